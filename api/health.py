@@ -1,0 +1,51 @@
+"""``/healthz``, ``/readyz`` and ``/v1/models``: how Byline is, and what it serves."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+from redis import RedisError
+
+from api.directory import Directory
+from api.errors import reply
+from api.schemas import Health, ModelInfo
+from tasks.errors import NoModel, Unavailable
+
+
+def blueprint(directory: Directory) -> Blueprint:
+    """Return the endpoints."""
+    routes = Blueprint("health", __name__)
+
+    @routes.get("/healthz")
+    def live() -> Response:
+        return reply(Health("ok", {"api": "ok"}))
+
+    @routes.get("/readyz")
+    def ready() -> Response:
+        parts = _parts(directory)
+        well = all(state == "ok" for state in parts.values())
+        return reply(Health("ok" if well else "unavailable", parts), 200 if well else 503)
+
+    @routes.get("/v1/models")
+    def models() -> Response:
+        announcement = directory.current()
+        try:
+            workers = directory.workers()
+        except RedisError:
+            raise Unavailable("the broker can't be reached") from None
+        return reply(ModelInfo(announcement.card, announcement.device, workers))
+
+    return routes
+
+
+def _parts(directory: Directory) -> dict[str, str]:
+    """Return the state of what an answer needs, by name; ``ok`` where it is there."""
+    try:
+        workers = directory.workers()
+    except RedisError as error:
+        return {"broker": f"unreachable: {type(error).__name__}", "worker": "unknown"}
+    parts = {"broker": "ok", "worker": "ok" if workers else "none alive"}
+    try:
+        directory.current()
+    except NoModel as error:
+        parts["model"] = str(error)
+    return parts

@@ -1,0 +1,151 @@
+"""``/openapi.json``, from the types that validate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response
+
+from api.errors import STATUS, Problem
+from api.schemas import (
+    AttributionRequest,
+    Health,
+    MessageIn,
+    ModelInfo,
+    Pending,
+    Refused,
+)
+from tasks.messages import Attribution
+
+_TYPES = [
+    AttributionRequest[MessageIn],
+    Attribution,
+    Pending,
+    Refused,
+    ModelInfo,
+    Health,
+    Problem,
+]
+
+
+def blueprint() -> Blueprint:
+    """Return the endpoint."""
+    routes = Blueprint("openapi", __name__)
+    body = msgspec.json.encode(document())
+
+    @routes.get("/openapi.json")
+    def openapi() -> Response:
+        return Response(body, mimetype="application/json")
+
+    return routes
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document."""
+    refs, components = msgspec.json.schema_components(
+        _TYPES, ref_template="#/components/schemas/{name}"
+    )
+    request, attribution, pending, refused, model, health, problem = refs
+    components["AttributionRequest_MessageIn_"]["oneOf"] = [
+        {"required": ["text"]},
+        {"required": ["messages"]},
+    ]
+    components["Bulk"] = {
+        "type": "object",
+        "description": "One item for each message, in order.",
+        "required": ["attributions"],
+        "properties": {
+            "attributions": {
+                "type": "array",
+                "items": {"anyOf": [attribution, pending, refused]},
+            }
+        },
+    }
+    bulk = {"$ref": "#/components/schemas/Bulk"}
+    either = {"anyOf": [attribution, bulk]}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Byline",
+            "version": "1",
+            "description": "Who most likely wrote this, how sure, and why.",
+        },
+        "paths": {
+            "/v1/attributions": {
+                "post": {
+                    "summary": "Attribute a message, or many",
+                    "operationId": "attribute",
+                    "parameters": [_EXPLAIN, _WAIT],
+                    "requestBody": {"required": True, "content": _json(request)},
+                    "responses": {
+                        "200": _answer("Attributed.", either),
+                        "202": _answer("Accepted: ask again.", {"anyOf": [pending, bulk]}),
+                        **_problems(problem, 400, 413, 415, 422, 500, 503, 504),
+                    },
+                }
+            },
+            "/v1/attributions/{id}": {
+                "get": {
+                    "summary": "Read an attribution",
+                    "operationId": "read",
+                    "parameters": [_ID, _EXPLAIN],
+                    "responses": {
+                        "200": _answer("Attributed.", attribution),
+                        "202": _answer("Not yet: ask again.", pending),
+                        **_problems(problem, 404, 422, 500, 503),
+                    },
+                }
+            },
+            "/v1/models": {
+                "get": {
+                    "summary": "The model being served, and its card",
+                    "operationId": "models",
+                    "responses": {"200": _answer("The model.", model), **_problems(problem, 503)},
+                }
+            },
+            "/healthz": _check("Is this process alive?", "live", health),
+            "/readyz": _check("Are the broker and a worker there?", "ready", health),
+        },
+        "components": {"schemas": components},
+    }
+
+
+_EXPLAIN = {
+    "name": "explain",
+    "in": "query",
+    "description": "Also say which parts of the text speak for the author.",
+    "schema": {"type": "boolean", "default": False},
+}
+_WAIT = {
+    "name": "wait",
+    "in": "query",
+    "description": "Seconds to wait for the answer before 202. 0: don't wait.",
+    "schema": {"type": "number", "minimum": 0},
+}
+_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _json(schema: Any) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _answer(description: str, schema: Any) -> dict[str, Any]:
+    return {"description": description, "content": _json(schema)}
+
+
+def _check(summary: str, operation: str, health: Any) -> dict[str, Any]:
+    responses = {"200": _answer("Yes.", health), "503": _answer("No.", health)}
+    return {"get": {"summary": summary, "operationId": operation, "responses": responses}}
+
+
+def _problems(problem: Any, *statuses: int) -> dict[str, Any]:
+    """Return the error responses, each naming the codes it may carry."""
+    content = {"application/problem+json": {"schema": problem}}
+    return {
+        str(status): {
+            "description": ", ".join(code for code, s in STATUS.items() if s == status),
+            "content": content,
+        }
+        for status in statuses
+    }

@@ -1,0 +1,258 @@
+"""What this process has accepted and not yet answered: credits out, replies in.
+
+Messages gather here until the process has a free credit; then all of them leave as one Celery
+task. So the size of a chunk follows the load by itself: one when idle, dozens when busy. There is
+no timer to tune, and the queue pushes back for free.
+
+Two greenlets do the work. The *pump* looks up what was asked in the cache, one MGET for all who
+asked meanwhile, and sends what is left. The *receiver* takes the workers' replies from this
+process's list and wakes whoever waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import gevent
+import msgspec
+from gevent.event import Event
+from redis import RedisError
+
+from tasks.cache import AttributionCache
+from tasks.errors import BylineError, DeadlinePassed, NoAnswer, Overloaded, Unavailable
+from tasks.messages import Failure, Outcome, Reply
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks for chunks that were never answered.
+SWEEP_S = 1.0
+#: Seconds between attempts to reach a Redis that is gone.
+RETRY_S = 0.5
+
+_decode = msgspec.json.Decoder(Reply).decode
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One message on its way, shared by all who ask for it."""
+
+    id: str
+    text: str
+    explain: bool = False
+    priority: int = 0
+    #: Unix time, in seconds; None: whenever.
+    deadline: float | None = None
+    #: Must it leave even without a credit? Set once its answer is promised for later.
+    urgent: bool = False
+    #: Set when the broker has it.
+    sent: Event = field(default_factory=Event)
+    #: Set when the outcome is there.
+    done: Event = field(default_factory=Event)
+    outcome: Outcome | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Entries of one kind may share a chunk."""
+        return self.priority, self.explain
+
+    @property
+    def key(self) -> Key | None:
+        """Who asks for the same may join; with a deadline of its own it is nobody else's."""
+        return (self.id, *self.kind) if self.deadline is None else None
+
+
+Kind = tuple[int, bool]
+Key = tuple[str, int, bool]
+
+#: ``send(chunk id, entries of one kind)`` gives them to the broker. Raises ``Unavailable``.
+Send = Callable[[str, Sequence[Entry]], None]
+#: Blocks until a reply is there, or a while. Raises ``RedisError``.
+Receive = Callable[[], bytes | None]
+
+
+class Outbox:
+    """The messages of one front-end process. To be made after the process has forked."""
+
+    def __init__(
+        self,
+        send: Send,
+        receive: Receive,
+        cache: AttributionCache,
+        *,
+        credits: int,
+        chunk_messages: int,
+        capacity: int,
+        answer_s: float,
+    ) -> None:
+        """Chunks unanswered for ``answer_s`` seconds are given up, and their credits are free."""
+        self._send = send
+        self._receive = receive
+        self._cache = cache
+        self._credits = credits
+        self._chunk_messages = chunk_messages
+        self._capacity = capacity
+        self._answer_s = answer_s
+        self._unanswered = 0
+        self._joinable: dict[Key, Entry] = {}
+        self._asked: list[Entry] = []
+        self._waiting: dict[Kind, list[Entry]] = {}
+        self._hastened = False
+        #: What was sent and not yet answered, by chunk id, with the time of sending; oldest first.
+        self._flights: dict[str, tuple[float, list[Entry]]] = {}
+        self._work = Event()
+
+    def start(self) -> None:
+        """Start the two greenlets; they run for as long as the process."""
+        gevent.spawn(_forever, self._pump)
+        gevent.spawn(_forever, self._take_reply)
+
+    @property
+    def unanswered(self) -> int:
+        """How many messages are on their way."""
+        return self._unanswered
+
+    @property
+    def free_credits(self) -> int:
+        """How many more chunks may leave now."""
+        return max(0, self._credits - len(self._flights))
+
+    def ask(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Take messages in. Return the entries to wait for: these, or ones that they join.
+
+        Raises:
+            Overloaded: too many are on their way. None of ``entries`` was taken.
+        """
+        if self._unanswered + len(entries) > self._capacity:
+            raise Overloaded(f"{self._unanswered:,} messages wait already")
+        joined = [self._join(entry) for entry in entries]
+        self._work.set()
+        return joined
+
+    def hasten(self, entries: Iterable[Entry]) -> None:
+        """Have these leave even without a credit: their answer is promised for later."""
+        for entry in entries:
+            entry.urgent = self._hastened = True
+        self._work.set()
+
+    def _join(self, entry: Entry) -> Entry:
+        if entry.key is not None:
+            known = self._joinable.setdefault(entry.key, entry)
+            if known is not entry:
+                return known
+        self._unanswered += 1
+        self._asked.append(entry)
+        return entry
+
+    def _settle(self, entry: Entry, outcome: Outcome) -> None:
+        entry.outcome = outcome
+        entry.done.set()
+        self._unanswered -= 1
+        if entry.key is not None:
+            del self._joinable[entry.key]
+
+    def _fail(self, entries: Iterable[Entry], error: BylineError) -> None:
+        for entry in entries:
+            self._settle(entry, Failure(entry.id, error.code, str(error)))
+
+    def _pump(self) -> None:
+        self._work.wait(SWEEP_S)
+        self._work.clear()
+        self._look_up()
+        while entries := self._next_chunk():
+            self._dispatch(entries)
+        self._give_up()
+
+    def _look_up(self) -> None:
+        """Answer from the cache what it has; the rest waits to be sent."""
+        asked, self._asked = self._asked, []
+        try:
+            found = self._cache.get_many([entry.id for entry in asked])
+        except RedisError as error:  # the worker can still compute
+            logger.warning("the cache can't be read: %s", error)
+            found = {}
+        for entry in asked:
+            hit = found.get(entry.id)
+            if hit is not None and (hit.evidence is not msgspec.UNSET or not entry.explain):
+                self._settle(entry, hit)
+            else:
+                self._waiting.setdefault(entry.kind, []).append(entry)
+
+    def _next_chunk(self) -> list[Entry]:
+        """Return what may leave now: the most pressing kind first, and only what is not too late."""
+        for kind in sorted(self._waiting):
+            waiting = self._still_wanted(self._waiting.pop(kind))
+            if self.free_credits:
+                chunk = waiting[: self._chunk_messages]
+                rest = waiting[self._chunk_messages :]
+            else:
+                chunk, rest = self._split_urgent(waiting)
+            if rest:
+                self._waiting[kind] = rest
+            if chunk:
+                return chunk
+        self._hastened = False
+        return []
+
+    def _still_wanted(self, waiting: list[Entry]) -> list[Entry]:
+        now = time.time()
+        late = [e for e in waiting if e.deadline is not None and e.deadline < now]
+        if not late:
+            return waiting
+        self._fail(late, DeadlinePassed("the deadline passed before the message could be sent"))
+        return [entry for entry in waiting if not entry.done.is_set()]
+
+    def _split_urgent(self, waiting: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+        if not self._hastened:
+            return [], waiting
+        urgent = [entry for entry in waiting if entry.urgent][: self._chunk_messages]
+        leaving = {id(entry) for entry in urgent}
+        return urgent, [entry for entry in waiting if id(entry) not in leaving]
+
+    def _dispatch(self, entries: list[Entry]) -> None:
+        chunk = str(uuid4())
+        # Noted before it is sent: the reply may be here before the sending returns.
+        self._flights[chunk] = (time.monotonic(), entries)
+        try:
+            self._send(chunk, entries)
+        except Unavailable as error:
+            if self._flights.pop(chunk, None):
+                self._fail(entries, error)
+            return
+        for entry in entries:
+            entry.sent.set()
+
+    def _give_up(self) -> None:
+        """Free the credits of chunks whose replies are lost; their results are in the cache."""
+        oldest = time.monotonic() - self._answer_s
+        for chunk, (sent_at, entries) in list(self._flights.items()):
+            if sent_at > oldest:
+                return
+            del self._flights[chunk]
+            self._fail(entries, NoAnswer(f"no worker answered within {self._answer_s:g} s"))
+
+    def _take_reply(self) -> None:
+        raw = self._receive()
+        if raw is None:
+            return
+        reply = _decode(raw)
+        _, entries = self._flights.pop(reply.chunk, (0.0, []))
+        for entry, outcome in zip(entries, reply.outcomes, strict=False):  # none: given up before
+            self._settle(entry, outcome)
+        if self._waiting:
+            self._work.set()
+
+
+def _forever(step: Callable[[], None]) -> None:
+    while True:
+        try:
+            step()
+        except RedisError as error:
+            logger.warning("Redis can't be reached: %s", error)
+            gevent.sleep(RETRY_S)
+        except Exception:  # a defect must not stop the process from answering
+            logger.exception("the outbox stumbled")
+            gevent.sleep(RETRY_S)

@@ -1,0 +1,68 @@
+"""The Celery application, from settings: broker, result backend, and what must agree."""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu import Queue
+from redis import BlockingConnectionPool, Redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from celery_app.settings import Settings
+from tasks.messages import QUEUE, TASK
+
+#: Seconds after which a Redis that does not answer counts as gone.
+REDIS_TIMEOUT_S = 5.0
+#: Connections a client keeps at most. Lookups are gathered, so a few serve thousands.
+CONNECTIONS = 32
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Return Byline's Celery app, the same for worker, api and Celery's own commands.
+
+    Raises:
+        SettingsError: no Redis is named.
+    """
+    app = Celery("byline", set_as_current=False)
+    app.conf.update(
+        broker_url=settings.broker,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            # Kombu's sweep for what dead workers held. The shortest timeout of all who share
+            # the broker wins, so every part gets these options from here.
+            "visibility_timeout": settings.visibility_timeout_s,
+            "unacked_restore_interval": max(1, settings.visibility_timeout_s // 10),
+            "unacked_restore_throttle": 1,
+            # The lists of a queue's priorities are read in order, never in turn.
+            "queue_order_strategy": "priority",
+            "socket_connect_timeout": REDIS_TIMEOUT_S,
+            "socket_keepalive": True,
+        },
+        result_backend=f"celery_app.backend:CacheBackend+{settings.cache}",
+        result_expires=settings.result_ttl_s,
+        redis_socket_connect_timeout=REDIS_TIMEOUT_S,
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        task_queues=[Queue(QUEUE)],
+        task_default_queue=QUEUE,
+        task_routes={TASK: {"queue": QUEUE}},
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+    )
+    return app
+
+
+def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> Redis:
+    """Return a Redis client that retries thrice, briefly, and waits ``timeout_s`` at most.
+
+    It keeps a bounded number of connections; who finds none free waits for one.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=REDIS_TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=3),
+    )
+    return Redis(connection_pool=pool)

@@ -1,0 +1,210 @@
+"""Every setting of Byline, in one frozen object. The only reader of the environment."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+PREFIX = "BYLINE_"
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class SettingsError(ValueError):
+    """The environment holds a value that Byline refuses to start with."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Read once by a composition root, then passed on. Each field is ``BYLINE_<NAME>``."""
+
+    redis_url: Annotated[str | None, Meta(description=(
+        "Redis or Valkey that carries the queue. Unset: `make run` starts an embedded Valkey."
+    ))] = None
+    cache_url: Annotated[str | None, Meta(description=(
+        "Redis or Valkey that keeps attributions and results. Unset: the same server."
+    ))] = None
+    model: Annotated[str, Meta(
+        pattern=r"^[\w.]+:\w+$", description="The model to serve, as `package.module:Class`."
+    )] = "model.ngram:NgramModel"
+    model_dir: Annotated[Path | None, Meta(description=(
+        "Folder of the weights and the card, given to the model's class. Unset: its own."
+    ))] = None
+    device: Annotated[str, Meta(
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="Where the model runs: `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.",
+    )] = "auto"
+    torch_threads: Annotated[int, Meta(ge=1, description=(
+        "CPU threads for torch. More than one pays only for large models."
+    ))] = 1
+    worker_name: Annotated[str, Meta(pattern=r"^[^@]+@[^@]+$", description=(
+        "Celery node name. What follows the `@` must differ between workers; `%h` is the host."
+    ))] = "byline@%h"
+    batch_messages: Annotated[int, Meta(
+        ge=1, le=4096, description="Largest batch, in messages."
+    )] = 256
+    batch_wait_ms: Annotated[float, Meta(ge=0, le=1000, description=(
+        "How long an idle worker waits for a fuller batch, in milliseconds. 0: not at all."
+    ))] = 0.0
+    chunk_messages: Annotated[int, Meta(
+        ge=1, le=4096, description="Largest Celery task an api process sends, in messages."
+    )] = 64
+    credits: Annotated[Count, Meta(
+        description="Tasks an api process may have in flight before it lets messages gather."
+    )] = 2
+    outbox_messages: Annotated[Count, Meta(description=(
+        "Messages an api process holds unanswered before it answers 503."
+    ))] = 4096
+    max_characters: Annotated[Count, Meta(
+        description="Longest message accepted, in characters."
+    )] = 20_000
+    max_bulk: Annotated[Count, Meta(description="Most messages in one request.")] = 256
+    max_body_bytes: Annotated[Count, Meta(
+        description="Largest request body, in bytes."
+    )] = 4_194_304
+    wait_s: Annotated[Seconds, Meta(description=(
+        "How long a request waits for its attribution unless `?wait=` says otherwise, in seconds."
+    ))] = 5.0
+    wait_max_s: Annotated[Seconds, Meta(description="Largest `?wait=`, in seconds.")] = 30.0
+    result_ttl_s: Annotated[Count, Meta(
+        description="How long attributions and results are kept, in seconds."
+    )] = 86_400
+    visibility_timeout_s: Annotated[Count, Meta(description=(
+        "After how many seconds a task that a dead worker held is given to another. "
+        "The same for every process on one Redis."
+    ))] = 30
+    api_host: Annotated[str, Meta(description="Address the api listens on.")] = "127.0.0.1"
+    api_port: Annotated[Port, Meta(description="Port of the api.")] = 8000
+    api_processes: Annotated[Count, Meta(description="Processes of the api.")] = 2
+    redis_port: Annotated[Port, Meta(description="Port of the embedded Valkey.")] = 6390
+    redis_megabytes: Annotated[Count, Meta(description=(
+        "Memory for the data of the embedded Valkey. The attributions least recently used go first."
+    ))] = 64
+    flower_port: Annotated[Port, Meta(description="Port of Flower.")] = 5555
+    exporter_port: Annotated[Port, Meta(description="Port of celery-exporter.")] = 9808
+    state_dir: Annotated[Path, Meta(description=(
+        "Folder for what must outlive a restart: the queue, the cache, logs."
+    ))] = Path(".byline")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(
+        description="How much the worker and the api log."
+    )] = "WARNING"
+
+    def __post_init__(self) -> None:
+        """Refuse values that contradict each other.
+
+        Raises:
+            SettingsError: naming both.
+        """
+        self._refuse_more("chunk_messages", "batch_messages", "a task must fit in a batch")
+        self._refuse_more("max_bulk", "outbox_messages", "a bulk request must fit in the outbox")
+        self._refuse_more("wait_s", "wait_max_s", "the default wait must be an allowed one")
+        self._refuse_more("wait_max_s", "result_ttl_s", "an answer must outlive the wait for it")
+        if self.batch_wait_ms / 1000 >= self.visibility_timeout_s:
+            raise SettingsError(
+                f"BYLINE_BATCH_WAIT_MS={self.batch_wait_ms:g} is not below "
+                f"BYLINE_VISIBILITY_TIMEOUT_S={self.visibility_timeout_s}: every task would be "
+                "given to a second worker while it waits"
+            )
+        self._refuse_shared_ports()
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Build the settings from the variables that begin with ``BYLINE_``.
+
+        An empty variable counts as unset.
+
+        Raises:
+            SettingsError: a name is unknown, a value does not fit, or two contradict.
+        """
+        values = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environ.items()
+            if name.startswith(PREFIX) and value != ""
+        }
+        for field in values:
+            if field not in cls.__struct_fields__:
+                raise SettingsError(_unknown(field, cls.__struct_fields__))
+        try:
+            return msgspec.convert(
+                values, cls, strict=False, dec_hook=lambda kind, value: kind(value)
+            )
+        except msgspec.ValidationError as error:
+            raise SettingsError(_in_words(str(error), values)) from None
+
+    @property
+    def broker(self) -> str:
+        """The broker's URL.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        if self.redis_url is None:
+            raise SettingsError(
+                "BYLINE_REDIS_URL is not set. `make run` starts an embedded Valkey and sets it; "
+                "a part started by hand needs the URL of a Redis or Valkey server"
+            )
+        return self.redis_url
+
+    @property
+    def cache(self) -> str:
+        """The URL of the cache: its own, or the broker's."""
+        return self.cache_url or self.broker
+
+    def _refuse_more(self, smaller: str, larger: str, reason: str) -> None:
+        low, high = getattr(self, smaller), getattr(self, larger)
+        if low > high:
+            raise SettingsError(
+                f"{PREFIX}{smaller.upper()}={low} is above {PREFIX}{larger.upper()}={high}: {reason}"
+            )
+
+    def _refuse_shared_ports(self) -> None:
+        taken: dict[int, str] = {}
+        for field in ("api_port", "redis_port", "flower_port", "exporter_port"):
+            port = getattr(self, field)
+            if port in taken:
+                raise SettingsError(
+                    f"{PREFIX}{taken[port].upper()} and {PREFIX}{field.upper()} are both {port}: "
+                    "each part needs a port of its own"
+                )
+            taken[port] = field
+
+
+def _unknown(field: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(field, known, n=1)
+    hint = f"; did you mean {PREFIX}{close[0].upper()}?" if close else ""
+    return f"{PREFIX}{field.upper()} is not a setting{hint}"
+
+
+def _in_words(error: str, values: Mapping[str, str]) -> str:
+    """msgspec ends its messages with the place, ```$.field```; people know the variable."""
+    reason, _, place = error.partition(" - at `$.")
+    field = place.rstrip("`")
+    if field not in values:  # raised by __post_init__, already in words
+        return reason
+    reason = reason.removesuffix(", got `str`")  # everything in an environment is a string
+    return f"{PREFIX}{field.upper()}={values[field]!r}: {reason[0].lower()}{reason[1:]}"
+
+
+def table() -> str:
+    """The settings as a Markdown table, for the README."""
+    hints = get_type_hints(Settings, include_extras=True)
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for field in msgspec.structs.fields(Settings):
+        meaning = next(
+            meta.description
+            for meta in reversed(hints[field.name].__metadata__)
+            if meta.description
+        )
+        default = "" if field.default is None else f"`{field.default}`"
+        rows.append(f"| `{PREFIX}{field.name.upper()}` | {default} | {meaning} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

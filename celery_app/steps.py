@@ -1,0 +1,140 @@
+"""What Byline adds to Celery's worker: a step that owns the model, a step that announces it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from celery import bootsteps
+from celery.concurrency.thread import TaskPool
+from celery.exceptions import ImproperlyConfigured
+from celery.worker.components import Pool
+from celery.worker.consumer.events import Events
+from celery.worker.consumer.tasks import Tasks
+from kombu.common import ignore_errors
+from redis import Redis, RedisError
+
+from celery_app.strategy import Batcher
+from celery_app.task import AttributeTask
+from model.device import DeviceError
+from model.engine import Engine
+from model.types import ModelError
+from tasks.messages import ALIVE_S, ANNOUNCE_S, MODEL, WORKERS, Announcement
+
+logger = logging.getLogger(__name__)
+
+#: Seconds a warm shutdown waits for the batch that is being computed.
+DRAIN_S = 60.0
+
+#: Seconds between two sendings of Celery's task events. What watches them looks every second.
+EVENTS_S = 0.2
+#: Events that are sent at once when so many have gathered.
+EVENTS = 500
+
+Step = type[bootsteps.StartStopStep]
+
+
+def model_step(engine: Engine, task: AttributeTask, limit: int, wait_s: float) -> Step:
+    """Return the step that starts ``engine`` in the pool's one thread and batches for it.
+
+    It starts before Celery consumes, so a worker that says it is ready is warm; where the
+    engine can't start, the worker ends with the reason.
+    """
+
+    class ModelStep(bootsteps.StartStopStep):
+        requires = (Pool,)
+
+        def create(self, worker: Any) -> Any:
+            _refuse_unsafe_pool(worker)
+            self.batcher = Batcher(task, worker.pool.executor.submit, limit, wait_s)
+            execute = worker.process_task
+
+            def process_task(request: Any) -> Any:
+                return self.batcher.add(request) if request.task is task else execute(request)
+
+            worker.process_task = process_task
+            return self
+
+        def start(self, worker: Any) -> None:
+            try:
+                worker.pool.executor.submit(engine.start).result()
+            except (DeviceError, ModelError, OSError, ValueError) as error:
+                logger.critical("the model can't be served: %s", error)
+                raise SystemExit(1) from error
+
+        def stop(self, worker: Any) -> None:
+            self.batcher.close(DRAIN_S)
+
+    return ModelStep
+
+
+def announce_step(client: Redis, announcement: Callable[[], Announcement]) -> Step:
+    """Return the step that signs this worker in as alive, for as long as Celery consumes."""
+
+    class AnnounceStep(bootsteps.StartStopStep):
+        requires = (Tasks,)
+
+        def start(self, consumer: Any) -> None:
+            client.set(MODEL, msgspec.json.encode(announcement()))
+            sign(client, consumer.hostname)
+            self.timer = consumer.timer.call_repeatedly(
+                ANNOUNCE_S, sign, (client, consumer.hostname)
+            )
+
+        def stop(self, consumer: Any) -> None:
+            self.timer.cancel()
+            try:
+                client.zrem(WORKERS, consumer.hostname)
+            except RedisError as error:
+                logger.warning("the worker could not sign out: %s", error)
+
+    return AnnounceStep
+
+
+class EventsStep(bootsteps.StartStopStep):
+    """Sends Celery's task events a few times a second instead of a few times a task.
+
+    Celery publishes what has gathered on every turn of its loop; at hundreds of tasks a second
+    that costs a quarter of the loop. A full buffer is still sent at once.
+    """
+
+    requires = (Events,)
+
+    def start(self, consumer: Any) -> None:
+        dispatcher = consumer.event_dispatcher
+        dispatcher.on_send_buffered = None
+        dispatcher.buffer_limit = EVENTS
+        self.timer = consumer.timer.call_repeatedly(EVENTS_S, dispatcher.flush)
+
+    def stop(self, consumer: Any) -> None:
+        self.timer.cancel()
+        dispatcher = consumer.event_dispatcher
+        if dispatcher is not None:  # the last batch is still to come: its events go as Celery's do
+            dispatcher.on_send_buffered = consumer.on_send_event_buffered
+            ignore_errors(consumer, dispatcher.flush)
+
+
+def sign(client: Redis, node: str) -> None:
+    """Note that ``node`` is alive, and strike out those who have long been silent."""
+    now = time.time()
+    try:
+        with client.pipeline(transaction=False) as pipe:
+            pipe.zadd(WORKERS, {node: now})
+            pipe.zremrangebyscore(WORKERS, "-inf", now - 10 * ALIVE_S)
+            pipe.execute()
+    except RedisError as error:
+        logger.warning("the worker could not sign in: %s", error)
+
+
+def _refuse_unsafe_pool(worker: Any) -> None:
+    """CUDA and MPS break after fork, and MPS aborts when two threads use it."""
+    pool = getattr(worker.pool_cls, "__module__", "").rpartition(".")[2]
+    threads = worker.min_concurrency
+    if not issubclass(worker.pool_cls, TaskPool) or threads != 1 or worker.autoscale:
+        raise ImproperlyConfigured(
+            f"pool {pool!r} with concurrency {threads} is unsafe: one thread must own the model. "
+            "Use --pool=threads --concurrency=1, and more workers for more throughput"
+        )

@@ -1,0 +1,147 @@
+"""The Celery task ``byline.attribute``, and the request that carries a chunk to it."""
+
+from __future__ import annotations
+
+from collections import UserList
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from celery import Task
+from celery.worker.request import Request
+from redis.client import Pipeline
+
+from tasks.attribute import Attributor
+from tasks.errors import BylineError, InvalidMessage, Revoked
+from tasks.messages import REPLIES, TASK, Chunk, Failure, Outcome
+
+
+class Attributions(UserList):
+    """A task's result. JSON as a list; its repr, which events and logs show, tells only how many.
+
+    An attribution may hold evidence, and evidence quotes the text.
+    """
+
+    def __repr__(self) -> str:
+        return f"({_count(len(self))} attributed)"
+
+    def __json__(self) -> list[Any]:
+        return self.data
+
+
+class ChunkRequest(Request):
+    """A request for the task, checked when it arrives, that shows nobody its texts."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.chunk = self._parse()
+        # The client's own repr of the arguments holds the texts; events and logs repeat it.
+        self._argsrepr = f"({_count(self.messages)},)"
+        self._kwargsrepr = "{}"
+        self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
+
+    def _parse(self) -> Chunk | None:
+        try:
+            return parse_chunk(self.id, self.reply_to, self._args, self._kwargs)
+        except InvalidMessage:
+            return None  # the task itself raises it again, so that it ends as a FAILURE
+
+    @property
+    def messages(self) -> int:
+        """How many messages the chunk holds."""
+        return len(self.chunk.texts) if self.chunk else 0
+
+    @property
+    def embed(self) -> dict[str, Any]:
+        """Callbacks, errbacks, chain and chord, as the client sent them."""
+        return self._payload[2] or {}
+
+
+class AttributeTask(Task):
+    """Attributes the messages of a chunk. Any Celery client may send it, by name."""
+
+    name = TASK
+    Request = ChunkRequest
+    acks_late = True  # a task is acknowledged once its results are stored, not before
+    reject_on_worker_lost = True
+    track_started = False
+
+    def __init__(self, attributor: Attributor) -> None:
+        self._attributor = attributor
+        self._outcomes: dict[str, list[Outcome]] = {}
+
+    def attribute_all(self, chunks: Sequence[Chunk], pipe: Pipeline) -> None:
+        """Attribute ``chunks`` as one batch; :meth:`run` then finds its outcomes ready."""
+        outcomes = self._attributor(chunks, pipe)
+        self._outcomes = {chunk.id: found for chunk, found in zip(chunks, outcomes, strict=True)}
+
+    def fail_all(self, chunks: Sequence[Chunk], pipe: Pipeline, error: BylineError) -> None:
+        """Tell those who wait for ``chunks`` that ``error`` is all they will get."""
+        self._attributor.fail(chunks, pipe, error)
+
+    def on_revoked(self, request: Any, **_: Any) -> None:
+        """Tell those who wait for a task that was revoked or expired. A ``task_revoked`` receiver."""
+        try:
+            chunk = parse_chunk(request.id, request.reply_to, request.args, request.kwargs)
+        except InvalidMessage:
+            return  # only an api process awaits a reply, and it sends what can be parsed
+        with self.backend.round_trip() as pipe:
+            self.fail_all([chunk], pipe, Revoked("the task was revoked or expired"))
+
+    def run(self, *args: Any, **kwargs: Any) -> Attributions:
+        """``(messages: list[str], deadlines: list[float | None] | None, explain: bool)``.
+
+        Returns:
+            One attribution for each message, in order; ``{"id", "error": {"code", "detail"}}``
+            in the place of a message that has none.
+
+        Raises:
+            InvalidMessage: the arguments are not these.
+        """
+        outcomes = self._outcomes.pop(self.request.id, None)
+        if outcomes is None:  # called directly, not by a worker
+            chunk = parse_chunk(self.request.id or "direct", None, args, kwargs)
+            with self.backend.round_trip() as pipe:
+                [outcomes] = self._attributor([chunk], pipe)
+        return Attributions(_plain(outcome) for outcome in outcomes)
+
+
+def parse_chunk(
+    id: str, reply_to: str | None, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Chunk:
+    """Return the chunk that a task's arguments describe.
+
+    Raises:
+        InvalidMessage: they do not describe one. Says what is wrong and quotes nothing.
+    """
+    try:
+        messages, deadlines, explain = _arguments(*args, **kwargs)
+        if not isinstance(messages, list):
+            raise InvalidMessage(f"{TASK}: messages must be a list of strings")
+        return msgspec.convert(
+            {
+                "id": id,
+                "texts": messages,
+                "deadlines": [None] * len(messages) if deadlines is None else deadlines,
+                "explain": explain,
+                # Celery gives every task a reply_to; only a list of ours is answered.
+                "reply_to": reply_to if (reply_to or "").startswith(REPLIES) else None,
+            },
+            Chunk,
+        )
+    except (TypeError, ValueError) as error:
+        raise InvalidMessage(f"{TASK}: {error}".replace("_arguments()", "the task")) from None
+
+
+def _arguments(messages: Any, deadlines: Any = None, explain: Any = False) -> tuple[Any, ...]:
+    return messages, deadlines, explain
+
+
+def _plain(outcome: Outcome) -> Any:
+    if isinstance(outcome, Failure):
+        return {"id": outcome.id, "error": {"code": outcome.code, "detail": outcome.detail}}
+    return msgspec.to_builtins(outcome)
+
+
+def _count(messages: int) -> str:
+    return f"{messages} message" if messages == 1 else f"{messages} messages"

@@ -1,0 +1,180 @@
+"""The batch: what happens to the messages of all the chunks that waited, on one screen."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+from redis import RedisError
+from redis.client import Pipeline
+
+from model.types import Evidence, ModelError, Prediction
+from tasks.cache import AttributionCache
+from tasks.errors import BylineError, DeadlinePassed, ModelFailed
+from tasks.messages import (
+    REPLY_TTL_S,
+    Attribution,
+    Chunk,
+    Failure,
+    Outcome,
+    Reply,
+    message_id,
+    parse_text,
+)
+
+logger = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+
+class Predictor(Protocol):
+    """The model as the batch sees it."""
+
+    @property
+    def version(self) -> str:
+        """The model version, a part of every message's key."""
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """Return one prediction for each text, in order. Raises ``ModelError``."""
+
+    def explain(self, text: str, author: str) -> Evidence | None:
+        """Return the evidence, None where the model gives none. Raises ``ModelError``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One valid message of a chunk."""
+
+    id: str
+    text: str
+    explain: bool
+
+
+class Attributor:
+    """Attributes whole batches. Called by the one thread that owns the model."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        cache: AttributionCache,
+        max_characters: int,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._predictor = predictor
+        self._cache = cache
+        self._max_characters = max_characters
+        self._now = now  # wall clock: deadlines are set on other machines
+
+    def __call__(self, chunks: Sequence[Chunk], pipe: Pipeline) -> list[list[Outcome]]:
+        """Return the outcomes of each chunk, in the order of its messages.
+
+        What must be stored and replied is queued on ``pipe``; the caller executes it, and
+        acknowledges the chunks only then.
+        """
+        admitted = [self._admit(chunk) for chunk in chunks]
+        wanted = _unique(message for chunk in admitted for message in chunk)
+        known = self._cached(wanted)
+        fresh = self._compute([m for m in wanted.values() if m.id not in known])
+        settled = known | fresh
+        outcomes = [
+            [_answer(m, settled) if isinstance(m, Message) else m for m in chunk]
+            for chunk in admitted
+        ]
+        refused = [m for chunk in admitted for m in chunk if isinstance(m, Failure) and m.id]
+        self._cache.put(pipe, [*refused, *fresh.values()])
+        _reply(pipe, chunks, outcomes)
+        return outcomes
+
+    def fail(self, chunks: Sequence[Chunk], pipe: Pipeline, error: BylineError) -> None:
+        """Queue, for those who wait for ``chunks``, a reply that says ``error`` of each message."""
+        failures: list[list[Outcome]] = [
+            [Failure("", error.code, str(error)) for _ in chunk.texts] for chunk in chunks
+        ]
+        _reply(pipe, chunks, failures)
+
+    def _admit(self, chunk: Chunk) -> list[Message | Failure]:
+        now = self._now()
+        return [
+            self._parse(text, deadline is not None and deadline < now, chunk.explain)
+            for text, deadline in zip(chunk.texts, chunk.deadlines, strict=True)
+        ]
+
+    def _parse(self, text: object, expired: bool, explain: bool) -> Message | Failure:
+        id = ""
+        try:
+            valid = parse_text(text, self._max_characters)
+            id = message_id(self._predictor.version, valid)
+            if expired:
+                raise DeadlinePassed("the deadline passed before the model was free")
+        except BylineError as error:
+            return Failure(id, error.code, str(error))
+        return Message(id, valid, explain)
+
+    def _cached(self, wanted: dict[str, Message]) -> dict[str, Outcome]:
+        try:
+            found = self._cache.get_many(list(wanted))
+        except RedisError as error:
+            logger.warning("the cache can't be read, every message is computed: %s", error)
+            return {}
+        return {
+            id: attribution
+            for id, attribution in found.items()
+            if not wanted[id].explain or attribution.evidence is not msgspec.UNSET
+        }
+
+    def _compute(self, messages: Sequence[Message]) -> dict[str, Outcome]:
+        """Attribute all; where the model raises, halve the batch until the culprit is alone."""
+        if not messages:
+            return {}
+        try:
+            predictions = self._predictor.predict([m.text for m in messages])
+            return {
+                m.id: self._attribution(m, prediction)
+                for m, prediction in zip(messages, predictions, strict=True)
+            }
+        except ModelError as error:
+            if len(messages) == 1:
+                return {messages[0].id: Failure(messages[0].id, ModelFailed.code, str(error))}
+        middle = len(messages) // 2
+        return self._compute(messages[:middle]) | self._compute(messages[middle:])
+
+    def _attribution(self, message: Message, prediction: Prediction) -> Attribution:
+        attribution = Attribution(
+            id=message.id,
+            author=prediction.author,
+            confidence=prediction.confidence,
+            candidates=prediction.candidates,
+            model=self._predictor.version,
+        )
+        if message.explain:
+            # Where the model abstains, the evidence is that for its best guess.
+            evidence = self._predictor.explain(message.text, prediction.candidates[0].author)
+            attribution.evidence = evidence
+        return attribution
+
+
+def _unique(messages: Iterable[Message | Failure]) -> dict[str, Message]:
+    """Return the messages by id; one that anybody wants explained is explained."""
+    unique: dict[str, Message] = {}
+    for message in messages:
+        if isinstance(message, Message) and (message.explain or message.id not in unique):
+            unique[message.id] = message
+    return unique
+
+
+def _answer(message: Message, settled: dict[str, Outcome]) -> Outcome:
+    outcome = settled[message.id]
+    if isinstance(outcome, Attribution) and not message.explain and outcome.evidence:
+        return msgspec.structs.replace(outcome, evidence=msgspec.UNSET)
+    return outcome
+
+
+def _reply(pipe: Pipeline, chunks: Sequence[Chunk], outcomes: Sequence[list[Outcome]]) -> None:
+    """Queue each chunk's reply, after everything else, so that a reply means stored."""
+    for chunk, answers in zip(chunks, outcomes, strict=True):
+        if chunk.reply_to is not None:
+            pipe.execute_command("LPUSH", chunk.reply_to, _encode(Reply(chunk.id, answers)))
+            pipe.execute_command("EXPIRE", chunk.reply_to, REPLY_TTL_S)

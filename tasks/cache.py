@@ -1,0 +1,78 @@
+"""Attributions in Redis, each under its message's key, with a time to live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from redis import Redis
+from redis.client import Pipeline
+
+from tasks.messages import Attribution, Failure, Outcome
+
+ATTRIBUTION = "byline:attribution:"
+FAILURE = "byline:failure:"
+PENDING = "byline:pending:"
+
+#: Seconds for which a failure is told to those who ask by id. Short: sent again, it is tried again.
+FAILURE_TTL_S = 300
+
+_encode = msgspec.json.Encoder().encode
+_attribution = msgspec.json.Decoder(Attribution)
+_failure = msgspec.json.Decoder(Failure)
+
+
+class AttributionCache:
+    """Reads and writes attributions. Every method may raise ``redis.RedisError``."""
+
+    def __init__(self, client: Redis, ttl_s: int) -> None:
+        self._client = client
+        self._ttl_s = ttl_s
+
+    def get_many(self, ids: Sequence[str]) -> dict[str, Attribution]:
+        """Return the attributions that are known, by id, marked as cached. One round trip."""
+        if not ids:
+            return {}
+        found: dict[str, Attribution] = {}
+        for raw in self._client.mget([ATTRIBUTION + id for id in ids]):
+            if raw is not None:
+                attribution = _attribution.decode(raw)
+                attribution.cached = True
+                found[attribution.id] = attribution
+        return found
+
+    def put(self, pipe: Pipeline, outcomes: Iterable[Outcome]) -> None:
+        """Queue the writes of ``outcomes`` on ``pipe``; the caller executes it."""
+        for outcome in outcomes:
+            if isinstance(outcome, Attribution):
+                # Not ``pipe.set``: its checks of options cost more than the rest of the write.
+                pipe.execute_command(
+                    "SET", ATTRIBUTION + outcome.id, _encode(outcome), "EX", self._ttl_s
+                )
+            else:
+                pipe.set(FAILURE + outcome.id, _encode(outcome), ex=FAILURE_TTL_S)
+                pipe.delete(PENDING + outcome.id)  # it outlives the failure otherwise
+
+    def mark_pending(self, ids: Iterable[str]) -> None:
+        """Remember that these were accepted, so that those who ask are told to come again."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for id in ids:
+                pipe.set(PENDING + id, b"", ex=self._ttl_s)
+            pipe.execute()
+
+    def find(self, id: str) -> Outcome | None:
+        """Return the outcome of ``id``, or None while it is pending.
+
+        Raises:
+            KeyError: no such message is known: never accepted, or long ago.
+        """
+        done, failed, pending = self._client.mget([ATTRIBUTION + id, FAILURE + id, PENDING + id])
+        if done is not None:
+            attribution = _attribution.decode(done)
+            attribution.cached = True
+            return attribution
+        if failed is not None:
+            return _failure.decode(failed)
+        if pending is None:
+            raise KeyError(id)
+        return None

@@ -1,0 +1,72 @@
+"""What can go wrong with a message: one small tree, a stable code each.
+
+::
+
+    caller ──► api ──────────► Redis ──────────► worker ──► model
+          InvalidMessage    Unavailable      DeadlinePassed  ModelFailed
+          Overloaded        NoModel          Revoked
+                            NoAnswer         InternalError
+"""
+
+from __future__ import annotations
+
+
+class BylineError(Exception):
+    """Base of all. ``str(error)`` is written for the caller and never holds a message's text."""
+
+    #: Stable, machine-readable name of the error.
+    code = "error"
+
+
+class InvalidMessage(BylineError):
+    """The message can't be attributed by any model: wrong type, empty, too long."""
+
+    code = "invalid"
+
+
+class DeadlinePassed(BylineError):
+    """The caller's deadline passed before the model saw the message."""
+
+    code = "deadline_passed"
+
+
+class ModelFailed(BylineError):
+    """The model raised on this message, alone."""
+
+    code = "model_failed"
+
+
+class Revoked(BylineError):
+    """Somebody revoked the task that carried the message, or its ``expires`` passed."""
+
+    code = "revoked"
+
+
+class InternalError(BylineError):
+    """A defect of Byline, and logged as one."""
+
+    code = "internal_error"
+
+
+class Overloaded(BylineError):
+    """More is waiting than may wait."""
+
+    code = "overloaded"
+
+
+class Unavailable(BylineError):
+    """The broker can't be reached."""
+
+    code = "broker_unavailable"
+
+
+class NoAnswer(BylineError):
+    """The queue has the message, but no worker answered in time."""
+
+    code = "no_answer"
+
+
+class NoModel(BylineError):
+    """No worker has announced a model yet."""
+
+    code = "no_model"

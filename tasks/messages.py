@@ -1,0 +1,136 @@
+"""The wire: names, keys and values that api, worker and any Celery client share. No torch."""
+
+from __future__ import annotations
+
+import unicodedata
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+
+from model.types import Candidate, Evidence
+from tasks.errors import InvalidMessage
+
+#: Name of the Celery task, and of the queue it travels on.
+TASK = "byline.attribute"
+QUEUE = "attributions"
+
+#: Version of the values below. A part of every message's key, so that a cache filled by
+#: another version is never misread.
+SCHEMA = 1
+
+#: A list per front-end process, named in a task's ``reply_to``.
+REPLIES = "byline:replies:"
+#: Seconds a reply waits to be fetched; the list of a process that died expires with it.
+REPLY_TTL_S = 60
+#: What the workers announce: the model's card, and a sorted set of node name by last sign of life.
+MODEL = "byline:model"
+WORKERS = "byline:workers"
+#: A worker signs every ANNOUNCE_S seconds, and counts as alive for ALIVE_S after it.
+ANNOUNCE_S = 2.0
+ALIVE_S = 7.0
+
+
+class Attribution(msgspec.Struct):
+    """The answer for one message. ``author`` is null where the model abstains."""
+
+    id: str
+    author: str | None
+    confidence: float
+    candidates: tuple[Candidate, ...]
+    model: str
+    cached: bool = False
+    #: Only where it was asked for; null where the model can't explain itself.
+    evidence: Evidence | None | msgspec.UnsetType = msgspec.UNSET
+    #: The caller's own name for the message, in answers to bulk requests; never stored.
+    ref: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Failure(NamedTuple):
+    """Why one message has no attribution. An array on the wire, where an attribution is a map."""
+
+    id: str
+    code: str
+    detail: str
+
+
+Outcome = Attribution | Failure
+
+
+class Reply(msgspec.Struct, array_like=True, frozen=True):
+    """A worker's answer to one chunk, outcomes in the order of its messages."""
+
+    chunk: str
+    outcomes: list[Outcome]
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """What a worker serves, kept under :data:`MODEL` for the api."""
+
+    #: The model's card as JSON-able values; ``version`` and ``authors`` among them.
+    card: dict[str, Any]
+    device: str
+
+    @property
+    def version(self) -> str:
+        """The model version, a part of every message's key."""
+        return str(self.card["version"])
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """The body of one Celery task: messages that waited at the same moment."""
+
+    id: str
+    #: Texts, if the client kept to the contract: each is checked when the batch is formed.
+    texts: list[Any]
+    #: Unix time, in seconds, after which the message at that place is not worth computing.
+    deadlines: list[float | None]
+    explain: bool
+    #: The list that awaits a :class:`Reply`; None where only Celery's result is wanted.
+    reply_to: str | None
+
+    def __post_init__(self) -> None:
+        if len(self.deadlines) != len(self.texts):
+            raise ValueError("as many deadlines as messages are needed")
+
+
+def canonical(text: str) -> str:
+    """Return the form of ``text`` that is hashed and shown to the model.
+
+    Unicode NFC, ``\\n`` for every line break, no white space around.
+    """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return text.strip()
+
+
+def parse_text(text: object, max_characters: int) -> str:
+    """Return the canonical form of a valid text.
+
+    Raises:
+        InvalidMessage: not a string, empty, longer than ``max_characters``, or holding a lone
+            surrogate, which no UTF-8 can carry.
+    """
+    if not isinstance(text, str):
+        raise InvalidMessage(f"text must be a string, not {type(text).__name__}")
+    text = canonical(text)
+    if not text:
+        raise InvalidMessage("text is empty")
+    if len(text) > max_characters:
+        raise InvalidMessage(f"text has {len(text):,} characters; at most {max_characters:,}")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidMessage("text holds half of a surrogate pair")
+    return text
+
+
+def message_id(version: str, text: str) -> str:
+    """Return the message's key: blake2b, 128 bits, of schema, model version and canonical text.
+
+    The version's length is hashed before it, so that no pair of version and text can be
+    mistaken for another pair.
+    """
+    digest = blake2b(f"{SCHEMA}:{len(version)}:{version}:".encode(), digest_size=16)
+    digest.update(text.encode())
+    return digest.hexdigest()

@@ -1,0 +1,33 @@
+"""Stacks of real parts: one that tests share, and one of its own for a test that breaks things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.parts import Stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Valkey, a worker with the test model, and the api. For tests that leave them be."""
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    try:
+        stack.valkey()
+        stack.worker()
+        stack.api()
+        yield stack
+    finally:
+        stack.close()
+
+
+@pytest.fixture()
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack with nothing but Valkey, to start the rest in, and to break."""
+    stack = Stack(tmp_path_factory.mktemp("own"), BYLINE_VISIBILITY_TIMEOUT_S="2")
+    try:
+        stack.valkey()
+        yield stack
+    finally:
+        stack.close()

@@ -1,0 +1,181 @@
+"""What breaks: processes, connections, models. Nothing accepted is lost."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.parts import Stack, wait_for
+
+
+def test_a_killed_workers_messages_go_to_another(own: Stack) -> None:
+    own.env["TEST_MODEL_SECONDS"] = "30"
+    victim = own.worker(name="victim")
+    own.api()
+    accepted = own.attribute({"text": "outlives a worker"}, wait=0).json()
+    wait_for(lambda: own.calls() == ["outlives a worker"])
+    victim.kill()
+    own.worker(name="heir", TEST_MODEL_SECONDS="0")
+    where = own.url + accepted["location"]
+    wait_for(lambda: httpx.get(where).status_code == 200, 20, "redelivery")
+    wait_for(lambda: own.held() == 0)
+
+
+def test_a_stopping_worker_finishes_its_batch_and_gives_back_the_rest(own: Stack) -> None:
+    own.env["TEST_MODEL_SECONDS"] = "1"
+    own.env["BYLINE_BATCH_MESSAGES"] = "1"
+    own.env["BYLINE_CHUNK_MESSAGES"] = "1"
+    own.env["BYLINE_VISIBILITY_TIMEOUT_S"] = "600"  # what comes back was given back
+    worker = own.worker()
+    own.api()
+    texts = [f"number {n}" for n in range(4)]
+    accepted = [own.attribute({"text": t}, wait=0).json()["location"] for t in texts]
+    wait_for(own.calls)
+    assert worker.stop() == 0, worker.output
+    computed = own.calls()
+    assert 1 <= len(computed) < 4
+    assert own.redis.hlen("unacked") == 0
+    assert own.redis.llen("attributions") == 4 - len(computed)
+    own.worker(name="next", TEST_MODEL_SECONDS="0")
+    for location in accepted:
+        wait_for(lambda at=location: httpx.get(own.url + at).status_code == 200, what=location)
+    assert sorted(own.calls()) == texts  # each once
+
+
+def test_valkey_may_restart(own: Stack) -> None:
+    own.worker()
+    own.api()
+    before = own.attribute({"text": "before"}).json()
+    own.parts[0].stop()
+    lost = own.attribute({"text": "meanwhile"}, wait=1)
+    assert (lost.status_code, lost.json()["code"]) == (503, "broker_unavailable")
+    assert int(lost.headers["Retry-After"]) > 0
+    own.valkey()
+    answer = wait_for(
+        lambda: (r := own.attribute({"text": "after"}, wait=2)).status_code == 200 and r.json(),
+        60,
+        "an answer after the restart",
+    )
+    assert answer["id"] != before["id"]
+    assert own.attribute({"text": "before"}).json()["cached"]  # the cache was on disk
+
+
+def test_without_a_worker_messages_are_accepted_and_kept(own: Stack) -> None:
+    own.worker().stop()
+    own.api()
+    ready = httpx.get(f"{own.url}/readyz")
+    assert (ready.status_code, ready.json()["parts"]["worker"]) == (503, "none alive")
+    texts = [f"patient {n}" for n in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda t: own.attribute({"text": t}, wait=0.2), texts))
+    assert {answer.status_code for answer in answers} == {202}
+    own.worker(name="late")
+    for answer in answers:
+        where = own.url + answer.headers["Location"]
+        wait_for(lambda at=where: httpx.get(at).status_code == 200, what=where)
+
+
+def test_before_any_worker_there_is_no_model(own: Stack) -> None:
+    own.api()
+    response = own.attribute({"text": "too early"})
+    assert (response.status_code, response.json()["code"]) == (503, "no_model")
+
+
+def test_a_deadline_passes(own: Stack) -> None:
+    own.env["TEST_MODEL_SECONDS"] = "1.5"
+    own.worker()
+    own.api()
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(own.attribute, {"text": "keeps the model busy"})
+        wait_for(own.calls)
+        late = own.attribute({"text": "in a hurry", "deadline_ms": 300})
+        assert (late.status_code, late.json()["code"]) == (504, "deadline_passed")
+        assert busy.result().status_code == 200
+    wait_for(lambda: own.held() == 0)
+    assert own.calls() == ["keeps the model busy"]
+
+
+def test_abandoned_clients_leave_nothing_behind(own: Stack) -> None:
+    own.env["TEST_MODEL_SECONDS"] = "0.5"
+    own.worker()
+    own.api(BYLINE_OUTBOX_MESSAGES="300")
+    for n in range(290):
+        _send_and_hang_up(own, f"abandoned {n}")
+    wait_for(lambda: len(own.calls()) == 290 and own.held() == 0, 30)
+    # Were their places not free again, the outbox would be full after 10 more.
+    for n in range(2):
+        bulk = {"messages": [{"text": f"bulk {n} {m}"} for m in range(250)]}
+        assert own.attribute(bulk).status_code == 200
+    wait_for(lambda: own.held() == 0)
+
+
+def _send_and_hang_up(own: Stack, text: str) -> None:
+    body = b'{"text": "%s"}' % text.encode()
+    head = "POST /v1/attributions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", int(own.env["BYLINE_API_PORT"]))) as client:
+        client.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+
+def test_a_full_outbox_says_so(own: Stack) -> None:
+    own.worker().stop()
+    own.api(BYLINE_OUTBOX_MESSAGES="10", BYLINE_MAX_BULK="10")
+    with ThreadPoolExecutor(1) as pool:
+        bulk = {"messages": [{"text": f"waiting {n}"} for n in range(10)]}
+        waiting = pool.submit(own.attribute, bulk, wait=2)
+        wait_for(own.held)
+        refused = own.attribute({"text": "one more"}, wait=0)
+        assert refused.status_code == 503
+        assert refused.json()["code"] == "overloaded"
+        assert int(refused.headers["Retry-After"]) > 0
+        assert waiting.result().status_code == 202
+
+
+def test_the_api_finishes_what_it_took_before_it_stops(own: Stack) -> None:
+    own.env["TEST_MODEL_SECONDS"] = "1"
+    own.worker()
+    api = own.api()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(own.attribute, {"text": "just in time"})
+        wait_for(own.calls)
+        assert api.stop() == 0
+        assert asked.result().status_code == 200
+
+
+def test_a_model_that_cant_be_warmed_ends_the_worker(own: Stack) -> None:
+    worker = own.start_worker(BYLINE_MODEL="tests.models:Broken")
+    assert worker.process.wait(30) != 0
+    assert "the model raised RuntimeError" in worker.output
+    assert "ready" not in worker.output
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "words"),
+    [
+        (["--pool=prefork"], {}, "one thread must own the model"),
+        (["--concurrency=2"], {}, "one thread must own the model"),
+        ([], {"BYLINE_DEVICE": "cuda:7"}, "device cuda:7 can't be used"),
+        ([], {"BYLINE_MODEL": "tests.models:Missing"}, "BYLINE_MODEL=tests.models:Missing"),
+        ([], {"BYLINE_MODEL": "tests.parts:Stack"}, "BYLINE_MODEL=tests.parts:Stack"),
+        ([], {"BYLINE_MODEL": "tests.parts:ROOT"}, "BYLINE_MODEL=tests.parts:ROOT"),
+        ([], {"BYLINE_CHUNK_MESSAGES": "1000"}, "BYLINE_BATCH_MESSAGES"),
+        ([], {"BYLINE_REDIS_URL": ""}, "BYLINE_REDIS_URL is not set"),
+    ],
+)
+def test_a_worker_that_must_not_run_says_why(
+    own: Stack, options: list[str], env: dict[str, str], words: str
+) -> None:
+    worker = own.start_worker(*options, **env)
+    assert worker.process.wait(30) != 0
+    assert words in worker.output
+
+
+def test_a_stopped_worker_is_no_longer_counted(own: Stack) -> None:
+    worker = own.worker()
+    own.api()
+    assert httpx.get(f"{own.url}/readyz").status_code == 200
+    worker.stop(signal.SIGTERM)
+    assert httpx.get(f"{own.url}/readyz").status_code == 503

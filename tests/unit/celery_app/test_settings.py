@@ -1,0 +1,70 @@
+"""Settings: read once, and refused where they make no sense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from celery_app.settings import Settings, SettingsError, table
+
+
+def test_defaults_hold_together() -> None:
+    settings = Settings.from_environ({})
+    assert settings.chunk_messages <= settings.batch_messages
+
+
+def test_values_are_read_by_type() -> None:
+    settings = Settings.from_environ(
+        {
+            "BYLINE_API_PORT": "81",
+            "BYLINE_BATCH_WAIT_MS": "1.5",
+            "BYLINE_STATE_DIR": "/somewhere",
+            "BYLINE_MODEL_DIR": "",
+            "PATH": "/bin",
+        }
+    )
+    assert (settings.api_port, settings.batch_wait_ms) == (81, 1.5)
+    assert (settings.state_dir, settings.model_dir) == (Path("/somewhere"), None)
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"BYLINE_API_PORT": "http"}, ["BYLINE_API_PORT='http'", "int"]),
+        ({"BYLINE_API_PORT": "0"}, ["BYLINE_API_PORT='0'", ">= 1"]),
+        ({"BYLINE_DEVICE": "tpu"}, ["BYLINE_DEVICE='tpu'"]),
+        ({"BYLINE_MODEL": "no class"}, ["BYLINE_MODEL='no class'"]),
+        ({"BYLINE_WORKER_NAME": "nameless"}, ["BYLINE_WORKER_NAME='nameless'"]),
+        ({"BYLINE_API_PROT": "80"}, ["BYLINE_API_PROT", "did you mean BYLINE_API_PORT?"]),
+        ({"BYLINE_CHUNK_MESSAGES": "999"}, ["BYLINE_CHUNK_MESSAGES=999", "BYLINE_BATCH_MESSAGES"]),
+        ({"BYLINE_MAX_BULK": "9999"}, ["BYLINE_MAX_BULK=9999", "BYLINE_OUTBOX_MESSAGES=4096"]),
+        ({"BYLINE_WAIT_S": "40"}, ["BYLINE_WAIT_S=40", "BYLINE_WAIT_MAX_S=30"]),
+        ({"BYLINE_RESULT_TTL_S": "10"}, ["BYLINE_WAIT_MAX_S=30", "BYLINE_RESULT_TTL_S=10"]),
+        (
+            {"BYLINE_BATCH_WAIT_MS": "1000", "BYLINE_VISIBILITY_TIMEOUT_S": "1"},
+            ["BYLINE_BATCH_WAIT_MS=1000", "BYLINE_VISIBILITY_TIMEOUT_S=1"],
+        ),
+        ({"BYLINE_API_PORT": "5555"}, ["BYLINE_API_PORT", "BYLINE_FLOWER_PORT", "5555"]),
+    ],
+)
+def test_contradictions_are_refused_by_name(environ: dict[str, str], words: list[str]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environ(environ)
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_a_part_on_its_own_needs_a_redis() -> None:
+    with pytest.raises(SettingsError, match="BYLINE_REDIS_URL is not set"):
+        _ = Settings().broker
+
+
+def test_the_cache_is_the_broker_unless_it_is_another() -> None:
+    assert Settings(redis_url="redis://a").cache == "redis://a"
+    assert Settings(redis_url="redis://a", cache_url="redis://b").cache == "redis://b"
+
+
+def test_the_readme_lists_every_setting() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    assert table() in readme

@@ -1,0 +1,178 @@
+"""The batch: cache, duplicates, deadlines, failures. The model and Redis are small fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from redis import ConnectionError as RedisConnectionError
+
+from model.types import Candidate, Evidence, ModelError, Prediction
+from tasks.attribute import Attributor
+from tasks.cache import AttributionCache
+from tasks.messages import Attribution, Chunk, Failure, Reply, message_id
+
+
+class Predictor:
+    """Names the text's first letter as its author. Notes what it was asked."""
+
+    version = "v1"
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        self.batches.append(list(texts))
+        if any("bad" in text for text in texts):
+            raise ModelError("the model raised ValueError")
+        return [Prediction(t[0], 0.9, (Candidate(t[0], 0.9),)) for t in texts]
+
+    def explain(self, text: str, author: str) -> Evidence | None:
+        return Evidence(author, 1.0, 1.0, (), 0.0)
+
+
+class Store:
+    """As much of Redis as the batch uses, in a dict; a client and a pipeline in one."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.lists: dict[str, list[bytes]] = {}
+        self.down = False
+
+    def mget(self, keys: list[str]) -> list[bytes | None]:
+        if self.down:
+            raise RedisConnectionError("down")
+        return [self.values.get(key) for key in keys]
+
+    def set(self, key: str, value: bytes, ex: int) -> None:
+        self.values[key] = value
+
+    def delete(self, key: str) -> None:
+        self.values.pop(key, None)
+
+    def execute_command(self, command: str, key: str, *args: Any) -> None:
+        if command == "SET":
+            self.values[key] = args[0]
+        elif command == "LPUSH":
+            self.lists.setdefault(key, []).insert(0, args[0])
+
+
+class Batch:
+    """An attributor with fakes around it, and a clock that stands still."""
+
+    def __init__(self) -> None:
+        self.predictor = Predictor()
+        self.store = Store()
+        client: Any = self.store
+        cache = AttributionCache(client, 60)
+        self.attributor = Attributor(self.predictor, cache, 100, now=lambda: 1000.0)
+
+    def run(self, *chunks: Chunk) -> list[list[Any]]:
+        pipe: Any = self.store
+        return self.attributor(chunks, pipe)
+
+
+@pytest.fixture()
+def batch() -> Batch:
+    return Batch()
+
+
+def chunk(*texts: Any, explain: bool = False, **options: Any) -> Chunk:
+    deadlines = options.pop("deadlines", [None] * len(texts))
+    return Chunk(options.pop("id", "c"), list(texts), deadlines, explain, options.pop("to", None))
+
+
+def authors(outcomes: Sequence[Any]) -> list[str | None]:
+    return [o.author if isinstance(o, Attribution) else o.code for o in outcomes]
+
+
+def test_all_chunks_are_one_forward_pass_in_order(batch: Batch) -> None:
+    one, two = batch.run(chunk("apple", "pear"), chunk("cherry"))
+    assert (authors(one), authors(two)) == (["a", "p"], ["c"])
+    assert batch.predictor.batches == [["apple", "pear", "cherry"]]
+
+
+def test_duplicates_across_chunks_are_computed_once(batch: Batch) -> None:
+    batch.run(chunk("apple", "apple"), chunk(" apple "))
+    assert batch.predictor.batches == [["apple"]]
+
+
+def test_what_is_cached_is_not_computed(batch: Batch) -> None:
+    batch.run(chunk("apple"))
+    [[hit, new]] = batch.run(chunk("apple", "pear"))
+    assert (hit.cached, new.cached) == (True, False)
+    assert batch.predictor.batches == [["apple"], ["pear"]]
+
+
+def test_without_a_cache_everything_is_computed(batch: Batch) -> None:
+    batch.run(chunk("apple"))
+    batch.store.down = True
+    [[again]] = batch.run(chunk("apple"))
+    assert not again.cached
+
+
+def test_an_empty_batch_does_nothing(batch: Batch) -> None:
+    assert batch.run() == []
+    assert batch.run(chunk()) == [[]]
+    assert batch.predictor.batches == []
+
+
+def test_bad_texts_fail_alone(batch: Batch) -> None:
+    [outcomes] = batch.run(chunk("fine", "", 3, "x" * 101, "good"))
+    assert authors(outcomes) == ["f", "invalid", "invalid", "invalid", "g"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 9])
+@pytest.mark.parametrize("culprit", [0, -1])
+def test_a_message_that_breaks_the_model_is_found_by_halving(
+    batch: Batch, size: int, culprit: int
+) -> None:
+    texts = [f"{n} fine" for n in range(size)]
+    texts[culprit] = "bad"
+    [outcomes] = batch.run(chunk(*texts))
+    failed = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Failure)]
+    assert failed == [culprit % size]
+    assert outcomes[culprit].code == "model_failed"
+
+
+def test_a_failure_is_kept_for_those_who_ask_but_not_served_as_cached(batch: Batch) -> None:
+    batch.run(chunk("bad"))
+    batch.run(chunk("bad"))
+    assert batch.predictor.batches == [["bad"], ["bad"]]
+    assert f"byline:failure:{message_id('v1', 'bad')}" in batch.store.values
+
+
+def test_what_is_too_late_is_not_computed(batch: Batch) -> None:
+    [outcomes] = batch.run(chunk("late", "just", "whenever", deadlines=[999.9, 1000.0, None]))
+    assert authors(outcomes) == ["deadline_passed", "j", "w"]
+    assert batch.predictor.batches == [["just", "whenever"]]
+
+
+def test_too_late_for_one_is_in_time_for_another(batch: Batch) -> None:
+    one, two = batch.run(chunk("same", deadlines=[1.0]), chunk("same"))
+    assert (authors(one), authors(two)) == (["deadline_passed"], ["s"])
+
+
+def test_evidence_goes_to_those_who_asked(batch: Batch) -> None:
+    one, two = batch.run(chunk("apple", explain=True), chunk("apple"))
+    assert isinstance(one[0].evidence, Evidence)
+    assert two[0].evidence is msgspec.UNSET
+
+
+def test_what_is_cached_without_evidence_is_computed_for_it(batch: Batch) -> None:
+    batch.run(chunk("apple"))
+    [[explained]] = batch.run(chunk("apple", explain=True))
+    assert isinstance(explained.evidence, Evidence)
+    [[hit]] = batch.run(chunk("apple", explain=True))
+    assert hit.cached
+    assert len(batch.predictor.batches) == 2
+
+
+def test_each_chunk_is_replied_to_where_it_asked(batch: Batch) -> None:
+    batch.run(chunk("apple", "", id="1", to="byline:replies:x"), chunk("pear", id="2"))
+    [raw] = batch.store.lists["byline:replies:x"]
+    reply = msgspec.json.decode(raw, type=Reply)
+    assert reply.chunk == "1"
+    assert authors(reply.outcomes) == ["a", "invalid"]

@@ -1,0 +1,54 @@
+"""Keys and canonical texts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.errors import InvalidMessage
+from tasks.messages import canonical, message_id, parse_text
+
+
+def test_ids_are_128_bits_and_depend_on_model_and_text() -> None:
+    ids = {message_id(v, t) for v in ("v1", "v2") for t in ("a", "b")}
+    assert len(ids) == 4
+    assert all(len(id) == 32 for id in ids)
+
+
+def test_no_two_pairs_of_version_and_text_share_an_id() -> None:
+    assert message_id("v1", "2:x") != message_id("v1:2", "x")
+    assert message_id("v", "1:x") != message_id("v:1", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("  a b \n", "a b"),
+        ("a\r\nb\rc", "a\nb\nc"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("two  spaces", "two  spaces"),
+    ],
+)
+def test_canonical_form(text: str, form: str) -> None:
+    assert canonical(text) == form
+    assert canonical(form) == form
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "not NoneType"),
+        (b"bytes", "not bytes"),
+        ("", "empty"),
+        (" \n ", "empty"),
+        ("x" * 11, "11 characters"),
+        ("\ud800", "surrogate"),
+    ],
+)
+def test_invalid_texts_are_told_what_is_wrong(text: object, words: str) -> None:
+    with pytest.raises(InvalidMessage, match=words):
+        parse_text(text, 10)
+
+
+@pytest.mark.parametrize("text", ["x", "\0", "\U0001f600", "x" * 10])
+def test_odd_but_valid_texts_pass(text: str) -> None:
+    assert parse_text(text, 10) == text
