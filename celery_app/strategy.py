@@ -77,7 +77,8 @@ class Batcher:
 
     def _run(self) -> None:
         try:
-            self._execute(self._take())
+            if requests := self._take():  # none, where they were given back meanwhile
+                self._execute(requests)
         except Exception:  # the last resort: whatever it was, the next batch must run
             logger.exception("a batch broke; its tasks are delivered again")
         finally:

@@ -1,0 +1,39 @@
+"""The OpenAPI document is valid, and says what the code does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from openapi_spec_validator import validate
+
+from api.errors import STATUS
+from api.openapi import document
+
+
+def test_it_is_valid() -> None:
+    validate(document())
+
+
+def test_the_schemas_are_those_of_the_types() -> None:
+    schemas = document()["components"]["schemas"]
+    assert set(schemas["Attribution"]["required"]) == {
+        "id",
+        "author",
+        "confidence",
+        "candidates",
+        "model",
+    }
+    assert schemas["AttributionRequest_MessageIn_"]["additionalProperties"] is False
+
+
+def test_every_error_code_is_documented_with_its_status() -> None:
+    post = document()["paths"]["/v1/attributions"]["post"]["responses"]
+    for code, status in STATUS.items():
+        if code not in ("not_found", "method_not_allowed"):
+            assert code in post[str(status)]["description"]
+
+
+def test_the_api_never_imports_torch() -> None:
+    code = "import sys, api.wsgi, api.gunicorn_config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

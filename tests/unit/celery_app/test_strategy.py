@@ -1,0 +1,156 @@
+"""The batcher: what gathers, what is taken, what is given back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from redis import ConnectionError as RedisConnectionError
+
+from celery_app import strategy
+from celery_app.strategy import Batcher
+
+
+class FakeRequest:
+    """As much of a request as the batcher touches; notes how it ended."""
+
+    def __init__(self, messages: int = 1, revoked: bool = False) -> None:
+        self.messages = messages
+        self.chunk = SimpleNamespace(id=id(self), texts=["x"] * messages)
+        self.ended = "revoked" if revoked else ""
+        self._revoked = revoked
+
+    def revoked(self) -> bool:
+        return self._revoked
+
+    def on_accepted(self, pid: int, at: float) -> None:
+        self.ended = "accepted"
+
+    def on_success(self, outcome: tuple[bool, Any, float]) -> None:
+        self.ended = "failed" if outcome[0] else "succeeded"
+
+    def on_failure(self, info: Any) -> None:
+        self.ended = "failed"
+
+    def reject(self, requeue: bool) -> None:
+        self.ended = "requeued"
+
+
+class FakeTask:
+    """Notes the batches; raises ``error`` on the next one."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.error: Exception | None = None
+        self.failed: list[Any] = []
+        self.backend = SimpleNamespace(round_trip=self._round_trip)
+
+    @contextmanager
+    def _round_trip(self) -> Any:
+        yield None
+
+    def attribute_all(self, chunks: Sequence[Any], pipe: Any) -> None:
+        if self.error:
+            error, self.error = self.error, None
+            raise error
+        self.batches.append(sum(len(chunk.texts) for chunk in chunks))
+
+    def fail_all(self, chunks: Sequence[Any], pipe: Any, error: Exception) -> None:
+        self.failed += chunks
+
+
+class Worker:
+    """A batcher whose model thread is stepped by the test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, limit: int = 8) -> None:
+        monkeypatch.setattr(strategy, "_trace", lambda task, request: (False, "done"))
+        self.task = FakeTask()
+        self.submitted: list[Callable[[], None]] = []
+        task: Any = self.task
+        self.batcher = Batcher(task, self.submitted.append, limit, 0.0)
+
+    def add(self, *requests: FakeRequest) -> None:
+        for request in requests:
+            taken: Any = request
+            self.batcher.add(taken)
+
+    def step(self) -> None:
+        self.submitted.pop(0)()
+
+
+@pytest.fixture()
+def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
+    return Worker(monkeypatch)
+
+
+def test_an_idle_worker_starts_at_once(worker: Worker) -> None:
+    worker.add(FakeRequest())
+    assert len(worker.submitted) == 1
+
+
+def test_what_gathers_meanwhile_is_one_batch(worker: Worker) -> None:
+    requests = [FakeRequest(2) for _ in range(3)]
+    worker.add(*requests)
+    assert len(worker.submitted) == 1
+    worker.step()
+    assert worker.task.batches == [6]
+    assert {request.ended for request in requests} == {"succeeded"}
+    assert not worker.submitted
+
+
+def test_a_batch_holds_no_more_than_the_limit(worker: Worker) -> None:
+    worker.add(FakeRequest(5), FakeRequest(3), FakeRequest(1), FakeRequest(8))
+    for _ in range(3):
+        worker.step()
+    assert worker.task.batches == [8, 1, 8]
+
+
+def test_a_chunk_above_the_limit_is_a_batch_of_its_own(worker: Worker) -> None:
+    worker.add(FakeRequest(100), FakeRequest(1))
+    worker.step()
+    worker.step()
+    assert worker.task.batches == [100, 1]
+
+
+def test_the_revoked_are_left_out(worker: Worker) -> None:
+    revoked, live = FakeRequest(revoked=True), FakeRequest()
+    worker.add(revoked, live)
+    worker.step()
+    assert worker.task.batches == [1]
+    assert (revoked.ended, live.ended) == ("revoked", "succeeded")
+
+
+def test_without_redis_nothing_is_acknowledged(worker: Worker) -> None:
+    request = FakeRequest()
+    worker.task.error = RedisConnectionError("down")
+    worker.add(request)
+    worker.step()
+    assert request.ended == "requeued"
+
+
+def test_a_defect_fails_every_task_and_tells_who_waits(worker: Worker) -> None:
+    requests = [FakeRequest(), FakeRequest()]
+    worker.task.error = KeyError("a defect")
+    worker.add(*requests)
+    worker.step()
+    assert {request.ended for request in requests} == {"failed"}
+    assert len(worker.task.failed) == 2
+    worker.add(after := FakeRequest())
+    worker.step()
+    assert after.ended == "succeeded"
+
+
+def test_closing_gives_back_what_no_batch_took(worker: Worker) -> None:
+    waiting = FakeRequest()
+    with pytest.raises(TimeoutError):  # the model's thread has not come to its batch yet
+        worker.add(waiting)
+        worker.batcher.close(0.01)
+    assert waiting.ended == "requeued"
+    worker.step()
+    worker.batcher.close(1)
+    worker.add(late := FakeRequest())
+    assert late.ended == "requeued"
+    assert worker.task.batches == []
