@@ -6,19 +6,23 @@ from flask import Flask
 from flask_swagger_ui import get_swaggerui_blueprint
 
 from api import errors, health, openapi, routes
-from api.routes import Services
+from api.attributions import Attributions
+from api.directory import Directory
+from celery_app.settings import Settings
 
 
-def create_app(services: Services) -> Flask:
-    """Return the api, working with ``services``."""
+def create_app(settings: Settings, attributions: Attributions, directory: Directory) -> Flask:
+    """Return the api, serving ``attributions``."""
     app = Flask("byline", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
-    app.register_blueprint(routes.blueprint(services))
-    app.register_blueprint(health.blueprint(services.directory))
+    app.register_blueprint(routes.blueprint(attributions))
+    app.register_blueprint(health.blueprint(directory))
     app.register_blueprint(openapi.blueprint())
     app.register_blueprint(
         get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Byline"})
     )
     errors.register(app)
+    express = routes.express(app.wsgi_app, attributions, settings.max_body_bytes)
+    app.wsgi_app = express  # type: ignore[method-assign]
     return app

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
+from api.answers import Answer
 from tasks.errors import BylineError
+
+logger = logging.getLogger(__name__)
 
 #: Code to status. What is not here is a defect: 500.
 STATUS = {
@@ -70,41 +73,35 @@ class NotFound(BylineError):
     code = "not_found"
 
 
-def reply(value: Any, status: int = 200) -> Response:
-    """Return ``value`` as a JSON response."""
-    return Response(msgspec.json.encode(value), status, mimetype="application/json")
-
-
-def problem(code: str, detail: str) -> Problem:
-    """Return the problem document for an error's code and words."""
+def problem(code: str, detail: str) -> Answer:
+    """Return the answer for an error's code and words."""
     status = STATUS.get(code, 500)
-    return Problem(f"urn:byline:error:{code}", HTTPStatus(status).phrase, status, code, detail)
+    document = Problem(f"urn:byline:error:{code}", HTTPStatus(status).phrase, status, code, detail)
+    wait = RETRY_AFTER_S.get(code)
+    headers = () if wait is None else (("Retry-After", str(wait)),)
+    return Answer(msgspec.json.encode(document), status, "application/problem+json", headers)
 
 
-def respond(code: str, detail: str) -> Response:
-    """Return the response for an error."""
-    document = problem(code, detail)
-    response = Response(
-        msgspec.json.encode(document), document.status, mimetype="application/problem+json"
-    )
-    if code in RETRY_AFTER_S:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S[code])
-    return response
+def problem_of(error: Exception) -> Answer:
+    """Return the answer for an exception; one that is not ours is a defect, and logged."""
+    if isinstance(error, BylineError):
+        return problem(error.code, str(error))
+    logger.error("a request failed", exc_info=error)
+    return problem("internal_error", "a defect of Byline; its log says more")
 
 
 def register(app: Flask) -> None:
     """Have every error of ``app`` answered with a problem document."""
 
-    @app.errorhandler(BylineError)
-    def ours(error: BylineError) -> Response:
-        return respond(error.code, str(error))
-
-    @app.errorhandler(HTTPException)
-    def flask(error: HTTPException) -> Any:
-        code = FLASK_CODES.get(error.code or 500)
-        return respond(code, error.description or "") if code else error
-
     @app.errorhandler(Exception)
-    def defect(error: Exception) -> Response:
-        app.logger.exception("a request failed", exc_info=error)
-        return respond("internal_error", "a defect of Byline; its log says more")
+    def answer(error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            return problem_of(error).response()
+        code = FLASK_CODES.get(error.code or 500)
+        if code is None:
+            response = error.get_response()  # a redirect, say
+            return Response(response.get_data(), response.status, response.headers)
+        response = problem(code, error.description or "").response()
+        for name, value in error.get_headers():
+            response.headers.setdefault(name, value)  # Allow, where the method is the matter
+        return response

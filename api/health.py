@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response
 from redis import RedisError
 
+from api.answers import answer
 from api.directory import Directory
-from api.errors import reply
 from api.schemas import Health, ModelInfo
 from tasks.errors import NoModel, Unavailable
 
@@ -17,13 +17,13 @@ def blueprint(directory: Directory) -> Blueprint:
 
     @routes.get("/healthz")
     def live() -> Response:
-        return reply(Health("ok", {"api": "ok"}))
+        return answer(Health("ok", {"api": "ok"})).response()
 
     @routes.get("/readyz")
     def ready() -> Response:
         parts = _parts(directory)
         well = all(state == "ok" for state in parts.values())
-        return reply(Health("ok" if well else "unavailable", parts), 200 if well else 503)
+        return answer(Health("ok" if well else "unavailable", parts), 200 if well else 503).response()
 
     @routes.get("/v1/models")
     def models() -> Response:
@@ -32,7 +32,7 @@ def blueprint(directory: Directory) -> Blueprint:
             workers = directory.workers()
         except RedisError:
             raise Unavailable("the broker can't be reached") from None
-        return reply(ModelInfo(announcement.card, announcement.device, workers))
+        return answer(ModelInfo(announcement.card, announcement.device, workers)).response()
 
     return routes
 

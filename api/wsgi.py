@@ -7,9 +7,9 @@ import os
 from flask import Flask
 
 from api.app import create_app
+from api.attributions import Attributions
 from api.directory import Directory
 from api.outbox import Outbox
-from api.routes import Services
 from api.submit import POP_S, Submitter
 from celery_app.app import REDIS_TIMEOUT_S, connect, make_celery
 from celery_app.settings import Settings
@@ -36,4 +36,5 @@ def create() -> Flask:
         answer_s=3 * settings.visibility_timeout_s,
     )
     outbox.start()
-    return create_app(Services(settings, outbox, Directory(client), cache))
+    directory = Directory(client)
+    return create_app(settings, Attributions(settings, outbox, directory, cache), directory)

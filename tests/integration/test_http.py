@@ -139,6 +139,22 @@ def test_bad_requests_are_told_what_is_wrong(
     assert response.headers["Content-Type"] == "application/problem+json"
 
 
+def test_a_body_of_unknown_length_is_taken_too(stack: Stack) -> None:
+    pieces = iter([b'{"text": ', b'"in pieces"}'])
+    response = httpx.post(
+        f"{stack.url}/v1/attributions",
+        content=pieces,
+        headers={"Content-Type": "application/json; charset=utf-8"},
+    )
+    assert response.json()["id"] == message_id("vowels-1", "in pieces")
+
+
+def test_other_methods_are_told_which_is_allowed(stack: Stack) -> None:
+    response = httpx.put(f"{stack.url}/v1/attributions", json={})
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+    assert "POST" in response.headers["Allow"]
+
+
 def test_an_empty_bulk_call_has_an_empty_answer(stack: Stack) -> None:
     assert stack.attribute({"messages": []}).json() == {"attributions": []}
 

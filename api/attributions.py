@@ -1,0 +1,217 @@
+"""``/v1/attributions``: parse, ask the outbox, wait, answer. Knows HTTP's words, not Flask."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from redis import RedisError
+
+from api.answers import Answer, answer
+from api.directory import Directory
+from api.errors import NotFound, NotJSON, WrongType, problem
+from api.outbox import Entry, Outbox
+from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
+from celery_app.settings import Settings
+from tasks.cache import AttributionCache
+from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, Unavailable
+from tasks.messages import Attribution, Failure, message_id, parse_text
+
+#: Seconds the broker is given to take a message whose answer is promised for later.
+ACCEPT_S = 5.0
+
+PATH = "/v1/attributions"
+
+_request = msgspec.json.Decoder(AttributionRequest[msgspec.Raw])
+_message = msgspec.json.Decoder(MessageIn)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a request asks for beside the attribution itself."""
+
+    explain: bool
+    priority: int
+    #: Unix time, in seconds.
+    deadline: float | None
+    #: Monotonic time until which the caller waits, in seconds.
+    patience: float
+
+
+class Attributions:
+    """The resource. Its methods raise ``BylineError`` where the answer is a problem."""
+
+    def __init__(
+        self, settings: Settings, outbox: Outbox, directory: Directory, cache: AttributionCache
+    ) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        self._directory = directory
+        self._cache = cache
+
+    def create(self, query: Mapping[str, str], content_type: str, body: bytes) -> Answer:
+        """Attribute a message or many: 200, or 202 for what takes longer than the wait."""
+        asked = _parse(content_type, body)
+        options = self._options(query, asked)
+        if asked.messages is UNSET:
+            return self._one(asked.text, options)
+        return self._many(asked.messages, options)
+
+    def read(self, id: str, query: Mapping[str, str]) -> Answer:
+        """Return the attribution ``id``: 200, or 202 while it is pending."""
+        explain = _flag(query, "explain")
+        try:
+            outcome = self._cache.find(id)
+        except KeyError:
+            raise NotFound("no attribution has this id: unknown, or kept no longer") from None
+        except RedisError:
+            raise Unavailable("the cache can't be reached") from None
+        return _answer_one(id, outcome, explain)
+
+    def _one(self, text: str, options: Options) -> Answer:
+        [entry] = self._wait_for([self._entry(text, options)], options)
+        return _answer_one(entry.id, entry.outcome, options.explain)
+
+    def _many(self, messages: Sequence[msgspec.Raw], options: Options) -> Answer:
+        if len(messages) > self._settings.max_bulk:
+            raise InvalidMessage(f"{len(messages)} messages; at most {self._settings.max_bulk}")
+        parsed = [self._parse_message(raw, options) for raw in messages]
+        entries = [entry for entry, _ in parsed if isinstance(entry, Entry)]
+        answered = iter(self._wait_for(entries, options))
+        items = [
+            _item(next(answered) if isinstance(entry, Entry) else entry, ref, options.explain)
+            for entry, ref in parsed
+        ]
+        pending = any(isinstance(item, Pending) for item in items)
+        return answer({"attributions": items}, 202 if pending else 200)
+
+    def _parse_message(
+        self, raw: msgspec.Raw, options: Options
+    ) -> tuple[Entry | Reason, str | UnsetType]:
+        """Return one message of many, or why it is none: it must not fail its neighbours."""
+        try:
+            message = _message.decode(raw)
+        except msgspec.ValidationError as error:
+            return Reason(InvalidMessage.code, str(error)), UNSET
+        except UnicodeDecodeError:
+            return Reason(InvalidMessage.code, "text is not UTF-8"), UNSET
+        try:
+            return self._entry(message.text, options), message.ref
+        except InvalidMessage as error:
+            return Reason(error.code, str(error)), message.ref
+
+    def _entry(self, text: str, options: Options) -> Entry:
+        valid = parse_text(text, self._settings.max_characters)
+        id = message_id(self._directory.current().version, valid)
+        return Entry(id, valid, options.explain, options.priority, options.deadline)
+
+    def _options(
+        self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw]
+    ) -> Options:
+        wait = _wait(query, self._settings)
+        limit = None if asked.deadline_ms is None else asked.deadline_ms / 1000
+        return Options(
+            explain=_flag(query, "explain"),
+            priority=asked.priority,
+            deadline=None if limit is None else time.time() + limit,
+            patience=time.monotonic() + (wait if limit is None else min(wait, limit)),
+        )
+
+    def _wait_for(self, entries: Sequence[Entry], options: Options) -> list[Entry]:
+        """Return the entries to answer with, each settled or safe in the queue.
+
+        Raises:
+            Overloaded: more are waiting than may.
+            DeadlinePassed: it did, for one of them at least.
+            Unavailable: one of them is neither settled nor could it be queued.
+        """
+        joined = self._outbox.ask(entries)
+        for entry in joined:
+            entry.done.wait(max(0.0, options.patience - time.monotonic()))
+        late = [entry for entry in joined if not entry.done.is_set()]
+        if late and options.deadline is not None and options.deadline <= time.time():
+            raise DeadlinePassed("the deadline passed before the message was attributed")
+        if late:
+            self._promise(late)
+        return joined
+
+    def _promise(self, entries: Sequence[Entry]) -> None:
+        """See to it that these are answered even if this process dies now."""
+        self._outbox.hasten(entries)
+        until = time.monotonic() + ACCEPT_S
+        for entry in entries:
+            entry.sent.wait(max(0.0, until - time.monotonic()))
+            if not entry.sent.is_set() and not entry.done.is_set():
+                raise Unavailable("the broker did not take the message in time")
+        try:
+            self._cache.mark_pending(entry.id for entry in entries)
+        except RedisError:
+            raise Unavailable("the cache can't be reached") from None
+
+
+def _parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
+    """Return what the body asks for.
+
+    Raises:
+        WrongType, NotJSON, InvalidMessage: it can't be understood.
+    """
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise WrongType("send the body as Content-Type: application/json")
+    try:
+        return _request.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidMessage(str(error)) from None
+    except msgspec.DecodeError as error:
+        raise NotJSON(str(error)) from None
+    except UnicodeDecodeError:
+        raise NotJSON("the body is not UTF-8") from None
+
+
+def _answer_one(id: str, outcome: Attribution | Failure | None, explain: bool) -> Answer:
+    if outcome is None:
+        location = f"{PATH}/{id}"
+        return answer(Pending(id, location), 202, ("Location", location))
+    if isinstance(outcome, Failure):
+        return problem(outcome.code, outcome.detail)
+    return answer(_shown(outcome, explain))
+
+
+def _item(answered: Entry | Reason, ref: str | UnsetType, explain: bool) -> Item:
+    if isinstance(answered, Reason):
+        return Refused(answered, ref)
+    outcome = answered.outcome
+    if outcome is None:
+        return Pending(answered.id, f"{PATH}/{answered.id}", ref=ref)
+    if isinstance(outcome, Failure):
+        return Refused(Reason(outcome.code, outcome.detail), ref)
+    return msgspec.structs.replace(_shown(outcome, explain), ref=ref)
+
+
+def _shown(attribution: Attribution, explain: bool) -> Attribution:
+    """Evidence is shown to those who asked for it, also where the cache has it for another."""
+    if explain or attribution.evidence is UNSET:
+        return attribution
+    return msgspec.structs.replace(attribution, evidence=UNSET)
+
+
+def _wait(query: Mapping[str, str], settings: Settings) -> float:
+    given = query.get("wait")
+    if given is None:
+        return settings.wait_s
+    try:
+        wait = float(given)
+    except ValueError:
+        wait = float("nan")
+    if not 0 <= wait <= settings.wait_max_s:
+        raise InvalidMessage(f"wait must be a number of seconds from 0 to {settings.wait_max_s:g}")
+    return wait
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    given = query.get(name, "false")
+    if given not in ("true", "false"):
+        raise InvalidMessage(f"{name} must be true or false")
+    return given == "true"
