@@ -24,5 +24,5 @@ def create_app(settings: Settings, attributions: Attributions, directory: Direct
     )
     errors.register(app)
     express = routes.express(app.wsgi_app, attributions, settings.max_body_bytes)
-    app.wsgi_app = express  # type: ignore[method-assign]
+    app.wsgi_app = express  # type: ignore[assignment,method-assign]
     return app

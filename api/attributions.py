@@ -17,7 +17,7 @@ from api.outbox import Entry, Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from celery_app.settings import Settings
 from tasks.cache import AttributionCache
-from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, Unavailable
+from tasks.errors import DeadlinePassed, InvalidMessage, Unavailable
 from tasks.messages import Attribution, Failure, message_id, parse_text
 
 #: Seconds the broker is given to take a message whose answer is promised for later.
@@ -56,9 +56,9 @@ class Attributions:
         """Attribute a message or many: 200, or 202 for what takes longer than the wait."""
         asked = _parse(content_type, body)
         options = self._options(query, asked)
-        if asked.messages is UNSET:
+        if asked.text is not UNSET:
             return self._one(asked.text, options)
-        return self._many(asked.messages, options)
+        return self._many(asked.messages or [], options)
 
     def read(self, id: str, query: Mapping[str, str]) -> Answer:
         """Return the attribution ``id``: 200, or 202 while it is pending."""
@@ -108,9 +108,7 @@ class Attributions:
         id = message_id(self._directory.current().version, valid)
         return Entry(id, valid, options.explain, options.priority, options.deadline)
 
-    def _options(
-        self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw]
-    ) -> Options:
+    def _options(self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw]) -> Options:
         wait = _wait(query, self._settings)
         limit = None if asked.deadline_ms is None else asked.deadline_ms / 1000
         return Options(

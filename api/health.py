@@ -23,7 +23,8 @@ def blueprint(directory: Directory) -> Blueprint:
     def ready() -> Response:
         parts = _parts(directory)
         well = all(state == "ok" for state in parts.values())
-        return answer(Health("ok" if well else "unavailable", parts), 200 if well else 503).response()
+        health = Health("ok" if well else "unavailable", parts)
+        return answer(health, 200 if well else 503).response()
 
     @routes.get("/v1/models")
     def models() -> Response:

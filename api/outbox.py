@@ -182,7 +182,7 @@ class Outbox:
                 self._waiting.setdefault(entry.kind, []).append(entry)
 
     def _next_chunk(self) -> list[Entry]:
-        """Return what may leave now: the most pressing kind first, and only what is not too late."""
+        """Return what may leave now, the most pressing kind first; nothing that is too late."""
         for kind in sorted(self._waiting):
             waiting = self._still_wanted(self._waiting.pop(kind))
             if self.free_credits:

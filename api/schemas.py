@@ -1,4 +1,4 @@
-"""What the api takes and gives, as types. They validate, and the OpenAPI document comes from them."""
+"""What the api takes and gives, as types: they validate, and make the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 from celery import Celery
@@ -49,9 +50,10 @@ class Submitter:
                 retry=False,  # the caller is waiting: it is told, and may come again
             )
         except (OperationalError, RedisError, OSError) as error:
-            raise Unavailable(f"the broker did not take the message: {type(error).__name__}") from None
+            reason = type(error).__name__
+            raise Unavailable(f"the broker did not take the message: {reason}") from None
 
     def receive(self) -> bytes | None:
         """Return the next reply, None if there was none for a while. Raises ``RedisError``."""
-        popped = self._replies.brpop([self._reply_to], timeout=POP_S)
+        popped: Any = self._replies.brpop([self._reply_to], timeout=POP_S)
         return popped[1] if popped else None

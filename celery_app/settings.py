@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +17,11 @@ Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 
 
+def about(description: str, **limits: Any) -> Meta:
+    """Return what the README's table says of a field, and what msgspec checks of it."""
+    return Meta(description=description, **limits)
+
+
 class SettingsError(ValueError):
     """The environment holds a value that Byline refuses to start with."""
 
@@ -24,76 +29,78 @@ class SettingsError(ValueError):
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Read once by a composition root, then passed on. Each field is ``BYLINE_<NAME>``."""
 
-    redis_url: Annotated[str | None, Meta(description=(
-        "Redis or Valkey that carries the queue. Unset: `make run` starts an embedded Valkey."
-    ))] = None
-    cache_url: Annotated[str | None, Meta(description=(
-        "Redis or Valkey that keeps attributions and results. Unset: the same server."
-    ))] = None
-    model: Annotated[str, Meta(
-        pattern=r"^[\w.]+:\w+$", description="The model to serve, as `package.module:Class`."
-    )] = "model.ngram:NgramModel"
-    model_dir: Annotated[Path | None, Meta(description=(
-        "Folder of the weights and the card, given to the model's class. Unset: its own."
-    ))] = None
-    device: Annotated[str, Meta(
-        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
-        description="Where the model runs: `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.",
-    )] = "auto"
-    torch_threads: Annotated[int, Meta(ge=1, description=(
-        "CPU threads for torch. More than one pays only for large models."
-    ))] = 1
-    worker_name: Annotated[str, Meta(pattern=r"^[^@]+@[^@]+$", description=(
-        "Celery node name. What follows the `@` must differ between workers; `%h` is the host."
-    ))] = "byline@%h"
-    batch_messages: Annotated[int, Meta(
-        ge=1, le=4096, description="Largest batch, in messages."
-    )] = 256
-    batch_wait_ms: Annotated[float, Meta(ge=0, le=1000, description=(
-        "How long an idle worker waits for a fuller batch, in milliseconds. 0: not at all."
-    ))] = 0.0
-    chunk_messages: Annotated[int, Meta(
-        ge=1, le=4096, description="Largest Celery task an api process sends, in messages."
-    )] = 64
-    credits: Annotated[Count, Meta(
-        description="Tasks an api process may have in flight before it lets messages gather."
-    )] = 2
-    outbox_messages: Annotated[Count, Meta(description=(
-        "Messages an api process holds unanswered before it answers 503."
-    ))] = 4096
-    max_characters: Annotated[Count, Meta(
-        description="Longest message accepted, in characters."
-    )] = 20_000
-    max_bulk: Annotated[Count, Meta(description="Most messages in one request.")] = 256
-    max_body_bytes: Annotated[Count, Meta(
-        description="Largest request body, in bytes."
-    )] = 4_194_304
-    wait_s: Annotated[Seconds, Meta(description=(
-        "How long a request waits for its attribution unless `?wait=` says otherwise, in seconds."
-    ))] = 5.0
-    wait_max_s: Annotated[Seconds, Meta(description="Largest `?wait=`, in seconds.")] = 30.0
-    result_ttl_s: Annotated[Count, Meta(
-        description="How long attributions and results are kept, in seconds."
-    )] = 86_400
-    visibility_timeout_s: Annotated[Count, Meta(description=(
-        "After how many seconds a task that a dead worker held is given to another. "
-        "The same for every process on one Redis."
-    ))] = 30
-    api_host: Annotated[str, Meta(description="Address the api listens on.")] = "127.0.0.1"
-    api_port: Annotated[Port, Meta(description="Port of the api.")] = 8000
-    api_processes: Annotated[Count, Meta(description="Processes of the api.")] = 2
-    redis_port: Annotated[Port, Meta(description="Port of the embedded Valkey.")] = 6390
-    redis_megabytes: Annotated[Count, Meta(description=(
-        "Memory for the data of the embedded Valkey. The attributions least recently used go first."
-    ))] = 64
-    flower_port: Annotated[Port, Meta(description="Port of Flower.")] = 5555
-    exporter_port: Annotated[Port, Meta(description="Port of celery-exporter.")] = 9808
-    state_dir: Annotated[Path, Meta(description=(
-        "Folder for what must outlive a restart: the queue, the cache, logs."
-    ))] = Path(".byline")
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(
-        description="How much the worker and the api log."
-    )] = "WARNING"
+    redis_url: Annotated[
+        str | None, about("Redis or Valkey for the queue. Unset: `make run` starts its own.")
+    ] = None
+    cache_url: Annotated[
+        str | None, about("Redis or Valkey for attributions and results. Unset: the same one.")
+    ] = None
+    model: Annotated[
+        str, about("The model to serve, as `package.module:Class`.", pattern=r"^[\w.]+:\w+$")
+    ] = "model.ngram:NgramModel"
+    model_dir: Annotated[
+        Path | None, about("Folder of weights and card, for the model's class. Unset: its own.")
+    ] = None
+    device: Annotated[
+        str,
+        about(
+            "Where the model runs: `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.",
+            pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        ),
+    ] = "auto"
+    torch_threads: Annotated[
+        Count, about("CPU threads for torch. More than one pays only for large models.")
+    ] = 1
+    worker_name: Annotated[
+        str,
+        about(
+            "Celery node name. What follows the `@` must differ between workers; `%h` is the host.",
+            pattern=r"^[^@]+@[^@]+$",
+        ),
+    ] = "byline@%h"
+    batch_messages: Annotated[int, about("Largest batch, in messages.", ge=1, le=4096)] = 256
+    batch_wait_ms: Annotated[
+        float,
+        about("Milliseconds that an idle worker waits for a fuller batch.", ge=0, le=1000),
+    ] = 0.0
+    chunk_messages: Annotated[
+        int, about("Largest task that an api process sends, in messages.", ge=1, le=4096)
+    ] = 64
+    credits: Annotated[
+        Count, about("Tasks an api process has in flight before it lets messages gather.")
+    ] = 2
+    outbox_messages: Annotated[
+        Count, about("Messages an api process holds unanswered before it answers 503.")
+    ] = 4096
+    max_characters: Annotated[Count, about("Longest message, in characters.")] = 20_000
+    max_bulk: Annotated[Count, about("Most messages in one request.")] = 256
+    max_body_bytes: Annotated[Count, about("Largest request body, in bytes.")] = 4_194_304
+    wait_s: Annotated[
+        Seconds, about("Seconds a request waits for its answer unless `?wait=` says otherwise.")
+    ] = 5.0
+    wait_max_s: Annotated[Seconds, about("Largest `?wait=`, in seconds.")] = 30.0
+    result_ttl_s: Annotated[
+        Count, about("Seconds for which attributions and results are kept.")
+    ] = 86_400
+    visibility_timeout_s: Annotated[
+        Count,
+        about(
+            "Seconds after which a task that a dead worker held goes to another. "
+            "The same for all processes on one Redis."
+        ),
+    ] = 30
+    api_host: Annotated[str, about("Address the api listens on.")] = "127.0.0.1"
+    api_port: Annotated[Port, about("Port of the api.")] = 8000
+    api_processes: Annotated[Count, about("Processes of the api.")] = 2
+    redis_port: Annotated[Port, about("Port of the embedded Valkey.")] = 6390
+    flower_port: Annotated[Port, about("Port of Flower.")] = 5555
+    exporter_port: Annotated[Port, about("Port of celery-exporter.")] = 9808
+    state_dir: Annotated[Path, about("Folder for what outlives a restart: queue, cache, logs.")] = (
+        Path(".byline")
+    )
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], about("How much worker and api log.")
+    ] = "WARNING"
 
     def __post_init__(self) -> None:
         """Refuse values that contradict each other.
@@ -160,7 +167,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         low, high = getattr(self, smaller), getattr(self, larger)
         if low > high:
             raise SettingsError(
-                f"{PREFIX}{smaller.upper()}={low} is above {PREFIX}{larger.upper()}={high}: {reason}"
+                f"{PREFIX}{smaller.upper()}={low} is above "
+                f"{PREFIX}{larger.upper()}={high}: {reason}"
             )
 
     def _refuse_shared_ports(self) -> None:

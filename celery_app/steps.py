@@ -104,12 +104,14 @@ class EventsStep(bootsteps.StartStopStep):
     requires = (Events,)
 
     def start(self, consumer: Any) -> None:
+        """Have events gather, and a timer send them."""
         dispatcher = consumer.event_dispatcher
         dispatcher.on_send_buffered = None
         dispatcher.buffer_limit = EVENTS
         self.timer = consumer.timer.call_repeatedly(EVENTS_S, dispatcher.flush)
 
     def stop(self, consumer: Any) -> None:
+        """Send what has gathered."""
         self.timer.cancel()
         dispatcher = consumer.event_dispatcher
         if dispatcher is not None:  # the last batch is still to come: its events go as Celery's do

@@ -110,7 +110,8 @@ class Batcher:
         try:
             traced = self._attribute(live)
         except RedisError as error:
-            logger.error("%d tasks go back to the queue, nothing stored: %s", len(live), error)
+            words = "%d tasks go back to the queue, nothing stored: %s"
+            logger.warning(words, len(live), error)
             for request in live:
                 request.reject(requeue=True)
         except Exception:

@@ -16,7 +16,7 @@ from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import REPLIES, TASK, Chunk, Failure, Outcome
 
 
-class Attributions(UserList):
+class Attributions(UserList[Any]):
     """A task's result. JSON as a list; its repr, which events and logs show, tells only how many.
 
     An attribution may hold evidence, and evidence quotes the text.
@@ -80,7 +80,7 @@ class AttributeTask(Task):
         self._attributor.fail(chunks, pipe, error)
 
     def on_revoked(self, request: Any, **_: Any) -> None:
-        """Tell those who wait for a task that was revoked or expired. A ``task_revoked`` receiver."""
+        """Tell who waits for a task that was revoked or expired. Receives ``task_revoked``."""
         try:
             chunk = parse_chunk(request.id, request.reply_to, request.args, request.kwargs)
         except InvalidMessage:

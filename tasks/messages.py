@@ -41,7 +41,7 @@ class Attribution(msgspec.Struct):
     model: str
     cached: bool = False
     #: Only where it was asked for; null where the model can't explain itself.
-    evidence: Evidence | None | msgspec.UnsetType = msgspec.UNSET
+    evidence: Evidence | msgspec.UnsetType | None = msgspec.UNSET
     #: The caller's own name for the message, in answers to bulk requests; never stored.
     ref: str | msgspec.UnsetType = msgspec.UNSET
 

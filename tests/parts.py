@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -77,10 +78,8 @@ class Part:
 
     def kill(self) -> None:
         """End the whole group at once, as the out-of-memory killer would."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait(10)
 
 
@@ -127,9 +126,7 @@ class Stack:
     def worker(self, *options: str, name: str = "one", **env: str) -> Part:
         """Start a worker and wait until it has signed in."""
         part = self.start_worker(*options, name=name, **env)
-        wait_for(
-            lambda: self._signed_in(f"byline@{name}") or not part.alive, 60, f"worker {name}"
-        )
+        wait_for(lambda: self._signed_in(f"byline@{name}") or not part.alive, 60, f"worker {name}")
         assert part.alive, part.output
         return part
 

@@ -31,7 +31,7 @@ def app(stack: Stack) -> Iterator[Celery]:
     app.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def slow(own: Stack) -> Stack:
     """A stack whose forward passes take a second."""
     own.env["TEST_MODEL_SECONDS"] = "1"

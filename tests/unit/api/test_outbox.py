@@ -78,9 +78,9 @@ class Desk:
         gevent.idle()
 
 
-@pytest.fixture()
+@pytest.fixture
 def desk() -> Iterator[Desk]:
-    yield Desk()
+    return Desk()
 
 
 def attribution(id: str) -> Attribution:

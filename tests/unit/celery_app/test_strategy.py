@@ -81,7 +81,7 @@ class Worker:
         self.submitted.pop(0)()
 
 
-@pytest.fixture()
+@pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     return Worker(monkeypatch)
 
@@ -145,8 +145,8 @@ def test_a_defect_fails_every_task_and_tells_who_waits(worker: Worker) -> None:
 
 def test_closing_gives_back_what_no_batch_took(worker: Worker) -> None:
     waiting = FakeRequest()
+    worker.add(waiting)
     with pytest.raises(TimeoutError):  # the model's thread has not come to its batch yet
-        worker.add(waiting)
         worker.batcher.close(0.01)
     assert waiting.ended == "requeued"
     worker.step()

@@ -74,7 +74,7 @@ class Batch:
         return self.attributor(chunks, pipe)
 
 
-@pytest.fixture()
+@pytest.fixture
 def batch() -> Batch:
     return Batch()
 
