@@ -93,6 +93,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     api_port: Annotated[Port, about("Port of the api.")] = 8000
     api_processes: Annotated[Count, about("Processes of the api.")] = 2
     redis_port: Annotated[Port, about("Port of the embedded Valkey.")] = 6390
+    redis_megabytes: Annotated[
+        Count, about("Memory for the data of the embedded Valkey; what was used longest ago goes.")
+    ] = 64
     flower_port: Annotated[Port, about("Port of Flower.")] = 5555
     exporter_port: Annotated[Port, about("Port of celery-exporter.")] = 9808
     state_dir: Annotated[Path, about("Folder for what outlives a restart: queue, cache, logs.")] = (

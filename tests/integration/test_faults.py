@@ -109,7 +109,7 @@ def test_abandoned_clients_leave_nothing_behind(own: Stack) -> None:
     # Were their places not free again, the outbox would be full after 10 more.
     for n in range(2):
         bulk = {"messages": [{"text": f"bulk {n} {m}"} for m in range(250)]}
-        assert own.attribute(bulk).status_code == 200
+        assert own.attribute(bulk, wait=30).status_code == 200
     wait_for(lambda: own.held() == 0)
 
 

@@ -1,0 +1,69 @@
+# Byline. `make` lists what there is to make.
+
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do command -v $$name && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+EXPORTER := .venv-exporter
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+# $(call environment,FOLDER,LOCK FILE): make a virtual environment, install what the file pins.
+define environment
+@"$(PYTHON)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	{ echo "byline: '$(PYTHON)' is no Python >= 3.11 with venv; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+@test -x $(1)/bin/pip || "$(PYTHON)" -m venv $(1) || \
+	{ echo "byline: no environment can be made in $(1), see above" >&2; exit 1; }
+@echo "byline: installing $(2) into $(1), which takes a while …"
+@$(1)/bin/python $(PIP_INSTALL) --requirement $(2) || \
+	{ echo "byline: pip could not install $(2), see above; is the disk full, or the package index out of reach?" >&2; exit 1; }
+@touch $@
+endef
+
+.PHONY: help
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(VENV)/run.stamp $(EXPORTER)/stamp  ## Start everything here, natively; Ctrl-C stops it
+	@exec $(BIN)/python -X utf8 -m compose.native
+
+.PHONY: train
+train: $(VENV)/dev.stamp  ## Train a model: DATA=file.jsonl or .csv, MODEL=folder to write
+	@$(BIN)/python -m model.train $(if $(DATA),--data "$(DATA)") $(if $(MODEL),--model "$(MODEL)")
+
+.PHONY: test
+test: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
+	@$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(VENV)/dev.stamp  ## Check style, types, and who imports whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --config setup.cfg
+
+# Resolved as for macOS, where torch asks for no CUDA packages: on Linux its wheel decides.
+COMPILE = MACOSX_DEPLOYMENT_TARGET=14.0 .venv-lock/bin/uv pip compile --quiet --upgrade --no-header \
+	--no-annotate --python-version 3.11 --python-platform macos
+
+.PHONY: lock
+lock: .venv-lock/stamp  ## Choose the newest allowed versions anew, into requirements/
+	$(COMPILE) setup.cfg --extra api --extra worker --extra native -o requirements/run.lock
+	$(COMPILE) setup.cfg --all-extras -c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) requirements/exporter.in -o requirements/exporter.lock
+
+.PHONY: clean
+clean:  ## Remove what was made, except the state folder
+	rm -rf $(VENV) $(EXPORTER) .venv-lock build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/run.stamp: requirements/run.lock
+	$(call environment,$(VENV),$<)
+
+$(VENV)/dev.stamp: requirements/dev.lock
+	$(call environment,$(VENV),$<)
+
+$(EXPORTER)/stamp: requirements/exporter.lock
+	$(call environment,$(EXPORTER),$<)
+
+.venv-lock/stamp: requirements/lock.in
+	$(call environment,.venv-lock,$<)

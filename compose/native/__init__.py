@@ -1,0 +1,1 @@
+"""``make run``: every part of Byline as a process on this machine, without containers."""

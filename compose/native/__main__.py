@@ -1,0 +1,151 @@
+"""Runs all of Byline until told to stop: ``python -m compose.native``, which is ``make run``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from redis import Redis
+
+from celery_app.settings import Settings, SettingsError
+from compose.native import health, parts
+from compose.native.control import STOP_SIGNALS, Control
+from compose.native.errors import CannotRun
+from compose.native.greeting import Chosen, greet
+from compose.native.logs import News
+from compose.native.parts import Part
+from compose.native.preflight import check_ports, check_redis, claimed
+from tasks.messages import MODEL, Announcement
+
+#: Seconds a part has to become well. Reading a large queue back, or warming a large model, takes.
+WELL_S = 120.0
+#: Seconds between two looks at what runs.
+WATCH_S = 0.5
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run Byline; return the exit status."""
+    options = _parser().parse_args(arguments)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        settings = Settings.from_environ(os.environ)
+        _preflight(settings, options.exporter)
+        with claimed(settings.state_dir) as folder:
+            check_ports(settings)
+            _run(settings, options.exporter, folder)
+    except KeyboardInterrupt:
+        _say("stopped")
+        return 0
+    except (SettingsError, CannotRun) as error:
+        print(f"byline: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m compose.native", description=__doc__)
+    parser.add_argument(
+        "--exporter",
+        type=Path,
+        default=Path(".venv-exporter/bin/python"),
+        metavar="PYTHON",
+        help="the Python that has celery-exporter installed (default: %(default)s)",
+    )
+    return parser
+
+
+def _preflight(settings: Settings, exporter: Path) -> None:
+    if not exporter.exists():
+        raise CannotRun(f"celery-exporter is not installed at {exporter}: use `make run`")
+    for setting in ("redis_url", "cache_url"):
+        url = getattr(settings, setting)
+        if url is not None:
+            check_redis(f"BYLINE_{setting.upper()}", url)
+
+
+def _run(settings: Settings, exporter: Path, folder: Path) -> None:
+    """Start the parts, show what runs where, and watch them until interrupted."""
+    begin = time.monotonic()
+    broker = [] if settings.redis_url else [parts.valkey(settings, folder)]
+    settings = msgspec.structs.replace(
+        settings, redis_url=settings.redis_url or parts.embedded_url(settings)
+    )
+    client = Redis.from_url(settings.cache, socket_timeout=health.ANSWER_S)
+    services = parts.services(settings, exporter, client)
+    passage = Chosen(settings)
+    try:
+        with Control([*broker, *services], _environ(settings), folder) as control:
+            _start(control, broker)
+            _start(control, services)
+            _say(f"all well after {time.monotonic() - begin:.1f} s; logs in {control.logs}\n")
+            print(_table([*broker, *services], control, client), "", sep="\n", flush=True)
+            news = News(control.log(part.name) for part in (*broker, *services))
+            api = next(part.address for part in services if part.name == "api")
+            print(greet(api, passage.get()), flush=True)
+            _say("running; Ctrl-C stops everything")
+            _watch(control, news)
+    finally:
+        passage.drop()
+
+
+def _environ(settings: Settings) -> dict[str, str]:
+    """What the parts find in their environment: ours, and what was decided here."""
+    return {
+        **os.environ,
+        "BYLINE_REDIS_URL": settings.broker,
+        "CE_BROKER_URL": settings.broker,
+        "PYTHONUNBUFFERED": "1",  # so that what a part says last is in its log
+    }
+
+
+def _start(control: Control, group: Iterable[Part]) -> None:
+    """Start parts that need not wait for each other; return when all are well.
+
+    Raises:
+        CannotRun: one died, or is not well in time.
+    """
+    for part in group:
+        control.start(part)
+    for part in group:
+        _say(f"waiting for {part.name} …")
+        if not health.wait(part.healthy, WELL_S, control.check):
+            raise CannotRun(
+                f"{part.name} is not well after {WELL_S:g} s; see {control.log(part.name)}"
+            )
+
+
+def _watch(control: Control, news: News) -> None:
+    """Show what the parts have to say, which is little while all is well, until one dies."""
+    while True:
+        for name, line in news.lines():
+            print(f"{name:<9}| {line}", flush=True)
+        control.check()
+        control.wait(WATCH_S)
+
+
+def _table(running: Iterable[Part], control: Control, client: Redis) -> str:
+    serves = _serves(client.get(MODEL))
+    rows = [("part", "pid", "where")]
+    rows += [(part.name, str(control.pids[part.name]), part.address or serves) for part in running]
+    return "\n".join(f"  {name:<10}{pid:<9}{where}" for name, pid, where in rows)
+
+
+def _serves(announcement: Any) -> str:
+    announced = msgspec.json.decode(announcement, type=Announcement)
+    return f"{announced.version} on {announced.device}"
+
+
+def _say(line: str) -> None:
+    print(f"byline: {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

