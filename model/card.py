@@ -1,0 +1,118 @@
+"""The model card: what a model is, how good, and how it was made. JSON, and a page for people.
+
+After Mitchell et al. 2019, "Model Cards for Model Reporting".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model import metrics
+from model.types import ModelCard
+
+FILE, PAGE = "card.json", "CARD.md"
+#: Commonest mistakes listed.
+MOST_CONFUSED = 15
+USE = (
+    "Says who of the authors it was trained on most likely wrote a message. It knows no others: "
+    "somebody else's message gets the name of whoever writes most alike, or none. Topic and "
+    "period speak as much as style does. It is no proof of authorship, and nothing to decide "
+    "about a person on. Messages much shorter than those it was trained on get less sure answers."
+)
+
+
+def quality(
+    probabilities: metrics.Floats, labels: metrics.Classes, authors: Sequence[str], cutoff: float
+) -> dict[str, Any]:
+    """Return what the held-out messages say of the model, and what drift is to be measured by."""
+    predicted, confidence = probabilities.argmax(1), probabilities.max(1)
+    f1 = metrics.f1_scores(labels, predicted, len(authors))
+    shares = np.bincount(predicted, minlength=len(authors)) / len(predicted)
+    histogram = np.histogram(confidence, metrics.BINS, (0, 1))[0] / len(confidence)
+    return {
+        "metrics": metrics.summary(probabilities, labels, cutoff),
+        "calibration": metrics.calibration(confidence, predicted == labels),
+        "confusions": [
+            {"author": authors[true], "named": authors[named], "messages": messages}
+            for true, named, messages in metrics.confusions(labels, predicted, MOST_CONFUSED)
+        ],
+        "f1": {author: round(float(f1[i]), 4) for i, author in enumerate(authors)},
+        "reference": {
+            "predicted_shares": {a: round(float(shares[i]), 5) for i, a in enumerate(authors)},
+            "confidence_histogram": [round(float(share), 5) for share in histogram],
+        },
+    }
+
+
+def read(directory: Path) -> ModelCard:
+    """Read a card.
+
+    Raises:
+        OSError: there is none.
+        ValueError: it is not a card.
+    """
+    path = directory / FILE
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return ModelCard(**fields | {"authors": tuple(fields["authors"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a model card: {error}") from error
+
+
+def write(card: ModelCard, directory: Path) -> None:
+    """Write the card into ``directory``, which exists, for programs and for people."""
+    content = json.dumps(asdict(card), indent=1, ensure_ascii=False)
+    (directory / FILE).write_text(content + "\n", encoding="utf-8")
+    (directory / PAGE).write_text(page(card), encoding="utf-8")
+
+
+def page(card: ModelCard) -> str:
+    """Return the card as Markdown."""
+    details = card.details
+    sections = [
+        f"# Model card: {card.name}\n\nVersion `{card.version}`",
+        f"## Use and limits\n\n{USE}",
+        "## Data\n\n" + _facts(details["data"]),
+        "## Quality on the held-out messages\n\n" + _quality(card),
+        "## Calibration\n\n"
+        + _table(
+            ("Confidence", "Messages", "Mean confidence", "Accuracy"),
+            (
+                (f"{b['from']:.2f}-{b['to']:.2f}", b["messages"], b["confidence"], b["accuracy"])
+                for b in details["calibration"]
+            ),
+        ),
+        "## Commonest mistakes\n\n"
+        + _table(("Author", "Named", "Messages"), (c.values() for c in details["confusions"])),
+        "## F1 of each author\n\n" + _table(("Author", "F1"), details["f1"].items()),
+        "## Training\n\n" + _facts(details["training"]),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _quality(card: ModelCard) -> str:
+    ours, baseline = card.details["metrics"], card.details["baseline"]
+    rows = [(name.replace("_", " "), value, "") for name, value in ours.items()]
+    if baseline:
+        rows = [(name, value, baseline.get(name.replace(" ", "_"), "")) for name, value, _ in rows]
+    heading = baseline["name"] if baseline else "baseline (not run)"
+    return f"Abstains below a confidence of {card.threshold}.\n\n" + _table(
+        ("", "Byline", heading), rows
+    )
+
+
+def _facts(facts: dict[str, Any]) -> str:
+    return "\n".join(
+        f"- {name.replace('_', ' ')}: {value}" for name, value in facts.items() if value is not None
+    )
+
+
+def _table(heading: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

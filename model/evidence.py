@@ -1,0 +1,55 @@
+"""Which words of a text speak for an author: exact, since the model is linear in its features."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model import features
+from model.types import Evidence, Part
+from model.weights import Weights
+
+#: Parts listed; the weight of the others is summed up.
+PARTS = 12
+#: A word and the white space that follows it; the parts of a text are the text.
+_PART = re.compile(r"\S+\s*|\s+")
+
+
+def explain(weights: Weights, text: str, author: str, index: int) -> Evidence:
+    """Return the strongest parts of ``text`` for the author whose class is ``index``.
+
+    The score is the author's logit less the mean over all authors, over the temperature. Each
+    occurrence of an n-gram has an equal share of its row's part in that sum, spread evenly over
+    its characters; a word's weight is the sum over its characters.
+    """
+    per_character, bias = _per_character(weights, text, index)
+    spans = [match.span() for match in _PART.finditer(text)]
+    starts = np.array([start for start, _ in spans], np.int64)
+    sums = np.add.reduceat(per_character, starts) if spans else starts
+    parts = [
+        Part(text[start:end], start, float(weight))
+        for (start, end), weight in zip(spans, sums, strict=True)
+    ]
+    parts.sort(key=lambda part: -abs(part.weight))
+    rest = sum(part.weight for part in parts[PARTS:])
+    score = bias + float(per_character.sum())
+    return Evidence(author, score, bias, tuple(parts[:PARTS]), rest)
+
+
+def _per_character(weights: Weights, text: str, index: int) -> tuple[NDArray[np.float64], float]:
+    """Return the share of each character of ``text`` in the score, and the bias's share."""
+    bags = features.count([text])
+    table = weights.rows(bags.rows)
+    temperature = weights.temperature.item()
+    centred = (table[:, index] - table.mean(1)) / temperature
+    # For one occurrence of each row, in the order of bags.rows, which is ascending.
+    each = bags.values(weights.idf.numpy()) * centred / bags.counts
+    steps = np.zeros(len(text) + 1)
+    for family in features.families([text], features.owners([text])):
+        share = each[np.searchsorted(bags.rows, family.rows)] / (family.last - family.first + 1)
+        np.add.at(steps, family.first, share)
+        np.subtract.at(steps, family.last + 1, share)
+    bias = (weights.bias[index] - weights.bias.mean()).item() / temperature
+    return np.cumsum(steps)[:-1], bias

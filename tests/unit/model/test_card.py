@@ -1,0 +1,51 @@
+"""The committed card, and that the committed weights are what it speaks of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from model import card, ngram
+from model.corpus import HELD_OUT_FOLD, load_sotu
+from model.ngram import NgramModel
+
+CARD = card.read(ngram.SHIPPED)
+METRICS = CARD.details["metrics"]
+
+
+def test_it_meets_the_bar() -> None:
+    assert METRICS["accuracy"] >= 0.570
+    assert METRICS["macro_f1"] >= 0.552
+    assert METRICS["calibration_error"] <= 0.05
+    assert METRICS["accuracy_of_surest_half"] > METRICS["accuracy"]
+
+
+def test_it_beats_the_baseline_on_the_same_messages() -> None:
+    baseline = CARD.details["baseline"]
+    assert METRICS["accuracy"] >= baseline["accuracy"]
+    assert METRICS["macro_f1"] >= baseline["macro_f1"]
+
+
+def test_the_weights_are_as_good_as_it_says() -> None:
+    held_out = load_sotu().part(HELD_OUT_FOLD)
+    assert len(held_out) == CARD.details["data"]["held_out_messages"]
+    model = NgramModel()
+    model.load(torch.device("cpu"))
+    hits = []
+    for start in range(0, len(held_out), 256):
+        messages = held_out[start : start + 256]
+        named = model.forward(model.prepare([m.text for m in messages])).argmax(1).tolist()
+        hits += [CARD.authors[n] == m.author for n, m in zip(named, messages, strict=True)]
+    # Roundings of another processor may turn a message or two out of 5,000.
+    assert np.mean(hits) == pytest.approx(METRICS["accuracy"], abs=0.001)
+
+
+def test_the_page_for_people_is_the_card() -> None:
+    assert (ngram.SHIPPED / card.PAGE).read_text(encoding="utf-8") == card.page(CARD)
+
+
+def test_reference_distributions_are_distributions() -> None:
+    reference = CARD.details["reference"]
+    assert sum(reference["predicted_shares"].values()) == pytest.approx(1, abs=1e-3)
+    assert sum(reference["confidence_histogram"]) == pytest.approx(1, abs=1e-3)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from model import features
+
+TEXTS = ["The cat sat. The Cat!", "", "x", "ÄRGER im Büro 🎉🎉", "a\0b", " ", "the cat"]
+
+
+def bag(text: str) -> dict[int, int]:
+    bags = features.count([text])
+    return dict(zip(bags.rows.tolist(), bags.counts.tolist(), strict=True))
+
+
+def spans(text: str) -> list[list[tuple[int, int]]]:
+    found = features.families([text], features.owners([text]))
+    return [list(zip(f.first.tolist(), f.last.tolist(), strict=True)) for f in found]
+
+
+def test_a_batch_gives_each_text_what_it_gets_alone() -> None:
+    bags = features.count(TEXTS)
+    for number, text in enumerate(TEXTS):
+        inside = slice(*bags.offsets[number : number + 2])
+        together = zip(bags.rows[inside].tolist(), bags.counts[inside].tolist(), strict=True)
+        assert dict(together) == bag(text)
+
+
+def test_every_n_gram_is_counted_once() -> None:
+    text = "Ab, ab"
+    # Characters: 5 of two, 4 of three, 3 of four. Tokens: Ab | , | ab, and two pairs of them.
+    assert sum(bag(text).values()) == 5 + 4 + 3 + 3 + 2
+
+
+def test_spans_cover_characters_and_tokens() -> None:
+    twos, threes, fours, tokens, pairs = spans("Hi, you")
+    assert twos[0] == (0, 1)
+    assert threes[-1] == (4, 6)
+    assert fours[-1] == (3, 6)
+    assert tokens == [(0, 1), (2, 2), (4, 6)]
+    assert pairs == [(0, 2), (2, 6)]
+
+
+def test_characters_keep_their_case_and_tokens_fold_it() -> None:
+    def rows(text: str) -> tuple[list[int], list[int]]:
+        found = list(features.families([text], features.owners([text])))
+        return found[0].rows.tolist(), found[3].rows.tolist()
+
+    assert rows("ÉTÉ")[0] != rows("été")[0]
+    assert rows("ÉTÉ")[1] == rows("été")[1]
+
+
+def test_rows_lie_in_the_table_and_spread_over_it() -> None:
+    bags = features.count([f"number {n} of many, {n * 7919}" for n in range(1000)])
+    assert bags.rows.min() >= 0
+    assert bags.rows.max() < features.ROWS
+    halves = np.bincount(np.unique(bags.rows) // (features.ROWS // 2 + 1))
+    assert abs(halves[0] - halves[1]) < 0.1 * halves.sum()
+
+
+def test_values_of_a_text_have_length_one_and_an_empty_text_has_none() -> None:
+    idf = np.linspace(1, 9, features.ROWS, dtype=np.float32)
+    bags = features.count(TEXTS)
+    squares = bags.values(idf) ** 2
+    sums = [squares[a:b].sum() for a, b in zip(bags.offsets, bags.offsets[1:], strict=False)]
+    expected = [0 if text.strip() == "" else 1 for text in TEXTS]
+    assert sums == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_hash_is_the_same_on_every_machine() -> None:
+    """The committed weights depend on it: other numbers here need another PREPROCESSING."""
+    assert features.count(["Hello, you"]).rows.tolist()[:4] == [15523, 31389, 32525, 33163]
+
+
+def test_too_many_texts_are_refused() -> None:
+    with pytest.raises(ValueError, match="at most"):
+        features.count(["a"] * (features.MOST_TEXTS + 1))

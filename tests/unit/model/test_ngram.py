@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model import ngram
+from model.ngram import NgramModel
+from model.types import Explainer, Model
+
+TEXTS = [
+    "We gathered at the river, and nobody spoke of the harvest.",
+    "x",
+    " ",
+    "\0",
+    "🎉🎉🎉",
+    "Ναι — 是的。 Да!",
+    "\ud800 alone",
+    "The rain fell on the roof all night. " * 550,
+]
+
+
+@pytest.fixture(scope="module")
+def model() -> NgramModel:
+    model = NgramModel()
+    model.load(torch.device("cpu"))
+    return model
+
+
+@pytest.fixture(scope="module")
+def padded() -> NgramModel:
+    """The formulation for accelerators, on the CPU."""
+    model = NgramModel()
+    model.load(torch.device("cpu"))
+    model._padded = True
+    model._table = model._weights.unpacked()
+    return model
+
+
+def test_it_fulfils_the_protocol(model: NgramModel) -> None:
+    assert isinstance(model, Model)
+    assert isinstance(model, Explainer)
+    assert model.buckets[-1].messages == 256
+
+
+def test_any_text_gets_finite_probabilities_that_sum_to_one(model: NgramModel) -> None:
+    probabilities = model.forward(model.prepare(TEXTS))
+    assert probabilities.dtype == torch.float32
+    assert probabilities.shape == (len(TEXTS), len(model.card.authors))
+    assert torch.isfinite(probabilities).all()
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(len(TEXTS)))
+
+
+def test_the_empty_text_gets_the_bias_alone(model: NgramModel) -> None:
+    torch.testing.assert_close(model.logits(model.prepare([""]))[0], model._bias)
+
+
+def test_order_and_company_do_not_matter(model: NgramModel) -> None:
+    together = model.forward(model.prepare(TEXTS))
+    alone = torch.cat([model.forward(model.prepare([text])) for text in TEXTS])
+    torch.testing.assert_close(together, alone)
+
+
+def test_the_padded_formulation_agrees(model: NgramModel, padded: NgramModel) -> None:
+    torch.testing.assert_close(
+        padded.logits(padded.prepare(TEXTS)),
+        model.logits(model.prepare(TEXTS)),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize(("texts", "messages"), [(1, 1), (2, 8), (9, 64), (65, 128), (200, 256)])
+def test_padded_shapes_come_from_the_grid(padded: NgramModel, texts: int, messages: int) -> None:
+    batch = padded.prepare(["A short one."] * texts)
+    assert batch.rows.shape == batch.values.shape == (messages, ngram.LENGTHS[0])
+    assert len(padded.forward(batch)) == texts
+
+
+def test_a_bag_longer_than_the_grid_is_taken_in_slices(padded: NgramModel) -> None:
+    long = " ".join(f"{number:x}q{number * 31:x}" for number in range(3000))
+    model = NgramModel()
+    model.load(torch.device("cpu"))
+    batch = padded.prepare([long])
+    assert batch.rows.shape[1] > ngram.LENGTHS[-1]
+    assert batch.rows.shape[1] % ngram.LENGTHS[-1] == 0
+    torch.testing.assert_close(
+        padded.logits(batch), model.logits(model.prepare([long])), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_every_shape_of_the_grid_is_tried(padded: NgramModel) -> None:
+    padded._device = torch.device("cpu")
+    padded._try_grid()
+
+
+def test_the_sum_is_that_of_the_unpacked_table(model: NgramModel) -> None:
+    batch = model.prepare(TEXTS[:1])
+    table = model._weights.unpacked()
+    expected = batch.values.double() @ table[batch.rows.long()].double()
+    actual = model.logits(batch)[0] - model._bias
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def test_weights_of_another_version_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(ngram.SHIPPED, tmp_path / "m")
+    card = tmp_path / "m" / "card.json"
+    card.write_text(card.read_text().replace('"version": "ngram-1-', '"version": "ngram-1-0'))
+    with pytest.raises(ValueError, match="not of one version"):
+        NgramModel(tmp_path / "m").load(torch.device("cpu"))
+
+
+def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"card\.json"):
+        NgramModel(tmp_path)
+    (tmp_path / "card.json").write_text("{}")
+    with pytest.raises(ValueError, match="not a model card"):
+        NgramModel(tmp_path)
+    shutil.copy(ngram.SHIPPED / "card.json", tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"nothing of the kind")
+    with pytest.raises(ValueError, match="safetensors"):
+        NgramModel(tmp_path).load(torch.device("cpu"))

