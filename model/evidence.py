@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import features
+from model.parameters import Weights
 from model.types import Evidence, Part
-from model.weights import Weights
 
 #: Parts listed; the weight of the others is summed up.
 PARTS = 12

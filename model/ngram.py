@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model import card, evidence, features, weights
+from model import card, evidence, features, parameters
 from model.types import Bucket, Evidence
 
 #: The weights that come with Byline.
@@ -59,7 +59,7 @@ class NgramModel:
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.
         """
-        read = weights.read(self._directory, len(self.card.authors))
+        read = parameters.read(self._directory, len(self.card.authors))
         if read.version(self.card.authors, self.card.threshold) != self.card.version:
             raise ValueError(f"{self._directory}: weights and card are not of one version")
         self._weights = read

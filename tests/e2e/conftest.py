@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -75,9 +76,16 @@ class Run:
         """The parts whose port somebody listens on."""
         return [part for part, port in self.ports.items() if _listens(port)]
 
-    def attribute(self, text: str) -> dict[str, object]:
-        url = f"http://127.0.0.1:{self.ports['api']}/v1/attributions"
-        response = httpx.post(url, json={"text": text}, timeout=20)
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.ports['api']}"
+
+    @property
+    def model(self) -> dict[str, Any]:
+        return dict(httpx.get(f"{self.api}/v1/models").json())
+
+    def attribute(self, text: str) -> dict[str, Any]:
+        response = httpx.post(f"{self.api}/v1/attributions", json={"text": text}, timeout=20)
         assert response.status_code == 200, response.text
         return dict(response.json())
 
@@ -91,8 +99,8 @@ class Run:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """A run for tests that leave it be."""
-    run = Run(tmp_path_factory.mktemp("running"))
+    """A run of what comes with Byline, for tests that leave it be."""
+    run = Run(tmp_path_factory.mktemp("running"), BYLINE_MODEL="")
     try:
         yield run.wait_until_up()
     finally:
