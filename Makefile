@@ -27,8 +27,8 @@ run: $(VENV)/run.stamp $(EXPORTER)/stamp  ## Start everything here, natively; Ct
 	@exec $(BIN)/python -X utf8 -m compose.native
 
 .PHONY: train
-train: $(VENV)/dev.stamp  ## Train a model: DATA=file.jsonl or .csv, MODEL=folder to write
-	@$(BIN)/python -m model.train $(if $(DATA),--data "$(DATA)") $(if $(MODEL),--model "$(MODEL)")
+train: $(VENV)/dev.stamp  ## Train a model, DATA=file.jsonl or .csv for your own, OUT=folder
+	@$(BIN)/python -m model.train $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)")
 
 .PHONY: test
 test: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end

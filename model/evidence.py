@@ -13,7 +13,7 @@ from model.types import Evidence, Part
 
 #: Parts listed; the weight of the others is summed up.
 PARTS = 12
-#: A word and the white space that follows it; the parts of a text are the text.
+#: A word and the white space that follows it, which counts but is not shown.
 _PART = re.compile(r"\S+\s*|\s+")
 
 
@@ -29,7 +29,7 @@ def explain(weights: Weights, text: str, author: str, index: int) -> Evidence:
     starts = np.array([start for start, _ in spans], np.int64)
     sums = np.add.reduceat(per_character, starts) if spans else starts
     parts = [
-        Part(text[start:end], start, float(weight))
+        Part(text[start:end].rstrip(), start, float(weight))
         for (start, end), weight in zip(spans, sums, strict=True)
     ]
     parts.sort(key=lambda part: -abs(part.weight))

@@ -180,9 +180,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="messages of your own, .jsonl or .csv")
     parser.add_argument(
         "--out",
-        "--model",
         type=Path,
-        dest="out",
         help=f"folder to write; {OWN} for your own data, the shipped model's otherwise",
     )
     parser.add_argument("--seed", type=int, default=0)
