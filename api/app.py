@@ -14,9 +14,8 @@ from celery_app.settings import Settings
 def create_app(settings: Settings, attributions: Attributions, directory: Directory) -> Flask:
     """Return the api, serving ``attributions``."""
     app = Flask("byline", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
-    app.register_blueprint(routes.blueprint(attributions))
+    app.register_blueprint(routes.blueprint(attributions, settings.max_body_bytes))
     app.register_blueprint(health.blueprint(directory))
     app.register_blueprint(openapi.blueprint())
     app.register_blueprint(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from api.outbox import Entry, Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from celery_app.settings import Settings
 from tasks.cache import AttributionCache
-from tasks.errors import DeadlinePassed, InvalidMessage, Unavailable
-from tasks.messages import Attribution, Failure, message_id, parse_text
+from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, Unavailable
+from tasks.messages import Attribution, Failure, Outcome, message_id, parse_text
+
+logger = logging.getLogger(__name__)
 
 #: Seconds the broker is given to take a message whose answer is promised for later.
 ACCEPT_S = 5.0
@@ -72,8 +75,8 @@ class Attributions:
         return _answer_one(id, outcome, explain)
 
     def _one(self, text: str, options: Options) -> Answer:
-        [entry] = self._wait_for([self._entry(text, options)], options)
-        return _answer_one(entry.id, entry.outcome, options.explain)
+        [(entry, outcome)] = self._wait_for([self._entry(text, options)], options)
+        return _answer_one(entry.id, outcome, options.explain)
 
     def _many(self, messages: Sequence[msgspec.Raw], options: Options) -> Answer:
         if len(messages) > self._settings.max_bulk:
@@ -82,7 +85,9 @@ class Attributions:
         entries = [entry for entry, _ in parsed if isinstance(entry, Entry)]
         answered = iter(self._wait_for(entries, options))
         items = [
-            _item(next(answered) if isinstance(entry, Entry) else entry, ref, options.explain)
+            Refused(entry, ref)
+            if isinstance(entry, Reason)
+            else _item(*next(answered), ref, options.explain)
             for entry, ref in parsed
         ]
         pending = any(isinstance(item, Pending) for item in items)
@@ -98,6 +103,8 @@ class Attributions:
             return Reason(InvalidMessage.code, str(error)), UNSET
         except UnicodeDecodeError:
             return Reason(InvalidMessage.code, "text is not UTF-8"), UNSET
+        except RecursionError:
+            return Reason(InvalidMessage.code, "nested too deeply"), UNSET
         try:
             return self._entry(message.text, options), message.ref
         except InvalidMessage as error:
@@ -105,8 +112,15 @@ class Attributions:
 
     def _entry(self, text: str, options: Options) -> Entry:
         valid = parse_text(text, self._settings.max_characters)
-        id = message_id(self._directory.current().version, valid)
-        return Entry(id, valid, options.explain, options.priority, options.deadline)
+        version = self._directory.current().version
+        return Entry(
+            message_id(version, valid),
+            valid,
+            version,
+            options.explain,
+            options.priority,
+            options.deadline,
+        )
 
     def _options(self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw]) -> Options:
         wait = _wait(query, self._settings)
@@ -118,36 +132,50 @@ class Attributions:
             patience=time.monotonic() + (wait if limit is None else min(wait, limit)),
         )
 
-    def _wait_for(self, entries: Sequence[Entry], options: Options) -> list[Entry]:
-        """Return the entries to answer with, each settled or safe in the queue.
+    def _wait_for(
+        self, entries: Sequence[Entry], options: Options
+    ) -> list[tuple[Entry, Outcome | None]]:
+        """Return the entries to answer with; None as outcome: safe in the queue, ask again.
 
         Raises:
-            Overloaded: more are waiting than may.
-            DeadlinePassed: it did, for one of them at least.
-            Unavailable: one of them is neither settled nor could it be queued.
+            Overloaded: more are waiting than may. None was taken.
         """
         joined = self._outbox.ask(entries)
         for entry in joined:
             entry.done.wait(max(0.0, options.patience - time.monotonic()))
         late = [entry for entry in joined if not entry.done.is_set()]
-        if late and options.deadline is not None and options.deadline <= time.time():
-            raise DeadlinePassed("the deadline passed before the message was attributed")
-        if late:
-            self._promise(late)
-        return joined
+        refused = self._late(late, options) if late else {}
+        return [(entry, entry.outcome or refused.get(entry.id)) for entry in joined]
 
-    def _promise(self, entries: Sequence[Entry]) -> None:
-        """See to it that these are answered even if this process dies now."""
-        self._outbox.hasten(entries)
-        until = time.monotonic() + ACCEPT_S
-        for entry in entries:
-            entry.sent.wait(max(0.0, until - time.monotonic()))
-            if not entry.sent.is_set() and not entry.done.is_set():
-                raise Unavailable("the broker did not take the message in time")
+    def _late(self, late: Sequence[Entry], options: Options) -> dict[str, Failure]:
+        """Return why some that nobody waits for any longer fail; the others are promised."""
+        if options.deadline is not None and options.deadline <= time.time():
+            passed = "the deadline passed before the message was attributed"
+            return _failures(late, DeadlinePassed(passed))
         try:
-            self._cache.mark_pending(entry.id for entry in entries)
+            # Marked before it is sent, so that the worker, done with it, finds the mark.
+            self._cache.mark_pending(entry.id for entry in late)
         except RedisError:
-            raise Unavailable("the cache can't be reached") from None
+            return _failures(late, Unavailable("the cache, where the answer would be, is gone"))
+        self._outbox.hasten(late)
+        until = time.monotonic() + ACCEPT_S
+        for entry in late:
+            entry.sent.wait(max(0.0, until - time.monotonic()))
+        unsent = [entry for entry in late if not entry.sent.is_set()]
+        self._unmark([*unsent, *(entry for entry in late if entry.done.is_set())])
+        return _failures(unsent, Unavailable("the broker did not take the message in time"))
+
+    def _unmark(self, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        try:
+            self._cache.unmark([entry.id for entry in entries])
+        except RedisError as error:
+            logger.warning("marks of messages that are not pending are left behind: %s", error)
+
+
+def _failures(entries: Sequence[Entry], error: BylineError) -> dict[str, Failure]:
+    return {entry.id: Failure(entry.id, error.code, str(error)) for entry in entries}
 
 
 def _parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
@@ -166,9 +194,11 @@ def _parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
         raise NotJSON(str(error)) from None
     except UnicodeDecodeError:
         raise NotJSON("the body is not UTF-8") from None
+    except RecursionError:
+        raise NotJSON("the body is nested too deeply") from None
 
 
-def _answer_one(id: str, outcome: Attribution | Failure | None, explain: bool) -> Answer:
+def _answer_one(id: str, outcome: Outcome | None, explain: bool) -> Answer:
     if outcome is None:
         location = f"{PATH}/{id}"
         return answer(Pending(id, location), 202, ("Location", location))
@@ -177,12 +207,9 @@ def _answer_one(id: str, outcome: Attribution | Failure | None, explain: bool) -
     return answer(_shown(outcome, explain))
 
 
-def _item(answered: Entry | Reason, ref: str | UnsetType, explain: bool) -> Item:
-    if isinstance(answered, Reason):
-        return Refused(answered, ref)
-    outcome = answered.outcome
+def _item(entry: Entry, outcome: Outcome | None, ref: str | UnsetType, explain: bool) -> Item:
     if outcome is None:
-        return Pending(answered.id, f"{PATH}/{answered.id}", ref=ref)
+        return Pending(entry.id, f"{PATH}/{entry.id}", ref=ref)
     if isinstance(outcome, Failure):
         return Refused(Reason(outcome.code, outcome.detail), ref)
     return msgspec.structs.replace(_shown(outcome, explain), ref=ref)

@@ -6,6 +6,7 @@ import logging
 import time
 from threading import Lock
 
+import gevent
 import msgspec
 from redis import Redis, RedisError
 
@@ -23,8 +24,9 @@ _decode = msgspec.json.Decoder(Announcement).decode
 class Directory:
     """Reads the announcements, at most once a second. Keeps the last one while Redis is gone."""
 
-    def __init__(self, client: Redis) -> None:
-        self._client = client
+    def __init__(self, cache: Redis, broker: Redis) -> None:
+        self._client = cache
+        self._servers = {"broker": broker, "cache": cache}
         self._known: Announcement | None = None
         self._read_at = float("-inf")
         self._reading = Lock()
@@ -35,30 +37,43 @@ class Directory:
         Raises:
             NoModel: no worker has announced one here.
         """
-        # Of many requests one reads; the others go on with what is known, or wait for it.
-        if self._stale() and self._reading.acquire(blocking=self._known is None):
-            try:
-                if self._stale():
+        if time.monotonic() - self._read_at > FRESH_S:
+            if self._known is None:
+                with self._reading:  # of many requests one reads, the others wait for it
                     self._refresh()
-                    self._read_at = time.monotonic()
-            finally:
-                self._reading.release()
+            elif not self._reading.locked():  # no request waits where Redis is slow to answer
+                gevent.spawn(self._refresh_alone)
         if self._known is None:
             raise NoModel("no worker has announced a model yet")
         return self._known
+
+    def check(self) -> dict[str, str]:
+        """Return the state of each server, ``ok`` where it answers."""
+        return {name: _ping(client) for name, client in self._servers.items()}
 
     def workers(self) -> int:
         """Return how many workers are alive. Raises ``redis.RedisError``."""
         return int(self._client.zcount(WORKERS, time.time() - ALIVE_S, "+inf"))
 
-    def _stale(self) -> bool:
-        return time.monotonic() - self._read_at > FRESH_S
+    def _refresh_alone(self) -> None:
+        with self._reading:
+            self._refresh()
 
     def _refresh(self) -> None:
+        if time.monotonic() - self._read_at <= FRESH_S:
+            return  # another has read meanwhile
         try:
             raw = self._client.get(MODEL)
+            if raw is not None:
+                self._known = _decode(raw)
         except RedisError as error:
             logger.warning("the model's announcement can't be read: %s", error)
-            return
-        if raw is not None:
-            self._known = _decode(raw)
+        self._read_at = time.monotonic()
+
+
+def _ping(client: Redis) -> str:
+    try:
+        client.ping()
+    except RedisError as error:
+        return f"unreachable: {type(error).__name__}"
+    return "ok"

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 #: Code to status. What is not here is a defect: 500.
 STATUS = {
+    "bad_request": 400,
     "not_json": 400,
     "not_found": 404,
     "method_not_allowed": 405,
@@ -42,7 +43,7 @@ RETRY_AFTER_S = {
 }
 
 #: Codes of the errors that Flask raises itself.
-FLASK_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "wrong_type"}
+FLASK_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -65,6 +66,12 @@ class WrongType(BylineError):
     """The body is not declared to be JSON."""
 
     code = "wrong_type"
+
+
+class TooLarge(BylineError):
+    """The body is larger than may be."""
+
+    code = "too_large"
 
 
 class NotFound(BylineError):

@@ -12,7 +12,8 @@ worker_class = "gevent"
 #: Connections a process serves at once; each is a greenlet.
 worker_connections = 2000
 backlog = 4096
-keepalive = 75
+#: Seconds an idle connection is kept; a stopping process waits for its idle ones, too.
+keepalive = 5
 #: Seconds a stopping process has to answer what it has taken: the longest wait, and a little.
 graceful_timeout = int(_settings.wait_max_s) + 5
 loglevel = _settings.log_level.lower()

@@ -40,13 +40,12 @@ def blueprint(directory: Directory) -> Blueprint:
 
 def _parts(directory: Directory) -> dict[str, str]:
     """Return the state of what an answer needs, by name; ``ok`` where it is there."""
+    parts = directory.check()
     try:
-        workers = directory.workers()
-    except RedisError as error:
-        return {"broker": f"unreachable: {type(error).__name__}", "worker": "unknown"}
-    parts = {"broker": "ok", "worker": "ok" if workers else "none alive"}
-    try:
+        parts["worker"] = "ok" if directory.workers() else "none alive"
         directory.current()
+    except RedisError:
+        parts["worker"] = "unknown"
     except NoModel as error:
         parts["model"] = str(error)
     return parts

@@ -23,13 +23,23 @@ from gevent.event import Event
 from redis import RedisError
 
 from tasks.cache import AttributionCache
-from tasks.errors import BylineError, DeadlinePassed, NoAnswer, Overloaded, Unavailable
+from tasks.errors import (
+    BylineError,
+    DeadlinePassed,
+    InternalError,
+    NoAnswer,
+    Overloaded,
+    Unavailable,
+)
 from tasks.messages import Failure, Outcome, Reply
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks for chunks that were never answered.
+#: Seconds between two looks for chunks that are not answered.
 SWEEP_S = 1.0
+#: Seconds after which a chunk that is not answered holds no credit any more: its worker may be
+#: dead, and the living must not wait for it.
+STALLED_S = 2.0
 #: Seconds between attempts to reach a Redis that is gone.
 RETRY_S = 0.5
 
@@ -42,13 +52,15 @@ class Entry:
 
     id: str
     text: str
+    #: The model version that is a part of the id.
+    version: str
     explain: bool = False
     priority: int = 0
     #: Unix time, in seconds; None: whenever.
     deadline: float | None = None
     #: Must it leave even without a credit? Set once its answer is promised for later.
     urgent: bool = False
-    #: Set when the broker has it.
+    #: Set when the broker has it, or need not have it any more.
     sent: Event = field(default_factory=Event)
     #: Set when the outcome is there.
     done: Event = field(default_factory=Event)
@@ -57,7 +69,7 @@ class Entry:
     @property
     def kind(self) -> Kind:
         """Entries of one kind may share a chunk."""
-        return self.priority, self.explain
+        return self.priority, self.explain, self.version
 
     @property
     def key(self) -> Key | None:
@@ -65,8 +77,8 @@ class Entry:
         return (self.id, *self.kind) if self.deadline is None else None
 
 
-Kind = tuple[int, bool]
-Key = tuple[str, int, bool]
+Kind = tuple[int, bool, str]
+Key = tuple[str, int, bool, str]
 
 #: ``send(chunk id, entries of one kind)`` gives them to the broker. Raises ``Unavailable``.
 Send = Callable[[str, Sequence[Entry]], None]
@@ -100,7 +112,6 @@ class Outbox:
         self._joinable: dict[Key, Entry] = {}
         self._asked: list[Entry] = []
         self._waiting: dict[Kind, list[Entry]] = {}
-        self._hastened = False
         #: What was sent and not yet answered, by chunk id, with the time of sending; oldest first.
         self._flights: dict[str, tuple[float, list[Entry]]] = {}
         self._work = Event()
@@ -118,7 +129,9 @@ class Outbox:
     @property
     def free_credits(self) -> int:
         """How many more chunks may leave now."""
-        return max(0, self._credits - len(self._flights))
+        stalled = time.monotonic() - STALLED_S
+        held = sum(sent_at > stalled for sent_at, _ in self._flights.values())
+        return max(0, self._credits - held)
 
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
         """Take messages in. Return the entries to wait for: these, or ones that they join.
@@ -135,7 +148,7 @@ class Outbox:
     def hasten(self, entries: Iterable[Entry]) -> None:
         """Have these leave even without a credit: their answer is promised for later."""
         for entry in entries:
-            entry.urgent = self._hastened = True
+            entry.urgent = True
         self._work.set()
 
     def _join(self, entry: Entry) -> Entry:
@@ -150,6 +163,7 @@ class Outbox:
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         entry.outcome = outcome
         entry.done.set()
+        entry.sent.set()
         self._unanswered -= 1
         if entry.key is not None:
             del self._joinable[entry.key]
@@ -194,7 +208,6 @@ class Outbox:
                 self._waiting[kind] = rest
             if chunk:
                 return chunk
-        self._hastened = False
         return []
 
     def _still_wanted(self, waiting: list[Entry]) -> list[Entry]:
@@ -206,8 +219,6 @@ class Outbox:
         return [entry for entry in waiting if not entry.done.is_set()]
 
     def _split_urgent(self, waiting: list[Entry]) -> tuple[list[Entry], list[Entry]]:
-        if not self._hastened:
-            return [], waiting
         urgent = [entry for entry in waiting if entry.urgent][: self._chunk_messages]
         leaving = {id(entry) for entry in urgent}
         return urgent, [entry for entry in waiting if id(entry) not in leaving]
@@ -239,9 +250,11 @@ class Outbox:
         if raw is None:
             return
         reply = _decode(raw)
-        _, entries = self._flights.pop(reply.chunk, (0.0, []))
-        for entry, outcome in zip(entries, reply.outcomes, strict=False):  # none: given up before
+        _, entries = self._flights.pop(reply.chunk, (0.0, []))  # none: it was given up before
+        for entry, outcome in zip(entries, reply.outcomes, strict=False):
             self._settle(entry, outcome)
+        missing = entries[len(reply.outcomes) :]
+        self._fail(missing, InternalError("the worker's reply left the message out"))
         if self._waiting:
             self._work.set()
 

@@ -13,7 +13,12 @@ ItemT = TypeVar("ItemT")
 
 Text = Annotated[str, Meta(description="The message to attribute.", min_length=1)]
 Deadline = Annotated[
-    int, Meta(ge=1, description="Not worth an answer after so many milliseconds: 504 then.")
+    int,
+    Meta(
+        ge=1,
+        le=86_400_000,
+        description="Not worth an answer after so many milliseconds: 504 then.",
+    ),
 ]
 Ref = Annotated[str, Meta(description="Your own name for the message, given back.")]
 

@@ -39,7 +39,7 @@ class Submitter:
             self._app.send_task(
                 TASK,
                 args=[[entry.text for entry in entries]],
-                kwargs={**options, "explain": entries[0].explain},
+                kwargs={**options, "explain": entries[0].explain, "version": entries[0].version},
                 task_id=chunk,
                 queue=QUEUE,
                 priority=entries[0].priority,

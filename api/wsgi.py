@@ -32,9 +32,10 @@ def create() -> Flask:
         credits=settings.credits,
         chunk_messages=settings.chunk_messages,
         capacity=settings.outbox_messages,
-        # Longer than a worker's death takes to be noticed and its tasks to be done by another.
-        answer_s=3 * settings.visibility_timeout_s,
+        # Longer than anybody waits, and than it takes to notice that a worker died and to have
+        # its tasks done by another.
+        answer_s=max(3 * settings.visibility_timeout_s, settings.wait_max_s + 5),
     )
     outbox.start()
-    directory = Directory(client)
+    directory = Directory(client, connect(settings.broker))
     return create_app(settings, Attributions(settings, outbox, directory, cache), directory)

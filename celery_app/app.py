@@ -5,14 +5,14 @@ from __future__ import annotations
 from celery import Celery
 from kombu import Queue
 from redis import BlockingConnectionPool, Redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from celery_app.settings import Settings
 from tasks.messages import QUEUE, TASK
 
 #: Seconds after which a Redis that does not answer counts as gone.
-REDIS_TIMEOUT_S = 5.0
+REDIS_TIMEOUT_S = 2.0
 #: Connections a client keeps at most. Lookups are gathered, so a few serve thousands.
 CONNECTIONS = 32
 
@@ -53,7 +53,7 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> Redis:
-    """Return a Redis client that retries thrice, briefly, and waits ``timeout_s`` at most.
+    """Return a Redis client that waits ``timeout_s`` for an answer, and tries once more.
 
     It keeps a bounded number of connections; who finds none free waits for one.
     """
@@ -63,6 +63,6 @@ def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> Redis:
         timeout=REDIS_TIMEOUT_S,
         socket_timeout=timeout_s,
         socket_connect_timeout=REDIS_TIMEOUT_S,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=3),
+        retry=Retry(ConstantBackoff(0.05), retries=1),
     )
     return Redis(connection_pool=pool)

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 PREFIX = "BYLINE_"
 
+RedisURL = Annotated[str, Meta(pattern=r"^rediss?://")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -30,10 +31,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Read once by a composition root, then passed on. Each field is ``BYLINE_<NAME>``."""
 
     redis_url: Annotated[
-        str | None, about("Redis or Valkey for the queue. Unset: `make run` starts its own.")
+        RedisURL | None, about("Redis or Valkey for the queue. Unset: `make run` starts its own.")
     ] = None
     cache_url: Annotated[
-        str | None, about("Redis or Valkey for attributions and results. Unset: the same one.")
+        RedisURL | None, about("Redis or Valkey for attributions and results. Unset: the same one.")
     ] = None
     model: Annotated[
         str, about("The model to serve, as `package.module:Class`.", pattern=r"^[\w.]+:\w+$")
@@ -113,6 +114,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """
         self._refuse_more("chunk_messages", "batch_messages", "a task must fit in a batch")
         self._refuse_more("max_bulk", "outbox_messages", "a bulk request must fit in the outbox")
+        self._refuse_more("max_characters", "max_body_bytes", "a message must fit in a body")
         self._refuse_more("wait_s", "wait_max_s", "the default wait must be an allowed one")
         self._refuse_more("wait_max_s", "result_ttl_s", "an answer must outlive the wait for it")
         if self.batch_wait_ms / 1000 >= self.visibility_timeout_s:

@@ -26,9 +26,6 @@ from tasks.messages import ALIVE_S, ANNOUNCE_S, MODEL, WORKERS, Announcement
 
 logger = logging.getLogger(__name__)
 
-#: Seconds a warm shutdown waits for the batch that is being computed.
-DRAIN_S = 60.0
-
 #: Seconds between two sendings of Celery's task events. What watches them looks every second.
 EVENTS_S = 0.2
 #: Events that are sent at once when so many have gathered.
@@ -49,11 +46,11 @@ def model_step(engine: Engine, task: AttributeTask, limit: int, wait_s: float) -
 
         def create(self, worker: Any) -> Any:
             _refuse_unsafe_pool(worker)
-            self.batcher = Batcher(task, worker.pool.executor.submit, limit, wait_s)
+            batcher = worker.batcher = Batcher(task, worker.pool.executor.submit, limit, wait_s)
             execute = worker.process_task
 
             def process_task(request: Any) -> Any:
-                return self.batcher.add(request) if request.task is task else execute(request)
+                return batcher.add(request) if request.task is task else execute(request)
 
             worker.process_task = process_task
             return self
@@ -66,9 +63,26 @@ def model_step(engine: Engine, task: AttributeTask, limit: int, wait_s: float) -
                 raise SystemExit(1) from error
 
         def stop(self, worker: Any) -> None:
-            self.batcher.close(DRAIN_S)
+            worker.batcher.close()  # the pool, stopped next, waits for the batch that runs
+
+        terminate = stop
 
     return ModelStep
+
+
+class RoomStep(bootsteps.StartStopStep):
+    """Has Celery receive no more than the batcher has room for, in messages.
+
+    Celery's prefetch counts tasks, and a task may hold one message or hundreds.
+    """
+
+    requires = (Tasks,)
+
+    def start(self, consumer: Any) -> None:
+        """Ask the batcher, too, whether to receive."""
+        qos, batcher = consumer.task_consumer.channel.qos, consumer.controller.batcher
+        can_consume = qos.can_consume
+        qos.can_consume = lambda: batcher.has_room() and can_consume()
 
 
 def announce_step(client: Redis, announcement: Callable[[], Announcement]) -> Step:
@@ -76,15 +90,18 @@ def announce_step(client: Redis, announcement: Callable[[], Announcement]) -> St
 
     class AnnounceStep(bootsteps.StartStopStep):
         requires = (Tasks,)
+        timer: Any = None
 
         def start(self, consumer: Any) -> None:
-            client.set(MODEL, msgspec.json.encode(announcement()))
-            sign(client, consumer.hostname)
+            card = msgspec.json.encode(announcement())
+            sign(client, consumer.hostname, card, started=True)
             self.timer = consumer.timer.call_repeatedly(
-                ANNOUNCE_S, sign, (client, consumer.hostname)
+                ANNOUNCE_S, sign, (client, consumer.hostname, card)
             )
 
         def stop(self, consumer: Any) -> None:
+            if self.timer is None:
+                return
             self.timer.cancel()
             try:
                 client.zrem(WORKERS, consumer.hostname)
@@ -102,6 +119,7 @@ class EventsStep(bootsteps.StartStopStep):
     """
 
     requires = (Events,)
+    timer: Any = None
 
     def start(self, consumer: Any) -> None:
         """Have events gather, and a timer send them."""
@@ -112,6 +130,8 @@ class EventsStep(bootsteps.StartStopStep):
 
     def stop(self, consumer: Any) -> None:
         """Send what has gathered."""
+        if self.timer is None:
+            return
         self.timer.cancel()
         dispatcher = consumer.event_dispatcher
         if dispatcher is not None:  # the last batch is still to come: its events go as Celery's do
@@ -119,11 +139,15 @@ class EventsStep(bootsteps.StartStopStep):
             ignore_errors(consumer, dispatcher.flush)
 
 
-def sign(client: Redis, node: str) -> None:
-    """Note that ``node`` is alive, and strike out those who have long been silent."""
+def sign(client: Redis, node: str, card: bytes, started: bool = False) -> None:
+    """Note that ``node`` is alive, and strike out who has long been silent.
+
+    The worker that started last says what is served; the others only where nobody does.
+    """
     now = time.time()
     try:
         with client.pipeline(transaction=False) as pipe:
+            pipe.set(MODEL, card, nx=not started)
             pipe.zadd(WORKERS, {node: now})
             pipe.zremrangebyscore(WORKERS, "-inf", now - 10 * ALIVE_S)
             pipe.execute()

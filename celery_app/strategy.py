@@ -27,6 +27,10 @@ from tasks.errors import InternalError
 
 logger = logging.getLogger(__name__)
 
+#: Seconds before tasks whose results could not be stored are delivered again: at first, at most.
+FIRST_RETRY_S = 0.2
+LONGEST_RETRY_S = 5.0
+
 Submit = Callable[..., Any]
 
 
@@ -40,35 +44,42 @@ class Batcher:
         self._limit = limit
         self._wait_s = wait_s
         self._waiting: deque[ChunkRequest] = deque()
+        #: Monotonic time since when something waits, in seconds.
+        self._since = 0.0
         self._changed = threading.Condition()
         self._running = False
         self._closed = False
+        #: Seconds to wait before the next batch that can't be stored is given back.
+        self._retry_s = FIRST_RETRY_S
 
     def add(self, request: ChunkRequest) -> None:
         """Take a request; wake the model's thread if it is idle. Called by Celery's main loop."""
         with self._changed:
             if not self._closed:
+                if not self._waiting:
+                    self._since = time.monotonic()
                 self._waiting.append(request)
                 self._changed.notify()
                 self._wake()
                 return
-        request.reject(requeue=True)
+        request.give_back()
 
-    def close(self, timeout_s: float) -> None:
-        """Give back what no batch has taken, and wait for the batch that is being computed.
+    def has_room(self) -> bool:
+        """Return whether less than two batches wait.
 
-        Raises:
-            TimeoutError: the batch did not end in time.
+        What waits here can't go to another worker, and is delivered to one all the same where it
+        waits for longer than the visibility timeout.
         """
+        return sum(request.messages for request in tuple(self._waiting)) < 2 * self._limit
+
+    def close(self) -> None:
+        """Give back what no batch has taken. The batch that is being computed goes on."""
         with self._changed:
             self._closed = True
             given_back, self._waiting = self._waiting, deque()
             self._changed.notify()
         for request in given_back:
-            request.reject(requeue=True)
-        with self._changed:
-            if not self._changed.wait_for(lambda: not self._running, timeout_s):
-                raise TimeoutError(f"the batch did not end within {timeout_s:g} s")
+            request.give_back()
 
     def _wake(self) -> None:
         if not self._running and self._waiting:
@@ -85,43 +96,60 @@ class Batcher:
             with self._changed:
                 self._running = False
                 self._wake()
-                self._changed.notify()
 
     def _take(self) -> list[ChunkRequest]:
-        """Return the requests of the next batch: at least one, and as many as fit."""
+        """Return the requests of the next batch: at least one, and as many as fit.
+
+        A task that is here twice, delivered again meanwhile, is not twice in one batch.
+        """
         with self._changed:
             if self._wait_s:
-                self._changed.wait_for(self._full, self._wait_s)
-            taken: list[ChunkRequest] = []
+                rest_s = self._since + self._wait_s - time.monotonic()
+                self._changed.wait_for(self._full, max(0.0, rest_s))
+            taken: dict[str, ChunkRequest] = {}
             room = self._limit
             while self._waiting and (not taken or self._waiting[0].messages <= room):
-                taken.append(self._waiting.popleft())
-                room -= taken[-1].messages
-            return taken
+                if self._waiting[0].id in taken:
+                    break
+                request = self._waiting.popleft()
+                taken[request.id] = request
+                room -= request.messages
+            self._since = time.monotonic()
+            return list(taken.values())
 
     def _full(self) -> bool:
         return self._closed or sum(r.messages for r in self._waiting) >= self._limit
 
     def _execute(self, requests: Sequence[ChunkRequest]) -> None:
-        live = [request for request in requests if not request.revoked()]
         started = time.monotonic()
-        for request in live:
-            request.on_accepted(os.getpid(), started)
         try:
+            live = [request for request in requests if not request.revoked()]
+            for request in live:
+                request.on_accepted(os.getpid(), started)
             traced = self._attribute(live)
         except RedisError as error:
-            words = "%d tasks go back to the queue, nothing stored: %s"
-            logger.warning(words, len(live), error)
-            for request in live:
-                request.reject(requeue=True)
+            self._give_back(requests, error)
         except Exception:
-            logger.exception("%d tasks failed", len(live))
-            self._fail(live)
+            logger.exception("%d tasks failed", len(requests))
+            self._fail(requests)
         else:
+            self._retry_s = FIRST_RETRY_S
             seconds = time.monotonic() - started  # the tracer's own time leaves out the batch
             for request, (failed, result) in zip(live, traced, strict=True):
                 # Celery's name: it tells failures apart, and acknowledges either.
                 request.on_success((failed, result, seconds))
+
+    def _give_back(self, requests: Sequence[ChunkRequest], error: RedisError) -> None:
+        """Nothing could be stored: have it all delivered again, but not in a hot loop."""
+        logger.warning(
+            "%d tasks go back to the queue in %.1f s, nothing stored: %s",
+            len(requests), self._retry_s, error,
+        )  # fmt: skip
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, self._retry_s)
+        self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
+        for request in requests:
+            request.give_back()
 
     def _attribute(self, requests: Sequence[ChunkRequest]) -> list[tuple[bool, Any]]:
         """Return what Celery's tracer made of each request, once all of it is stored."""

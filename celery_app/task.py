@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from celery import Task
 from celery.worker.request import Request
+from celery.worker.state import task_ready
 from redis.client import Pipeline
 
 from tasks.attribute import Attributor
@@ -51,6 +52,21 @@ class ChunkRequest(Request):
         """How many messages the chunk holds."""
         return len(self.chunk.texts) if self.chunk else 0
 
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """Return what ``inspect`` shows: never the texts, whatever ``safe`` says."""
+        return super().info(safe=True)
+
+    def give_back(self) -> None:
+        """Have the broker deliver the task again, and forget it here."""
+        self.reject(requeue=True)
+        task_ready(self)
+
+    def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
+        """Do nothing: a thread can't be killed. Unacknowledged, the task is delivered again."""
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """Do nothing, as above. ``revoke`` without ``terminate`` works until a batch has it."""
+
     @property
     def embed(self) -> dict[str, Any]:
         """Callbacks, errbacks, chain and chord, as the client sent them."""
@@ -63,8 +79,6 @@ class AttributeTask(Task):
     name = TASK
     Request = ChunkRequest
     acks_late = True  # a task is acknowledged once its results are stored, not before
-    reject_on_worker_lost = True
-    track_started = False
 
     def __init__(self, attributor: Attributor) -> None:
         self._attributor = attributor
@@ -89,7 +103,10 @@ class AttributeTask(Task):
             self.fail_all([chunk], pipe, Revoked("the task was revoked or expired"))
 
     def run(self, *args: Any, **kwargs: Any) -> Attributions:
-        """``(messages: list[str], deadlines: list[float | None] | None, explain: bool)``.
+        """Attribute ``messages``, a list of texts.
+
+        Optional are ``deadlines``, a list of Unix times or nulls; ``explain``; and ``version``,
+        the model version for which the client has told somebody an id.
 
         Returns:
             One attribution for each message, in order; ``{"id", "error": {"code", "detail"}}``
@@ -115,7 +132,7 @@ def parse_chunk(
         InvalidMessage: they do not describe one. Says what is wrong and quotes nothing.
     """
     try:
-        messages, deadlines, explain = _arguments(*args, **kwargs)
+        messages, deadlines, explain, version = _arguments(*args, **kwargs)
         if not isinstance(messages, list):
             raise InvalidMessage(f"{TASK}: messages must be a list of strings")
         return msgspec.convert(
@@ -124,17 +141,23 @@ def parse_chunk(
                 "texts": messages,
                 "deadlines": [None] * len(messages) if deadlines is None else deadlines,
                 "explain": explain,
+                "version": version,
                 # Celery gives every task a reply_to; only a list of ours is answered.
                 "reply_to": reply_to if (reply_to or "").startswith(REPLIES) else None,
             },
             Chunk,
         )
-    except (TypeError, ValueError) as error:
-        raise InvalidMessage(f"{TASK}: {error}".replace("_arguments()", "the task")) from None
+    except TypeError:
+        words = "the arguments are messages, and deadlines, explain, version if need be"
+        raise InvalidMessage(f"{TASK}: {words}") from None
+    except ValueError as error:
+        raise InvalidMessage(f"{TASK}: {error}") from None
 
 
-def _arguments(messages: Any, deadlines: Any = None, explain: Any = False) -> tuple[Any, ...]:
-    return messages, deadlines, explain
+def _arguments(
+    messages: Any, deadlines: Any = None, explain: Any = False, version: Any = None
+) -> tuple[Any, ...]:
+    return messages, deadlines, explain, version
 
 
 def _plain(outcome: Outcome) -> Any:

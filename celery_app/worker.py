@@ -14,8 +14,9 @@ from celery.exceptions import ImproperlyConfigured
 from celery.signals import task_revoked, worker_shutdown
 
 from celery_app.app import connect, make_celery
+from celery_app.privacy import redact
 from celery_app.settings import Settings, SettingsError
-from celery_app.steps import EventsStep, announce_step, model_step
+from celery_app.steps import EventsStep, RoomStep, announce_step, model_step
 from celery_app.task import AttributeTask
 from model.engine import Engine
 from model.types import Model
@@ -45,6 +46,7 @@ def load_model(settings: Settings) -> Model[Any]:
 
 def build(settings: Settings, model: Model[Any]) -> Celery:
     """Return the worker's Celery app, serving ``model``."""
+    redact()
     app = make_celery(settings)
     # The pool has one thread, so this is the number of tasks held: a batch of single messages.
     app.conf.worker_prefetch_multiplier = settings.batch_messages
@@ -56,7 +58,7 @@ def build(settings: Settings, model: Model[Any]) -> Celery:
     app.steps["worker"].add(
         model_step(engine, task, settings.batch_messages, settings.batch_wait_ms / 1000)
     )
-    app.steps["consumer"].add(EventsStep)
+    app.steps["consumer"].update([EventsStep, RoomStep])
     app.steps["consumer"].add(
         announce_step(client, lambda: Announcement(asdict(model.card), str(engine.device)))
     )

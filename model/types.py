@@ -1,8 +1,9 @@
 """What Byline asks of a model: the protocol, and the values that cross it.
 
 Any torch model serves once a class fulfils :class:`Model`; name it with
-``BYLINE_MODEL=package.module:Class``. The class is called without arguments, in
-the one thread that owns torch, and every method below is called from that thread.
+``BYLINE_MODEL=package.module:Class``. The class is called without arguments (or, where
+``BYLINE_MODEL_DIR`` is set, with ``directory``), and must not touch a device yet. Every method
+below is called from one thread, the one that owns torch.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from redis.client import Pipeline
 
 from model.types import Evidence, ModelError, Prediction
 from tasks.cache import AttributionCache
-from tasks.errors import BylineError, DeadlinePassed, ModelFailed
+from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, ModelFailed
 from tasks.messages import (
     REPLY_TTL_S,
     Attribution,
@@ -22,6 +22,7 @@ from tasks.messages import (
     Failure,
     Outcome,
     Reply,
+    canonical,
     message_id,
     parse_text,
 )
@@ -85,15 +86,38 @@ class Attributor:
         ]
         refused = [m for chunk in admitted for m in chunk if isinstance(m, Failure) and m.id]
         self._cache.put(pipe, [*refused, *fresh.values()])
+        self._cache.settle(pipe, [*settled, *(failure.id for failure in refused)])
+        for chunk, messages in zip(chunks, admitted, strict=True):
+            self._rename(pipe, chunk, messages)
         _reply(pipe, chunks, outcomes)
         return outcomes
 
     def fail(self, chunks: Sequence[Chunk], pipe: Pipeline, error: BylineError) -> None:
-        """Queue, for those who wait for ``chunks``, a reply that says ``error`` of each message."""
+        """Queue ``error`` as the outcome of all that an api process waits for in ``chunks``."""
+        awaited = [chunk for chunk in chunks if chunk.reply_to is not None]
         failures: list[list[Outcome]] = [
-            [Failure("", error.code, str(error)) for _ in chunk.texts] for chunk in chunks
+            [Failure(self._id(chunk, text), error.code, str(error)) for text in chunk.texts]
+            for chunk in awaited
         ]
-        _reply(pipe, chunks, failures)
+        stored = [failure for chunk in failures for failure in chunk if failure.id]
+        self._cache.put(pipe, stored)
+        self._cache.settle(pipe, [failure.id for failure in stored])
+        _reply(pipe, awaited, failures)
+
+    def _id(self, chunk: Chunk, text: object) -> str:
+        try:
+            valid = parse_text(text, self._max_characters)
+        except InvalidMessage:
+            return ""
+        return message_id(chunk.version or self._predictor.version, valid)
+
+    def _rename(self, pipe: Pipeline, chunk: Chunk, messages: Sequence[Message | Failure]) -> None:
+        """Keep what was promised under another model's version."""
+        if chunk.version is None or chunk.version == self._predictor.version:
+            return
+        for text, message in zip(chunk.texts, messages, strict=True):
+            if message.id:
+                self._cache.rename(pipe, message_id(chunk.version, canonical(text)), message.id)
 
     def _admit(self, chunk: Chunk) -> list[Message | Failure]:
         now = self._now()

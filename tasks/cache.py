@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 from redis import Redis
@@ -51,14 +52,33 @@ class AttributionCache:
                 )
             else:
                 pipe.set(FAILURE + outcome.id, _encode(outcome), ex=FAILURE_TTL_S)
-                pipe.delete(PENDING + outcome.id)  # it outlives the failure otherwise
+
+    def settle(self, pipe: Pipeline, ids: Sequence[str]) -> None:
+        """Queue on ``pipe`` that these are pending no more."""
+        if ids:
+            pipe.execute_command("DEL", *(PENDING + id for id in ids))
+
+    def rename(self, pipe: Pipeline, asked: str, answered: str) -> None:
+        """Queue on ``pipe`` that who asks for ``asked`` is given ``answered``.
+
+        A message that was accepted under one model and attributed by the next has two ids.
+        """
+        pipe.set(PENDING + asked, answered, ex=self._ttl_s)
 
     def mark_pending(self, ids: Iterable[str]) -> None:
-        """Remember that these were accepted, so that those who ask are told to come again."""
+        """Remember that these were accepted, so that those who ask are told to come again.
+
+        How an earlier attempt failed is forgotten.
+        """
         with self._client.pipeline(transaction=False) as pipe:
             for id in ids:
                 pipe.set(PENDING + id, b"", ex=self._ttl_s)
+                pipe.delete(FAILURE + id)
             pipe.execute()
+
+    def unmark(self, ids: Sequence[str]) -> None:
+        """Forget that these were accepted: they are answered, or could not be queued."""
+        self._client.delete(*(PENDING + id for id in ids))
 
     def find(self, id: str) -> Outcome | None:
         """Return the outcome of ``id``, or None while it is pending.
@@ -66,7 +86,8 @@ class AttributionCache:
         Raises:
             KeyError: no such message is known: never accepted, or long ago.
         """
-        done, failed, pending = self._client.mget([ATTRIBUTION + id, FAILURE + id, PENDING + id])
+        found: Any = self._client.mget([ATTRIBUTION + id, FAILURE + id, PENDING + id])
+        done, failed, pending = found
         if done is not None:
             attribution = _attribution.decode(done)
             attribution.cached = True
@@ -75,4 +96,4 @@ class AttributionCache:
             return _failure.decode(failed)
         if pending is None:
             raise KeyError(id)
-        return None
+        return self.find(pending.decode()) if pending else None

@@ -86,6 +86,8 @@ class Chunk(msgspec.Struct, frozen=True):
     #: Unix time, in seconds, after which the message at that place is not worth computing.
     deadlines: list[float | None]
     explain: bool
+    #: The model version that the client believes to be served, where it has told an id of it.
+    version: str | None
     #: The list that awaits a :class:`Reply`; None where only Celery's result is wanted.
     reply_to: str | None
 

@@ -43,6 +43,12 @@ class Vowels:
         return (batch.to(self._weight.device) @ self._weight).softmax(dim=1)
 
 
+class NextVowels(Vowels):
+    """The next version of the same."""
+
+    card = ModelCard("vowels", "vowels-2", AUTHORS, 0.6, {"made": "for tests"})
+
+
 class Broken(Vowels):
     """Can't even be warmed."""
 

@@ -174,10 +174,33 @@ def test_monitors_see_the_task_and_nobody_sees_the_text(stack: Stack, app: Celer
     received = next(e for e in events if e["type"] == "task-received" and e["uuid"] in ids)
     assert received["args"] == "(1 message,)"
     assert secret not in json.dumps(events)
+    _send_what_makes_no_sense(app, secret)
+    wait_for(lambda: stack.parts[1].output.count("a message was discarded") >= 2)
+    wait_for(lambda: stack.held() == 0)
     for part in stack.parts:
         assert secret not in part.output
     runtimes = [e["runtime"] for e in events if e["type"] == "task-succeeded"]
     assert all(0 < float(str(runtime)) < 60 for runtime in runtimes)
+
+
+def _send_what_makes_no_sense(app: Celery, secret: str) -> None:
+    app.send_task("byline.atribute", [[f"{secret} misspelt"]])
+    app.send_task(TASK, [[f"{secret} some day"]], headers={"eta": "some day"})
+
+
+def test_inspection_shows_no_text(slow: Stack) -> None:
+    app = client(slow)
+    app.send_task(TASK, [["keeps the model busy"]])
+    wait_for(lambda: slow.calls() == ["keeps the model busy"])
+    app.send_task(TASK, [["aubergines"]])
+
+    def reserved() -> list[dict[str, object]]:
+        replies = app.control.inspect(timeout=1).reserved() or {}
+        return [request for requests in replies.values() for request in requests]
+
+    [shown] = wait_for(reserved, what="the request to be reserved")
+    assert "aubergines" not in str(shown)
+    assert shown["args"] == "(1 message,)"
 
 
 def _decoded(message: dict[str, object]) -> list[dict[str, object]]:

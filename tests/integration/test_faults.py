@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from celery import Celery
 
 from tests.parts import Stack, wait_for
 
@@ -27,23 +28,97 @@ def test_a_killed_workers_messages_go_to_another(own: Stack) -> None:
 
 def test_a_stopping_worker_finishes_its_batch_and_gives_back_the_rest(own: Stack) -> None:
     own.env["TEST_MODEL_SECONDS"] = "1"
-    own.env["BYLINE_BATCH_MESSAGES"] = "1"
+    own.env["BYLINE_BATCH_MESSAGES"] = "4"
     own.env["BYLINE_CHUNK_MESSAGES"] = "1"
     own.env["BYLINE_VISIBILITY_TIMEOUT_S"] = "600"  # what comes back was given back
     worker = own.worker()
     own.api()
-    texts = [f"number {n}" for n in range(4)]
-    accepted = [own.attribute({"text": t}, wait=0).json()["location"] for t in texts]
+    accepted = [own.attribute({"text": "number 0"}, wait=0).json()["location"]]
     wait_for(own.calls)
+    texts = [f"number {n}" for n in range(8)]
+    accepted += [own.attribute({"text": t}, wait=0).json()["location"] for t in texts[1:]]
+    # The first is being computed, and the worker holds some of the others.
+    wait_for(lambda: own.redis.hlen("unacked") > 2)
     assert worker.stop() == 0, worker.output
     computed = own.calls()
-    assert 1 <= len(computed) < 4
+    assert 1 <= len(computed) < 8
     assert own.redis.hlen("unacked") == 0
-    assert own.redis.llen("attributions") == 4 - len(computed)
+    assert own.redis.llen("attributions") == 8 - len(computed)
     own.worker(name="next", TEST_MODEL_SECONDS="0")
     for location in accepted:
         wait_for(lambda at=location: httpx.get(own.url + at).status_code == 200, what=location)
     assert sorted(own.calls()) == texts  # each once
+
+
+def test_a_worker_that_is_told_to_go_at_once_loses_nothing(own: Stack) -> None:
+    own.env["TEST_MODEL_SECONDS"] = "1"
+    worker = own.worker()
+    own.api()
+    accepted = own.attribute({"text": "in the middle"}, wait=0).json()["location"]
+    wait_for(own.calls)
+    worker.stop(signal.SIGQUIT)
+    assert "Unrecoverable error" not in worker.output
+    own.worker(name="next", TEST_MODEL_SECONDS="0")
+    wait_for(lambda: httpx.get(own.url + accepted).status_code == 200, 20, "redelivery")
+
+
+def test_a_promise_is_kept_by_the_next_model(own: Stack) -> None:
+    own.worker().stop()
+    own.api()
+    accepted = own.attribute({"text": "between two models"}, wait=0).json()["location"]
+    own.worker(name="next", BYLINE_MODEL="tests.models:NextVowels")
+    answer = wait_for(
+        lambda: (r := httpx.get(own.url + accepted)).status_code == 200 and r.json(), 20
+    )
+    assert answer["model"] == "vowels-2"
+
+
+def test_a_revoked_message_is_not_pending_for_ever(own: Stack) -> None:
+    own.env["TEST_MODEL_SECONDS"] = "4"
+    own.worker()
+    own.api()
+    own.attribute({"text": "keeps the model busy"}, wait=0)
+    wait_for(own.calls)
+    accepted = own.attribute({"text": "called off"}, wait=0).json()["location"]
+    app = Celery(broker=own.env["BYLINE_REDIS_URL"], set_as_current=False)
+
+    def held() -> list[str]:
+        replies = app.control.inspect(timeout=1).reserved() or {}
+        return [request["id"] for requests in replies.values() for request in requests]
+
+    app.control.revoke(wait_for(held))
+    gone = wait_for(lambda: (r := httpx.get(own.url + accepted)).status_code != 202 and r)
+    assert (gone.status_code, gone.json()["code"]) == (503, "revoked")
+    app.close()
+
+
+def test_one_late_message_fails_none_of_its_neighbours(own: Stack) -> None:
+    own.env["TEST_MODEL_SECONDS"] = "1.5"
+    own.worker()
+    own.api()
+    own.attribute({"text": "known"}, wait=10)
+    bulk = {"messages": [{"text": "known"}, {"text": "slow"}, {"text": ""}], "deadline_ms": 300}
+    answer = own.attribute(bulk)
+    assert answer.status_code == 200
+    items = answer.json()["attributions"]
+    codes = [item.get("error", {}).get("code") for item in items]
+    assert codes == [None, "deadline_passed", "invalid"]
+
+
+def test_a_redis_that_answers_no_more_keeps_nobody_waiting(own: Stack) -> None:
+    own.worker()
+    own.api()
+    own.attribute({"text": "known"})
+    own.parts[0].process.send_signal(signal.SIGSTOP)
+    try:
+        url = f"{own.url}/v1/attributions"
+        asked = httpx.post(url, json={"text": "new"}, params={"wait": 1}, timeout=20)
+        assert asked.status_code == 503
+        assert httpx.get(f"{url}/{'0' * 32}", timeout=10).status_code == 503
+        assert httpx.get(f"{own.url}/readyz", timeout=15).status_code == 503
+    finally:
+        own.parts[0].process.send_signal(signal.SIGCONT)
+    wait_for(lambda: own.attribute({"text": "after"}, wait=2).status_code == 200, 30)
 
 
 def test_valkey_may_restart(own: Stack) -> None:

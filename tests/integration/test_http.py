@@ -8,6 +8,8 @@ import pytest
 from tasks.messages import message_id
 from tests.parts import Stack, wait_for
 
+READY = {"broker": "ok", "cache": "ok", "worker": "ok"}
+
 
 def test_a_message_comes_back_with_its_author(stack: Stack) -> None:
     response = stack.attribute({"text": "aeiou aeiou"})
@@ -112,10 +114,13 @@ def test_evidence_only_for_those_who_ask(stack: Stack) -> None:
         (b'{"text": "a", "messages": []}', {}, {}, 422, "invalid"),
         (b'{"text": 1}', {}, {}, 422, "invalid"),
         (b'{"text": "a", "deadline_ms": 0}', {}, {}, 422, "invalid"),
+        (b'{"text": "a", "deadline_ms": 1' + b"0" * 400 + b"}", {}, {}, 422, "invalid"),
+        (b'{"messages": ' + b"[" * 5000 + b"]" * 5000 + b"}", {}, {}, 400, "not_json"),
         (b'{"text": "a", "priority": 10}', {}, {}, 422, "invalid"),
         (b'{"text": "\\ud800"}', {}, {}, 400, "not_json"),
         (b'{"text": "a"}', {}, {"wait": "nan"}, 422, "invalid"),
         (b'{"text": "a"}', {}, {"wait": "31"}, 422, "invalid"),
+        (b'{"text": "a"}', {}, {"wait": ""}, 422, "invalid"),
         (b'{"text": "a"}', {}, {"explain": "1"}, 422, "invalid"),
         (b'{"text": "' + b"a" * 4_200_000 + b'"}', {}, {}, 413, "too_large"),
         (b'{"messages": [' + b",".join([b'{"text":"a"}'] * 257) + b"]}", {}, {}, 422, "invalid"),
@@ -149,6 +154,25 @@ def test_a_body_of_unknown_length_is_taken_too(stack: Stack) -> None:
     assert response.json()["id"] == message_id("vowels-1", "in pieces")
 
 
+def test_a_body_of_unknown_length_is_no_larger_than_any_other(stack: Stack) -> None:
+    pieces = iter([b'{"text": "small"}', *[b" " * 1_000_000] * 5])
+    response = httpx.post(
+        f"{stack.url}/v1/attributions",
+        content=pieces,
+        headers={"Content-Type": "application/json"},
+    )
+    assert (response.status_code, response.json()["code"]) == (413, "too_large")
+
+
+def test_who_does_not_wait_gets_what_is_cached_at_once(stack: Stack) -> None:
+    id = stack.attribute({"text": "known already"}).json()["id"]
+    url = f"{stack.url}/v1/attributions"
+    response = httpx.post(url, json={"text": "known already"}, params={"wait": 0}, timeout=3)
+    assert response.status_code in (200, 202)  # 202 if the cache took longer than no time
+    assert httpx.get(f"{url}/{id}").status_code == 200
+    wait_for(lambda: not stack.redis.exists(f"byline:pending:{id}"), what="the mark to go")
+
+
 def test_other_methods_are_told_which_is_allowed(stack: Stack) -> None:
     response = httpx.put(f"{stack.url}/v1/attributions", json={})
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
@@ -174,7 +198,7 @@ def test_the_model_and_its_card_are_shown(stack: Stack) -> None:
 def test_ready_says_so(stack: Stack) -> None:
     assert httpx.get(f"{stack.url}/healthz").status_code == 200
     ready = httpx.get(f"{stack.url}/readyz")
-    assert (ready.status_code, ready.json()["parts"]) == (200, {"broker": "ok", "worker": "ok"})
+    assert (ready.status_code, ready.json()["parts"]) == (200, READY)
 
 
 def test_the_docs_show_the_schema(stack: Stack) -> None:

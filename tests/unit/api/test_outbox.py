@@ -12,6 +12,7 @@ import pytest
 from gevent.queue import Queue
 from redis import ConnectionError as RedisConnectionError
 
+from api import outbox
 from api.outbox import Entry, Outbox
 from tasks.errors import Overloaded, Unavailable
 from tasks.messages import Attribution, Reply
@@ -69,7 +70,7 @@ class Desk:
         self.outbox.start()
 
     def ask(self, *ids: str, **options: Any) -> list[Entry]:
-        entries = self.outbox.ask([Entry(id, id, **options) for id in ids])
+        entries = self.outbox.ask([Entry(id, id, "v1", **options) for id in ids])
         gevent.idle()
         return entries
 
@@ -122,8 +123,8 @@ def test_what_is_cached_never_leaves(desk: Desk) -> None:
 
 
 def test_lookups_are_gathered(desk: Desk) -> None:
-    desk.outbox.ask([Entry("1", "1")])
-    desk.outbox.ask([Entry("2", "2")])
+    desk.outbox.ask([Entry("1", "1", "v1")])
+    desk.outbox.ask([Entry("2", "2", "v1")])
     gevent.idle()
     assert desk.cache.lookups == [["1", "2"]]
 
@@ -213,3 +214,49 @@ def test_a_reply_that_makes_no_sense_stops_nothing(desk: Desk) -> None:
     desk.answer()
     entry.done.wait(5)
     assert isinstance(entry.outcome, Attribution)
+
+
+def test_a_reply_that_leaves_a_message_out_fails_it(desk: Desk) -> None:
+    entries = desk.ask("1", "2")
+    [chunk] = desk.broker.chunks
+    outcomes: list[Any] = [attribution("1")]
+    desk.broker.replies.put(msgspec.json.encode(Reply(chunk, outcomes)))
+    gevent.idle()
+    assert isinstance(entries[0].outcome, Attribution)
+    assert entries[1].outcome is not None
+    assert entries[1].outcome.code == "internal_error"
+    assert desk.outbox.unanswered == 0
+
+
+def test_what_is_settled_need_not_be_sent(desk: Desk) -> None:
+    desk.cache.known["1"] = attribution("1")
+    [entry] = desk.ask("1")
+    assert entry.sent.is_set()
+
+
+def test_what_is_promised_while_another_chunk_is_being_sent_leaves_too() -> None:
+    desk = Desk(credits=1)
+    promised: list[Entry] = []
+    send = desk.broker.send
+
+    def slow_send(chunk: str, entries: Sequence[Entry]) -> None:
+        send(chunk, entries)
+        if not promised:  # somebody asks, and is promised, while the pump is in here
+            promised.extend(desk.outbox.ask([Entry("2", "2", "v1")]))
+            desk.outbox.hasten(promised)
+
+    desk.outbox._send = slow_send
+    desk.ask("1")
+    promised[0].sent.wait(5)
+    assert promised[0].sent.is_set()
+
+
+def test_a_stalled_chunk_holds_no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "STALLED_S", 0.0)
+    desk = Desk(credits=1)
+    desk.ask("with a dead worker")
+    [entry] = desk.ask("for the living")
+    assert entry.sent.is_set()
+    desk.answer(0)
+    desk.answer(1)
+    assert desk.outbox.unanswered == 0

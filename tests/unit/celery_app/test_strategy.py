@@ -19,9 +19,11 @@ class FakeRequest:
 
     def __init__(self, messages: int = 1, revoked: bool = False) -> None:
         self.messages = messages
-        self.chunk = SimpleNamespace(id=id(self), texts=["x"] * messages)
+        self.id = f"task {id(self)}"
+        self.chunk = SimpleNamespace(id=self.id, texts=["x"] * messages)
         self.ended = "revoked" if revoked else ""
         self._revoked = revoked
+        self.stored = False
 
     def revoked(self) -> bool:
         return self._revoked
@@ -30,13 +32,17 @@ class FakeRequest:
         self.ended = "accepted"
 
     def on_success(self, outcome: tuple[bool, Any, float]) -> None:
+        assert self.stored, "acknowledged before it was stored"
         self.ended = "failed" if outcome[0] else "succeeded"
 
     def on_failure(self, info: Any) -> None:
         self.ended = "failed"
 
     def reject(self, requeue: bool) -> None:
-        self.ended = "requeued"
+        raise AssertionError("give_back forgets the request, too")
+
+    def give_back(self) -> None:
+        self.ended = "given back"
 
 
 class FakeTask:
@@ -46,11 +52,17 @@ class FakeTask:
         self.batches: list[int] = []
         self.error: Exception | None = None
         self.failed: list[Any] = []
+        self.store_error: Exception | None = None
+        self.requests: list[FakeRequest] = []
         self.backend = SimpleNamespace(round_trip=self._round_trip)
 
     @contextmanager
     def _round_trip(self) -> Any:
         yield None
+        if self.store_error:
+            raise self.store_error
+        for request in self.requests:
+            request.stored = True
 
     def attribute_all(self, chunks: Sequence[Any], pipe: Any) -> None:
         if self.error:
@@ -67,12 +79,15 @@ class Worker:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, limit: int = 8) -> None:
         monkeypatch.setattr(strategy, "_trace", lambda task, request: (False, "done"))
+        monkeypatch.setattr(strategy, "FIRST_RETRY_S", 0.001)
+        monkeypatch.setattr(strategy, "LONGEST_RETRY_S", 0.016)
         self.task = FakeTask()
         self.submitted: list[Callable[[], None]] = []
         task: Any = self.task
         self.batcher = Batcher(task, self.submitted.append, limit, 0.0)
 
     def add(self, *requests: FakeRequest) -> None:
+        self.task.requests += requests
         for request in requests:
             taken: Any = request
             self.batcher.add(taken)
@@ -128,7 +143,48 @@ def test_without_redis_nothing_is_acknowledged(worker: Worker) -> None:
     worker.task.error = RedisConnectionError("down")
     worker.add(request)
     worker.step()
-    assert request.ended == "requeued"
+    assert request.ended == "given back"
+
+
+def test_what_could_not_be_stored_is_not_acknowledged(worker: Worker) -> None:
+    request = FakeRequest()
+    worker.task.store_error = RedisConnectionError("down")
+    worker.add(request)
+    worker.step()
+    assert request.ended == "given back"
+    worker.task.store_error = None
+    worker.add(again := FakeRequest())
+    worker.step()
+    assert again.ended == "succeeded"
+
+
+def test_a_redis_that_stays_down_is_tried_less_and_less(worker: Worker) -> None:
+    worker.task.store_error = RedisConnectionError("down")
+    waits = []
+    for _ in range(8):
+        waits.append(worker.batcher._retry_s)
+        worker.add(FakeRequest())
+        worker.step()
+    assert waits[:3] == [0.001, 0.002, 0.004]
+    assert waits[-1] == strategy.LONGEST_RETRY_S
+
+
+def test_a_task_delivered_twice_is_not_twice_in_a_batch(worker: Worker) -> None:
+    first, again = FakeRequest(), FakeRequest()
+    again.id = first.id
+    worker.add(first, again)
+    worker.step()
+    worker.step()
+    assert worker.task.batches == [1, 1]
+
+
+def test_there_is_room_for_two_batches(worker: Worker) -> None:
+    worker.add(FakeRequest(8))
+    assert worker.batcher.has_room()
+    worker.add(FakeRequest(8))
+    assert not worker.batcher.has_room()
+    worker.step()
+    assert worker.batcher.has_room()
 
 
 def test_a_defect_fails_every_task_and_tells_who_waits(worker: Worker) -> None:
@@ -144,13 +200,10 @@ def test_a_defect_fails_every_task_and_tells_who_waits(worker: Worker) -> None:
 
 
 def test_closing_gives_back_what_no_batch_took(worker: Worker) -> None:
-    waiting = FakeRequest()
-    worker.add(waiting)
-    with pytest.raises(TimeoutError):  # the model's thread has not come to its batch yet
-        worker.batcher.close(0.01)
-    assert waiting.ended == "requeued"
-    worker.step()
-    worker.batcher.close(1)
+    worker.add(waiting := FakeRequest())
+    worker.batcher.close()
+    assert waiting.ended == "given back"
+    worker.step()  # the model's thread finds nothing left
     worker.add(late := FakeRequest())
-    assert late.ended == "requeued"
+    assert late.ended == "given back"
     assert worker.task.batches == []

@@ -12,6 +12,7 @@ from redis import ConnectionError as RedisConnectionError
 from model.types import Candidate, Evidence, ModelError, Prediction
 from tasks.attribute import Attributor
 from tasks.cache import AttributionCache
+from tasks.errors import Revoked
 from tasks.messages import Attribution, Chunk, Failure, Reply, message_id
 
 
@@ -46,8 +47,8 @@ class Store:
             raise RedisConnectionError("down")
         return [self.values.get(key) for key in keys]
 
-    def set(self, key: str, value: bytes, ex: int) -> None:
-        self.values[key] = value
+    def set(self, key: str, value: bytes | str, ex: int) -> None:
+        self.values[key] = value.encode() if isinstance(value, str) else value
 
     def delete(self, key: str) -> None:
         self.values.pop(key, None)
@@ -57,6 +58,9 @@ class Store:
             self.values[key] = args[0]
         elif command == "LPUSH":
             self.lists.setdefault(key, []).insert(0, args[0])
+        elif command == "DEL":
+            for each in (key, *args):
+                self.values.pop(each, None)
 
 
 class Batch:
@@ -81,7 +85,8 @@ def batch() -> Batch:
 
 def chunk(*texts: Any, explain: bool = False, **options: Any) -> Chunk:
     deadlines = options.pop("deadlines", [None] * len(texts))
-    return Chunk(options.pop("id", "c"), list(texts), deadlines, explain, options.pop("to", None))
+    version, to = options.pop("version", None), options.pop("to", None)
+    return Chunk(options.pop("id", "c"), list(texts), deadlines, explain, version, to)
 
 
 def authors(outcomes: Sequence[Any]) -> list[str | None]:
@@ -176,3 +181,35 @@ def test_each_chunk_is_replied_to_where_it_asked(batch: Batch) -> None:
     reply = msgspec.json.decode(raw, type=Reply)
     assert reply.chunk == "1"
     assert authors(reply.outcomes) == ["a", "invalid"]
+
+
+@pytest.mark.parametrize("text", ["fine", "bad"])
+def test_what_is_settled_is_pending_no_more(batch: Batch, text: str) -> None:
+    id = message_id("v1", text)
+    batch.store.values[f"byline:pending:{id}"] = b""
+    batch.run(chunk(text))
+    assert f"byline:pending:{id}" not in batch.store.values
+
+
+@pytest.mark.parametrize("text", ["fine", "bad"])
+def test_what_was_promised_under_an_older_model_is_found(batch: Batch, text: str) -> None:
+    asked = message_id("v0", text)
+    batch.store.values[f"byline:pending:{asked}"] = b""
+    batch.run(chunk(text, version="v0"))
+    client: Any = batch.store
+    outcome = AttributionCache(client, 60).find(asked)
+    assert outcome is not None
+    assert outcome.id == message_id("v1", text)
+
+
+def test_a_failed_chunk_is_told_to_the_api_and_to_those_who_ask(batch: Batch) -> None:
+    batch.store.values[f"byline:pending:{message_id('v1', 'apple')}"] = b""
+    chunks = [chunk("apple", "", to="byline:replies:x"), chunk("plain client's")]
+    pipe: Any = batch.store
+    batch.attributor.fail(chunks, pipe, Revoked("somebody did"))
+    [raw] = batch.store.lists["byline:replies:x"]
+    assert authors(msgspec.json.decode(raw, type=Reply).outcomes) == ["revoked", "revoked"]
+    client: Any = batch.store
+    failure = AttributionCache(client, 60).find(message_id("v1", "apple"))
+    assert isinstance(failure, Failure)
+    assert len(batch.store.values) == 1
