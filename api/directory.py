@@ -15,8 +15,9 @@ from tasks.messages import ALIVE_S, MODEL, WORKERS, Announcement
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which an announcement is believed before it is read again.
+#: Seconds for which an announcement is believed before it is read again; and that there is none.
 FRESH_S = 1.0
+NONE_YET_S = 0.1
 
 _decode = msgspec.json.Decoder(Announcement).decode
 
@@ -37,7 +38,7 @@ class Directory:
         Raises:
             NoModel: no worker has announced one here.
         """
-        if time.monotonic() - self._read_at > FRESH_S:
+        if self._stale():
             if self._known is None:
                 with self._reading:  # of many requests one reads, the others wait for it
                     self._refresh()
@@ -55,12 +56,16 @@ class Directory:
         """Return how many workers are alive. Raises ``redis.RedisError``."""
         return int(self._client.zcount(WORKERS, time.time() - ALIVE_S, "+inf"))
 
+    def _stale(self) -> bool:
+        believed_s = NONE_YET_S if self._known is None else FRESH_S
+        return time.monotonic() - self._read_at > believed_s
+
     def _refresh_alone(self) -> None:
         with self._reading:
             self._refresh()
 
     def _refresh(self) -> None:
-        if time.monotonic() - self._read_at <= FRESH_S:
+        if not self._stale():
             return  # another has read meanwhile
         try:
             raw = self._client.get(MODEL)
