@@ -131,7 +131,7 @@ class Batcher:
             self._give_back(requests, error)
         except Exception:
             logger.exception("%d tasks failed", len(requests))
-            self._fail(requests)
+            self._fail([request for request in requests if not request.acknowledged])
         else:
             self._retry_s = FIRST_RETRY_S
             seconds = time.monotonic() - started  # the tracer's own time leaves out the batch

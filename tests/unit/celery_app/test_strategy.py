@@ -25,6 +25,10 @@ class FakeRequest:
         self._revoked = revoked
         self.stored = False
 
+    @property
+    def acknowledged(self) -> bool:
+        return self.ended == "revoked"
+
     def revoked(self) -> bool:
         return self._revoked
 
@@ -190,8 +194,9 @@ def test_there_is_room_for_two_batches(worker: Worker) -> None:
 def test_a_defect_fails_every_task_and_tells_who_waits(worker: Worker) -> None:
     requests = [FakeRequest(), FakeRequest()]
     worker.task.error = KeyError("a defect")
-    worker.add(*requests)
+    worker.add(*requests, revoked := FakeRequest(revoked=True))
     worker.step()
+    assert revoked.ended == "revoked"
     assert {request.ended for request in requests} == {"failed"}
     assert len(worker.task.failed) == 2
     worker.add(after := FakeRequest())
