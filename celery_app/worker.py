@@ -36,7 +36,9 @@ def load_model(settings: Settings) -> Model[Any]:
     try:
         model = getattr(importlib.import_module(module), name)(**arguments)
     except (ImportError, AttributeError, TypeError, OSError, ValueError) as error:
-        raise SettingsError(f"BYLINE_MODEL={settings.model} can't be loaded: {error}") from error
+        place = f" with BYLINE_MODEL_DIR={settings.model_dir}" if settings.model_dir else ""
+        words = f"BYLINE_MODEL={settings.model}{place} can't be loaded: {error}"
+        raise SettingsError(words) from error
     if not isinstance(model, Model):
         raise SettingsError(
             f"BYLINE_MODEL={settings.model} lacks a part of the protocol model.types.Model"

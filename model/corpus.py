@@ -167,7 +167,7 @@ def _counts(messages: list[Message], documents: Counter[str], known: set[str]) -
         "documents": sum(documents[author] for author in known),
         "messages": len(messages),
         "training_messages": sum(folds.values()),
-        "tuning_messages": tuning,
+        "of_which_tuning_messages": tuning,
         "held_out_messages": held_out,
         "split_rule": f"document i of an author, from 0, is held out whole where "
         f"i mod {FOLDS} = {HELD_OUT_FOLD}; where i mod {FOLDS} = {TUNING_FOLD} it is training "

@@ -81,7 +81,10 @@ def _csv(path: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _record(path: Path, line: int, fields: dict[str, Any]) -> Record:
     for name in ("text", "author"):
-        if not isinstance(fields.get(name), str) or not fields[name].strip():
+        value = fields.get(name)
+        if value is not None and not isinstance(value, str):
+            raise DataError(f"{path}, line {line}: field {name!r} is not a string")
+        if not (value or "").strip():
             raise DataError(f"{path}, line {line}: missing field {name!r}")
     document = fields.get("document")
     own = document is None or document == ""

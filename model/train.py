@@ -18,7 +18,15 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from model import baseline, card, features, metrics, ngram, parameters
-from model.corpus import HELD_OUT_FOLD, TUNING_FOLD, Corpus, Message, load_file, load_sotu
+from model.corpus import (
+    HELD_OUT_FOLD,
+    LEAST_DOCUMENTS,
+    TUNING_FOLD,
+    Corpus,
+    Message,
+    load_file,
+    load_sotu,
+)
 from model.datafile import DataError
 from model.fit import EPOCHS, LEARNING_RATE, Linear, bags_of, fit
 from model.types import ModelCard
@@ -34,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         corpus = load_file(options.data) if options.data else load_sotu()
+        _tell_left_out(corpus, console)
         trained = train(corpus, out, options.seed, options.baseline, console)
     except DataError as error:
         sys.stderr.write(f"train: {error}\n")
@@ -86,6 +95,14 @@ def train(corpus: Corpus, out: Path, seed: int, with_baseline: bool, console: Co
     made.write(out)
     card.write(result, out)
     return result
+
+
+def _tell_left_out(corpus: Corpus, console: Console) -> None:
+    if left_out := corpus.description["authors_left_out"]:
+        console.print(
+            f"{left_out} of {left_out + len(corpus.authors)} authors are left out: they have "
+            f"fewer than {LEAST_DOCUMENTS} documents"
+        )
 
 
 def logits(made: parameters.Weights, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -106,8 +106,9 @@ def _shown(passage: Passage, attribution: dict[str, Any], took: float) -> list[s
 def _evidence(evidence: dict[str, Any] | None) -> str:
     if not evidence:
         return "none: the model does not explain itself"
-    parts = (f"“{part['text']}” {part['weight']:+.2f}" for part in evidence["parts"][:EVIDENCE])
-    return f"for {evidence['author']}: {' · '.join(parts)}"
+    speaking_for = [part for part in evidence["parts"] if part["weight"] > 0][:EVIDENCE]
+    parts = (f"“{part['text']}” {part['weight']:+.2f}" for part in speaking_for)
+    return f"for {evidence['author']}: {' · '.join(parts) or 'nothing in particular'}"
 
 
 def _curl(url: str) -> str:

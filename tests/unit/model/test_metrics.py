@@ -33,6 +33,21 @@ def test_the_threshold_is_the_lowest_that_is_right_often_enough() -> None:
     right = np.array([True, True, False, True, False])
     assert metrics.threshold(confidence, right) == 0.6
     assert metrics.threshold(confidence, np.zeros(5, bool)) == 0.9
+    assert metrics.threshold(np.array([0.99996]), np.zeros(1, bool)) <= 0.99996
+
+
+def test_a_model_that_is_right_often_enough_always_answers() -> None:
+    confidence = np.array([1.0, 0.9999, 0.9998, 0.9997])
+    assert metrics.threshold(confidence, np.array([True, True, True, False])) == 0.0
+
+
+def test_few_messages_make_no_certainty_though_all_are_right() -> None:
+    logits, labels = np.eye(3)[[0, 1, 2] * 3] * 2.0, np.array([0, 1, 2] * 3)
+    confidence = metrics.softmax(logits / metrics.temperature(logits, labels)).max(1)
+    assert (confidence < 0.95).all()
+    many, all_right = np.tile(logits, (1000, 1)), np.tile(labels, 1000)
+    surer = metrics.softmax(many / metrics.temperature(many, all_right)).max(1)
+    assert (surer > 0.999).all()
 
 
 def test_the_summary_of_a_perfect_model() -> None:
