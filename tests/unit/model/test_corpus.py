@@ -79,7 +79,7 @@ GOOD = b'{"text": "a", "author": "x"}\n'
         ("a.jsonl", GOOD + b"[1]\n", "line 2: not a JSON object"),
         ("a.jsonl", GOOD + b'{"text": "b"}\n', "line 2: missing field 'author'"),
         ("a.jsonl", GOOD + b'{"text": "", "author": "x"}\n', "line 2: missing field 'text'"),
-        ("a.jsonl", GOOD + b'{"text": 7, "author": "x"}\n', "line 2: missing field 'text'"),
+        ("a.jsonl", GOOD + b'{"text": 7, "author": "x"}\n', "line 2: field 'text' is not a string"),
         ("a.jsonl", GOOD + GOOD + b'{"text": "\xff"}\n', "line 3: not valid UTF-8"),
         ("a.csv", b"text,writer\na,x\n", "line 1: missing field 'author'"),
         ("a.csv", b"text,author\na,x\nb\n", "line 3: missing field 'author'"),
