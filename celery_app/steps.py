@@ -34,7 +34,9 @@ EVENTS = 500
 Step = type[bootsteps.StartStopStep]
 
 
-def model_step(engine: Engine, task: AttributeTask, limit: int, wait_s: float) -> Step:
+def model_step(
+    engine: Engine, task: AttributeTask, limit: int, wait_s: float, hold_s: float
+) -> Step:
     """Return the step that starts ``engine`` in the pool's one thread and batches for it.
 
     It starts before Celery consumes, so a worker that says it is ready is warm; where the
@@ -46,7 +48,9 @@ def model_step(engine: Engine, task: AttributeTask, limit: int, wait_s: float) -
 
         def create(self, worker: Any) -> Any:
             _refuse_unsafe_pool(worker)
-            batcher = worker.batcher = Batcher(task, worker.pool.executor.submit, limit, wait_s)
+            submit = worker.pool.executor.submit
+            batcher = Batcher(task, submit, limit, wait_s, hold_s, lambda: engine.overlaps)
+            worker.batcher = batcher
             execute = worker.process_task
 
             def process_task(request: Any) -> Any:

@@ -5,6 +5,9 @@ events, keeps ETAs. Only the last step is ours: a request for :data:`~tasks.mess
 the :class:`Batcher` instead of to the pool. The pool's one thread owns the model; as soon as it is
 free it takes all that has gathered, up to the largest batch, and runs each request through Celery's
 own tracer, so that results, callbacks, chords, signals and failures are Celery's too.
+
+A device that computes by itself, as a GPU does, is given the next batch before the answers of the
+last are seen to: while it computes, the thread stores, replies, reads the cache and tokenises.
 """
 
 from __future__ import annotations
@@ -14,15 +17,20 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
 
 from billiard.einfo import ExceptionInfo
 from celery.app.trace import trace_task
+from celery.platforms import EX_FAILURE
+from celery.worker import state
 from celery.worker.request import Request
 from redis import RedisError
 
 from celery_app.task import AttributeTask, ChunkRequest
+from model.types import DeviceLost
+from tasks.attribute import Begun
 from tasks.errors import InternalError
 
 logger = logging.getLogger(__name__)
@@ -30,19 +38,48 @@ logger = logging.getLogger(__name__)
 #: Seconds before tasks whose results could not be stored are delivered again: at first, at most.
 FIRST_RETRY_S = 0.2
 LONGEST_RETRY_S = 5.0
+#: Batches that follow on each other before the pool's thread may do something else.
+IN_A_ROW = 100
 
 Submit = Callable[..., Any]
+
+
+class Batch(NamedTuple):
+    """Requests that the device computes."""
+
+    #: As taken, and those of them that were not revoked.
+    requests: Sequence[ChunkRequest]
+    live: Sequence[ChunkRequest]
+    begun: Begun
+    #: Monotonic time, in seconds.
+    started: float
 
 
 class Batcher:
     """Gathers requests and has the model's thread work through them, a batch at a time."""
 
-    def __init__(self, task: AttributeTask, submit: Submit, limit: int, wait_s: float) -> None:
-        """``submit(target)`` runs ``target`` in the model's thread; ``limit`` is in messages."""
+    def __init__(
+        self,
+        task: AttributeTask,
+        submit: Submit,
+        limit: int,
+        wait_s: float,
+        hold_s: float,
+        overlaps: Callable[[], bool],
+    ) -> None:
+        """``submit(target)`` runs ``target`` in the model's thread; ``limit`` is in messages.
+
+        ``hold_s`` is how long messages may have to wait here, by the pace of the last batch.
+        ``overlaps()`` tells, in that thread, whether the device computes while the thread goes on.
+        """
         self._task = task
+        self._overlaps = overlaps
         self._submit = submit
         self._limit = limit
         self._wait_s = wait_s
+        self._hold_s = hold_s
+        #: Seconds that a message of the last batch took.
+        self._pace_s = 0.0
         self._waiting: deque[ChunkRequest] = deque()
         #: Monotonic time since when something waits, in seconds.
         self._since = 0.0
@@ -65,12 +102,13 @@ class Batcher:
         request.give_back()
 
     def has_room(self) -> bool:
-        """Return whether less than two batches wait.
+        """Return whether less than two batches wait, and no more than can soon be seen to.
 
         What waits here can't go to another worker, and is delivered to one all the same where it
         waits for longer than the visibility timeout.
         """
-        return sum(request.messages for request in tuple(self._waiting)) < 2 * self._limit
+        waiting = sum(request.messages for request in tuple(self._waiting))
+        return waiting < 2 * self._limit and waiting * self._pace_s < self._hold_s
 
     def close(self) -> None:
         """Give back what no batch has taken. The batch that is being computed goes on."""
@@ -88,8 +126,7 @@ class Batcher:
 
     def _run(self) -> None:
         try:
-            if requests := self._take():  # none, where they were given back meanwhile
-                self._execute(requests)
+            self._work()
         except Exception:  # the last resort: whatever it was, the next batch must run
             logger.exception("a batch broke; its tasks are delivered again")
         finally:
@@ -97,14 +134,31 @@ class Batcher:
                 self._running = False
                 self._wake()
 
-    def _take(self) -> list[ChunkRequest]:
-        """Return the requests of the next batch: at least one, and as many as fit.
+    def _work(self) -> None:
+        """Work through one batch, and where the device overlaps, through those that follow on it.
 
-        A task that is here twice, delivered again meanwhile, is not twice in one batch.
+        Whatever becomes of one batch, the other one is finished.
+        """
+        computing = self._begin(self._take(self._wait_s))
+        for _ in range(IN_A_ROW):
+            if not (computing and self._overlaps() and self._waiting):
+                break
+            with ExitStack() as stack:
+                stack.callback(self._finish, computing)
+                computing = None
+                computing = self._begin(self._take(0.0))
+        if computing:
+            self._finish(computing)
+
+    def _take(self, wait_s: float) -> list[ChunkRequest]:
+        """Return the requests of the next batch: as many as fit, and one at least.
+
+        None where all were given back meanwhile. A task that is here twice, delivered again
+        meanwhile, is not twice in one batch.
         """
         with self._changed:
-            if self._wait_s:
-                rest_s = self._since + self._wait_s - time.monotonic()
+            if wait_s:
+                rest_s = self._since + wait_s - time.monotonic()
                 self._changed.wait_for(self._full, max(0.0, rest_s))
             taken: dict[str, ChunkRequest] = {}
             room = self._limit
@@ -120,24 +174,47 @@ class Batcher:
     def _full(self) -> bool:
         return self._closed or sum(r.messages for r in self._waiting) >= self._limit
 
-    def _execute(self, requests: Sequence[ChunkRequest]) -> None:
+    def _begin(self, requests: Sequence[ChunkRequest]) -> Batch | None:
+        """Have the device begin with the requests; None where there is nothing to wait for."""
+        if not requests:
+            return None
         started = time.monotonic()
-        try:
+        with self._settled(requests):
             live = [request for request in requests if not request.revoked()]
             for request in live:
                 request.on_accepted(os.getpid(), started)
-            traced = self._attribute(live)
+            begun = self._task.begin([r.chunk for r in live if r.chunk])
+            return Batch(requests, live, begun, started)
+
+    def _finish(self, batch: Batch) -> None:
+        """Wait for the batch's answers, store them, and acknowledge its requests."""
+        traced: list[tuple[bool, Any]] = []
+        with self._settled(batch.requests):
+            traced = self._stored(batch)
+            self._retry_s = FIRST_RETRY_S
+        if not traced:
+            return  # it broke, or every request was revoked
+        seconds = time.monotonic() - batch.started  # the tracer's own time leaves out the batch
+        self._pace_s = seconds / max(1, sum(request.messages for request in batch.live))
+        for request, (failed, result) in zip(batch.live, traced, strict=True):
+            # Celery's name: it tells failures apart, and acknowledges either.
+            request.on_success((failed, result, seconds))
+
+    @contextmanager
+    def _settled(self, requests: Sequence[ChunkRequest]) -> Iterator[None]:
+        """Where the block raises, see that each of its requests is given back, or fails."""
+        try:
+            yield
         except RedisError as error:
             self._give_back(requests, error)
+        except DeviceLost as error:
+            logger.critical("%s; %d tasks go back, and the worker ends", error, len(requests))
+            for request in requests:
+                request.give_back()
+            state.should_stop = EX_FAILURE
         except Exception:
             logger.exception("%d tasks failed", len(requests))
             self._fail([request for request in requests if not request.acknowledged])
-        else:
-            self._retry_s = FIRST_RETRY_S
-            seconds = time.monotonic() - started  # the tracer's own time leaves out the batch
-            for request, (failed, result) in zip(live, traced, strict=True):
-                # Celery's name: it tells failures apart, and acknowledges either.
-                request.on_success((failed, result, seconds))
 
     def _give_back(self, requests: Sequence[ChunkRequest], error: RedisError) -> None:
         """Nothing could be stored: have it all delivered again, but not in a hot loop."""
@@ -151,11 +228,11 @@ class Batcher:
         for request in requests:
             request.give_back()
 
-    def _attribute(self, requests: Sequence[ChunkRequest]) -> list[tuple[bool, Any]]:
+    def _stored(self, batch: Batch) -> list[tuple[bool, Any]]:
         """Return what Celery's tracer made of each request, once all of it is stored."""
         with self._task.backend.round_trip() as pipe:
-            self._task.attribute_all([r.chunk for r in requests if r.chunk], pipe)
-            return [_trace(self._task, request) for request in requests]
+            self._task.finish(batch.begun, pipe)
+            return [_trace(self._task, request) for request in batch.live]
 
     def _fail(self, requests: Sequence[ChunkRequest]) -> None:
         error = InternalError("the batch failed; the worker's log says why")

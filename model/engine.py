@@ -2,60 +2,127 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from model.device import choose
+from model.device import Device, DeviceError, choose
+from model.passes import Messages, Pass, Planner, Sequences
+from model.precision import check
+from model.status import Status, Work
 from model.types import (
-    Bucket,
     Candidate,
+    DeviceLost,
     Evidence,
     Explainer,
     Model,
+    ModelCard,
     ModelError,
     Prediction,
+    SequenceModel,
 )
+
+logger = logging.getLogger(__name__)
 
 #: Candidates named for each message.
 CANDIDATES = 3
 
+Choose = Callable[[str, int], Device]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how a model runs."""
+
+    #: As :func:`model.device.choose` takes it.
+    device: str = "auto"
+    #: ``fp32``, ``bf16`` or ``fp16``; the halves only for a :class:`SequenceModel`.
+    precision: str = "fp32"
+    #: CPU threads of torch. None: one, or an equal share of the cores for a SequenceModel.
+    threads: int | None = None
+    #: Cells of one forward pass at most, see :mod:`model.passes`. None: the device's own.
+    tokens: int | None = None
+    #: This worker's number among those of the machine, from 0, and how many they are.
+    worker: int = 0
+    workers: int = 1
+
+
+@dataclass(slots=True)
+class Launched:
+    """A batch on its way through the device."""
+
+    texts: Sequence[str]
+    #: For each pass its places among the texts, and what waits for its answer.
+    answers: list[tuple[Sequence[int], Callable[[], torch.Tensor]]]
+    work: Work
+    #: What went wrong on the way.
+    error: ModelError | None = None
+
 
 class Engine:
-    """Runs a model. Everything but the constructor belongs to the thread that called ``start``.
+    """Runs a model. Everything but ``status`` belongs to the thread that called ``start``.
 
     MPS aborts the process when two threads use it, so another thread is refused, not queued.
     """
 
-    def __init__(self, model: Model[Any], device: str, threads: int) -> None:
-        """``device`` as :func:`model.device.choose` takes it; ``threads`` on the CPU."""
+    def __init__(
+        self,
+        model: Model[Any] | SequenceModel,
+        placement: Placement = Placement(),
+        choose: Choose = choose,
+    ) -> None:
+        """``choose`` gives the device: a test's own, for instance."""
         self._model = model
-        self._device_name = device
-        self._threads = threads
+        self._placement = placement
+        self._choose = choose
         self._owner: int | None = None
-        self.device = torch.device("meta")  # until it is started
+        #: Read by any thread; replaced as a whole by the owner.
+        self.status = Status()
 
     def start(self) -> None:
-        """Choose the device, load the model, and warm every bucket.
+        """Choose the device, load the model, test its precision, and warm every shape.
 
         Raises:
-            DeviceError: the device can't be used.
-            ModelError: the model failed on a bucket.
+            DeviceError: the device or the precision can't be used.
+            ModelError: the model failed on a shape.
             OSError, ValueError: the weights are missing or do not fit.
         """
         self._owner = threading.get_ident()
-        torch.set_num_threads(self._threads)
-        self.device = choose(self._device_name)
-        self._model.load(self.device)
-        for bucket in self._model.buckets:
-            self.predict(_texts_for(bucket))
+        torch.set_num_threads(self._threads())
+        self.device = self._choose(self._placement.device, self._placement.worker)
+        self._planner, most = self._loaded()
+        self._publish(Status(limit=most))
+        self._warm()
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card. In half precision its version says so, for answers may differ."""
+        card, precision = self._model.card, self._placement.precision
+        return card if precision == "fp32" else replace(card, version=f"{card.version}-{precision}")
 
     @property
     def version(self) -> str:
-        """The model's version."""
-        return self._model.card.version
+        """The version of what is served."""
+        return self.card.version
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the device computes between ``launch`` and ``collect``.
+
+        A model that takes texts copies them to the device itself, and may wait for it.
+        """
+        return self.device.overlaps and isinstance(self._model, SequenceModel)
+
+    def __str__(self) -> str:
+        """Return where and how it runs, for people."""
+        precision = self._placement.precision
+        return str(self.device) if precision == "fp32" else f"{self.device}, {precision}"
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """Return a prediction for each of any number of texts, in order.
@@ -63,11 +130,39 @@ class Engine:
         Raises:
             ModelError: the model raised on one of them, or did not answer each.
         """
+        return self.collect(self.launch(texts))
+
+    def launch(self, texts: Sequence[str]) -> Launched:
+        """Have the device begin with a batch; where it can, it goes on while the caller does.
+
+        What goes wrong is raised by ``collect``.
+        """
         self._own()
-        largest = self._model.buckets[-1].messages
-        predictions: list[Prediction] = []
-        for start in range(0, len(texts), largest):
-            predictions += self._forward(texts[start : start + largest])
+        launched = Launched(texts, [], Work(messages=len(texts)))
+        try:
+            self._launch(launched, range(len(texts)))
+        except ModelError as error:
+            # Not itself: its traceback holds on to the pass's tensors.
+            launched.error = ModelError(str(error))
+        return launched
+
+    def collect(self, launched: Launched) -> list[Prediction]:
+        """Wait for a batch and return its predictions, in the order of its texts.
+
+        Raises:
+            ModelError: as ``predict``.
+        """
+        self._own()
+        if launched.error is not None:
+            raise launched.error
+        predictions: list[Any] = [None] * len(launched.texts)
+        for places, answer in launched.answers:
+            with _quoteless():
+                rows = _finite(answer())
+            for place, row in zip(places, rows.tolist(), strict=True):
+                predictions[place] = self._prediction(row)
+        total = self.status.total + launched.work
+        self._publish(replace(self.status, batch=launched.work, total=total))
         return predictions
 
     def explain(self, text: str, author: str) -> Evidence | None:
@@ -79,59 +174,143 @@ class Engine:
         self._own()
         if not isinstance(self._model, Explainer):
             return None
-        try:
+        with _quoteless():
             return self._model.explain(text, author)
-        except Exception as error:  # it may be anybody's code
-            raise _quoteless(error) from None
 
-    def _forward(self, texts: Sequence[str]) -> list[Prediction]:
+    def _loaded(self) -> tuple[Planner, int]:
+        """Load the model; return what plans its passes, and their cells at most."""
+        device, precision = self.device, self._placement.precision
+        if isinstance(self._model, SequenceModel):
+            self._model.load(device.torch, torch.float32)
+            planner = Sequences(self._model.encode, self._model.grid, device)
+            most = self._placement.tokens or device.tokens
+            if precision != "fp32":
+                check(self._model, planner, device, precision, most)
+            return planner, most
+        if precision != "fp32":
+            raise DeviceError(f"this model runs in fp32 only, not in {precision}")
+        self._model.load(device.torch)
+        return Messages(self._model), self._model.buckets[-1].messages
+
+    def _warm(self) -> None:
+        """Compute every shape once; from the first that does not fit, lower the limit."""
+        with _quoteless():
+            for planned in self._planner.warm_up(self.status.limit):
+                if planned.cells > self.status.limit:
+                    continue
+                answer = self._answer(planned)
+                if answer is None:
+                    self._lower(planned)
+                else:
+                    _finite(answer())
+
+    def _launch(self, launched: Launched, places: Sequence[int]) -> None:
+        """Launch some of the texts. What does not fit the memory is planned anew, in halves."""
+        texts = [launched.texts[place] for place in places]
+        with _quoteless():
+            for planned in self._planner.plan(texts, self.status.limit):
+                own = [places[place] for place in planned.places]
+                if planned.cells > self.status.limit and len(own) > 1:  # lowered meanwhile
+                    self._launch(launched, own)
+                    continue
+                answer = self._answer(planned)
+                if answer is None:
+                    self._lower(planned)
+                    launched.work += Work(halved=1)
+                    self._launch(launched, own)
+                    continue
+                launched.answers.append((own, answer))
+                launched.work += Work(passes=1, cells=planned.cells, filled=planned.filled)
+
+    def _answer(self, planned: Pass) -> Callable[[], torch.Tensor] | None:
+        """Launch a pass; return what waits for its best candidates, or None without memory."""
         try:
             with torch.inference_mode():
-                probabilities = self._model.forward(self._model.prepare(texts))
-                _check(probabilities, len(texts), len(self._model.card.authors))
-                best = probabilities.topk(min(CANDIDATES, probabilities.shape[1]))
-                values, indices = best.values.tolist(), best.indices.tolist()
-        except ModelError:
-            raise
-        except Exception as error:  # it may be anybody's code
-            raise _quoteless(error) from None
-        return [self._prediction(*row) for row in zip(values, indices, strict=True)]
+                rows = self._model.forward(planned.batch())
+                _check(rows, planned.rows, len(self._model.card.authors))
+                best = rows[: len(planned.places)].topk(min(CANDIDATES, rows.shape[1]))
+                # One copy to the host, not two: a float32 holds any index exactly.
+                return self.device.download(torch.cat([best.values, best.indices.float()], 1))
+        except Exception as error:
+            if not self.device.is_full(error):
+                raise
+        return None  # outside the handler, for the error's traceback holds on to the tensors
 
-    def _prediction(self, confidences: list[float], classes: list[int]) -> Prediction:
+    def _lower(self, planned: Pass) -> None:
+        """Remember that a pass did not fit the memory.
+
+        Raises:
+            ModelError: it held one message, so there is nothing to halve.
+        """
+        self.device.release()
+        if planned.rows == 1:
+            raise ModelError(f"one message does not fit the memory of {self.device}")
+        limit = max(1, planned.cells // 2)
+        logger.warning(
+            "%s has no memory for a pass of %d cells: from now on %d at most",
+            self.device, planned.cells, limit,
+        )  # fmt: skip
+        self._publish(replace(self.status, limit=limit))
+
+    def _publish(self, status: Status) -> None:
+        self.status = replace(status, memory=self.device.memory())
+
+    def _prediction(self, row: list[float]) -> Prediction:
         card = self._model.card
+        middle = len(row) // 2
         candidates = tuple(
-            Candidate(card.authors[index], round(confidence, 6))
-            for index, confidence in zip(classes, confidences, strict=True)
+            Candidate(card.authors[int(index)], round(confidence, 6))
+            for confidence, index in zip(row[:middle], row[middle:], strict=True)
         )
         best = candidates[0]
-        answers = confidences[0] >= card.threshold
+        answers = row[0] >= card.threshold
         return Prediction(best.author if answers else None, best.confidence, candidates)
+
+    def _threads(self) -> int:
+        if self._placement.threads is not None:
+            return self._placement.threads
+        cores = _cores() if isinstance(self._model, SequenceModel) else 1
+        return max(1, cores // self._placement.workers)
 
     def _own(self) -> None:
         if threading.get_ident() != self._owner:
             raise RuntimeError("the model belongs to another thread")
 
 
-def _texts_for(bucket: Bucket) -> list[str]:
-    """Texts of a bucket's shape, each different, so that nothing is shared between them."""
-    words = "the quick brown fox jumps over the lazy dog and "
-    text = (words * (bucket.characters // len(words) + 1))[: bucket.characters]
-    return [f"{number:x}{text}"[: bucket.characters] for number in range(bucket.messages)]
+def _cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
-def _check(probabilities: torch.Tensor, texts: int, authors: int) -> None:
-    if tuple(probabilities.shape) != (texts, authors):
-        raise ModelError(
-            f"the model answered with shape {tuple(probabilities.shape)}, not {(texts, authors)}"
-        )
-    if not bool(torch.isfinite(probabilities).all()):
+def _check(probabilities: torch.Tensor, rows: int, authors: int) -> None:
+    shape = tuple(probabilities.shape)
+    if shape != (rows, authors):
+        raise ModelError(f"the model answered with shape {shape}, not {(rows, authors)}")
+
+
+def _finite(rows: torch.Tensor) -> torch.Tensor:
+    if not bool(torch.isfinite(rows).all()):
         raise ModelError("the model answered with a number that is not finite")
+    return rows
 
 
-def _quoteless(error: Exception) -> ModelError:
-    """Name the error's kind and place, not its words: they may quote the text."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else ""
-    return ModelError(f"the model raised {type(error).__name__}{place}")
+@contextmanager
+def _quoteless() -> Iterator[None]:
+    """Turn what the model raises into an error of its kind and place, not of its words.
+
+    They may quote the text.
+    """
+    try:
+        yield
+    except (ModelError, DeviceLost):
+        raise
+    except torch.AcceleratorError as error:  # sticky: all that follows would fail, too
+        raise DeviceLost(f"the device failed: {str(error).partition(chr(10))[0]}") from None
+    except Exception as error:  # it may be anybody's code
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        place = f" at {trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else ""
+        raise ModelError(f"the model raised {type(error).__name__}{place}") from None

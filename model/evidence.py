@@ -1,4 +1,4 @@
-"""Which words of a text speak for an author: exact, since the model is linear in its features."""
+"""Which words of a text speak for an author: exact where the model is linear in its features."""
 
 from __future__ import annotations
 
@@ -22,23 +22,30 @@ def explain(weights: Weights, text: str, author: str, index: int) -> Evidence:
 
     The score is the author's logit less the mean over all authors, over the temperature. Each
     occurrence of an n-gram has an equal share of its row's part in that sum, spread evenly over
-    its characters; a word's weight is the sum over its characters.
+    its characters.
     """
-    per_character, bias = _per_character(weights, text, index)
+    return of_characters(text, author, *per_character(weights, text, index))
+
+
+def of_characters(text: str, author: str, shares: NDArray[np.float64], bias: float) -> Evidence:
+    """Return evidence from the share of each character in the score, and what no character has.
+
+    A word's weight is the sum over its characters and the white space after it.
+    """
     spans = [match.span() for match in _PART.finditer(text)]
     starts = np.array([start for start, _ in spans], np.int64)
-    sums = np.add.reduceat(per_character, starts) if spans else starts
+    sums = np.add.reduceat(shares, starts) if spans else starts
     parts = [
         Part(text[start:end].rstrip(), start, float(weight))
         for (start, end), weight in zip(spans, sums, strict=True)
     ]
     parts.sort(key=lambda part: -abs(part.weight))
     rest = sum(part.weight for part in parts[PARTS:])
-    score = bias + float(per_character.sum())
+    score = bias + float(shares.sum())
     return Evidence(author, score, bias, tuple(parts[:PARTS]), rest)
 
 
-def _per_character(weights: Weights, text: str, index: int) -> tuple[NDArray[np.float64], float]:
+def per_character(weights: Weights, text: str, index: int) -> tuple[NDArray[np.float64], float]:
     """Return the share of each character of ``text`` in the score, and the bias's share."""
     bags = features.count([text])
     table = weights.rows(bags.rows)

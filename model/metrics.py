@@ -25,22 +25,26 @@ def softmax(logits: Floats) -> Floats:
     return np.asarray(powers / powers.sum(-1, keepdims=True))
 
 
-def temperature(logits: Floats, labels: Classes) -> float:
-    """Return the temperature with the least negative log-likelihood.
+def log_loss(logits: Floats, labels: Classes) -> float:
+    """Return the mean negative log-likelihood, in nats.
 
-    Guo et al. 2017, "On Calibration of Modern Neural Networks". The label is believed as Platt
-    1999, "Probabilistic Outputs for Support Vector Machines", does: (n + 1) / (n + 2) with n
-    messages. It matters where there are few: all of them right, they prove no certainty.
+    The label is believed as Platt 1999, "Probabilistic Outputs for Support Vector Machines", does:
+    (n + 1) / (n + 2) with n messages. It matters where there are few: all of them right, they prove
+    no certainty.
     """
     own = np.arange(len(labels)), labels
     believed = (len(labels) + 1) / (len(labels) + 2)
+    logs = np.log(softmax(logits) + 1e-30)
+    others = (logs.sum(1) - logs[own]) / (logits.shape[1] - 1)
+    return float(-(believed * logs[own] + (1 - believed) * others).mean())
 
-    def loss(divisor: float) -> float:
-        logs = np.log(softmax(logits / divisor) + 1e-30)
-        others = (logs.sum(1) - logs[own]) / (logits.shape[1] - 1)
-        return float(-(believed * logs[own] + (1 - believed) * others).mean())
 
-    return float(min(TEMPERATURES, key=loss))
+def temperature(logits: Floats, labels: Classes) -> float:
+    """Return the temperature with the least :func:`log_loss`.
+
+    Guo et al. 2017, "On Calibration of Modern Neural Networks".
+    """
+    return float(min(TEMPERATURES, key=lambda divisor: log_loss(logits / divisor, labels)))
 
 
 def threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
@@ -55,6 +59,13 @@ def threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
         return 0.0
     lowest = float(confidence[order[enough[-1] if len(enough) else 0]])
     return math.floor(lowest * 10_000) / 10_000  # down, so that the answer itself is given
+
+
+def calibrate(logits: Floats, labels: Classes) -> tuple[float, float]:
+    """Return temperature and threshold for messages that the model has not seen."""
+    divisor = temperature(logits, labels)
+    calibrated = softmax(logits / divisor)
+    return divisor, threshold(calibrated.max(1), calibrated.argmax(1) == labels)
 
 
 def calibration(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[str, float]]:

@@ -97,6 +97,11 @@ class NgramModel:
             raise ValueError("the model does not know this author")
         return evidence.explain(self._weights, text, author, self.card.authors.index(author))
 
+    def per_character(self, text: str, index: int) -> tuple[NDArray[np.float64], float]:
+        """Return the share of each character, and the bias's, in an author's centred logit."""
+        shares, bias = evidence.per_character(self._weights, text, index)
+        return shares * self._temperature, bias * self._temperature
+
     def _pad(self, bags: features.Bags, values: NDArray[np.float32]) -> Batch:
         sizes = np.diff(bags.offsets)
         shape = (_fit(MESSAGES, len(sizes)), _fit(LENGTHS, int(sizes.max())))

@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
+from model import tensorfile
 from model.features import PREPROCESSING, ROWS
 
-FILE = "weights.safetensors"
 #: A packed row ends with its scale and offset, a float32 each.
 _ROW_TAIL = 8
 
@@ -56,8 +54,7 @@ class Weights:
     def write(self, directory: Path) -> None:
         """Write the weights into ``directory``, which exists."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        save_file(tensors, directory / FILE, metadata={"preprocessing": PREPROCESSING})
-        (directory / FILE).chmod(0o644)  # safetensors lets nobody else read it
+        tensorfile.write(directory, tensors, PREPROCESSING)
 
 
 def pack(table: torch.Tensor) -> torch.Tensor:
@@ -73,18 +70,12 @@ def read(directory: Path, authors: int) -> Weights:
         OSError: there is no such file, or it can't be read.
         ValueError: it is no safetensors file, or its shapes are not the model's.
     """
-    path = directory / FILE
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file: {error}") from error
-    shapes = {
+    tensors = tensorfile.read(directory)
+    shapes: dict[str, tuple[int, ...]] = {
         "table": (ROWS, authors + _ROW_TAIL),
         "bias": (authors,),
         "idf": (ROWS,),
         "temperature": (1,),
     }
-    actual = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if actual != shapes:
-        raise ValueError(f"{path} holds {actual}, expected {shapes}")
+    tensorfile.check(directory, tensors, shapes)
     return Weights(**tensors)

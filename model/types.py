@@ -1,9 +1,9 @@
 """What Byline asks of a model: the protocol, and the values that cross it.
 
-Any torch model serves once a class fulfils :class:`Model`; name it with
-``BYLINE_MODEL=package.module:Class``. The class is called without arguments (or, where
-``BYLINE_MODEL_DIR`` is set, with ``directory``), and must not touch a device yet. Every method
-below is called from one thread, the one that owns torch.
+Any torch model serves once a class fulfils :class:`Model`, or :class:`SequenceModel` where it reads
+tokens; name it with ``BYLINE_MODEL=package.module:Class``. The class is called without arguments
+(or, where ``BYLINE_MODEL_DIR`` is set, with ``directory``), and must not touch a device yet. Every
+method below is called from one thread, the one that owns torch.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:  # the api process reads these types and must never import torch
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 BatchT = TypeVar("BatchT")
 
 
 class ModelError(Exception):
     """The model raised, or broke its protocol. Never quotes a text."""
+
+
+class DeviceLost(RuntimeError):
+    """The device failed, and will fail until the process is another. Says what it said."""
 
 
 class Bucket(NamedTuple):
@@ -29,6 +35,40 @@ class Bucket(NamedTuple):
     messages: int
     #: Length of each message, in characters.
     characters: int
+
+
+class Grid(NamedTuple):
+    """The shapes that sequences are padded to on an accelerator, where each new shape costs.
+
+    Both ascend. Every cell that fits the limit of tokens is warmed.
+    """
+
+    #: Rows of a padded batch.
+    messages: tuple[int, ...]
+    #: Tokens of each row. The last one is the longest sequence the model takes.
+    lengths: tuple[int, ...]
+
+
+class Encoded(NamedTuple):
+    """Texts as sequences of tokens, on the host. Text i is tokens[offsets[i]:offsets[i + 1]]."""
+
+    #: int64, (tokens of all texts,): at least one a text.
+    tokens: NDArray[np.int64]
+    #: int64, (texts + 1,)
+    offsets: NDArray[np.int64]
+    #: float32, (texts, any number): what else ``forward`` wants to know of each text.
+    features: NDArray[np.float32]
+
+
+class Padded(NamedTuple):
+    """A batch of sequences on the model's device. Rows that are padding have the length 1."""
+
+    #: int64, (messages, length); 0 where padded.
+    tokens: torch.Tensor
+    #: int64, (messages,)
+    lengths: torch.Tensor
+    #: float32, (messages, any number), as encoded; 0 where padded.
+    features: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +159,33 @@ class Model(Protocol[BatchT]):
 
     def forward(self, batch: BatchT) -> torch.Tensor:
         """Return calibrated probabilities, float32, shape (texts, authors)."""
+
+
+@runtime_checkable
+class SequenceModel(Protocol):
+    """A torch model that reads each text as a sequence of tokens. Byline batches and pads for it.
+
+    ``encode`` and ``forward`` may raise; the batch is then split as for :class:`Model`.
+    """
+
+    card: ModelCard
+    grid: Grid
+
+    def load(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Read the weights and move them to ``device`` as ``dtype``. May be called again.
+
+        Raises:
+            OSError, ValueError: the weights are missing or do not fit the card.
+        """
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Turn canonical texts into tokens, on the host, while the device may still compute."""
+
+    def forward(self, batch: Padded) -> torch.Tensor:
+        """Return calibrated probabilities, float32, shape (messages, authors).
+
+        What it answers for rows that are padding is not looked at.
+        """
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from redis import RedisError
@@ -38,8 +38,11 @@ class Predictor(Protocol):
     def version(self) -> str:
         """The model version, a part of every message's key."""
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """Return one prediction for each text, in order. Raises ``ModelError``."""
+    def launch(self, texts: Sequence[str]) -> Any:
+        """Have the device begin with a batch. What goes wrong is raised by ``collect``."""
+
+    def collect(self, launched: Any) -> list[Prediction]:
+        """Return one prediction for each text launched, in order. Raises ``ModelError``."""
 
     def explain(self, text: str, author: str) -> Evidence | None:
         """Return the evidence, None where the model gives none. Raises ``ModelError``."""
@@ -54,8 +57,26 @@ class Message:
     explain: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A batch between its two halves, while the device computes."""
+
+    chunks: Sequence[Chunk]
+    #: Of each chunk, what became of its texts.
+    admitted: list[list[Message | Failure]]
+    #: What the cache had.
+    known: dict[str, Outcome]
+    #: What it had not, in the order of the model's batch.
+    fresh: list[Message]
+    #: The model's handle; None where there is nothing to compute.
+    launched: Any
+
+
 class Attributor:
-    """Attributes whole batches. Called by the one thread that owns the model."""
+    """Attributes whole batches. Called by the one thread that owns the model.
+
+    In two halves, so that the device may compute while the thread sees to another batch.
+    """
 
     def __init__(
         self,
@@ -69,27 +90,33 @@ class Attributor:
         self._max_characters = max_characters
         self._now = now  # wall clock: deadlines are set on other machines
 
-    def __call__(self, chunks: Sequence[Chunk], pipe: Pipeline) -> list[list[Outcome]]:
+    def begin(self, chunks: Sequence[Chunk]) -> Begun:
+        """Admit the messages, look into the cache, and have the model begin with the rest."""
+        admitted = [self._admit(chunk) for chunk in chunks]
+        wanted = _unique(message for chunk in admitted for message in chunk)
+        known = self._cached(wanted)
+        fresh = [message for message in wanted.values() if message.id not in known]
+        launched = self._predictor.launch([m.text for m in fresh]) if fresh else None
+        return Begun(chunks, admitted, known, fresh, launched)
+
+    def finish(self, begun: Begun, pipe: Pipeline) -> list[list[Outcome]]:
         """Return the outcomes of each chunk, in the order of its messages.
 
         What must be stored and replied is queued on ``pipe``; the caller executes it, and
         acknowledges the chunks only then.
         """
-        admitted = [self._admit(chunk) for chunk in chunks]
-        wanted = _unique(message for chunk in admitted for message in chunk)
-        known = self._cached(wanted)
-        fresh = self._compute([m for m in wanted.values() if m.id not in known])
-        settled = known | fresh
+        fresh = self._compute(begun.fresh, begun.launched)
+        settled = begun.known | fresh
         outcomes = [
             [_answer(m, settled) if isinstance(m, Message) else m for m in chunk]
-            for chunk in admitted
+            for chunk in begun.admitted
         ]
-        refused = [m for chunk in admitted for m in chunk if isinstance(m, Failure) and m.id]
+        refused = [m for chunk in begun.admitted for m in chunk if isinstance(m, Failure) and m.id]
         self._cache.put(pipe, [*refused, *fresh.values()])
         self._cache.settle(pipe, [*settled, *(failure.id for failure in refused)])
-        for chunk, messages in zip(chunks, admitted, strict=True):
+        for chunk, messages in zip(begun.chunks, begun.admitted, strict=True):
             self._rename(pipe, chunk, messages)
-        _reply(pipe, chunks, outcomes)
+        _reply(pipe, begun.chunks, outcomes)
         return outcomes
 
     def fail(self, chunks: Sequence[Chunk], pipe: Pipeline, error: BylineError) -> None:
@@ -149,12 +176,14 @@ class Attributor:
             if not wanted[id].explain or attribution.evidence is not msgspec.UNSET
         }
 
-    def _compute(self, messages: Sequence[Message]) -> dict[str, Outcome]:
+    def _compute(self, messages: Sequence[Message], launched: Any = None) -> dict[str, Outcome]:
         """Attribute all; where the model raises, halve the batch until the culprit is alone."""
         if not messages:
             return {}
         try:
-            predictions = self._predictor.predict([m.text for m in messages])
+            if launched is None:
+                launched = self._predictor.launch([m.text for m in messages])
+            predictions = self._predictor.collect(launched)
             return {
                 m.id: self._attribution(m, prediction)
                 for m, prediction in zip(messages, predictions, strict=True)

@@ -7,9 +7,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from model.types import Bucket, ModelCard
+from model.types import Bucket, Encoded, Grid, ModelCard, Padded
 
 AUTHORS = ("vowels", "consonants")
 
@@ -54,6 +55,34 @@ class Broken(Vowels):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("no such kernel")
+
+
+class Letters:
+    """The same as a model of sequences: a token is a character. Raises on ``POISON``."""
+
+    card = ModelCard("letters", "letters-1", AUTHORS, 0.6, {"made": "for tests"})
+    grid = Grid((1, 2, 4, 8), (8, 16, 32))
+
+    def load(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self._weight = torch.tensor([[4.0, -4.0], [-2.0, 2.0]], device=device)
+        self._vowels = torch.zeros(0x110000, dtype=torch.bool, device=device)
+        self._vowels[[ord(c) for c in "aeiou"]] = True
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        _record(texts)
+        if any("POISON" in text for text in texts):
+            raise ValueError(f"can't read {texts}")
+        cut = [text[: self.grid.lengths[-1]] for text in texts]
+        sizes = [len(text) for text in cut]
+        tokens = np.array([ord(c) for text in cut for c in text], np.int64)
+        return Encoded(tokens, np.r_[0, np.cumsum(sizes)], np.zeros((len(texts), 0), np.float32))
+
+    def forward(self, batch: Padded) -> torch.Tensor:
+        places = torch.arange(batch.tokens.shape[1], device=batch.tokens.device)
+        inside = places < batch.lengths[:, None]
+        vowels = (self._vowels[batch.tokens] & inside).sum(1) / batch.lengths
+        return (torch.stack([vowels, 1 - vowels], dim=1) @ self._weight).softmax(dim=1)
 
 
 def _record(texts: Sequence[str]) -> None:

@@ -130,10 +130,12 @@ class Stack:
         assert part.alive, part.output
         return part
 
-    def start_worker(self, *options: str, name: str = "one", **env: str) -> Part:
+    def start_worker(
+        self, *options: str, name: str = "one", module: str = "celery_app.worker", **env: str
+    ) -> Part:
         """Start a worker, and don't wait."""
         env = {"BYLINE_WORKER_NAME": f"byline@{name}", **env}
-        arguments = [sys.executable, "-m", "celery_app.worker", *options]
+        arguments = [sys.executable, "-m", module, *options]
         return self.start(arguments, f"worker-{name}", **env)
 
     def api(self, **env: str) -> Part:

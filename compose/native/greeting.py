@@ -11,7 +11,7 @@ import urllib.request
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
 
-from celery_app.settings import Settings
+from celery_app.settings import MODELS, Settings
 from compose.native.errors import CannotRun
 
 #: For a model that knows other authors than the one that is shipped.
@@ -37,7 +37,7 @@ class Chosen:
     """A passage on its way. A process of its own reads the corpus: it takes a lot of memory."""
 
     def __init__(self, settings: Settings) -> None:
-        shipped = settings.model_dir is None and settings.model.startswith("model.ngram:")
+        shipped = settings.model_dir is None and settings.model_class in MODELS.values()
         command = [sys.executable, "-m", "compose.native.passage"]
         self._reader = (
             subprocess.Popen(command, stdout=subprocess.PIPE, text=True) if shipped else None

@@ -32,13 +32,13 @@ def redis(url: str) -> Probe:
     return probe
 
 
-def worker(client: Redis) -> Probe:
-    """Has a worker signed in after this moment? One of an earlier run stays on the list a while."""
+def workers(client: Redis, number: int) -> Probe:
+    """Have so many workers signed in after this moment? Those of an earlier run stay listed."""
     since = time.time()
 
     def probe() -> bool:
         try:
-            return client.zcount(WORKERS, since, "+inf") > 0
+            return client.zcount(WORKERS, since, "+inf") >= number
         except RedisError:
             return False
 

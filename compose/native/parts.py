@@ -59,7 +59,7 @@ def services(settings: Settings, exporter: Path, client: Redis) -> list[Part]:
     flower = f"http://{LOOPBACK}:{settings.flower_port}"
     metrics = f"http://{LOOPBACK}:{settings.exporter_port}/metrics"
     return [
-        Part("worker", WORKER, "", health.worker(client), rank=2, stop_s=3),
+        *(_worker(settings, number, client) for number in range(settings.workers)),
         Part("api", API, api, health.page(f"{api}/readyz"), rank=3, stop_s=3),
         Part(
             "flower",
@@ -86,12 +86,28 @@ def embedded_url(settings: Settings) -> str:
     return f"redis://{LOOPBACK}:{settings.redis_port}/0"
 
 
-WORKER = (sys.executable, "-m", "celery_app.worker")
+#: How the names of all workers begin.
+WORKER = "worker"
 #: The timeout: answer what can be answered quickly, then go.
 API = (
     *(sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn_config"),
     *("--graceful-timeout", "2", "api.wsgi:create()"),
 )
+
+
+def _worker(settings: Settings, number: int, client: Redis) -> Part:
+    """Return one of the workers: alone it is ``worker``, of several ``worker-1`` and so on."""
+    suffix = f"-{number + 1}" if settings.workers > 1 else ""
+    command = (
+        *(
+            "env",
+            f"BYLINE_WORKER_NUMBER={number}",
+            f"BYLINE_WORKER_NAME={settings.worker_name}{suffix}",
+        ),
+        *(sys.executable, "-m", "celery_app.worker"),
+    )
+    healthy = health.workers(client, settings.workers)
+    return Part(f"{WORKER}{suffix}", command, "", healthy, rank=2, stop_s=3)
 
 
 def _flower(settings: Settings) -> Sequence[str]:

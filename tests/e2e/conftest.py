@@ -57,7 +57,7 @@ class Run:
         """Each part's process, as the table has them."""
         return {
             part: int(pid)
-            for part, pid in re.findall(r"^  (\w+) +(\d+)  ", self.output, re.MULTILINE)
+            for part, pid in re.findall(r"^  ([\w-]+) +(\d+)  ", self.output, re.MULTILINE)
         }
 
     def interrupt(self) -> float:

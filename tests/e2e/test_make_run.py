@@ -83,6 +83,33 @@ def test_ctrl_c_leaves_nothing_and_the_next_run_has_the_cache(
     assert second.processes() == []
 
 
+def test_two_workers_have_names_of_their_own_and_serve_the_transformer(
+    tmp_path: Path, runs: list[Run]
+) -> None:
+    pytest.importorskip("tokenizers", reason="the extra `transformer` is not installed")
+    runs.append(run := Run(tmp_path, BYLINE_MODEL="transformer", BYLINE_WORKERS="2"))
+    run.wait_until_up()
+    assert {"worker-1", "worker-2"} < set(run.pids)
+    assert run.model["workers"] == 2
+    assert run.model["card"]["version"].startswith("transformer-1-")
+
+    passage = random.Random(1).choice(load_sotu().part(HELD_OUT_FOLD))
+    answer = run.attribute(passage.text)
+    assert answer["model"] == run.model["card"]["version"]
+    assert passage.author in run.model["card"]["authors"]
+    nodes = wait_for(
+        lambda: [
+            node for node in _flower(run, "/workers", json=1).json()["data"] if node["status"]
+        ],
+        what="Flower to show the workers",
+    )
+    names = {node["hostname"] for node in nodes}
+    assert {name.rpartition("-")[2] for name in names} == {"1", "2"}
+    assert len({name.partition("@")[2] for name in names}) == 2
+    assert run.interrupt() < 10
+    assert run.processes() == []
+
+
 def test_a_worker_that_can_not_start_is_named_with_its_last_words(
     tmp_path: Path, runs: list[Run]
 ) -> None:

@@ -45,6 +45,9 @@ def test_values_are_read_by_type() -> None:
             {"BYLINE_BATCH_WAIT_MS": "1000", "BYLINE_VISIBILITY_TIMEOUT_S": "1"},
             ["BYLINE_BATCH_WAIT_MS=1000", "BYLINE_VISIBILITY_TIMEOUT_S=1"],
         ),
+        ({"BYLINE_WORKER_NUMBER": "2"}, ["BYLINE_WORKER_NUMBER=2", "BYLINE_WORKERS=1"]),
+        ({"BYLINE_PRECISION": "int8"}, ["BYLINE_PRECISION='int8'"]),
+        ({"BYLINE_MODEL": "bert"}, ["BYLINE_MODEL='bert'"]),
         ({"BYLINE_API_PORT": "5555"}, ["BYLINE_API_PORT", "BYLINE_FLOWER_PORT", "5555"]),
     ],
 )

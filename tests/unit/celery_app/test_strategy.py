@@ -12,6 +12,7 @@ from redis import ConnectionError as RedisConnectionError
 
 from celery_app import strategy
 from celery_app.strategy import Batcher
+from model.types import DeviceLost
 
 
 class FakeRequest:
@@ -54,7 +55,9 @@ class FakeTask:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.order: list[str] = []
         self.error: Exception | None = None
+        self.device_error: Exception | None = None
         self.failed: list[Any] = []
         self.store_error: Exception | None = None
         self.requests: list[FakeRequest] = []
@@ -68,11 +71,19 @@ class FakeTask:
         for request in self.requests:
             request.stored = True
 
-    def attribute_all(self, chunks: Sequence[Any], pipe: Any) -> None:
+    def begin(self, chunks: Sequence[Any]) -> int:
         if self.error:
             error, self.error = self.error, None
             raise error
         self.batches.append(sum(len(chunk.texts) for chunk in chunks))
+        self.order.append(f"begin {len(self.batches)}")
+        return len(self.batches)
+
+    def finish(self, begun: int, pipe: Any) -> None:
+        self.order.append(f"finish {begun}")
+        if self.device_error:
+            error, self.device_error = self.device_error, None
+            raise error
 
     def fail_all(self, chunks: Sequence[Any], pipe: Any, error: Exception) -> None:
         self.failed += chunks
@@ -88,7 +99,8 @@ class Worker:
         self.task = FakeTask()
         self.submitted: list[Callable[[], None]] = []
         task: Any = self.task
-        self.batcher = Batcher(task, self.submitted.append, limit, 0.0)
+        self.overlaps = False
+        self.batcher = Batcher(task, self.submitted.append, limit, 0.0, 1.0, lambda: self.overlaps)
 
     def add(self, *requests: FakeRequest) -> None:
         self.task.requests += requests
@@ -191,6 +203,49 @@ def test_there_is_room_for_two_batches(worker: Worker) -> None:
     assert worker.batcher.has_room()
 
 
+def test_a_slow_model_has_room_for_what_it_can_see_to_in_time(worker: Worker) -> None:
+    worker.batcher._pace_s = 0.25
+    worker.add(FakeRequest(3))
+    assert worker.batcher.has_room()
+    worker.add(FakeRequest(1))
+    assert not worker.batcher.has_room()
+
+
+def test_a_device_that_is_lost_gives_its_tasks_back_and_ends_the_worker(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strategy.state, "should_stop", None)
+    worker.overlaps = True
+    worker.task.device_error = DeviceLost("the device failed: illegal memory access")
+    worker.add(first := FakeRequest(8), second := FakeRequest(8))
+    worker.step()
+    assert first.ended == "given back"
+    assert second.ended == "succeeded"
+    assert strategy.state.should_stop == 1
+
+
+def test_what_computes_is_finished_even_if_the_next_batch_breaks_everything(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.overlaps = True
+    first, second = FakeRequest(8), FakeRequest(8)
+    begin = worker.batcher._begin
+
+    def break_on_the_second(requests: Sequence[Any]) -> Any:
+        if second in requests:
+            raise RedisConnectionError("down, when the failure was to be told")
+        return begin(requests)
+
+    monkeypatch.setattr(worker.batcher, "_begin", break_on_the_second)
+    worker.add(first, second)
+    worker.step()
+    assert first.ended == "succeeded"
+    assert second.ended == ""  # neither acknowledged nor lost: it is delivered again
+    worker.add(after := FakeRequest())
+    worker.step()
+    assert after.ended == "succeeded"
+
+
 def test_a_defect_fails_every_task_and_tells_who_waits(worker: Worker) -> None:
     requests = [FakeRequest(), FakeRequest()]
     worker.task.error = KeyError("a defect")
@@ -212,3 +267,49 @@ def test_closing_gives_back_what_no_batch_took(worker: Worker) -> None:
     worker.add(late := FakeRequest())
     assert late.ended == "given back"
     assert worker.task.batches == []
+
+
+def test_a_device_that_overlaps_has_the_next_batch_before_the_last_is_seen_to(
+    worker: Worker,
+) -> None:
+    worker.overlaps = True
+    worker.add(*(requests := [FakeRequest(8) for _ in range(3)]))
+    worker.step()
+    assert worker.task.order == [
+        *("begin 1", "begin 2", "finish 1", "begin 3", "finish 2", "finish 3"),
+    ]
+    assert {request.ended for request in requests} == {"succeeded"}
+    assert not worker.submitted
+
+
+def test_a_batch_alone_is_finished_at_once_on_any_device(worker: Worker) -> None:
+    worker.overlaps = True
+    worker.add(FakeRequest())
+    worker.step()
+    assert worker.task.order == ["begin 1", "finish 1"]
+
+
+def test_a_batch_that_fails_takes_no_other_with_it(worker: Worker) -> None:
+    worker.overlaps = True
+    worker.task.device_error = RuntimeError("of the device")
+    first, second, third = (FakeRequest(8) for _ in range(3))
+    worker.add(first, second, third)
+    worker.step()
+    assert [r.ended for r in (first, second, third)] == ["failed", "succeeded", "succeeded"]
+
+
+def test_a_batch_that_can_not_begin_leaves_the_computing_one_alone(worker: Worker) -> None:
+    worker.overlaps = True
+    first, second, third = (FakeRequest(8) for _ in range(3))
+    begin = worker.task.begin
+
+    def fail_the_second(chunks: Sequence[Any]) -> int:
+        if chunks[0] is second.chunk:
+            raise KeyError("a defect")
+        return begin(chunks)
+
+    worker.task.begin = fail_the_second  # type: ignore[method-assign]
+    worker.add(first, second, third)
+    while worker.submitted:
+        worker.step()
+    assert [r.ended for r in (first, second, third)] == ["succeeded", "failed", "succeeded"]

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from model.device import DeviceError, choose, try_out
-from model.engine import Engine
+from model.engine import Engine, Placement
 from model.types import Bucket, ModelError
 from tests.models import CALLS, Broken, Vowels
 
 
 def started(model: Vowels) -> Engine:
-    engine = Engine(model, "cpu", 1)
+    engine = Engine(model, Placement("cpu"))
     engine.start()
     return engine
 
@@ -97,7 +97,7 @@ def test_another_thread_is_refused() -> None:
 
 
 def test_the_device_that_is_asked_for_is_used_or_refused() -> None:
-    assert choose("cpu") == torch.device("cpu")
+    assert choose("cpu").torch == torch.device("cpu")
     missing = "mps" if not torch.backends.mps.is_available() else "cuda:99"
     with pytest.raises(DeviceError, match=missing):
         choose(missing)

@@ -6,19 +6,25 @@ import re
 from pathlib import Path
 from typing import Any
 
-from model.engine import Engine
-from model.types import Model
+import pytest
+
+from model.engine import Engine, Placement
+from model.types import Model, SequenceModel
 
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"
 
 
-def test_the_model_on_the_page_can_be_served() -> None:
-    [code] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+@pytest.mark.parametrize(
+    ("name", "protocol"), [("VowelModel", Model), ("VowelSequences", SequenceModel)]
+)
+def test_a_model_on_the_page_can_be_served(name: str, protocol: Any) -> None:
+    codes = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    [code] = [code for code in codes if f"class {name}:" in code]
     names: dict[str, Any] = {}
     exec(compile(code, str(PAGE), "exec"), names)
-    model = names["VowelModel"]()
-    assert isinstance(model, Model)
-    engine = Engine(model, "cpu", 1)
+    model = names[name]()
+    assert isinstance(model, protocol)
+    engine = Engine(model, Placement("cpu"))
     engine.start()
     poet, unsure = engine.predict(["aeiou", "abcdef"])
     assert (poet.author, unsure.author) == ("poet", None)

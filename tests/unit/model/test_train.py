@@ -12,7 +12,7 @@ import torch
 
 from model import fit, ngram, train
 from model.card import read
-from model.engine import Engine
+from model.engine import Engine, Placement
 from model.ngram import NgramModel
 
 ROOT = Path(__file__).parents[3]
@@ -66,11 +66,11 @@ def test_anyones_messages_are_trained_on_and_served(
     before = (ngram.SHIPPED / "card.json").read_bytes()
     assert train.main(["--data", str(corpus(tmp_path / "mine.jsonl"))]) == 0
     assert "LinearSVC" in capsys.readouterr().out
-    engine = Engine(NgramModel(tmp_path / train.OWN), "cpu", 1)
+    engine = Engine(NgramModel(tmp_path / train.OWN / "ngram"), Placement("cpu"))
     engine.start()
     [prediction] = engine.predict(["the quiet garden was green before anyone"])
     assert prediction.candidates[0].author == "Ann"
-    assert read(tmp_path / train.OWN).details["metrics"]["accuracy"] > 0.9
+    assert read(tmp_path / train.OWN / "ngram").details["metrics"]["accuracy"] > 0.9
     assert (ngram.SHIPPED / "card.json").read_bytes() == before
 
 
@@ -88,13 +88,43 @@ def test_the_same_seed_gives_the_same_weights(
     assert len(versions) == len(files) == 2
 
 
+def test_a_transformer_is_trained_on_anyones_messages_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tokenizers", reason="the extra `transformer` is not installed")
+    from model import finetune
+    from model.transformer import TransformerModel
+
+    monkeypatch.setattr(fit, "LEAST_STEPS", 20)
+    monkeypatch.setattr(finetune, "LEAST_STEPS", 2)
+    monkeypatch.setattr(finetune, "EPOCHS", 1)
+    data, out = str(corpus(tmp_path / "mine.jsonl")), tmp_path / "mine"
+    assert train.main(["--model", "transformer", "--data", data, "--out", str(out)]) == 0
+    card = read(out)
+    assert card.version.startswith("transformer-1-")
+    assert len(card.details["variants"]) == 8
+    assert card.details["ngram"] == {"folder": "ngram", "version": read(out / "ngram").version}
+    engine = Engine(TransformerModel(out), Placement("cpu"))
+    engine.start()
+    [prediction] = engine.predict(["the quiet garden was green before anyone"])
+    assert prediction.candidates[0].author == "Ann"
+
+    # Beside just that n-gram model none of its own is kept.
+    (out / "ngram").rename(beside := tmp_path / "ngram")
+    again = tmp_path / "again"
+    assert train.main(["--model", "transformer", "--data", data, "--out", str(again)]) == 0
+    assert read(again).details["ngram"]["folder"] == "../ngram"
+    assert not (again / "ngram").exists()
+    assert beside.exists()
+
+
 def test_bad_data_is_one_line_and_status_2(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"text": "a", "author": "x"}\n{"text": "b"}\n')
     done = run("--data", "bad.jsonl", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == "train: bad.jsonl, line 2: missing field 'author'\n"
     assert done.stdout == ""
-    assert not (tmp_path / train.OWN).exists()
+    assert not (tmp_path / train.OWN / "ngram").exists()
 
 
 def test_serving_needs_nothing_of_what_training_does() -> None:

@@ -24,8 +24,11 @@ class Predictor:
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+    def launch(self, texts: Sequence[str]) -> Sequence[str]:
         self.batches.append(list(texts))
+        return texts
+
+    def collect(self, texts: Sequence[str]) -> list[Prediction]:
         if any("bad" in text for text in texts):
             raise ModelError("the model raised ValueError")
         return [Prediction(t[0], 0.9, (Candidate(t[0], 0.9),)) for t in texts]
@@ -75,7 +78,7 @@ class Batch:
 
     def run(self, *chunks: Chunk) -> list[list[Any]]:
         pipe: Any = self.store
-        return self.attributor(chunks, pipe)
+        return self.attributor.finish(self.attributor.begin(chunks), pipe)
 
 
 @pytest.fixture

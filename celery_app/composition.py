@@ -1,0 +1,86 @@
+"""The worker's composition root: everything but the api, wired."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import asdict
+from typing import Any
+
+from celery import Celery
+from celery.signals import task_revoked
+
+from celery_app.app import connect, make_celery
+from celery_app.privacy import redact
+from celery_app.settings import Settings, SettingsError
+from celery_app.steps import EventsStep, RoomStep, announce_step, model_step
+from celery_app.task import AttributeTask
+from model.device import choose
+from model.engine import Choose, Engine, Placement
+from model.types import Model, SequenceModel
+from tasks.attribute import Attributor
+from tasks.cache import AttributionCache
+from tasks.messages import Announcement
+
+AnyModel = Model[Any] | SequenceModel
+
+
+def load_model(settings: Settings) -> AnyModel:
+    """Return an instance of the class that ``BYLINE_MODEL`` names.
+
+    Raises:
+        SettingsError: there is no such class, it can't be made, or it is no model.
+    """
+    module, _, name = settings.model_class.partition(":")
+    arguments = {} if settings.model_dir is None else {"directory": settings.model_dir}
+    try:
+        model = getattr(importlib.import_module(module), name)(**arguments)
+    except (ImportError, AttributeError, TypeError, OSError, ValueError) as error:
+        place = f" with BYLINE_MODEL_DIR={settings.model_dir}" if settings.model_dir else ""
+        words = f"BYLINE_MODEL={settings.model}{place} can't be loaded: {error}"
+        raise SettingsError(words) from error
+    if not isinstance(model, Model | SequenceModel):
+        raise SettingsError(
+            f"BYLINE_MODEL={settings.model} lacks a part of the protocol model.types.Model, "
+            "and one of model.types.SequenceModel"
+        )
+    return model
+
+
+def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celery:
+    """Return the worker's Celery app, serving ``model`` on the device that ``choose`` gives."""
+    redact()
+    app = make_celery(settings)
+    # The pool has one thread, so this is the number of tasks held: at most two batches of single
+    # messages on the device, and two that wait. What waits is bounded in messages besides.
+    app.conf.worker_prefetch_multiplier = 4 * settings.batch_messages
+    client = connect(settings.cache)
+    engine = Engine(model, _placement(settings), choose)
+    cache = AttributionCache(client, settings.result_ttl_s)
+    task = app.register_task(AttributeTask(Attributor(engine, cache, settings.max_characters)))
+    task_revoked.connect(task.on_revoked, sender=task, weak=False)
+    app.steps["worker"].add(
+        model_step(
+            engine,
+            task,
+            settings.batch_messages,
+            settings.batch_wait_ms / 1000,
+            # As much is on the device as waits, and half of the time is left for bad luck.
+            settings.visibility_timeout_s / 4,
+        )
+    )
+    app.steps["consumer"].update([EventsStep, RoomStep])
+    app.steps["consumer"].add(
+        announce_step(client, lambda: Announcement(asdict(engine.card), str(engine)))
+    )
+    return app
+
+
+def _placement(settings: Settings) -> Placement:
+    return Placement(
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.torch_threads,
+        tokens=settings.batch_tokens,
+        worker=settings.worker_number,
+        workers=settings.workers,
+    )

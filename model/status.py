@@ -1,0 +1,48 @@
+"""What a running engine says of itself: figures for metrics, and for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.device import DeviceMemory
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the device was given, since the start or for one batch."""
+
+    messages: int = 0
+    passes: int = 0
+    #: Cells computed, padding included.
+    cells: int = 0
+    #: Those that were no padding.
+    filled: int = 0
+    #: Times that a pass did not fit the device's memory and was halved.
+    halved: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(
+            self.messages + other.messages,
+            self.passes + other.passes,
+            self.cells + other.cells,
+            self.filled + other.filled,
+            self.halved + other.halved,
+        )
+
+    @property
+    def padding(self) -> float:
+        """The share of the cells that was wasted on padding, 0 to 1."""
+        return 1 - self.filled / self.cells if self.cells else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Figures of a running engine, published by its thread after each batch for all to read."""
+
+    #: None on the CPU, whose memory is the process's.
+    memory: DeviceMemory | None = None
+    #: The largest pass, in cells: lower than it began where the memory ran out.
+    limit: int = 0
+    #: Of the last batch, and since the start.
+    batch: Work = Work()
+    total: Work = Work()

@@ -1,0 +1,98 @@
+"""What only a GPU can show. Run where CUDA or Metal is found, skipped elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from model.device import Device, choose
+from model.engine import Engine, Placement
+from model.ngram import NgramModel
+from tests.unit.model.test_ngram import TEXTS
+
+FOUND = [
+    name
+    for name, there in (
+        ("cuda", torch.cuda.is_available()),
+        ("mps", torch.backends.mps.is_available()),
+    )
+    if there
+]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not FOUND, reason="no CUDA and no Metal on this machine"),
+]
+# One text that no UTF-8 can carry never reaches a model.
+GIVEN = [text for text in TEXTS if text.isascii() or "\ud800" not in text] * 8
+
+
+@pytest.fixture(params=FOUND or ["none"])
+def device(request: pytest.FixtureRequest) -> Device:
+    return choose(request.param)
+
+
+def engine(model: object, name: str, precision: str = "fp32") -> Engine:
+    made = Engine(model, Placement(name, precision=precision))  # type: ignore[arg-type]
+    made.start()
+    return made
+
+
+def confidences(made: Engine) -> list[float]:
+    return [prediction.confidence for prediction in made.predict(GIVEN)]
+
+
+def test_the_default_model_says_what_it_says_on_the_cpu(device: Device) -> None:
+    expected = confidences(engine(NgramModel(), "cpu"))
+    assert confidences(engine(NgramModel(), str(device))) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("fp32", 1e-3), ("bf16", 0.05), ("fp16", 0.05)]
+)
+def test_the_transformer_does_too(device: Device, precision: str, tolerance: float) -> None:
+    pytest.importorskip("tokenizers")
+    from model.transformer import TransformerModel
+
+    expected = confidences(engine(TransformerModel(), "cpu"))
+    actual = confidences(engine(TransformerModel(), str(device), precision))
+    assert actual == pytest.approx(expected, abs=tolerance)
+
+
+def test_batches_that_overlap_do_not_mix(device: Device) -> None:
+    pytest.importorskip("tokenizers")
+    from model.transformer import TransformerModel
+
+    made = engine(TransformerModel(), str(device))
+    alone = [made.predict([text]) for text in GIVEN]
+    launched = [made.launch([text]) for text in GIVEN]
+    for expected, batch in zip(alone, launched, strict=True):
+        [prediction], [one] = made.collect(batch), expected
+        assert prediction.confidence == pytest.approx(one.confidence, abs=1e-3)
+
+
+def test_memory_is_published(device: Device) -> None:
+    made = engine(NgramModel(), str(device))
+    made.predict(GIVEN)
+    memory = made.status.memory
+    assert memory is not None
+    assert 0 < memory.allocated <= memory.driver <= memory.limit
+
+
+@pytest.mark.skipif("cuda" not in FOUND, reason="only CUDA's memory can be limited at run time")
+def test_memory_that_ends_halves_the_batch() -> None:
+    pytest.importorskip("tokenizers")
+    from model.transformer import TransformerModel
+
+    made = engine(TransformerModel(), "cuda")
+    expected = confidences(made)
+    size = torch.cuda.get_device_properties(0).total_memory
+    made.device.release()
+    texts = GIVEN * 40
+    try:
+        room = torch.cuda.memory_allocated() + 64 * 2**20
+        torch.cuda.set_per_process_memory_fraction(room / size)
+        found = made.predict(texts)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert made.status.batch.halved >= 1
+    assert [p.confidence for p in found] == pytest.approx(expected * 40, abs=1e-3)

@@ -1,0 +1,134 @@
+"""Passes: sorted by length, padded to a grid, within a limit of tokens and messages."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from model.device import Device
+from model.passes import LEAST_FILLED_ROWS, Messages, Pass, Sequences
+from model.types import Encoded, Padded
+from tests.devices import FakeGPU
+from tests.models import Letters, Vowels
+
+GPU, CPU = FakeGPU(), Device(torch.device("cpu"))
+MODEL = Letters()
+
+
+def planner(device: Device) -> Sequences:
+    return Sequences(MODEL.encode, MODEL.grid, device)
+
+
+def texts(*sizes: int) -> list[str]:
+    return [chr(ord("a") + n % 26) * size for n, size in enumerate(sizes)]
+
+
+def many(count: int) -> list[str]:
+    chance = random.Random(0)
+    return texts(*(chance.randint(1, 32) for _ in range(count)))
+
+
+def batch(planned: Pass) -> Padded:
+    made: Padded = planned.batch()
+    return made
+
+
+@pytest.mark.parametrize("device", [GPU, CPU])
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 9, 100])
+@pytest.mark.parametrize("most", [1, 32, 100, 256])
+def test_every_text_is_in_one_pass_as_it_was(device: Device, count: int, most: int) -> None:
+    given = many(count)
+    found: dict[int, str] = {}
+    for planned in planner(device).plan(given, most):
+        made = batch(planned)
+        assert made.tokens.shape[0] == made.lengths.shape[0] == planned.rows
+        for row, place in enumerate(planned.places):
+            assert place not in found
+            length = int(made.lengths[row])
+            found[place] = "".join(map(chr, made.tokens[row, :length].tolist()))
+            assert not made.tokens[row, length:].any()
+    assert found == dict(enumerate(given))
+
+
+@pytest.mark.parametrize("device", [GPU, CPU])
+@pytest.mark.parametrize("most", [1, 8, 40, 256])
+def test_no_pass_is_above_the_limit_unless_it_holds_one_text(device: Device, most: int) -> None:
+    for planned in planner(device).plan(many(100), most):
+        assert planned.cells <= most or len(planned.places) == 1
+        assert planned.cells == batch(planned).tokens.numel()
+
+
+def test_a_gpu_gets_shapes_of_the_grid_only_and_all_are_warmed() -> None:
+    warmed = {batch(planned).tokens.shape for planned in planner(GPU).warm_up(256)}
+    assert warmed == {
+        (rows, length)
+        for rows in MODEL.grid.messages
+        for length in MODEL.grid.lengths
+        if rows * length <= 256
+    }
+    for count in range(1, 60):
+        for planned in planner(GPU).plan(many(count), 256):
+            assert batch(planned).tokens.shape in warmed
+
+
+def test_the_cpu_gets_no_more_padding_than_the_longest_asks_for() -> None:
+    [planned] = planner(CPU).plan(texts(3, 5, 4), 100)
+    assert list(planned.places) == [1, 2, 0]
+    assert (planned.cells, planned.filled) == (15, 12)
+
+
+def test_texts_of_like_length_are_together() -> None:
+    passes = list(planner(CPU).plan(texts(30, 2, 29, 2, 30, 2), 96))
+    assert [sorted(planned.places) for planned in passes] == [[0, 2, 4], [1, 3, 5]]
+
+
+def test_rows_are_padded_only_where_few_are_missing() -> None:
+    for count in range(1, 40):
+        for planned in planner(GPU).plan(texts(*[8] * count), 256):
+            assert len(planned.places) >= LEAST_FILLED_ROWS * planned.rows
+
+
+def test_padding_is_blank_and_counted() -> None:
+    [planned] = planner(GPU).plan(texts(8, 7, 6), 256)
+    made = batch(planned)
+    assert made.tokens.shape == (4, 8)
+    assert made.lengths.tolist() == [8, 7, 6, 1]
+    assert (planned.cells, planned.filled, len(planned.places)) == (32, 21, 3)
+
+
+def test_what_was_encoded_beside_the_tokens_goes_with_its_text() -> None:
+    def encode(given: Sequence[str]) -> Encoded:
+        sizes = np.array([len(text) for text in given], np.float32)
+        return MODEL.encode(given)._replace(features=sizes[:, None])
+
+    for planned in Sequences(encode, MODEL.grid, GPU).plan(many(30), 64):
+        made = batch(planned)
+        inside = len(planned.places)
+        assert made.features[:inside, 0].tolist() == made.lengths[:inside].tolist()
+
+
+@pytest.mark.parametrize("sizes", [[0], [33], [4]])
+def test_a_model_that_breaks_its_protocol_is_caught(sizes: list[int]) -> None:
+    def encode(given: Sequence[str]) -> Encoded:
+        tokens = np.zeros(sum(sizes), np.int64)
+        return Encoded(tokens, np.r_[0, np.cumsum(sizes)], np.zeros((1, 0), np.float32))
+
+    given = ["a"] if sizes != [4] else ["a", "b"]
+    with pytest.raises(ValueError, match="encode gave"):
+        list(Sequences(encode, MODEL.grid, GPU).plan(given, 64))
+
+
+def test_texts_as_they_are_come_in_order_and_no_more_than_fit() -> None:
+    model = Vowels()
+    model.load(torch.device("cpu"))
+    passes = list(Messages(model).plan(["aeiou"] * 40, 12))
+    assert [list(planned.places) for planned in passes][:2] == [
+        list(range(12)),
+        list(range(12, 24)),
+    ]
+    assert [planned.cells for planned in passes] == [12, 12, 12, 4]
+    assert [planned.cells for planned in Messages(model).plan(["a"] * 40, 1000)] == [16, 16, 8]
