@@ -53,6 +53,9 @@ class Device:
     #: Tokens of a forward pass, padding included, unless the settings say otherwise. Beyond some
     #: 3,000 the activations of a small encoder leave a CPU's cache: twice as slow at 25,000.
     tokens = 3072
+    #: What a pass costs besides its tokens, as so many of them. Measured: one message alone takes
+    #: a CPU as long as its tokens and these would in a batch.
+    pass_cells = 100
 
     def __init__(self, device: torch.device) -> None:
         self.torch = device
@@ -88,6 +91,9 @@ class Cuda(Device):
     overlaps = True
     pads = True
     tokens = 32_768
+    #: Launching takes a fast GPU the time of several thousand tokens, and a slow one that of a few
+    #: hundred. A guess between them.
+    pass_cells = 1024
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)
@@ -128,6 +134,7 @@ class Metal(Device):
 
     pads = True
     tokens = 32_768
+    pass_cells = 1024  # as for CUDA
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)

@@ -52,8 +52,8 @@ def fit(
     """Minimise the balanced cross-entropy with AdamW; return encoder and head, on the CPU.
 
     ``start`` is the head for the encoder as it comes. The encoder's first layers stay as they are;
-    ``layers`` is the number of those that learn. ``bf16``: let the matrix products
-    be in it. ``progress`` is told the share of the steps done after each.
+    ``layers`` is the number of those that learn, ``bf16`` has the matrix products in it.
+    ``progress`` is told the share of the steps done after each.
     """
     torch.manual_seed(seed)
     model = encoder.load().to(device.torch).train()

@@ -17,10 +17,6 @@ from numpy.typing import NDArray
 from model.device import Device
 from model.types import Bucket, Encoded, Grid, Model, Padded
 
-#: Rows are padded up to the grid where at least this share of them is messages; where less is,
-#: a pass of the grid's next smaller size is taken off first.
-LEAST_FILLED_ROWS = 0.75
-
 
 class Pass(NamedTuple):
     """One forward pass."""
@@ -95,10 +91,8 @@ class Sequences:
         if not 1 <= sizes.min() <= sizes.max() <= longest:
             raise ValueError(f"encode gave a sequence that has not 1 to {longest} tokens")
         order = np.argsort(-sizes, kind="stable")
-        while len(order):
-            length = self._length(int(sizes[order[0]]))
-            rows, messages = self._rows(len(order), max(1, most // length))
-            places, order = order[:messages], order[messages:]
+        for rows, length in self._cut(sizes[order], most):
+            places, order = order[:rows], order[rows:]
             yield self._pass(places, encoded, (rows, length))
 
     def warm_up(self, most: int) -> Iterator[Pass]:
@@ -112,21 +106,38 @@ class Sequences:
             if 0 < rows * length <= most:
                 yield self._blank(rows, length, width)
 
-    def _length(self, longest: int) -> int:
-        if not self._device.pads:
-            return longest
-        return next(length for length in self._grid.lengths if length >= longest)
+    def _cut(self, sizes: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
+        """Yield (rows, length) of the passes that together cost least; ``sizes`` descend.
 
-    def _rows(self, left: int, most: int) -> tuple[int, int]:
-        """Return the rows of the next pass, and how many of them are messages."""
+        A pass costs its cells, and what the device says of a pass. The best is found for the last
+        text first, then for the last two, and so on.
+        """
+        texts, lengths = len(sizes), self._lengths(sizes)
+        cost, choice = [0] * (texts + 1), [0] * texts
+        for start in range(texts - 1, -1, -1):
+            length = lengths[start]
+            cost[start], choice[start] = min(
+                (rows * length + cost[min(start + rows, texts)], rows)
+                for rows in self._rows(length, most, texts - start)
+            )
+            cost[start] += self._device.pass_cells
+        start = 0
+        while start < texts:
+            yield choice[start], lengths[start]
+            start += choice[start]
+
+    def _lengths(self, sizes: NDArray[np.int64]) -> list[int]:
+        """Return what each text is padded to if it is the longest of its pass."""
         if not self._device.pads:
-            return min(left, most), min(left, most)
-        fitting = [rows for rows in self._grid.messages if rows <= most] or [1]
-        for rows in fitting:
-            if LEAST_FILLED_ROWS * rows <= left <= rows:
-                return rows, left
-        rows = max((rows for rows in fitting if rows <= left), default=fitting[0])
-        return rows, min(rows, left)
+            return sizes.tolist()
+        return np.array(self._grid.lengths)[np.searchsorted(self._grid.lengths, sizes)].tolist()
+
+    def _rows(self, length: int, most: int, left: int) -> Sequence[int]:
+        """Return the rows that a pass of this length may have: one at least, fit it or not."""
+        largest = max(1, most // length)
+        if not self._device.pads:
+            return range(1, min(largest, left) + 1)
+        return [rows for rows in self._grid.messages if rows <= largest] or [1]
 
     def _pass(self, places: NDArray[np.int64], encoded: Encoded, shape: tuple[int, int]) -> Pass:
         sizes = np.diff(encoded.offsets)[places]

@@ -16,7 +16,7 @@ from model.types import Encoded, Evidence, Grid, Padded
 #: The weights that come with Byline.
 SHIPPED = Path(__file__).parent / "weights" / "transformer"
 #: What is padded to on an accelerator. Doubling the rows and stepping the lengths by 32 wastes
-#: about a sixth on messages of 200 to 600 characters, and leaves 72 shapes to warm.
+#: a sixth of a full batch of messages of 200 to 600 characters, and leaves 72 shapes to warm.
 GRID = Grid((1, 2, 4, 8, 16, 32, 64, 128, 256), tuple(range(32, encoder.LONGEST + 1, 32)))
 
 

@@ -21,6 +21,7 @@ class FakeGPU(Device):
 
     pads = True
     tokens = 256
+    pass_cells = 1024
 
     def __init__(
         self,

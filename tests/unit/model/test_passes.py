@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from model.device import Device
-from model.passes import LEAST_FILLED_ROWS, Messages, Pass, Sequences
+from model.passes import Messages, Pass, Sequences
 from model.types import Encoded, Padded
 from tests.devices import FakeGPU
 from tests.models import Letters, Vowels
@@ -82,14 +82,40 @@ def test_the_cpu_gets_no_more_padding_than_the_longest_asks_for() -> None:
 
 
 def test_texts_of_like_length_are_together() -> None:
-    passes = list(planner(CPU).plan(texts(30, 2, 29, 2, 30, 2), 96))
-    assert [sorted(planned.places) for planned in passes] == [[0, 2, 4], [1, 3, 5]]
+    found = list(planner(CPU).plan(texts(30, 2, 29, 2, 30, 2), 96))
+    assert [sorted(planned.places) for planned in found] == [[0, 2, 4], [1, 3, 5]]
 
 
-def test_rows_are_padded_only_where_few_are_missing() -> None:
-    for count in range(1, 40):
-        for planned in planner(GPU).plan(texts(*[8] * count), 256):
-            assert len(planned.places) >= LEAST_FILLED_ROWS * planned.rows
+@pytest.mark.parametrize(("costs", "expected"), [(10, [2 * 32, 2 * 8]), (1000, [4 * 32])])
+def test_a_pass_more_is_made_only_where_it_saves_more_padding_than_it_costs(
+    costs: int, expected: list[int]
+) -> None:
+    gpu = FakeGPU()
+    gpu.pass_cells = costs
+    found = planner(gpu).plan(texts(30, 30, 4, 4), 256)
+    assert [planned.cells for planned in found] == expected
+
+
+@pytest.mark.parametrize("device", [GPU, CPU])
+@pytest.mark.parametrize("count", range(1, 8))
+def test_no_other_plan_is_cheaper(device: Device, count: int) -> None:
+    """Against every way to cut the sorted texts into passes."""
+    given = sorted((len(text) for text in many(count)), reverse=True)
+    rows_of = MODEL.grid.messages if device.pads else range(1, count + 1)
+
+    def cheapest(left: list[int]) -> int:
+        if not left:
+            return 0
+        grid = MODEL.grid.lengths if device.pads else (left[0],)
+        length = next(length for length in grid if length >= left[0])
+        return min(
+            rows * length + device.pass_cells + cheapest(left[rows:])
+            for rows in rows_of
+            if rows * length <= 64 and (device.pads or rows <= len(left))
+        )
+
+    found = list(planner(device).plan(texts(*given), 64))
+    assert sum(planned.cells + device.pass_cells for planned in found) == cheapest(given)
 
 
 def test_padding_is_blank_and_counted() -> None:
@@ -125,10 +151,10 @@ def test_a_model_that_breaks_its_protocol_is_caught(sizes: list[int]) -> None:
 def test_texts_as_they_are_come_in_order_and_no_more_than_fit() -> None:
     model = Vowels()
     model.load(torch.device("cpu"))
-    passes = list(Messages(model).plan(["aeiou"] * 40, 12))
-    assert [list(planned.places) for planned in passes][:2] == [
+    found = list(Messages(model).plan(["aeiou"] * 40, 12))
+    assert [list(planned.places) for planned in found][:2] == [
         list(range(12)),
         list(range(12, 24)),
     ]
-    assert [planned.cells for planned in passes] == [12, 12, 12, 4]
+    assert [planned.cells for planned in found] == [12, 12, 12, 4]
     assert [planned.cells for planned in Messages(model).plan(["a"] * 40, 1000)] == [16, 16, 8]
