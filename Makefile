@@ -27,7 +27,7 @@ endef
 
 .PHONY: help
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/run.stamp $(EXPORTER)/stamp $(EXTRA)  ## Start everything here, MODEL=transformer, WORKERS=2; Ctrl-C stops it
@@ -42,8 +42,19 @@ train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=fil
 test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest
 
+.PHONY: bench
+bench: $(VENV)/bench.stamp $(EXPORTER)/stamp $(EXTRA)  ## Load tests, SCENARIO="steady zipf", OPTIONS="--seconds 10"; report in bench-results/
+	@$(BIN)/python -X utf8 -m bench $(SCENARIO) $(if $(MODEL),--model "$(MODEL)") $(OPTIONS)
+
+# One environment each, so that no peer has to live with another's pins.
+PEERS := $(notdir $(patsubst %/,%,$(dir $(wildcard bench/peers/*/requirements.lock))))
+
+.PHONY: bench-peers
+bench-peers: $(VENV)/bench.stamp $(EXPORTER)/stamp $(PEERS:%=.venv-peers/%/stamp)  ## Byline beside six peers, an hour; OPTIONS="--rounds 1"
+	@$(BIN)/python -X utf8 -m bench.peers $(OPTIONS)
+
 .PHONY: gpu
-gpu: $(VENV)/dev.stamp $(VENV)/transformer.stamp  ## Test and measure on this machine's NVIDIA GPU; needs wrk
+gpu: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Test and measure on this machine's NVIDIA GPU
 	$(BIN)/python -m pytest -m gpu
 	$(BIN)/python -m bench.worker_speed --device cuda --messages 32768
 	$(BIN)/python -m bench.worker_speed --device cuda --messages 32768 --precision bf16
@@ -63,17 +74,21 @@ COMPILE = MACOSX_DEPLOYMENT_TARGET=14.0 .venv-lock/bin/uv pip compile --quiet --
 .PHONY: lock
 lock: .venv-lock/stamp  ## Choose the newest allowed versions anew, into requirements/
 	$(COMPILE) setup.cfg --extra api --extra worker --extra native -o requirements/run.lock
-	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native train test lint) \
+	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native bench) -c requirements/run.lock -o requirements/bench.lock
+	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native train bench test lint) \
 		-c requirements/run.lock -o requirements/dev.lock
 	$(COMPILE) setup.cfg --extra transformer --no-deps -c requirements/run.lock -o requirements/transformer.lock
 	$(COMPILE) requirements/exporter.in -o requirements/exporter.lock
 
 .PHONY: clean
 clean:  ## Remove what was made, except the state folder
-	rm -rf $(VENV) $(EXPORTER) .venv-lock build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(EXPORTER) .venv-lock .venv-peers bench-results build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/run.stamp: requirements/run.lock
+	$(call environment,$(VENV),$<)
+
+$(VENV)/bench.stamp: requirements/bench.lock
 	$(call environment,$(VENV),$<)
 
 $(VENV)/dev.stamp: requirements/dev.lock
@@ -85,6 +100,9 @@ $(VENV)/transformer.stamp: requirements/transformer.lock
 
 $(EXPORTER)/stamp: requirements/exporter.lock
 	$(call environment,$(EXPORTER),$<)
+
+.venv-peers/%/stamp: bench/peers/%/requirements.lock
+	$(call environment,.venv-peers/$*,$<)
 
 .venv-lock/stamp: requirements/lock.in
 	$(call environment,.venv-lock,$<)

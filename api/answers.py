@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import msgspec
 from flask import Response
 
 _encode = msgspec.json.Encoder().encode
-
-#: Status to the line that WSGI wants.
-STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class Answer(NamedTuple):
@@ -26,12 +22,12 @@ class Answer(NamedTuple):
         """Return it as Flask takes it."""
         return Response(self.body, self.status, self.headers, self.mimetype)
 
-    def wsgi(self) -> tuple[str, list[tuple[str, str]]]:
-        """Return the status line and the headers, as ``start_response`` takes them."""
-        return STATUS_LINES[self.status], [
-            ("Content-Type", self.mimetype),
-            ("Content-Length", str(len(self.body))),
-            *self.headers,
+    def asgi(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers as ASGI takes them."""
+        return [
+            (b"content-type", self.mimetype.encode()),
+            (b"content-length", b"%d" % len(self.body)),
+            *((name.lower().encode(), value.encode()) for name, value in self.headers),
         ]
 
 

@@ -1,7 +1,8 @@
-"""``/v1/attributions``: parse, ask the outbox, wait, answer. Knows HTTP's words, not Flask."""
+"""``/v1/attributions``: parse, ask the outbox, wait, answer. Knows HTTP's words, no server."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,8 @@ class Options:
     deadline: float | None
     #: Monotonic time until which the caller waits, in seconds.
     patience: float
+    #: Is an answer after that worth nothing, because the deadline has passed by then?
+    final: bool
 
 
 class Attributions:
@@ -55,13 +58,13 @@ class Attributions:
         self._directory = directory
         self._cache = cache
 
-    def create(self, query: Mapping[str, str], content_type: str, body: bytes) -> Answer:
+    async def create(self, query: Mapping[str, str], content_type: str, body: bytes) -> Answer:
         """Attribute a message or many: 200, or 202 for what takes longer than the wait."""
         asked = _parse(content_type, body)
         options = self._options(query, asked)
         if asked.text is not UNSET:
-            return self._one(asked.text, options)
-        return self._many(asked.messages or [], options)
+            return await self._one(asked.text, options)
+        return await self._many(asked.messages or [], options)
 
     def read(self, id: str, query: Mapping[str, str]) -> Answer:
         """Return the attribution ``id``: 200, or 202 while it is pending."""
@@ -74,16 +77,16 @@ class Attributions:
             raise Unavailable("the cache can't be reached") from None
         return _answer_one(id, outcome, explain)
 
-    def _one(self, text: str, options: Options) -> Answer:
-        [(entry, outcome)] = self._wait_for([self._entry(text, options)], options)
+    async def _one(self, text: str, options: Options) -> Answer:
+        [(entry, outcome)] = await self._wait_for([self._entry(text, options)], options)
         return _answer_one(entry.id, outcome, options.explain)
 
-    def _many(self, messages: Sequence[msgspec.Raw], options: Options) -> Answer:
+    async def _many(self, messages: Sequence[msgspec.Raw], options: Options) -> Answer:
         if len(messages) > self._settings.max_bulk:
             raise InvalidMessage(f"{len(messages)} messages; at most {self._settings.max_bulk}")
         parsed = [self._parse_message(raw, options) for raw in messages]
         entries = [entry for entry, _ in parsed if isinstance(entry, Entry)]
-        answered = iter(self._wait_for(entries, options))
+        answered = iter(await self._wait_for(entries, options))
         items = [
             Refused(entry, ref)
             if isinstance(entry, Reason)
@@ -130,9 +133,10 @@ class Attributions:
             priority=asked.priority,
             deadline=None if limit is None else time.time() + limit,
             patience=time.monotonic() + (wait if limit is None else min(wait, limit)),
+            final=limit is not None and limit <= wait,
         )
 
-    def _wait_for(
+    async def _wait_for(
         self, entries: Sequence[Entry], options: Options
     ) -> list[tuple[Entry, Outcome | None]]:
         """Return the entries to answer with; None as outcome: safe in the queue, ask again.
@@ -142,34 +146,34 @@ class Attributions:
         """
         joined = self._outbox.ask(entries)
         for entry in joined:
-            entry.done.wait(max(0.0, options.patience - time.monotonic()))
+            await entry.done.wait(options.patience)
         late = [entry for entry in joined if not entry.done.is_set()]
-        refused = self._late(late, options) if late else {}
+        refused = await self._late(late, options) if late else {}
         return [(entry, entry.outcome or refused.get(entry.id)) for entry in joined]
 
-    def _late(self, late: Sequence[Entry], options: Options) -> dict[str, Failure]:
+    async def _late(self, late: Sequence[Entry], options: Options) -> dict[str, Failure]:
         """Return why some that nobody waits for any longer fail; the others are promised."""
-        if options.deadline is not None and options.deadline <= time.time():
+        if options.final:
             passed = "the deadline passed before the message was attributed"
             return _failures(late, DeadlinePassed(passed))
         try:
             # Marked before it is sent, so that the worker, done with it, finds the mark.
-            self._cache.mark_pending(entry.id for entry in late)
+            await asyncio.to_thread(self._cache.mark_pending, [entry.id for entry in late])
         except RedisError:
             return _failures(late, Unavailable("the cache, where the answer would be, is gone"))
         self._outbox.hasten(late)
         until = time.monotonic() + ACCEPT_S
         for entry in late:
-            entry.sent.wait(max(0.0, until - time.monotonic()))
+            await entry.sent.wait(until)
         unsent = [entry for entry in late if not entry.sent.is_set()]
-        self._unmark([*unsent, *(entry for entry in late if entry.done.is_set())])
+        await self._unmark([*unsent, *(entry for entry in late if entry.done.is_set())])
         return _failures(unsent, Unavailable("the broker did not take the message in time"))
 
-    def _unmark(self, entries: Sequence[Entry]) -> None:
+    async def _unmark(self, entries: Sequence[Entry]) -> None:
         if not entries:
             return
         try:
-            self._cache.unmark([entry.id for entry in entries])
+            await asyncio.to_thread(self._cache.unmark, [entry.id for entry in entries])
         except RedisError as error:
             logger.warning("marks of messages that are not pending are left behind: %s", error)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from threading import Lock
+from typing import Any
 
-import gevent
 import msgspec
 from redis import Redis, RedisError
 
@@ -23,27 +23,25 @@ _decode = msgspec.json.Decoder(Announcement).decode
 
 
 class Directory:
-    """Reads the announcements, at most once a second. Keeps the last one while Redis is gone."""
+    """Reads the announcement once a second. Keeps the last one while Redis is gone."""
 
     def __init__(self, cache: Redis, broker: Redis) -> None:
         self._client = cache
         self._servers = {"broker": broker, "cache": cache}
         self._known: Announcement | None = None
-        self._read_at = float("-inf")
-        self._reading = Lock()
+        self._raw: bytes | None = None
+
+    def start(self) -> None:
+        """Read it now, and from now on in a thread of its own: no request waits for it."""
+        self._refresh()
+        threading.Thread(target=self._keep_fresh, name="directory", daemon=True).start()
 
     def current(self) -> Announcement:
-        """Return the announcement of the model being served.
+        """Return the announcement of the model being served. Does not block.
 
         Raises:
             NoModel: no worker has announced one here.
         """
-        if self._stale():
-            if self._known is None:
-                with self._reading:  # of many requests one reads, the others wait for it
-                    self._refresh()
-            elif not self._reading.locked():  # no request waits where Redis is slow to answer
-                gevent.spawn(self._refresh_alone)
         if self._known is None:
             raise NoModel("no worker has announced a model yet")
         return self._known
@@ -56,24 +54,20 @@ class Directory:
         """Return how many workers are alive. Raises ``redis.RedisError``."""
         return int(self._client.zcount(WORKERS, time.time() - ALIVE_S, "+inf"))
 
-    def _stale(self) -> bool:
-        believed_s = NONE_YET_S if self._known is None else FRESH_S
-        return time.monotonic() - self._read_at > believed_s
-
-    def _refresh_alone(self) -> None:
-        with self._reading:
+    def _keep_fresh(self) -> None:
+        while True:
+            time.sleep(NONE_YET_S if self._known is None else FRESH_S)
             self._refresh()
 
     def _refresh(self) -> None:
-        if not self._stale():
-            return  # another has read meanwhile
         try:
-            raw = self._client.get(MODEL)
-            if raw is not None:
-                self._known = _decode(raw)
+            raw: Any = self._client.get(MODEL)
+            if raw is not None and raw != self._raw:
+                self._known, self._raw = _decode(raw), raw
         except RedisError as error:
             logger.warning("the model's announcement can't be read: %s", error)
-        self._read_at = time.monotonic()
+        except msgspec.DecodeError as error:  # not written by a worker of this version
+            logger.warning("the model's announcement makes no sense: %s", error)
 
 
 def _ping(client: Redis) -> str:

@@ -4,25 +4,26 @@ Messages gather here until the process has a free credit; then all of them leave
 task. So the size of a chunk follows the load by itself: one when idle, dozens when busy. There is
 no timer to tune, and the queue pushes back for free.
 
-Two greenlets do the work. The *pump* looks up what was asked in the cache, one MGET for all who
+Two coroutines do the work. The *pump* looks up what was asked in the cache, one MGET for all who
 asked meanwhile, and sends what is left. The *receiver* takes the workers' replies from this
-process's list and wakes whoever waits.
+process's list and wakes whoever waits. All of it runs in the loop's one thread, so that nothing
+here needs a lock.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-import gevent
 import msgspec
-from gevent.event import Event
 from redis import RedisError
 
-from tasks.cache import AttributionCache
+from api.signal import Signal
 from tasks.errors import (
     BylineError,
     DeadlinePassed,
@@ -31,7 +32,7 @@ from tasks.errors import (
     Overloaded,
     Unavailable,
 )
-from tasks.messages import Failure, Outcome, Reply
+from tasks.messages import Attribution, Failure, Outcome, Reply
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +62,9 @@ class Entry:
     #: Must it leave even without a credit? Set once its answer is promised for later.
     urgent: bool = False
     #: Set when the broker has it, or need not have it any more.
-    sent: Event = field(default_factory=Event)
+    sent: Signal = field(default_factory=Signal)
     #: Set when the outcome is there.
-    done: Event = field(default_factory=Event)
+    done: Signal = field(default_factory=Signal)
     outcome: Outcome | None = None
 
     @property
@@ -81,19 +82,21 @@ Kind = tuple[int, bool, str]
 Key = tuple[str, int, bool, str]
 
 #: ``send(chunk id, entries of one kind)`` gives them to the broker. Raises ``Unavailable``.
-Send = Callable[[str, Sequence[Entry]], None]
-#: Blocks until a reply is there, or a while. Raises ``RedisError``.
-Receive = Callable[[], bytes | None]
+Send = Callable[[str, Sequence[Entry]], Awaitable[None]]
+#: Waits until a reply is there, or a while. Raises ``RedisError``.
+Receive = Callable[[], Awaitable[bytes | None]]
+#: Returns the attributions that are known, by id. Raises ``RedisError``.
+LookUp = Callable[[Sequence[str]], Awaitable[dict[str, Attribution]]]
 
 
 class Outbox:
-    """The messages of one front-end process. To be made after the process has forked."""
+    """The messages of one front-end process. To be made and used in its loop's thread."""
 
     def __init__(
         self,
         send: Send,
         receive: Receive,
-        cache: AttributionCache,
+        look_up: LookUp,
         *,
         credits: int,
         chunk_messages: int,
@@ -103,7 +106,7 @@ class Outbox:
         """Chunks unanswered for ``answer_s`` seconds are given up, and their credits are free."""
         self._send = send
         self._receive = receive
-        self._cache = cache
+        self._known = look_up
         self._credits = credits
         self._chunk_messages = chunk_messages
         self._capacity = capacity
@@ -114,12 +117,21 @@ class Outbox:
         self._waiting: dict[Kind, list[Entry]] = {}
         #: What was sent and not yet answered, by chunk id, with the time of sending; oldest first.
         self._flights: dict[str, tuple[float, list[Entry]]] = {}
-        self._work = Event()
+        self._work = asyncio.Event()
+        self._running: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Start the two greenlets; they run for as long as the process."""
-        gevent.spawn(_forever, self._pump)
-        gevent.spawn(_forever, self._take_reply)
+        """Start the two coroutines; they run until :meth:`stop`."""
+        steps = (self._pump, self._take_reply, self._sweep)
+        self._running = [asyncio.ensure_future(_forever(step)) for step in steps]
+
+    async def stop(self) -> None:
+        """Stop them. What is unanswered stays so."""
+        for task in self._running:
+            task.cancel()
+        for task in self._running:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
     @property
     def unanswered(self) -> int:
@@ -172,19 +184,25 @@ class Outbox:
         for entry in entries:
             self._settle(entry, Failure(entry.id, error.code, str(error)))
 
-    def _pump(self) -> None:
-        self._work.wait(SWEEP_S)
+    async def _pump(self) -> None:
+        await self._work.wait()
         self._work.clear()
-        self._look_up()
+        await self._look_up()
         while entries := self._next_chunk():
-            self._dispatch(entries)
-        self._give_up()
+            await self._dispatch(entries)
 
-    def _look_up(self) -> None:
+    async def _sweep(self) -> None:
+        await asyncio.sleep(SWEEP_S)
+        self._give_up()
+        self._work.set()  # a chunk that stalled holds no credit, a deadline may have passed
+
+    async def _look_up(self) -> None:
         """Answer from the cache what it has; the rest waits to be sent."""
         asked, self._asked = self._asked, []
+        if not asked:
+            return
         try:
-            found = self._cache.get_many([entry.id for entry in asked])
+            found = await self._known([entry.id for entry in asked])
         except RedisError as error:  # the worker can still compute
             logger.warning("the cache can't be read: %s", error)
             found = {}
@@ -223,12 +241,12 @@ class Outbox:
         leaving = {id(entry) for entry in urgent}
         return urgent, [entry for entry in waiting if id(entry) not in leaving]
 
-    def _dispatch(self, entries: list[Entry]) -> None:
+    async def _dispatch(self, entries: list[Entry]) -> None:
         chunk = str(uuid4())
         # Noted before it is sent: the reply may be here before the sending returns.
         self._flights[chunk] = (time.monotonic(), entries)
         try:
-            self._send(chunk, entries)
+            await self._send(chunk, entries)
         except Unavailable as error:
             if self._flights.pop(chunk, None):
                 self._fail(entries, error)
@@ -245,8 +263,8 @@ class Outbox:
             del self._flights[chunk]
             self._fail(entries, NoAnswer(f"no worker answered within {self._answer_s:g} s"))
 
-    def _take_reply(self) -> None:
-        raw = self._receive()
+    async def _take_reply(self) -> None:
+        raw = await self._receive()
         if raw is None:
             return
         reply = _decode(raw)
@@ -259,13 +277,13 @@ class Outbox:
             self._work.set()
 
 
-def _forever(step: Callable[[], None]) -> None:
+async def _forever(step: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
-            step()
+            await step()
         except RedisError as error:
             logger.warning("Redis can't be reached: %s", error)
-            gevent.sleep(RETRY_S)
+            await asyncio.sleep(RETRY_S)
         except Exception:  # a defect must not stop the process from answering
             logger.exception("the outbox stumbled")
-            gevent.sleep(RETRY_S)
+            await asyncio.sleep(RETRY_S)

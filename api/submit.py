@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis import Redis, RedisError
+from redis import RedisError
+from redis.asyncio import Redis
 
 from api.outbox import Entry
+from tasks.cache import found, keys
 from tasks.errors import Unavailable
-from tasks.messages import QUEUE, REPLIES, TASK
+from tasks.messages import QUEUE, REPLIES, TASK, Attribution
 
 #: Seconds a blocking pop waits before it is made again.
 POP_S = 5
@@ -21,18 +25,32 @@ POP_S = 5
 class Submitter:
     """Sends chunks to the broker, with a ``reply_to`` of this process."""
 
-    def __init__(self, app: Celery, replies: Redis) -> None:
-        """``replies`` is a client of the cache whose socket timeout is above ``POP_S``."""
+    def __init__(self, app: Celery, cache: Redis, replies: Redis, senders: int) -> None:
+        """``replies`` is a client of the cache whose socket timeout is above ``POP_S``.
+
+        ``senders`` is how many chunks can be given to the broker at once.
+        """
         self._app = app
+        self._cache = cache
         self._replies = replies
+        # Celery's publisher blocks, and the loop must not.
+        self._senders = ThreadPoolExecutor(senders, "sender")
         self._reply_to = f"{REPLIES}{uuid4().hex}"
 
-    def send(self, chunk: str, entries: Sequence[Entry]) -> None:
+    async def send(self, chunk: str, entries: Sequence[Entry]) -> None:
         """Send ``entries``, all of one kind, as the task with id ``chunk``.
 
         Raises:
             Unavailable: the broker did not take it.
         """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._senders, self._publish, chunk, entries)
+
+    async def look_up(self, ids: Sequence[str]) -> dict[str, Attribution]:
+        """Return the attributions that the cache has, by id. Raises ``RedisError``."""
+        return found(await self._cache.mget(keys(ids)))
+
+    def _publish(self, chunk: str, entries: Sequence[Entry]) -> None:
         deadlines = [entry.deadline for entry in entries]
         options = {"deadlines": deadlines} if any(deadlines) else {}
         try:
@@ -53,7 +71,7 @@ class Submitter:
             reason = type(error).__name__
             raise Unavailable(f"the broker did not take the message: {reason}") from None
 
-    def receive(self) -> bytes | None:
+    async def receive(self) -> bytes | None:
         """Return the next reply, None if there was none for a while. Raises ``RedisError``."""
-        popped: Any = self._replies.brpop([self._reply_to], timeout=POP_S)
+        popped: Any = await self._replies.brpop([self._reply_to], timeout=POP_S)
         return popped[1] if popped else None

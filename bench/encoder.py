@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bench.core import write_messages
+from bench.texts import write_texts
 
 #: Messages, and how many are padded together.
 MESSAGES, TOGETHER = 512, 32
@@ -34,7 +34,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
         messages = Path(folder) / "messages"
-        write_messages(messages)
+        write_texts(messages)
         for dtype in ("float32", "bfloat16"):
             found = [_in_a_process(name, dtype, messages) for name in LOADERS]
             for name, result in zip(LOADERS, found, strict=True):

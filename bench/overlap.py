@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bench.core import write_messages
+from bench.texts import write_texts
 from bench.worker_speed import serve_all, texts_of
 
 #: Microseconds that the made-up GPU computes for a message: a large one, a small one, a laptop's.
@@ -33,7 +33,7 @@ def main() -> int:
         return _worker()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
         messages = Path(folder) / "messages"
-        write_messages(messages)
+        write_texts(messages)
         texts = texts_of(messages, options.messages)
         for microseconds in SPEEDS:
             rates: dict[bool, list[float]] = {False: [], True: []}

@@ -1,68 +1,72 @@
 """The highest rate within the latency that counts: ``python -m bench.sweep --device cuda``.
 
-wrk sends unique single messages over HTTP, with more and more connections; the best rate whose P95
-is within 55 ms is reported, with the utilisation of the GPU meanwhile.
+Byline is started as `make run` starts it; unique single messages come over HTTP, in an open loop,
+at rates that begin with what a closed loop reaches. The utilisation of a GPU is shown, too.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from bench.core import answer_rate, byline, valkey, write_messages
+from bench.campaign import held_out, run
+from bench.goodput import BOUND_MS, search
 from bench.gpu import Utilisation
-from bench.processes import Processes
+from bench.results import Run
+from bench.scenario import Scenario
+from bench.summary import Observed
+from bench.system import Started
 
-#: Milliseconds within which 95 % of the messages must be answered.
-BOUND_MS = 55
-CONNECTIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+#: Seconds before each step that are not measured.
+WARMUP_S = 3.0
 
 
 def main() -> int:
-    """Sweep, and print the best. Returns 1 where no rate is within the bound."""
+    """Search, and print the best. Returns 1 where no rate is within the bound."""
     options = _options()
-    if not shutil.which("wrk"):
-        print("bench.sweep needs wrk: apt-get install wrk, or brew install wrk", file=sys.stderr)
-        return 2
-    best: dict[str, Any] | None = None
+    settings = {
+        "BYLINE_MODEL": options.model,
+        "BYLINE_DEVICE": options.device,
+        "BYLINE_PRECISION": options.precision,
+    }
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as name:
         folder = Path(name)
-        messages = folder / "messages"
-        write_messages(messages)
-        env = {
-            "BYLINE_MODEL": options.model,
-            "BYLINE_DEVICE": options.device,
-            "BYLINE_PRECISION": options.precision,
-            "BYLINE_WORKERS": "1",
-        }
-        with Processes(folder) as processes:
-            valkey(processes, folder)
-            path = byline(processes, env)
-            answer_rate(messages, path, 8, 3)  # warm-up, not measured
-            for connections in CONNECTIONS:
+        passages = held_out(folder)
+        with Started(folder, settings) as system:
+
+            def measure(rate: float | None) -> Run:
+                scenario = Scenario(
+                    title="sweep",
+                    rate=rate,
+                    connections=options.connections if rate is None else 1024,
+                    seconds=options.seconds,
+                    warmup_seconds=WARMUP_S,
+                )
                 with Utilisation() as gpu:
-                    result = answer_rate(messages, path, connections, options.seconds)
+                    done = run("sweep", scenario, system, Observed("Byline"), passages, _silent)
                 busy = gpu.mean()
-                print(f"{connections:>4} connections: {_line(result, busy)}", flush=True)
-                if result["p95_ms"] <= BOUND_MS and (not best or result["rate"] > best["rate"]):
-                    best = {**result, "gpu": busy, "connections": connections}
+                print(_line(done) + ("" if busy is None else f", GPU {busy:.0f} % busy"))
+                return done
+
+            best = search(measure, measure(None).totals.throughput)
     if best is None:
-        print(f"\nno rate is within a P95 of {BOUND_MS} ms")
+        print(f"no rate is within a P95 of {BOUND_MS:g} ms")
         return 1
-    print(f"\nbest within {BOUND_MS} ms, {best['connections']} connections: ", end="")
-    print(_line(best, best["gpu"]))
+    print(f"best within {BOUND_MS:g} ms: {_line(best)}")
     return 0
 
 
-def _line(result: dict[str, Any], busy: float | None) -> str:
-    gpu = "" if busy is None else f", GPU {busy:.0f} % busy"
+def _silent(_: object) -> None:
+    pass
+
+
+def _line(done: Run) -> str:
+    asked = "as many as go" if done.scenario.rate is None else f"{done.scenario.rate:,.0f} asked"
     return (
-        f"{result['rate']:,.0f} messages/s, P50 {result['p50_ms']:.0f} ms, P95 "
-        f"{result['p95_ms']:.0f} ms, {result['failed']} failed{gpu}"
+        f"{done.totals.throughput:,.0f} messages/s ({asked}), P50 {done.latency.p50_ms:.0f} ms, "
+        f"P95 {done.latency.p95_ms:.0f} ms, {sum(done.totals.failed.values())} failed"
     )
 
 
@@ -71,7 +75,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="transformer", help="as BYLINE_MODEL (transformer)")
     parser.add_argument("--device", default="auto", help="as BYLINE_DEVICE (auto)")
     parser.add_argument("--precision", default="fp32", help="as BYLINE_PRECISION (fp32)")
-    parser.add_argument("--seconds", type=int, default=10, help="of each step (10)")
+    parser.add_argument("--connections", type=int, default=64, help="of the closed loop (64)")
+    parser.add_argument("--seconds", type=float, default=10, help="of each step (10)")
     return parser.parse_args()
 
 

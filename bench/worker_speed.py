@@ -22,9 +22,11 @@ from typing import Any
 from celery import Celery
 from redis import Redis
 
-from bench.core import REDIS, valkey, write_messages
 from bench.gpu import Utilisation
-from bench.processes import Processes
+from bench.processes import Processes, listens
+from bench.system import free_ports
+from bench.texts import write_texts
+from bench.valkey import server_command
 
 #: Messages of a task, and of a batch.
 CHUNK, BATCH = 64, 256
@@ -39,7 +41,7 @@ def main() -> int:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
         messages = Path(folder) / "messages"
-        write_messages(messages)
+        write_texts(messages)
         if options.bare:
             print(json.dumps(bare(messages, options)))
             return 0
@@ -105,18 +107,22 @@ def serve_all(
     Raises:
         RuntimeError: a message was not attributed.
     """
+    redis_port, metrics_port = free_ports(2)
+    redis = f"redis://127.0.0.1:{redis_port}/0"
     env = {
         "BYLINE_MODEL": "transformer",
-        "BYLINE_REDIS_URL": REDIS,
+        "BYLINE_REDIS_URL": redis,
+        "BYLINE_METRICS_PORT": str(metrics_port),
         "BYLINE_BATCH_MESSAGES": str(BATCH),
         # Nothing is to be delivered twice while the queue is worked off.
         "BYLINE_VISIBILITY_TIMEOUT_S": "3600",
         **env,
     }
-    with Processes(folder) as processes, Celery(broker=REDIS, backend=REDIS) as app:
-        valkey(processes, folder)
+    with Processes(folder) as processes, Celery(broker=redis, backend=redis) as app:
+        processes.start("valkey", server_command(redis_port, folder), {})
+        processes.wait(lambda: listens(redis_port))
         processes.start("worker", [sys.executable, "-m", *module], env)
-        client = Redis.from_url(REDIS)
+        client = Redis.from_url(redis)
         processes.wait(lambda: client.zcard("byline:workers") > 0)
         began = time.perf_counter()
         sent = [

@@ -5,6 +5,9 @@ from __future__ import annotations
 from celery import Celery
 from kombu import Queue
 from redis import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool as AsyncConnectionPool
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
@@ -50,6 +53,19 @@ def make_celery(settings: Settings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
     )
     return app
+
+
+def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:
+    """Return what :func:`connect` returns, for asyncio."""
+    pool = AsyncConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=REDIS_TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=AsyncRetry(ConstantBackoff(0.05), retries=1),
+    )
+    return AsyncRedis(connection_pool=pool)
 
 
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> Redis:

@@ -8,15 +8,17 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import task_revoked
+from prometheus_client import CollectorRegistry
 
 from celery_app.app import connect, make_celery
 from celery_app.privacy import redact
 from celery_app.settings import Settings, SettingsError
-from celery_app.steps import EventsStep, RoomStep, announce_step, model_step
+from celery_app.steps import EventsStep, RoomStep, announce_step, metrics_step, model_step
 from celery_app.task import AttributeTask
 from model.device import choose
 from model.engine import Choose, Engine, Placement
 from model.types import Model, SequenceModel
+from monitoring.metrics import WorkerMetrics
 from tasks.attribute import Attributor
 from tasks.cache import AttributionCache
 from tasks.messages import Announcement
@@ -56,7 +58,9 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     client = connect(settings.cache)
     engine = Engine(model, _placement(settings), choose)
     cache = AttributionCache(client, settings.result_ttl_s)
-    task = app.register_task(AttributeTask(Attributor(engine, cache, settings.max_characters)))
+    registry = CollectorRegistry()
+    attributor = Attributor(engine, cache, WorkerMetrics(registry), settings.max_characters)
+    task = app.register_task(AttributeTask(attributor))
     task_revoked.connect(task.on_revoked, sender=task, weak=False)
     app.steps["worker"].add(
         model_step(
@@ -68,6 +72,8 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
             settings.visibility_timeout_s / 4,
         )
     )
+    port = settings.metrics_port + settings.worker_number
+    app.steps["worker"].add(metrics_step(registry, port))
     app.steps["consumer"].update([EventsStep, RoomStep])
     app.steps["consumer"].add(
         announce_step(client, lambda: Announcement(asdict(engine.card), str(engine)))

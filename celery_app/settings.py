@@ -147,6 +147,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 64
     flower_port: Annotated[Port, about("Port of Flower.")] = 5555
     exporter_port: Annotated[Port, about("Port of celery-exporter.")] = 9808
+    metrics_port: Annotated[
+        Port, about("Port of the worker's own metrics, on the loopback; a second worker's is next.")
+    ] = 9809
     state_dir: Annotated[Path, about("Folder for what outlives a restart: queue, cache, logs.")] = (
         Path(".byline")
     )
@@ -236,7 +239,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def _refuse_shared_ports(self) -> None:
         taken: dict[int, str] = {}
-        for field in ("api_port", "redis_port", "flower_port", "exporter_port"):
+        for field in ("api_port", "redis_port", "flower_port", "exporter_port", "metrics_port"):
             port = getattr(self, field)
             if port in taken:
                 raise SettingsError(

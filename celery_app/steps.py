@@ -15,6 +15,7 @@ from celery.worker.components import Pool
 from celery.worker.consumer.events import Events
 from celery.worker.consumer.tasks import Tasks
 from kombu.common import ignore_errors
+from prometheus_client import CollectorRegistry, start_http_server
 from redis import Redis, RedisError
 
 from celery_app.strategy import Batcher
@@ -113,6 +114,34 @@ def announce_step(client: Redis, announcement: Callable[[], Announcement]) -> St
                 logger.warning("the worker could not sign out: %s", error)
 
     return AnnounceStep
+
+
+def metrics_step(registry: CollectorRegistry, port: int) -> Step:
+    """Return the step that serves the worker's metrics on the loopback address, without Celery.
+
+    A thread of their own answers, so that a busy worker answers, too.
+    """
+
+    class MetricsStep(bootsteps.StartStopStep):
+        requires = (Pool,)
+        server: Any = None
+
+        def start(self, worker: Any) -> None:
+            try:
+                self.server, _ = start_http_server(port, "127.0.0.1", registry)
+            except OSError as error:
+                logger.critical("BYLINE_METRICS_PORT=%d can't be used: %s", port, error)
+                raise SystemExit(1) from error
+
+        def stop(self, worker: Any) -> None:
+            if self.server is not None:
+                self.server.shutdown()
+                self.server.server_close()
+                self.server = None
+
+        terminate = stop
+
+    return MetricsStep
 
 
 class EventsStep(bootsteps.StartStopStep):

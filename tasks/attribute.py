@@ -13,6 +13,7 @@ from redis import RedisError
 from redis.client import Pipeline
 
 from model.types import Evidence, ModelError, Prediction
+from monitoring.metrics import WorkerMetrics
 from tasks.cache import AttributionCache
 from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, ModelFailed
 from tasks.messages import (
@@ -82,11 +83,13 @@ class Attributor:
         self,
         predictor: Predictor,
         cache: AttributionCache,
+        metrics: WorkerMetrics,
         max_characters: int,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._predictor = predictor
         self._cache = cache
+        self._metrics = metrics
         self._max_characters = max_characters
         self._now = now  # wall clock: deadlines are set on other machines
 
@@ -106,6 +109,8 @@ class Attributor:
         acknowledges the chunks only then.
         """
         fresh = self._compute(begun.fresh, begun.launched)
+        if fresh:
+            self._metrics.batch_messages.observe(len(fresh))
         settled = begun.known | fresh
         outcomes = [
             [_answer(m, settled) if isinstance(m, Message) else m for m in chunk]

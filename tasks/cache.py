@@ -23,6 +23,19 @@ _attribution = msgspec.json.Decoder(Attribution)
 _failure = msgspec.json.Decoder(Failure)
 
 
+def keys(ids: Iterable[str]) -> list[str]:
+    """Return under which keys the attributions of ``ids`` are kept."""
+    return [ATTRIBUTION + id for id in ids]
+
+
+def found(values: Iterable[Any]) -> dict[str, Attribution]:
+    """Return what was kept under some keys, by id, marked as cached. None: nothing was."""
+    attributions = [_attribution.decode(raw) for raw in values if raw is not None]
+    for attribution in attributions:
+        attribution.cached = True
+    return {attribution.id: attribution for attribution in attributions}
+
+
 class AttributionCache:
     """Reads and writes attributions. Every method may raise ``redis.RedisError``."""
 
@@ -34,13 +47,7 @@ class AttributionCache:
         """Return the attributions that are known, by id, marked as cached. One round trip."""
         if not ids:
             return {}
-        found: dict[str, Attribution] = {}
-        for raw in self._client.mget([ATTRIBUTION + id for id in ids]):
-            if raw is not None:
-                attribution = _attribution.decode(raw)
-                attribution.cached = True
-                found[attribution.id] = attribution
-        return found
+        return found(self._client.mget(keys(ids)))
 
     def put(self, pipe: Pipeline, outcomes: Iterable[Outcome]) -> None:
         """Queue the writes of ``outcomes`` on ``pipe``; the caller executes it."""

@@ -134,20 +134,15 @@ class Stack:
         self, *options: str, name: str = "one", module: str = "celery_app.worker", **env: str
     ) -> Part:
         """Start a worker, and don't wait."""
-        env = {"BYLINE_WORKER_NAME": f"byline@{name}", **env}
+        own = {"BYLINE_WORKER_NAME": f"byline@{name}", "BYLINE_METRICS_PORT": str(free_port())}
+        env = {**own, **env}
         arguments = [sys.executable, "-m", module, *options]
         return self.start(arguments, f"worker-{name}", **env)
 
     def api(self, **env: str) -> Part:
         """Start the api and wait until it answers."""
         part = self.start(
-            [
-                sys.executable,
-                "-m",
-                "gunicorn",
-                "--config=python:api.gunicorn_config",
-                "api.wsgi:create()",
-            ],
+            [sys.executable, "-m", "api"],
             "api",
             **{"BYLINE_API_PROCESSES": "1", **env},
         )

@@ -123,11 +123,12 @@ def _start(control: Control, group: Iterable[Part]) -> None:
 
 
 def _watch(control: Control, news: News) -> None:
-    """Show what the parts have to say, which is little while all is well, until one dies."""
+    """Show what the parts have to say, which is little while all is well; revive those that die."""
     while True:
         for name, line in news.lines():
             print(f"{name:<9}| {line}", flush=True)
-        control.check()
+        for words in control.revive():
+            _say(words)
         control.wait(WATCH_S)
 
 

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from http.client import HTTPException
@@ -35,6 +36,8 @@ START_S = 10.0
 STOP_S = 9.0
 #: Seconds what outlived supervisord has to end.
 ORPHANS_S = 4.0
+#: Times that a part is started again within so many seconds; one that ends more often is broken.
+REVIVALS, REVIVALS_S = 3, 60.0
 #: The signals that mean: stop everything.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -55,6 +58,8 @@ class Control:
         #: Process ids of what has been started, by part.
         self.pids: dict[str, int] = {}
         self._parts = list(parts)
+        #: When a part was started again, in monotonic seconds.
+        self._revived: dict[str, list[float]] = {}
         self._environ = environ
         names = [DAEMON, *(part.name for part in self._parts)]
         self._begin = {name: size(self.log(name)) for name in names}
@@ -109,6 +114,28 @@ class Control:
         for info in self._ask("getAllProcessInfo"):
             if info["name"] in self.pids and info["statename"] in _DIED:
                 raise PartDied(self._last_words(info))
+
+    def revive(self) -> list[str]:
+        """Start again what has ended by itself. Return what to say about it.
+
+        Raises:
+            PartDied: one ends again and again.
+        """
+        self._check_daemon()
+        said = []
+        for info in self._ask("getAllProcessInfo"):
+            part = next(part for part in self._parts if part.name == info["name"])
+            if part.name not in self.pids or info["statename"] not in _DIED:
+                continue
+            now = time.monotonic()
+            recent = [t for t in self._revived.get(part.name, ()) if t > now - REVIVALS_S]
+            if len(recent) >= REVIVALS:
+                raise PartDied(self._last_words(info))
+            self._revived[part.name] = [*recent, now]
+            self.start(part)
+            reason = self._reason(part.name) or info["spawnerr"]
+            said.append(f"{part.name} ended: {reason}; started again, {self.pids[part.name]}")
+        return said
 
     def wait(self, seconds: float) -> None:
         """Let time pass; less of it if supervisord dies."""
@@ -190,7 +217,7 @@ def _alive(group: int) -> bool:
 
 
 def _config(parts: Sequence[Part], socket: Path, logs: Path) -> str:
-    """Return supervisord's configuration. To have parts restarted: ``autorestart``."""
+    """Return supervisord's configuration. It restarts nothing: :meth:`Control.revive` does."""
     sections: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": socket, "chmod": "0700"},
         "supervisord": {

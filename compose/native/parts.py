@@ -90,8 +90,8 @@ def embedded_url(settings: Settings) -> str:
 WORKER = "worker"
 #: The timeout: answer what can be answered quickly, then go.
 API = (
-    *(sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn_config"),
-    *("--graceful-timeout", "2", "api.wsgi:create()"),
+    *(sys.executable, "-m", "api"),
+    *("--graceful-timeout", "2"),
 )
 
 

@@ -68,6 +68,8 @@ def check_ports(settings: Settings) -> None:
         ports["redis"] = "127.0.0.1"
     for part, host in ports.items():
         _check_port(part, host, getattr(settings, f"{part}_port"))
+    for number in range(settings.workers):
+        _check_port("metrics", "127.0.0.1", settings.metrics_port + number)
 
 
 def check_redis(setting: str, url: str) -> None:

@@ -20,7 +20,7 @@ from tests.parts import ROOT, Part, wait_for
 
 #: What is printed once everything is well and the first message is attributed.
 UP = "Ctrl-C stops everything"
-PORTS = ("api", "redis", "flower", "exporter")
+PORTS = ("api", "redis", "flower", "exporter", "metrics")
 
 
 class Run:
@@ -59,6 +59,10 @@ class Run:
             part: int(pid)
             for part, pid in re.findall(r"^  ([\w-]+) +(\d+)  ", self.output, re.MULTILINE)
         }
+
+    def revived(self, part: str) -> list[int]:
+        """The processes as which a part was started again, in order."""
+        return [int(pid) for pid in re.findall(rf"{part} ended: .*again, (\d+)", self.output)]
 
     def interrupt(self) -> float:
         """Do as Ctrl-C does; return the seconds until the program has ended."""

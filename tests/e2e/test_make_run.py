@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from compose.native.control import REVIVALS
 from model.corpus import HELD_OUT_FOLD, load_sotu
 from tests.e2e.conftest import PORTS, Run, free_ports
 from tests.parts import wait_for
@@ -77,10 +78,20 @@ def test_ctrl_c_leaves_nothing_and_the_next_run_has_the_cache(
     runs.append(second := Run(tmp_path).wait_until_up())
     assert second.attribute(SECRET)["cached"] is True
 
-    os.kill(second.pids["worker"], signal.SIGKILL)
-    assert second.wait_until_ended() == 1
-    assert "worker ended: terminated by SIGKILL" in second.output
-    assert second.processes() == []
+
+def test_a_part_that_dies_is_started_again_but_not_for_ever(
+    tmp_path: Path, runs: list[Run]
+) -> None:
+    runs.append(run := Run(tmp_path).wait_until_up())
+    pid = run.pids["worker"]
+    for times in range(1, REVIVALS + 1):
+        os.kill(pid, signal.SIGKILL)
+        pid = wait_for(lambda times=times: run.revived("worker")[times - 1 :])[0]
+        assert run.attribute(f"after death number {times}")["candidates"]
+    os.kill(pid, signal.SIGKILL)
+    assert run.wait_until_ended() == 1
+    assert run.output.count("worker ended: terminated by SIGKILL") == REVIVALS + 1
+    assert run.processes() == []
 
 
 def test_two_workers_have_names_of_their_own_and_serve_the_transformer(

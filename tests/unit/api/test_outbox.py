@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import gevent
 import msgspec
 import pytest
-from gevent.queue import Queue
 from redis import ConnectionError as RedisConnectionError
 
 from api import outbox
 from api.outbox import Entry, Outbox
 from tasks.errors import Overloaded, Unavailable
 from tasks.messages import Attribution, Reply
+
+pytestmark = pytest.mark.anyio
+
+#: Turns of the loop after which everything that could happen has happened.
+TURNS = 20
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def idle() -> None:
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 class Cache:
@@ -26,11 +40,10 @@ class Cache:
         self.lookups: list[list[str]] = []
         self.down = False
 
-    def get_many(self, ids: Sequence[str]) -> dict[str, Attribution]:
+    async def look_up(self, ids: Sequence[str]) -> dict[str, Attribution]:
         if self.down:
             raise RedisConnectionError("down")
-        if ids:
-            self.lookups.append(list(ids))
+        self.lookups.append(list(ids))
         return {id: self.known[id] for id in ids if id in self.known}
 
 
@@ -39,24 +52,23 @@ class Broker:
 
     def __init__(self) -> None:
         self.chunks: dict[str, list[Entry]] = {}
-        self.replies: Queue[bytes] = Queue()
+        self.replies: asyncio.Queue[bytes] = asyncio.Queue()
         self.down = False
 
-    def send(self, chunk: str, entries: Sequence[Entry]) -> None:
+    async def send(self, chunk: str, entries: Sequence[Entry]) -> None:
         if self.down:
             raise Unavailable("down")
         self.chunks[chunk] = list(entries)
 
-    def receive(self) -> bytes:
-        reply: bytes = self.replies.get()
-        return reply
+    async def receive(self) -> bytes:
+        return await self.replies.get()
 
     def sizes(self) -> list[int]:
         return [len(entries) for entries in self.chunks.values()]
 
     def answer(self, chunk: str) -> None:
         outcomes: list[Any] = [attribution(e.id) for e in self.chunks[chunk]]
-        self.replies.put(msgspec.json.encode(Reply(chunk, outcomes)))
+        self.replies.put_nowait(msgspec.json.encode(Reply(chunk, outcomes)))
 
 
 class Desk:
@@ -64,199 +76,208 @@ class Desk:
 
     def __init__(self, **options: Any) -> None:
         self.cache, self.broker = Cache(), Broker()
-        cache: Any = self.cache
         defaults = {"credits": 2, "chunk_messages": 4, "capacity": 100, "answer_s": 60.0}
-        self.outbox = Outbox(self.broker.send, self.broker.receive, cache, **defaults | options)
-        self.outbox.start()
+        ends = (self.broker.send, self.broker.receive, self.cache.look_up)
+        self.outbox = Outbox(*ends, **defaults | options)
 
-    def ask(self, *ids: str, **options: Any) -> list[Entry]:
+    async def __aenter__(self) -> Desk:
+        self.outbox.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.outbox.stop()
+
+    async def ask(self, *ids: str, **options: Any) -> list[Entry]:
         entries = self.outbox.ask([Entry(id, id, "v1", **options) for id in ids])
-        gevent.idle()
+        await idle()
         return entries
 
-    def answer(self, place: int = 0) -> None:
+    async def answer(self, place: int = 0) -> None:
         self.broker.answer(list(self.broker.chunks)[place])
-        gevent.idle()
+        await idle()
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    return Desk()
+async def desk() -> AsyncIterator[Desk]:
+    async with Desk() as desk:
+        yield desk
 
 
 def attribution(id: str) -> Attribution:
     return Attribution(id, "a", 0.9, (), "v1")
 
 
-def test_when_idle_a_message_leaves_at_once(desk: Desk) -> None:
-    [entry] = desk.ask("1")
+async def test_when_idle_a_message_leaves_at_once(desk: Desk) -> None:
+    [entry] = await desk.ask("1")
     assert entry.sent.is_set()
-    desk.answer()
+    await desk.answer()
     assert isinstance(entry.outcome, Attribution)
     assert desk.outbox.unanswered == 0
 
 
-def test_without_a_credit_messages_gather(desk: Desk) -> None:
-    desk.ask("1")
-    desk.ask("2")
-    desk.ask("3")
-    desk.ask("4", "5")
+async def test_without_a_credit_messages_gather(desk: Desk) -> None:
+    await desk.ask("1")
+    await desk.ask("2")
+    await desk.ask("3")
+    await desk.ask("4", "5")
     assert desk.broker.sizes() == [1, 1]
     assert desk.outbox.free_credits == 0
-    desk.answer(0)
+    await desk.answer(0)
     assert desk.broker.sizes() == [1, 1, 3]
 
 
-def test_a_chunk_is_never_larger_than_the_largest(desk: Desk) -> None:
-    desk.ask(*"123456789")
+async def test_a_chunk_is_never_larger_than_the_largest(desk: Desk) -> None:
+    await desk.ask(*"123456789")
     assert desk.broker.sizes() == [4, 4]
-    desk.answer(0)
+    await desk.answer(0)
     assert desk.broker.sizes() == [4, 4, 1]
 
 
-def test_what_is_cached_never_leaves(desk: Desk) -> None:
+async def test_what_is_cached_never_leaves(desk: Desk) -> None:
     desk.cache.known["1"] = attribution("1")
-    known, new = desk.ask("1", "2")
+    known, new = await desk.ask("1", "2")
     assert known.outcome is desk.cache.known["1"]
     assert desk.broker.sizes() == [1]
     assert not new.done.is_set()
 
 
-def test_lookups_are_gathered(desk: Desk) -> None:
+async def test_lookups_are_gathered(desk: Desk) -> None:
     desk.outbox.ask([Entry("1", "1", "v1")])
     desk.outbox.ask([Entry("2", "2", "v1")])
-    gevent.idle()
+    await idle()
     assert desk.cache.lookups == [["1", "2"]]
 
 
-def test_without_a_cache_messages_are_sent(desk: Desk) -> None:
+async def test_without_a_cache_messages_are_sent(desk: Desk) -> None:
     desk.cache.down = True
-    assert desk.ask("1")[0].sent.is_set()
+    assert (await desk.ask("1"))[0].sent.is_set()
 
 
-def test_who_asks_for_the_same_joins(desk: Desk) -> None:
-    [first] = desk.ask("1")
-    [second] = desk.ask("1")
+async def test_who_asks_for_the_same_joins(desk: Desk) -> None:
+    [first] = await desk.ask("1")
+    [second] = await desk.ask("1")
     assert second is first
     assert desk.outbox.unanswered == 1
-    [later] = [desk.answer(), *desk.ask("1")][1:]
+    await desk.answer()
+    [later] = await desk.ask("1")
     assert later is not first
 
 
-def test_who_wants_something_else_does_not_join(desk: Desk) -> None:
-    plain = desk.ask("1")[0]
-    explained = desk.ask("1", explain=True)[0]
-    hurried = desk.ask("1", deadline=time.time() + 60)[0]
+async def test_who_wants_something_else_does_not_join(desk: Desk) -> None:
+    plain = (await desk.ask("1"))[0]
+    explained = (await desk.ask("1", explain=True))[0]
+    hurried = (await desk.ask("1", deadline=time.time() + 60))[0]
     assert len({id(entry) for entry in (plain, explained, hurried)}) == 3
 
 
-def test_kinds_do_not_share_a_chunk_and_the_pressing_go_first(desk: Desk) -> None:
-    desk.ask("busy 1")
-    desk.ask("busy 2")
-    desk.ask("later", priority=9)
-    desk.ask("why", explain=True)
-    desk.ask("now")
+async def test_kinds_do_not_share_a_chunk_and_the_pressing_go_first(desk: Desk) -> None:
+    await desk.ask("busy 1")
+    await desk.ask("busy 2")
+    await desk.ask("later", priority=9)
+    await desk.ask("why", explain=True)
+    await desk.ask("now")
     for place in range(2):
-        desk.answer(place)
+        await desk.answer(place)
     sent = [[entry.id for entry in entries] for entries in desk.broker.chunks.values()][2:]
     assert sent == [["now"], ["why"]]
 
 
-def test_what_is_promised_leaves_without_a_credit(desk: Desk) -> None:
-    desk.ask("1")
-    desk.ask("2")
-    promised, other = desk.ask("3", "4")
+async def test_what_is_promised_leaves_without_a_credit(desk: Desk) -> None:
+    await desk.ask("1")
+    await desk.ask("2")
+    promised, other = await desk.ask("3", "4")
     desk.outbox.hasten([promised])
-    gevent.idle()
+    await idle()
     assert promised.sent.is_set()
     assert not other.sent.is_set()
 
 
-def test_a_full_outbox_takes_nothing_of_what_does_not_fit() -> None:
-    desk = Desk(capacity=3)
-    desk.ask("1", "2")
-    with pytest.raises(Overloaded):
-        desk.ask("3", "4")
-    assert desk.outbox.unanswered == 2
-    desk.ask("3")
+async def test_a_full_outbox_takes_nothing_of_what_does_not_fit() -> None:
+    async with Desk(capacity=3) as desk:
+        await desk.ask("1", "2")
+        with pytest.raises(Overloaded):
+            await desk.ask("3", "4")
+        assert desk.outbox.unanswered == 2
+        await desk.ask("3")
 
 
-def test_a_broker_that_is_down_is_told_to_all_and_costs_no_credit(desk: Desk) -> None:
+async def test_a_broker_that_is_down_is_told_to_all_and_costs_no_credit(desk: Desk) -> None:
     desk.broker.down = True
-    entries = desk.ask("1", "2")
+    entries = await desk.ask("1", "2")
     assert [e.outcome.code for e in entries if e.outcome] == ["broker_unavailable"] * 2
     assert (desk.outbox.unanswered, desk.outbox.free_credits) == (0, 2)
     desk.broker.down = False
-    assert desk.ask("1")[0].sent.is_set()
+    assert (await desk.ask("1"))[0].sent.is_set()
 
 
-def test_what_is_late_already_is_not_sent(desk: Desk) -> None:
-    [entry] = desk.ask("1", deadline=time.time() - 1)
+async def test_what_is_late_already_is_not_sent(desk: Desk) -> None:
+    [entry] = await desk.ask("1", deadline=time.time() - 1)
     assert entry.outcome is not None
     assert entry.outcome.code == "deadline_passed"
     assert desk.broker.sizes() == []
 
 
-def test_lost_replies_give_their_credits_back() -> None:
-    desk = Desk(answer_s=0.0)
-    [entry] = desk.ask("1")
-    desk.ask("2")  # each turn of the pump looks for what was given up
-    assert entry.outcome is not None
-    assert entry.outcome.code == "no_answer"
-    assert desk.outbox.free_credits == 2
-    desk.answer(0)  # too late, and no harm
-    assert desk.ask("3")[0].sent.is_set()
+async def test_lost_replies_give_their_credits_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "SWEEP_S", 0.0)
+    async with Desk(answer_s=0.0) as desk:
+        [entry] = await desk.ask("1")
+        await desk.ask("2")
+        assert entry.outcome is not None
+        assert entry.outcome.code == "no_answer"
+        assert desk.outbox.free_credits == 2
+        await desk.answer(0)  # too late, and no harm
+        assert (await desk.ask("3"))[0].sent.is_set()
 
 
-def test_a_reply_that_makes_no_sense_stops_nothing(desk: Desk) -> None:
-    desk.broker.replies.put(b"nonsense")
-    [entry] = desk.ask("1")
-    desk.answer()
-    entry.done.wait(5)
+async def test_a_reply_that_makes_no_sense_stops_nothing(desk: Desk) -> None:
+    desk.broker.replies.put_nowait(b"nonsense")
+    [entry] = await desk.ask("1")
+    await desk.answer()
+    await entry.done.wait(time.monotonic() + 5)
     assert isinstance(entry.outcome, Attribution)
 
 
-def test_a_reply_that_leaves_a_message_out_fails_it(desk: Desk) -> None:
-    entries = desk.ask("1", "2")
+async def test_a_reply_that_leaves_a_message_out_fails_it(desk: Desk) -> None:
+    entries = await desk.ask("1", "2")
     [chunk] = desk.broker.chunks
     outcomes: list[Any] = [attribution("1")]
-    desk.broker.replies.put(msgspec.json.encode(Reply(chunk, outcomes)))
-    gevent.idle()
+    desk.broker.replies.put_nowait(msgspec.json.encode(Reply(chunk, outcomes)))
+    await idle()
     assert isinstance(entries[0].outcome, Attribution)
     assert entries[1].outcome is not None
     assert entries[1].outcome.code == "internal_error"
     assert desk.outbox.unanswered == 0
 
 
-def test_what_is_settled_need_not_be_sent(desk: Desk) -> None:
+async def test_what_is_settled_need_not_be_sent(desk: Desk) -> None:
     desk.cache.known["1"] = attribution("1")
-    [entry] = desk.ask("1")
+    [entry] = await desk.ask("1")
     assert entry.sent.is_set()
 
 
-def test_what_is_promised_while_another_chunk_is_being_sent_leaves_too() -> None:
-    desk = Desk(credits=1)
-    promised: list[Entry] = []
-    send = desk.broker.send
+async def test_what_is_promised_while_another_chunk_is_being_sent_leaves_too() -> None:
+    async with Desk(credits=1) as desk:
+        promised: list[Entry] = []
+        send = desk.broker.send
 
-    def slow_send(chunk: str, entries: Sequence[Entry]) -> None:
-        send(chunk, entries)
-        if not promised:  # somebody asks, and is promised, while the pump is in here
-            promised.extend(desk.outbox.ask([Entry("2", "2", "v1")]))
-            desk.outbox.hasten(promised)
+        async def slow_send(chunk: str, entries: Sequence[Entry]) -> None:
+            await send(chunk, entries)
+            if not promised:  # somebody asks, and is promised, while the pump is in here
+                promised.extend(desk.outbox.ask([Entry("2", "2", "v1")]))
+                desk.outbox.hasten(promised)
 
-    desk.outbox._send = slow_send
-    desk.ask("1")
-    promised[0].sent.wait(5)
-    assert promised[0].sent.is_set()
+        desk.outbox._send = slow_send
+        await desk.ask("1")
+        await promised[0].sent.wait(time.monotonic() + 5)
+        assert promised[0].sent.is_set()
 
 
-def test_a_stalled_chunk_holds_no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stalled_chunk_holds_no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "STALLED_S", 0.0)
-    desk = Desk(credits=1)
-    desk.ask("with a dead worker")
-    [entry] = desk.ask("for the living")
-    assert entry.sent.is_set()
-    desk.answer(0)
-    desk.answer(1)
-    assert desk.outbox.unanswered == 0
+    async with Desk(credits=1) as desk:
+        await desk.ask("with a dead worker")
+        [entry] = await desk.ask("for the living")
+        assert entry.sent.is_set()
+        await desk.answer(0)
+        await desk.answer(1)
+        assert desk.outbox.unanswered == 0

@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 from redis import ConnectionError as RedisConnectionError
 
 from model.types import Candidate, Evidence, ModelError, Prediction
+from monitoring.metrics import WorkerMetrics
 from tasks.attribute import Attributor
 from tasks.cache import AttributionCache
 from tasks.errors import Revoked
@@ -74,7 +76,9 @@ class Batch:
         self.store = Store()
         client: Any = self.store
         cache = AttributionCache(client, 60)
-        self.attributor = Attributor(self.predictor, cache, 100, now=lambda: 1000.0)
+        self.registry = CollectorRegistry()
+        metrics = WorkerMetrics(self.registry)
+        self.attributor = Attributor(self.predictor, cache, metrics, 100, now=lambda: 1000.0)
 
     def run(self, *chunks: Chunk) -> list[list[Any]]:
         pipe: Any = self.store

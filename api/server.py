@@ -1,34 +1,44 @@
-"""The api's composition root: ``gunicorn -c python:api.gunicorn_config api.wsgi:create()``."""
+"""The api's composition root: what one process is made of."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from flask import Flask
+from a2wsgi import WSGIMiddleware
 
 from api.app import create_app
+from api.asgi import Front
 from api.attributions import Attributions
 from api.directory import Directory
 from api.outbox import Outbox
 from api.submit import POP_S, Submitter
-from celery_app.app import REDIS_TIMEOUT_S, connect, make_celery
+from celery_app.app import REDIS_TIMEOUT_S, connect, connect_async, make_celery
 from celery_app.settings import Settings
 from tasks.cache import AttributionCache
 
+#: Threads for all but the busiest endpoint.
+THREADS = 4
 
-def create() -> Flask:
-    """Build one process's api and start its outbox. Called by gunicorn, after the fork."""
+
+def create() -> Front:
+    """Build one process's application. Called by the server, in its loop's thread."""
     settings = Settings.from_environ(os.environ)
     celery = make_celery(settings)
     # A publisher never blocks on a pop, so a broker that stopped answering is noticed.
     celery.conf.broker_transport_options["socket_timeout"] = REDIS_TIMEOUT_S
     client = connect(settings.cache)
     cache = AttributionCache(client, settings.result_ttl_s)
-    submitter = Submitter(celery, connect(settings.cache, timeout_s=2 * POP_S))
+    submitter = Submitter(
+        celery,
+        cache=connect_async(settings.cache),
+        replies=connect_async(settings.cache, timeout_s=2 * POP_S),
+        senders=settings.credits,
+    )
     outbox = Outbox(
         submitter.send,
         submitter.receive,
-        cache,
+        submitter.look_up,
         credits=settings.credits,
         chunk_messages=settings.chunk_messages,
         capacity=settings.outbox_messages,
@@ -36,6 +46,10 @@ def create() -> Flask:
         # its tasks done by another.
         answer_s=max(3 * settings.visibility_timeout_s, settings.wait_max_s + 5),
     )
-    outbox.start()
     directory = Directory(client, connect(settings.broker))
-    return create_app(settings, Attributions(settings, outbox, directory, cache), directory)
+    directory.start()
+    attributions = Attributions(settings, outbox, directory, cache)
+    # Two packages' notions of WSGI and ASGI, the same but for the types' names.
+    flask: Any = create_app(attributions, directory)
+    others: Any = WSGIMiddleware(flask, workers=THREADS)
+    return Front(attributions, outbox, others, settings.max_body_bytes)

@@ -1,0 +1,66 @@
+"""Serve the api: ``python -m api``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+import uvicorn
+
+from celery_app.settings import Settings, SettingsError
+
+#: Connections that may wait to be accepted.
+BACKLOG = 4096
+#: Seconds an idle connection is kept.
+KEEP_ALIVE_S = 5
+
+
+def main(arguments: list[str]) -> int:
+    """Serve as the environment says, until told to stop. Returns the exit status."""
+    try:
+        settings = Settings.from_environ(os.environ)
+    except SettingsError as error:
+        print(f"byline api: {error}", file=sys.stderr)
+        return 2
+    options = _options(arguments, settings)
+    # Stopped in good order, the server raises the signal once more, and would die of it.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    uvicorn.run(
+        "api.server:create",
+        factory=True,
+        host=settings.api_host,
+        port=settings.api_port,
+        workers=settings.api_processes,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=options.graceful_timeout,
+        # Whose address it is, nothing here asks; who is in front is a matter of its own.
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_level=settings.log_level.lower(),
+    )
+    return 0
+
+
+def _options(arguments: list[str], settings: Settings) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m api", description=__doc__)
+    parser.add_argument(
+        "--graceful-timeout",
+        type=int,
+        # The longest wait, and a little.
+        default=int(settings.wait_max_s) + 5,
+        help="seconds a stopping process has to answer what it has taken (%(default)s)",
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

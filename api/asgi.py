@@ -1,0 +1,102 @@
+"""The application as the server sees it: the busiest endpoint at once, all others through Flask.
+
+Nearly every request is a ``POST /v1/attributions``, and it spends its time waiting. Here waiting
+costs a coroutine, and neither a thread nor Flask's contexts, routing and response objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from api.answers import Answer
+from api.attributions import PATH, Attributions
+from api.errors import TooLarge, problem, problem_of
+from api.outbox import Outbox
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_PATHS = frozenset((PATH, PATH + "/"))
+
+
+class Disconnected(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+class Front:
+    """The ASGI application of one process."""
+
+    def __init__(
+        self, attributions: Attributions, outbox: Outbox, others: ASGI, max_body_bytes: int
+    ) -> None:
+        """``others`` answers what is not the endpoint."""
+        self._attributions = attributions
+        self._outbox = outbox
+        self._others = others
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Part of ASGI."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["path"] in _PATHS:
+            await self._answer(scope, receive, send)
+        else:
+            await self._others(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._outbox.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._outbox.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._create(scope, receive)
+        except Disconnected:
+            return  # there is nobody to answer
+        except Exception as error:  # as Flask's error handlers do
+            answer = problem_of(error)
+        await send(
+            {"type": "http.response.start", "status": answer.status, "headers": answer.asgi()}
+        )
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _create(self, scope: Scope, receive: Receive) -> Answer:
+        if scope["method"] != "POST":
+            refused = problem("method_not_allowed", f"{PATH} takes POST only")
+            return refused._replace(headers=(("Allow", "POST"),))
+        headers = dict(scope["headers"])
+        body = await _body(headers, receive, self._max_body_bytes)
+        query = scope["query_string"]
+        options = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        return await self._attributions.create(options, content_type, body)
+
+
+async def _body(headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:
+    """Return the body, whether its length was told before or not.
+
+    Raises:
+        TooLarge: it has more than ``limit`` bytes.
+        Disconnected: it never ended.
+    """
+    told = headers.get(b"content-length", b"0")  # the server has checked that it is a number
+    parts: list[bytes] = []
+    size = 0
+    while int(told) <= limit and size <= limit:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        part = message.get("body", b"")
+        size += len(part)
+        parts.append(part)
+        if not message.get("more_body") and size <= limit:
+            return part if len(parts) == 1 else b"".join(parts)
+    raise TooLarge(f"the body has more than {limit:,} bytes")

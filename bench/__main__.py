@@ -1,0 +1,118 @@
+"""Load tests: ``make bench``, or ``python -m bench [SCENARIO …]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import report, results, scenario, table
+from bench.campaign import held_out, run
+from bench.progress import Line
+from bench.results import Run
+from bench.scenario import Scenario, ScenarioError
+from bench.summary import Observed
+from bench.system import NotRunning, Running, Started
+
+#: What `make bench` runs where nothing is named: the ceiling, the promise, and what is between.
+DEFAULT = ("steady", "unique", "zipf", "bulk")
+
+
+def main(arguments: list[str]) -> int:
+    """Run scenarios and write their report. Returns 1 where a limit was broken, 2 for bad input."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    try:
+        chosen = {name: scenario.load(name, _changes(options)) for name in options.scenarios}
+        _refuse_elsewhere(options)
+        runs = _run_all(chosen, options, console)
+    except (ScenarioError, NotRunning, ValueError, OSError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    _write(runs, options.out, console)
+    return 1 if any(run.broken_limits for run in runs) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Puts a load on Byline and reports latency, throughput, memory and quality.",
+        epilog=f"Scenarios: {', '.join(scenario.names())}; or a .toml file. Each starts Byline "
+        "anew, with an empty cache, on ports of its own.",
+    )
+    parser.add_argument("scenarios", nargs="*", default=list(DEFAULT), metavar="SCENARIO")
+    parser.add_argument("--url", help="load this api instead of one started for the run")
+    parser.add_argument("--anywhere", action="store_true", help="--url may be another machine")
+    parser.add_argument("--messages", type=Path, help="a .jsonl with text and author, to be sent")
+    parser.add_argument(
+        "--out", type=Path, default=Path("bench-results"), help="folder (%(default)s)"
+    )
+    parser.add_argument("--rate", type=float, help="messages/s, instead of the scenario's")
+    parser.add_argument("--connections", type=int)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--bulk", type=int)
+    parser.add_argument("--model", help="as BYLINE_MODEL")
+    return parser
+
+
+def _changes(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        name: getattr(options, name) for name in ("rate", "connections", "seconds", "bulk", "model")
+    }
+
+
+def _refuse_elsewhere(options: argparse.Namespace) -> None:
+    """A load test that hits a machine by mistake is an attack."""
+    if options.url is None or options.anywhere:
+        return
+    host = Running(options.url).target.host
+    if host not in ("localhost", "::1") and not host.startswith("127."):
+        raise ScenarioError(
+            f"{options.url} is not this machine; --anywhere, if it is yours to load"
+        )
+
+
+def _run_all(
+    chosen: dict[str, Scenario], options: argparse.Namespace, console: Console
+) -> list[Run]:
+    runs: list[Run] = []
+    with tempfile.TemporaryDirectory(prefix="byline-bench-") as place:
+        folder = Path(place)
+        passages = options.messages or held_out(folder)
+        for name, wanted in chosen.items():
+            with _system(wanted, options, folder) as system, Line(console, name, wanted) as line:
+                model = system.model()
+                observed = Observed("Byline", model.get("card"), model.get("device"))
+                done = run(name, wanted, system, observed, passages, line.show)
+            runs.append(done)
+            table.show(done, console)
+            if done.interrupted:
+                break
+    return runs
+
+
+def _system(wanted: Scenario, options: argparse.Namespace, folder: Path) -> Running:
+    if options.url is not None:
+        return Running(options.url)
+    return Started(
+        Path(tempfile.mkdtemp(dir=folder)), {"BYLINE_MODEL": wanted.model, **wanted.settings}
+    )
+
+
+def _write(runs: list[Run], out: Path, console: Console) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for one in runs:
+        results.write(one, out / f"{stamp}-{one.name}.json")
+    page = out / f"{stamp}.html"
+    report.write(runs, page)
+    console.print(f"report: {page}; the figures: {out}/{stamp}-*.json")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""One run: the generator beside the system, watched, and its report."""
+
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench import generator
+from bench.generator import Job, Progress, Record
+from bench.results import Run
+from bench.scenario import Scenario
+from bench.summary import Observed, summarise
+from bench.usage import Meter
+from bench.wire import Target
+
+#: Seconds between two looks at memory and CPU time.
+LOOK_S = 1.0
+#: Seconds after which a generator that should have ended is ended.
+GRACE_S = 60.0
+
+
+class System(Protocol):
+    """What is under load."""
+
+    target: Target
+    redis: str
+
+    def parts(self) -> Any:
+        """Return the processes of each part."""
+
+    def batches(self) -> dict[float, int] | None:
+        """Return the batches so far by size class, None where that is not told."""
+
+
+def held_out(folder: Path) -> Path:
+    """Write the messages that the shipped models were not trained on; return the file."""
+    path = folder / "held-out.jsonl"
+    subprocess.run([sys.executable, "-m", "model.heldout", str(path)], check=True)
+    return path
+
+
+def run(
+    name: str,
+    scenario: Scenario,
+    system: System,
+    observed: Observed,
+    passages: Path,
+    show: Callable[[Progress], None],
+) -> Run:
+    """Put ``scenario``'s load on ``system``.
+
+    Ctrl-C ends the load early; the report then says so, and covers what was measured.
+
+    Raises:
+        RuntimeError: the generator died.
+    """
+    before = system.batches()
+    job = Job(scenario, system.target, system.redis, passages, time.time_ns() // 10**6)
+    meter = Meter(system.parts)
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=generator.main, args=(job, theirs), name="generator"
+    )
+    process.start()
+    theirs.close()
+    interrupted = False
+    try:
+        while True:
+            try:
+                record = _follow(ours, meter, observed, show)
+                break
+            except KeyboardInterrupt:  # it comes to the generator, too, which ends by itself
+                interrupted = True
+    finally:
+        process.join(GRACE_S)
+        process.kill()
+    observed.batches = _difference(before, system.batches())
+    return summarise(name, scenario, record, observed, interrupted)
+
+
+def _follow(
+    pipe: Pipe, meter: Meter, observed: Observed, show: Callable[[Progress], None]
+) -> Record:
+    look_at = time.monotonic()
+    while True:
+        if pipe.poll(max(0.0, look_at - time.monotonic())):
+            try:
+                said = pipe.recv()
+            except EOFError:
+                raise RuntimeError("the load generator died, see above") from None
+            if isinstance(said, Record):
+                return said
+            show(said)
+        elif time.monotonic() >= look_at:
+            observed.samples.append(meter.look())
+            look_at += LOOK_S
+
+
+def _difference(
+    before: dict[float, int] | None, after: dict[float, int] | None
+) -> dict[str, int] | None:
+    if before is None or after is None:
+        return None
+    grown = {bound: count - before.get(bound, 0) for bound, count in after.items()}
+    return {f"{bound:g}": count for bound, count in grown.items() if count}

@@ -1,0 +1,67 @@
+"""One message in, one attribution out, of an API of BentoML that takes and gives lists.
+
+A batchable API takes lists only. The documented way around is a second service in front of it,
+which costs a second HTTP request and a second round of JSON; this costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+Application = Callable[[Event, Receive, Send], Awaitable[None]]
+
+
+class Envelope:
+    """ASGI middleware that wraps a single message into a list, and answers what was asked."""
+
+    def __init__(self, app: Application) -> None:
+        """``app`` is what BentoML serves."""
+        self._app = app
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"] != "/attribute":
+            await self._app(scope, receive, send)
+            return
+        body = await _body(receive)
+        single = not body.lstrip(b" \t\r\n{").startswith(b'"messages"')
+        if single:
+            body = b'{"messages":[' + body + b"]}"
+        _measure(scope, len(body))
+        start: list[Event] = []
+
+        async def wrapped() -> Event:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def unwrapped(event: Event) -> None:
+            if event["type"] == "http.response.start":
+                start.append(event)
+                return
+            if start:
+                if start[0]["status"] == 200:
+                    content = event["body"]
+                    content = content[1:-1] if single else b'{"attributions":' + content + b"}"
+                    event["body"] = content
+                    _measure(start[0], len(content))
+                await send(start.pop())
+            await send(event)
+
+        await self._app(scope, wrapped, unwrapped)
+
+
+async def _body(receive: Receive) -> bytes:
+    parts, more = [], True
+    while more:
+        event = await receive()
+        parts.append(event.get("body", b""))
+        more = event.get("more_body", False)
+    return b"".join(parts)
+
+
+def _measure(event: Event, size: int) -> None:
+    others = [(name, value) for name, value in event["headers"] if name != b"content-length"]
+    event["headers"] = [*others, (b"content-length", str(size).encode())]

@@ -1,0 +1,135 @@
+"""The peers: what they are, how each is started and stopped, and where its model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from bench.peers import marks
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A framework that serves the model.
+
+    Each part is started in the repository's root, which is its ``PYTHONPATH``, too, with ``env``
+    and: ``BENCH_PORT``, ``BENCH_REDIS`` where needed, ``BENCH_MODEL`` where it is not the default,
+    and ``BENCH_RUN``, a value of this run's own, by which its processes are found. It listens on
+    127.0.0.1. SIGTERM to each part, the last started first, ends all its processes within
+    ``stop_seconds``; what :func:`bench.peers.marks.processes` still finds then is to be killed.
+    """
+
+    #: As shown.
+    name: str
+    #: Beside this file, with its requirements; its environment has the same name.
+    folder: str
+    #: Parts and their command lines, in the order of their start; ``{bin}`` and ``{port}`` are
+    #: replaced.
+    parts: tuple[tuple[str, str], ...]
+    #: Where ``{"text": …}`` is posted, and where ``{"messages": […]}``; None: it takes no bulk.
+    path: str
+    bulk_path: str | None
+    #: Where GET answers 200 as soon as the model is there.
+    ready_path: str
+    #: What the command line of a process that runs the model contains; it is always a child.
+    model: str
+    needs_redis: bool = False
+    #: Are queued messages kept when a process dies, by design?
+    durable: bool = False
+    #: Does a model process that is killed come back by itself? Mosec's only while another lives.
+    restarts: bool = True
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    stop_seconds: float = 15.0
+
+    def programs(self, binaries: Path, port: int) -> dict[str, list[str]]:
+        """Return the parts' arguments, in the order of their start."""
+        return {
+            part: [word.format(bin=binaries, port=port) for word in command.split()]
+            for part, command in self.parts
+        }
+
+
+def model_pids(peer: Peer, run: str) -> list[int]:
+    """Return the processes that run the model, of those started with ``BENCH_RUN=run``."""
+    found = marks.processes(run)
+    return sorted(
+        pid
+        for pid, process in found.items()
+        if process.parent in found and peer.model in process.command
+    )
+
+
+def _celery(folder: str) -> tuple[tuple[str, str], ...]:
+    app = f"bench.peers.{folder}"
+    return (
+        # Two processes for two cores. The options turn off what only several workers need.
+        ("worker", (f"{{bin}}/celery -A {app}.app worker --loglevel=WARNING --concurrency=2 "
+                   "--without-gossip --without-mingle --without-heartbeat")),
+        ("api", ("{bin}/gunicorn --worker-class=gevent --workers=2 --bind=127.0.0.1:{port} "
+                f"--no-control-socket {app}.web:create()")),
+    )  # fmt: skip
+
+
+PEERS = (
+    Peer(
+        name="plain Celery",
+        folder="plain_celery",
+        parts=_celery("plain_celery"),
+        path="/", bulk_path="/", ready_path="/",
+        model="peers.plain_celery.app",
+        needs_redis=True,
+        durable=True,
+    ),
+    Peer(
+        name="celery-batches",
+        folder="celery_batches",
+        parts=_celery("celery_batches"),
+        path="/", bulk_path="/", ready_path="/",
+        model="peers.celery_batches.app",
+        needs_redis=True,
+        durable=True,
+    ),
+    Peer(
+        name="Ray Serve",
+        folder="ray_serve",
+        parts=(("server", "{bin}/python -m bench.peers.ray_serve.app"),),
+        path="/", bulk_path="/", ready_path="/",
+        model="ray::ServeReplica",
+        env=MappingProxyType({
+            "RAY_USAGE_STATS_ENABLED": "0",
+            # Its two switches for throughput: HAProxy in place of a proxy in Python, and no
+            # threads and log lines that a request would have to pass.
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # they would be served to the network
+        }),
+        stop_seconds=60.0,
+    ),
+    Peer(
+        name="BentoML",
+        folder="bentoml",
+        parts=(("server", ("{bin}/bentoml serve bench.peers.bentoml.service:Attribution "
+                          "--host=127.0.0.1 --port={port}")),),
+        path="/attribute", bulk_path="/attribute", ready_path="/readyz",
+        model="_bentoml_impl.worker.service",
+        env=MappingProxyType({"BENTOML_DO_NOT_TRACK": "True"}),
+    ),
+    Peer(
+        name="LitServe",
+        folder="litserve",
+        parts=(("server", "{bin}/python -m bench.peers.litserve.app"),),
+        path="/predict", bulk_path="/predict", ready_path="/health",
+        model="spawn_main",
+        stop_seconds=45.0,  # it waits 30 s for connections that are kept open
+    ),
+    Peer(
+        name="Mosec",
+        folder="mosec",
+        parts=(("server", ("{bin}/python -m bench.peers.mosec.app --address=127.0.0.1 "
+                          "--port={port} --log-level=warning")),),
+        path="/inference", bulk_path="/inference", ready_path="/metrics",
+        model="spawn_main",
+    ),
+)  # fmt: skip

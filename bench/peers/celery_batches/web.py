@@ -1,0 +1,13 @@
+"""The peer's front end, the same as that of plain Celery."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from bench.peers.celery_batches.app import app as celery
+from bench.peers.front_end import front_end
+
+
+def create() -> Flask:
+    """Return the front end."""
+    return front_end(celery, "batches.attribute")

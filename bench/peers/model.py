@@ -1,0 +1,79 @@
+"""The model that every peer serves: the same weights, loaded and asked in the same way."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+#: Messages of one batch at most, in every peer that batches; the model has a shape of this size.
+BATCH = 64
+
+
+class Predictor:
+    """The model, for the thread that made it: the engine refuses any other."""
+
+    def __init__(self, threads: int = 1) -> None:
+        """Load the class that ``BENCH_MODEL`` names, with so many threads for torch.
+
+        One thread computes the default model fastest: a batch takes a few milliseconds, too short
+        to be worth splitting, and the peers' other processes want the second core.
+        """
+        # By name, for the benchmarks import nothing of what they measure.
+        engine = importlib.import_module("model.engine")
+        module, _, name = os.environ.get("BENCH_MODEL", "model.ngram:NgramModel").partition(":")
+        model = getattr(importlib.import_module(module), name)()
+        self._engine = engine.Engine(model, engine.Placement(device="cpu", threads=threads))
+        self._engine.start()
+
+    def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Attribute a batch of texts."""
+        # Not dataclasses.asdict: it copies deeply, which costs more than the model.
+        return [
+            {
+                "author": prediction.author,
+                "confidence": prediction.confidence,
+                "candidates": [
+                    {"author": candidate.author, "confidence": candidate.confidence}
+                    for candidate in prediction.candidates
+                ],
+            }
+            for prediction in self._engine.predict(texts)
+        ]
+
+    def answer(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Answer the bodies of HTTP requests, single and bulk ones, with one call of the model."""
+        texts = [text for request in requests for text in _texts(request)]
+        predictions = iter(self.predict(texts))
+        return [
+            {"attributions": [next(predictions) for _ in request["messages"]]}
+            if "messages" in request
+            else next(predictions)
+            for request in requests
+        ]
+
+
+class PredictorThread:
+    """A predictor with a thread of its own, for servers whose loop must go on meanwhile."""
+
+    def __init__(self, threads: int = 1) -> None:
+        """Load the model in the new thread."""
+        self._executor = ThreadPoolExecutor(1, "model")
+        self._predictor = self._executor.submit(Predictor, threads).result()
+
+    async def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Attribute a batch of texts."""
+        return await asyncio.wrap_future(self._executor.submit(self._predictor.predict, texts))
+
+    async def answer(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Answer the bodies of HTTP requests, single and bulk ones."""
+        return await asyncio.wrap_future(self._executor.submit(self._predictor.answer, requests))
+
+
+def _texts(request: Mapping[str, Any]) -> list[str]:
+    if "messages" in request:
+        return [message["text"] for message in request["messages"]]
+    return [request["text"]]

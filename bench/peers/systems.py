@@ -1,0 +1,131 @@
+"""A peer as the load finds it: started for it, and ended with all its processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.peers import marks
+from bench.peers.catalog import Peer, model_pids
+from bench.system import ROOT, NotRunning, free_ports
+from bench.valkey import server_command
+from bench.wire import Target
+
+#: Where each peer's environment is, by the name of its folder.
+ENVIRONMENTS = ROOT / ".venv-peers"
+#: Seconds to start.
+UP_S = 120.0
+
+
+class PeerSystem:
+    """A peer, with a Valkey of its own where it needs one."""
+
+    def __init__(self, peer: Peer, folder: Path) -> None:
+        self.peer = peer
+        self._folder = folder
+        self._run = uuid.uuid4().hex
+        self._port, self._redis_port = free_ports(2)
+        self.redis = f"redis://127.0.0.1:{self._redis_port}/0"
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def target(self) -> Target:
+        """Where single messages are posted."""
+        return Target("127.0.0.1", self._port, self.peer.path)
+
+    @property
+    def bulk_target(self) -> Target | None:
+        """Where many are, None where that can't be."""
+        path = self.peer.bulk_path
+        return None if path is None else Target("127.0.0.1", self._port, path)
+
+    def __enter__(self) -> PeerSystem:
+        try:
+            if self.peer.needs_redis:
+                self._start("valkey", server_command(self._redis_port, self._folder))
+            binaries = ENVIRONMENTS / self.peer.folder / "bin"
+            for part, command in self.peer.programs(binaries, self._port).items():
+                self._start(part, command)
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self._started.values()):
+            process.send_signal(signal.SIGTERM)
+        until = time.monotonic() + self.peer.stop_seconds
+        while time.monotonic() < until and self.processes():
+            for process in self._started.values():
+                process.poll()  # else it stays a zombie
+            time.sleep(0.1)  # between two looks, until the deadline
+        for pid in self.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue  # it ended meanwhile
+        for process in self._started.values():
+            process.wait()
+
+    def processes(self) -> dict[int, marks.Process]:
+        """Return all processes of this run."""
+        return marks.processes(self._run)
+
+    def parts(self) -> Mapping[str, list[int]]:
+        """Return the processes: Valkey's, and all others."""
+        valkey = self._started.get("valkey")
+        found = [pid for pid in self.processes() if valkey is None or pid != valkey.pid]
+        return {**({"valkey": [valkey.pid]} if valkey else {}), "server": found}
+
+    def batches(self) -> None:
+        """Return None: peers do not tell."""
+
+    def model_pids(self) -> list[int]:
+        """Return the processes that run the model."""
+        return model_pids(self.peer, self._run)
+
+    def _start(self, part: str, command: list[str]) -> None:
+        env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+        env |= {
+            "PYTHONPATH": str(ROOT),
+            "BENCH_PORT": str(self._port),
+            "BENCH_REDIS": self.redis,
+            "BENCH_RUN": self._run,
+            **self.peer.env,
+        }
+        with (self._folder / f"{part}.log").open("wb") as output:
+            self._started[part] = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _wait(self) -> None:
+        until = time.monotonic() + UP_S
+        url = f"http://127.0.0.1:{self._port}{self.peer.ready_path}"
+        while not _answers(url):
+            for part, process in self._started.items():
+                if process.poll() is not None:
+                    log = (self._folder / f"{part}.log").read_text(errors="replace")
+                    raise NotRunning(f"{self.peer.name}: {part} ended:\n{log[-2000:]}")
+            if time.monotonic() > until:
+                raise NotRunning(f"{self.peer.name} is not ready after {UP_S:g} s")
+            time.sleep(0.2)  # between two looks, until the deadline
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False

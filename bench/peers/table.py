@@ -1,0 +1,102 @@
+"""The comparison, as tables that can go into a README."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+
+from rich.console import Console
+
+from bench.loss import Loss
+from bench.peers.course import BYLINE, Figures
+
+HEADER = (
+    "| messages/s | goodput, unique | Byline's is | ceiling | goodput, Zipf | ceiling "
+    "| goodput, bulk of 64 | ceiling | failed |"
+)
+
+
+def show(
+    rounds: Mapping[str, Sequence[Figures]],
+    losses: Mapping[str, Loss | str],
+    console: Console,
+) -> None:
+    """Print the tables as Markdown: medians of the rounds, Byline first, ratios to Byline."""
+    console.print("\n".join(throughput(rounds)), soft_wrap=True)
+    console.print("\n".join(steady(rounds)), soft_wrap=True)
+    console.print("\n".join(kept(losses)), soft_wrap=True)
+
+
+def throughput(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
+    """Return the table of goodput and ceilings, in messages per second."""
+    lines = [
+        "",
+        HEADER,
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    ours = _goodput(rounds.get(BYLINE, ()), "unique")
+    for name, figures in rounds.items():
+        if not figures:
+            lines.append(f"| {name} | did not run |||||||")
+            continue
+        theirs = _goodput(figures, "unique")
+        times = f"{ours / theirs:.1f} ×" if ours and theirs and name != BYLINE else ""
+        cells = [_rate(theirs), times, _rate(_ceiling(figures, "unique"))]
+        for mix in ("zipf", "bulk"):
+            cells += [_rate(_goodput(figures, mix)), _rate(_ceiling(figures, mix))]
+        failed = median(max(m.failed for m in f.mixes.values()) for f in figures)
+        cells.append(f"{failed:.2%}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def steady(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
+    """Return the table of latency and memory at the steady rate."""
+    lines = ["", "| at 500 msg/s | P50 | P95 | P99 | failed | PSS |", "|---|---|---|---|---|---|"]
+    for name, figures in rounds.items():
+        if figures:
+            ms = [_median(figures, lambda f, q=q: getattr(f, q)) for q in QUANTILES]
+            failed = _median(figures, lambda f: f.steady_failed)
+            pss = _median(figures, lambda f: sum(f.pss.values()) / 1e6)
+            cells = [*(f"{value:,.0f} ms" for value in ms), f"{failed:.1%}", f"{pss:,.0f} MB"]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
+
+
+def kept(losses: Mapping[str, Loss | str]) -> list[str]:
+    """Return the table of what was lost when the model's process was killed."""
+    lines = [
+        "",
+        "| model process killed with -9 | sent | answered | answered later | lost | serves again |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, loss in losses.items():
+        if isinstance(loss, str):
+            lines.append(f"| {name} | {loss.splitlines()[0]} |||||")
+            continue
+        reasons = ", ".join(f"{count} {reason}" for reason, count in loss.lost.items())
+        lost = f"{sum(loss.lost.values())}" + (f" ({reasons})" if reasons else "")
+        again = "never" if loss.recovered_s is None else f"after {loss.recovered_s:.1f} s"
+        lines.append(f"| {name} | {loss.sent} | {loss.answered} | {loss.kept} | {lost} | {again} |")
+    return lines
+
+
+def _goodput(figures: Sequence[Figures], mix: str) -> float | None:
+    found = [f.mixes[mix].goodput or 0.0 for f in figures if mix in f.mixes]
+    return (median(found) or None) if found else None
+
+
+def _ceiling(figures: Sequence[Figures], mix: str) -> float | None:
+    found = [f.mixes[mix].ceiling for f in figures if mix in f.mixes]
+    return median(found) if found else None
+
+
+def _median(figures: Sequence[Figures], of: Callable[[Figures], float]) -> float:
+    return median(of(each) for each in figures)
+
+
+def _rate(rate: float | None) -> str:
+    return "none held" if rate is None else f"{rate:,.0f}"

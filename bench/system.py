@@ -1,0 +1,181 @@
+"""Byline as the load finds it: started for it, as `make run` starts it, or running already."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench.usage import tree
+from bench.wire import Target
+
+ROOT = Path(__file__).parent.parent
+EXPORTER = ROOT / ".venv-exporter" / "bin" / "python"
+PATH = "/v1/attributions"
+#: What `make run` prints once everything is well.
+UP = "Ctrl-C stops everything"
+PORTS = ("API", "REDIS", "FLOWER", "EXPORTER", "METRICS")
+#: Seconds to start, and to stop.
+UP_S, DOWN_S = 120.0, 30.0
+
+
+class NotRunning(RuntimeError):
+    """The system does not run. Its words say why."""
+
+
+class Running:
+    """A system that runs already: nothing of it is ours to start, stop or look into."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.target = Target(parts.hostname or "", parts.port or 80, PATH)
+        self.redis = os.environ.get("BYLINE_REDIS_URL", "")
+        self.log: Path | None = None
+
+    def __enter__(self) -> Running:
+        self.model()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def parts(self) -> Mapping[str, list[int]]:
+        """Return none."""
+        return {}
+
+    def model(self) -> dict[str, Any]:
+        """Return what the api says of its model.
+
+        Raises:
+            NotRunning: it does not answer, or has no model.
+        """
+        return _get(f"http://{self.target.host}:{self.target.port}/v1/models")
+
+    def batches(self) -> dict[float, int] | None:
+        """Return None: its workers' endpoints are not known."""
+        return None
+
+
+class Started(Running):
+    """All of Byline, started on free ports with an empty cache, stopped when the block ends."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        super().__init__(f"http://127.0.0.1:{self._ports['API']}")
+        self.redis = f"redis://127.0.0.1:{self._ports['REDIS']}/0"
+        self.log = folder / "byline.log"
+        self._env = {
+            **{name: value for name, value in os.environ.items() if name != "BYLINE_REDIS_URL"},
+            **{f"BYLINE_{part}_PORT": str(port) for part, port in self._ports.items()},
+            "BYLINE_STATE_DIR": str(folder / "state"),
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pids: dict[str, int] = {}
+
+    def __enter__(self) -> Started:
+        command = [sys.executable, "-X", "utf8", "-m", "compose.native", "--exporter", EXPORTER]
+        assert self.log is not None
+        with self.log.open("wb") as output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self._env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the load test, which then stops this
+            )
+        try:
+            self._pids = self._wait()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(DOWN_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def parts(self) -> Mapping[str, list[int]]:
+        """Return the processes of each part, children included."""
+        return {name: tree(pid) for name, pid in self._pids.items()}
+
+    def batches(self) -> dict[float, int] | None:
+        """Return how many batches there were so far, by the upper bound of their size class."""
+        text = _read(f"http://127.0.0.1:{self._ports['METRICS']}/metrics")
+        return histogram(text, "byline_batch_messages")
+
+    def model_pids(self) -> list[int]:
+        """Return the workers' processes."""
+        return [pid for name, pid in self._pids.items() if name.startswith("worker")]
+
+    def _wait(self) -> dict[str, int]:
+        assert self._process is not None
+        assert self.log is not None
+        until = time.monotonic() + UP_S
+        while UP not in (output := self.log.read_text(errors="replace")):
+            if self._process.poll() is not None:
+                raise NotRunning(f"Byline did not start:\n{output}")
+            if time.monotonic() > until:
+                raise NotRunning(f"Byline is not up after {UP_S:g} s:\n{output}")
+            time.sleep(0.1)  # between two looks, until the deadline
+        table = re.findall(r"^  ([\w-]+) +(\d+)  ", output, re.MULTILINE)
+        return {part: int(pid) for part, pid in table}
+
+
+def histogram(text: str, name: str) -> dict[float, int]:
+    """Return the counts of a Prometheus histogram by upper bound, each bucket by itself."""
+    found = re.findall(rf'^{name}_bucket{{le="([^"]+)"}} (\S+)$', text, re.MULTILINE)
+    counts: dict[float, int] = {}
+    below = 0
+    for bound, total in found:
+        counts[float(bound)] = int(float(total)) - below
+        below = int(float(total))
+    return counts
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of the loopback address that nobody listens on, none twice."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def _get(url: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(_read(url)))
+    except (OSError, ValueError) as error:
+        raise NotRunning(f"{url} gives no answer: {error}") from None
+
+
+def _read(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return str(response.read().decode())

@@ -1,0 +1,108 @@
+"""HTTP/1.1 over asyncio, as little of it as a load generator needs: one request at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import httptools
+
+from bench.messages import Message
+
+
+class Target(NamedTuple):
+    """Where requests go."""
+
+    host: str
+    port: int
+    path: str
+
+
+class Sent(NamedTuple):
+    """A request under way. Times are monotonic, in seconds."""
+
+    messages: Sequence[Message]
+    due: float
+    left: float
+
+
+class Owner(Protocol):
+    """Who is told what becomes of a connection."""
+
+    def finished(self, connection: Connection, sent: Sent, status: int, body: bytes) -> None:
+        """A request has its response; status 0: the connection broke first."""
+
+    def lost(self, connection: Connection) -> None:
+        """The connection is closed. Told after ``finished``."""
+
+
+def render(target: Target, messages: Sequence[Message], bulk: bool) -> bytes:
+    """Return the request as it goes over the wire."""
+    if bulk:
+        body = json.dumps({"messages": [{"text": message.text} for message in messages]})
+    else:
+        body = json.dumps({"text": messages[0].text})
+    head = (
+        f"POST {target.path} HTTP/1.1\r\nHost: {target.host}:{target.port}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return (head + body).encode()  # json.dumps gives ASCII: as many bytes as characters
+
+
+class Connection(asyncio.Protocol):
+    """One connection to the target."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._body: list[bytes] = []
+        self._transport: Any = None
+        self.sent: Sent | None = None
+        #: No request can be sent any more.
+        self.closing = False
+
+    def send(self, request: bytes, sent: Sent) -> None:
+        """Send a request; the owner is told once what became of it."""
+        self.sent = sent
+        self._transport.write(request)
+
+    def abort(self) -> None:
+        """Close at once; a request under way counts as broken."""
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Part of asyncio's protocol."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Part of asyncio's protocol."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Part of asyncio's protocol."""
+        self.closing = True
+        self._finish(0, b"")
+        self._owner.lost(self)
+
+    def on_body(self, body: bytes) -> None:
+        """Part of httptools' protocol."""
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Part of httptools' protocol."""
+        body = b"".join(self._body)
+        self._body.clear()
+        if not self._parser.should_keep_alive():
+            self.closing = True
+            self._transport.close()
+        self._finish(self._parser.get_status_code(), body)
+
+    def _finish(self, status: int, body: bytes) -> None:
+        sent, self.sent = self.sent, None
+        if sent is not None:
+            self._owner.finished(self, sent, status, body)

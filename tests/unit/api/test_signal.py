@@ -1,0 +1,50 @@
+"""A signal: set once, waited for by many, each until its own deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from api.signal import Signal
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_all_who_wait_are_woken() -> None:
+    signal = Signal()
+    waiting = [asyncio.ensure_future(signal.wait(time.monotonic() + 20)) for _ in range(3)]
+    await asyncio.sleep(0)
+    signal.set()
+    assert await asyncio.gather(*waiting) == [True] * 3
+
+
+async def test_who_comes_later_does_not_wait() -> None:
+    signal = Signal()
+    signal.set()
+    assert await signal.wait(time.monotonic() - 1)
+
+
+async def test_a_deadline_ends_one_wait_only() -> None:
+    signal = Signal()
+    patient = asyncio.ensure_future(signal.wait(time.monotonic() + 20))
+    assert not await signal.wait(time.monotonic() + 0.01)
+    assert not patient.done()
+    signal.set()
+    assert await patient
+
+
+async def test_a_waiter_that_is_cancelled_is_no_hindrance() -> None:
+    signal = Signal()
+    waiting = asyncio.ensure_future(signal.wait(time.monotonic() + 20))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    signal.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -1,0 +1,178 @@
+"""The generator against a small real server: what it counts is what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bench.load import HttpLoad
+from bench.messages import Message, Passage
+from bench.pacer import Pacer
+from bench.recorder import Recorder
+from bench.wire import Target
+
+PASSAGES = [Passage("by one", "one"), Passage("by two", "two")]
+ONE = {"author": "one", "confidence": 0.75, "candidates": [{"author": "one"}], "cached": True}
+
+#: ``reply(number, body)`` returns status and body, or None to break the connection.
+Reply = Callable[[int, dict[str, object]], tuple[int, object] | None]
+
+
+class Server:
+    """Answers on the loopback address as ``reply`` says, after ``delay(number)`` seconds."""
+
+    def __init__(self, reply: Reply, delay: Callable[[int], float] = lambda number: 0.0) -> None:
+        self._reply, self._delay = reply, delay
+        self._numbers = itertools.count()
+        self._loop = asyncio.new_event_loop()
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(ready,))
+        self._thread.start()
+        ready.wait(5)
+
+    def _serve(self, ready: threading.Event) -> None:
+        async def start() -> None:
+            self._server = await asyncio.start_server(self._handle, "127.0.0.1", 0)
+            self.port = self._server.sockets[0].getsockname()[1]
+            ready.set()
+
+        self._loop.run_until_complete(start())
+        self._loop.run_forever()
+        self._server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(head.lower().split(b"content-length:")[1].split()[0])
+                body = json.loads(await reader.readexactly(length))
+                number = next(self._numbers)
+                await asyncio.sleep(self._delay(number))
+                answer = self._reply(number, body)
+                if answer is None:
+                    break
+                status, value = answer
+                sent = json.dumps(value).encode()
+                writer.write(
+                    b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(sent), sent)
+                )
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client has closed
+        finally:
+            writer.close()
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+
+@pytest.fixture
+def servers() -> Iterator[list[Server]]:
+    started: list[Server] = []
+    yield started
+    for server in started:
+        server.close()
+
+
+def send(
+    server: Server,
+    *,
+    rate: float | None = None,
+    most: int = 40,
+    connections: int = 4,
+    bulk: int = 1,
+    seconds: float = 20.0,
+) -> Recorder:
+    recorder = Recorder(PASSAGES)
+    drawn = (Message(n % 2, f"{PASSAGES[n % 2].text} {n}") for n in itertools.count())
+    load = HttpLoad(
+        Target("127.0.0.1", server.port, "/"),
+        drawn,
+        recorder,
+        connections=connections,
+        bulk=bulk,
+        pacer=None if rate is None else Pacer(rate),
+    )
+    load.run(0.0, seconds, most)
+    return recorder
+
+
+def test_answers_are_counted_and_judged(servers: list[Server]) -> None:
+    servers.append(server := Server(lambda number, body: (200, ONE)))
+    recorder = send(server, rate=400)
+    assert list(recorder.answered) == list(recorder.cached) == [1] * 40
+    assert not recorder.failed
+    assert sum(recorder.right) == 20  # every second passage is by somebody else
+    assert set(recorder.confidence) == {0.75}
+
+
+def test_a_stall_is_charged_to_every_request_that_was_due(servers: list[Server]) -> None:
+    """One connection, a stall of 0.3 s at the first request, ten due meanwhile."""
+    servers.append(
+        server := Server(lambda number, body: (200, ONE), lambda n: 0.3 if n == 0 else 0)
+    )
+    recorder = send(server, rate=100, most=30, connections=1)
+    by_due = [latency for _, latency in sorted(zip(recorder.due, recorder.latency, strict=True))]
+    assert len(by_due) == 30
+    assert all(latency > 0.19 for latency in by_due[:10])
+    assert by_due[-1] < by_due[5]
+
+
+def test_errors_are_counted_by_their_kind(servers: list[Server]) -> None:
+    answers: list[tuple[int, object] | None] = [
+        (503, {"code": "overloaded"}),
+        (500, "nothing like a problem"),
+        (200, {"author": 5}),
+        None,
+        (200, ONE),
+    ]
+    servers.append(server := Server(lambda number, body: answers[number % 5]))
+    recorder = send(server, rate=200, most=50)
+    assert recorder.failed == {
+        "overloaded": 10,
+        "HTTP 500": 10,
+        "not an answer": 10,
+        "connection broken": 10,
+    }
+    assert sum(recorder.answered) == 10
+
+
+def test_a_bulk_request_is_its_messages(servers: list[Server]) -> None:
+    bad = {"error": {"code": "invalid", "detail": ""}}
+    servers.append(server := Server(lambda number, body: (200, {"attributions": [ONE, bad, ONE]})))
+    recorder = send(server, most=30, bulk=3)
+    assert set(recorder.sent) == {3}
+    assert set(recorder.answered) == {2}
+    assert recorder.failed["invalid"] == len(recorder.sent)
+
+
+def test_a_closed_loop_keeps_every_connection_busy(servers: list[Server]) -> None:
+    under_way, most = [0], [0]
+
+    def note(number: int) -> float:
+        under_way[0] += 1
+        most[0] = max(most[0], under_way[0])
+        return 0.02
+
+    def reply(number: int, body: dict[str, object]) -> tuple[int, object]:
+        under_way[0] -= 1
+        return 200, ONE
+
+    servers.append(server := Server(reply, note))
+    recorder = send(server, most=60, connections=6)
+    assert most[0] == 6
+    assert sum(recorder.answered) >= 60
+
+
+def test_the_pacer_is_a_pure_function_of_time() -> None:
+    pacer = Pacer(100.0)
+    assert [pacer.due_by(t) for t in (-1, 0, 0.009, 0.011, 1.0)] == [0, 1, 1, 2, 101]
+    assert pacer.due_at(50) == 0.5

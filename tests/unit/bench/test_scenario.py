@@ -1,0 +1,49 @@
+"""Scenarios: those that come with Byline are valid, others are refused in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import scenario
+from bench.scenario import ScenarioError
+
+
+@pytest.mark.parametrize("name", scenario.names())
+def test_what_comes_with_byline_can_be_read(name: str) -> None:
+    assert scenario.load(name).title
+
+
+def test_the_command_line_wins_over_the_file() -> None:
+    steady = scenario.load("steady", {"rate": 40.0, "seconds": 2.0, "bulk": None})
+    assert (steady.rate, steady.seconds, steady.bulk) == (40, 2, 1)
+
+
+def test_bulk_requests_are_fewer_than_messages() -> None:
+    assert scenario.load("steady", {"bulk": 50}).request_rate == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("title = 'x'\nrate = -1", "Expected `float` > 0"),
+        ("title = 'x'\nseconds = 100000", "<= 3600"),
+        ("title = 'x'\nrepeat = 1", "repeat"),
+        ("rate = 5", "title"),
+        ("title =", "Invalid value"),
+        ("title = 'x'\n[mix]\nrepeats = 1.5", "<= 1.0"),
+        ("title = 'x'\n[limits]\np42_ms = 1", "p42_ms"),
+    ],
+)
+def test_what_is_no_scenario_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(ScenarioError, match=r"own\.toml") as refused:
+        scenario.load(str(path))
+    assert words in str(refused.value)
+
+
+def test_a_name_that_is_unknown_lists_those_that_are_not() -> None:
+    with pytest.raises(ScenarioError, match=r"steady, .*unique"):
+        scenario.load("stedy")
