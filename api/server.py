@@ -12,6 +12,7 @@ from api.asgi import Front
 from api.attributions import Attributions
 from api.directory import Directory
 from api.outbox import Outbox
+from api.recent import Recent
 from api.submit import POP_S, Submitter
 from celery_app.app import REDIS_TIMEOUT_S, connect, connect_async, make_celery
 from celery_app.settings import Settings
@@ -45,6 +46,7 @@ def create() -> Front:
         # Longer than anybody waits, and than it takes to notice that a worker died and to have
         # its tasks done by another.
         answer_s=max(3 * settings.visibility_timeout_s, settings.wait_max_s + 5),
+        recent=Recent(settings.recent_messages),
     )
     directory = Directory(client, connect(settings.broker))
     directory.start()

@@ -13,6 +13,7 @@ from redis import ConnectionError as RedisConnectionError
 
 from api import outbox
 from api.outbox import Entry, Outbox
+from api.recent import Recent
 from tasks.errors import Overloaded, Unavailable
 from tasks.messages import Attribution, Reply
 
@@ -76,7 +77,13 @@ class Desk:
 
     def __init__(self, **options: Any) -> None:
         self.cache, self.broker = Cache(), Broker()
-        defaults = {"credits": 2, "chunk_messages": 4, "capacity": 100, "answer_s": 60.0}
+        defaults = {
+            "credits": 2,
+            "chunk_messages": 4,
+            "capacity": 100,
+            "answer_s": 60.0,
+            "recent": Recent(8),
+        }
         ends = (self.broker.send, self.broker.receive, self.cache.look_up)
         self.outbox = Outbox(*ends, **defaults | options)
 
