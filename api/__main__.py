@@ -13,8 +13,9 @@ from celery_app.settings import Settings, SettingsError
 
 #: Connections that may wait to be accepted.
 BACKLOG = 4096
-#: Seconds an idle connection is kept.
-KEEP_ALIVE_S = 5
+#: Seconds an idle connection is kept: longer than load balancers keep theirs, so that none is
+#: closed under a request.
+KEEP_ALIVE_S = 75
 
 
 def main(arguments: list[str]) -> int:

@@ -6,20 +6,24 @@ costs a coroutine, and neither a thread nor Flask's contexts, routing and respon
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from api.answers import Answer
+from api.answers import Answer, answer
 from api.attributions import PATH, Attributions
 from api.errors import TooLarge, problem, problem_of
 from api.outbox import Outbox
+from api.schemas import Health
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+HEALTH = "/healthz"
+_ALIVE = answer(Health("ok", {"api": "ok"}))
 _PATHS = frozenset((PATH, PATH + "/"))
 
 
@@ -45,6 +49,9 @@ class Front:
             await self._live(receive, send)
         elif scope["path"] in _PATHS:
             await self._answer(scope, receive, send)
+        elif scope["path"] == HEALTH:
+            # Not by a thread: those may all be waiting for a Redis that does not answer.
+            await _send(_ALIVE, send)
         else:
             await self._others(scope, receive, send)
 
@@ -58,15 +65,14 @@ class Front:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            answer = await self._create(scope, receive)
+            given = await self._create(scope, receive)
         except Disconnected:
             return  # there is nobody to answer
+        except asyncio.CancelledError:  # the process stops, and has waited for long enough
+            given = problem("no_answer", "this process stops; the message may be sent again")
         except Exception as error:  # as Flask's error handlers do
-            answer = problem_of(error)
-        await send(
-            {"type": "http.response.start", "status": answer.status, "headers": answer.asgi()}
-        )
-        await send({"type": "http.response.body", "body": answer.body})
+            given = problem_of(error)
+        await _send(given, send)
 
     async def _create(self, scope: Scope, receive: Receive) -> Answer:
         if scope["method"] != "POST":
@@ -78,6 +84,11 @@ class Front:
         options = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         return await self._attributions.create(options, content_type, body)
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.asgi()})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 async def _body(headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:

@@ -18,7 +18,7 @@ from api.errors import NotFound, NotJSON, WrongType, problem
 from api.outbox import Entry, Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from celery_app.settings import Settings
-from tasks.cache import AttributionCache
+from tasks.cache import AttributionCache, PendingMarks
 from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, Unavailable
 from tasks.messages import Attribution, Failure, Outcome, message_id, parse_text
 
@@ -51,12 +51,18 @@ class Attributions:
     """The resource. Its methods raise ``BylineError`` where the answer is a problem."""
 
     def __init__(
-        self, settings: Settings, outbox: Outbox, directory: Directory, cache: AttributionCache
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        directory: Directory,
+        cache: AttributionCache,
+        marks: PendingMarks,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
         self._directory = directory
         self._cache = cache
+        self._marks = marks
 
     async def create(self, query: Mapping[str, str], content_type: str, body: bytes) -> Answer:
         """Attribute a message or many: 200, or 202 for what takes longer than the wait."""
@@ -158,8 +164,8 @@ class Attributions:
             return _failures(late, DeadlinePassed(passed))
         try:
             # Marked before it is sent, so that the worker, done with it, finds the mark.
-            await asyncio.to_thread(self._cache.mark_pending, [entry.id for entry in late])
-        except RedisError:
+            await asyncio.wait_for(self._marks.mark([e.id for e in late]), ACCEPT_S)
+        except (RedisError, TimeoutError):
             return _failures(late, Unavailable("the cache, where the answer would be, is gone"))
         self._outbox.hasten(late)
         until = time.monotonic() + ACCEPT_S
@@ -173,8 +179,8 @@ class Attributions:
         if not entries:
             return
         try:
-            await asyncio.to_thread(self._cache.unmark, [entry.id for entry in entries])
-        except RedisError as error:
+            await asyncio.wait_for(self._marks.unmark([e.id for e in entries]), ACCEPT_S)
+        except (RedisError, TimeoutError) as error:
             logger.warning("marks of messages that are not pending are left behind: %s", error)
 
 

@@ -57,7 +57,10 @@ class Directory:
     def _keep_fresh(self) -> None:
         while True:
             time.sleep(NONE_YET_S if self._known is None else FRESH_S)
-            self._refresh()
+            try:
+                self._refresh()
+            except Exception:  # a defect must not leave the process with what it knows now
+                logger.exception("the model's announcement can't be read")
 
     def _refresh(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""``/healthz``, ``/readyz`` and ``/v1/models``: how Byline is, and what it serves."""
+"""``/readyz`` and ``/v1/models``: how Byline is, and what it serves."""
 
 from __future__ import annotations
 
@@ -14,10 +14,6 @@ from tasks.errors import NoModel, Unavailable
 def blueprint(directory: Directory) -> Blueprint:
     """Return the endpoints."""
     routes = Blueprint("health", __name__)
-
-    @routes.get("/healthz")
-    def live() -> Response:
-        return answer(Health("ok", {"api": "ok"})).response()
 
     @routes.get("/readyz")
     def ready() -> Response:

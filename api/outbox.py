@@ -42,6 +42,9 @@ SWEEP_S = 1.0
 #: Seconds after which a chunk that is not answered holds no credit any more: its worker may be
 #: dead, and the living must not wait for it.
 STALLED_S = 2.0
+#: While a chunk is under way, fewer messages than these wait for it, but no longer than so many
+#: seconds: a task has a price, and on a fast model the answer is there before.
+WORTH_A_TASK, LINGER_S = 16, 0.005
 #: Seconds between attempts to reach a Redis that is gone.
 RETRY_S = 0.5
 
@@ -122,6 +125,7 @@ class Outbox:
         self._flights: dict[str, tuple[float, list[Entry]]] = {}
         self._work = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
+        self._lingering: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Start the two coroutines; they run until :meth:`stop`."""
@@ -144,9 +148,30 @@ class Outbox:
     @property
     def free_credits(self) -> int:
         """How many more chunks may leave now."""
+        return max(0, self._credits - len(self._under_way()))
+
+    def _under_way(self) -> list[float]:
+        """Return when the chunks were sent that hold a credit, oldest first."""
         stalled = time.monotonic() - STALLED_S
-        held = sum(sent_at > stalled for sent_at, _ in self._flights.values())
-        return max(0, self._credits - held)
+        return [sent_at for sent_at, _ in self._flights.values() if sent_at > stalled]
+
+    def _may_leave(self, waiting: Sequence[Entry]) -> bool:
+        """Return whether these may leave as a chunk now."""
+        sent = self._under_way()
+        if not sent:
+            return True
+        if len(sent) >= self._credits:
+            return False
+        rest_s = sent[-1] + LINGER_S - time.monotonic()
+        if len(waiting) >= WORTH_A_TASK or rest_s <= 0:
+            return True
+        if self._lingering is None:
+            self._lingering = asyncio.get_running_loop().call_later(rest_s, self._lingered)
+        return False
+
+    def _lingered(self) -> None:
+        self._lingering = None
+        self._work.set()
 
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
         """Take messages in. Return the entries to wait for: these, or ones that they join.
@@ -212,6 +237,9 @@ class Outbox:
         except RedisError as error:  # the worker can still compute
             logger.warning("the cache can't be read: %s", error)
             found = {}
+        except Exception:  # a defect, but who asked must be answered all the same
+            logger.exception("what the cache holds makes no sense")
+            found = {}
         for entry in asked:
             hit = found.get(entry.id)
             if hit is not None and _answers(hit, entry):
@@ -223,7 +251,7 @@ class Outbox:
         """Return what may leave now, the most pressing kind first; nothing that is too late."""
         for kind in sorted(self._waiting):
             waiting = self._still_wanted(self._waiting.pop(kind))
-            if self.free_credits:
+            if self._may_leave(waiting):
                 chunk = waiting[: self._chunk_messages]
                 rest = waiting[self._chunk_messages :]
             else:
@@ -257,6 +285,10 @@ class Outbox:
             if self._flights.pop(chunk, None):
                 self._fail(entries, error)
             return
+        except Exception:  # a defect, but who asked must be answered all the same
+            if self._flights.pop(chunk, None):
+                self._fail(entries, InternalError("the message could not be sent"))
+            raise
         for entry in entries:
             entry.sent.set()
 

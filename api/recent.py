@@ -35,9 +35,8 @@ class Recent:
         return kept[1]
 
     def put(self, attribution: Attribution) -> None:
-        """Remember it; one with evidence is not replaced by one without."""
-        known = self.get(attribution.id)
-        if known is not None and known.evidence is not msgspec.UNSET:
+        """Remember it, unless it has evidence: that quotes the text, and is not asked for often."""
+        if attribution.evidence is not msgspec.UNSET:
             return
         until = self._now() + REMEMBERED_S
         self._kept[attribution.id] = until, msgspec.structs.replace(attribution, cached=True)

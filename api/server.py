@@ -14,9 +14,9 @@ from api.directory import Directory
 from api.outbox import Outbox
 from api.recent import Recent
 from api.submit import POP_S, Submitter
-from celery_app.app import REDIS_TIMEOUT_S, connect, connect_async, make_celery
+from celery_app.app import connect, connect_async, make_celery
 from celery_app.settings import Settings
-from tasks.cache import AttributionCache
+from tasks.cache import AttributionCache, PendingMarks
 
 #: Threads for all but the busiest endpoint.
 THREADS = 4
@@ -25,16 +25,14 @@ THREADS = 4
 def create() -> Front:
     """Build one process's application. Called by the server, in its loop's thread."""
     settings = Settings.from_environ(os.environ)
-    celery = make_celery(settings)
-    # A publisher never blocks on a pop, so a broker that stopped answering is noticed.
-    celery.conf.broker_transport_options["socket_timeout"] = REDIS_TIMEOUT_S
     client = connect(settings.cache)
     cache = AttributionCache(client, settings.result_ttl_s)
+    shared = connect_async(settings.cache)
     submitter = Submitter(
-        celery,
-        cache=connect_async(settings.cache),
+        make_celery(settings),
+        broker=connect_async(settings.broker),
+        cache=shared,
         replies=connect_async(settings.cache, timeout_s=2 * POP_S),
-        senders=settings.credits,
     )
     outbox = Outbox(
         submitter.send,
@@ -50,7 +48,8 @@ def create() -> Front:
     )
     directory = Directory(client, connect(settings.broker))
     directory.start()
-    attributions = Attributions(settings, outbox, directory, cache)
+    marks = PendingMarks(shared, settings.result_ttl_s)
+    attributions = Attributions(settings, outbox, directory, cache, marks)
     # Two packages' notions of WSGI and ASGI, the same but for the types' names.
     flask: Any = create_app(attributions, directory)
     others: Any = WSGIMiddleware(flask, workers=THREADS)

@@ -27,14 +27,17 @@ def main(arguments: list[str]) -> int:
     """Run scenarios and write their report. Returns 1 where a limit was broken, 2 for bad input."""
     options = _parser().parse_args(arguments)
     console = Console()
+    runs: list[Run] = []
     try:
         chosen = {name: scenario.load(name, _changes(options)) for name in options.scenarios}
         _refuse_elsewhere(options)
-        runs = _run_all(chosen, options, console)
-    except (ScenarioError, NotRunning, ValueError, OSError) as error:
+        _run_all(chosen, options, console, runs)
+    except (ScenarioError, NotRunning, RuntimeError, ValueError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    _write(runs, options.out, console)
+    finally:  # what was measured is kept, however it ends
+        if runs:
+            _write(runs, options.out, console)
     return 1 if any(run.broken_limits for run in runs) else 0
 
 
@@ -78,9 +81,8 @@ def _refuse_elsewhere(options: argparse.Namespace) -> None:
 
 
 def _run_all(
-    chosen: dict[str, Scenario], options: argparse.Namespace, console: Console
-) -> list[Run]:
-    runs: list[Run] = []
+    chosen: dict[str, Scenario], options: argparse.Namespace, console: Console, runs: list[Run]
+) -> None:
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as place:
         folder = Path(place)
         passages = options.messages or held_out(folder)
@@ -93,7 +95,6 @@ def _run_all(
             table.show(done, console)
             if done.interrupted:
                 break
-    return runs
 
 
 def _system(wanted: Scenario, options: argparse.Namespace, folder: Path) -> Running:

@@ -52,8 +52,11 @@ def run(
     observed: Observed,
     passages: Path,
     show: Callable[[Progress], None],
+    variant: int | None = None,
 ) -> Run:
     """Put ``scenario``'s load on ``system``.
+
+    ``variant`` is that of the passages' first new messages; where none is given, the clock says.
 
     Ctrl-C ends the load early; the report then says so, and covers what was measured.
 
@@ -61,7 +64,8 @@ def run(
         RuntimeError: the generator died.
     """
     before = system.batches()
-    job = Job(scenario, system.target, system.redis, passages, time.time_ns() // 10**6)
+    first = time.time_ns() // 10**6 if variant is None else variant
+    job = Job(scenario, system.target, system.redis, passages, first)
     meter = Meter(system.parts)
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(

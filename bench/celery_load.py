@@ -90,8 +90,9 @@ class CeleryLoad:
         return self._stopped.wait(max(0.0, due - time.monotonic()))
 
     def _attribute(self, client: Celery, messages: Sequence[Message]) -> list[Answer] | str:
-        task = client.send_task(TASK, [[message.text for message in messages]], queue=QUEUE)
+        texts = [message.text for message in messages]
         try:
+            task = client.send_task(TASK, [texts], queue=QUEUE)
             found = task.get(timeout=TIMEOUT_S)
         except ResultTimeout:
             return "no answer"

@@ -204,7 +204,7 @@ def _colours(timeline: Sequence[Second]) -> dict[str, str]:
     for second in timeline:
         for part in second.cpu | second.pss:
             peaks[part] = max(peaks.get(part, 0), second.pss.get(part, 0))
-    parts = sorted(peaks, key=lambda part: (part == GENERATOR, -peaks[part], part))
+    parts = sorted(peaks, key=lambda part: (-peaks[part], part))
     colours = {part: COLOURS[number % len(COLOURS)] for number, part in enumerate(parts)}
     return colours | ({GENERATOR: GREY} if GENERATOR in colours else {})
 
@@ -260,7 +260,7 @@ KINDS = (
     ),
     _Kind(
         "CPU by part",
-        "Cores in use, stacked; the load generator's own are grey.",
+        "Cores in use, stacked; the load generator's own are told below.",
         _cpu,
         lambda run: any(second.cpu for second in run.timeline),
     ),

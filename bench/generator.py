@@ -62,11 +62,16 @@ class Record:
 
 def main(job: Job, pipe: Pipe) -> None:
     """Run ``job``; send a :class:`Progress` a second, and in the end a :class:`Record`."""
+    early = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):  # before anything that takes time
+        signal.signal(sign, lambda *_: early.set())
     passages = messages.read(job.passages)
     recorder = Recorder(passages)
     load = _load(job, messages.stream(passages, job.scenario.mix, job.run), recorder)
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: load.stop())
+    if early.is_set():
+        load.stop()
     over = threading.Event()
     teller = threading.Thread(target=_tell, args=(recorder, pipe, over))
     teller.start()

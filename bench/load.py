@@ -87,7 +87,10 @@ class HttpLoad:
 
     def _note(self, sent: Sent, now: float, found: list[Answer] | Promise | str) -> None:
         due = sent.due - self._measured_from
-        if due >= 0:
+        if due < 0:
+            if now >= self._measured_from and isinstance(found, list):
+                self._recorder.carried += len(sent.messages)
+        else:
             self._recorder.note(sent.messages, due, sent.left - sent.due, now - sent.due, found)
 
     def _free(self, connection: Connection) -> None:

@@ -7,10 +7,10 @@ import os
 import signal
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 
 from bench.load import HttpLoad
 from bench.messages import Message, Passage
@@ -96,5 +96,5 @@ def _there(target: Target, place: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=10) as response:
             return bool(response.status == 200 and "author" in json.load(response))
-    except urllib.error.URLError:
+    except (OSError, HTTPException, ValueError):  # not there yet
         return False

@@ -1,4 +1,4 @@
-"""Processes that a benchmark starts, and what they cost."""
+"""Processes that a benchmark starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 
 ROOT = Path(__file__).parent.parent
-PROC = Path("/proc")
 
 
 class Processes:
@@ -61,27 +60,11 @@ class Processes:
                 raise RuntimeError(f"not ready after {seconds:g} s; see {self._folder}")
             time.sleep(0.1)  # between two looks, until the deadline
 
-    def pss(self) -> dict[str, int]:
-        """Return the proportional set size of each group, in bytes: shared pages count once."""
-        return {name: _group_pss(process.pid) for name, process in self._started.items()}
-
 
 def listens(port: int) -> bool:
     """Return whether somebody listens on ``port`` of the loopback address."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _group_pss(group: int) -> int:
-    total = 0
-    for entry in PROC.glob("[0-9]*"):
-        try:
-            if os.getpgid(int(entry.name)) == group:
-                rollup = (entry / "smaps_rollup").read_text()
-                total += 1024 * int(rollup.split("Pss:")[1].split()[0])
-        except (ProcessLookupError, FileNotFoundError):
-            continue  # it ended while we looked
-    return total
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,16 @@ BINS = 15
 def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
     """Return the quality of the answers; None where there were none.
 
-    A run may send one passage many times, each with another number at its end. The answers to
-    one passage are no independent evidence, so chance is reckoned with the number of *passages*.
+    A run may send one passage many times, nearly alike. The answers to one passage are no
+    independent evidence, so chance is reckoned with the effective number of passages, Kish's
+    (sum of weights)^2 / (sum of squares), each weighing as often as it was answered (Kish 1965).
     """
     if not recorder.right:
         return None
     right = np.array(recorder.right, bool)
     named = np.array(recorder.named, bool)
     confidence = np.array(recorder.confidence, np.float64)
-    independent = min(len(right), len(recorder.passages))
+    independent = effective(recorder.by_passage.values())
     accuracy = float(right.mean())
     low, high = wilson(accuracy, independent, Z95)
     promised, coverage = _promised(card)
@@ -45,7 +47,13 @@ def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
     )
 
 
-def wilson(share: float, count: int, z: float) -> tuple[float, float]:
+def effective(weights: Iterable[int]) -> float:
+    """Return how many independent trials so many answers to each passage are worth."""
+    counts = np.array(list(weights), np.float64)
+    return float(counts.sum() ** 2 / (counts**2).sum())
+
+
+def wilson(share: float, count: float, z: float) -> tuple[float, float]:
     """Return the Wilson score interval of ``share`` seen in ``count`` trials (Wilson 1927)."""
     centre = share + z * z / (2 * count)
     spread = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))

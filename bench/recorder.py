@@ -63,11 +63,11 @@ _promise = msgspec.json.Decoder(Promise)
 
 def outcomes(status: int, body: bytes, bulk: bool) -> list[Answer] | Promise | str:
     """Return the answers in a response, a promise of one, or why there is none."""
-    if status == 202 and not bulk:
-        return _promise.decode(body)
-    if status != 200:
+    if status not in (200, 202) or (status == 202 and bulk):
         return _reason(status, body)
     try:
+        if status == 202:
+            return _promise.decode(body)
         return _bulk.decode(body).attributions if bulk else [_answer.decode(body)]
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "not an answer"
@@ -99,6 +99,9 @@ class Recorder:
     confidence: array[float] = field(default_factory=lambda: array("f"))
     right: array[int] = field(default_factory=lambda: array("b"))
     named: array[int] = field(default_factory=lambda: array("b"))
+    #: Answers by passage, and those that came while it was measured to what was due before.
+    by_passage: Counter[int] = field(default_factory=Counter)
+    carried: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     #: Where the answers will be that were promised for later; they count as failed.
     promised: list[str] = field(default_factory=list)
@@ -141,5 +144,6 @@ class Recorder:
     def _judge(self, message: Message, answer: Answer) -> None:
         best = answer.candidates[0].author if answer.candidates else answer.author
         self.confidence.append(answer.confidence)
+        self.by_passage[message.passage] += 1
         self.right.append(best == self.passages[message.passage].author)
         self.named.append(answer.author is not None)

@@ -66,7 +66,7 @@ class Second(msgspec.Struct, frozen=True):
     #: Proportional set size by part, in bytes; shared pages are counted once. Empty where the
     #: parts are not ours to look at.
     pss: dict[str, int] = {}
-    #: CPU time by part, the generator's included, in cores.
+    #: CPU time by part, in cores.
     cpu: dict[str, float] = {}
 
 

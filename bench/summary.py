@@ -88,13 +88,16 @@ def machine() -> Machine:
 def _totals(record: Record) -> Totals:
     recorder = record.recorder
     answered = sum(recorder.answered)
+    # What is answered after the end was not answered at that rate.
+    ended = np.array(recorder.due, np.float64) + np.array(recorder.latency, np.float64)
+    in_time = int(np.array(recorder.answered, np.int64)[ended <= record.seconds].sum())
     return Totals(
         requests=len(recorder.sent),
         sent=sum(recorder.sent),
         answered=answered,
         cached=sum(recorder.cached),
         failed=dict(recorder.failed),
-        throughput=answered / record.seconds if record.seconds else 0.0,
+        throughput=(in_time + recorder.carried) / record.seconds if record.seconds else 0.0,
     )
 
 
@@ -157,6 +160,8 @@ def _with_limits(run: Run) -> Run:
         "failed": sum(run.totals.failed.values()),
         "pss_mb": sum(run.pss.values()) / 1e6,
     }
+    if not run.totals.answered:
+        run.broken_limits.append("nothing was answered")
     run.broken_limits.extend(
         f"{name}: {found[name]:,.1f}, at most {most:,.1f}"
         for name, most in run.scenario.limits.items()

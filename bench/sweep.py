@@ -46,6 +46,8 @@ def main() -> int:
                 )
                 with Utilisation() as gpu:
                     done = run("sweep", scenario, system, Observed("Byline"), passages, _silent)
+                if done.interrupted:
+                    raise KeyboardInterrupt
                 busy = gpu.mean()
                 print(_line(done) + ("" if busy is None else f", GPU {busy:.0f} % busy"))
                 return done

@@ -76,7 +76,8 @@ class Started(Running):
         self.redis = f"redis://127.0.0.1:{self._ports['REDIS']}/0"
         self.log = folder / "byline.log"
         self._env = {
-            **{name: value for name, value in os.environ.items() if name != "BYLINE_REDIS_URL"},
+            # Whatever the user's own Byline is set to, its cache above all, is not for a load test.
+            **{name: value for name, value in os.environ.items() if not name.startswith("BYLINE_")},
             **{f"BYLINE_{part}_PORT": str(port) for part, port in self._ports.items()},
             "BYLINE_STATE_DIR": str(folder / "state"),
             **settings,

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from redis.client import Pipeline
 
 from tasks.messages import Attribution, Failure, Outcome
@@ -72,21 +73,6 @@ class AttributionCache:
         """
         pipe.set(PENDING + asked, answered, ex=self._ttl_s)
 
-    def mark_pending(self, ids: Iterable[str]) -> None:
-        """Remember that these were accepted, so that those who ask are told to come again.
-
-        How an earlier attempt failed is forgotten.
-        """
-        with self._client.pipeline(transaction=False) as pipe:
-            for id in ids:
-                pipe.set(PENDING + id, b"", ex=self._ttl_s)
-                pipe.delete(FAILURE + id)
-            pipe.execute()
-
-    def unmark(self, ids: Sequence[str]) -> None:
-        """Forget that these were accepted: they are answered, or could not be queued."""
-        self._client.delete(*(PENDING + id for id in ids))
-
     def find(self, id: str) -> Outcome | None:
         """Return the outcome of ``id``, or None while it is pending.
 
@@ -104,3 +90,26 @@ class AttributionCache:
         if pending is None:
             raise KeyError(id)
         return self.find(pending.decode()) if pending else None
+
+
+class PendingMarks:
+    """What was accepted and is not answered yet. Its methods may raise ``redis.RedisError``."""
+
+    def __init__(self, client: AsyncRedis, ttl_s: int) -> None:
+        self._client = client
+        self._ttl_s = ttl_s
+
+    async def mark(self, ids: Iterable[str]) -> None:
+        """Remember that these were accepted, so that those who ask are told to come again.
+
+        How an earlier attempt failed is forgotten.
+        """
+        async with self._client.pipeline(transaction=False) as pipe:
+            for id in ids:
+                pipe.set(PENDING + id, b"", ex=self._ttl_s)
+                pipe.delete(FAILURE + id)
+            await pipe.execute()
+
+    async def unmark(self, ids: Sequence[str]) -> None:
+        """Forget that these were accepted: they are answered, or could not be queued."""
+        await self._client.delete(*(PENDING + id for id in ids))

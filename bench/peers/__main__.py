@@ -58,7 +58,11 @@ def main() -> int:
                         rounds[name].append(course.run(system))
                         if number == options.rounds - 1:
                             losses[name] = _loss(system, passages)
-                except (NotRunning, RuntimeError) as error:  # reported, and the others go on
+                except (
+                    NotRunning,
+                    RuntimeError,
+                    OSError,
+                ) as error:  # reported, and the others go on
                     console.print(f"{name}: {error}")
                     losses.setdefault(name, str(error))
                 _write(options.out, rounds, losses)
@@ -109,4 +113,7 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # what was started is ended by now
+        sys.exit(130)

@@ -28,18 +28,13 @@ class Peer:
     #: Parts and their command lines, in the order of their start; ``{bin}`` and ``{port}`` are
     #: replaced.
     parts: tuple[tuple[str, str], ...]
-    #: Where ``{"text": …}`` is posted, and where ``{"messages": […]}``; None: it takes no bulk.
+    #: Where ``{"text": …}`` is posted, and ``{"messages": […]}``, too.
     path: str
-    bulk_path: str | None
     #: Where GET answers 200 as soon as the model is there.
     ready_path: str
     #: What the command line of a process that runs the model contains; it is always a child.
     model: str
     needs_redis: bool = False
-    #: Are queued messages kept when a process dies, by design?
-    durable: bool = False
-    #: Does a model process that is killed come back by itself? Mosec's only while another lives.
-    restarts: bool = True
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     stop_seconds: float = 15.0
 
@@ -77,25 +72,23 @@ PEERS = (
         name="plain Celery",
         folder="plain_celery",
         parts=_celery("plain_celery"),
-        path="/", bulk_path="/", ready_path="/",
+        path="/", ready_path="/",
         model="peers.plain_celery.app",
         needs_redis=True,
-        durable=True,
     ),
     Peer(
         name="celery-batches",
         folder="celery_batches",
         parts=_celery("celery_batches"),
-        path="/", bulk_path="/", ready_path="/",
+        path="/", ready_path="/",
         model="peers.celery_batches.app",
         needs_redis=True,
-        durable=True,
     ),
     Peer(
         name="Ray Serve",
         folder="ray_serve",
         parts=(("server", "{bin}/python -m bench.peers.ray_serve.app"),),
-        path="/", bulk_path="/", ready_path="/",
+        path="/", ready_path="/",
         model="ray::ServeReplica",
         env=MappingProxyType({
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -112,7 +105,7 @@ PEERS = (
         folder="bentoml",
         parts=(("server", ("{bin}/bentoml serve bench.peers.bentoml.service:Attribution "
                           "--host=127.0.0.1 --port={port}")),),
-        path="/attribute", bulk_path="/attribute", ready_path="/readyz",
+        path="/attribute", ready_path="/readyz",
         model="_bentoml_impl.worker.service",
         env=MappingProxyType({"BENTOML_DO_NOT_TRACK": "True"}),
     ),
@@ -120,7 +113,7 @@ PEERS = (
         name="LitServe",
         folder="litserve",
         parts=(("server", "{bin}/python -m bench.peers.litserve.app"),),
-        path="/predict", bulk_path="/predict", ready_path="/health",
+        path="/predict", ready_path="/health",
         model="spawn_main",
         stop_seconds=45.0,  # it waits 30 s for connections that are kept open
     ),
@@ -129,7 +122,7 @@ PEERS = (
         folder="mosec",
         parts=(("server", ("{bin}/python -m bench.peers.mosec.app --address=127.0.0.1 "
                           "--port={port} --log-level=warning")),),
-        path="/inference", bulk_path="/inference", ready_path="/metrics",
+        path="/inference", ready_path="/metrics",
         model="spawn_main",
     ),
 )  # fmt: skip

@@ -36,14 +36,8 @@ class PeerSystem:
 
     @property
     def target(self) -> Target:
-        """Where single messages are posted."""
+        """Where messages are posted, one or many."""
         return Target("127.0.0.1", self._port, self.peer.path)
-
-    @property
-    def bulk_target(self) -> Target | None:
-        """Where many are, None where that can't be."""
-        path = self.peer.bulk_path
-        return None if path is None else Target("127.0.0.1", self._port, path)
 
     def __enter__(self) -> PeerSystem:
         try:

@@ -10,6 +10,9 @@ from rich.console import Console
 from bench.loss import Loss
 from bench.peers.course import BYLINE, Figures
 
+#: Parts of Byline that only look on; what they take is shown apart.
+MONITORING = ("flower", "exporter")
+QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
 HEADER = (
     "| messages/s | goodput, unique | Byline's is | ceiling | goodput, Zipf | ceiling "
     "| goodput, bulk of 64 | ceiling | failed |"
@@ -52,18 +55,21 @@ def throughput(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
 
 def steady(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
     """Return the table of latency and memory at the steady rate."""
-    lines = ["", "| at 500 msg/s | P50 | P95 | P99 | failed | PSS |", "|---|---|---|---|---|---|"]
+    lines = [
+        "",
+        "| at 500 msg/s | P50 | P95 | P99 | failed | PSS + monitoring |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, figures in rounds.items():
         if figures:
             ms = [_median(figures, lambda f, q=q: getattr(f, q)) for q in QUANTILES]
             failed = _median(figures, lambda f: f.steady_failed)
-            pss = _median(figures, lambda f: sum(f.pss.values()) / 1e6)
-            cells = [*(f"{value:,.0f} ms" for value in ms), f"{failed:.1%}", f"{pss:,.0f} MB"]
+            serving = _median(figures, lambda f: _pss(f) - _pss(f, MONITORING))
+            watching = _median(figures, lambda f: _pss(f, MONITORING))
+            memory = f"{serving:,.0f} MB" + (f" + {watching:,.0f} MB" if watching else "")
+            cells = [*(f"{value:,.0f} ms" for value in ms), f"{failed:.1%}", memory]
             lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
-
-
-QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
 
 
 def kept(losses: Mapping[str, Loss | str]) -> list[str]:
@@ -96,6 +102,11 @@ def _ceiling(figures: Sequence[Figures], mix: str) -> float | None:
 
 def _median(figures: Sequence[Figures], of: Callable[[Figures], float]) -> float:
     return median(of(each) for each in figures)
+
+
+def _pss(figures: Figures, parts: Sequence[str] | None = None) -> float:
+    """Return megabytes."""
+    return sum(size for part, size in figures.pss.items() if parts is None or part in parts) / 1e6
 
 
 def _rate(rate: float | None) -> str:

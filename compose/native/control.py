@@ -102,7 +102,8 @@ class Control:
         """Start one of the parts."""
         name = f"{_group(part)}:{part.name}"
         self._ask("startProcess", name, False)
-        self.pids[part.name] = self._ask("getProcessInfo", name)["pid"]
+        if pid := self._ask("getProcessInfo", name)["pid"]:  # 0: it has ended already
+            self.pids[part.name] = pid
 
     def check(self) -> None:
         """See that all that was started still runs.
@@ -132,6 +133,8 @@ class Control:
             if len(recent) >= REVIVALS:
                 raise PartDied(self._last_words(info))
             self._revived[part.name] = [*recent, now]
+            with suppress(ProcessLookupError):
+                os.killpg(self.pids[part.name], signal.SIGKILL)  # children that outlived it
             self.start(part)
             reason = self._reason(part.name) or info["spawnerr"]
             said.append(f"{part.name} ended: {reason}; started again, {self.pids[part.name]}")

@@ -28,6 +28,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(autouse=True)
+def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "LINGER_S", 0.0)
+
+
 async def idle() -> None:
     for _ in range(TURNS):
         await asyncio.sleep(0)
@@ -40,10 +45,13 @@ class Cache:
         self.known: dict[str, Attribution] = {}
         self.lookups: list[list[str]] = []
         self.down = False
+        self.nonsense = False
 
     async def look_up(self, ids: Sequence[str]) -> dict[str, Attribution]:
         if self.down:
             raise RedisConnectionError("down")
+        if self.nonsense:
+            raise msgspec.DecodeError("nonsense")
         self.lookups.append(list(ids))
         return {id: self.known[id] for id in ids if id in self.known}
 
@@ -288,3 +296,35 @@ async def test_a_stalled_chunk_holds_no_credit(monkeypatch: pytest.MonkeyPatch) 
         await desk.answer(0)
         await desk.answer(1)
         assert desk.outbox.unanswered == 0
+
+
+async def test_a_few_wait_for_what_is_under_way_but_not_for_long(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "LINGER_S", 60.0)
+    await desk.ask("1")
+    await desk.ask("2", "3")
+    assert desk.broker.sizes() == [1]
+    await desk.answer()
+    assert desk.broker.sizes() == [1, 2]
+    monkeypatch.setattr(outbox, "LINGER_S", 0.05)
+    [entry] = await desk.ask("4")
+    assert not entry.sent.is_set()
+    assert await entry.sent.wait(time.monotonic() + 20)
+
+
+async def test_many_do_not_wait_for_what_is_under_way(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "LINGER_S", 60.0)
+    await desk.ask("1")
+    await desk.ask(*(f"many {n}" for n in range(outbox.WORTH_A_TASK)))
+    assert desk.broker.sizes() == [1, 4]
+
+
+async def test_a_cache_that_makes_no_sense_costs_nobody_an_answer(desk: Desk) -> None:
+    desk.cache.nonsense = True
+    [entry] = await desk.ask("1")
+    await desk.answer()
+    assert isinstance(entry.outcome, Attribution)
+    assert desk.outbox.unanswered == 0

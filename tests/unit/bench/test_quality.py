@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.messages import Passage
-from bench.quality import calibration_error, judge, wilson
+from bench.quality import calibration_error, effective, judge, wilson
 from bench.recorder import Recorder
 
 CARD = {"details": {"metrics": {"accuracy": 0.5, "coverage_at_threshold": 0.6}}}
@@ -18,6 +18,8 @@ def recorder(right: int, wrong: int, passages: int = 1000) -> Recorder:
     made = Recorder([Passage("text", "author")] * passages)
     made.right.extend([1] * right + [0] * wrong)
     made.named.extend([1] * right + [0] * wrong)
+    for number in range(right + wrong):
+        made.by_passage[number % passages] += 1
     made.confidence = array("f", [0.5] * (right + wrong))
     return made
 
@@ -58,3 +60,9 @@ def test_without_answers_or_card_nothing_is_said() -> None:
     quality = judge(recorder(1, 1), None)
     assert quality is not None
     assert quality.agrees is None
+
+
+def test_a_passage_that_is_sent_more_often_is_not_more_evidence() -> None:
+    assert effective([1] * 100) == 100
+    assert effective([10] * 100) == 100
+    assert effective([1000, *[1] * 10]) == pytest.approx(1.02, abs=0.01)

@@ -32,6 +32,7 @@ def run(latencies: list[float], **limits: float) -> Run:
         recorder.answered.append(latency == latency)
         recorder.cached.append(0)
     recorder.failed["overloaded"] = sum(latency != latency for latency in latencies)
+    recorder.by_passage[0] = 5
     recorder.right = array("b", [1] * 5)
     recorder.named = array("b", [1] * 5)
     recorder.confidence = array("f", [0.9] * 5)
@@ -53,6 +54,12 @@ def test_percentiles_are_those_of_what_was_answered() -> None:
     assert (found.totals.sent, found.totals.answered) == (100, 99)
     assert found.totals.throughput == pytest.approx(9.9)
     assert found.totals.failed == {"overloaded": 1}
+
+
+def test_what_is_answered_after_the_end_is_no_throughput() -> None:
+    found = run([0.010] * 50 + [9.0] * 50)
+    assert found.totals.answered == 100
+    assert found.totals.throughput == pytest.approx(50 / 10)
 
 
 def test_the_histogram_can_be_read_by_its_library() -> None:

@@ -1,0 +1,86 @@
+"""The Celery message that carries a chunk, after the pattern of one that Celery made.
+
+Celery's own way from ``send_task`` to Redis takes about 400 us of CPU a message, most of it for
+what is the same each time. So Celery sends one message, at the start, into memory; what differs
+between that one and the next is filled in here. A test compares the two ways, field by field.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from bisect import bisect
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import msgspec
+from celery import Celery
+from kombu import Connection
+from kombu.transport.redis import PRIORITY_STEPS, Channel
+
+from tasks.messages import QUEUE, TASK
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Packed(NamedTuple):
+    """A message, and the Redis list it goes to: each priority has one."""
+
+    queue: str
+    message: bytes
+
+
+class Envelope:
+    """Packs chunks for the workers."""
+
+    def __init__(self, app: Celery, reply_to: str) -> None:
+        self._pattern = _pattern(app, reply_to)
+        _, _, self._embed = msgspec.json.decode(b64decode(self._pattern["body"]))
+
+    def pack(
+        self, chunk: str, texts: Sequence[str], kwargs: dict[str, Any], priority: int
+    ) -> Packed:
+        """Return the message of the task with id ``chunk``."""
+        pattern = self._pattern
+        body = _encode([[texts], kwargs, self._embed])
+        shown = f"({len(texts)} messages,)"  # a repr of the texts would be shown about
+        headers = {"id": chunk, "root_id": chunk, "argsrepr": shown}
+        properties = {
+            "correlation_id": chunk,
+            "argsrepr": shown,
+            "priority": priority,
+            "delivery_tag": str(uuid4()),
+        }
+        message = {
+            **pattern,
+            "body": b64encode(body).decode(),
+            "headers": pattern["headers"] | headers,
+            "properties": pattern["properties"] | properties,
+        }
+        return Packed(_queue(priority), _encode(message))
+
+
+def _pattern(app: Celery, reply_to: str) -> dict[str, Any]:
+    """Have Celery send a task through memory; return what would have gone to Redis."""
+    with Connection("memory://") as connection:
+        app.send_task(
+            TASK,
+            args=[[]],
+            kwargs={},
+            queue=QUEUE,
+            reply_to=reply_to,
+            ignore_result=True,  # the reply is the result, and every attribution is cached
+            argsrepr="",
+            kwargsrepr="{}",
+            retry=False,
+            connection=connection,
+        )
+        sent = connection.default_channel.basic_get(QUEUE, no_ack=True)
+        message: dict[str, Any] = sent.serializable()
+        return message
+
+
+def _queue(priority: int) -> str:
+    """Return the list of a priority, as kombu names it: those between two steps share one."""
+    step = PRIORITY_STEPS[bisect(PRIORITY_STEPS, priority) - 1]
+    return f"{QUEUE}{Channel.sep}{step}" if step else QUEUE

@@ -1,0 +1,47 @@
+"""A chunk's message is the one that Celery would have sent."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from typing import Any
+
+import pytest
+
+from api.envelope import Envelope
+from celery_app.app import make_celery
+from celery_app.settings import Settings
+from tasks.messages import QUEUE, TASK
+from tests.parts import Stack
+
+TEXTS = ["one", "zw\u00f6lf \u2603"]
+KWARGS: dict[str, Any] = {"explain": False, "version": "v1", "deadlines": [None, 5.0]}
+
+
+@pytest.mark.parametrize("priority", range(10))
+def test_it_is_what_celery_would_have_sent(own: Stack, priority: int) -> None:
+    app = make_celery(Settings.from_environ({"BYLINE_REDIS_URL": own.env["BYLINE_REDIS_URL"]}))
+    app.send_task(
+        TASK,
+        args=[TEXTS],
+        kwargs=KWARGS,
+        task_id="chunk",
+        queue=QUEUE,
+        priority=priority,
+        reply_to="byline:replies:here",
+        ignore_result=True,
+        argsrepr="(2 messages,)",
+        kwargsrepr="{}",
+    )
+    packed = Envelope(app, "byline:replies:here").pack("chunk", TEXTS, KWARGS, priority)
+    queued = own.redis.rpop(packed.queue)
+    assert queued is not None, "another list"
+    assert _plain(packed.message) == _plain(queued)
+    assert own.redis.keys(f"{QUEUE}*") == []
+
+
+def _plain(raw: Any) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(raw)
+    message["body"] = json.loads(b64decode(message["body"]))
+    assert message["properties"].pop("delivery_tag")
+    return message
