@@ -79,8 +79,9 @@ def run(
             try:
                 record = _follow(ours, meter, observed, show)
                 break
-            except KeyboardInterrupt:  # it comes to the generator, too, which ends by itself
+            except KeyboardInterrupt:
                 interrupted = True
+                process.terminate()  # it takes that as: send no more, and tell what there is
     finally:
         process.join(GRACE_S)
         process.kill()

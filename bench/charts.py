@@ -21,9 +21,7 @@ from bench.table import batch_sizes
 #: faint on white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 BLUE, ORANGE, GREEN, _, SKY, RED = COLOURS
-NAVY, GREY, INK = "#12324F", "#9AA3AD", "#4A5561"
-#: The part that is no part of the system under load.
-GENERATOR = "generator"
+NAVY, INK = "#12324F", "#4A5561"
 #: Percentiles that get a tick.
 TICKS = (50.0, 90.0, 99.0, 99.9, 99.99)
 #: Up to so many seconds, each gets a dot: a single one would else not be seen.
@@ -205,8 +203,7 @@ def _colours(timeline: Sequence[Second]) -> dict[str, str]:
         for part in second.cpu | second.pss:
             peaks[part] = max(peaks.get(part, 0), second.pss.get(part, 0))
     parts = sorted(peaks, key=lambda part: (-peaks[part], part))
-    colours = {part: COLOURS[number % len(COLOURS)] for number, part in enumerate(parts)}
-    return colours | ({GENERATOR: GREY} if GENERATOR in colours else {})
+    return {part: COLOURS[number % len(COLOURS)] for number, part in enumerate(parts)}
 
 
 def _over_time(axes: Axes, label: str) -> None:

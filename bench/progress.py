@@ -11,6 +11,10 @@ from bench import generator
 from bench.scenario import Scenario
 
 
+#: Where there is no terminal to draw on, a line is printed every so many seconds.
+PLAIN_S = 5
+
+
 class Line:
     """A bar with the time left, the rate, the last second's P95 and what failed."""
 
@@ -22,6 +26,9 @@ class Line:
             TextColumn("{task.fields[figures]}"),
             console=console,
         )
+        self._console = console
+        self._name = name
+        self._told = 0
         self._scenario = scenario
         self._last = 0
         total = scenario.warmup_seconds + scenario.seconds
@@ -45,4 +52,7 @@ class Line:
         self._last = told.requests
         p95 = "" if told.p95 is None else f", P95 {told.p95 * 1e3:.0f} ms"
         figures = f"{rate:,} msg/s{p95}, {told.failed:,} failed" if told.requests else "warming up"
+        self._told += 1
+        if not self._console.is_terminal and self._told % PLAIN_S == 0:
+            self._console.print(f"{self._name}: {figures}")
         self._progress.update(self._task, advance=1, figures=figures)

@@ -144,7 +144,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     api_host: Annotated[str, about("Address the api listens on.")] = "127.0.0.1"
     api_port: Annotated[Port, about("Port of the api.")] = 8000
     api_processes: Annotated[
-        Count, about("Processes of the api. One keeps a core busy with some 10,000 messages/s.")
+        Count, about("Processes of the api. One takes about 0.1 ms of CPU for a message.")
     ] = 1
     redis_port: Annotated[Port, about("Port of the embedded Valkey.")] = 6390
     redis_megabytes: Annotated[

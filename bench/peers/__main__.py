@@ -56,7 +56,7 @@ def main() -> int:
                 try:
                     with _system(name, folder) as system:
                         rounds[name].append(course.run(system))
-                        if number == options.rounds - 1:
+                        if not isinstance(losses.get(name), Loss):
                             losses[name] = _loss(system, passages)
                 except (
                     NotRunning,
