@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ssl import CERT_REQUIRED
+
 from celery import Celery
 from kombu import Queue
 from redis import BlockingConnectionPool, Redis
@@ -29,6 +31,11 @@ def make_celery(settings: Settings) -> Celery:
     app = Celery("byline", set_as_current=False)
     app.conf.update(
         broker_url=settings.broker,
+        broker_transport="celery_app.transport:Transport",
+        # Kombu knows by the URL's scheme alone only with a transport of its own.
+        broker_use_ssl={"ssl_cert_reqs": CERT_REQUIRED}
+        if settings.broker.startswith("rediss:")
+        else None,
         broker_connection_retry_on_startup=True,
         broker_transport_options={
             # Kombu's sweep for what dead workers held. The shortest timeout of all who share

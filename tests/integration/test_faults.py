@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -24,6 +25,28 @@ def test_a_killed_workers_messages_go_to_another(own: Stack) -> None:
     where = own.url + accepted["location"]
     wait_for(lambda: httpx.get(where).status_code == 200, 20, "redelivery")
     wait_for(lambda: own.held() == 0)
+
+
+def test_what_a_dying_worker_was_just_given_goes_to_another(own: Stack) -> None:
+    victim = own.worker(name="victim")
+    own.api()
+    client = httpx.Client(base_url=own.url, params={"wait": 0})
+
+    def given_while_it_dies(text: str) -> str | None:
+        victim.process.send_signal(signal.SIGSTOP)  # as good as dead, its connections are open
+        accepted = client.post("/v1/attributions", json={"text": text}).json()["location"]
+        if own.redis.llen("attributions") == 0:
+            return str(own.url + accepted)
+        victim.process.send_signal(signal.SIGCONT)  # it did not wait for a task at that moment
+        wait_for(lambda: text in own.calls())
+        return None
+
+    where = wait_for(lambda: given_while_it_dies(f"given at {time.monotonic()}"))
+    calls = own.calls()
+    victim.kill()
+    own.worker(name="heir")
+    wait_for(lambda: httpx.get(where).status_code == 200, 20, "redelivery")
+    assert len(own.calls()) == len(calls) + 1
 
 
 def test_a_stopping_worker_finishes_its_batch_and_gives_back_the_rest(own: Stack) -> None:

@@ -1,0 +1,207 @@
+"""Kombu's Redis transport, except that no task is ever between Redis and the worker.
+
+Kombu takes a task off its list with BRPOP, and then notes that it is unacknowledged. A worker killed
+between the two, or given a task by Redis while it dies, takes the task along. Here a script does
+both at once, and for several tasks; what kombu finds in Redis is what it would have written itself,
+so that its own workers and its sweep for what dead workers held go with this one.
+
+To wait for a task without taking it, it is moved from the end of its list to the end of its list.
+That works for one list at a time: a free worker sees a task of lower priority within
+:data:`WAIT_S`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import Empty
+from time import monotonic, time
+from typing import Any
+
+from kombu.transport import redis, virtual
+from kombu.utils.json import loads
+from redis import Redis, ResponseError
+
+logger = logging.getLogger(__name__)
+
+#: Tasks taken at once, at most. What one worker has taken, another can't.
+CLAIM = 4
+#: Seconds to wait for a task on the first list before the others are looked at.
+WAIT_S = 0.05
+
+#: Takes tasks from the ends of KEYS, the first list first; the last two keys are kombu's hash and
+#: index of what is unacknowledged. What has no delivery tag is no task: it is returned unnoted.
+#: It writes before it takes: a Redis that has no memory left refuses, and the task stays.
+_SCRIPT = """
+local unacked, index = KEYS[#KEYS - 1], KEYS[#KEYS]
+local now, most = ARGV[1], tonumber(ARGV[2])
+local claimed = {}
+for i = 1, #KEYS - 2 do
+  while #claimed < 2 * most do
+    local task = redis.call('LINDEX', KEYS[i], -1)
+    if not task then break end
+    local known, tag, exchange, route = pcall(function()
+      local properties = cjson.decode(task).properties
+      local info = properties.delivery_info
+      return properties.delivery_tag, cjson.encode(info.exchange), cjson.encode(info.routing_key)
+    end)
+    if known and type(tag) == 'string' then
+      redis.call('HSET', unacked, tag, '[' .. task .. ',' .. exchange .. ',' .. route .. ']')
+      redis.call('ZADD', index, now, tag)
+    end
+    redis.call('RPOP', KEYS[i])
+    claimed[#claimed + 1] = KEYS[i]
+    claimed[#claimed + 1] = task
+  end
+end
+return claimed
+"""
+
+
+class QoS(redis.QoS):
+    """What is taken is noted already; what is acknowledged in one turn shares a round trip."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._acknowledged: list[str] = []
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note the task here only: the script has noted it in Redis."""
+        virtual.QoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge, with :meth:`settle`."""
+        self._acknowledged.append(delivery_tag)
+        virtual.QoS.ack(self, delivery_tag)
+
+    def settle(self) -> None:
+        """Have Redis forget what was acknowledged. Raises ``RedisError``."""
+        if not self._acknowledged:
+            return
+        tags, self._acknowledged = self._acknowledged, []
+        with self.pipe_or_acquire() as pipe:
+            pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
+
+
+class Channel(redis.Channel):
+    """Takes tasks with the script."""
+
+    QoS = QoS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: Is a waiting command before the script's on the wire?
+        self._waits = False
+        #: Is there more than was taken the last time?
+        self._more = False
+        self._shared: Redis | None = None
+        super().__init__(*args, **kwargs)
+
+    @contextmanager
+    def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Redis]:
+        """Yield a client. Kombu makes one each time, which takes longer than most commands."""
+        if self._shared is None or self._shared.connection_pool is not self.pool:
+            self._shared = self._create_client()
+        yield client or self._shared
+
+    def close(self) -> None:
+        """Settle, give back what was not acknowledged, and close."""
+        if not self.closed:
+            try:
+                self.qos.settle()
+            except self.connection_errors as error:
+                logger.warning("finished tasks will be delivered again: %s", error)
+        super().close()
+
+    def _claim(self, lists: list[str], most: int) -> list[Any]:
+        keys = [*lists, self.unacked_key, self.unacked_index_key]
+        return ["EVAL", _SCRIPT, len(keys), *keys, time(), most]
+
+    def _lists(self, queues: list[str]) -> list[str]:
+        return [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
+
+    def _get(self, queue: str) -> Any:
+        with self.conn_or_acquire() as client:
+            claimed = client.execute_command(*self._claim(self._lists([queue]), 1))
+        if not claimed:
+            raise Empty
+        return loads(claimed[1])
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """Have Redis wait for a task, unless more are there, and take what it has."""
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        connection = self.client.connection
+        self._in_poll = connection
+        self._brpop_sent_at = monotonic()
+        lists = self._lists(queues)
+        room = self.qos.can_consume_max_estimate()
+        claim = self._claim(lists, CLAIM if room is None else max(1, min(CLAIM, room)))
+        self._waits = not self._more
+        wait = [["BLMOVE", lists[0], lists[0], "RIGHT", "RIGHT", WAIT_S]] if self._waits else []
+        connection.send_packed_command(connection.pack_commands([*wait, claim]))
+
+    def _brpop_read(self, **options: Any) -> bool:
+        """Deliver what the script took. Raises ``Empty`` where that is nothing."""
+        try:
+            claimed = self._claimed()
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+        tasks = list(zip(claimed[::2], claimed[1::2], strict=True))
+        # The first list is waited for anyway.
+        self._more = bool(tasks) and (len(tasks) >= CLAIM or self.sep.encode() in tasks[-1][0])
+        for name, task in tasks:
+            queue = name.decode().rsplit(self.sep, 1)[0]
+            try:
+                payload = loads(task)
+                payload["properties"]["delivery_tag"]
+            except (ValueError, TypeError, KeyError, RecursionError):
+                logger.error("what is no task was dropped from the list %s", queue)  # noqa: TRY400
+                continue
+            self.connection._deliver(payload, queue)
+        if not tasks:
+            raise Empty
+        return True
+
+    def _claimed(self) -> list[bytes]:
+        client, connection = self.client, self.client.connection
+        try:
+            if self._waits:
+                client.parse_response(connection, "BLMOVE")
+            return client.parse_response(connection, "EVAL") or []
+        except self.connection_errors:
+            connection.disconnect()  # kombu's poller connects again
+            raise
+
+
+class Poller(redis.MultiChannelPoller):
+    """Settles what was acknowledged before it waits for more."""
+
+    def get(self, callback: Any, timeout: float | None = None) -> None:
+        """Deliver what is there. Raises ``Empty``, after a sweep for what the dead held."""
+        try:
+            super().get(callback, timeout)
+        except Empty:
+            self.maybe_restore_messages()  # kombu does so only where Redis was silent
+            raise
+
+    def on_poll_start(self) -> None:
+        """See above. Called at each turn of the worker's loop."""
+        for channel in self._channels:
+            channel.qos.settle()
+        super().on_poll_start()
+
+
+class Transport(redis.Transport):
+    """``broker_transport`` of whoever works for Byline's queue; clients need nothing of it."""
+
+    Channel = Channel
+    #: After these Celery connects again; others end the worker. A Redis that refuses a command, for
+    #: want of memory or disk, may get well.
+    connection_errors = (*redis.Transport.connection_errors, ResponseError)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cycle = Poller()

@@ -1,0 +1,171 @@
+"""Tasks on their way from Redis to a worker: Byline's transport beside kombu's own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+
+import pytest
+from kombu import Connection, Consumer, Queue
+from kombu.message import Message
+from redis import Redis
+
+from celery_app.app import make_celery
+from celery_app.settings import Settings
+from celery_app.transport import CLAIM, WAIT_S
+from tests.parts import Stack, wait_for
+
+OURS, KOMBUS = "celery_app.transport:Transport", "redis"
+QUEUE = Queue("tasks")
+
+
+class Worker:
+    """A consumer as Celery's, without Celery."""
+
+    def __init__(self, url: str, transport: str, prefetch: int = 100) -> None:
+        options = {"visibility_timeout": 1, "queue_order_strategy": "priority"}
+        self.connection = Connection(url, transport=transport, transport_options=options)
+        self.channel = self.connection.default_channel
+        self.taken: list[Message] = []
+        self.consumer = Consumer(self.channel, [QUEUE], on_message=self.taken.append)
+        self.consumer.qos(prefetch_count=prefetch)
+        self.consumer.consume()
+
+    def take(self, number: int) -> list[str]:
+        """Wait until so many were taken since; return their bodies."""
+        until = time.monotonic() + 10
+        while len(self.taken) < number:
+            assert time.monotonic() < until, self.taken
+            try:
+                self.connection.drain_events(timeout=0.5)
+            except TimeoutError:
+                continue
+        return [message.payload for message in self.taken]
+
+
+@pytest.fixture
+def url(own: Stack) -> str:
+    return f"redis://localhost:{own.redis.connection_pool.connection_kwargs['port']}/0"
+
+
+@pytest.fixture
+def send(url: str) -> Iterator:
+    with Connection(url) as connection, connection.Producer() as producer:
+
+        def send(body: str, priority: int = 0) -> None:
+            producer.publish(body, routing_key="tasks", priority=priority, declare=[QUEUE])
+
+        yield send
+
+
+def noted(redis: Redis) -> list[tuple[dict, str, str]]:
+    return [tuple(json.loads(entry)) for entry in redis.hvals("unacked")]
+
+
+def test_what_is_taken_is_noted_as_kombu_notes_it(own: Stack, url: str, send) -> None:
+    entries = []
+    for transport in (OURS, KOMBUS):
+        send("quotes \" and \\ and ä and \u0000")
+        worker = Worker(url, transport)
+        [taken] = worker.take(1) and worker.taken
+        [[message, exchange, route]] = noted(own.redis)
+        tag = taken.delivery_tag
+        assert message["properties"]["delivery_tag"] == tag
+        assert own.redis.zscore("unacked_index", tag) == pytest.approx(time.time(), abs=5)
+        del message["properties"]["delivery_tag"]
+        entries.append((message, exchange, route))
+        taken.ack()
+        worker.connection.close()
+        assert own.redis.hlen("unacked") == own.redis.zcard("unacked_index") == 0
+    assert entries[0] == entries[1]
+
+
+@pytest.mark.parametrize("heirs", [OURS, KOMBUS])
+def test_what_was_taken_and_never_acknowledged_is_delivered_again(
+    url: str, send, heirs: str
+) -> None:
+    send("orphan")
+    dead = Worker(url, OURS)
+    assert dead.take(1) == ["orphan"]
+    heir = Worker(url, heirs)
+    assert heir.take(1) == ["orphan"]  # after the visibility timeout, by kombu's sweep
+    assert heir.taken[0].headers["redelivered"] or heir.taken[0].delivery_info["redelivered"]
+    heir.taken[0].ack()
+    heir.connection.close()
+
+
+def test_the_most_pressing_come_first_and_the_others_soon(url: str, send) -> None:
+    for priority in (9, 3, 0, 6, 0):
+        send(str(priority), priority)
+    worker = Worker(url, OURS)
+    assert worker.take(5) == ["0", "0", "3", "6", "9"]
+    send("9 again", 9)
+    started = time.monotonic()
+    worker.take(6)
+    assert time.monotonic() - started < WAIT_S + 1  # with room for a busy machine
+
+
+def test_no_more_is_taken_than_there_is_room_for(own: Stack, url: str, send) -> None:
+    for number in range(2 * CLAIM):
+        send(str(number))
+    worker = Worker(url, OURS, prefetch=CLAIM + 1)
+    worker.take(CLAIM + 1)
+    with pytest.raises(TimeoutError):
+        worker.connection.drain_events(timeout=0.3)
+    assert own.redis.llen("tasks") == CLAIM - 1
+    worker.taken[0].ack()
+    worker.take(CLAIM + 2)
+    assert own.redis.hlen("unacked") == CLAIM + 1
+
+
+def test_a_worker_that_leaves_gives_back_what_it_holds(own: Stack, url: str, send) -> None:
+    for number in range(3):
+        send(str(number))
+    worker = Worker(url, OURS)
+    worker.take(3)
+    worker.taken[1].ack()
+    worker.connection.close()
+    assert own.redis.hlen("unacked") == 0
+    heir = Worker(url, OURS)
+    assert sorted(heir.take(2)) == ["0", "2"]
+
+
+@pytest.mark.parametrize("junk", [b"junk", b"[]", b'{"properties": 1}', b"1" * 3, b"[" * 2000])
+def test_what_is_no_task_is_dropped_and_said(
+    own: Stack, url: str, send, junk: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    own.redis.lpush("tasks", junk)
+    send("good")
+    worker = Worker(url, OURS)
+    with caplog.at_level(logging.ERROR):
+        assert worker.take(1) == ["good"]
+    assert "what is no task was dropped from the list tasks" in caplog.text
+
+
+def test_one_task_is_got_at_a_time(own: Stack, url: str, send) -> None:
+    send("first")
+    send("second")
+    worker = Worker(url, OURS)
+    worker.consumer.cancel()
+    message = QUEUE(worker.channel).get()
+    assert message.payload == "first"
+    assert own.redis.hlen("unacked") == 1
+    message.ack()
+    worker.connection.close()
+    assert own.redis.hlen("unacked") == 0
+
+
+def test_a_full_redis_keeps_its_tasks_and_the_worker_waits(own: Stack) -> None:
+    app = make_celery(Settings.from_environ(own.env))
+    app.send_task("byline.attribute", [["while it is full"]])
+    app.close()
+    own.redis.config_set("maxmemory", 1)
+    worker = own.start_worker()
+    wait_for(lambda: "used memory > 'maxmemory'" in worker.output or not worker.alive, 10, worker.output[-3000:])
+    assert worker.alive, worker.output[-1500:]
+    assert own.redis.llen("attributions") == 1
+    own.redis.config_set("maxmemory", 0)
+    wait_for(lambda: own.calls() == ["while it is full"])
+    assert worker.alive
