@@ -10,7 +10,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from bench import generator
 from bench.scenario import Scenario
 
-
 #: Where there is no terminal to draw on, a line is printed every so many seconds.
 PLAIN_S = 5
 

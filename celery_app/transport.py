@@ -1,9 +1,9 @@
 """Kombu's Redis transport, except that no task is ever between Redis and the worker.
 
-Kombu takes a task off its list with BRPOP, and then notes that it is unacknowledged. A worker killed
-between the two, or given a task by Redis while it dies, takes the task along. Here a script does
-both at once, and for several tasks; what kombu finds in Redis is what it would have written itself,
-so that its own workers and its sweep for what dead workers held go with this one.
+Kombu takes a task off its list with BRPOP, and then notes that it is unacknowledged. A worker that
+is killed between the two, or to which Redis gives a task while it dies, takes the task along. Here
+a script does both at once, and for several tasks; what kombu finds in Redis is what it would have
+written itself, so that its own workers and its sweep for what dead workers held go with this one.
 
 To wait for a task without taking it, it is moved from the end of its list to the end of its list.
 That works for one list at a time: a free worker sees a task of lower priority within
@@ -88,6 +88,8 @@ class Channel(redis.Channel):
     """Takes tasks with the script."""
 
     QoS = QoS
+    _in_poll: Any
+    _brpop_sent_at: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         #: Is a waiting command before the script's on the wire?
@@ -120,7 +122,7 @@ class Channel(redis.Channel):
     def _lists(self, queues: list[str]) -> list[str]:
         return [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         with self.conn_or_acquire() as client:
             claimed = client.execute_command(*self._claim(self._lists([queue]), 1))
         if not claimed:
@@ -198,6 +200,7 @@ class Transport(redis.Transport):
     """``broker_transport`` of whoever works for Byline's queue; clients need nothing of it."""
 
     Channel = Channel
+    cycle: Any
     #: After these Celery connects again; others end the worker. A Redis that refuses a command, for
     #: want of memory or disk, may get well.
     connection_errors = (*redis.Transport.connection_errors, ResponseError)

@@ -23,14 +23,18 @@ ROWS = 360_448
 ROW_BITS = (ROWS - 1).bit_length()
 #: Most texts in one call of :func:`count`, so that text and row fit an int32, which sorts faster.
 MOST_TEXTS = 1 << (31 - ROW_BITS)
+#: In the place of what is no n-gram; above every other key, as there are fewer rows than 2**bits.
+_NO_KEY = np.int32(2**31 - 1)
 CHARACTERS = (2, 3, 4)
 TOKENS = (1, 2)
 
 _SPACE, _WORD, _MARK = 0, 1, 2
 #: Odd, so that multiplying loses nothing modulo 2**32 (Knuth's golden ratio; FNV's prime).
 _CHARACTER_BASE, _TOKEN_BASE = np.uint32(0x9E3779B1), np.uint32(0x01000193)
-#: Tokens differ by their first 64 characters.
-_POWERS = np.cumprod(np.r_[np.uint32(1), np.full(63, _CHARACTER_BASE)], dtype=np.uint32)
+#: The character base's multiplicative inverse modulo 2**32.
+_CHARACTER_INVERSE = np.uint32(pow(0x9E3779B1, -1, 1 << 32))
+#: Characters of a token whose order counts; of those that follow only their sum does.
+_DISTINCT = 64
 
 
 class Family(NamedTuple):
@@ -40,6 +44,10 @@ class Family(NamedTuple):
     #: Offset of the first and of the last code point, in the batch's joined text.
     first: NDArray[np.int32]
     last: NDArray[np.int32]
+    #: The number of the text in which each begins.
+    text: NDArray[np.int32]
+    #: Those of them, few, that span two texts and are none.
+    crossing: NDArray[np.int64]
 
 
 class Bags(NamedTuple):
@@ -53,10 +61,12 @@ class Bags(NamedTuple):
         """Return sqrt(count) x idf for each row, each text scaled to length 1; float32, (rows,)."""
         values = np.sqrt(self.counts, dtype=np.float32) * idf[self.rows]
         sizes = np.diff(self.offsets)
-        text = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-        squares = np.bincount(text, values * values, len(sizes))
+        squares = np.zeros(len(sizes), np.float32)
+        if len(values):
+            some = sizes > 0
+            squares[some] = np.add.reduceat(values * values, self.offsets[:-1][some])
         scale = 1 / np.sqrt(np.maximum(squares, np.finfo(np.float32).tiny))
-        return values * scale.astype(np.float32)[text]
+        return values * np.repeat(scale, sizes)
 
 
 def count(texts: Sequence[str]) -> Bags:
@@ -67,16 +77,22 @@ def count(texts: Sequence[str]) -> Bags:
     """
     if len(texts) > MOST_TEXTS:
         raise ValueError(f"{len(texts)} texts at once, {MOST_TEXTS} at most")
-    text = owners(texts)
-    found = [
-        (text[family.first] << np.int32(ROW_BITS)) | family.rows.view(np.int32)
-        for family in families(texts, text)
-    ]
-    keys, counts = _tally(np.concatenate(found))
-    sizes = np.bincount(keys >> ROW_BITS, minlength=len(texts))
-    offsets = np.zeros(len(texts) + 1, np.int32)
-    np.cumsum(sizes, out=offsets[1:])
-    return Bags(keys & np.int32((1 << ROW_BITS) - 1), counts, offsets)
+    keys, counts = _tally(np.concatenate(list(_keys(texts))))
+    # Every key but _NO_KEY, which is the last if it is there, has its text's number in front.
+    bounds = np.full(len(texts) + 1, _NO_KEY)
+    bounds[:-1] = np.arange(len(texts), dtype=np.int32) << np.int32(ROW_BITS)
+    offsets: NDArray[np.int32] = np.searchsorted(keys, bounds).astype(np.int32)
+    keys = keys[: offsets[-1]]
+    return Bags(keys & np.int32((1 << ROW_BITS) - 1), counts[: len(keys)], offsets)
+
+
+def _keys(texts: Sequence[str]) -> Iterator[NDArray[np.int32]]:
+    """Yield for each n-gram of each family its text's number and its row in one integer."""
+    for family in families(texts, owners(texts)):
+        keys = family.text << np.int32(ROW_BITS)
+        keys |= family.rows.view(np.int32)
+        keys[family.crossing] = _NO_KEY
+        yield keys
 
 
 def _tally(keys: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -94,22 +110,28 @@ def owners(texts: Sequence[str]) -> NDArray[np.int32]:
 def families(texts: Sequence[str], text: NDArray[np.int32]) -> Iterator[Family]:
     """Yield every family of n-grams in ``texts``; ``text`` is what :func:`owners` returned.
 
-    An n-gram never spans two texts.
+    What spans two texts is no n-gram: see :attr:`Family.crossing`.
     """
     points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
     places = np.arange(len(points), dtype=np.int32)
     for length, hashes in _runs(points + np.uint32(1), _CHARACTER_BASE, CHARACTERS):
-        inside = text[length - 1 :] == text[: len(hashes)]
-        first = places[: len(hashes)][inside]
-        yield Family(_rows(hashes[inside], length), first, first + np.int32(length - 1))
+        yield _family(_rows(hashes, length), places, places, text, length)
     hashes, first, last = _tokens(points, text)
     for length, runs in _runs(hashes, _TOKEN_BASE, TOKENS):
-        inside = text[first[length - 1 :]] == text[first[: len(runs)]]
-        yield Family(
-            _rows(runs[inside], 100 + length),
-            first[: len(runs)][inside],
-            last[length - 1 :][inside],
-        )
+        yield _family(_rows(runs, 100 + length), first, last, text[first], length)
+
+
+def _family(
+    rows: NDArray[np.uint32],
+    first: NDArray[np.int32],
+    last: NDArray[np.int32],
+    text: NDArray[np.int32],
+    length: int,
+) -> Family:
+    """Return the family of runs of ``length`` units, each with its offsets and text."""
+    begins, ends = text[: len(rows)], text[length - 1 :]
+    crossing = np.flatnonzero(begins != ends)
+    return Family(rows, first[: len(rows)], last[length - 1 :], begins, crossing)
 
 
 def _runs(
@@ -127,33 +149,55 @@ def _tokens(
     points: NDArray[np.uint32], text: NDArray[np.int32]
 ) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32]]:
     """Return hash, first and last offset of each token."""
-    folded, kinds = _tables()
-    known = np.minimum(points, np.uint32(len(kinds) - 1))
-    kind = kinds[known]
-    if not kind.any():
-        nowhere = np.zeros(0, np.int32)
-        return np.zeros(0, np.uint32), nowhere, nowhere
+    units, kind = _units(points)
+    solid = kind != _SPACE
     joined = (kind[1:] == kind[:-1]) & (kind[1:] == _WORD) & (text[1:] == text[:-1])
-    begins = (kind != _SPACE) & ~np.r_[False, joined]
-    ends = (kind != _SPACE) & ~np.r_[joined, False]
+    begins, ends = solid.copy(), solid
+    begins[1:] &= ~joined
+    ends[:-1] &= ~joined
     first = np.flatnonzero(begins).astype(np.int32)
     last = np.flatnonzero(ends).astype(np.int32)
-    units = np.where(points == known, folded[known], points) + np.uint32(1)
-    units[kind == _SPACE] = 0  # what follows a token, up to the next one, adds nothing
-    number = np.maximum(np.cumsum(begins, dtype=np.int32) - 1, 0)
-    place = np.arange(len(points), dtype=np.int32) - first[number]
-    terms = units * _POWERS[np.clip(place, 0, len(_POWERS) - 1)]
-    return _mix(np.add.reduceat(terms, first, dtype=np.uint32)), first, last
+    if not len(first):
+        return np.zeros(0, np.uint32), first, last
+    # A character counts for its unit times the base to the power of its place in the token. Taken
+    # to the power of its place in the batch, the sum is too large by that of the token's first.
+    sums = np.add.reduceat(units * _powers(_CHARACTER_BASE, len(units)), first, dtype=np.uint32)
+    hashes = sums * _powers(_CHARACTER_INVERSE, len(units))[first]
+    for number in np.flatnonzero(last - first >= _DISTINCT):
+        own = units[first[number] : last[number] + 1]
+        powers = _powers(_CHARACTER_BASE, _DISTINCT)
+        powers = np.append(powers, np.full(len(own) - _DISTINCT, powers[-1]))
+        hashes[number] = np.sum(own * powers, dtype=np.uint32)
+    return _mix(hashes), first, last
+
+
+def _powers(base: np.uint32, number: int) -> NDArray[np.uint32]:
+    """Return 1, base, base**2 and so on, modulo 2**32."""
+    powers = np.full(number, base, np.uint32)
+    powers[:1] = 1
+    return np.cumprod(powers, dtype=np.uint32)
+
+
+def _units(points: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """Return for each code point what it counts for in a token, 0 for a space, and its kind."""
+    units, kinds = _tables()
+    beyond = np.flatnonzero(points >= len(units))
+    known = points.astype(np.intp)
+    known[beyond] = len(units) - 1
+    found = units.take(known)
+    found[beyond] = points[beyond] + np.uint32(1)
+    return found, kinds.take(known)
 
 
 @cache
 def _tables() -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
-    """Lower case and kind of each code point below 65,536; what lies above counts as a mark."""
+    """Unit and kind of each code point below 65,536; what lies above is a mark, as is the last."""
     characters = [chr(point) for point in range(65_536)]
-    # A few letters fold to two: they stay, so that offsets do.
-    folded = [ord(c.lower()) if len(c.lower()) == 1 else ord(c) for c in characters]
     kinds = [_WORD if c.isalnum() else _SPACE if c.isspace() else _MARK for c in characters]
-    return np.array(folded, np.uint32), np.array(kinds, np.uint8)
+    # The lower case, plus one. A few letters fold to two: they stay, so that offsets do.
+    folded = [ord(c.lower()) if len(c.lower()) == 1 else ord(c) for c in characters]
+    units = [0 if kind == _SPACE else unit + 1 for unit, kind in zip(folded, kinds, strict=True)]
+    return np.array(units, np.uint32), np.array(kinds, np.uint8)
 
 
 def _rows(hashes: NDArray[np.uint32], family: int) -> NDArray[np.uint32]:

@@ -82,4 +82,3 @@ def test_ctrl_c_leaves_a_report_and_no_process(tmp_path: Path) -> None:
     assert run.interrupted
     assert 0 < run.seconds < 600
     assert run.totals.answered > 0
-
