@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -53,4 +54,7 @@ def create() -> Front:
     # Two packages' notions of WSGI and ASGI, the same but for the types' names.
     flask: Any = create_app(attributions, directory)
     others: Any = WSGIMiddleware(flask, workers=THREADS)
+    # What was made up to here stays: looking through it for garbage took 40 ms about each second.
+    gc.collect()
+    gc.freeze()
     return Front(attributions, outbox, others, settings.max_body_bytes)

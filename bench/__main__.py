@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     console = Console()
     runs: list[Run] = []
     try:
-        chosen = {name: scenario.load(name, _changes(options)) for name in options.scenarios}
+        chosen = _chosen(options)
         _refuse_elsewhere(options)
         _run_all(chosen, options, console, runs)
     except (ScenarioError, NotRunning, RuntimeError, ValueError, OSError) as error:
@@ -61,6 +61,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bulk", type=int)
     parser.add_argument("--model", help="as BYLINE_MODEL")
     return parser
+
+
+def _chosen(options: argparse.Namespace) -> dict[str, Scenario]:
+    """Return the scenarios under names of their own: files are named after them."""
+    chosen: dict[str, Scenario] = {}
+    for given in options.scenarios:
+        stem = Path(given).stem
+        taken = sum(name.partition("#")[0] == stem for name in chosen)
+        chosen[f"{stem}#{taken + 1}" if taken else stem] = scenario.load(given, _changes(options))
+    return chosen
 
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -66,6 +67,9 @@ def model_step(
             except (DeviceError, ModelError, OSError, ValueError) as error:
                 logger.critical("the model can't be served: %s", error)
                 raise SystemExit(1) from error
+            # What was made up to here stays: not to be looked through for garbage again and again.
+            gc.collect()
+            gc.freeze()
 
         def stop(self, worker: Any) -> None:
             worker.batcher.close()  # the pool, stopped next, waits for the batch that runs

@@ -42,6 +42,8 @@ def valkey(settings: Settings, folder: Path) -> Part:
         _valkey_server(),
         *("--bind", LOOPBACK, "--port", str(settings.redis_port), "--dir", folder / "valkey"),
         *("--loglevel", "warning", "--save", "", "--appendonly", "yes"),
+        # A rewrite keeps a core busy; every 64 MB, the default, is every few seconds under load.
+        *("--auto-aof-rewrite-min-size", "256mb"),
         # The cache may lose its oldest for room; the queue, which has no time to live, may not.
         *("--maxmemory", f"{settings.redis_megabytes}mb", "--maxmemory-policy", "volatile-lru"),
     )
