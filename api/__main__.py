@@ -9,6 +9,7 @@ import sys
 
 import uvicorn
 
+from api.protocol import Protocol
 from celery_app.settings import Settings, SettingsError
 
 #: Connections that may wait to be accepted.
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
         port=settings.api_port,
         workers=settings.api_processes,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         interface="asgi3",

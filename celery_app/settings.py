@@ -149,7 +149,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     redis_port: Annotated[Port, about("Port of the embedded Valkey.")] = 6390
     redis_megabytes: Annotated[
         Count, about("Memory for the data of the embedded Valkey; what was used longest ago goes.")
-    ] = 64
+    ] = 48
     flower_port: Annotated[Port, about("Port of Flower.")] = 5555
     exporter_port: Annotated[Port, about("Port of celery-exporter.")] = 9808
     metrics_port: Annotated[
