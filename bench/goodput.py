@@ -10,9 +10,9 @@ from bench.results import Run
 BOUND_MS = 55.0
 #: Share of the messages that may fail where a rate counts as held.
 MAY_FAIL = 0.001
-#: From one rate to the next, and how many are tried.
+#: From one rate to the next at first, each further step the square of the last; how many are tried.
 STEP = 1.12
-MOST_STEPS = 5
+MOST_STEPS = 7
 
 
 def held(run: Run) -> bool:
@@ -30,7 +30,7 @@ def search(measure: Callable[[float], Run], begin: float) -> Run | None:
     """
     best: Run | None = None
     rate, too_much = begin, float("inf")
-    for _ in range(MOST_STEPS):
+    for number in range(MOST_STEPS):
         run = measure(rate)
         if held(run):
             best = run
@@ -40,7 +40,7 @@ def search(measure: Callable[[float], Run], begin: float) -> Run | None:
         if best is None:
             rate /= STEP**2
         elif too_much == float("inf"):
-            rate *= STEP
+            rate *= STEP ** (2**number)
         elif too_much / here > STEP**0.75:
             rate = (here * too_much) ** 0.5
         else:
