@@ -52,7 +52,7 @@ def main() -> None:
         # One: the servers of HTTP below want the cores more, and two would halve the batches.
         workers_per_device=1,
         # ZeroMQ, as it recommends above 100 requests/s. In 0.2.19 this changes nothing, for it is
-        # passed on under a wrong name; put right by hand, requests are never answered.
+        # passed on under a wrong name; put right by hand, no request was answered in our trial.
         fast_queue=True,
         restart_workers=True,
         disable_openapi_url=True,
