@@ -9,6 +9,7 @@ import sys
 
 import uvicorn
 
+from api.keys import Keys
 from api.protocol import Protocol
 from celery_app.settings import Settings, SettingsError
 
@@ -23,6 +24,8 @@ def main(arguments: list[str]) -> int:
     """Serve as the environment says, until told to stop. Returns the exit status."""
     try:
         settings = Settings.from_environ(os.environ)
+        if settings.keys_file is not None:
+            Keys.read(settings.keys_file)  # each process reads it again; here it can say why not
     except SettingsError as error:
         print(f"byline api: {error}", file=sys.stderr)
         return 2

@@ -14,8 +14,11 @@ from urllib.parse import parse_qsl
 from api.answers import Answer, answer
 from api.attributions import PATH, Attributions
 from api.errors import TooLarge, problem, problem_of
+from api.guard import Guard
+from api.keys import Key
 from api.outbox import Outbox
 from api.schemas import Health
+from tasks.errors import Unauthorized
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -23,6 +26,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HEALTH = "/healthz"
+#: What a key is needed for, where there are keys.
+GUARDED = "/v1/"
 _ALIVE = answer(Health("ok", {"api": "ok"}))
 _PATHS = frozenset((PATH, PATH + "/"))
 
@@ -35,11 +40,17 @@ class Front:
     """The ASGI application of one process."""
 
     def __init__(
-        self, attributions: Attributions, outbox: Outbox, others: ASGI, max_body_bytes: int
+        self,
+        attributions: Attributions,
+        outbox: Outbox,
+        guard: Guard,
+        others: ASGI,
+        max_body_bytes: int,
     ) -> None:
         """``others`` answers what is not the endpoint."""
         self._attributions = attributions
         self._outbox = outbox
+        self._guard = guard
         self._others = others
         self._max_body_bytes = max_body_bytes
 
@@ -52,8 +63,20 @@ class Front:
         elif scope["path"] == HEALTH:
             # Not by a thread: those may all be waiting for a Redis that does not answer.
             await _send(_ALIVE, send)
+        elif scope["path"].startswith(GUARDED) and (refused := self._refused(scope)):
+            await _send(refused, send)
         else:
             await self._others(scope, receive, send)
+
+    def _refused(self, scope: Scope) -> Answer | None:
+        try:
+            self._know(dict(scope["headers"]))
+        except Unauthorized as error:
+            return problem_of(error)
+        return None
+
+    def _know(self, headers: dict[bytes, bytes]) -> Key | None:
+        return self._guard.know(headers.get(b"authorization", b"").decode("latin-1"))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -71,7 +94,7 @@ class Front:
         except asyncio.CancelledError:  # the process stops, and has waited for long enough
             given = problem("no_answer", "this process stops; the message may be sent again")
         except Exception as error:  # as Flask's error handlers do
-            given = problem_of(error)
+            given = problem_of(error, self._outbox.wait_s)
         await _send(given, send)
 
     async def _create(self, scope: Scope, receive: Receive) -> Answer:
@@ -79,11 +102,12 @@ class Front:
             refused = problem("method_not_allowed", f"{PATH} takes POST only")
             return refused._replace(headers=(("Allow", "POST"),))
         headers = dict(scope["headers"])
+        key = self._know(headers)  # before anything of the body is read
         body = await _body(headers, receive, self._max_body_bytes)
         query = scope["query_string"]
         options = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
         content_type = headers.get(b"content-type", b"").decode("latin-1")
-        return await self._attributions.create(options, content_type, body)
+        return await self._attributions.create(options, content_type, body, key)
 
 
 async def _send(answer: Answer, send: Send) -> None:

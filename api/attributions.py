@@ -15,6 +15,8 @@ from redis import RedisError
 from api.answers import Answer, answer
 from api.directory import Directory
 from api.errors import NotFound, NotJSON, WrongType, problem
+from api.guard import Guard
+from api.keys import Key
 from api.outbox import Entry, Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from celery_app.settings import Settings
@@ -57,17 +59,22 @@ class Attributions:
         directory: Directory,
         cache: AttributionCache,
         marks: PendingMarks,
+        guard: Guard,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
         self._directory = directory
         self._cache = cache
         self._marks = marks
+        self._guard = guard
 
-    async def create(self, query: Mapping[str, str], content_type: str, body: bytes) -> Answer:
+    async def create(
+        self, query: Mapping[str, str], content_type: str, body: bytes, key: Key | None
+    ) -> Answer:
         """Attribute a message or many: 200, or 202 for what takes longer than the wait."""
         asked = _parse(content_type, body)
         options = self._options(query, asked)
+        await self._guard.let_through(key, len(asked.messages or [None]))
         if asked.text is not UNSET:
             return await self._one(asked.text, options)
         return await self._many(asked.messages or [], options)
@@ -85,7 +92,7 @@ class Attributions:
 
     async def _one(self, text: str, options: Options) -> Answer:
         [(entry, outcome)] = await self._wait_for([self._entry(text, options)], options)
-        return _answer_one(entry.id, outcome, options.explain)
+        return _answer_one(entry.id, outcome, options.explain, self._outbox.wait_s)
 
     async def _many(self, messages: Sequence[msgspec.Raw], options: Options) -> Answer:
         if len(messages) > self._settings.max_bulk:
@@ -208,12 +215,12 @@ def _parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
         raise NotJSON("the body is nested too deeply") from None
 
 
-def _answer_one(id: str, outcome: Outcome | None, explain: bool) -> Answer:
+def _answer_one(id: str, outcome: Outcome | None, explain: bool, wait_s: float = 0.0) -> Answer:
     if outcome is None:
         location = f"{PATH}/{id}"
         return answer(Pending(id, location), 202, ("Location", location))
     if isinstance(outcome, Failure):
-        return problem(outcome.code, outcome.detail)
+        return problem(outcome.code, outcome.detail, wait_s)
     return answer(_shown(outcome, explain))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from http import HTTPStatus
 
 import msgspec
@@ -10,7 +11,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from api.answers import Answer
-from tasks.errors import BylineError
+from tasks.errors import BylineError, RateLimited
 
 logger = logging.getLogger(__name__)
 
@@ -18,11 +19,14 @@ logger = logging.getLogger(__name__)
 STATUS = {
     "bad_request": 400,
     "not_json": 400,
+    "unauthorized": 401,
     "not_found": 404,
     "method_not_allowed": 405,
     "too_large": 413,
     "wrong_type": 415,
     "invalid": 422,
+    "set_aside": 422,
+    "rate_limited": 429,
     "model_failed": 500,
     "internal_error": 500,
     "broker_unavailable": 503,
@@ -33,12 +37,13 @@ STATUS = {
     "deadline_passed": 504,
 }
 
-#: Seconds after which it is worth coming back, for those that pass by themselves.
+#: Seconds after which it is worth coming back, at the least, for those that pass by themselves.
 RETRY_AFTER_S = {
     "broker_unavailable": 5,
     "no_answer": 5,
     "no_model": 5,
     "overloaded": 1,
+    "rate_limited": 1,
     "revoked": 1,
 }
 
@@ -80,19 +85,31 @@ class NotFound(BylineError):
     code = "not_found"
 
 
-def problem(code: str, detail: str) -> Answer:
-    """Return the answer for an error's code and words."""
+def problem(code: str, detail: str, wait_s: float = 0.0) -> Answer:
+    """Return the answer for an error's code and words.
+
+    ``wait_s`` is how long what waits already will take: not before is it worth coming back.
+    """
     status = STATUS.get(code, 500)
     document = Problem(f"urn:byline:error:{code}", HTTPStatus(status).phrase, status, code, detail)
-    wait = RETRY_AFTER_S.get(code)
-    headers = () if wait is None else (("Retry-After", str(wait)),)
+    least = RETRY_AFTER_S.get(code)
+    headers: tuple[tuple[str, str], ...] = ()
+    if least is not None:
+        headers = (("Retry-After", str(max(least, math.ceil(wait_s)))),)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers = (("WWW-Authenticate", "Bearer"),)
     return Answer(msgspec.json.encode(document), status, "application/problem+json", headers)
 
 
-def problem_of(error: Exception) -> Answer:
-    """Return the answer for an exception; one that is not ours is a defect, and logged."""
+def problem_of(error: Exception, wait_s: float = 0.0) -> Answer:
+    """Return the answer for an exception; one that is not ours is a defect, and logged.
+
+    ``wait_s`` as for :func:`problem`.
+    """
+    if isinstance(error, RateLimited):
+        wait_s = error.retry_after_s
     if isinstance(error, BylineError):
-        return problem(error.code, str(error))
+        return problem(error.code, str(error), wait_s)
     logger.error("a request failed", exc_info=error)
     return problem("internal_error", "a defect of Byline; its log says more")
 

@@ -81,7 +81,7 @@ def document() -> dict[str, Any]:
                     "responses": {
                         "200": _answer("Attributed.", either),
                         "202": _answer("Accepted: ask again.", {"anyOf": [pending, bulk]}),
-                        **_problems(problem, 400, 413, 415, 422, 500, 503, 504),
+                        **_problems(problem, 400, 401, 413, 415, 422, 429, 500, 503, 504),
                     },
                 }
             },
@@ -93,7 +93,7 @@ def document() -> dict[str, Any]:
                     "responses": {
                         "200": _answer("Attributed.", attribution),
                         "202": _answer("Not yet: ask again.", pending),
-                        **_problems(problem, 404, 422, 500, 503),
+                        **_problems(problem, 401, 404, 422, 500, 503),
                     },
                 }
             },
@@ -101,13 +101,21 @@ def document() -> dict[str, Any]:
                 "get": {
                     "summary": "The model being served, and its card",
                     "operationId": "models",
-                    "responses": {"200": _answer("The model.", model), **_problems(problem, 503)},
+                    "responses": {
+                        "200": _answer("The model.", model),
+                        **_problems(problem, 401, 503),
+                    },
                 }
             },
             "/healthz": _check("Is this process alive?", "live", health),
             "/readyz": _check("Are the broker and a worker there?", "ready", health),
         },
-        "components": {"schemas": components},
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        # A key, or none: it is needed where BYLINE_KEYS_FILE is set.
+        "security": [{"key": []}, {}],
     }
 
 

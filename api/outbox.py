@@ -23,6 +23,7 @@ from uuid import uuid4
 import msgspec
 from redis import RedisError
 
+from api.pace import Pace
 from api.recent import Recent
 from api.signal import Signal
 from tasks.errors import (
@@ -89,8 +90,8 @@ Key = tuple[str, int, bool, str]
 Send = Callable[[str, Sequence[Entry]], Awaitable[None]]
 #: Waits until a reply is there, or a while. Raises ``RedisError``.
 Receive = Callable[[], Awaitable[bytes | None]]
-#: Returns the attributions that are known, by id. Raises ``RedisError``.
-LookUp = Callable[[Sequence[str]], Awaitable[dict[str, Attribution]]]
+#: Returns the outcomes that are known, by id. Raises ``RedisError``.
+LookUp = Callable[[Sequence[str]], Awaitable[dict[str, Outcome]]]
 
 
 class Outbox:
@@ -117,6 +118,7 @@ class Outbox:
         self._capacity = capacity
         self._answer_s = answer_s
         self._recent = recent
+        self._pace = Pace()
         self._unanswered = 0
         self._joinable: dict[Key, Entry] = {}
         self._asked: list[Entry] = []
@@ -144,6 +146,11 @@ class Outbox:
     def unanswered(self) -> int:
         """How many messages are on their way."""
         return self._unanswered
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds that a message that comes now will take, by the pace of the last few seconds."""
+        return self._pace.seconds(self._unanswered)
 
     @property
     def free_credits(self) -> int:
@@ -244,8 +251,18 @@ class Outbox:
             hit = found.get(entry.id)
             if hit is not None and _answers(hit, entry):
                 self._settle(entry, hit)
+            elif entry.deadline is not None and self._too_late(entry.deadline):
+                self._fail([entry], Overloaded(f"it would take {self.wait_s:.1f} s"))
             else:
                 self._waiting.setdefault(entry.kind, []).append(entry)
+
+    def _too_late(self, deadline: float) -> bool:
+        """Return whether what is before a message takes longer than until then.
+
+        With nothing before it, it is tried: or one slow batch would be the last.
+        """
+        now = time.time()
+        return now <= deadline < now + self._pace.seconds(self._unanswered - 1)
 
     def _next_chunk(self) -> list[Entry]:
         """Return what may leave now, the most pressing kind first; nothing that is too late."""
@@ -277,6 +294,7 @@ class Outbox:
 
     async def _dispatch(self, entries: list[Entry]) -> None:
         chunk = str(uuid4())
+        self._pace.sent()
         # Noted before it is sent: the reply may be here before the sending returns.
         self._flights[chunk] = (time.monotonic(), entries)
         try:
@@ -307,6 +325,7 @@ class Outbox:
             return
         reply = _decode(raw)
         _, entries = self._flights.pop(reply.chunk, (0.0, []))  # none: it was given up before
+        self._pace.came_back(len(entries), bool(self._flights))
         for entry, outcome in zip(entries, reply.outcomes, strict=False):
             self._settle(entry, outcome)
         missing = entries[len(reply.outcomes) :]
@@ -315,8 +334,10 @@ class Outbox:
             self._work.set()
 
 
-def _answers(attribution: Attribution, entry: Entry) -> bool:
-    return attribution.evidence is not msgspec.UNSET or not entry.explain
+def _answers(outcome: Outcome, entry: Entry) -> bool:
+    if isinstance(outcome, Failure) or not entry.explain:
+        return True
+    return outcome.evidence is not msgspec.UNSET
 
 
 def _answered(entry: Entry, outcome: Outcome) -> Entry:

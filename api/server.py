@@ -12,6 +12,8 @@ from api.app import create_app
 from api.asgi import Front
 from api.attributions import Attributions
 from api.directory import Directory
+from api.guard import Guard
+from api.keys import Keys
 from api.outbox import Outbox
 from api.recent import Recent
 from api.submit import POP_S, Submitter
@@ -50,11 +52,13 @@ def create() -> Front:
     directory = Directory(client, connect(settings.broker))
     directory.start()
     marks = PendingMarks(shared, settings.result_ttl_s)
-    attributions = Attributions(settings, outbox, directory, cache, marks)
+    keys = None if settings.keys_file is None else Keys.read(settings.keys_file)
+    guard = Guard(keys, shared)
+    attributions = Attributions(settings, outbox, directory, cache, marks, guard)
     # Two packages' notions of WSGI and ASGI, the same but for the types' names.
     flask: Any = create_app(attributions, directory)
     others: Any = WSGIMiddleware(flask, workers=THREADS)
     # What was made up to here stays: looking through it for garbage took 40 ms about each second.
     gc.collect()
     gc.freeze()
-    return Front(attributions, outbox, others, settings.max_body_bytes)
+    return Front(attributions, outbox, guard, others, settings.max_body_bytes)

@@ -14,7 +14,7 @@ from api.envelope import Envelope
 from api.outbox import Entry
 from tasks.cache import found, keys
 from tasks.errors import Unavailable
-from tasks.messages import REPLIES, Attribution
+from tasks.messages import REPLIES, Outcome
 
 #: Seconds a blocking pop waits before it is made again.
 POP_S = 5
@@ -51,8 +51,8 @@ class Submitter:
             reason = type(error).__name__
             raise Unavailable(f"the broker did not take the message: {reason}") from None
 
-    async def look_up(self, ids: Sequence[str]) -> dict[str, Attribution]:
-        """Return the attributions that the cache has, by id. Raises ``RedisError``."""
+    async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:
+        """Return the outcomes that the cache has, by id. Raises ``RedisError``."""
         return found(await self._cache.mget(keys(ids)))
 
     async def receive(self) -> bytes | None:

@@ -38,11 +38,17 @@ def make_celery(settings: Settings) -> Celery:
         else None,
         broker_connection_retry_on_startup=True,
         broker_transport_options={
-            # Kombu's sweep for what dead workers held. The shortest timeout of all who share
-            # the broker wins, so every part gets these options from here.
+            # Kombu's sweep for what dead workers held.
             "visibility_timeout": settings.visibility_timeout_s,
             "unacked_restore_interval": max(1, settings.visibility_timeout_s // 10),
             "unacked_restore_throttle": 1,
+            # Apart from those of other apps on this Redis, whose tasks may be held for hours: the
+            # shortest timeout of all who share a sweep wins.
+            "unacked_key": "byline:unacked",
+            "unacked_index_key": "byline:unacked:index",
+            "unacked_mutex_key": "byline:unacked:mutex",
+            # A worker that dies in a sweep keeps the others from it for so many seconds.
+            "unacked_mutex_expire": 2,
             # The lists of a queue's priorities are read in order, never in turn.
             "queue_order_strategy": "priority",
             "socket_connect_timeout": REDIS_TIMEOUT_S,

@@ -13,7 +13,14 @@ from prometheus_client import CollectorRegistry
 from celery_app.app import connect, make_celery
 from celery_app.privacy import redact
 from celery_app.settings import Settings, SettingsError
-from celery_app.steps import EventsStep, RoomStep, announce_step, metrics_step, model_step
+from celery_app.steps import (
+    EventsStep,
+    RoomStep,
+    announce_step,
+    hold_step,
+    metrics_step,
+    model_step,
+)
 from celery_app.task import AttributeTask
 from model.device import choose
 from model.engine import Choose, Engine, Placement
@@ -21,7 +28,11 @@ from model.types import Model, SequenceModel
 from monitoring.metrics import WorkerMetrics
 from tasks.attribute import Attributor
 from tasks.cache import AttributionCache
+from tasks.deadletters import DeadLetters
 from tasks.messages import Announcement
+
+#: Seconds for which messages may have to wait in a worker: others can't see to them there.
+HOLD_S = 5.0
 
 AnyModel = Model[Any] | SequenceModel
 
@@ -59,7 +70,9 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     engine = Engine(model, _placement(settings), choose)
     cache = AttributionCache(client, settings.result_ttl_s)
     registry = CollectorRegistry()
-    attributor = Attributor(engine, cache, WorkerMetrics(registry), settings.max_characters)
+    attributor = Attributor(
+        engine, cache, DeadLetters(client), WorkerMetrics(registry), settings.max_characters
+    )
     task = app.register_task(AttributeTask(attributor))
     task_revoked.connect(task.on_revoked, sender=task, weak=False)
     app.steps["worker"].add(
@@ -68,13 +81,12 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
             task,
             settings.batch_messages,
             settings.batch_wait_ms / 1000,
-            # As much is on the device as waits, and half of the time is left for bad luck.
-            settings.visibility_timeout_s / 4,
+            HOLD_S,
         )
     )
     port = settings.metrics_port + settings.worker_number
     app.steps["worker"].add(metrics_step(registry, port))
-    app.steps["consumer"].update([EventsStep, RoomStep])
+    app.steps["consumer"].update([EventsStep, RoomStep, hold_step(settings.batch_timeout_s)])
     app.steps["consumer"].add(
         announce_step(client, lambda: Announcement(asdict(engine.card), str(engine)))
     )

@@ -112,6 +112,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         float,
         about("Milliseconds that an idle worker waits for a fuller batch.", ge=0, le=1000),
     ] = 0.0
+    batch_timeout_s: Annotated[
+        Seconds,
+        about(
+            "Seconds after which a forward pass counts as hung: the worker ends, and its messages "
+            "go to another."
+        ),
+    ] = 60.0
     chunk_messages: Annotated[
         int, about("Largest task that an api process sends, in messages.", ge=1, le=4096)
     ] = 64
@@ -140,9 +147,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             "Seconds after which a task that a dead worker held goes to another. "
             "The same for all processes on one Redis."
         ),
-    ] = 30
+    ] = 6
     api_host: Annotated[str, about("Address the api listens on.")] = "127.0.0.1"
     api_port: Annotated[Port, about("Port of the api.")] = 8000
+    keys_file: Annotated[
+        Path | None,
+        about("File of API keys, see `python -m api.keys --help`. Unset: whoever reaches it asks."),
+    ] = None
     api_processes: Annotated[
         Count, about("Processes of the api. One takes about 0.1 ms of CPU for a message.")
     ] = 1

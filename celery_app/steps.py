@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 from celery import bootsteps
 from celery.concurrency.thread import TaskPool
 from celery.exceptions import ImproperlyConfigured
+from celery.platforms import EX_FAILURE
 from celery.worker.components import Pool
 from celery.worker.consumer.events import Events
 from celery.worker.consumer.tasks import Tasks
@@ -30,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two sendings of Celery's task events. What watches them looks every second.
 EVENTS_S = 0.2
+#: Seconds between two looks at whether the model's thread is alive.
+WATCH_S = 1.0
 #: Events that are sent at once when so many have gathered.
 EVENTS = 500
 
@@ -92,6 +97,49 @@ class RoomStep(bootsteps.StartStopStep):
         qos, batcher = consumer.task_consumer.channel.qos, consumer.controller.batcher
         can_consume = qos.can_consume
         qos.can_consume = lambda: batcher.has_room() and can_consume()
+
+
+def hold_step(timeout_s: float) -> Step:
+    """Return the step that lets the broker know that what the worker holds is being seen to.
+
+    So the visibility timeout may be short, whatever a batch takes. A model that is silent for
+    ``timeout_s`` is another matter: the worker ends, and what it holds goes to others.
+    """
+
+    class HoldStep(bootsteps.StartStopStep):
+        requires = (Tasks,)
+        timers: Sequence[Any] = ()
+
+        def start(self, consumer: Any) -> None:
+            qos = consumer.task_consumer.channel.qos
+            watch = (consumer.controller.batcher, timeout_s)
+            _watch(*watch)
+            self.timers = (
+                consumer.timer.call_repeatedly(qos.visibility_timeout / 4, qos.touch),
+                consumer.timer.call_repeatedly(WATCH_S, _watch, watch),
+            )
+
+        def stop(self, consumer: Any) -> None:
+            for timer in self.timers:
+                timer.cancel()
+            faulthandler.cancel_dump_traceback_later()
+
+    return HoldStep
+
+
+def _watch(batcher: Batcher, timeout_s: float) -> None:
+    """End the process where the model has been silent for too long: a thread can't be ended."""
+    # Should this not be called again, for the model does not let go of the interpreter.
+    # To the descriptor: Celery has put an object of its own in the place of sys.stderr.
+    faulthandler.dump_traceback_later(timeout_s, file=2, exit=True)
+    if batcher.silent_s < timeout_s:
+        return
+    logger.critical("the model has been silent for %.0f s; the worker ends", batcher.silent_s)
+    try:
+        batcher.close()  # what waits need not wait for the visibility timeout
+    finally:
+        logging.shutdown()
+        os._exit(EX_FAILURE)
 
 
 def announce_step(client: Redis, announcement: Callable[[], Announcement]) -> Step:

@@ -86,6 +86,8 @@ class Batcher:
         self._changed = threading.Condition()
         self._running = False
         self._closed = False
+        #: Monotonic time of the last sign of life from the model's thread, in seconds; None: idle.
+        self._alive_at: float | None = None
         #: Seconds to wait before the next batch that can't be stored is given back.
         self._retry_s = FIRST_RETRY_S
 
@@ -110,6 +112,15 @@ class Batcher:
         waiting = sum(request.messages for request in tuple(self._waiting))
         return waiting < 2 * self._limit and waiting * self._pace_s < self._hold_s
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the model's thread, busy, was heard of; 0 where it has nothing to do."""
+        alive_at = self._alive_at
+        return 0.0 if alive_at is None else time.monotonic() - alive_at
+
+    def _alive(self) -> None:
+        self._alive_at = time.monotonic()
+
     def close(self) -> None:
         """Give back what no batch has taken. The batch that is being computed goes on."""
         with self._changed:
@@ -131,6 +142,7 @@ class Batcher:
             logger.exception("a batch broke; its tasks are delivered again")
         finally:
             with self._changed:
+                self._alive_at = None
                 self._running = False
                 self._wake()
 
@@ -154,7 +166,7 @@ class Batcher:
         """Return the requests of the next batch: as many as fit, and one at least.
 
         None where all were given back meanwhile. A task that is here twice, delivered again
-        meanwhile, is not twice in one batch.
+        meanwhile, is not twice in one batch; one that a worker died with is a batch alone.
         """
         with self._changed:
             if wait_s:
@@ -163,10 +175,12 @@ class Batcher:
             taken: dict[str, ChunkRequest] = {}
             room = self._limit
             while self._waiting and (not taken or self._waiting[0].messages <= room):
-                if self._waiting[0].id in taken:
+                if self._waiting[0].id in taken or (taken and self._waiting[0].orphaned):
                     break
                 request = self._waiting.popleft()
                 taken[request.id] = request
+                if request.orphaned:
+                    break
                 room -= request.messages
             self._since = time.monotonic()
             return list(taken.values())
@@ -179,16 +193,22 @@ class Batcher:
         if not requests:
             return None
         started = time.monotonic()
+        self._alive()
         with self._settled(requests):
             live = [request for request in requests if not request.revoked()]
             for request in live:
                 request.on_accepted(os.getpid(), started)
-            begun = self._task.begin([r.chunk for r in live if r.chunk])
+            chunks = [request.chunk for request in live if request.chunk]
+            if chunks and live[0].orphaned:
+                begun = self._task.begin_alone(chunks[0], self._alive)
+            else:
+                begun = self._task.begin(chunks)
             return Batch(requests, live, begun, started)
 
     def _finish(self, batch: Batch) -> None:
         """Wait for the batch's answers, store them, and acknowledge its requests."""
         traced: list[tuple[bool, Any]] = []
+        self._alive()
         with self._settled(batch.requests):
             traced = self._stored(batch)
             self._retry_s = FIRST_RETRY_S

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import UserList
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,6 +12,7 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 from redis.client import Pipeline
 
+from celery_app.transport import ORPHANED
 from tasks.attribute import Attributor, Begun
 from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import REPLIES, TASK, Chunk, Failure, Outcome
@@ -46,6 +47,11 @@ class ChunkRequest(Request):
             return parse_chunk(self.id, self.reply_to, self._args, self._kwargs)
         except InvalidMessage:
             return None  # the task itself raises it again, so that it ends as a FAILURE
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether a worker died, or was taken for dead, while it held the task."""
+        return bool(self._request_dict.get(ORPHANED))
 
     @property
     def messages(self) -> int:
@@ -87,6 +93,10 @@ class AttributeTask(Task):
     def begin(self, chunks: Sequence[Chunk]) -> Begun:
         """Have the model begin with ``chunks``, as one batch."""
         return self._attributor.begin(chunks)
+
+    def begin_alone(self, chunk: Chunk, alive: Callable[[], None]) -> Begun:
+        """Have the model see the messages of ``chunk`` one at a time, and store each at once."""
+        return self._attributor.begin_alone(chunk, alive)
 
     def finish(self, begun: Begun, pipe: Pipeline) -> None:
         """Wait for the batch's answers; :meth:`run` then finds its outcomes ready."""

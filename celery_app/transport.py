@@ -30,6 +30,9 @@ CLAIM = 4
 #: Seconds to wait for a task on the first list before the others are looked at.
 WAIT_S = 0.05
 
+#: Header of a task whose worker died, or was taken for dead, while it held the task.
+ORPHANED = "byline_orphaned"
+
 #: Takes tasks from the ends of KEYS, the first list first; the last two keys are kombu's hash and
 #: index of what is unacknowledged. What has no delivery tag is no task: it is returned unnoted.
 #: It writes before it takes: a Redis that has no memory left refuses, and the task stays.
@@ -65,6 +68,8 @@ class QoS(redis.QoS):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._acknowledged: list[str] = []
+        #: Is what is being restored what dead workers held?
+        self.sweeping = False
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Note the task here only: the script has noted it in Redis."""
@@ -82,6 +87,21 @@ class QoS(redis.QoS):
         tags, self._acknowledged = self._acknowledged, []
         with self.pipe_or_acquire() as pipe:
             pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
+
+    def touch(self) -> None:
+        """Let the others know that what is held here is being seen to. Raises ``RedisError``."""
+        held = dict.fromkeys(self._delivered.keys() - self._dirty, time())
+        if held:
+            with self.channel.conn_or_acquire() as client:
+                client.zadd(self.unacked_index_key, held, xx=True)  # what was taken away stays so
+
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        """Have delivered again what dead workers held."""
+        self.sweeping = True
+        try:
+            super().restore_visible(*args, **kwargs)
+        finally:
+            self.sweeping = False
 
 
 class Channel(redis.Channel):
@@ -105,6 +125,11 @@ class Channel(redis.Channel):
         if self._shared is None or self._shared.connection_pool is not self.pool:
             self._shared = self._create_client()
         yield client or self._shared
+
+    def _do_restore_message(self, payload: Any, *args: Any, **kwargs: Any) -> None:
+        if self.qos.sweeping:
+            payload["headers"][ORPHANED] = True
+        super()._do_restore_message(payload, *args, **kwargs)
 
     def close(self) -> None:
         """Settle, give back what was not acknowledged, and close."""

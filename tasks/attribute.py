@@ -15,7 +15,8 @@ from redis.client import Pipeline
 from model.types import Evidence, ModelError, Prediction
 from monitoring.metrics import WorkerMetrics
 from tasks.cache import AttributionCache
-from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, ModelFailed
+from tasks.deadletters import DeadLetter, DeadLetters
+from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, ModelFailed, SetAside
 from tasks.messages import (
     REPLY_TTL_S,
     Attribution,
@@ -29,6 +30,10 @@ from tasks.messages import (
 )
 
 logger = logging.getLogger(__name__)
+
+#: Times that a message is tried alone after a worker died of a batch that held it.
+ALONE = 2
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -83,12 +88,14 @@ class Attributor:
         self,
         predictor: Predictor,
         cache: AttributionCache,
+        dead_letters: DeadLetters,
         metrics: WorkerMetrics,
         max_characters: int,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._predictor = predictor
         self._cache = cache
+        self._dead_letters = dead_letters
         self._metrics = metrics
         self._max_characters = max_characters
         self._now = now  # wall clock: deadlines are set on other machines
@@ -101,6 +108,37 @@ class Attributor:
         fresh = [message for message in wanted.values() if message.id not in known]
         launched = self._predictor.launch([m.text for m in fresh]) if fresh else None
         return Begun(chunks, admitted, known, fresh, launched)
+
+    def begin_alone(self, chunk: Chunk, alive: Callable[[], None]) -> Begun:
+        """Attribute the messages of a chunk that a worker died with, one at a time.
+
+        Each is stored before the next is tried. One of which workers died again is set aside.
+        ``alive()`` is called before each: none takes longer than a batch may.
+        """
+        admitted = self._admit(chunk)
+        wanted = _unique(admitted)
+        known = self._cached(wanted)
+        for message in wanted.values():
+            if message.id not in known:
+                alive()
+                known[message.id] = self._try(message, chunk)
+        return Begun([chunk], [admitted], known, [], None)
+
+    def _try(self, message: Message, chunk: Chunk) -> Outcome:
+        if self._cache.attempt(message.id) <= ALONE:
+            outcome = self._compute([message])[message.id]
+        else:
+            logger.error("workers died of the message %s; it is set aside", message.id)
+            version = self._predictor.version
+            self._dead_letters.put(
+                DeadLetter(
+                    message.id, message.text, message.explain, version, chunk.id, self._now()
+                )
+            )
+            words = f"workers died of this message {ALONE + 1} times; it is set aside"
+            outcome = Failure(message.id, SetAside.code, words)
+        self._cache.put_alone(outcome)
+        return outcome
 
     def finish(self, begun: Begun, pipe: Pipeline) -> list[list[Outcome]]:
         """Return the outcomes of each chunk, in the order of its messages.
@@ -175,11 +213,7 @@ class Attributor:
         except RedisError as error:
             logger.warning("the cache can't be read, every message is computed: %s", error)
             return {}
-        return {
-            id: attribution
-            for id, attribution in found.items()
-            if not wanted[id].explain or attribution.evidence is not msgspec.UNSET
-        }
+        return {id: outcome for id, outcome in found.items() if _suits(outcome, wanted[id])}
 
     def _compute(self, messages: Sequence[Message], launched: Any = None) -> dict[str, Outcome]:
         """Attribute all; where the model raises, halve the batch until the culprit is alone."""
@@ -221,6 +255,13 @@ def _unique(messages: Iterable[Message | Failure]) -> dict[str, Message]:
         if isinstance(message, Message) and (message.explain or message.id not in unique):
             unique[message.id] = message
     return unique
+
+
+def _suits(outcome: Outcome, message: Message) -> bool:
+    """Return whether what was kept answers the message: it may want evidence, and there is none."""
+    if isinstance(outcome, Failure) or not message.explain:
+        return True
+    return outcome.evidence is not msgspec.UNSET
 
 
 def _answer(message: Message, settled: dict[str, Outcome]) -> Outcome:

@@ -10,18 +10,19 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.client import Pipeline
 
-from tasks.messages import Attribution, Failure, Outcome
+from tasks.errors import SetAside
+from tasks.messages import Attribution, Outcome
 
 ATTRIBUTION = "byline:attribution:"
 FAILURE = "byline:failure:"
 PENDING = "byline:pending:"
+ATTEMPTS = "byline:attempts:"
 
 #: Seconds for which a failure is told to those who ask by id. Short: sent again, it is tried again.
 FAILURE_TTL_S = 300
 
 _encode = msgspec.json.Encoder().encode
-_attribution = msgspec.json.Decoder(Attribution)
-_failure = msgspec.json.Decoder(Failure)
+_outcome = msgspec.json.Decoder(Outcome)
 
 
 def keys(ids: Iterable[str]) -> list[str]:
@@ -29,12 +30,16 @@ def keys(ids: Iterable[str]) -> list[str]:
     return [ATTRIBUTION + id for id in ids]
 
 
-def found(values: Iterable[Any]) -> dict[str, Attribution]:
+def found(values: Iterable[Any]) -> dict[str, Outcome]:
     """Return what was kept under some keys, by id, marked as cached. None: nothing was."""
-    attributions = [_attribution.decode(raw) for raw in values if raw is not None]
-    for attribution in attributions:
-        attribution.cached = True
-    return {attribution.id: attribution for attribution in attributions}
+    return {outcome.id: outcome for outcome in (_read(raw) for raw in values if raw is not None)}
+
+
+def _read(raw: bytes) -> Outcome:
+    outcome: Outcome = _outcome.decode(raw)
+    if isinstance(outcome, Attribution):
+        outcome.cached = True
+    return outcome
 
 
 class AttributionCache:
@@ -44,8 +49,11 @@ class AttributionCache:
         self._client = client
         self._ttl_s = ttl_s
 
-    def get_many(self, ids: Sequence[str]) -> dict[str, Attribution]:
-        """Return the attributions that are known, by id, marked as cached. One round trip."""
+    def get_many(self, ids: Sequence[str]) -> dict[str, Outcome]:
+        """Return the outcomes that last, by id, marked as cached. One round trip.
+
+        Those are attributions, and that a message is set aside.
+        """
         if not ids:
             return {}
         return found(self._client.mget(keys(ids)))
@@ -53,7 +61,7 @@ class AttributionCache:
     def put(self, pipe: Pipeline, outcomes: Iterable[Outcome]) -> None:
         """Queue the writes of ``outcomes`` on ``pipe``; the caller executes it."""
         for outcome in outcomes:
-            if isinstance(outcome, Attribution):
+            if isinstance(outcome, Attribution) or outcome.code == SetAside.code:
                 # Not ``pipe.set``: its checks of options cost more than the rest of the write.
                 pipe.execute_command(
                     "SET", ATTRIBUTION + outcome.id, _encode(outcome), "EX", self._ttl_s
@@ -65,6 +73,25 @@ class AttributionCache:
         """Queue on ``pipe`` that these are pending no more."""
         if ids:
             pipe.execute_command("DEL", *(PENDING + id for id in ids))
+
+    def attempt(self, id: str) -> int:
+        """Note that a message is about to be tried alone, and return how often it was by then."""
+        with self._client.pipeline() as pipe:
+            pipe.incr(ATTEMPTS + id)
+            pipe.expire(ATTEMPTS + id, self._ttl_s)
+            attempts, _ = pipe.execute()
+        return int(attempts)
+
+    def put_alone(self, outcome: Outcome) -> None:
+        """Write the outcome of a message that was tried alone: its attempts are forgotten."""
+        with self._client.pipeline() as pipe:
+            self.put(pipe, [outcome])
+            pipe.delete(ATTEMPTS + outcome.id)
+            pipe.execute()
+
+    def forget(self, id: str) -> None:
+        """Have a message that was set aside tried again where somebody sends it."""
+        self._client.delete(ATTRIBUTION + id, ATTEMPTS + id)
 
     def rename(self, pipe: Pipeline, asked: str, answered: str) -> None:
         """Queue on ``pipe`` that who asks for ``asked`` is given ``answered``.
@@ -82,11 +109,9 @@ class AttributionCache:
         found: Any = self._client.mget([ATTRIBUTION + id, FAILURE + id, PENDING + id])
         done, failed, pending = found
         if done is not None:
-            attribution = _attribution.decode(done)
-            attribution.cached = True
-            return attribution
+            return _read(done)
         if failed is not None:
-            return _failure.decode(failed)
+            return _read(failed)
         if pending is None:
             raise KeyError(id)
         return self.find(pending.decode()) if pending else None

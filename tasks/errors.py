@@ -3,8 +3,10 @@
 ::
 
     caller ──► api ──────────► Redis ──────────► worker ──► model
-          InvalidMessage    Unavailable      DeadlinePassed  ModelFailed
-          Overloaded        NoModel          Revoked
+          Unauthorized      Unavailable      DeadlinePassed  ModelFailed
+          RateLimited       NoModel          Revoked         SetAside
+          InvalidMessage
+          Overloaded
                             NoAnswer         InternalError
 """
 
@@ -36,6 +38,12 @@ class ModelFailed(BylineError):
     code = "model_failed"
 
 
+class SetAside(BylineError):
+    """Workers died of this message, again and again. It waits for somebody to look at it."""
+
+    code = "set_aside"
+
+
 class Revoked(BylineError):
     """Somebody revoked the task that carried the message, or its ``expires`` passed."""
 
@@ -46,6 +54,22 @@ class InternalError(BylineError):
     """A defect of Byline, and logged as one."""
 
     code = "internal_error"
+
+
+class Unauthorized(BylineError):
+    """No API key, or one that nobody has."""
+
+    code = "unauthorized"
+
+
+class RateLimited(BylineError):
+    """The API key was used for more messages than it may be."""
+
+    code = "rate_limited"
+
+    def __init__(self, words: str, retry_after_s: int) -> None:
+        super().__init__(words)
+        self.retry_after_s = retry_after_s
 
 
 class Overloaded(BylineError):

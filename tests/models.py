@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +26,11 @@ WARM_UP = "0the quick"
 
 
 class Vowels:
-    """Tells messages that are mostly vowels from those that are not. Raises on ``POISON``."""
+    """Tells messages that are mostly vowels from those that are not.
+
+    Raises on ``POISON``, ends the process on ``DEADLY``, and never returns from
+    ``ENDLESS``, nor from ``GREEDY``, where no other thread runs either.
+    """
 
     card = ModelCard("vowels", "vowels-1", AUTHORS, 0.6, {"made": "for tests"})
     buckets = (Bucket(1, 20), Bucket(16, 20))
@@ -37,6 +44,12 @@ class Vowels:
             time.sleep(float(os.environ.get(SLOWNESS, "0")))  # stands in for a large model
         if any("POISON" in text for text in texts):
             raise ValueError(f"can't read {texts}")
+        if any("DEADLY" in text for text in texts):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if any("ENDLESS" in text for text in texts):
+            threading.Event().wait()
+        if any("GREEDY" in text for text in texts):
+            re.match(r"(a+)+$", "a" * 60 + "b")  # takes for ever, and the interpreter's lock
         vowels = torch.tensor([sum(c in "aeiou" for c in text) / len(text) for text in texts])
         return torch.stack([vowels, 1 - vowels], dim=1)
 

@@ -141,14 +141,15 @@ class Stack:
 
     def api(self, **env: str) -> Part:
         """Start the api and wait until it answers."""
-        part = self.start(
-            [sys.executable, "-m", "api"],
-            "api",
-            **{"BYLINE_API_PROCESSES": "1", **env},
-        )
+        part = self.start_api(**env)
         wait_for(lambda: self._alive() or not part.alive, 30, "the api")
         assert part.alive, part.output
         return part
+
+    def start_api(self, **env: str) -> Part:
+        """Start the api, and don't wait."""
+        arguments = [sys.executable, "-m", "api"]
+        return self.start(arguments, "api", **{"BYLINE_API_PROCESSES": "1", **env})
 
     @property
     def url(self) -> str:
@@ -166,7 +167,7 @@ class Stack:
 
     def held(self) -> int:
         """How many tasks are queued or taken and not acknowledged."""
-        return int(self.redis.llen("attributions")) + int(self.redis.hlen("unacked"))
+        return int(self.redis.llen("attributions")) + int(self.redis.hlen("byline:unacked"))
 
     def close(self) -> None:
         """End every part, the last one first."""

@@ -38,7 +38,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_every_message_is_answered(own: 
     assert "fake GPU has no memory for a pass of 256 cells: from now on 128 at most" in part.output
     assert "from now on 32 at most" in part.output
     assert own.redis.llen("attributions") == 0
-    wait_for(lambda: own.redis.hlen("unacked") == 0, what="the last task to be acknowledged")
+    wait_for(lambda: own.redis.hlen("byline:unacked") == 0, what="the last task to be acknowledged")
 
 
 def test_a_device_that_overlaps_has_two_batches_and_answers_each_task_with_its_own(
@@ -49,7 +49,7 @@ def test_a_device_that_overlaps_has_two_batches_and_answers_each_task_with_its_o
     assert attributed(own, 7) == EXPECTED
     assert "fake GPU: two at once" in part.output
     assert attributed(own, 1) == EXPECTED  # from the cache
-    wait_for(lambda: own.redis.hlen("unacked") == 0, what="the last task to be acknowledged")
+    wait_for(lambda: own.redis.hlen("byline:unacked") == 0, what="the last task to be acknowledged")
 
 
 def test_a_device_that_fails_for_good_ends_its_worker_and_another_does_the_rest(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -16,6 +18,9 @@ from tests.parts import Stack, wait_for
 
 def test_a_killed_workers_messages_go_to_another(own: Stack) -> None:
     own.env["TEST_MODEL_SECONDS"] = "30"
+    # What another app's worker on this Redis has held for longer than our timeout.
+    own.redis.hset("unacked", "theirs", '[{"headers": {}, "properties": {}}, "", "attributions"]')
+    own.redis.zadd("unacked_index", {"theirs": 1.0})
     victim = own.worker(name="victim")
     own.api()
     accepted = own.attribute({"text": "outlives a worker"}, wait=0).json()
@@ -25,6 +30,7 @@ def test_a_killed_workers_messages_go_to_another(own: Stack) -> None:
     where = own.url + accepted["location"]
     wait_for(lambda: httpx.get(where).status_code == 200, 20, "redelivery")
     wait_for(lambda: own.held() == 0)
+    assert own.redis.hkeys("unacked") == [b"theirs"]
 
 
 def test_what_a_dying_worker_was_just_given_goes_to_another(own: Stack) -> None:
@@ -49,6 +55,82 @@ def test_what_a_dying_worker_was_just_given_goes_to_another(own: Stack) -> None:
     assert len(own.calls()) == len(calls) + 1
 
 
+def test_a_long_batch_stays_with_its_worker(own: Stack) -> None:
+    own.env["TEST_MODEL_SECONDS"] = "6"  # three visibility timeouts
+    own.worker(name="one")
+    own.worker(name="two")
+    own.api()
+    assert own.attribute({"text": "takes long"}, wait=20).status_code == 200
+    assert own.calls() == ["takes long"]
+
+
+def test_what_kills_workers_is_set_aside_and_its_neighbours_are_answered(own: Stack) -> None:
+    workers = [own.worker(name="0")]
+    own.api()
+    texts = [f"neighbour {n}" for n in range(3)]
+    messages = [{"text": text} for text in (texts[0], "DEADLY", *texts[1:])]
+    accepted = own.attribute({"messages": messages}, wait=0).json()["attributions"]
+    places = [own.url + item["location"] for item in accepted]
+
+    def answered() -> list[httpx.Response] | None:
+        if not workers[-1].alive:  # as a supervisor does
+            workers.append(own.worker(name=str(len(workers))))
+        answers = [httpx.get(place) for place in places]
+        return None if any(answer.status_code == 202 for answer in answers) else answers
+
+    answers = wait_for(answered, 60, "every message to be answered")
+    assert [answer.status_code for answer in answers] == [200, 422, 200, 200]
+    assert answers[1].json()["code"] == "set_aside"
+    assert len(workers) == 4  # it died in a batch, and twice alone
+    assert workers[-1].alive
+    refused = own.attribute({"text": "DEADLY"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "set_aside")
+
+    id = accepted[1]["id"]
+    assert id in dead_letters(own, "list")
+    assert "DEADLY" not in dead_letters(own, "list")
+    assert "DEADLY" in dead_letters(own, "show", id)
+    assert "sent once more" in dead_letters(own, "replay", id)
+    wait_for(lambda: not workers[-1].alive, what="it is as deadly as it was")
+    assert "no message is set aside" in dead_letters(own, "list")
+
+
+def dead_letters(own: Stack, *arguments: str) -> str:
+    part = own.start([sys.executable, "-m", "celery_app.deadletters", *arguments], str(uuid4()))
+    assert part.process.wait(20) == 0, part.output
+    return part.output
+
+
+def test_a_dead_letter_that_is_not_there(own: Stack) -> None:
+    part = own.start([sys.executable, "-m", "celery_app.deadletters", "show", "0" * 32], "letters")
+    assert part.process.wait(20) == 1
+    assert "is set aside" in part.output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("ENDLESS", "the model has been silent"), ("GREEDY", "Timeout (0:00:02)")]
+)
+def test_a_model_that_never_returns_ends_its_worker(own: Stack, text: str, said: str) -> None:
+    own.env["BYLINE_BATCH_TIMEOUT_S"] = "2"
+    hung = own.worker(name="hung")
+    own.api()
+    accepted = own.attribute({"text": text}, wait=0).json()["location"]
+    wait_for(lambda: own.calls() == [text])
+    waiting = own.attribute({"text": "waits behind it"}, wait=0).json()["location"]
+    wait_for(lambda: not hung.alive, 15, "the watchdog")
+    assert hung.process.returncode == 1
+    assert said in hung.output
+    heirs = [own.worker(name="heir 0")]
+
+    def answered() -> bool:
+        if not heirs[-1].alive:  # it was given the other, too
+            heirs.append(own.worker(name=f"heir {len(heirs)}"))
+        return httpx.get(own.url + waiting).status_code == 200
+
+    wait_for(answered, 40)
+    assert httpx.get(own.url + accepted).status_code in (202, 422)
+
+
 def test_a_stopping_worker_finishes_its_batch_and_gives_back_the_rest(own: Stack) -> None:
     own.env["TEST_MODEL_SECONDS"] = "1"
     own.env["BYLINE_BATCH_MESSAGES"] = "4"
@@ -61,11 +143,11 @@ def test_a_stopping_worker_finishes_its_batch_and_gives_back_the_rest(own: Stack
     texts = [f"number {n}" for n in range(8)]
     accepted += [own.attribute({"text": t}, wait=0).json()["location"] for t in texts[1:]]
     # The first is being computed, and the worker holds some of the others.
-    wait_for(lambda: own.redis.hlen("unacked") > 2)
+    wait_for(lambda: own.redis.hlen("byline:unacked") > 2)
     assert worker.stop() == 0, worker.output
     computed = own.calls()
     assert 1 <= len(computed) < 8
-    assert own.redis.hlen("unacked") == 0
+    assert own.redis.hlen("byline:unacked") == 0
     assert own.redis.llen("attributions") == 8 - len(computed)
     own.worker(name="next", TEST_MODEL_SECONDS="0")
     for location in accepted:

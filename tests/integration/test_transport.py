@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -14,7 +15,7 @@ from redis import Redis
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
-from celery_app.transport import CLAIM, WAIT_S
+from celery_app.transport import CLAIM, ORPHANED, WAIT_S
 from tests.parts import Stack, wait_for
 
 OURS, KOMBUS = "celery_app.transport:Transport", "redis"
@@ -51,6 +52,19 @@ def url(own: Stack) -> str:
 
 
 @pytest.fixture
+def start(url: str) -> Iterator:
+    workers: list[Worker] = []
+
+    def start(transport: str, prefetch: int = 100) -> Worker:
+        workers.append(Worker(url, transport, prefetch))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.connection.close()
+
+
+@pytest.fixture
 def send(url: str) -> Iterator:
     with Connection(url) as connection, connection.Producer() as producer:
 
@@ -64,11 +78,11 @@ def noted(redis: Redis) -> list[tuple[dict, str, str]]:
     return [tuple(json.loads(entry)) for entry in redis.hvals("unacked")]
 
 
-def test_what_is_taken_is_noted_as_kombu_notes_it(own: Stack, url: str, send) -> None:
+def test_what_is_taken_is_noted_as_kombu_notes_it(own: Stack, start, send) -> None:
     entries = []
     for transport in (OURS, KOMBUS):
         send('quotes " and \\ and ä and \u0000')
-        worker = Worker(url, transport)
+        worker = start(transport)
         [taken] = worker.take(1) and worker.taken
         [[message, exchange, route]] = noted(own.redis)
         tag = taken.delivery_tag
@@ -83,23 +97,45 @@ def test_what_is_taken_is_noted_as_kombu_notes_it(own: Stack, url: str, send) ->
 
 
 @pytest.mark.parametrize("heirs", [OURS, KOMBUS])
-def test_what_was_taken_and_never_acknowledged_is_delivered_again(
-    url: str, send, heirs: str
-) -> None:
+def test_what_was_taken_and_never_acknowledged_is_delivered_again(start, send, heirs: str) -> None:
     send("orphan")
-    dead = Worker(url, OURS)
+    dead = start(OURS)
     assert dead.take(1) == ["orphan"]
-    heir = Worker(url, heirs)
+    heir = start(heirs)
     assert heir.take(1) == ["orphan"]  # after the visibility timeout, by kombu's sweep
     assert heir.taken[0].headers["redelivered"] or heir.taken[0].delivery_info["redelivered"]
     heir.taken[0].ack()
     heir.connection.close()
 
 
-def test_the_most_pressing_come_first_and_the_others_soon(url: str, send) -> None:
+def test_what_is_seen_to_stays_here(start, send) -> None:
+    send("long work")
+    worker, other = start(OURS), start(OURS)
+    worker.take(1)
+    until = time.monotonic() + 2.5  # the visibility timeout is a second
+    while time.monotonic() < until:
+        worker.channel.qos.touch()
+        with contextlib.suppress(TimeoutError):
+            other.connection.drain_events(timeout=0.2)
+    assert not other.taken
+    assert other.take(1) == ["long work"]  # not touched any more
+    worker.channel.qos.touch()
+    assert other.taken[0].headers[ORPHANED] is True
+
+
+def test_what_is_given_back_was_no_death(start, send) -> None:
+    send("given back")
+    worker = start(OURS)
+    worker.take(1)
+    worker.taken[0].reject(requeue=True)
+    worker.take(2)
+    assert ORPHANED not in worker.taken[1].headers
+
+
+def test_the_most_pressing_come_first_and_the_others_soon(start, send) -> None:
     for priority in (9, 3, 0, 6, 0):
         send(str(priority), priority)
-    worker = Worker(url, OURS)
+    worker = start(OURS)
     assert worker.take(5) == ["0", "0", "3", "6", "9"]
     send("9 again", 9)
     started = time.monotonic()
@@ -107,10 +143,10 @@ def test_the_most_pressing_come_first_and_the_others_soon(url: str, send) -> Non
     assert time.monotonic() - started < WAIT_S + 1  # with room for a busy machine
 
 
-def test_no_more_is_taken_than_there_is_room_for(own: Stack, url: str, send) -> None:
+def test_no_more_is_taken_than_there_is_room_for(own: Stack, start, send) -> None:
     for number in range(2 * CLAIM):
         send(str(number))
-    worker = Worker(url, OURS, prefetch=CLAIM + 1)
+    worker = start(OURS, prefetch=CLAIM + 1)
     worker.take(CLAIM + 1)
     with pytest.raises(TimeoutError):
         worker.connection.drain_events(timeout=0.3)
@@ -120,34 +156,34 @@ def test_no_more_is_taken_than_there_is_room_for(own: Stack, url: str, send) -> 
     assert own.redis.hlen("unacked") == CLAIM + 1
 
 
-def test_a_worker_that_leaves_gives_back_what_it_holds(own: Stack, url: str, send) -> None:
+def test_a_worker_that_leaves_gives_back_what_it_holds(own: Stack, start, send) -> None:
     for number in range(3):
         send(str(number))
-    worker = Worker(url, OURS)
+    worker = start(OURS)
     worker.take(3)
     worker.taken[1].ack()
     worker.connection.close()
     assert own.redis.hlen("unacked") == 0
-    heir = Worker(url, OURS)
+    heir = start(OURS)
     assert sorted(heir.take(2)) == ["0", "2"]
 
 
 @pytest.mark.parametrize("junk", [b"junk", b"[]", b'{"properties": 1}', b"1" * 3, b"[" * 2000])
 def test_what_is_no_task_is_dropped_and_said(
-    own: Stack, url: str, send, junk: bytes, caplog: pytest.LogCaptureFixture
+    own: Stack, start, send, junk: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     own.redis.lpush("tasks", junk)
     send("good")
-    worker = Worker(url, OURS)
+    worker = start(OURS)
     with caplog.at_level(logging.ERROR):
         assert worker.take(1) == ["good"]
     assert "what is no task was dropped from the list tasks" in caplog.text
 
 
-def test_one_task_is_got_at_a_time(own: Stack, url: str, send) -> None:
+def test_one_task_is_got_at_a_time(own: Stack, start, send) -> None:
     send("first")
     send("second")
-    worker = Worker(url, OURS)
+    worker = start(OURS)
     worker.consumer.cancel()
     message = QUEUE(worker.channel).get()
     assert message.payload == "first"

@@ -15,7 +15,7 @@ from api import outbox
 from api.outbox import Entry, Outbox
 from api.recent import Recent
 from tasks.errors import Overloaded, Unavailable
-from tasks.messages import Attribution, Reply
+from tasks.messages import Attribution, Failure, Outcome, Reply
 
 pytestmark = pytest.mark.anyio
 
@@ -42,12 +42,12 @@ class Cache:
     """What is cached, by id."""
 
     def __init__(self) -> None:
-        self.known: dict[str, Attribution] = {}
+        self.known: dict[str, Outcome] = {}
         self.lookups: list[list[str]] = []
         self.down = False
         self.nonsense = False
 
-    async def look_up(self, ids: Sequence[str]) -> dict[str, Attribution]:
+    async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:
         if self.down:
             raise RedisConnectionError("down")
         if self.nonsense:
@@ -328,3 +328,26 @@ async def test_a_cache_that_makes_no_sense_costs_nobody_an_answer(desk: Desk) ->
     await desk.answer()
     assert isinstance(entry.outcome, Attribution)
     assert desk.outbox.unanswered == 0
+
+
+async def test_who_could_not_be_answered_in_time_is_told_at_once(desk: Desk) -> None:
+    await desk.ask("1")
+    await asyncio.sleep(0.05)
+    await desk.answer()  # so a message takes 50 ms
+    await desk.ask(*(f"waits {n}" for n in range(20)))
+    assert desk.outbox.wait_s == pytest.approx(1.0, rel=0.5)
+    [hurried] = await desk.ask("hurried", deadline=time.time() + 0.1)
+    assert isinstance(hurried.outcome, Failure)
+    assert hurried.outcome.code == "overloaded"
+    [patient] = await desk.ask("patient", deadline=time.time() + 60)
+    assert patient.outcome is None
+    desk.cache.known["known"] = attribution("known")
+    [known] = await desk.ask("known", deadline=time.time() + 0.1)
+    assert isinstance(known.outcome, Attribution)
+
+
+async def test_that_a_message_is_set_aside_is_an_answer(desk: Desk) -> None:
+    desk.cache.known["deadly"] = Failure("deadly", "set_aside", "died of it")
+    [entry] = await desk.ask("deadly", explain=True)
+    assert entry.outcome == Failure("deadly", "set_aside", "died of it")
+    assert desk.broker.sizes() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -18,8 +19,9 @@ from model.types import DeviceLost
 class FakeRequest:
     """As much of a request as the batcher touches; notes how it ended."""
 
-    def __init__(self, messages: int = 1, revoked: bool = False) -> None:
+    def __init__(self, messages: int = 1, revoked: bool = False, orphaned: bool = False) -> None:
         self.messages = messages
+        self.orphaned = orphaned
         self.id = f"task {id(self)}"
         self.chunk = SimpleNamespace(id=self.id, texts=["x"] * messages)
         self.ended = "revoked" if revoked else ""
@@ -55,6 +57,7 @@ class FakeTask:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.alone: list[int] = []
         self.order: list[str] = []
         self.error: Exception | None = None
         self.device_error: Exception | None = None
@@ -78,6 +81,11 @@ class FakeTask:
         self.batches.append(sum(len(chunk.texts) for chunk in chunks))
         self.order.append(f"begin {len(self.batches)}")
         return len(self.batches)
+
+    def begin_alone(self, chunk: Any, alive: Callable[[], None]) -> int:
+        alive()
+        self.alone.append(len(chunk.texts))
+        return self.begin([chunk])
 
     def finish(self, begun: int, pipe: Any) -> None:
         self.order.append(f"finish {begun}")
@@ -152,6 +160,33 @@ def test_the_revoked_are_left_out(worker: Worker) -> None:
     worker.step()
     assert worker.task.batches == [1]
     assert (revoked.ended, live.ended) == ("revoked", "succeeded")
+
+
+def test_what_a_worker_died_with_is_a_batch_alone(worker: Worker) -> None:
+    orphan = FakeRequest(2, orphaned=True)
+    worker.add(FakeRequest(1), orphan, FakeRequest(3), FakeRequest(1))
+    for _ in range(3):
+        worker.step()
+    assert worker.task.batches == [1, 2, 4]
+    assert worker.task.alone == [2]
+    assert orphan.ended == "succeeded"
+
+
+def test_a_busy_thread_that_is_silent_shows(worker: Worker) -> None:
+    assert worker.batcher.silent_s == 0.0
+    silence: list[float] = []
+    begin = worker.task.begin
+
+    def slow(chunks: Sequence[Any]) -> int:
+        time.sleep(0.02)  # the forward pass
+        silence.append(worker.batcher.silent_s)
+        return begin(chunks)
+
+    worker.task.begin = slow  # type: ignore[method-assign]
+    worker.add(FakeRequest())
+    worker.step()
+    assert silence[0] >= 0.02
+    assert worker.batcher.silent_s == 0.0
 
 
 def test_without_redis_nothing_is_acknowledged(worker: Worker) -> None:

@@ -13,7 +13,8 @@ from redis import ConnectionError as RedisConnectionError
 from model.types import Candidate, Evidence, ModelError, Prediction
 from monitoring.metrics import WorkerMetrics
 from tasks.attribute import Attributor
-from tasks.cache import AttributionCache
+from tasks.cache import ATTEMPTS, AttributionCache
+from tasks.deadletters import DEAD_LETTERS, DeadLetters
 from tasks.errors import Revoked
 from tasks.messages import Attribution, Chunk, Failure, Reply, message_id
 
@@ -45,6 +46,9 @@ class Store:
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
         self.lists: dict[str, list[bytes]] = {}
+        self.hashes: dict[str, dict[str, bytes]] = {}
+        self.counts: dict[str, int] = {}
+        self.counted = ""
         self.down = False
 
     def mget(self, keys: list[str]) -> list[bytes | None]:
@@ -57,6 +61,30 @@ class Store:
 
     def delete(self, key: str) -> None:
         self.values.pop(key, None)
+        self.counts.pop(key, None)
+
+    def pipeline(self) -> Store:
+        return self
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def execute(self) -> list[int]:
+        return [self.counts.get(self.counted, 0), 1]
+
+    def incr(self, key: str) -> Store:
+        self.counts[key] = self.counts.get(key, 0) + 1
+        self.counted = key
+        return self
+
+    def expire(self, key: str, seconds: int) -> Store:
+        return self
+
+    def hset(self, key: str, field: str, value: bytes) -> None:
+        self.hashes.setdefault(key, {})[field] = value
 
     def execute_command(self, command: str, key: str, *args: Any) -> None:
         if command == "SET":
@@ -78,7 +106,10 @@ class Batch:
         cache = AttributionCache(client, 60)
         self.registry = CollectorRegistry()
         metrics = WorkerMetrics(self.registry)
-        self.attributor = Attributor(self.predictor, cache, metrics, 100, now=lambda: 1000.0)
+        letters = DeadLetters(client)
+        self.attributor = Attributor(
+            self.predictor, cache, letters, metrics, 100, now=lambda: 1000.0
+        )
 
     def run(self, *chunks: Chunk) -> list[list[Any]]:
         pipe: Any = self.store
@@ -220,3 +251,40 @@ def test_a_failed_chunk_is_told_to_the_api_and_to_those_who_ask(batch: Batch) ->
     failure = AttributionCache(client, 60).find(message_id("v1", "apple"))
     assert isinstance(failure, Failure)
     assert len(batch.store.values) == 1
+
+
+def alone(batch: Batch, given: Chunk) -> list[Any]:
+    pipe: Any = batch.store
+    [outcomes] = batch.attributor.finish(batch.attributor.begin_alone(given, lambda: None), pipe)
+    return outcomes
+
+
+def test_messages_that_a_worker_died_with_are_tried_one_at_a_time(batch: Batch) -> None:
+    texts = ["a", "b", "a", "", "bad"]
+    outcomes = alone(batch, chunk(*texts))
+    assert batch.predictor.batches == [["a"], ["b"], ["bad"]]
+    codes = [o.code if isinstance(o, Failure) else o.author for o in outcomes]
+    assert codes == ["a", "b", "a", "invalid", "model_failed"]
+    assert batch.store.counts == {}  # who was tried and is alive is no suspect
+
+
+def test_what_workers_died_of_again_is_set_aside_and_its_neighbours_are_not(batch: Batch) -> None:
+    deadly = message_id("v1", "deadly")
+    batch.store.counts[ATTEMPTS + deadly] = 2
+    outcomes = alone(batch, chunk("a", "deadly", "b"))
+    assert [o.author for o in (outcomes[0], outcomes[2])] == ["a", "b"]
+    assert outcomes[1].code == "set_aside"
+    assert batch.predictor.batches == [["a"], ["b"]]
+    letter = msgspec.json.decode(batch.store.hashes[DEAD_LETTERS][deadly])
+    assert (letter["text"], letter["version"], letter["at"]) == ("deadly", "v1", 1000.0)
+    # Sent again, it is refused, and nobody dies of it.
+    [[again]] = batch.run(chunk("deadly"))
+    assert again.code == "set_aside"
+    assert batch.predictor.batches == [["a"], ["b"]]
+
+
+def test_each_trial_is_a_sign_of_life(batch: Batch) -> None:
+    signs: list[int] = []
+    texts = ("a", "b")
+    batch.attributor.begin_alone(chunk(*texts), lambda: signs.append(len(batch.predictor.batches)))
+    assert signs == [0, 1]

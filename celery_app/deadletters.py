@@ -1,0 +1,83 @@
+"""Messages that were set aside: ``python -m celery_app.deadletters list``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from redis import RedisError
+
+from celery_app.app import connect, make_celery
+from celery_app.settings import Settings, SettingsError
+from tasks.cache import AttributionCache
+from tasks.deadletters import DeadLetter, DeadLetters, NotSetAside
+from tasks.messages import TASK
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do as told. Returns the exit status: 1 where there is no such message, 2 for bad input."""
+    options = _options(arguments)
+    try:
+        settings = Settings.from_environ(os.environ)
+        client = connect(settings.cache)
+        letters = DeadLetters(client)
+        if options.command == "list":
+            _list(letters.all())
+            return 0
+        letter = letters.get(options.id)
+        if options.command == "show":
+            _show(letter)
+            return 0
+        AttributionCache(client, settings.result_ttl_s).forget(letter.id)
+        if options.command == "replay":
+            task = make_celery(settings).send_task(
+                TASK, [[letter.text]], {"explain": letter.explain, "version": letter.version}
+            )
+            print(f"sent once more, as task {task.id}")
+        letters.drop(letter.id)
+    except NotSetAside as error:
+        print(f"byline: {error}", file=sys.stderr)
+        return 1
+    except (SettingsError, RedisError) as error:
+        print(f"byline: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _list(letters: Sequence[DeadLetter]) -> None:
+    for letter in letters:
+        print(f"{letter.id}  {_when(letter)}  {len(letter.text):>6,} characters  {letter.version}")
+    if not letters:
+        print("no message is set aside")
+
+
+def _show(letter: DeadLetter) -> None:
+    print(f"id:      {letter.id}\nset aside: {_when(letter)}\nmodel:   {letter.version}")
+    print(f"task:    {letter.task}\nexplain: {str(letter.explain).lower()}\n\n{letter.text}")
+
+
+def _when(letter: DeadLetter) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter.at))
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m celery_app.deadletters",
+        description="Messages that workers died of, again and again, and that were set aside.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="all of them, without their texts")
+    for name, words in (
+        ("show", "one, with its text"),
+        ("replay", "send one once more, and forget that it was set aside"),
+        ("drop", "forget one"),
+    ):
+        commands.add_parser(name, help=words).add_argument("id")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
