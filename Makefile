@@ -53,6 +53,14 @@ PEERS := $(notdir $(patsubst %/,%,$(dir $(wildcard bench/peers/*/requirements.lo
 bench-peers: $(VENV)/bench.stamp $(EXPORTER)/stamp $(PEERS:%=.venv-peers/%/stamp)  ## Byline beside six peers, an hour; OPTIONS="--rounds 1"
 	@$(BIN)/python -X utf8 -m bench.peers $(OPTIONS)
 
+.PHONY: faults
+faults: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Break each part in the middle of a load, and account for every message
+	@$(BIN)/python -X utf8 -m bench.faults
+
+.PHONY: soak
+soak: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Ten minutes of load with faults at random, OPTIONS="--seed 7 --minutes 2"
+	@$(BIN)/python -X utf8 -m bench.soak $(OPTIONS)
+
 .PHONY: gpu
 gpu: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Test and measure on this machine's NVIDIA GPU
 	$(BIN)/python -m pytest -m gpu

@@ -103,4 +103,4 @@ def _load(job: Job, drawn: Iterator[messages.Message], recorder: Recorder) -> Ht
     common = {"connections": scenario.connections, "bulk": scenario.bulk, "pacer": pacer}
     if scenario.way == "celery":
         return CeleryLoad(job.redis, drawn, recorder, **common)
-    return HttpLoad(job.target, drawn, recorder, **common)
+    return HttpLoad(job.target, drawn, recorder, **common, deadline_ms=scenario.deadline_ms)

@@ -40,6 +40,7 @@ class HttpLoad:
         connections: int,
         bulk: int,
         pacer: Pacer | None,
+        deadline_ms: int | None = None,
     ) -> None:
         self._target = target
         self._messages = messages
@@ -47,6 +48,7 @@ class HttpLoad:
         self._most = connections
         self._bulk = bulk
         self._pacer = pacer
+        self._deadline_ms = deadline_ms
         self._all: set[Connection] = set()
         self._idle: list[Connection] = []
         self._opening: set[asyncio.Task[None]] = set()
@@ -103,7 +105,7 @@ class HttpLoad:
 
     def _send(self, connection: Connection, due: float) -> None:
         messages = self._next()
-        request = render(self._target, messages, self._bulk > 1)
+        request = render(self._target, messages, self._bulk > 1, self._deadline_ms)
         connection.send(request, Sent(messages, due, time.monotonic()))
 
     def _next(self) -> Sequence[Message]:

@@ -1,4 +1,4 @@
-"""What is lost when the process that runs the model is killed: kill -9 in the middle of a load."""
+"""What is lost when something breaks in the middle of a load: every message is accounted for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 
@@ -18,8 +18,8 @@ from bench.pacer import Pacer
 from bench.recorder import Recorder
 from bench.wire import Target
 
-#: Messages sent, their rate, and the share of them after which the process is killed.
-MESSAGES, RATE, KILL_AT = 2000, 200.0, 0.5
+#: Messages sent, their rate, and the share of them after which it breaks.
+MESSAGES, RATE, BREAKS_AT = 2000, 200.0, 0.5
 #: Connections; more than are ever needed, so that none waits for one.
 CONNECTIONS = 2000
 #: Seconds for which an answer that was promised for later is asked for.
@@ -34,52 +34,62 @@ class Loss:
     answered: int
     #: Promised for later, and then there.
     kept: int
-    #: Neither: by the reason.
-    lost: dict[str, int]
-    killed: int
-    #: Seconds from the kill to the first answer to a request that was sent after it.
+    #: Promised for later, and never there.
+    broken: int
+    #: Neither answered nor promised: by the reason that was given, if one was.
+    failed: dict[str, int]
+    #: Seconds from the breaking to the first answer to a request that was sent after it.
     recovered_s: float | None
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """All that was not answered, by the reason."""
+        return self.failed | ({"promised, never there": self.broken} if self.broken else {})
 
 
 def measure(
     target: Target,
     messages: Iterator[Message],
     passages: list[Passage],
-    model_pids: Callable[[], list[int]],
+    strike: Callable[[], None],
+    number: int = MESSAGES,
+    rate: float = RATE,
 ) -> Loss:
-    """Send :data:`MESSAGES` at :data:`RATE`, kill one model process half way, and count.
-
-    Raises:
-        RuntimeError: there is no such process.
-    """
+    """Send ``number`` messages at ``rate``, a second; half way, ``strike()``; and count."""
     recorder = Recorder(passages)
-    load = HttpLoad(target, messages, recorder, connections=CONNECTIONS, bulk=1, pacer=Pacer(RATE))
-    pids = model_pids()
-    if not pids:
-        raise RuntimeError("no process that runs the model was found")
-    kill_s = KILL_AT * MESSAGES / RATE
-    killer = threading.Timer(kill_s, os.kill, (pids[0], signal.SIGKILL))
-    killer.start()
-    load.run(0.0, MESSAGES / RATE + 5, MESSAGES)
-    killer.join()
+    load = HttpLoad(target, messages, recorder, connections=CONNECTIONS, bulk=1, pacer=Pacer(rate))
+    breaks_s = BREAKS_AT * number / rate
+    breaker = threading.Timer(breaks_s, strike)
+    breaker.start()
+    load.run(0.0, number / rate + 5, number)
+    breaker.join()
     kept = _kept(target, recorder.promised)
-    lost = dict(recorder.failed)
-    lost.pop(Recorder.PROMISED, None)
-    if broken := len(recorder.promised) - kept:
-        lost["promised, never there"] = broken
+    failed = dict(recorder.failed)
+    failed.pop(Recorder.PROMISED, None)
     after = [
-        due + latency - kill_s
+        due + latency - breaks_s
         for due, latency in zip(recorder.due, recorder.latency, strict=True)
-        if due > kill_s and latency == latency
+        if due > breaks_s and latency == latency
     ]
     return Loss(
         sum(recorder.sent),
         sum(recorder.answered),
         kept,
-        lost,
-        pids[0],
+        len(recorder.promised) - kept,
+        failed,
         min(after, default=None),
     )
+
+
+def kill(pids: Sequence[int]) -> Callable[[], None]:
+    """Return what kills the first of some processes with -9.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    if not pids:
+        raise RuntimeError("no process that runs the model was found")
+    return lambda: os.kill(pids[0], signal.SIGKILL)
 
 
 def _kept(target: Target, places: list[str]) -> int:

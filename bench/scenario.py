@@ -50,6 +50,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     most_messages: Annotated[int, Meta(ge=1)] = 2_000_000
     #: Messages in one request; above 1 the API's bulk form is used.
     bulk: Annotated[int, Meta(ge=1, le=256)] = 1
+    #: Milliseconds after which an answer is worth nothing to the client, which says so.
+    deadline_ms: Annotated[int, Meta(ge=1)] | None = None
     #: ``http`` to the api, or ``celery``: tasks sent straight to the queue.
     way: Literal["http", "celery"] = "http"
     #: As ``BYLINE_MODEL``.

@@ -25,6 +25,8 @@ EXPORTER = ROOT / ".venv-exporter" / "bin" / "python"
 PATH = "/v1/attributions"
 #: What `make run` prints once everything is well.
 UP = "Ctrl-C stops everything"
+#: What it prints where a part died and was started again, with its new process.
+AGAIN = r"^byline: ([\w-]+) ended: .*; started again, (\d+)$"
 PORTS = ("API", "REDIS", "FLOWER", "EXPORTER", "METRICS")
 #: Seconds to start, and to stop.
 UP_S, DOWN_S = 120.0, 30.0
@@ -122,6 +124,9 @@ class Started(Running):
 
     def parts(self) -> Mapping[str, list[int]]:
         """Return the processes of each part, children included."""
+        assert self.log is not None
+        again = re.findall(AGAIN, self.log.read_text(errors="replace"), re.MULTILINE)
+        self._pids.update((name, int(pid)) for name, pid in again)
         return {name: tree(pid) for name, pid in self._pids.items()}
 
     def batches(self) -> dict[float, int] | None:
@@ -131,7 +136,7 @@ class Started(Running):
 
     def model_pids(self) -> list[int]:
         """Return the workers' processes."""
-        return [pid for name, pid in self._pids.items() if name.startswith("worker")]
+        return [pids[0] for name, pids in self.parts().items() if name.startswith("worker")]
 
     def _wait(self) -> dict[str, int]:
         assert self._process is not None

@@ -38,12 +38,16 @@ class Owner(Protocol):
         """The connection is closed. Told after ``finished``."""
 
 
-def render(target: Target, messages: Sequence[Message], bulk: bool) -> bytes:
+def render(
+    target: Target, messages: Sequence[Message], bulk: bool, deadline_ms: int | None = None
+) -> bytes:
     """Return the request as it goes over the wire."""
+    asked: dict[str, object] = {"text": messages[0].text}
     if bulk:
-        body = json.dumps({"messages": [{"text": message.text} for message in messages]})
-    else:
-        body = json.dumps({"text": messages[0].text})
+        asked = {"messages": [{"text": message.text} for message in messages]}
+    if deadline_ms is not None:
+        asked["deadline_ms"] = deadline_ms
+    body = json.dumps(asked)
     head = (
         f"POST {target.path} HTTP/1.1\r\nHost: {target.host}:{target.port}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

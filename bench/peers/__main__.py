@@ -18,10 +18,9 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from bench import messages
+from bench import loss, messages
 from bench.campaign import held_out
 from bench.loss import Loss
-from bench.loss import measure as measure_loss
 from bench.peers.catalog import PEERS
 from bench.peers.course import BYLINE, Course, Figures
 from bench.peers.systems import ENVIRONMENTS, PeerSystem
@@ -91,7 +90,7 @@ def _loss(system: Any, path: Path) -> Loss | str:
     passages = messages.read(path)
     drawn = messages.stream(passages, Mix(seed=99), int(time.time()))
     try:
-        return measure_loss(system.target, drawn, passages, system.model_pids)
+        return loss.measure(system.target, drawn, passages, loss.kill(system.model_pids()))
     except RuntimeError as error:
         return str(error)
 

@@ -1,0 +1,72 @@
+"""Who may ask, and how much: real processes, a real Redis."""
+
+from __future__ import annotations
+
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.parts import Stack
+
+
+@pytest.fixture
+def guarded(own: Stack, tmp_path: Path) -> Stack:
+    lines = [
+        f"{name} sha256:{sha256(name.encode()).hexdigest()} {rate}"
+        for name, rate in (("slow", "4"), ("free", ""))
+    ]
+    (tmp_path / "keys.txt").write_text("\n".join(lines))
+    own.env["BYLINE_KEYS_FILE"] = str(tmp_path / "keys.txt")
+    own.worker()
+    own.api()
+    return own
+
+
+def ask(own: Stack, key: str | None, body: object) -> httpx.Response:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return httpx.post(f"{own.url}/v1/attributions", json=body, headers=headers, timeout=20)
+
+
+def test_without_a_key_nothing_is_told(guarded: Stack) -> None:
+    for key in (None, "wrong"):
+        refused = ask(guarded, key, {"text": "hello"})
+        assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+    for path in ("/v1/models", "/v1/attributions/" + "0" * 32):
+        assert httpx.get(guarded.url + path).status_code == 401
+    assert httpx.get(f"{guarded.url}/healthz").status_code == 200
+    assert httpx.get(f"{guarded.url}/openapi.json").status_code == 200
+    # Refused before the body is read: it may be of any size.
+    assert ask(guarded, None, {"text": "x" * 5_000_000}).status_code == 401
+
+
+def test_a_key_lets_in(guarded: Stack) -> None:
+    assert ask(guarded, "free", {"text": "hello"}).status_code == 200
+    headers = {"Authorization": "Bearer free"}
+    assert httpx.get(f"{guarded.url}/v1/models", headers=headers).status_code == 200
+
+
+def test_a_key_is_good_for_so_many_messages_a_second(guarded: Stack) -> None:
+    started = time.monotonic()
+    answers = [ask(guarded, "slow", {"text": f"message {n}"}) for n in range(20)]
+    seconds = time.monotonic() - started
+    let_through = [answer for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(let_through) + len(refused) == 20
+    assert 4 <= len(let_through) <= 4 + 4 * seconds + 1  # a second's worth at once, then the rate
+    assert {answer.json()["code"] for answer in refused} == {"rate_limited"}
+    assert {int(answer.headers["Retry-After"]) for answer in refused} == {1}
+    many = ask(guarded, "slow", {"messages": [{"text": f"bulk {n}"} for n in range(12)]})
+    assert many.status_code == 429  # each message counts
+    assert ask(guarded, "free", {"text": "another key"}).status_code == 200
+
+
+def test_a_file_that_is_wrong_is_said_at_the_start(own: Stack, tmp_path: Path) -> None:
+    own.env["BYLINE_KEYS_FILE"] = str(tmp_path / "none")
+    part = own.start_api()
+    assert part.process.wait(20) == 2
+    assert "can't be read" in part.output
+    assert "Traceback" not in part.output
