@@ -46,6 +46,9 @@ STALLED_S = 2.0
 #: While a chunk is under way, fewer messages than these wait for it, but no longer than so many
 #: seconds: a task has a price, and on a fast model the answer is there before.
 WORTH_A_TASK, LINGER_S = 16, 0.005
+#: A message comes back with all that leave with it. By so much more, as a rule, than what is before
+#: it does it take: from 1, the first of its chunk, to 2, the last; tried at six times the capacity.
+BEHIND = 1.5
 #: Seconds between attempts to reach a Redis that is gone.
 RETRY_S = 0.5
 
@@ -257,12 +260,13 @@ class Outbox:
                 self._waiting.setdefault(entry.kind, []).append(entry)
 
     def _too_late(self, deadline: float) -> bool:
-        """Return whether what is before a message takes longer than until then.
+        """Return whether a message would not be answered by then, which is still to come.
 
         With nothing before it, it is tried: or one slow batch would be the last.
         """
         now = time.time()
-        return now <= deadline < now + self._pace.seconds(self._unanswered - 1)
+        before = BEHIND * (self._unanswered - 1)
+        return now <= deadline < now + self._pace.seconds(before)
 
     def _next_chunk(self) -> list[Entry]:
         """Return what may leave now, the most pressing kind first; nothing that is too late."""

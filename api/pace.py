@@ -34,6 +34,6 @@ class Pace:
             self._seconds = self._seconds * kept + took
         self._since = now if more else None
 
-    def seconds(self, messages: int) -> float:
+    def seconds(self, messages: float) -> float:
         """Return how long so many will take; 0 where nothing is known yet."""
         return messages * self._seconds / self._messages if self._messages else 0.0
