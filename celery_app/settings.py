@@ -37,7 +37,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Read once by a composition root, then passed on. Each field is ``BYLINE_<NAME>``."""
 
     redis_url: Annotated[
-        RedisURL | None, about("Redis or Valkey for the queue. Unset: `make run` starts its own.")
+        RedisURL | None,
+        about("Redis 6.2 or newer, or Valkey, for the queue. Unset: `make run` starts its own."),
     ] = None
     cache_url: Annotated[
         RedisURL | None, about("Redis or Valkey for attributions and results. Unset: the same one.")
