@@ -36,6 +36,9 @@ PAUSE_S, LONGEST_PAUSE_S, REST_S = 10.0, 20.0, 30.0
 LOOK_S, LOOKS = 5.0, 6
 #: Growth that is none: megabytes and open files, a minute. A part lives for a minute or two here.
 MEGABYTES, FILES = 5.0, 5.0
+#: Shown, and not judged: celery-exporter remembers 10,000 tasks, and is still filling up with them
+#: when Valkey is killed again, and it with it.
+FILLING = "exporter"
 
 
 @dataclass(slots=True)
@@ -101,7 +104,8 @@ def main() -> int:
     growth = watch.growth()
     for part, (megabytes, files) in sorted(growth.items()):
         console.print(f"{part}: {megabytes:+.1f} MB and {files:+.1f} open files a minute")
-    grown = any(m > MEGABYTES or f > FILES for m, f in growth.values())
+    ours = (used for part, used in growth.items() if part != FILLING)
+    grown = any(m > MEGABYTES or f > FILES for m, f in ours)
     accounted = loss.answered + loss.kept + loss.broken + sum(loss.failed.values()) == loss.sent
     return 1 if loss.broken or grown or not accounted else 0
 
