@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssl import CERT_REQUIRED
+from ssl import CERT_REQUIRED, VerifyMode
 
 from celery import Celery
 from kombu import Queue
@@ -32,10 +32,9 @@ def make_celery(settings: Settings) -> Celery:
     app.conf.update(
         broker_url=settings.broker,
         broker_transport="celery_app.transport:Transport",
-        # Kombu knows by the URL's scheme alone only with a transport of its own.
-        broker_use_ssl={"ssl_cert_reqs": CERT_REQUIRED}
-        if settings.broker.startswith("rediss:")
-        else None,
+        # Kombu knows it by the URL only with a transport of its own; Celery wants it said.
+        broker_use_ssl=_tls(settings.broker),
+        redis_backend_use_ssl=_tls(settings.cache),
         broker_connection_retry_on_startup=True,
         broker_transport_options={
             # Kombu's sweep for what dead workers held.
@@ -66,6 +65,11 @@ def make_celery(settings: Settings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
     )
     return app
+
+
+def _tls(url: str) -> dict[str, VerifyMode] | None:
+    """Return how the server is verified, None without TLS. What the URL says goes first."""
+    return {"ssl_cert_reqs": CERT_REQUIRED} if url.startswith("rediss:") else None
 
 
 def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:

@@ -127,7 +127,7 @@ class Channel(redis.Channel):
         yield client or self._shared
 
     def _do_restore_message(self, payload: Any, *args: Any, **kwargs: Any) -> None:
-        if self.qos.sweeping:
+        if self.qos.sweeping and isinstance(payload.get("headers"), dict):
             payload["headers"][ORPHANED] = True
         super()._do_restore_message(payload, *args, **kwargs)
 
@@ -180,17 +180,27 @@ class Channel(redis.Channel):
         # The first list is waited for anyway.
         self._more = bool(tasks) and (len(tasks) >= CLAIM or self.sep.encode() in tasks[-1][0])
         for name, task in tasks:
-            queue = name.decode().rsplit(self.sep, 1)[0]
-            try:
-                payload = loads(task)
-                payload["properties"]["delivery_tag"]
-            except (ValueError, TypeError, KeyError, RecursionError):
-                logger.error("what is no task was dropped from the list %s", queue)  # noqa: TRY400
-                continue
-            self.connection._deliver(payload, queue)
+            self._hand_over(name.decode().rsplit(self.sep, 1)[0], task)
         if not tasks:
             raise Empty
         return True
+
+    def _hand_over(self, queue: str, task: bytes) -> None:
+        """Deliver a task. What is none is dropped: left, it would end one worker after another."""
+        tag = None
+        try:
+            payload = loads(task)
+            tag = payload["properties"]["delivery_tag"]
+            self.connection._deliver(payload, queue)
+        except self.connection_errors:
+            raise
+        except Exception as error:
+            # Its kind alone: the words may quote what was sent.
+            logger.error(  # noqa: TRY400
+                "what is no task was dropped from the list %s: %s", queue, type(error).__name__
+            )
+            if isinstance(tag, str):
+                self.qos.ack(tag)
 
     def _claimed(self) -> list[bytes]:
         client, connection = self.client, self.client.connection

@@ -180,6 +180,32 @@ def test_what_is_no_task_is_dropped_and_said(
     assert "what is no task was dropped from the list tasks" in caplog.text
 
 
+INFO = {"exchange": "", "routing_key": "attributions"}
+GOOD = {"delivery_tag": "tag", "delivery_info": INFO, "body_encoding": "base64"}
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        {"properties": GOOD},
+        {"properties": GOOD, "headers": [], "body": ""},
+        {"properties": GOOD, "headers": {"task": "byline.attribute"}, "body": "no base64"},
+        {"properties": GOOD, "headers": {"task": ["byline.attribute"], "id": 1}, "body": "W10="},
+        {"properties": GOOD, "headers": {"task": "byline.attribute", "id": "1"}, "body": "W10="},
+        {"properties": GOOD | {"body_encoding": "none such"}, "headers": {}, "body": "W10="},
+        {"properties": GOOD | {"delivery_info": {}}, "headers": {"task": "x"}, "body": "W10="},
+    ],
+)
+def test_no_junk_ends_a_worker_or_stays(own: Stack, junk: dict) -> None:
+    own.redis.lpush("attributions", json.dumps(junk))
+    worker = own.worker()
+    own.api()
+    assert own.attribute({"text": "after the junk"}).status_code == 200
+    wait_for(lambda: own.held() == 0, what="nothing to be held")
+    assert worker.alive
+    assert own.attribute({"text": "and again"}).status_code == 200
+
+
 def test_one_task_is_got_at_a_time(own: Stack, start, send) -> None:
     send("first")
     send("second")
