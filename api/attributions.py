@@ -14,10 +14,11 @@ from redis import RedisError
 
 from api.answers import Answer, answer
 from api.directory import Directory
+from api.entry import Entry
 from api.errors import NotFound, NotJSON, WrongType, problem
 from api.guard import Guard
 from api.keys import Key
-from api.outbox import Entry, Outbox
+from api.outbox import Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from celery_app.settings import Settings
 from tasks.cache import AttributionCache, PendingMarks

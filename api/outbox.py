@@ -17,15 +17,14 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from uuid import uuid4
 
 import msgspec
 from redis import RedisError
 
+from api.entry import Entry, Key, Kind
 from api.pace import Pace
 from api.recent import Recent
-from api.signal import Signal
 from tasks.errors import (
     BylineError,
     DeadlinePassed,
@@ -34,7 +33,7 @@ from tasks.errors import (
     Overloaded,
     Unavailable,
 )
-from tasks.messages import Attribution, Failure, Outcome, Reply
+from tasks.messages import Attribution, Failure, Outcome, Reply, suffices
 
 logger = logging.getLogger(__name__)
 
@@ -54,40 +53,6 @@ RETRY_S = 0.5
 
 _decode = msgspec.json.Decoder(Reply).decode
 
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One message on its way, shared by all who ask for it."""
-
-    id: str
-    text: str
-    #: The model version that is a part of the id.
-    version: str
-    explain: bool = False
-    priority: int = 0
-    #: Unix time, in seconds; None: whenever.
-    deadline: float | None = None
-    #: Must it leave even without a credit? Set once its answer is promised for later.
-    urgent: bool = False
-    #: Set when the broker has it, or need not have it any more.
-    sent: Signal = field(default_factory=Signal)
-    #: Set when the outcome is there.
-    done: Signal = field(default_factory=Signal)
-    outcome: Outcome | None = None
-
-    @property
-    def kind(self) -> Kind:
-        """Entries of one kind may share a chunk."""
-        return self.priority, self.explain, self.version
-
-    @property
-    def key(self) -> Key | None:
-        """Who asks for the same may join; with a deadline of its own it is nobody else's."""
-        return (self.id, *self.kind) if self.deadline is None else None
-
-
-Kind = tuple[int, bool, str]
-Key = tuple[str, int, bool, str]
 
 #: ``send(chunk id, entries of one kind)`` gives them to the broker. Raises ``Unavailable``.
 Send = Callable[[str, Sequence[Entry]], Awaitable[None]]
@@ -203,8 +168,9 @@ class Outbox:
 
     def _join(self, entry: Entry) -> Entry:
         known = self._recent.get(entry.id)
-        if known is not None and _answers(known, entry):
-            return _answered(entry, known)
+        if known is not None and suffices(known, entry.explain):
+            entry.settle(known)
+            return entry
         if entry.key is not None:
             first = self._joinable.setdefault(entry.key, entry)
             if first is not entry:
@@ -214,7 +180,7 @@ class Outbox:
         return entry
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
-        _answered(entry, outcome)
+        entry.settle(outcome)
         if isinstance(outcome, Attribution):
             self._recent.put(outcome)
         self._unanswered -= 1
@@ -252,7 +218,7 @@ class Outbox:
             found = {}
         for entry in asked:
             hit = found.get(entry.id)
-            if hit is not None and _answers(hit, entry):
+            if hit is not None and suffices(hit, entry.explain):
                 self._settle(entry, hit)
             elif entry.deadline is not None and self._too_late(entry.deadline):
                 self._fail([entry], Overloaded(f"it would take {self.wait_s:.1f} s"))
@@ -336,19 +302,6 @@ class Outbox:
         self._fail(missing, InternalError("the worker's reply left the message out"))
         if self._waiting:
             self._work.set()
-
-
-def _answers(outcome: Outcome, entry: Entry) -> bool:
-    if isinstance(outcome, Failure) or not entry.explain:
-        return True
-    return outcome.evidence is not msgspec.UNSET
-
-
-def _answered(entry: Entry, outcome: Outcome) -> Entry:
-    entry.outcome = outcome
-    entry.done.set()
-    entry.sent.set()
-    return entry
 
 
 async def _forever(step: Callable[[], Awaitable[None]]) -> None:

@@ -10,8 +10,8 @@ from celery import Celery
 from redis import RedisError
 from redis.asyncio import Redis
 
+from api.entry import Entry
 from api.envelope import Envelope
-from api.outbox import Entry
 from tasks.cache import found, keys
 from tasks.errors import Unavailable
 from tasks.messages import REPLIES, Outcome

@@ -23,7 +23,7 @@ from bench import messages
 from bench.campaign import held_out
 from bench.loss import Loss, measure
 from bench.scenario import Mix
-from bench.system import NotRunning, Started
+from bench.system import NotRunning, Started, status
 
 #: Messages a second, and for how many seconds.
 RATE, SECONDS = 500.0, 24.0
@@ -119,10 +119,4 @@ def _line(name: str, loss: Loss) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except NotRunning as error:
-        print(f"faults: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:  # what was started is ended by now
-        sys.exit(130)
+    sys.exit(status("faults", main))

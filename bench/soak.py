@@ -24,7 +24,7 @@ from bench.campaign import held_out
 from bench.faults import KINDS, first
 from bench.loss import measure
 from bench.scenario import Mix
-from bench.system import NotRunning, Started
+from bench.system import Started, status
 from bench.usage import PROC, pss
 
 RATE = 200.0
@@ -156,10 +156,4 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except NotRunning as error:
-        print(f"soak: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:  # what was started is ended by now
-        sys.exit(130)
+    sys.exit(status("soak", main))

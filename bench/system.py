@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -150,6 +150,17 @@ class Started(Running):
             time.sleep(0.1)  # between two looks, until the deadline
         table = re.findall(r"^  ([\w-]+) +(\d+)  ", output, re.MULTILINE)
         return {part: int(pid) for part, pid in table}
+
+
+def status(name: str, main: Callable[[], int]) -> int:
+    """Return the exit status of a program that starts a system: 2 if it can't, 130 on Ctrl-C."""
+    try:
+        return main()
+    except NotRunning as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:  # what was started is ended by now
+        return 130
 
 
 def histogram(text: str, name: str) -> dict[float, int]:

@@ -27,6 +27,7 @@ from tasks.messages import (
     canonical,
     message_id,
     parse_text,
+    suffices,
 )
 
 logger = logging.getLogger(__name__)
@@ -213,7 +214,9 @@ class Attributor:
         except RedisError as error:
             logger.warning("the cache can't be read, every message is computed: %s", error)
             return {}
-        return {id: outcome for id, outcome in found.items() if _suits(outcome, wanted[id])}
+        return {
+            id: outcome for id, outcome in found.items() if suffices(outcome, wanted[id].explain)
+        }
 
     def _compute(self, messages: Sequence[Message], launched: Any = None) -> dict[str, Outcome]:
         """Attribute all; where the model raises, halve the batch until the culprit is alone."""
@@ -255,13 +258,6 @@ def _unique(messages: Iterable[Message | Failure]) -> dict[str, Message]:
         if isinstance(message, Message) and (message.explain or message.id not in unique):
             unique[message.id] = message
     return unique
-
-
-def _suits(outcome: Outcome, message: Message) -> bool:
-    """Return whether what was kept answers the message: it may want evidence, and there is none."""
-    if isinstance(outcome, Failure) or not message.explain:
-        return True
-    return outcome.evidence is not msgspec.UNSET
 
 
 def _answer(message: Message, settled: dict[str, Outcome]) -> Outcome:

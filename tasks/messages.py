@@ -57,6 +57,13 @@ class Failure(NamedTuple):
 Outcome = Attribution | Failure
 
 
+def suffices(outcome: Outcome, explain: bool) -> bool:
+    """Return whether what is known answers who asks: there may be no evidence, and it is wanted."""
+    if isinstance(outcome, Failure) or not explain:
+        return True
+    return outcome.evidence is not msgspec.UNSET
+
+
 class Reply(msgspec.Struct, array_like=True, frozen=True):
     """A worker's answer to one chunk, outcomes in the order of its messages."""
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -62,73 +60,6 @@ def test_a_long_batch_stays_with_its_worker(own: Stack) -> None:
     own.api()
     assert own.attribute({"text": "takes long"}, wait=20).status_code == 200
     assert own.calls() == ["takes long"]
-
-
-def test_what_kills_workers_is_set_aside_and_its_neighbours_are_answered(own: Stack) -> None:
-    workers = [own.worker(name="0")]
-    own.api()
-    texts = [f"neighbour {n}" for n in range(3)]
-    messages = [{"text": text} for text in (texts[0], "DEADLY", *texts[1:])]
-    accepted = own.attribute({"messages": messages}, wait=0).json()["attributions"]
-    places = [own.url + item["location"] for item in accepted]
-
-    def answered() -> list[httpx.Response] | None:
-        if not workers[-1].alive:  # as a supervisor does
-            workers.append(own.worker(name=str(len(workers))))
-        answers = [httpx.get(place) for place in places]
-        return None if any(answer.status_code == 202 for answer in answers) else answers
-
-    answers = wait_for(answered, 60, "every message to be answered")
-    assert [answer.status_code for answer in answers] == [200, 422, 200, 200]
-    assert answers[1].json()["code"] == "set_aside"
-    assert len(workers) == 4  # it died in a batch, and twice alone
-    assert workers[-1].alive
-    refused = own.attribute({"text": "DEADLY"})
-    assert (refused.status_code, refused.json()["code"]) == (422, "set_aside")
-
-    id = accepted[1]["id"]
-    assert id in dead_letters(own, "list")
-    assert "DEADLY" not in dead_letters(own, "list")
-    assert "DEADLY" in dead_letters(own, "show", id)
-    assert "sent once more" in dead_letters(own, "replay", id)
-    wait_for(lambda: not workers[-1].alive, what="it is as deadly as it was")
-    assert "no message is set aside" in dead_letters(own, "list")
-
-
-def dead_letters(own: Stack, *arguments: str) -> str:
-    part = own.start([sys.executable, "-m", "celery_app.deadletters", *arguments], str(uuid4()))
-    assert part.process.wait(20) == 0, part.output
-    return part.output
-
-
-def test_a_dead_letter_that_is_not_there(own: Stack) -> None:
-    part = own.start([sys.executable, "-m", "celery_app.deadletters", "show", "0" * 32], "letters")
-    assert part.process.wait(20) == 1
-    assert "is set aside" in part.output
-
-
-@pytest.mark.parametrize(
-    ("text", "said"), [("ENDLESS", "the model has been silent"), ("GREEDY", "Timeout (0:00:02)")]
-)
-def test_a_model_that_never_returns_ends_its_worker(own: Stack, text: str, said: str) -> None:
-    own.env["BYLINE_BATCH_TIMEOUT_S"] = "2"
-    hung = own.worker(name="hung")
-    own.api()
-    accepted = own.attribute({"text": text}, wait=0).json()["location"]
-    wait_for(lambda: own.calls() == [text])
-    waiting = own.attribute({"text": "waits behind it"}, wait=0).json()["location"]
-    wait_for(lambda: not hung.alive, 15, "the watchdog")
-    assert hung.process.returncode == 1
-    assert said in hung.output
-    heirs = [own.worker(name="heir 0")]
-
-    def answered() -> bool:
-        if not heirs[-1].alive:  # it was given the other, too
-            heirs.append(own.worker(name=f"heir {len(heirs)}"))
-        return httpx.get(own.url + waiting).status_code == 200
-
-    wait_for(answered, 40)
-    assert httpx.get(own.url + accepted).status_code in (202, 422)
 
 
 def test_a_stopping_worker_finishes_its_batch_and_gives_back_the_rest(own: Stack) -> None:

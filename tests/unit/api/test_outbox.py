@@ -12,7 +12,8 @@ import pytest
 from redis import ConnectionError as RedisConnectionError
 
 from api import outbox
-from api.outbox import Entry, Outbox
+from api.entry import Entry
+from api.outbox import Outbox
 from api.recent import Recent
 from tasks.errors import Overloaded, Unavailable
 from tasks.messages import Attribution, Failure, Outcome, Reply

@@ -1,0 +1,48 @@
+"""A message on its way through the api, from who asks for it to its outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from api.signal import Signal
+from tasks.messages import Outcome
+
+Kind = tuple[int, bool, str]
+Key = tuple[str, int, bool, str]
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One message on its way, shared by all who ask for it."""
+
+    id: str
+    text: str
+    #: The model version that is a part of the id.
+    version: str
+    explain: bool = False
+    priority: int = 0
+    #: Unix time, in seconds; None: whenever.
+    deadline: float | None = None
+    #: Must it leave even without a credit? Set once its answer is promised for later.
+    urgent: bool = False
+    #: Set when the broker has it, or need not have it any more.
+    sent: Signal = field(default_factory=Signal)
+    #: Set when the outcome is there.
+    done: Signal = field(default_factory=Signal)
+    outcome: Outcome | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Entries of one kind may share a chunk."""
+        return self.priority, self.explain, self.version
+
+    @property
+    def key(self) -> Key | None:
+        """Who asks for the same may join; with a deadline of its own it is nobody else's."""
+        return (self.id, *self.kind) if self.deadline is None else None
+
+    def settle(self, outcome: Outcome) -> None:
+        """Note the outcome, and wake who waits."""
+        self.outcome = outcome
+        self.done.set()
+        self.sent.set()
