@@ -26,8 +26,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HEALTH = "/healthz"
-#: What a key is needed for, where there are keys.
-GUARDED = "/v1/"
+#: What needs no key where there are keys. All else does, as a path may be written in many ways.
+OPEN = frozenset((HEALTH, "/readyz", "/openapi.json", "/docs"))
 _ALIVE = answer(Health("ok", {"api": "ok"}))
 _PATHS = frozenset((PATH, PATH + "/"))
 
@@ -63,7 +63,7 @@ class Front:
         elif scope["path"] == HEALTH:
             # Not by a thread: those may all be waiting for a Redis that does not answer.
             await _send(_ALIVE, send)
-        elif scope["path"].startswith(GUARDED) and (refused := self._refused(scope)):
+        elif scope["path"] not in OPEN and (refused := self._refused(scope)):
             await _send(refused, send)
         else:
             await self._others(scope, receive, send)
