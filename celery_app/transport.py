@@ -34,14 +34,15 @@ WAIT_S = 0.05
 ORPHANED = "byline_orphaned"
 
 #: Takes tasks from the ends of KEYS, the first list first; the last two keys are kombu's hash and
-#: index of what is unacknowledged. What has no delivery tag is no task: it is returned unnoted.
+#: index of what is unacknowledged. Returns the list, the task and its delivery tag of each. What
+#: has no such tag is no task: it is returned unnoted, with an empty one.
 #: It writes before it takes: a Redis that has no memory left refuses, and the task stays.
 _SCRIPT = """
 local unacked, index = KEYS[#KEYS - 1], KEYS[#KEYS]
 local now, most = ARGV[1], tonumber(ARGV[2])
 local claimed = {}
 for i = 1, #KEYS - 2 do
-  while #claimed < 2 * most do
+  while #claimed < 3 * most do
     local task = redis.call('LINDEX', KEYS[i], -1)
     if not task then break end
     local known, tag, exchange, route = pcall(function()
@@ -49,13 +50,15 @@ for i = 1, #KEYS - 2 do
       local info = properties.delivery_info
       return properties.delivery_tag, cjson.encode(info.exchange), cjson.encode(info.routing_key)
     end)
-    if known and type(tag) == 'string' then
+    if not known or type(tag) ~= 'string' then tag = '' end
+    if tag ~= '' then
       redis.call('HSET', unacked, tag, '[' .. task .. ',' .. exchange .. ',' .. route .. ']')
       redis.call('ZADD', index, now, tag)
     end
     redis.call('RPOP', KEYS[i])
     claimed[#claimed + 1] = KEYS[i]
     claimed[#claimed + 1] = task
+    claimed[#claimed + 1] = tag
   end
 end
 return claimed
@@ -176,22 +179,21 @@ class Channel(redis.Channel):
         finally:
             self._in_poll = None
             self._flush_brpop_reauth()
-        tasks = list(zip(claimed[::2], claimed[1::2], strict=True))
+        tasks = list(zip(claimed[::3], claimed[1::3], claimed[2::3], strict=True))
         # The first list is waited for anyway.
         self._more = bool(tasks) and (len(tasks) >= CLAIM or self.sep.encode() in tasks[-1][0])
-        for name, task in tasks:
-            self._hand_over(name.decode().rsplit(self.sep, 1)[0], task)
+        for name, task, tag in tasks:
+            self._hand_over(name.decode().rsplit(self.sep, 1)[0], task, tag.decode())
         if not tasks:
             raise Empty
         return True
 
-    def _hand_over(self, queue: str, task: bytes) -> None:
+    def _hand_over(self, queue: str, task: bytes, tag: str) -> None:
         """Deliver a task. What is none is dropped: left, it would end one worker after another."""
-        tag = None
         try:
-            payload = loads(task)
-            tag = payload["properties"]["delivery_tag"]
-            self.connection._deliver(payload, queue)
+            if not tag:
+                raise ValueError("it has no delivery tag")
+            self.connection._deliver(loads(task), queue)
         except self.connection_errors:
             raise
         except Exception as error:
@@ -199,7 +201,7 @@ class Channel(redis.Channel):
             logger.error(  # noqa: TRY400
                 "what is no task was dropped from the list %s: %s", queue, type(error).__name__
             )
-            if isinstance(tag, str):
+            if tag:
                 self.qos.ack(tag)
 
     def _claimed(self) -> list[bytes]:

@@ -168,7 +168,16 @@ def test_a_worker_that_leaves_gives_back_what_it_holds(own: Stack, start, send) 
     assert sorted(heir.take(2)) == ["0", "2"]
 
 
-@pytest.mark.parametrize("junk", [b"junk", b"[]", b'{"properties": 1}', b"1" * 3, b"[" * 2000])
+#: What Redis takes for JSON and Python does not.
+HALF = (
+    b'{"properties": {"delivery_tag": "half", "delivery_info": {"exchange": "", '
+    b'"routing_key": "tasks"}}, "headers": {}, "body": 0x10}'
+)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"junk", b"[]", b'{"properties": 1}', b"1" * 3, b"[" * 2000, HALF]
+)
 def test_what_is_no_task_is_dropped_and_said(
     own: Stack, start, send, junk: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,6 +187,9 @@ def test_what_is_no_task_is_dropped_and_said(
     with caplog.at_level(logging.ERROR):
         assert worker.take(1) == ["good"]
     assert "what is no task was dropped from the list tasks" in caplog.text
+    worker.taken[0].ack()
+    worker.connection.close()
+    assert own.redis.hlen("unacked") == 0
 
 
 INFO = {"exchange": "", "routing_key": "attributions"}
