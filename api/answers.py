@@ -8,6 +8,8 @@ import msgspec
 from flask import Response
 
 _encode = msgspec.json.Encoder().encode
+#: An answer is its asker's: not for others on the way to keep, nor for a browser to guess at.
+_PRIVATE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
 class Answer(NamedTuple):
@@ -27,6 +29,7 @@ class Answer(NamedTuple):
         return [
             (b"content-type", self.mimetype.encode()),
             (b"content-length", b"%d" % len(self.body)),
+            *_PRIVATE,
             *((name.lower().encode(), value.encode()) for name, value in self.headers),
         ]
 

@@ -1,7 +1,7 @@
-"""The application as the server sees it: the busiest endpoint at once, all others through Flask.
+"""The application as the server sees it: attributions at once, all others through Flask.
 
-Nearly every request is a ``POST /v1/attributions``, and it spends its time waiting. Here waiting
-costs a coroutine, and neither a thread nor Flask's contexts, routing and response objects.
+Nearly every request is about attributions, and it spends its time waiting. Here waiting costs a
+coroutine, and neither a thread nor Flask's contexts, routing and response objects.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ HEALTH = "/healthz"
 OPEN = frozenset((HEALTH, "/readyz", "/openapi.json", "/docs"))
 _ALIVE = answer(Health("ok", {"api": "ok"}))
 _PATHS = frozenset((PATH, PATH + "/"))
+_BELOW = PATH + "/"
 
 
 class Disconnected(Exception):
@@ -59,7 +60,9 @@ class Front:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["path"] in _PATHS:
-            await self._answer(scope, receive, send)
+            await self._answer(self._create(scope, receive), send)
+        elif scope["path"].startswith(_BELOW):
+            await self._answer(self._read(scope), send)
         elif scope["path"] == HEALTH:
             # Not by a thread: those may all be waiting for a Redis that does not answer.
             await _send(_ALIVE, send)
@@ -86,9 +89,9 @@ class Front:
         await self._outbox.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, asked: Awaitable[Answer], send: Send) -> None:
         try:
-            given = await self._create(scope, receive)
+            given = await asked
         except Disconnected:
             return  # there is nobody to answer
         except asyncio.CancelledError:  # the process stops, and has waited for long enough
@@ -99,15 +102,28 @@ class Front:
 
     async def _create(self, scope: Scope, receive: Receive) -> Answer:
         if scope["method"] != "POST":
-            refused = problem("method_not_allowed", f"{PATH} takes POST only")
-            return refused._replace(headers=(("Allow", "POST"),))
+            return _not_allowed("POST")
         headers = dict(scope["headers"])
         key = self._know(headers)  # before anything of the body is read
         body = await _body(headers, receive, self._max_body_bytes)
-        query = scope["query_string"]
-        options = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
         content_type = headers.get(b"content-type", b"").decode("latin-1")
-        return await self._attributions.create(options, content_type, body, key)
+        return await self._attributions.create(_query(scope), content_type, body, key)
+
+    async def _read(self, scope: Scope) -> Answer:
+        if scope["method"] not in ("GET", "HEAD"):
+            return _not_allowed("GET, HEAD")
+        self._know(dict(scope["headers"]))
+        return await self._attributions.read(scope["path"].removeprefix(_BELOW), _query(scope))
+
+
+def _not_allowed(methods: str) -> Answer:
+    refused = problem("method_not_allowed", f"here goes {methods} only")
+    return refused._replace(headers=(("Allow", methods),))
+
+
+def _query(scope: Scope) -> dict[str, str]:
+    query = scope["query_string"]
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
 
 
 async def _send(answer: Answer, send: Send) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,11 @@ from api.guard import Guard
 from api.keys import Key
 from api.outbox import Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
+from api.strict import has_doubled_key
 from celery_app.settings import Settings
-from tasks.cache import AttributionCache, PendingMarks
 from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, Unavailable
 from tasks.messages import Attribution, Failure, Outcome, message_id, parse_text
+from tasks.promises import Promises
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,13 @@ PATH = "/v1/attributions"
 
 _request = msgspec.json.Decoder(AttributionRequest[msgspec.Raw])
 _message = msgspec.json.Decoder(MessageIn)
+#: The keys of a request for one message, of one for many, and of one of those.
+_ONE_KEYS = (b'"text"', b'"deadline_ms"', b'"priority"')
+_MANY_KEYS = (b'"messages"', *_ONE_KEYS[1:])
+_MESSAGE_KEYS = (b'"text"', b'"ref"')
+_DOUBLED = "an object names a key twice"
+#: Hexadecimal digits of an id.
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +67,13 @@ class Attributions:
         settings: Settings,
         outbox: Outbox,
         directory: Directory,
-        cache: AttributionCache,
-        marks: PendingMarks,
+        promises: Promises,
         guard: Guard,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
         self._directory = directory
-        self._cache = cache
-        self._marks = marks
+        self._promises = promises
         self._guard = guard
 
     async def create(
@@ -80,11 +87,13 @@ class Attributions:
             return await self._one(asked.text, options)
         return await self._many(asked.messages or [], options)
 
-    def read(self, id: str, query: Mapping[str, str]) -> Answer:
+    async def read(self, id: str, query: Mapping[str, str]) -> Answer:
         """Return the attribution ``id``: 200, or 202 while it is pending."""
         explain = _flag(query, "explain")
+        if not _ID.fullmatch(id):
+            raise NotFound("this is no id of an attribution")
         try:
-            outcome = self._cache.find(id)
+            outcome = await self._promises.find(id)
         except KeyError:
             raise NotFound("no attribution has this id: unknown, or kept no longer") from None
         except RedisError:
@@ -116,6 +125,8 @@ class Attributions:
         """Return one message of many, or why it is none: it must not fail its neighbours."""
         try:
             message = _message.decode(raw)
+            if has_doubled_key(bytes(raw), _MESSAGE_KEYS):
+                return Reason(InvalidMessage.code, _DOUBLED), message.ref
         except msgspec.ValidationError as error:
             return Reason(InvalidMessage.code, str(error)), UNSET
         except UnicodeDecodeError:
@@ -172,7 +183,7 @@ class Attributions:
             return _failures(late, DeadlinePassed(passed))
         try:
             # Marked before it is sent, so that the worker, done with it, finds the mark.
-            await asyncio.wait_for(self._marks.mark([e.id for e in late]), ACCEPT_S)
+            await asyncio.wait_for(self._promises.mark([e.id for e in late]), ACCEPT_S)
         except (RedisError, TimeoutError):
             return _failures(late, Unavailable("the cache, where the answer would be, is gone"))
         self._outbox.hasten(late)
@@ -187,7 +198,7 @@ class Attributions:
         if not entries:
             return
         try:
-            await asyncio.wait_for(self._marks.unmark([e.id for e in entries]), ACCEPT_S)
+            await asyncio.wait_for(self._promises.unmark([e.id for e in entries]), ACCEPT_S)
         except (RedisError, TimeoutError) as error:
             logger.warning("marks of messages that are not pending are left behind: %s", error)
 
@@ -205,7 +216,8 @@ def _parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise WrongType("send the body as Content-Type: application/json")
     try:
-        return _request.decode(body)
+        asked = _request.decode(body)
+        doubled = has_doubled_key(body, _MANY_KEYS if asked.text is UNSET else _ONE_KEYS)
     except msgspec.ValidationError as error:
         raise InvalidMessage(str(error)) from None
     except msgspec.DecodeError as error:
@@ -214,6 +226,9 @@ def _parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
         raise NotJSON("the body is not UTF-8") from None
     except RecursionError:
         raise NotJSON("the body is nested too deeply") from None
+    if doubled:
+        raise NotJSON(_DOUBLED)
+    return asked
 
 
 def _answer_one(id: str, outcome: Outcome | None, explain: bool, wait_s: float = 0.0) -> Answer:

@@ -1,7 +1,8 @@
-"""HTTP on one connection: uvicorn's, except that a short answer is one write.
+"""HTTP on one connection: uvicorn's, with limits of time, and less of system calls.
 
-uvicorn writes an answer's head and its body one after the other, each a system call; together they
-are a tenth of what a message costs the api.
+A client that sends nothing, or its request a byte at a time, holds a connection for
+:data:`REQUEST_S` at most. A process that stops closes no connection under a request: whoever asks
+within :data:`FAREWELL_S` is answered, and told to ask the next time on another one.
 """
 
 from __future__ import annotations
@@ -11,13 +12,84 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+#: Seconds a client has for a whole request, from its first byte or from connecting.
+REQUEST_S = 30.0
+#: Seconds for which a process that stops still answers on connections that idle.
+FAREWELL_S = 1.0
+
+_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
 
 class Protocol(HttpToolsProtocol):
-    """Gives uvicorn's protocol a transport that waits for the body."""
+    """uvicorn's protocol, with a transport that waits for the body."""
+
+    #: Has a request begun that has not come whole; and is its head still to come?
+    _coming = _head = False
+    #: Is this the last request of the connection, or none any more?
+    _ending = False
+    _limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See :class:`asyncio.Protocol`."""
         super().connection_made(_Gathering(transport, self.loop))  # type: ignore[arg-type]
+        self._limit = self.loop.call_later(REQUEST_S, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See :class:`asyncio.Protocol`."""
+        self._unset_limit()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See :class:`asyncio.Protocol`."""
+        super().data_received(data)
+        if not self._coming:
+            self._unset_limit()
+        elif self._limit is None:
+            self._limit = self.loop.call_later(REQUEST_S, self._too_slow)
+
+    def on_message_begin(self) -> None:
+        """Part of httptools' protocol."""
+        self._coming = self._head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Part of httptools' protocol."""
+        self._head = False
+        super().on_headers_complete()
+        if self._ending:
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """Part of httptools' protocol."""
+        self._coming = False
+        super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """Let the client ask once more; called when the process begins to stop."""
+        self._ending = True
+        if self._idle():
+            self.loop.call_later(FAREWELL_S, self._farewell)
+        elif self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def _farewell(self) -> None:
+        if self._idle():
+            self.transport.close()
+
+    def _idle(self) -> bool:
+        return not self._coming and (self.cycle is None or self.cycle.response_complete)
+
+    def _unset_limit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+    def _too_slow(self) -> None:
+        self._limit = None
+        cycle = self.cycle
+        if cycle is None or (cycle.response_complete if self._head else not cycle.response_started):
+            self.transport.write(_TIMEOUT)
+        self.transport.close()
 
 
 class _Gathering:

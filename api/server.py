@@ -19,17 +19,15 @@ from api.recent import Recent
 from api.submit import POP_S, Submitter
 from celery_app.app import connect, connect_async, make_celery
 from celery_app.settings import Settings
-from tasks.cache import AttributionCache, PendingMarks
+from tasks.promises import Promises
 
-#: Threads for all but the busiest endpoint.
+#: Threads for all but the attributions. None waits for anything.
 THREADS = 4
 
 
 def create() -> Front:
     """Build one process's application. Called by the server, in its loop's thread."""
     settings = Settings.from_environ(os.environ)
-    client = connect(settings.cache)
-    cache = AttributionCache(client, settings.result_ttl_s)
     shared = connect_async(settings.cache)
     submitter = Submitter(
         make_celery(settings),
@@ -49,14 +47,14 @@ def create() -> Front:
         answer_s=max(3 * settings.visibility_timeout_s, settings.wait_max_s + 5),
         recent=Recent(settings.recent_messages),
     )
-    directory = Directory(client, connect(settings.broker))
+    directory = Directory(connect(settings.broker), connect(settings.cache))
     directory.start()
-    marks = PendingMarks(shared, settings.result_ttl_s)
+    promises = Promises(shared, settings.result_ttl_s)
     keys = None if settings.keys_file is None else Keys.read(settings.keys_file)
     guard = Guard(keys, shared)
-    attributions = Attributions(settings, outbox, directory, cache, marks, guard)
+    attributions = Attributions(settings, outbox, directory, promises, guard)
     # Two packages' notions of WSGI and ASGI, the same but for the types' names.
-    flask: Any = create_app(attributions, directory)
+    flask: Any = create_app(directory)
     others: Any = WSGIMiddleware(flask, workers=THREADS)
     # What was made up to here stays: looking through it for garbage took 40 ms about each second.
     gc.collect()

@@ -88,7 +88,9 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     app.steps["worker"].add(metrics_step(registry, port))
     app.steps["consumer"].update([EventsStep, RoomStep, hold_step(settings.batch_timeout_s)])
     app.steps["consumer"].add(
-        announce_step(client, lambda: Announcement(asdict(engine.card), str(engine)))
+        announce_step(
+            connect(settings.broker), lambda: Announcement(asdict(engine.card), str(engine))
+        )
     )
     return app
 

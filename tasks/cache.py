@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
 from redis.client import Pipeline
 
 from tasks.errors import SetAside
@@ -32,10 +31,11 @@ def keys(ids: Iterable[str]) -> list[str]:
 
 def found(values: Iterable[Any]) -> dict[str, Outcome]:
     """Return what was kept under some keys, by id, marked as cached. None: nothing was."""
-    return {outcome.id: outcome for outcome in (_read(raw) for raw in values if raw is not None)}
+    return {outcome.id: outcome for outcome in (read(raw) for raw in values if raw is not None)}
 
 
-def _read(raw: bytes) -> Outcome:
+def read(raw: bytes) -> Outcome:
+    """Return what was kept under a key, marked as cached."""
     outcome: Outcome = _outcome.decode(raw)
     if isinstance(outcome, Attribution):
         outcome.cached = True
@@ -99,42 +99,3 @@ class AttributionCache:
         A message that was accepted under one model and attributed by the next has two ids.
         """
         pipe.set(PENDING + asked, answered, ex=self._ttl_s)
-
-    def find(self, id: str) -> Outcome | None:
-        """Return the outcome of ``id``, or None while it is pending.
-
-        Raises:
-            KeyError: no such message is known: never accepted, or long ago.
-        """
-        found: Any = self._client.mget([ATTRIBUTION + id, FAILURE + id, PENDING + id])
-        done, failed, pending = found
-        if done is not None:
-            return _read(done)
-        if failed is not None:
-            return _read(failed)
-        if pending is None:
-            raise KeyError(id)
-        return self.find(pending.decode()) if pending else None
-
-
-class PendingMarks:
-    """What was accepted and is not answered yet. Its methods may raise ``redis.RedisError``."""
-
-    def __init__(self, client: AsyncRedis, ttl_s: int) -> None:
-        self._client = client
-        self._ttl_s = ttl_s
-
-    async def mark(self, ids: Iterable[str]) -> None:
-        """Remember that these were accepted, so that those who ask are told to come again.
-
-        How an earlier attempt failed is forgotten.
-        """
-        async with self._client.pipeline(transaction=False) as pipe:
-            for id in ids:
-                pipe.set(PENDING + id, b"", ex=self._ttl_s)
-                pipe.delete(FAILURE + id)
-            await pipe.execute()
-
-    async def unmark(self, ids: Sequence[str]) -> None:
-        """Forget that these were accepted: they are answered, or could not be queued."""
-        await self._client.delete(*(PENDING + id for id in ids))

@@ -119,8 +119,8 @@ def parse_text(text: object, max_characters: int) -> str:
     """Return the canonical form of a valid text.
 
     Raises:
-        InvalidMessage: not a string, empty, longer than ``max_characters``, or holding a lone
-            surrogate, which no UTF-8 can carry.
+        InvalidMessage: not a string, empty, longer than ``max_characters``, or holding a zero
+            byte, or a lone surrogate, which no UTF-8 can carry.
     """
     if not isinstance(text, str):
         raise InvalidMessage(f"text must be a string, not {type(text).__name__}")
@@ -129,6 +129,8 @@ def parse_text(text: object, max_characters: int) -> str:
         raise InvalidMessage("text is empty")
     if len(text) > max_characters:
         raise InvalidMessage(f"text has {len(text):,} characters; at most {max_characters:,}")
+    if "\0" in text:
+        raise InvalidMessage("text holds a zero byte")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidMessage("text holds half of a surrogate pair")
     return text

@@ -78,7 +78,7 @@ def _run(settings: Settings, exporter: Path, folder: Path) -> None:
     settings = msgspec.structs.replace(
         settings, redis_url=settings.redis_url or parts.embedded_url(settings)
     )
-    client = Redis.from_url(settings.cache, socket_timeout=health.ANSWER_S)
+    client = Redis.from_url(settings.broker, socket_timeout=health.ANSWER_S)
     services = parts.services(settings, exporter, client)
     passage = Chosen(settings)
     try:

@@ -54,7 +54,7 @@ def services(settings: Settings, exporter: Path, client: Redis) -> list[Part]:
     """All but the broker. They are started together and wait for each other by themselves.
 
     ``exporter`` is the Python of celery-exporter's own environment; ``client`` is connected to
-    the cache.
+    the broker.
     """
     host = LOOPBACK if settings.api_host == "0.0.0.0" else settings.api_host
     api = f"http://{host}:{settings.api_port}"

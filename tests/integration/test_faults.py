@@ -289,4 +289,4 @@ def test_a_stopped_worker_is_no_longer_counted(own: Stack) -> None:
     own.api()
     assert httpx.get(f"{own.url}/readyz").status_code == 200
     worker.stop(signal.SIGTERM)
-    assert httpx.get(f"{own.url}/readyz").status_code == 503
+    wait_for(lambda: httpx.get(f"{own.url}/readyz").status_code == 503, 5, "the api to notice")

@@ -77,15 +77,19 @@ def test_duplicates_in_one_call_are_computed_once(stack: Stack) -> None:
     assert stack.calls().count("the same thrice") == 1
 
 
-def test_who_does_not_wait_is_told_where_to_ask(stack: Stack) -> None:
-    response = stack.attribute({"text": "for later"}, wait=0)
+def test_who_does_not_wait_is_told_where_to_ask(own: Stack) -> None:
+    own.worker(TEST_MODEL_SECONDS="0.5")
+    own.api()
+    response = own.attribute({"text": "for later"}, wait=0)
     assert response.status_code == 202
     pending = response.json()
     assert pending["status"] == "pending"
     assert response.headers["Location"] == f"/v1/attributions/{pending['id']}"
-    where = stack.url + response.headers["Location"]
+    where = own.url + response.headers["Location"]
+    assert httpx.get(where).status_code == 202
     done = wait_for(lambda: (r := httpx.get(where)).status_code == 200 and r, what="the answer")
     assert done.json()["id"] == pending["id"]
+    assert httpx.head(where).status_code == 200
 
 
 def test_an_unknown_id_is_not_found(stack: Stack) -> None:
@@ -118,6 +122,12 @@ def test_evidence_only_for_those_who_ask(stack: Stack) -> None:
         (b'{"messages": ' + b"[" * 5000 + b"]" * 5000 + b"}", {}, {}, 400, "not_json"),
         (b'{"text": "a", "priority": 10}', {}, {}, 422, "invalid"),
         (b'{"text": "\\ud800"}', {}, {}, 400, "not_json"),
+        (b'{"text": "a\\u0000b"}', {}, {}, 422, "invalid"),
+        (b'{"text": "a\x00b"}', {}, {}, 400, "not_json"),
+        (b'{"text": NaN}', {}, {}, 400, "not_json"),
+        (b'{"text": "a", "text": "b"}', {}, {}, 400, "not_json"),
+        (b'{"text": "a", "te\\u0078t": "b"}', {}, {}, 400, "not_json"),
+        (b'{"messages": [], "priority": 1, "priority": 1}', {}, {}, 400, "not_json"),
         (b'{"text": "a"}', {}, {"wait": "nan"}, 422, "invalid"),
         (b'{"text": "a"}', {}, {"wait": "31"}, 422, "invalid"),
         (b'{"text": "a"}', {}, {"wait": ""}, 422, "invalid"),
@@ -142,6 +152,20 @@ def test_bad_requests_are_told_what_is_wrong(
     )
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert response.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["", f"/{'0' * 32}"])
+def test_an_answer_is_for_its_asker_only(stack: Stack, path: str) -> None:
+    headers = httpx.request("PATCH", f"{stack.url}/v1/attributions{path}").headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_pages_are_in_no_frame_and_run_no_script_from_elsewhere(stack: Stack) -> None:
+    headers = httpx.get(f"{stack.url}/docs/").headers
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    assert headers["X-Frame-Options"] == "DENY"
 
 
 def test_a_body_of_unknown_length_is_taken_too(stack: Stack) -> None:

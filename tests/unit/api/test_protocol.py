@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from api.protocol import _Gathering
+import pytest
+import uvicorn
+
+from api import protocol
+from api.protocol import Protocol, _Gathering
+from tests.parts import free_port, wait_for
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 
@@ -62,3 +72,86 @@ def test_the_rest_is_the_transports() -> None:
         assert not gathering.is_closing()
 
     asyncio.run(run())
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    body = await receive()
+    while body.get("more_body"):
+        body = await receive()
+    if body["type"] == "http.request":
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+
+@contextmanager
+def served() -> Iterator[tuple[uvicorn.Server, int]]:
+    """Yield a real server with the protocol, and its port."""
+    port = free_port()
+    config = uvicorn.Config(
+        application, port=port, http=Protocol, lifespan="off", log_level="critical"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_for(lambda: server.started, what="the server")
+        yield server, port
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+REQUEST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}"
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """Return what is sent until the other side closes."""
+    return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"POST", REQUEST[:-1], REQUEST + b"POST", REQUEST + REQUEST[:-1]]
+)
+def test_who_takes_too_long_over_a_request_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "REQUEST_S", 0.3)
+    with served() as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.sendall(sent)
+        received = all_of(client)
+    assert received.startswith(b"HTTP/1.1 204" if REQUEST in sent else b"HTTP/1.1 408")
+    assert received.count(b"HTTP/1.1 408") == 1
+
+
+def test_a_connection_may_idle_for_longer_than_a_request_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "REQUEST_S", 0.2)
+    with served() as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
+        for _ in range(2):
+            client.sendall(REQUEST)
+            assert client.recv(4096).startswith(b"HTTP/1.1 204")
+            client.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            client.settimeout(10)
+
+
+def test_a_server_that_stops_answers_once_more_on_each_connection() -> None:
+    with served() as (server, port), socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.sendall(REQUEST)
+        assert b"connection: close" not in client.recv(4096)
+        server.should_exit = True
+        wait_for(lambda: not server.servers[0].is_serving(), what="the server to stop listening")
+        client.sendall(REQUEST)
+        assert b"connection: close" in all_of(client)
+
+
+def test_a_server_that_stops_closes_what_idles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "FAREWELL_S", 0.2)
+    with served() as (server, port), socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.sendall(REQUEST)
+        client.recv(4096)
+        server.should_exit = True
+        assert all_of(client) == b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,8 @@ from tasks.attribute import Attributor
 from tasks.cache import ATTEMPTS, AttributionCache
 from tasks.deadletters import DEAD_LETTERS, DeadLetters
 from tasks.errors import Revoked
-from tasks.messages import Attribution, Chunk, Failure, Reply, message_id
+from tasks.messages import Attribution, Chunk, Failure, Outcome, Reply, message_id
+from tasks.promises import Promises
 
 
 class Predictor:
@@ -229,13 +231,23 @@ def test_what_is_settled_is_pending_no_more(batch: Batch, text: str) -> None:
     assert f"byline:pending:{id}" not in batch.store.values
 
 
+def found(batch: Batch, id: str) -> Outcome | None:
+    """Return what the api finds under an id."""
+
+    class Client:
+        async def mget(self, keys: list[str]) -> list[bytes | None]:
+            return batch.store.mget(keys)
+
+    client: Any = Client()
+    return asyncio.run(Promises(client, 60).find(id))
+
+
 @pytest.mark.parametrize("text", ["fine", "bad"])
 def test_what_was_promised_under_an_older_model_is_found(batch: Batch, text: str) -> None:
     asked = message_id("v0", text)
     batch.store.values[f"byline:pending:{asked}"] = b""
     batch.run(chunk(text, version="v0"))
-    client: Any = batch.store
-    outcome = AttributionCache(client, 60).find(asked)
+    outcome = found(batch, asked)
     assert outcome is not None
     assert outcome.id == message_id("v1", text)
 
@@ -247,8 +259,7 @@ def test_a_failed_chunk_is_told_to_the_api_and_to_those_who_ask(batch: Batch) ->
     batch.attributor.fail(chunks, pipe, Revoked("somebody did"))
     [raw] = batch.store.lists["byline:replies:x"]
     assert authors(msgspec.json.decode(raw, type=Reply).outcomes) == ["revoked", "revoked"]
-    client: Any = batch.store
-    failure = AttributionCache(client, 60).find(message_id("v1", "apple"))
+    failure = found(batch, message_id("v1", "apple"))
     assert isinstance(failure, Failure)
     assert len(batch.store.values) == 1
 

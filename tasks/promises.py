@@ -1,0 +1,50 @@
+"""What an api process has promised to have later, in the cache where all can find it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from tasks.cache import ATTRIBUTION, FAILURE, PENDING, read
+from tasks.messages import Outcome
+
+
+class Promises:
+    """Notes and finds promises. Every method may raise ``redis.RedisError``."""
+
+    def __init__(self, client: Redis, ttl_s: int) -> None:
+        self._client = client
+        self._ttl_s = ttl_s
+
+    async def mark(self, ids: Iterable[str]) -> None:
+        """Remember that these were accepted, so that those who ask are told to come again.
+
+        How an earlier attempt failed is forgotten.
+        """
+        async with self._client.pipeline(transaction=False) as pipe:
+            for id in ids:
+                pipe.set(PENDING + id, b"", ex=self._ttl_s)
+                pipe.delete(FAILURE + id)
+            await pipe.execute()
+
+    async def unmark(self, ids: Sequence[str]) -> None:
+        """Forget that these were accepted: they are answered, or could not be queued."""
+        await self._client.delete(*(PENDING + id for id in ids))
+
+    async def find(self, id: str) -> Outcome | None:
+        """Return the outcome of ``id``, or None while it is pending.
+
+        Raises:
+            KeyError: no such message is known: never accepted, or long ago.
+        """
+        found: Any = await self._client.mget([ATTRIBUTION + id, FAILURE + id, PENDING + id])
+        done, failed, pending = found
+        if done is not None:
+            return read(done)
+        if failed is not None:
+            return read(failed)
+        if pending is None:
+            raise KeyError(id)
+        return await self.find(pending.decode()) if pending else None

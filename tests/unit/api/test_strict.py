@@ -1,0 +1,39 @@
+"""Keys that stand twice in an object, however they are written."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.strict import has_doubled_key
+
+KEYS = (b'"text"', b'"ref"')
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        rb'{"text": "a", "text": "b"}',
+        rb'{"text": "a", "ref": "b", "ref": "b"}',
+        rb'{"text": "a", "\u0074ext": "b"}',
+        rb'{"te\u0078t": "a", "\u0074ext": "b"}',
+        b'{"text": "\xff", "text": "b"}',
+    ],
+)
+def test_a_key_stands_twice(document: bytes) -> None:
+    assert has_doubled_key(document, KEYS)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        rb'{"text": "a", "ref": "b"}',
+        rb'{"text": "text", "ref": "text"}',
+        rb'{"text": "\"text\": \"text\""}',
+        rb'{"text": "caf\u00e9"}',
+        rb'{"ref": {"text": 1, "text": 2}, "text": "text"}',
+        b'{"text": ' + b"1" * 10_000 + b', "ref": "text"}',
+        b'{"text": "\xff", "ref": "text"}',
+    ],
+)
+def test_no_key_stands_twice(document: bytes) -> None:
+    assert not has_doubled_key(document, KEYS)
