@@ -21,6 +21,7 @@ from compose.native.errors import CannotRun
 from compose.native.greeting import Chosen, greet
 from compose.native.logs import News
 from compose.native.parts import Part
+from compose.native.password import VARIABLE, flower_login
 from compose.native.preflight import check_ports, check_redis, claimed
 from tasks.messages import MODEL, Announcement
 
@@ -79,14 +80,16 @@ def _run(settings: Settings, exporter: Path, folder: Path) -> None:
         settings, redis_url=settings.redis_url or parts.embedded_url(settings)
     )
     client = Redis.from_url(settings.broker, socket_timeout=health.ANSWER_S)
-    services = parts.services(settings, exporter, client)
+    login, found_in = flower_login(folder, os.environ)
+    services = parts.services(settings, exporter, client, login)
     passage = Chosen(settings)
     try:
-        with Control([*broker, *services], _environ(settings), folder) as control:
+        with Control([*broker, *services], _environ(settings, login), folder) as control:
             _start(control, broker)
             _start(control, services)
             _say(f"all well after {time.monotonic() - begin:.1f} s; logs in {control.logs}\n")
-            print(_table([*broker, *services], control, client), "", sep="\n", flush=True)
+            print(_table([*broker, *services], control, client), flush=True)
+            print(f"  flower: {found_in}\n", flush=True)
             news = News(control.log(part.name) for part in (*broker, *services))
             api = next(part.address for part in services if part.name == "api")
             print(greet(api, passage.get()), flush=True)
@@ -96,9 +99,10 @@ def _run(settings: Settings, exporter: Path, folder: Path) -> None:
         passage.drop()
 
 
-def _environ(settings: Settings) -> dict[str, str]:
+def _environ(settings: Settings, login: str) -> dict[str, str]:
     """What the parts find in their environment: ours, and what was decided here."""
     return {
+        VARIABLE: login,
         **os.environ,
         "BYLINE_REDIS_URL": settings.broker,
         "CE_BROKER_URL": settings.broker,

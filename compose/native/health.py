@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable
 from http.client import HTTPException
 
@@ -45,12 +46,17 @@ def workers(client: Redis, number: int) -> Probe:
     return probe
 
 
-def page(url: str, holding: str = "") -> Probe:
-    """Does the page answer with status 200 and ``holding`` in its body?"""
+def page(url: str, holding: str = "", login: str = "") -> Probe:
+    """Does the page answer with status 200 and ``holding`` in its body?
+
+    ``login`` is ``user:password`` where one is needed.
+    """
+    credentials = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
+    request = urllib.request.Request(url, headers=credentials)
 
     def probe() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=ANSWER_S) as response:
+            with urllib.request.urlopen(request, timeout=ANSWER_S) as response:
                 return holding in response.read().decode()
         except (OSError, HTTPException):
             return False

@@ -50,11 +50,11 @@ def valkey(settings: Settings, folder: Path) -> Part:
     return Part("valkey", command, url, health.redis(url), rank=1, stop_s=2)
 
 
-def services(settings: Settings, exporter: Path, client: Redis) -> list[Part]:
+def services(settings: Settings, exporter: Path, client: Redis, login: str) -> list[Part]:
     """All but the broker. They are started together and wait for each other by themselves.
 
     ``exporter`` is the Python of celery-exporter's own environment; ``client`` is connected to
-    the broker.
+    the broker; ``login`` is ``user:password`` of Flower.
     """
     host = LOOPBACK if settings.api_host == "0.0.0.0" else settings.api_host
     api = f"http://{host}:{settings.api_port}"
@@ -67,7 +67,7 @@ def services(settings: Settings, exporter: Path, client: Redis) -> list[Part]:
             "flower",
             _flower(settings),
             flower,
-            health.page(f"{flower}/workers?json=1", holding="hostname"),
+            health.page(f"{flower}/workers?json=1", holding="hostname", login=login),
             rank=3,
             stop_s=3,
         ),

@@ -76,6 +76,11 @@ class Run:
         mark = f"BYLINE_STATE_DIR={self.env['BYLINE_STATE_DIR']}\0".encode()
         return [pid for pid in _processes() if mark in _environment(pid)]
 
+    def command_lines(self) -> list[str]:
+        """What everybody on the machine can see of the run's processes."""
+        lines = (Path(f"/proc/{pid}/cmdline") for pid in self.processes())
+        return [line.read_bytes().decode() for line in lines if line.exists()]
+
     def listening(self) -> list[str]:
         """The parts whose port somebody listens on."""
         return [part for part, port in self.ports.items() if _listens(port)]

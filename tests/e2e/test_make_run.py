@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import stat
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,7 @@ import pytest
 from compose.native.control import REVIVALS
 from model.corpus import HELD_OUT_FOLD, load_sotu
 from tests.e2e.conftest import PORTS, Run, free_ports
-from tests.parts import wait_for
+from tests.parts import ROOT, wait_for
 
 SECRET = "Nobody else may read this sentence about aubergines"
 
@@ -59,9 +60,20 @@ def test_no_log_holds_the_text(running: Run) -> None:
     assert not any("aubergines" in text for text in (running.output, *map(_text, logs)))
 
 
-def test_flower_can_be_looked_at_but_stops_no_worker(running: Run) -> None:
-    url = f"http://127.0.0.1:{running.ports['flower']}/api/worker/shutdown/byline@host"
-    assert httpx.post(url).status_code == 401
+@pytest.mark.parametrize("path", ["/workers", "/tasks", "/api/workers"])
+def test_flower_shows_nothing_without_its_password(running: Run, path: str) -> None:
+    url = f"http://127.0.0.1:{running.ports['flower']}{path}"
+    assert httpx.get(url).status_code == 401
+    assert httpx.get(url, auth=("byline", "guessed")).status_code == 401
+
+
+def test_flowers_password_is_its_owners(running: Run) -> None:
+    file = running.folder / "state" / "flower-password"
+    assert f"password in {os.path.relpath(file, ROOT)}" in running.output
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    password = file.read_text().strip()
+    assert password not in running.output
+    assert not any(password in text for text in running.command_lines())
 
 
 def test_ctrl_c_leaves_nothing_and_the_next_run_has_the_cache(
@@ -207,7 +219,10 @@ def _flower_tasks(run: Run) -> list[dict[str, str]]:
 
 
 def _flower(run: Run, path: str, **query: str | int) -> httpx.Response:
-    response = httpx.get(f"http://127.0.0.1:{run.ports['flower']}{path}", params=query)
+    password = (run.folder / "state" / "flower-password").read_text().strip()
+    response = httpx.get(
+        f"http://127.0.0.1:{run.ports['flower']}{path}", params=query, auth=("byline", password)
+    )
     return response.raise_for_status()
 
 
