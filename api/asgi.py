@@ -27,7 +27,15 @@ ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HEALTH = "/healthz"
 #: What needs no key where there are keys. All else does, as a path may be written in many ways.
-OPEN = frozenset((HEALTH, "/readyz", "/openapi.json", "/docs"))
+OPEN = frozenset(
+    (
+        *(HEALTH, "/readyz", "/openapi.json", "/docs"),
+        # What the page is made of.
+        *("/docs/", "/docs/index.css", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"),
+        "/docs/swagger-ui-standalone-preset.js",
+        *("/docs/favicon-32x32.png", "/docs/favicon-16x16.png"),
+    )
+)
 _ALIVE = answer(Health("ok", {"api": "ok"}))
 _PATHS = frozenset((PATH, PATH + "/"))
 _BELOW = PATH + "/"

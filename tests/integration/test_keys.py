@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -41,6 +42,11 @@ def test_without_a_key_nothing_is_told(guarded: Stack) -> None:
         assert httpx.get(guarded.url + path).status_code == 401, path
     assert httpx.get(f"{guarded.url}/healthz").status_code == 200
     for path in ("/readyz", "/openapi.json", "/docs"):
+        assert httpx.get(guarded.url + path).status_code == 200, path
+    page = httpx.get(f"{guarded.url}/docs").text
+    parts = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(parts) == 6
+    for path in parts:
         assert httpx.get(guarded.url + path).status_code == 200, path
     # Refused before the body is read: it may be of any size.
     assert ask(guarded, None, {"text": "x" * 5_000_000}).status_code == 401
