@@ -23,8 +23,10 @@ import msgspec
 from redis import RedisError
 
 from api.entry import Entry, Key, Kind
+from api.flights import Flights
 from api.pace import Pace
 from api.recent import Recent
+from tasks.breaker import Breaker
 from tasks.errors import (
     BylineError,
     DeadlinePassed,
@@ -39,9 +41,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks for chunks that are not answered.
 SWEEP_S = 1.0
-#: Seconds after which a chunk that is not answered holds no credit any more: its worker may be
-#: dead, and the living must not wait for it.
-STALLED_S = 2.0
 #: While a chunk is under way, fewer messages than these wait for it, but no longer than so many
 #: seconds: a task has a price, and on a fast model the answer is there before.
 WORTH_A_TASK, LINGER_S = 16, 0.005
@@ -50,6 +49,8 @@ WORTH_A_TASK, LINGER_S = 16, 0.005
 BEHIND = 1.5
 #: Seconds between attempts to reach a Redis that is gone.
 RETRY_S = 0.5
+#: Seconds for which a cache that does not answer is not asked: the workers ask it as well.
+REST_S = 5.0
 
 _decode = msgspec.json.Decoder(Reply).decode
 
@@ -81,18 +82,17 @@ class Outbox:
         self._send = send
         self._receive = receive
         self._known = look_up
-        self._credits = credits
         self._chunk_messages = chunk_messages
         self._capacity = capacity
         self._answer_s = answer_s
+        self._flights = Flights(credits, answer_s)
         self._recent = recent
         self._pace = Pace()
+        self._cache_gone = Breaker(REST_S)
         self._unanswered = 0
         self._joinable: dict[Key, Entry] = {}
         self._asked: list[Entry] = []
         self._waiting: dict[Kind, list[Entry]] = {}
-        #: What was sent and not yet answered, by chunk id, with the time of sending; oldest first.
-        self._flights: dict[str, tuple[float, list[Entry]]] = {}
         self._work = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
         self._lingering: asyncio.TimerHandle | None = None
@@ -123,21 +123,16 @@ class Outbox:
     @property
     def free_credits(self) -> int:
         """How many more chunks may leave now."""
-        return max(0, self._credits - len(self._under_way()))
-
-    def _under_way(self) -> list[float]:
-        """Return when the chunks were sent that hold a credit, oldest first."""
-        stalled = time.monotonic() - STALLED_S
-        return [sent_at for sent_at, _ in self._flights.values() if sent_at > stalled]
+        return self._flights.free_credits
 
     def _may_leave(self, waiting: Sequence[Entry]) -> bool:
         """Return whether these may leave as a chunk now."""
-        sent = self._under_way()
-        if not sent:
+        sent_at = self._flights.last_sent_at
+        if sent_at is None:
             return True
-        if len(sent) >= self._credits:
+        if not self._flights.free_credits:
             return False
-        rest_s = sent[-1] + LINGER_S - time.monotonic()
+        rest_s = sent_at + LINGER_S - time.monotonic()
         if len(waiting) >= WORTH_A_TASK or rest_s <= 0:
             return True
         if self._lingering is None:
@@ -208,14 +203,15 @@ class Outbox:
         asked, self._asked = self._asked, []
         if not asked:
             return
+        found: dict[str, Outcome] = {}
         try:
-            found = await self._known([entry.id for entry in asked])
+            if not self._cache_gone.resting:
+                found = await self._known([entry.id for entry in asked])
         except RedisError as error:  # the worker can still compute
             logger.warning("the cache can't be read: %s", error)
-            found = {}
+            self._cache_gone.failed()
         except Exception:  # a defect, but who asked must be answered all the same
             logger.exception("what the cache holds makes no sense")
-            found = {}
         for entry in asked:
             hit = found.get(entry.id)
             if hit is not None and suffices(hit, entry.explain):
@@ -265,16 +261,15 @@ class Outbox:
     async def _dispatch(self, entries: list[Entry]) -> None:
         chunk = str(uuid4())
         self._pace.sent()
-        # Noted before it is sent: the reply may be here before the sending returns.
-        self._flights[chunk] = (time.monotonic(), entries)
+        self._flights.add(chunk, entries)
         try:
             await self._send(chunk, entries)
         except Unavailable as error:
-            if self._flights.pop(chunk, None):
+            if self._flights.pop(chunk):
                 self._fail(entries, error)
             return
         except Exception:  # a defect, but who asked must be answered all the same
-            if self._flights.pop(chunk, None):
+            if self._flights.pop(chunk):
                 self._fail(entries, InternalError("the message could not be sent"))
             raise
         for entry in entries:
@@ -282,11 +277,7 @@ class Outbox:
 
     def _give_up(self) -> None:
         """Free the credits of chunks whose replies are lost; their results are in the cache."""
-        oldest = time.monotonic() - self._answer_s
-        for chunk, (sent_at, entries) in list(self._flights.items()):
-            if sent_at > oldest:
-                return
-            del self._flights[chunk]
+        for entries in self._flights.given_up():
             self._fail(entries, NoAnswer(f"no worker answered within {self._answer_s:g} s"))
 
     async def _take_reply(self) -> None:
@@ -294,14 +285,24 @@ class Outbox:
         if raw is None:
             return
         reply = _decode(raw)
-        _, entries = self._flights.pop(reply.chunk, (0.0, []))  # none: it was given up before
+        entries = self._flights.pop(reply.chunk)
         self._pace.came_back(len(entries), bool(self._flights))
         for entry, outcome in zip(entries, reply.outcomes, strict=False):
             self._settle(entry, outcome)
+            if entry.urgent and not reply.stored:
+                self._ask_again(entry)
         missing = entries[len(reply.outcomes) :]
         self._fail(missing, InternalError("the worker's reply left the message out"))
         if self._waiting:
             self._work.set()
+
+    def _ask_again(self, entry: Entry) -> None:
+        """Have a message whose answer was promised, and could not be stored, attributed anew."""
+        again = Entry(entry.id, entry.text, entry.version, entry.explain, entry.priority)
+        again.urgent = True
+        self._unanswered += 1
+        self._asked.append(again)
+        self._work.set()
 
 
 async def _forever(step: Callable[[], Awaitable[None]]) -> None:

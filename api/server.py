@@ -33,7 +33,7 @@ def create() -> Front:
         make_celery(settings),
         broker=connect_async(settings.broker),
         cache=shared,
-        replies=connect_async(settings.cache, timeout_s=2 * POP_S),
+        replies=connect_async(settings.broker, timeout_s=2 * POP_S),
     )
     outbox = Outbox(
         submitter.send,

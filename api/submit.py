@@ -24,7 +24,7 @@ class Submitter:
     """Sends chunks to the broker, with a ``reply_to`` of this process."""
 
     def __init__(self, app: Celery, broker: Redis, cache: Redis, replies: Redis) -> None:
-        """``replies`` is a client of the cache whose socket timeout is above ``POP_S``."""
+        """``replies`` is a client of the broker whose socket timeout is above ``POP_S``."""
         self._broker = broker
         self._cache = cache
         self._replies = replies
@@ -38,7 +38,9 @@ class Submitter:
             Unavailable: the broker did not take it.
         """
         deadlines = [entry.deadline for entry in entries]
-        options = {"deadlines": deadlines} if any(deadlines) else {}
+        options: dict[str, Any] = {"deadlines": deadlines} if any(deadlines) else {}
+        if any(entry.urgent for entry in entries):
+            options["promised"] = True
         packed = self._envelope.pack(
             chunk,
             [entry.text for entry in entries],

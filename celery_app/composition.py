@@ -30,6 +30,7 @@ from tasks.attribute import Attributor
 from tasks.cache import AttributionCache
 from tasks.deadletters import DeadLetters
 from tasks.messages import Announcement
+from tasks.replies import Replies
 
 #: Seconds for which messages may have to wait in a worker: others can't see to them there.
 HOLD_S = 5.0
@@ -71,7 +72,12 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     cache = AttributionCache(client, settings.result_ttl_s)
     registry = CollectorRegistry()
     attributor = Attributor(
-        engine, cache, DeadLetters(client), WorkerMetrics(registry), settings.max_characters
+        engine,
+        cache,
+        DeadLetters(client),
+        Replies(None if settings.broker == settings.cache else connect(settings.broker)),
+        WorkerMetrics(registry),
+        settings.max_characters,
     )
     task = app.register_task(AttributeTask(attributor))
     task_revoked.connect(task.on_revoked, sender=task, weak=False)

@@ -28,6 +28,7 @@ from celery.worker import state
 from celery.worker.request import Request
 from redis import RedisError
 
+from celery_app.later import Later
 from celery_app.task import AttributeTask, ChunkRequest
 from model.types import DeviceLost
 from tasks.attribute import Begun
@@ -53,6 +54,14 @@ class Batch(NamedTuple):
     begun: Begun
     #: Monotonic time, in seconds.
     started: float
+
+
+class Traced(NamedTuple):
+    """What Celery's tracer made of a request: did it fail, and its failure or result's repr."""
+
+    request: ChunkRequest
+    failed: bool
+    result: Any
 
 
 class Batcher:
@@ -90,6 +99,8 @@ class Batcher:
         self._alive_at: float | None = None
         #: Seconds to wait before the next batch that can't be stored is given back.
         self._retry_s = FIRST_RETRY_S
+        #: Computed, and to be found later by others, but the cache is gone.
+        self._later = Later(LONGEST_RETRY_S)
 
     def add(self, request: ChunkRequest) -> None:
         """Take a request; wake the model's thread if it is idle. Called by Celery's main loop."""
@@ -129,6 +140,7 @@ class Batcher:
             self._changed.notify()
         for request in given_back:
             request.give_back()
+        self._later.give_back()
 
     def _wake(self) -> None:
         if not self._running and self._waiting:
@@ -207,7 +219,7 @@ class Batcher:
 
     def _finish(self, batch: Batch) -> None:
         """Wait for the batch's answers, store them, and acknowledge its requests."""
-        traced: list[tuple[bool, Any]] = []
+        traced: list[Traced] = []
         self._alive()
         with self._settled(batch.requests):
             traced = self._stored(batch)
@@ -216,7 +228,7 @@ class Batcher:
             return  # it broke, or every request was revoked
         seconds = time.monotonic() - batch.started  # the tracer's own time leaves out the batch
         self._pace_s = seconds / max(1, sum(request.messages for request in batch.live))
-        for request, (failed, result) in zip(batch.live, traced, strict=True):
+        for request, failed, result in traced:
             # Celery's name: it tells failures apart, and acknowledges either.
             request.on_success((failed, result, seconds))
 
@@ -248,11 +260,32 @@ class Batcher:
         for request in requests:
             request.give_back()
 
-    def _stored(self, batch: Batch) -> list[tuple[bool, Any]]:
-        """Return what Celery's tracer made of each request, once all of it is stored."""
-        with self._task.backend.round_trip() as pipe:
-            self._task.finish(batch.begun, pipe)
-            return [_trace(self._task, request) for request in batch.live]
+    def _stored(self, batch: Batch) -> list[Traced]:
+        """Return what Celery's tracer made of the requests that are seen to: stored, as a rule.
+
+        With the cache gone, on a server of its own, who waits is answered all the same. What is
+        to be found later by others goes back to the queue.
+        """
+        gone, outcomes, traced = self._task.cache_gone, [], []
+        stored = not gone.resting
+        try:
+            with self._task.backend.round_trip() as pipe:
+                outcomes = self._task.finish(batch.begun, pipe)
+                traced = [Traced(request, *_trace(self._task, request)) for request in batch.live]
+                if not stored:
+                    pipe.reset()
+        except RedisError as error:
+            if not self._task.answers_apart:
+                raise
+            logger.warning("%d tasks can't be stored: %s", len(batch.live), error)
+            gone.failed()
+            stored = False
+        self._task.reply(batch.begun, outcomes, stored)
+        if stored:
+            return traced
+        kept = [t.request for t in traced if t.request.chunk is None or t.request.chunk.to_be_kept]
+        self._later.add(kept)
+        return [each for each in traced if each.request not in kept]
 
     def _fail(self, requests: Sequence[ChunkRequest]) -> None:
         error = InternalError("the batch failed; the worker's log says why")

@@ -14,6 +14,7 @@ from redis.client import Pipeline
 
 from celery_app.transport import ORPHANED
 from tasks.attribute import Attributor, Begun
+from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import REPLIES, TASK, Chunk, Failure, Outcome
 
@@ -98,10 +99,25 @@ class AttributeTask(Task):
         """Have the model see the messages of ``chunk`` one at a time, and store each at once."""
         return self._attributor.begin_alone(chunk, alive)
 
-    def finish(self, begun: Begun, pipe: Pipeline) -> None:
-        """Wait for the batch's answers; :meth:`run` then finds its outcomes ready."""
+    @property
+    def answers_apart(self) -> bool:
+        """Whether who waits can be answered though nothing can be stored."""
+        return self._attributor.replies.apart
+
+    @property
+    def cache_gone(self) -> Breaker:
+        """Whether the cache is left alone at present, as it can't be reached."""
+        return self._attributor.cache_gone
+
+    def finish(self, begun: Begun, pipe: Pipeline) -> list[list[Outcome]]:
+        """Wait for the batch's answers, and return them; :meth:`run` then finds them ready."""
         outcomes = self._attributor.finish(begun, pipe)
         self._outcomes = {c.id: found for c, found in zip(begun.chunks, outcomes, strict=True)}
+        return outcomes
+
+    def reply(self, begun: Begun, outcomes: Sequence[list[Outcome]], stored: bool) -> None:
+        """Reply to those who wait, unless it was done with the storing. Raises ``RedisError``."""
+        self._attributor.replies.send(begun.chunks, outcomes, stored)
 
     def fail_all(self, chunks: Sequence[Chunk], pipe: Pipeline, error: BylineError) -> None:
         """Tell those who wait for ``chunks`` that ``error`` is all they will get."""
@@ -119,8 +135,9 @@ class AttributeTask(Task):
     def run(self, *args: Any, **kwargs: Any) -> Attributions:
         """Attribute ``messages``, a list of texts.
 
-        Optional are ``deadlines``, a list of Unix times or nulls; ``explain``; and ``version``,
-        the model version for which the client has told somebody an id.
+        Optional are ``deadlines``, a list of Unix times or nulls; ``explain``; ``version``, the
+        model version for which the client has told somebody an id; and ``promised``, whether it
+        has told that the answers will be found under their ids.
 
         Returns:
             One attribution for each message, in order; ``{"id", "error": {"code", "detail"}}``
@@ -146,7 +163,7 @@ def parse_chunk(
         InvalidMessage: they do not describe one. Says what is wrong and quotes nothing.
     """
     try:
-        messages, deadlines, explain, version = _arguments(*args, **kwargs)
+        messages, deadlines, explain, version, promised = _arguments(*args, **kwargs)
         if not isinstance(messages, list):
             raise InvalidMessage(f"{TASK}: messages must be a list of strings")
         return msgspec.convert(
@@ -156,22 +173,27 @@ def parse_chunk(
                 "deadlines": [None] * len(messages) if deadlines is None else deadlines,
                 "explain": explain,
                 "version": version,
+                "promised": promised,
                 # Celery gives every task a reply_to; only a list of ours is answered.
                 "reply_to": reply_to if (reply_to or "").startswith(REPLIES) else None,
             },
             Chunk,
         )
     except TypeError:
-        words = "the arguments are messages, and deadlines, explain, version if need be"
+        words = "the arguments are messages; deadlines, explain, version, promised if need be"
         raise InvalidMessage(f"{TASK}: {words}") from None
     except ValueError as error:
         raise InvalidMessage(f"{TASK}: {error}") from None
 
 
 def _arguments(
-    messages: Any, deadlines: Any = None, explain: Any = False, version: Any = None
+    messages: Any,
+    deadlines: Any = None,
+    explain: Any = False,
+    version: Any = None,
+    promised: Any = False,
 ) -> tuple[Any, ...]:
-    return messages, deadlines, explain, version
+    return messages, deadlines, explain, version, promised
 
 
 def _plain(outcome: Outcome) -> Any:

@@ -13,6 +13,7 @@ That works for one list at a time: a free worker sees a task of lower priority w
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Empty
@@ -70,7 +71,8 @@ class QoS(redis.QoS):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._acknowledged: list[str] = []
+        #: Filled by the model's thread while the main loop empties it.
+        self._acknowledged: deque[str] = deque()
         #: Is what is being restored what dead workers held?
         self.sweeping = False
 
@@ -85,9 +87,9 @@ class QoS(redis.QoS):
 
     def settle(self) -> None:
         """Have Redis forget what was acknowledged. Raises ``RedisError``."""
-        if not self._acknowledged:
+        tags = [self._acknowledged.popleft() for _ in range(len(self._acknowledged))]
+        if not tags:
             return
-        tags, self._acknowledged = self._acknowledged, []
         with self.pipe_or_acquire() as pipe:
             pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
 

@@ -14,28 +14,28 @@ from redis.client import Pipeline
 
 from model.types import Evidence, ModelError, Prediction
 from monitoring.metrics import WorkerMetrics
+from tasks.breaker import Breaker
 from tasks.cache import AttributionCache
 from tasks.deadletters import DeadLetter, DeadLetters
 from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, ModelFailed, SetAside
 from tasks.messages import (
-    REPLY_TTL_S,
     Attribution,
     Chunk,
     Failure,
     Outcome,
-    Reply,
     canonical,
     message_id,
     parse_text,
     suffices,
 )
+from tasks.replies import Replies
 
 logger = logging.getLogger(__name__)
 
 #: Times that a message is tried alone after a worker died of a batch that held it.
 ALONE = 2
-
-_encode = msgspec.json.Encoder().encode
+#: Seconds for which a cache on a server of its own, that does not answer, is left alone.
+REST_S = 4.0
 
 
 class Predictor(Protocol):
@@ -90,6 +90,7 @@ class Attributor:
         predictor: Predictor,
         cache: AttributionCache,
         dead_letters: DeadLetters,
+        replies: Replies,
         metrics: WorkerMetrics,
         max_characters: int,
         now: Callable[[], float] = time.time,
@@ -97,6 +98,9 @@ class Attributor:
         self._predictor = predictor
         self._cache = cache
         self._dead_letters = dead_letters
+        self.replies = replies
+        #: Is the cache gone, where there is more to do than to wait for it?
+        self.cache_gone = Breaker(REST_S if replies.apart else 0.0)
         self._metrics = metrics
         self._max_characters = max_characters
         self._now = now  # wall clock: deadlines are set on other machines
@@ -160,7 +164,7 @@ class Attributor:
         self._cache.settle(pipe, [*settled, *(failure.id for failure in refused)])
         for chunk, messages in zip(begun.chunks, begun.admitted, strict=True):
             self._rename(pipe, chunk, messages)
-        _reply(pipe, begun.chunks, outcomes)
+        self.replies.queue(pipe, begun.chunks, outcomes)
         return outcomes
 
     def fail(self, chunks: Sequence[Chunk], pipe: Pipeline, error: BylineError) -> None:
@@ -173,7 +177,8 @@ class Attributor:
         stored = [failure for chunk in failures for failure in chunk if failure.id]
         self._cache.put(pipe, stored)
         self._cache.settle(pipe, [failure.id for failure in stored])
-        _reply(pipe, awaited, failures)
+        self.replies.queue(pipe, awaited, failures)
+        self.replies.send(awaited, failures, stored=True)
 
     def _id(self, chunk: Chunk, text: object) -> str:
         try:
@@ -209,10 +214,13 @@ class Attributor:
         return Message(id, valid, explain)
 
     def _cached(self, wanted: dict[str, Message]) -> dict[str, Outcome]:
+        if self.cache_gone.resting:
+            return {}
         try:
             found = self._cache.get_many(list(wanted))
         except RedisError as error:
             logger.warning("the cache can't be read, every message is computed: %s", error)
+            self.cache_gone.failed()
             return {}
         return {
             id: outcome for id, outcome in found.items() if suffices(outcome, wanted[id].explain)
@@ -265,11 +273,3 @@ def _answer(message: Message, settled: dict[str, Outcome]) -> Outcome:
     if isinstance(outcome, Attribution) and not message.explain and outcome.evidence:
         return msgspec.structs.replace(outcome, evidence=msgspec.UNSET)
     return outcome
-
-
-def _reply(pipe: Pipeline, chunks: Sequence[Chunk], outcomes: Sequence[list[Outcome]]) -> None:
-    """Queue each chunk's reply, after everything else, so that a reply means stored."""
-    for chunk, answers in zip(chunks, outcomes, strict=True):
-        if chunk.reply_to is not None:
-            pipe.execute_command("LPUSH", chunk.reply_to, _encode(Reply(chunk.id, answers)))
-            pipe.execute_command("EXPIRE", chunk.reply_to, REPLY_TTL_S)

@@ -69,6 +69,8 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
 
     chunk: str
     outcomes: list[Outcome]
+    #: Are they in the cache, where others may ask for them?
+    stored: bool = True
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -97,6 +99,13 @@ class Chunk(msgspec.Struct, frozen=True):
     version: str | None
     #: The list that awaits a :class:`Reply`; None where only Celery's result is wanted.
     reply_to: str | None
+    #: Was somebody told that an answer will be in the cache?
+    promised: bool = False
+
+    @property
+    def to_be_kept(self) -> bool:
+        """Whether a reply is not enough: the outcomes must be stored."""
+        return self.promised or self.reply_to is None
 
     def __post_init__(self) -> None:
         if len(self.deadlines) != len(self.texts):

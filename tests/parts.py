@@ -106,21 +106,24 @@ class Stack:
         self.parts.append(part)
         return part
 
-    def valkey(self) -> Part:
-        """Start a server on the stack's port and folder, and wait until it answers."""
+    def valkey(self, port: int = 0, name: str = "valkey") -> Part:
+        """Start a server on the stack's port, or another, and wait until it answers."""
+        port = port or self.redis_port
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
         part = self.start(
             [
                 str(get_binary_path()),
-                f"--port {self.redis_port}",
+                f"--port {port}",
                 "--bind 127.0.0.1",
-                f"--dir {self.folder}",
+                f"--dir {folder}",
                 "--appendonly yes",
                 "--appendfsync always",
                 '--save ""',
             ],
-            "valkey",
+            name,
         )
-        wait_for(self._answers, what="Valkey")
+        wait_for(lambda: _pings(port), what=name)
         return part
 
     def worker(self, *options: str, name: str = "one", **env: str) -> Part:
@@ -175,12 +178,6 @@ class Stack:
             part.kill()
         self.redis.close()
 
-    def _answers(self) -> bool:
-        try:
-            return bool(self.redis.ping())
-        except RedisError:
-            return False
-
     def _signed_in(self, node: str) -> bool:
         return self.redis.zscore(WORKERS, node) is not None
 
@@ -189,3 +186,11 @@ class Stack:
             return httpx.get(f"{self.url}/healthz", timeout=1).status_code == 200
         except httpx.TransportError:
             return False
+
+
+def _pings(port: int) -> bool:
+    try:
+        with Redis(port=port) as client:
+            return bool(client.ping())
+    except RedisError:
+        return False

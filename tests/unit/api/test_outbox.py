@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from redis import ConnectionError as RedisConnectionError
 
-from api import outbox
+from api import flights, outbox
 from api.entry import Entry
 from api.outbox import Outbox
 from api.recent import Recent
@@ -76,9 +76,9 @@ class Broker:
     def sizes(self) -> list[int]:
         return [len(entries) for entries in self.chunks.values()]
 
-    def answer(self, chunk: str) -> None:
+    def answer(self, chunk: str, stored: bool = True) -> None:
         outcomes: list[Any] = [attribution(e.id) for e in self.chunks[chunk]]
-        self.replies.put_nowait(msgspec.json.encode(Reply(chunk, outcomes)))
+        self.replies.put_nowait(msgspec.json.encode(Reply(chunk, outcomes, stored)))
 
 
 class Desk:
@@ -289,7 +289,7 @@ async def test_what_is_promised_while_another_chunk_is_being_sent_leaves_too() -
 
 
 async def test_a_stalled_chunk_holds_no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "STALLED_S", 0.0)
+    monkeypatch.setattr(flights, "STALLED_S", 0.0)
     async with Desk(credits=1) as desk:
         await desk.ask("with a dead worker")
         [entry] = await desk.ask("for the living")
@@ -352,3 +352,26 @@ async def test_that_a_message_is_set_aside_is_an_answer(desk: Desk) -> None:
     [entry] = await desk.ask("deadly", explain=True)
     assert entry.outcome == Failure("deadly", "set_aside", "died of it")
     assert desk.broker.sizes() == []
+
+
+async def test_a_promise_that_could_not_be_stored_is_asked_for_again(desk: Desk) -> None:
+    [waiting, promised] = await desk.ask("waited for", "promised")
+    desk.outbox.hasten([promised])
+    [chunk] = desk.broker.chunks
+    desk.broker.answer(chunk, stored=False)
+    await idle()
+    assert waiting.done.is_set()
+    assert promised.done.is_set()
+    [again] = list(desk.broker.chunks.values())[1]
+    assert (again.id, again.urgent) == ("promised", True)
+    await desk.answer(1)
+    assert desk.outbox.unanswered == 0
+
+
+async def test_a_cache_that_is_gone_is_not_asked_for_a_while(desk: Desk) -> None:
+    desk.cache.down = True
+    await desk.ask("1")
+    desk.cache.down = False
+    await desk.ask("2")
+    assert desk.cache.lookups == []
+    assert desk.broker.sizes() == [1, 1]

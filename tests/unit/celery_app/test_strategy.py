@@ -14,19 +14,27 @@ from redis import ConnectionError as RedisConnectionError
 from celery_app import strategy
 from celery_app.strategy import Batcher
 from model.types import DeviceLost
+from tasks.breaker import Breaker
+from tests.parts import wait_for
 
 
 class FakeRequest:
     """As much of a request as the batcher touches; notes how it ended."""
 
-    def __init__(self, messages: int = 1, revoked: bool = False, orphaned: bool = False) -> None:
+    def __init__(
+        self,
+        messages: int = 1,
+        revoked: bool = False,
+        orphaned: bool = False,
+        to_be_kept: bool = False,
+    ) -> None:
         self.messages = messages
         self.orphaned = orphaned
         self.id = f"task {id(self)}"
-        self.chunk = SimpleNamespace(id=self.id, texts=["x"] * messages)
+        self.chunk = SimpleNamespace(id=self.id, texts=["x"] * messages, to_be_kept=to_be_kept)
         self.ended = "revoked" if revoked else ""
         self._revoked = revoked
-        self.stored = False
+        self.stored = self.may_be_unstored = False
 
     @property
     def acknowledged(self) -> bool:
@@ -39,7 +47,7 @@ class FakeRequest:
         self.ended = "accepted"
 
     def on_success(self, outcome: tuple[bool, Any, float]) -> None:
-        assert self.stored, "acknowledged before it was stored"
+        assert self.stored or self.may_be_unstored, "acknowledged before it was stored"
         self.ended = "failed" if outcome[0] else "succeeded"
 
     def on_failure(self, info: Any) -> None:
@@ -50,6 +58,13 @@ class FakeRequest:
 
     def give_back(self) -> None:
         self.ended = "given back"
+
+
+class Pipe:
+    kept = True
+
+    def reset(self) -> None:
+        self.kept = False
 
 
 class FakeTask:
@@ -64,12 +79,16 @@ class FakeTask:
         self.failed: list[Any] = []
         self.store_error: Exception | None = None
         self.requests: list[FakeRequest] = []
+        self.answers_apart = False
+        self.cache_gone = Breaker(10.0)
+        self.replied: list[bool] = []
         self.backend = SimpleNamespace(round_trip=self._round_trip)
 
     @contextmanager
     def _round_trip(self) -> Any:
-        yield None
-        if self.store_error:
+        pipe = Pipe()
+        yield pipe
+        if pipe.kept and self.store_error:
             raise self.store_error
         for request in self.requests:
             request.stored = True
@@ -92,6 +111,9 @@ class FakeTask:
         if self.device_error:
             error, self.device_error = self.device_error, None
             raise error
+
+    def reply(self, begun: int, outcomes: Any, stored: bool) -> None:
+        self.replied.append(stored)
 
     def fail_all(self, chunks: Sequence[Any], pipe: Any, error: Exception) -> None:
         self.failed += chunks
@@ -348,3 +370,31 @@ def test_a_batch_that_can_not_begin_leaves_the_computing_one_alone(worker: Worke
     while worker.submitted:
         worker.step()
     assert [r.ended for r in (first, second, third)] == ["succeeded", "failed", "succeeded"]
+
+
+def test_with_the_cache_gone_who_waits_is_answered_and_the_rest_comes_again(worker: Worker) -> None:
+    worker.task.answers_apart = True
+    worker.task.store_error = RedisConnectionError("gone")
+    for _ in range(2):  # the second time, nothing is tried
+        waits, promised = FakeRequest(), FakeRequest(to_be_kept=True)
+        waits.may_be_unstored = True
+        worker.add(waits, promised)
+        worker.step()
+        assert worker.task.replied.pop() is False
+        assert (waits.ended, promised.ended) == ("succeeded", "accepted")
+        wait_for(lambda: promised.ended == "given back", 5, "the retry")  # noqa: B023
+    assert worker.task.cache_gone.resting
+
+
+def test_a_worker_that_ends_gives_back_what_could_not_be_stored(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.task.answers_apart = True
+    worker.task.store_error = RedisConnectionError("gone")
+    monkeypatch.setattr(worker.batcher._later, "_seconds", 60.0)
+    promised = FakeRequest(to_be_kept=True)
+    worker.add(promised)
+    worker.step()
+    assert promised.ended == "accepted"
+    worker.batcher.close()
+    assert promised.ended == "given back"

@@ -19,6 +19,7 @@ from tasks.deadletters import DEAD_LETTERS, DeadLetters
 from tasks.errors import Revoked
 from tasks.messages import Attribution, Chunk, Failure, Outcome, Reply, message_id
 from tasks.promises import Promises
+from tasks.replies import Replies
 
 
 class Predictor:
@@ -110,7 +111,7 @@ class Batch:
         metrics = WorkerMetrics(self.registry)
         letters = DeadLetters(client)
         self.attributor = Attributor(
-            self.predictor, cache, letters, metrics, 100, now=lambda: 1000.0
+            self.predictor, cache, letters, Replies(None), metrics, 100, now=lambda: 1000.0
         )
 
     def run(self, *chunks: Chunk) -> list[list[Any]]:

@@ -1,0 +1,105 @@
+"""Broker and cache on two servers: what is left when one of them is gone."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from celery_app.app import make_celery
+from celery_app.settings import Settings
+from tests.parts import Part, Stack, free_port, wait_for
+
+
+class Two(Stack):
+    """A stack whose cache is a server of its own."""
+
+    broker: Part
+
+    def __init__(self, *args: object, **settings: str) -> None:
+        self.cache_port = free_port()
+        url = f"redis://127.0.0.1:{self.cache_port}/0"
+        super().__init__(*args, BYLINE_CACHE_URL=url, **settings)  # type: ignore[arg-type]
+
+    def cache(self) -> Part:
+        """Start the cache's server."""
+        return self.valkey(self.cache_port, "cache")
+
+
+@pytest.fixture
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    stack = Two(tmp_path_factory.mktemp("two"), BYLINE_VISIBILITY_TIMEOUT_S="2")
+    try:
+        stack.broker = stack.valkey()
+        yield stack
+    finally:
+        stack.close()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+def test_without_the_cache_messages_are_computed(two: Two, sign: signal.Signals) -> None:
+    cache = two.cache()
+    two.worker()
+    two.api()
+    assert two.attribute({"text": "before"}).status_code == 200
+    cache.process.send_signal(sign)
+    for text in ("meanwhile", "meanwhile too", "before the cache is back"):
+        answer = two.attribute({"text": text}, wait=20)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["cached"] is False
+    # What this process has answered itself, it answers again.
+    assert two.attribute({"text": "meanwhile"}).json()["cached"] is True
+    parts = wait_for(lambda: (p := ready(two))["cache"] != "ok" and p, 10, "the api to notice")
+    assert parts["broker"] == parts["worker"] == "ok"
+    assert httpx.get(f"{two.url}/readyz").status_code == 200
+    # Nothing can be promised: where would the answer be?
+    assert two.attribute({"text": "for later"}, wait=0).status_code in (200, 503)
+
+
+def test_what_was_promised_before_the_cache_went_is_there_when_it_is_back(two: Two) -> None:
+    cache = two.cache()
+    two.worker(TEST_MODEL_SECONDS="1")
+    two.api()
+    for options in ({"wait": 0}, {"wait": 0.2}):
+        text = f"promised, having waited {options['wait']}"
+        promise = two.attribute({"text": text}, **options)
+        assert promise.status_code == 202
+        cache.kill()
+        time.sleep(1.5)  # the fault's length: meanwhile it is computed, and can't be stored
+        cache = two.cache()
+        where = two.url + promise.headers["Location"]
+        wait_for(lambda: httpx.get(where).status_code == 200, 30, "the promised answer")  # noqa: B023
+
+
+def test_a_celery_clients_result_is_there_once_the_cache_is_back(two: Two) -> None:
+    cache = two.cache()
+    two.worker(TEST_MODEL_SECONDS="1")
+    names = ("BYLINE_REDIS_URL", "BYLINE_CACHE_URL")
+    app = make_celery(Settings.from_environ({name: two.env[name] for name in names}))
+    sent = app.send_task("byline.attribute", [["from Celery"]])
+    cache.kill()
+    wait_for(lambda: "from Celery" in two.calls(), 20, "the forward pass")
+    two.cache()
+    wait_for(sent.ready, 30, "the result")
+    assert sent.get()[0]["author"] in ("vowels", "consonants")
+
+
+def test_without_the_broker_what_the_cache_has_is_answered(two: Two) -> None:
+    two.cache()
+    two.worker()
+    two.api(BYLINE_RECENT_MESSAGES="1")
+    for text in ("before", "the one that the api remembers itself"):
+        assert two.attribute({"text": text}).status_code == 200
+    two.broker.kill()
+    assert two.attribute({"text": "before"}).json()["cached"] is True
+    refused = two.attribute({"text": "new"})
+    assert (refused.status_code, refused.json()["code"]) == (503, "broker_unavailable")
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+def ready(two: Two) -> dict[str, str]:
+    """Return the state of each part, as the api tells it."""
+    return dict(httpx.get(f"{two.url}/readyz").json()["parts"])
