@@ -54,8 +54,8 @@ bench-peers: $(VENV)/bench.stamp $(EXPORTER)/stamp $(PEERS:%=.venv-peers/%/stamp
 	@$(BIN)/python -X utf8 -m bench.peers $(OPTIONS)
 
 .PHONY: faults
-faults: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Break each part in the middle of a load, and account for every message
-	@$(BIN)/python -X utf8 -m bench.faults
+faults: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Break each part in the middle of a load, and account for every message; OPTIONS="--only killed"
+	@$(BIN)/python -X utf8 -m bench.faults $(OPTIONS)
 
 .PHONY: soak
 soak: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Ten minutes of load with faults at random, OPTIONS="--seed 7 --minutes 2"

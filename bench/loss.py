@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPException
 
@@ -22,6 +22,8 @@ from bench.wire import Target
 MESSAGES, RATE, BREAKS_AT = 2000, 200.0, 0.5
 #: Connections; more than are ever needed, so that none waits for one.
 CONNECTIONS = 2000
+#: Seconds within which an answer is there when all is well.
+PROMPT_S = 0.5
 #: Seconds for which an answer that was promised for later is asked for.
 PROMISE_S = 90.0
 
@@ -40,6 +42,9 @@ class Loss:
     failed: dict[str, int]
     #: Seconds from the breaking to the first answer to a request that was sent after it.
     recovered_s: float | None
+    #: Seconds from the breaking until the last request was due that then failed, was promised for
+    #: later, or took longer than ``PROMPT_S``.
+    disturbed_s: float
 
     @property
     def lost(self) -> dict[str, int]:
@@ -54,15 +59,20 @@ def measure(
     strike: Callable[[], None],
     number: int = MESSAGES,
     rate: float = RATE,
+    recorder: Recorder | None = None,
+    breaks_at: float = BREAKS_AT,
 ) -> Loss:
-    """Send ``number`` messages at ``rate``, a second; half way, ``strike()``; and count."""
-    recorder = Recorder(passages)
+    """Send ``number`` messages at ``rate``, a second; after a share of them, ``strike()``; count.
+
+    What ``strike`` raises is raised once the load is over.
+    """
+    recorder = recorder or Recorder(passages)
     load = HttpLoad(target, messages, recorder, connections=CONNECTIONS, bulk=1, pacer=Pacer(rate))
-    breaks_s = BREAKS_AT * number / rate
-    breaker = threading.Timer(breaks_s, strike)
-    breaker.start()
-    load.run(0.0, number / rate + 5, number)
-    breaker.join()
+    breaks_s = breaks_at * number / rate
+    with ThreadPoolExecutor(1) as aside:
+        breaking = aside.submit(_after, breaks_s, strike)
+        load.run(0.0, number / rate + 5, number)
+        breaking.result()
     kept = _kept(target, recorder.promised)
     failed = dict(recorder.failed)
     failed.pop(Recorder.PROMISED, None)
@@ -71,6 +81,11 @@ def measure(
         for due, latency in zip(recorder.due, recorder.latency, strict=True)
         if due > breaks_s and latency == latency
     ]
+    disturbed = [
+        due - breaks_s
+        for due, latency in zip(recorder.due, recorder.latency, strict=True)
+        if due > breaks_s and not latency < PROMPT_S  # NaN: it failed
+    ]
     return Loss(
         sum(recorder.sent),
         sum(recorder.answered),
@@ -78,7 +93,13 @@ def measure(
         len(recorder.promised) - kept,
         failed,
         min(after, default=None),
+        max(disturbed, default=0.0),
     )
+
+
+def _after(seconds: float, strike: Callable[[], None]) -> None:
+    time.sleep(seconds)  # into the load
+    strike()
 
 
 def kill(pids: Sequence[int]) -> Callable[[], None]:

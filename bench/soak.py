@@ -20,8 +20,8 @@ import numpy as np
 from rich.console import Console
 
 from bench import messages
+from bench.breaking import cut_connections, fill_disk, freeze, kill
 from bench.campaign import held_out
-from bench.faults import KINDS, first
 from bench.loss import measure
 from bench.scenario import Mix
 from bench.system import Started, status
@@ -39,6 +39,18 @@ MEGABYTES, FILES = 5.0, 5.0
 #: Shown, and not judged: celery-exporter remembers 10,000 tasks, and is still filling up with them
 #: when Valkey is killed again, and it with it.
 FILLING = "exporter"
+
+
+#: What may happen, to which part.
+KINDS = (
+    *(
+        (part, name, break_(part))
+        for part in ("worker-1", "worker-2", "api", "valkey")
+        for name, break_ in (("kill", kill), ("freeze", freeze))
+    ),
+    ("valkey", "cut the connections of", cut_connections),
+    ("valkey", "fill the disk of", fill_disk),
+)
 
 
 @dataclass(slots=True)
@@ -118,11 +130,11 @@ def _break(system: Started, chance: random.Random, console: Console, over: threa
         rested = [kind for kind in KINDS if struck.get(kind[0], 0.0) < now - REST_S]
         if not rested:
             continue
-        part, strike = chance.choice(rested)
+        part, name, strike = chance.choice(rested)
         struck[part] = now
-        console.print(f"{now - began:5.0f} s  {strike.__name__.strip('_')} {part}")
+        console.print(f"{now - began:5.0f} s  {name} {part}")
         try:
-            strike(first(system, part))
+            strike(system)
         except ProcessLookupError:  # it has ended by itself, and is being started again
             continue
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from bench.processes import listens
 from bench.usage import tree
 from bench.wire import Target
 
@@ -76,6 +77,7 @@ class Started(Running):
         self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         super().__init__(f"http://127.0.0.1:{self._ports['API']}")
         self.redis = f"redis://127.0.0.1:{self._ports['REDIS']}/0"
+        self.folder = folder
         self.log = folder / "byline.log"
         self._env = {
             # Whatever the user's own Byline is set to, its cache above all, is not for a load test.
@@ -175,15 +177,13 @@ def histogram(text: str, name: str) -> dict[float, int]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback address that nobody listens on, none twice."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Return ports of the loopback address that nobody listens on, none twice.
+
+    None that a client may be given for its end of a connection, and each with some free ones
+    behind it: several workers have their metrics on ports that follow each other.
+    """
+    apart = random.sample(range(15_000, 30_000, 10), 20 * count)
+    return [port for port in apart if not listens(port)][:count]
 
 
 def _get(url: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
 import socket
@@ -16,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bench.system import free_ports
 from tests.parts import ROOT, Part, wait_for
 
 #: What is printed once everything is well and the first message is attributed.
@@ -123,12 +123,6 @@ def runs() -> Iterator[list[Run]]:
     yield started
     for run in started:
         run.close()
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, none twice, and none that a client may be given."""
-    below_ephemeral = random.sample(range(15_000, 30_000), 50)
-    return [port for port in below_ephemeral if not _listens(port)][:count]
 
 
 def _processes() -> list[int]:

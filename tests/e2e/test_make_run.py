@@ -12,9 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.system import free_ports
 from compose.native.control import REVIVALS
 from model.corpus import HELD_OUT_FOLD, load_sotu
-from tests.e2e.conftest import PORTS, Run, free_ports
+from tests.e2e.conftest import PORTS, Run
 from tests.parts import ROOT, wait_for
 
 SECRET = "Nobody else may read this sentence about aubergines"

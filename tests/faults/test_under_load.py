@@ -1,0 +1,101 @@
+"""Everything that may break does, one after the other, under load, and nothing is lost.
+
+``make faults`` has the figures of each by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from bench import messages
+from bench.breaking import (
+    Strike,
+    cut_connections,
+    fill_disk,
+    freeze,
+    hang_model,
+    kill,
+    restart_api,
+    restart_workers,
+    slow_model,
+)
+from bench.faults import Outcome, watched
+from bench.loss import measure
+from bench.scenario import Mix
+from bench.system import Started
+from bench.witness import Witness, computed_twice
+from model.corpus import HELD_OUT_FOLD, load_sotu
+
+RATE = 100.0
+#: Seconds from one fault to the next; the longest, the restart of two workers, is waited for.
+APART_S = 8.0
+#: What a client may be told meanwhile.
+HONEST = {"broker_unavailable", "no_answer", "overloaded", "connection broken"}
+
+SETTINGS = {
+    "BYLINE_WORKERS": "2",
+    "BYLINE_API_PROCESSES": "2",
+    "BYLINE_VISIBILITY_TIMEOUT_S": "3",
+    "BYLINE_BATCH_TIMEOUT_S": "3",
+}
+
+
+@pytest.fixture(scope="module")
+def passages() -> list[messages.Passage]:
+    return [messages.Passage(m.text, m.author) for m in load_sotu().part(HELD_OUT_FOLD)]
+
+
+def strike_all(system: Started, strikes: list[Strike]) -> None:
+    for strike in strikes:
+        due = time.monotonic() + APART_S
+        strike(system)
+        time.sleep(max(0.0, due - time.monotonic()))  # the faults' distance, not a wait
+
+
+def broken(folder: Path, passages: list[messages.Passage], strikes: list[Strike]) -> Outcome:
+    """Break things one after the other, under load."""
+    seconds = (len(strikes) + 1) * APART_S
+    with Started(folder, watched(folder) | SETTINGS) as system:
+        witness = Witness(passages)
+        loss = measure(
+            system.target,
+            messages.stream(passages, Mix(repeats=0.3, seed=7), 0),
+            passages,
+            lambda: strike_all(system, strikes),
+            int(RATE * seconds),
+            RATE,
+            witness,
+            breaks_at=0.05,
+        )
+        twice = computed_twice(folder / "calls")
+        return Outcome(loss, witness.contradicted(system.target), twice)
+
+
+def test_whatever_breaks_every_message_has_one_outcome(
+    tmp_path: Path, passages: list[messages.Passage]
+) -> None:
+    strikes = [
+        kill("worker-1"),
+        freeze("worker-2"),
+        slow_model,
+        hang_model,
+        kill("api"),
+        cut_connections,
+        fill_disk,
+        freeze("valkey"),
+        kill("valkey"),
+    ]
+    outcome = broken(tmp_path, passages, strikes)
+    assert outcome.harmless, outcome
+    assert set(outcome.loss.failed) <= HONEST, outcome
+
+
+def test_a_rolling_restart_fails_no_request(
+    tmp_path: Path, passages: list[messages.Passage]
+) -> None:
+    outcome = broken(tmp_path, passages, [restart_workers, restart_api])
+    assert outcome.harmless, outcome
+    assert outcome.loss.answered == outcome.loss.sent, outcome
