@@ -38,9 +38,14 @@ class Flights:
         return max(0, self._credits - len(self._in_time()))
 
     @property
+    def sizes(self) -> list[int]:
+        """How many messages each chunk holds that has a credit."""
+        return [len(entries) for _, entries in self._in_time()]
+
+    @property
     def last_sent_at(self) -> float | None:
         """When the last chunk was sent that holds a credit; None: none does."""
-        return max(self._in_time(), default=None)
+        return max((sent_at for sent_at, _ in self._in_time()), default=None)
 
     def given_up(self) -> Iterator[list[Entry]]:
         """Yield what was sent too long ago, chunk by chunk, and forget it."""
@@ -51,6 +56,6 @@ class Flights:
             del self._flights[chunk]
             yield entries
 
-    def _in_time(self) -> list[float]:
+    def _in_time(self) -> list[tuple[float, list[Entry]]]:
         stalled = time.monotonic() - STALLED_S
-        return [sent_at for sent_at, _ in self._flights.values() if sent_at > stalled]
+        return [flight for flight in self._flights.values() if flight[0] > stalled]

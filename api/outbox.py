@@ -22,6 +22,7 @@ from uuid import uuid4
 import msgspec
 from redis import RedisError
 
+from api.admission import Admission
 from api.entry import Entry, Key, Kind
 from api.flights import Flights
 from api.pace import Pace
@@ -44,9 +45,9 @@ SWEEP_S = 1.0
 #: While a chunk is under way, fewer messages than these wait for it, but no longer than so many
 #: seconds: a task has a price, and on a fast model the answer is there before.
 WORTH_A_TASK, LINGER_S = 16, 0.005
-#: A message comes back with all that leave with it. By so much more, as a rule, than what is before
-#: it does it take: from 1, the first of its chunk, to 2, the last; tried at six times the capacity.
-BEHIND = 1.5
+#: Where each worker has a chunk, the next gathers until so many seconds before a worker is free:
+#: what leaves sooner only waits there, and what comes later has to wait for it.
+LEAD_S = 0.02
 #: Seconds between attempts to reach a Redis that is gone.
 RETRY_S = 0.5
 #: Seconds for which a cache that does not answer is not asked: the workers ask it as well.
@@ -77,8 +78,13 @@ class Outbox:
         capacity: int,
         answer_s: float,
         recent: Recent,
+        workers: Callable[[], int],
     ) -> None:
-        """Chunks unanswered for ``answer_s`` seconds are given up, and their credits are free."""
+        """Chunks unanswered for ``answer_s`` seconds are given up, and their credits are free.
+
+        ``workers()`` is how many workers there are.
+        """
+        self._workers = workers
         self._send = send
         self._receive = receive
         self._known = look_up
@@ -93,6 +99,7 @@ class Outbox:
         self._joinable: dict[Key, Entry] = {}
         self._asked: list[Entry] = []
         self._waiting: dict[Kind, list[Entry]] = {}
+        self._admission = Admission(self._pace, self._flights, self._waiting, chunk_messages)
         self._work = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
         self._lingering: asyncio.TimerHandle | None = None
@@ -118,7 +125,7 @@ class Outbox:
     @property
     def wait_s(self) -> float:
         """Seconds that a message that comes now will take, by the pace of the last few seconds."""
-        return self._pace.seconds(self._unanswered)
+        return self._admission.wait_s
 
     @property
     def free_credits(self) -> int:
@@ -133,7 +140,11 @@ class Outbox:
         if not self._flights.free_credits:
             return False
         rest_s = sent_at + LINGER_S - time.monotonic()
-        if len(waiting) >= WORTH_A_TASK or rest_s <= 0:
+        if len(waiting) >= WORTH_A_TASK:
+            rest_s = 0.0
+        if len(self._flights.sizes) >= self._workers():
+            rest_s = max(rest_s, self._pace.until_back(self._flights.sizes[0]) - LEAD_S)
+        if rest_s <= 0:
             return True
         if self._lingering is None:
             self._lingering = asyncio.get_running_loop().call_later(rest_s, self._lingered)
@@ -216,19 +227,10 @@ class Outbox:
             hit = found.get(entry.id)
             if hit is not None and suffices(hit, entry.explain):
                 self._settle(entry, hit)
-            elif entry.deadline is not None and self._too_late(entry.deadline):
+            elif self._admission.too_late(entry):
                 self._fail([entry], Overloaded(f"it would take {self.wait_s:.1f} s"))
             else:
                 self._waiting.setdefault(entry.kind, []).append(entry)
-
-    def _too_late(self, deadline: float) -> bool:
-        """Return whether a message would not be answered by then, which is still to come.
-
-        With nothing before it, it is tried: or one slow batch would be the last.
-        """
-        now = time.time()
-        before = BEHIND * (self._unanswered - 1)
-        return now <= deadline < now + self._pace.seconds(before)
 
     def _next_chunk(self) -> list[Entry]:
         """Return what may leave now, the most pressing kind first; nothing that is too late."""

@@ -35,6 +35,8 @@ def create() -> Front:
         cache=shared,
         replies=connect_async(settings.broker, timeout_s=2 * POP_S),
     )
+    directory = Directory(connect(settings.broker), connect(settings.cache))
+    directory.start()
     outbox = Outbox(
         submitter.send,
         submitter.receive,
@@ -46,9 +48,8 @@ def create() -> Front:
         # its tasks done by another.
         answer_s=max(3 * settings.visibility_timeout_s, settings.wait_max_s + 5),
         recent=Recent(settings.recent_messages),
+        workers=lambda: directory.workers() or 1,
     )
-    directory = Directory(connect(settings.broker), connect(settings.cache))
-    directory.start()
     promises = Promises(shared, settings.result_ttl_s)
     keys = None if settings.keys_file is None else Keys.read(settings.keys_file)
     guard = Guard(keys, shared)

@@ -92,6 +92,7 @@ class Desk:
             "capacity": 100,
             "answer_s": 60.0,
             "recent": Recent(8),
+            "workers": lambda: 1,
         }
         ends = (self.broker.send, self.broker.receive, self.cache.look_up)
         self.outbox = Outbox(*ends, **defaults | options)
@@ -334,9 +335,9 @@ async def test_a_cache_that_makes_no_sense_costs_nobody_an_answer(desk: Desk) ->
 async def test_who_could_not_be_answered_in_time_is_told_at_once(desk: Desk) -> None:
     await desk.ask("1")
     await asyncio.sleep(0.05)
-    await desk.answer()  # so a message takes 50 ms
+    await desk.answer()  # so a chunk takes 50 ms
     await desk.ask(*(f"waits {n}" for n in range(20)))
-    assert desk.outbox.wait_s == pytest.approx(1.0, rel=0.5)
+    assert desk.outbox.wait_s == pytest.approx(0.3, rel=0.5)
     [hurried] = await desk.ask("hurried", deadline=time.time() + 0.1)
     assert isinstance(hurried.outcome, Failure)
     assert hurried.outcome.code == "overloaded"
@@ -375,3 +376,24 @@ async def test_a_cache_that_is_gone_is_not_asked_for_a_while(desk: Desk) -> None
     await desk.ask("2")
     assert desk.cache.lookups == []
     assert desk.broker.sizes() == [1, 1]
+
+
+async def test_where_each_worker_has_a_chunk_the_next_gathers(desk: Desk) -> None:
+    await desk.ask("1")
+    await asyncio.sleep(0.2)
+    await desk.answer()  # so a chunk takes 200 ms
+    await desk.ask("2")
+    await desk.ask("3", "4")
+    assert desk.broker.sizes() == [1, 1]
+    await desk.answer(1)
+    assert desk.broker.sizes() == [1, 1, 2]
+
+
+async def test_a_second_worker_has_a_chunk_at_once() -> None:
+    async with Desk(workers=lambda: 2) as desk:
+        await desk.ask("1")
+        await asyncio.sleep(0.2)
+        await desk.answer()
+        await desk.ask("2")
+        await desk.ask("3", "4")
+        assert desk.broker.sizes() == [1, 1, 2]
