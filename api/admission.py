@@ -43,9 +43,9 @@ class Admission:
             return False
         fellows = self._waiting.get(entry.kind, ())
         together = len(fellows) % self._chunk_messages
-        if together and (first := fellows[-together].deadline) is not None:
-            if now + self._seconds(ahead - 1) < first:
-                deadline = min(deadline, first)
+        first = fellows[-together].deadline if together else None
+        if first is not None and now + self._seconds(ahead - 1) < first:
+            deadline = min(deadline, first)
         return deadline < now + self._seconds(ahead)
 
     def _seconds(self, ahead: int) -> float:
