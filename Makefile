@@ -42,6 +42,11 @@ train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=fil
 test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest
 
+.PHONY: fuzz
+fuzz: $(VENV)/dev.stamp  ## Send 100,000 odd requests; REQUESTS=2000, SEED=7 for the same ones again
+	FUZZ_REQUESTS=$(or $(REQUESTS),100000) $(BIN)/python -m pytest tests/fuzz -q \
+		--hypothesis-seed=$(or $(SEED),$(shell date +%s))
+
 .PHONY: bench
 bench: $(VENV)/bench.stamp $(EXPORTER)/stamp $(EXTRA)  ## Load tests, SCENARIO="steady zipf", OPTIONS="--seconds 10"; report in bench-results/
 	@$(BIN)/python -X utf8 -m bench $(SCENARIO) $(if $(MODEL),--model "$(MODEL)") $(OPTIONS)

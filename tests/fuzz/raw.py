@@ -1,0 +1,152 @@
+"""HTTP by hand: a client that sends bytes as they are, and is strict about what comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+#: Seconds to wait for an answer that must come.
+PATIENCE_S = 30.0
+#: Seconds of silence after which a request that is not whole is given up.
+SILENCE_S = 0.5
+#: Seconds between the beginning of a request and its end, where they are to arrive apart.
+A_LITTLE_S = 0.05
+#: Sent after what may end anywhere: where that was whole, the connection is closed at once.
+LAST = b"GET /healthz HTTP/1.1\r\nHost: last\r\nConnection: close\r\n\r\n"
+#: What comes before the answer proper, and what has no body.
+INTERIM, EMPTY = range(100, 200), (204, 304)
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Answer(NamedTuple):
+    """One response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    #: Was it asked for without its body?
+    head_only: bool
+    #: What was sent, for the words of a test that fails.
+    asked: bytes = b""
+
+    @property
+    def media_type(self) -> str:
+        """What the body is said to be."""
+        return self.headers.get("content-type", "").partition(";")[0].strip()
+
+
+def request(method: bytes, target: bytes, headers: Headers = (), body: bytes = b"") -> bytes:
+    """Return a request as it goes over the wire, with no header but those given."""
+    lines = [b"%s %s HTTP/1.1" % (method, target), *(b"%s: %s" % header for header in headers)]
+    return b"\r\n".join([*lines, b"", body])
+
+
+def chunked(pieces: Sequence[bytes]) -> bytes:
+    """Return a body in pieces, none of which is empty: that would be its end."""
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""])
+
+
+class Client:
+    """Asks on one connection for as long as the server keeps it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._socket: socket.socket | None = None
+        self._received = b""
+
+    def ask(self, data: bytes, later: bytes = b"") -> Answer:
+        """Send what is one request, the end of it a little later, and return its answer."""
+        connection = self._socket or self._connect(PATIENCE_S)
+        connection.sendall(data)
+        if later:
+            time.sleep(A_LITTLE_S)  # long enough to be read by itself
+            connection.sendall(later)
+        answer = self._read(connection, head_only=data.startswith(b"HEAD "))
+        assert answer is not None, f"closed without an answer: {data!r}"
+        if "close" in answer.headers.get("connection", ""):
+            self.close()
+        assert not self._received, f"more than one answer: {data!r} {self._received!r}"
+        return answer._replace(asked=data)
+
+    def pour(self, data: bytes) -> Iterator[Answer]:
+        """Send anything on a connection of its own, and return all that comes back."""
+        self.close()
+        connection = self._connect(SILENCE_S)
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(data + LAST)
+            try:
+                for answer in self._all(connection):
+                    yield answer._replace(asked=data)
+            except TimeoutError:  # it waits for the rest: there is none
+                connection.settimeout(PATIENCE_S)
+                connection.shutdown(socket.SHUT_WR)
+                for answer in self._all(connection):
+                    yield answer._replace(asked=data)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket, self._received = None, b""
+
+    def _connect(self, patience_s: float) -> socket.socket:
+        self._socket = socket.create_connection(("127.0.0.1", self._port), patience_s)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self._socket
+
+    def _all(self, connection: socket.socket) -> Iterator[Answer]:
+        while (answer := self._read(connection, head_only=False)) is not None:
+            yield answer
+
+    def _read(self, connection: socket.socket, head_only: bool) -> Answer | None:
+        """Return the next answer; None: the connection was closed, and not in the midst of one."""
+        while (parsed := _parse(self._received, head_only)) is None:
+            more = connection.recv(1 << 16)
+            if not more:
+                assert not self._received, f"closed in the midst of {self._received!r}"
+                return None
+            self._received += more
+        answer, self._received = parsed
+        return self._read(connection, head_only) if answer.status in INTERIM else answer
+
+
+def _parse(received: bytes, head_only: bool) -> tuple[Answer, bytes] | None:
+    """Return the first answer and what follows it; None: it is not whole."""
+    head, whole, rest = received.partition(b"\r\n\r\n")
+    if not whole:
+        return None
+    first, *lines = head.decode("latin-1").split("\r\n")
+    version, status, _ = first.split(" ", 2)
+    assert version == "HTTP/1.1", first
+    headers = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        assert colon, head
+        headers[name.lower()] = value.strip()
+    empty = Answer(int(status), headers, b"", head_only)
+    if head_only or empty.status in EMPTY or empty.status in INTERIM:
+        return empty, rest
+    if headers.get("transfer-encoding") == "chunked":
+        body, rest, whole_body = _pieces(rest)
+    else:
+        length = int(headers["content-length"])
+        body, rest, whole_body = rest[:length], rest[length:], len(rest) >= length
+    return (empty._replace(body=body), rest) if whole_body else None
+
+
+def _pieces(rest: bytes) -> tuple[bytes, bytes, bool]:
+    """Return a body that comes in pieces, what follows it, and whether it is whole."""
+    body = b""
+    while True:
+        size, line, rest = rest.partition(b"\r\n")
+        length = int(size, 16) if line else 0
+        if not line or len(rest) < length + 2:
+            return body, rest, False
+        body, rest = body + rest[:length], rest[length + 2 :]
+        if not length:
+            return body, rest, True
