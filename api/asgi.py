@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from api.answers import Answer, answer
 from api.attributions import PATH, Attributions
-from api.errors import TooLarge, problem, problem_of
+from api.errors import TooLarge, WrongType, problem, problem_of
 from api.guard import Guard
 from api.keys import Key
 from api.outbox import Outbox
@@ -39,6 +39,7 @@ OPEN = frozenset(
 _ALIVE = answer(Health("ok", {"api": "ok"}))
 _PATHS = frozenset((PATH, PATH + "/"))
 _BELOW = PATH + "/"
+_READING = ("GET", "HEAD")
 
 
 class Disconnected(Exception):
@@ -72,8 +73,7 @@ class Front:
         elif scope["path"].startswith(_BELOW):
             await self._answer(self._read(scope), send)
         elif scope["path"] == HEALTH:
-            # Not by a thread: those may all be waiting for a Redis that does not answer.
-            await _send(_ALIVE, send)
+            await _send(_ALIVE if scope["method"] in _READING else _not_allowed(*_READING), send)
         elif scope["path"] not in OPEN and (refused := self._refused(scope)):
             await _send(refused, send)
         else:
@@ -113,20 +113,23 @@ class Front:
             return _not_allowed("POST")
         headers = dict(scope["headers"])
         key = self._know(headers)  # before anything of the body is read
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise WrongType("send the body as it is, with no Content-Encoding")
         body = await _body(headers, receive, self._max_body_bytes)
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         return await self._attributions.create(_query(scope), content_type, body, key)
 
     async def _read(self, scope: Scope) -> Answer:
-        if scope["method"] not in ("GET", "HEAD"):
-            return _not_allowed("GET, HEAD")
+        if scope["method"] not in _READING:
+            return _not_allowed(*_READING)
         self._know(dict(scope["headers"]))
         return await self._attributions.read(scope["path"].removeprefix(_BELOW), _query(scope))
 
 
-def _not_allowed(methods: str) -> Answer:
-    refused = problem("method_not_allowed", f"here goes {methods} only")
-    return refused._replace(headers=(("Allow", methods),))
+def _not_allowed(*methods: str) -> Answer:
+    allowed = ", ".join(methods)
+    refused = problem("method_not_allowed", f"here goes {allowed} only")
+    return refused._replace(headers=(("Allow", allowed),))
 
 
 def _query(scope: Scope) -> dict[str, str]:

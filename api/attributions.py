@@ -41,6 +41,7 @@ _ONE_KEYS = (b'"text"', b'"deadline_ms"', b'"priority"')
 _MANY_KEYS = (b'"messages"', *_ONE_KEYS[1:])
 _MESSAGE_KEYS = (b'"text"', b'"ref"')
 _DOUBLED = "an object names a key twice"
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
 #: Hexadecimal digits of an id.
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -82,10 +83,13 @@ class Attributions:
         """Attribute a message or many: 200, or 202 for what takes longer than the wait."""
         asked = _parse(content_type, body)
         options = self._options(query, asked)
-        await self._guard.let_through(key, len(asked.messages or [None]))
+        messages = asked.messages or []
+        if len(messages) > self._settings.max_bulk:
+            raise InvalidMessage(f"{len(messages)} messages; at most {self._settings.max_bulk}")
+        await self._guard.let_through(key, max(1, len(messages)))
         if asked.text is not UNSET:
             return await self._one(asked.text, options)
-        return await self._many(asked.messages or [], options)
+        return await self._many(messages, options)
 
     async def read(self, id: str, query: Mapping[str, str]) -> Answer:
         """Return the attribution ``id``: 200, or 202 while it is pending."""
@@ -105,8 +109,6 @@ class Attributions:
         return _answer_one(entry.id, outcome, options.explain, self._outbox.wait_s)
 
     async def _many(self, messages: Sequence[msgspec.Raw], options: Options) -> Answer:
-        if len(messages) > self._settings.max_bulk:
-            raise InvalidMessage(f"{len(messages)} messages; at most {self._settings.max_bulk}")
         parsed = [self._parse_message(raw, options) for raw in messages]
         entries = [entry for entry, _ in parsed if isinstance(entry, Entry)]
         answered = iter(await self._wait_for(entries, options))
@@ -213,8 +215,10 @@ def _parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
     Raises:
         WrongType, NotJSON, InvalidMessage: it can't be understood.
     """
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise WrongType("send the body as Content-Type: application/json")
+    kind, _, parameters = content_type.lower().partition(";")
+    charset = parameters.strip().removeprefix("charset=").strip('"')
+    if kind.strip() != "application/json" or charset not in ("", "utf-8", "utf8"):
+        raise WrongType("send the body as Content-Type: application/json, in UTF-8")
     try:
         asked = _request.decode(body)
         doubled = has_doubled_key(body, _MANY_KEYS if asked.text is UNSET else _ONE_KEYS)
@@ -259,10 +263,7 @@ def _wait(query: Mapping[str, str], settings: Settings) -> float:
     given = query.get("wait")
     if given is None:
         return settings.wait_s
-    try:
-        wait = float(given)
-    except ValueError:
-        wait = float("nan")
+    wait = float(given) if _NUMBER.fullmatch(given) else float("nan")
     if not 0 <= wait <= settings.wait_max_s:
         raise InvalidMessage(f"wait must be a number of seconds from 0 to {settings.wait_max_s:g}")
     return wait

@@ -16,6 +16,7 @@ from api.schemas import (
     Pending,
     Refused,
 )
+from celery_app.settings import Settings
 from tasks.messages import Attribution
 
 _TYPES = [
@@ -29,10 +30,10 @@ _TYPES = [
 ]
 
 
-def blueprint() -> Blueprint:
+def blueprint(settings: Settings) -> Blueprint:
     """Return the endpoint."""
     routes = Blueprint("openapi", __name__)
-    body = msgspec.json.encode(document())
+    body = msgspec.json.encode(document(settings))
 
     @routes.get("/openapi.json")
     def openapi() -> Response:
@@ -41,16 +42,18 @@ def blueprint() -> Blueprint:
     return routes
 
 
-def document() -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document."""
+def document(settings: Settings) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document, with the limits that are set."""
     refs, components = msgspec.json.schema_components(
         _TYPES, ref_template="#/components/schemas/{name}"
     )
     request, attribution, pending, refused, model, health, problem = refs
-    components["AttributionRequest_MessageIn_"]["oneOf"] = [
-        {"required": ["text"]},
-        {"required": ["messages"]},
-    ]
+    asked = components["AttributionRequest_MessageIn_"]
+    asked["oneOf"] = [{"required": ["text"]}, {"required": ["messages"]}]
+    asked["properties"]["messages"]["maxItems"] = settings.max_bulk
+    for message in (asked, components["MessageIn"]):
+        message["properties"]["text"]["maxLength"] = settings.max_characters
+    wait = {**_WAIT, "schema": {"type": "number", "minimum": 0, "maximum": settings.wait_max_s}}
     components["Bulk"] = {
         "type": "object",
         "description": "One item for each message, in order.",
@@ -76,7 +79,7 @@ def document() -> dict[str, Any]:
                 "post": {
                     "summary": "Attribute a message, or many",
                     "operationId": "attribute",
-                    "parameters": [_EXPLAIN, _WAIT],
+                    "parameters": [_EXPLAIN, wait],
                     "requestBody": {"required": True, "content": _json(request)},
                     "responses": {
                         "200": _answer("Attributed.", either),
@@ -125,11 +128,10 @@ _EXPLAIN = {
     "description": "Also say which parts of the text speak for the author.",
     "schema": {"type": "boolean", "default": False},
 }
-_WAIT = {
+_WAIT: dict[str, Any] = {
     "name": "wait",
     "in": "query",
     "description": "Seconds to wait for the answer before 202. 0: don't wait.",
-    "schema": {"type": "number", "minimum": 0},
 }
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 

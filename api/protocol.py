@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 #: Seconds a client has for a whole request, from its first byte or from connecting.
@@ -17,6 +18,7 @@ REQUEST_S = 30.0
 #: Seconds for which a process that stops still answers on connections that idle.
 FAREWELL_S = 1.0
 
+_NO_HTTP = "Invalid HTTP request received."
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -41,11 +43,37 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """See :class:`asyncio.Protocol`."""
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response(_NO_HTTP)
         if not self._coming:
             self._unset_limit()
         elif self._limit is None:
             self._limit = self.loop.call_later(REQUEST_S, self._too_slow)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse, with offers of other protocols declined: such a request is answered in this one.
+
+        The parser takes its body for the other protocol, so that all is parsed again without the
+        offer. Raises ``HttpParserError``.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                method = self.parser.get_method()
+                if method == b"CONNECT":
+                    raise httptools.HttpParserError(_NO_HTTP) from None
+                version = self.parser.get_http_version().encode()
+                kept = [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+                head = [b"%s %s HTTP/%s" % (method, self.url, version), *kept, b"", b""]
+                data = b"\r\n".join(head) + data[offer.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+            else:
+                return
 
     def on_message_begin(self) -> None:
         """Part of httptools' protocol."""
@@ -55,12 +83,16 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Part of httptools' protocol."""
         self._head = False
+        if self.parser.should_upgrade():
+            return  # it comes again
         super().on_headers_complete()
         if self._ending:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Part of httptools' protocol."""
+        if self.parser.should_upgrade():
+            return
         self._coming = False
         super().on_message_complete()
 

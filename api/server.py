@@ -55,7 +55,7 @@ def create() -> Front:
     guard = Guard(keys, shared)
     attributions = Attributions(settings, outbox, directory, promises, guard)
     # Two packages' notions of WSGI and ASGI, the same but for the types' names.
-    flask: Any = create_app(directory)
+    flask: Any = create_app(directory, settings)
     others: Any = WSGIMiddleware(flask, workers=THREADS)
     # What was made up to here stays: looking through it for garbage took 40 ms about each second.
     gc.collect()

@@ -85,6 +85,7 @@ class AttributeTask(Task):
 
     name = TASK
     Request = ChunkRequest
+    throws = (InvalidMessage,)  # the client's fault, and no matter for a traceback
     acks_late = True  # a task is acknowledged once its results are stored, not before
 
     def __init__(self, attributor: Attributor) -> None:
@@ -166,7 +167,7 @@ def parse_chunk(
         messages, deadlines, explain, version, promised = _arguments(*args, **kwargs)
         if not isinstance(messages, list):
             raise InvalidMessage(f"{TASK}: messages must be a list of strings")
-        return msgspec.convert(
+        chunk = msgspec.convert(
             {
                 "id": id,
                 "texts": messages,
@@ -175,15 +176,18 @@ def parse_chunk(
                 "version": version,
                 "promised": promised,
                 # Celery gives every task a reply_to; only a list of ours is answered.
-                "reply_to": reply_to if (reply_to or "").startswith(REPLIES) else None,
+                "reply_to": reply_to if str(reply_to).startswith(REPLIES) else None,
             },
             Chunk,
         )
+        if chunk.version is not None:
+            chunk.version.encode()  # a part of the ids, which are hashes of bytes
     except TypeError:
         words = "the arguments are messages; deadlines, explain, version, promised if need be"
         raise InvalidMessage(f"{TASK}: {words}") from None
     except ValueError as error:
         raise InvalidMessage(f"{TASK}: {error}") from None
+    return chunk
 
 
 def _arguments(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from functools import cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -18,6 +20,10 @@ QUEUE = "attributions"
 #: Version of the values below. A part of every message's key, so that a cache filled by
 #: another version is never misread.
 SCHEMA = 1
+
+#: Combining marks that may follow on each other: as in UAX #15, Stream-Safe Text Format. To put
+#: them in order takes time that goes with the square of their number.
+MARKS = 30
 
 #: A list per front-end process, named in a task's ``reply_to``.
 REPLIES = "byline:replies:"
@@ -129,10 +135,12 @@ def parse_text(text: object, max_characters: int) -> str:
 
     Raises:
         InvalidMessage: not a string, empty, longer than ``max_characters``, or holding a zero
-            byte, or a lone surrogate, which no UTF-8 can carry.
+            byte, a lone surrogate, which no UTF-8 can carry, or too many combining marks in a row.
     """
     if not isinstance(text, str):
         raise InvalidMessage(f"text must be a string, not {type(text).__name__}")
+    if not text.isascii() and _too_many_marks().search(text):
+        raise InvalidMessage(f"text holds more than {MARKS} combining marks in a row")
     text = canonical(text)
     if not text:
         raise InvalidMessage("text is empty")
@@ -143,6 +151,12 @@ def parse_text(text: object, max_characters: int) -> str:
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidMessage("text holds half of a surrogate pair")
     return text
+
+
+@cache
+def _too_many_marks() -> re.Pattern[str]:
+    marks = filter(unicodedata.combining, map(chr, range(0x300, 0x1F000)))
+    return re.compile(f"[{''.join(marks)}]{{{MARKS + 1}}}")
 
 
 def message_id(version: str, text: str) -> str:

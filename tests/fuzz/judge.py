@@ -45,8 +45,6 @@ def _problem(answer: Answer) -> str:
     """Return the code of a problem document, or fail where it is none."""
     if answer.status == 400 and answer.body == (b"" if answer.head_only else NO_HTTP):
         return ""
-    if answer.status in (412, 416):  # KNOWN DEFECT 3: no problem documents, from the files of /docs
-        return ""
     assert answer.media_type == "application/problem+json", answer
     if answer.head_only:
         return ""

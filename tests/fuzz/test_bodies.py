@@ -194,8 +194,6 @@ def test_what_was_promised_is_there(client: Client, text: str, wait: bytes, quer
         assert found.status in (200, 202, 400, 422, 503), (promised, found)
 
 
-# KNOWN DEFECT 2: the body is taken for the other protocol, or for the next request.
-@pytest.mark.xfail(strict=True, reason="the body of a request that offers an upgrade is not read")
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.0"])
 def test_who_offers_another_protocol_is_answered_in_this(

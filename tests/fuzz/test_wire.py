@@ -123,16 +123,14 @@ def test_different_messages_have_different_ids(one: tuple[str, str], two: tuple[
     assert (message_id(*one) == message_id(*two)) == (one == two)
 
 
-# KNOWN DEFECT 5: the time goes with the square of the marks in a row, before they are counted.
-@pytest.mark.xfail(strict=True, reason="many combining marks take for ever to be put in order")
 def test_what_is_too_long_is_told_so_at_once() -> None:
     begun = time.perf_counter()
     with pytest.raises(InvalidMessage):
         parse_text("a" + "\u0301\u0316" * 20_000, 20_000)
-    assert time.perf_counter() - begun < 0.3, "a second as it is; an hour at 4 MB"
+    assert time.perf_counter() - begun < 0.3
 
 
-NAMES = st.sampled_from(["messages", "deadlines", "explain", "version"]) | ANY_TEXT
+NAMES = st.sampled_from(["messages", "deadlines", "explain", "version", "promised"]) | ANY_TEXT
 LISTS = st.lists(TEXTS | VALUES, max_size=4)
 TIMES = st.lists(st.none() | FLOATS | SCALARS, max_size=4)
 FITTING = st.fixed_dictionaries(
@@ -140,9 +138,8 @@ FITTING = st.fixed_dictionaries(
     optional={
         "deadlines": st.none() | TIMES,
         "explain": st.booleans(),
-        # KNOWN DEFECT 1: any text is taken for a version, also one that has no UTF-8. Then this is
-        # to be ``ANY_TEXT``.
         "version": st.none() | TEXTS,
+        "promised": st.booleans(),
     },
 )
 
@@ -150,7 +147,10 @@ FITTING = st.fixed_dictionaries(
 @often
 @given(
     args=st.tuples(LISTS) | st.lists(VALUES, max_size=5) | VALUES,
-    kwargs=FITTING | st.dictionaries(NAMES, VALUES, max_size=4) | VALUES,
+    kwargs=FITTING
+    | st.fixed_dictionaries({"version": ANY_TEXT})
+    | st.dictionaries(NAMES, VALUES, max_size=4)
+    | VALUES,
     reply_to=st.none() | st.just(REPLY_TO) | TEXTS,
 )
 def test_any_arguments_are_a_chunk_or_told_why_not(

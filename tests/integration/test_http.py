@@ -106,6 +106,9 @@ def test_evidence_only_for_those_who_ask(stack: Stack) -> None:
     assert "evidence" not in stack.attribute({"text": text}).json()
 
 
+UTF_16 = "application/json; charset=utf-16"
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "params", "status", "code"),
     [
@@ -113,6 +116,9 @@ def test_evidence_only_for_those_who_ask(stack: Stack) -> None:
         (b"\xff\xfe", {}, {}, 400, "not_json"),
         (b'{"text": "\xff"}', {}, {}, 400, "not_json"),
         (b'{"text": "a"}', {"Content-Type": "text/plain"}, {}, 415, "wrong_type"),
+        (b'{"text": "a"}', {"Content-Type": UTF_16}, {}, 415, "wrong_type"),
+        (b'{"text": "a"}', {"Content-Encoding": "gzip"}, {}, 415, "wrong_type"),
+        (b'{"text": "a"}', {}, {"wait": "1_0"}, 422, "invalid"),
         (b"[]", {}, {}, 422, "invalid"),
         (b"{}", {}, {}, 422, "invalid"),
         (b'{"text": "a", "messages": []}', {}, {}, 422, "invalid"),
@@ -201,6 +207,13 @@ def test_other_methods_are_told_which_is_allowed(stack: Stack) -> None:
     response = httpx.put(f"{stack.url}/v1/attributions", json={})
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
     assert "POST" in response.headers["Allow"]
+
+
+def test_nobody_is_sent_to_where_the_client_says_that_this_is(stack: Stack) -> None:
+    for path in ("/v1//models", "//v1/models", "/docs"):
+        answer = httpx.get(stack.url + path, headers={"Host": "elsewhere.example"})
+        assert "elsewhere" not in str(answer.headers)
+        assert answer.status_code in (200, 404)
 
 
 def test_an_empty_bulk_call_has_an_empty_answer(stack: Stack) -> None:

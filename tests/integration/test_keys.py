@@ -58,6 +58,11 @@ def test_a_key_lets_in(guarded: Stack) -> None:
     assert httpx.get(f"{guarded.url}/v1/models", headers=headers).status_code == 200
 
 
+def test_what_is_refused_costs_nothing(guarded: Stack) -> None:
+    assert ask(guarded, "slow", {"messages": [0] * 10_000}).status_code == 422
+    assert ask(guarded, "slow", {"text": "hello"}).status_code == 200
+
+
 def test_a_key_is_good_for_so_many_messages_a_second(guarded: Stack) -> None:
     started = time.monotonic()
     answers = [ask(guarded, "slow", {"text": f"message {n}"}) for n in range(20)]

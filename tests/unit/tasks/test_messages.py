@@ -42,6 +42,7 @@ def test_canonical_form(text: str, form: str) -> None:
         (" \n ", "empty"),
         ("x" * 11, "11 characters"),
         ("a\0b", "zero byte"),
+        ("a" + "\u0301\u0316" * 16, "combining marks"),
         ("\ud800", "surrogate"),
     ],
 )
@@ -50,6 +51,6 @@ def test_invalid_texts_are_told_what_is_wrong(text: object, words: str) -> None:
         parse_text(text, 10)
 
 
-@pytest.mark.parametrize("text", ["x", "\U0001f600", "x" * 10])
+@pytest.mark.parametrize("text", ["x", "\U0001f600", "x" * 10, "a" + "\u0316" * 9])
 def test_odd_but_valid_texts_pass(text: str) -> None:
     assert parse_text(text, 10) == text
