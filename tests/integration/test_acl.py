@@ -1,0 +1,53 @@
+"""A Redis user that may do no more than Byline needs, as docs/security.md has it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from redis import Redis
+from redis.exceptions import NoPermissionError
+
+from celery_app.app import make_celery
+from celery_app.settings import Settings
+from tests.parts import ROOT, Stack, wait_for
+
+
+def documented() -> str:
+    """Return the rule that the documentation gives, with a password."""
+    text = (ROOT / "docs" / "security.md").read_text()
+    [rule] = re.findall(r"^user byline (.+)$", text, re.MULTILINE)
+    assert ">password" in rule
+    return str(rule)
+
+
+@pytest.fixture
+def limited(own: Stack) -> Stack:
+    """Return a stack whose Redis lets in that user only."""
+    own.redis.acl_setuser("byline", enabled=True)
+    own.redis.execute_command("ACL", "SETUSER", "byline", *documented().split())
+    own.redis.execute_command("ACL", "SETUSER", "default", "off")
+    own.env["BYLINE_REDIS_URL"] = f"redis://byline:password@127.0.0.1:{own.redis_port}/0"
+    own.redis = Redis(port=own.redis_port, username="byline", password="password")
+    return own
+
+
+def test_it_is_all_that_byline_needs(limited: Stack) -> None:
+    worker, api = limited.worker(), limited.api()
+    assert limited.attribute({"text": "as a user of Redis"}).status_code == 200
+    pending = limited.attribute({"text": "for later"}, wait=0)
+    assert pending.status_code in (200, 202)
+    settings = Settings.from_environ({"BYLINE_REDIS_URL": limited.env["BYLINE_REDIS_URL"]})
+    app = make_celery(settings)
+    assert app.send_task("byline.attribute", [["from Celery"]]).get(timeout=10)
+    assert app.control.inspect(timeout=5).ping()
+    wait_for(lambda: limited.held() == 0, what="the queue to be empty")
+    for part in (worker, api):
+        assert "NOPERM" not in part.output
+        assert "No permissions" not in part.output
+
+
+@pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "SHUTDOWN", "KEYS *", "GET other"])
+def test_it_may_do_nothing_else(limited: Stack, command: str) -> None:
+    with pytest.raises(NoPermissionError):
+        limited.redis.execute_command(*command.split())
