@@ -38,6 +38,7 @@ ORPHANED = "byline_orphaned"
 #: index of what is unacknowledged. Returns the list, the task and its delivery tag of each. What
 #: has no such tag is no task: it is returned unnoted, with an empty one.
 #: It writes before it takes: a Redis that has no memory left refuses, and the task stays.
+#: ARGV[3] and on say, with a 1 for each list, whether its consumer will acknowledge at all.
 _SCRIPT = """
 local unacked, index = KEYS[#KEYS - 1], KEYS[#KEYS]
 local now, most = ARGV[1], tonumber(ARGV[2])
@@ -52,7 +53,7 @@ for i = 1, #KEYS - 2 do
       return properties.delivery_tag, cjson.encode(info.exchange), cjson.encode(info.routing_key)
     end)
     if not known or type(tag) ~= 'string' then tag = '' end
-    if tag ~= '' then
+    if tag ~= '' and ARGV[2 + i] == '1' then
       redis.call('HSET', unacked, tag, '[' .. task .. ',' .. exchange .. ',' .. route .. ']')
       redis.call('ZADD', index, now, tag)
     end
@@ -122,6 +123,8 @@ class Channel(redis.Channel):
         #: Is there more than was taken the last time?
         self._more = False
         self._shared: Redis | None = None
+        #: Queues whose consumers acknowledge nothing: replies to remote control, for instance.
+        self._unacknowledging: set[str] = set()
         super().__init__(*args, **kwargs)
 
     @contextmanager
@@ -145,16 +148,30 @@ class Channel(redis.Channel):
                 logger.warning("finished tasks will be delivered again: %s", error)
         super().close()
 
-    def _claim(self, lists: list[str], most: int) -> list[Any]:
+    def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
+        """Consume, and remember who will not acknowledge."""
+        (self._unacknowledging.add if no_ack else self._unacknowledging.discard)(queue)
+        return super().basic_consume(queue, no_ack, *args, **kwargs)
+
+    def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
+        """Get one task; acknowledged at once where the caller will not."""
+        message = super().basic_get(queue, no_ack, **kwargs)
+        if message is not None and no_ack:
+            self.qos.ack(message.delivery_tag)
+        return message
+
+    def _claim(self, queues: list[str], most: int) -> list[Any]:
+        lists = self._lists(queues)
+        noted = [int(queue not in self._unacknowledging) for queue in queues]
         keys = [*lists, self.unacked_key, self.unacked_index_key]
-        return ["EVAL", _SCRIPT, len(keys), *keys, time(), most]
+        return ["EVAL", _SCRIPT, len(keys), *keys, time(), most, *noted * len(self.priority_steps)]
 
     def _lists(self, queues: list[str]) -> list[str]:
         return [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         with self.conn_or_acquire() as client:
-            claimed = client.execute_command(*self._claim(self._lists([queue]), 1))
+            claimed = client.execute_command(*self._claim([queue], 1))
         if not claimed:
             raise Empty
         return loads(claimed[1])
@@ -167,11 +184,11 @@ class Channel(redis.Channel):
         connection = self.client.connection
         self._in_poll = connection
         self._brpop_sent_at = monotonic()
-        lists = self._lists(queues)
+        first = self._lists(queues)[0]
         room = self.qos.can_consume_max_estimate()
-        claim = self._claim(lists, CLAIM if room is None else max(1, min(CLAIM, room)))
+        claim = self._claim(queues, CLAIM if room is None else max(1, min(CLAIM, room)))
         self._waits = not self._more
-        wait = [["BLMOVE", lists[0], lists[0], "RIGHT", "RIGHT", WAIT_S]] if self._waits else []
+        wait = [["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]] if self._waits else []
         connection.send_packed_command(connection.pack_commands([*wait, claim]))
 
     def _brpop_read(self, **options: Any) -> bool:

@@ -40,7 +40,7 @@ def test_it_is_all_that_byline_needs(limited: Stack) -> None:
     settings = Settings.from_environ({"BYLINE_REDIS_URL": limited.env["BYLINE_REDIS_URL"]})
     app = make_celery(settings)
     assert app.send_task("byline.attribute", [["from Celery"]]).get(timeout=10)
-    assert app.control.inspect(timeout=5).ping()
+    assert app.control.inspect(timeout=3).ping()
     wait_for(lambda: limited.held() == 0, what="the queue to be empty")
     for part in (worker, api):
         assert "NOPERM" not in part.output

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from kombu import Connection, Consumer, Queue
@@ -243,3 +243,22 @@ def test_a_full_redis_keeps_its_tasks_and_the_worker_waits(own: Stack) -> None:
     own.redis.config_set("maxmemory", 0)
     wait_for(lambda: own.calls() == ["while it is full"])
     assert worker.alive
+
+
+def test_what_nobody_acknowledges_is_not_noted_and_comes_once(
+    own: Stack, url: str, send: Callable[..., None]
+) -> None:
+    options = {"visibility_timeout": 1}
+    with Connection(url, transport=OURS, transport_options=options) as connection:
+        taken: list[Message] = []
+        channel = connection.default_channel
+        with Consumer(channel, [QUEUE], on_message=taken.append, no_ack=True):
+            send("reply")
+            with contextlib.suppress(TimeoutError):
+                while True:  # until nothing has come for longer than the visibility timeout
+                    connection.drain_events(timeout=2.5)
+        assert [message.payload for message in taken] == ["reply"]
+        send("got")
+        assert channel.basic_get("tasks", no_ack=True).payload == "got"
+    assert own.redis.hlen("unacked") == own.redis.zcard("unacked_index") == 0
+    assert own.redis.llen("tasks") == 0
