@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from api.entry import Entry, Kind
 from api.flights import Flights
 from api.pace import Pace
+
+#: Seconds for which what is under way is not looked through again, unless something left or came.
+FRESH_S = 0.001
+
+
+class Away(NamedTuple):
+    """What is under way, as one looked at it."""
+
+    changes: int
+    #: Monotonic, in seconds.
+    at: float
+    chunks: int
+    #: Until the last of them is back.
+    seconds: float
 
 
 class Admission:
@@ -25,6 +40,7 @@ class Admission:
         self._flights = flights
         self._waiting = waiting
         self._chunk_messages = chunk_messages
+        self._away = Away(-1, 0.0, 0, 0.0)
 
     @property
     def wait_s(self) -> float:
@@ -38,8 +54,10 @@ class Admission:
         With nothing before it, it is tried: or one slow batch would be the last.
         """
         now, deadline = time.time(), entry.deadline
+        if deadline is None or now > deadline:
+            return False
         ahead = sum(len(kept) for kind, kept in self._waiting.items() if kind <= entry.kind)
-        if deadline is None or now > deadline or not (ahead or self._flights):
+        if not ahead and not self._look().chunks:
             return False
         fellows = self._waiting.get(entry.kind, ())
         together = len(fellows) % self._chunk_messages
@@ -49,4 +67,18 @@ class Admission:
         return deadline < now + self._seconds(ahead)
 
     def _seconds(self, ahead: int) -> float:
-        return self._pace.until_answered(self._flights.sizes, ahead, self._chunk_messages)
+        """Return when a message is answered, probably, before which so many wait."""
+        away, pace = self._look(), self._pace
+        full, rest = divmod(ahead, self._chunk_messages)
+        then = full * pace.seconds(self._chunk_messages) + pace.seconds(rest + 1)
+        return away.seconds + then + pace.margin(away.chunks + full + 1)
+
+    def _look(self) -> Away:
+        now, seen = time.monotonic(), self._away
+        if seen.changes != self._flights.changes or now > seen.at + FRESH_S:
+            flights, pace = self._flights.in_time, self._pace
+            seconds = sum(pace.seconds(len(flight.entries)) for flight in flights[1:])
+            if flights:
+                seconds += pace.until_back(len(flights[0].entries), flights[0].sent_at)
+            self._away = Away(self._flights.changes, now, len(flights), seconds)
+        return self._away

@@ -23,6 +23,7 @@ import msgspec
 from redis import RedisError
 
 from api.admission import Admission
+from api.departure import Departure
 from api.entry import Entry, Key, Kind
 from api.flights import Flights
 from api.pace import Pace
@@ -42,12 +43,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks for chunks that are not answered.
 SWEEP_S = 1.0
-#: While a chunk is under way, fewer messages than these wait for it, but no longer than so many
-#: seconds: a task has a price, and on a fast model the answer is there before.
-WORTH_A_TASK, LINGER_S = 16, 0.005
-#: Where each worker has a chunk, the next gathers until so many seconds before a worker is free:
-#: what leaves sooner only waits there, and what comes later has to wait for it.
-LEAD_S = 0.02
 #: Seconds between attempts to reach a Redis that is gone.
 RETRY_S = 0.5
 #: Seconds for which a cache that does not answer is not asked: the workers ask it as well.
@@ -84,7 +79,6 @@ class Outbox:
 
         ``workers()`` is how many workers there are.
         """
-        self._workers = workers
         self._send = send
         self._receive = receive
         self._known = look_up
@@ -101,8 +95,8 @@ class Outbox:
         self._waiting: dict[Kind, list[Entry]] = {}
         self._admission = Admission(self._pace, self._flights, self._waiting, chunk_messages)
         self._work = asyncio.Event()
+        self._departure = Departure(self._flights, self._pace, credits, workers, self._work.set)
         self._running: list[asyncio.Task[None]] = []
-        self._lingering: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Start the two coroutines; they run until :meth:`stop`."""
@@ -131,28 +125,6 @@ class Outbox:
     def free_credits(self) -> int:
         """How many more chunks may leave now."""
         return self._flights.free_credits
-
-    def _may_leave(self, waiting: Sequence[Entry]) -> bool:
-        """Return whether these may leave as a chunk now."""
-        sent_at = self._flights.last_sent_at
-        if sent_at is None:
-            return True
-        if not self._flights.free_credits:
-            return False
-        rest_s = sent_at + LINGER_S - time.monotonic()
-        if len(waiting) >= WORTH_A_TASK:
-            rest_s = 0.0
-        if len(self._flights.sizes) >= self._workers():
-            rest_s = max(rest_s, self._pace.until_back(self._flights.sizes[0]) - LEAD_S)
-        if rest_s <= 0:
-            return True
-        if self._lingering is None:
-            self._lingering = asyncio.get_running_loop().call_later(rest_s, self._lingered)
-        return False
-
-    def _lingered(self) -> None:
-        self._lingering = None
-        self._work.set()
 
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
         """Take messages in. Return the entries to wait for: these, or ones that they join.
@@ -190,8 +162,9 @@ class Outbox:
         if isinstance(outcome, Attribution):
             self._recent.put(outcome)
         self._unanswered -= 1
-        if entry.key is not None:
-            del self._joinable[entry.key]
+        key = entry.key
+        if key is not None and self._joinable.get(key) is entry:
+            del self._joinable[key]
 
     def _fail(self, entries: Iterable[Entry], error: BylineError) -> None:
         for entry in entries:
@@ -236,7 +209,7 @@ class Outbox:
         """Return what may leave now, the most pressing kind first; nothing that is too late."""
         for kind in sorted(self._waiting):
             waiting = self._still_wanted(self._waiting.pop(kind))
-            if self._may_leave(waiting):
+            if self._departure.due(len(waiting)):
                 chunk = waiting[: self._chunk_messages]
                 rest = waiting[self._chunk_messages :]
             else:
@@ -262,7 +235,6 @@ class Outbox:
 
     async def _dispatch(self, entries: list[Entry]) -> None:
         chunk = str(uuid4())
-        self._pace.sent()
         self._flights.add(chunk, entries)
         try:
             await self._send(chunk, entries)
@@ -287,11 +259,14 @@ class Outbox:
         if raw is None:
             return
         reply = _decode(raw)
-        entries = self._flights.pop(reply.chunk)
-        self._pace.came_back(len(entries), bool(self._flights))
+        flight = self._flights.pop(reply.chunk)
+        if flight is None:
+            return
+        entries = flight.entries
+        self._pace.came_back(len(entries), flight.sent_at)
         for entry, outcome in zip(entries, reply.outcomes, strict=False):
             self._settle(entry, outcome)
-            if entry.urgent and not reply.stored:
+            if entry.urgent and not (reply.stored or flight.promised):
                 self._ask_again(entry)
         missing = entries[len(reply.outcomes) :]
         self._fail(missing, InternalError("the worker's reply left the message out"))
@@ -299,12 +274,17 @@ class Outbox:
             self._work.set()
 
     def _ask_again(self, entry: Entry) -> None:
-        """Have a message whose answer was promised, and could not be stored, attributed anew."""
+        """Have a message attributed anew whose answer was promised after it had left.
+
+        It could not be stored. Now the worker is told of the promise, and sees to it.
+        """
         again = Entry(entry.id, entry.text, entry.version, entry.explain, entry.priority)
-        again.urgent = True
-        self._unanswered += 1
-        self._asked.append(again)
-        self._work.set()
+        assert again.key is not None  # it has no deadline
+        first = self._joinable.setdefault(again.key, again)
+        if first is again:
+            self._unanswered += 1
+            self._asked.append(again)
+        self.hasten([first])
 
 
 async def _forever(step: Callable[[], Awaitable[None]]) -> None:

@@ -21,16 +21,18 @@ def clock() -> Clock:
 
 
 def test_nothing_is_known_at_first(clock: Clock) -> None:
-    assert Pace(clock).seconds(1000) == 0.0
+    pace = Pace(clock)
+    assert pace.seconds(1000) == 0.0
+    assert pace.until_back(1000, clock.now) == 0.0
 
 
 def measured(clock: Clock, sizes: list[int], chunk_s: float, message_s: float) -> Pace:
     """Return the pace of a model for which a chunk and each of its messages take so long."""
     pace = Pace(clock)
     for size in sizes:
-        pace.sent()
+        sent_at = clock.now
         clock.now += chunk_s + size * message_s
-        pace.came_back(size, more=True)
+        pace.came_back(size, sent_at)
     return pace
 
 
@@ -43,7 +45,7 @@ def test_what_a_chunk_and_a_message_cost_is_found(
 ) -> None:
     pace = measured(clock, SIZES, chunk_s, message_s)
     for messages in (1, 10, 100):
-        assert pace.seconds(messages) == pytest.approx(chunk_s + messages * message_s)
+        assert pace.seconds(messages) == pytest.approx(chunk_s + messages * message_s, rel=0.01)
 
 
 def test_chunks_of_one_size_tell_what_that_size_takes(clock: Clock) -> None:
@@ -52,29 +54,55 @@ def test_chunks_of_one_size_tell_what_that_size_takes(clock: Clock) -> None:
     assert 0.17 <= pace.seconds(14) <= 0.34
 
 
+def test_a_chunk_counts_from_when_the_one_before_it_was_back(clock: Clock) -> None:
+    pace, sent_at = Pace(clock), clock.now
+    for _ in range(10):  # all were sent at once
+        clock.now += 0.1
+        pace.came_back(5, sent_at)
+    assert pace.seconds(5) == pytest.approx(0.1)
+
+
 def test_idle_time_does_not_count(clock: Clock) -> None:
     pace = Pace(clock)
     for size in SIZES:
-        pace.sent()
+        sent_at = clock.now
         clock.now += 0.01 * size
-        pace.came_back(size, more=False)
+        pace.came_back(size, sent_at)
         clock.now += 3.0
-    assert pace.seconds(100) == pytest.approx(1.0)
+    assert pace.seconds(100) == pytest.approx(1.0, rel=0.01)
 
 
 def test_what_was_long_ago_counts_little(clock: Clock) -> None:
     pace = measured(clock, SIZES, 0.2, 0.0)
-    pace.sent()
-    for size in SIZES:
+    for size in SIZES * 2:
+        sent_at = clock.now
         clock.now += 0.01 * size
-        pace.came_back(size, more=True)
+        pace.came_back(size, sent_at)
     assert pace.seconds(100) == pytest.approx(1.0, rel=0.1)
 
 
-def test_a_message_waits_for_what_is_away_and_for_what_leaves_before_it(clock: Clock) -> None:
+def test_a_chunk_that_a_worker_died_with_is_soon_forgotten(clock: Clock) -> None:
+    pace = measured(clock, SIZES, 0.01, 0.0)
+    sent_at = clock.now
+    clock.now += 8.0
+    pace.came_back(5, sent_at)
+    assert pace.seconds(5) < 0.1
+    assert pace.margin(1) < 0.1
+
+
+def test_a_model_that_is_slower_from_now_on_is_believed(clock: Clock) -> None:
+    pace = measured(clock, SIZES, 0.01, 0.0)
+    for size in SIZES:
+        sent_at = clock.now
+        clock.now += 0.5
+        pace.came_back(size, sent_at)
+    assert pace.seconds(5) == pytest.approx(0.5, rel=0.2)
+
+
+def test_what_has_been_waited_is_not_waited_again(clock: Clock) -> None:
     pace = measured(clock, SIZES, 0.2, 0.01)
-    assert pace.until_answered([], 0, 16) == pytest.approx(0.21, rel=0.01)
-    assert pace.until_answered([16, 16], 0, 16) == pytest.approx(2 * 0.36 + 0.21, rel=0.01)
-    assert pace.until_answered([16], 40, 16) == pytest.approx(3 * 0.36 + 0.29, rel=0.01)
+    sent_at = clock.now
     clock.now += 0.1
-    assert pace.until_answered([16], 0, 16) == pytest.approx(0.26 + 0.21, rel=0.01)
+    assert pace.until_back(16, sent_at) == pytest.approx(0.26, rel=0.01)
+    clock.now += 10.0
+    assert pace.until_back(16, sent_at) == 0.0
