@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import msgspec
 from redis import Redis, RedisError
@@ -18,32 +19,39 @@ logger = logging.getLogger(__name__)
 #: Seconds for which what was read is believed before it is read again; and that there is none.
 FRESH_S = 1.0
 NONE_YET_S = 0.1
-#: Seconds after which a reading that has not come back counts as an answer.
+#: Seconds after which a server that has not answered is said to be silent.
 SILENT_S = 3.0
 
 _decode = msgspec.json.Decoder(Announcement).decode
 
 
-class Directory:
-    """Reads the announcement once a second. Keeps the last one while the broker is gone.
+class State(NamedTuple):
+    """How a server was when it was looked at last."""
 
-    No request waits for a Redis here: each is told what was read last.
+    #: Monotonic, in seconds.
+    at: float
+    words: str
+
+
+class Directory:
+    """Looks at broker and cache once a second. Keeps the announcement while the broker is gone.
+
+    No request waits for a Redis here: each is told what was seen last.
     """
 
     def __init__(self, broker: Redis, cache: Redis) -> None:
         self._broker = broker
-        self._servers = {"broker": broker, "cache": cache}
+        self._cache = cache
         self._known: Announcement | None = None
         self._raw: bytes | None = None
         self._workers: int | None = None
-        self._states: dict[str, str] = {}
-        #: Monotonic time of the reading that came back last, in seconds.
-        self._read_at = 0.0
+        self._states: dict[str, State] = {}
 
     def start(self) -> None:
-        """Read it now, and from now on in a thread of its own."""
-        self._refresh()
-        threading.Thread(target=self._keep_fresh, name="directory", daemon=True).start()
+        """Look now, and from now on in threads of their own, one for each server."""
+        for look in (self._look_at_broker, self._look_at_cache):
+            look()
+            threading.Thread(target=self._keep, args=(look,), name="directory", daemon=True).start()
 
     def current(self) -> Announcement:
         """Return the announcement of the model being served. Does not block.
@@ -57,41 +65,49 @@ class Directory:
 
     def states(self) -> dict[str, str]:
         """Return the state of each server, ``ok`` where it answers. Does not block."""
-        silent_s = time.monotonic() - self._read_at - FRESH_S
-        if silent_s < SILENT_S:
-            return self._states
-        return dict.fromkeys(self._servers, f"silent for {silent_s:.0f} s")
+        now = time.monotonic()
+        return {
+            name: state.words
+            if (silent_s := now - state.at - FRESH_S) < SILENT_S
+            else f"silent for {silent_s:.0f} s"
+            for name, state in self._states.items()
+        }
 
     def workers(self) -> int | None:
         """Return how many workers are alive; None: the broker can't be asked. Does not block."""
         return self._workers
 
-    def _keep_fresh(self) -> None:
+    def _keep(self, look: Callable[[], None]) -> None:
         while True:
             time.sleep(NONE_YET_S if self._known is None else FRESH_S)
             try:
-                self._refresh()
+                look()
             except Exception:  # a defect must not leave the process with what it knows now
-                logger.exception("the model's announcement can't be read")
+                logger.exception("broker and cache can't be looked at")
 
-    def _refresh(self) -> None:
-        self._states = {name: _ping(client) for name, client in self._servers.items()}
-        self._workers = None
+    def _look_at_cache(self) -> None:
         try:
-            self._workers = int(self._broker.zcount(WORKERS, time.time() - ALIVE_S, "+inf"))
+            self._cache.ping()
+        except RedisError as error:
+            self._note("cache", f"unreachable: {type(error).__name__}")
+        else:
+            self._note("cache", "ok")
+
+    def _look_at_broker(self) -> None:
+        try:
+            workers = int(self._broker.zcount(WORKERS, time.time() - ALIVE_S, "+inf"))
             raw: Any = self._broker.get(MODEL)
             if raw is not None and raw != self._raw:
                 self._known, self._raw = _decode(raw), raw
         except RedisError as error:
+            self._workers = None
+            self._note("broker", f"unreachable: {type(error).__name__}")
             logger.warning("the model's announcement can't be read: %s", error)
         except msgspec.DecodeError as error:  # not written by a worker of this version
             logger.warning("the model's announcement makes no sense: %s", error)
-        self._read_at = time.monotonic()
+        else:
+            self._workers = workers
+            self._note("broker", "ok")
 
-
-def _ping(client: Redis) -> str:
-    try:
-        client.ping()
-    except RedisError as error:
-        return f"unreachable: {type(error).__name__}"
-    return "ok"
+    def _note(self, server: str, words: str) -> None:
+        self._states[server] = State(time.monotonic(), words)

@@ -27,9 +27,12 @@ class Protocol(HttpToolsProtocol):
 
     #: Has a request begun that has not come whole; and is its head still to come?
     _coming = _head = False
-    #: Is this the last request of the connection, or none any more?
+    #: Has a request begun, or come whole, in the data that is being looked at?
+    _moved = False
+    #: Is the connection closed once what was asked is answered?
     _ending = False
     _limit: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See :class:`asyncio.Protocol`."""
@@ -39,19 +42,34 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See :class:`asyncio.Protocol`."""
         self._unset_limit()
+        self.resume_writing()
+        for cycle, _ in self.pipeline:  # uvicorn tells the newest only
+            cycle.disconnected = True
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """See :class:`asyncio.Protocol`."""
-        self._unset_keepalive_if_required()
+        self._moved = False
         try:
             self._parse(data)
         except httptools.HttpParserError:
             self.send_400_response(_NO_HTTP)
-        if not self._coming:
+        if self._moved:
             self._unset_limit()
-        elif self._limit is None:
-            self._limit = self.loop.call_later(REQUEST_S, self._too_slow)
+            if self._coming:
+                self._limit = self.loop.call_later(REQUEST_S, self._too_slow)
+
+    def pause_writing(self) -> None:
+        """See :class:`asyncio.Protocol`."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(REQUEST_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """See :class:`asyncio.Protocol`."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+            super().resume_writing()
 
     def _parse(self, data: bytes) -> None:
         """Parse, with offers of other protocols declined: such a request is answered in this one.
@@ -77,7 +95,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Part of httptools' protocol."""
-        self._coming = self._head = True
+        self._coming = self._head = self._moved = True
+        self._unset_keepalive_if_required()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -93,23 +112,30 @@ class Protocol(HttpToolsProtocol):
         """Part of httptools' protocol."""
         if self.parser.should_upgrade():
             return
-        self._coming = False
+        self._coming, self._moved = False, True
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Called once an answer is written."""
+        super().on_response_complete()
+        if self._ending and self._answered:
+            self.transport.close()
 
     def shutdown(self) -> None:
         """Let the client ask once more; called when the process begins to stop."""
         self._ending = True
-        if self._idle():
-            self.loop.call_later(FAREWELL_S, self._farewell)
-        elif self.cycle is not None:
+        if self.cycle is not None:
             self.cycle.keep_alive = False
+        self.loop.call_later(FAREWELL_S, self._farewell)
 
     def _farewell(self) -> None:
-        if self._idle():
+        if self._answered and not (self._coming and self._head):
             self.transport.close()
 
-    def _idle(self) -> bool:
-        return not self._coming and (self.cycle is None or self.cycle.response_complete)
+    @property
+    def _answered(self) -> bool:
+        """Whether all requests are whose heads have come."""
+        return self.cycle is None or self.cycle.response_complete
 
     def _unset_limit(self) -> None:
         if self._limit is not None:
@@ -118,10 +144,17 @@ class Protocol(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         self._limit = None
-        cycle = self.cycle
-        if cycle is None or (cycle.response_complete if self._head else not cycle.response_started):
+        self._ending = True
+        waits = [cycle for cycle, _ in self.pipeline]
+        if self._answered:  # it is the head that is late, or the rest of what is answered already
+            if self._head or self.cycle is None:
+                self.transport.write(_TIMEOUT)
+            self.transport.close()
+        elif self._coming and not self._head and self.cycle in waits:
+            self.pipeline.popleft()  # its turn never comes; what is before it is answered
+        elif self._coming and not self._head and not self.cycle.response_started:
             self.transport.write(_TIMEOUT)
-        self.transport.close()
+            self.transport.close()
 
 
 class _Gathering:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import Any
-
-from a2wsgi import WSGIMiddleware
 
 from api.app import create_app
 from api.asgi import Front
@@ -15,14 +12,12 @@ from api.directory import Directory
 from api.guard import Guard
 from api.keys import Keys
 from api.outbox import Outbox
+from api.pages import Pages
 from api.recent import Recent
 from api.submit import POP_S, Submitter
 from celery_app.app import connect, connect_async, make_celery
 from celery_app.settings import Settings
 from tasks.promises import Promises
-
-#: Threads for all but the attributions. None waits for anything.
-THREADS = 4
 
 
 def create() -> Front:
@@ -54,9 +49,7 @@ def create() -> Front:
     keys = None if settings.keys_file is None else Keys.read(settings.keys_file)
     guard = Guard(keys, shared)
     attributions = Attributions(settings, outbox, directory, promises, guard)
-    # Two packages' notions of WSGI and ASGI, the same but for the types' names.
-    flask: Any = create_app(directory, settings)
-    others: Any = WSGIMiddleware(flask, workers=THREADS)
+    others = Pages(create_app(directory, settings))
     # What was made up to here stays: looking through it for garbage took 40 ms about each second.
     gc.collect()
     gc.freeze()

@@ -18,6 +18,9 @@ from tasks.messages import QUEUE, TASK
 
 #: Seconds after which a Redis that does not answer counts as gone.
 REDIS_TIMEOUT_S = 2.0
+#: The same of the result backend where it is the broker, too: without it there is nothing to do but
+#: to wait for it, and nothing is computed twice.
+ALONE_S = 20.0
 #: Connections a client keeps at most. Lookups are gathered, so a few serve thousands.
 CONNECTIONS = 32
 
@@ -56,6 +59,7 @@ def make_celery(settings: Settings) -> Celery:
         result_backend=f"celery_app.backend:CacheBackend+{settings.cache}",
         result_expires=settings.result_ttl_s,
         redis_socket_connect_timeout=REDIS_TIMEOUT_S,
+        redis_socket_timeout=ALONE_S if settings.broker == settings.cache else REDIS_TIMEOUT_S,
         task_serializer="json",
         result_serializer="json",
         accept_content=["json"],

@@ -15,16 +15,24 @@ class Later:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._requests: list[ChunkRequest] = []
+        self._closed = False
         self._timer: threading.Timer | None = None
 
     def add(self, requests: Sequence[ChunkRequest]) -> None:
         """Give these back in a while, with those that wait for it already."""
         with self._lock:
             self._requests.extend(requests)
-            if self._requests and self._timer is None:
+            if self._requests and self._timer is None and not self._closed:
                 self._timer = threading.Timer(self._seconds, self.give_back)
                 self._timer.daemon = True
                 self._timer.start()
+        if self._closed:
+            self.give_back()
+
+    def close(self) -> None:
+        """Give all back now, and what is added from now on at once."""
+        self._closed = True
+        self.give_back()
 
     def give_back(self) -> None:
         """Give all back now."""

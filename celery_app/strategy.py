@@ -140,7 +140,7 @@ class Batcher:
             self._changed.notify()
         for request in given_back:
             request.give_back()
-        self._later.give_back()
+        self._later.close()
 
     def _wake(self) -> None:
         if not self._running and self._waiting:
@@ -202,6 +202,8 @@ class Batcher:
 
     def _begin(self, requests: Sequence[ChunkRequest]) -> Batch | None:
         """Have the device begin with the requests; None where there is nothing to wait for."""
+        if self._task.cache_gone.resting:
+            requests = self._can_be_answered(requests)
         if not requests:
             return None
         started = time.monotonic()
@@ -216,6 +218,15 @@ class Batcher:
             else:
                 begun = self._task.begin(chunks)
             return Batch(requests, live, begun, started)
+
+    def _can_be_answered(self, requests: Sequence[ChunkRequest]) -> list[ChunkRequest]:
+        """Return those for which a reply is enough or half of it; the others come again.
+
+        With the cache gone, no result can be stored, nor what workers died of be found.
+        """
+        later = [r for r in requests if r.orphaned or r.chunk is None or r.chunk.reply_to is None]
+        self._later.add(later)
+        return [request for request in requests if request not in later]
 
     def _finish(self, batch: Batch) -> None:
         """Wait for the batch's answers, store them, and acknowledge its requests."""
@@ -250,6 +261,10 @@ class Batcher:
 
     def _give_back(self, requests: Sequence[ChunkRequest], error: RedisError) -> None:
         """Nothing could be stored: have it all delivered again, but not in a hot loop."""
+        if self._task.answers_apart:  # others can be answered meanwhile
+            self._task.cache_gone.failed()
+            self._later.add(requests)
+            return
         logger.warning(
             "%d tasks go back to the queue in %.1f s, nothing stored: %s",
             len(requests), self._retry_s, error,
@@ -289,8 +304,11 @@ class Batcher:
 
     def _fail(self, requests: Sequence[ChunkRequest]) -> None:
         error = InternalError("the batch failed; the worker's log says why")
-        with self._task.backend.round_trip() as pipe:
-            self._task.fail_all([r.chunk for r in requests if r.chunk], pipe, error)
+        try:
+            self._task.fail_all([request.chunk for request in requests if request.chunk], error)
+        except RedisError as gone:
+            self._give_back(requests, gone)
+            return
         for request in requests:
             request.on_failure(_exception_info(error))
 

@@ -120,9 +120,16 @@ class AttributeTask(Task):
         """Reply to those who wait, unless it was done with the storing. Raises ``RedisError``."""
         self._attributor.replies.send(begun.chunks, outcomes, stored)
 
-    def fail_all(self, chunks: Sequence[Chunk], pipe: Pipeline, error: BylineError) -> None:
-        """Tell those who wait for ``chunks`` that ``error`` is all they will get."""
-        self._attributor.fail(chunks, pipe, error)
+    def fail_all(self, chunks: Sequence[Chunk], error: BylineError) -> None:
+        """Tell those who wait for ``chunks`` that ``error`` is all they will get.
+
+        Raises:
+            redis.RedisError: it can't be stored for those who ask later.
+        """
+        awaited = [chunk for chunk in chunks if chunk.reply_to is not None]
+        with self.backend.round_trip() as pipe:
+            failures = self._attributor.fail(awaited, pipe, error)
+        self._attributor.replies.send(awaited, failures, stored=True)
 
     def on_revoked(self, request: Any, **_: Any) -> None:
         """Tell who waits for a task that was revoked or expired. Receives ``task_revoked``."""
@@ -130,8 +137,7 @@ class AttributeTask(Task):
             chunk = parse_chunk(request.id, request.reply_to, request.args, request.kwargs)
         except InvalidMessage:
             return  # only an api process awaits a reply, and it sends what can be parsed
-        with self.backend.round_trip() as pipe:
-            self.fail_all([chunk], pipe, Revoked("the task was revoked or expired"))
+        self.fail_all([chunk], Revoked("the task was revoked or expired"))
 
     def run(self, *args: Any, **kwargs: Any) -> Attributions:
         """Attribute ``messages``, a list of texts.

@@ -167,9 +167,10 @@ class Attributor:
         self.replies.queue(pipe, begun.chunks, outcomes)
         return outcomes
 
-    def fail(self, chunks: Sequence[Chunk], pipe: Pipeline, error: BylineError) -> None:
-        """Queue ``error`` as the outcome of all that an api process waits for in ``chunks``."""
-        awaited = [chunk for chunk in chunks if chunk.reply_to is not None]
+    def fail(
+        self, awaited: Sequence[Chunk], pipe: Pipeline, error: BylineError
+    ) -> list[list[Outcome]]:
+        """Queue ``error`` as the outcome of chunks that api processes wait for, and return it."""
         failures: list[list[Outcome]] = [
             [Failure(self._id(chunk, text), error.code, str(error)) for text in chunk.texts]
             for chunk in awaited
@@ -178,7 +179,7 @@ class Attributor:
         self._cache.put(pipe, stored)
         self._cache.settle(pipe, [failure.id for failure in stored])
         self.replies.queue(pipe, awaited, failures)
-        self.replies.send(awaited, failures, stored=True)
+        return failures
 
     def _id(self, chunk: Chunk, text: object) -> str:
         try:

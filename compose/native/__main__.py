@@ -102,8 +102,8 @@ def _run(settings: Settings, exporter: Path, folder: Path) -> None:
 def _environ(settings: Settings, login: str) -> dict[str, str]:
     """What the parts find in their environment: ours, and what was decided here."""
     return {
-        VARIABLE: login,
         **os.environ,
+        VARIABLE: os.environ.get(VARIABLE) or login,
         "BYLINE_REDIS_URL": settings.broker,
         "CE_BROKER_URL": settings.broker,
         "PYTHONUNBUFFERED": "1",  # so that what a part says last is in its log

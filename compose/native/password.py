@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 #: The user it is for.
 USER = "byline"
@@ -23,8 +24,9 @@ def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
         return given.partition(",")[0], f"login in {VARIABLE}"
     file = folder / FILE
     if not file.exists():
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as output:
+        # Whole or not at all: half a password would be one.
+        with NamedTemporaryFile("w", dir=folder, delete=False) as output:  # for its owner only
             output.write(secrets.token_urlsafe(12) + "\n")
+        Path(output.name).replace(file)
     words = f"user {USER}, password in {os.path.relpath(file)}"
     return f"{USER}:{file.read_text().strip()}", words

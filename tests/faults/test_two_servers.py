@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -57,6 +58,20 @@ def test_without_the_cache_messages_are_computed(two: Two, sign: signal.Signals)
     assert httpx.get(f"{two.url}/readyz").status_code == 200
     # Nothing can be promised: where would the answer be?
     assert two.attribute({"text": "for later"}, wait=0).status_code in (200, 503)
+
+
+def test_a_cache_that_freezes_in_a_batch_keeps_nobody_for_long(two: Two) -> None:
+    cache = two.cache()
+    two.worker(TEST_MODEL_SECONDS="1")
+    two.api()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(two.attribute, {"text": "in the batch"}, wait=20)
+        wait_for(lambda: "in the batch" in two.calls(), what="the forward pass")
+        cache.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        assert asked.result().status_code == 200
+        assert two.attribute({"text": "after it"}, wait=20).status_code == 200
+        assert time.monotonic() - began < 15
 
 
 def test_what_was_promised_before_the_cache_went_is_there_when_it_is_back(two: Two) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -83,13 +84,31 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body"})
 
 
+async def slow(scope: Any, receive: Any, send: Any) -> None:
+    """Answer after the time that a request may take."""
+    await asyncio.sleep(0.5)
+    await application(scope, receive, send)
+
+
+async def early(scope: Any, receive: Any, send: Any) -> None:
+    """Answer before the body has come."""
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body"})
+
+
+async def long(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with more than fits into the sockets' buffers."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(100):
+        await send({"type": "http.response.body", "body": b"x" * 2**20, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
 @contextmanager
-def served() -> Iterator[tuple[uvicorn.Server, int]]:
+def served(answers: Any = application) -> Iterator[tuple[uvicorn.Server, int]]:
     """Yield a real server with the protocol, and its port."""
     port = free_port()
-    config = uvicorn.Config(
-        application, port=port, http=Protocol, lifespan="off", log_level="critical"
-    )
+    config = uvicorn.Config(answers, port=port, http=Protocol, lifespan="off", log_level="critical")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -111,7 +130,8 @@ def all_of(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"", b"POST", REQUEST[:-1], REQUEST + b"POST", REQUEST + REQUEST[:-1]]
+    "sent",
+    [b"", b"\r\n", b"POST", REQUEST[:-1], REQUEST + b"POST", REQUEST + REQUEST[:-1]],
 )
 def test_who_takes_too_long_over_a_request_is_told_so(
     monkeypatch: pytest.MonkeyPatch, sent: bytes
@@ -122,6 +142,46 @@ def test_who_takes_too_long_over_a_request_is_told_so(
         received = all_of(client)
     assert received.startswith(b"HTTP/1.1 204" if REQUEST in sent else b"HTTP/1.1 408")
     assert received.count(b"HTTP/1.1 408") == 1
+
+
+def test_each_request_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "REQUEST_S", 0.4)
+    with served() as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.sendall(REQUEST[:9])
+        for _ in range(10):  # each ends, and the next begins, in one piece
+            client.sendall(REQUEST[9:] + REQUEST[:9])
+            assert client.recv(4096).startswith(b"HTTP/1.1 204")
+            time.sleep(0.1)  # a client that takes its time, but not too much
+
+
+def test_what_was_whole_is_answered_before_what_is_not_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "REQUEST_S", 0.2)
+    with served(slow) as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.sendall(REQUEST + REQUEST[:-1])
+        received = all_of(client)
+    assert received.startswith(b"HTTP/1.1 204")
+    assert received.count(b"HTTP/1.1") == 1
+
+
+def test_who_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "REQUEST_S", 0.3)
+    with served(long) as (server, port), socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(REQUEST)
+        wait_for(lambda: server.server_state.connections, what="the connection")
+        wait_for(lambda: not server.server_state.connections, 5, "its end")
+
+
+def test_an_empty_line_is_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    with served() as (server, port):
+        server.config.timeout_keep_alive = 1
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            client.sendall(REQUEST)
+            assert client.recv(4096).startswith(b"HTTP/1.1 204")
+            client.sendall(b"\r\n")
+            client.settimeout(5)
+            assert client.recv(4096) == b""
 
 
 def test_a_connection_may_idle_for_longer_than_a_request_may_take(
@@ -146,6 +206,18 @@ def test_a_server_that_stops_answers_once_more_on_each_connection() -> None:
         wait_for(lambda: not server.servers[0].is_serving(), what="the server to stop listening")
         client.sendall(REQUEST)
         assert b"connection: close" in all_of(client)
+
+
+def test_a_server_that_stops_does_not_wait_for_the_rest_of_what_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "FAREWELL_S", 0.2)
+    with served(early) as (server, port), socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(REQUEST[:-1])
+        assert client.recv(4096).startswith(b"HTTP/1.1 204")
+        server.should_exit = True
+        client.settimeout(5)
+        assert client.recv(4096) == b""
 
 
 def test_a_server_that_stops_closes_what_idles(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,9 @@ class FakeRequest:
         self.messages = messages
         self.orphaned = orphaned
         self.id = f"task {id(self)}"
-        self.chunk = SimpleNamespace(id=self.id, texts=["x"] * messages, to_be_kept=to_be_kept)
+        self.chunk = SimpleNamespace(
+            id=self.id, texts=["x"] * messages, reply_to="list", to_be_kept=to_be_kept
+        )
         self.ended = "revoked" if revoked else ""
         self._revoked = revoked
         self.stored = self.may_be_unstored = False
@@ -115,7 +117,7 @@ class FakeTask:
     def reply(self, begun: int, outcomes: Any, stored: bool) -> None:
         self.replied.append(stored)
 
-    def fail_all(self, chunks: Sequence[Any], pipe: Any, error: Exception) -> None:
+    def fail_all(self, chunks: Sequence[Any], error: Exception) -> None:
         self.failed += chunks
 
 
@@ -397,4 +399,38 @@ def test_a_worker_that_ends_gives_back_what_could_not_be_stored(
     worker.step()
     assert promised.ended == "accepted"
     worker.batcher.close()
+    assert promised.ended == "given back"
+
+
+def test_with_the_cache_gone_nobody_is_computed_who_needs_it(worker: Worker) -> None:
+    worker.task.answers_apart = True
+    worker.task.cache_gone.failed()
+    celerys, orphan, waits = FakeRequest(), FakeRequest(orphaned=True), FakeRequest()
+    celerys.chunk.reply_to = None
+    waits.may_be_unstored = True
+    worker.add(celerys, orphan)
+    worker.add(waits)
+    while worker.submitted:
+        worker.step()
+    assert worker.task.batches == [1]
+    assert (waits.ended, celerys.ended, orphan.ended) == ("succeeded", "", "")
+    wait_for(lambda: celerys.ended == orphan.ended == "given back", 5, "the retry")
+
+
+def test_a_worker_that_ends_in_a_batch_gives_back_what_that_could_not_store(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.task.answers_apart = True
+    worker.task.store_error = RedisConnectionError("gone")
+    monkeypatch.setattr(worker.batcher._later, "_seconds", 60.0)
+    finish = worker.task.finish
+
+    def stopped(begun: int, pipe: Any) -> None:
+        worker.batcher.close()
+        finish(begun, pipe)
+
+    monkeypatch.setattr(worker.task, "finish", stopped)
+    promised = FakeRequest(to_be_kept=True)
+    worker.add(promised)
+    worker.step()
     assert promised.ended == "given back"

@@ -257,7 +257,7 @@ def test_a_failed_chunk_is_told_to_the_api_and_to_those_who_ask(batch: Batch) ->
     batch.store.values[f"byline:pending:{message_id('v1', 'apple')}"] = b""
     chunks = [chunk("apple", "", to="byline:replies:x"), chunk("plain client's")]
     pipe: Any = batch.store
-    batch.attributor.fail(chunks, pipe, Revoked("somebody did"))
+    batch.attributor.fail(chunks[:1], pipe, Revoked("somebody did"))
     [raw] = batch.store.lists["byline:replies:x"]
     assert authors(msgspec.json.decode(raw, type=Reply).outcomes) == ["revoked", "revoked"]
     failure = found(batch, message_id("v1", "apple"))
