@@ -24,6 +24,8 @@ Strike = Callable[[Started], None]
 
 #: Seconds for which a process is frozen, a disk full, a model slow.
 LASTS_S = 5.0
+#: Processes of the api that are replaced.
+API = 2
 #: Seconds in which a worker that was told to stop is there again.
 AGAIN_S = 30.0
 
@@ -81,8 +83,10 @@ def hang_model(system: Started) -> None:
 
 
 def restart_api(system: Started) -> None:
-    """Have the api's processes replaced one after the other, as for an upgrade."""
+    """Have the api's two processes replaced one after the other, as for an upgrade, and wait."""
+    before = set(system.parts()["api"])
     os.kill(first(system, "api"), signal.SIGHUP)
+    _wait(lambda: len(before - set(system.parts()["api"])) >= API, "the api's processes to go")
 
 
 def restart_workers(system: Started) -> None:

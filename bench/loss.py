@@ -65,14 +65,18 @@ def measure(
     """Send ``number`` messages at ``rate``, a second; after a share of them, ``strike()``; count.
 
     What ``strike`` raises is raised once the load is over.
+
+    Raises:
+        RuntimeError: it took longer than the load, which so had little of it.
     """
     recorder = recorder or Recorder(passages)
     load = HttpLoad(target, messages, recorder, connections=CONNECTIONS, bulk=1, pacer=Pacer(rate))
     breaks_s = breaks_at * number / rate
     with ThreadPoolExecutor(1) as aside:
         breaking = aside.submit(_after, breaks_s, strike)
-        load.run(0.0, number / rate + 5, number)
-        breaking.result()
+        began, _ = load.run(0.0, number / rate + 5, number)
+        if breaking.result() > began + number / rate:
+            raise RuntimeError("the load was over before all was broken")
     kept = _kept(target, recorder.promised)
     failed = dict(recorder.failed)
     failed.pop(Recorder.PROMISED, None)
@@ -97,9 +101,11 @@ def measure(
     )
 
 
-def _after(seconds: float, strike: Callable[[], None]) -> None:
+def _after(seconds: float, strike: Callable[[], None]) -> float:
+    """Return the monotonic time at which it was done."""
     time.sleep(seconds)  # into the load
     strike()
+    return time.monotonic()
 
 
 def kill(pids: Sequence[int]) -> Callable[[], None]:

@@ -13,10 +13,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from redis import RedisError
 from rich.console import Console
 
 from bench import messages
@@ -97,17 +99,16 @@ def main() -> int:
         passages = messages.read(held_out(folder))
         with Started(folder, {"BYLINE_WORKERS": "2", "BYLINE_VISIBILITY_TIMEOUT_S": "3"}) as system:
             drawn = messages.stream(passages, Mix(repeats=0.3, seed=options.seed), 0)
-            breaking = threading.Thread(target=_break, args=(system, chance, console, over))
-            watching = threading.Thread(target=_watch, args=(system, watch, over))
-            for thread in (breaking, watching):
-                thread.start()
-            try:
-                count = int(options.minutes * 60 * RATE)
-                loss = measure(system.target, drawn, passages, lambda: None, count, RATE)
-            finally:
-                over.set()
-                for thread in (breaking, watching):
-                    thread.join()
+            with ThreadPoolExecutor(2) as aside:
+                breaking = aside.submit(_break, system, chance, console, over)
+                watching = aside.submit(_watch, system, watch, over)
+                try:
+                    count = int(options.minutes * 60 * RATE)
+                    loss = measure(system.target, drawn, passages, lambda: None, count, RATE)
+                finally:
+                    over.set()
+                for each in (breaking, watching):
+                    each.result()  # raises what went wrong there
     console.print(
         f"sent {loss.sent:,}, answered {loss.answered:,}, promised and there {loss.kept:,}"
     )
@@ -135,7 +136,7 @@ def _break(system: Started, chance: random.Random, console: Console, over: threa
         console.print(f"{now - began:5.0f} s  {name} {part}")
         try:
             strike(system)
-        except ProcessLookupError:  # it has ended by itself, and is being started again
+        except (ProcessLookupError, RedisError):  # just ended, and being started again
             continue
 
 

@@ -23,18 +23,21 @@ class Witness(Recorder):
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         super().__init__(passages)
-        #: Author and confidence, by the message's text.
+        #: Author and confidence, by the message's text: the first answer.
         self.given: dict[str, tuple[str | None, float]] = {}
+        #: Answers that were not the first one's.
+        self.changed = 0
 
     def _judge(self, message: Message, answer: Answer) -> None:
         super()._judge(message, answer)
-        self.given[message.text] = (answer.author, answer.confidence)
+        found = (answer.author, answer.confidence)
+        self.changed += self.given.setdefault(message.text, found) != found
 
     def contradicted(self, target: Target) -> int:
-        """Ask everything again, and return how many answers are not what they were."""
+        """Ask everything again, and return how many answers were not the first one's."""
         texts = list(self.given)
         chunks = (texts[start : start + BULK] for start in range(0, len(texts), BULK))
-        return sum(
+        return self.changed + sum(
             (answer.author, answer.confidence) != self.given[text]
             for chunk in chunks
             for text, answer in zip(chunk, _ask(target, chunk), strict=True)
