@@ -21,15 +21,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from billiard.einfo import ExceptionInfo
-from celery.app.trace import trace_task
 from celery.platforms import EX_FAILURE
 from celery.worker import state
-from celery.worker.request import Request
 from redis import RedisError
 
 from celery_app.later import Later
 from celery_app.task import AttributeTask, ChunkRequest
+from celery_app.tracing import Traced, exception_info, trace
 from model.types import DeviceLost
 from tasks.attribute import Begun
 from tasks.errors import InternalError
@@ -54,14 +52,6 @@ class Batch(NamedTuple):
     begun: Begun
     #: Monotonic time, in seconds.
     started: float
-
-
-class Traced(NamedTuple):
-    """What Celery's tracer made of a request: did it fail, and its failure or result's repr."""
-
-    request: ChunkRequest
-    failed: bool
-    result: Any
 
 
 class Batcher:
@@ -265,10 +255,8 @@ class Batcher:
             self._task.cache_gone.failed()
             self._later.add(requests)
             return
-        logger.warning(
-            "%d tasks go back to the queue in %.1f s, nothing stored: %s",
-            len(requests), self._retry_s, error,
-        )  # fmt: skip
+        words = "%d tasks go back to the queue in %.1f s, nothing stored: %s"
+        logger.warning(words, len(requests), self._retry_s, error)
         with self._changed:
             self._changed.wait_for(lambda: self._closed, self._retry_s)
         self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
@@ -286,7 +274,7 @@ class Batcher:
         try:
             with self._task.backend.round_trip() as pipe:
                 outcomes = self._task.finish(batch.begun, pipe)
-                traced = [Traced(request, *_trace(self._task, request)) for request in batch.live]
+                traced = [trace(self._task, request) for request in batch.live]
                 if not stored:
                     pipe.reset()
         except RedisError as error:
@@ -310,22 +298,4 @@ class Batcher:
             self._give_back(requests, gone)
             return
         for request in requests:
-            request.on_failure(_exception_info(error))
-
-
-def _exception_info(error: Exception) -> ExceptionInfo:
-    """Celery takes an exception with its traceback, as one that was raised has."""
-    try:
-        raise error
-    except type(error):
-        return ExceptionInfo()
-
-
-def _trace(task: AttributeTask, request: Request) -> tuple[bool, Any]:
-    """Return whether the request failed, and its failure or a repr of its result."""
-    args, kwargs, embed = request.args, request.kwargs, request.embed
-    context = {**request.request_dict, **embed, "args": args, "kwargs": kwargs, "is_eager": False}
-    result, failure, _, shown = trace_task(
-        task, request.id, args, kwargs, context, hostname=request.hostname, app=task.app
-    )
-    return (True, result) if failure else (False, shown)
+            request.on_failure(exception_info(error))

@@ -13,6 +13,7 @@ from redis import ConnectionError as RedisConnectionError
 
 from celery_app import strategy
 from celery_app.strategy import Batcher
+from celery_app.tracing import Traced
 from model.types import DeviceLost
 from tasks.breaker import Breaker
 from tests.parts import wait_for
@@ -125,7 +126,7 @@ class Worker:
     """A batcher whose model thread is stepped by the test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, limit: int = 8) -> None:
-        monkeypatch.setattr(strategy, "_trace", lambda task, request: (False, "done"))
+        monkeypatch.setattr(strategy, "trace", lambda task, request: Traced(request, False, "done"))
         monkeypatch.setattr(strategy, "FIRST_RETRY_S", 0.001)
         monkeypatch.setattr(strategy, "LONGEST_RETRY_S", 0.016)
         self.task = FakeTask()
