@@ -35,6 +35,8 @@ class Departure:
         self._workers = workers
         self._wake = wake
         self._timer: asyncio.TimerHandle | None = None
+        #: When that is, in the loop's time. Not every loop's handles know it.
+        self._due_at = 0.0
 
     def due(self, waiting: int) -> bool:
         """Return whether so many messages may leave as a chunk now."""
@@ -58,11 +60,12 @@ class Departure:
     def _wait(self, seconds: float) -> None:
         """Look again after so many seconds, or sooner where others need it."""
         loop = asyncio.get_running_loop()
+        due_at = loop.time() + seconds
         if self._timer is not None:
-            if self._timer.when() <= loop.time() + seconds:
+            if self._due_at <= due_at:
                 return
             self._timer.cancel()
-        self._timer = loop.call_later(seconds, self._waited)
+        self._timer, self._due_at = loop.call_later(seconds, self._waited), due_at
 
     def _waited(self) -> None:
         self._timer = None

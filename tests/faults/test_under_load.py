@@ -71,6 +71,8 @@ def broken(folder: Path, passages: list[messages.Passage], strikes: list[Strike]
             breaks_at=0.05,
         )
         twice = computed_twice(folder / "calls")
+        log = (folder / "state" / "logs" / "api.log").read_text()
+        assert "Traceback" not in log, log[-5000:]  # nothing that breaks is a surprise to the api
         return Outcome(loss, witness.contradicted(system.target), twice)
 
 

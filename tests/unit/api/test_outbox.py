@@ -14,6 +14,7 @@ from redis import ConnectionError as RedisConnectionError
 from api import departure, flights, outbox
 from api.entry import Entry
 from api.outbox import Outbox
+from api.pace import Pace
 from api.recent import Recent
 from tasks.errors import Overloaded, Unavailable
 from tasks.messages import Attribution, Failure, Outcome, Reply
@@ -25,8 +26,8 @@ TURNS = 20
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}  # as the server has it
 
 
 @pytest.fixture(autouse=True)
@@ -428,3 +429,17 @@ async def test_a_second_worker_has_a_chunk_at_once() -> None:
         await desk.ask("2")
         await desk.ask("3", "4")
         assert desk.broker.sizes() == [1, 1, 2]
+
+
+async def test_a_short_while_is_waited_for_as_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a loop returns for less than a millisecond may be another kind of handle."""
+    woken = asyncio.Event()
+    away = flights.Flights(2, 60.0)
+    leaving = departure.Departure(away, Pace(), 2, lambda: 2, woken.set)
+    away.add("chunk", [])
+    now = away.in_time[0].sent_at
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for seconds in (0.0005, 60.0, 0.0001):
+        monkeypatch.setattr(departure, "LINGER_S", seconds)
+        assert not leaving.due(1)
+    await asyncio.wait_for(woken.wait(), 5)
