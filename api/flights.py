@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from api.entry import Entry
 
-#: Seconds after which a chunk that is not answered holds no credit any more: its worker may be
-#: dead, and the living must not wait for it.
-STALLED_S = 2.0
+#: A chunk that is not answered after so many times what it should take, and so many seconds at the
+#: least, holds no credit any more: its worker may be dead, and the living must not wait for it.
+STALLED, STALLED_S = 4.0, 0.25
+#: The same where nothing is known of what it should take.
+UNKNOWN_S = 2.0
 
 
 class Flight(NamedTuple):
@@ -26,9 +28,13 @@ class Flight(NamedTuple):
 class Flights:
     """Chunks under way, by id, oldest first."""
 
-    def __init__(self, credits: int, answer_s: float) -> None:
-        """Chunks unanswered for ``answer_s`` seconds are given up."""
+    def __init__(self, credits: int, answer_s: float, expected_s: Callable[[], float]) -> None:
+        """Chunks unanswered for ``answer_s`` seconds are given up.
+
+        ``expected_s()`` is what the largest should take; 0: nobody knows.
+        """
         self._credits = credits
+        self._expected_s = expected_s
         self._answer_s = answer_s
         self._flights: dict[str, Flight] = {}
         #: How often a chunk was added or taken away.
@@ -48,7 +54,9 @@ class Flights:
     @property
     def in_time(self) -> list[Flight]:
         """Those that hold a credit."""
-        stalled = time.monotonic() - STALLED_S
+        expected_s = self._expected_s()
+        patience_s = max(STALLED_S, STALLED * expected_s) if expected_s else UNKNOWN_S
+        stalled = time.monotonic() - patience_s
         return [flight for flight in self._flights.values() if flight.sent_at > stalled]
 
     @property

@@ -85,9 +85,9 @@ class Outbox:
         self._chunk_messages = chunk_messages
         self._capacity = capacity
         self._answer_s = answer_s
-        self._flights = Flights(credits, answer_s)
         self._recent = recent
         self._pace = Pace()
+        self._flights = Flights(credits, answer_s, lambda: self._pace.seconds(chunk_messages))
         self._cache_gone = Breaker(REST_S)
         self._unanswered = 0
         self._joinable: dict[Key, Entry] = {}

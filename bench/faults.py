@@ -75,7 +75,7 @@ FAULTS = (
     ),
 )
 HEADER = """
-| fault | sent | answered | promised, and there | refused or cut off | lost | answered twice, differently | computed twice | as before |
+| fault | sent | answered | promised, and there | refused or cut off | lost | effects doubled | computed twice | as before |
 |---|---|---|---|---|---|---|---|---|"""  # noqa: E501
 
 
@@ -99,7 +99,7 @@ class Outcome:
         loss = self.loss
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in loss.failed.items())
         refused = f"{sum(loss.failed.values()):,}" + (f" ({reasons})" if reasons else "")
-        again = f"after {loss.disturbed_s:.1f} s" if loss.disturbed_s else "never away"
+        again = f"after {loss.disturbed_s:.1f} s" if loss.disturbed_s else "at once"
         counts = f"{loss.sent:,} | {loss.answered:,} | {loss.kept:,} | {refused}"
         twice = f"{self.contradicted} | {self.computed_twice:,}"
         return f"| {name} | {counts} | {loss.broken} | {twice} | {again} |"

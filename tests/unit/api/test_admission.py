@@ -24,7 +24,7 @@ class Gate:
             self.pace._last = float("-inf")
         now = time.monotonic()
         self.pace._now = lambda: now
-        self.flights = Flights(2, 60.0)
+        self.flights = Flights(2, 60.0, lambda: self.pace.seconds(16))
         self.waiting: dict[Kind, list[Entry]] = {}
         self.admission = Admission(self.pace, self.flights, self.waiting, 16)
 
@@ -77,6 +77,7 @@ def test_the_more_pressing_do_not_wait_for_the_others(gate: Gate) -> None:
 def test_what_was_lost_keeps_nobody_out(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     gate.under_way(16)
     assert gate.refuses(0.1)
+    monkeypatch.setattr("api.flights.STALLED", 0.0)
     monkeypatch.setattr("api.flights.STALLED_S", 0.0)
     gate.flights.changes += 1
     assert not gate.refuses(0.1)

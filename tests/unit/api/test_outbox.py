@@ -291,7 +291,7 @@ async def test_what_is_promised_while_another_chunk_is_being_sent_leaves_too() -
 
 
 async def test_a_stalled_chunk_holds_no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flights, "STALLED_S", 0.0)
+    monkeypatch.setattr(flights, "UNKNOWN_S", 0.0)
     async with Desk(credits=1) as desk:
         await desk.ask("with a dead worker")
         [entry] = await desk.ask("for the living")
@@ -299,6 +299,18 @@ async def test_a_stalled_chunk_holds_no_credit(monkeypatch: pytest.MonkeyPatch) 
         await desk.answer(0)
         await desk.answer(1)
         assert desk.outbox.unanswered == 0
+
+
+async def test_what_is_stalled_is_told_by_what_a_chunk_takes() -> None:
+    async with Desk(credits=1) as desk:
+        await desk.ask("1")
+        await desk.answer()  # at once, so that a quarter of a second is long
+        await desk.ask("with a dead worker")
+        [entry] = await desk.ask("for the living")
+        assert not entry.sent.is_set()
+        await asyncio.sleep(0.3)
+        await desk.ask("another")
+        assert entry.sent.is_set()
 
 
 async def test_a_few_wait_for_what_is_under_way_but_not_for_long(
@@ -434,7 +446,7 @@ async def test_a_second_worker_has_a_chunk_at_once() -> None:
 async def test_a_short_while_is_waited_for_as_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a loop returns for less than a millisecond may be another kind of handle."""
     woken = asyncio.Event()
-    away = flights.Flights(2, 60.0)
+    away = flights.Flights(2, 60.0, lambda: 0.0)
     leaving = departure.Departure(away, Pace(), 2, lambda: 2, woken.set)
     away.add("chunk", [])
     now = away.in_time[0].sent_at
