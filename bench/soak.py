@@ -72,14 +72,20 @@ class Watch:
                 self.looks.setdefault((part, pids[0]), []).append(entry)
 
     def growth(self) -> dict[str, tuple[float, float]]:
-        """Return for each part megabytes and open files a minute: the median of its processes."""
+        """Return for each part megabytes and open files a minute: the median of its processes.
+
+        Of a process it is the median from one look to the next: what leaks does so all the time. A
+        fault leaves a step, the memory of all that waited then, and each the smaller one.
+        """
         found: dict[str, list[tuple[float, float]]] = {}
         for (part, _), looks in self.looks.items():
             settled = looks[len(looks) // 2 :]
             if len(settled) < LOOKS:
                 continue
             times, sizes, files = map(np.array, zip(*settled, strict=True))
-            slopes = (np.polyfit(times, values, 1)[0] * 60 for values in (sizes / 1e6, files))
+            slopes = (
+                np.median(np.diff(values) / np.diff(times)) * 60 for values in (sizes / 1e6, files)
+            )
             found.setdefault(part, []).append(tuple(slopes))  # type: ignore[arg-type]
         return {
             part: (float(np.median([m for m, _ in each])), float(np.median([f for _, f in each])))
