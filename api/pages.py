@@ -5,11 +5,12 @@ A thread for each request, of a few, could be kept by as many clients that read 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from io import BytesIO
 from typing import Any
 
 from flask import Flask
-from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Response
 
 Scope = MutableMapping[str, Any]
@@ -35,15 +36,26 @@ class Pages:
 
 
 def _environ(scope: Scope) -> dict[str, Any]:
-    """Return the request as WSGI has it, without a body."""
-    headers = [
-        (name.decode("latin-1"), value.decode("latin-1"))
+    """Return the request as WSGI has it (PEP 3333), without a body. The path is taken as it is."""
+    headers = {
+        f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}": value.decode("latin-1")
         for name, value in scope["headers"]
-        if name not in (b"content-length", b"transfer-encoding")
-    ]
-    return EnvironBuilder(
-        path=scope["path"],
-        query_string=scope["query_string"].decode("latin-1"),
-        method=scope["method"],
-        headers=headers,
-    ).get_environ()
+        if name not in (b"content-length", b"content-type", b"transfer-encoding")
+    }
+    return {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode("utf-8", "replace").decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": BytesIO(),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        **headers,
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import httpx
 import pytest
 
@@ -214,6 +216,15 @@ def test_nobody_is_sent_to_where_the_client_says_that_this_is(stack: Stack) -> N
         answer = httpx.get(stack.url + path, headers={"Host": "elsewhere.example"})
         assert "elsewhere" not in str(answer.headers)
         assert answer.status_code in (200, 404)
+
+
+@pytest.mark.parametrize("path", [".".join(["x" * 70] * 2), "[", "a:b@c", "%2F%2F", "%ff"])
+def test_any_path_is_no_more_than_unknown(stack: Stack, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", int(stack.env["BYLINE_API_PORT"])), 10) as client:
+        for slashes in ("/", "//"):
+            line = f"GET {slashes}{path} HTTP/1.1\r\nHost: x\r\n\r\n"
+            client.sendall(line.encode())
+            assert client.recv(4096).startswith((b"HTTP/1.1 404", b"HTTP/1.1 400"))
 
 
 def test_an_empty_bulk_call_has_an_empty_answer(stack: Stack) -> None:
