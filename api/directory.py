@@ -95,19 +95,19 @@ class Directory:
 
     def _look_at_broker(self) -> None:
         try:
-            workers = int(self._broker.zcount(WORKERS, time.time() - ALIVE_S, "+inf"))
+            self._workers = int(self._broker.zcount(WORKERS, time.time() - ALIVE_S, "+inf"))
             raw: Any = self._broker.get(MODEL)
-            if raw is not None and raw != self._raw:
-                self._known, self._raw = _decode(raw), raw
         except RedisError as error:
             self._workers = None
             self._note("broker", f"unreachable: {type(error).__name__}")
             logger.warning("the model's announcement can't be read: %s", error)
+            return
+        self._note("broker", "ok")
+        try:
+            if raw is not None and raw != self._raw:
+                self._known, self._raw = _decode(raw), raw
         except msgspec.DecodeError as error:  # not written by a worker of this version
             logger.warning("the model's announcement makes no sense: %s", error)
-        else:
-            self._workers = workers
-            self._note("broker", "ok")
 
     def _note(self, server: str, words: str) -> None:
         self._states[server] = State(time.monotonic(), words)

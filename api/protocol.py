@@ -62,7 +62,7 @@ class Protocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """See :class:`asyncio.Protocol`."""
         super().pause_writing()
-        self._unread = self.loop.call_later(REQUEST_S, self.transport.abort)
+        self._watch_reading(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """See :class:`asyncio.Protocol`."""
@@ -70,6 +70,17 @@ class Protocol(HttpToolsProtocol):
             self._unread.cancel()
             self._unread = None
             super().resume_writing()
+
+    def _watch_reading(self, left: int) -> None:
+        self._unread = self.loop.call_later(REQUEST_S, self._is_read, left)
+
+    def _is_read(self, before: int) -> None:
+        """Cut off a client that has read nothing since so many bytes were left."""
+        left = self.transport.get_write_buffer_size()
+        if left < before:
+            self._watch_reading(left)
+        else:
+            self.transport.abort()
 
     def _parse(self, data: bytes) -> None:
         """Parse, with offers of other protocols declined: such a request is answered in this one.

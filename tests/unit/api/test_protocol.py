@@ -173,6 +173,19 @@ def test_who_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
         wait_for(lambda: not server.server_state.connections, 5, "its end")
 
 
+def test_who_reads_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "REQUEST_S", 1.0)
+    with served(long) as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
+        client.sendall(REQUEST)
+        until, read = time.monotonic() + 3, 0
+        while time.monotonic() < until:
+            piece = client.recv(2**19)
+            assert piece, f"cut off after {read:,} bytes"
+            read += len(piece)
+            time.sleep(0.05)  # a slow client, but one that reads
+        assert read < 100 * 2**20, "it was not slow enough"
+
+
 def test_an_empty_line_is_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
     with served() as (server, port):
         server.config.timeout_keep_alive = 1
