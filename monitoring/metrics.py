@@ -1,21 +1,237 @@
-"""Every metric: its name, its help, its unit, its labels, its buckets and why they are those."""
+"""Every metric: its name, its help, its unit, its labels, its buckets and why they are those.
+
+No label's values grow without bound: authors are the model's, versions those being served, all
+others are listed here.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Histogram
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 #: The sizes that the engine's passes have, so that each bucket is one of them; a batch is one
 #: message when nothing waits, and BYLINE_BATCH_MESSAGES at most.
 BATCH_MESSAGES = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096)
+#: Seconds. Dense around the objective, a P95 of 55 ms; the last ones are the waits allowed.
+REQUEST_S = (
+    *(0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.055, 0.08, 0.12),
+    *(0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+#: Seconds. From a queue where nothing waits to the redelivery of what a dead worker held.
+WAIT_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 120.0)
+#: Seconds. From the cache's round trip to a large transformer's pass on the CPU.
+STAGE_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 60.0)
+#: Tenths, and finer where a sure model's confidence lies.
+CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+#: What becomes of a message, counted once, where it is decided: ``computed`` by the model;
+#: ``cached``, known already; ``joined``, answered with another that asked for the same at the same
+#: time; ``expired``, its deadline passed first; ``failed``; ``shed``, refused for want of room.
+OUTCOMES = ("computed", "cached", "joined", "expired", "failed", "shed")
+#: What the time of a batch goes to.
+STAGES = ("cache", "prepare", "forward", "store")
+#: Why a batch was no larger: nothing else waited; no more fit; its task had killed a worker.
+REASONS = ("drained", "full", "alone")
+#: What is watched of the answers' quality, each between 0 and 1.
+SIGNALS = (
+    "accuracy",
+    "estimated_accuracy",
+    "abstention",
+    "author_drift",
+    "confidence_drift",
+    "unseen",
+)
+LEVELS = ("ok", "warning", "critical")
+
+_MESSAGES = "Messages by what became of them. Each is counted once, where that was decided."
+
+
+class ApiMetrics:
+    """What the api's processes count, together."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        own: dict[str, Any] = {"registry": registry}
+        self.requests = Counter(
+            "byline_requests", "HTTP requests answered.", ("route", "status"), **own
+        )
+        self.request_duration = Histogram(
+            "byline_request_duration_seconds",
+            "Time from a request's head to its answer's last byte.",
+            ("route",),
+            buckets=REQUEST_S,
+            **own,
+        )
+        self.messages = Counter("byline_messages", _MESSAGES, ("outcome",), **own)
+        self.feedback = Counter(
+            "byline_feedback",
+            "True authors learned, by whether the best guess was that author.",
+            ("correct",),
+            **own,
+        )
+        self.chunk_messages = Histogram(
+            "byline_chunk_messages",
+            "Messages in a task as it leaves the api.",
+            buckets=BATCH_MESSAGES,
+            **own,
+        )
+        live: dict[str, Any] = {"multiprocess_mode": "livesum", **own}
+        self.outbox = Gauge(
+            "byline_outbox_messages", "Messages accepted and not yet answered.", **live
+        )
+        self.credits = Gauge("byline_credits", "Tasks that may be in flight.", **live)
+        self.credits_in_use = Gauge("byline_credits_in_use", "Tasks in flight.", **live)
+        for outcome in OUTCOMES:
+            self.messages.labels(outcome)
+        for correct in ("true", "false"):
+            self.feedback.labels(correct)
 
 
 class WorkerMetrics:
     """What one worker counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        own: dict[str, Any] = {"registry": registry}
+        self.messages = Counter("byline_messages", _MESSAGES, ("outcome",), **own)
+        self.queue_wait = Histogram(
+            "byline_queue_wait_seconds",
+            "Time from a task's leaving the api until a batch takes it, by both machines' clocks.",
+            buckets=WAIT_S,
+            **own,
+        )
         self.batch_messages = Histogram(
             "byline_batch_messages",
             "Messages that the model computed together: no duplicates, none from the cache.",
-            registry=registry,
             buckets=BATCH_MESSAGES,
+            **own,
+        )
+        self.batch_duration = Histogram(
+            "byline_batch_duration_seconds",
+            "Time that a batch took, by stage. Its sum's rate is the share of time in which the "
+            "model's thread is busy.",
+            ("stage",),
+            buckets=STAGE_S,
+            **own,
+        )
+        self.batches = Counter(
+            "byline_batches", "Batches by why they were no larger.", ("reason",), **own
+        )
+        self.cells = Counter(
+            "byline_cells",
+            "Cells of the forward passes: tokens, or messages where the model pads by itself. "
+            "Those of the kind padding are wasted.",
+            ("kind",),
+            **own,
+        )
+        self.halved = Counter(
+            "byline_passes_halved", "Passes that did not fit the device's memory.", **own
+        )
+        self.redelivered = Counter(
+            "byline_redelivered_tasks",
+            "Tasks that came again, as a worker died or went silent with them.",
+            **own,
+        )
+        self.set_aside = Counter(
+            "byline_set_aside_messages",
+            "Messages put into the dead-letter list: workers died of them.",
+            **own,
+        )
+        self.waiting = Gauge(
+            "byline_worker_waiting_messages", "Messages that this worker holds for a batch.", **own
+        )
+        self.confidence = Histogram(
+            "byline_confidence",
+            "Calibrated probability of the best guess, of messages computed.",
+            buckets=CONFIDENCE,
+            **own,
+        )
+        self.attributed = Counter(
+            "byline_attributed", "Messages computed, by the author named.", ("author",), **own
+        )
+        self.abstained = Counter(
+            "byline_abstained", "Messages computed for which no author was named.", **own
+        )
+        self.device_memory = Gauge(
+            "byline_device_memory_bytes",
+            "Memory of the accelerator: allocated by tensors, driver's total, limit. None on the "
+            "CPU.",
+            ("kind",),
+            **own,
+        )
+        self.model = Gauge(
+            "byline_model_info", "The model being served; always 1.", ("version", "device"), **own
+        )
+        for outcome in OUTCOMES:
+            self.messages.labels(outcome)
+        for reason in REASONS:
+            self.batches.labels(reason)
+        for kind in ("filled", "padding"):
+            self.cells.labels(kind)
+
+
+class MonitorMetrics:
+    """What the monitor sees of the whole: queue, memory, quality."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        own: dict[str, Any] = {"registry": registry}
+        self.up = Gauge(
+            "byline_server_up", "Whether broker and cache answer: 1, or 0.", ("server",), **own
+        )
+        self.workers = Gauge("byline_workers", "Workers that are alive and consume.", **own)
+        self.queue = Gauge(
+            "byline_queue_messages",
+            "Celery messages, each a task of one text or more: ready in the queue, every "
+            "priority, or unacked, held by a worker.",
+            ("state",),
+            **own,
+        )
+        self.oldest = Gauge(
+            "byline_queue_oldest_seconds",
+            "Age of the task that has been ready for longest; 0 where none is.",
+            **own,
+        )
+        self.dead_letters = Gauge("byline_dead_letters", "Messages in the dead-letter list.", **own)
+        self.memory = Gauge(
+            "byline_memory_bytes",
+            "Memory by component: app, every process of Byline but Redis; redis; mps, no part of "
+            "app; cuda, which is not the machine's.",
+            ("component",),
+            **own,
+        )
+        self.memory_limit = Gauge(
+            "byline_memory_limit_bytes",
+            "Memory in all from which a level begins.",
+            ("level",),
+            **own,
+        )
+        self.memory_level = Gauge("byline_memory_level", "0 ok, 1 warning, 2 critical.", **own)
+        signal: dict[str, Any] = {"labelnames": ("version", "signal"), **own}
+        self.quality = Gauge(
+            "byline_quality_ratio", "What the last messages say of the answers.", **signal
+        )
+        self.quality_threshold = Gauge(
+            "byline_quality_threshold_ratio",
+            "Where a signal begins to mean something, by how many messages it rests on.",
+            **signal,
+        )
+        self.quality_past = Gauge(
+            "byline_quality_past_threshold", "Whether a signal is past its threshold.", **signal
+        )
+        bounds: dict[str, Any] = {"labelnames": ("version", "bound"), **own}
+        self.accuracy = Gauge(
+            "byline_accuracy_interval_ratio",
+            "Wilson interval, 95 %, of the accuracy that feedback shows.",
+            **bounds,
+        )
+        by_version: dict[str, Any] = {"labelnames": ("version",), **own}
+        self.quality_messages = Gauge(
+            "byline_quality_messages", "Messages that the signals rest on.", **by_version
+        )
+        self.labels = Gauge(
+            "byline_quality_labels", "Messages whose true author was learned.", **by_version
+        )
+        self.coverage = Gauge(
+            "byline_label_coverage_ratio",
+            "Share of the messages computed whose true author was learned.",
+            **by_version,
         )
