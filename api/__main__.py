@@ -9,6 +9,7 @@ import sys
 
 import uvicorn
 
+from api import shared
 from api.keys import Keys
 from api.protocol import Protocol
 from celery_app.settings import Settings, SettingsError
@@ -32,6 +33,12 @@ def main(arguments: list[str]) -> int:
     options = _options(arguments, settings)
     # Stopped in good order, the server raises the signal once more, and would die of it.
     signal.signal(signal.SIGTERM, lambda *_: None)
+    with shared.folder():
+        _serve(settings, options.graceful_timeout)
+    return 0
+
+
+def _serve(settings: Settings, graceful_timeout_s: int) -> None:
     uvicorn.run(
         "api.server:create",
         factory=True,
@@ -45,14 +52,13 @@ def main(arguments: list[str]) -> int:
         interface="asgi3",
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=options.graceful_timeout,
+        timeout_graceful_shutdown=graceful_timeout_s,
         # Whose address it is, nothing here asks; who is in front is a matter of its own.
         proxy_headers=False,
         server_header=False,
         access_log=False,
         log_level=settings.log_level.lower(),
     )
-    return 0
 
 
 def _options(arguments: list[str], settings: Settings) -> argparse.Namespace:

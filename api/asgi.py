@@ -7,6 +7,7 @@ coroutine, and neither a thread nor Flask's contexts, routing and response objec
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,10 +15,13 @@ from urllib.parse import parse_qsl
 from api.answers import Answer, answer
 from api.attributions import PATH, Attributions
 from api.errors import TooLarge, WrongType, problem, problem_of
+from api.feedback import Feedback
+from api.figures import Figures
 from api.guard import Guard
 from api.keys import Key
 from api.outbox import Outbox
 from api.schemas import Health
+from monitoring.metrics import ApiMetrics
 from tasks.errors import Unauthorized
 
 Scope = MutableMapping[str, Any]
@@ -36,14 +40,26 @@ OPEN = frozenset(
         *("/docs/favicon-32x32.png", "/docs/favicon-16x16.png"),
     )
 )
+FEEDBACK, FIGURES = "/v1/feedback", "/v1/figures"
 _ALIVE = answer(Health("ok", {"api": "ok"}))
-_PATHS = frozenset((PATH, PATH + "/"))
 _BELOW = PATH + "/"
 _READING = ("GET", "HEAD")
+#: What requests are counted under: a path is anybody's to choose.
+_ROUTES = {
+    **{path: path for path in (PATH, FEEDBACK, FIGURES, HEALTH, "/readyz", "/v1/models", "/")},
+    _BELOW: PATH,
+}
+_ONE, _OTHER = f"{_BELOW}{{id}}", "other"
+#: Under which those are counted whose client went away before it had sent them, as nginx does.
+_GONE = 499
 
 
 class Disconnected(Exception):
     """The client closed the connection before its request was whole."""
+
+
+class MethodNotAllowed(Exception):
+    """The resource is not for this method. Holds the one that it is for."""
 
 
 class Front:
@@ -52,32 +68,63 @@ class Front:
     def __init__(
         self,
         attributions: Attributions,
+        feedback: Feedback,
+        figures: Figures,
         outbox: Outbox,
         guard: Guard,
         others: ASGI,
+        metrics: ApiMetrics,
         max_body_bytes: int,
     ) -> None:
-        """``others`` answers what is not the endpoint."""
+        """``others`` answers what is none of the endpoints."""
         self._attributions = attributions
+        self._feedback = feedback
+        self._figures = figures
         self._outbox = outbox
         self._guard = guard
         self._others = others
+        self._metrics = metrics
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Part of ASGI."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif scope["path"] in _PATHS:
-            await self._answer(self._create(scope, receive), send)
-        elif scope["path"].startswith(_BELOW):
-            await self._answer(self._read(scope), send)
-        elif scope["path"] == HEALTH:
-            await _send(_ALIVE if scope["method"] in _READING else _not_allowed(*_READING), send)
-        elif scope["path"] not in OPEN and (refused := self._refused(scope)):
-            await _send(refused, send)
-        else:
-            await self._others(scope, receive, send)
+            return
+        begin, path = time.perf_counter(), scope["path"]
+        route = _ONE if path.startswith(_BELOW) and path != _BELOW else _ROUTES.get(path, _OTHER)
+        status = await self._serve(route, scope, receive, send)
+        self._metrics.requests.labels(route, status).inc()
+        self._metrics.request_duration.labels(route).observe(time.perf_counter() - begin)
+
+    async def _serve(self, route: str, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer a request; return the status."""
+        if route == PATH:
+            return await self._answer(self._create(scope, receive), send)
+        if route == _ONE:
+            return await self._answer(self._read(scope), send)
+        if route == FEEDBACK:
+            return await self._answer(self._learn(scope, receive), send)
+        if route == FIGURES:
+            return await self._answer(self._show(scope), send)
+        if route == HEALTH:
+            return await _send(
+                _ALIVE if scope["method"] in _READING else _not_allowed(*_READING), send
+            )
+        if scope["path"] not in OPEN and (refused := self._refused(scope)):
+            return await _send(refused, send)
+        return await self._pass_on(scope, receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> int:
+        status = 0
+
+        async def note(message: dict[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        await self._others(scope, receive, note)
+        return status
 
     def _refused(self, scope: Scope) -> Answer | None:
         try:
@@ -97,27 +144,47 @@ class Front:
         await self._outbox.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, asked: Awaitable[Answer], send: Send) -> None:
+    async def _answer(self, asked: Awaitable[Answer], send: Send) -> int:
         try:
             given = await asked
         except Disconnected:
-            return  # there is nobody to answer
+            return _GONE  # there is nobody to answer
+        except MethodNotAllowed as error:
+            given = _not_allowed(str(error))
         except asyncio.CancelledError:  # the process stops, and has waited for long enough
             given = problem("no_answer", "this process stops; the message may be sent again")
         except Exception as error:  # as Flask's error handlers do
             given = problem_of(error, self._outbox.wait_s)
-        await _send(given, send)
+        return await _send(given, send)
 
     async def _create(self, scope: Scope, receive: Receive) -> Answer:
+        content_type, body, key = await self._posted(scope, receive)
+        return await self._attributions.create(_query(scope), content_type, body, key)
+
+    async def _learn(self, scope: Scope, receive: Receive) -> Answer:
+        return await self._feedback.create(*await self._posted(scope, receive))
+
+    async def _posted(self, scope: Scope, receive: Receive) -> tuple[str, bytes, Key | None]:
+        """Return the type and the body of what was posted, and whose key it came with.
+
+        Raises:
+            MethodNotAllowed, Unauthorized, WrongType, TooLarge: it is not to be looked at.
+            Disconnected: it never ended.
+        """
         if scope["method"] != "POST":
-            return _not_allowed("POST")
+            raise MethodNotAllowed("POST")
         headers = dict(scope["headers"])
         key = self._know(headers)  # before anything of the body is read
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise WrongType("send the body as it is, with no Content-Encoding")
         body = await _body(headers, receive, self._max_body_bytes)
-        content_type = headers.get(b"content-type", b"").decode("latin-1")
-        return await self._attributions.create(_query(scope), content_type, body, key)
+        return headers.get(b"content-type", b"").decode("latin-1"), body, key
+
+    async def _show(self, scope: Scope) -> Answer:
+        if scope["method"] not in _READING:
+            return _not_allowed(*_READING)
+        self._know(dict(scope["headers"]))
+        return await self._figures.read(_query(scope))
 
     async def _read(self, scope: Scope) -> Answer:
         if scope["method"] not in _READING:
@@ -137,9 +204,10 @@ def _query(scope: Scope) -> dict[str, str]:
     return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
 
 
-async def _send(answer: Answer, send: Send) -> None:
+async def _send(answer: Answer, send: Send) -> int:
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.asgi()})
     await send({"type": "http.response.body", "body": answer.body})
+    return answer.status
 
 
 async def _body(headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:

@@ -16,7 +16,7 @@ from redis import RedisError
 from api.answers import Answer, answer
 from api.directory import Directory
 from api.entry import Entry
-from api.errors import NotFound, NotJSON, WrongType, problem
+from api.errors import NotFound, NotJSON, check_json, problem
 from api.guard import Guard
 from api.keys import Key
 from api.outbox import Outbox
@@ -215,10 +215,7 @@ def _parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
     Raises:
         WrongType, NotJSON, InvalidMessage: it can't be understood.
     """
-    kind, _, parameters = content_type.lower().partition(";")
-    charset = parameters.strip().removeprefix("charset=").strip('"')
-    if kind.strip() != "application/json" or charset not in ("", "utf-8", "utf8"):
-        raise WrongType("send the body as Content-Type: application/json, in UTF-8")
+    check_json(content_type)
     try:
         asked = _request.decode(body)
         doubled = has_doubled_key(body, _MANY_KEYS if asked.text is UNSET else _ONE_KEYS)

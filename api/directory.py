@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 from redis import Redis, RedisError
 
+from monitoring import pressure
+from monitoring.pressure import Level
 from tasks.errors import NoModel
 from tasks.messages import ALIVE_S, MODEL, WORKERS, Announcement
 
@@ -45,6 +47,7 @@ class Directory:
         self._known: Announcement | None = None
         self._raw: bytes | None = None
         self._workers: int | None = None
+        self._pressure: Level = "ok"
         self._states: dict[str, State] = {}
 
     def start(self) -> None:
@@ -77,6 +80,10 @@ class Directory:
         """Return how many workers are alive; None: the broker can't be asked. Does not block."""
         return self._workers
 
+    def pressure(self) -> Level:
+        """Return how full this machine's memory is, as its monitor says. Does not block."""
+        return self._pressure
+
     def _keep(self, look: Callable[[], None]) -> None:
         while True:
             time.sleep(NONE_YET_S if self._known is None else FRESH_S)
@@ -96,13 +103,17 @@ class Directory:
     def _look_at_broker(self) -> None:
         try:
             self._workers = int(self._broker.zcount(WORKERS, time.time() - ALIVE_S, "+inf"))
-            raw: Any = self._broker.get(MODEL)
+            raw: Any
+            told: Any
+            raw, told = self._broker.mget(MODEL, pressure.key())
         except RedisError as error:
             self._workers = None
             self._note("broker", f"unreachable: {type(error).__name__}")
             logger.warning("the model's announcement can't be read: %s", error)
             return
         self._note("broker", "ok")
+        memory = pressure.read(told)
+        self._pressure = memory.level if memory else "ok"
         try:
             if raw is not None and raw != self._raw:
                 self._known, self._raw = _decode(raw), raw

@@ -7,6 +7,7 @@ between that one and the next is filled in here. A test compares the two ways, f
 
 from __future__ import annotations
 
+import time
 from base64 import b64decode, b64encode
 from bisect import bisect
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from celery import Celery
 from kombu import Connection
 from kombu.transport.redis import PRIORITY_STEPS, Channel
 
-from tasks.messages import QUEUE, TASK
+from tasks.messages import QUEUE, SENT, TASK
 
 _encode = msgspec.json.Encoder().encode
 
@@ -44,7 +45,7 @@ class Envelope:
         pattern = self._pattern
         body = _encode([[texts], kwargs, self._embed])
         shown = f"({len(texts)} messages,)"  # a repr of the texts would be shown about
-        headers = {"id": chunk, "root_id": chunk, "argsrepr": shown}
+        headers = {"id": chunk, "root_id": chunk, "argsrepr": shown, SENT: round(time.time(), 6)}
         properties = {
             "correlation_id": chunk,
             "argsrepr": shown,

@@ -22,6 +22,7 @@ STATUS = {
     "unauthorized": 401,
     "not_found": 404,
     "method_not_allowed": 405,
+    "conflict": 409,
     "too_large": 413,
     "wrong_type": 415,
     "invalid": 422,
@@ -79,10 +80,28 @@ class TooLarge(BylineError):
     code = "too_large"
 
 
+class Conflict(BylineError):
+    """What is said contradicts what was said before."""
+
+    code = "conflict"
+
+
 class NotFound(BylineError):
     """No such attribution: never accepted, or kept no longer."""
 
     code = "not_found"
+
+
+def check_json(content_type: str) -> None:
+    """See that a body is declared to be JSON, in UTF-8.
+
+    Raises:
+        WrongType: it is not.
+    """
+    kind, _, parameters = content_type.lower().partition(";")
+    charset = parameters.strip().removeprefix("charset=").strip('"')
+    if kind.strip() != "application/json" or charset not in ("", "utf-8", "utf8"):
+        raise WrongType("send the body as Content-Type: application/json, in UTF-8")
 
 
 def problem(code: str, detail: str, wait_s: float = 0.0) -> Answer:

@@ -10,13 +10,16 @@ from flask import Blueprint, Response
 from api.errors import STATUS, Problem
 from api.schemas import (
     AttributionRequest,
+    FeedbackRequest,
     Health,
+    Learned,
     MessageIn,
     ModelInfo,
     Pending,
     Refused,
 )
 from celery_app.settings import Settings
+from monitoring.points import POINTS
 from tasks.messages import Attribution
 
 _TYPES = [
@@ -27,6 +30,8 @@ _TYPES = [
     ModelInfo,
     Health,
     Problem,
+    FeedbackRequest,
+    Learned,
 ]
 
 
@@ -47,7 +52,7 @@ def document(settings: Settings) -> dict[str, Any]:
     refs, components = msgspec.json.schema_components(
         _TYPES, ref_template="#/components/schemas/{name}"
     )
-    request, attribution, pending, refused, model, health, problem = refs
+    request, attribution, pending, refused, model, health, problem, feedback, learned = refs
     asked = components["AttributionRequest_MessageIn_"]
     asked["oneOf"] = [{"required": ["text"]}, {"required": ["messages"]}]
     asked["properties"]["messages"]["maxItems"] = settings.max_bulk
@@ -100,6 +105,28 @@ def document(settings: Settings) -> dict[str, Any]:
                     },
                 }
             },
+            "/v1/feedback": {
+                "post": {
+                    "summary": "Say who wrote a message, when it is learned",
+                    "operationId": "learn",
+                    "requestBody": {"required": True, "content": _json(feedback)},
+                    "responses": {
+                        "202": _answer("Noted. Said again, it counts once.", learned),
+                        **_problems(problem, 400, 401, 404, 409, 413, 415, 422, 429, 503),
+                    },
+                }
+            },
+            "/v1/figures": {
+                "get": {
+                    "summary": "The figures of the last minutes here, as the console has them",
+                    "operationId": "figures",
+                    "parameters": [_POINTS],
+                    "responses": {
+                        "200": _answer("The oldest first.", _FIGURES),
+                        **_problems(problem, 401, 422, 503),
+                    },
+                }
+            },
             "/v1/models": {
                 "get": {
                     "summary": "The model being served, and its card",
@@ -132,6 +159,20 @@ _WAIT: dict[str, Any] = {
     "name": "wait",
     "in": "query",
     "description": "Seconds to wait for the answer before 202. 0: don't wait.",
+}
+_POINTS = {
+    "name": "points",
+    "in": "query",
+    "description": "How many, at most; there is one every two seconds.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": POINTS, "default": POINTS},
+}
+_FIGURES = {
+    "type": "object",
+    "required": ["points", "links"],
+    "properties": {
+        "points": {"type": "array", "items": {"type": "object"}},
+        "links": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+    },
 }
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 

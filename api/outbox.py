@@ -26,8 +26,11 @@ from api.admission import Admission
 from api.departure import Departure
 from api.entry import Entry, Key, Kind
 from api.flights import Flights
+from api.forever import forever
 from api.pace import Pace
 from api.recent import Recent
+from monitoring.metrics import ApiMetrics
+from monitoring.pressure import Level
 from tasks.breaker import Breaker
 from tasks.errors import (
     BylineError,
@@ -43,12 +46,12 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks for chunks that are not answered.
 SWEEP_S = 1.0
-#: Seconds between attempts to reach a Redis that is gone.
-RETRY_S = 0.5
 #: Seconds for which a cache that does not answer is not asked: the workers ask it as well.
 REST_S = 5.0
 
 _decode = msgspec.json.Decoder(Reply).decode
+#: What is counted of a message that fails here, by the code of its error.
+_OUTCOMES = {DeadlinePassed.code: "expired", Overloaded.code: "shed"}
 
 
 #: ``send(chunk id, entries of one kind)`` gives them to the broker. Raises ``Unavailable``.
@@ -74,11 +77,15 @@ class Outbox:
         answer_s: float,
         recent: Recent,
         workers: Callable[[], int],
+        pressure: Callable[[], Level],
+        metrics: ApiMetrics,
     ) -> None:
         """Chunks unanswered for ``answer_s`` seconds are given up, and their credits are free.
 
-        ``workers()`` is how many workers there are.
+        ``workers()`` is how many workers there are; ``pressure()``, how full the memory is.
         """
+        self._pressure = pressure
+        self._metrics = metrics
         self._send = send
         self._receive = receive
         self._known = look_up
@@ -101,7 +108,7 @@ class Outbox:
     def start(self) -> None:
         """Start the two coroutines; they run until :meth:`stop`."""
         steps = (self._pump, self._take_reply, self._sweep)
-        self._running = [asyncio.ensure_future(_forever(step)) for step in steps]
+        self._running = [asyncio.ensure_future(forever(step)) for step in steps]
 
     async def stop(self) -> None:
         """Stop them. What is unanswered stays so."""
@@ -133,6 +140,7 @@ class Outbox:
             Overloaded: too many are on their way. None of ``entries`` was taken.
         """
         if self._unanswered + len(entries) > self._capacity:
+            self._count("shed", len(entries))
             raise Overloaded(f"{self._unanswered:,} messages wait already")
         joined = [self._join(entry) for entry in entries]
         self._work.set()
@@ -148,10 +156,12 @@ class Outbox:
         known = self._recent.get(entry.id)
         if known is not None and suffices(known, entry.explain):
             entry.settle(known)
+            self._count("cached")
             return entry
         if entry.key is not None:
             first = self._joinable.setdefault(entry.key, entry)
             if first is not entry:
+                self._count("joined")
                 return first
         self._unanswered += 1
         self._asked.append(entry)
@@ -168,7 +178,11 @@ class Outbox:
 
     def _fail(self, entries: Iterable[Entry], error: BylineError) -> None:
         for entry in entries:
+            self._count(_OUTCOMES.get(error.code, "failed"))
             self._settle(entry, Failure(entry.id, error.code, str(error)))
+
+    def _count(self, outcome: str, messages: int = 1) -> None:
+        self._metrics.messages.labels(outcome).inc(messages)
 
     async def _pump(self) -> None:
         await self._work.wait()
@@ -180,6 +194,9 @@ class Outbox:
     async def _sweep(self) -> None:
         await asyncio.sleep(SWEEP_S)
         self._give_up()
+        self._recent.shrink(self._pressure() != "ok")
+        self._metrics.outbox.set(self._unanswered)
+        self._metrics.credits_in_use.set(len(self._flights.in_time))
         self._work.set()  # a chunk that stalled holds no credit, a deadline may have passed
 
     async def _look_up(self) -> None:
@@ -200,10 +217,18 @@ class Outbox:
             hit = found.get(entry.id)
             if hit is not None and suffices(hit, entry.explain):
                 self._settle(entry, hit)
-            elif self._admission.too_late(entry):
-                self._fail([entry], Overloaded(f"it would take {self.wait_s:.1f} s"))
+                self._count("cached" if isinstance(hit, Attribution) else "failed")
+            elif refusal := self._refusal(entry):
+                self._fail([entry], refusal)
             else:
                 self._waiting.setdefault(entry.kind, []).append(entry)
+
+    def _refusal(self, entry: Entry) -> Overloaded | None:
+        if self._pressure() == "critical":
+            return Overloaded("memory is short: only what is known is answered")
+        if self._admission.too_late(entry):
+            return Overloaded(f"it would take {self.wait_s:.1f} s")
+        return None
 
     def _next_chunk(self) -> list[Entry]:
         """Return what may leave now, the most pressing kind first; nothing that is too late."""
@@ -236,6 +261,7 @@ class Outbox:
     async def _dispatch(self, entries: list[Entry]) -> None:
         chunk = str(uuid4())
         self._flights.add(chunk, entries)
+        self._metrics.chunk_messages.observe(len(entries))
         try:
             await self._send(chunk, entries)
         except Unavailable as error:
@@ -285,15 +311,3 @@ class Outbox:
             self._unanswered += 1
             self._asked.append(again)
         self.hasten([first])
-
-
-async def _forever(step: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        try:
-            await step()
-        except RedisError as error:
-            logger.warning("Redis can't be reached: %s", error)
-            await asyncio.sleep(RETRY_S)
-        except Exception:  # a defect must not stop the process from answering
-            logger.exception("the outbox stumbled")
-            await asyncio.sleep(RETRY_S)

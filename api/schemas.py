@@ -47,6 +47,22 @@ class AttributionRequest(msgspec.Struct, Generic[ItemT], forbid_unknown_fields=T
             raise ValueError("Expected exactly one of `text` and `messages`")
 
 
+class FeedbackRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Who wrote a message, when it is learned. The author need not be one that the model knows."""
+
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="Id of the attribution.")]
+    author: Annotated[str, Meta(min_length=1, max_length=200, description="The true author.")]
+
+
+class Learned(msgspec.Struct, frozen=True):
+    """What was learned of a message."""
+
+    id: str
+    author: str
+    #: Was the best guess, named or not, this author?
+    correct: bool
+
+
 class Pending(msgspec.Struct, frozen=True):
     """Accepted: the answer will be found at ``location``."""
 

@@ -5,24 +5,34 @@ from __future__ import annotations
 import gc
 import os
 
+from prometheus_client import CollectorRegistry
+
+from api import exposition
 from api.app import create_app
 from api.asgi import Front
 from api.attributions import Attributions
 from api.directory import Directory
+from api.feedback import Feedback
+from api.figures import Figures
 from api.guard import Guard
 from api.keys import Keys
 from api.outbox import Outbox
 from api.pages import Pages
 from api.recent import Recent
 from api.submit import POP_S, Submitter
-from celery_app.app import connect, connect_async, make_celery
+from celery_app.app import make_celery
+from celery_app.connections import connect, connect_async
 from celery_app.settings import Settings
+from monitoring.metrics import ApiMetrics
+from monitoring.windows import LABELS, Window
 from tasks.promises import Promises
 
 
 def create() -> Front:
     """Build one process's application. Called by the server, in its loop's thread."""
     settings = Settings.from_environ(os.environ)
+    metrics = ApiMetrics(CollectorRegistry())
+    exposition.serve(settings.metrics_host, settings.api_metrics_port)
     shared = connect_async(settings.cache)
     submitter = Submitter(
         make_celery(settings),
@@ -44,13 +54,28 @@ def create() -> Front:
         answer_s=max(3 * settings.visibility_timeout_s, settings.wait_max_s + 5),
         recent=Recent(settings.recent_messages),
         workers=lambda: directory.workers() or 1,
+        pressure=directory.pressure,
+        metrics=metrics,
     )
     promises = Promises(shared, settings.result_ttl_s)
     keys = None if settings.keys_file is None else Keys.read(settings.keys_file)
     guard = Guard(keys, shared)
     attributions = Attributions(settings, outbox, directory, promises, guard)
+    labels = Window(LABELS, settings.feedback_window_s)
+    feedback = Feedback(promises, shared, guard, labels, metrics, settings.result_ttl_s)
+    figures = Figures(shared, settings)
+    metrics.credits.set(settings.credits)
     others = Pages(create_app(directory, settings))
     # What was made up to here stays: looking through it for garbage took 40 ms about each second.
     gc.collect()
     gc.freeze()
-    return Front(attributions, outbox, guard, others, settings.max_body_bytes)
+    return Front(
+        attributions,
+        feedback,
+        figures,
+        outbox=outbox,
+        guard=guard,
+        others=others,
+        metrics=metrics,
+        max_body_bytes=settings.max_body_bytes,
+    )

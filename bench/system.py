@@ -28,7 +28,7 @@ PATH = "/v1/attributions"
 UP = "Ctrl-C stops everything"
 #: What it prints where a part died and was started again, with its new process.
 AGAIN = r"^byline: ([\w-]+) ended: .*; started again, (\d+)$"
-PORTS = ("API", "REDIS", "FLOWER", "EXPORTER", "METRICS")
+PORTS = ("API", "REDIS", "FLOWER", "EXPORTER", "METRICS", "API_METRICS", "MONITOR")
 #: Seconds to start, and to stop.
 UP_S, DOWN_S = 120.0, 30.0
 

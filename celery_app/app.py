@@ -6,23 +6,14 @@ from ssl import CERT_REQUIRED, VerifyMode
 
 from celery import Celery
 from kombu import Queue
-from redis import BlockingConnectionPool, Redis
-from redis.asyncio import BlockingConnectionPool as AsyncConnectionPool
-from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ConstantBackoff
-from redis.retry import Retry
 
+from celery_app.connections import REDIS_TIMEOUT_S
 from celery_app.settings import Settings
-from tasks.messages import QUEUE, TASK
+from tasks.messages import QUEUE, TASK, UNACKED
 
-#: Seconds after which a Redis that does not answer counts as gone.
-REDIS_TIMEOUT_S = 2.0
-#: The same of the result backend where it is the broker, too: without it there is nothing to do but
-#: to wait for it, and nothing is computed twice.
+#: Seconds that the result backend is given to answer where it is the broker, too: without it there
+#: is nothing to do but to wait for it, and nothing is computed twice.
 ALONE_S = 20.0
-#: Connections a client keeps at most. Lookups are gathered, so a few serve thousands.
-CONNECTIONS = 32
 
 
 def make_celery(settings: Settings) -> Celery:
@@ -46,9 +37,9 @@ def make_celery(settings: Settings) -> Celery:
             "unacked_restore_throttle": 1,
             # Apart from those of other apps on this Redis, whose tasks may be held for hours: the
             # shortest timeout of all who share a sweep wins.
-            "unacked_key": "byline:unacked",
-            "unacked_index_key": "byline:unacked:index",
-            "unacked_mutex_key": "byline:unacked:mutex",
+            "unacked_key": UNACKED,
+            "unacked_index_key": f"{UNACKED}:index",
+            "unacked_mutex_key": f"{UNACKED}:mutex",
             # A worker that dies in a sweep keeps the others from it for so many seconds.
             "unacked_mutex_expire": 2,
             # The lists of a queue's priorities are read in order, never in turn.
@@ -74,32 +65,3 @@ def make_celery(settings: Settings) -> Celery:
 def _tls(url: str) -> dict[str, VerifyMode] | None:
     """Return how the server is verified, None without TLS. What the URL says goes first."""
     return {"ssl_cert_reqs": CERT_REQUIRED} if url.startswith("rediss:") else None
-
-
-def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:
-    """Return what :func:`connect` returns, for asyncio."""
-    pool = AsyncConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        timeout=REDIS_TIMEOUT_S,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
-        retry=AsyncRetry(ConstantBackoff(0.05), retries=1),
-    )
-    return AsyncRedis(connection_pool=pool)
-
-
-def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> Redis:
-    """Return a Redis client that waits ``timeout_s`` for an answer, and tries once more.
-
-    It keeps a bounded number of connections; who finds none free waits for one.
-    """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        timeout=REDIS_TIMEOUT_S,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
-        retry=Retry(ConstantBackoff(0.05), retries=1),
-    )
-    return Redis(connection_pool=pool)

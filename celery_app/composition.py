@@ -8,9 +8,11 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import task_revoked
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
-from celery_app.app import connect, make_celery
+from celery_app.app import make_celery
+from celery_app.connections import connect
+from celery_app.observer import observer
 from celery_app.privacy import redact
 from celery_app.settings import Settings, SettingsError
 from celery_app.steps import (
@@ -22,10 +24,12 @@ from celery_app.steps import (
     model_step,
 )
 from celery_app.task import AttributeTask
+from celery_app.upkeep import Upkeep, upkeep_step
 from model.device import choose
 from model.engine import Choose, Engine, Placement
 from model.types import Model, SequenceModel
 from monitoring.metrics import WorkerMetrics
+from monitoring.tally import Tally
 from tasks.attribute import Attributor
 from tasks.cache import AttributionCache
 from tasks.deadletters import DeadLetters
@@ -68,15 +72,19 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     # messages on the device, and two that wait. What waits is bounded in messages besides.
     app.conf.worker_prefetch_multiplier = 4 * settings.batch_messages
     client = connect(settings.cache)
-    engine = Engine(model, _placement(settings), choose)
-    cache = AttributionCache(client, settings.result_ttl_s)
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    metrics = WorkerMetrics(registry)
+    tally = Tally(metrics)
+    engine = Engine(model, _placement(settings), choose, observer(metrics, tally))
+    cache = AttributionCache(client, settings.result_ttl_s)
     attributor = Attributor(
         engine,
         cache,
         DeadLetters(client),
         Replies(None if settings.broker == settings.cache else connect(settings.broker)),
-        WorkerMetrics(registry),
+        metrics,
+        tally.add,
         settings.max_characters,
     )
     task = app.register_task(AttributeTask(attributor))
@@ -91,13 +99,18 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
         )
     )
     port = settings.metrics_port + settings.worker_number
-    app.steps["worker"].add(metrics_step(registry, port))
+    app.steps["worker"].add(metrics_step(registry, settings.metrics_host, port))
     app.steps["consumer"].update([EventsStep, RoomStep, hold_step(settings.batch_timeout_s)])
-    app.steps["consumer"].add(
-        announce_step(
-            connect(settings.broker), lambda: Announcement(asdict(engine.card), str(engine))
-        )
-    )
+    broker = connect(settings.broker)
+
+    def announcement() -> Announcement:
+        metrics.model.clear()
+        metrics.model.labels(engine.version, str(engine)).set(1)
+        return Announcement(asdict(engine.card), str(engine))
+
+    app.steps["consumer"].add(announce_step(broker, announcement))
+    upkeep = Upkeep(settings, broker, client, tally, lambda: engine.version, metrics)
+    app.steps["consumer"].add(upkeep_step(upkeep))
     return app
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from redis import RedisError
 
-from celery_app.app import connect, make_celery
+from celery_app.app import make_celery
+from celery_app.connections import connect
 from celery_app.settings import Settings, SettingsError
 from tasks.cache import AttributionCache
 from tasks.deadletters import DeadLetter, DeadLetters, NotSetAside

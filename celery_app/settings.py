@@ -11,6 +11,8 @@ import msgspec
 from msgspec import Meta
 
 PREFIX = "BYLINE_"
+#: Bytes of a GiB, the unit in which memory is sold.
+GIB = 2**30
 
 #: The models that come with Byline.
 MODELS = {
@@ -19,9 +21,11 @@ MODELS = {
 }
 
 RedisURL = Annotated[str, Meta(pattern=r"^rediss?://")]
+WebURL = Annotated[str, Meta(pattern=r"^https?://")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0)]
+Seconds = Positive
 
 
 def about(description: str, **limits: Any) -> Meta:
@@ -165,8 +169,52 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     flower_port: Annotated[Port, about("Port of Flower.")] = 5555
     exporter_port: Annotated[Port, about("Port of celery-exporter.")] = 9808
     metrics_port: Annotated[
-        Port, about("Port of the worker's own metrics, on the loopback; a second worker's is next.")
+        Port, about("Port of the worker's own metrics; a second worker's is next.")
     ] = 9809
+    metrics_host: Annotated[
+        str, about("Address that everybody's metrics are served on. They name authors, no texts.")
+    ] = "127.0.0.1"
+    api_metrics_port: Annotated[Port, about("Port of the metrics of the api's processes.")] = 9806
+    monitor_port: Annotated[Port, about("Port of the monitor: queue, memory, quality.")] = 9807
+    prometheus_port: Annotated[
+        int,
+        about(
+            "Port of Prometheus, which `make run` starts where it is installed; 0: it does not.",
+            ge=0,
+            le=65535,
+        ),
+    ] = 9095
+    grafana_url: Annotated[
+        WebURL | None, about("Where Grafana is, for the console's link to it.")
+    ] = None
+    redis_exporter_port: Annotated[
+        Port, about("Port of the exporter for Redis, started with Prometheus where installed.")
+    ] = 9121
+    memory_gb: Annotated[
+        Positive | None,
+        about(
+            "Memory that Byline may fill, in GiB (2^30 bytes). Unset: all that this machine, or "
+            "container, has."
+        ),
+    ] = None
+    memory_warning: Annotated[float, about("Share of it from which caches shrink.", gt=0, le=1)] = (
+        0.7
+    )
+    memory_critical: Annotated[
+        float, about("Share of it from which new messages are refused.", gt=0, le=1)
+    ] = 0.85
+    worker_memory_gb: Annotated[
+        Positive | None,
+        about(
+            "Memory in GiB past which a worker ends after its batch, to be replaced. Unset: none."
+        ),
+    ] = None
+    quality_window_s: Annotated[
+        float, about("Seconds that the signals of quality look back.", ge=10, le=86_400)
+    ] = 300.0
+    feedback_window_s: Annotated[
+        float, about("The same of the accuracy that feedback shows.", ge=10, le=2_592_000)
+    ] = 86_400.0
     state_dir: Annotated[Path, about("Folder for what outlives a restart: queue, cache, logs.")] = (
         Path(".byline")
     )
@@ -185,6 +233,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         self._refuse_more("max_characters", "max_body_bytes", "a message must fit in a body")
         self._refuse_more("wait_s", "wait_max_s", "the default wait must be an allowed one")
         self._refuse_more("wait_max_s", "result_ttl_s", "an answer must outlive the wait for it")
+        self._refuse_more("memory_warning", "memory_critical", "a warning comes first")
         if self.batch_wait_ms / 1000 >= self.visibility_timeout_s:
             raise SettingsError(
                 f"BYLINE_BATCH_WAIT_MS={self.batch_wait_ms:g} is not below "
@@ -256,9 +305,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def _refuse_shared_ports(self) -> None:
         taken: dict[int, str] = {}
-        for field in ("api_port", "redis_port", "flower_port", "exporter_port", "metrics_port"):
+        for field in (field for field in self.__struct_fields__ if field.endswith("_port")):
             port = getattr(self, field)
-            if port in taken:
+            if port and port in taken:
                 raise SettingsError(
                     f"{PREFIX}{taken[port].upper()} and {PREFIX}{field.upper()} are both {port}: "
                     "each part needs a port of its own"

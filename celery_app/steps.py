@@ -168,8 +168,8 @@ def announce_step(client: Redis, announcement: Callable[[], Announcement]) -> St
     return AnnounceStep
 
 
-def metrics_step(registry: CollectorRegistry, port: int) -> Step:
-    """Return the step that serves the worker's metrics on the loopback address, without Celery.
+def metrics_step(registry: CollectorRegistry, host: str, port: int) -> Step:
+    """Return the step that serves the worker's metrics, without Celery.
 
     A thread of their own answers, so that a busy worker answers, too.
     """
@@ -180,7 +180,7 @@ def metrics_step(registry: CollectorRegistry, port: int) -> Step:
 
         def start(self, worker: Any) -> None:
             try:
-                self.server, _ = start_http_server(port, "127.0.0.1", registry)
+                self.server, _ = start_http_server(port, host, registry)
             except OSError as error:
                 logger.critical("BYLINE_METRICS_PORT=%d can't be used: %s", port, error)
                 raise SystemExit(1) from error

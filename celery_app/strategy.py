@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 #: Seconds before tasks whose results could not be stored are delivered again: at first, at most.
 FIRST_RETRY_S = 0.2
 LONGEST_RETRY_S = 5.0
+#: Seconds between two times that memory is freed: what is freed is soon asked for again.
+FREE_S = 5.0
 #: Batches that follow on each other before the pool's thread may do something else.
 IN_A_ROW = 100
 
@@ -82,6 +84,9 @@ class Batcher:
         self._waiting: deque[ChunkRequest] = deque()
         #: Monotonic time since when something waits, in seconds.
         self._since = 0.0
+        #: Is memory to be freed between batches? Set by the main loop.
+        self.frugal = False
+        self._freed_at = 0.0
         self._changed = threading.Condition()
         self._running = False
         self._closed = False
@@ -110,8 +115,13 @@ class Batcher:
         What waits here can't go to another worker, and is delivered to one all the same where it
         waits for longer than the visibility timeout.
         """
-        waiting = sum(request.messages for request in tuple(self._waiting))
+        waiting = self.waiting
         return waiting < 2 * self._limit and waiting * self._pace_s < self._hold_s
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait here."""
+        return sum(request.messages for request in tuple(self._waiting))
 
     @property
     def silent_s(self) -> float:
@@ -140,6 +150,7 @@ class Batcher:
     def _run(self) -> None:
         try:
             self._work()
+            self._free()
         except Exception:  # the last resort: whatever it was, the next batch must run
             logger.exception("a batch broke; its tasks are delivered again")
         finally:
@@ -147,6 +158,12 @@ class Batcher:
                 self._alive_at = None
                 self._running = False
                 self._wake()
+
+    def _free(self) -> None:
+        """Give back what the device keeps for the next batches, now and then."""
+        if self.frugal and time.monotonic() > self._freed_at + FREE_S:
+            self._freed_at = time.monotonic()
+            self._task.rest()
 
     def _work(self) -> None:
         """Work through one batch, and where the device overlaps, through those that follow on it.
@@ -185,6 +202,9 @@ class Batcher:
                     break
                 room -= request.messages
             self._since = time.monotonic()
+            if taken:
+                full = "full" if self._waiting else "drained"
+                self._task.count_batch("alone" if request.orphaned else full)
             return list(taken.values())
 
     def _full(self) -> bool:

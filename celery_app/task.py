@@ -16,7 +16,7 @@ from celery_app.transport import ORPHANED
 from tasks.attribute import Attributor, Begun
 from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
-from tasks.messages import REPLIES, TASK, Chunk, Failure, Outcome
+from tasks.messages import REPLIES, SENT, TASK, Chunk, Failure, Outcome
 
 
 class Attributions(UserList[Any]):
@@ -45,7 +45,8 @@ class ChunkRequest(Request):
 
     def _parse(self) -> Chunk | None:
         try:
-            return parse_chunk(self.id, self.reply_to, self._args, self._kwargs)
+            sent_at = self._request_dict.get(SENT)
+            return parse_chunk(self.id, self.reply_to, self._args, self._kwargs, sent_at)
         except InvalidMessage:
             return None  # the task itself raises it again, so that it ends as a FAILURE
 
@@ -119,6 +120,15 @@ class AttributeTask(Task):
     def reply(self, begun: Begun, outcomes: Sequence[list[Outcome]], stored: bool) -> None:
         """Reply to those who wait, unless it was done with the storing. Raises ``RedisError``."""
         self._attributor.replies.send(begun.chunks, outcomes, stored)
+        self._attributor.record(begun)
+
+    def count_batch(self, reason: str) -> None:
+        """Note why a batch is no larger than it is."""
+        self._attributor.metrics.batches.labels(reason).inc()
+
+    def rest(self) -> None:
+        """Do, between two batches, what frees memory. Called by the model's thread."""
+        self._attributor.rest()
 
     def fail_all(self, chunks: Sequence[Chunk], error: BylineError) -> None:
         """Tell those who wait for ``chunks`` that ``error`` is all they will get.
@@ -162,9 +172,13 @@ class AttributeTask(Task):
 
 
 def parse_chunk(
-    id: str, reply_to: str | None, args: Sequence[Any], kwargs: dict[str, Any]
+    id: str,
+    reply_to: str | None,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    sent_at: Any = None,
 ) -> Chunk:
-    """Return the chunk that a task's arguments describe.
+    """Return the chunk that a task's arguments, and its header :data:`SENT`, describe.
 
     Raises:
         InvalidMessage: they do not describe one. Says what is wrong and quotes nothing.
@@ -181,6 +195,8 @@ def parse_chunk(
                 "explain": explain,
                 "version": version,
                 "promised": promised,
+                # Anybody may have written it, and nothing but a metric depends on it.
+                "sent_at": sent_at if isinstance(sent_at, float) else None,
                 # Celery gives every task a reply_to; only a list of ours is answered.
                 "reply_to": reply_to if str(reply_to).startswith(REPLIES) else None,
             },

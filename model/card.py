@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -38,9 +38,16 @@ THRESHOLD = (
 
 
 def quality(
-    probabilities: metrics.Floats, labels: metrics.Classes, authors: Sequence[str], cutoff: float
+    probabilities: metrics.Floats,
+    labels: metrics.Classes,
+    authors: Sequence[str],
+    cutoff: float,
+    unseen: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return what the held-out messages say of the model, and what drift is to be measured by."""
+    """Return what the held-out messages say of the model, and what drift is to be measured by.
+
+    ``unseen`` is what :func:`model.novelty.reference` says of them.
+    """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     f1 = metrics.f1_scores(labels, predicted, len(authors))
     shares = np.bincount(predicted, minlength=len(authors)) / len(predicted)
@@ -56,6 +63,7 @@ def quality(
         "reference": {
             "predicted_shares": {a: round(float(shares[i]), 5) for i, a in enumerate(authors)},
             "confidence_histogram": [round(float(share), 5) for share in histogram],
+            "unseen": dict(unseen),
         },
     }
 

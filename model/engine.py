@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from model.types import (
     Model,
     ModelCard,
     ModelError,
+    Novelty,
     Prediction,
     SequenceModel,
 )
@@ -32,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 #: Candidates named for each message.
 CANDIDATES = 3
+#: Texts of which it is asked what is new in them, and seconds between two askings: it costs about
+#: as much as to attribute them.
+SAMPLE, SAMPLE_S = 8, 1.0
 
 Choose = Callable[[str, int], Device]
 
@@ -76,8 +81,15 @@ class Engine:
         model: Model[Any] | SequenceModel,
         placement: Placement = Placement(),
         choose: Choose = choose,
+        told: Callable[[Status], None] | None = None,
     ) -> None:
-        """``choose`` gives the device: a test's own, for instance."""
+        """``choose`` gives the device: a test's own, for instance.
+
+        ``told(status)`` is called after each batch, in the owner's thread.
+        """
+        self._told = told
+        self._sampled_at = -SAMPLE_S
+        self._forward_s = 0.0
         self._model = model
         self._placement = placement
         self._choose = choose
@@ -139,11 +151,14 @@ class Engine:
         """
         self._own()
         launched = Launched(texts, [], Work(messages=len(texts)))
+        begin, self._forward_s = time.perf_counter(), 0.0
         try:
             self._launch(launched, range(len(texts)))
         except ModelError as error:
             # Not itself: its traceback holds on to the pass's tensors.
             launched.error = ModelError(str(error))
+        prepare_s = time.perf_counter() - begin - self._forward_s
+        launched.work += Work(prepare_s=prepare_s, forward_s=self._forward_s)
         return launched
 
     def collect(self, launched: Launched) -> list[Prediction]:
@@ -155,15 +170,24 @@ class Engine:
         self._own()
         if launched.error is not None:
             raise launched.error
+        begin = time.perf_counter()
         predictions: list[Any] = [None] * len(launched.texts)
         for places, answer in launched.answers:
             with _quoteless():
                 rows = _finite(answer())
             for place, row in zip(places, rows.tolist(), strict=True):
                 predictions[place] = self._prediction(row)
-        total = self.status.total + launched.work
-        self._publish(replace(self.status, batch=launched.work, total=total))
+        work = launched.work + Work(forward_s=time.perf_counter() - begin)
+        total, unseen = self.status.total + work, self._unseen(launched.texts)
+        self._publish(replace(self.status, batch=work, total=total, unseen=unseen))
+        if self._told is not None:
+            self._told(self.status)
         return predictions
+
+    def release(self) -> None:
+        """Give back what the device keeps for tensors to come."""
+        self._own()
+        self.device.release()
 
     def explain(self, text: str, author: str) -> Evidence | None:
         """Return what speaks for ``author``, or None where the model can't tell.
@@ -176,6 +200,14 @@ class Engine:
             return None
         with _quoteless():
             return self._model.explain(text, author)
+
+    def _unseen(self, texts: Sequence[str]) -> tuple[float, ...]:
+        now = time.monotonic()
+        if not isinstance(self._model, Novelty) or now < self._sampled_at + SAMPLE_S:
+            return ()
+        self._sampled_at = now
+        with _quoteless():
+            return tuple(self._model.unseen(texts[:SAMPLE]))
 
     def _loaded(self) -> tuple[Planner, int]:
         """Load the model; return what plans its passes, and their cells at most."""
@@ -225,12 +257,16 @@ class Engine:
     def _answer(self, planned: Pass) -> Callable[[], torch.Tensor] | None:
         """Launch a pass; return what waits for its best candidates, or None without memory."""
         try:
+            batch = planned.batch()
+            begin = time.perf_counter()
             with torch.inference_mode():
-                rows = self._model.forward(planned.batch())
+                rows = self._model.forward(batch)
                 _check(rows, planned.rows, len(self._model.card.authors))
                 best = rows[: len(planned.places)].topk(min(CANDIDATES, rows.shape[1]))
                 # One copy to the host, not two: a float32 holds any index exactly.
-                return self.device.download(torch.cat([best.values, best.indices.float()], 1))
+                answer = self.device.download(torch.cat([best.values, best.indices.float()], 1))
+                self._forward_s += time.perf_counter() - begin
+                return answer
         except Exception as error:
             if not self.device.is_full(error):
                 raise

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model import card, evidence, features, parameters
+from model import card, evidence, features, novelty, parameters
 from model.types import Bucket, Evidence
 
 #: The weights that come with Byline.
@@ -64,6 +64,7 @@ class NgramModel:
             raise ValueError(f"{self._directory}: weights and card are not of one version")
         self._weights = read
         self._idf = read.idf.numpy()
+        self._new = novelty.never_seen(self._idf, self._training_messages)
         self._device = device
         self._padded = device.type != "cpu"
         self._table = (read.unpacked() if self._padded else read.table).to(device)
@@ -96,6 +97,14 @@ class NgramModel:
         if author not in self.card.authors:
             raise ValueError("the model does not know this author")
         return evidence.explain(self._weights, text, author, self.card.authors.index(author))
+
+    def unseen(self, texts: Sequence[str]) -> list[float]:
+        """Return for each text the share of its n-grams that training never saw."""
+        return list(map(float, novelty.shares(texts, self._new)))
+
+    @property
+    def _training_messages(self) -> int:
+        return int(self.card.details["data"]["training_messages"])
 
     def per_character(self, text: str, index: int) -> tuple[NDArray[np.float64], float]:
         """Return the share of each character, and the bias's, in an author's centred logit."""

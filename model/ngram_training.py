@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from model import baseline, card, features, metrics, ngram, parameters
+from model import baseline, card, features, metrics, ngram, novelty, parameters
 from model.corpus import HELD_OUT_FOLD, TRAINING_FOLDS, TUNING_FOLD, Corpus
 from model.fit import EPOCHS, LEARNING_RATE, bags_of, fit
 from model.types import ModelCard
@@ -28,7 +28,13 @@ def train(corpus: Corpus, out: Path, seed: int, with_baseline: bool, bar: Progre
     probabilities = metrics.softmax(logits(made, corpus.texts(HELD_OUT_FOLD)) / divisor)
     details = {
         "data": corpus.description,
-        **card.quality(probabilities, corpus.labels(HELD_OUT_FOLD), corpus.authors, cutoff),
+        **card.quality(
+            probabilities,
+            corpus.labels(HELD_OUT_FOLD),
+            corpus.authors,
+            cutoff,
+            unseen(corpus, made),
+        ),
         "baseline": compared,
         "use": card.USE,
         "training": _facts(seed, divisor) | card.made_with(fitting_s),
@@ -64,6 +70,12 @@ def fitted(
         torch.from_numpy(linear.idf),
         torch.tensor([divisor], dtype=torch.float32),
     )
+
+
+def unseen(corpus: Corpus, made: parameters.Weights) -> dict[str, float]:
+    """Return how much of the held-out messages is new to the model."""
+    new = novelty.never_seen(made.idf.numpy(), len(corpus.labels(*TRAINING_FOLDS)))
+    return novelty.reference(corpus.texts(HELD_OUT_FOLD), new)
 
 
 def logits(made: parameters.Weights, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -19,6 +19,9 @@ class Work:
     filled: int = 0
     #: Times that a pass did not fit the device's memory and was halved.
     halved: int = 0
+    #: Seconds of the owner's thread: until the passes were ready, and for them.
+    prepare_s: float = 0.0
+    forward_s: float = 0.0
 
     def __add__(self, other: Work) -> Work:
         return Work(
@@ -27,6 +30,8 @@ class Work:
             self.cells + other.cells,
             self.filled + other.filled,
             self.halved + other.halved,
+            self.prepare_s + other.prepare_s,
+            self.forward_s + other.forward_s,
         )
 
     @property
@@ -46,3 +51,5 @@ class Status:
     #: Of the last batch, and since the start.
     batch: Work = Work()
     total: Work = Work()
+    #: Of some texts of the last batch, the share of their features that training never saw.
+    unseen: tuple[float, ...] = ()

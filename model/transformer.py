@@ -82,6 +82,10 @@ class TransformerModel:
         logits = functional.linear(vectors, *self._head) + self._ngram_scale * batch.features
         return logits.softmax(1)
 
+    def unseen(self, texts: Sequence[str]) -> list[float]:
+        """Return for each text the share of its n-grams that training never saw."""
+        return self._ngram.unseen(texts)
+
     def explain(self, text: str, author: str) -> Evidence:
         """Return what in ``text`` speaks for ``author``.
 

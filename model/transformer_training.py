@@ -138,7 +138,13 @@ def train(corpus: Corpus, out: Path, seed: int, with_baseline: bool, bar: Progre
     labels = corpus.labels(HELD_OUT_FOLD)
     details = {
         "data": corpus.description,
-        **card.quality(answers[str(chosen.variant)], labels, corpus.authors, chosen.threshold),
+        **card.quality(
+            answers[str(chosen.variant)],
+            labels,
+            corpus.authors,
+            chosen.threshold,
+            ngram_training.unseen(corpus, made),
+        ),
         "baseline": ngrams.details["baseline"],
         "variants": [
             _ngrams_alone(ngrams, alone),

@@ -189,6 +189,14 @@ class SequenceModel(Protocol):
 
 
 @runtime_checkable
+class Novelty(Protocol):
+    """A model that can also say how much of a text is new to it. Optional."""
+
+    def unseen(self, texts: Sequence[str]) -> Sequence[float]:
+        """Return for each text the share of its features that training never saw, 0 to 1."""
+
+
+@runtime_checkable
 class Explainer(Protocol):
     """A model that can also say why. Optional."""
 

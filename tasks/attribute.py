@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 ALONE = 2
 #: Seconds for which a cache on a server of its own, that does not answer, is left alone.
 REST_S = 4.0
+#: The longest wait that is believed, in seconds: anybody may have written when a task was sent.
+LONGEST_WAIT_S = 86_400.0
 
 
 class Predictor(Protocol):
@@ -54,6 +57,9 @@ class Predictor(Protocol):
     def explain(self, text: str, author: str) -> Evidence | None:
         """Return the evidence, None where the model gives none. Raises ``ModelError``."""
 
+    def release(self) -> None:
+        """Give back what the device keeps for tensors to come."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -64,9 +70,9 @@ class Message:
     explain: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Begun:
-    """A batch between its two halves, while the device computes."""
+    """A batch between its two halves, while the device computes, and what is to be told of it."""
 
     chunks: Sequence[Chunk]
     #: Of each chunk, what became of its texts.
@@ -77,6 +83,12 @@ class Begun:
     fresh: list[Message]
     #: The model's handle; None where there is nothing to compute.
     launched: Any
+    #: Seconds that the cache took to say so.
+    cache_s: float
+    #: What the model was asked for, and answered.
+    computed: dict[str, Outcome] = field(default_factory=dict)
+    #: When it had; monotonic, in seconds.
+    computed_at: float = 0.0
 
 
 class Attributor:
@@ -92,16 +104,19 @@ class Attributor:
         dead_letters: DeadLetters,
         replies: Replies,
         metrics: WorkerMetrics,
+        tally: Callable[[Iterable[Attribution]], None],
         max_characters: int,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """``tally`` is told what the model answered, each message once."""
         self._predictor = predictor
         self._cache = cache
         self._dead_letters = dead_letters
         self.replies = replies
         #: Is the cache gone, where there is more to do than to wait for it?
         self.cache_gone = Breaker(REST_S if replies.apart else 0.0)
-        self._metrics = metrics
+        self.metrics = metrics
+        self._tally = tally
         self._max_characters = max_characters
         self._now = now  # wall clock: deadlines are set on other machines
 
@@ -109,10 +124,13 @@ class Attributor:
         """Admit the messages, look into the cache, and have the model begin with the rest."""
         admitted = [self._admit(chunk) for chunk in chunks]
         wanted = _unique(message for chunk in admitted for message in chunk)
+        start = time.monotonic()
         known = self._cached(wanted)
+        cache_s = time.monotonic() - start
         fresh = [message for message in wanted.values() if message.id not in known]
         launched = self._predictor.launch([m.text for m in fresh]) if fresh else None
-        return Begun(chunks, admitted, known, fresh, launched)
+        self._note_waits(chunks)
+        return Begun(chunks, admitted, known, fresh, launched, cache_s)
 
     def begin_alone(self, chunk: Chunk, alive: Callable[[], None]) -> Begun:
         """Attribute the messages of a chunk that a worker died with, one at a time.
@@ -122,18 +140,21 @@ class Attributor:
         """
         admitted = self._admit(chunk)
         wanted = _unique(admitted)
-        known = self._cached(wanted)
+        self.metrics.redelivered.inc()
+        start = time.monotonic()
+        begun = Begun([chunk], [admitted], self._cached(wanted), [], None, time.monotonic() - start)
         for message in wanted.values():
-            if message.id not in known:
+            if message.id not in begun.known:
                 alive()
-                known[message.id] = self._try(message, chunk)
-        return Begun([chunk], [admitted], known, [], None)
+                begun.computed[message.id] = self._try(message, chunk)
+        return begun
 
     def _try(self, message: Message, chunk: Chunk) -> Outcome:
         if self._cache.attempt(message.id) <= ALONE:
             outcome = self._compute([message])[message.id]
         else:
             logger.error("workers died of the message %s; it is set aside", message.id)
+            self.metrics.set_aside.inc()
             version = self._predictor.version
             self._dead_letters.put(
                 DeadLetter(
@@ -151,21 +172,42 @@ class Attributor:
         What must be stored and replied is queued on ``pipe``; the caller executes it, and
         acknowledges the chunks only then.
         """
-        fresh = self._compute(begun.fresh, begun.launched)
-        if fresh:
-            self._metrics.batch_messages.observe(len(fresh))
-        settled = begun.known | fresh
+        begun.computed |= self._compute(begun.fresh, begun.launched)
+        begun.computed_at = time.monotonic()
+        settled = begun.known | begun.computed
         outcomes = [
             [_answer(m, settled) if isinstance(m, Message) else m for m in chunk]
             for chunk in begun.admitted
         ]
         refused = [m for chunk in begun.admitted for m in chunk if isinstance(m, Failure) and m.id]
-        self._cache.put(pipe, [*refused, *fresh.values()])
+        self._cache.put(pipe, [*refused, *begun.computed.values()])
         self._cache.settle(pipe, [*settled, *(failure.id for failure in refused)])
         for chunk, messages in zip(begun.chunks, begun.admitted, strict=True):
             self._rename(pipe, chunk, messages)
         self.replies.queue(pipe, begun.chunks, outcomes)
         return outcomes
+
+    def record(self, begun: Begun) -> None:
+        """Count a batch that is seen to."""
+        duration, messages = self.metrics.batch_duration, self.metrics.messages
+        duration.labels("cache").observe(begun.cache_s)
+        duration.labels("store").observe(time.monotonic() - begun.computed_at)
+        for outcome, number in _counted(begun).items():
+            messages.labels(outcome).inc(number)
+        if begun.computed:
+            self.metrics.batch_messages.observe(len(begun.computed))
+            self._tally(a for a in begun.computed.values() if isinstance(a, Attribution))
+
+    def rest(self) -> None:
+        """Free what is kept for batches to come."""
+        self._predictor.release()
+
+    def _note_waits(self, chunks: Sequence[Chunk]) -> None:
+        now = self._now()
+        for chunk in chunks:
+            if chunk.sent_at is not None:
+                wait_s = min(max(0.0, now - chunk.sent_at), LONGEST_WAIT_S)
+                self.metrics.queue_wait.observe(wait_s)
 
     def fail(
         self, awaited: Sequence[Chunk], pipe: Pipeline, error: BylineError
@@ -258,6 +300,22 @@ class Attributor:
             evidence = self._predictor.explain(message.text, prediction.candidates[0].author)
             attribution.evidence = evidence
         return attribution
+
+
+def _counted(begun: Begun) -> Counter[str]:
+    """Return how many messages of a batch there are of each outcome."""
+    counts: Counter[str] = Counter()
+    valid = 0
+    for message in (message for chunk in begun.admitted for message in chunk):
+        if isinstance(message, Message):
+            valid += 1
+        else:
+            counts["expired" if message.code == DeadlinePassed.code else "failed"] += 1
+    for outcomes, name in ((begun.known, "cached"), (begun.computed, "computed")):
+        for outcome in outcomes.values():
+            counts[name if isinstance(outcome, Attribution) else "failed"] += 1
+    counts["joined"] = valid - len(begun.known) - len(begun.computed)
+    return counts
 
 
 def _unique(messages: Iterable[Message | Failure]) -> dict[str, Message]:

@@ -17,6 +17,12 @@ from tasks.errors import InvalidMessage
 TASK = "byline.attribute"
 QUEUE = "attributions"
 
+#: A hash of kombu's: what workers hold, apart from that of other apps on one Redis.
+UNACKED = "byline:unacked"
+
+#: Header of a task: the Unix time at which it left an api process, in seconds.
+SENT = "byline_sent"
+
 #: Version of the values below. A part of every message's key, so that a cache filled by
 #: another version is never misread.
 SCHEMA = 1
@@ -107,6 +113,8 @@ class Chunk(msgspec.Struct, frozen=True):
     reply_to: str | None
     #: Was somebody told that an answer will be in the cache?
     promised: bool = False
+    #: Unix time, in seconds, at which it left the api; None where the client did not say.
+    sent_at: float | None = None
 
     @property
     def to_be_kept(self) -> bool:

@@ -81,7 +81,8 @@ def _run(settings: Settings, exporter: Path, folder: Path) -> None:
     )
     client = Redis.from_url(settings.broker, socket_timeout=health.ANSWER_S)
     login, found_in = flower_login(folder, os.environ)
-    services = parts.services(settings, exporter, client, login)
+    own_cache = bool(broker) and settings.cache_url is None
+    services = parts.services(settings, exporter, client, login, own_cache)
     passage = Chosen(settings)
     try:
         with Control([*broker, *services], _environ(settings, login), folder) as control:

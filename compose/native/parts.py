@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,14 +51,15 @@ def valkey(settings: Settings, folder: Path) -> Part:
     return Part("valkey", command, url, health.redis(url), rank=1, stop_s=2)
 
 
-def services(settings: Settings, exporter: Path, client: Redis, login: str) -> list[Part]:
+def services(
+    settings: Settings, exporter: Path, client: Redis, login: str, own_cache: bool
+) -> list[Part]:
     """All but the broker. They are started together and wait for each other by themselves.
 
     ``exporter`` is the Python of celery-exporter's own environment; ``client`` is connected to
-    the broker; ``login`` is ``user:password`` of Flower.
+    the broker; ``login`` is ``user:password`` of Flower; ``own_cache``: is it the embedded one?
     """
-    host = LOOPBACK if settings.api_host == "0.0.0.0" else settings.api_host
-    api = f"http://{host}:{settings.api_port}"
+    api = f"http://{_reached(settings.api_host)}:{settings.api_port}"
     flower = f"http://{LOOPBACK}:{settings.flower_port}"
     metrics = f"http://{LOOPBACK}:{settings.exporter_port}/metrics"
     return [
@@ -80,6 +82,7 @@ def services(settings: Settings, exporter: Path, client: Redis, login: str) -> l
             rank=3,
             stop_s=3,
         ),
+        _monitor(settings, own_cache),
     ]
 
 
@@ -110,6 +113,22 @@ def _worker(settings: Settings, number: int, client: Redis) -> Part:
     )
     healthy = health.workers(client, settings.workers)
     return Part(f"{WORKER}{suffix}", command, "", healthy, rank=2, stop_s=3)
+
+
+def _monitor(settings: Settings, own_cache: bool) -> Part:
+    metrics = f"http://{_reached(settings.metrics_host)}:{settings.monitor_port}/metrics"
+    command = (
+        *(sys.executable, "-m", "monitoring", "--root", str(os.getpid())),
+        *(("--own-cache",) if own_cache else ()),
+    )
+    # Not before it has looked does it tell of the queue.
+    healthy = health.page(metrics, holding="byline_queue_messages{")
+    return Part("monitor", command, metrics, healthy, rank=3, stop_s=3)
+
+
+def _reached(host: str) -> str:
+    """Where one reaches who listens on ``host``."""
+    return LOOPBACK if host == "0.0.0.0" else host
 
 
 def _flower(settings: Settings) -> Sequence[str]:

@@ -63,13 +63,19 @@ def check_ports(settings: Settings) -> None:
     Raises:
         CannotRun: one is not. Names the setting.
     """
-    ports = {"api": settings.api_host, "flower": "127.0.0.1", "exporter": "127.0.0.1"}
+    ports = {
+        "api": settings.api_host,
+        "api_metrics": settings.metrics_host,
+        "monitor": settings.metrics_host,
+        "flower": "127.0.0.1",
+        "exporter": "127.0.0.1",
+    }
     if settings.redis_url is None:
         ports["redis"] = "127.0.0.1"
     for part, host in ports.items():
         _check_port(part, host, getattr(settings, f"{part}_port"))
     for number in range(settings.workers):
-        _check_port("metrics", "127.0.0.1", settings.metrics_port + number)
+        _check_port("metrics", settings.metrics_host, settings.metrics_port + number)
 
 
 def check_redis(setting: str, url: str) -> None:

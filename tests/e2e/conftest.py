@@ -20,7 +20,10 @@ from tests.parts import ROOT, Part, wait_for
 
 #: What is printed once everything is well and the first message is attributed.
 UP = "Ctrl-C stops everything"
-PORTS = ("api", "redis", "flower", "exporter", "metrics")
+PORTS = (
+    *("api", "redis", "flower", "exporter", "metrics"),
+    *("api_metrics", "monitor", "prometheus", "redis_exporter"),
+)
 
 
 class Run:

@@ -4,125 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
-from redis import ConnectionError as RedisConnectionError
 
-from api import departure, flights, outbox
 from api.entry import Entry
-from api.outbox import Outbox
-from api.pace import Pace
 from api.recent import Recent
-from tasks.errors import Overloaded, Unavailable
-from tasks.messages import Attribution, Failure, Outcome, Reply
+from tasks.errors import Overloaded
+from tasks.messages import Attribution, Failure, Reply
+from tests.unit.api.desk import Desk, attribution, idle
 
 pytestmark = pytest.mark.anyio
-
-#: Turns of the loop after which everything that could happen has happened.
-TURNS = 20
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": True}  # as the server has it
-
-
-@pytest.fixture(autouse=True)
-def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(departure, "LINGER_S", 0.0)
-
-
-async def idle() -> None:
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
-
-
-class Cache:
-    """What is cached, by id."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, Outcome] = {}
-        self.lookups: list[list[str]] = []
-        self.down = False
-        self.nonsense = False
-
-    async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:
-        if self.down:
-            raise RedisConnectionError("down")
-        if self.nonsense:
-            raise msgspec.DecodeError("nonsense")
-        self.lookups.append(list(ids))
-        return {id: self.known[id] for id in ids if id in self.known}
-
-
-class Broker:
-    """Takes chunks, and answers them when told to."""
-
-    def __init__(self) -> None:
-        self.chunks: dict[str, list[Entry]] = {}
-        self.replies: asyncio.Queue[bytes] = asyncio.Queue()
-        self.down = False
-
-    async def send(self, chunk: str, entries: Sequence[Entry]) -> None:
-        if self.down:
-            raise Unavailable("down")
-        self.chunks[chunk] = list(entries)
-
-    async def receive(self) -> bytes:
-        return await self.replies.get()
-
-    def sizes(self) -> list[int]:
-        return [len(entries) for entries in self.chunks.values()]
-
-    def answer(self, chunk: str, stored: bool = True) -> None:
-        outcomes: list[Any] = [attribution(e.id) for e in self.chunks[chunk]]
-        self.replies.put_nowait(msgspec.json.encode(Reply(chunk, outcomes, stored)))
-
-
-class Desk:
-    """An outbox with fakes at both ends."""
-
-    def __init__(self, **options: Any) -> None:
-        self.cache, self.broker = Cache(), Broker()
-        defaults = {
-            "credits": 2,
-            "chunk_messages": 4,
-            "capacity": 100,
-            "answer_s": 60.0,
-            "recent": Recent(8),
-            "workers": lambda: 1,
-        }
-        ends = (self.broker.send, self.broker.receive, self.cache.look_up)
-        self.outbox = Outbox(*ends, **defaults | options)
-
-    async def __aenter__(self) -> Desk:
-        self.outbox.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.outbox.stop()
-
-    async def ask(self, *ids: str, **options: Any) -> list[Entry]:
-        entries = self.outbox.ask([Entry(id, id, "v1", **options) for id in ids])
-        await idle()
-        return entries
-
-    async def answer(self, place: int = 0) -> None:
-        self.broker.answer(list(self.broker.chunks)[place])
-        await idle()
-
-
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    async with Desk() as desk:
-        yield desk
-
-
-def attribution(id: str) -> Attribution:
-    return Attribution(id, "a", 0.9, (), "v1")
 
 
 async def test_when_idle_a_message_leaves_at_once(desk: Desk) -> None:
@@ -235,18 +129,6 @@ async def test_what_is_late_already_is_not_sent(desk: Desk) -> None:
     assert desk.broker.sizes() == []
 
 
-async def test_lost_replies_give_their_credits_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "SWEEP_S", 0.0)
-    async with Desk(answer_s=0.0) as desk:
-        [entry] = await desk.ask("1")
-        await desk.ask("2")
-        assert entry.outcome is not None
-        assert entry.outcome.code == "no_answer"
-        assert desk.outbox.free_credits == 2
-        await desk.answer(0)  # too late, and no harm
-        assert (await desk.ask("3"))[0].sent.is_set()
-
-
 async def test_a_reply_that_makes_no_sense_stops_nothing(desk: Desk) -> None:
     desk.broker.replies.put_nowait(b"nonsense")
     [entry] = await desk.ask("1")
@@ -288,53 +170,6 @@ async def test_what_is_promised_while_another_chunk_is_being_sent_leaves_too() -
         await desk.ask("1")
         await promised[0].sent.wait(time.monotonic() + 5)
         assert promised[0].sent.is_set()
-
-
-async def test_a_stalled_chunk_holds_no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flights, "UNKNOWN_S", 0.0)
-    async with Desk(credits=1) as desk:
-        await desk.ask("with a dead worker")
-        [entry] = await desk.ask("for the living")
-        assert entry.sent.is_set()
-        await desk.answer(0)
-        await desk.answer(1)
-        assert desk.outbox.unanswered == 0
-
-
-async def test_what_is_stalled_is_told_by_what_a_chunk_takes() -> None:
-    async with Desk(credits=1) as desk:
-        await desk.ask("1")
-        await desk.answer()  # at once, so that a quarter of a second is long
-        await desk.ask("with a dead worker")
-        [entry] = await desk.ask("for the living")
-        assert not entry.sent.is_set()
-        await asyncio.sleep(0.3)
-        await desk.ask("another")
-        assert entry.sent.is_set()
-
-
-async def test_a_few_wait_for_what_is_under_way_but_not_for_long(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(departure, "LINGER_S", 60.0)
-    await desk.ask("1")
-    await desk.ask("2", "3")
-    assert desk.broker.sizes() == [1]
-    await desk.answer()
-    assert desk.broker.sizes() == [1, 2]
-    monkeypatch.setattr(departure, "LINGER_S", 0.05)
-    [entry] = await desk.ask("4")
-    assert not entry.sent.is_set()
-    assert await entry.sent.wait(time.monotonic() + 20)
-
-
-async def test_many_do_not_wait_for_what_is_under_way(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(departure, "LINGER_S", 60.0)
-    await desk.ask("1")
-    await desk.ask(*(f"many {n}" for n in range(departure.WORTH_A_TASK)))
-    assert desk.broker.sizes() == [1, 4]
 
 
 async def test_a_cache_that_makes_no_sense_costs_nobody_an_answer(desk: Desk) -> None:
@@ -420,38 +255,3 @@ async def test_a_cache_that_is_gone_is_not_asked_for_a_while(desk: Desk) -> None
     await desk.ask("2")
     assert desk.cache.lookups == []
     assert desk.broker.sizes() == [1, 1]
-
-
-async def test_where_each_worker_has_a_chunk_the_next_gathers(desk: Desk) -> None:
-    await desk.ask("1")
-    await asyncio.sleep(0.2)
-    await desk.answer()  # so a chunk takes 200 ms
-    await desk.ask("2")
-    await desk.ask("3", "4")
-    assert desk.broker.sizes() == [1, 1]
-    await desk.answer(1)
-    assert desk.broker.sizes() == [1, 1, 2]
-
-
-async def test_a_second_worker_has_a_chunk_at_once() -> None:
-    async with Desk(workers=lambda: 2) as desk:
-        await desk.ask("1")
-        await asyncio.sleep(0.2)
-        await desk.answer()
-        await desk.ask("2")
-        await desk.ask("3", "4")
-        assert desk.broker.sizes() == [1, 1, 2]
-
-
-async def test_a_short_while_is_waited_for_as_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a loop returns for less than a millisecond may be another kind of handle."""
-    woken = asyncio.Event()
-    away = flights.Flights(2, 60.0, lambda: 0.0)
-    leaving = departure.Departure(away, Pace(), 2, lambda: 2, woken.set)
-    away.add("chunk", [])
-    now = away.in_time[0].sent_at
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    for seconds in (0.0005, 60.0, 0.0001):
-        monkeypatch.setattr(departure, "LINGER_S", seconds)
-        assert not leaving.due(1)
-    await asyncio.wait_for(woken.wait(), 5)

@@ -104,6 +104,8 @@ class Batch:
 
     def __init__(self) -> None:
         self.predictor = Predictor()
+        #: What the model was counted to have answered.
+        self.tallied: list[Attribution] = []
         self.store = Store()
         client: Any = self.store
         cache = AttributionCache(client, 60)
@@ -111,12 +113,22 @@ class Batch:
         metrics = WorkerMetrics(self.registry)
         letters = DeadLetters(client)
         self.attributor = Attributor(
-            self.predictor, cache, letters, Replies(None), metrics, 100, now=lambda: 1000.0
+            self.predictor,
+            cache,
+            letters,
+            Replies(None),
+            metrics,
+            self.tallied.extend,
+            100,
+            now=lambda: 1000.0,
         )
 
     def run(self, *chunks: Chunk) -> list[list[Any]]:
         pipe: Any = self.store
-        return self.attributor.finish(self.attributor.begin(chunks), pipe)
+        begun = self.attributor.begin(chunks)
+        outcomes = self.attributor.finish(begun, pipe)
+        self.attributor.record(begun)
+        return outcomes
 
 
 @pytest.fixture

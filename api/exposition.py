@@ -1,0 +1,64 @@
+"""The metrics of the api's processes, added up, on a port of their own.
+
+prometheus-client keeps them in files that all processes share. Each process listens on the one
+port, and the kernel picks who answers: for all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import threading
+from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from api.shared import VARIABLE
+
+_PID = re.compile(r"_(\d+)\.db")
+
+
+def serve(host: str, port: int) -> None:
+    """Answer scrapes, from a thread, for as long as the process lives.
+
+    Raises:
+        OSError: the port can't be had.
+    """
+    _forget_dead()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+
+    class Server(ThreadingWSGIServer):
+        allow_reuse_port = True
+        address_family = family
+
+    server = make_server(host, port, make_wsgi_app(registry), Server, handler_class=_Silent)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+def _forget_dead() -> None:
+    """Drop what processes that are gone said of their present; what they counted stays."""
+    for file in Path(os.environ[VARIABLE]).glob("gauge_live*.db"):
+        found = _PID.search(file.name)
+        if found and not _alive(int(found[1])):
+            mark_process_dead(int(found[1]))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing: a scrape every few seconds is no news."""

@@ -1,0 +1,104 @@
+"""``/v1/feedback``: the true author of a message, when it is learned."""
+
+from __future__ import annotations
+
+import msgspec
+from redis import RedisError
+from redis.asyncio import Redis
+
+from api.answers import Answer, answer
+from api.errors import Conflict, NotFound, NotJSON, check_json
+from api.guard import Guard
+from api.keys import Key
+from api.schemas import FeedbackRequest, Learned
+from api.strict import has_doubled_key
+from monitoring.metrics import ApiMetrics
+from monitoring.windows import Window
+from tasks.errors import InvalidMessage, Unavailable
+from tasks.messages import Attribution
+from tasks.promises import Promises
+
+FEEDBACK = "byline:feedback:"
+
+_request = msgspec.json.Decoder(FeedbackRequest)
+_KEYS = (b'"id"', b'"author"')
+
+
+class Feedback:
+    """The resource. Its methods raise ``BylineError`` where the answer is a problem."""
+
+    def __init__(
+        self,
+        promises: Promises,
+        cache: Redis,
+        guard: Guard,
+        labels: Window,
+        metrics: ApiMetrics,
+        ttl_s: int,
+    ) -> None:
+        """``ttl_s``: seconds for which a message's author is remembered, and counts once."""
+        self._promises = promises
+        self._cache = cache
+        self._guard = guard
+        self._labels = labels
+        self._metrics = metrics
+        self._ttl_s = ttl_s
+
+    async def create(self, content_type: str, body: bytes, key: Key | None) -> Answer:
+        """Note who wrote a message: 202. Said twice, it counts once.
+
+        Raises:
+            NotFound: no attribution has this id, yet or any more.
+            Conflict: another author was named before.
+        """
+        asked = _parse(content_type, body)
+        await self._guard.let_through(key, 1)
+        try:
+            attribution = await self._attribution(asked.id)
+            name = FEEDBACK + asked.id
+            if await self._cache.set(name, asked.author, nx=True, ex=self._ttl_s):
+                await self._count(attribution, asked.author)
+            elif (before := await self._cache.get(name)) and before != asked.author.encode():
+                raise Conflict("another author was given for this message before")
+        except RedisError:
+            raise Unavailable("the cache, where attributions are, can't be reached") from None
+        correct = attribution.candidates[0].author == asked.author
+        return answer(Learned(asked.id, asked.author, correct), 202)
+
+    async def _attribution(self, id: str) -> Attribution:
+        try:
+            outcome = await self._promises.find(id)
+        except KeyError:
+            outcome = None
+        if not isinstance(outcome, Attribution):
+            raise NotFound("no attribution has this id: unknown, not made yet, or kept no longer")
+        return outcome
+
+    async def _count(self, attribution: Attribution, author: str) -> None:
+        right = attribution.candidates[0].author == author
+        self._metrics.feedback.labels(str(right).lower()).inc()
+        async with self._cache.pipeline(transaction=False) as pipe:
+            counts = {"labels": 1, "right": int(right)}
+            self._labels.add(pipe, attribution.model, counts)
+            await pipe.execute()
+
+
+def _parse(content_type: str, body: bytes) -> FeedbackRequest:
+    """Return what the body says.
+
+    Raises:
+        WrongType, NotJSON, InvalidMessage: it can't be understood.
+    """
+    check_json(content_type)
+    try:
+        asked = _request.decode(body)
+        asked.author.encode()  # half a surrogate is no text
+    except msgspec.ValidationError as error:
+        raise InvalidMessage(str(error)) from None
+    except msgspec.DecodeError as error:
+        raise NotJSON(str(error)) from None
+    except UnicodeError:
+        raise NotJSON("the body is not UTF-8") from None
+    if has_doubled_key(body, _KEYS):
+        raise NotJSON("an object names a key twice")
+    return asked

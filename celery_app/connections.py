@@ -1,0 +1,44 @@
+"""Clients of Redis, as every process of Byline uses them. Knows nothing of Celery."""
+
+from __future__ import annotations
+
+from redis import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool as AsyncConnectionPool
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+#: Seconds after which a Redis that does not answer counts as gone.
+REDIS_TIMEOUT_S = 2.0
+#: Connections a client keeps at most. Lookups are gathered, so a few serve thousands.
+CONNECTIONS = 32
+
+
+def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:
+    """Return what :func:`connect` returns, for asyncio."""
+    pool = AsyncConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=REDIS_TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=AsyncRetry(ConstantBackoff(0.05), retries=1),
+    )
+    return AsyncRedis(connection_pool=pool)
+
+
+def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> Redis:
+    """Return a Redis client that waits ``timeout_s`` for an answer, and tries once more.
+
+    It keeps a bounded number of connections; who finds none free waits for one.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=REDIS_TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(ConstantBackoff(0.05), retries=1),
+    )
+    return Redis(connection_pool=pool)

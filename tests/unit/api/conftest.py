@@ -1,0 +1,26 @@
+"""The loop that the api runs on, and an outbox."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from api import departure
+from tests.unit.api.desk import Desk
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}  # as the server has it
+
+
+@pytest.fixture(autouse=True)
+def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(departure, "LINGER_S", 0.0)
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    async with Desk() as desk:
+        yield desk

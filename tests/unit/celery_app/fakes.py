@@ -1,0 +1,149 @@
+"""A worker's thread, its task and its requests, as fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from celery_app import strategy
+from celery_app.strategy import Batcher
+from celery_app.tracing import Traced
+from tasks.breaker import Breaker
+
+
+class FakeRequest:
+    """As much of a request as the batcher touches; notes how it ended."""
+
+    def __init__(
+        self,
+        messages: int = 1,
+        revoked: bool = False,
+        orphaned: bool = False,
+        to_be_kept: bool = False,
+    ) -> None:
+        self.messages = messages
+        self.orphaned = orphaned
+        self.id = f"task {id(self)}"
+        self.chunk = SimpleNamespace(
+            id=self.id, texts=["x"] * messages, reply_to="list", to_be_kept=to_be_kept
+        )
+        self.ended = "revoked" if revoked else ""
+        self._revoked = revoked
+        self.stored = self.may_be_unstored = False
+
+    @property
+    def acknowledged(self) -> bool:
+        return self.ended == "revoked"
+
+    def revoked(self) -> bool:
+        return self._revoked
+
+    def on_accepted(self, pid: int, at: float) -> None:
+        self.ended = "accepted"
+
+    def on_success(self, outcome: tuple[bool, Any, float]) -> None:
+        assert self.stored or self.may_be_unstored, "acknowledged before it was stored"
+        self.ended = "failed" if outcome[0] else "succeeded"
+
+    def on_failure(self, info: Any) -> None:
+        self.ended = "failed"
+
+    def reject(self, requeue: bool) -> None:
+        raise AssertionError("give_back forgets the request, too")
+
+    def give_back(self) -> None:
+        self.ended = "given back"
+
+
+class Pipe:
+    kept = True
+
+    def reset(self) -> None:
+        self.kept = False
+
+
+class FakeTask:
+    """Notes the batches; raises ``error`` on the next one."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        self.rested = 0
+        self.batches: list[int] = []
+        self.alone: list[int] = []
+        self.order: list[str] = []
+        self.error: Exception | None = None
+        self.device_error: Exception | None = None
+        self.failed: list[Any] = []
+        self.store_error: Exception | None = None
+        self.requests: list[FakeRequest] = []
+        self.answers_apart = False
+        self.cache_gone = Breaker(10.0)
+        self.replied: list[bool] = []
+        self.backend = SimpleNamespace(round_trip=self._round_trip)
+
+    @contextmanager
+    def _round_trip(self) -> Any:
+        pipe = Pipe()
+        yield pipe
+        if pipe.kept and self.store_error:
+            raise self.store_error
+        for request in self.requests:
+            request.stored = True
+
+    def begin(self, chunks: Sequence[Any]) -> int:
+        if self.error:
+            error, self.error = self.error, None
+            raise error
+        self.batches.append(sum(len(chunk.texts) for chunk in chunks))
+        self.order.append(f"begin {len(self.batches)}")
+        return len(self.batches)
+
+    def begin_alone(self, chunk: Any, alive: Callable[[], None]) -> int:
+        alive()
+        self.alone.append(len(chunk.texts))
+        return self.begin([chunk])
+
+    def finish(self, begun: int, pipe: Any) -> None:
+        self.order.append(f"finish {begun}")
+        if self.device_error:
+            error, self.device_error = self.device_error, None
+            raise error
+
+    def reply(self, begun: int, outcomes: Any, stored: bool) -> None:
+        self.replied.append(stored)
+
+    def count_batch(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+    def rest(self) -> None:
+        self.rested += 1
+
+    def fail_all(self, chunks: Sequence[Any], error: Exception) -> None:
+        self.failed += chunks
+
+
+class Worker:
+    """A batcher whose model thread is stepped by the test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, limit: int = 8) -> None:
+        monkeypatch.setattr(strategy, "trace", lambda task, request: Traced(request, False, "done"))
+        monkeypatch.setattr(strategy, "FIRST_RETRY_S", 0.001)
+        monkeypatch.setattr(strategy, "LONGEST_RETRY_S", 0.016)
+        self.task = FakeTask()
+        self.submitted: list[Callable[[], None]] = []
+        task: Any = self.task
+        self.overlaps = False
+        self.batcher = Batcher(task, self.submitted.append, limit, 0.0, 1.0, lambda: self.overlaps)
+
+    def add(self, *requests: FakeRequest) -> None:
+        self.task.requests += requests
+        for request in requests:
+            taken: Any = request
+            self.batcher.add(taken)
+
+    def step(self) -> None:
+        self.submitted.pop(0)()
