@@ -1,0 +1,1 @@
+"""Grafana dashboards as code: each module builds one, the JSON files are what comes of it."""

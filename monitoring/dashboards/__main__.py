@@ -1,0 +1,38 @@
+"""Write the dashboards' JSON: ``python -m monitoring.dashboards [--out FOLDER]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from monitoring.dashboards import performance, quality, resource
+
+BUILDERS = {
+    "performance": performance.build,
+    "resource": resource.build,
+    "quality": quality.build,
+}
+FOLDER = Path(__file__).parent / "json"
+
+
+def render(name: str) -> str:
+    """The JSON of one dashboard, the same each time."""
+    made = BUILDERS[name]()
+    return json.dumps(made, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write every dashboard into the folder."""
+    parser = argparse.ArgumentParser(prog="python -m monitoring.dashboards", description=__doc__)
+    parser.add_argument("--out", type=Path, default=FOLDER, metavar="FOLDER")
+    folder: Path = parser.parse_args().out
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in BUILDERS:
+        (folder / f"{name}.json").write_text(render(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
