@@ -80,6 +80,10 @@ lint: $(VENV)/dev.stamp $(VENV)/transformer.stamp  ## Check style, types, and wh
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --config setup.cfg
 
+.PHONY: dashboards
+dashboards: $(VENV)/dev.stamp  ## Make Grafana's dashboards anew, monitoring/dashboards/json/
+	@$(BIN)/python -m monitoring.dashboards
+
 # Resolved as for macOS, where torch asks for no CUDA packages: on Linux its wheel decides.
 COMPILE = MACOSX_DEPLOYMENT_TARGET=14.0 .venv-lock/bin/uv pip compile --quiet --upgrade --no-header \
 	--no-annotate --python-version 3.11 --python-platform macos
@@ -88,7 +92,7 @@ COMPILE = MACOSX_DEPLOYMENT_TARGET=14.0 .venv-lock/bin/uv pip compile --quiet --
 lock: .venv-lock/stamp  ## Choose the newest allowed versions anew, into requirements/
 	$(COMPILE) setup.cfg --extra api --extra worker --extra native -o requirements/run.lock
 	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native bench) -c requirements/run.lock -o requirements/bench.lock
-	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native train bench test lint) \
+	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native train bench dashboards test lint) \
 		-c requirements/run.lock -o requirements/dev.lock
 	$(COMPILE) setup.cfg --extra transformer --no-deps -c requirements/run.lock -o requirements/transformer.lock
 	$(COMPILE) requirements/exporter.in -o requirements/exporter.lock

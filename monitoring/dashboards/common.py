@@ -79,12 +79,14 @@ def number(
     width: int = 3,
     none: str = "none",
     names: dict[str, str] | None = None,
+    legend: str = "__auto",
 ) -> stat.Panel:
-    """One figure, as it is now.
+    """One figure, or one for each series, as it is now.
 
     The query is instant: a figure that exists no more is not shown as if it did, ``none`` is.
     ``base`` is the colour below all steps, ``names`` are words to show instead of values.
     """
+    target = prometheus.Dataquery().expr(query).legend_format(legend).instant().ref_id("A")
     panel = (
         stat.Panel()
         .title(title)
@@ -102,25 +104,18 @@ def number(
         )
         .graph_mode(common_models.BigValueGraphMode.NONE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .with_target(prometheus.Dataquery().expr(query).instant().ref_id("A"))
+        .with_target(target)
     )
     if names:
-        words: dict[str, models.ValueMappingResult] = {
-            value: models.ValueMappingResult(text=word) for value, word in names.items()
-        }
+        words = {value: models.ValueMappingResult(text=word) for value, word in names.items()}
         panel = panel.mappings([models.ValueMap(options=words)])
     return panel
 
 
 def label(title: str, query: Query, shows: str, act: str, *, width: int = 6) -> stat.Panel:
-    """A label's value, as it is now: the series' name instead of its number."""
-    return (
-        number(title, query.expr, COUNT, shows, act, width=width)
-        .text_mode(common_models.BigValueTextMode.NAME)
-        .targets(
-            [prometheus.Dataquery().expr(query.expr).legend_format(query.legend).instant()],
-        )
-    )
+    """The names of series that exist now, instead of their numbers."""
+    panel = number(title, query.expr, COUNT, shows, act, width=width, legend=query.legend)
+    return panel.text_mode(common_models.BigValueTextMode.NAME)
 
 
 def lines(
@@ -173,7 +168,7 @@ def lines(
 
 
 def limit_line(panel: timeseries.Panel, name: str, color: str) -> timeseries.Panel:
-    """Draw the series ``name`` of a panel as what it is, a limit: dashed, neither filled nor stacked."""
+    """Draw the series ``name`` as what it is, a limit: dashed, neither filled nor stacked."""
     return panel.override_by_name(
         name,
         [
@@ -237,11 +232,29 @@ def bars(
     )
 
 
-def page(uid: str, title: str, question: str, guide: str, rows: Sequence[Row]) -> models.Dashboard:
+def choice(name: str, title: str, values: str) -> dashboard.QueryVariable:
+    """A variable to choose one of ``values``, a query of Grafana's such as label_values(…)."""
+    return (
+        dashboard.QueryVariable(name)
+        .label(title)
+        .datasource(_SOURCE)
+        .query(values)
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(models.VariableSort.ALPHABETICAL_ASC)
+    )
+
+
+def page(
+    name: str,
+    question: str,
+    guide: str,
+    rows: Sequence[Row],
+    choices: Sequence[dashboard.QueryVariable] = (),
+) -> models.Dashboard:
     """A dashboard. The first of ``rows`` answers its question at a glance; ``guide`` follows it."""
     built = (
-        dashboard.Dashboard(f"Byline: {title}")
-        .uid(uid)
+        dashboard.Dashboard(f"Byline: {name}")
+        .uid(f"byline-{name}")
         .description(question)
         .tags(["byline"])
         .refresh("10s")
@@ -249,7 +262,7 @@ def page(uid: str, title: str, question: str, guide: str, rows: Sequence[Row]) -
         .timezone("browser")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .readonly()
-        .variables(_variables())
+        .variables([*_variables(), *choices])
         .links(_links())
     )
     for place, row in enumerate(rows):
@@ -291,7 +304,8 @@ def _variables() -> list[Any]:
     ]
 
 
-def _links() -> list[dashboard.DashboardLink]:
+def _links() -> list[Any]:
+    """The other dashboards, by their tag, and what else there is to look at."""
     return [
         dashboard.DashboardLink("Byline")
         .type(models.DashboardLinkType.DASHBOARDS)

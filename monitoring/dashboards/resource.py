@@ -1,0 +1,394 @@
+"""Resource: has it room?"""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from monitoring.dashboards.common import (
+    BYTES,
+    CORES,
+    COUNT,
+    GREEN,
+    RED,
+    SECONDS,
+    SHARE,
+    YELLOW,
+    Query,
+    Row,
+    choice,
+    limit_line,
+    lines,
+    low_is_good,
+    number,
+    page,
+)
+
+GUIDE = """
+The row above is now. **Memory** is what decides whether a machine is killed for it: app, Redis and
+Metal's together, against the limits from which the monitor warns. **Workers** and **Servers** say
+whether anyone is there to do the work; **Oldest in the queue** whether they keep up.
+
+Redis fills to its limit and stays there: what it drops then is the cache's oldest, never the queue.
+Rows below go from memory and processors over Redis to queue and workers. *Machine* is the monitor
+whose memory is shown, where there are several.
+"""
+
+#: Tasks of this age wait for longer than a batch takes; of this one, for what a dead worker held.
+_OLD_S = low_is_good(1, 5)
+_HERE = 'instance=~"$monitor"'
+
+
+def build() -> Dashboard:
+    """Return the dashboard."""
+    return page(
+        "resource",
+        "Has it room?",
+        GUIDE,
+        [_glance(), _memory(), _processors(), _redis(), _queue(), _workers()],
+        [choice("monitor", "Machine", "label_values(byline_memory_limit_bytes, instance)")],
+    )
+
+
+def _glance() -> Row:
+    return Row(
+        "Has it room?",
+        [
+            number(
+                "Memory level",
+                "max(byline_memory_level)",
+                COUNT,
+                "What the monitor makes of the memory used, on the worst machine.",
+                "See Memory by component. app: run fewer workers, or smaller batches. redis: "
+                "allow it less.",
+                steps=((1, YELLOW), (2, RED)),
+                names={"0": "ok", "1": "warning", "2": "critical"},
+                none="no monitor",
+            ),
+            number(
+                "Of the critical limit",
+                "max(instance:byline_memory_critical:ratio)",
+                SHARE,
+                "Memory used, as a share of where critical begins, on the worst machine.",
+                "As for Memory level.",
+                steps=((1, RED),),
+                none="no monitor",
+            ),
+            number(
+                "Workers",
+                "system:byline_workers:max",
+                COUNT,
+                "Workers that are alive and consume, as the monitor sees them.",
+                "Nothing is computed: read the worker's log. It is started again by itself; if "
+                "it dies each time, of its model or of one message, its last lines say why.",
+                base=RED,
+                steps=((1, GREEN),),
+                none="no monitor",
+            ),
+            number(
+                "Servers",
+                "min(server:byline_server_up:min)",
+                COUNT,
+                "Whether broker and cache both answer.",
+                "Without the broker nothing is accepted; without the cache all is computed. Is "
+                "Redis running, has it memory, is its disk full?",
+                base=RED,
+                steps=((1, GREEN),),
+                names={"0": "down", "1": "up"},
+                none="no monitor",
+            ),
+            number(
+                "Oldest in the queue",
+                "system:byline_queue_oldest_seconds:max",
+                SECONDS,
+                "Age of the task that has been ready for longest; 0 where none is.",
+                "Workers do not keep up, or there are none: see Workers, then add one.",
+                steps=_OLD_S,
+                none="no monitor",
+            ),
+            number(
+                "Dead letters",
+                "system:byline_dead_letters:max",
+                COUNT,
+                "Messages set aside because workers died of them.",
+                "Look at them, `python -m celery_app.deadletters list`, then replay or drop them: "
+                "nobody else does.",
+                steps=((1, RED),),
+                none="no monitor",
+            ),
+            number(
+                "Redis memory",
+                "max(redis_memory_used_bytes / (redis_memory_max_bytes > 0))",
+                SHARE,
+                "Share of what Redis may use. A cache that is warm fills it.",
+                "No harm by itself. Where it is full and commands fail with OOM, the queue has "
+                "filled it: see Queue, and have workers empty it.",
+                none="no limit",
+            ),
+            number(
+                "Not scraped",
+                "sum(up == bool 0)",
+                COUNT,
+                "Parts that do not answer Prometheus.",
+                "See Scraped by part: which is it, and is its process up? Until then its panels "
+                "are empty, which is no good sign.",
+                steps=((1, RED),),
+            ),
+        ],
+    )
+
+
+def _memory() -> Row:
+    limits = {"warning": YELLOW, "critical": RED}
+    component = lines(
+        "Memory by component",
+        [
+            Query(
+                f'sum by (component) (byline_memory_bytes{{component!="cuda", {_HERE}}})',
+                "{{component}}",
+            ),
+            *(
+                Query(f'max(byline_memory_limit_bytes{{level="{level}", {_HERE}}})', level)
+                for level in limits
+            ),
+        ],
+        BYTES,
+        "Memory of the machine chosen above: app, every process of Byline but Redis; redis; mps, "
+        "what Metal holds. The dashed lines are where warning and critical begin.",
+        "app grows for long: a leak, or batches too large, start the worker again. redis: the "
+        "cache, let it have less. Close to critical: nothing else should run on this machine.",
+        stacked=True,
+    )
+    for level, color in limits.items():
+        component = limit_line(component, level, color)
+    return Row(
+        "Memory",
+        [
+            component,
+            lines(
+                "Memory of processes",
+                [Query("process_resident_memory_bytes", "{{job}} {{instance}}")],
+                BYTES,
+                "Resident memory of each process that tells it, worker and monitor among them.",
+                "A line that only rises is a leak: note the time, start that part again, report "
+                "it.",
+            ),
+            lines(
+                "Memory of the accelerator",
+                [
+                    Query(
+                        "sum by (kind) (byline_device_memory_bytes) or on () "
+                        'label_replace(vector(0), "kind", "no accelerator", "", "")',
+                        "{{kind}}",
+                    )
+                ],
+                BYTES,
+                "What tensors hold, what the driver has, and what is allowed. 0 on a CPU.",
+                "Close to its limit, passes are halved, which is slow: smaller batches, or fewer "
+                "workers on the device.",
+            ),
+        ],
+    )
+
+
+def _processors() -> Row:
+    return Row(
+        "Processors and the model",
+        [
+            lines(
+                "CPU",
+                [
+                    Query(
+                        "sum by (job, instance) "
+                        "(rate(process_cpu_seconds_total[$__rate_interval]))",
+                        "{{job}} {{instance}}",
+                    )
+                ],
+                CORES,
+                "Cores that each process uses that tells it.",
+                "A worker at all the cores it may have is at its limit. Anything else that is "
+                "busy takes them from it.",
+                width=6,
+            ),
+            lines(
+                "Model thread busy",
+                [Query("instance:byline_batch_duration_seconds_sum:rate1m", "{{instance}}")],
+                SHARE,
+                "Share of time in which each worker's model thread is at work.",
+                "Near 100 % there is no room left: add a worker. One far above the others: it "
+                "runs on a slower machine.",
+                steps=((0.95, RED),),
+                width=6,
+                top=1.0,
+            ),
+            lines(
+                "Wasted on padding",
+                [Query("system:byline_cells_padding:ratio_rate1m", "padding")],
+                SHARE,
+                "Share of the forward passes' cells that are padding.",
+                "Some is the price of batches. Much means that short and long texts come "
+                "together: smaller batches waste less.",
+                width=6,
+                top=0.5,
+            ),
+            lines(
+                "Passes halved",
+                [Query("sum(increase(byline_passes_halved_total[5m]))", "in five minutes")],
+                COUNT,
+                "Passes that did not fit the accelerator's memory, and were done in halves.",
+                "Make batches smaller, or free the device's memory.",
+                steps=((1, RED),),
+                width=6,
+            ),
+        ],
+    )
+
+
+def _redis() -> Row:
+    memory = lines(
+        "Redis: memory",
+        [
+            Query("sum by (instance) (redis_memory_used_bytes)", "{{instance}}"),
+            Query("max(redis_memory_max_bytes)", "limit"),
+        ],
+        BYTES,
+        "What each Redis uses, and may. A limit of 0 is none.",
+        "At the limit the cache loses its oldest, as meant. If the queue is what fills it, have "
+        "workers empty it, or allow more.",
+    )
+    return Row(
+        "Redis",
+        [
+            limit_line(memory, "limit", RED),
+            lines(
+                "Redis: keys dropped",
+                [
+                    Query("sum(rate(redis_evicted_keys_total[$__rate_interval]))", "evicted"),
+                    Query("sum(rate(redis_expired_keys_total[$__rate_interval]))", "expired"),
+                ],
+                "keys/s",
+                "Evicted for want of room, or expired at their time.",
+                "Evictions with a falling share of the cache (Performance): allow Redis more.",
+            ),
+            lines(
+                "Redis: commands",
+                [
+                    Query(
+                        "sum by (instance) "
+                        "(rate(redis_commands_processed_total[$__rate_interval]))",
+                        "{{instance}}",
+                    )
+                ],
+                "ops",
+                "Commands a second.",
+                "A batch is a few round trips. Many more than that: someone else uses this Redis.",
+            ),
+            lines(
+                "Redis: clients",
+                [
+                    Query("sum(redis_connected_clients)", "connected"),
+                    Query("sum(redis_blocked_clients)", "blocked, waiting for tasks"),
+                ],
+                COUNT,
+                "Connections. Workers and api each hold a few.",
+                "A number that only rises is a client that does not close: `CLIENT LIST` names it.",
+            ),
+            lines(
+                "Redis: look-ups",
+                [
+                    Query("sum(rate(redis_keyspace_hits_total[$__rate_interval]))", "found"),
+                    Query("sum(rate(redis_keyspace_misses_total[$__rate_interval]))", "not found"),
+                ],
+                "keys/s",
+                "Keys that were asked for and were there, or were not: cache and queue together.",
+                "Compare with Share of the cache on the Performance dashboard, which counts "
+                "messages.",
+            ),
+            lines(
+                "Redis: append-only file",
+                [
+                    Query("min(redis_aof_enabled)", "written"),
+                    Query("max(redis_aof_rewrite_in_progress)", "being rewritten"),
+                ],
+                COUNT,
+                "Whether what Redis accepts outlives it: 1 is yes. A rewrite keeps a core busy.",
+                "Not written: what is queued is lost with Redis, `CONFIG SET appendonly yes`. "
+                "Rewritten all the time: raise auto-aof-rewrite-min-size.",
+                top=1.0,
+            ),
+        ],
+    )
+
+
+def _queue() -> Row:
+    return Row(
+        "Queue",
+        [
+            lines(
+                "Queue",
+                [Query("state:byline_queue_messages:max", "{{state}}")],
+                COUNT,
+                "Celery messages, each a task of one text or more: ready in the queue, or "
+                "unacked, held by a worker.",
+                "ready rises: workers do not keep up, add one. unacked without progress: a "
+                "worker hangs; another gets its tasks within seconds.",
+            ),
+            lines(
+                "Age of the oldest",
+                [Query("system:byline_queue_oldest_seconds:max", "oldest")],
+                SECONDS,
+                "Age of the task that has been ready for longest.",
+                "See Workers: is there one, and is it busy? Add one.",
+                steps=_OLD_S,
+            ),
+            lines(
+                "Redelivered and set aside",
+                [
+                    Query("system:byline_redelivered_tasks:increase5m", "tasks redelivered"),
+                    Query("system:byline_set_aside_messages:increase5m", "messages set aside"),
+                    Query("system:byline_dead_letters:max", "dead letters, in all"),
+                ],
+                COUNT,
+                "Tasks that came again in the last five minutes, as a worker died or went silent "
+                "with them; messages that workers died of.",
+                "A restart redelivers a few, once. Again and again: a message kills workers, or "
+                "memory does; see Restarts and the dead letters.",
+                steps=((1, YELLOW),),
+            ),
+        ],
+    )
+
+
+def _workers() -> Row:
+    return Row(
+        "Workers and other parts",
+        [
+            lines(
+                "Workers alive",
+                [
+                    Query("system:byline_workers:max", "monitor"),
+                    Query("sum(celery_worker_up)", "celery-exporter"),
+                    Query("sum(flower_worker_online)", "Flower"),
+                ],
+                COUNT,
+                "Workers, as each of those who watch them counts.",
+                "If all see fewer than there should be: read the workers' logs. If one does, it "
+                "is that one that is not well.",
+            ),
+            lines(
+                "Restarts",
+                [Query("sum by (job) (changes(process_start_time_seconds[15m]))", "{{job}}")],
+                COUNT,
+                "Starts of each part's process within the last fifteen minutes, after its first.",
+                "Read the end of its log before the start. Killed without a word: memory.",
+                steps=((1, YELLOW),),
+            ),
+            lines(
+                "Scraped by part",
+                [Query("min by (job) (up)", "{{job}}")],
+                COUNT,
+                "1 while every process of the part answers Prometheus.",
+                "Is its process up, and does it listen where targets/*.json says?",
+                top=1.0,
+            ),
+        ],
+    )
