@@ -1,4 +1,4 @@
-"""What every dashboard is made of: panels, thresholds, units, and the page around them."""
+"""What every dashboard is made of: panels, thresholds, units."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from grafana_foundation_sdk.builders import (
     heatmap,
     prometheus,
     stat,
-    text,
     timeseries,
 )
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
-from grafana_foundation_sdk.models.text import TextMode
 
 #: The label ``route`` of requests for attributions.
 ROUTE = "/v1/attributions"
@@ -36,9 +34,8 @@ CORES = "cores"
 
 GREEN, YELLOW, RED, BLUE = "green", "yellow", "red", "blue"
 
-_SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
-#: A dashboard's width, in columns.
-_COLUMNS = 24
+#: Chosen on the dashboard.
+SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 Steps: TypeAlias = Sequence[tuple[float, str]]
 
@@ -48,13 +45,6 @@ class Query(NamedTuple):
 
     expr: str
     legend: str = "__auto"
-
-
-class Row(NamedTuple):
-    """Panels under a heading."""
-
-    title: str
-    panels: Sequence[Any]
 
 
 def low_is_good(yellow: float, red: float) -> Steps:
@@ -91,7 +81,7 @@ def number(
         stat.Panel()
         .title(title)
         .description(described(shows, act))
-        .datasource(_SOURCE)
+        .datasource(SOURCE)
         .unit(unit)
         .no_value(none)
         .span(width)
@@ -135,13 +125,14 @@ def lines(
         timeseries.Panel()
         .title(title)
         .description(described(shows, act))
-        .datasource(_SOURCE)
+        .datasource(SOURCE)
         .unit(unit)
         .min(0)
         .span(width)
         .height(8)
         .fill_opacity(30 if stacked else 8)
         .show_points(common_models.VisibilityMode.NEVER)
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
         .thresholds(_thresholds(steps, GREEN))
         .legend(
             common.VizLegendOptions()
@@ -189,7 +180,7 @@ def heat(
         heatmap.Panel()
         .title(title)
         .description(described(shows, act))
-        .datasource(_SOURCE)
+        .datasource(SOURCE)
         .unit(unit)
         .span(width)
         .height(8)
@@ -214,7 +205,7 @@ def bars(
         bargauge.Panel()
         .title(title)
         .description(described(shows, act))
-        .datasource(_SOURCE)
+        .datasource(SOURCE)
         .unit(unit)
         .min(0)
         .span(width)
@@ -230,101 +221,6 @@ def bars(
             .ref_id("A")
         )
     )
-
-
-def choice(name: str, title: str, values: str) -> dashboard.QueryVariable:
-    """A variable to choose one of ``values``, a query of Grafana's such as label_values(…)."""
-    return (
-        dashboard.QueryVariable(name)
-        .label(title)
-        .datasource(_SOURCE)
-        .query(values)
-        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(models.VariableSort.ALPHABETICAL_ASC)
-    )
-
-
-def page(
-    name: str,
-    question: str,
-    guide: str,
-    rows: Sequence[Row],
-    choices: Sequence[dashboard.QueryVariable] = (),
-) -> models.Dashboard:
-    """A dashboard. The first of ``rows`` answers its question at a glance; ``guide`` follows it."""
-    built = (
-        dashboard.Dashboard(f"Byline: {name}")
-        .uid(f"byline-{name}")
-        .description(question)
-        .tags(["byline"])
-        .refresh("10s")
-        .time("now-30m", "now")
-        .timezone("browser")
-        .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .readonly()
-        .variables([*_variables(), *choices])
-        .links(_links())
-    )
-    for place, row in enumerate(rows):
-        built = built.with_row(dashboard.Row(row.title))
-        for panel in row.panels:
-            built = built.with_panel(panel)
-        if place == 0:
-            built = built.with_panel(_guide(guide))
-    made = built.build()
-    for number_, panel in enumerate(made.panels or (), start=1):
-        panel.id_val = number_  # a link to a panel names it by this
-    return made
-
-
-def _guide(content: str) -> text.Panel:
-    return (
-        text.Panel()
-        .title("How to read this")
-        .mode(TextMode.MARKDOWN)
-        .content(content)
-        .span(_COLUMNS)
-        .height(5)
-    )
-
-
-def _variables() -> list[Any]:
-    """Where the data are; and where the links lead, to be changed in the dashboard's URL."""
-    hidden = models.VariableHide.HIDE_VARIABLE
-    addresses = {"flower": "http://127.0.0.1:5555", "console": "http://127.0.0.1:8000"}
-    return [
-        dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"),
-        *(
-            dashboard.TextBoxVariable(name)
-            .hide(hidden)
-            .default_value(url)
-            .current(models.VariableOption(text=url, value=url))
-            for name, url in addresses.items()
-        ),
-    ]
-
-
-def _links() -> list[Any]:
-    """The other dashboards, by their tag, and what else there is to look at."""
-    return [
-        dashboard.DashboardLink("Byline")
-        .type(models.DashboardLinkType.DASHBOARDS)
-        .tags(["byline"])
-        .keep_time(True)
-        .include_vars(True),
-        *(
-            dashboard.DashboardLink(title)
-            .type(models.DashboardLinkType.LINK)
-            .url(f"${{{title.lower()}}}")
-            .tooltip(tip)
-            .icon("external link")
-            .target_blank(True)
-            for title, tip in (
-                ("Flower", "Celery's tasks and workers, one by one"),
-                ("Console", "Try a message, look at the queue"),
-            )
-        ),
-    ]
 
 
 def _thresholds(steps: Steps, base: str) -> dashboard.ThresholdsConfig:

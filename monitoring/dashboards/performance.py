@@ -16,14 +16,13 @@ from monitoring.dashboards.common import (
     SHARE,
     YELLOW,
     Query,
-    Row,
     bars,
     heat,
     lines,
     low_is_good,
     number,
-    page,
 )
+from monitoring.dashboards.page import Row, page
 
 GUIDE = """
 The row above is the last minute or five. **P95 latency** is the promise, 55 ms; if it is red, ask

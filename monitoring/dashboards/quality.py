@@ -12,15 +12,14 @@ from monitoring.dashboards.common import (
     RED,
     SHARE,
     Query,
-    Row,
     bars,
     heat,
     label,
     limit_line,
     lines,
     number,
-    page,
 )
+from monitoring.dashboards.page import Row, page
 
 GUIDE = """
 The row above says whether any signal is **past** its threshold: accuracy and estimated accuracy are

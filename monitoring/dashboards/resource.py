@@ -14,14 +14,12 @@ from monitoring.dashboards.common import (
     SHARE,
     YELLOW,
     Query,
-    Row,
-    choice,
     limit_line,
     lines,
     low_is_good,
     number,
-    page,
 )
+from monitoring.dashboards.page import Row, choice, page
 
 GUIDE = """
 The row above is now. **Memory** is what decides whether a machine is killed for it: app, Redis and
