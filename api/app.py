@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response, request
 from flask_swagger_ui import get_swaggerui_blueprint
 
-from api import errors, health, openapi
+from api import console, errors, health, openapi
 from api.directory import Directory
 from celery_app.settings import Settings
 
@@ -26,10 +26,11 @@ _IGNORED = ("HTTP_RANGE", "HTTP_IF_RANGE", "HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_
 
 
 def create_app(directory: Directory, settings: Settings) -> Flask:
-    """Return what is asked now and then: health, the model, the schema and its page."""
+    """Return what is asked now and then: health, the model, the pages."""
     app = Flask("byline", static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # it redirects to where the client says that this is
+    app.register_blueprint(console.blueprint())
     app.register_blueprint(health.blueprint(directory))
     app.register_blueprint(openapi.blueprint(settings))
     app.register_blueprint(
@@ -45,7 +46,7 @@ def create_app(directory: Directory, settings: Settings) -> Flask:
     @app.after_request
     def protect(response: Response) -> Response:
         for name, value in PAGES.items():
-            response.headers[name] = value
+            response.headers.setdefault(name, value)  # the console has a stricter policy
         return response
 
     return app

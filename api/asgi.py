@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from api import console
 from api.answers import Answer, answer
 from api.attributions import PATH, Attributions
 from api.errors import TooLarge, WrongType, problem, problem_of
@@ -34,7 +35,8 @@ HEALTH = "/healthz"
 OPEN = frozenset(
     (
         *(HEALTH, "/readyz", "/openapi.json", "/docs"),
-        # What the page is made of.
+        *console.PATHS,
+        # What Swagger UI is made of.
         *("/docs/", "/docs/index.css", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"),
         "/docs/swagger-ui-standalone-preset.js",
         *("/docs/favicon-32x32.png", "/docs/favicon-16x16.png"),

@@ -1,0 +1,193 @@
+// The figures, asked for every two seconds: tiles for a glance, charts for the last minutes.
+
+import { ask, onLocked } from "./ask.js";
+import { Chart } from "./chart.js";
+import { byId, el } from "./dom.js";
+import { bytes, duration, finite, milliseconds, number, percent, plural } from "./format.js";
+
+const EVERY_MS = 2000;
+const KEPT = 300;
+const FEW = 10;
+const P95_LIMIT_MS = 55;
+const ANSWERED = ["computed", "cached", "joined"];
+const REFUSED = ["failed", "shed", "expired"];
+/** Of each signal: its name, on which side of its threshold it is bad, and what it is. */
+const SIGNALS = {
+  accuracy: ["Accuracy", "below", "Share right among messages whose author was reported."],
+  estimated_accuracy: ["Estimated accuracy", "below", "Mean calibrated confidence: estimates accuracy without labels."],
+  abstention: ["Abstention", "above", "Share of messages for which no author is named."],
+  author_drift: ["Author drift", "above", "Jensen-Shannon divergence of the authors named in the last minutes from those of the held-out messages."],
+  confidence_drift: ["Confidence drift", "above", "The same divergence, of the confidences."],
+  unseen: ["Unseen features", "above", "Share of text features never seen in training."],
+};
+
+const sum = (values) => values.reduce((total, value) => total + (finite(value) ?? 0), 0);
+const rates = (point, names) => names.map((name) => point.messages_per_s?.[name]);
+const answered = (point) => (point.messages_per_s ? sum(rates(point, ANSWERED)) : null);
+const hits = (point) => (answered(point) ? (finite(point.messages_per_s.cached) ?? 0) / answered(point) : null);
+const used = (point) => (point.memory?.components ? sum(Object.values(point.memory.components)) : null);
+
+const rate = (name, colour, rare) => ({ name, colour, rare, value: (p) => p.messages_per_s?.[name] });
+const part = (name, component, colour, rare) => ({ name, colour, rare, value: (p) => p.memory?.components?.[component] });
+const CHARTS = [
+  {
+    title: "Throughput, messages/s",
+    stacked: true,
+    series: [
+      ...[rate("computed", "blue"), rate("cached", "green"), rate("joined", "violet", true)],
+      ...[rate("failed", "red", true), rate("shed", "amber", true), rate("expired", "grey", true)],
+    ],
+  },
+  {
+    title: "Latency",
+    format: milliseconds,
+    series: [
+      { name: "P95", colour: "blue", value: (p) => p.p95_ms },
+      { name: "P50", colour: "green", value: (p) => p.p50_ms },
+    ],
+    thresholds: [{ name: "P95 at most", colour: "red", value: () => P95_LIMIT_MS }],
+  },
+  {
+    title: "Messages in a batch",
+    series: [{ name: "mean", colour: "blue", value: (p) => p.batch_messages }],
+  },
+  {
+    title: "Cache hits",
+    format: percent,
+    least: 1,
+    series: [{ name: "of messages answered", colour: "green", value: hits }],
+  },
+  {
+    title: "Queue, messages",
+    stacked: true,
+    whole: true,
+    series: [
+      { name: "taken by a worker", colour: "blue", value: (p) => p.queue?.unacked },
+      { name: "waiting", colour: "amber", value: (p) => p.queue?.ready },
+    ],
+  },
+  {
+    title: "Memory",
+    format: bytes,
+    binary: true,
+    stacked: true,
+    series: [
+      ...[part("processes", "app", "blue"), part("Redis", "redis", "green")],
+      ...[part("Metal", "mps", "violet", true), part("CUDA", "cuda", "violet", true)],
+    ],
+    thresholds: [
+      { name: "warning", colour: "amber", value: (p) => p.memory?.limits?.warning },
+      { name: "critical", colour: "red", value: (p) => p.memory?.limits?.critical },
+    ],
+  },
+];
+
+/** For each tile: its value, a word more, and "good", "warning", "bad" or "" for what is neither. */
+const TILES = {
+  "Messages/s": (p) => {
+    const refused = sum(rates(p, REFUSED));
+    return [answered(p), number, refused ? `and ${number(refused)}/s not answered` : "answered", refused ? "bad" : ""];
+  },
+  P95: (p) => {
+    const late = p.p95_ms > P95_LIMIT_MS;
+    return [p.p95_ms, milliseconds, late ? `above ${P95_LIMIT_MS} ms` : `P50 ${milliseconds(p.p50_ms)}`, late ? "bad" : ""];
+  },
+  "Cache hits": (p) => [hits(p), percent, "of messages answered", ""],
+  "Queue age": ({ queue }) => {
+    const waiting = `${number(queue?.ready)} waiting, ${number(queue?.unacked)} taken`;
+    if (queue?.ready === 0 && finite(queue.oldest_s) === null) return ["empty", String, waiting, ""];
+    return [queue?.oldest_s, duration, waiting, ""];
+  },
+  Memory: (p) => {
+    const { limits, level } = p.memory ?? {};
+    const tone = { ok: "", warning: "warning", critical: "bad" }[level] ?? "";
+    return [used(p), bytes, `of ${bytes(limits?.critical)}, ${level}`, tone];
+  },
+  Quality: ({ quality }) => {
+    const signals = Object.entries(quality?.signals ?? {});
+    const past = signals.filter(([, signal]) => signal.past).map(([name]) => SIGNALS[name]?.[0] ?? name);
+    const said = past.length ? past.join(", ") : signals.length ? "as trained" : "not enough messages yet";
+    const note = past.length ? "past the threshold" : quality ? plural(quality.messages, "message") : "";
+    return [quality ? said : null, String, note, past.length ? "warning" : ""];
+  },
+};
+
+let points = [];
+let whole = true; // ask for all that is kept, not only for what is new
+let asking = false;
+let timer = 0;
+let locked = false;
+let showLinks = () => {};
+const views = [];
+
+export function start(onLinks) {
+  showLinks = onLinks;
+  for (const name of Object.keys(TILES)) byId("tiles").append(tile(name));
+  for (const chart of CHARTS) views.push(new Chart(byId("charts"), chart));
+  for (const [name, [title, side, note]] of Object.entries(SIGNALS)) {
+    const signal = (p) => p.quality?.signals?.[name];
+    const series = [{ name: "now", colour: "blue", value: (p) => signal(p)?.value }];
+    const thresholds = [{ name: `bad ${side}`, colour: "red", value: (p) => signal(p)?.threshold }];
+    const given = { title, note, series, thresholds, format: percent, height: 110, alarm: (p) => signal(p)?.past };
+    views.push(new Chart(byId("signals"), given));
+  }
+  onLocked(() => (locked = true));
+  document.addEventListener("visibilitychange", () => {
+    whole = true; // much may have happened since
+    if (!locked) poll();
+  });
+  poll();
+}
+
+/** Ask now, and from then on again and again, unless the page is hidden or a key is missing. */
+export async function poll() {
+  clearTimeout(timer);
+  if (asking || document.hidden) return;
+  asking = true;
+  locked = false;
+  try {
+    const given = await ask(`/v1/figures?points=${whole ? KEPT : FEW}`);
+    merge(given.points ?? []);
+    whole = false;
+    show(points.length ? "" : "No figures yet: the first will be here in a few seconds.");
+    showLinks(given.links);
+  } catch (problem) {
+    whole = true;
+    const again = problem.status === 401 ? "" : " Trying again.";
+    show(`No new figures. ${problem.text ?? problem}${again}`);
+  }
+  asking = false;
+  if (!locked) timer = setTimeout(poll, EVERY_MS);
+}
+
+function merge(given) {
+  const after = whole ? -Infinity : points.at(-1)?.at ?? -Infinity;
+  const fresh = given.filter(({ at }) => at > after);
+  points = [...(whole ? [] : points), ...fresh].slice(-KEPT);
+}
+
+function show(trouble) {
+  const state = byId("figures-state");
+  if (state.textContent !== trouble) state.textContent = trouble;
+  state.hidden = !trouble;
+  document.body.classList.toggle("stale", Boolean(trouble));
+  const last = points.at(-1) ?? {};
+  [...byId("tiles").children].forEach((element, i) => fill(element, Object.values(TILES)[i](last)));
+  const { quality } = last;
+  byId("quality-note").textContent = quality
+    ? `${quality.version}: ${plural(quality.messages, "message")} and ${plural(quality.labels, "label")} in the last minutes.`
+    : "";
+  for (const view of views) view.update(points);
+}
+
+function tile(name) {
+  return el("div", { className: "panel tile" }, el("dt", {}, name), el("dd"), el("dd", { className: "quiet" }));
+}
+
+function fill(element, [value, format, note, tone]) {
+  const known = typeof value === "string" || finite(value) !== null;
+  const [, main, small] = element.children;
+  main.textContent = known ? format(value) : "no data";
+  small.textContent = known ? note : "";
+  element.className = `panel tile ${known ? tone : "none"} ${typeof value === "string" ? "words" : ""}`;
+}

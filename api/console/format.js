@@ -1,0 +1,40 @@
+// Numbers as people read them. What is no number is "–".
+
+const NONE = "–";
+const plain = [0, 1, 2, 3].map(
+  (digits) => new Intl.NumberFormat("en", { maximumFractionDigits: digits }),
+);
+
+/** Return a finite number, or null: there may be no traffic, or a part may be gone. */
+export const finite = (value) => (Number.isFinite(value) ? value : null);
+
+/** About three significant digits. */
+export function number(value) {
+  if (finite(value) === null) return NONE;
+  const size = Math.abs(value);
+  return plain[size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3].format(value);
+}
+
+const withUnit = (format, unit) => (value) =>
+  finite(value) === null ? NONE : `${format(value)} ${unit}`;
+
+export const milliseconds = withUnit(number, "ms");
+/** Seconds, or milliseconds where it is less than one. */
+export const duration = (value) =>
+  value < 1 ? milliseconds(Math.round(value * 1000)) : withUnit(number, "s")(value);
+export const percent = withUnit((share) => number(Math.round(share * 1000) / 10), "%");
+
+export const MIB = 2 ** 20;
+export const GIB = 2 ** 30;
+
+export const bytes = (value) =>
+  value >= GIB
+    ? withUnit((size) => number(size / GIB), "GiB")(value)
+    : withUnit((size) => plain[size >= 10 * MIB ? 0 : 1].format(size / MIB), "MiB")(value);
+
+const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+
+/** Unix seconds as the clock here shows them. */
+export const time = (at) => clock.format(new Date(at * 1000));
+
+export const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
