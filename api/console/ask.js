@@ -13,7 +13,8 @@ export class Problem extends Error {
 
   get text() {
     const again = this.retryAfter ? ` Try again in ${this.retryAfter} s.` : "";
-    return `${this.message}${/[.!?…]$/.test(this.message) ? "" : "."}${again}`;
+    const words = this.message.charAt(0).toUpperCase() + this.message.slice(1);
+    return `${words}${/[.!?…]$/.test(words) ? "" : "."}${again}`;
   }
 }
 

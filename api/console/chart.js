@@ -44,7 +44,7 @@ export class Chart {
     host.append(this.element);
     charts.add(this);
     resized.observe(this.element);
-    this.plot.addEventListener("pointermove", (event) => this.#point(event.offsetX));
+    this.plot.addEventListener("pointermove", (event) => this.#point(event));
     this.plot.addEventListener("pointerleave", () => choose(null));
     this.plot.addEventListener("blur", () => choose(null));
     this.plot.addEventListener("keydown", (event) => this.#step(event));
@@ -67,9 +67,8 @@ export class Chart {
     const shown = this.series.map(({ rare }, i) => raw.some((row) => (rare ? row[i] > 0 : row[i] !== null)));
     this.#scale(rows, limits);
     this.plot.replaceChildren(
-      ...this.#grid(),
-      ...(shown.some(Boolean) ? this.#lines(raw, rows, shown) : [this.#empty()]),
-      ...this.#limits(limits),
+      ...(shown.some(Boolean) ? [...this.#grid(), ...this.#lines(raw, rows, shown)] : [this.#empty()]),
+      ...this.#limits(limits, shown.some(Boolean)),
     );
     this.element.classList.toggle("warning", Boolean(this.alarm?.(last)));
     this.#read(raw, rows, shown);
@@ -102,10 +101,9 @@ export class Chart {
         svg("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, this.format(value)),
       );
     }
-    if (!this.points.length) return parts;
-    const room = (this.width - LEFT - RIGHT) / 62;
+    const room = this.width - LEFT - RIGHT;
     const span = this.last - this.first;
-    const step = STEPS_S.find((seconds) => span / seconds <= room) ?? span;
+    const step = STEPS_S.find((gap) => (span / gap) * (gap < 60 ? 70 : 46) <= room) ?? span;
     for (let at = Math.ceil(this.first / step) * step; at <= this.last; at += step) {
       const [x, y] = [this.#x(at), this.height - BOTTOM];
       const label = time(at).slice(0, step < 60 ? 8 : 5);
@@ -155,11 +153,11 @@ export class Chart {
     return `M${places.join("L")}${run.length === 1 ? "h.01" : ""}`; // one alone is a dot
   }
 
-  #limits(limits) {
+  #limits(limits, drawn) {
     return limits.flatMap((limit, i) => {
       this.limits[i].textContent = this.format(limit);
       this.limits[i].parentElement.hidden = limit === null;
-      if (limit === null) return [];
+      if (limit === null || !drawn) return [];
       const [y, { colour }] = [this.#y(limit), this.thresholds[i]];
       return [svg("line", { class: `limit ${colour}`, x1: LEFT, x2: this.width - RIGHT, y1: y, y2: y })];
     });
@@ -193,7 +191,8 @@ export class Chart {
     });
   }
 
-  #point(x) {
+  #point({ clientX }) {
+    const x = clientX - this.plot.getBoundingClientRect().left;
     const share = (x - LEFT) / (this.width - LEFT - RIGHT);
     if (this.points.length) choose(this.first + share * (this.last - this.first));
   }

@@ -21,7 +21,7 @@ const withUnit = (format, unit) => (value) =>
 export const milliseconds = withUnit(number, "ms");
 /** Seconds, or milliseconds where it is less than one. */
 export const duration = (value) =>
-  value < 1 ? milliseconds(Math.round(value * 1000)) : withUnit(number, "s")(value);
+  finite(value) !== null && value < 1 ? milliseconds(Math.round(value * 1000)) : withUnit(number, "s")(value);
 export const percent = withUnit((share) => number(Math.round(share * 1000) / 10), "%");
 
 export const MIB = 2 ** 20;

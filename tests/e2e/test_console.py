@@ -1,0 +1,244 @@
+"""The console, in a real browser and with a real system behind it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tasks.messages import canonical
+from tests.e2e.conftest import Run
+from tests.parts import ROOT, wait_for
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Route
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+PLAYWRIGHT = importlib.util.find_spec("playwright")
+missing = [
+    name for name, is_there in (("chromium", CHROMIUM), ("playwright", PLAYWRIGHT)) if not is_there
+]
+pytestmark = pytest.mark.skipif(
+    bool(missing) and os.environ.get("CI") != "true", reason=f"not installed: {', '.join(missing)}"
+)
+
+OPTIONS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+)
+UPDATE = os.environ.get("UPDATE_SCREENSHOTS") == "1"
+#: Figures that are worth a picture: five minutes of them, where the picture is for the README.
+WORTH_A_PICTURE = 150 if UPDATE else 3
+PATIENCE_MS = 30_000
+
+SPEECH = (
+    "My fellow Americans, tonight I ask you to look at the small town where a young mother works "
+    "two jobs so that her kids can go to college. We're going to help her, because that's who we "
+    "are, and we won't stop until every family has a fair shot."
+)
+#: In it: what is two of JavaScript's characters, a letter that NFC joins, and what is no markup.
+ODD = f"  \U0001f33e In the cafe\u0301 <i>downtown</i> & elsewhere:\n{SPEECH}\n"
+
+
+class Visit:
+    """The page, opened, and what a visit must not bring about."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.elsewhere: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", lambda line: self._note(line.type, line.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self._asked(request.url, origin))
+
+    def attribute(self, text: str) -> None:
+        self.page.get_by_label("Message", exact=True).fill(text)
+        self.page.get_by_role("button", name="Attribute").click()
+
+    def tile(self, name: str) -> Any:
+        return self.page.locator("#tiles > div", has_text=name).locator("dd").first
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.errors.append(text)
+
+    def _asked(self, url: str, origin: str) -> None:
+        if not url.startswith(f"{origin}/"):
+            self.elsewhere.append(url)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*OPTIONS])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, running: Run) -> Iterator[Visit]:
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        visit = Visit(context.new_page(), running.api)
+        visit.page.goto(f"{running.api}/")
+        yield visit
+    assert visit.elsewhere == []
+    assert visit.errors == []
+
+
+def test_what_is_served_is_said(visit: Visit, running: Run) -> None:
+    from playwright.sync_api import expect
+
+    expect(visit.page.locator("#ready")).to_contain_text("ready")
+    expect(visit.page.locator("#model")).to_have_text(
+        f"{running.model['card']['version']} · {running.model['device']} · 1 worker"
+    )
+
+
+def test_a_message_has_its_author_with_the_evidence_in_the_text(visit: Visit, running: Run) -> None:
+    from playwright.sync_api import expect
+
+    given = _explained(running, ODD)
+    visit.page.get_by_label("Message", exact=True).fill(ODD)
+    visit.page.keyboard.press("Control+Enter")
+
+    verdict = visit.page.locator("#answer .verdict strong")
+    expect(verdict).to_have_text(given["author"])
+    expect(visit.page.get_by_label("Candidates").get_by_role("listitem")).to_have_count(3)
+    evidence = visit.page.locator("#answer .evidence")
+    assert evidence.text_content() == canonical(ODD)
+    parts = sorted(given["evidence"]["parts"], key=lambda part: part["start"])
+    assert evidence.locator("mark").all_text_contents() == [part["text"] for part in parts]
+    sides = evidence.locator("mark").evaluate_all("marks => marks.map(mark => mark.className)")
+    assert sides == ["against" if part["weight"] < 0 else "for" for part in parts]
+    expect(visit.page.locator("#answer .took")).to_contain_text("from the cache")
+
+
+def test_who_wrote_it_really_is_taken(visit: Visit, running: Run) -> None:
+    from playwright.sync_api import expect
+
+    visit.attribute(SPEECH)
+    author = running.model["card"]["authors"][0]
+    visit.page.get_by_label("Who wrote it really?").select_option(author)
+    visit.page.get_by_role("button", name="Tell").click()
+    expect(visit.page.locator("#answer .said")).to_have_text(f"Noted: {author}.")
+
+
+def test_the_figures_are_shown_and_go_on(visit: Visit, running: Run) -> None:
+    from playwright.sync_api import expect
+
+    visit.attribute(SPEECH)
+    expect(visit.tile("Messages/s")).to_have_text(re.compile(r"\d"), timeout=PATIENCE_MS)
+    charts = visit.page.get_by_role("img")
+    expect(charts).to_have_count(12)
+    throughput = visit.page.get_by_role("img", name=re.compile("^Throughput"))
+    before = throughput.get_attribute("aria-label")
+    expect(throughput).not_to_have_attribute("aria-label", str(before), timeout=PATIENCE_MS)
+    assert "NaN" not in visit.page.locator("main").inner_text()
+
+
+@pytest.mark.parametrize(("text", "words"), [(" \n ", "empty"), ("x" * 20_001, "20,001")])
+def test_what_is_wrong_with_a_message_is_said(visit: Visit, text: str, words: str) -> None:
+    from playwright.sync_api import expect
+
+    visit.attribute(text)
+    expect(visit.page.locator("#answer .notice")).to_contain_text(words)
+    [error] = visit.errors
+    assert "422" in error
+    visit.errors.clear()
+
+
+def test_without_figures_the_page_says_so_and_goes_on_trying(visit: Visit) -> None:
+    from playwright.sync_api import expect
+
+    expect(visit.tile("Messages/s")).to_have_text(re.compile(r"\d"), timeout=PATIENCE_MS)
+    visit.page.route("**/v1/figures*", lambda route: route.abort())
+    state = visit.page.locator("#figures-state")
+    expect(state).to_contain_text("No new figures", timeout=PATIENCE_MS)
+    visit.page.unroute("**/v1/figures*")
+    expect(state).to_be_hidden(timeout=PATIENCE_MS)
+    assert all("ERR_FAILED" in error for error in visit.errors)
+    visit.errors.clear()
+
+
+def test_a_key_is_asked_for_and_kept_in_this_tab_only(visit: Visit, running: Run) -> None:
+    from playwright.sync_api import expect
+
+    visit.page.route("**/v1/**", _guarded)
+    visit.page.reload()
+    visit.page.get_by_label("This api asks for a key").fill("the-key")
+    visit.page.keyboard.press("Enter")
+    expect(visit.page.locator("#model")).to_contain_text(running.model["card"]["version"])
+    expect(visit.page.locator("#unlock")).to_be_hidden()
+    visit.attribute(SPEECH)
+    expect(visit.page.locator("#answer .verdict")).to_be_visible()
+    assert visit.page.evaluate("Object.values(sessionStorage)") == ["the-key"]
+    assert visit.page.evaluate("localStorage.length + document.cookie.length") == 0
+    assert all("401" in error for error in visit.errors)
+    visit.errors.clear()
+
+
+@pytest.mark.parametrize(("scheme", "name"), [("light", "console"), ("dark", "console-dark")])
+def test_a_picture_of_it(
+    browser: Browser, running: Run, tmp_path: Path, scheme: str, name: str
+) -> None:
+    """Where UPDATE_SCREENSHOTS=1, the pictures are the README's."""
+    from playwright.sync_api import expect
+
+    chance = random.Random(1)
+    wait_for(lambda: _figures_after_traffic(running, chance) >= WORTH_A_PICTURE, 420, "figures")
+    with browser.new_context(
+        viewport={"width": 1280, "height": 900}, color_scheme=scheme
+    ) as context:
+        visit = Visit(context.new_page(), running.api)
+        visit.page.goto(f"{running.api}/")
+        visit.attribute(SPEECH)
+        expect(visit.page.locator("#answer .evidence")).to_be_visible()
+        expect(visit.tile("Messages/s")).to_have_text(re.compile(r"\d"), timeout=PATIENCE_MS)
+        visit.page.evaluate("document.activeElement.blur()")
+        folder = ROOT / "docs" / "images" if UPDATE else tmp_path
+        folder.mkdir(exist_ok=True)
+        visit.page.screenshot(path=folder / f"{name}.png", full_page=True)
+    assert (folder / f"{name}.png").stat().st_size > 10_000
+
+
+def test_a_narrow_screen_shows_all_of_it(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 390, "height": 800})
+    visit.attribute(SPEECH)
+    visit.page.locator("#answer .evidence").wait_for()
+    assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def _guarded(route: Route) -> None:
+    if route.request.headers.get("authorization") == "Bearer the-key":
+        route.continue_()
+    else:
+        route.fulfill(status=401, json={"title": "Unauthorized", "detail": "a key is needed"})
+
+
+def _explained(running: Run, text: str) -> dict[str, Any]:
+    url = f"{running.api}/v1/attributions"
+    answer = httpx.post(url, json={"text": text}, params={"explain": True}, timeout=20)
+    return dict(answer.raise_for_status().json())
+
+
+def _figures_after_traffic(running: Run, chance: random.Random) -> int:
+    """Send messages, a third of them sent before; return how many figures are kept."""
+    words = SPEECH.split()
+    texts = [" ".join(chance.sample(words, 20)) for _ in range(chance.randint(4, 16))]
+    texts += [" ".join(words[:length]) for length in chance.sample(range(8, 40), len(texts) // 2)]
+    body = {"messages": [{"text": text} for text in texts]}
+    httpx.post(f"{running.api}/v1/attributions", json=body, timeout=20).raise_for_status()
+    figures = httpx.get(f"{running.api}/v1/figures", params={"points": 300}, timeout=20)
+    return len(figures.raise_for_status().json()["points"])

@@ -1,0 +1,109 @@
+"""The console's files: what they are, who may see them, and what they may do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api import console
+from api.app import create_app
+from api.asgi import OPEN
+from celery_app.settings import Settings
+from tests.parts import ROOT
+
+FOLDER = ROOT / "api" / "console"
+TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+
+
+@pytest.fixture(scope="module")
+def client() -> FlaskClient:
+    app: Flask = create_app(None, Settings.from_environ({}))  # type: ignore[arg-type]
+    return app.test_client()
+
+
+def test_every_file_of_the_folder_is_served_and_needs_no_key() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == set(console.FILES)
+    assert set(console.PATHS) <= OPEN
+
+
+@pytest.mark.parametrize("path", console.PATHS)
+def test_a_file_is_served_as_what_it_is(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    name = path.rpartition("/")[2] or "index.html"
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == f"{TYPES[Path(name).suffix]}; charset=utf-8"
+    assert answer.data == (FOLDER / name).read_bytes()
+
+
+@pytest.mark.parametrize("path", console.PATHS)
+def test_nothing_inline_and_nothing_from_elsewhere_runs(client: FlaskClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers.getlist("Content-Security-Policy") == [console.POLICY]
+    assert console.POLICY.startswith("default-src 'self'; ")
+    assert "unsafe" not in console.POLICY
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_what_is_kept_is_asked_for_again_and_not_sent_twice(client: FlaskClient) -> None:
+    first = client.get("/console/main.js")
+    assert first.headers["Cache-Control"] == "no-cache"
+    again = client.get("/console/main.js", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Content-Security-Policy"] == console.POLICY
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/console",
+        "/console/",
+        "/console/index.html",
+        "/console/nothing.js",
+        "/console/../app.py",
+        "/console/..%2fapp.py",
+        "/console/%2e%2e/app.py",
+        "/console//etc/passwd",
+        "/console/console/main.js",
+        "/console/main.js%00",
+    ],
+)
+def test_nothing_else_is_there(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+
+
+def test_other_pages_keep_their_policy(client: FlaskClient) -> None:
+    assert "'unsafe-inline'" in client.get("/docs/").headers["Content-Security-Policy"]
+
+
+def test_what_the_page_asks_for_is_there() -> None:
+    page = (FOLDER / "index.html").read_text()
+    assert set(re.findall(r'(?:src|href)="([^"]+)"', page)) <= OPEN
+    assert not re.search(r"<style|style=|<script(?! type=\"module\" src)|\son\w+=", page)
+    for script in FOLDER.glob("*.js"):
+        source = script.read_text()
+        assert set(re.findall(r'from "\./([^"]+)"', source)) <= set(console.FILES)
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", source
+        )
+
+
+def test_the_page_and_its_scripts_name_the_same_elements() -> None:
+    page = (FOLDER / "index.html").read_text()
+    asked = {
+        id
+        for script in FOLDER.glob("*.js")
+        for id in re.findall(r'byId\("([^"]+)"\)', script.read_text())
+    }
+    assert asked <= set(re.findall(r'id="([^"]+)"', page))
