@@ -222,7 +222,7 @@ def test_a_narrow_screen_shows_all_of_it(visit: Visit) -> None:
 
 def _guarded(route: Route) -> None:
     if route.request.headers.get("authorization") == "Bearer the-key":
-        route.continue_()
+        route.fallback()
     else:
         route.fulfill(status=401, json={"title": "Unauthorized", "detail": "a key is needed"})
 
