@@ -41,6 +41,7 @@ async function attribute(text) {
   } catch (problem) {
     answer.replaceChildren(el("p", { className: "notice" }, problem.text ?? String(problem)));
   } finally {
+    byId("verdict").textContent = answer.firstElementChild.textContent; // to be read aloud
     send.disabled = false;
     answer.removeAttribute("aria-busy");
   }
@@ -63,15 +64,15 @@ export function canonical(text) {
 
 function shown(given, text, took) {
   const best = given.candidates[0];
-  const least = card.threshold === null ? "too little" : `less than ${percent(card.threshold)}`;
   const elements = [
     given.author === null
       ? el("p", { className: "verdict" }, el("strong", {}, "No author named"))
       : el("p", { className: "verdict" }, el("strong", {}, given.author), ` ${percent(given.confidence)}`),
   ];
   if (given.author === null && best) {
-    const guess = `The best guess is ${best.author}, with ${percent(best.confidence)}: ${least}.`;
-    elements.push(el("p", {}, guess));
+    const guess = `The best guess is ${best.author}, at ${percent(best.confidence)}`;
+    const least = card.threshold ? `; to be named takes ${percent(card.threshold)}` : "";
+    elements.push(el("p", {}, `${guess}${least}.`));
   }
   elements.push(candidates(given.candidates));
   if (given.evidence) elements.push(...explained(given.evidence, text));
@@ -139,12 +140,13 @@ export function highlighted(text, parts, author, signed = String) {
   return [...pieces, characters.slice(end).join("")];
 }
 
-function feedback({ id }) {
+function feedback({ id, candidates }) {
   const none = el("option", { value: "" }, "choose …");
-  const authors = card.authors.map((author) => el("option", { value: author }, author));
+  const known = card.authors.length ? card.authors : candidates.map(({ author }) => author);
+  const authors = known.map((author) => el("option", { value: author }, author));
   const select = el("select", { id: "really", required: true }, none, ...authors);
   const button = el("button", {}, "Tell");
-  const said = el("span", { className: "said" });
+  const said = el("span", { className: "said", role: "status" });
   const label = el("label", { htmlFor: "really" }, "Who wrote it really?");
   const form = el("form", { className: "row feedback" }, label, select, button, said);
   form.addEventListener("submit", async (event) => {

@@ -63,7 +63,7 @@ export class Chart {
     const raw = this.points.map((point) => this.series.map(({ value }) => finite(value(point))));
     const rows = this.stacked ? raw.map(stack) : raw;
     const last = this.points.at(-1) ?? {};
-    const limits = this.thresholds.map(({ value }) => finite(value(last)));
+    const limits = this.thresholds.map(({ value }) => latest(this.points.map(value)));
     const shown = this.series.map(({ rare }, i) => raw.some((row) => (rare ? row[i] > 0 : row[i] !== null)));
     this.#scale(rows, limits);
     this.plot.replaceChildren(
@@ -227,6 +227,10 @@ function nearest(points, at) {
 function nice(size) {
   const power = 10 ** Math.floor(Math.log10(size));
   return power * [1, 2, 5, 10].find((factor) => factor * power >= size * 0.999);
+}
+
+function latest(values) {
+  return finite(values.findLast((value) => finite(value) !== null));
 }
 
 function stack(row) {

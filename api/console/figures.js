@@ -14,21 +14,33 @@ const REFUSED = ["failed", "shed", "expired"];
 /** Of each signal: its name, on which side of its threshold it is bad, and what it is. */
 const SIGNALS = {
   accuracy: ["Accuracy", "below", "Share right among messages whose author was reported."],
-  estimated_accuracy: ["Estimated accuracy", "below", "Mean calibrated confidence: estimates accuracy without labels."],
+  estimated_accuracy: [
+    "Estimated accuracy",
+    "below",
+    "Mean calibrated confidence: estimates accuracy without labels.",
+  ],
   abstention: ["Abstention", "above", "Share of messages for which no author is named."],
-  author_drift: ["Author drift", "above", "Jensen-Shannon divergence of the authors named in the last minutes from those of the held-out messages."],
+  author_drift: [
+    "Author drift",
+    "above",
+    "Jensen-Shannon divergence of the authors of the last minutes from those of the held-out messages.",
+  ],
   confidence_drift: ["Confidence drift", "above", "The same divergence, of the confidences."],
   unseen: ["Unseen features", "above", "Share of text features never seen in training."],
 };
 
 const sum = (values) => values.reduce((total, value) => total + (finite(value) ?? 0), 0);
 const rates = (point, names) => names.map((name) => point.messages_per_s?.[name]);
-const answered = (point) => (point.messages_per_s ? sum(rates(point, ANSWERED)) : null);
-const hits = (point) => (answered(point) ? (finite(point.messages_per_s.cached) ?? 0) / answered(point) : null);
-const used = (point) => (point.memory?.components ? sum(Object.values(point.memory.components)) : null);
+const total = (values) => (values.some((value) => finite(value) !== null) ? sum(values) : null);
+const answered = (point) => total(rates(point, ANSWERED));
+const hits = (point) =>
+  answered(point) ? (finite(point.messages_per_s.cached) ?? 0) / answered(point) : null;
+const used = (point) => total(Object.values(point.memory?.components ?? {}));
 
 const rate = (name, colour, rare) => ({ name, colour, rare, value: (p) => p.messages_per_s?.[name] });
-const part = (name, component, colour, rare) => ({ name, colour, rare, value: (p) => p.memory?.components?.[component] });
+const part = (name, component, colour, rare) => {
+  return { name, colour, rare, value: (p) => p.memory?.components?.[component] };
+};
 const CHARTS = [
   {
     title: "Throughput, messages/s",
@@ -86,11 +98,12 @@ const CHARTS = [
 const TILES = {
   "Messages/s": (p) => {
     const refused = sum(rates(p, REFUSED));
-    return [answered(p), number, refused ? `and ${number(refused)}/s not answered` : "answered", refused ? "bad" : ""];
+    if (refused) return [answered(p), number, `and ${number(refused)}/s not answered`, "bad"];
+    return [answered(p), number, "answered", ""];
   },
   P95: (p) => {
-    const late = p.p95_ms > P95_LIMIT_MS;
-    return [p.p95_ms, milliseconds, late ? `above ${P95_LIMIT_MS} ms` : `P50 ${milliseconds(p.p50_ms)}`, late ? "bad" : ""];
+    if (p.p95_ms > P95_LIMIT_MS) return [p.p95_ms, milliseconds, `above ${P95_LIMIT_MS} ms`, "bad"];
+    return [p.p95_ms, milliseconds, `P50 ${milliseconds(p.p50_ms)}`, ""];
   },
   "Cache hits": (p) => [hits(p), percent, "of messages answered", ""],
   "Queue age": ({ queue }) => {
@@ -101,7 +114,7 @@ const TILES = {
   Memory: (p) => {
     const { limits, level } = p.memory ?? {};
     const tone = { ok: "", warning: "warning", critical: "bad" }[level] ?? "";
-    return [used(p), bytes, `of ${bytes(limits?.critical)}, ${level}`, tone];
+    return [used(p), bytes, `of ${bytes(limits?.critical)}${level ? `, ${level}` : ""}`, tone];
   },
   Quality: ({ quality }) => {
     const signals = Object.entries(quality?.signals ?? {});
@@ -174,14 +187,17 @@ function show(trouble) {
   const last = points.at(-1) ?? {};
   [...byId("tiles").children].forEach((element, i) => fill(element, Object.values(TILES)[i](last)));
   const { quality } = last;
+  const messages = plural(quality?.messages, "message");
+  const labels = plural(quality?.labels, "label");
   byId("quality-note").textContent = quality
-    ? `${quality.version}: ${plural(quality.messages, "message")} and ${plural(quality.labels, "label")} in the last minutes.`
+    ? `${quality.version}: ${messages} and ${labels} in the last minutes.`
     : "";
   for (const view of views) view.update(points);
 }
 
 function tile(name) {
-  return el("div", { className: "panel tile" }, el("dt", {}, name), el("dd"), el("dd", { className: "quiet" }));
+  const note = el("dd", { className: "quiet" });
+  return el("div", { className: "panel tile" }, el("dt", {}, name), el("dd"), note);
 }
 
 function fill(element, [value, format, note, tone]) {

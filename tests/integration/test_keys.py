@@ -41,7 +41,7 @@ def test_without_a_key_nothing_is_told(guarded: Stack) -> None:
     for path in ("//v1/models", "/%76%31/models", "/v1//models", "/./v1/models"):
         assert httpx.get(guarded.url + path).status_code == 401, path
     assert httpx.get(f"{guarded.url}/healthz").status_code == 200
-    for path in ("/readyz", "/openapi.json", "/docs"):
+    for path in ("/", "/console/main.js", "/readyz", "/openapi.json", "/docs"):
         assert httpx.get(guarded.url + path).status_code == 200, path
     page = httpx.get(f"{guarded.url}/docs").text
     parts = re.findall(r'(?:src|href)="([^"]+)"', page)
