@@ -84,6 +84,8 @@ class Started(Running):
             **{name: value for name, value in os.environ.items() if not name.startswith("BYLINE_")},
             **{f"BYLINE_{part}_PORT": str(port) for part, port in self._ports.items()},
             "BYLINE_STATE_DIR": str(folder / "state"),
+            # Where it is installed, it is not what is measured.
+            "BYLINE_PROMETHEUS_PORT": "0",
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None

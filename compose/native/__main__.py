@@ -15,7 +15,7 @@ import msgspec
 from redis import Redis
 
 from celery_app.settings import Settings, SettingsError
-from compose.native import health, parts
+from compose.native import health, parts, prometheus
 from compose.native.control import STOP_SIGNALS, Control
 from compose.native.errors import CannotRun
 from compose.native.greeting import Chosen, greet
@@ -82,10 +82,15 @@ def _run(settings: Settings, exporter: Path, folder: Path) -> None:
     client = Redis.from_url(settings.broker, socket_timeout=health.ANSWER_S)
     login, found_in = flower_login(folder, os.environ)
     own_cache = bool(broker) and settings.cache_url is None
-    services = parts.services(settings, exporter, client, login, own_cache)
+    found = prometheus.programs(settings)
+    services = [
+        *parts.services(settings, exporter, client, login, own_cache),
+        *prometheus.parts(settings, folder / "prometheus", found),
+    ]
     passage = Chosen(settings)
     try:
-        with Control([*broker, *services], _environ(settings, login), folder) as control:
+        environ = _environ(settings, login, "prometheus" in found)
+        with Control([*broker, *services], environ, folder) as control:
             _start(control, broker)
             _start(control, services)
             _say(f"all well after {time.monotonic() - begin:.1f} s; logs in {control.logs}\n")
@@ -100,13 +105,16 @@ def _run(settings: Settings, exporter: Path, folder: Path) -> None:
         passage.drop()
 
 
-def _environ(settings: Settings, login: str) -> dict[str, str]:
+def _environ(settings: Settings, login: str, watched: bool) -> dict[str, str]:
     """What the parts find in their environment: ours, and what was decided here."""
     return {
         **os.environ,
         VARIABLE: os.environ.get(VARIABLE) or login,
         "BYLINE_REDIS_URL": settings.broker,
         "CE_BROKER_URL": settings.broker,
+        prometheus.REDIS_VARIABLE: settings.broker,
+        # The console links to it where it runs.
+        "BYLINE_PROMETHEUS_PORT": str(settings.prometheus_port if watched else 0),
         "PYTHONUNBUFFERED": "1",  # so that what a part says last is in its log
     }
 
@@ -141,7 +149,7 @@ def _table(running: Iterable[Part], control: Control, client: Redis) -> str:
     serves = _serves(client.get(MODEL))
     rows = [("part", "pid", "where")]
     rows += [(part.name, str(control.pids[part.name]), part.address or serves) for part in running]
-    return "\n".join(f"  {name:<10}{pid:<9}{where}" for name, pid, where in rows)
+    return "\n".join(f"  {name:<16}{pid:<9}{where}" for name, pid, where in rows)
 
 
 def _serves(announcement: Any) -> str:

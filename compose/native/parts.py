@@ -59,7 +59,7 @@ def services(
     ``exporter`` is the Python of celery-exporter's own environment; ``client`` is connected to
     the broker; ``login`` is ``user:password`` of Flower; ``own_cache``: is it the embedded one?
     """
-    api = f"http://{_reached(settings.api_host)}:{settings.api_port}"
+    api = f"http://{reached(settings.api_host)}:{settings.api_port}"
     flower = f"http://{LOOPBACK}:{settings.flower_port}"
     metrics = f"http://{LOOPBACK}:{settings.exporter_port}/metrics"
     return [
@@ -116,7 +116,7 @@ def _worker(settings: Settings, number: int, client: Redis) -> Part:
 
 
 def _monitor(settings: Settings, own_cache: bool) -> Part:
-    metrics = f"http://{_reached(settings.metrics_host)}:{settings.monitor_port}/metrics"
+    metrics = f"http://{reached(settings.metrics_host)}:{settings.monitor_port}/metrics"
     command = (
         *(sys.executable, "-m", "monitoring", "--root", str(os.getpid())),
         *(("--own-cache",) if own_cache else ()),
@@ -126,7 +126,7 @@ def _monitor(settings: Settings, own_cache: bool) -> Part:
     return Part("monitor", command, metrics, healthy, rank=3, stop_s=3)
 
 
-def _reached(host: str) -> str:
+def reached(host: str) -> str:
     """Where one reaches who listens on ``host``."""
     return LOOPBACK if host == "0.0.0.0" else host
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from redis import Redis, RedisError
 
 from celery_app.settings import Settings
+from compose.native import prometheus
 from compose.native.errors import CannotRun
 
 #: Bytes that must fit in the state folder: a start's logs and the first of the queue.
@@ -70,6 +71,7 @@ def check_ports(settings: Settings) -> None:
         "flower": "127.0.0.1",
         "exporter": "127.0.0.1",
     }
+    ports |= {part.replace("-", "_"): "127.0.0.1" for part in prometheus.programs(settings)}
     if settings.redis_url is None:
         ports["redis"] = "127.0.0.1"
     for part, host in ports.items():

@@ -22,7 +22,7 @@ from tests.parts import ROOT, Part, wait_for
 UP = "Ctrl-C stops everything"
 PORTS = (
     *("api", "redis", "flower", "exporter", "metrics"),
-    *("api_metrics", "monitor", "prometheus", "redis_exporter"),
+    *("api_metrics", "monitor"),
 )
 
 
@@ -34,6 +34,7 @@ class Run:
         self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.env = {
             **{f"BYLINE_{part.upper()}_PORT": str(port) for part, port in self.ports.items()},
+            "BYLINE_PROMETHEUS_PORT": "0",  # started where a test is about it
             "BYLINE_MODEL": "tests.models:Vowels",
             "BYLINE_STATE_DIR": str(folder / "state"),
             **settings,
