@@ -1,4 +1,4 @@
-"""Every panel of every dashboard, and every rule, shows data: a real Prometheus, under a real load."""
+"""Every panel of every dashboard and every rule has data: a real Prometheus, a real load."""
 
 from __future__ import annotations
 
