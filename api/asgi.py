@@ -18,11 +18,12 @@ from api.attributions import PATH, Attributions
 from api.errors import TooLarge, WrongType, problem, problem_of
 from api.feedback import Feedback
 from api.figures import Figures
+from api.forever import forever
 from api.guard import Guard
 from api.keys import Key
 from api.outbox import Outbox
 from api.schemas import Health
-from monitoring.metrics import ApiMetrics
+from api.served import Served
 from tasks.errors import Unauthorized
 
 Scope = MutableMapping[str, Any]
@@ -42,6 +43,8 @@ OPEN = frozenset(
         *("/docs/favicon-32x32.png", "/docs/favicon-16x16.png"),
     )
 )
+#: Seconds after which what was served is counted, at the latest.
+COUNT_S = 1.0
 FEEDBACK, FIGURES = "/v1/feedback", "/v1/figures"
 _ALIVE = answer(Health("ok", {"api": "ok"}))
 _BELOW = PATH + "/"
@@ -75,7 +78,7 @@ class Front:
         outbox: Outbox,
         guard: Guard,
         others: ASGI,
-        metrics: ApiMetrics,
+        served: Served,
         max_body_bytes: int,
     ) -> None:
         """``others`` answers what is none of the endpoints."""
@@ -85,7 +88,7 @@ class Front:
         self._outbox = outbox
         self._guard = guard
         self._others = others
-        self._metrics = metrics
+        self._served = served
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,8 +99,7 @@ class Front:
         begin, path = time.perf_counter(), scope["path"]
         route = _ONE if path.startswith(_BELOW) and path != _BELOW else _ROUTES.get(path, _OTHER)
         status = await self._serve(route, scope, receive, send)
-        self._metrics.requests.labels(route, status).inc()
-        self._metrics.request_duration.labels(route).observe(time.perf_counter() - begin)
+        self._served.note(route, status, time.perf_counter() - begin)
 
     async def _serve(self, route: str, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a request; return the status."""
@@ -141,10 +143,16 @@ class Front:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         self._outbox.start()
+        counting = asyncio.ensure_future(forever(self._count))
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        counting.cancel()
         await self._outbox.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _count(self) -> None:
+        await asyncio.sleep(COUNT_S)
+        self._served.count()
 
     async def _answer(self, asked: Awaitable[Answer], send: Send) -> int:
         try:

@@ -19,6 +19,7 @@ from api.keys import Keys
 from api.outbox import Outbox
 from api.pages import Pages
 from api.recent import Recent
+from api.served import Served
 from api.submit import POP_S, Submitter
 from celery_app.app import make_celery
 from celery_app.connections import connect, connect_async
@@ -76,6 +77,6 @@ def create() -> Front:
         outbox=outbox,
         guard=guard,
         others=others,
-        metrics=metrics,
+        served=Served(metrics),
         max_body_bytes=settings.max_body_bytes,
     )

@@ -1,0 +1,116 @@
+"""The metrics as declared: Prometheus's own checks, how many series there may be, and the docs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from model.types import Candidate
+from monitoring import metrics
+from monitoring.metrics import OUTCOMES, REASONS, STAGES, ApiMetrics, MonitorMetrics, WorkerMetrics
+from monitoring.table import TOLD_BY, table
+from monitoring.tally import Tally
+from tasks.messages import Attribution
+
+ROOT = Path(__file__).parents[3]
+#: Authors of a large model of somebody's own.
+AUTHORS = 200
+#: Series that one process may have with so many authors: Prometheus keeps each in memory.
+MOST = 600
+
+
+def full(kind: type[Any]) -> CollectorRegistry:
+    """A registry in which every series is there."""
+    registry = CollectorRegistry()
+    made = kind(registry)
+    values = {
+        "route": ("/v1/attributions", "/v1/attributions/{id}", "/v1/feedback", "other"),
+        "status": tuple(map(str, (200, 202, 400, 401, 404, 413, 415, 422, 429, 503, 504))),
+        "outcome": OUTCOMES,
+        "reason": REASONS,
+        "stage": STAGES,
+        "kind": ("filled", "padding", "allocated"),
+        "correct": ("true", "false"),
+        "author": tuple(f"author {number}" for number in range(AUTHORS)),
+        "version": ("one", "two"),
+        "device": ("cpu",),
+        "server": ("broker", "cache"),
+        "state": ("ready", "unacked"),
+        "component": ("app", "redis", "mps", "cuda"),
+        "level": ("warning", "critical"),
+        "signal": metrics.SIGNALS,
+        "bound": ("low", "high"),
+    }
+    for metric in vars(made).values():
+        names = getattr(metric, "_labelnames", ())
+        for first in values[names[0]] if names else ():
+            for second in values[names[1]] if len(names) > 1 else (None,):
+                metric.labels(*(value for value in (first, second) if value is not None))
+    return registry
+
+
+@pytest.mark.parametrize("kind", [ApiMetrics, WorkerMetrics, MonitorMetrics])
+def test_prometheus_finds_nothing_wrong(kind: type[Any]) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None and os.environ.get("CI") != "true":
+        pytest.skip("promtool is not installed")
+    assert promtool, "promtool is not installed"
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=generate_latest(full(kind)), capture_output=True
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("kind", [ApiMetrics, WorkerMetrics, MonitorMetrics])
+def test_the_number_of_series_is_bounded(kind: type[Any]) -> None:
+    series = [line for line in generate_latest(full(kind)).splitlines() if line[:1] != b"#"]
+    assert len(series) < MOST
+
+
+def test_the_docs_list_every_metric() -> None:
+    assert table() in (ROOT / "docs" / "monitoring.md").read_text("utf-8")
+    assert table().count("\n") > 40
+    assert set(TOLD_BY) == {"api", "worker", "monitor"}
+
+
+def attribution(author: str | None, confidence: float, best: str = "a") -> Attribution:
+    return Attribution("id", author, confidence, (Candidate(best, confidence),), "v")
+
+
+def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(name, labels)
+
+
+def test_answers_are_counted_for_prometheus_and_for_the_monitor() -> None:
+    registry = CollectorRegistry()
+    tally = Tally(WorkerMetrics(registry))
+    tally.add([attribution("a", 0.97), attribution("a", 1.0), attribution(None, 0.21, "b")])
+    assert value(registry, "byline_attributed_total", author="a") == 2
+    assert value(registry, "byline_attributed_total", author="b") is None
+    assert value(registry, "byline_abstained_total") == 1
+    assert value(registry, "byline_confidence_bucket", le="0.3") == 1
+    assert value(registry, "byline_confidence_bucket", le="0.99") == 2
+    assert value(registry, "byline_confidence_count") == 3
+    assert value(registry, "byline_confidence_sum") == pytest.approx(2.18)
+    tally.add_unseen([0.25, 0.5])
+    assert tally.take() == {
+        **{"messages": 3, "abstained": 1, "confidence": 2_180_000},
+        **{"a:a": 2, "a:b": 1, "c:14": 2, "c:3": 1},
+        **{"unseen_texts": 2, "unseen": 750_000},
+    }
+
+
+def test_what_was_taken_is_not_taken_again_unless_it_is_put_back() -> None:
+    tally = Tally(WorkerMetrics(CollectorRegistry()))
+    tally.add([attribution("a", 0.5)])
+    taken = tally.take()
+    assert tally.take() == {}
+    tally.put_back(taken)
+    tally.add([attribution("a", 0.5)])
+    assert tally.take()["messages"] == 2

@@ -1,0 +1,98 @@
+"""What the signals say of answers like the held-out ones, and of others."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model import ngram
+from monitoring.quality import LEAST, assess
+from monitoring.tally import BINS, MILLION
+
+CARD: dict[str, Any] = json.loads((Path(ngram.SHIPPED) / "card.json").read_text("utf-8"))
+REFERENCE = CARD["details"]["reference"]
+NOBODY: Counter[str] = Counter()
+
+
+def answers(messages: int, seed: int = 0, sure: float = 0.0) -> Counter[str]:
+    """Counts of so many messages drawn as the held-out ones were; ``sure`` of them are sure."""
+    generator = np.random.default_rng(seed)
+    authors = REFERENCE["predicted_shares"]
+    shares = np.array(list(authors.values()))
+    drawn = generator.multinomial(messages, shares / shares.sum())
+    counts = Counter({f"a:{name}": int(n) for name, n in zip(authors, drawn, strict=True)})
+    histogram = np.array(REFERENCE["confidence_histogram"])
+    bins = generator.multinomial(messages, histogram / histogram.sum())
+    moved = int(messages * sure)
+    bins = (bins * (1 - sure)).astype(int)
+    bins[-1] += moved
+    counts |= Counter({f"c:{number}": int(n) for number, n in enumerate(bins)})
+    middles = (np.arange(BINS) + 0.5) / BINS
+    counts["messages"] = messages
+    counts["confidence"] = int((bins * middles).sum() * MILLION)
+    abstained = 1 - CARD["details"]["metrics"]["coverage_at_threshold"]
+    counts["abstained"] = int(generator.binomial(messages, abstained))
+    counts["unseen_texts"] = messages // 10
+    counts["unseen"] = int(messages // 10 * REFERENCE["unseen"]["mean"] * MILLION)
+    return counts
+
+
+def past(answered: Counter[str], labels: Counter[str] = NOBODY) -> set[str]:
+    quality = assess(CARD, "v", answered, labels)
+    return {name for name, signal in quality.signals.items() if signal.past}
+
+
+@pytest.mark.parametrize("messages", [LEAST, 100, 1000, 30_000])
+@pytest.mark.parametrize("seed", range(20))
+def test_answers_like_the_held_out_ones_are_past_no_threshold(messages: int, seed: int) -> None:
+    labels = Counter(labels=messages, right=round(0.58 * messages), messages=messages)
+    assert past(answers(messages, seed), labels) == set()
+
+
+def test_of_few_messages_nothing_is_said() -> None:
+    quality = assess(CARD, "v", answers(LEAST - 1), Counter(labels=3, right=1, messages=29))
+    assert quality.signals == {}
+    assert quality.interval == pytest.approx((0.0615, 0.7923), abs=1e-3)
+    assert quality.coverage == pytest.approx(3 / 29)
+
+
+def test_one_author_all_the_time_is_drift() -> None:
+    counts = answers(200)
+    for name in REFERENCE["predicted_shares"]:
+        counts[f"a:{name}"] = 0
+    counts["a:Woodrow Wilson"] = 200
+    assert past(counts) == {"author_drift"}
+
+
+def test_a_model_grown_sure_is_drift_and_one_grown_unsure_is_worse() -> None:
+    assert past(answers(2000, sure=0.5)) == {"confidence_drift"}
+    unsure = answers(2000)
+    for number in range(BINS):
+        unsure[f"c:{number}"] = 2000 if number == 2 else 0
+    unsure["confidence"], unsure["abstained"] = 400 * MILLION, 2000
+    assert past(unsure) == {"confidence_drift", "estimated_accuracy", "abstention"}
+
+
+def test_texts_of_another_kind_show_in_what_was_never_seen() -> None:
+    counts = answers(400)
+    counts["unseen"] = int(40 * 0.02 * MILLION)
+    assert past(counts) == {"unseen"}
+
+
+def test_labels_that_contradict_show_in_the_accuracy() -> None:
+    assert past(answers(400), Counter(labels=60, right=10, messages=400)) == {"accuracy"}
+    # Of as few as these, a third wrong more than expected may be chance.
+    assert past(answers(400), Counter(labels=30, right=14, messages=400)) == set()
+
+
+def test_a_card_without_a_reference_gives_figures_and_no_thresholds() -> None:
+    labels = Counter(labels=40, right=20, messages=400)
+    quality = assess({"details": {}}, "v", answers(400), labels)
+    assert set(quality.signals) == {"accuracy", "estimated_accuracy", "abstention", "unseen"}
+    assert all(signal.threshold is None for signal in quality.signals.values())
+    assert not any(signal.past for signal in quality.signals.values())

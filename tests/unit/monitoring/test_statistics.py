@@ -1,0 +1,64 @@
+"""Thresholds: they hold where nothing has changed, and give way where something has."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from monitoring import statistics
+from monitoring.statistics import (
+    FALSE_ALARM,
+    chi_squared_quantile,
+    divergence,
+    divergence_noise,
+    noise,
+    pooled,
+    wilson,
+)
+
+
+def test_wilson_is_the_textbooks() -> None:
+    # Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I.
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert wilson(20, 20)[1] == 1.0
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 5, 14, 40, 200])
+def test_the_quantile_is_near_the_exact_one(freedom: int) -> None:
+    assert chi_squared_quantile(freedom) == pytest.approx(chi2.isf(FALSE_ALARM, freedom), rel=0.03)
+
+
+def test_the_divergence_is_between_nothing_and_one() -> None:
+    assert divergence([0.5, 0.5], [0.5, 0.5]) == 0
+    assert divergence([1, 0], [0, 1]) == pytest.approx(1)
+    assert divergence([0.9, 0.1], [0.5, 0.5]) == divergence([0.5, 0.5], [0.9, 0.1])
+
+
+def test_rare_categories_are_one() -> None:
+    ours, theirs = pooled([50, 40, 6, 4], [0.5, 0.42, 0.04, 0.04])
+    assert ours == [0.1, 0.5, 0.4]
+    assert theirs == [0.08, 0.5, 0.42]
+    assert pooled([50, 50], [0.5, 0.5]) == ([0.5, 0.5], [0.5, 0.5])
+
+
+@pytest.mark.parametrize("seen", [60, 500, 20_000])
+def test_by_chance_a_divergence_is_hardly_ever_as_large(
+    seen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a false alarm in a hundred, about one in a hundred draws crosses the threshold."""
+    monkeypatch.setattr(statistics, "_Z", statistics.NormalDist().inv_cdf(0.99))
+    generator = np.random.default_rng(1)
+    shares = generator.dirichlet(np.ones(41))
+    crossed = 0
+    for _ in range(1000):
+        reference = generator.multinomial(5000, shares) / 5000
+        ours, theirs = pooled(generator.multinomial(seen, shares).tolist(), reference.tolist())
+        crossed += divergence(ours, theirs) > divergence_noise(len(ours), seen, 5000)
+    assert crossed <= 30
+
+
+def test_the_noise_of_a_mean_shrinks_with_the_messages() -> None:
+    assert noise(0.25, 100, 10**9) == pytest.approx(4.265 * 0.5 / 10, rel=1e-3)
+    assert noise(0.25, 10_000, 10**9) < noise(0.25, 100, 10**9) / 9
