@@ -43,7 +43,7 @@ OPEN = frozenset(
         *("/docs/favicon-32x32.png", "/docs/favicon-16x16.png"),
     )
 )
-#: Seconds after which what was served is counted, at the latest.
+#: Seconds after which what was served is counted.
 COUNT_S = 1.0
 FEEDBACK, FIGURES = "/v1/feedback", "/v1/figures"
 _ALIVE = answer(Health("ok", {"api": "ok"}))
@@ -98,13 +98,14 @@ class Front:
             return
         begin, path = time.perf_counter(), scope["path"]
         route = _ONE if path.startswith(_BELOW) and path != _BELOW else _ROUTES.get(path, _OTHER)
-        status = await self._serve(route, scope, receive, send)
+        if route == PATH:
+            status = await self._answer(self._create(scope, receive), send)
+        else:
+            status = await self._serve(route, scope, receive, send)
         self._served.note(route, status, time.perf_counter() - begin)
 
     async def _serve(self, route: str, scope: Scope, receive: Receive, send: Send) -> int:
-        """Answer a request; return the status."""
-        if route == PATH:
-            return await self._answer(self._create(scope, receive), send)
+        """Answer a request for anything else; return the status."""
         if route == _ONE:
             return await self._answer(self._read(scope), send)
         if route == FEEDBACK:

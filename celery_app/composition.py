@@ -75,7 +75,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     metrics = WorkerMetrics(registry)
-    tally = Tally(metrics)
+    tally = Tally(metrics, model.card.authors, model.card.threshold)
     engine = Engine(model, _placement(settings), choose, observer(metrics, tally))
     cache = AttributionCache(client, settings.result_ttl_s)
     attributor = Attributor(
@@ -84,7 +84,6 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
         DeadLetters(client),
         Replies(None if settings.broker == settings.cache else connect(settings.broker)),
         metrics,
-        tally.add,
         settings.max_characters,
     )
     task = app.register_task(AttributeTask(attributor))

@@ -17,6 +17,7 @@ def observer(metrics: WorkerMetrics, tally: Tally) -> Callable[[Status], None]:
 
     def told(status: Status) -> None:
         work = status.batch
+        tally.add(status.best, status.confidence)
         prepare.observe(work.prepare_s)
         forward.observe(work.forward_s)
         filled.inc(work.filled)

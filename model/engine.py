@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from model.device import Device, DeviceError, choose
@@ -172,14 +173,23 @@ class Engine:
             raise launched.error
         begin = time.perf_counter()
         predictions: list[Any] = [None] * len(launched.texts)
+        answered = [torch.zeros(0, 2 * min(CANDIDATES, len(self._model.card.authors)))]
         for places, answer in launched.answers:
             with _quoteless():
                 rows = _finite(answer())
+            answered.append(rows)
             for place, row in zip(places, rows.tolist(), strict=True):
                 predictions[place] = self._prediction(row)
         work = launched.work + Work(forward_s=time.perf_counter() - begin)
-        total, unseen = self.status.total + work, self._unseen(launched.texts)
-        self._publish(replace(self.status, batch=work, total=total, unseen=unseen))
+        self._publish(
+            replace(
+                self.status,
+                batch=work,
+                total=self.status.total + work,
+                unseen=self._unseen(launched.texts),
+                **_best(answered),
+            )
+        )
         if self._told is not None:
             self._told(self.status)
         return predictions
@@ -330,6 +340,15 @@ def _finite(rows: torch.Tensor) -> torch.Tensor:
     if not bool(torch.isfinite(rows).all()):
         raise ModelError("the model answered with a number that is not finite")
     return rows
+
+
+def _best(answered: Sequence[torch.Tensor]) -> dict[str, Any]:
+    """Return class and probability of the best candidates: copies, for tensors are used again."""
+    rows = torch.cat(list(answered)).numpy()
+    return {
+        "best": rows[:, rows.shape[1] // 2].astype(np.int64),
+        "confidence": rows[:, 0].copy(),
+    }
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from model.device import DeviceMemory
 
@@ -51,5 +54,11 @@ class Status:
     #: Of the last batch, and since the start.
     batch: Work = Work()
     total: Work = Work()
+    #: Of the last batch, each text's best guess, as its class and as its probability: int64 and
+    #: float32, (texts,).
+    best: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64), compare=False)
+    confidence: NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros(0, np.float32), compare=False
+    )
     #: Of some texts of the last batch, the share of their features that training never saw.
     unseen: tuple[float, ...] = ()

@@ -7,12 +7,11 @@ others are listed here.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections import Counter as Counts
+from collections.abc import Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.registry import Collector
 
 #: The sizes that the engine's passes have, so that each bucket is one of them; a batch is one
 #: message when nothing waits, and BYLINE_BATCH_MESSAGES at most.
@@ -51,6 +50,17 @@ LEVELS = ("ok", "warning", "critical")
 _MESSAGES = "Messages by what became of them. Each is counted once, where that was decided."
 
 
+class BulkHistogram(Histogram):
+    """A histogram that also takes many values at once: one by one they cost eight times as much."""
+
+    def observe_many(self, values: Sequence[float]) -> None:
+        """Do as ``observe`` does with each of ``values``."""
+        places = Counts(bisect_left(self._upper_bounds, value) for value in values)
+        for place, number in places.items():
+            self._buckets[place].inc(number)
+        self._sum.inc(sum(values))
+
+
 class ApiMetrics:
     """What the api's processes count, together."""
 
@@ -59,7 +69,7 @@ class ApiMetrics:
         self.requests = Counter(
             "byline_requests", "HTTP requests answered.", ("route", "status"), **own
         )
-        self.request_duration = Histogram(
+        self.request_duration = BulkHistogram(
             "byline_request_duration_seconds",
             "Time from a request's head to its answer's last byte.",
             ("route",),
@@ -89,34 +99,6 @@ class ApiMetrics:
             self.messages.labels(outcome)
         for correct in ("true", "false"):
             self.feedback.labels(correct)
-
-
-class Confidence(Collector):
-    """A histogram that takes a batch at once: one value at a time costs the model's thread 1 %."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._counts = [0] * (len(CONFIDENCE) + 1)
-        self._sum = 0.0
-        registry.register(self)
-
-    def observe(self, values: Iterable[float]) -> None:
-        """Count some values. Called by one thread."""
-        for value in values:
-            self._counts[bisect_left(CONFIDENCE, value)] += 1
-            self._sum += value
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Part of the library's protocol."""
-        total, buckets = 0, []
-        for bound, count in zip((*CONFIDENCE, float("inf")), self._counts, strict=True):
-            total += count
-            buckets.append(("+Inf" if bound == float("inf") else str(bound), total))
-        yield HistogramMetricFamily(
-            "byline_confidence",
-            "Calibrated probability of the best guess, of messages computed.",
-            buckets=buckets,
-            sum_value=self._sum,
-        )
 
 
 class WorkerMetrics:
@@ -171,7 +153,12 @@ class WorkerMetrics:
         self.waiting = Gauge(
             "byline_worker_waiting_messages", "Messages that this worker holds for a batch.", **own
         )
-        self.confidence = Confidence(registry)
+        self.confidence = BulkHistogram(
+            "byline_confidence",
+            "Calibrated probability of the best guess, of messages computed.",
+            buckets=CONFIDENCE,
+            **own,
+        )
         self.attributed = Counter(
             "byline_attributed", "Messages computed, by the author named.", ("author",), **own
         )

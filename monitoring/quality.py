@@ -14,13 +14,15 @@ from typing import Any
 
 import msgspec
 
+from monitoring.counting import BINS, MILLION
 from monitoring.statistics import divergence, divergence_noise, noise, pooled, wilson
-from monitoring.tally import BINS, MILLION
 
 #: Messages, labels or texts that a signal needs to be told at all.
 LEAST = 30
 #: Differences in a share below which nobody would do anything.
 MATTERS = 0.05
+#: The same of the share of features that are new, of which there are few: as many again.
+NEW, NEW_TIMES = 0.005, 1.0
 #: The same of a divergence, in bits: the customary 0.1 of the population stability index, of which
 #: the divergence is an eighth, in nats.
 DIVERGES = 0.1 / (8 * math.log(2))
@@ -175,7 +177,8 @@ def _unseen(reference: Reference, answers: Counter[str]) -> Signal | None:
         return None
     expected, deviation = reference.unseen.get("mean"), reference.unseen.get("deviation", 0.0)
     chance = noise(deviation**2, texts, _many(reference))
-    return _high(answers["unseen"] / MILLION / texts, expected, max(MATTERS, chance))
+    matters = max(NEW, NEW_TIMES * (expected or 0.0))
+    return _high(answers["unseen"] / MILLION / texts, expected, max(matters, chance))
 
 
 def _many(reference: Reference) -> int:

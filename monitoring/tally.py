@@ -7,55 +7,36 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
 
-from model.types import Candidate
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.counting import BINS, MILLION
 from monitoring.metrics import WorkerMetrics
 
-#: Equal-width bins of confidence: those of the model card, which is what drift is measured against.
-BINS = 15
-#: Shares are counted in millionths: Redis adds up integers without rounding.
-MILLION = 1_000_000
-
-
-class Answer(Protocol):
-    """An attribution, as far as it is counted."""
-
-    author: str | None
-    confidence: float
-    candidates: tuple[Candidate, ...]
+Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class Tally:
-    """Filled by the model's thread, emptied by another."""
+    """Filled by the model's thread, emptied by another.
 
-    def __init__(self, metrics: WorkerMetrics) -> None:
+    The thread only keeps what it is given: to count batch by batch takes it several times as long.
+    """
+
+    def __init__(self, metrics: WorkerMetrics, authors: Sequence[str], threshold: float) -> None:
+        """Below a confidence of ``threshold`` the model abstains."""
         self._metrics = metrics
+        self._authors = authors
+        self._threshold = threshold
         self._lock = threading.Lock()
+        self._batches: list[Batch] = []
         self._counts: Counter[str] = Counter()
 
-    def add(self, answers: Iterable[Answer]) -> None:
-        """Count what the model answered for some messages."""
-        named: Counter[str] = Counter()
-        counts: Counter[str] = Counter()
-        confidences = []
-        for answer in answers:
-            confidence = answer.confidence
-            confidences.append(confidence)
-            counts[f"a:{answer.candidates[0].author}"] += 1
-            counts[f"c:{min(int(confidence * BINS), BINS - 1)}"] += 1
-            if answer.author is None:
-                counts["abstained"] += 1
-            else:
-                named[answer.author] += 1
-        counts["messages"] = len(confidences)
-        counts["confidence"] = round(sum(confidences) * MILLION)
-        self._metrics.confidence.observe(confidences)
-        self._metrics.abstained.inc(counts["abstained"])
-        for author, number in named.items():
-            self._metrics.attributed.labels(author).inc(number)
-        self._merge(counts)
+    def add(self, best: NDArray[np.int64], confidence: NDArray[np.float32]) -> None:
+        """Take a batch's best guesses, as class and as probability; both (messages,)."""
+        with self._lock:
+            self._batches.append((best, confidence))
 
     def add_unseen(self, shares: Iterable[float]) -> None:
         """Count, of some texts, the share of their features that training never saw."""
@@ -63,18 +44,36 @@ class Tally:
         for share in shares:
             counts["unseen_texts"] += 1
             counts["unseen"] += round(share * MILLION)
-        self._merge(counts)
+        self.put_back(counts)
+
+    def put_back(self, counts: Mapping[str, int]) -> None:
+        """Count again what was taken, and could not be passed on."""
+        with self._lock:
+            self._counts.update(counts)
 
     def take(self) -> dict[str, int]:
         """Return what was counted since the last call, by field; empty where nothing was."""
         with self._lock:
-            taken, self._counts = self._counts, Counter()
-        return {field: number for field, number in taken.items() if number}
+            batches, self._batches = self._batches, []
+            counts, self._counts = self._counts, Counter()
+        if batches:
+            best = np.concatenate([batch[0] for batch in batches])
+            confidence = np.concatenate([batch[1] for batch in batches]).astype(np.float64)
+            counts.update(self._counted(best, confidence))
+        return {field: number for field, number in counts.items() if number}
 
-    def put_back(self, counts: Mapping[str, int]) -> None:
-        """Count again what was taken, and could not be passed on."""
-        self._merge(Counter(counts))
-
-    def _merge(self, counts: Counter[str]) -> None:
-        with self._lock:
-            self._counts.update(counts)
+    def _counted(self, best: NDArray[np.int64], confidence: NDArray[np.float64]) -> dict[str, int]:
+        named = best[confidence >= self._threshold]
+        for index, number in enumerate(np.bincount(named).tolist()):
+            if number:
+                self._metrics.attributed.labels(self._authors[index]).inc(number)
+        self._metrics.abstained.inc(len(best) - len(named))
+        self._metrics.confidence.observe_many(confidence.tolist())
+        bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+        return {
+            "messages": len(best),
+            "abstained": len(best) - len(named),
+            "confidence": round(float(confidence.sum()) * MILLION),
+            **{f"a:{self._authors[i]}": n for i, n in enumerate(np.bincount(best).tolist())},
+            **{f"c:{number}": n for number, n in enumerate(np.bincount(bins).tolist())},
+        }

@@ -14,7 +14,7 @@ from redis import RedisError
 from redis.client import Pipeline
 
 from model.types import Evidence, ModelError, Prediction
-from monitoring.metrics import WorkerMetrics
+from monitoring.metrics import OUTCOMES, WorkerMetrics
 from tasks.breaker import Breaker
 from tasks.cache import AttributionCache
 from tasks.deadletters import DeadLetter, DeadLetters
@@ -104,11 +104,9 @@ class Attributor:
         dead_letters: DeadLetters,
         replies: Replies,
         metrics: WorkerMetrics,
-        tally: Callable[[Iterable[Attribution]], None],
         max_characters: int,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """``tally`` is told what the model answered, each message once."""
         self._predictor = predictor
         self._cache = cache
         self._dead_letters = dead_letters
@@ -116,7 +114,9 @@ class Attributor:
         #: Is the cache gone, where there is more to do than to wait for it?
         self.cache_gone = Breaker(REST_S if replies.apart else 0.0)
         self.metrics = metrics
-        self._tally = tally
+        self._counters = {name: metrics.messages.labels(name) for name in OUTCOMES}
+        self._cache_duration = metrics.batch_duration.labels("cache")
+        self._store_duration = metrics.batch_duration.labels("store")
         self._max_characters = max_characters
         self._now = now  # wall clock: deadlines are set on other machines
 
@@ -189,14 +189,12 @@ class Attributor:
 
     def record(self, begun: Begun) -> None:
         """Count a batch that is seen to."""
-        duration, messages = self.metrics.batch_duration, self.metrics.messages
-        duration.labels("cache").observe(begun.cache_s)
-        duration.labels("store").observe(time.monotonic() - begun.computed_at)
+        self._cache_duration.observe(begun.cache_s)
+        self._store_duration.observe(time.monotonic() - begun.computed_at)
         for outcome, number in _counted(begun).items():
-            messages.labels(outcome).inc(number)
+            self._counters[outcome].inc(number)
         if begun.computed:
             self.metrics.batch_messages.observe(len(begun.computed))
-            self._tally(a for a in begun.computed.values() if isinstance(a, Attribution))
 
     def rest(self) -> None:
         """Free what is kept for batches to come."""

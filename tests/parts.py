@@ -95,6 +95,7 @@ class Stack:
             "BYLINE_MODEL": "tests.models:Vowels",
             "BYLINE_LOG_LEVEL": "INFO",
             "BYLINE_API_PORT": str(free_port()),
+            "BYLINE_API_METRICS_PORT": str(free_port()),
             "TEST_MODEL_CALLS": str(folder / "calls"),
             **settings,
         }

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from model import ngram
+from monitoring.counting import BINS, MILLION
 from monitoring.quality import LEAST, assess
-from monitoring.tally import BINS, MILLION
 
 CARD: dict[str, Any] = json.loads((Path(ngram.SHIPPED) / "card.json").read_text("utf-8"))
 REFERENCE = CARD["details"]["reference"]

@@ -26,8 +26,9 @@ def test_wilson_is_the_textbooks() -> None:
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 5, 14, 40, 200])
-def test_the_quantile_is_near_the_exact_one(freedom: int) -> None:
-    assert chi_squared_quantile(freedom) == pytest.approx(chi2.isf(FALSE_ALARM, freedom), rel=0.03)
+def test_the_quantile_errs_on_the_careful_side_and_little(freedom: int) -> None:
+    exact = chi2.isf(FALSE_ALARM, freedom)
+    assert exact * 0.999 < chi_squared_quantile(freedom) < exact * 1.15
 
 
 def test_the_divergence_is_between_nothing_and_one() -> None:

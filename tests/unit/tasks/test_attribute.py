@@ -104,8 +104,6 @@ class Batch:
 
     def __init__(self) -> None:
         self.predictor = Predictor()
-        #: What the model was counted to have answered.
-        self.tallied: list[Attribution] = []
         self.store = Store()
         client: Any = self.store
         cache = AttributionCache(client, 60)
@@ -118,7 +116,6 @@ class Batch:
             letters,
             Replies(None),
             metrics,
-            self.tallied.extend,
             100,
             now=lambda: 1000.0,
         )
