@@ -47,6 +47,10 @@ fuzz: $(VENV)/dev.stamp  ## Send 100,000 odd requests; REQUESTS=2000, SEED=7 for
 	FUZZ_REQUESTS=$(or $(REQUESTS),100000) $(BIN)/python -m pytest tests/fuzz -q \
 		--hypothesis-seed=$(or $(SEED),$(shell date +%s))
 
+.PHONY: drift
+drift: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Ten minutes of unchanged messages, then changes: what the quality monitor says
+	QUALITY_UNCHANGED_S=600 $(BIN)/python -m pytest tests/e2e/test_quality.py -q
+
 .PHONY: bench
 bench: $(VENV)/bench.stamp $(EXPORTER)/stamp $(EXTRA)  ## Load tests, SCENARIO="steady zipf", OPTIONS="--seconds 10"; report in bench-results/
 	@$(BIN)/python -X utf8 -m bench $(SCENARIO) $(if $(MODEL),--model "$(MODEL)") $(OPTIONS)

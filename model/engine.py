@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: Candidates named for each message.
 CANDIDATES = 3
-#: Texts of which it is asked what is new in them, and seconds between two askings: it costs about
-#: as much as to attribute them.
+#: Texts of which it is asked what is new in them, in so many seconds: it costs about as much as to
+#: attribute them.
 SAMPLE, SAMPLE_S = 8, 1.0
 
 Choose = Callable[[str, int], Device]
@@ -89,7 +89,7 @@ class Engine:
         ``told(status)`` is called after each batch, in the owner's thread.
         """
         self._told = told
-        self._sampled_at = -SAMPLE_S
+        self._sampled_at, self._sampled = -SAMPLE_S, 0
         self._forward_s = 0.0
         self._model = model
         self._placement = placement
@@ -212,12 +212,14 @@ class Engine:
             return self._model.explain(text, author)
 
     def _unseen(self, texts: Sequence[str]) -> tuple[float, ...]:
-        now = time.monotonic()
-        if not isinstance(self._model, Novelty) or now < self._sampled_at + SAMPLE_S:
+        if not isinstance(self._model, Novelty):
             return ()
-        self._sampled_at = now
+        if (now := time.monotonic()) >= self._sampled_at + SAMPLE_S:
+            self._sampled_at, self._sampled = now, 0
+        sample = texts[: SAMPLE - self._sampled]
+        self._sampled += len(sample)
         with _quoteless():
-            return tuple(self._model.unseen(texts[:SAMPLE]))
+            return tuple(self._model.unseen(sample)) if sample else ()
 
     def _loaded(self) -> tuple[Planner, int]:
         """Load the model; return what plans its passes, and their cells at most."""

@@ -1,0 +1,96 @@
+"""Memory thresholds, with all of Byline running: what happens at each, and that it passes."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+from celery import Celery
+from redis import Redis
+
+from tests.e2e.conftest import Run
+from tests.e2e.watched import MB, monitored
+from tests.parts import wait_for
+
+#: What Byline may fill here, in MB.
+ALL = 1024
+#: Seconds until a change of level is known everywhere.
+SOON_S = 20
+
+
+@pytest.fixture
+def run(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    hoarder = {"BYLINE_MODEL": "tests.e2e.watched:Hoarder", "BYLINE_MEMORY_GB": "1"}
+    run = Run(tmp_path_factory.mktemp("memory"), **hoarder)
+    runs.append(run)
+    return run.wait_until_up()
+
+
+def used(run: Run) -> float:
+    """What counts against the limits, in MB."""
+    seen = monitored(run)
+    return sum(v for k, v in seen.items() if k[0] == "byline_memory_bytes") / MB
+
+
+def level(run: Run) -> float:
+    return monitored(run)["byline_memory_level",]
+
+
+def hoard(run: Run, megabytes: int) -> None:
+    """Have the worker take memory, by way of Celery: its queue stays open at any level."""
+    url = f"redis://127.0.0.1:{run.ports['redis']}/0"
+    with Celery(broker=url, backend=url, set_as_current=False) as app:
+        sent = app.send_task("byline.attribute", [[f"HOARD {megabytes}"]], queue="attributions")
+        sent.get(timeout=20)
+
+
+def ask(run: Run, text: str) -> httpx.Response:
+    return httpx.post(f"{run.api}/v1/attributions", json={"text": text}, timeout=20)
+
+
+def test_caches_shrink_then_new_work_is_refused_and_all_of_it_passes(run: Run) -> None:
+    redis = Redis(port=run.ports["redis"])
+    known = ask(run, "aeiou, asked before memory is short").json()
+    assert level(run) == 0
+    limits = [monitored(run)["byline_memory_limit_bytes", name] for name in ("warning", "critical")]
+    assert limits == [round(0.7 * ALL * MB), round(0.85 * ALL * MB)]
+    full = int(redis.config_get("maxmemory")["maxmemory"])
+
+    base = used(run)
+    hoard(run, int(0.775 * ALL - base))
+    wait_for(lambda: level(run) == 1, SOON_S, "the warning")
+    assert int(redis.config_get("maxmemory")["maxmemory"]) == full // 2
+    assert ask(run, "aeiou, at the warning").status_code == 200
+
+    hoard(run, int(0.95 * ALL - base))
+    wait_for(lambda: level(run) == 2, SOON_S, "the critical level")
+    wait_for(lambda: ask(run, f"aeiou {used(run)}").status_code == 503, SOON_S, "a refusal")
+    refused = ask(run, "aeiou, at the critical level")
+    assert refused.json()["code"] == "overloaded"
+    assert "memory" in refused.json()["detail"]
+    assert int(refused.headers["Retry-After"]) >= 1
+    again = ask(run, "aeiou, asked before memory is short")
+    assert (again.status_code, again.json()["id"]) == (200, known["id"])
+
+    hoard(run, 0)
+    wait_for(lambda: level(run) == 0, SOON_S, "memory")
+    wait_for(lambda: ask(run, f"aeiou {used(run)}").status_code == 200, SOON_S, "an answer")
+    assert int(redis.config_get("maxmemory")["maxmemory"]) == full
+    redis.close()
+
+
+def test_a_worker_past_its_own_limit_finishes_its_batch_and_is_replaced(
+    runs: list[Run], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    limit = {"BYLINE_MODEL": "tests.e2e.watched:Hoarder", "BYLINE_WORKER_MEMORY_GB": "0.6"}
+    run = Run(tmp_path_factory.mktemp("worker"), **limit)
+    runs.append(run)
+    run.wait_until_up()
+    # Its own batch is answered, though it is the one that is too much.
+    assert ask(run, "HOARD 600").status_code == 200
+    wait_for(lambda: bool(run.revived("worker")), 30, "another worker")
+    assert re.search(r"worker ended: exit status 75", run.output)
+    log = (run.folder / "state" / "logs" / "worker.log").read_text()
+    assert "BYLINE_WORKER_MEMORY_GB allows 614" in log
+    assert ask(run, "aeiou, of the one that took its place").status_code == 200

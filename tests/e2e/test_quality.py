@@ -1,0 +1,133 @@
+"""The quality monitor, with all of Byline running: it is calm while nothing changes, and says what
+has changed within a minute. QUALITY_UNCHANGED_S=600, as `make drift` has it, is calm for longer.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pydoc_data import topics
+from typing import Any
+
+import pytest
+
+from model.corpus import HELD_OUT_FOLD, Message, load_sotu
+from monitoring.metrics import SIGNALS
+from tests.e2e.conftest import Run
+from tests.e2e.watched import learn, monitored, signals_past
+from tests.parts import wait_for
+
+UNCHANGED_S = float(os.environ.get("QUALITY_UNCHANGED_S", "30"))
+#: Messages a second: in ten minutes no more than there are, for what is cached says nothing new.
+RATE = 8 if UNCHANGED_S > 100 else 30
+#: Messages whose author is learned.
+LEARNED = 100
+#: Seconds within which a change must show.
+SOON_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def unseen() -> list[Message]:
+    """The messages that the model has not seen, in no order."""
+    messages = list(load_sotu().part(HELD_OUT_FOLD))
+    random.Random(1).shuffle(messages)
+    return messages
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    run = Run(tmp_path_factory.mktemp("quality"), BYLINE_MODEL="")
+    try:
+        yield run.wait_until_up()
+    finally:
+        run.close()
+
+
+def paragraphs() -> list[str]:
+    """Another corpus: what Python says of itself."""
+    text = "\n\n".join(topics.topics[name] for name in sorted(topics.topics))
+    return [part.strip() for part in text.split("\n\n") if 100 < len(part.strip()) < 600]
+
+
+def send(run: Run, texts: Sequence[str], until: float, past: set[str]) -> list[dict[str, Any]]:
+    """Send texts at an even rate until a time, or until a signal of ``past`` shows.
+
+    ``past`` empty: none may show.
+    """
+    answers: list[dict[str, Any]] = []
+    looked = begin = time.monotonic()
+    for number, text in enumerate(texts):
+        due = begin + number / RATE
+        while (now := time.monotonic()) < min(due, until):
+            time.sleep(min(due, until) - now)  # the rate of the load
+        answers.append(run.attribute(text))
+        if now > looked + 2:
+            looked = now
+            shown = signals_past(run)
+            assert past or not shown, (shown, monitored(run))
+            if past & shown:
+                break
+        if now > until:
+            break
+    return answers
+
+
+def test_nothing_shows_while_nothing_changes_and_what_changes_shows(
+    run: Run, unseen: list[Message]
+) -> None:
+    unchanged = send(run, [m.text for m in unseen], time.monotonic() + UNCHANGED_S, set())
+    assert len(unchanged) > 0.8 * RATE * UNCHANGED_S
+    for message, answer in list(zip(unseen, unchanged, strict=False))[:LEARNED]:
+        learn(run, answer, message.author)
+    wait_for(lambda: _told(run) == set(SIGNALS), 20, "all signals")
+    assert signals_past(run) == set()
+    assert monitored(run)["byline_quality_labels", run.model["card"]["version"]] == LEARNED
+
+    # What is known already says nothing new.
+    before = _messages(run)
+    for answer in unchanged[:50]:
+        assert run.attribute(unseen[unchanged.index(answer)].text)["cached"]
+    assert _messages(run) <= before
+
+    # The signals outlive the worker that counted for them.
+    os.kill(run.pids["worker"], 9)
+    wait_for(lambda: bool(run.revived("worker")), 30, "another worker")
+    time_left = time.monotonic() + 20
+    wait_for(lambda: _told(run) == set(SIGNALS) or time.monotonic() > time_left, 30, "signals")
+    assert _told(run) == set(SIGNALS)
+
+    # Texts of another corpus.
+    begin = time.monotonic()
+    send(run, paragraphs(), begin + SOON_S, {"unseen"})
+    assert "unseen" in signals_past(run)
+    assert time.monotonic() - begin < SOON_S
+
+    # Labels that contradict.
+    assert "accuracy" not in signals_past(run)
+    begin = time.monotonic()
+    for answer in unchanged[LEARNED : 2 * LEARNED]:
+        learn(run, answer, "somebody else")
+    wait_for(lambda: "accuracy" in signals_past(run), SOON_S, "the accuracy")
+
+
+def test_a_model_that_always_names_the_same_author_shows(
+    runs: list[Run], unseen: list[Message], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run = Run(tmp_path_factory.mktemp("stuck"), BYLINE_MODEL="tests.e2e.watched:Stuck")
+    runs.append(run)
+    run.wait_until_up()
+    begin = time.monotonic()
+    answers = send(run, [m.text for m in unseen], begin + SOON_S, {"author_drift"})
+    assert len({answer["author"] for answer in answers}) == 1
+    assert {"author_drift", "confidence_drift"} <= signals_past(run)
+    assert time.monotonic() - begin < SOON_S
+
+
+def _told(run: Run) -> set[str]:
+    return {name[1] for name in monitored(run) if name[0] == "byline_quality_ratio"}
+
+
+def _messages(run: Run) -> float:
+    return monitored(run)["byline_quality_messages", run.model["card"]["version"]]

@@ -1,0 +1,62 @@
+"""What the monitor of a run says, and models that do what it is to notice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import torch
+from prometheus_client.parser import text_string_to_metric_families
+
+from model.ngram import Batch, NgramModel
+from tests.e2e.conftest import Run
+from tests.models import Vowels
+
+MB = 2**20
+
+
+class Hoarder(Vowels):
+    """Keeps ``N`` MB once it has read ``HOARD N``: with 0, none."""
+
+    def prepare(self, texts: Sequence[str]) -> torch.Tensor:
+        for text in texts:
+            if text.startswith("HOARD "):
+                self.kept = os.urandom(MB) * int(text.split()[1])
+        return super().prepare(texts)
+
+
+class Stuck(NgramModel):
+    """The default model, broken: whatever it reads, it is sure of the same author."""
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        logits = torch.zeros_like(super().logits(batch))
+        logits[:, 7] = 0.6
+        return logits
+
+
+def monitored(run: Run) -> dict[tuple[str, ...], float]:
+    """What the monitor tells Prometheus now: by name, and by the labels' values, in the order of their names."""
+    page = httpx.get(f"http://127.0.0.1:{run.ports['monitor']}/metrics", timeout=10).text
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+    }
+
+
+def signals_past(run: Run) -> set[str]:
+    """The signals of quality that are past their thresholds."""
+    return {
+        name[1]
+        for name, value in monitored(run).items()
+        if name[0] == "byline_quality_past_threshold" and value
+    }
+
+
+def learn(run: Run, answer: dict[str, Any], author: str) -> None:
+    """Say who wrote a message."""
+    body = {"id": answer["id"], "author": author}
+    response = httpx.post(f"{run.api}/v1/feedback", json=body, timeout=20)
+    assert response.status_code == 202, response.text
