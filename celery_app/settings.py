@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-PREFIX = "BYLINE_"
+from celery_app.settings_words import PREFIX, in_words, unknown
+
 #: Bytes of a GiB, the unit in which memory is sold.
 GIB = 2**30
 
@@ -263,13 +263,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         }
         for field in values:
             if field not in cls.__struct_fields__:
-                raise SettingsError(_unknown(field, cls.__struct_fields__))
+                raise SettingsError(unknown(field, cls.__struct_fields__))
         try:
             return msgspec.convert(
                 values, cls, strict=False, dec_hook=lambda kind, value: kind(value)
             )
         except msgspec.ValidationError as error:
-            raise SettingsError(_in_words(str(error), values)) from None
+            raise SettingsError(in_words(str(error), values)) from None
 
     @property
     def broker(self) -> str:
@@ -313,38 +313,3 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                     "each part needs a port of its own"
                 )
             taken[port] = field
-
-
-def _unknown(field: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(field, known, n=1)
-    hint = f"; did you mean {PREFIX}{close[0].upper()}?" if close else ""
-    return f"{PREFIX}{field.upper()} is not a setting{hint}"
-
-
-def _in_words(error: str, values: Mapping[str, str]) -> str:
-    """msgspec ends its messages with the place, ```$.field```; people know the variable."""
-    reason, _, place = error.partition(" - at `$.")
-    field = place.rstrip("`")
-    if field not in values:  # raised by __post_init__, already in words
-        return reason
-    reason = reason.removesuffix(", got `str`")  # everything in an environment is a string
-    return f"{PREFIX}{field.upper()}={values[field]!r}: {reason[0].lower()}{reason[1:]}"
-
-
-def table() -> str:
-    """The settings as a Markdown table, for the README."""
-    hints = get_type_hints(Settings, include_extras=True)
-    rows = ["| variable | default | meaning |", "|---|---|---|"]
-    for field in msgspec.structs.fields(Settings):
-        meaning = next(
-            meta.description
-            for meta in reversed(hints[field.name].__metadata__)
-            if meta.description
-        )
-        default = "" if field.default is None else f"`{field.default}`"
-        rows.append(f"| `{PREFIX}{field.name.upper()}` | {default} | {meaning} |")
-    return "\n".join(rows)
-
-
-if __name__ == "__main__":
-    print(table())

@@ -157,6 +157,23 @@ class Stack:
         arguments = [sys.executable, "-m", "api"]
         return self.start(arguments, "api", **{"BYLINE_API_PROCESSES": "1", **env})
 
+    def monitor(self, **env: str) -> Part:
+        """Start the monitor and wait until it has looked."""
+        port = str(free_port())
+        command = [sys.executable, "-m", "monitoring"]
+        part = self.start(command, "monitor", **{"BYLINE_MONITOR_PORT": port, **env})
+
+        def looked() -> bool:
+            try:
+                page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=1).text
+            except httpx.TransportError:
+                return False
+            return "byline_queue_messages{" in page
+
+        wait_for(lambda: looked() or not part.alive, 30, "the monitor")
+        assert part.alive, part.output
+        return part
+
     @property
     def url(self) -> str:
         """Where the api listens."""

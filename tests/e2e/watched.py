@@ -37,7 +37,7 @@ class Stuck(NgramModel):
 
 
 def monitored(run: Run) -> dict[tuple[str, ...], float]:
-    """What the monitor tells Prometheus now: by name, and by the labels' values, in the order of their names."""
+    """What the monitor tells Prometheus now, by name and values of the labels, sorted by name."""
     page = httpx.get(f"http://127.0.0.1:{run.ports['monitor']}/metrics", timeout=10).text
     return {
         (sample.name, *sample.labels.values()): sample.value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import httpx
 import pytest
 from redis import Redis
 from redis.exceptions import NoPermissionError
@@ -33,8 +34,12 @@ def limited(own: Stack) -> Stack:
 
 
 def test_it_is_all_that_byline_needs(limited: Stack) -> None:
-    worker, api = limited.worker(), limited.api()
-    assert limited.attribute({"text": "as a user of Redis"}).status_code == 200
+    worker, api, monitor = limited.worker(), limited.api(), limited.monitor()
+    answer = limited.attribute({"text": "as a user of Redis"})
+    assert answer.status_code == 200
+    feedback = {"id": answer.json()["id"], "author": "vowels"}
+    assert httpx.post(f"{limited.url}/v1/feedback", json=feedback, timeout=10).status_code == 202
+    wait_for(lambda: _figures(limited), what="the monitor's figures")
     pending = limited.attribute({"text": "for later"}, wait=0)
     assert pending.status_code in (200, 202)
     settings = Settings.from_environ({"BYLINE_REDIS_URL": limited.env["BYLINE_REDIS_URL"]})
@@ -42,9 +47,14 @@ def test_it_is_all_that_byline_needs(limited: Stack) -> None:
     assert app.send_task("byline.attribute", [["from Celery"]]).get(timeout=10)
     assert app.control.inspect(timeout=3).ping()
     wait_for(lambda: limited.held() == 0, what="the queue to be empty")
-    for part in (worker, api):
+    for part in (worker, api, monitor):
         assert "NOPERM" not in part.output
         assert "No permissions" not in part.output
+
+
+def _figures(stack: Stack) -> bool:
+    points = httpx.get(f"{stack.url}/v1/figures", timeout=10).json()["points"]
+    return any(point["memory"] and point["quality"] for point in points)
 
 
 @pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "SHUTDOWN", "KEYS *", "GET other"])

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from celery_app.settings import Settings, SettingsError, table
+from celery_app.settings import Settings, SettingsError
+from celery_app.settings_table import table
 
 
 def test_defaults_hold_together() -> None:
