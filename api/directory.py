@@ -41,7 +41,8 @@ class Directory:
     No request waits for a Redis here: each is told what was seen last.
     """
 
-    def __init__(self, broker: Redis, cache: Redis) -> None:
+    def __init__(self, broker: Redis, cache: Redis, machine: str) -> None:
+        self._memory = pressure.key(machine)
         self._broker = broker
         self._cache = cache
         self._known: Announcement | None = None
@@ -105,7 +106,7 @@ class Directory:
             self._workers = int(self._broker.zcount(WORKERS, time.time() - ALIVE_S, "+inf"))
             raw: Any
             told: Any
-            raw, told = self._broker.mget(MODEL, pressure.key())
+            raw, told = self._broker.mget(MODEL, self._memory)
         except RedisError as error:
             self._workers = None
             self._note("broker", f"unreachable: {type(error).__name__}")

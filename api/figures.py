@@ -20,6 +20,7 @@ class Figures:
 
     def __init__(self, cache: Redis, settings: Settings) -> None:
         self._cache = cache
+        self._key = key(settings.here)
         host = settings.metrics_host
         prometheus = settings.prometheus_port
         self._links = {
@@ -37,7 +38,7 @@ class Figures:
         """
         wanted = _number(query.get("points", str(POINTS)))
         try:
-            points: Any = await self._cache.lrange(key(), 0, wanted - 1)
+            points: Any = await self._cache.lrange(self._key, 0, wanted - 1)
         except RedisError:
             raise Unavailable("the cache, where the figures are, can't be reached") from None
         read = [msgspec.Raw(point) for point in reversed(points)]

@@ -41,7 +41,7 @@ def create() -> Front:
         cache=shared,
         replies=connect_async(settings.broker, timeout_s=2 * POP_S),
     )
-    directory = Directory(connect(settings.broker), connect(settings.cache))
+    directory = Directory(connect(settings.broker), connect(settings.cache), settings.here)
     directory.start()
     outbox = Outbox(
         submitter.send,

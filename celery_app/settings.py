@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -215,6 +216,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     feedback_window_s: Annotated[
         float, about("The same of the accuracy that feedback shows.", ge=10, le=2_592_000)
     ] = 86_400.0
+    machine: Annotated[
+        str | None,
+        about(
+            "Name under which the processes of one machine tell each other of its memory and its "
+            "figures. Unset: the host's, which containers do not share."
+        ),
+    ] = None
     state_dir: Annotated[Path, about("Folder for what outlives a restart: queue, cache, logs.")] = (
         Path(".byline")
     )
@@ -284,6 +292,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 "a part started by hand needs the URL of a Redis or Valkey server"
             )
         return self.redis_url
+
+    @property
+    def here(self) -> str:
+        """The name of this machine."""
+        return self.machine or socket.gethostname()
 
     @property
     def model_class(self) -> str:

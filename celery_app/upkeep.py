@@ -40,6 +40,7 @@ class Upkeep:
     ) -> None:
         limit = settings.worker_memory_gb
         self._limit = None if limit is None else round(limit * GIB)
+        self._pressure = pressure.key(settings.here)
         self._broker = broker
         self._cache = cache
         self._tally = tally
@@ -66,7 +67,7 @@ class Upkeep:
         """Have memory freed between batches where the machine is short of it."""
         self._metrics.waiting.set(batcher.waiting)
         try:
-            memory = pressure.read(self._broker.get(pressure.key()))
+            memory = pressure.read(self._broker.get(self._pressure))
         except RedisError as error:
             logger.warning("how full the memory is can't be read: %s", error)
             return

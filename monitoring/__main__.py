@@ -66,6 +66,7 @@ def build(settings: Settings, registry: CollectorRegistry, root: int, own_cache:
         Window(ANSWERS, settings.quality_window_s),
         Window(LABELS, settings.feedback_window_s),
         settings.redis_megabytes * 2**20 if own_cache else None,
+        settings.here,
     )
 
 

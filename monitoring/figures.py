@@ -54,12 +54,13 @@ class Point(msgspec.Struct, frozen=True):
     quality: Quality | None
 
 
-def keep(client: Redis, point: Point) -> None:
+def keep(client: Redis, machine: str, point: Point) -> None:
     """Add a point. Raises ``RedisError``."""
+    name = key(machine)
     with client.pipeline(transaction=False) as pipe:
-        pipe.lpush(key(), _encode(point))
-        pipe.ltrim(key(), 0, POINTS - 1)
-        pipe.expire(key(), KEPT_S)
+        pipe.lpush(name, _encode(point))
+        pipe.ltrim(name, 0, POINTS - 1)
+        pipe.expire(name, KEPT_S)
         pipe.execute()
 
 

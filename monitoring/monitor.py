@@ -50,6 +50,7 @@ class Monitor:
         answers: Window,
         labels: Window,
         cache_bytes: int | None,
+        machine: str,
     ) -> None:
         """``cache_bytes`` is the memory of a cache that is ours to shrink, None: it is not."""
         self._broker = broker
@@ -60,6 +61,7 @@ class Monitor:
         self._answers = answers
         self._labels = labels
         self._cache_bytes = cache_bytes
+        self._machine = machine
         self._queue = Queue(broker)
         self._quality: list[Quality] = []
         self._quality_at = -QUALITY_S
@@ -89,7 +91,7 @@ class Monitor:
             self._quality = self._ask("cache", self._look_at_quality) or []
             self._show_quality()
         point = self._figures.point(queue, memory, self._quality[0] if self._quality else None)
-        self._ask("cache", lambda: figures.keep(self._cache, point))
+        self._ask("cache", lambda: figures.keep(self._cache, self._machine, point))
 
     def _ask(self, server: str, look: Callable[[], T]) -> T | None:
         """Return what a look at one of the servers shows; None where it can't be asked."""
@@ -118,7 +120,7 @@ class Monitor:
         metrics.memory_level.set(LEVELS.index(memory.level))
         told = pressure.encode(memory)
         # To where each process looks for the model, too.
-        self._broker.set(pressure.key(), told, ex=pressure.BELIEVED_S)
+        self._broker.set(pressure.key(self._machine), told, ex=pressure.BELIEVED_S)
         self._shrink(memory.level)
         return memory
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-
 #: Points kept: ten minutes of them.
 POINTS = 300
 
 
-def key() -> str:
-    """Return under which key the points of this machine are kept: a list, the newest first."""
-    return f"byline:figures:{socket.gethostname()}"
+def key(machine: str) -> str:
+    """Return under which key the points of a machine are kept: a list, the newest first."""
+    return f"byline:figures:{machine}"

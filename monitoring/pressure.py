@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 from typing import Any, Literal
 
 import msgspec
@@ -31,9 +30,9 @@ _decode = msgspec.json.Decoder(Memory).decode
 encode = msgspec.json.Encoder().encode
 
 
-def key() -> str:
-    """Return under which key this machine's memory is told."""
-    return f"byline:memory:{socket.gethostname()}"
+def key(machine: str) -> str:
+    """Return under which key a machine's memory is told."""
+    return f"byline:memory:{machine}"
 
 
 def read(raw: Any) -> Memory | None:

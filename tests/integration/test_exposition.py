@@ -1,0 +1,89 @@
+"""The api's metrics: one page for all its processes, whatever becomes of one of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import httpx
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.parts import Stack, wait_for
+
+ROUTE = ("byline_requests_total", "/v1/attributions", "200")
+ODD = ("GET /nowhere", "GET /v1/attributions/x/y", "PUT /v1/feedback", "DELETE /", "GET /..%2f/v1")
+
+
+def metrics(stack: Stack) -> dict[tuple[Any, ...], float]:
+    """What the port answers now, by name and the labels' values."""
+    url = f"http://127.0.0.1:{stack.env['BYLINE_API_METRICS_PORT']}/metrics"
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(httpx.get(url, timeout=5).text)
+        for sample in family.samples
+    }
+
+
+def ask(stack: Stack, number: int) -> None:
+    """Ask over connections of their own, so that each process has some."""
+    for each in range(number):
+        assert stack.attribute({"text": f"aeiou {each}"}).status_code == 200
+
+
+def test_processes_are_added_up_and_the_dead_forgotten(own: Stack) -> None:
+    own.worker()
+    api = own.api(BYLINE_API_PROCESSES="2")
+    wait_for(lambda: metrics(own).get(("byline_credits",)) == 4, 20, "both processes")
+    ask(own, 40)
+    wait_for(lambda: metrics(own).get(ROUTE) == 40, 5, "all requests to be counted")
+    # Whoever answers, answers for both.
+    assert {metrics(own)[ROUTE] for _ in range(20)} == {40}
+
+    serving = [p for p in psutil.Process(api.process.pid).children() if _listens(p, own)]
+    assert len(serving) == 2
+    os.kill(serving[0].pid, signal.SIGKILL)
+    wait_for(lambda: not psutil.pid_exists(serving[0].pid) or _gone(serving[0]), 10, "its end")
+    wait_for(lambda: len(_serving(api.process.pid, own)) == 2, 20, "another process")
+    wait_for(lambda: metrics(own).get(("byline_credits",)) == 4, 20, "only the living to count")
+    ask(own, 10)
+    wait_for(lambda: metrics(own).get(ROUTE) == 50, 5, "what the dead had counted to be kept")
+
+
+def test_whatever_is_asked_for_there_are_few_series(stack: Stack) -> None:
+    for request in ODD * 3:
+        method, path = request.split()
+        httpx.request(method, stack.url + path, timeout=5)
+    for number in range(30):
+        httpx.get(f"{stack.url}/odd/{number}?{number}", timeout=5)
+        httpx.request(f"ODD{number}", f"{stack.url}/v1/attributions/{number:032x}", timeout=5)
+
+    def counted() -> bool:
+        return metrics(stack).get(("byline_requests_total", "other", "404"), 0) >= 30
+
+    wait_for(counted, 5, "the requests to be counted")
+    routes = {key[1] for key in metrics(stack) if key[0] == "byline_requests_total"}
+    assert routes <= {
+        *("/v1/attributions", "/v1/attributions/{id}", "/v1/feedback", "/v1/figures"),
+        *("/v1/models", "/healthz", "/readyz", "/", "other"),
+    }
+
+
+def _serving(parent: int, stack: Stack) -> list[psutil.Process]:
+    return [p for p in psutil.Process(parent).children() if _listens(p, stack)]
+
+
+def _listens(process: psutil.Process, stack: Stack) -> bool:
+    port = int(stack.env["BYLINE_API_METRICS_PORT"])
+    try:
+        return any(c.laddr and c.laddr.port == port for c in process.net_connections("tcp"))
+    except psutil.Error:
+        return False
+
+
+def _gone(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
