@@ -7,13 +7,15 @@ import os
 import random
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from model.corpus import HELD_OUT_FOLD, Message, load_sotu
 from tasks.messages import canonical
 from tests.e2e.conftest import Run
 from tests.parts import ROOT, wait_for
@@ -227,6 +229,12 @@ def _guarded(route: Route) -> None:
         route.fulfill(status=401, json={"title": "Unauthorized", "detail": "a key is needed"})
 
 
+@cache
+def _passages() -> Sequence[Message]:
+    """What the model has not seen, so that the signals of quality are as they should be."""
+    return load_sotu().part(HELD_OUT_FOLD)
+
+
 def _explained(running: Run, text: str) -> dict[str, Any]:
     url = f"{running.api}/v1/attributions"
     answer = httpx.post(url, json={"text": text}, params={"explain": True}, timeout=20)
@@ -235,10 +243,15 @@ def _explained(running: Run, text: str) -> dict[str, Any]:
 
 def _figures_after_traffic(running: Run, chance: random.Random) -> int:
     """Send messages, a third of them sent before; return how many figures are kept."""
-    words = SPEECH.split()
-    texts = [" ".join(chance.sample(words, 20)) for _ in range(chance.randint(4, 16))]
-    texts += [" ".join(words[:length]) for length in chance.sample(range(8, 40), len(texts) // 2)]
-    body = {"messages": [{"text": text} for text in texts]}
-    httpx.post(f"{running.api}/v1/attributions", json=body, timeout=20).raise_for_status()
+    messages = [chance.choice(_passages()) for _ in range(chance.randint(4, 16))]
+    # From a word near the beginning on: as good as new.
+    texts = [message.text.split(" ", chance.randint(0, 12))[-1] for message in messages]
+    again = [message.text for message in _passages()[: len(texts) // 2]]
+    body = {"messages": [{"text": text} for text in (*texts, *again)]}
+    answers = httpx.post(f"{running.api}/v1/attributions", json=body, timeout=20)
+    first = answers.raise_for_status().json()["attributions"][0]
+    learned = {"id": first["id"], "author": messages[0].author}
+    said = httpx.post(f"{running.api}/v1/feedback", json=learned, timeout=20)
+    assert said.status_code in (202, 409), said.text  # it may have been sent before
     figures = httpx.get(f"{running.api}/v1/figures", params={"points": 300}, timeout=20)
     return len(figures.raise_for_status().json()["points"])
