@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import socket
 import sys
 
 import uvicorn
@@ -31,11 +32,30 @@ def main(arguments: list[str]) -> int:
         print(f"byline api: {error}", file=sys.stderr)
         return 2
     options = _options(arguments, settings)
+    if reason := _taken(settings.metrics_host, settings.api_metrics_port):
+        print(f"byline api: BYLINE_API_METRICS_PORT can't be used: {reason}", file=sys.stderr)
+        return 2
     # Stopped in good order, the server raises the signal once more, and would die of it.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with shared.folder():
         _serve(settings, options.graceful_timeout)
     return 0
+
+
+def _taken(host: str, port: int) -> str:
+    """Return why nobody can listen there; empty: one can.
+
+    The processes share the port: two apis would, too, and each would tell half of the truth.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(1)
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def _serve(settings: Settings, graceful_timeout_s: int) -> None:

@@ -148,6 +148,7 @@ class Front:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         counting.cancel()
+        self._served.count()
         await self._outbox.stop()
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -57,7 +57,7 @@ class Feedback:
             attribution = await self._attribution(asked.id)
             name = FEEDBACK + asked.id
             if await self._cache.set(name, asked.author, nx=True, ex=self._ttl_s):
-                await self._count(attribution, asked.author)
+                await self._count(name, attribution, asked.author)
             elif (before := await self._cache.get(name)) and before != asked.author.encode():
                 raise Conflict("another author was given for this message before")
         except RedisError:
@@ -74,13 +74,17 @@ class Feedback:
             raise NotFound("no attribution has this id: unknown, not made yet, or kept no longer")
         return outcome
 
-    async def _count(self, attribution: Attribution, author: str) -> None:
+    async def _count(self, name: str, attribution: Attribution, author: str) -> None:
         right = attribution.candidates[0].author == author
+        counts = {"labels": 1, "right": int(right)}
+        try:
+            async with self._cache.pipeline() as pipe:
+                self._labels.add(pipe, attribution.model, counts)
+                await pipe.execute()
+        except RedisError:
+            await self._cache.delete(name)  # so that it counts when it is said again
+            raise
         self._metrics.feedback.labels(str(right).lower()).inc()
-        async with self._cache.pipeline(transaction=False) as pipe:
-            counts = {"labels": 1, "right": int(right)}
-            self._labels.add(pipe, attribution.model, counts)
-            await pipe.execute()
 
 
 def _parse(content_type: str, body: bytes) -> FeedbackRequest:

@@ -21,11 +21,10 @@ class Figures:
     def __init__(self, cache: Redis, settings: Settings) -> None:
         self._cache = cache
         self._key = key(settings.here)
-        host = settings.metrics_host
         prometheus = settings.prometheus_port
         self._links = {
             "flower": f"http://127.0.0.1:{settings.flower_port}",
-            "prometheus": f"http://{host}:{prometheus}" if prometheus else None,
+            "prometheus": f"http://127.0.0.1:{prometheus}" if prometheus else None,
             "grafana": settings.grafana_url,
         }
 

@@ -23,5 +23,5 @@ async def forever(step: Callable[[], Awaitable[None]]) -> None:
             logger.warning("Redis can't be reached: %s", error)
             await asyncio.sleep(RETRY_S)
         except Exception:  # a defect must not stop the process from answering
-            logger.exception("the outbox stumbled")
+            logger.exception("%s failed", step.__qualname__)
             await asyncio.sleep(RETRY_S)

@@ -224,7 +224,7 @@ class Outbox:
                 self._waiting.setdefault(entry.kind, []).append(entry)
 
     def _refusal(self, entry: Entry) -> Overloaded | None:
-        if self._pressure() == "critical":
+        if self._pressure() == "critical" and not entry.urgent:
             return Overloaded("memory is short: only what is known is answered")
         if self._admission.too_late(entry):
             return Overloaded(f"it would take {self.wait_s:.1f} s")

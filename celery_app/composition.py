@@ -88,15 +88,12 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     )
     task = app.register_task(AttributeTask(attributor))
     task_revoked.connect(task.on_revoked, sender=task, weak=False)
-    app.steps["worker"].add(
-        model_step(
-            engine,
-            task,
-            settings.batch_messages,
-            settings.batch_wait_ms / 1000,
-            HOLD_S,
-        )
+    serving = model_step(
+        engine, task, settings.batch_messages, settings.batch_wait_ms / 1000, HOLD_S
     )
+    asked, told = connect(settings.broker, retries=0), connect(settings.cache, retries=0)
+    upkeep = Upkeep(settings, asked, told, tally, lambda: engine.version, metrics)
+    app.steps["worker"].update([serving, upkeep_step(upkeep, serving)])
     port = settings.metrics_port + settings.worker_number
     app.steps["worker"].add(metrics_step(registry, settings.metrics_host, port))
     app.steps["consumer"].update([EventsStep, RoomStep, hold_step(settings.batch_timeout_s)])
@@ -108,8 +105,6 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
         return Announcement(asdict(engine.card), str(engine))
 
     app.steps["consumer"].add(announce_step(broker, announcement))
-    upkeep = Upkeep(settings, broker, client, tally, lambda: engine.version, metrics)
-    app.steps["consumer"].add(upkeep_step(upkeep))
     return app
 
 

@@ -28,7 +28,7 @@ def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:
     return AsyncRedis(connection_pool=pool)
 
 
-def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> Redis:
+def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> Redis:
     """Return a Redis client that waits ``timeout_s`` for an answer, and tries once more.
 
     It keeps a bounded number of connections; who finds none free waits for one.
@@ -39,6 +39,6 @@ def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> Redis:
         timeout=REDIS_TIMEOUT_S,
         socket_timeout=timeout_s,
         socket_connect_timeout=REDIS_TIMEOUT_S,
-        retry=Retry(ConstantBackoff(0.05), retries=1),
+        retry=Retry(ConstantBackoff(0.05), retries=retries),
     )
     return Redis(connection_pool=pool)

@@ -84,8 +84,8 @@ class Batcher:
         self._waiting: deque[ChunkRequest] = deque()
         #: Monotonic time since when something waits, in seconds.
         self._since = 0.0
-        #: Is memory to be freed between batches? Set by the main loop.
-        self.frugal = False
+        #: Is memory to be freed between batches?
+        self._frugal = False
         self._freed_at = 0.0
         self._changed = threading.Condition()
         self._running = False
@@ -117,6 +117,14 @@ class Batcher:
         """
         waiting = self.waiting
         return waiting < 2 * self._limit and waiting * self._pace_s < self._hold_s
+
+    def spare(self, frugal: bool) -> None:
+        """Have memory freed between batches from now on, or no longer; where idle, at once."""
+        with self._changed:
+            self._frugal = frugal
+            if frugal and not self._running and not self._closed:
+                self._running = True
+                self._submit(self._run)
 
     @property
     def waiting(self) -> int:
@@ -161,7 +169,7 @@ class Batcher:
 
     def _free(self) -> None:
         """Give back what the device keeps for the next batches, now and then."""
-        if self.frugal and time.monotonic() > self._freed_at + FREE_S:
+        if self._frugal and time.monotonic() > self._freed_at + FREE_S:
             self._freed_at = time.monotonic()
             self._task.rest()
 

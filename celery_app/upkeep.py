@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from celery import bootsteps
+from celery.signals import worker_shutdown
 from celery.worker import state
-from celery.worker.consumer.tasks import Tasks
+from celery.worker.components import Pool
 from redis import Redis, RedisError
+from redis import TimeoutError as RedisTimeoutError
 
 from celery_app.settings import GIB, Settings
 from monitoring import pressure, processes
@@ -27,7 +30,7 @@ Step = type[bootsteps.StartStopStep]
 
 
 class Upkeep:
-    """See above. Called by Celery's main loop."""
+    """Reports, heeds and weighs. Called by a thread of its own: what it asks may not answer."""
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Upkeep:
         version: Callable[[], str],
         metrics: WorkerMetrics,
     ) -> None:
+        """``broker`` and ``cache`` do not try again: a report that was taken is not sent twice."""
         limit = settings.worker_memory_gb
         self._limit = None if limit is None else round(limit * GIB)
         self._pressure = pressure.key(settings.here)
@@ -49,6 +53,15 @@ class Upkeep:
         self._answers = Window(ANSWERS, settings.quality_window_s)
         self._labels = Window(LABELS, settings.feedback_window_s)
 
+    def run(self, batcher: Any, stop: threading.Event) -> None:
+        """See to everything, until ``stop`` is set."""
+        while not stop.wait(UPKEEP_S):
+            for each in (self.report, lambda: self.heed(batcher), self.weigh):
+                try:
+                    each()
+                except Exception:  # nobody else would notice that this thread has ended
+                    logger.exception("the worker's upkeep failed")
+
     def report(self) -> None:
         """Have Redis add what the model answered since the last time."""
         counts = self._tally.take()
@@ -59,6 +72,8 @@ class Upkeep:
                 self._answers.add(pipe, self._version(), counts)
                 self._labels.add(pipe, self._version(), {"messages": counts.get("messages", 0)})
                 pipe.execute()
+        except RedisTimeoutError:  # it may have been added: rather too few than twice
+            logger.warning("it is not known whether what was answered was reported")
         except RedisError as error:
             logger.warning("what was answered can't be reported yet: %s", error)
             self._tally.put_back(counts)
@@ -71,40 +86,50 @@ class Upkeep:
         except RedisError as error:
             logger.warning("how full the memory is can't be read: %s", error)
             return
-        batcher.frugal = memory is not None and memory.level != "ok"
+        batcher.spare(memory is not None and memory.level != "ok")
 
     def weigh(self) -> None:
         """End the worker, after its batch, where it has grown past its own limit."""
-        if self._limit is None or state.should_stop is not None:
-            return
-        # What is resident costs little to ask for, and is never less than what counts.
-        if processes.resident(os.getpid()) < self._limit:
-            return
-        size = processes.memory(os.getpid())
-        if size >= self._limit:
-            words = "the worker has %.0f MB, BYLINE_WORKER_MEMORY_GB allows %.0f: it is replaced"
-            logger.critical(words, size / 2**20, self._limit / 2**20)
+        if state.should_stop is None and (size := self._too_much()):
+            logger.critical("%s: it is replaced", self._words(size))
             state.should_stop = os.EX_TEMPFAIL
 
+    def refuse_limit(self) -> None:
+        """End the worker, which has loaded its model, where its limit leaves no room for it."""
+        if size := self._too_much():
+            logger.critical("%s, and it has done nothing yet", self._words(size))
+            raise SystemExit(1)
 
-def upkeep_step(upkeep: Upkeep) -> Step:
-    """Return the step that calls it, for as long as Celery consumes."""
+    def _too_much(self) -> int:
+        """Return what the worker has, in bytes; 0 where it may have that."""
+        # What is resident costs little to ask for, and is never less than what counts.
+        if self._limit is None or processes.resident(os.getpid()) < self._limit:
+            return 0
+        size = processes.memory(os.getpid())
+        return size if size >= self._limit else 0
+
+    def _words(self, size: int) -> str:
+        has, may = size / 2**20, (self._limit or 0) / 2**20
+        return f"the worker has {has:.0f} MB, BYLINE_WORKER_MEMORY_GB allows {may:.0f}"
+
+
+def upkeep_step(upkeep: Upkeep, after: Step) -> Step:
+    """Return the step that has a thread see to it; it starts after the step ``after``."""
 
     class UpkeepStep(bootsteps.StartStopStep):
-        requires = (Tasks,)
-        timer: Any = None
+        requires = (Pool, after)
 
-        def start(self, consumer: Any) -> None:
-            def see_to_it() -> None:
-                upkeep.report()
-                upkeep.heed(consumer.controller.batcher)
-                upkeep.weigh()
+        def start(self, worker: Any) -> None:
+            upkeep.refuse_limit()
+            self.stopping = threading.Event()
+            arguments = (worker.batcher, self.stopping)
+            threading.Thread(target=upkeep.run, args=arguments, name="upkeep", daemon=True).start()
+            # When the pool has finished its last batch.
+            worker_shutdown.connect(lambda **_: upkeep.report(), weak=False)
 
-            self.timer = consumer.timer.call_repeatedly(UPKEEP_S, see_to_it)
+        def stop(self, worker: Any) -> None:
+            self.stopping.set()
 
-        def stop(self, consumer: Any) -> None:
-            if self.timer is not None:
-                self.timer.cancel()
-                upkeep.report()
+        terminate = stop
 
     return UpkeepStep

@@ -218,8 +218,13 @@ class Engine:
             self._sampled_at, self._sampled = now, 0
         sample = texts[: SAMPLE - self._sampled]
         self._sampled += len(sample)
-        with _quoteless():
-            return tuple(self._model.unseen(sample)) if sample else ()
+        try:
+            shares = np.asarray(self._model.unseen(sample) if sample else (), float)
+        except Exception as error:  # anybody's code; the answers are there, and stand
+            logger.warning("the model can't say what is new to it: %s", type(error).__name__)
+            self._sampled = SAMPLE  # a second's rest
+            return ()
+        return tuple(shares[(shares >= 0) & (shares <= 1)].tolist())
 
     def _loaded(self) -> tuple[Planner, int]:
         """Load the model; return what plans its passes, and their cells at most."""

@@ -14,8 +14,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 from celery_app.connections import connect
 from celery_app.settings import GIB, Settings, SettingsError
 from monitoring import processes
+from monitoring.allowance import Allowance
 from monitoring.figures import Figures
-from monitoring.memory import Gauge, Limits
+from monitoring.memory import Limits, Scales
 from monitoring.metrics import MonitorMetrics
 from monitoring.monitor import Monitor
 from monitoring.windows import ANSWERS, LABELS, Window
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> int:
 def build(settings: Settings, registry: CollectorRegistry, root: int, own_cache: bool) -> Monitor:
     """Return the monitor: its composition root."""
     broker, cache = connect(settings.broker), connect(settings.cache)
-    host = settings.metrics_host
+    host = f"[{settings.metrics_host}]" if ":" in settings.metrics_host else settings.metrics_host
     total = processes.total() if settings.memory_gb is None else settings.memory_gb * GIB
     ports = {"api": settings.api_metrics_port} | {
         f"worker-{number}": settings.metrics_port + number for number in range(settings.workers)
@@ -56,7 +57,7 @@ def build(settings: Settings, registry: CollectorRegistry, root: int, own_cache:
         broker,
         cache,
         MonitorMetrics(registry),
-        Gauge(
+        Scales(
             root,
             cache,
             settings.cache,
@@ -65,7 +66,7 @@ def build(settings: Settings, registry: CollectorRegistry, root: int, own_cache:
         Figures({name: f"http://{host}:{port}/metrics" for name, port in ports.items()}),
         Window(ANSWERS, settings.quality_window_s),
         Window(LABELS, settings.feedback_window_s),
-        settings.redis_megabytes * 2**20 if own_cache else None,
+        Allowance(cache, settings.redis_megabytes * 2**20) if own_cache else None,
         settings.here,
     )
 

@@ -6,15 +6,19 @@ All sizes are bytes, and a GiB is 2^30 of them, as memory is sold: of 48 GiB, 70
 
 from __future__ import annotations
 
+import logging
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis import Redis
+from redis import Redis, RedisError
 
 from monitoring import processes
 from monitoring.pressure import Level, Memory
+
+logger = logging.getLogger(__name__)
 
 #: A level is left only once so much less than its limit is used: or it comes and goes.
 RECEDED = 0.97
@@ -40,7 +44,7 @@ class Limits:
         return "critical" if used >= critical else "warning" if used >= warning else "ok"
 
 
-class Gauge:
+class Scales:
     """Weighs the processes of one machine."""
 
     def __init__(
@@ -55,26 +59,33 @@ class Gauge:
         """All descendants of ``root`` are Byline's. ``url`` is that of ``redis``."""
         self._root = root
         self._redis = redis
-        self._here = (urlsplit(url).hostname or "") in _HERE
+        self._here = (urlsplit(url).hostname or "") in (*_HERE, socket.gethostname())
         self.limits = limits
         self._family = family
         self._sum_of = sum_of
         self._level: Level = "ok"
+        #: What Redis said last.
+        self._server: Mapping[str, Any] = {}
 
-    def look(self, devices: Mapping[str, int]) -> Memory:
+    def weigh(self, devices: Mapping[str, int]) -> Memory:
         """Return what is in use. ``devices`` is what accelerators hold, by their kind.
 
-        Raises:
-            RedisError: Redis does not say what it takes. It may be on another machine: then it is
-                shown, and no part of what counts here.
+        A Redis on another machine is shown, and no part of what counts here; one that does not
+        answer weighs what it did.
         """
-        info: Any = self._redis.info()
-        ours = [pid for pid in self._family(self._root) if pid != info["process_id"]]
+        try:
+            self._server = self._redis.info()
+        except RedisError as error:
+            logger.warning("Redis does not say what it takes: %s", error)
+        ours = set(self._family(self._root))
+        if self._here and "process_id" in self._server:
+            # With it the child that rewrites its file, and shares its pages.
+            ours -= set(self._family(self._server["process_id"]))
         metal = devices.get("mps", 0)
         components = {
             # Metal's memory is the machine's, and a part of the process that asked for it.
             "app": max(0, self._sum_of(ours) - metal),
-            "redis": int(info["used_memory_rss"]),
+            "redis": int(self._server.get("used_memory_rss", 0)),
             **devices,
         }
         counted = ("app", "mps", *(("redis",) if self._here else ()))

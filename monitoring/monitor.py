@@ -16,10 +16,11 @@ import msgspec
 from redis import Redis, RedisError
 
 from monitoring import figures, pressure
+from monitoring.allowance import Allowance
 from monitoring.figures import Figures
-from monitoring.memory import Gauge
+from monitoring.memory import Scales
 from monitoring.metrics import LEVELS, MonitorMetrics
-from monitoring.pressure import Level, Memory
+from monitoring.pressure import Memory
 from monitoring.quality import Quality, assess
 from monitoring.queue import Queue, State
 from monitoring.windows import Window, versions
@@ -29,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks, and between two at the quality, which takes longest.
 LOOK_S, QUALITY_S = 2.0, 4.0
-#: Share of the cache's memory that is left to it while memory is short.
-SHRUNK = 0.5
 
 T = TypeVar("T")
 
@@ -45,32 +44,30 @@ class Monitor:
         broker: Redis,
         cache: Redis,
         metrics: MonitorMetrics,
-        gauge: Gauge,
+        scales: Scales,
         seen: Figures,
         answers: Window,
         labels: Window,
-        cache_bytes: int | None,
+        allowance: Allowance | None,
         machine: str,
     ) -> None:
-        """``cache_bytes`` is the memory of a cache that is ours to shrink, None: it is not."""
+        """``allowance`` is that of a cache that is ours to shrink, None: it is not."""
         self._broker = broker
         self._cache = cache
         self._metrics = metrics
-        self._gauge = gauge
+        self._scales = scales
         self._figures = seen
         self._answers = answers
         self._labels = labels
-        self._cache_bytes = cache_bytes
+        self._allowance = allowance
         self._machine = machine
         self._queue = Queue(broker)
         self._quality: list[Quality] = []
         self._quality_at = -QUALITY_S
-        #: What the cache's memory was set for; None: whatever an earlier monitor left.
-        self._level: Level | None = None
         self._cards: dict[str, Announcement] = {}
         for level, limit in (
-            ("warning", gauge.limits.warning),
-            ("critical", gauge.limits.critical),
+            ("warning", scales.limits.warning),
+            ("critical", scales.limits.critical),
         ):
             metrics.memory_limit.labels(level).set(limit)
 
@@ -83,26 +80,23 @@ class Monitor:
 
     def look(self) -> None:
         """Look once at everything; what can't be seen is left out."""
-        self._figures.look()
-        queue = self._ask("broker", self._look_at_queue)
-        memory = self._ask("cache", self._look_at_memory)
+        for server, client in (("broker", self._broker), ("cache", self._cache)):
+            self._metrics.up.labels(server).set(_try(client.ping) is not None)
+        _try(self._figures.look)
+        queue = _try(self._look_at_queue)
+        memory = _try(self._look_at_memory)
+        if memory is not None:
+            _try(lambda: self._tell(memory))
+            if (allowance := self._allowance) is not None:
+                _try(lambda: allowance.adapt(memory.level))
         if time.monotonic() >= self._quality_at + QUALITY_S:
             self._quality_at = time.monotonic()
-            self._quality = self._ask("cache", self._look_at_quality) or []
+            self._quality = _try(self._look_at_quality) or []
             self._show_quality()
-        point = self._figures.point(queue, memory, self._quality[0] if self._quality else None)
-        self._ask("cache", lambda: figures.keep(self._cache, self._machine, point))
-
-    def _ask(self, server: str, look: Callable[[], T]) -> T | None:
-        """Return what a look at one of the servers shows; None where it can't be asked."""
-        try:
-            seen = look()
-        except RedisError as error:
-            logger.warning("the %s can't be looked at: %s", server, error)
-            self._metrics.up.labels(server).set(0)
-            return None
-        self._metrics.up.labels(server).set(1)
-        return seen
+        quality = self._quality[0] if self._quality else None
+        point = _try(lambda: self._figures.point(queue, memory, quality))
+        if point is not None:
+            _try(lambda: figures.keep(self._cache, self._machine, point))
 
     def _look_at_queue(self) -> State:
         state, metrics = self._queue.look(), self._metrics
@@ -114,24 +108,16 @@ class Monitor:
         return state
 
     def _look_at_memory(self) -> Memory:
-        memory, metrics = self._gauge.look(self._figures.devices), self._metrics
+        memory, metrics = self._scales.weigh(self._figures.devices), self._metrics
         for component, size in memory.components.items():
             metrics.memory.labels(component).set(size)
         metrics.memory_level.set(LEVELS.index(memory.level))
-        told = pressure.encode(memory)
-        # To where each process looks for the model, too.
-        self._broker.set(pressure.key(self._machine), told, ex=pressure.BELIEVED_S)
-        self._shrink(memory.level)
         return memory
 
-    def _shrink(self, level: Level) -> None:
-        if self._cache_bytes is None or level == self._level:
-            return
-        size = self._cache_bytes if level == "ok" else int(self._cache_bytes * SHRUNK)
-        self._cache.config_set("maxmemory", size)
-        if self._level is not None or level != "ok":
-            logger.warning("memory is %s: the cache may have %d MB", level, size // 2**20)
-        self._level = level
+    def _tell(self, memory: Memory) -> None:
+        """Tell the processes of this machine, where each looks for the model, too."""
+        told = pressure.encode(memory)
+        self._broker.set(pressure.key(self._machine), told, ex=pressure.BELIEVED_S)
 
     def _look_at_quality(self) -> list[Quality]:
         raw = self._broker.get(MODEL)
@@ -170,3 +156,14 @@ class Monitor:
                 metrics.quality_past.labels(version, name).set(signal.past)
                 if signal.threshold is not None:
                     metrics.quality_threshold.labels(version, name).set(signal.threshold)
+
+
+def _try(look: Callable[[], T]) -> T | None:
+    """Return what a look shows; None where it fails: the others go on."""
+    try:
+        return look()
+    except RedisError as error:
+        logger.warning("Redis can't be asked: %s", error)
+    except Exception:  # whatever others have written there: nothing may end the monitor
+        logger.exception("a look failed")
+    return None

@@ -39,6 +39,6 @@ def read(raw: Any) -> Memory | None:
     """Return what was told; None where nothing was, or nothing of this version."""
     try:
         return None if raw is None else _decode(raw)
-    except msgspec.DecodeError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         logger.warning("what is told of the memory makes no sense: %s", error)
         return None

@@ -11,10 +11,14 @@ from pathlib import Path
 import psutil
 
 _ROLLUP = "/proc/{}/smaps_rollup"
-#: Where a container finds its own limit (cgroup v2).
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
-#: Of macOS's ``proc_pid_rusage``: which structure, its size in 64-bit words, and the word of it
-#: that holds the footprint (sys/resource.h, ``rusage_info_v2.ri_phys_footprint``).
+#: Which control groups this process is in, and where their limits are: version 2, and version 1.
+_GROUPS = Path("/proc/self/cgroup")
+_LIMITS = (
+    ("", Path("/sys/fs/cgroup"), "memory.max"),
+    ("memory", Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+)
+#: Of macOS's ``proc_pid_rusage``: which structure, as many 64-bit words as it has at most, and the
+#: word that holds the footprint (sys/resource.h, ``rusage_info_v2.ri_phys_footprint``).
 _RUSAGE_V2, _RUSAGE_WORDS, _FOOTPRINT = 2, 64, 2 + 7
 
 
@@ -28,7 +32,7 @@ def memory(pid: int) -> int:
         return _footprint(pid)
     try:
         rollup = Path(_ROLLUP.format(pid)).read_text()
-    except (OSError, ProcessLookupError):
+    except OSError:
         return 0
     sizes = (line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:"))
     return sum(int(kilobytes) * 1024 for kilobytes in sizes)
@@ -57,13 +61,25 @@ def sum_of(pids: Iterable[int]) -> int:
 
 
 def total() -> int:
-    """Return the machine's memory in bytes, or the container's where that is less."""
-    machine = int(psutil.virtual_memory().total)
+    """Return the machine's memory in bytes, or a container's or unit's where that is less."""
+    return min(int(psutil.virtual_memory().total), *_limits())
+
+
+def _limits() -> list[int]:
+    """Return the limits of the control groups that this process is in, and of those around them."""
     try:
-        limit = _CGROUP.read_text().strip()
-    except OSError:
-        return machine
-    return min(machine, int(limit)) if limit.isdigit() else machine
+        groups = [line.split(":", 2) for line in _GROUPS.read_text().splitlines()]
+    except OSError:  # no Linux
+        return [sys.maxsize]
+    files = {
+        root / path.lstrip("/") / file
+        for _, controllers, group in groups
+        for controller, root, file in _LIMITS
+        if controller in controllers.split(",")
+        for path in (group, *map(str, Path(group).parents))
+    }
+    read = (file.read_text().strip() for file in files if file.is_file())
+    return [sys.maxsize, *(int(limit) for limit in read if limit.isdigit())]
 
 
 def _footprint(pid: int) -> int:

@@ -7,6 +7,7 @@ enough to matter.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +16,16 @@ from typing import Any
 import msgspec
 
 from monitoring.counting import BINS, MILLION
-from monitoring.statistics import divergence, divergence_noise, noise, pooled, wilson
+from monitoring.statistics import (
+    divergence,
+    divergence_noise,
+    noise,
+    pooled,
+    share_above,
+    wilson,
+)
+
+logger = logging.getLogger(__name__)
 
 #: Messages, labels or texts that a signal needs to be told at all.
 LEAST = 30
@@ -62,7 +72,9 @@ class Reference:
         self.messages = int(details.get("data", {}).get("held_out_messages", 0))
         self.authors: dict[str, float] = shares.get("predicted_shares", {})
         self.confidence: list[float] = shares.get("confidence_histogram", [])
-        self.unseen: Mapping[str, float] = shares.get("unseen", {})
+        unseen = shares.get("unseen", {})
+        self.unseen: float | None = unseen.get("mean")
+        self.unseen_variance = float(unseen.get("deviation", 0.0)) ** 2
         metrics = details.get("metrics", {})
         self.accuracy: float | None = metrics.get("accuracy")
         coverage = metrics.get("coverage_at_threshold")
@@ -74,7 +86,23 @@ class Reference:
         if total:
             mean = sum(each["messages"] * each["confidence"] for each in bins) / total
             square = sum(each["messages"] * each["confidence"] ** 2 for each in bins) / total
-            self.mean_confidence, self.variance = mean, square - mean**2
+            self.mean_confidence, self.variance = mean, max(0.0, square - mean**2)
+
+    @classmethod
+    def of(cls, card: Mapping[str, Any]) -> Reference:
+        """Return what can be read of a card. Its details are free-form: it may be nothing."""
+        try:
+            reference = cls(card)
+            known = (
+                *(reference.accuracy, reference.abstention),
+                *(reference.mean_confidence, reference.unseen),
+            )
+            shares = (*reference.authors.values(), *reference.confidence, *filter(None, known))
+            if all(0 <= share <= 1 for share in shares):
+                return reference
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            logger.warning("the card of %s says nothing of quality: %r", card.get("version"), error)
+        return cls({})
 
 
 def assess(
@@ -87,7 +115,7 @@ def assess(
 
     ``card`` is empty where it is not known.
     """
-    reference = Reference(card)
+    reference = Reference.of(card)
     seen, learned = answers["messages"], labels["labels"]
     signals: dict[str, Signal | None] = {
         "accuracy": _accuracy(reference, labels),
@@ -107,14 +135,14 @@ def assess(
     )
 
 
-def _low(value: float, expected: float | None, chance: float) -> Signal:
-    threshold = None if expected is None else max(0.0, expected - max(MATTERS, chance))
-    return Signal(value, threshold, threshold is not None and value < threshold)
+def _low(value: float, threshold: float | None) -> Signal:
+    bounded = None if threshold is None else max(0.0, threshold)
+    return Signal(value, bounded, bounded is not None and value < bounded)
 
 
-def _high(value: float, expected: float | None, least: float) -> Signal:
-    threshold = None if expected is None else min(1.0, expected + least)
-    return Signal(value, threshold, threshold is not None and value > threshold)
+def _high(value: float, threshold: float | None) -> Signal:
+    bounded = None if threshold is None else min(1.0, threshold)
+    return Signal(value, bounded, bounded is not None and value > bounded)
 
 
 def _accuracy(reference: Reference, labels: Counter[str]) -> Signal | None:
@@ -122,8 +150,11 @@ def _accuracy(reference: Reference, labels: Counter[str]) -> Signal | None:
     learned, expected = labels["labels"], reference.accuracy
     if learned < LEAST:
         return None
-    chance = noise((expected or 0.5) * (1 - (expected or 0.5)), learned, _many(reference))
-    return _low(labels["right"] / learned, expected, chance)
+    threshold = None
+    if expected is not None:
+        wrong = share_above(1 - expected, learned, _many(reference))
+        threshold = min(expected - MATTERS, 1 - wrong)
+    return _low(labels["right"] / learned, threshold)
 
 
 def _estimated(reference: Reference, answers: Counter[str]) -> Signal | None:
@@ -134,17 +165,19 @@ def _estimated(reference: Reference, answers: Counter[str]) -> Signal | None:
     seen = answers["messages"]
     if seen < LEAST:
         return None
-    chance = noise(reference.variance, seen, _many(reference))
-    return _low(answers["confidence"] / MILLION / seen, reference.mean_confidence, chance)
+    chance, expected = noise(reference.variance, seen, _many(reference)), reference.mean_confidence
+    threshold = None if expected is None else expected - max(MATTERS, chance)
+    return _low(answers["confidence"] / MILLION / seen, threshold)
 
 
 def _abstention(reference: Reference, answers: Counter[str]) -> Signal | None:
     seen, expected = answers["messages"], reference.abstention
     if seen < LEAST:
         return None
-    share = 0.5 if expected is None else expected
-    chance = noise(share * (1 - share), seen, _many(reference))
-    return _high(answers["abstained"] / seen, expected, max(MATTERS, chance))
+    threshold = None
+    if expected is not None:
+        threshold = max(expected + MATTERS, share_above(expected, seen, _many(reference)))
+    return _high(answers["abstained"] / seen, threshold)
 
 
 def _author_drift(reference: Reference, answers: Counter[str]) -> Signal | None:
@@ -167,7 +200,7 @@ def _drift(counts: list[int], expected: list[float], reference: Reference) -> Si
         return None
     ours, theirs = pooled(counts, expected)
     chance = divergence_noise(len(ours), total, _many(reference))
-    return _high(divergence(ours, theirs), 0.0, max(DIVERGES, chance))
+    return _high(divergence(ours, theirs), max(DIVERGES, chance))
 
 
 def _unseen(reference: Reference, answers: Counter[str]) -> Signal | None:
@@ -175,10 +208,11 @@ def _unseen(reference: Reference, answers: Counter[str]) -> Signal | None:
     texts = answers["unseen_texts"]
     if texts < LEAST:
         return None
-    expected, deviation = reference.unseen.get("mean"), reference.unseen.get("deviation", 0.0)
-    chance = noise(deviation**2, texts, _many(reference))
-    matters = max(NEW, NEW_TIMES * (expected or 0.0))
-    return _high(answers["unseen"] / MILLION / texts, expected, max(matters, chance))
+    expected, threshold = reference.unseen, None
+    if expected is not None:
+        chance = noise(reference.unseen_variance, texts, _many(reference))
+        threshold = expected + max(NEW, NEW_TIMES * expected, chance)
+    return _high(answers["unseen"] / MILLION / texts, threshold)
 
 
 def _many(reference: Reference) -> int:

@@ -10,7 +10,7 @@ import msgspec
 from redis import Redis
 
 from tasks.deadletters import DEAD_LETTERS
-from tasks.messages import ALIVE_S, QUEUE, SENT, UNACKED, WORKERS
+from tasks.messages import ALIVE_S, LONGEST_WAIT_S, QUEUE, SENT, UNACKED, WORKERS
 
 #: Kombu keeps a list for each step of priority, and names it so (kombu.transport.redis).
 STEPS, SEPARATOR = (0, 3, 6, 9), "\x06\x16"
@@ -66,12 +66,12 @@ class Queue:
         for raw in heads:
             try:
                 headers = _task(raw).headers
-            except msgspec.DecodeError:
+            except (msgspec.MsgspecError, ValueError, RecursionError):
                 continue  # no task: the worker that takes it says so
             sent = headers.get(SENT)
             if not isinstance(sent, float):
                 id = str(headers.get("id"))
                 sent = seen[id] = self._seen.get(id, now)
-            ages.append(now - sent)
+            ages.append(min(max(0.0, now - sent), LONGEST_WAIT_S))
         self._seen = seen
         return max(ages)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 #: How often, at one look, a threshold may be crossed though nothing has changed. The monitor looks
-#: twelve times a minute at six signals, at messages that are mostly the same from look to look.
+#: fifteen times a minute at six signals, at messages that are mostly the same from look to look.
 FALSE_ALARM = 1e-5
 #: Expected messages that a category must have to be looked at by itself; the rarer are one.
 LEAST_EXPECTED = 5.0
@@ -30,6 +30,28 @@ def wilson(right: int, total: int, level: float = 0.95) -> tuple[float, float]:
 def noise(variance: float, seen: int, reference: int) -> float:
     """Return how far two means of the same distribution may be apart by chance."""
     return _Z * math.sqrt(variance * (1 / seen + 1 / reference))
+
+
+def share_above(expected: float, seen: int, reference: int) -> float:
+    """Return the share that is not exceeded by chance where ``expected`` is the true one.
+
+    By Chernoff's bound (1952), which holds for rare events, too: the Kullback-Leibler divergence
+    of the two shares, times the messages, is the logarithm of one over the probability.
+    """
+    allowed = -math.log(FALSE_ALARM) * (1 / seen + 1 / reference)
+    low, high = expected, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        if _relative_entropy(middle, expected) < allowed:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _relative_entropy(share: float, expected: float) -> float:
+    parts = ((share, expected), (1 - share, 1 - expected))
+    return sum(p * math.log(p / q) if q > 0 else math.inf for p, q in parts if p > 0)
 
 
 def divergence(first: Sequence[float], second: Sequence[float]) -> float:

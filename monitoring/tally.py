@@ -69,7 +69,7 @@ class Tally:
                 self._metrics.attributed.labels(self._authors[index]).inc(number)
         self._metrics.abstained.inc(len(best) - len(named))
         self._metrics.confidence.observe_many(confidence.tolist())
-        bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+        bins = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
         return {
             "messages": len(best),
             "abstained": len(best) - len(named),

@@ -19,7 +19,7 @@ from redis.client import Pipeline
 SLICES = 60
 #: What the model answered, and what was learned of its answers.
 ANSWERS, LABELS = "answers", "labels"
-#: A sorted set: model version by the Unix time at which something was counted for it.
+#: A sorted set: model version by the Unix time of its last answers.
 VERSIONS = "byline:quality:versions"
 
 
@@ -37,7 +37,8 @@ class Window:
         for field, number in counts.items():
             pipe.hincrby(key, field, number)
         pipe.expire(key, int(self.seconds + 2 * self._step) + 1)
-        pipe.zadd(VERSIONS, {version: self._now()})
+        if self._kind == ANSWERS:  # what is served, not what somebody says of what was
+            pipe.zadd(VERSIONS, {version: self._now()})
 
     def read(self, client: Redis, version: str) -> Counter[str]:
         """Return the sums of the window. Raises ``RedisError``."""
@@ -65,10 +66,10 @@ class Window:
 
 
 def versions(client: Redis, seconds: float) -> list[str]:
-    """Return for which versions something was counted in the last ``seconds``, newest first.
+    """Return which versions answered in the last ``seconds``, the latest first.
 
     Forgets the others. Raises ``RedisError``.
     """
     client.zremrangebyscore(VERSIONS, "-inf", time.time() - seconds)
     found: Any = client.zrange(VERSIONS, 0, -1, desc=True)
-    return [version.decode() for version in found]
+    return [version.decode(errors="replace") for version in found]

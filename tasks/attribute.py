@@ -20,6 +20,7 @@ from tasks.cache import AttributionCache
 from tasks.deadletters import DeadLetter, DeadLetters
 from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, ModelFailed, SetAside
 from tasks.messages import (
+    LONGEST_WAIT_S,
     Attribution,
     Chunk,
     Failure,
@@ -37,8 +38,6 @@ logger = logging.getLogger(__name__)
 ALONE = 2
 #: Seconds for which a cache on a server of its own, that does not answer, is left alone.
 REST_S = 4.0
-#: The longest wait that is believed, in seconds: anybody may have written when a task was sent.
-LONGEST_WAIT_S = 86_400.0
 
 
 class Predictor(Protocol):
@@ -215,6 +214,7 @@ class Attributor:
             [Failure(self._id(chunk, text), error.code, str(error)) for text in chunk.texts]
             for chunk in awaited
         ]
+        self._counters["failed"].inc(sum(map(len, failures)))
         stored = [failure for chunk in failures for failure in chunk if failure.id]
         self._cache.put(pipe, stored)
         self._cache.settle(pipe, [failure.id for failure in stored])

@@ -23,6 +23,9 @@ UNACKED = "byline:unacked"
 #: Header of a task: the Unix time at which it left an api process, in seconds.
 SENT = "byline_sent"
 
+#: The longest wait that is believed, in seconds: anybody may have written the header.
+LONGEST_WAIT_S = 86_400.0
+
 #: Version of the values below. A part of every message's key, so that a cache filled by
 #: another version is never misread.
 SCHEMA = 1

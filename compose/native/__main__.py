@@ -27,6 +27,8 @@ from tasks.messages import MODEL, Announcement
 
 #: Seconds a part has to become well. Reading a large queue back, or warming a large model, takes.
 WELL_S = 120.0
+#: The same of a part that can be done without.
+MISSED_S = 30.0
 #: Seconds between two looks at what runs.
 WATCH_S = 0.5
 
@@ -123,16 +125,32 @@ def _start(control: Control, group: Iterable[Part]) -> None:
     """Start parts that need not wait for each other; return when all are well.
 
     Raises:
-        CannotRun: one died, or is not well in time.
+        CannotRun: a vital one died, or is not well in time.
     """
     for part in group:
         control.start(part)
     for part in group:
         _say(f"waiting for {part.name} …")
-        if not health.wait(part.healthy, WELL_S, control.check):
-            raise CannotRun(
-                f"{part.name} is not well after {WELL_S:g} s; see {control.log(part.name)}"
-            )
+        if part.vital:
+            if not health.wait(part.healthy, WELL_S, control.check):
+                raise CannotRun(_not_well(part, control, WELL_S))
+        elif words := _missed(part, control):
+            _say(words)
+
+
+def _missed(part: Part, control: Control) -> str:
+    """Wait for a part that can be done without; return why it is, empty where it is not."""
+
+    def decided() -> bool:
+        return part.healthy() or bool(control.lost(part))
+
+    if not health.wait(decided, MISSED_S, control.check):
+        return _not_well(part, control, MISSED_S)
+    return control.lost(part)
+
+
+def _not_well(part: Part, control: Control, seconds: float) -> str:
+    return f"{part.name} is not well after {seconds:g} s; see {control.log(part.name)}"
 
 
 def _watch(control: Control, news: News) -> None:

@@ -38,6 +38,8 @@ STOP_S = 9.0
 ORPHANS_S = 4.0
 #: Times that a part is started again within so many seconds; one that ends more often is broken.
 REVIVALS, REVIVALS_S = 3, 60.0
+#: How a worker ends that has grown too large, and is to be replaced: that is no failure.
+REPLACED = f"exit status {os.EX_TEMPFAIL}"
 #: The signals that mean: stop everything.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -106,39 +108,58 @@ class Control:
             self.pids[part.name] = pid
 
     def check(self) -> None:
-        """See that all that was started still runs.
+        """See that all that was started, and is vital, still runs.
 
         Raises:
             PartDied: one does not. Says why, with the last lines of its log.
         """
         self._check_daemon()
         for info in self._ask("getAllProcessInfo"):
-            if info["name"] in self.pids and info["statename"] in _DIED:
+            if self._part(info).vital and self._died(info):
                 raise PartDied(self._last_words(info))
+
+    def lost(self, part: Part) -> str:
+        """Return the last words of a part that has ended; empty: it runs."""
+        for info in self._ask("getAllProcessInfo"):
+            if info["name"] == part.name and self._died(info):
+                return self._last_words(info)
+        return ""
 
     def revive(self) -> list[str]:
         """Start again what has ended by itself. Return what to say about it.
 
         Raises:
-            PartDied: one ends again and again.
+            PartDied: a vital one ends again and again.
         """
         self._check_daemon()
         said = []
         for info in self._ask("getAllProcessInfo"):
-            part = next(part for part in self._parts if part.name == info["name"])
-            if part.name not in self.pids or info["statename"] not in _DIED:
+            if not self._died(info):
                 continue
-            now = time.monotonic()
-            recent = [t for t in self._revived.get(part.name, ()) if t > now - REVIVALS_S]
-            if len(recent) >= REVIVALS:
-                raise PartDied(self._last_words(info))
-            self._revived[part.name] = [*recent, now]
+            part, reason = self._part(info), self._reason(info["name"]) or info["spawnerr"]
+            if self._is_broken(part, reason):
+                if part.vital:
+                    raise PartDied(self._last_words(info))
+                continue  # it is tried again when a while has passed
             with suppress(ProcessLookupError):
                 os.killpg(self.pids[part.name], signal.SIGKILL)  # children that outlived it
             self.start(part)
-            reason = self._reason(part.name) or info["spawnerr"]
             said.append(f"{part.name} ended: {reason}; started again, {self.pids[part.name]}")
         return said
+
+    def _is_broken(self, part: Part, reason: str) -> bool:
+        """Return whether a part has ended too often of late; if not, this end counts."""
+        now = time.monotonic()
+        recent = [t for t in self._revived.get(part.name, ()) if t > now - REVIVALS_S]
+        if reason != REPLACED and len(recent) < REVIVALS:
+            self._revived[part.name] = [*recent, now]
+        return reason != REPLACED and len(recent) >= REVIVALS
+
+    def _part(self, info: Mapping[str, Any]) -> Part:
+        return next(part for part in self._parts if part.name == info["name"])
+
+    def _died(self, info: Mapping[str, Any]) -> bool:
+        return info["name"] in self.pids and info["statename"] in _DIED
 
     def wait(self, seconds: float) -> None:
         """Let time pass; less of it if supervisord dies."""

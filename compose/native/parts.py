@@ -34,6 +34,8 @@ class Part:
     rank: int
     #: Seconds from SIGTERM to SIGKILL. The longest of each rank add up to less than ten.
     stop_s: int
+    #: Is there no Byline without it?
+    vital: bool = True
 
 
 def valkey(settings: Settings, folder: Path) -> Part:
@@ -72,6 +74,7 @@ def services(
             health.page(f"{flower}/workers?json=1", holding="hostname", login=login),
             rank=3,
             stop_s=3,
+            vital=False,
         ),
         Part(
             "exporter",
@@ -81,6 +84,7 @@ def services(
             health.page(metrics, holding="celery_worker_up{"),
             rank=3,
             stop_s=3,
+            vital=False,
         ),
         _monitor(settings, own_cache),
     ]
@@ -123,12 +127,14 @@ def _monitor(settings: Settings, own_cache: bool) -> Part:
     )
     # Not before it has looked does it tell of the queue.
     healthy = health.page(metrics, holding="byline_queue_messages{")
-    return Part("monitor", command, metrics, healthy, rank=3, stop_s=3)
+    return Part("monitor", command, metrics, healthy, rank=3, stop_s=3, vital=False)
 
 
 def reached(host: str) -> str:
-    """Where one reaches who listens on ``host``."""
-    return LOOPBACK if host == "0.0.0.0" else host
+    """Where one reaches who listens on ``host``, as a URL has it."""
+    if host in ("0.0.0.0", "::"):
+        return LOOPBACK
+    return f"[{host}]" if ":" in host else host
 
 
 def _flower(settings: Settings) -> Sequence[str]:

@@ -47,13 +47,13 @@ def parts(settings: Settings, folder: Path, found: dict[str, str]) -> list[Part]
         *(f"--web.listen-address={LOOPBACK}:{settings.prometheus_port}", "--log.level=warn"),
     )
     well = health.page(f"{here}/-/ready")
-    started = [Part("prometheus", command, here, well, rank=3, stop_s=3)]
+    started = [Part("prometheus", command, here, well, rank=3, stop_s=3, vital=False)]
     if program := found.get("redis-exporter"):
         address = f"{LOOPBACK}:{settings.redis_exporter_port}"
         metrics = f"http://{address}/metrics"
         well = health.page(metrics, holding="redis_up 1")
         listen = (program, f"-web.listen-address={address}")
-        started.append(Part("redis-exporter", listen, metrics, well, rank=3, stop_s=3))
+        started.append(Part("redis-exporter", listen, metrics, well, rank=3, stop_s=3, vital=False))
     return started
 
 
@@ -69,7 +69,8 @@ def configure(settings: Settings, folder: Path, found: dict[str, str]) -> Path:
         for job, addresses in _targets(settings, found).items()
     ]
     (folder / "targets" / "byline.json").write_text(json.dumps(groups, indent=1))
-    (folder / "alertmanagers.json").write_text("[]")
+    if not (folder / "alertmanagers.json").exists():
+        (folder / "alertmanagers.json").write_text("[]")  # the user may name their own here
     return Path(shutil.copy(CONFIGURATION, folder))
 
 

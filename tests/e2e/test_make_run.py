@@ -22,8 +22,8 @@ SECRET = "Nobody else may read this sentence about aubergines"
 
 
 def test_says_what_runs_where_and_attributes_a_first_message(running: Run) -> None:
-    assert set(running.pids) == {"valkey", "worker", "api", "flower", "exporter"}
-    for part in ("api", "flower", "exporter"):
+    assert set(running.pids) == {"valkey", "worker", "api", "flower", "exporter", "monitor"}
+    for part in ("api", "flower", "exporter", "monitor"):
         assert f"http://127.0.0.1:{running.ports[part]}" in running.output
     assert "ngram-1-" in running.output
     for row in ("written by", "author", "candidates", "evidence    for", "took"):
@@ -105,6 +105,20 @@ def test_a_part_that_dies_is_started_again_but_not_for_ever(
     assert run.wait_until_ended() == 1
     assert run.output.count("worker ended: terminated by SIGKILL") == REVIVALS + 1
     assert run.processes() == []
+
+
+def test_without_what_only_watches_byline_goes_on(tmp_path: Path, runs: list[Run]) -> None:
+    runs.append(run := Run(tmp_path).wait_until_up())
+    pid = run.pids["monitor"]
+    for times in range(1, REVIVALS + 1):
+        os.kill(pid, signal.SIGKILL)
+        pid = wait_for(lambda times=times: run.revived("monitor")[times - 1 :])[0]
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: "monitor" not in run.listening(), what="its end")
+    for number in range(3):
+        assert run.attribute(f"nobody watches, {number}")["candidates"]
+    assert run.part.alive
+    assert len(run.revived("monitor")) == REVIVALS
 
 
 def test_two_workers_have_names_of_their_own_and_serve_the_transformer(

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import psutil
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.parts import Stack, wait_for
@@ -68,6 +69,15 @@ def test_whatever_is_asked_for_there_are_few_series(stack: Stack) -> None:
         *("/v1/attributions", "/v1/attributions/{id}", "/v1/feedback", "/v1/figures"),
         *("/v1/models", "/healthz", "/readyz", "/", "other"),
     }
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_two_apis_do_not_share_the_port(stack: Stack, own: Stack, processes: str) -> None:
+    port = stack.env["BYLINE_API_METRICS_PORT"]
+    second = own.start_api(BYLINE_API_METRICS_PORT=port, BYLINE_API_PROCESSES=processes)
+    assert second.process.wait(20) == 2
+    assert "BYLINE_API_METRICS_PORT can't be used" in second.output
+    assert "Traceback" not in second.output
 
 
 def _serving(parent: int, stack: Stack) -> list[psutil.Process]:

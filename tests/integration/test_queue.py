@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from kombu.transport.redis import PRIORITY_STEPS, Channel
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 from monitoring.queue import LISTS, SEPARATOR, STEPS, Queue
-from tasks.messages import SENT, TASK
+from tasks.messages import LONGEST_WAIT_S, SENT, TASK
 from tests.parts import Stack, wait_for
 
 
@@ -38,6 +39,21 @@ def test_every_priority_is_counted_and_the_oldest_found(own: Stack) -> None:
     own.redis.rpop(LISTS[2])
     assert 99 < queue.look().oldest_s < 110
     app.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"{", b"\xff", b"[" * 100_000, b"[]", b'{"headers": 1}', b'{"headers": {"id": "\xff"}}'],
+)
+def test_what_is_no_task_has_no_age(own: Stack, head: bytes) -> None:
+    own.redis.lpush(LISTS[0], head)
+    assert Queue(own.redis).look()[:3] == (1, 0, 0.0)
+
+
+@pytest.mark.parametrize("sent", ["-1e308", "1e308", "NaN", "-Infinity", '"x"', "null", "[]"])
+def test_a_time_that_can_not_be_is_not_believed(own: Stack, sent: str) -> None:
+    own.redis.lpush(LISTS[0], f'{{"headers": {{"id": "x", "{SENT}": {sent}}}}}')
+    assert 0 <= Queue(own.redis).look().oldest_s <= LONGEST_WAIT_S
 
 
 def test_what_a_worker_holds_is_counted(own: Stack) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from model.device import DeviceError, choose, try_out
 from model.engine import Engine, Placement
+from model.status import Status
 from model.types import Bucket, ModelError
 from tests.models import CALLS, Broken, Vowels
 
@@ -109,3 +111,36 @@ def test_a_device_that_computes_wrongly_is_not_trusted(monkeypatch: pytest.Monke
     monkeypatch.setattr(torch.Tensor, "__matmul__", lambda a, b: product(a, b) + next(answers))
     with pytest.raises(DeviceError, match="can't be trusted"):
         try_out(torch.device("cpu"))
+
+
+class Novel(Vowels):
+    """A model that says how much of a text is new to it, or what it is told to say."""
+
+    def __init__(self, said: object) -> None:
+        self.said = said
+
+    def unseen(self, texts: Sequence[str]) -> object:
+        if isinstance(self.said, Exception):
+            raise self.said
+        return self.said
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ([0.25], (0.25,)),
+        ([float("nan")], ()),
+        ([2.0], ()),
+        (None, ()),
+        (["x"], ()),
+        (ValueError("a text"), ()),
+    ],
+)
+def test_what_is_new_costs_nobody_an_answer(said: object, kept: tuple[float, ...]) -> None:
+    seen: list[Status] = []
+    model: Any = Novel(said)
+    engine = Engine(model, Placement("cpu"), told=seen.append)
+    engine.start()
+    assert engine.predict(["aeiou"])[0].author == "vowels"
+    assert seen[-1].unseen == kept
+    assert (seen[-1].best.tolist(), len(seen[-1].confidence)) == ([0], 1)

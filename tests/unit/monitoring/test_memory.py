@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import ConnectionError as RedisConnectionError
 
 from celery_app.settings import GIB
 from monitoring import pressure, processes
-from monitoring.memory import Gauge, Limits
+from monitoring.memory import Limits, Scales
 
 MB = 2**20
 
@@ -23,11 +25,16 @@ class Server:
         return {"used_memory_rss": 50 * MB, "process_id": 3}
 
 
-def gauge(limits: Limits, url: str = "redis://127.0.0.1:1/0") -> Gauge:
+def scales(limits: Limits, url: str = "redis://127.0.0.1:1/0") -> Scales:
     client: Any = Server()
     sizes = {1: 10 * MB, 2: 300 * MB, 3: 50 * MB}
-    return Gauge(
-        1, client, url, limits, lambda root: [1, 2, 3], lambda pids: sum(sizes[pid] for pid in pids)
+    return Scales(
+        1,
+        client,
+        url,
+        limits,
+        lambda root: [3] if root == 3 else [1, 2, 3],
+        lambda pids: sum(sizes[pid] for pid in pids),
     )
 
 
@@ -49,36 +56,49 @@ def test_a_level_is_left_a_little_below_its_limit() -> None:
 
 
 def test_the_servers_process_is_no_part_of_the_app() -> None:
-    memory = gauge(Limits(400 * MB, 500 * MB)).look({})
+    memory = scales(Limits(400 * MB, 500 * MB)).weigh({})
     assert memory.components == {"app": 310 * MB, "redis": 50 * MB}
     assert memory.used == 360 * MB
     assert memory.level == "ok"
 
 
 def test_what_metal_holds_is_the_machines_and_counted_once() -> None:
-    memory = gauge(Limits(340 * MB, 500 * MB)).look({"mps": 200 * MB})
+    memory = scales(Limits(340 * MB, 500 * MB)).weigh({"mps": 200 * MB})
     assert memory.components == {"app": 110 * MB, "redis": 50 * MB, "mps": 200 * MB}
     assert memory.used == 360 * MB
     assert memory.level == "warning"
 
 
 def test_what_a_gpu_of_its_own_holds_is_shown_and_not_the_machines() -> None:
-    memory = gauge(Limits(400 * MB, 500 * MB)).look({"cuda": 9000 * MB})
+    memory = scales(Limits(400 * MB, 500 * MB)).weigh({"cuda": 9000 * MB})
     assert memory.components["cuda"] == 9000 * MB
     assert memory.used == 360 * MB
 
 
 def test_a_server_elsewhere_takes_nothing_here() -> None:
-    memory = gauge(Limits(400 * MB, 500 * MB), "redis://cache.example:6379/0").look({})
+    memory = scales(Limits(400 * MB, 500 * MB), "redis://cache.example:6379/0").weigh({})
     assert memory.components["redis"] == 50 * MB
-    assert memory.used == 310 * MB
+    # A process of ours may have the number that the server has over there.
+    assert memory.components["app"] == memory.used == 360 * MB
+
+
+def test_a_server_that_does_not_answer_weighs_what_it_did() -> None:
+    weighed = scales(Limits(400 * MB, 500 * MB))
+    first = weighed.weigh({})
+    weighed._redis.info = _gone  # type: ignore[method-assign]
+    assert weighed.weigh({}) == first
+
+
+def _gone() -> dict[str, Any]:
+    raise RedisConnectionError("gone")
 
 
 def test_what_is_told_is_read_as_it_was() -> None:
-    memory = gauge(Limits(300 * MB, 500 * MB)).look({})
+    memory = scales(Limits(300 * MB, 500 * MB)).weigh({})
     assert pressure.read(pressure.encode(memory)) == memory
     assert pressure.read(None) is None
-    assert pressure.read(b'{"level": "none"}') is None
+    for odd in (b'{"level": "none"}', b"{", b"\xff", b"[" * 100_000, b"[]"):
+        assert pressure.read(odd) is None
 
 
 def test_a_process_that_takes_memory_is_seen_with_all_its_descendants() -> None:
@@ -100,6 +120,27 @@ def test_a_process_that_takes_memory_is_seen_with_all_its_descendants() -> None:
         child.communicate(b"")
     assert processes.sum_of(family) == 0
     assert processes.family(family[0]) == []
+
+
+def test_a_control_group_may_be_smaller_than_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Limits of version 2 and version 1, of the group itself and of those around it."""
+    groups = tmp_path / "cgroup"
+    groups.write_text("4:cpu,memory:/docker/abc\n0::/system.slice/byline.service\n")
+    newer, older = tmp_path / "v2", tmp_path / "v1"
+    (newer / "system.slice" / "byline.service").mkdir(parents=True)
+    (older / "docker" / "abc").mkdir(parents=True)
+    limits = (("", newer, "memory.max"), ("memory", older, "memory.limit_in_bytes"))
+    monkeypatch.setattr(processes, "_GROUPS", groups)
+    monkeypatch.setattr(processes, "_LIMITS", limits)
+    machine = processes.total()
+    (newer / "system.slice" / "byline.service" / "memory.max").write_text("max\n")
+    assert processes.total() == machine
+    (newer / "system.slice" / "memory.max").write_text(f"{600 * MB}\n")
+    assert processes.total() == 600 * MB
+    (older / "docker" / "abc" / "memory.limit_in_bytes").write_text(f"{500 * MB}\n")
+    assert processes.total() == 500 * MB
 
 
 def test_the_machines_memory_is_no_more_than_its_own() -> None:

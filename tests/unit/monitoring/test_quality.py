@@ -90,6 +90,32 @@ def test_labels_that_contradict_show_in_the_accuracy() -> None:
     assert past(answers(400), Counter(labels=30, right=14, messages=400)) == set()
 
 
+@pytest.mark.parametrize(
+    "details",
+    [
+        None,
+        {"data": "my mails"},
+        {"metrics": {"accuracy": "93 %"}},
+        {"metrics": {"accuracy": 93.0}},
+        {"calibration": {"method": "none"}},
+        {"calibration": [{"messages": 100}]},
+        {"reference": {"predicted_shares": ["a", "b"]}},
+        {"reference": {"unseen": {"mean": 0.1, "deviation": None}}},
+    ],
+)
+def test_a_card_of_ones_own_may_say_anything(details: Any) -> None:
+    labels = Counter(labels=40, right=20, messages=400)
+    quality = assess({"version": "v", "details": details}, "v", answers(400), labels)
+    assert quality.messages == 400
+    assert not any(signal.past for signal in quality.signals.values())
+
+
+def test_a_card_with_one_bin_has_no_variance() -> None:
+    card = {"details": {"calibration": [{"messages": 100, "confidence": 0.97}]}}
+    signal = assess(card, "v", answers(400), NOBODY).signals["estimated_accuracy"]
+    assert signal.threshold == pytest.approx(0.92)
+
+
 def test_a_card_without_a_reference_gives_figures_and_no_thresholds() -> None:
     labels = Counter(labels=40, right=20, messages=400)
     quality = assess({"details": {}}, "v", answers(400), labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import chi2
+from scipy.stats import binom, chi2
 
 from monitoring import statistics
 from monitoring.statistics import (
@@ -14,6 +14,7 @@ from monitoring.statistics import (
     divergence_noise,
     noise,
     pooled,
+    share_above,
     wilson,
 )
 
@@ -58,6 +59,16 @@ def test_by_chance_a_divergence_is_hardly_ever_as_large(
         ours, theirs = pooled(generator.multinomial(seen, shares).tolist(), reference.tolist())
         crossed += divergence(ours, theirs) > divergence_noise(len(ours), seen, 5000)
     assert crossed <= 30
+
+
+@pytest.mark.parametrize("expected", [0.0, 0.0058, 0.05, 0.39, 0.9])
+@pytest.mark.parametrize("seen", [30, 100, 1000])
+def test_a_share_is_hardly_ever_exceeded_by_chance(expected: float, seen: int) -> None:
+    threshold = share_above(expected, seen, 10**9)
+    assert binom.sf(threshold * seen, seen, expected) <= FALSE_ALARM
+    # Not for want of trying: a quarter less is exceeded more often.
+    closer = expected + 0.6 * (threshold - expected)
+    assert expected == 0 or binom.sf(closer * seen, seen, expected) > FALSE_ALARM
 
 
 def test_the_noise_of_a_mean_shrinks_with_the_messages() -> None:

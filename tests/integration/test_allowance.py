@@ -1,0 +1,44 @@
+"""The embedded Valkey gives up cache while memory is short, and never what the queue needs."""
+
+from __future__ import annotations
+
+from monitoring.allowance import SPARE, Allowance
+from monitoring.queue import LISTS
+from tests.parts import Stack
+
+FULL = 48 * 2**20
+
+
+def size(stack: Stack) -> int:
+    return int(stack.redis.config_get("maxmemory")["maxmemory"])
+
+
+def test_it_is_halved_while_memory_is_short_and_given_back(own: Stack) -> None:
+    allowance = Allowance(own.redis, FULL)
+    allowance.adapt("ok")
+    assert size(own) == FULL
+    allowance.adapt("warning")
+    assert size(own) == FULL // 2
+    # Started again meanwhile, the server has forgotten.
+    own.redis.config_set("maxmemory", FULL)
+    allowance.adapt("critical")
+    assert size(own) == FULL // 2
+    allowance.adapt("ok")
+    assert size(own) == FULL
+
+
+def test_what_a_monitor_before_has_left_is_set_right(own: Stack) -> None:
+    own.redis.config_set("maxmemory", FULL // 2)
+    Allowance(own.redis, FULL).adapt("ok")
+    assert size(own) == FULL
+
+
+def test_a_long_queue_keeps_what_it_needs(own: Stack) -> None:
+    for number in range(12):
+        own.redis.lpush(LISTS[number % 2], b"x" * 2**20)
+    Allowance(own.redis, FULL).adapt("critical")
+    assert 24 * 2**20 + SPARE <= size(own) < FULL
+    own.redis.config_set("maxmemory", FULL)
+    own.redis.lpush(LISTS[0], b"x" * 2**23)
+    Allowance(own.redis, FULL).adapt("critical")
+    assert size(own) == FULL
