@@ -10,10 +10,11 @@ import os
 import re
 import socket
 import threading
+import time
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry, Gauge, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
@@ -29,6 +30,7 @@ def serve(host: str, port: int) -> None:
         OSError: the port can't be had.
     """
     _forget_dead()
+    _note_start()
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -39,6 +41,16 @@ def serve(host: str, port: int) -> None:
 
     server = make_server(host, port, make_wsgi_app(registry), Server, handler_class=_Silent)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+def _note_start() -> None:
+    """Tell when the youngest of the processes started, under the name that others tell it by."""
+    Gauge(
+        "process_start_time_seconds",
+        "Start time of the youngest of the api's processes, in seconds since 1970.",
+        registry=None,
+        multiprocess_mode="max",
+    ).set(time.time())
 
 
 def _forget_dead() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.parts import Stack, wait_for
 
 ROUTE = ("byline_requests_total", "/v1/attributions", "200")
+START = ("process_start_time_seconds",)
 ODD = ("GET /nowhere", "GET /v1/attributions/x/y", "PUT /v1/feedback", "DELETE /", "GET /..%2f/v1")
 
 
@@ -42,12 +44,17 @@ def test_processes_are_added_up_and_the_dead_forgotten(own: Stack) -> None:
     # Whoever answers, answers for both.
     assert {metrics(own)[ROUTE] for _ in range(20)} == {40}
 
+    started = metrics(own)[START]
+    assert time.time() - 60 < started < time.time()
+
     serving = [p for p in psutil.Process(api.process.pid).children() if _listens(p, own)]
     assert len(serving) == 2
     os.kill(serving[0].pid, signal.SIGKILL)
     wait_for(lambda: not psutil.pid_exists(serving[0].pid) or _gone(serving[0]), 10, "its end")
     wait_for(lambda: len(_serving(api.process.pid, own)) == 2, 20, "another process")
     wait_for(lambda: metrics(own).get(("byline_credits",)) == 4, 20, "only the living to count")
+    # What restarts can be counted by, when a supervisor hides them.
+    assert metrics(own)[START] > started
     ask(own, 10)
     wait_for(lambda: metrics(own).get(ROUTE) == 50, 5, "what the dead had counted to be kept")
 
