@@ -76,9 +76,9 @@ def substituted(expr: str) -> str:
 
 
 def rules() -> list[dict[str, Any]]:
-    """Every rule, recording or alerting."""
+    """Every rule, recording or alerting, in the order of files and lines."""
     return [
-        rule
+        rule | {"expr": str(rule["expr"])}  # a number, where it is a threshold
         for path in sorted(RULES.glob("*.yml"))
         for group in yaml.safe_load(path.read_text("utf-8")).get("groups", ())
         for rule in group["rules"]

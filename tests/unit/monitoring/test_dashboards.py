@@ -52,6 +52,7 @@ FOREIGN = {
         "redis_keyspace_misses_total",
         "redis_memory_max_bytes",
         "redis_memory_used_bytes",
+        "redis_uptime_in_seconds",
     },
 }
 _SUFFIXES = {

@@ -1,0 +1,106 @@
+"""The alerts: complete, each with a runbook, tested both ways, and listed in the docs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from monitoring.dashboards.__main__ import BUILDERS
+from tests.promql import ROOT, metric_names, rules
+from tests.unit.alerting.rules import RUNBOOKS, Rule, about, alerts, files_of_tests, names
+from tests.unit.monitoring.test_dashboards import FOREIGN, declared
+
+ALERTS = [
+    pytest.param(rule, id=f"{rule['alert']}-{number}") for number, rule in enumerate(alerts())
+]
+#: What a runbook says, in this order.
+PARTS = ["What it means", "How to look", "What to do"]
+
+
+def said() -> Iterator[tuple[str, bool]]:
+    """What the tests expect: of an alert, whether it fires."""
+    for content in files_of_tests().values():
+        for test in content["tests"]:
+            for name in names():
+                found = about(test, name) or {}
+                for one in found.get("alert_rule_test", ()):
+                    yield name, bool(one["exp_alerts"])
+                for one in found.get("promql_expr_test", ()):
+                    yield name, bool(one["exp_samples"])
+
+
+@pytest.mark.parametrize("rule", ALERTS)
+def test_an_alert_says_who_what_and_where(rule: Rule) -> None:
+    assert rule["labels"]["severity"] in ("critical", "warning", "none")
+    assert rule["labels"]["team"] in ("service", "quality")
+    notes: dict[str, Any] = rule["annotations"]
+    assert set(notes) == {"summary", "description", "dashboard_url", "runbook_url"}
+    assert "$value" in notes["summary"], "the number belongs into the summary"
+    assert not notes["summary"].endswith(".")
+    assert notes["description"].endswith(".")
+    assert notes["runbook_url"] == f"/alerting/runbooks/{rule['alert']}.md"
+    assert notes["dashboard_url"].removeprefix("/d/byline-") in BUILDERS
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} == set(names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_runbook_says_what_it_means_how_to_look_and_what_to_do(name: str) -> None:
+    text = (RUNBOOKS / f"{name}.md").read_text("utf-8")
+    assert text.startswith(f"# {name}\n")
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == PARTS
+    assert text.count("```") == 2, "commands to copy"
+    assert text.count("\n") <= 40
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_a_runbook_asks_for_is_there(name: str) -> None:
+    text = (RUNBOOKS / f"{name}.md").read_text("utf-8")
+    known = set().union(*declared().values(), *FOREIGN.values())
+    known |= {"ALERTS", "prometheus_rule_evaluation_failures_total"}
+    known |= {rule["record"] for rule in rules() if "record" in rule}
+    for expr in re.findall(r"^ask '(.*)'$", text, re.MULTILINE):
+        assert metric_names(expr) <= known
+
+
+@pytest.mark.parametrize("name", names())
+def test_an_alert_is_tested_both_ways(name: str) -> None:
+    ways = {fires for alert, fires in said() if alert == name}
+    assert ways == ({True} if name == "Watchdog" else {True, False})
+
+
+def test_everything_is_tested_healthy_idle_and_missing() -> None:
+    (content,) = (c for path, c in files_of_tests().items() if path.stem == "everything")
+    for test, kind in zip(content["tests"], ("healthy", "idle", "missing"), strict=True):
+        assert test["name"].startswith(kind)
+        assert {one["alertname"] for one in test["alert_rule_test"]} == set(names())
+
+
+@pytest.mark.parametrize("rule", ALERTS)
+def test_no_number_but_in_the_thresholds(rule: Rule) -> None:
+    compared = re.findall(r"(?:[<>]=?|==|!=)\s*([\d.]+)", rule["expr"])
+    assert set(compared) <= {"0", "1"}, "a threshold belongs into thresholds.yml"
+
+
+def test_every_threshold_is_used() -> None:
+    asked = set().union(*(metric_names(rule["expr"]) for rule in alerts()))
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    assert {name for name in recorded if name.startswith("threshold:")} - asked == set()
+    ours = set().union(*declared().values(), *FOREIGN.values())
+    assert asked - recorded - ours == set()
+
+
+def test_the_docs_list_every_alert() -> None:
+    text = (ROOT / "docs" / "alerting.md").read_text("utf-8")
+    listed = re.findall(r"^\| \[(\w+)\]\(\.\./alerting/runbooks/\1\.md\) \| ([^|]*) \|", text, re.M)
+    severities: dict[str, list[str]] = {}
+    for rule in alerts():
+        severities.setdefault(rule["alert"], []).append(rule["labels"]["severity"])
+    assert dict(listed) == {
+        name: ", ".join(dict.fromkeys(found)) for name, found in severities.items()
+    }
