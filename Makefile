@@ -84,6 +84,10 @@ lint: $(VENV)/dev.stamp $(VENV)/transformer.stamp  ## Check style, types, and wh
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --config setup.cfg
 
+.PHONY: rules
+rules: $(VENV)/dev.stamp  ## Check and test recording rules, alerts, runbooks, and Alertmanager's configuration
+	@$(BIN)/python -m pytest -q tests/unit/alerting tests/unit/monitoring/test_recording_rules.py
+
 .PHONY: dashboards
 dashboards: $(VENV)/dev.stamp  ## Make Grafana's dashboards anew, monitoring/dashboards/json/
 	@$(BIN)/python -m monitoring.dashboards

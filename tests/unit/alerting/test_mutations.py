@@ -79,7 +79,9 @@ def _of_alert(name: str, alert: str, whole: list[Rule], rule: Rule) -> Iterator[
     expr = rule["expr"]
     for found in _COMPARISON.finditer(expr):
         other = expr[: found.start()] + _OPPOSITE[found[0]] + expr[found.end() :]
-        yield Mutant(f"{name}: {found[0]} at {found.start()}", alert, changed(whole, rule, expr=other))
+        yield Mutant(
+            f"{name}: {found[0]} at {found.start()}", alert, changed(whole, rule, expr=other)
+        )
     if "for" in rule:
         yield Mutant(f"{name}: without for", alert, changed(whole, rule, **{"for": None}))
 
