@@ -35,14 +35,13 @@ def files_of_tests() -> dict[Path, dict[str, Any]]:
     }
 
 
-def about(test: dict[str, Any], alert: str) -> dict[str, Any] | None:
-    """What a test says of one alert; None: nothing."""
-    asked = {
-        "alert_rule_test": [
-            one for one in test.get("alert_rule_test", ()) if one["alertname"] == alert
-        ],
-        "promql_expr_test": [
-            one for one in test.get("promql_expr_test", ()) if f'"{alert}"' in one["expr"]
-        ],
-    }
-    return test | asked if any(asked.values()) else None
+def about(test: dict[str, Any], alert: str, window: str = "") -> dict[str, Any] | None:
+    """What a test says of one alert, and of one window of it; None: nothing."""
+    named = [one for one in test.get("alert_rule_test", ()) if one["alertname"] == alert]
+    asked = [one for one in test.get("promql_expr_test", ()) if f'"{alert}"' in one["expr"]]
+    if window:
+        # What names no window is about all of them, and cannot be taken apart.
+        named = []
+        asked = [one for one in asked if f'"{window}"' in one["expr"]]
+    found = {"alert_rule_test": named, "promql_expr_test": asked}
+    return test | found if named or asked else None

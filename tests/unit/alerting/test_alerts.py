@@ -97,7 +97,9 @@ def test_every_threshold_is_used() -> None:
 
 def test_the_docs_list_every_alert() -> None:
     text = (ROOT / "docs" / "alerting.md").read_text("utf-8")
-    listed = re.findall(r"^\| \[(\w+)\]\(\.\./alerting/runbooks/\1\.md\) \| ([^|]*) \|", text, re.M)
+    listed = re.findall(
+        r"^\| \[(\w+)\]\(\.\./alerting/runbooks/\1\.md\) \| ([^|]*) \|", text, re.MULTILINE
+    )
     severities: dict[str, list[str]] = {}
     for rule in alerts():
         severities.setdefault(rule["alert"], []).append(rule["labels"]["severity"])
