@@ -16,6 +16,7 @@ RUNBOOKS = RULES / "runbooks"
 Rule = dict[str, Any]
 
 
+@cache
 def alerts() -> list[Rule]:
     """Every alerting rule; those of two severities have one name."""
     return [rule for rule in rules() if "alert" in rule]
