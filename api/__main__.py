@@ -10,7 +10,7 @@ import sys
 
 import uvicorn
 
-from api import shared
+from api import multiprocess
 from api.keys import Keys
 from api.protocol import Protocol
 from celery_app.settings import Settings, SettingsError
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         return 2
     # Stopped in good order, the server raises the signal once more, and would die of it.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    with shared.folder():
+    with multiprocess.folder():
         _serve(settings, options.graceful_timeout)
     return 0
 

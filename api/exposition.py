@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Gauge, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from api.shared import VARIABLE
+from api.multiprocess import VARIABLE
 
 _PID = re.compile(r"_(\d+)\.db")
 

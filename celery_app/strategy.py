@@ -29,7 +29,7 @@ from celery_app.later import Later
 from celery_app.task import AttributeTask, ChunkRequest
 from celery_app.tracing import Traced, exception_info, trace
 from model.types import DeviceLost
-from tasks.attribute import Begun
+from tasks.batch import Begun
 from tasks.errors import InternalError
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Batcher:
         self._since = 0.0
         #: Is memory to be freed between batches?
         self._frugal = False
-        self._freed_at = 0.0
+        self._freed_at = -FREE_S
         self._changed = threading.Condition()
         self._running = False
         self._closed = False
@@ -122,7 +122,7 @@ class Batcher:
         """Have memory freed between batches from now on, or no longer; where idle, at once."""
         with self._changed:
             self._frugal = frugal
-            if frugal and not self._running and not self._closed:
+            if self._is_due() and not self._running and not self._closed:
                 self._running = True
                 self._submit(self._run)
 
@@ -169,9 +169,12 @@ class Batcher:
 
     def _free(self) -> None:
         """Give back what the device keeps for the next batches, now and then."""
-        if self._frugal and time.monotonic() > self._freed_at + FREE_S:
+        if self._is_due():
             self._freed_at = time.monotonic()
             self._task.rest()
+
+    def _is_due(self) -> bool:
+        return self._frugal and time.monotonic() > self._freed_at + FREE_S
 
     def _work(self) -> None:
         """Work through one batch, and where the device overlaps, through those that follow on it.

@@ -13,7 +13,8 @@ from celery.worker.state import task_ready
 from redis.client import Pipeline
 
 from celery_app.transport import ORPHANED
-from tasks.attribute import Attributor, Begun
+from tasks.attribute import Attributor
+from tasks.batch import Begun
 from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import REPLIES, SENT, TASK, Chunk, Failure, Outcome

@@ -6,21 +6,20 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from model.answers import best_of, check_shape, finite, quoteless
 from model.device import Device, DeviceError, choose
 from model.passes import Messages, Pass, Planner, Sequences
 from model.precision import check
 from model.status import Status, Work
 from model.types import (
     Candidate,
-    DeviceLost,
     Evidence,
     Explainer,
     Model,
@@ -175,8 +174,8 @@ class Engine:
         predictions: list[Any] = [None] * len(launched.texts)
         answered = [torch.zeros(0, 2 * min(CANDIDATES, len(self._model.card.authors)))]
         for places, answer in launched.answers:
-            with _quoteless():
-                rows = _finite(answer())
+            with quoteless():
+                rows = finite(answer())
             answered.append(rows)
             for place, row in zip(places, rows.tolist(), strict=True):
                 predictions[place] = self._prediction(row)
@@ -187,7 +186,7 @@ class Engine:
                 batch=work,
                 total=self.status.total + work,
                 unseen=self._unseen(launched.texts),
-                **_best(answered),
+                **best_of(answered),
             )
         )
         if self._told is not None:
@@ -208,7 +207,7 @@ class Engine:
         self._own()
         if not isinstance(self._model, Explainer):
             return None
-        with _quoteless():
+        with quoteless():
             return self._model.explain(text, author)
 
     def _unseen(self, texts: Sequence[str]) -> tuple[float, ...]:
@@ -243,7 +242,7 @@ class Engine:
 
     def _warm(self) -> None:
         """Compute every shape once; from the first that does not fit, lower the limit."""
-        with _quoteless():
+        with quoteless():
             for planned in self._planner.warm_up(self.status.limit):
                 if planned.cells > self.status.limit:
                     continue
@@ -251,12 +250,12 @@ class Engine:
                 if answer is None:
                     self._lower(planned)
                 else:
-                    _finite(answer())
+                    finite(answer())
 
     def _launch(self, launched: Launched, places: Sequence[int]) -> None:
         """Launch some of the texts. What does not fit the memory is planned anew, in halves."""
         texts = [launched.texts[place] for place in places]
-        with _quoteless():
+        with quoteless():
             for planned in self._planner.plan(texts, self.status.limit):
                 own = [places[place] for place in planned.places]
                 if planned.cells > self.status.limit and len(own) > 1:  # lowered meanwhile
@@ -278,7 +277,7 @@ class Engine:
             begin = time.perf_counter()
             with torch.inference_mode():
                 rows = self._model.forward(batch)
-                _check(rows, planned.rows, len(self._model.card.authors))
+                check_shape(rows, planned.rows, len(self._model.card.authors))
                 best = rows[: len(planned.places)].topk(min(CANDIDATES, rows.shape[1]))
                 # One copy to the host, not two: a float32 holds any index exactly.
                 answer = self.device.download(torch.cat([best.values, best.indices.float()], 1))
@@ -335,44 +334,3 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _check(probabilities: torch.Tensor, rows: int, authors: int) -> None:
-    shape = tuple(probabilities.shape)
-    if shape != (rows, authors):
-        raise ModelError(f"the model answered with shape {shape}, not {(rows, authors)}")
-
-
-def _finite(rows: torch.Tensor) -> torch.Tensor:
-    if not bool(torch.isfinite(rows).all()):
-        raise ModelError("the model answered with a number that is not finite")
-    return rows
-
-
-def _best(answered: Sequence[torch.Tensor]) -> dict[str, Any]:
-    """Return class and probability of the best candidates: copies, for tensors are used again."""
-    rows = torch.cat(list(answered)).numpy()
-    return {
-        "best": rows[:, rows.shape[1] // 2].astype(np.int64),
-        "confidence": rows[:, 0].copy(),
-    }
-
-
-@contextmanager
-def _quoteless() -> Iterator[None]:
-    """Turn what the model raises into an error of its kind and place, not of its words.
-
-    They may quote the text.
-    """
-    try:
-        yield
-    except (ModelError, DeviceLost):
-        raise
-    except torch.AcceleratorError as error:  # sticky: all that follows would fail, too
-        raise DeviceLost(f"the device failed: {str(error).partition(chr(10))[0]}") from None
-    except Exception as error:  # it may be anybody's code
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        place = f" at {trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else ""
-        raise ModelError(f"the model raised {type(error).__name__}{place}") from None

@@ -92,7 +92,7 @@ class Monitor:
         if time.monotonic() >= self._quality_at + QUALITY_S:
             self._quality_at = time.monotonic()
             self._quality = _try(self._look_at_quality) or []
-            self._show_quality()
+            _try(self._show_quality)
         quality = self._quality[0] if self._quality else None
         point = _try(lambda: self._figures.point(queue, memory, quality))
         if point is not None:

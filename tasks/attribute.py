@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import msgspec
 from redis import RedisError
 from redis.client import Pipeline
 
-from model.types import Evidence, ModelError, Prediction
+from model.types import ModelError, Prediction
 from monitoring.metrics import OUTCOMES, WorkerMetrics
+from tasks.batch import Begun, Message, Predictor, answer, counted, unique
 from tasks.breaker import Breaker
 from tasks.cache import AttributionCache
 from tasks.deadletters import DeadLetter, DeadLetters
@@ -38,56 +36,6 @@ logger = logging.getLogger(__name__)
 ALONE = 2
 #: Seconds for which a cache on a server of its own, that does not answer, is left alone.
 REST_S = 4.0
-
-
-class Predictor(Protocol):
-    """The model as the batch sees it."""
-
-    @property
-    def version(self) -> str:
-        """The model version, a part of every message's key."""
-
-    def launch(self, texts: Sequence[str]) -> Any:
-        """Have the device begin with a batch. What goes wrong is raised by ``collect``."""
-
-    def collect(self, launched: Any) -> list[Prediction]:
-        """Return one prediction for each text launched, in order. Raises ``ModelError``."""
-
-    def explain(self, text: str, author: str) -> Evidence | None:
-        """Return the evidence, None where the model gives none. Raises ``ModelError``."""
-
-    def release(self) -> None:
-        """Give back what the device keeps for tensors to come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One valid message of a chunk."""
-
-    id: str
-    text: str
-    explain: bool
-
-
-@dataclass(slots=True)
-class Begun:
-    """A batch between its two halves, while the device computes, and what is to be told of it."""
-
-    chunks: Sequence[Chunk]
-    #: Of each chunk, what became of its texts.
-    admitted: list[list[Message | Failure]]
-    #: What the cache had.
-    known: dict[str, Outcome]
-    #: What it had not, in the order of the model's batch.
-    fresh: list[Message]
-    #: The model's handle; None where there is nothing to compute.
-    launched: Any
-    #: Seconds that the cache took to say so.
-    cache_s: float
-    #: What the model was asked for, and answered.
-    computed: dict[str, Outcome] = field(default_factory=dict)
-    #: When it had; monotonic, in seconds.
-    computed_at: float = 0.0
 
 
 class Attributor:
@@ -122,7 +70,7 @@ class Attributor:
     def begin(self, chunks: Sequence[Chunk]) -> Begun:
         """Admit the messages, look into the cache, and have the model begin with the rest."""
         admitted = [self._admit(chunk) for chunk in chunks]
-        wanted = _unique(message for chunk in admitted for message in chunk)
+        wanted = unique(message for chunk in admitted for message in chunk)
         start = time.monotonic()
         known = self._cached(wanted)
         cache_s = time.monotonic() - start
@@ -138,7 +86,7 @@ class Attributor:
         ``alive()`` is called before each: none takes longer than a batch may.
         """
         admitted = self._admit(chunk)
-        wanted = _unique(admitted)
+        wanted = unique(admitted)
         self.metrics.redelivered.inc()
         start = time.monotonic()
         begun = Begun([chunk], [admitted], self._cached(wanted), [], None, time.monotonic() - start)
@@ -175,7 +123,7 @@ class Attributor:
         begun.computed_at = time.monotonic()
         settled = begun.known | begun.computed
         outcomes = [
-            [_answer(m, settled) if isinstance(m, Message) else m for m in chunk]
+            [answer(m, settled) if isinstance(m, Message) else m for m in chunk]
             for chunk in begun.admitted
         ]
         refused = [m for chunk in begun.admitted for m in chunk if isinstance(m, Failure) and m.id]
@@ -190,7 +138,7 @@ class Attributor:
         """Count a batch that is seen to."""
         self._cache_duration.observe(begun.cache_s)
         self._store_duration.observe(time.monotonic() - begun.computed_at)
-        for outcome, number in _counted(begun).items():
+        for outcome, number in counted(begun).items():
             self._counters[outcome].inc(number)
         if begun.computed:
             self.metrics.batch_messages.observe(len(begun.computed))
@@ -298,35 +246,3 @@ class Attributor:
             evidence = self._predictor.explain(message.text, prediction.candidates[0].author)
             attribution.evidence = evidence
         return attribution
-
-
-def _counted(begun: Begun) -> Counter[str]:
-    """Return how many messages of a batch there are of each outcome."""
-    counts: Counter[str] = Counter()
-    valid = 0
-    for message in (message for chunk in begun.admitted for message in chunk):
-        if isinstance(message, Message):
-            valid += 1
-        else:
-            counts["expired" if message.code == DeadlinePassed.code else "failed"] += 1
-    for outcomes, name in ((begun.known, "cached"), (begun.computed, "computed")):
-        for outcome in outcomes.values():
-            counts[name if isinstance(outcome, Attribution) else "failed"] += 1
-    counts["joined"] = valid - len(begun.known) - len(begun.computed)
-    return counts
-
-
-def _unique(messages: Iterable[Message | Failure]) -> dict[str, Message]:
-    """Return the messages by id; one that anybody wants explained is explained."""
-    unique: dict[str, Message] = {}
-    for message in messages:
-        if isinstance(message, Message) and (message.explain or message.id not in unique):
-            unique[message.id] = message
-    return unique
-
-
-def _answer(message: Message, settled: dict[str, Outcome]) -> Outcome:
-    outcome = settled[message.id]
-    if isinstance(outcome, Attribution) and not message.explain and outcome.evidence:
-        return msgspec.structs.replace(outcome, evidence=msgspec.UNSET)
-    return outcome

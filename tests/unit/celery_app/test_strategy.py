@@ -237,3 +237,21 @@ def test_a_batch_that_can_not_begin_leaves_the_computing_one_alone(worker: Worke
     while worker.submitted:
         worker.step()
     assert [r.ended for r in (first, second, third)] == ["succeeded", "failed", "succeeded"]
+
+
+def test_where_memory_is_short_it_is_freed_between_batches_and_when_idle(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.batcher.spare(True)  # nothing may ever come again while new work is refused
+    worker.step()
+    assert (worker.task.rested, worker.task.batches) == (1, [])
+    worker.batcher.spare(True)
+    assert not worker.submitted, "it was freed a moment ago"
+    monkeypatch.setattr(strategy, "FREE_S", 0.0)
+    worker.add(FakeRequest(1))
+    worker.step()
+    assert (worker.task.rested, worker.task.batches) == (2, [1])
+    worker.batcher.spare(False)
+    worker.add(FakeRequest(1))
+    worker.step()
+    assert worker.task.rested == 2

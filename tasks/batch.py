@@ -1,0 +1,97 @@
+"""A batch: what it is made of, what became of it, and the model as it sees it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from model.types import Evidence, Prediction
+from tasks.errors import DeadlinePassed
+from tasks.messages import Attribution, Chunk, Failure, Outcome
+
+
+class Predictor(Protocol):
+    """The model as the batch sees it."""
+
+    @property
+    def version(self) -> str:
+        """The model version, a part of every message's key."""
+
+    def launch(self, texts: Sequence[str]) -> Any:
+        """Have the device begin with a batch. What goes wrong is raised by ``collect``."""
+
+    def collect(self, launched: Any) -> list[Prediction]:
+        """Return one prediction for each text launched, in order. Raises ``ModelError``."""
+
+    def explain(self, text: str, author: str) -> Evidence | None:
+        """Return the evidence, None where the model gives none. Raises ``ModelError``."""
+
+    def release(self) -> None:
+        """Give back what the device keeps for tensors to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One valid message of a chunk."""
+
+    id: str
+    text: str
+    explain: bool
+
+
+@dataclass(slots=True)
+class Begun:
+    """A batch between its two halves, while the device computes, and what is to be told of it."""
+
+    chunks: Sequence[Chunk]
+    #: Of each chunk, what became of its texts.
+    admitted: list[list[Message | Failure]]
+    #: What the cache had.
+    known: dict[str, Outcome]
+    #: What it had not, in the order of the model's batch.
+    fresh: list[Message]
+    #: The model's handle; None where there is nothing to compute.
+    launched: Any
+    #: Seconds that the cache took to say so.
+    cache_s: float
+    #: What the model was asked for, and answered.
+    computed: dict[str, Outcome] = field(default_factory=dict)
+    #: When it had; monotonic, in seconds.
+    computed_at: float = 0.0
+
+
+def counted(begun: Begun) -> Counter[str]:
+    """Return how many messages of a batch there are of each outcome."""
+    counts: Counter[str] = Counter()
+    valid = 0
+    for message in (message for chunk in begun.admitted for message in chunk):
+        if isinstance(message, Message):
+            valid += 1
+        else:
+            counts["expired" if message.code == DeadlinePassed.code else "failed"] += 1
+    for outcomes, name in ((begun.known, "cached"), (begun.computed, "computed")):
+        for outcome in outcomes.values():
+            counts[name if isinstance(outcome, Attribution) else "failed"] += 1
+    counts["joined"] = valid - len(begun.known) - len(begun.computed)
+    return counts
+
+
+def unique(messages: Iterable[Message | Failure]) -> dict[str, Message]:
+    """Return the messages by id; one that anybody wants explained is explained."""
+    unique: dict[str, Message] = {}
+    for message in messages:
+        if isinstance(message, Message) and (message.explain or message.id not in unique):
+            unique[message.id] = message
+    return unique
+
+
+def answer(message: Message, settled: dict[str, Outcome]) -> Outcome:
+    """Return the outcome of one who asked; evidence is for those who asked for it."""
+    outcome = settled[message.id]
+    if isinstance(outcome, Attribution) and not message.explain and outcome.evidence:
+        return msgspec.structs.replace(outcome, evidence=msgspec.UNSET)
+    return outcome
