@@ -12,6 +12,7 @@ FILES = {
     PAGE: "text/html",
     "console.css": "text/css",
     "icon.svg": "image/svg+xml",
+    "alerts.js": "text/javascript",
     "ask.js": "text/javascript",
     "attribute.js": "text/javascript",
     "chart.js": "text/javascript",

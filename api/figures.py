@@ -1,9 +1,8 @@
-"""``/v1/figures``: what the monitor of this machine has seen in the last minutes."""
+"""``/v1/figures``: what the monitor of this machine has seen in the last minutes, and alerts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from redis import RedisError
@@ -11,7 +10,8 @@ from redis.asyncio import Redis
 
 from api.answers import Answer, answer
 from celery_app.settings import Settings
-from monitoring.points import POINTS, key
+from monitoring import alerts, points
+from monitoring.points import POINTS
 from tasks.errors import InvalidMessage, Unavailable
 
 
@@ -20,11 +20,12 @@ class Figures:
 
     def __init__(self, cache: Redis, settings: Settings) -> None:
         self._cache = cache
-        self._key = key(settings.here)
-        prometheus = settings.prometheus_port
+        self._points = points.key(settings.here)
+        self._alerts = alerts.key(settings.here)
         self._links = {
-            "flower": f"http://127.0.0.1:{settings.flower_port}",
-            "prometheus": f"http://127.0.0.1:{prometheus}" if prometheus else None,
+            "flower": _local(settings.flower_port),
+            "prometheus": _local(settings.prometheus_port),
+            "alertmanager": _local(settings.alertmanager_port),
             "grafana": settings.grafana_url,
         }
 
@@ -37,11 +38,20 @@ class Figures:
         """
         wanted = _number(query.get("points", str(POINTS)))
         try:
-            points: Any = await self._cache.lrange(self._key, 0, wanted - 1)
+            async with self._cache.pipeline(transaction=False) as pipe:
+                pipe.lrange(self._points, 0, wanted - 1)
+                pipe.get(self._alerts)
+                kept, told = await pipe.execute()
         except RedisError:
             raise Unavailable("the cache, where the figures are, can't be reached") from None
-        read = [msgspec.Raw(point) for point in reversed(points)]
-        return answer({"points": read, "links": self._links})
+        read = [msgspec.Raw(point) for point in reversed(kept)]
+        said = None if told is None else msgspec.Raw(told)
+        return answer({"points": read, "alerts": said, "links": self._links})
+
+
+def _local(port: int) -> str | None:
+    """Return where a part is that listens on this machine; None: it does not run."""
+    return f"http://127.0.0.1:{port}" if port else None
 
 
 def _number(given: str) -> int:

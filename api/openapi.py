@@ -168,9 +168,15 @@ _POINTS = {
 }
 _FIGURES = {
     "type": "object",
-    "required": ["points", "links"],
+    "required": ["points", "alerts", "links"],
     "properties": {
         "points": {"type": "array", "items": {"type": "object"}},
+        "alerts": {
+            "description": "Those that fire, the worst first; null: Alertmanager says nothing.",
+            "type": ["object", "null"],
+            "required": ["firing"],
+            "properties": {"firing": {"type": "array", "items": {"type": "object"}}},
+        },
         "links": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
     },
 }

@@ -185,6 +185,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             le=65535,
         ),
     ] = 9095
+    alertmanager_port: Annotated[
+        int,
+        about(
+            "Port of Alertmanager, started with Prometheus where it is installed; 0: it is not.",
+            ge=0,
+            le=65535,
+        ),
+    ] = 9093
     grafana_url: Annotated[
         WebURL | None, about("Where Grafana is, for the console's link to it.")
     ] = None

@@ -9,11 +9,12 @@ import signal
 import sys
 import threading
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from celery_app.connections import connect
 from celery_app.settings import GIB, Settings, SettingsError
-from monitoring import processes
+from monitoring import processes, server
+from monitoring.alerts import Alerts
 from monitoring.allowance import Allowance
 from monitoring.figures import Figures
 from monitoring.memory import Limits, Scales
@@ -33,8 +34,9 @@ def main(arguments: list[str]) -> int:
         logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        monitor = build(settings, registry, options.root, options.own_cache)
-        start_http_server(settings.monitor_port, settings.metrics_host, registry)
+        alerts = Alerts()
+        monitor = build(settings, registry, alerts, options.root, options.own_cache)
+        server.serve(settings.metrics_host, settings.monitor_port, registry, alerts)
     except SettingsError as error:
         print(f"byline monitor: {error}", file=sys.stderr)
         return 2
@@ -45,7 +47,9 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def build(settings: Settings, registry: CollectorRegistry, root: int, own_cache: bool) -> Monitor:
+def build(
+    settings: Settings, registry: CollectorRegistry, alerts: Alerts, root: int, own_cache: bool
+) -> Monitor:
     """Return the monitor: its composition root."""
     broker, cache = connect(settings.broker), connect(settings.cache)
     host = f"[{settings.metrics_host}]" if ":" in settings.metrics_host else settings.metrics_host
@@ -66,6 +70,7 @@ def build(settings: Settings, registry: CollectorRegistry, root: int, own_cache:
         Figures({name: f"http://{host}:{port}/metrics" for name, port in ports.items()}),
         Window(ANSWERS, settings.quality_window_s),
         Window(LABELS, settings.feedback_window_s),
+        alerts,
         Allowance(cache, settings.redis_megabytes * 2**20) if own_cache else None,
         settings.here,
     )

@@ -15,7 +15,8 @@ from typing import TypeVar
 import msgspec
 from redis import Redis, RedisError
 
-from monitoring import figures, pressure
+from monitoring import alerts, figures, pressure
+from monitoring.alerts import Alerts
 from monitoring.allowance import Allowance
 from monitoring.figures import Figures
 from monitoring.memory import Scales
@@ -48,6 +49,7 @@ class Monitor:
         seen: Figures,
         answers: Window,
         labels: Window,
+        heard: Alerts,
         allowance: Allowance | None,
         machine: str,
     ) -> None:
@@ -59,6 +61,7 @@ class Monitor:
         self._figures = seen
         self._answers = answers
         self._labels = labels
+        self._alerts = heard
         self._allowance = allowance
         self._machine = machine
         self._queue = Queue(broker)
@@ -97,6 +100,7 @@ class Monitor:
         point = _try(lambda: self._figures.point(queue, memory, quality))
         if point is not None:
             _try(lambda: figures.keep(self._cache, self._machine, point))
+        _try(lambda: alerts.keep(self._cache, self._machine, self._alerts.told()))
 
     def _look_at_queue(self) -> State:
         state, metrics = self._queue.look(), self._metrics

@@ -130,11 +130,12 @@ let whole = true; // ask for all that is kept, not only for what is new
 let asking = false;
 let timer = 0;
 let locked = false;
-let showLinks = () => {};
+let others = () => {};
 const views = [];
 
-export function start(onLinks) {
-  showLinks = onLinks;
+/** `tell` is given each answer, for what is not a figure. */
+export function start(tell) {
+  others = tell;
   for (const name of Object.keys(TILES)) byId("tiles").append(tile(name));
   for (const chart of CHARTS) views.push(new Chart(byId("charts"), chart));
   for (const [name, [title, side, note]] of Object.entries(SIGNALS)) {
@@ -163,7 +164,7 @@ export async function poll() {
     merge(given.points ?? []);
     whole = false;
     show(points.length ? "" : "No figures yet: the first will be here in a few seconds.");
-    showLinks(given.links);
+    others(given);
   } catch (problem) {
     whole = true;
     const again = problem.status === 401 ? "" : " Trying again.";

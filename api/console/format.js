@@ -37,4 +37,9 @@ const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 /** Unix seconds as the clock here shows them. */
 export const time = (at) => clock.format(new Date(at * 1000));
 
+const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+
+/** A Date as the clock here shows it. */
+export const date = (at) => day.format(at);
+
 export const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;

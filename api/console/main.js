@@ -1,13 +1,14 @@
 // The page: what is served, whether all is well, and the parts that do the rest.
 
 import { ask, onLocked, useKey } from "./ask.js";
+import * as alerts from "./alerts.js";
 import * as attribute from "./attribute.js";
 import { byId, el } from "./dom.js";
 import * as figures from "./figures.js";
 import { plural } from "./format.js";
 
 const LOOK_AGAIN_MS = 10_000;
-const PAGES = { flower: "Flower", grafana: "Grafana", prometheus: "Prometheus" };
+const PAGES = { flower: "Flower", grafana: "Grafana", prometheus: "Prometheus", alertmanager: "Alertmanager" };
 
 async function showModel() {
   try {
@@ -61,7 +62,10 @@ byId("unlock").addEventListener("submit", (event) => {
 });
 
 attribute.start();
-figures.start(showLinks);
+figures.start(({ alerts: told, links }) => {
+  showLinks(links);
+  alerts.show(told, Boolean(links?.alertmanager));
+});
 look();
 setInterval(look, LOOK_AGAIN_MS);
 document.addEventListener("visibilitychange", look);

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import msgspec
 from redis import Redis
 
 from celery_app.settings import Settings, SettingsError
-from compose.native import health, parts, prometheus
+from compose.native import alertmanager, health, parts, prometheus
 from compose.native.control import STOP_SIGNALS, Control
 from compose.native.errors import CannotRun
 from compose.native.greeting import Chosen, greet
@@ -89,9 +89,11 @@ def _run(settings: Settings, exporter: Path, folder: Path) -> None:
         *parts.services(settings, exporter, client, login, own_cache),
         *prometheus.parts(settings, folder / "prometheus", found),
     ]
+    if program := found.get("alertmanager"):
+        services.append(alertmanager.part(settings, folder / "alertmanager", program))
     passage = Chosen(settings)
     try:
-        environ = _environ(settings, login, "prometheus" in found)
+        environ = _environ(settings, login, found)
         with Control([*broker, *services], environ, folder) as control:
             _start(control, broker)
             _start(control, services)
@@ -107,7 +109,7 @@ def _run(settings: Settings, exporter: Path, folder: Path) -> None:
         passage.drop()
 
 
-def _environ(settings: Settings, login: str, watched: bool) -> dict[str, str]:
+def _environ(settings: Settings, login: str, found: Container[str]) -> dict[str, str]:
     """What the parts find in their environment: ours, and what was decided here."""
     return {
         **os.environ,
@@ -115,8 +117,13 @@ def _environ(settings: Settings, login: str, watched: bool) -> dict[str, str]:
         "BYLINE_REDIS_URL": settings.broker,
         "CE_BROKER_URL": settings.broker,
         prometheus.REDIS_VARIABLE: settings.broker,
-        # The console links to it where it runs.
-        "BYLINE_PROMETHEUS_PORT": str(settings.prometheus_port if watched else 0),
+        # The console links to what runs.
+        **{
+            f"BYLINE_{name.upper()}_PORT": str(getattr(settings, f"{name}_port"))
+            if name in found
+            else "0"
+            for name in ("prometheus", "alertmanager")
+        },
         "PYTHONUNBUFFERED": "1",  # so that what a part says last is in its log
     }
 

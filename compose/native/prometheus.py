@@ -1,4 +1,4 @@
-"""Prometheus and the exporter for Redis, started with the rest where they are installed."""
+"""Prometheus, the exporter for Redis, and Alertmanager, where they are installed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from compose.native.parts import LOOPBACK, Part, reached
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "monitoring" / "prometheus" / "prometheus.yml"
 RULES = ROOT / "alerting"
-#: How the exporter is called by Debian, and by those who make it.
+#: How they are called by Debian, and by those who make them.
 REDIS_EXPORTER = ("prometheus-redis-exporter", "redis_exporter")
+ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
 #: Where it looks for the server's URL: a process's arguments can be read by everybody here.
 REDIS_VARIABLE = "REDIS_ADDR"
 #: What is kept, whichever is reached first.
@@ -22,12 +23,16 @@ KEPT_FOR, KEPT_SIZE = "15d", "1GB"
 
 
 def programs(settings: Settings) -> dict[str, str]:
-    """Return which of the two are to be started: by part, the program."""
-    prometheus = shutil.which("prometheus") if settings.prometheus_port else None
-    if prometheus is None:
+    """Return which of them are to be started: by part, the program."""
+    if not settings.prometheus_port:
         return {}
-    exporter = next(filter(None, map(shutil.which, REDIS_EXPORTER)), None)
-    return {"prometheus": prometheus} | ({"redis-exporter": exporter} if exporter else {})
+    names = {"prometheus": ("prometheus",), "redis-exporter": REDIS_EXPORTER}
+    if settings.alertmanager_port:
+        names["alertmanager"] = ALERTMANAGER
+    found = {
+        part: next(filter(None, map(shutil.which, called)), None) for part, called in names.items()
+    }
+    return {part: program for part, program in found.items() if program and found["prometheus"]}
 
 
 def parts(settings: Settings, folder: Path, found: dict[str, str]) -> list[Part]:
@@ -45,6 +50,9 @@ def parts(settings: Settings, folder: Path, found: dict[str, str]) -> list[Part]
             f"--storage.tsdb.retention.size={KEPT_SIZE}",
         ),
         *(f"--web.listen-address={LOOPBACK}:{settings.prometheus_port}", "--log.level=warn"),
+        # Those before it found Alertmanager are sent again within the first minute.
+        "--rules.alert.resend-delay=20s",
+        f"--web.external-url={here}",  # in links; a machine's name need not be known
     )
     well = health.page(f"{here}/-/ready")
     started = [Part("prometheus", command, here, well, rank=3, stop_s=3, vital=False)]
@@ -69,8 +77,13 @@ def configure(settings: Settings, folder: Path, found: dict[str, str]) -> Path:
         for job, addresses in _targets(settings, found).items()
     ]
     (folder / "targets" / "byline.json").write_text(json.dumps(groups, indent=1))
-    if not (folder / "alertmanagers.json").exists():
-        (folder / "alertmanagers.json").write_text("[]")  # the user may name their own here
+    own = (
+        [{"targets": [f"{LOOPBACK}:{settings.alertmanager_port}"]}]
+        if "alertmanager" in found
+        else []
+    )
+    (folder / "alertmanagers").mkdir(exist_ok=True)  # the user may name theirs there, too
+    (folder / "alertmanagers" / "byline.json").write_text(json.dumps(own))
     return Path(shutil.copy(CONFIGURATION, folder))
 
 

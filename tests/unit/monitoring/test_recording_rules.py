@@ -29,7 +29,8 @@ def test_the_configuration_is_valid(tmp_path: Path, alertmanagers: object) -> No
     groups = [{"targets": ["127.0.0.1:9806"], "labels": {"job": "api"}}]
     (tmp_path / "targets" / "byline.json").write_text(json.dumps(groups))
     if alertmanagers is not None:
-        (tmp_path / "alertmanagers.json").write_text(json.dumps(alertmanagers))
+        (tmp_path / "alertmanagers").mkdir()
+        (tmp_path / "alertmanagers" / "byline.json").write_text(json.dumps(alertmanagers))
     assert "SUCCESS" in content("promtool", "check", "config", tmp_path / "prometheus.yml")
 
 

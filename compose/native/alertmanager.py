@@ -1,0 +1,92 @@
+"""Alertmanager, started with Prometheus: tells the console, and whoever a secret is given for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from celery_app.settings import Settings
+from compose.native import health
+from compose.native.parts import LOOPBACK, Part, reached
+from compose.native.prometheus import RULES
+
+FOLDER = RULES / "alertmanager"
+CONFIGURATION = FOLDER / "alertmanager.yml"
+#: The receiver that is the console: the monitor listens for it.
+CONSOLE = "console"
+#: Which of the global settings names the file that a channel needs, where it names none itself.
+_SECRET = {"slack_configs": "slack_api_url_file", "email_configs": "smtp_auth_password_file"}
+
+Map = dict[str, Any]
+
+
+def part(settings: Settings, folder: Path, program: str) -> Part:
+    """Return the part, of which ``folder`` holds the configuration and the data.
+
+    Raises:
+        OSError, yaml.YAMLError: the configuration can't be read.
+    """
+    monitor = f"http://{reached(settings.metrics_host)}:{settings.monitor_port}"
+    folder.mkdir(exist_ok=True)
+    configuration = yaml.safe_load(CONFIGURATION.read_text("utf-8"))
+    written = folder / CONFIGURATION.name
+    written.write_text(yaml.safe_dump(configured(configuration, FOLDER, monitor), sort_keys=False))
+    here = f"http://{LOOPBACK}:{settings.alertmanager_port}"
+    command = (
+        program,
+        f"--config.file={written}",
+        f"--storage.path={folder / 'data'}",
+        f"--web.listen-address={LOOPBACK}:{settings.alertmanager_port}",
+        f"--web.external-url={here}",
+        "--cluster.listen-address=",  # it is alone
+        "--log.level=warn",
+    )
+    well = health.page(f"{here}/-/ready")
+    return Part("alertmanager", command, here, well, rank=3, stop_s=3, vital=False)
+
+
+def configured(configuration: Map, folder: Path, monitor: str) -> Map:
+    """Return a configuration as it is to be used here.
+
+    Channels are left out whose secrets are not there: each alert would be an error. ``folder`` is
+    where its files are, ``monitor`` the URL of what the console shows alerts of.
+    """
+    whole: Map = _absolute(configuration, folder)
+    common = whole["global"]
+    for receiver in whole["receivers"]:
+        for kind in [key for key in receiver if key.endswith("_configs")]:
+            fallback = common.get(_SECRET.get(kind, ""))
+            receiver[kind] = [each for each in receiver[kind] if _has_secrets(each, fallback)]
+        if receiver["name"] == CONSOLE:
+            [webhook] = receiver["webhook_configs"]
+            webhook["url"] = f"{monitor}/alerts"
+    return whole
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    """Return a value in which files are found from anywhere."""
+    if isinstance(value, list):
+        return [_absolute(each, folder) for each in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _absolute(each, folder) for key, each in value.items()}
+    found |= {key: str(folder / file) for key, file in value.items() if key.endswith("_file")}
+    if "templates" in value:
+        found["templates"] = [str(folder / pattern) for pattern in value["templates"]]
+    return found
+
+
+def _has_secrets(channel: Map, fallback: str | None) -> bool:
+    named = list(_files(channel))
+    return all(Path(file).exists() for file in named or filter(None, [fallback]))
+
+
+def _files(value: Any) -> Any:
+    """Yield the files that a channel's settings name, at any depth."""
+    for key, each in value.items():
+        if isinstance(each, dict):
+            yield from _files(each)
+        elif key.endswith("_file"):
+            yield each

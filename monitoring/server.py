@@ -1,0 +1,72 @@
+"""The monitor's port: its metrics to read, and alerts to be told of."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from monitoring.alerts import LARGEST, Alerts
+
+WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+PATH = "/alerts"
+#: Seconds that whoever calls has for all it wants to say.
+PATIENCE_S = 10
+
+
+def serve(host: str, port: int, registry: CollectorRegistry, alerts: Alerts) -> None:
+    """Answer from a thread, for as long as the process lives.
+
+    Raises:
+        OSError: the port can't be had.
+    """
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+
+    class Server(ThreadingWSGIServer):
+        address_family = family
+
+    server = make_server(host, port, application(registry, alerts), Server, handler_class=_Handler)
+    threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
+
+
+def application(registry: CollectorRegistry, alerts: Alerts) -> WSGI:
+    """Return the WSGI application of both."""
+    metrics: WSGI = make_wsgi_app(registry)
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != PATH:
+            return metrics(environ, start)
+        status, words = _hear(environ, alerts)
+        body = f"{words}\n".encode() if words else b""
+        start(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return answer
+
+
+def _hear(environ: dict[str, Any], alerts: Alerts) -> tuple[str, str]:
+    """Take what was posted; return the status, and a word if it was refused."""
+    if environ["REQUEST_METHOD"] != "POST":
+        return "405 Method Not Allowed", "Alertmanager posts alerts here"
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not (length.isascii() and length.isdigit()):
+        return "411 Length Required", "the length must be said"
+    if int(length) > LARGEST:
+        return "413 Content Too Large", f"{LARGEST} bytes are enough"
+    try:
+        alerts.hear(environ["wsgi.input"].read(int(length)))
+    except (ValueError, RecursionError) as error:
+        return "400 Bad Request", f"no message of Alertmanager: {error}"
+    return "204 No Content", ""
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = PATIENCE_S
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing: a scrape every few seconds is no news."""

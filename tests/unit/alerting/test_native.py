@@ -1,0 +1,71 @@
+"""Alertmanager's configuration as `make run` uses it: by which secrets there are."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from compose.native.alertmanager import configured
+from tests.promtool import content, needs_amtool
+from tests.unit.alerting.test_alertmanager import CONFIGURATION, FOLDER
+
+MONITOR = "http://127.0.0.1:1234"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of the configuration, without anybody's secrets."""
+    return Path(shutil.copytree(FOLDER, tmp_path / "a", ignore=lambda path, names: ["secrets"]))
+
+
+def channels(configuration: dict[str, Any]) -> set[str]:
+    """Where alerts go: receiver and kind."""
+    return {
+        f"{receiver['name']} {kind.removesuffix('_configs')}"
+        for receiver in configuration["receivers"]
+        for kind, each in receiver.items()
+        if kind != "name" and each
+    }
+
+
+@pytest.mark.parametrize(
+    ("secret", "opened"),
+    [
+        (None, set()),
+        ("slack-url", {"warning slack", "critical slack", "quality slack"}),
+        ("pagerduty-key", {"critical pagerduty"}),
+        ("smtp-password", {"quality email"}),
+        ("heartbeat-key", {"heartbeat webhook"}),
+    ],
+)
+def test_a_channel_is_used_once_its_secret_is_there(
+    folder: Path, secret: str | None, opened: set[str]
+) -> None:
+    (folder / "secrets").mkdir()
+    if secret:
+        (folder / "secrets" / secret).write_text("it")
+    assert channels(configured(CONFIGURATION, folder, MONITOR)) == {"console webhook"} | opened
+
+
+def test_the_console_is_the_monitor_of_this_run(folder: Path) -> None:
+    found = configured(CONFIGURATION, folder, MONITOR)
+    [console] = (receiver for receiver in found["receivers"] if receiver["name"] == "console")
+    assert console["webhook_configs"] == [{"url": f"{MONITOR}/alerts", "send_resolved": True}]
+    assert CONFIGURATION["receivers"][0]["webhook_configs"][0]["url"] != f"{MONITOR}/alerts"
+
+
+@needs_amtool
+@pytest.mark.parametrize("secrets", [(), ("slack-url", "pagerduty-key")])
+def test_it_is_valid_wherever_it_is_read(
+    folder: Path, tmp_path: Path, secrets: tuple[str, ...]
+) -> None:
+    (folder / "secrets").mkdir()
+    for secret in secrets:
+        (folder / "secrets" / secret).write_text("http://127.0.0.1/it")
+    written = tmp_path / "elsewhere.yml"
+    written.write_text(yaml.safe_dump(configured(CONFIGURATION, folder, MONITOR)))
+    assert "1 templates\n  SUCCESS" in content("amtool", "check-config", written)

@@ -1,0 +1,134 @@
+"""What the monitor makes of Alertmanager's messages."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge
+
+from monitoring import alerts
+from monitoring.alerts import BELIEVED_S, LARGEST, LONGEST, MOST, Alerts
+from monitoring.server import application
+
+
+def sent(name: str, status: str = "firing", severity: str = "warning") -> dict[str, Any]:
+    """An alert as Alertmanager's webhook sends it."""
+    return {
+        "status": status,
+        "labels": {"alertname": name, "severity": severity, "instance": "127.0.0.1:9807"},
+        "annotations": {
+            "summary": f"{name} is 42",
+            "description": "More than it should be.",
+            "runbook_url": f"/alerting/runbooks/{name}.md",
+        },
+        "startsAt": "2026-01-02T03:04:05Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+        "generatorURL": "http://127.0.0.1:9095/graph",
+        "fingerprint": f"of {name}",
+    }
+
+
+def message(*grouped: dict[str, Any]) -> bytes:
+    return json.dumps({"version": "4", "status": "firing", "alerts": grouped}).encode()
+
+
+def names(heard: Alerts) -> list[str] | None:
+    told = heard.told()
+    return None if told is None else [alert.name for alert in told.firing]
+
+
+def post(heard: Alerts, body: bytes, **environ: str) -> tuple[str, bytes]:
+    """Post to the monitor's port; return the status and the answer."""
+    gauge = CollectorRegistry()
+    Gauge("byline_of_the_test", "A metric.", registry=gauge).set(7)
+    asked: dict[str, Any] = {
+        "PATH_INFO": "/alerts",
+        "REQUEST_METHOD": "POST",
+        "QUERY_STRING": "",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+    }
+    said: list[str] = []
+    answer = application(gauge, heard)(asked | environ, lambda status, headers: said.append(status))
+    return said[0], b"".join(answer)
+
+
+def test_what_fires_is_told_the_worst_first_until_it_ends() -> None:
+    heard = Alerts()
+    assert heard.told() is None
+    heard.hear(message(sent("QueueOld"), sent("Watchdog", severity="none")))
+    heard.hear(message(sent("NoWorker", severity="critical")))
+    assert names(heard) == ["NoWorker", "QueueOld"]
+    told = heard.told()
+    assert told is not None
+    assert told.firing[1] == alerts.Alert(
+        *("QueueOld", "warning", "QueueOld is 42", "More than it should be."),
+        *("2026-01-02T03:04:05Z", "/alerting/runbooks/QueueOld.md"),
+    )
+    heard.hear(message(sent("NoWorker", "resolved", "critical")))
+    assert names(heard) == ["QueueOld"]
+
+
+def test_the_watchdog_alone_says_that_nothing_fires() -> None:
+    heard = Alerts()
+    heard.hear(message(sent("Watchdog", severity="none")))
+    assert names(heard) == []
+
+
+def test_what_is_not_said_again_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("monitoring.alerts.time.monotonic", lambda: now[0])
+    heard = Alerts()
+    heard.hear(message(sent("QueueOld")))
+    now[0] += BELIEVED_S - 1
+    heard.hear(message(sent("Watchdog", severity="none")))
+    assert names(heard) == ["QueueOld"]
+    now[0] += 2
+    assert names(heard) == []
+    now[0] += BELIEVED_S
+    assert names(heard) is None
+
+
+def test_neither_many_nor_long_ones_take_much_room() -> None:
+    heard = Alerts()
+    heard.hear(message(*(sent(f"Alert{number}") for number in range(2 * MOST))))
+    long = sent("Alert1")
+    long["annotations"]["summary"] = "x" * 10 * LONGEST
+    heard.hear(message(long))  # known, so that there is room for it
+    told = heard.told()
+    assert told is not None
+    assert len(told.firing) == MOST
+    assert max(len(alert.summary) for alert in told.firing) == LONGEST
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[]", b"\xff", b'{"alerts": [{"status": "firing"}]}', b"[" * 100_000]
+)
+def test_what_is_no_message_is_refused_and_changes_nothing(body: bytes) -> None:
+    heard = Alerts()
+    heard.hear(message(sent("QueueOld")))
+    status, words = post(heard, body)
+    assert status.startswith("400 ")
+    assert words.startswith(b"no message of Alertmanager: ")
+    assert names(heard) == ["QueueOld"]
+
+
+def test_alerts_come_by_post_of_a_length_that_is_said() -> None:
+    heard = Alerts()
+    body = message(sent("QueueOld"))
+    assert post(heard, body, REQUEST_METHOD="GET")[0].startswith("405 ")
+    assert post(heard, body, CONTENT_LENGTH="")[0].startswith("411 ")
+    assert post(heard, body, CONTENT_LENGTH="-1")[0].startswith("411 ")
+    assert post(heard, body, CONTENT_LENGTH=str(LARGEST + 1))[0].startswith("413 ")
+    assert heard.told() is None
+    assert post(heard, body) == ("204 No Content", b"")
+    assert names(heard) == ["QueueOld"]
+
+
+def test_the_metrics_are_beside_it() -> None:
+    status, page = post(Alerts(), b"", PATH_INFO="/metrics", REQUEST_METHOD="GET")
+    assert status.startswith("200 ")
+    assert b"byline_of_the_test 7.0" in page
