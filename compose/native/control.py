@@ -36,8 +36,9 @@ START_S = 10.0
 STOP_S = 9.0
 #: Seconds what outlived supervisord has to end.
 ORPHANS_S = 4.0
-#: Times that a part is started again within so many seconds; one that ends more often is broken.
-REVIVALS, REVIVALS_S = 3, 60.0
+#: Times that a part is started again within so many seconds. One that ends more often has to wait:
+#: to start takes CPU, of which the others may have need.
+REVIVALS, REVIVALS_S = 5, 60.0
 #: How a worker ends that has grown too large, and is to be replaced: that is no failure.
 REPLACED = f"exit status {os.EX_TEMPFAIL}"
 #: The signals that mean: stop everything.
@@ -62,6 +63,8 @@ class Control:
         self._parts = list(parts)
         #: When a part was started again, in monotonic seconds.
         self._revived: dict[str, list[float]] = {}
+        #: Those that ended too often of late.
+        self._waiting: set[str] = set()
         self._environ = environ
         names = [DAEMON, *(part.name for part in self._parts)]
         self._begin = {name: size(self.log(name)) for name in names}
@@ -128,26 +131,29 @@ class Control:
     def revive(self) -> list[str]:
         """Start again what has ended by itself. Return what to say about it.
 
-        Raises:
-            PartDied: a vital one ends again and again.
+        However often a part ends, nothing is given up: a message may be what it dies of, and
+        whoever sent that must not end the rest.
         """
         self._check_daemon()
         said = []
         for info in self._ask("getAllProcessInfo"):
             if not self._died(info):
+                self._waiting.discard(info["name"])
                 continue
             part, reason = self._part(info), self._reason(info["name"]) or info["spawnerr"]
-            if self._is_broken(part, reason):
-                if part.vital:
-                    raise PartDied(self._last_words(info))
-                continue  # it is tried again when a while has passed
+            if self._has_to_wait(part, reason):
+                if part.name not in self._waiting:
+                    self._waiting.add(part.name)
+                    often = f"{REVIVALS + 1} times in {REVIVALS_S:g} s, and has to wait"
+                    said.append(f"{self._last_words(info)}\n  It ended {often}.")
+                continue
             with suppress(ProcessLookupError):
                 os.killpg(self.pids[part.name], signal.SIGKILL)  # children that outlived it
             self.start(part)
             said.append(f"{part.name} ended: {reason}; started again, {self.pids[part.name]}")
         return said
 
-    def _is_broken(self, part: Part, reason: str) -> bool:
+    def _has_to_wait(self, part: Part, reason: str) -> bool:
         """Return whether a part has ended too often of late; if not, this end counts."""
         now = time.monotonic()
         recent = [t for t in self._revived.get(part.name, ()) if t > now - REVIVALS_S]
