@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,15 @@ class Hoarder(Vowels):
         for text in texts:
             if text.startswith("HOARD "):
                 self.kept = os.urandom(MB) * int(text.split()[1])
+        return super().prepare(texts)
+
+
+class Troubled(Hoarder):
+    """Takes ``N`` milliseconds for a batch in which a text begins with ``SLOW N``."""
+
+    def prepare(self, texts: Sequence[str]) -> torch.Tensor:
+        slow = [int(text.split()[1]) for text in texts if text.startswith("SLOW ")]
+        time.sleep(max(slow, default=0) / 1000)  # stands in for a model that has become slow
         return super().prepare(texts)
 
 

@@ -1,0 +1,276 @@
+"""Byline with a Prometheus and an Alertmanager that are in a hurry, and receivers for alerts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from bench.system import free_ports
+from compose.native.alertmanager import CONFIGURATION, FOLDER, configured
+from tests.e2e.conftest import Run
+from tests.e2e.receivers import BEAT, KEY, PASSWORD, Receivers, Said
+from tests.parts import wait_for
+from tests.promql import RULES
+
+#: Seconds that an alert has to arrive, and to end, after its cause has.
+LIMIT_S = 120.0
+#: What the rules look back on, and how far they do here.
+HURRIED = {
+    "30s": "8s",
+    "1m": "10s",
+    "2m": "15s",
+    "5m": "15s",
+    "15m": "60s",
+    "30m": "30s",
+    "1h": "45s",
+    "2h": "45s",
+    "6h": "50s",
+    "1d": "90s",
+    "3d": "100s",
+}
+#: By severity and team, who is told.
+CHANNELS = {
+    ("critical", "service"): {"pagerduty", "slack"},
+    ("warning", "service"): {"slack"},
+    ("warning", "quality"): {"mail", "slack"},
+}
+#: Requests in flight, at most.
+THREADS = 32
+PORTS = ("prometheus", "alertmanager", "redis_exporter")
+
+
+class Alarmed:
+    """A run, its alerts, and where they arrive."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.receivers = Receivers()
+        self._folder = folder
+        ports = zip(PORTS, free_ports(len(PORTS)), strict=True)
+        given = {f"BYLINE_{name.upper()}_PORT": str(port) for name, port in ports}
+        self.run = Run(folder, **{**given, **settings})
+        self.state = folder / "state"
+
+    def start(self) -> Alarmed:
+        self.run.wait_until_up()
+        self._hurry_prometheus()
+        self._hurry_alertmanager()
+        wait_for(lambda: self.receivers.beats, LIMIT_S, "the heartbeat")
+        self.calm()
+        return self
+
+    def close(self) -> None:
+        for pid in self.run.pids.values():
+            _wake(pid)
+        self.run.close()
+        self.receivers.close()
+
+    def told(self, begin: float, alert: str, severity: str, team: str = "service") -> None:
+        """Wait until the right ones are told that an alert fires whose cause began at a moment."""
+        channels = CHANNELS[severity, team]
+        for channel in sorted(channels):
+            said = self._arrival(begin, f"{alert} by {channel}", channel, firing=alert)
+            assert re.search(r"\d", said.title), "the number is in it"
+        may = channels | ({"pagerduty"} if alert in TWOFOLD else set())
+        told = {s.channel for s in self.receivers.said if s.at >= begin and alert in s.firing}
+        assert told <= may, (alert, told)
+
+    def over(self, begin: float, alert: str, severity: str, team: str = "service") -> None:
+        """Wait until they are told that it has ended, of which the cause did at a moment."""
+        for channel in sorted(CHANNELS[severity, team]):
+            self._arrival(begin, f"the end of {alert} by {channel}", channel, ended=alert)
+
+    def calm(self) -> None:
+        """Wait until nothing fires any more but the Watchdog."""
+        wait_for(lambda: self.firing() == {"Watchdog"}, LIMIT_S, "calm")
+        assert self.receivers.refused == []
+
+    def firing(self) -> set[str]:
+        """What Alertmanager knows to fire, silenced or not."""
+        port = self.run.env["BYLINE_ALERTMANAGER_PORT"]
+        alerts = httpx.get(f"http://127.0.0.1:{port}/api/v2/alerts", timeout=10).json()
+        return {alert["labels"]["alertname"] for alert in alerts}
+
+    def ask(self, expression: str) -> list[Any]:
+        """What Prometheus finds now."""
+        url = f"http://127.0.0.1:{self.run.env['BYLINE_PROMETHEUS_PORT']}/api/v1/query"
+        return list(
+            httpx.get(url, params={"query": expression}, timeout=10).json()["data"]["result"]
+        )
+
+    @contextmanager
+    def frozen(self, *parts: str) -> Iterator[None]:
+        """Stop processes, and let them go on in the end."""
+        pids = [self.pid(part) for part in parts]
+        for pid in pids:
+            os.killpg(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                _wake(pid)
+
+    def pid(self, part: str) -> int:
+        """The process that a part is now."""
+        return (self.run.revived(part) or [self.run.pids[part]])[-1]
+
+    @contextmanager
+    def targets(self, change: Callable[[dict[str, list[str]]], None]) -> Iterator[None]:
+        """Have Prometheus scrape something else for a while: ``change`` is given targets by job."""
+        file = self.state / "prometheus" / "targets" / "byline.json"
+        kept = file.read_text()
+        targets = {group["labels"]["job"]: group["targets"] for group in json.loads(kept)}
+        change(targets)
+        groups = [{"targets": t, "labels": {"job": job}} for job, t in targets.items()]
+        _write(file, json.dumps(groups))
+        try:
+            yield
+        finally:
+            _write(file, kept)
+
+    def _arrival(
+        self, begin: float, what: str, channel: str, firing: str = "", ended: str = ""
+    ) -> Said:
+        def arrived() -> Said | None:
+            return self.receivers.find(channel, begin, firing, ended)
+
+        try:
+            said = wait_for(arrived, LIMIT_S - (time.monotonic() - begin), what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; firing: {self.firing()}") from None
+        print(f"{said.at - begin:6.1f} s  {what}", flush=True)
+        return said
+
+    def _hurry_prometheus(self) -> None:
+        folder = self.state / "prometheus"
+        for rules in RULES.glob("*.yml"):
+            _write(folder / "rules" / rules.name, hurried(rules.read_text("utf-8")))
+        configuration = yaml.safe_load((folder / "prometheus.yml").read_text("utf-8"))
+        # A scrape of celery-exporter takes two seconds.
+        configuration["global"] = {
+            "scrape_interval": "3s",
+            "scrape_timeout": "3s",
+            "evaluation_interval": "1s",
+        }
+        _write(folder / "prometheus.yml", yaml.safe_dump(configuration))
+        os.kill(self.run.pids["prometheus"], signal.SIGHUP)
+        url = f"http://127.0.0.1:{self.run.env['BYLINE_PROMETHEUS_PORT']}/api/v1/status/config"
+        wait_for(lambda: "evaluation_interval: 1s" in httpx.get(url).json()["data"]["yaml"])
+
+    def _hurry_alertmanager(self) -> None:
+        """Give it secrets as a user would, and receivers that are here."""
+        folder = self._folder / "alertmanager"
+        shutil.copytree(FOLDER, folder)
+        secrets = {
+            "slack-url": f"{self.receivers.url}/slack",
+            "smtp-password": PASSWORD,
+            "pagerduty-key": KEY,
+            "heartbeat-key": BEAT,
+        }
+        for name, secret in secrets.items():
+            (folder / "secrets" / name).write_text(secret)
+        given = yaml.safe_load(CONFIGURATION.read_text("utf-8"))
+        monitor = f"http://127.0.0.1:{self.run.ports['monitor']}"
+        configuration = configured(given, folder, monitor)
+        configuration["global"] |= {
+            "smtp_smarthost": self.receivers.smtp,
+            "smtp_require_tls": False,
+            "pagerduty_url": f"{self.receivers.url}/v2/enqueue",
+        }
+        [beat] = (r for r in configuration["receivers"] if r["name"] == "heartbeat")
+        beat["webhook_configs"][0]["url"] = f"{self.receivers.url}/beat"
+        for route in (configuration["route"], *configuration["route"]["routes"]):
+            route |= {"group_wait": "1s", "group_interval": "1s"}
+        _write(self.state / "alertmanager" / CONFIGURATION.name, yaml.safe_dump(configuration))
+        os.kill(self.run.pids["alertmanager"], signal.SIGHUP)
+
+
+class Traffic:
+    """Messages at an even rate, of which a test says what they are. What fails is counted."""
+
+    def __init__(self, run: Run, rate: float) -> None:
+        self.text: Callable[[int], str] = "a message, number {}".format
+        self.statuses: Counter[int] = Counter()
+        self.answers: list[dict[str, Any]] = []
+        self._run = run
+        self._rate = rate
+        self._stop = threading.Event()
+        self._free = threading.Semaphore(THREADS)
+        self._thread = threading.Thread(target=self._send)
+
+    def __enter__(self) -> Traffic:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _send(self) -> None:
+        with (
+            httpx.Client(base_url=self._run.api, timeout=40) as client,
+            ThreadPoolExecutor(THREADS) as pool,
+        ):
+            number = 0
+            while not self._stop.wait(1 / self._rate):
+                number += 1
+                if self._free.acquire(blocking=False):  # all wait: the rate is not kept up
+                    pool.submit(self._ask, client, self.text(number))
+
+    def _ask(self, client: httpx.Client, text: str) -> None:
+        try:
+            response = client.post("/v1/attributions", json={"text": text})
+            self.statuses[response.status_code] += 1
+            if response.status_code == 200:
+                self.answers.append(response.json())
+        except httpx.TransportError:
+            self.statuses[0] += 1
+        finally:
+            self._free.release()
+
+
+def hurried(rules: str) -> str:
+    """Return rules that look back less far, and do not wait."""
+    rules = re.sub(r"\[(\w+)\]", lambda found: f"[{HURRIED[found[1]]}]", rules)
+    rules = re.sub(r"^( +for:) \w+$", r"\1 2s", rules, flags=re.MULTILINE)
+    return re.sub(r"^( +interval:) \w+$", r"\1 1s", rules, flags=re.MULTILINE)
+
+
+def _twofold() -> set[str]:
+    found: dict[str, set[str]] = {}
+    for path in RULES.glob("*.yml"):
+        for group in yaml.safe_load(path.read_text("utf-8"))["groups"]:
+            for rule in group["rules"]:
+                if "alert" in rule:
+                    found.setdefault(rule["alert"], set()).add(rule["labels"]["severity"])
+    return {alert for alert, severities in found.items() if len(severities) > 1}
+
+
+TWOFOLD = _twofold()
+
+
+def _wake(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGCONT)
+    except ProcessLookupError:
+        return
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that another reads: it never sees a half."""
+    beside = path.with_suffix(".new")
+    beside.write_text(text)
+    beside.replace(path)
