@@ -25,6 +25,7 @@ from monitoring.pressure import Memory
 from monitoring.quality import Quality, assess
 from monitoring.queue import Queue, State
 from monitoring.windows import Window, versions
+from tasks.deadletters import DEAD_LETTERS
 from tasks.messages import MODEL, Announcement
 
 logger = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ class Monitor:
             self._metrics.up.labels(server).set(_try(client.ping) is not None)
         _try(self._figures.look)
         queue = _try(self._look_at_queue)
+        _try(self._look_at_dead_letters)
         memory = _try(self._look_at_memory)
         if memory is not None:
             _try(lambda: self._tell(memory))
@@ -108,8 +110,11 @@ class Monitor:
         metrics.queue.labels("unacked").set(state.unacked)
         metrics.oldest.set(state.oldest_s)
         metrics.workers.set(state.workers)
-        metrics.dead_letters.set(state.dead_letters)
         return state
+
+    def _look_at_dead_letters(self) -> None:
+        """They are where attributions are."""
+        self._metrics.dead_letters.set(int(self._cache.hlen(DEAD_LETTERS)))
 
     def _look_at_memory(self) -> Memory:
         memory, metrics = self._scales.weigh(self._figures.devices), self._metrics

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import msgspec
 from redis import Redis
 
-from tasks.deadletters import DEAD_LETTERS
 from tasks.messages import ALIVE_S, LONGEST_WAIT_S, QUEUE, SENT, UNACKED, WORKERS
 
 #: Kombu keeps a list for each step of priority, and names it so (kombu.transport.redis).
@@ -23,10 +22,9 @@ class State(NamedTuple):
     #: Tasks that wait for a worker, and that workers hold.
     ready: int
     unacked: int
-    #: Seconds for which the one at the head has waited; 0: none does.
+    #: Seconds for which the oldest has waited; 0: none does.
     oldest_s: float
     workers: int
-    dead_letters: int
 
 
 class _Task(msgspec.Struct):
@@ -42,8 +40,7 @@ class Queue:
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now
-        #: When a task at the head of a list, that does not say, was first seen; by its id.
-        self._seen: dict[str, float] = {}
+        self._marks = {name: Marks(client, name) for name in LISTS}
 
     def look(self) -> State:
         """Return how it is. Raises ``RedisError``."""
@@ -54,24 +51,52 @@ class Queue:
                 pipe.lindex(name, -1)
             pipe.hlen(UNACKED)
             pipe.zcount(WORKERS, now - ALIVE_S, "+inf")
-            pipe.hlen(DEAD_LETTERS)
-            *lists, unacked, workers, dead = pipe.execute()
-        heads = [task for task in lists[1::2] if task is not None]
-        return State(sum(lists[::2]), unacked, self._oldest(heads, now), workers, dead)
+            *lists, unacked, workers = pipe.execute()
+        heads = dict(zip(LISTS, lists[1::2], strict=True))
+        oldest = max(self._age(name, head, now) for name, head in heads.items())
+        return State(sum(lists[::2]), unacked, oldest, workers)
 
-    def _oldest(self, heads: list[bytes], now: float) -> float:
-        """Return the age of the oldest, by when it left the api, or was first seen here."""
-        seen = {}
-        ages = [0.0]
-        for raw in heads:
-            try:
-                headers = _task(raw).headers
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                continue  # no task: the worker that takes it says so
-            sent = headers.get(SENT)
-            if not isinstance(sent, float):
-                id = str(headers.get("id"))
-                sent = seen[id] = self._seen.get(id, now)
-            ages.append(min(max(0.0, now - sent), LONGEST_WAIT_S))
-        self._seen = seen
-        return max(ages)
+    def _age(self, name: str, head: bytes | None, now: float) -> float:
+        """Return the age of the oldest of a list: by when it left the api, or was seen here."""
+        marks = self._marks[name]
+        try:
+            sent = None if head is None else _task(head).headers.get(SENT)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            head = sent = None  # no task: the worker that takes it says so
+        if head is None:
+            marks.clear()
+            return 0.0
+        since = sent if isinstance(sent, float) else marks.oldest(now)
+        return min(max(0.0, now - since), LONGEST_WAIT_S)
+
+
+class Marks:
+    """Tasks that were the last of a list when they were seen: what is before them is older.
+
+    Only the api says when it sent a task. Of what comes from Celery clients this says how long it
+    has waited, at least.
+    """
+
+    #: So many, further apart the longer the oldest of them waits.
+    MOST = 16
+
+    def __init__(self, client: Redis, name: str) -> None:
+        self._client = client
+        self._name = name
+        #: When each was seen, the oldest first.
+        self._seen: list[tuple[float, Any]] = []
+
+    def clear(self) -> None:
+        """Forget all: nothing waits."""
+        self._seen.clear()
+
+    def oldest(self, now: float) -> float:
+        """Return since when, at the latest, the oldest waits. Raises ``RedisError``."""
+        while self._seen and self._client.lpos(self._name, self._seen[0][1], rank=-1) is None:
+            del self._seen[0]
+        last = self._client.lindex(self._name, 0)
+        if last is not None and (not self._seen or self._seen[-1][1] != last):
+            if len(self._seen) == self.MOST:
+                del self._seen[1::2]
+            self._seen.append((now, last))
+        return self._seen[0][0] if self._seen else now

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from celery import Celery
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
@@ -98,7 +100,7 @@ def test_latency(service: Alarmed, traffic: Traffic) -> None:
 
 @each
 def test_a_queue_that_grows_and_workers_killed_with_tasks_in_hand(service: Alarmed) -> None:
-    app = make_celery(Settings.from_environ({"BYLINE_REDIS_URL": _broker(service)}))
+    app = _client(service)
     begin = time.monotonic()
     sent = [
         app.send_task("byline.attribute", [[f"SLOW 400 {begin} {number}"]])
@@ -119,7 +121,7 @@ def test_a_queue_that_grows_and_workers_killed_with_tasks_in_hand(service: Alarm
 
 @each
 def test_workers_that_take_nothing(service: Alarmed) -> None:
-    app = make_celery(Settings.from_environ({"BYLINE_REDIS_URL": _broker(service)}))
+    app = _client(service)
     begin = time.monotonic()
     app.control.cancel_consumer("attributions", reply=True)
     sent = app.send_task("byline.attribute", [["for nobody"]])
@@ -140,9 +142,10 @@ def test_messages_that_kill_workers(service: Alarmed) -> None:
     service.told(begin, "DeadLetters", "warning")
     service.told(begin, "DeadLettersGrow", "critical")
     again = time.monotonic()
-    for id in _dead_letters(service, "list").split()[::1]:
-        if len(id) == 32:
-            _dead_letters(service, "drop", id)
+    ids = re.findall(r"^([0-9a-f]{32}) ", _dead_letters(service, "list"), re.MULTILINE)
+    assert len(ids) == len(texts)
+    for id in ids:
+        _dead_letters(service, "drop", id)
     service.over(again, "DeadLetters", "warning")
     service.over(again, "DeadLettersGrow", "critical")
     service.calm()
@@ -236,8 +239,13 @@ def _shown(service: Alarmed) -> list[str] | None:
     return figures["alerts"] and [alert["name"] for alert in figures["alerts"]["firing"]]
 
 
-def _broker(service: Alarmed) -> str:
-    return f"redis://127.0.0.1:{service.run.ports['redis']}/0"
+def _client(service: Alarmed) -> Celery:
+    return make_celery(Settings.from_environ(_environ(service)))
+
+
+def _environ(service: Alarmed) -> dict[str, str]:
+    broker = f"redis://127.0.0.1:{service.run.ports['redis']}/0"
+    return {**service.run.env, "BYLINE_REDIS_URL": broker}
 
 
 def _started(service: Alarmed, job: str) -> str | None:
@@ -250,7 +258,7 @@ def _dead_letters(service: Alarmed, *command: str) -> str:
         [sys.executable, "-m", "celery_app.deadletters", *command],
         check=True,
         cwd=ROOT,
-        env={**os.environ, **service.run.env, "BYLINE_REDIS_URL": _broker(service)},
+        env={**os.environ, **_environ(service)},
         stdout=subprocess.PIPE,
         text=True,
     ).stdout

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 
+import httpx
 import pytest
 from kombu.transport.redis import PRIORITY_STEPS, Channel
+from redis import Redis
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 from monitoring.queue import LISTS, SEPARATOR, STEPS, Queue
 from tasks.messages import LONGEST_WAIT_S, SENT, TASK
-from tests.parts import Stack, wait_for
+from tests.parts import Stack, free_port, wait_for
 
 
 def test_the_lists_are_kombus() -> None:
@@ -23,12 +26,11 @@ def test_the_lists_are_kombus() -> None:
 def test_every_priority_is_counted_and_the_oldest_found(own: Stack) -> None:
     app = make_celery(Settings(redis_url=own.env["BYLINE_REDIS_URL"]))
     queue = Queue(own.redis)
-    assert queue.look() == (0, 0, 0.0, 0, 0)
+    assert queue.look() == (0, 0, 0.0, 0)
     for priority in (0, 3, 9):
         app.send_task(TASK, [["a text"]], priority=priority)
-    own.redis.hset("byline:dead_letters", "an id", "a message")
     state = queue.look()
-    assert (state.ready, state.unacked, state.dead_letters) == (3, 0, 1)
+    assert (state.ready, state.unacked) == (3, 0)
     # No client but the api says when it sent a task: it is as old as it has been seen.
     assert state.oldest_s < 1
     app.send_task(TASK, [["a text"]], priority=9, headers={SENT: time.time() - 100})
@@ -38,6 +40,38 @@ def test_every_priority_is_counted_and_the_oldest_found(own: Stack) -> None:
     assert queue.look().oldest_s < 50  # it is not at the head of its list
     own.redis.rpop(LISTS[2])
     assert 99 < queue.look().oldest_s < 110
+    app.close()
+
+
+def test_the_age_of_what_clients_sent_is_what_has_been_seen_of_it(own: Stack) -> None:
+    """A queue in which nothing stays at the head for long, and all has waited for long."""
+    app = make_celery(Settings(redis_url=own.env["BYLINE_REDIS_URL"]))
+    now = [1000.0]
+    queue = Queue(own.redis, lambda: now[0])
+    texts = (f"a text, {number}" for number in range(1000))
+
+    def step(sent: int, taken: int) -> float:
+        """Two seconds in which tasks are sent, and taken; return the age of the oldest."""
+        now[0] += 2
+        for text in islice(texts, sent):
+            app.send_task(TASK, [[text]])
+        own.redis.rpop(LISTS[0], taken)
+        return queue.look().oldest_s
+
+    def age() -> float:
+        """As the list has it: 10 s at 5 tasks in 2 s are 25 tasks."""
+        return int(own.redis.llen(LISTS[0])) / 5 * 2
+
+    for _ in range(10):
+        step(5, 0)
+    for _ in range(30):
+        assert step(5, 5) == pytest.approx(age(), abs=4), "as many come as go"
+    before = queue.look().oldest_s
+    for _ in range(20):
+        assert step(5, 4) == pytest.approx(age(), rel=0.25, abs=4), "more come than go"
+    assert queue.look().oldest_s > before + 5
+    assert step(0, 1000) == 0.0
+    assert step(1, 0) == 0.0, "what came before is forgotten"
     app.close()
 
 
@@ -54,6 +88,20 @@ def test_what_is_no_task_has_no_age(own: Stack, head: bytes) -> None:
 def test_a_time_that_can_not_be_is_not_believed(own: Stack, sent: str) -> None:
     own.redis.lpush(LISTS[0], f'{{"headers": {{"id": "x", "{SENT}": {sent}}}}}')
     assert 0 <= Queue(own.redis).look().oldest_s <= LONGEST_WAIT_S
+
+
+def test_dead_letters_are_counted_where_attributions_are(own: Stack) -> None:
+    cache, port = free_port(), free_port()
+    own.valkey(cache, "cache")
+    Redis(port=cache).hset("byline:dead_letters", "an id", "a message")
+    url = f"redis://127.0.0.1:{cache}/0"
+    own.monitor(BYLINE_CACHE_URL=url, BYLINE_MONITOR_PORT=str(port))
+
+    def counted() -> bool:
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+        return "byline_dead_letters 1.0" in page
+
+    wait_for(counted, 10, "the count")
 
 
 def test_what_a_worker_holds_is_counted(own: Stack) -> None:
