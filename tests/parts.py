@@ -159,9 +159,8 @@ class Stack:
 
     def monitor(self, **env: str) -> Part:
         """Start the monitor and wait until it has looked."""
-        port = str(free_port())
-        command = [sys.executable, "-m", "monitoring"]
-        part = self.start(command, "monitor", **{"BYLINE_MONITOR_PORT": port, **env})
+        port = env.setdefault("BYLINE_MONITOR_PORT", str(free_port()))
+        part = self.start([sys.executable, "-m", "monitoring"], "monitor", **env)
 
         def looked() -> bool:
             try:

@@ -19,7 +19,6 @@ from typing import Any
 import httpx
 import yaml
 
-from bench.system import free_ports
 from compose.native.alertmanager import CONFIGURATION, FOLDER, configured
 from tests.e2e.conftest import Run
 from tests.e2e.receivers import BEAT, KEY, PASSWORD, Receivers, Said
@@ -50,7 +49,6 @@ CHANNELS = {
 }
 #: Requests in flight, at most.
 THREADS = 32
-PORTS = ("prometheus", "alertmanager", "redis_exporter")
 
 
 class Alarmed:
@@ -59,9 +57,7 @@ class Alarmed:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.receivers = Receivers()
         self._folder = folder
-        ports = zip(PORTS, free_ports(len(PORTS)), strict=True)
-        given = {f"BYLINE_{name.upper()}_PORT": str(port) for name, port in ports}
-        self.run = Run(folder, **{**given, **settings})
+        self.run = Run(folder, watched=True, **settings)
         self.state = folder / "state"
 
     def start(self) -> Alarmed:
@@ -100,13 +96,13 @@ class Alarmed:
 
     def firing(self) -> set[str]:
         """What Alertmanager knows to fire, silenced or not."""
-        port = self.run.env["BYLINE_ALERTMANAGER_PORT"]
+        port = self.run.ports["alertmanager"]
         alerts = httpx.get(f"http://127.0.0.1:{port}/api/v2/alerts", timeout=10).json()
         return {alert["labels"]["alertname"] for alert in alerts}
 
     def ask(self, expression: str) -> list[Any]:
         """What Prometheus finds now."""
-        url = f"http://127.0.0.1:{self.run.env['BYLINE_PROMETHEUS_PORT']}/api/v1/query"
+        url = f"http://127.0.0.1:{self.run.ports['prometheus']}/api/v1/query"
         return list(
             httpx.get(url, params={"query": expression}, timeout=10).json()["data"]["result"]
         )
@@ -167,7 +163,7 @@ class Alarmed:
         }
         _write(folder / "prometheus.yml", yaml.safe_dump(configuration))
         os.kill(self.run.pids["prometheus"], signal.SIGHUP)
-        url = f"http://127.0.0.1:{self.run.env['BYLINE_PROMETHEUS_PORT']}/api/v1/status/config"
+        url = f"http://127.0.0.1:{self.run.ports['prometheus']}/api/v1/status/config"
         wait_for(lambda: "evaluation_interval: 1s" in httpx.get(url).json()["data"]["yaml"])
 
     def _hurry_alertmanager(self) -> None:

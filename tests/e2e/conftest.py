@@ -24,17 +24,24 @@ PORTS = (
     *("api", "redis", "flower", "exporter", "metrics"),
     *("api_metrics", "monitor"),
 )
+#: What is started only where a test is about it.
+WATCHING = ("prometheus", "alertmanager", "redis_exporter")
 
 
 class Run:
     """One run of the program, and what it printed."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, watched: bool = False, **settings: str) -> None:
+        """``watched``: with a Prometheus and an Alertmanager?"""
         self.folder = folder
-        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        names = (*PORTS, *WATCHING)
+        # All at once, so that no two are the same.
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        if not watched:
+            self.ports = {name: self.ports[name] for name in PORTS}
         self.env = {
+            "BYLINE_PROMETHEUS_PORT": "0",
             **{f"BYLINE_{part.upper()}_PORT": str(port) for part, port in self.ports.items()},
-            "BYLINE_PROMETHEUS_PORT": "0",  # started where a test is about it
             "BYLINE_MODEL": "tests.models:Vowels",
             "BYLINE_STATE_DIR": str(folder / "state"),
             **settings,

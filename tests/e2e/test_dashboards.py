@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 
-from bench.system import free_ports
 from tests.e2e.conftest import Run
 from tests.parts import Part, wait_for
 from tests.promql import panel_queries, rules
@@ -35,7 +34,7 @@ class Watched:
     def __init__(self, run: Run, load: Part) -> None:
         self.run = run
         self.load = load
-        self._url = f"http://127.0.0.1:{run.env['BYLINE_PROMETHEUS_PORT']}"
+        self._url = f"http://127.0.0.1:{run.ports['prometheus']}"
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
         """What Prometheus finds now."""
@@ -55,9 +54,7 @@ class Watched:
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("watched")
-    ports = dict(zip(("PROMETHEUS", "REDIS_EXPORTER"), free_ports(2), strict=True))
-    watching = {f"BYLINE_{name}_PORT": str(port) for name, port in ports.items()}
-    run = Run(folder, BYLINE_MODEL="", **watching)
+    run = Run(folder, watched=True, BYLINE_MODEL="")
     load = None
     try:
         run.wait_until_up()
