@@ -91,7 +91,10 @@ class Alarmed:
 
     def calm(self) -> None:
         """Wait until nothing fires any more but the Watchdog."""
-        wait_for(lambda: self.firing() == {"Watchdog"}, LIMIT_S, "calm")
+        try:
+            wait_for(lambda: self.firing() == {"Watchdog"}, LIMIT_S, "calm")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; firing: {self.firing()}") from None
         assert self.receivers.refused == []
 
     def firing(self) -> set[str]:
