@@ -42,6 +42,10 @@ train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=fil
 test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest
 
+.PHONY: newcomer
+newcomer: $(VENV)/dev.stamp  ## The README's first lines on a bare Debian, timed; needs root, debootstrap, curl; TEST=1 runs the tests there, too
+	NEWCOMER=$(if $(TEST),test,run) $(BIN)/python -m pytest tests/e2e/test_newcomer.py -q -s
+
 .PHONY: fuzz
 fuzz: $(VENV)/dev.stamp  ## Send 100,000 odd requests; REQUESTS=2000, SEED=7 for the same ones again
 	FUZZ_REQUESTS=$(or $(REQUESTS),100000) $(BIN)/python -m pytest tests/fuzz -q \

@@ -1,0 +1,117 @@
+"""The README's first lines on a bare Debian, as somebody without rights types them, timed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.system import free_ports, listens
+from tests.bare_root import HOME, USER, BareRoot, lacking
+from tests.e2e.conftest import PORTS, UP
+from tests.parts import ROOT
+
+#: Set by `make newcomer`: `run`, or `test` for the tests as well.
+ASKED = os.environ.get("NEWCOMER", "")
+#: Seconds from `git clone` to the first attribution, and those that tests may take.
+LIMIT_S, TESTS_S = 180, 3600
+#: Seconds after which a start that has not come so far is ended.
+PATIENCE_S = 1800
+
+pytestmark = pytest.mark.skipif(
+    not ASKED, reason="`make newcomer` runs it: root, debootstrap, minutes"
+)
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[BareRoot]:
+    """A bare Debian, and in its home what `git clone` is to clone: all that is committed."""
+    if missing := lacking():
+        pytest.fail(f"a bare root can't be made here without {missing}")
+    with tempfile.TemporaryDirectory(prefix="byline-newcomer-") as folder:
+        bare = BareRoot(Path(folder) / "root")
+        copy = f"{bare.path}{HOME}/byline.git"
+        subprocess.run(["git", "clone", "--quiet", "--bare", "--no-local", ROOT, copy], check=True)
+        bare.run(f"chown -R {USER}:{USER} {HOME}/byline.git", "root")
+        yield bare
+
+
+def test_from_the_readme_to_a_first_attribution(root: BareRoot) -> None:
+    ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+    start, ask, answer = _readme()
+    begin = time.monotonic()
+    process = subprocess.Popen(
+        root.command(start),
+        env=root.environ({f"BYLINE_{part.upper()}_PORT": port for part, port in ports.items()}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        lines = _until_up(process, begin)
+        asked = subprocess.run(
+            ["bash", "-c", ask.replace("localhost:8000", f"localhost:{ports['api']}")],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        seconds = time.monotonic() - begin
+        _say(seconds, asked.stdout.strip())
+        os.killpg(process.pid, signal.SIGINT)
+        lines.append(process.communicate(timeout=30)[0])
+    finally:
+        process.kill()
+        process.wait()
+    got = json.loads(asked.stdout)
+    for part in ("id", "author", "model"):
+        assert got[part] == answer[part]
+    assert got["confidence"] == pytest.approx(answer["confidence"], abs=1e-3)
+    assert "byline: stopped" in "".join(lines)
+    assert not any(listens(int(port)) for port in ports.values())
+    assert seconds < LIMIT_S
+
+
+@pytest.mark.skipif(ASKED != "test", reason="`make newcomer TEST=1` runs it: a quarter of an hour")
+def test_the_tests_pass(root: BareRoot) -> None:
+    subprocess.run(
+        root.command("cd byline && make test"), env=root.environ({}), check=True, timeout=TESTS_S
+    )
+
+
+def _readme() -> tuple[str, str, dict[str, Any]]:
+    """What the README says to type first, to ask then, and what the answer is."""
+    page = (ROOT / "README.md").read_text("utf-8")
+    start, ask, answer = re.findall(r"^```\w*\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[:3]
+    return start.replace("<this repository>", "byline.git"), ask, json.loads(answer)
+
+
+def _until_up(process: subprocess.Popen[str], begin: float) -> list[str]:
+    """Read, and show with its time, what is said until Byline is up; return it."""
+    lines: list[str] = []
+    assert process.stdout is not None
+    late = threading.Timer(PATIENCE_S, process.kill)
+    late.start()
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            _say(time.monotonic() - begin, line.rstrip())
+            if UP in line:
+                return lines
+    finally:
+        late.cancel()
+    raise AssertionError("Byline did not start")
+
+
+def _say(seconds: float, line: str) -> None:
+    print(f"{seconds:7.1f} s  {line}", flush=True)
