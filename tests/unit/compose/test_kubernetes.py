@@ -127,6 +127,15 @@ def test_what_is_under_way_is_finished_before_the_end(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", RENDERED)
+def test_no_worker_is_idle_for_lack_of_credits(source: str) -> None:
+    [shared] = of_kind(source, "ConfigMap")
+    [workers] = of_kind(source, "ScaledObject")
+    [apis] = of_kind(source, "HorizontalPodAutoscaler")
+    tasks = apis["spec"]["minReplicas"] * Settings.from_environ(shared["data"]).credits
+    assert tasks >= workers["spec"]["maxReplicaCount"]
+
+
+@pytest.mark.parametrize("source", RENDERED)
 def test_everything_that_is_named_is_there(source: str) -> None:
     labels = [pod["labels"].items() for pod in pods(source).values()]
     for manifest in of_kind(source, *WORKLOADS, "Service", "PodDisruptionBudget"):
