@@ -1,0 +1,179 @@
+"""Every command in the docs is run, in the order of the pages, against one Byline.
+
+What stands in a fence `sh` is run as it is, but for the ports; `make run` there starts Byline, with
+what its line says; a fence whose first line is STOPPED is run while Byline is not. Where `json`
+follows, that is the answer. A fence `text` is not run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from celery_app.settings import Settings
+from tests.e2e.conftest import PORTS, Run
+from tests.parts import ROOT, Stack
+
+#: In this order: the last one stops Byline.
+PAGES = ("models", "tuning", "operating")
+#: Fences `text` on those pages, and on that about clusters, of which none is here.
+NOT_RUN = {"models": 0, "tuning": 0, "operating": 0, "kubernetes": 1}
+STOPPED = "# Byline is stopped."
+#: Seconds that the commands of one fence may take.
+LIMIT_S = 60
+
+TOOLS = ("curl", "pgrep")
+
+pytestmark = pytest.mark.skipif(
+    None in map(shutil.which, TOOLS) and os.environ.get("CI") != "true",
+    reason=f"needs {' and '.join(TOOLS)}",
+)
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_START = re.compile(r"^((?:\w+=\S+ )*)make run((?: \w+=\S+)*)\n$")
+
+
+class Block(NamedTuple):
+    """The commands of one fence."""
+
+    page: str
+    number: int
+    commands: str
+    #: The fence that follows at once, where that is `json`.
+    answer: str
+
+    @property
+    def settings(self) -> dict[str, str] | None:
+        """What Byline is started with here; None: it is not."""
+        found = _START.match(self.commands)
+        if found is None:
+            assert "make run" not in self.commands, "it needs a fence of its own"
+            return None
+        before, after = (dict(one.split("=", 1) for one in part.split()) for part in found.groups())
+        return {**before, **{f"BYLINE_{name}": value for name, value in after.items()}}
+
+
+def _page(name: str) -> str:
+    return (ROOT / "docs" / f"{name}.md").read_text("utf-8")
+
+
+def _blocks() -> list[Block]:
+    found = []
+    for page in PAGES:
+        fences = [(kind, content) for kind, content in _FENCE.findall(_page(page))]
+        for number, (kind, commands) in enumerate(fences):
+            if kind == "sh":
+                follows, answer = (*fences[number + 1 :], ("", ""))[0]
+                found.append(Block(page, number, commands, answer if follows == "json" else ""))
+    return found
+
+
+BLOCKS = _blocks()
+
+
+class Reader:
+    """Somebody who follows the pages, in a folder like this one, with one Byline."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "byline"
+        self.folder.mkdir()
+        for path in ROOT.iterdir():
+            if not path.name.startswith("."):
+                (self.folder / path.name).symlink_to(path)
+        (self.folder / ".venv").symlink_to(sys.prefix)
+        self._mine()
+        #: Of all pages: one Byline for them all is quicker.
+        settings = {
+            name: value for block in BLOCKS for name, value in (block.settings or {}).items()
+        }
+        settings["PYTHONPATH"] = str(self.folder / settings["PYTHONPATH"])
+        self.run = Run(folder, **settings, BYLINE_STATE_DIR=str(self.folder / ".byline"))
+
+    def follow(self, block: Block) -> None:
+        """Do what a fence says; it must succeed, and answer what the page says."""
+        if block.settings is not None:
+            self.run.wait_until_up()
+            return
+        if block.commands.startswith(STOPPED):
+            self.run.interrupt()
+        said = self._do(block.commands)
+        if block.answer:
+            assert json.loads(said) == json.loads(block.answer)
+
+    def _do(self, commands: str) -> str:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", self._ported(commands)],
+            cwd=self.folder,
+            env={"PATH": path, "HOME": str(self.folder)},
+            check=False,
+            timeout=LIMIT_S,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{commands}{done.stdout}{done.stderr}{self.run.output}"
+        return done.stdout
+
+    def _ported(self, commands: str) -> str:
+        """Commands with this Byline's ports for those that it has as it comes."""
+        ports = {getattr(Settings(), f"{part}_port"): self.run.ports[part] for part in PORTS}
+        ports[Settings().metrics_port + 1] = self.run.ports["metrics"] + 1
+        return re.sub(r"localhost:(\d+)", lambda at: f"localhost:{ports[int(at[1])]}", commands)
+
+    def _mine(self) -> None:
+        """Save the model that the page shows where it says."""
+        [code] = [code for kind, code in _FENCE.findall(_page("models")) if "VowelModel:" in code]
+        (self.folder / "mine").mkdir()
+        (self.folder / "mine" / "vowels.py").write_text(code, "utf-8")
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    reader = Reader(tmp_path_factory.mktemp("docs"))
+    try:
+        yield reader
+    finally:
+        reader.run.close()
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page}-{block.number}")
+def test_the_commands_do_what_the_page_says(reader: Reader, block: Block) -> None:
+    reader.follow(block)
+
+
+def test_a_restored_backup_has_the_answers_from_before(reader: Reader) -> None:
+    [block] = [block for block in BLOCKS if block.answer]
+    stack = Stack(reader.folder / ".byline")
+    try:
+        stack.valkey()
+        cached = stack.redis.keys(f"*{json.loads(block.answer)['id']}*")
+    finally:
+        stack.close()
+    assert cached
+
+
+@pytest.mark.parametrize("page", NOT_RUN)
+def test_links_lead_somewhere(page: str) -> None:
+    for link, _, heading in re.findall(r"\]\(([^)#:]*)(#([^)]*))?\)", _page(page)):
+        target = ROOT / "docs" / (link or f"{page}.md")
+        assert target.exists(), link
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles]
+
+
+@pytest.mark.parametrize(("page", "fences"), NOT_RUN.items())
+def test_few_commands_are_not_run(page: str, fences: int) -> None:
+    kinds = [kind for kind, _ in _FENCE.findall(_page(page))]
+    assert kinds.count("text") == fences
+    assert "" not in kinds, "a fence says what it is"
