@@ -60,7 +60,9 @@ class BareRoot:
             f"mount -t proc proc {root}/proc",
             f"mount --rbind /dev {root}/dev",
             *(f"mount --bind {path} {root}{path}" for path in map(str, self._shared())),
-            f'exec chroot --userspec={user}:{user} {root} env --chdir={place} bash -ec "$1"',
+            f'chroot --userspec={user}:{user} {root} env --chdir={place} bash -ec "$1"',
+            # So that the shell stays, as root: who becomes another user is no longer told to end.
+            "exit",
         ]
         return [*CONTAINED, "bash", "-c", "\n".join(lines), "bash", script]
 

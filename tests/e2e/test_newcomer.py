@@ -7,19 +7,22 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from bench.system import free_ports, listens
 from tests.bare_root import HOME, USER, BareRoot, lacking
 from tests.e2e.conftest import PORTS, UP
-from tests.parts import ROOT
+from tests.parts import ROOT, wait_for
 
 #: Set by `make newcomer`: `run`, or `test` for the tests as well.
 ASKED = os.environ.get("NEWCOMER", "")
@@ -82,6 +85,21 @@ def test_from_the_readme_to_a_first_attribution(root: BareRoot) -> None:
     assert seconds < LIMIT_S
 
 
+def test_nothing_outlives_who_started_it(root: BareRoot) -> None:
+    """However it ends. Nor is anything mounted in the folder, which is removed in the end."""
+    mark = f"86400.{os.getpid()}"
+    run = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    starter = subprocess.Popen(
+        [sys.executable, "-c", run, *root.command(f"sleep {mark} & sleep {mark}")],
+        env=root.environ({}),
+    )
+    wait_for(lambda: len(_sleeping(mark)) == 2, what="two processes in the root")
+    starter.kill()
+    starter.wait()
+    wait_for(lambda: not _sleeping(mark), what="their end")
+    assert str(root.path) not in Path("/proc/self/mounts").read_text("utf-8")
+
+
 @pytest.mark.skipif(ASKED != "test", reason="`make newcomer TEST=1` runs it: a quarter of an hour")
 def test_the_tests_pass(root: BareRoot) -> None:
     subprocess.run(
@@ -111,6 +129,14 @@ def _until_up(process: subprocess.Popen[str], begin: float) -> list[str]:
     finally:
         late.cancel()
     raise AssertionError("Byline did not start")
+
+
+def _sleeping(mark: str) -> list[str]:
+    lines = []
+    for pid in psutil.pids():
+        with suppress(psutil.NoSuchProcess):
+            lines.append(psutil.Process(pid).cmdline())
+    return [line[1] for line in lines if line == ["sleep", mark]]
 
 
 def _say(seconds: float, line: str) -> None:
