@@ -104,6 +104,8 @@ def test_byline_takes_its_settings_and_listens_where_they_say(source: str) -> No
         if not container["image"].startswith("byline-"):
             continue
         assert container["envFrom"] == [{"configMapRef": {"name": shared["metadata"]["name"]}}]
+        names = [one["name"] for one in container["env"]]
+        assert names.index("REDIS_PASSWORD") < names.index("BYLINE_REDIS_URL"), "what uses it"
         own = {one["name"]: one["value"] for one in container["env"] if "value" in one}
         settings = Settings.from_environ({**shared["data"], **own})
         assert settings.broker == "redis://:$(REDIS_PASSWORD)@valkey:6379/0"
