@@ -66,6 +66,14 @@ PEERS := $(notdir $(patsubst %/,%,$(dir $(wildcard bench/peers/*/requirements.lo
 bench-peers: $(VENV)/bench.stamp $(EXPORTER)/stamp $(PEERS:%=.venv-peers/%/stamp)  ## Byline beside six peers, an hour; OPTIONS="--rounds 1"
 	@$(BIN)/python -X utf8 -m bench.peers $(OPTIONS)
 
+.PHONY: alerts
+alerts: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Provoke each alert, and see it arrive by mail, Slack and PagerDuty, and end
+	ALERTS=all $(BIN)/python -m pytest tests/e2e -k alerts -q -s
+
+.PHONY: quiet
+quiet: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Half an hour of load with a deploy, in which no alert may fire; QUIET_S=300
+	QUIET_S=$(or $(QUIET_S),1800) $(BIN)/python -m pytest tests/e2e/test_quiet.py -q -s
+
 .PHONY: faults
 faults: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Break each part in the middle of a load, and account for every message; OPTIONS="--only killed"
 	@$(BIN)/python -X utf8 -m bench.faults $(OPTIONS)

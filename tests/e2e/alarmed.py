@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import yaml
 
 from compose.native.alertmanager import CONFIGURATION, FOLDER, configured
@@ -25,6 +26,13 @@ from tests.e2e.receivers import BEAT, KEY, PASSWORD, Receivers, Said
 from tests.parts import wait_for
 from tests.promql import RULES
 
+NEEDED = ("prometheus", "prometheus-redis-exporter", "prometheus-alertmanager")
+needs_alertmanager = pytest.mark.skipif(
+    not all(map(shutil.which, NEEDED)) and os.environ.get("CI") != "true",
+    reason=f"not installed: {', '.join(name for name in NEEDED if not shutil.which(name))}",
+)
+#: On what takes minutes.
+each = pytest.mark.skipif(os.environ.get("ALERTS") != "all", reason="minutes: make alerts")
 #: Seconds that an alert has to arrive, and to end, after its cause has.
 LIMIT_S = 120.0
 #: What the rules look back on, and how far they do here.
@@ -54,16 +62,19 @@ THREADS = 32
 class Alarmed:
     """A run, its alerts, and where they arrive."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, hurried: bool = True, **settings: str) -> None:
+        """``hurried``: with short intervals, so that alerts come and go soon?"""
         self.receivers = Receivers()
+        self._hurried = hurried
         self._folder = folder
         self.run = Run(folder, watched=True, **settings)
         self.state = folder / "state"
 
     def start(self) -> Alarmed:
         self.run.wait_until_up()
-        self._hurry_prometheus()
-        self._hurry_alertmanager()
+        if self._hurried:
+            self._hurry_prometheus()
+        self._connect()
         wait_for(lambda: self.receivers.beats, LIMIT_S, "the heartbeat")
         self.calm()
         return self
@@ -99,9 +110,12 @@ class Alarmed:
 
     def firing(self) -> set[str]:
         """What Alertmanager knows to fire, silenced or not."""
+        return {alert["labels"]["alertname"] for alert in self.shown()}
+
+    def shown(self) -> list[Any]:
+        """The same with all that is known of each."""
         port = self.run.ports["alertmanager"]
-        alerts = httpx.get(f"http://127.0.0.1:{port}/api/v2/alerts", timeout=10).json()
-        return {alert["labels"]["alertname"] for alert in alerts}
+        return list(httpx.get(f"http://127.0.0.1:{port}/api/v2/alerts", timeout=10).json())
 
     def ask(self, expression: str) -> list[Any]:
         """What Prometheus finds now."""
@@ -169,8 +183,8 @@ class Alarmed:
         url = f"http://127.0.0.1:{self.run.ports['prometheus']}/api/v1/status/config"
         wait_for(lambda: "evaluation_interval: 1s" in httpx.get(url).json()["data"]["yaml"])
 
-    def _hurry_alertmanager(self) -> None:
-        """Give it secrets as a user would, and receivers that are here."""
+    def _connect(self) -> None:
+        """Give Alertmanager secrets as a user would, and receivers that are here."""
         folder = self._folder / "alertmanager"
         shutil.copytree(FOLDER, folder)
         secrets = {
@@ -191,8 +205,9 @@ class Alarmed:
         }
         [beat] = (r for r in configuration["receivers"] if r["name"] == "heartbeat")
         beat["webhook_configs"][0]["url"] = f"{self.receivers.url}/beat"
-        for route in (configuration["route"], *configuration["route"]["routes"]):
-            route |= {"group_wait": "1s", "group_interval": "1s"}
+        if self._hurried:
+            for route in (configuration["route"], *configuration["route"]["routes"]):
+                route |= {"group_wait": "1s", "group_interval": "1s"}
         _write(self.state / "alertmanager" / CONFIGURATION.name, yaml.safe_dump(configuration))
         os.kill(self.run.pids["alertmanager"], signal.SIGHUP)
 

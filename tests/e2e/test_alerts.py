@@ -1,13 +1,12 @@
 """Alerts arrive: real Prometheus and Alertmanager, with a real system in trouble.
 
-`make alerts`, ALERTS=all, provokes each; ordinarily it is one, for all take ten minutes.
+`make alerts`, ALERTS=all, provokes each; ordinarily it is one, for all take a quarter of an hour.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,16 +19,10 @@ from celery import Celery
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
-from tests.e2e.alarmed import Alarmed, Traffic
+from tests.e2e.alarmed import Alarmed, Traffic, each, needs_alertmanager
 from tests.parts import ROOT, Stack, wait_for
 
-NEEDED = ("prometheus", "prometheus-redis-exporter", "prometheus-alertmanager")
-pytestmark = pytest.mark.skipif(
-    not all(map(shutil.which, NEEDED)) and os.environ.get("CI") != "true",
-    reason=f"not installed: {', '.join(name for name in NEEDED if not shutil.which(name))}",
-)
-each = pytest.mark.skipif(os.environ.get("ALERTS") != "all", reason="ten minutes: make alerts")
-
+pytestmark = needs_alertmanager
 MODEL = "tests.e2e.watched:Troubled"
 
 

@@ -6,11 +6,10 @@ import re
 
 import httpx
 import pytest
-from celery import Celery
 from redis import Redis
 
 from tests.e2e.conftest import Run
-from tests.e2e.watched import MB, monitored
+from tests.e2e.watched import MB, hoard, monitored, used
 from tests.parts import wait_for
 
 #: What Byline may fill here, in MB.
@@ -27,22 +26,8 @@ def run(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run.wait_until_up()
 
 
-def used(run: Run) -> float:
-    """What counts against the limits, in MB."""
-    seen = monitored(run)
-    return sum(v for k, v in seen.items() if k[0] == "byline_memory_bytes") / MB
-
-
 def level(run: Run) -> float:
     return monitored(run)["byline_memory_level",]
-
-
-def hoard(run: Run, megabytes: int) -> None:
-    """Have the worker take memory, by way of Celery: its queue stays open at any level."""
-    url = f"redis://127.0.0.1:{run.ports['redis']}/0"
-    with Celery(broker=url, backend=url, set_as_current=False) as app:
-        sent = app.send_task("byline.attribute", [[f"HOARD {megabytes}"]], queue="attributions")
-        sent.get(timeout=20)
 
 
 def ask(run: Run, text: str) -> httpx.Response:

@@ -5,18 +5,16 @@ has changed within a minute. QUALITY_UNCHANGED_S=600, as `make drift` has it, is
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Iterator, Sequence
-from pydoc_data import topics
 from typing import Any
 
 import pytest
 
-from model.corpus import HELD_OUT_FOLD, Message, load_sotu
+from model.corpus import Message
 from monitoring.metrics import SIGNALS
 from tests.e2e.conftest import Run
-from tests.e2e.watched import learn, monitored, signals_past
+from tests.e2e.watched import held_out, learn, monitored, paragraphs, signals_past
 from tests.parts import wait_for
 
 UNCHANGED_S = float(os.environ.get("QUALITY_UNCHANGED_S", "15"))
@@ -30,10 +28,7 @@ SOON_S = 60.0
 
 @pytest.fixture(scope="module")
 def unseen() -> list[Message]:
-    """The messages that the model has not seen, in no order."""
-    messages = list(load_sotu().part(HELD_OUT_FOLD))
-    random.Random(1).shuffle(messages)
-    return messages
+    return held_out()
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +38,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         yield run.wait_until_up()
     finally:
         run.close()
-
-
-def paragraphs() -> list[str]:
-    """Another corpus: what Python says of itself."""
-    text = "\n\n".join(topics.topics[name] for name in sorted(topics.topics))
-    return [part.strip() for part in text.split("\n\n") if 100 < len(part.strip()) < 600]
 
 
 def send(run: Run, texts: Sequence[str], until: float, past: set[str]) -> list[dict[str, Any]]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Sequence
+from pydoc_data import topics
 from typing import Any
 
 import httpx
 import torch
+from celery import Celery
 from prometheus_client.parser import text_string_to_metric_families
 
+from model.corpus import HELD_OUT_FOLD, Message, load_sotu
 from model.ngram import Batch, NgramModel
 from tests.e2e.conftest import Run
 from tests.models import Vowels
@@ -54,6 +58,33 @@ def monitored(run: Run) -> dict[tuple[str, ...], float]:
         for family in text_string_to_metric_families(page)
         for sample in family.samples
     }
+
+
+def used(run: Run) -> float:
+    """What counts against the memory limits, in MB."""
+    seen = monitored(run)
+    return sum(v for k, v in seen.items() if k[0] == "byline_memory_bytes") / MB
+
+
+def hoard(run: Run, megabytes: int) -> None:
+    """Have the worker take memory, by way of Celery: its queue stays open at any level."""
+    url = f"redis://127.0.0.1:{run.ports['redis']}/0"
+    with Celery(broker=url, backend=url, set_as_current=False) as app:
+        sent = app.send_task("byline.attribute", [[f"HOARD {megabytes}"]], queue="attributions")
+        sent.get(timeout=20)
+
+
+def paragraphs() -> list[str]:
+    """Another corpus: what Python says of itself."""
+    text = "\n\n".join(topics.topics[name] for name in sorted(topics.topics))
+    return [part.strip() for part in text.split("\n\n") if 100 < len(part.strip()) < 600]
+
+
+def held_out() -> list[Message]:
+    """The messages that the default model has not seen, in no order."""
+    messages = list(load_sotu().part(HELD_OUT_FOLD))
+    random.Random(1).shuffle(messages)
+    return messages
 
 
 def signals_past(run: Run) -> set[str]:

@@ -1,0 +1,42 @@
+"""Alerts on memory arrive, where the limit is low."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from tests.e2e.alarmed import Alarmed, each, needs_alertmanager
+from tests.e2e.watched import hoard, used
+from tests.parts import wait_for
+
+pytestmark = [needs_alertmanager, each]
+#: What Byline may fill here, in MB, and the shares of it at which something happens.
+ALL, WARNING, CRITICAL = 2048, 0.7, 0.85
+
+
+def test_memory_of_all_and_of_a_component(tmp_path: Path) -> None:
+    alarmed = Alarmed(
+        tmp_path, BYLINE_MODEL="tests.e2e.watched:Hoarder", BYLINE_MEMORY_GB=str(ALL // 1024)
+    )
+    try:
+        alarmed.start()
+        base = used(alarmed.run)
+        begin = time.monotonic()
+        hoard(alarmed.run, round(WARNING * ALL + 60 - base))
+        for alert in ("MemoryHigh", "MemoryOfComponentHigh"):
+            alarmed.told(begin, alert, "warning")
+        begin = time.monotonic()
+        hoard(alarmed.run, round(CRITICAL * ALL + 60 - base))
+        for alert in ("MemoryHigh", "MemoryOfComponentHigh"):
+            alarmed.told(begin, alert, "critical")
+        # As the runbook has it.
+        again = time.monotonic()
+        os.kill(alarmed.run.pids["worker"], signal.SIGTERM)
+        wait_for(lambda: used(alarmed.run) < WARNING * ALL, 30, "room")
+        for alert in ("MemoryHigh", "MemoryOfComponentHigh"):
+            alarmed.over(again, alert, "critical")
+        alarmed.calm()
+    finally:
+        alarmed.close()
