@@ -11,16 +11,14 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from celery_app.settings import Settings
-from tests.e2e.conftest import PORTS, Run
+from tests.e2e.conftest import Run
+from tests.e2e.shell import checkout, typed
 from tests.parts import ROOT, Stack
 
 #: In this order: the last one stops Byline.
@@ -28,9 +26,6 @@ PAGES = ("models", "tuning", "operating")
 #: Fences `text` on those pages, and on that about clusters, of which none is here.
 NOT_RUN = {"models": 0, "tuning": 0, "operating": 0, "kubernetes": 1}
 STOPPED = "# Byline is stopped."
-#: Seconds that the commands of one fence may take.
-LIMIT_S = 60
-
 TOOLS = ("curl", "pgrep")
 
 pytestmark = pytest.mark.skipif(
@@ -84,12 +79,7 @@ class Reader:
     """Somebody who follows the pages, in a folder like this one, with one Byline."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder / "byline"
-        self.folder.mkdir()
-        for path in ROOT.iterdir():
-            if not path.name.startswith("."):
-                (self.folder / path.name).symlink_to(path)
-        (self.folder / ".venv").symlink_to(sys.prefix)
+        self.folder = checkout(folder / "byline")
         self._mine()
         #: Of all pages: one Byline for them all is quicker.
         settings = {
@@ -110,25 +100,9 @@ class Reader:
             assert json.loads(said) == json.loads(block.answer)
 
     def _do(self, commands: str) -> str:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", self._ported(commands)],
-            cwd=self.folder,
-            env={"PATH": path, "HOME": str(self.folder)},
-            check=False,
-            timeout=LIMIT_S,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+        done = typed(commands, self.folder, self.run)
         assert done.returncode == 0, f"{commands}{done.stdout}{done.stderr}{self.run.output}"
         return done.stdout
-
-    def _ported(self, commands: str) -> str:
-        """Commands with this Byline's ports for those that it has as it comes."""
-        ports = {getattr(Settings(), f"{part}_port"): self.run.ports[part] for part in PORTS}
-        ports[Settings().metrics_port + 1] = self.run.ports["metrics"] + 1
-        return re.sub(r"localhost:(\d+)", lambda at: f"localhost:{ports[int(at[1])]}", commands)
 
     def _mine(self) -> None:
         """Save the model that the page shows where it says."""

@@ -1,0 +1,49 @@
+"""Commands of the docs, as somebody types them who reads there, against a run of a test."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from celery_app.settings import Settings
+from tests.e2e.conftest import Run
+from tests.parts import ROOT
+
+#: Seconds that the commands of one fence may take.
+LIMIT_S = 60
+
+
+def checkout(folder: Path) -> Path:
+    """Make a folder in which paths lead where they do in the project's, once it is made."""
+    folder.mkdir()
+    for path in ROOT.iterdir():
+        if not path.name.startswith("."):
+            (folder / path.name).symlink_to(path)
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder
+
+
+def ported(commands: str, run: Run) -> str:
+    """Return commands with a run's ports in the place of those that it has as it comes."""
+    usual = Settings()
+    ports = {getattr(usual, f"{part}_port"): port for part, port in run.ports.items()}
+    ports[usual.metrics_port + 1] = run.ports["metrics"] + 1
+    return re.sub(r"localhost:(\d+)", lambda at: f"localhost:{ports[int(at[1])]}", commands)
+
+
+def typed(commands: str, folder: Path, run: Run) -> subprocess.CompletedProcess[str]:
+    """Run commands; the first that fails is the last."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", ported(commands, run)],
+        cwd=folder,
+        env={"PATH": path, "HOME": str(folder)},
+        check=False,
+        timeout=LIMIT_S,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )

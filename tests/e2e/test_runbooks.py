@@ -1,0 +1,56 @@
+"""Every command of the runbooks is run, against all of Byline with Prometheus and Alertmanager."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.alarmed import needs_alertmanager
+from tests.e2e.conftest import Run
+from tests.e2e.shell import checkout, typed
+from tests.e2e.watched import monitored
+from tests.parts import wait_for
+from tests.unit.alerting.rules import RUNBOOKS
+
+pytestmark = needs_alertmanager
+
+_FENCE = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PAGES = sorted(RUNBOOKS.glob("*.md"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkout(tmp_path_factory.mktemp("runbooks") / "byline")
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Iterator[Run]:
+    settings = {"BYLINE_WORKERS": "2", "BYLINE_STATE_DIR": str(folder / ".byline")}
+    run = Run(folder, watched=True, BYLINE_MODEL="", **settings)
+    try:
+        run.wait_until_up()
+        run.attribute("so that there is something to see")
+        wait_for(lambda: ("byline_quality_messages", _version(run)) in monitored(run), 20)
+        yield run
+    finally:
+        run.close()
+
+
+def _version(run: Run) -> str:
+    return str(run.model["card"]["version"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_commands_can_be_typed(run: Run, folder: Path, page: Path) -> None:
+    fences = _FENCE.findall(page.read_text("utf-8"))
+    assert fences, "a runbook says how to look"
+    for commands in fences:
+        done = typed(commands, folder, run)
+        said = f"{commands}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, said
+        asked = len(re.findall(r"^ask ", commands, re.MULTILINE))
+        assert done.stdout.count('"status":"success"') >= asked, said
+        assert '"status":"error"' not in done.stdout, said
