@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -47,6 +48,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = None
     cache_url: Annotated[
         RedisURL | None, about("Redis or Valkey for attributions and results. Unset: the same one.")
+    ] = None
+    redis_password_file: Annotated[
+        Path | None,
+        about("File of the password for `BYLINE_REDIS_URL`, which then holds none."),
+    ] = None
+    cache_password_file: Annotated[
+        Path | None, about("The same for `BYLINE_CACHE_URL`. Unset: the URL is as it should be.")
     ] = None
     model: Annotated[
         str,
@@ -267,10 +275,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Build the settings from the variables that begin with ``BYLINE_``.
 
-        An empty variable counts as unset.
+        An empty variable counts as unset. Passwords that are in files are in the URLs then.
 
         Raises:
-            SettingsError: a name is unknown, a value does not fit, or two contradict.
+            SettingsError: a name is unknown, a value does not fit, two contradict, or a file can't
+                be read.
         """
         values = {
             name.removeprefix(PREFIX).lower(): value
@@ -281,11 +290,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             if field not in cls.__struct_fields__:
                 raise SettingsError(unknown(field, cls.__struct_fields__))
         try:
-            return msgspec.convert(
+            settings = msgspec.convert(
                 values, cls, strict=False, dec_hook=lambda kind, value: kind(value)
             )
         except msgspec.ValidationError as error:
             raise SettingsError(in_words(str(error), values)) from None
+        return msgspec.structs.replace(
+            settings,
+            redis_url=settings._with_password("redis"),
+            cache_url=settings._with_password("cache"),
+        )
 
     @property
     def broker(self) -> str:
@@ -315,6 +329,30 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def cache(self) -> str:
         """The URL of the cache: its own, or the broker's."""
         return self.cache_url or self.broker
+
+    def _with_password(self, server: str) -> str | None:
+        """Return the URL of ``redis`` or ``cache``, with the password that is in its file.
+
+        Raises:
+            SettingsError: there is no such file, no URL for it, or a password in the URL already.
+        """
+        url: str | None = getattr(self, f"{server}_url")
+        file: Path | None = getattr(self, f"{server}_password_file")
+        if file is None:
+            return url
+        setting, of = f"{PREFIX}{server.upper()}_PASSWORD_FILE", f"{PREFIX}{server.upper()}_URL"
+        if url is None:
+            raise SettingsError(f"{setting} is set, and {of}, which it is for, is not")
+        parts = urlsplit(url)
+        if parts.password is not None:
+            raise SettingsError(f"{setting} is set, and {of} holds a password already")
+        try:
+            password = file.read_text().strip()
+        except OSError as error:
+            raise SettingsError(f"{setting}={file}: {error.strerror}") from None
+        user, _, host = parts.netloc.rpartition("@")
+        user = user.removesuffix(":")
+        return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
 
     def _refuse_more(self, smaller: str, larger: str, reason: str) -> None:
         low, high = getattr(self, smaller), getattr(self, larger)

@@ -115,6 +115,7 @@ def _environ(settings: Settings, login: str, found: Container[str]) -> dict[str,
         **os.environ,
         VARIABLE: os.environ.get(VARIABLE) or login,
         "BYLINE_REDIS_URL": settings.broker,
+        "BYLINE_REDIS_PASSWORD_FILE": "",  # it is in the URL now
         "CE_BROKER_URL": settings.broker,
         prometheus.REDIS_VARIABLE: settings.broker,
         # The console links to what runs.

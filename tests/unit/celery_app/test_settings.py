@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from celery_app.settings import Settings, SettingsError
 from celery_app.settings_table import table
@@ -67,6 +68,38 @@ def test_a_part_on_its_own_needs_a_redis() -> None:
 def test_the_cache_is_the_broker_unless_it_is_another() -> None:
     assert Settings(redis_url="redis://a").cache == "redis://a"
     assert Settings(redis_url="redis://a", cache_url="redis://b").cache == "redis://b"
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "meant"),
+    [
+        ("redis://host:1/0", "secret\n", "redis://:secret@host:1/0"),
+        ("rediss://byline@host/0?ssl_ca_certs=x", "s", "rediss://byline:s@host/0?ssl_ca_certs=x"),
+        ("redis://[::1]:1/0", "p@ss/w:rd%", "redis://:p%40ss%2Fw%3Ard%25@[::1]:1/0"),
+    ],
+)
+def test_a_password_may_be_in_a_file(tmp_path: Path, url: str, password: str, meant: str) -> None:
+    file = tmp_path / "password"
+    file.write_text(password)
+    for server in ("REDIS", "CACHE"):
+        environ = {f"BYLINE_{server}_URL": url, f"BYLINE_{server}_PASSWORD_FILE": str(file)}
+        settings = Settings.from_environ(environ)
+        assert getattr(settings, f"{server.lower()}_url") == meant
+    assert Redis.from_url(meant).connection_pool.connection_kwargs["password"] == password.strip()
+
+
+def test_a_password_for_nothing_or_twice_is_refused_and_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    given = {"BYLINE_REDIS_PASSWORD_FILE": str(file)}
+    with pytest.raises(SettingsError, match="BYLINE_REDIS_URL, which it is for, is not"):
+        Settings.from_environ(given)
+    with pytest.raises(SettingsError, match="No such file"):
+        Settings.from_environ({**given, "BYLINE_REDIS_URL": "redis://a/0"})
+    file.write_text("hidden")
+    with pytest.raises(SettingsError, match="holds a password already") as refused:
+        Settings.from_environ({**given, "BYLINE_REDIS_URL": "redis://:other@a/0"})
+    assert "hidden" not in str(refused.value)
+    assert "other" not in str(refused.value)
 
 
 def test_the_readme_lists_every_setting() -> None:
