@@ -19,6 +19,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from api.multiprocess import VARIABLE
+from monitoring import processes
 
 _PID = re.compile(r"_(\d+)\.db")
 
@@ -33,11 +34,20 @@ def serve(host: str, port: int) -> None:
     _note_start()
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
+    resident = Gauge(
+        "process_resident_memory_bytes",
+        "Resident memory of the api's processes together, in bytes.",
+        registry=None,
+        multiprocess_mode="livesum",
+    )
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
 
     class Server(ThreadingWSGIServer):
         allow_reuse_port = True
         address_family = family
+
+        def service_actions(self) -> None:  # called twice a second
+            resident.set(processes.resident(os.getpid()))
 
     server = make_server(host, port, make_wsgi_app(registry), Server, handler_class=_Silent)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()

@@ -20,6 +20,7 @@ from monitoring.figures import Figures
 from monitoring.memory import Limits, Scales
 from monitoring.metrics import MonitorMetrics
 from monitoring.monitor import Monitor
+from monitoring.neighbours import Neighbour
 from monitoring.windows import ANSWERS, LABELS, Window
 
 
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         alerts = Alerts()
-        monitor = build(settings, registry, alerts, options.root, options.own_cache)
+        monitor = build(settings, registry, alerts, options)
         server.serve(settings.metrics_host, settings.monitor_port, registry, alerts)
     except SettingsError as error:
         print(f"byline monitor: {error}", file=sys.stderr)
@@ -48,30 +49,40 @@ def main(arguments: list[str]) -> int:
 
 
 def build(
-    settings: Settings, registry: CollectorRegistry, alerts: Alerts, root: int, own_cache: bool
+    settings: Settings,
+    registry: CollectorRegistry,
+    alerts: Alerts,
+    options: argparse.Namespace,
 ) -> Monitor:
     """Return the monitor: its composition root."""
     broker, cache = connect(settings.broker), connect(settings.cache)
-    host = f"[{settings.metrics_host}]" if ":" in settings.metrics_host else settings.metrics_host
     total = processes.total() if settings.memory_gb is None else settings.memory_gb * GIB
-    ports = {"api": settings.api_metrics_port} | {
-        f"worker-{number}": settings.metrics_port + number for number in range(settings.workers)
-    }
     return Monitor(
         broker,
         cache,
         MonitorMetrics(registry),
         Scales(
-            root,
+            options.root,
             cache,
             settings.cache,
             Limits.of(total, settings.memory_warning, settings.memory_critical),
+            contained=options.contained,
         ),
-        Figures({name: f"http://{host}:{port}/metrics" for name, port in ports.items()}),
+        Figures(
+            [
+                Neighbour("api", options.api or settings.metrics_host, settings.api_metrics_port),
+                *(
+                    Neighbour("worker", options.worker or settings.metrics_host, port)
+                    for port in range(
+                        settings.metrics_port, settings.metrics_port + settings.workers
+                    )
+                ),
+            ]
+        ),
         Window(ANSWERS, settings.quality_window_s),
         Window(LABELS, settings.feedback_window_s),
         alerts,
-        Allowance(cache, settings.redis_megabytes * 2**20) if own_cache else None,
+        Allowance(cache, settings.redis_megabytes * 2**20) if options.own_cache else None,
         settings.here,
     )
 
@@ -89,6 +100,19 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "--own-cache",
         action="store_true",
         help="the cache is the embedded one: its memory may be set while the machine's is short",
+    )
+    for kind in ("api", "worker"):
+        parser.add_argument(
+            f"--{kind}",
+            metavar="HOST",
+            help=f"where each {kind} tells its metrics: all addresses that the name has "
+            "(default: BYLINE_METRICS_HOST)",
+        )
+    parser.add_argument(
+        "--contained",
+        action="store_true",
+        help="the others, and Redis, are in containers on this machine: only they know what "
+        "memory they take",
     )
     return parser.parse_args(arguments)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from redis import Redis
 
 from monitoring.metrics import OUTCOMES
+from monitoring.neighbours import Neighbour
 from monitoring.points import POINTS, key
 from monitoring.pressure import Memory
 from monitoring.quality import Quality
@@ -26,6 +27,7 @@ _FAMILIES = (
     "byline_batch_messages",
     "byline_device_memory_bytes",
     "byline_model_info",
+    "process_resident_memory_bytes",
 )
 _encode = msgspec.json.Encoder().encode
 
@@ -67,23 +69,31 @@ def keep(client: Redis, machine: str, point: Point) -> None:
 class Figures:
     """Makes points from the metrics of the processes next door."""
 
-    def __init__(self, urls: Mapping[str, str]) -> None:
-        """``urls`` are those of the metrics, by process."""
-        self._urls = urls
+    def __init__(self, neighbours: Sequence[Neighbour]) -> None:
+        self._neighbours = neighbours
         self._counters = Counters()
         self._at = 0.0
         #: Bytes that accelerators hold, by their kind.
         self.devices: dict[str, int] = {}
+        #: Bytes that the processes take, as they say themselves; those of macOS don't.
+        self.resident = 0
         self._grown: dict[Series, float] = {}
         self._seconds = 0.0
 
     def look(self) -> None:
         """Read all metrics."""
-        looks = {name: scrape(url, _FAMILIES) for name, url in self._urls.items()}
+        urls = {name: url for each in self._neighbours for name, url in each.urls().items()}
+        looks = {name: scrape(url, _FAMILIES) for name, url in urls.items()}
         now = time.monotonic()
         self._seconds, self._at = now - self._at, now
         self._grown = self._counters.growth(looks)
         self.devices = _devices(looks)
+        self.resident = sum(
+            int(value)
+            for look in looks.values()
+            for (name, _), value in (look or {}).items()
+            if name == "process_resident_memory_bytes"
+        )
 
     def point(self, queue: State | None, memory: Memory | None, quality: Quality | None) -> Point:
         """Return the point of the last look."""

@@ -55,11 +55,17 @@ class Scales:
         limits: Limits,
         family: Callable[[int], list[int]] = processes.family,
         sum_of: Callable[..., int] = processes.sum_of,
+        contained: bool = False,
     ) -> None:
-        """All descendants of ``root`` are Byline's. ``url`` is that of ``redis``."""
+        """All descendants of ``root`` are Byline's. ``url`` is that of ``redis``.
+
+        ``contained``: this process sees none but its own. The others are in containers on this
+        machine, and so is Redis; they have to tell what they take.
+        """
         self._root = root
         self._redis = redis
-        self._here = (urlsplit(url).hostname or "") in (*_HERE, socket.gethostname())
+        self._contained = contained
+        self._here = contained or (urlsplit(url).hostname or "") in (*_HERE, socket.gethostname())
         self.limits = limits
         self._family = family
         self._sum_of = sum_of
@@ -67,8 +73,10 @@ class Scales:
         #: What Redis said last.
         self._server: Mapping[str, Any] = {}
 
-    def weigh(self, devices: Mapping[str, int]) -> Memory:
+    def weigh(self, devices: Mapping[str, int], told: int = 0) -> Memory:
         """Return what is in use. ``devices`` is what accelerators hold, by their kind.
+
+        ``told`` is what processes in other containers say that they take.
 
         A Redis on another machine is shown, and no part of what counts here; one that does not
         answer weighs what it did.
@@ -78,13 +86,17 @@ class Scales:
         except RedisError as error:
             logger.warning("Redis does not say what it takes: %s", error)
         ours = set(self._family(self._root))
-        if self._here and "process_id" in self._server:
+        if self._here and not self._contained and "process_id" in self._server:
             # With it the child that rewrites its file, and shares its pages.
             ours -= set(self._family(self._server["process_id"]))
-        metal = devices.get("mps", 0)
-        components = {
+        app = self._sum_of(ours)
+        if self._contained:
+            app += told
+        else:
             # Metal's memory is the machine's, and a part of the process that asked for it.
-            "app": max(0, self._sum_of(ours) - metal),
+            app = max(0, app - devices.get("mps", 0))
+        components = {
+            "app": app,
             "redis": int(self._server.get("used_memory_rss", 0)),
             **devices,
         }

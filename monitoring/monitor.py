@@ -117,7 +117,10 @@ class Monitor:
         self._metrics.dead_letters.set(int(self._cache.hlen(DEAD_LETTERS)))
 
     def _look_at_memory(self) -> Memory:
-        memory, metrics = self._scales.weigh(self._figures.devices), self._metrics
+        memory, metrics = (
+            self._scales.weigh(self._figures.devices, self._figures.resident),
+            self._metrics,
+        )
         for component, size in memory.components.items():
             metrics.memory.labels(component).set(size)
         metrics.memory_level.set(LEVELS.index(memory.level))

@@ -42,8 +42,10 @@ class Counters:
         """Return the growth of each series since the last call, over all processes.
 
         A process that is seen for the first time, or that does not answer, adds nothing; one
-        that has started anew adds what it has counted since.
+        that has started anew adds what it has counted since. One that is looked at no more is
+        forgotten.
         """
+        self._last = {process: last for process, last in self._last.items() if process in looks}
         grown: dict[Series, float] = defaultdict(float)
         for process, look in looks.items():
             if look is None:

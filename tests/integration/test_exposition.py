@@ -16,6 +16,8 @@ from tests.parts import Stack, wait_for
 
 ROUTE = ("byline_requests_total", "/v1/attributions", "200")
 START = ("process_start_time_seconds",)
+RESIDENT = ("process_resident_memory_bytes",)
+MB = 2**20
 ODD = ("GET /nowhere", "GET /v1/attributions/x/y", "PUT /v1/feedback", "DELETE /", "GET /..%2f/v1")
 
 
@@ -46,6 +48,10 @@ def test_processes_are_added_up_and_the_dead_forgotten(own: Stack) -> None:
 
     started = metrics(own)[START]
     assert time.time() - 60 < started < time.time()
+
+    # What the monitor goes by where it does not see the processes themselves.
+    told = wait_for(lambda: metrics(own).get(RESIDENT), 5, "what they take to be told")
+    assert 2 * 20 * MB < told < 2 * 500 * MB
 
     serving = [p for p in psutil.Process(api.process.pid).children() if _listens(p, own)]
     assert len(serving) == 2

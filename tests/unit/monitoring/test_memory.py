@@ -25,7 +25,7 @@ class Server:
         return {"used_memory_rss": 50 * MB, "process_id": 3}
 
 
-def scales(limits: Limits, url: str = "redis://127.0.0.1:1/0") -> Scales:
+def scales(limits: Limits, url: str = "redis://127.0.0.1:1/0", contained: bool = False) -> Scales:
     client: Any = Server()
     sizes = {1: 10 * MB, 2: 300 * MB, 3: 50 * MB}
     return Scales(
@@ -35,6 +35,7 @@ def scales(limits: Limits, url: str = "redis://127.0.0.1:1/0") -> Scales:
         limits,
         lambda root: [3] if root == 3 else [1, 2, 3],
         lambda pids: sum(sizes[pid] for pid in pids),
+        contained,
     )
 
 
@@ -53,6 +54,14 @@ def test_a_level_is_left_a_little_below_its_limit() -> None:
     assert limits.level(800, "critical") == "warning"
     assert limits.level(699, "warning") == "warning"
     assert limits.level(600, "warning") == "ok"
+
+
+def test_of_other_containers_counts_what_they_tell() -> None:
+    weighed = scales(Limits(700 * MB, 1000 * MB), "redis://valkey:6379/0", contained=True)
+    # Process 3 is one of our own: Redis's is another container's.
+    memory = weighed.weigh({"mps": 100 * MB}, told=200 * MB)
+    assert memory.components == {"app": 560 * MB, "redis": 50 * MB, "mps": 100 * MB}
+    assert (memory.used, memory.level) == (710 * MB, "warning")
 
 
 def test_the_servers_process_is_no_part_of_the_app() -> None:

@@ -1,0 +1,46 @@
+"""Processes next door: found by name, however many there are, and what they tell of themselves."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from monitoring import figures
+from monitoring.figures import Figures
+from monitoring.neighbours import Neighbour
+
+#: Addresses by name, as a name server of containers gives them.
+NAMES = {"api": ["10.0.0.3", "10.0.0.2", "10.0.0.2"], "worker": ["fd00::1"]}
+
+
+@pytest.fixture(autouse=True)
+def _named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        if host not in NAMES:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return [(None, None, None, "", (address, port)) for address in NAMES[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+def test_every_address_of_a_name_is_one() -> None:
+    assert Neighbour("api", "api", 9806).urls() == {
+        "api@10.0.0.2:9806": "http://10.0.0.2:9806/metrics",
+        "api@10.0.0.3:9806": "http://10.0.0.3:9806/metrics",
+    }
+    assert list(Neighbour("worker", "worker", 1).urls().values()) == ["http://[fd00::1]:1/metrics"]
+    assert Neighbour("worker", "nobody", 1).urls() == {}
+
+
+def test_what_they_take_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: dict[str, dict[Any, float] | None] = {
+        "http://10.0.0.2:1/metrics": {("process_resident_memory_bytes", ()): 30.0},
+        "http://10.0.0.3:1/metrics": {("process_resident_memory_bytes", ()): 12.0},
+        "http://[fd00::1]:2/metrics": None,
+    }
+    monkeypatch.setattr(figures, "scrape", lambda url, _: pages[url])
+    seen = Figures([Neighbour("api", "api", 1), Neighbour("worker", "worker", 2)])
+    seen.look()
+    assert seen.resident == 42
