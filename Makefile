@@ -34,6 +34,37 @@ run: $(VENV)/run.stamp $(EXPORTER)/stamp $(EXTRA)  ## Start everything here, MOD
 	@exec env $(if $(MODEL),BYLINE_MODEL="$(MODEL)") $(if $(WORKERS),BYLINE_WORKERS="$(WORKERS)") \
 		$(BIN)/python -X utf8 -m compose.native
 
+# Containers: what the overrides are, and whose compose there is.
+COMPOSE_FILES := compose/compose.yaml $(if $(GPU),compose/compose.gpu.yaml) $(if $(MAC),compose/compose.mac.yaml) \
+	$(if $(filter transformer,$(MODEL)),compose/compose.transformer.yaml) \
+	$(if $(MODEL_DIR),compose/compose.model.yaml)
+define compose
+@compose="$(COMPOSE)"; \
+for each in "docker compose" "podman compose"; do \
+	test -n "$$compose" || ! $$each version >/dev/null 2>&1 || compose="$$each"; \
+done; \
+test -n "$$compose" || { \
+	echo "byline: no 'docker compose' and no 'podman compose' is installed; make run needs neither" >&2; exit 1; }; \
+set -x; $$compose $(COMPOSE_FILES:%=--file %)
+endef
+
+.PHONY: up
+up:  ## Start everything in containers: API=2 WORKERS=2, MODEL=transformer, MODEL_DIR=folder, GPU=1, MAC=1, MONITORING=off
+	@"$(PYTHON)" -m compose.passwords
+	$(compose) $(if $(filter off,$(MONITORING)),,--profile monitoring) up --detach --build --wait --remove-orphans
+
+.PHONY: down
+down:  ## Stop the containers; what is queued and cached stays
+	$(compose) --profile monitoring down
+
+up: export API_REPLICAS := $(API)
+up: export WORKER_REPLICAS := $(WORKERS)
+up down: export MODEL_DIR := $(abspath $(MODEL_DIR))
+
+.PHONY: mac-worker
+mac-worker: $(VENV)/run.stamp $(EXTRA)  ## Start a worker on this Mac's GPU, kept alive by launchd; after make up MAC=1
+	@compose/mac/worker start
+
 .PHONY: train
 train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=file.jsonl or .csv for your own, OUT=folder
 	@$(BIN)/python -m model.train $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)")
@@ -90,11 +121,12 @@ gpu: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Test and 
 	$(BIN)/python -m bench.sweep --device cuda --precision bf16
 
 .PHONY: lint
-lint: $(VENV)/dev.stamp $(VENV)/transformer.stamp  ## Check style, types, and who imports whom
+lint: $(VENV)/dev.stamp $(VENV)/transformer.stamp  ## Check style, types, who imports whom, and Dockerfiles
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --config setup.cfg
+	$(BIN)/hadolint compose/images/*.Dockerfile
 
 .PHONY: rules
 rules: $(VENV)/dev.stamp  ## Check and test recording rules, alerts, runbooks, and Alertmanager's configuration
@@ -114,6 +146,8 @@ lock: .venv-lock/stamp  ## Choose the newest allowed versions anew, into require
 	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native bench) -c requirements/run.lock -o requirements/bench.lock
 	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native train bench dashboards test lint) \
 		-c requirements/run.lock -o requirements/dev.lock
+	$(foreach role,api worker flower,$(COMPILE) setup.cfg --extra $(role) -c requirements/run.lock -o requirements/$(role).lock &&) true
+	$(COMPILE) setup.cfg -c requirements/run.lock -o requirements/monitor.lock
 	$(COMPILE) setup.cfg --extra transformer --no-deps -c requirements/run.lock -o requirements/transformer.lock
 	$(COMPILE) requirements/exporter.in -o requirements/exporter.lock
 

@@ -1,0 +1,24 @@
+# The api, without torch: of the model it knows types only.
+FROM python:3.11.15-slim-bookworm AS build
+WORKDIR /src
+COPY compose/install.sh compose/install.sh
+COPY requirements/api.lock requirements/api.lock
+RUN sh compose/install.sh api
+WORKDIR /opt/byline/app
+COPY api api
+COPY celery_app celery_app
+COPY compose/__init__.py compose/probe.py compose/
+COPY model/__init__.py model/types.py model/
+COPY monitoring monitoring
+COPY tasks tasks
+# The container can't: its file system is not to be written.
+RUN /opt/byline/bin/python -m compileall -q .
+
+FROM python:3.11.15-slim-bookworm
+RUN useradd --no-log-init --uid 10001 --no-create-home --shell /usr/sbin/nologin byline
+COPY --from=build /opt/byline /opt/byline
+WORKDIR /opt/byline/app
+ENV PATH=/opt/byline/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 8000 9806
+ENTRYPOINT ["python", "-m", "api"]

@@ -1,0 +1,23 @@
+# The monitor: queue, memory, quality.
+FROM python:3.11.15-slim-bookworm AS build
+WORKDIR /src
+COPY compose/install.sh compose/install.sh
+COPY requirements/monitor.lock requirements/monitor.lock
+RUN sh compose/install.sh monitor
+WORKDIR /opt/byline/app
+COPY celery_app celery_app
+COPY compose/__init__.py compose/probe.py compose/
+COPY model/__init__.py model/types.py model/
+COPY monitoring monitoring
+COPY tasks tasks
+# The container can't: its file system is not to be written.
+RUN /opt/byline/bin/python -m compileall -q .
+
+FROM python:3.11.15-slim-bookworm
+RUN useradd --no-log-init --uid 10001 --no-create-home --shell /usr/sbin/nologin byline
+COPY --from=build /opt/byline /opt/byline
+WORKDIR /opt/byline/app
+ENV PATH=/opt/byline/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 9807
+ENTRYPOINT ["python", "-m", "monitoring"]

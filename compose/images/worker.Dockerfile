@@ -1,0 +1,27 @@
+# A worker with torch and the models that come with Byline. Your own are mounted.
+FROM python:3.11.15-slim-bookworm AS build
+# PyTorch's index of CPU builds, or empty: the usual index has CUDA's, gigabytes larger.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# 1: with what BYLINE_MODEL=transformer needs.
+ARG TRANSFORMER=
+WORKDIR /src
+COPY compose/install.sh compose/install.sh
+COPY requirements/worker.lock requirements/transformer.lock requirements/
+RUN TORCH_INDEX="$TORCH_INDEX" TRANSFORMER="$TRANSFORMER" sh compose/install.sh worker
+WORKDIR /opt/byline/app
+COPY celery_app celery_app
+COPY compose/__init__.py compose/probe.py compose/
+COPY model model
+COPY monitoring monitoring
+COPY tasks tasks
+# The container can't: its file system is not to be written.
+RUN /opt/byline/bin/python -m compileall -q .
+
+FROM python:3.11.15-slim-bookworm
+RUN useradd --no-log-init --uid 10001 --no-create-home --shell /usr/sbin/nologin byline
+COPY --from=build /opt/byline /opt/byline
+WORKDIR /opt/byline/app
+ENV PATH=/opt/byline/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 9809
+ENTRYPOINT ["python", "-m", "celery_app.worker"]

@@ -1,0 +1,205 @@
+"""The containers: every file is valid, and every container as confined as it can be."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from celery_app.settings import Settings
+from tests.unit.compose.files import COMPOSE, DEFAULTS, FILES, FOLDER, OURS, SERVICES
+
+MB = {"M": 1, "G": 1024}
+EACH = pytest.mark.parametrize("name", SERVICES)
+
+
+def test_every_file_is_as_the_specification_has_it() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    checked = subprocess.run(
+        [*command, *FILES], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def merged(*overrides: str, profile: str = "monitoring") -> dict[str, Any]:
+    """What Docker's compose makes of the files. It needs no engine for that."""
+    files = ["compose.yaml", *(f"compose.{name}.yaml" for name in overrides)]
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("docker-compose"),
+            *(word for file in files for word in ("--file", str(FOLDER / file))),
+            *("--profile", profile, "config", "--format", "json"),
+        ],
+        env={"PATH": os.environ["PATH"], "MODEL_DIR": "/models/mine"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr.lower(), done.stderr
+    content: dict[str, Any] = json.loads(done.stdout)
+    return content
+
+
+def test_compose_takes_all_of_it() -> None:
+    services = merged()["services"]
+    assert set(services) == set(SERVICES)
+    ports = [port for service in services.values() for port in service.get("ports", ())]
+    assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
+
+
+def test_monitoring_can_be_left_out() -> None:
+    assert set(merged(profile="none")["services"]) == {
+        *("load-balancer", "api", "worker", "monitor", "valkey", "flower")
+    }
+
+
+def test_with_gpus_workers_have_one_and_the_torch_for_it() -> None:
+    worker = merged("gpu", "transformer", "model")["services"]["worker"]
+    (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["count"], device["capabilities"]) == ("nvidia", 1, ["gpu"])
+    assert worker["build"]["args"] == {"TORCH_INDEX": "", "TRANSFORMER": "1"}
+    settings = {name: worker["environment"][name] for name in ("BYLINE_DEVICE", "BYLINE_MODEL")}
+    assert settings == {"BYLINE_DEVICE": "cuda", "BYLINE_MODEL": "transformer"}
+    (model,) = worker["volumes"]
+    assert (model["source"], model["target"], model["read_only"]) == (
+        "/models/mine",
+        "/model",
+        True,
+    )
+    assert worker["environment"]["BYLINE_MODEL_DIR"] == "/model"
+
+
+def test_on_a_mac_all_but_the_worker_is_in_containers() -> None:
+    services = merged("mac")["services"]
+    assert set(services) == set(SERVICES) - {"worker"}
+    (port,) = services["valkey"]["ports"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "6390", 6379)
+    assert "host.docker.internal" in services["monitor"]["command"]
+    for name in ("monitor", "prometheus"):  # they have to reach it
+        assert "outside" in services[name]["networks"]
+
+
+@EACH
+def test_an_image_is_pinned(name: str) -> None:
+    image = SERVICES[name]["image"]
+    assert re.fullmatch(r"[a-z0-9./_-]+:v?\d+\.\d+\.\d+(-[a-z]+)?", image), image
+    assert ("build" in SERVICES[name]) == (name in OURS)
+
+
+@EACH
+def test_a_container_may_do_little(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "pid", "ipc", "network_mode", "devices"} & set(service)
+    if name not in OURS:  # their images say who they are
+        assert service["user"].partition(":")[0] not in ("", "0", "root")
+    for volume in service.get("volumes", ()):
+        # What is ours is there to be read; what is written is in a volume of its own.
+        assert volume.endswith(":ro") or volume.partition(":")[0] in COMPOSE["volumes"]
+
+
+@EACH
+def test_a_container_is_watched_and_bounded(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == "unless-stopped"
+    assert service["healthcheck"]["test"]
+    assert re.search(r"\d+[MG]", service["deploy"]["resources"]["limits"]["memory"])
+    assert service["logging"]["options"]["max-size"]
+    assert all(mount.startswith("/tmp:") and "size=" in mount for mount in service["tmpfs"])
+
+
+def test_nobody_but_the_load_balancer_is_reached_from_outside() -> None:
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["load-balancer"]
+    outer = {name for name, network in COMPOSE["networks"].items() if not network.get("internal")}
+    assert {name for name, service in SERVICES.items() if outer & set(service["networks"])} == {
+        *("load-balancer", "alertmanager")  # which calls for help
+    }
+    everybody, *operators = SERVICES["load-balancer"]["ports"]
+    assert everybody.startswith("${PUBLISH_ADDRESS:-127.0.0.1}:")
+    assert all(port.startswith("127.0.0.1:") for port in operators)
+    # Not even the load balancer reaches Redis, nor anybody's metrics.
+    assert not {"back", "watched"} & set(SERVICES["load-balancer"]["networks"])
+
+
+def test_passwords_are_in_files_only() -> None:
+    text = json.dumps([SERVICES[name] for name in SERVICES])
+    assert not re.search(r"--(requirepass|broker-url|redis.password|basic-auth)\b", text)
+    for name, service in SERVICES.items():
+        for variable, value in (service.get("environment") or {}).items():
+            if "PASSWORD" in variable:
+                assert value.startswith("/run/secrets/"), (name, variable)
+                assert Path(value).name in service["secrets"]
+    assert {secret["file"].partition("/")[0] for secret in COMPOSE["secrets"].values()} == {
+        "secrets"
+    }
+
+
+def test_who_uses_redis_has_its_password_and_who_does_not_has_not() -> None:
+    users = {
+        name for name, service in SERVICES.items() if "redis-password" in service.get("secrets", ())
+    }
+    connected = {name for name, service in SERVICES.items() if "back" in service["networks"]}
+    assert users == connected
+
+
+def test_the_settings_are_settings(tmp_path: Path) -> None:
+    password = tmp_path / "redis-password"
+    password.write_text("secret")
+    given = {**DEFAULTS, "BYLINE_REDIS_PASSWORD_FILE": str(password)}
+    settings = Settings.from_environ(given)
+    assert settings.broker == "redis://:secret@valkey:6379/0"
+    for name in OURS:
+        ours = SERVICES[name].get("environment", {})
+        Settings.from_environ({k: v for k, v in ours.items() if k.startswith("BYLINE_")})
+
+
+def test_the_limits_of_memory_go_with_the_monitors() -> None:
+    def limit(name: str) -> int:
+        size = SERVICES[name]["deploy"]["resources"]["limits"]["memory"]
+        (number, unit) = re.findall(r"(\d+)([MG])", size)[0]
+        replicas = re.findall(r"\d+", str(SERVICES[name]["deploy"].get("replicas", 1)))[0]
+        return int(number) * MB[unit] * int(replicas)
+
+    together = sum(limit(name) for name in ("api", "worker", "monitor", "valkey"))
+    assert together <= int(DEFAULTS["BYLINE_MEMORY_GB"]) * 1024
+
+
+def test_a_container_is_given_the_time_that_it_takes_to_stop() -> None:
+    settings = Settings()
+    grace = {name: int(SERVICES[name]["stop_grace_period"][:-1]) for name in ("api", "worker")}
+    assert grace["api"] > settings.wait_max_s + 5
+    assert grace["worker"] > settings.batch_timeout_s
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_what_is_named_is_there(file: Path) -> None:
+    """Folders, files, networks, volumes and secrets; an override's, in it or in compose.yaml."""
+    content: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+    for service in content["services"].values():
+        for kind in ("networks", "secrets"):
+            assert set(service.get(kind, ())) <= set(COMPOSE[kind])
+        assert set(service.get("depends_on", ())) <= set(SERVICES)
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0]
+            if source.startswith("."):
+                assert (FOLDER / source).exists(), source
+        if "dockerfile" in service.get("build", {}):
+            assert (FOLDER / service["build"]["context"] / service["build"]["dockerfile"]).exists()
+
+
+def test_prometheus_has_every_rule_and_no_secret() -> None:
+    mounted = {volume.split(":")[0] for volume in SERVICES["prometheus"]["volumes"]}
+    rules = {f"../alerting/{file.name}" for file in (FOLDER.parent / "alerting").glob("*.yml")}
+    assert rules < mounted
+    assert not any("alertmanager" in volume for volume in mounted)

@@ -1,0 +1,82 @@
+"""The images: pinned, built in two stages, run by nobody in particular, and small."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.parts import ROOT
+from tests.unit.compose.files import DOCKERFILES, FOLDER, OURS, SERVICES
+
+EACH = pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.stem)
+LOCKS = ROOT / "requirements"
+
+
+def instructions(file: Path) -> list[tuple[str, str]]:
+    """The lines of a Dockerfile as instruction and arguments."""
+    lines = file.read_text("utf-8").splitlines()
+    split = (line.split(" ", 1) for line in lines if line and not line.startswith("#"))
+    return [(name, rest) for name, rest in split]
+
+
+def test_there_is_one_for_each_role() -> None:
+    assert {file.stem for file in DOCKERFILES} == set(OURS)
+    for name in OURS:
+        assert SERVICES[name]["build"]["dockerfile"] == f"compose/images/{name}.Dockerfile"
+
+
+def test_all_have_one_base_and_it_is_pinned() -> None:
+    bases = {
+        rest.split()[0]
+        for file in DOCKERFILES
+        for name, rest in instructions(file)
+        if name == "FROM"
+    }
+    (base,) = bases
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", base)
+
+
+@EACH
+def test_what_builds_it_is_not_in_it(file: Path) -> None:
+    steps = instructions(file)
+    (_, last) = [place for place, (name, _) in enumerate(steps) if name == "FROM"]
+    final = steps[last + 1 :]
+    assert not any("pip" in rest or "install.sh" in rest for _, rest in final)
+    assert [rest for name, rest in final if name == "COPY"] == [
+        "--from=build /opt/byline /opt/byline"
+    ]
+    (user,) = [rest for name, rest in final if name == "USER"]
+    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", user)
+    assert final[-1][0] == "ENTRYPOINT"
+    assert final[-1][1].startswith("[")  # no shell between it and its signals, unless it says exec
+    assert '"sh"' not in final[-1][1] or " exec " in final[-1][1]
+    assert not {"ADD", "MAINTAINER"} & {name for name, _ in steps}
+
+
+@EACH
+def test_what_is_copied_is_there_and_gets_through(file: Path) -> None:
+    let_through = [
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"
+    ]
+    for name, rest in instructions(file):
+        if name == "COPY" and not rest.startswith("--from"):
+            for source in rest.split()[:-1]:
+                assert (ROOT / source).exists(), source
+                assert any(Path(source).is_relative_to(one) for one in let_through), source
+
+
+@EACH
+def test_a_lock_has_what_all_others_have(file: Path) -> None:
+    run = (LOCKS / "run.lock").read_text().splitlines()
+    own = (LOCKS / f"{file.stem}.lock").read_text().splitlines()
+    assert set(own) < set(run)
+    assert ("torch==2.13.0" in own) == (file.stem == "worker")
+
+
+def test_no_secret_gets_into_an_image() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert ignored[1] == "*"
+    assert not any("secrets" in line for line in ignored if line.startswith("!"))
+    assert (FOLDER / "secrets" / ".gitignore").read_text().splitlines()[1:] == ["*", "!.gitignore"]

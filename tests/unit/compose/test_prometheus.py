@@ -1,0 +1,85 @@
+"""What Prometheus and Alertmanager are told in containers."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from compose.native import prometheus as native
+from tests.parts import ROOT
+from tests.promtool import content, needs_amtool, needs_promtool
+from tests.unit.compose.files import FOLDER, SERVICES
+
+FILE = FOLDER / "prometheus" / "prometheus.yml"
+CONFIGURATION: dict[str, Any] = yaml.safe_load(FILE.read_text("utf-8"))
+NATIVE: dict[str, Any] = yaml.safe_load(native.CONFIGURATION.read_text("utf-8"))
+#: Targets by job, as native runs name them; rules and dashboards go by these.
+JOBS = {"api", "worker", "monitor", "celery", "flower", "redis", "prometheus"}
+PORTS = {"api": 9806, "worker": 9809}
+
+
+def laid_out(folder: Path) -> Path:
+    """Put everything where the containers have it, below ``folder``; return the configuration."""
+    for volume in SERVICES["prometheus"]["volumes"]:
+        source, target, *_ = volume.split(":")
+        if source.startswith("."):
+            place = folder / target.lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(FOLDER / source, place)
+    targets = folder / "etc/prometheus/targets"
+    targets.mkdir()
+    shutil.copy(FOLDER / "mac" / "targets.json", targets)
+    return folder / "etc/prometheus/prometheus.yml"
+
+
+@needs_promtool
+def test_prometheus_takes_it_with_every_rule(tmp_path: Path) -> None:
+    said = content("promtool", "check", "config", laid_out(tmp_path))
+    assert len(re.findall(r"\d+ rules found", said)) == len(list((ROOT / "alerting").glob("*.yml")))
+
+
+def test_it_asks_as_often_and_under_the_same_names_as_a_native_one() -> None:
+    for same in ("global", "rule_files"):
+        assert CONFIGURATION[same] == NATIVE[same]
+    named = {job["job_name"] for job in CONFIGURATION["scrape_configs"]}
+    assert named == {*JOBS, "byline"}
+    # The rules know no others.
+    rules = "".join(file.read_text("utf-8") for file in (ROOT / "alerting").glob("*.yml"))
+    asked = {name for names in re.findall(r'job=~?"([a-z|]+)"', rules) for name in names.split("|")}
+    assert asked <= JOBS
+
+
+def test_each_name_is_that_of_a_container_it_can_reach() -> None:
+    for job in CONFIGURATION["scrape_configs"]:
+        hosts = [
+            host
+            for group in job.get("static_configs", ())
+            for host in (target.partition(":")[0] for target in group["targets"])
+        ] + [name for found in job.get("dns_sd_configs", ()) for name in found["names"]]
+        for host in set(hosts) - {"localhost"}:
+            assert "watched" in SERVICES[host]["networks"], host
+        for found in job.get("dns_sd_configs", ()):
+            assert found["port"] == PORTS[job["job_name"]]
+
+
+@needs_amtool
+def test_alertmanager_takes_what_it_is_given_and_tells_the_monitor(tmp_path: Path) -> None:
+    """Its own start, with the container's folders below another, and amtool at its end."""
+    service = SERVICES["alertmanager"]
+    source = service["volumes"][0].partition(":")[0]
+    script = (
+        service["entrypoint"][2]
+        .replace("$$", "$")
+        .replace("/etc/alertmanager", str((FOLDER / source).resolve()))
+        .replace("/tmp/alertmanager", str(tmp_path))
+        .replace('exec /bin/alertmanager "$@"', "exec amtool check-config alertmanager.yml")
+    )
+    assert "SUCCESS" in content("sh", "-ec", script)
+    told = (tmp_path / "alertmanager.yml").read_text("utf-8")
+    assert "http://monitor:9807/alerts" in told
+    assert "monitor" in SERVICES
+    assert "watched" in service["networks"]

