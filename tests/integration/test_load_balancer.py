@@ -1,0 +1,269 @@
+"""nginx, as containers have it, in front of two real apis and of servers that misbehave."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from celery_app.settings import Settings
+from tests import nginx
+from tests.parts import Part, Stack, free_port, wait_for
+
+pytestmark = nginx.needs_nginx
+
+LIMIT = Settings().max_body_bytes
+JSON = {"Content-Type": "application/json"}
+#: Clients that ask without a pause.
+CLIENTS = 8
+
+
+class Balanced:
+    """nginx on a port, started in a stack."""
+
+    def __init__(self, stack: Stack, apis: list[int]) -> None:
+        self.apis = apis
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        folder = stack.folder / "nginx"
+        folder.mkdir()
+        file = nginx.configured(folder, apis, port, free_port(), LIMIT)
+        self.part = stack.start(nginx.command(file), "nginx")
+        wait_for(lambda: _answers(self.url) or not self.part.alive, what="nginx")
+        assert self.part.alive, self.part.output
+
+    def log(self) -> list[dict[str, str]]:
+        """What nginx has noted of each request."""
+        lines = self.part.output.splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line[-1] == "\n"]
+
+
+class Misbehaving:
+    """A server that notes what it gets, and does what the query says: ``die``, or a status."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, dict[str, str]]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                path, _, query = self.path.partition("?")
+                outer.got.append((path, {k.lower(): v for k, v in self.headers.items()}))
+                self.rfile.read(int(self.headers["Content-Length"]))
+                if query == "die":
+                    self.close_connection = True
+                    return
+                self.send_response(int(query or 200))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", timeout=2).status_code < 600
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Iterator[tuple[Balanced, list[Misbehaving]]]:
+    """nginx in front of two servers that misbehave."""
+    stack, servers = Stack(tmp_path), [Misbehaving(), Misbehaving()]
+    try:
+        yield Balanced(stack, [server.port for server in servers]), servers
+    finally:
+        stack.close()
+        for server in servers:
+            server.close()
+
+
+def received(servers: list[Misbehaving], path: str) -> list[dict[str, str]]:
+    return [headers for server in servers for at, headers in server.got if at == path]
+
+
+def test_what_may_come_twice_is_sent_to_another_and_all_else_is_not(
+    both: tuple[Balanced, list[Misbehaving]],
+) -> None:
+    balanced, servers = both
+    for path, times in (("/v1/attributions", 2), ("/v1/feedback", 2), ("/v1/other", 1)):
+        answer = httpx.post(f"{balanced.url}{path}?die", content=b"{}", headers=JSON)
+        assert len(received(servers, path)) == times
+        assert (answer.status_code, answer.json()["code"]) == (503, "no_answer")
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.headers["Retry-After"] == "5"
+
+
+def test_an_answer_is_an_answer_whatever_it_says(
+    both: tuple[Balanced, list[Misbehaving]],
+) -> None:
+    balanced, servers = both
+    statuses = [
+        httpx.post(f"{balanced.url}/v1/attributions?{status}", content=b"{}").status_code
+        for status in (503, 504, 502, 500, 429, 413)
+    ]
+    assert statuses == [503, 504, 502, 500, 429, 413]
+    assert len(received(servers, "/v1/attributions")) == 6
+
+
+def test_who_asks_is_who_connects_and_a_request_has_an_id(
+    both: tuple[Balanced, list[Misbehaving]],
+) -> None:
+    balanced, servers = both
+    forged = {"X-Forwarded-For": "6.6.6.6", "Forwarded": "for=6.6.6.6", "X-Request-ID": "mine-1"}
+    answer = httpx.post(f"{balanced.url}/kept", content=b"{}", headers=forged)
+    (headers,) = received(servers, "/kept")
+    assert headers["x-forwarded-for"] == "127.0.0.1"
+    assert "forwarded" not in headers
+    assert headers["x-request-id"] == answer.headers["X-Request-ID"] == "mine-1"
+
+    told = {
+        httpx.post(f"{balanced.url}/odd", content=b"{}", headers={"X-Request-ID": odd}).headers[
+            "X-Request-ID"
+        ]
+        for odd in ("a b", 'quoted"', "x" * 65, "")
+    }
+    assert told == {headers["x-request-id"] for headers in received(servers, "/odd")}
+    assert [len(name) for name in told] == [32] * 4  # made by nginx
+    wait_for(lambda: "mine-1" in {line["id"] for line in balanced.log()}, what="the log")
+
+
+def test_two_apis_behind_it(own: Stack) -> None:
+    """One start of everything, for it takes seconds: limits, then restarts under load."""
+    own.worker()
+    ports = [free_port(), free_port()]
+    apis = [_api(own, port) for port in ports]
+    for port in ports:
+        _wait_for_api(port)
+    balanced = Balanced(own, ports)
+    _check_limits(balanced)
+
+    asking, stop = _Asking(balanced.url), threading.Event()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        running = [pool.submit(asking.go, client, stop) for client in range(CLIENTS)]
+        try:
+            _wait_for_both(balanced, 0)
+            # In good order, as with each new version.
+            apis[0].stop(signal.SIGTERM)
+            _wait_for_more(asking)
+            apis[0] = _api(own, ports[0])
+            _wait_for_api(ports[0])
+            _wait_for_both(balanced, len(balanced.log()))
+            # And as a machine stops that loses its power.
+            apis[0].stop(signal.SIGKILL)
+            _wait_for_more(asking)
+        finally:
+            stop.set()
+        for each in running:
+            each.result(30)
+    assert asking.failed == []
+    assert asking.statuses == {200: asking.answered}
+
+
+class _Asking:
+    """Clients that each ask for one new message after another, over one connection each."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        self.statuses: Counter[int] = Counter()
+        self.failed: list[str] = []
+
+    @property
+    def answered(self) -> int:
+        with self._lock:
+            return sum(self.statuses.values())
+
+    def go(self, client: int, stop: threading.Event) -> None:
+        with httpx.Client(base_url=self._url, timeout=20) as http:
+            for number in itertools.count():
+                if stop.is_set():
+                    return
+                text = f"message {number} of client {client}"
+                try:
+                    answer = http.post("/v1/attributions", json={"text": text})
+                except httpx.HTTPError as error:
+                    with self._lock:
+                        self.failed.append(repr(error))
+                    continue
+                with self._lock:
+                    self.statuses[answer.status_code] += 1
+                    if answer.status_code != 200:
+                        self.failed.append(answer.text)
+
+
+def _wait_for_more(asking: _Asking) -> None:
+    before = asking.answered
+    wait_for(lambda: asking.answered > before + 100, what="the other to answer")
+
+
+def _api(stack: Stack, port: int) -> Part:
+    return stack.start_api(BYLINE_API_PORT=str(port), BYLINE_API_METRICS_PORT=str(free_port()))
+
+
+def _wait_for_api(port: int) -> None:
+    """Wait until an api answers itself, and knows of a worker."""
+    url = f"http://127.0.0.1:{port}/readyz"
+
+    def ready() -> bool:
+        try:
+            return httpx.get(url, timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_for(ready, 30, "an api")
+
+
+def _wait_for_both(balanced: Balanced, since: int) -> None:
+    """Wait until each api has answered something after so many lines of the log."""
+
+    def seen() -> bool:
+        lines = balanced.log()[since:]
+        return {line["api"].rpartition(":")[2] for line in lines if line["status"] == "200"} >= {
+            str(port) for port in balanced.apis
+        }
+
+    wait_for(seen, 20, "both to answer")
+
+
+def _check_limits(balanced: Balanced) -> None:
+    """What is too large for nginx is too large for the api, to the byte, and said alike."""
+    text = b'{"text": "aeiou"}'
+    direct = f"http://127.0.0.1:{balanced.apis[0]}"
+    allowed, larger = text.ljust(LIMIT), text.ljust(LIMIT + 1)
+    for url in (balanced.url, direct):
+        answer = httpx.post(f"{url}/v1/attributions", content=allowed, headers=JSON, timeout=20)
+        assert answer.status_code == 200
+    said = [
+        httpx.post(f"{url}/v1/attributions", content=larger, headers=JSON, timeout=20)
+        for url in (balanced.url, direct)
+    ]
+    assert {answer.status_code for answer in said} == {413}
+    assert {answer.headers["Content-Type"] for answer in said} == {"application/problem+json"}
+    problems = [{k: v for k, v in answer.json().items() if k != "detail"} for answer in said]
+    assert problems[0] == problems[1]
+    # Neither the metrics nor Flower are behind it.
+    for path in ("/metrics", "/flower", "/workers"):
+        assert httpx.get(balanced.url + path).status_code == 404

@@ -1,0 +1,55 @@
+"""The load balancer's configuration: nginx takes it, and it goes with the api's settings."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from api.__main__ import KEEP_ALIVE_S
+from api.attributions import ACCEPT_S
+from api.protocol import REQUEST_S
+from celery_app.settings import Settings
+from tests import nginx
+from tests.parts import free_port
+from tests.unit.compose.files import DEFAULTS
+
+TEMPLATE = (nginx.TEMPLATES / "nginx.conf.template").read_text("utf-8")
+
+
+def seconds(directive: str) -> list[int]:
+    found = re.findall(rf"^\s+{directive}\s+(\d+)s;", TEMPLATE, re.MULTILINE)
+    return [int(number) for number in found]
+
+
+@nginx.needs_nginx
+def test_nginx_takes_it(tmp_path: Path) -> None:
+    file = nginx.configured(tmp_path, [1, 2], free_port(), free_port(), 1000)
+    (tmp_path / "operators.conf").write_text(nginx.filled_in("operators.conf.template", {}))
+    tested = subprocess.run(
+        nginx.command(file, "-t"), capture_output=True, text=True, timeout=20, check=False
+    )
+    assert tested.returncode == 0, tested.stderr
+    assert "warn" not in tested.stderr
+
+
+def test_bodies_may_be_as_large_as_the_apis() -> None:
+    assert int(DEFAULTS["BYLINE_MAX_BODY_BYTES"]) == Settings().max_body_bytes
+    assert "client_max_body_size ${BYLINE_MAX_BODY_BYTES};" in TEMPLATE
+
+
+def test_it_waits_for_longer_than_any_answer_takes() -> None:
+    (waits,) = seconds("proxy_read_timeout")
+    # The longest wait; then a promise is noted, sent, and perhaps taken back.
+    assert waits > Settings().wait_max_s + 3 * ACCEPT_S
+
+
+def test_an_idle_connection_is_closed_by_nginx_and_not_by_the_api() -> None:
+    (upstream,) = re.findall(r"upstream api \{(.*?)\n    \}", TEMPLATE, re.DOTALL)
+    (kept,) = re.findall(r"keepalive_timeout\s+(\d+)s;", upstream)
+    assert int(kept) < KEEP_ALIVE_S
+
+
+def test_a_slow_client_has_as_long_as_with_the_api() -> None:
+    for directive in ("client_header_timeout", "client_body_timeout", "send_timeout"):
+        assert seconds(directive) == [int(REQUEST_S)]
