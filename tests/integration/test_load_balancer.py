@@ -24,6 +24,8 @@ pytestmark = nginx.needs_nginx
 
 LIMIT = Settings().max_body_bytes
 JSON = {"Content-Type": "application/json"}
+#: The path and the headers of each request.
+Got = list[tuple[str, dict[str, str]]]
 #: Clients that ask without a pause.
 CLIENTS = 8
 
@@ -49,23 +51,25 @@ class Balanced:
 
 
 class Misbehaving:
-    """A server that notes what it gets, and does what the query says: ``die``, or a status."""
+    """A server that notes what it gets, and does what the query says.
 
-    def __init__(self) -> None:
-        self.got: list[tuple[str, dict[str, str]]] = []
-        outer = self
+    A status; or ``die``, and no answer; or ``die=N``, none for the first N that anybody ``got``.
+    """
+
+    def __init__(self, got: Got) -> None:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
                 path, _, query = self.path.partition("?")
-                outer.got.append((path, {k.lower(): v for k, v in self.headers.items()}))
+                got.append((path, {k.lower(): v for k, v in self.headers.items()}))
                 self.rfile.read(int(self.headers["Content-Length"]))
-                if query == "die":
+                what, _, times = query.partition("=")
+                if what == "die" and len(got) <= int(times or 1000):
                     self.close_connection = True
                     return
-                self.send_response(int(query or 200))
+                self.send_response(int(what) if what.isdigit() else 200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -89,52 +93,63 @@ def _answers(url: str) -> bool:
 
 
 @pytest.fixture
-def both(tmp_path: Path) -> Iterator[tuple[Balanced, list[Misbehaving]]]:
-    """nginx in front of two servers that misbehave."""
-    stack, servers = Stack(tmp_path), [Misbehaving(), Misbehaving()]
+def both(tmp_path: Path) -> Iterator[tuple[Balanced, Got]]:
+    """nginx in front of two servers that misbehave, and what they got."""
+    got: Got = []
+    stack, servers = Stack(tmp_path), [Misbehaving(got), Misbehaving(got)]
     try:
-        yield Balanced(stack, [server.port for server in servers]), servers
+        yield Balanced(stack, [server.port for server in servers]), got
     finally:
         stack.close()
         for server in servers:
             server.close()
 
 
-def received(servers: list[Misbehaving], path: str) -> list[dict[str, str]]:
-    return [headers for server in servers for at, headers in server.got if at == path]
+def received(got: Got, path: str) -> list[dict[str, str]]:
+    return [headers for at, headers in got if at == path]
 
 
+@pytest.mark.parametrize(
+    ("path", "times"), [("/v1/attributions", 3), ("/v1/feedback", 3), ("/v1/other", 1)]
+)
 def test_what_may_come_twice_is_sent_to_another_and_all_else_is_not(
-    both: tuple[Balanced, list[Misbehaving]],
+    both: tuple[Balanced, Got], path: str, times: int
 ) -> None:
-    balanced, servers = both
-    for path, times in (("/v1/attributions", 2), ("/v1/feedback", 2), ("/v1/other", 1)):
-        answer = httpx.post(f"{balanced.url}{path}?die", content=b"{}", headers=JSON)
-        assert len(received(servers, path)) == times
-        assert (answer.status_code, answer.json()["code"]) == (503, "no_answer")
-        assert answer.headers["Content-Type"] == "application/problem+json"
-        assert answer.headers["Retry-After"] == "5"
+    balanced, got = both
+    answer = httpx.post(f"{balanced.url}{path}?die", content=b"{}", headers=JSON)
+    assert [at for at, _ in got] == [path] * times
+    assert (answer.status_code, answer.json()["code"]) == (503, "no_answer")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Retry-After"] == "5"
+
+
+def test_one_more_api_is_asked_when_nginx_has_given_up(both: tuple[Balanced, Got]) -> None:
+    balanced, got = both
+    for path, status in (("/v1/attributions", 200), ("/v1/other", 503)):
+        got.clear()
+        answer = httpx.post(f"{balanced.url}{path}?die=2", content=b"{}", headers=JSON)
+        assert answer.status_code == status
 
 
 def test_an_answer_is_an_answer_whatever_it_says(
-    both: tuple[Balanced, list[Misbehaving]],
+    both: tuple[Balanced, Got],
 ) -> None:
-    balanced, servers = both
+    balanced, got = both
     statuses = [
         httpx.post(f"{balanced.url}/v1/attributions?{status}", content=b"{}").status_code
         for status in (503, 504, 502, 500, 429, 413)
     ]
     assert statuses == [503, 504, 502, 500, 429, 413]
-    assert len(received(servers, "/v1/attributions")) == 6
+    assert len(received(got, "/v1/attributions")) == 6
 
 
 def test_who_asks_is_who_connects_and_a_request_has_an_id(
-    both: tuple[Balanced, list[Misbehaving]],
+    both: tuple[Balanced, Got],
 ) -> None:
-    balanced, servers = both
+    balanced, got = both
     forged = {"X-Forwarded-For": "6.6.6.6", "Forwarded": "for=6.6.6.6", "X-Request-ID": "mine-1"}
     answer = httpx.post(f"{balanced.url}/kept", content=b"{}", headers=forged)
-    (headers,) = received(servers, "/kept")
+    (headers,) = received(got, "/kept")
     assert headers["x-forwarded-for"] == "127.0.0.1"
     assert "forwarded" not in headers
     assert headers["x-request-id"] == answer.headers["X-Request-ID"] == "mine-1"
@@ -145,7 +160,7 @@ def test_who_asks_is_who_connects_and_a_request_has_an_id(
         ]
         for odd in ("a b", 'quoted"', "x" * 65, "")
     }
-    assert told == {headers["x-request-id"] for headers in received(servers, "/odd")}
+    assert told == {headers["x-request-id"] for headers in received(got, "/odd")}
     assert [len(name) for name in told] == [32] * 4  # made by nginx
     wait_for(lambda: "mine-1" in {line["id"] for line in balanced.log()}, what="the log")
 

@@ -54,15 +54,24 @@ def test_it_asks_as_often_and_under_the_same_names_as_a_native_one() -> None:
 
 
 def test_each_name_is_that_of_a_container_it_can_reach() -> None:
+    reached = {name for name, service in SERVICES.items() if "watched" in service["networks"]}
+    aliases = {
+        alias: name
+        for name in reached
+        if isinstance(networks := SERVICES[name]["networks"], dict)
+        for alias in networks["watched"].get("aliases", ())
+    }
     for job in CONFIGURATION["scrape_configs"]:
-        hosts = [
-            host
-            for group in job.get("static_configs", ())
-            for host in (target.partition(":")[0] for target in group["targets"])
-        ] + [name for found in job.get("dns_sd_configs", ()) for name in found["names"]]
-        for host in set(hosts) - {"localhost"}:
-            assert "watched" in SERVICES[host]["networks"], host
+        for group in job.get("static_configs", ()):
+            assert {target.partition(":")[0] for target in group["targets"]} <= {
+                *reached,
+                "localhost",
+            }
         for found in job.get("dns_sd_configs", ()):
+            (name,) = found["names"]
+            # No other network has this name: each container has one address.
+            assert aliases[name] == job["job_name"]
+            assert name in " ".join(SERVICES["monitor"]["command"])
             assert found["port"] == PORTS[job["job_name"]]
 
 
