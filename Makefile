@@ -61,6 +61,12 @@ up: export API_REPLICAS := $(API)
 up: export WORKER_REPLICAS := $(WORKERS)
 up down: export MODEL_DIR := $(abspath $(MODEL_DIR))
 
+# Debian's packages may come from a MIRROR, torch from TORCH_INDEX, and some from folders, WHEELS.
+.PHONY: images-check
+images-check: $(VENV)/dev.stamp  ## Build the images from a bare Debian and start them; as root, with buildah and debootstrap
+	$(BIN)/python -m tests.images $(if $(MIRROR),--mirror "$(MIRROR)") $(if $(WHEELS),--wheels $(WHEELS)) \
+		$(if $(filter-out undefined,$(origin TORCH_INDEX)),--torch-index "$(TORCH_INDEX)")
+
 .PHONY: mac-worker
 mac-worker: $(VENV)/run.stamp $(EXTRA)  ## Start a worker on this Mac's GPU, kept alive by launchd; after make up MAC=1
 	@compose/mac/worker start

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what one role needs besides its own code, exactly as its lock has it, into /opt/byline.
-# The Dockerfiles run it.
+# The Dockerfiles run it; so does `make images-check`, in a bare Debian.
 #
 #   install.sh api|worker|monitor|flower
 #

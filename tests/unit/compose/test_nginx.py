@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -31,6 +32,20 @@ def test_nginx_takes_it(tmp_path: Path) -> None:
     )
     assert tested.returncode == 0, tested.stderr
     assert "warn" not in tested.stderr
+
+
+def test_of_the_name_servers_it_asks_the_first() -> None:
+    script = nginx.TEMPLATES / "16-one-resolver.envsh"
+    assert os.access(script, os.X_OK)  # or the entry point passes it over
+    told = subprocess.run(
+        ["sh", "-ec", f'. {script}; sh -c "echo \\$NGINX_LOCAL_RESOLVERS"'],
+        env={"PATH": os.environ["PATH"], "NGINX_LOCAL_RESOLVERS": "10.89.2.1 [fd00::1] 9.9.9.9"},
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+    )
+    assert told.stdout == "10.89.2.1\n"
 
 
 def test_bodies_may_be_as_large_as_the_apis() -> None:
