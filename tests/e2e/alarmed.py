@@ -35,6 +35,8 @@ needs_alertmanager = pytest.mark.skipif(
 each = pytest.mark.skipif(os.environ.get("ALERTS") != "all", reason="minutes: make alerts")
 #: Seconds that an alert has to arrive, and to end, after its cause has.
 LIMIT_S = 120.0
+#: Seconds after which nothing fires any more: the slowest look back for longest.
+CALM_S = 240.0
 #: What the rules look back on, and how far they do here.
 HURRIED = {
     "30s": "8s",
@@ -103,7 +105,7 @@ class Alarmed:
     def calm(self) -> None:
         """Wait until nothing fires any more but the Watchdog."""
         try:
-            wait_for(lambda: self.firing() == {"Watchdog"}, LIMIT_S, "calm")
+            wait_for(lambda: self.firing() == {"Watchdog"}, CALM_S, "calm")
         except AssertionError as error:
             raise AssertionError(f"{error}; firing: {self.firing()}") from None
         assert self.receivers.refused == []

@@ -9,6 +9,7 @@ from itertools import cycle
 import httpx
 import pytest
 
+from bench.messages import variant
 from tests.e2e.alarmed import Alarmed, Traffic, each, needs_alertmanager
 from tests.e2e.watched import held_out, learn, paragraphs
 from tests.parts import wait_for
@@ -31,9 +32,14 @@ def alarmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alarmed]:
 @pytest.fixture
 def traffic(alarmed: Alarmed) -> Iterator[Traffic]:
     """What the model knows of; all is calm before and after."""
-    messages = cycle(held_out())
+    messages, first = held_out(), int(time.monotonic())
+
+    def text(number: int) -> str:
+        turn, place = divmod(number, len(messages))
+        return variant(messages[place].text, first + turn)  # no cache knows it
+
     with Traffic(alarmed.run, RATE) as traffic:
-        traffic.text = lambda number: next(messages).text
+        traffic.text = text
         wait_for(lambda: len(traffic.answers) > 10 * RATE, 60, "answers")
         alarmed.calm()
         yield traffic
