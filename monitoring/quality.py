@@ -67,15 +67,15 @@ class Reference:
     """What a model card says of the held-out messages. All of it is optional."""
 
     def __init__(self, card: Mapping[str, Any]) -> None:
-        details = card.get("details", {})
-        shares = details.get("reference", {})
-        self.messages = int(details.get("data", {}).get("held_out_messages", 0))
+        details = _section(card, "details")
+        shares = _section(details, "reference")
+        self.messages = int(_section(details, "data").get("held_out_messages", 0))
         self.authors: dict[str, float] = shares.get("predicted_shares", {})
         self.confidence: list[float] = shares.get("confidence_histogram", [])
         unseen = shares.get("unseen", {})
         self.unseen: float | None = unseen.get("mean")
         self.unseen_variance = float(unseen.get("deviation", 0.0)) ** 2
-        metrics = details.get("metrics", {})
+        metrics = _section(details, "metrics")
         self.accuracy: float | None = metrics.get("accuracy")
         coverage = metrics.get("coverage_at_threshold")
         self.abstention = None if coverage is None else 1 - coverage
@@ -103,6 +103,12 @@ class Reference:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             logger.warning("the card of %s says nothing of quality: %r", card.get("version"), error)
         return cls({})
+
+
+def _section(card: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of a card; others may have words there."""
+    found = card.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def assess(

@@ -12,7 +12,7 @@ import pytest
 
 from model import ngram
 from monitoring.counting import BINS, MILLION
-from monitoring.quality import LEAST, assess
+from monitoring.quality import LEAST, Reference, assess
 
 CARD: dict[str, Any] = json.loads((Path(ngram.SHIPPED) / "card.json").read_text("utf-8"))
 REFERENCE = CARD["details"]["reference"]
@@ -108,6 +108,12 @@ def test_a_card_of_ones_own_may_say_anything(details: Any) -> None:
     quality = assess({"version": "v", "details": details}, "v", answers(400), labels)
     assert quality.messages == 400
     assert not any(signal.past for signal in quality.signals.values())
+
+
+def test_words_in_the_place_of_a_section_hide_no_other() -> None:
+    card = {"details": {"data": "what people sent us", "metrics": {"accuracy": 0.9}}}
+    reference = Reference.of(card)
+    assert (reference.messages, reference.accuracy) == (0, 0.9)
 
 
 def test_a_card_with_one_bin_has_no_variance() -> None:
