@@ -65,6 +65,8 @@ class Receivers:
             authenticator=self._authenticate,
             auth_required=True,
             auth_require_tls=False,
+            # aiosmtpd asks for "User Name", and Alertmanager knows "Username:" only.
+            auth_exclude_mechanism=["LOGIN"],
         )
         self._smtp.start()
         self.smtp = f"127.0.0.1:{self._smtp.port}"
