@@ -6,12 +6,14 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from celery_app.settings_checks import SettingsError, check_together, with_password
 from celery_app.settings_words import PREFIX, in_words, unknown
+
+__all__ = ["GIB", "MODELS", "Settings", "SettingsError"]
 
 #: Bytes of a GiB, the unit in which memory is sold.
 GIB = 2**30
@@ -33,10 +35,6 @@ Seconds = Positive
 def about(description: str, **limits: Any) -> Meta:
     """Return what the README's table says of a field, and what msgspec checks of it."""
     return Meta(description=description, **limits)
-
-
-class SettingsError(ValueError):
-    """The environment holds a value that Byline refuses to start with."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -252,24 +250,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Raises:
             SettingsError: naming both.
         """
-        self._refuse_more("chunk_messages", "batch_messages", "a task must fit in a batch")
-        self._refuse_more("max_bulk", "outbox_messages", "a bulk request must fit in the outbox")
-        self._refuse_more("max_characters", "max_body_bytes", "a message must fit in a body")
-        self._refuse_more("wait_s", "wait_max_s", "the default wait must be an allowed one")
-        self._refuse_more("wait_max_s", "result_ttl_s", "an answer must outlive the wait for it")
-        self._refuse_more("memory_warning", "memory_critical", "a warning comes first")
-        if self.batch_wait_ms / 1000 >= self.visibility_timeout_s:
-            raise SettingsError(
-                f"BYLINE_BATCH_WAIT_MS={self.batch_wait_ms:g} is not below "
-                f"BYLINE_VISIBILITY_TIMEOUT_S={self.visibility_timeout_s}: every task would be "
-                "given to a second worker while it waits"
-            )
-        if self.worker_number >= self.workers:
-            raise SettingsError(
-                f"BYLINE_WORKER_NUMBER={self.worker_number} is not below "
-                f"BYLINE_WORKERS={self.workers}: the first worker is number 0"
-            )
-        self._refuse_shared_ports()
+        check_together(self)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -297,8 +278,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise SettingsError(in_words(str(error), values)) from None
         return msgspec.structs.replace(
             settings,
-            redis_url=settings._with_password("redis"),
-            cache_url=settings._with_password("cache"),
+            redis_url=with_password("redis", settings.redis_url, settings.redis_password_file),
+            cache_url=with_password("cache", settings.cache_url, settings.cache_password_file),
         )
 
     @property
@@ -329,46 +310,3 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def cache(self) -> str:
         """The URL of the cache: its own, or the broker's."""
         return self.cache_url or self.broker
-
-    def _with_password(self, server: str) -> str | None:
-        """Return the URL of ``redis`` or ``cache``, with the password that is in its file.
-
-        Raises:
-            SettingsError: there is no such file, no URL for it, or a password in the URL already.
-        """
-        url: str | None = getattr(self, f"{server}_url")
-        file: Path | None = getattr(self, f"{server}_password_file")
-        if file is None:
-            return url
-        setting, of = f"{PREFIX}{server.upper()}_PASSWORD_FILE", f"{PREFIX}{server.upper()}_URL"
-        if url is None:
-            raise SettingsError(f"{setting} is set, and {of}, which it is for, is not")
-        parts = urlsplit(url)
-        if parts.password is not None:
-            raise SettingsError(f"{setting} is set, and {of} holds a password already")
-        try:
-            password = file.read_text().strip()
-        except OSError as error:
-            raise SettingsError(f"{setting}={file}: {error.strerror}") from None
-        user, _, host = parts.netloc.rpartition("@")
-        user = user.removesuffix(":")
-        return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
-
-    def _refuse_more(self, smaller: str, larger: str, reason: str) -> None:
-        low, high = getattr(self, smaller), getattr(self, larger)
-        if low > high:
-            raise SettingsError(
-                f"{PREFIX}{smaller.upper()}={low} is above "
-                f"{PREFIX}{larger.upper()}={high}: {reason}"
-            )
-
-    def _refuse_shared_ports(self) -> None:
-        taken: dict[int, str] = {}
-        for field in (field for field in self.__struct_fields__ if field.endswith("_port")):
-            port = getattr(self, field)
-            if port and port in taken:
-                raise SettingsError(
-                    f"{PREFIX}{taken[port].upper()} and {PREFIX}{field.upper()} are both {port}: "
-                    "each part needs a port of its own"
-                )
-            taken[port] = field

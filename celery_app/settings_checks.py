@@ -1,0 +1,87 @@
+"""What no single setting shows: values that contradict each other, and passwords in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from celery_app.settings_words import PREFIX
+
+
+class SettingsError(ValueError):
+    """The environment holds a value that Byline refuses to start with."""
+
+
+#: Of each pair the first must not be above the second, and why.
+_IN_ORDER = (
+    ("chunk_messages", "batch_messages", "a task must fit in a batch"),
+    ("max_bulk", "outbox_messages", "a bulk request must fit in the outbox"),
+    ("max_characters", "max_body_bytes", "a message must fit in a body"),
+    ("wait_s", "wait_max_s", "the default wait must be an allowed one"),
+    ("wait_max_s", "result_ttl_s", "an answer must outlive the wait for it"),
+    ("memory_warning", "memory_critical", "a warning comes first"),
+)
+
+
+def check_together(settings: Any) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        SettingsError: naming both.
+    """
+    for smaller, larger, reason in _IN_ORDER:
+        low, high = getattr(settings, smaller), getattr(settings, larger)
+        if low > high:
+            raise SettingsError(f"{_name(smaller)}={low} is above {_name(larger)}={high}: {reason}")
+    if settings.batch_wait_ms / 1000 >= settings.visibility_timeout_s:
+        raise SettingsError(
+            f"BYLINE_BATCH_WAIT_MS={settings.batch_wait_ms:g} is not below "
+            f"BYLINE_VISIBILITY_TIMEOUT_S={settings.visibility_timeout_s}: every task would be "
+            "given to a second worker while it waits"
+        )
+    if settings.worker_number >= settings.workers:
+        raise SettingsError(
+            f"BYLINE_WORKER_NUMBER={settings.worker_number} is not below "
+            f"BYLINE_WORKERS={settings.workers}: the first worker is number 0"
+        )
+    _refuse_shared_ports(settings)
+
+
+def with_password(server: str, url: str | None, file: Path | None) -> str | None:
+    """Return the URL of ``redis`` or ``cache``, with the password that is in a file, if any is.
+
+    Raises:
+        SettingsError: there is no such file, no URL for it, or a password in the URL already.
+    """
+    if file is None:
+        return url
+    setting, of = _name(f"{server}_password_file"), _name(f"{server}_url")
+    if url is None:
+        raise SettingsError(f"{setting} is set, and {of}, which it is for, is not")
+    parts = urlsplit(url)
+    if parts.password is not None:
+        raise SettingsError(f"{setting} is set, and {of} holds a password already")
+    try:
+        password = file.read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{setting}={file}: {error.strerror}") from None
+    user, _, host = parts.netloc.rpartition("@")
+    user = user.removesuffix(":")
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
+
+
+def _refuse_shared_ports(settings: Any) -> None:
+    taken: dict[int, str] = {}
+    for field in (field for field in settings.__struct_fields__ if field.endswith("_port")):
+        port = getattr(settings, field)
+        if port and port in taken:
+            raise SettingsError(
+                f"{_name(taken[port])} and {_name(field)} are both {port}: "
+                "each part needs a port of its own"
+            )
+        taken[port] = field
+
+
+def _name(field: str) -> str:
+    return f"{PREFIX}{field.upper()}"
