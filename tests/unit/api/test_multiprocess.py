@@ -1,0 +1,38 @@
+"""The folder of the api's metrics: one for each api, and none left behind."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from api import multiprocess
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where folders are made; the environment is as before afterwards."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv(multiprocess.VARIABLE, "")
+    return tmp_path
+
+
+def test_it_is_there_for_as_long_as_it_is_used(place: Path) -> None:
+    with multiprocess.folder():
+        own = Path(os.environ[multiprocess.VARIABLE])
+        assert list(place.iterdir()) == [own]
+    assert list(place.iterdir()) == []
+
+
+def test_what_a_killed_api_left_is_removed_and_what_is_used_is_not(place: Path) -> None:
+    left = place / f"{multiprocess.PREFIX}left"
+    left.mkdir()
+    (left / multiprocess.LOCK).touch()
+    (left / "counter_1.db").touch()
+    with multiprocess.folder():
+        first = Path(os.environ[multiprocess.VARIABLE])
+        with multiprocess.folder():
+            second = Path(os.environ[multiprocess.VARIABLE])
+            assert set(place.iterdir()) == {first, second}
