@@ -23,8 +23,10 @@ def folder() -> Iterator[None]:
     _sweep()
     path = Path(tempfile.mkdtemp(prefix=PREFIX))
     os.environ[VARIABLE] = str(path)
-    with (path / LOCK).open("w") as lock:
+    unlocked = path / f"{LOCK}.new"
+    with unlocked.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        unlocked.rename(path / LOCK)  # nobody sees it before it is locked
         try:
             yield
         finally:
