@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import httpx
 import pytest
 from redis import Redis
@@ -11,22 +9,15 @@ from redis.exceptions import NoPermissionError
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
-from tests.parts import ROOT, Stack, wait_for
-
-
-def documented() -> str:
-    """Return the rule that the documentation gives, with a password."""
-    text = (ROOT / "docs" / "security.md").read_text()
-    [rule] = re.findall(r"^user byline (.+)$", text, re.MULTILINE)
-    assert ">password" in rule
-    return str(rule)
+from tests.parts import Stack, wait_for
+from tests.tls import documented_user
 
 
 @pytest.fixture
 def limited(own: Stack) -> Stack:
     """Return a stack whose Redis lets in that user only."""
     own.redis.acl_setuser("byline", enabled=True)
-    own.redis.execute_command("ACL", "SETUSER", "byline", *documented().split())
+    own.redis.execute_command("ACL", "SETUSER", "byline", *documented_user().split())
     own.redis.execute_command("ACL", "SETUSER", "default", "off")
     own.env["BYLINE_REDIS_URL"] = f"redis://byline:password@127.0.0.1:{own.redis_port}/0"
     own.redis = Redis(port=own.redis_port, username="byline", password="password")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from redis import Redis
 
 from tests.parts import Stack, answers, free_port, wait_for
+from tests.tls import certified
 
 NEEDED = ("redis-server", "openssl")
 missing = [program for program in NEEDED if shutil.which(program) is None]
@@ -23,17 +23,8 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def behind_tls(tmp_path: Path) -> Iterator[Stack]:
     """A stack whose Redis speaks TLS only, to who knows the password."""
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-            *("-keyout", "key.pem", "-out", "cert.pem"),
-        ],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-    )
-    port, cert = free_port(), tmp_path / "cert.pem"
+    cert = certified(tmp_path, "DNS:localhost", "IP:127.0.0.1")
+    port = free_port()
     stack = Stack(tmp_path, BYLINE_REDIS_URL=f"rediss://:secret@localhost:{port}/0")
     stack.redis = Redis(port=port, password="secret", ssl=True, ssl_ca_certs=str(cert))
     try:

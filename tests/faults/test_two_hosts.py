@@ -1,0 +1,127 @@
+"""Workers on two machines, and one Redis behind TLS: one dies, one is cut off, nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bench import messages
+from bench.faults import Outcome, watched
+from bench.loss import measure
+from bench.scenario import Mix
+from bench.wire import Target
+from bench.witness import Witness, computed_twice
+from model.corpus import HELD_OUT_FOLD, load_sotu
+from tests.faults.hosts import BRIDGE, Network, impossible
+from tests.parts import Part, Stack, wait_for
+from tests.tls import documented_user, guarded
+
+RATE = 150.0
+#: Seconds of load, and for which a host is gone.
+LOAD_S, GONE_S = 26.0, 7.0
+#: Less than a host is gone for: what it held goes to the other.
+VISIBILITY_S = "3"
+#: What a client may be told meanwhile.
+HONEST = {"no_answer", "overloaded"}
+
+reason = impossible() if os.geteuid() == 0 else "only root may make hosts"
+missing = [name for name in ("redis-server", "openssl", "ip") if shutil.which(name) is None]
+pytestmark = [
+    pytest.mark.skipif(
+        bool(missing) and os.environ.get("CI") != "true",
+        reason=f"not installed: {', '.join(missing)}",
+    ),
+    # Who runs this may not be allowed to, wherever it is.
+    pytest.mark.skipif(bool(reason) and not missing, reason=reason),
+]
+
+
+class Hosts(Stack):
+    """Redis and the api on this machine, a worker on each of two others."""
+
+    def __init__(self, folder: Path, network: Network) -> None:
+        super().__init__(
+            folder,
+            **watched(folder),
+            BYLINE_VISIBILITY_TIMEOUT_S=VISIBILITY_S,
+            BYLINE_BATCH_TIMEOUT_S=VISIBILITY_S,
+            BYLINE_LOG_LEVEL="WARNING",
+        )
+        self._network = network
+        self._workers: dict[str, Part] = {}
+
+    def redis_server(self) -> None:
+        """Start the server, for who has the certificate and the user of docs/security.md."""
+        guarded(self, BRIDGE, f"user byline {documented_user()}", "user default off")
+
+    def boot(self, host: str) -> None:
+        """Start the worker of a host, and wait until it has signed in."""
+        since = time.time()
+        arguments = [*self._network.on(host), sys.executable, "-m", "celery_app.worker"]
+        own = {"BYLINE_WORKER_NAME": f"byline@{host}", "BYLINE_METRICS_PORT": "9809"}
+        self._workers[host] = self.start(arguments, host, **own)
+        wait_for(lambda: self.signed(host) > since, 30, f"the worker of {host}")
+
+    def die(self, host: str) -> None:
+        """As if somebody pulled its plug."""
+        self._network.cut(host)
+        os.killpg(self._workers[host].process.pid, signal.SIGKILL)
+
+    def signed(self, host: str) -> float:
+        return self.redis.zscore("byline:workers", f"byline@{host}") or 0.0
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    with Network("one", "two") as network:
+        yield network
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, network: Network) -> Iterator[Hosts]:
+    hosts = Hosts(tmp_path, network)
+    try:
+        hosts.redis_server()
+        for host in ("one", "two"):
+            hosts.boot(host)
+        hosts.api()
+        yield hosts
+    finally:
+        hosts.close()
+
+
+def test_hosts_die_and_are_cut_off_and_nothing_is_lost(hosts: Hosts, network: Network) -> None:
+    passages = [messages.Passage(m.text, m.author) for m in load_sotu().part(HELD_OUT_FOLD)]
+
+    def strike() -> None:
+        hosts.die("one")
+        time.sleep(GONE_S)  # for which it is gone
+        network.heal("one")
+        hosts.boot("one")
+        network.cut("two")
+        time.sleep(GONE_S)
+        network.heal("two")
+
+    url = httpx.URL(hosts.url)
+    target = Target(url.host, url.port or 80, "/v1/attributions")
+    witness = Witness(passages)
+    sent = messages.stream(passages, Mix(seed=7), 0)
+    number = int(RATE * LOAD_S)
+    loss = measure(target, sent, passages, strike, number, RATE, witness, breaks_at=0.1)
+    twice = computed_twice(hosts.folder / "calls")
+    outcome = Outcome(loss, witness.contradicted(target), twice)
+    print(outcome.line("a host dies, then another is cut off"))
+    assert outcome.harmless, outcome
+    assert set(loss.failed) <= HONEST, outcome
+    # Both take part again, the one that was cut off without anybody's help.
+    for host in ("one", "two"):
+        wait_for(lambda: hosts.signed(host) > time.time() - 3, 30, host)  # noqa: B023
+    wait_for(lambda: hosts.held() == 0, 30, "the queue to be empty")
