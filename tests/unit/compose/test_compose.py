@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from celery_app.settings import Settings
+from tests.parts import ROOT
 from tests.unit.compose.files import COMPOSE, DEFAULTS, FILES, FOLDER, OURS, SERVICES
 
 MB = {"M": 1, "G": 1024}
@@ -143,6 +144,15 @@ def test_passwords_are_in_files_only() -> None:
     assert {secret["file"].partition("/")[0] for secret in COMPOSE["secrets"].values()} == {
         "secrets"
     }
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout of git's")
+@pytest.mark.parametrize("folder", ["compose/secrets", "alerting/alertmanager/secrets"])
+def test_no_secret_is_committed(folder: str) -> None:
+    known = subprocess.run(
+        ["git", "ls-files", folder], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert known.stdout.split() == [f"{folder}/.gitignore"]
 
 
 def test_who_uses_redis_has_its_password_and_who_does_not_has_not() -> None:
