@@ -198,13 +198,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             ge=0,
             le=65535,
         ),
-    ] = 9093
+    ] = 9096
     grafana_url: Annotated[
         WebURL | None, about("Where Grafana is, for the console's link to it.")
     ] = None
     redis_exporter_port: Annotated[
         Port, about("Port of the exporter for Redis, started with Prometheus where installed.")
-    ] = 9121
+    ] = 9122
     memory_gb: Annotated[
         Positive | None,
         about(

@@ -63,9 +63,13 @@ def with_password(server: str, url: str | None, file: Path | None) -> str | None
     if parts.password is not None:
         raise SettingsError(f"{setting} is set, and {of} holds a password already")
     try:
-        password = file.read_text().strip()
+        password = file.read_text("utf-8").strip()
     except OSError as error:
         raise SettingsError(f"{setting}={file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{setting}={file}: not UTF-8") from None
+    if not password:
+        raise SettingsError(f"{setting}={file}: the file is empty")
     user, _, host = parts.netloc.rpartition("@")
     user = user.removesuffix(":")
     return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()

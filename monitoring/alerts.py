@@ -13,8 +13,10 @@ import time
 import msgspec
 from redis import Redis
 
-#: Seconds after which an alert is forgotten that was not said again, which it should be thrice.
-BELIEVED_S = 200.0
+#: Seconds after which an alert is forgotten that was not said again: it should have been, thrice.
+BELIEVED_S = 220.0
+#: Seconds after the first word until which there may be more that fires, and was not said again.
+SETTLED_S = 75.0
 #: Seconds for which Redis keeps what the monitor said last. It says it at every look.
 KEPT_S = 30
 #: Alerts kept. More are no more help.
@@ -72,6 +74,9 @@ class Alerts:
         self._lock = threading.Lock()
         #: By fingerprint, which Alertmanager makes of the labels: when it was heard last, and what.
         self._heard: dict[str, tuple[float, Alert]] = {}
+        #: When anything was heard first, and last.
+        self._first: float | None = None
+        self._last = 0.0
 
     def hear(self, body: bytes) -> None:
         """Take a message of Alertmanager.
@@ -85,21 +90,27 @@ class Alerts:
             raise ValueError(str(error)) from None
         now = time.monotonic()
         with self._lock:
+            self._first = now if self._first is None else self._first
+            self._last = now
             for each in sent:
-                self._heard.pop(each.fingerprint, None)
-                if each.status == "firing" and len(self._heard) < MOST:
-                    self._heard[each.fingerprint] = (now, _alert(each))
+                fingerprint, alert = each.fingerprint[:LONGEST], _alert(each)
+                self._heard.pop(fingerprint, None)
+                if each.status == "firing" and alert.name != WATCHDOG:
+                    self._heard[fingerprint] = (now, alert)
+            while len(self._heard) > MOST:
+                del self._heard[max(self._heard, key=lambda key: _order(self._heard[key][1]))]
 
     def told(self) -> Told | None:
-        """Return what fires; None where nothing is heard, not even the Watchdog."""
-        since = time.monotonic() - BELIEVED_S
+        """Return what fires; None where nothing is heard, not even the Watchdog, or not yet."""
+        now = time.monotonic()
         with self._lock:
+            since = now - BELIEVED_S
             self._heard = {key: kept for key, kept in self._heard.items() if kept[0] >= since}
-            heard = [alert for _, alert in self._heard.values()]
-        if not heard:
-            return None
-        firing = [alert for alert in heard if alert.name != WATCHDOG]
-        return Told(sorted(firing, key=lambda a: (_GRAVITY.get(a.severity, 2), a.since, a.name)))
+            firing = sorted((alert for _, alert in self._heard.values()), key=_order)
+            if self._first is not None and self._last < since:
+                self._first = None  # Alertmanager is gone
+            settled = self._first is not None and now >= self._first + SETTLED_S
+        return Told(firing) if firing or settled else None
 
 
 def key(machine: str) -> str:
@@ -111,6 +122,11 @@ def keep(client: Redis, machine: str, told: Told | None) -> None:
     """Show what fires to those who read Redis. Raises ``RedisError``."""
     if told is not None:
         client.set(key(machine), _encode(told), ex=KEPT_S)
+
+
+def _order(alert: Alert) -> tuple[int, str, str]:
+    """The worst first; of those alike, the oldest."""
+    return _GRAVITY.get(alert.severity, 2), alert.since, alert.name
 
 
 def _alert(sent: _Sent) -> Alert:

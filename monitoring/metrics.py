@@ -6,6 +6,7 @@ others are listed here.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import Counter as Counts
 from collections.abc import Sequence
@@ -205,6 +206,7 @@ class MonitorMetrics:
             **own,
         )
         self.dead_letters = Gauge("byline_dead_letters", "Messages in the dead-letter list.", **own)
+        self.dead_letters.set(math.nan)  # until it is known: from none to many would be news
         self.memory = Gauge(
             "byline_memory_bytes",
             "Memory by component: app, every process of Byline but Redis; redis; mps, no part of "

@@ -15,7 +15,7 @@ from monitoring.alerts import LARGEST, Alerts
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 PATH = "/alerts"
-#: Seconds that whoever calls has for all it wants to say.
+#: Seconds for which whoever calls may be silent.
 PATIENCE_S = 10
 
 
@@ -53,6 +53,9 @@ def _hear(environ: dict[str, Any], alerts: Alerts) -> tuple[str, str]:
     """Take what was posted; return the status, and a word if it was refused."""
     if environ["REQUEST_METHOD"] != "POST":
         return "405 Method Not Allowed", "Alertmanager posts alerts here"
+    # What a page in somebody's browser can't send without being asked first, and refused.
+    if environ.get("CONTENT_TYPE", "").partition(";")[0].strip() != "application/json":
+        return "415 Unsupported Media Type", "alerts are application/json"
     length = environ.get("CONTENT_LENGTH") or ""
     if not (length.isascii() and length.isdigit()):
         return "411 Length Required", "the length must be said"
@@ -60,6 +63,8 @@ def _hear(environ: dict[str, Any], alerts: Alerts) -> tuple[str, str]:
         return "413 Content Too Large", f"{LARGEST} bytes are enough"
     try:
         alerts.hear(environ["wsgi.input"].read(int(length)))
+    except OSError:
+        return "408 Request Timeout", "less came than was announced"
     except (ValueError, RecursionError) as error:
         return "400 Bad Request", f"no message of Alertmanager: {error}"
     return "204 No Content", ""

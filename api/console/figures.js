@@ -169,6 +169,7 @@ export async function poll() {
     whole = true;
     const again = problem.status === 401 ? "" : " Trying again.";
     show(`No new figures. ${problem.text ?? problem}${again}`);
+    others({ alerts: null });
   }
   asking = false;
   if (!locked) timer = setTimeout(poll, EVERY_MS);

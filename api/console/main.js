@@ -62,9 +62,13 @@ byId("unlock").addEventListener("submit", (event) => {
 });
 
 attribute.start();
+let alertsExpected = false;
 figures.start(({ alerts: told, links }) => {
-  showLinks(links);
-  alerts.show(told, Boolean(links?.alertmanager));
+  if (links) {
+    showLinks(links);
+    alertsExpected = Boolean(links.alertmanager);
+  }
+  alerts.show(told, alertsExpected);
 });
 look();
 setInterval(look, LOOK_AGAIN_MS);

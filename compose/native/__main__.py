@@ -85,12 +85,16 @@ def _run(settings: Settings, exporter: Path, folder: Path) -> None:
     login, found_in = flower_login(folder, os.environ)
     own_cache = bool(broker) and settings.cache_url is None
     found = prometheus.programs(settings)
-    services = [
-        *parts.services(settings, exporter, client, login, own_cache),
-        *prometheus.parts(settings, folder / "prometheus", found),
-    ]
+    services = parts.services(settings, exporter, client, login, own_cache)
+    told = ""
     if program := found.get("alertmanager"):
-        services.append(alertmanager.part(settings, folder / "alertmanager", program))
+        try:
+            teller, told = alertmanager.part(settings, folder / "alertmanager", program)
+            services.append(teller)
+        except alertmanager.Unfit as error:
+            del found["alertmanager"]
+            _say(f"alertmanager is not started: {error}")
+    services += prometheus.parts(settings, folder / "prometheus", found)
     passage = Chosen(settings)
     try:
         environ = _environ(settings, login, found)
@@ -99,7 +103,8 @@ def _run(settings: Settings, exporter: Path, folder: Path) -> None:
             _start(control, services)
             _say(f"all well after {time.monotonic() - begin:.1f} s; logs in {control.logs}\n")
             print(_table([*broker, *services], control, client), flush=True)
-            print(f"  flower: {found_in}\n", flush=True)
+            print(f"  flower: {found_in}", flush=True)
+            print(f"  alerts: {told}\n" if told else "", flush=True)
             news = News(control.log(part.name) for part in (*broker, *services))
             api = next(part.address for part in services if part.name == "api")
             print(greet(api, passage.get()), flush=True)
@@ -174,7 +179,8 @@ def _watch(control: Control, news: News) -> None:
 def _table(running: Iterable[Part], control: Control, client: Redis) -> str:
     serves = _serves(client.get(MODEL))
     rows = [("part", "pid", "where")]
-    rows += [(part.name, str(control.pids[part.name]), part.address or serves) for part in running]
+    pids = control.pids
+    rows += [(p.name, str(pids.get(p.name, "–")), p.address or serves) for p in running]
     return "\n".join(f"  {name:<16}{pid:<9}{where}" for name, pid, where in rows)
 
 

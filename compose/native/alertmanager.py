@@ -18,21 +18,34 @@ CONFIGURATION = FOLDER / "alertmanager.yml"
 CONSOLE = "console"
 #: Which of the global settings names the file that a channel needs, where it names none itself.
 _SECRET = {"slack_configs": "slack_api_url_file", "email_configs": "smtp_auth_password_file"}
+#: Secrets that are in a channel itself.
+_INLINE = ("api_url", "auth_password", "routing_key", "service_key")
 
 Map = dict[str, Any]
 
 
-def part(settings: Settings, folder: Path, program: str) -> Part:
-    """Return the part, of which ``folder`` holds the configuration and the data.
+class Unfit(Exception):
+    """The configuration, which is the user's to change, can't be used. Says why."""
+
+
+def part(settings: Settings, folder: Path, program: str) -> tuple[Part, str]:
+    """Return the part, of which ``folder`` holds the configuration and the data, and who is told.
 
     Raises:
-        OSError, yaml.YAMLError: the configuration can't be read.
+        Unfit: there is no such configuration, or it is none.
     """
     monitor = f"http://{reached(settings.metrics_host)}:{settings.monitor_port}"
+    try:
+        given = yaml.safe_load(CONFIGURATION.read_text("utf-8"))
+        configuration = configured(given, FOLDER, monitor)
+    except (OSError, yaml.YAMLError) as error:
+        raise Unfit(f"{CONFIGURATION}: {error}") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Unfit(f"{CONFIGURATION} is not as Alertmanager's are: {error!r}") from None
     folder.mkdir(exist_ok=True)
-    configuration = yaml.safe_load(CONFIGURATION.read_text("utf-8"))
     written = folder / CONFIGURATION.name
-    written.write_text(yaml.safe_dump(configured(configuration, FOLDER, monitor), sort_keys=False))
+    written.touch(0o600)  # a secret may be in it
+    written.write_text(yaml.safe_dump(configuration, sort_keys=False), "utf-8")
     here = f"http://{LOOPBACK}:{settings.alertmanager_port}"
     command = (
         program,
@@ -44,7 +57,21 @@ def part(settings: Settings, folder: Path, program: str) -> Part:
         "--log.level=warn",
     )
     well = health.page(f"{here}/-/ready")
-    return Part("alertmanager", command, here, well, rank=3, stop_s=3, vital=False)
+    part = Part("alertmanager", command, here, well, rank=3, stop_s=3, vital=False)
+    return part, channels(configuration)
+
+
+def channels(configuration: Map) -> str:
+    """Return, for people, where alerts go besides the console."""
+    kinds = {
+        kind.removesuffix("_configs")
+        for receiver in configuration["receivers"]
+        for kind, each in receiver.items()
+        if receiver["name"] != CONSOLE and kind.endswith("_configs") and each
+    }
+    return (
+        f"the console, {', '.join(sorted(kinds))}" if kinds else "the console; no secret is given"
+    )
 
 
 def configured(configuration: Map, folder: Path, monitor: str) -> Map:
@@ -79,6 +106,8 @@ def _absolute(value: Any, folder: Path) -> Any:
 
 
 def _has_secrets(channel: Map, fallback: str | None) -> bool:
+    if any(key in channel for key in _INLINE):
+        return True
     named = list(_files(channel))
     return all(Path(file).exists() for file in named or filter(None, [fallback]))
 

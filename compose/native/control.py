@@ -21,12 +21,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 from xmlrpc.client import Error as XMLRPCError
-from xmlrpc.client import ServerProxy
+from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
 
 from compose.native import health
-from compose.native.errors import CannotRun, PartDied
+from compose.native.errors import CannotRun, NotStarted, PartDied
 from compose.native.logs import last_lines, size
 from compose.native.parts import Part
 
@@ -63,6 +63,8 @@ class Control:
         self._parts = list(parts)
         #: When a part was started again, in monotonic seconds.
         self._revived: dict[str, list[float]] = {}
+        #: Those that were to be started.
+        self._meant: set[str] = set()
         #: Those that ended too often of late.
         self._waiting: set[str] = set()
         self._environ = environ
@@ -104,8 +106,14 @@ class Control:
         self._stop()
 
     def start(self, part: Part) -> None:
-        """Start one of the parts."""
+        """Start one of the parts.
+
+        Raises:
+            NotStarted: there may be no room for another process.
+        """
         name = f"{_group(part)}:{part.name}"
+        self._meant.add(part.name)
+        self.pids.pop(part.name, None)
         self._ask("startProcess", name, False)
         if pid := self._ask("getProcessInfo", name)["pid"]:  # 0: it has ended already
             self.pids[part.name] = pid
@@ -147,11 +155,20 @@ class Control:
                     often = f"{REVIVALS + 1} times in {REVIVALS_S:g} s, and has to wait"
                     said.append(f"{self._last_words(info)}\n  It ended {often}.")
                 continue
-            with suppress(ProcessLookupError):
-                os.killpg(self.pids[part.name], signal.SIGKILL)  # children that outlived it
-            self.start(part)
-            said.append(f"{part.name} ended: {reason}; started again, {self.pids[part.name]}")
+            said += self._start_again(part, reason)
         return said
+
+    def _start_again(self, part: Part, reason: str) -> list[str]:
+        if pid := self.pids.pop(part.name, None):
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)  # children that outlived it
+        try:
+            self.start(part)
+        except NotStarted as error:
+            return [f"{part.name} ended: {reason}; {error}"]
+        return [
+            f"{part.name} ended: {reason}; started again, {self.pids.get(part.name, 'in vain')}"
+        ]
 
     def _has_to_wait(self, part: Part, reason: str) -> bool:
         """Return whether a part has ended too often of late; if not, this end counts."""
@@ -165,7 +182,7 @@ class Control:
         return next(part for part in self._parts if part.name == info["name"])
 
     def _died(self, info: Mapping[str, Any]) -> bool:
-        return info["name"] in self.pids and info["statename"] in _DIED
+        return info["name"] in self._meant and info["statename"] in _DIED
 
     def wait(self, seconds: float) -> None:
         """Let time pass; less of it if supervisord dies."""
@@ -179,6 +196,8 @@ class Control:
     def _ask(self, method: str, *arguments: object) -> Any:
         try:
             return getattr(self._rpc, method)(*arguments)
+        except Fault as error:
+            raise NotStarted(f"supervisord can't do {method}: {error.faultString}") from error
         except (OSError, HTTPException, XMLRPCError) as error:
             raise PartDied(f"{self._no_daemon}: {error!r}") from error
 

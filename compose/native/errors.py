@@ -9,3 +9,7 @@ class CannotRun(Exception):
 
 class PartDied(CannotRun):
     """A part ended though nobody asked it to. Its last words follow the first line."""
+
+
+class NotStarted(CannotRun):
+    """A part can't be started at present."""

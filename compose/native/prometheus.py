@@ -24,8 +24,8 @@ KEPT_FOR, KEPT_SIZE = "15d", "1GB"
 
 def programs(settings: Settings) -> dict[str, str]:
     """Return which of them are to be started: by part, the program."""
-    if not settings.prometheus_port:
-        return {}
+    if not settings.prometheus_port or not CONFIGURATION.exists():
+        return {}  # switched off, or not this repository but what was installed of it
     names = {"prometheus": ("prometheus",), "redis-exporter": REDIS_EXPORTER}
     if settings.alertmanager_port:
         names["alertmanager"] = ALERTMANAGER

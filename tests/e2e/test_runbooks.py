@@ -17,7 +17,7 @@ from tests.unit.alerting.rules import RUNBOOKS
 
 pytestmark = needs_alertmanager
 
-_FENCE = re.compile(r"^```\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PAGES = sorted(RUNBOOKS.glob("*.md"))
 
 

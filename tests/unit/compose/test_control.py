@@ -9,6 +9,7 @@ import pytest
 
 from compose.native import control
 from compose.native.control import REVIVALS, REVIVALS_S, Control
+from compose.native.errors import NotStarted
 from compose.native.parts import Part
 
 MORE_THAN_ANY_PROCESS = 2**22 + 1
@@ -19,8 +20,10 @@ class Supervised(Control):
 
     def __init__(self, folder: Path) -> None:
         part = Part("worker", ["it"], "", lambda: True, rank=2, stop_s=1)
+        self.full = False
+        self.started = 0
         super().__init__([part], {}, folder)
-        self.pids = {"worker": MORE_THAN_ANY_PROCESS}
+        self.start(part)
         self.started = 0
 
     def _check_daemon(self) -> None:
@@ -28,6 +31,8 @@ class Supervised(Control):
 
     def _ask(self, method: str, *arguments: object) -> Any:
         if method == "startProcess":
+            if self.full:
+                raise NotStarted("no room")
             self.started += 1
             return None
         info = {
@@ -64,3 +69,16 @@ def test_what_dies_often_waits_is_said_once_and_is_never_given_up(
     [said] = parts.revive()
     assert said.startswith("worker ended: killed; started again")
     assert parts.started == REVIVALS + 1
+
+
+def test_where_there_is_no_room_for_a_process_it_is_tried_again(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    (tmp_path / "logs").mkdir()
+    parts = Supervised(tmp_path)
+    parts.full = True
+    assert parts.revive() == ["worker ended: killed; no room"]
+    assert parts.pids == {}
+    parts.full = False
+    [said] = parts.revive()
+    assert said.startswith("worker ended: killed; started again")

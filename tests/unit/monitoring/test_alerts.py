@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from monitoring import alerts
-from monitoring.alerts import BELIEVED_S, LARGEST, LONGEST, MOST, Alerts
+from monitoring.alerts import BELIEVED_S, LARGEST, LONGEST, MOST, SETTLED_S, Alerts
 from monitoring.server import application
 
 
@@ -48,6 +48,7 @@ def post(heard: Alerts, body: bytes, **environ: str) -> tuple[str, bytes]:
         "PATH_INFO": "/alerts",
         "REQUEST_METHOD": "POST",
         "QUERY_STRING": "",
+        "CONTENT_TYPE": "application/json",
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": io.BytesIO(body),
     }
@@ -56,7 +57,14 @@ def post(heard: Alerts, body: bytes, **environ: str) -> tuple[str, bytes]:
     return said[0], b"".join(answer)
 
 
-def test_what_fires_is_told_the_worst_first_until_it_ends() -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr("monitoring.alerts.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_what_fires_is_told_the_worst_first_until_it_ends(clock: list[float]) -> None:
     heard = Alerts()
     assert heard.told() is None
     heard.hear(message(sent("QueueOld"), sent("Watchdog", severity="none")))
@@ -70,26 +78,32 @@ def test_what_fires_is_told_the_worst_first_until_it_ends() -> None:
     )
     heard.hear(message(sent("NoWorker", "resolved", "critical")))
     assert names(heard) == ["QueueOld"]
-
-
-def test_the_watchdog_alone_says_that_nothing_fires() -> None:
-    heard = Alerts()
-    heard.hear(message(sent("Watchdog", severity="none")))
+    clock[0] += SETTLED_S
+    heard.hear(message(sent("QueueOld", "resolved")))
     assert names(heard) == []
 
 
-def test_what_is_not_said_again_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr("monitoring.alerts.time.monotonic", lambda: now[0])
+def test_the_watchdog_alone_says_that_nothing_fires_once_all_were_said(clock: list[float]) -> None:
+    heard = Alerts()
+    heard.hear(message(sent("Watchdog", severity="none")))
+    clock[0] += SETTLED_S - 1
+    assert names(heard) is None, "what fires already is said again within a minute"
+    clock[0] += 2
+    assert names(heard) == []
+
+
+def test_what_is_not_said_again_is_over(clock: list[float]) -> None:
     heard = Alerts()
     heard.hear(message(sent("QueueOld")))
-    now[0] += BELIEVED_S - 1
+    clock[0] += BELIEVED_S - 1
     heard.hear(message(sent("Watchdog", severity="none")))
     assert names(heard) == ["QueueOld"]
-    now[0] += 2
+    clock[0] += 2
     assert names(heard) == []
-    now[0] += BELIEVED_S
+    clock[0] += BELIEVED_S
     assert names(heard) is None
+    heard.hear(message(sent("Watchdog", severity="none")))
+    assert names(heard) is None, "it begins anew"
 
 
 def test_neither_many_nor_long_ones_take_much_room() -> None:
@@ -97,10 +111,12 @@ def test_neither_many_nor_long_ones_take_much_room() -> None:
     heard.hear(message(*(sent(f"Alert{number}") for number in range(2 * MOST))))
     long = sent("Alert1")
     long["annotations"]["summary"] = "x" * 10 * LONGEST
-    heard.hear(message(long))  # known, so that there is room for it
+    heard.hear(message(long))
+    heard.hear(message(sent("NoWorker", severity="critical")))  # there is always room for the worst
     told = heard.told()
     assert told is not None
     assert len(told.firing) == MOST
+    assert told.firing[0].name == "NoWorker"
     assert max(len(alert.summary) for alert in told.firing) == LONGEST
 
 
@@ -120,6 +136,7 @@ def test_alerts_come_by_post_of_a_length_that_is_said() -> None:
     heard = Alerts()
     body = message(sent("QueueOld"))
     assert post(heard, body, REQUEST_METHOD="GET")[0].startswith("405 ")
+    assert post(heard, body, CONTENT_TYPE="text/plain")[0].startswith("415 ")
     assert post(heard, body, CONTENT_LENGTH="")[0].startswith("411 ")
     assert post(heard, body, CONTENT_LENGTH="-1")[0].startswith("411 ")
     assert post(heard, body, CONTENT_LENGTH=str(LARGEST + 1))[0].startswith("413 ")
