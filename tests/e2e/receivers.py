@@ -41,12 +41,17 @@ class Receivers:
         self.beats = 0
         #: What was wrong with what came: nothing may be.
         self.refused: list[str] = []
+        refused = self.refused
         paths = {"/slack": self._slack, "/v2/enqueue": self._pagerduty, "/beat": self._beat}
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = paths[self.path](json.loads(body), self.headers)
+                try:
+                    status = paths[self.path](json.loads(body), self.headers)
+                except (LookupError, TypeError, ValueError) as error:
+                    refused.append(f"{self.path}: {error!r}")
+                    status = 400
                 self.send_response(status)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
@@ -80,9 +85,9 @@ class Receivers:
         mail = message_from_bytes(envelope.original_content or b"", policy=policy.default)
         plain = mail.get_body(("plain",))
         html = mail.get_body(("html",))
-        assert plain is not None
-        assert html is not None
-        assert "<html>" in html.get_content()
+        if plain is None or html is None or "<html>" not in html.get_content():
+            self.refused.append("a mail without its two forms")
+            return "550 two forms are needed"
         self._plain("mail", str(mail["Subject"]), plain.get_content())
         return "250 OK"
 

@@ -46,6 +46,7 @@ def test_nothing_fires_but_the_watchdog(tmp_path: Path) -> None:
         )
         assert {found["metric"]["alertname"] for found in fired} == {"Watchdog"}
         assert alarmed.receivers.said == []
+        assert alarmed.receivers.refused == []
         assert alarmed.receivers.beats >= QUIET_S // 60 - 1
         assert deployed
     finally:

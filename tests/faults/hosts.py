@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from types import TracebackType
 
-#: Addresses of the network; those of hosts follow that of the bridge. Of this process: what another
-#: that was killed has left is in nobody's way.
+#: Addresses of the network; those of hosts follow that of the bridge. They are of this process, so
+#: that what another left that was killed is hardly ever in the way.
 NETWORK = f"10.213.{os.getpid() % 256}"
 BRIDGE = f"{NETWORK}.1"
 
 
-def impossible() -> str:
-    """Return why there can be none here; empty: there can."""
-    if shutil.which("ip") is None:
-        return "ip is not installed"
-    name = f"byline-try-{os.getpid()}"
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False, text=True)
-    if made.returncode != 0:
-        return f"no network namespace can be made: {made.stderr.strip()}"
-    _ip("netns", "delete", name)
-    return ""
+class Impossible(Exception):
+    """There can be no hosts here: a container may lack the privileges, root or not."""
 
 
 class Network:
-    """A bridge in this namespace, and hosts in theirs. They see the bridge, not its loopback."""
+    """A bridge in this namespace, and hosts in theirs. They see the bridge, not its loopback.
+
+    Entering it raises Impossible.
+    """
 
     def __init__(self, *hosts: str) -> None:
         self._bridge = f"bl{os.getpid()}"
@@ -39,8 +33,11 @@ class Network:
             _ip("link", "set", self._bridge, "up")
             for number, host in enumerate(self._hosts):
                 self._add(host, number)
-        except BaseException:
+                subprocess.run([*self.on(host), "true"], check=True, capture_output=True)
+        except BaseException as error:
             self.__exit__(None, None, None)
+            if isinstance(error, subprocess.CalledProcessError):
+                raise Impossible(f"{error.cmd}: {error.stderr!r}") from None
             raise
         return self
 
@@ -84,9 +81,9 @@ class Network:
 
 
 def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True)
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
 def _try(*arguments: str) -> None:
-    """The same, where there may be nothing to do it to."""
+    """Do the same, where there may be nothing to do it to."""
     subprocess.run(["ip", *arguments], check=False, capture_output=True)
