@@ -26,7 +26,7 @@ from tests.tls import documented_user, guarded
 
 RATE = 150.0
 #: Seconds of load, and for which a host is gone.
-LOAD_S, GONE_S = 36.0, 7.0
+LOAD_S, GONE_S = 30.0, 7.0
 #: Less than a host is gone for: what it held goes to the other.
 VISIBILITY_S = "3"
 #: What a client may be told meanwhile.
@@ -50,7 +50,6 @@ class Hosts(Stack):
             folder,
             **watched(folder),
             BYLINE_VISIBILITY_TIMEOUT_S=VISIBILITY_S,
-            BYLINE_BATCH_TIMEOUT_S=VISIBILITY_S,
             BYLINE_LOG_LEVEL="WARNING",
         )
         self._network = network
