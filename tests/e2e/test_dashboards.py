@@ -81,6 +81,8 @@ def test_every_metrics_endpoint_answers_at_once_while_the_worker_is_saturated(
 
 
 def test_every_panel_and_every_rule_has_data(watched: Watched) -> None:
+    # Of a counter that is first seen when it has grown already, nobody knows that it has.
+    wait_for(lambda: watched.ask("byline_feedback_total"), 30, "the first scrape of the api")
     for number in range(LEARNED):
         text = f"We have number {number} before us, and I recommend it to the Congress."
         answer = watched.run.attribute(text)

@@ -163,6 +163,8 @@ def test_a_worker_that_can_not_start_is_named_with_its_last_words(
 def test_a_port_in_use_is_one_line(part: str, tmp_path: Path, runs: list[Run]) -> None:
     with socket.socket() as taken:
         [port] = free_ports(1)
+        # As the servers do it: another test's closed connection is nobody who listens.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", port))
         taken.listen()
         setting = f"BYLINE_{part.upper()}_PORT"
