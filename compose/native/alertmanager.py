@@ -44,6 +44,7 @@ def part(settings: Settings, folder: Path, program: str) -> tuple[Part, str]:
         raise Unfit(f"{CONFIGURATION} is not as Alertmanager's are: {error!r}") from None
     folder.mkdir(exist_ok=True)
     written = folder / CONFIGURATION.name
+    written.unlink(missing_ok=True)  # as whom it may be read by stays with a file
     written.touch(0o600)  # a secret may be in it
     written.write_text(yaml.safe_dump(configuration, sort_keys=False), "utf-8")
     here = f"http://{LOOPBACK}:{settings.alertmanager_port}"

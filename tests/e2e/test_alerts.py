@@ -72,23 +72,22 @@ def test_workers_that_hang_are_told_and_that_they_are_back(service: Alarmed) -> 
 
 
 @each
-def test_errors(service: Alarmed, traffic: Traffic) -> None:
+@pytest.mark.parametrize(
+    ("alert", "texts"),
+    [
+        ("AvailabilityBurn", ("POISON", "good", "good", "good", "good")),
+        ("LatencyBurn", ("SLOW 150",)),
+    ],
+)
+def test_errors_and_latency(
+    service: Alarmed, traffic: Traffic, alert: str, texts: tuple[str, ...]
+) -> None:
     begin = time.monotonic()
-    traffic.text = lambda n: f"{'POISON' if n % 5 == 0 else 'message'} {begin} {n}"
-    service.told(begin, "AvailabilityBurn", "critical")
+    traffic.text = lambda n: f"{texts[n % len(texts)]} {n} of {alert}"
+    service.told(begin, alert, "critical")
     again = time.monotonic()
-    traffic.text = lambda n: f"good again, {n}"
-    service.over(again, "AvailabilityBurn", "critical")
-
-
-@each
-def test_latency(service: Alarmed, traffic: Traffic) -> None:
-    begin = time.monotonic()
-    traffic.text = lambda n: f"SLOW 150 {n}"
-    service.told(begin, "LatencyBurn", "critical")
-    again = time.monotonic()
-    traffic.text = lambda n: f"quick again, {n}"
-    service.over(again, "LatencyBurn", "critical")
+    traffic.text = lambda n: f"well again, {n} of {alert}"
+    service.over(again, alert, "critical")
 
 
 @each

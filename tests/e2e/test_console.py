@@ -174,6 +174,47 @@ def test_without_figures_the_page_says_so_and_goes_on_trying(visit: Visit) -> No
     visit.errors.clear()
 
 
+def test_alerts_are_shown_the_worst_first_and_as_text(visit: Visit) -> None:
+    from playwright.sync_api import expect
+
+    firing = [
+        {
+            "name": name,
+            "severity": severity,
+            "summary": f"<b>{name}</b> is 42",
+            "description": "More than it should be.",
+            "since": "2026-01-02T03:04:05Z",
+            "runbook": f"/alerting/runbooks/{name}.md",
+        }
+        for name, severity in (("NoWorker", "critical"), ("QueueOld", "warning"))
+    ]
+    said: list[dict[str, Any] | None] = [{"firing": firing}]
+    links = {"alertmanager": "http://127.0.0.1:9096"}
+
+    def figures(route: Route) -> None:
+        route.fulfill(json={"points": [], "alerts": said[-1], "links": links})
+
+    visit.page.route("**/v1/figures*", figures)
+    state = visit.page.locator("#alerts-state")
+    shown = visit.page.locator("#alerts-firing").get_by_role("listitem")
+    expect(state).to_have_text("2 alerts firing")
+    expect(shown).to_have_count(2)
+    expect(shown.first).to_contain_text("<b>NoWorker</b> is 42")
+    expect(shown.first).to_contain_text("alerting/runbooks/NoWorker.md")
+    for told, words in (({"firing": []}, "none is firing"), (None, "no word from Alertmanager")):
+        said.append(told)
+        expect(state).to_have_text(words, timeout=PATIENCE_MS)
+        expect(shown).to_have_count(0)
+    # When nothing is heard at all, nothing is said to be well.
+    said.append({"firing": []})
+    expect(state).to_have_text("none is firing", timeout=PATIENCE_MS)
+    visit.page.unroute("**/v1/figures*")
+    visit.page.route("**/v1/figures*", lambda route: route.abort())
+    expect(state).to_have_text("no word from Alertmanager", timeout=PATIENCE_MS)
+    assert all("ERR_FAILED" in error for error in visit.errors)
+    visit.errors.clear()
+
+
 def test_a_key_is_asked_for_and_kept_in_this_tab_only(visit: Visit, running: Run) -> None:
     from playwright.sync_api import expect
 

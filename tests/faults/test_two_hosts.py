@@ -108,7 +108,7 @@ def test_hosts_die_and_are_cut_off_and_nothing_is_lost(hosts: Hosts, network: Ne
 
     def gone(host: str) -> None:
         """Let the time pass for which a host is gone, and note its last signs of life."""
-        time.sleep(GONE_S / 2)
+        time.sleep(GONE_S / 2)  # the fault's length, as below
         before = hosts.signed(host)
         time.sleep(GONE_S / 2)
         signs[host] = before, hosts.signed(host)
