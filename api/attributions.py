@@ -51,6 +51,8 @@ class Options:
     """What a request asks for beside the attribution itself."""
 
     explain: bool
+    #: The version that is to answer, and no other.
+    model: str | None
     priority: int
     #: Unix time, in seconds.
     deadline: float | None
@@ -142,11 +144,12 @@ class Attributions:
 
     def _entry(self, text: str, options: Options) -> Entry:
         valid = parse_text(text, self._settings.max_characters)
-        version = self._directory.current().version
+        version = options.model or self._directory.version_for(valid)
         return Entry(
             message_id(version, valid),
             valid,
             version,
+            options.model is not None,
             options.explain,
             options.priority,
             options.deadline,
@@ -157,11 +160,19 @@ class Attributions:
         limit = None if asked.deadline_ms is None else asked.deadline_ms / 1000
         return Options(
             explain=_flag(query, "explain"),
+            model=self._model(query),
             priority=asked.priority,
             deadline=None if limit is None else time.time() + limit,
             patience=time.monotonic() + (wait if limit is None else min(wait, limit)),
             final=limit is not None and limit <= wait,
         )
+
+    def _model(self, query: Mapping[str, str]) -> str | None:
+        """Return which version must answer. Raises ``UnknownModel`` and ``NoModel``."""
+        version = query.get("model")
+        if version is not None:
+            self._directory.check(version)
+        return version
 
     async def _wait_for(
         self, entries: Sequence[Entry], options: Options

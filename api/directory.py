@@ -1,4 +1,4 @@
-"""Which model is served, and by how many workers: what the workers have announced."""
+"""Which versions of the model are served, and by how many workers: what these have announced."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import msgspec
 from redis import Redis, RedisError
 
 from monitoring import pressure
 from monitoring.pressure import Level
-from tasks.errors import NoModel
-from tasks.messages import ALIVE_S, MODEL, WORKERS, Announcement
+from tasks.errors import NoModel, UnknownModel
+from tasks.messages import Announcement
+from tasks.rollout import Register, Rollout, Served
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +23,6 @@ FRESH_S = 1.0
 NONE_YET_S = 0.1
 #: Seconds after which a server that has not answered is said to be silent.
 SILENT_S = 3.0
-
-_decode = msgspec.json.Decoder(Announcement).decode
 
 
 class State(NamedTuple):
@@ -45,9 +43,12 @@ class Directory:
         self._memory = pressure.key(machine)
         self._broker = broker
         self._cache = cache
-        self._known: Announcement | None = None
-        self._raw: bytes | None = None
-        self._workers: int | None = None
+        self._register = Register(broker)
+        #: As it was seen last; the broker may be gone since.
+        self._served = Served(None, {}, frozenset())
+        self._reachable = False
+        #: What each version has announced.
+        self._known: dict[str, Announcement] = {}
         self._pressure: Level = "ok"
         self._states: dict[str, State] = {}
 
@@ -63,9 +64,48 @@ class Directory:
         Raises:
             NoModel: no worker has announced one here.
         """
-        if self._known is None:
-            raise NoModel("no worker has announced a model yet")
-        return self._known
+        version = self._rollout().current
+        known = self._known.get(version)
+        if known is None:
+            raise NoModel(f"no worker serves {version}, which is to be served")
+        return known
+
+    def version_for(self, text: str) -> str:
+        """Return the version that a message, in its canonical form, goes to. Does not block.
+
+        Raises:
+            NoModel: no worker has announced one here.
+        """
+        rollout = self._rollout()
+        if rollout.canary is not None and rollout.takes(text) and self.workers_of(rollout.canary):
+            return rollout.canary
+        return rollout.current
+
+    def check(self, version: str) -> None:
+        """See that a version can be asked. Does not block.
+
+        Raises:
+            NoModel: it should be, but it has no worker at present.
+            UnknownModel: it is not served, or not any more.
+        """
+        rollout = self._rollout()
+        if version in self._living() or version == rollout.current:
+            return
+        if version == rollout.canary:
+            raise NoModel(f"no worker serves {version} at present")
+        raise UnknownModel(f"no worker serves it; served: {', '.join(sorted(self._living()))}")
+
+    def versions(self) -> dict[str, float]:
+        """Return the share of the messages that each version is asked. Does not block.
+
+        Raises:
+            NoModel: no worker has announced one here.
+        """
+        rollout = self._rollout()
+        shares = dict.fromkeys(sorted(self._living()), 0.0) | {rollout.current: 1.0}
+        if rollout.canary is not None and self.workers_of(rollout.canary):
+            shares |= {rollout.current: 1 - rollout.share, rollout.canary: rollout.share}
+        return shares
 
     def states(self) -> dict[str, str]:
         """Return the state of each server, ``ok`` where it answers. Does not block."""
@@ -78,8 +118,18 @@ class Directory:
         }
 
     def workers(self) -> int | None:
-        """Return how many workers are alive; None: the broker can't be asked. Does not block."""
-        return self._workers
+        """Return how many workers serve what is asked; None: the broker can't be asked.
+
+        Does not block.
+        """
+        if not self._reachable:
+            return None
+        rollout = self._served.rollout
+        return self.workers_of(rollout.current) if rollout else 0
+
+    def workers_of(self, version: str) -> int:
+        """Return how many workers of a version were alive. Does not block."""
+        return self._served.workers.get(version, 0)
 
     def pressure(self) -> Level:
         """Return how full this machine's memory is, as its monitor says. Does not block."""
@@ -87,7 +137,7 @@ class Directory:
 
     def _keep(self, look: Callable[[], None]) -> None:
         while True:
-            time.sleep(NONE_YET_S if self._known is None else FRESH_S)
+            time.sleep(FRESH_S if self._known else NONE_YET_S)
             try:
                 look()
             except Exception:  # a defect must not leave the process with what it knows now
@@ -103,23 +153,39 @@ class Directory:
 
     def _look_at_broker(self) -> None:
         try:
-            self._workers = int(self._broker.zcount(WORKERS, time.time() - ALIVE_S, "+inf"))
-            raw: Any
-            told: Any
-            raw, told = self._broker.mget(MODEL, self._memory)
+            served = self._register.look()
+            self._learn(served)
+            told: Any = self._broker.get(self._memory)
         except RedisError as error:
-            self._workers = None
+            self._reachable = False
             self._note("broker", f"unreachable: {type(error).__name__}")
-            logger.warning("the model's announcement can't be read: %s", error)
+            logger.warning("what is served can't be read: %s", error)
             return
+        self._served, self._reachable = served, True
         self._note("broker", "ok")
         memory = pressure.read(told)
         self._pressure = memory.level if memory else "ok"
-        try:
-            if raw is not None and raw != self._raw:
-                self._known, self._raw = _decode(raw), raw
-        except msgspec.DecodeError as error:  # not written by a worker of this version
-            logger.warning("the model's announcement makes no sense: %s", error)
+
+    def _learn(self, served: Served) -> None:
+        """Read what is announced: again what is asked, for its workers may have moved."""
+        asked = {served.rollout.current, served.rollout.canary} if served.rollout else set()
+        known = {}
+        for version in served.workers:
+            announced = None if version in asked else self._known.get(version)
+            announced = (
+                announced or self._register.announcement(version) or self._known.get(version)
+            )
+            if announced is not None:
+                known[version] = announced
+        self._known = known
+
+    def _rollout(self) -> Rollout:
+        if self._served.rollout is None:
+            raise NoModel("no worker has announced a model yet")
+        return self._served.rollout
+
+    def _living(self) -> set[str]:
+        return set(self._served.workers) - self._served.gone
 
     def _note(self, server: str, words: str) -> None:
         self._states[server] = State(time.monotonic(), words)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from api.signal import Signal
 from tasks.messages import Outcome
 
-Kind = tuple[int, bool, str]
-Key = tuple[str, int, bool, str]
+Kind = tuple[int, bool, bool]
+Key = tuple[str, int, bool, bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +19,8 @@ class Entry:
     text: str
     #: The model version that is a part of the id.
     version: str
+    #: Must it be that version, or none?
+    exact: bool = False
     explain: bool = False
     priority: int = 0
     #: Unix time, in seconds; None: whenever.
@@ -33,8 +35,8 @@ class Entry:
 
     @property
     def kind(self) -> Kind:
-        """Entries of one kind may share a chunk."""
-        return self.priority, self.explain, self.version
+        """Entries of one version and kind may share a chunk."""
+        return self.priority, self.explain, self.exact
 
     @property
     def key(self) -> Key | None:

@@ -21,6 +21,7 @@ STATUS = {
     "not_json": 400,
     "unauthorized": 401,
     "not_found": 404,
+    "unknown_model": 404,
     "method_not_allowed": 405,
     "conflict": 409,
     "too_large": 413,

@@ -28,12 +28,11 @@ class Flight(NamedTuple):
 class Flights:
     """Chunks under way, by id, oldest first."""
 
-    def __init__(self, credits: int, answer_s: float, expected_s: Callable[[], float]) -> None:
+    def __init__(self, answer_s: float, expected_s: Callable[[], float]) -> None:
         """Chunks unanswered for ``answer_s`` seconds are given up.
 
         ``expected_s()`` is what the largest should take; 0: nobody knows.
         """
-        self._credits = credits
         self._expected_s = expected_s
         self._answer_s = answer_s
         self._flights: dict[str, Flight] = {}
@@ -51,6 +50,12 @@ class Flights:
         self.changes += 1
         return self._flights.pop(chunk, None)
 
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def __contains__(self, chunk: str) -> bool:
+        return chunk in self._flights
+
     @property
     def in_time(self) -> list[Flight]:
         """Those that hold a credit."""
@@ -58,11 +63,6 @@ class Flights:
         patience_s = max(STALLED_S, STALLED * expected_s) if expected_s else UNKNOWN_S
         stalled = time.monotonic() - patience_s
         return [flight for flight in self._flights.values() if flight.sent_at > stalled]
-
-    @property
-    def free_credits(self) -> int:
-        """How many more chunks may leave now."""
-        return max(0, self._credits - len(self.in_time))
 
     def given_up(self) -> Iterator[list[Entry]]:
         """Yield what was sent too long ago, chunk by chunk, and forget it."""

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from api.answers import answer
 from api.directory import Directory
-from api.schemas import Health, ModelInfo
+from api.schemas import Health, ModelInfo, VersionInfo
 from tasks.errors import NoModel, Unavailable
 
 
@@ -27,7 +27,12 @@ def blueprint(directory: Directory) -> Blueprint:
         announcement, workers = directory.current(), directory.workers()
         if workers is None:
             raise Unavailable("the broker can't be reached")
-        return answer(ModelInfo(announcement.card, announcement.device, workers)).response()
+        versions = [
+            VersionInfo(version, directory.workers_of(version), round(share, 6))
+            for version, share in directory.versions().items()
+        ]
+        info = ModelInfo(announcement.card, announcement.device, workers, versions)
+        return answer(info).response()
 
     return routes
 

@@ -84,12 +84,12 @@ def document(settings: Settings) -> dict[str, Any]:
                 "post": {
                     "summary": "Attribute a message, or many",
                     "operationId": "attribute",
-                    "parameters": [_EXPLAIN, wait],
+                    "parameters": [_EXPLAIN, wait, _MODEL],
                     "requestBody": {"required": True, "content": _json(request)},
                     "responses": {
                         "200": _answer("Attributed.", either),
                         "202": _answer("Accepted: ask again.", {"anyOf": [pending, bulk]}),
-                        **_problems(problem, 400, 401, 413, 415, 422, 429, 500, 503, 504),
+                        **_problems(problem, 400, 401, 404, 413, 415, 422, 429, 500, 503, 504),
                     },
                 }
             },
@@ -159,6 +159,12 @@ _WAIT: dict[str, Any] = {
     "name": "wait",
     "in": "query",
     "description": "Seconds to wait for the answer before 202. 0: don't wait.",
+}
+_MODEL: dict[str, Any] = {
+    "name": "model",
+    "in": "query",
+    "description": "The version that is to answer, and no other. Unset: the one that is served.",
+    "schema": {"type": "string", "minLength": 1},
 }
 _POINTS = {
     "name": "points",

@@ -15,19 +15,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from uuid import uuid4
 
 import msgspec
 from redis import RedisError
 
-from api.admission import Admission
-from api.departure import Departure
-from api.entry import Entry, Key, Kind
-from api.flights import Flights
+from api.entry import Entry, Key
 from api.forever import forever
-from api.pace import Pace
+from api.lane import Lane
 from api.recent import Recent
 from monitoring.metrics import ApiMetrics
 from monitoring.pressure import Level
@@ -54,7 +50,8 @@ _decode = msgspec.json.Decoder(Reply).decode
 _OUTCOMES = {DeadlinePassed.code: "expired", Overloaded.code: "shed"}
 
 
-#: ``send(chunk id, entries of one kind)`` gives them to the broker. Raises ``Unavailable``.
+#: ``send(chunk id, entries of one version and kind)`` gives them to the broker; may raise
+#: ``Unavailable``.
 Send = Callable[[str, Sequence[Entry]], Awaitable[None]]
 #: Waits until a reply is there, or a while. Raises ``RedisError``.
 Receive = Callable[[], Awaitable[bytes | None]]
@@ -76,33 +73,33 @@ class Outbox:
         capacity: int,
         answer_s: float,
         recent: Recent,
-        workers: Callable[[], int],
+        workers: Callable[[str], int],
         pressure: Callable[[], Level],
         metrics: ApiMetrics,
     ) -> None:
         """Chunks unanswered for ``answer_s`` seconds are given up, and their credits are free.
 
-        ``workers()`` is how many workers there are; ``pressure()``, how full the memory is.
+        ``workers(version)`` is how many workers serve it; ``pressure()``, how full the memory is.
         """
         self._pressure = pressure
         self._metrics = metrics
         self._send = send
         self._receive = receive
         self._known = look_up
-        self._chunk_messages = chunk_messages
         self._capacity = capacity
         self._answer_s = answer_s
         self._recent = recent
-        self._pace = Pace()
-        self._flights = Flights(credits, answer_s, lambda: self._pace.seconds(chunk_messages))
         self._cache_gone = Breaker(REST_S)
         self._unanswered = 0
         self._joinable: dict[Key, Entry] = {}
         self._asked: list[Entry] = []
-        self._waiting: dict[Kind, list[Entry]] = {}
-        self._admission = Admission(self._pace, self._flights, self._waiting, chunk_messages)
         self._work = asyncio.Event()
-        self._departure = Departure(self._flights, self._pace, credits, workers, self._work.set)
+        self._lane = lambda version: Lane(
+            credits, chunk_messages, answer_s, lambda: workers(version) or 1, self._work.set
+        )
+        self._workers = workers
+        #: By version.
+        self._lanes: dict[str, Lane] = {}
         self._running: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -126,12 +123,7 @@ class Outbox:
     @property
     def wait_s(self) -> float:
         """Seconds that a message that comes now will take, by the pace of the last few seconds."""
-        return self._admission.wait_s
-
-    @property
-    def free_credits(self) -> int:
-        """How many more chunks may leave now."""
-        return self._flights.free_credits
+        return max((lane.admission.wait_s for lane in self._lanes.values()), default=0.0)
 
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
         """Take messages in. Return the entries to wait for: these, or ones that they join.
@@ -188,15 +180,22 @@ class Outbox:
         await self._work.wait()
         self._work.clear()
         await self._look_up()
-        while entries := self._next_chunk():
-            await self._dispatch(entries)
+        for lane in list(self._lanes.values()):
+            await self._send_from(lane)
 
     async def _sweep(self) -> None:
         await asyncio.sleep(SWEEP_S)
         self._give_up()
         self._recent.shrink(self._pressure() != "ok")
         self._metrics.outbox.set(self._unanswered)
-        self._metrics.credits_in_use.set(len(self._flights.in_time))
+        self._metrics.credits_in_use.set(
+            sum(len(lane.flights.in_time) for lane in self._lanes.values())
+        )
+        self._lanes = {
+            version: lane
+            for version, lane in self._lanes.items()
+            if self._workers(version) or not lane.idle
+        }
         self._work.set()  # a chunk that stalled holds no credit, a deadline may have passed
 
     async def _look_up(self) -> None:
@@ -221,55 +220,44 @@ class Outbox:
             elif refusal := self._refusal(entry):
                 self._fail([entry], refusal)
             else:
-                self._waiting.setdefault(entry.kind, []).append(entry)
+                self._lane_of(entry.version).add(entry)
+
+    def _lane_of(self, version: str) -> Lane:
+        lane = self._lanes.get(version)
+        if lane is None:
+            lane = self._lanes[version] = self._lane(version)
+        return lane
 
     def _refusal(self, entry: Entry) -> Overloaded | None:
         if self._pressure() == "critical" and not entry.urgent:
             return Overloaded("memory is short: only what is known is answered")
-        if self._admission.too_late(entry):
-            return Overloaded(f"it would take {self.wait_s:.1f} s")
+        admission = self._lane_of(entry.version).admission
+        if admission.too_late(entry):
+            return Overloaded(f"it would take {admission.wait_s:.1f} s")
         return None
 
-    def _next_chunk(self) -> list[Entry]:
-        """Return what may leave now, the most pressing kind first; nothing that is too late."""
-        for kind in sorted(self._waiting):
-            waiting = self._still_wanted(self._waiting.pop(kind))
-            if self._departure.due(len(waiting)):
-                chunk = waiting[: self._chunk_messages]
-                rest = waiting[self._chunk_messages :]
-            else:
-                chunk, rest = self._split_urgent(waiting)
-            if rest:
-                self._waiting[kind] = rest
-            if chunk:
-                return chunk
-        return []
+    async def _send_from(self, lane: Lane) -> None:
+        while True:
+            if late := lane.drop_late():
+                passed = "the deadline passed before the message could be sent"
+                self._fail(late, DeadlinePassed(passed))
+            entries = lane.next_chunk()
+            if not entries:
+                return
+            await self._dispatch(lane, entries)
 
-    def _still_wanted(self, waiting: list[Entry]) -> list[Entry]:
-        now = time.time()
-        late = [e for e in waiting if e.deadline is not None and e.deadline < now]
-        if not late:
-            return waiting
-        self._fail(late, DeadlinePassed("the deadline passed before the message could be sent"))
-        return [entry for entry in waiting if not entry.done.is_set()]
-
-    def _split_urgent(self, waiting: list[Entry]) -> tuple[list[Entry], list[Entry]]:
-        urgent = [entry for entry in waiting if entry.urgent][: self._chunk_messages]
-        leaving = {id(entry) for entry in urgent}
-        return urgent, [entry for entry in waiting if id(entry) not in leaving]
-
-    async def _dispatch(self, entries: list[Entry]) -> None:
+    async def _dispatch(self, lane: Lane, entries: list[Entry]) -> None:
         chunk = str(uuid4())
-        self._flights.add(chunk, entries)
+        lane.flights.add(chunk, entries)
         self._metrics.chunk_messages.observe(len(entries))
         try:
             await self._send(chunk, entries)
         except Unavailable as error:
-            if self._flights.pop(chunk):
+            if lane.flights.pop(chunk):
                 self._fail(entries, error)
             return
         except Exception:  # a defect, but who asked must be answered all the same
-            if self._flights.pop(chunk):
+            if lane.flights.pop(chunk):
                 self._fail(entries, InternalError("the message could not be sent"))
             raise
         for entry in entries:
@@ -277,26 +265,27 @@ class Outbox:
 
     def _give_up(self) -> None:
         """Free the credits of chunks whose replies are lost; their results are in the cache."""
-        for entries in self._flights.given_up():
-            self._fail(entries, NoAnswer(f"no worker answered within {self._answer_s:g} s"))
+        for lane in self._lanes.values():
+            for entries in lane.flights.given_up():
+                self._fail(entries, NoAnswer(f"no worker answered within {self._answer_s:g} s"))
 
     async def _take_reply(self) -> None:
         raw = await self._receive()
         if raw is None:
             return
         reply = _decode(raw)
-        flight = self._flights.pop(reply.chunk)
-        if flight is None:
+        lane = next((lane for lane in self._lanes.values() if reply.chunk in lane.flights), None)
+        if lane is None or (flight := lane.flights.pop(reply.chunk)) is None:
             return
         entries = flight.entries
-        self._pace.came_back(len(entries), flight.sent_at)
+        lane.pace.came_back(len(entries), flight.sent_at)
         for entry, outcome in zip(entries, reply.outcomes, strict=False):
             self._settle(entry, outcome)
             if entry.urgent and not (reply.stored or flight.promised):
                 self._ask_again(entry)
         missing = entries[len(reply.outcomes) :]
         self._fail(missing, InternalError("the worker's reply left the message out"))
-        if self._waiting:
+        if lane.waits:
             self._work.set()
 
     def _ask_again(self, entry: Entry) -> None:
@@ -304,7 +293,9 @@ class Outbox:
 
         It could not be stored. Now the worker is told of the promise, and sees to it.
         """
-        again = Entry(entry.id, entry.text, entry.version, entry.explain, entry.priority)
+        again = Entry(
+            entry.id, entry.text, entry.version, entry.exact, entry.explain, entry.priority
+        )
         assert again.key is not None  # it has no deadline
         first = self._joinable.setdefault(again.key, again)
         if first is again:

@@ -90,12 +90,22 @@ class Refused(msgspec.Struct, frozen=True):
 Item = Attribution | Pending | Refused
 
 
+class VersionInfo(msgspec.Struct, frozen=True):
+    """One version of the model."""
+
+    version: str
+    workers: int
+    #: Of the messages that name no version.
+    share: float
+
+
 class ModelInfo(msgspec.Struct, frozen=True):
-    """The model being served, its card, and where it runs."""
+    """The model being served, its card, and where it runs; and all its versions."""
 
     card: dict[str, Any]
     device: str
     workers: int
+    versions: list[VersionInfo]
 
 
 class Health(msgspec.Struct, frozen=True):

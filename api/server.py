@@ -54,7 +54,7 @@ def create() -> Front:
         # its tasks done by another.
         answer_s=max(3 * settings.visibility_timeout_s, settings.wait_max_s + 5),
         recent=Recent(settings.recent_messages),
-        workers=lambda: directory.workers() or 1,
+        workers=directory.workers_of,
         pressure=directory.pressure,
         metrics=metrics,
     )

@@ -15,6 +15,7 @@ from api.envelope import Envelope
 from tasks.cache import found, keys
 from tasks.errors import Unavailable
 from tasks.messages import REPLIES, Outcome
+from tasks.rollout import queue_of
 
 #: Seconds a blocking pop waits before it is made again.
 POP_S = 5
@@ -32,7 +33,7 @@ class Submitter:
         self._envelope = Envelope(app, self._reply_to)
 
     async def send(self, chunk: str, entries: Sequence[Entry]) -> None:
-        """Send ``entries``, all of one kind, as the task with id ``chunk``.
+        """Send ``entries``, all of one version and kind, as the task with id ``chunk``.
 
         Raises:
             Unavailable: the broker did not take it.
@@ -41,11 +42,15 @@ class Submitter:
         options: dict[str, Any] = {"deadlines": deadlines} if any(deadlines) else {}
         if any(entry.urgent for entry in entries):
             options["promised"] = True
+        first = entries[0]
+        if first.exact:
+            options["exact"] = True
         packed = self._envelope.pack(
+            queue_of(first.version),
             chunk,
             [entry.text for entry in entries],
-            {**options, "explain": entries[0].explain, "version": entries[0].version},
-            entries[0].priority,
+            {**options, "explain": first.explain, "version": first.version},
+            first.priority,
         )
         try:
             await self._broker.lpush(packed.queue, packed.message)

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from celery_app.app import make_celery
 from celery_app.connections import connect
+from celery_app.forwarder import Forwarder, forward_step
 from celery_app.observer import observer
 from celery_app.privacy import redact
 from celery_app.settings import Settings, SettingsError
@@ -35,6 +36,7 @@ from tasks.cache import AttributionCache
 from tasks.deadletters import DeadLetters
 from tasks.messages import Announcement
 from tasks.replies import Replies
+from tasks.rollout import Register
 
 #: Seconds for which messages may have to wait in a worker: others can't see to them there.
 HOLD_S = 5.0
@@ -97,14 +99,15 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     port = settings.metrics_port + settings.worker_number
     app.steps["worker"].add(metrics_step(registry, settings.metrics_host, port))
     app.steps["consumer"].update([EventsStep, RoomStep, hold_step(settings.batch_timeout_s)])
-    broker = connect(settings.broker)
+    register = Register(connect(settings.broker))
 
     def announcement() -> Announcement:
         metrics.model.clear()
         metrics.model.labels(engine.version, str(engine)).set(1)
         return Announcement(asdict(engine.card), str(engine))
 
-    app.steps["consumer"].add(announce_step(broker, announcement))
+    forwarder = Forwarder(connect(settings.broker), lambda: engine.version)
+    app.steps["consumer"].update([announce_step(register, announcement), forward_step(forwarder)])
     return app
 
 

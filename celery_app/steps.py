@@ -6,7 +6,6 @@ import faulthandler
 import gc
 import logging
 import os
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,14 +19,15 @@ from celery.worker.consumer.events import Events
 from celery.worker.consumer.tasks import Tasks
 from kombu.common import ignore_errors
 from prometheus_client import CollectorRegistry, start_http_server
-from redis import Redis, RedisError
+from redis import RedisError
 
 from celery_app.strategy import Batcher
 from celery_app.task import AttributeTask
 from model.device import DeviceError
 from model.engine import Engine
 from model.types import ModelError
-from tasks.messages import ALIVE_S, ANNOUNCE_S, MODEL, WORKERS, Announcement
+from tasks.messages import ANNOUNCE_S, Announcement
+from tasks.rollout import Register, queue_of
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +72,8 @@ def model_step(
             except (DeviceError, ModelError, OSError, ValueError) as error:
                 logger.critical("the model can't be served: %s", error)
                 raise SystemExit(1) from error
+            # Not before: in half precision a model is another version.
+            worker.app.amqp.queues.select([queue_of(engine.version)])
             # What was made up to here stays: not to be looked through for garbage again and again.
             gc.collect()
             gc.freeze()
@@ -142,7 +144,7 @@ def _watch(batcher: Batcher, timeout_s: float) -> None:
         os._exit(EX_FAILURE)
 
 
-def announce_step(client: Redis, announcement: Callable[[], Announcement]) -> Step:
+def announce_step(register: Register, announcement: Callable[[], Announcement]) -> Step:
     """Return the step that signs this worker in as alive, for as long as Celery consumes."""
 
     class AnnounceStep(bootsteps.StartStopStep):
@@ -150,18 +152,18 @@ def announce_step(client: Redis, announcement: Callable[[], Announcement]) -> St
         timer: Any = None
 
         def start(self, consumer: Any) -> None:
-            card = msgspec.json.encode(announcement())
-            sign(client, consumer.hostname, card, started=True)
-            self.timer = consumer.timer.call_repeatedly(
-                ANNOUNCE_S, sign, (client, consumer.hostname, card)
-            )
+            announced = announcement()
+            self.version = announced.version
+            signed = (register, consumer.hostname, self.version, msgspec.json.encode(announced))
+            _sign(*signed, started=True)
+            self.timer = consumer.timer.call_repeatedly(ANNOUNCE_S, _sign, signed)
 
         def stop(self, consumer: Any) -> None:
             if self.timer is None:
                 return
             self.timer.cancel()
             try:
-                client.zrem(WORKERS, consumer.hostname)
+                register.sign_out(consumer.hostname, self.version)
             except RedisError as error:
                 logger.warning("the worker could not sign out: %s", error)
 
@@ -224,18 +226,9 @@ class EventsStep(bootsteps.StartStopStep):
             ignore_errors(consumer, dispatcher.flush)
 
 
-def sign(client: Redis, node: str, card: bytes, started: bool = False) -> None:
-    """Note that ``node`` is alive, and strike out who has long been silent.
-
-    The worker that started last says what is served; the others only where nobody does.
-    """
-    now = time.time()
+def _sign(register: Register, node: str, version: str, card: bytes, started: bool = False) -> None:
     try:
-        with client.pipeline(transaction=False) as pipe:
-            pipe.set(MODEL, card, nx=not started)
-            pipe.zadd(WORKERS, {node: now})
-            pipe.zremrangebyscore(WORKERS, "-inf", now - 10 * ALIVE_S)
-            pipe.execute()
+        register.sign(node, version, card, started)
     except RedisError as error:
         logger.warning("the worker could not sign in: %s", error)
 

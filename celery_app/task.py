@@ -154,8 +154,9 @@ class AttributeTask(Task):
         """Attribute ``messages``, a list of texts.
 
         Optional are ``deadlines``, a list of Unix times or nulls; ``explain``; ``version``, the
-        model version for which the client has told somebody an id; and ``promised``, whether it
-        has told that the answers will be found under their ids.
+        model version for which the client has told somebody an id; ``promised``, whether it
+        has told that the answers will be found under their ids; and ``exact``, whether another
+        version's answer is none.
 
         Returns:
             One attribution for each message, in order; ``{"id", "error": {"code", "detail"}}``
@@ -185,7 +186,7 @@ def parse_chunk(
         InvalidMessage: they do not describe one. Says what is wrong and quotes nothing.
     """
     try:
-        messages, deadlines, explain, version, promised = _arguments(*args, **kwargs)
+        messages, deadlines, explain, version, promised, exact = _arguments(*args, **kwargs)
         if not isinstance(messages, list):
             raise InvalidMessage(f"{TASK}: messages must be a list of strings")
         chunk = msgspec.convert(
@@ -195,6 +196,7 @@ def parse_chunk(
                 "deadlines": [None] * len(messages) if deadlines is None else deadlines,
                 "explain": explain,
                 "version": version,
+                "exact": exact,
                 "promised": promised,
                 # Anybody may have written it, and nothing but a metric depends on it.
                 "sent_at": sent_at if isinstance(sent_at, float) else None,
@@ -206,7 +208,9 @@ def parse_chunk(
         if chunk.version is not None:
             chunk.version.encode()  # a part of the ids, which are hashes of bytes
     except TypeError:
-        words = "the arguments are messages; deadlines, explain, version, promised if need be"
+        words = (
+            "the arguments are messages; deadlines, explain, version, promised, exact if need be"
+        )
         raise InvalidMessage(f"{TASK}: {words}") from None
     except ValueError as error:
         raise InvalidMessage(f"{TASK}: {error}") from None
@@ -219,8 +223,9 @@ def _arguments(
     explain: Any = False,
     version: Any = None,
     promised: Any = False,
+    exact: Any = False,
 ) -> tuple[Any, ...]:
-    return messages, deadlines, explain, version, promised
+    return messages, deadlines, explain, version, promised, exact
 
 
 def _plain(outcome: Outcome) -> Any:

@@ -13,7 +13,6 @@ from celery.signals import worker_shutdown
 
 from celery_app.settings import Settings, SettingsError
 from model import metal
-from tasks.messages import QUEUE
 
 
 def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
@@ -34,7 +33,6 @@ def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
     options = (
         "--pool=threads",
         "--concurrency=1",
-        f"--queues={QUEUE}",
         f"--hostname={settings.worker_name}",
         f"--loglevel={settings.log_level}",
         "--task-events",

@@ -12,8 +12,8 @@ from typing import Any
 from redis import Redis
 
 from monitoring.pressure import Level
-from monitoring.queue import LISTS
 from tasks.messages import UNACKED
+from tasks.rollout import Register
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,9 @@ class Allowance:
         self._set = wanted
 
     def _least(self) -> int:
+        lists = Register(self._server).look().lists
         with self._server.pipeline(transaction=False) as pipe:
-            for name in (*LISTS, UNACKED):
+            for name in (*lists, UNACKED):
                 pipe.memory_usage(name)
             found: list[Any] = pipe.execute()
         # A task that is taken is for a moment there twice.

@@ -192,7 +192,11 @@ class MonitorMetrics:
         self.up = Gauge(
             "byline_server_up", "Whether broker and cache answer: 1, or 0.", ("server",), **own
         )
-        self.workers = Gauge("byline_workers", "Workers that are alive and consume.", **own)
+        self.workers = Gauge(
+            "byline_workers",
+            "Workers of the version that is served, which are alive and consume.",
+            **own,
+        )
         self.queue = Gauge(
             "byline_queue_messages",
             "Celery messages, each a task of one text or more: ready in the queue, every "

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-import msgspec
 from redis import Redis, RedisError
 
 from monitoring import alerts, figures, pressure
@@ -26,7 +25,8 @@ from monitoring.quality import Quality, assess
 from monitoring.queue import Queue, State
 from monitoring.windows import Window, versions
 from tasks.deadletters import DEAD_LETTERS
-from tasks.messages import MODEL, Announcement
+from tasks.messages import Announcement
+from tasks.rollout import Register
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 LOOK_S, QUALITY_S = 2.0, 4.0
 
 T = TypeVar("T")
-
-_announcement = msgspec.json.Decoder(Announcement).decode
 
 
 class Monitor:
@@ -66,6 +64,7 @@ class Monitor:
         self._allowance = allowance
         self._machine = machine
         self._queue = Queue(broker)
+        self._register = Register(broker)
         self._quality: list[Quality] = []
         self._quality_at = -QUALITY_S
         self._cards: dict[str, Announcement] = {}
@@ -98,7 +97,8 @@ class Monitor:
             self._quality_at = time.monotonic()
             self._quality = _try(self._look_at_quality) or []
             _try(self._show_quality)
-        quality = self._quality[0] if self._quality else None
+        asked = [each for each in self._quality if queue and each.version == queue.version]
+        quality = next(iter([*asked, *self._quality]), None)
         point = _try(lambda: self._figures.point(queue, memory, quality))
         if point is not None:
             _try(lambda: figures.keep(self._cache, self._machine, point))
@@ -132,12 +132,12 @@ class Monitor:
         self._broker.set(pressure.key(self._machine), told, ex=pressure.BELIEVED_S)
 
     def _look_at_quality(self) -> list[Quality]:
-        raw = self._broker.get(MODEL)
-        if raw is not None:
-            served = _announcement(raw)
-            self._cards[served.version] = served
         found = versions(self._cache, max(self._answers.seconds, self._labels.seconds))
-        self._cards = {version: self._cards[version] for version in found if version in self._cards}
+        self._cards = {
+            version: card
+            for version in found
+            if (card := self._cards.get(version) or self._register.announcement(version))
+        }
         return [
             assess(
                 self._cards[version].card if version in self._cards else {},

@@ -9,21 +9,20 @@ from typing import Any, NamedTuple
 import msgspec
 from redis import Redis
 
-from tasks.messages import ALIVE_S, LONGEST_WAIT_S, QUEUE, SENT, UNACKED, WORKERS
-
-#: Kombu keeps a list for each step of priority, and names it so (kombu.transport.redis).
-STEPS, SEPARATOR = (0, 3, 6, 9), "\x06\x16"
-LISTS = tuple(f"{QUEUE}{SEPARATOR}{step}" if step else QUEUE for step in STEPS)
+from tasks.messages import LONGEST_WAIT_S, SENT, UNACKED
+from tasks.rollout import Register
 
 
 class State(NamedTuple):
-    """One look at the queue."""
+    """One look at the queue, that of all versions."""
 
     #: Tasks that wait for a worker, and that workers hold.
     ready: int
     unacked: int
     #: Seconds for which the oldest has waited; 0: none does.
     oldest_s: float
+    #: The version that is asked, and the workers that serve it.
+    version: str | None
     workers: int
 
 
@@ -40,21 +39,26 @@ class Queue:
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now
-        self._marks = {name: Marks(client, name) for name in LISTS}
+        self._register = Register(client, now)
+        self._marks: dict[str, Marks] = {}
 
     def look(self) -> State:
         """Return how it is. Raises ``RedisError``."""
-        now = self._now()
+        now, served = self._now(), self._register.look()
+        names = served.lists
+        kept = self._marks
+        self._marks = {name: kept.get(name) or Marks(self._client, name) for name in names}
         with self._client.pipeline(transaction=False) as pipe:
-            for name in LISTS:
+            for name in names:
                 pipe.llen(name)
                 pipe.lindex(name, -1)
             pipe.hlen(UNACKED)
-            pipe.zcount(WORKERS, now - ALIVE_S, "+inf")
-            *lists, unacked, workers = pipe.execute()
-        heads = dict(zip(LISTS, lists[1::2], strict=True))
+            *lists, unacked = pipe.execute()
+        heads = dict(zip(names, lists[1::2], strict=True))
         oldest = max(self._age(name, head, now) for name, head in heads.items())
-        return State(sum(lists[::2]), unacked, oldest, workers)
+        version = served.rollout.current if served.rollout else None
+        workers = served.workers.get(version or "", 0)
+        return State(sum(lists[::2]), unacked, oldest, version, workers)
 
     def _age(self, name: str, head: bytes | None, now: float) -> float:
         """Return the age of the oldest of a list: by when it left the api, or was seen here."""

@@ -16,7 +16,14 @@ from tasks.batch import Begun, Message, Predictor, answer, counted, unique
 from tasks.breaker import Breaker
 from tasks.cache import AttributionCache
 from tasks.deadletters import DeadLetter, DeadLetters
-from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, ModelFailed, SetAside
+from tasks.errors import (
+    BylineError,
+    DeadlinePassed,
+    InvalidMessage,
+    ModelFailed,
+    SetAside,
+    UnknownModel,
+)
 from tasks.messages import (
     LONGEST_WAIT_S,
     Attribution,
@@ -178,7 +185,7 @@ class Attributor:
 
     def _rename(self, pipe: Pipeline, chunk: Chunk, messages: Sequence[Message | Failure]) -> None:
         """Keep what was promised under another model's version."""
-        if chunk.version is None or chunk.version == self._predictor.version:
+        if chunk.exact or chunk.version is None or chunk.version == self._predictor.version:
             return
         for text, message in zip(chunk.texts, messages, strict=True):
             if message.id:
@@ -186,16 +193,23 @@ class Attributor:
 
     def _admit(self, chunk: Chunk) -> list[Message | Failure]:
         now = self._now()
+        version = self._predictor.version
+        other = chunk.version if chunk.exact and chunk.version != version else None
         return [
-            self._parse(text, deadline is not None and deadline < now, chunk.explain)
+            self._parse(text, deadline is not None and deadline < now, chunk.explain, other)
             for text, deadline in zip(chunk.texts, chunk.deadlines, strict=True)
         ]
 
-    def _parse(self, text: object, expired: bool, explain: bool) -> Message | Failure:
+    def _parse(
+        self, text: object, expired: bool, explain: bool, other: str | None
+    ) -> Message | Failure:
+        """Return the message, or why it is none. ``other`` is a version that it insists on."""
         id = ""
         try:
             valid = parse_text(text, self._max_characters)
-            id = message_id(self._predictor.version, valid)
+            id = message_id(other or self._predictor.version, valid)
+            if other:
+                raise UnknownModel(f"no worker serves {other} any more")
             if expired:
                 raise DeadlinePassed("the deadline passed before the model was free")
         except BylineError as error:

@@ -5,7 +5,8 @@
     caller ──► api ──────────► Redis ──────────► worker ──► model
           Unauthorized      Unavailable      DeadlinePassed  ModelFailed
           RateLimited       NoModel          Revoked         SetAside
-          InvalidMessage
+          InvalidMessage                     UnknownModel
+          UnknownModel
           Overloaded
                             NoAnswer         InternalError
 """
@@ -90,7 +91,13 @@ class NoAnswer(BylineError):
     code = "no_answer"
 
 
+class UnknownModel(BylineError):
+    """The version that was asked for is not served, or not any more."""
+
+    code = "unknown_model"
+
+
 class NoModel(BylineError):
-    """No worker has announced a model yet."""
+    """No worker has announced a model yet, or all are gone who served the version asked for."""
 
     code = "no_model"

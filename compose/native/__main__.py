@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from redis import Redis
@@ -23,7 +22,7 @@ from compose.native.logs import News
 from compose.native.parts import Part
 from compose.native.password import VARIABLE, flower_login
 from compose.native.preflight import check_ports, check_redis, claimed
-from tasks.messages import MODEL, Announcement
+from tasks.rollout import Register
 
 #: Seconds a part has to become well. Reading a large queue back, or warming a large model, takes.
 WELL_S = 120.0
@@ -31,6 +30,10 @@ WELL_S = 120.0
 MISSED_S = 30.0
 #: Seconds between two looks at what runs.
 WATCH_S = 0.5
+_ASIDE = (
+    "byline: {current} is to be served, as somebody has said, and the workers here have {own}.\n"
+    "        To serve that: .venv/bin/python -m celery_app.models serve {own}"
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -102,12 +105,13 @@ def _run(settings: Settings, exporter: Path, folder: Path) -> None:
             _start(control, broker)
             _start(control, services)
             _say(f"all well after {time.monotonic() - begin:.1f} s; logs in {control.logs}\n")
-            print(_table([*broker, *services], control, client), flush=True)
+            serves, words = _served(Register(client))
+            print(_table([*broker, *services], control, serves), flush=True)
             print(f"  flower: {found_in}", flush=True)
             print(f"  alerts: {told}\n" if told else "", flush=True)
             news = News(control.log(part.name) for part in (*broker, *services))
             api = next(part.address for part in services if part.name == "api")
-            print(greet(api, passage.get()), flush=True)
+            print(words or greet(api, passage.get()), flush=True)
             _say("running; Ctrl-C stops everything")
             _watch(control, news)
     finally:
@@ -176,17 +180,22 @@ def _watch(control: Control, news: News) -> None:
         control.wait(WATCH_S)
 
 
-def _table(running: Iterable[Part], control: Control, client: Redis) -> str:
-    serves = _serves(client.get(MODEL))
+def _table(running: Iterable[Part], control: Control, serves: str) -> str:
     rows = [("part", "pid", "where")]
     pids = control.pids
     rows += [(p.name, str(pids.get(p.name, "–")), p.address or serves) for p in running]
     return "\n".join(f"  {name:<16}{pid:<9}{where}" for name, pid, where in rows)
 
 
-def _serves(announcement: Any) -> str:
-    announced = msgspec.json.decode(announcement, type=Announcement)
-    return f"{announced.version} on {announced.device}"
+def _served(register: Register) -> tuple[str, str]:
+    """Return what the workers serve; and, where nobody is to ask them, words that say so."""
+    served = register.look()
+    assert served.rollout is not None  # workers have signed in
+    current = served.rollout.current
+    own = next(iter(version for version, workers in served.workers.items() if workers), current)
+    words = "" if served.workers[current] else _ASIDE.format(current=current, own=own)
+    announced = register.announcement(own)
+    return f"{own} on {announced.device}" if announced else own, words
 
 
 def _say(line: str) -> None:

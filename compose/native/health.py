@@ -11,6 +11,7 @@ from http.client import HTTPException
 from redis import Redis, RedisError
 
 from tasks.messages import WORKERS
+from tasks.rollout import Register
 
 Probe = Callable[[], bool]
 
@@ -34,12 +35,18 @@ def redis(url: str) -> Probe:
 
 
 def workers(client: Redis, number: int) -> Probe:
-    """Have so many workers signed in after this moment? Those of an earlier run stay listed."""
-    since = time.time()
+    """Have so many workers signed in after this moment? Those of an earlier run stay listed.
+
+    And what they serve is served, unless somebody has said that it is not to be.
+    """
+    since, register = time.time(), Register(client)
 
     def probe() -> bool:
         try:
-            return client.zcount(WORKERS, since, "+inf") >= number
+            if client.zcount(WORKERS, since, "+inf") < number:
+                return False
+            rollout, living, _ = register.look()
+            return rollout is not None and (rollout.told or living[rollout.current] > 0)
         except RedisError:
             return False
 

@@ -19,6 +19,7 @@ from celery import Celery
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
+from tasks.rollout import queue_of
 from tests.e2e.alarmed import Alarmed, Traffic, each, needs_alertmanager
 from tests.parts import ROOT, Stack, wait_for
 
@@ -115,10 +116,11 @@ def test_a_queue_that_grows_and_workers_killed_with_tasks_in_hand(service: Alarm
 def test_workers_that_take_nothing(service: Alarmed) -> None:
     app = _client(service)
     begin = time.monotonic()
-    app.control.cancel_consumer("attributions", reply=True)
+    queue = queue_of(service.run.model["card"]["version"])
+    app.control.cancel_consumer(queue, reply=True)
     sent = app.send_task("byline.attribute", [["for nobody"]])
     service.told(begin, "WorkerDeaf", "critical")
-    app.control.add_consumer("attributions", reply=True)
+    app.control.add_consumer(queue, reply=True)
     again = time.monotonic()
     assert sent.get(timeout=60)
     service.over(again, "WorkerDeaf", "critical")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from monitoring.allowance import SPARE, Allowance
-from monitoring.queue import LISTS
+from tasks.messages import QUEUE
+from tasks.rollout import lists
 from tests.parts import Stack
+
+LISTS = lists(QUEUE)
 
 FULL = 48 * 2**20
 

@@ -37,7 +37,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_every_message_is_answered(own: 
     assert attributed(own, 60) == EXPECTED
     assert "fake GPU has no memory for a pass of 256 cells: from now on 128 at most" in part.output
     assert "from now on 32 at most" in part.output
-    assert own.redis.llen("attributions") == 0
+    assert own.queued() == 0
     wait_for(lambda: own.redis.hlen("byline:unacked") == 0, what="the last task to be acknowledged")
 
 

@@ -13,6 +13,7 @@ from api.envelope import Envelope
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 from tasks.messages import QUEUE, SENT, TASK
+from tasks.rollout import queue_of
 from tests.parts import Stack
 
 TEXTS = ["one", "zw\u00f6lf \u2603"]
@@ -20,21 +21,22 @@ KWARGS: dict[str, Any] = {"explain": False, "version": "v1", "deadlines": [None,
 
 
 @pytest.mark.parametrize("priority", range(10))
-def test_it_is_what_celery_would_have_sent(own: Stack, priority: int) -> None:
+@pytest.mark.parametrize("queue", [QUEUE, queue_of("v1")])
+def test_it_is_what_celery_would_have_sent(own: Stack, queue: str, priority: int) -> None:
     app = make_celery(Settings.from_environ({"BYLINE_REDIS_URL": own.env["BYLINE_REDIS_URL"]}))
     app.send_task(
         TASK,
         args=[TEXTS],
         kwargs=KWARGS,
         task_id="chunk",
-        queue=QUEUE,
+        queue=queue,
         priority=priority,
         reply_to="byline:replies:here",
         ignore_result=True,
         argsrepr="(2 messages,)",
         kwargsrepr="{}",
     )
-    packed = Envelope(app, "byline:replies:here").pack("chunk", TEXTS, KWARGS, priority)
+    packed = Envelope(app, "byline:replies:here").pack(queue, "chunk", TEXTS, KWARGS, priority)
     queued = own.redis.rpop(packed.queue)
     assert queued is not None, "another list"
     ours = _plain(packed.message)

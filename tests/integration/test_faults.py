@@ -39,7 +39,7 @@ def test_what_a_dying_worker_was_just_given_goes_to_another(own: Stack) -> None:
     def given_while_it_dies(text: str) -> str | None:
         victim.process.send_signal(signal.SIGSTOP)  # as good as dead, its connections are open
         accepted = client.post("/v1/attributions", json={"text": text}).json()["location"]
-        if own.redis.llen("attributions") == 0:
+        if own.queued() == 0:
             return str(own.url + accepted)
         victim.process.send_signal(signal.SIGCONT)  # it did not wait for a task at that moment
         wait_for(lambda: text in own.calls())
@@ -79,7 +79,7 @@ def test_a_stopping_worker_finishes_its_batch_and_gives_back_the_rest(own: Stack
     computed = own.calls()
     assert 1 <= len(computed) < 8
     assert own.redis.hlen("byline:unacked") == 0
-    assert own.redis.llen("attributions") == 8 - len(computed)
+    assert own.queued() == 8 - len(computed)
     own.worker(name="next", TEST_MODEL_SECONDS="0")
     for location in accepted:
         wait_for(lambda at=location: httpx.get(own.url + at).status_code == 200, what=location)

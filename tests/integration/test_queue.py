@@ -12,9 +12,12 @@ from redis import Redis
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
-from monitoring.queue import LISTS, SEPARATOR, STEPS, Queue
-from tasks.messages import LONGEST_WAIT_S, SENT, TASK
+from monitoring.queue import Queue
+from tasks.messages import LONGEST_WAIT_S, QUEUE, SENT, TASK
+from tasks.rollout import SEPARATOR, STEPS, lists
 from tests.parts import Stack, free_port, wait_for
+
+LISTS = lists(QUEUE)
 
 
 def test_the_lists_are_kombus() -> None:
@@ -26,7 +29,7 @@ def test_the_lists_are_kombus() -> None:
 def test_every_priority_is_counted_and_the_oldest_found(own: Stack) -> None:
     app = make_celery(Settings(redis_url=own.env["BYLINE_REDIS_URL"]))
     queue = Queue(own.redis)
-    assert queue.look() == (0, 0, 0.0, 0)
+    assert queue.look() == (0, 0, 0.0, None, 0)
     for priority in (0, 3, 9):
         app.send_task(TASK, [["a text"]], priority=priority)
     state = queue.look()

@@ -239,7 +239,7 @@ def test_a_full_redis_keeps_its_tasks_and_the_worker_waits(own: Stack) -> None:
     worker = own.start_worker()
     wait_for(lambda: "used memory > 'maxmemory'" in worker.output or not worker.alive)
     assert worker.alive, worker.output[-1500:]
-    assert own.redis.llen("attributions") == 1
+    assert own.queued() == 1
     own.redis.config_set("maxmemory", 0)
     wait_for(lambda: own.calls() == ["while it is full"])
     assert worker.alive

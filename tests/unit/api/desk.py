@@ -82,7 +82,7 @@ class Desk:
             "capacity": 100,
             "answer_s": 60.0,
             "recent": Recent(8),
-            "workers": lambda: 1,
+            "workers": lambda version: 1,
             "pressure": lambda: self.pressure,
             "metrics": ApiMetrics(self.registry),
         }

@@ -11,7 +11,7 @@ from api.entry import Entry, Kind
 from api.flights import Flights
 from api.pace import Pace
 
-KIND = (0, False, "v1")
+KIND = (0, False, False)
 
 
 class Gate:
@@ -24,7 +24,7 @@ class Gate:
             self.pace._last = float("-inf")
         now = time.monotonic()
         self.pace._now = lambda: now
-        self.flights = Flights(2, 60.0, lambda: self.pace.seconds(16))
+        self.flights = Flights(60.0, lambda: self.pace.seconds(16))
         self.waiting: dict[Kind, list[Entry]] = {}
         self.admission = Admission(self.pace, self.flights, self.waiting, 16)
 
@@ -70,7 +70,7 @@ def test_who_leaves_with_others_must_not_make_them_late(gate: Gate) -> None:
 
 
 def test_the_more_pressing_do_not_wait_for_the_others(gate: Gate) -> None:
-    gate.waiting[(9, False, "v1")] = [entry(None)] * 1000
+    gate.waiting[(9, False, False)] = [entry(None)] * 1000
     assert not gate.refuses(0.5)
 
 

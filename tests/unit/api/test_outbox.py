@@ -33,7 +33,6 @@ async def test_without_a_credit_messages_gather(desk: Desk) -> None:
     await desk.ask("3")
     await desk.ask("4", "5")
     assert desk.broker.sizes() == [1, 1]
-    assert desk.outbox.free_credits == 0
     await desk.answer(0)
     assert desk.broker.sizes() == [1, 1, 3]
 
@@ -117,9 +116,11 @@ async def test_a_broker_that_is_down_is_told_to_all_and_costs_no_credit(desk: De
     desk.broker.down = True
     entries = await desk.ask("1", "2")
     assert [e.outcome.code for e in entries if e.outcome] == ["broker_unavailable"] * 2
-    assert (desk.outbox.unanswered, desk.outbox.free_credits) == (0, 2)
+    await desk.ask("3")
+    assert desk.outbox.unanswered == 0
     desk.broker.down = False
-    assert (await desk.ask("1"))[0].sent.is_set()
+    for id in "12":
+        assert (await desk.ask(id))[0].sent.is_set()
 
 
 async def test_what_is_late_already_is_not_sent(desk: Desk) -> None:

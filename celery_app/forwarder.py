@@ -1,0 +1,112 @@
+"""Tasks for any version, and for those whose workers are gone, come to the version that is served.
+
+Each worker consumes the queue of its own version, and no other. Celery's clients know of no
+versions and send to :data:`~tasks.messages.QUEUE`; the workers of the version that is served move
+these tasks to their own queue, and what was sent to a version that has no worker left.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from celery import bootsteps
+from celery.worker.consumer.tasks import Tasks
+from redis import Redis, RedisError
+
+from tasks.messages import QUEUE
+from tasks.rollout import Register, lists, queue_of
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two looks at what is served; for which a task is waited for, after which those of
+#: lower priority are looked for; and after which Redis is asked again where it does not answer.
+LOOK_S, WAIT_S, REST_S = 1.0, 0.1, 1.0
+#: Tasks of each priority that are moved at once, at most.
+MOVED = 100
+
+#: Moves tasks from the ends of the first half of KEYS to the beginnings of the second half: the one
+#: that waits longest first. It takes and puts each in one command, so that none is ever between.
+_SCRIPT = """
+local half, moved = #KEYS / 2, 0
+for i = 1, half do
+  for _ = 1, tonumber(ARGV[1]) do
+    if not redis.call('LMOVE', KEYS[i], KEYS[half + i], 'RIGHT', 'LEFT') then break end
+    moved = moved + 1
+  end
+end
+return moved
+"""
+
+Step = type[bootsteps.StartStopStep]
+
+
+class Forwarder:
+    """Moves tasks. Called by a thread of its own: it waits for them."""
+
+    def __init__(self, client: Redis, version: Callable[[], str]) -> None:
+        self._client = client
+        self._version = version
+        self._register = Register(client)
+        self._move = client.register_script(_SCRIPT)
+
+    def run(self, stop: threading.Event) -> None:
+        """Move what there is to be moved, until ``stop`` is set."""
+        while not stop.is_set():
+            try:
+                if self.adopt():
+                    self._forward(stop)
+                else:
+                    stop.wait(LOOK_S)
+            except RedisError as error:
+                logger.warning("tasks for any version can't be moved: %s", error)
+                stop.wait(REST_S)
+            except Exception:  # nobody else would notice that this thread has ended
+                logger.exception("a defect keeps tasks for any version from being moved")
+                stop.wait(REST_S)
+
+    def adopt(self) -> bool:
+        """Take over what was sent to versions that are gone, where this version is served.
+
+        Returns whether it is.
+        """
+        own, served = self._version(), self._register.look()
+        if served.rollout is None or served.rollout.current != own:
+            return False
+        for version in served.gone - {own}:
+            while moved := self._moved(queue_of(version)):
+                logger.warning("%d tasks for %s are given to %s", moved, version, own)
+        self._register.forget()
+        return True
+
+    def _forward(self, stop: threading.Event) -> None:
+        until = time.monotonic() + LOOK_S
+        own = queue_of(self._version())
+        while time.monotonic() < until and not stop.is_set():
+            self._client.execute_command("BLMOVE", QUEUE, own, "RIGHT", "LEFT", WAIT_S)
+            self._moved(QUEUE)
+
+    def _moved(self, queue: str) -> int:
+        return int(self._move([*lists(queue), *lists(queue_of(self._version()))], [MOVED]))
+
+
+def forward_step(forwarder: Forwarder) -> Step:
+    """Return the step that has a thread move tasks for as long as Celery consumes."""
+
+    class ForwardStep(bootsteps.StartStopStep):
+        requires = (Tasks,)
+        stopping: threading.Event | None = None
+
+        def start(self, consumer: Any) -> None:
+            self.stopping = threading.Event()
+            run, arguments = forwarder.run, (self.stopping,)
+            threading.Thread(target=run, args=arguments, name="forwarder", daemon=True).start()
+
+        def stop(self, consumer: Any) -> None:
+            if self.stopping is not None:
+                self.stopping.set()
+
+    return ForwardStep

@@ -1,0 +1,236 @@
+"""Which versions of the model there are, which one is asked, and by whom it is served.
+
+Workers sign in under the version that they serve; each version has a queue of its own. The
+*rollout* says which version new messages go to, and which share of them goes to a canary. As long
+as nobody says otherwise, that is the version that workers serve; once somebody has, only who says
+so again moves it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+from redis import Redis, RedisError
+
+from tasks.messages import ALIVE_S, MODEL, QUEUE, VERSIONS, WORKERS, Announcement
+
+logger = logging.getLogger(__name__)
+
+#: The key of the rollout.
+ROLLOUT = "byline:rollout"
+#: Kombu keeps a list for each step of priority, and names it so (kombu.transport.redis).
+STEPS, SEPARATOR = (0, 3, 6, 9), "\x06\x16"
+#: Seconds for which a version is remembered that no worker serves; its card, as long as figures of
+#: its quality can be.
+KEPT_S, CARD_S = 86_400, 2_592_000
+
+_encode = msgspec.json.Encoder().encode
+_announcement = msgspec.json.Decoder(Announcement).decode
+
+
+class Rollout(msgspec.Struct, frozen=True):
+    """Where new messages go."""
+
+    current: str
+    #: Another version, and the share of the messages that goes to it.
+    canary: str | None = None
+    share: float = 0.0
+    #: What was current before.
+    previous: str | None = None
+    #: Has somebody said so? If not, it follows the workers.
+    told: bool = False
+
+    def takes(self, text: str) -> bool:
+        """Return whether a message is one of the canary's: always the same ones, and more with it.
+
+        By a hash of the canonical text, so that every process sends a text to the same version,
+        and a larger share holds the smaller.
+        """
+        return self.canary is not None and lot(text) < self.share
+
+
+class Served(NamedTuple):
+    """One look at what is served."""
+
+    #: None: no worker has ever signed in.
+    rollout: Rollout | None
+    #: How many workers are alive, by version; 0 for one that was served not long ago.
+    workers: dict[str, int]
+    #: Those that have none any more. One whose workers are only silent may be back.
+    gone: frozenset[str]
+
+    @property
+    def lists(self) -> list[str]:
+        """The lists of all queues."""
+        return [name for queue in (QUEUE, *map(queue_of, self.workers)) for name in lists(queue)]
+
+
+_rollout = msgspec.json.Decoder(Rollout).decode
+
+
+def lot(text: str) -> float:
+    """Return a number from 0 to 1 that a text has drawn, whatever the version."""
+    digest = blake2b(text.encode(), digest_size=7, person=b"canary").digest()
+    return int.from_bytes(digest) / 2**56
+
+
+def queue_of(version: str) -> str:
+    """Return the name of a version's queue."""
+    return f"{QUEUE}.{version}"
+
+
+def lists(queue: str) -> list[str]:
+    """Return the lists of a queue, one for each step of priority."""
+    return [f"{queue}{SEPARATOR}{step}" if step else queue for step in STEPS]
+
+
+def workers_of(version: str) -> str:
+    """Return the key of a version's workers, a sorted set of node name by last sign of life."""
+    return f"{WORKERS}:{version}"
+
+
+class Register:
+    """Reads and writes it all. Every method may raise ``redis.RedisError``."""
+
+    def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
+        self._client = client
+        self._now = now  # wall clock: workers of many machines sign
+        #: Monotonic time since when Redis has answered each time, in seconds.
+        self._well_since: float | None = None
+
+    def sign(self, node: str, version: str, card: bytes, started: bool = False) -> None:
+        """Note that ``node`` is alive and serves ``version``; strike out who has long been silent.
+
+        Where nobody is asked who lives, and nobody has said who is to be, it is this version.
+        """
+        now, silent = self._now(), int(10 * ALIVE_S)
+        if started:
+            self._leave_others(node, version)
+        with self._watched(), self._client.pipeline(transaction=False) as pipe:
+            # The worker that started last says on what; the others only where nobody does.
+            pipe.set(MODEL + version, card, ex=CARD_S, nx=not started)
+            pipe.expire(MODEL + version, CARD_S)
+            pipe.zadd(VERSIONS, {version: now})
+            for key in (WORKERS, workers_of(version)):
+                pipe.zadd(key, {node: now})
+                pipe.zremrangebyscore(key, "-inf", now - silent)
+            pipe.expire(workers_of(version), silent)
+            pipe.get(ROLLOUT)
+            rollout = _read(pipe.execute()[-1])
+        if rollout is None or not (rollout.told or rollout.current == version):
+            self._follow(version)
+
+    def sign_out(self, node: str, version: str) -> None:
+        """Note that ``node`` takes nothing any more."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for key in (WORKERS, workers_of(version)):
+                pipe.zrem(key, node)
+            pipe.execute()
+
+    def look(self) -> Served:
+        """Return what is served. Two round trips."""
+        told: Any
+        names: Any
+        with self._watched(), self._client.pipeline(transaction=False) as pipe:
+            pipe.get(ROLLOUT)
+            pipe.zrange(VERSIONS, 0, -1)
+            told, names = pipe.execute()
+        rollout = _read(told)
+        versions = [name.decode() for name in names]
+        if rollout is not None:
+            versions = list(dict.fromkeys([rollout.current, *versions]))
+        alive = self._now() - ALIVE_S
+        with self._watched(), self._client.pipeline(transaction=False) as pipe:
+            for version in versions:
+                pipe.zcount(workers_of(version), alive, "+inf")
+                pipe.zcard(workers_of(version))
+            counts = pipe.execute()
+        living = dict(zip(versions, counts[::2], strict=True))
+        listed = dict(zip(versions, counts[1::2], strict=True))
+        sure = self._well_since is not None and time.monotonic() > self._well_since + ALIVE_S
+        gone = frozenset(v for v in versions if not listed[v] or (sure and not living[v]))
+        return Served(rollout, living, gone)
+
+    def announcement(self, version: str) -> Announcement | None:
+        """Return what workers of a version have announced; None: nothing, or long ago."""
+        raw: Any = self._client.get(MODEL + version)
+        try:
+            return None if raw is None else _announcement(raw)
+        except msgspec.DecodeError as error:  # not written by a worker of this release
+            logger.warning("what %s announces makes no sense: %s", version, error)
+            return None
+
+    def change(self, update: Callable[[Rollout | None], Rollout]) -> Rollout:
+        """Write what ``update`` makes of the rollout, and return it; nobody comes between."""
+
+        def write(pipe: Any) -> Rollout:
+            told: Any = pipe.get(ROLLOUT)
+            rollout = update(_read(told))
+            pipe.multi()
+            pipe.set(ROLLOUT, _encode(rollout))
+            return rollout
+
+        # The library's types know of no value that is returned.
+        transaction: Any = self._client.transaction
+        rollout: Rollout = transaction(write, ROLLOUT, value_from_callable=True)
+        return rollout
+
+    def forget(self) -> None:
+        """Forget versions that have had no worker for long, and with them their queues."""
+        self._client.zremrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
+
+    def _leave_others(self, node: str, version: str) -> None:
+        """A node that starts serves nothing else: it may have been killed with another version."""
+        names: Any = self._client.zrange(VERSIONS, 0, -1)
+        with self._client.pipeline(transaction=False) as pipe:
+            for other in {name.decode() for name in names} - {version}:
+                pipe.zrem(workers_of(other), node)
+            pipe.execute()
+
+    def _follow(self, version: str) -> None:
+        gone = self.look().gone
+
+        def update(rollout: Rollout | None) -> Rollout:
+            if rollout is None:
+                return Rollout(version)
+            if rollout.told or rollout.current == version or rollout.current not in gone:
+                raise _Unchanged
+            return Rollout(version, previous=rollout.current)
+
+        try:
+            rollout = self.change(update)
+        except _Unchanged:
+            return
+        logger.warning("%s is served now", rollout.current)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Note whether Redis answers: after it was gone, workers may seem dead that can't say."""
+        try:
+            yield
+        except RedisError:
+            self._well_since = None
+            raise
+        if self._well_since is None:
+            self._well_since = time.monotonic()
+
+
+class _Unchanged(Exception):
+    """There is nothing to write."""
+
+
+def _read(told: bytes | None) -> Rollout | None:
+    """Return the rollout; None where there is none, or one that makes no sense."""
+    if told is None:
+        return None
+    try:
+        return _rollout(told)
+    except msgspec.DecodeError as error:
+        logger.warning("%s makes no sense, and is written anew: %s", ROLLOUT, error)
+        return None
