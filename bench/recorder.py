@@ -30,10 +30,13 @@ class Reason(msgspec.Struct):
 class Answer(msgspec.Struct):
     """An attribution, as far as it is looked at; also a bulk item that failed."""
 
+    id: str = ""
     author: str | None = None
     confidence: float = NAN
     candidates: tuple[Candidate, ...] = ()
     cached: bool = False
+    #: The version that answered.
+    model: str = ""
     error: Reason | None = None
 
 

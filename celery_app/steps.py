@@ -162,6 +162,8 @@ def announce_step(register: Register, announcement: Callable[[], Announcement]) 
             if self.timer is None:
                 return
             self.timer.cancel()
+            if consumer.blueprint.state == bootsteps.RUN:
+                return  # it connects again, and others must not take it for gone
             try:
                 register.sign_out(consumer.hostname, self.version)
             except RedisError as error:

@@ -1,0 +1,165 @@
+"""A new version of the model is rolled out, and taken back, under load, and nobody notices."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+import torch
+
+from bench import messages
+from bench.loss import measure
+from bench.messages import Message
+from bench.recorder import Answer, Recorder
+from bench.scenario import Mix
+from bench.wire import Target
+from model.corpus import HELD_OUT_FOLD, load_sotu
+from model.ngram import NgramModel
+from tasks.messages import canonical, message_id
+from tasks.rollout import Register, Rollout
+from tests.parts import Part, Stack, wait_for
+
+RATE, LOAD_S = 500.0, 50.0
+#: Seconds of load under what was told, once everybody knows it, and for as many answers as tell a
+#: share from another.
+PHASE_S, CANARY_S = 2.0, 12.0
+SHARE = 0.2
+#: Seconds for which an answer may be what was told before: the api looks each second.
+NOTICED_S = 1.5
+
+
+class NextModel(NgramModel):
+    """The default model, as its next version."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own = self.card
+        self.card = replace(self.card, version=f"{self.card.version}-next")
+
+    def load(self, device: torch.device) -> None:
+        renamed, self.card = self.card, self._own  # the weights are checked to be of that version
+        super().load(device)
+        self.card = renamed
+
+
+class Seen(NamedTuple):
+    """An answer, and the monotonic time at which it came."""
+
+    at: float
+    text: str
+    id: str
+    model: str
+
+
+class Ledger(Recorder):
+    """Writes down who answered."""
+
+    def __init__(self, passages: list[messages.Passage]) -> None:
+        super().__init__(passages)
+        self.seen: list[Seen] = []
+
+    def _judge(self, message: Message, answer: Answer) -> None:
+        super()._judge(message, answer)
+        text = canonical(message.text)
+        self.seen.append(Seen(time.monotonic(), text, answer.id, answer.model))
+
+
+class Rolling(Stack):
+    """Two api processes and workers of two versions; notes from when on what was told."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, BYLINE_MODEL="ngram", BYLINE_LOG_LEVEL="WARNING")
+        self.old, self.new = NgramModel().card.version, NextModel().card.version
+        self.told: list[tuple[float, Rollout]] = []
+
+    def tell(self, *arguments: str) -> None:
+        """Run the command, as an operator does."""
+        command = [sys.executable, "-m", "celery_app.models", *arguments]
+        env = {"BYLINE_REDIS_URL": self.env["BYLINE_REDIS_URL"]}
+        subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL, timeout=20)
+        self.note()
+
+    def note(self) -> None:
+        """Note what is to be answered by whom from now on."""
+        rollout = Register(self.redis).look().rollout
+        assert rollout is not None
+        self.told.append((time.monotonic(), rollout))
+
+    def next_worker(self) -> Part:
+        return self.worker(name="next", BYLINE_MODEL=f"{__name__}:NextModel")
+
+    def wrong(self, seen: Seen) -> bool:
+        """Whether an answer is not that of a version which the message may have been sent to."""
+        if seen.id != message_id(seen.model, seen.text):
+            return True
+        then = [at for at, _ in self.told if at <= seen.at - NOTICED_S][-1:]
+        known = [each for at, each in self.told if [at] >= then and at <= seen.at + NOTICED_S]
+        return seen.model not in {
+            str(each.canary) if each.takes(seen.text) else each.current for each in known
+        }
+
+    def share(self, seen: list[Seen]) -> float:
+        """Return the share that the canary answered while there was one, and all knew it."""
+        [begin] = [at for at, each in self.told if each.canary]
+        [end, *_] = [at for at, each in self.told if at > begin]
+        during = [each for each in seen if begin + NOTICED_S < each.at < end - NOTICED_S]
+        assert len(during) > RATE * CANARY_S / 2
+        return sum(each.model == self.new for each in during) / len(during)
+
+
+@pytest.fixture
+def rolling(tmp_path: Path):  # type: ignore[no-untyped-def]
+    rolling = Rolling(tmp_path)
+    try:
+        rolling.valkey()
+        rolling.worker(name="old")
+        rolling.api(BYLINE_API_PROCESSES="2")
+        yield rolling
+    finally:
+        rolling.close()
+
+
+def test_a_rollout_fails_no_request_and_nobody_is_answered_by_the_wrong_version(
+    rolling: Rolling,
+) -> None:
+    passages = [messages.Passage(m.text, m.author) for m in load_sotu().part(HELD_OUT_FOLD)]
+    rolling.note()
+
+    def roll() -> None:
+        """The phases' lengths are the load that each is under; no wait for anything."""
+        rolling.next_worker()
+        time.sleep(PHASE_S)
+        rolling.tell("share", rolling.new, str(SHARE))
+        time.sleep(CANARY_S)
+        rolling.tell("serve", rolling.new)
+        time.sleep(PHASE_S)
+        old = rolling.parts[1]
+        assert old.stop() == 0, old.output
+        time.sleep(PHASE_S)
+        rolling.worker(name="old")
+        rolling.tell("back")
+        time.sleep(PHASE_S)
+        assert rolling.parts[-2].alive
+
+    url = httpx.URL(rolling.url)
+    target = Target(url.host, url.port or 80, "/v1/attributions")
+    ledger = Ledger(passages)
+    sent = messages.stream(passages, Mix(seed=7), 0)
+    loss = measure(target, sent, passages, roll, int(RATE * LOAD_S), RATE, ledger, breaks_at=0.05)
+    assert loss.lost == {}, loss
+    assert loss.answered == loss.sent == RATE * LOAD_S, loss
+    assert [each for each in ledger.seen if rolling.wrong(each)] == []
+    assert rolling.share(ledger.seen) == pytest.approx(SHARE, abs=0.02)
+    answered = {each.model for each in ledger.seen}
+    assert answered == {rolling.old, rolling.new}
+    assert ledger.seen[-1].model == rolling.old
+    wait_for(lambda: rolling.held() == 0, what="nothing to be held")
+    refused = rolling.attribute({"text": "to none"}, model=f"{rolling.old}-older")
+    assert (refused.status_code, refused.json()["code"]) == (404, "unknown_model")
+    print(f"{loss.answered:,} of {loss.sent:,} answered; canary {rolling.share(ledger.seen):.1%}")

@@ -1,0 +1,199 @@
+"""Versions of the model: who is asked, who answers, and what becomes of those that are left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from celery_app.app import make_celery
+from celery_app.settings import Settings
+from tasks.messages import ALIVE_S, ANNOUNCE_S, TASK, message_id
+from tasks.rollout import Register, Rollout, lot, queue_of
+from tests.parts import Part, Stack, wait_for
+
+OLD, NEW = "vowels-1", "vowels-2"
+#: One text for the canary at a half, and one that is not.
+TAKEN = next(text for text in map("aei {}".format, range(100)) if lot(text) < 0.5)
+KEPT = next(text for text in map("aei {}".format, range(100)) if lot(text) >= 0.5)
+
+
+def models(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as an operator does."""
+    return subprocess.run(
+        [sys.executable, "-m", "celery_app.models", *arguments],
+        env={"BYLINE_REDIS_URL": stack.env["BYLINE_REDIS_URL"]},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+
+def told(stack: Stack, *arguments: str) -> None:
+    """Run it, and wait until the api knows."""
+    done = models(stack, *arguments)
+    assert done.returncode == 0, done.stderr
+    rollout = Register(stack.redis).look().rollout
+    assert rollout is not None
+    shares = {rollout.current: 1 - rollout.share} | (
+        {rollout.canary: rollout.share} if rollout.canary else {}
+    )
+    wait_for(lambda: {k: v for k, v in _shares(stack).items() if v} == shares, what=str(shares))
+
+
+def _shares(stack: Stack) -> dict[str, float]:
+    known = httpx.get(f"{stack.url}/v1/models", timeout=5).json()
+    return {each["version"]: each["share"] for each in known["versions"]}
+
+
+def next_worker(stack: Stack, name: str = "next", **env: str) -> Part:
+    worker = stack.worker(name=name, BYLINE_MODEL="tests.models:NextVowels", **env)
+    wait_for(lambda: NEW in _shares(stack), what="the api to know")
+    return worker
+
+
+def answered_by(stack: Stack, text: str, **params: Any) -> str:
+    answer = stack.attribute({"text": text}, **params)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert found["id"] == message_id(found["model"], text)
+    return str(found["model"])
+
+
+@pytest.fixture
+def both(own: Stack) -> Stack:
+    """The api, a worker of the version that is served, and one of the next, which started later."""
+    own.worker(name="old")
+    own.api()
+    next_worker(own)
+    return own
+
+
+def test_a_worker_that_starts_changes_nothing_until_somebody_says_so(both: Stack) -> None:
+    assert {answered_by(both, text) for text in (TAKEN, KEPT)} == {OLD}
+    listed = models(both, "list").stdout
+    assert [line.split()[:2] for line in listed.splitlines()[1:3]] == [[OLD, "1"], [NEW, "1"]]
+    assert "nobody has said" in listed
+    told(both, "share", NEW, "0.5")
+    assert (answered_by(both, TAKEN), answered_by(both, KEPT)) == (NEW, OLD)
+    told(both, "serve", NEW)
+    assert {answered_by(both, text) for text in (TAKEN, KEPT)} == {NEW}
+    told(both, "back")
+    assert {answered_by(both, text) for text in (TAKEN, KEPT)} == {OLD}
+
+
+def test_a_version_can_be_asked_by_name(both: Stack) -> None:
+    assert answered_by(both, "by name", model=NEW) == NEW
+    assert answered_by(both, "by name", model=OLD) == OLD
+    bulk = both.attribute({"messages": [{"text": "by name"}, {"text": "again"}]}, model=NEW).json()
+    assert {item["model"] for item in bulk["attributions"]} == {NEW}
+    refused = both.attribute({"text": "by name"}, model="vowels-0")
+    assert (refused.status_code, refused.json()["code"]) == (404, "unknown_model")
+    assert refused.json()["detail"] == f"no worker serves it; served: {OLD}, {NEW}"
+
+
+def test_a_version_that_was_served_is_refused_and_keeps_what_it_answered(both: Stack) -> None:
+    answered = both.attribute({"text": "by the old one"}).json()
+    told(both, "serve", NEW)
+    both.parts[1].stop()
+    wait_for(lambda: _shares(both) == {NEW: 1.0}, what="the old one to be gone")
+    refused = both.attribute({"text": "by the old one"}, model=OLD)
+    assert (refused.status_code, refused.json()["code"]) == (404, "unknown_model")
+    kept = httpx.get(f"{both.url}/v1/attributions/{answered['id']}").json()
+    assert kept["model"] == OLD
+    back = models(both, "back")
+    assert back.returncode == 1
+    assert f"no worker serves {OLD}" in back.stderr
+    assert answered_by(both, "by the old one") == NEW
+
+
+def test_clients_of_celery_are_answered_by_what_is_served(both: Stack) -> None:
+    app = make_celery(Settings.from_environ({"BYLINE_REDIS_URL": both.env["BYLINE_REDIS_URL"]}))
+
+    def asked(text: str, **options: Any) -> Any:
+        return app.send_task(TASK, [[text]], **options).get(timeout=10)[0]
+
+    assert {asked(f"from Celery {n}", priority=n)["model"] for n in (0, 3, 9)} == {OLD}
+    assert asked("to that one", queue=queue_of(NEW))["model"] == NEW
+    told(both, "serve", NEW)
+
+    def moved() -> bool:
+        return bool(asked(f"now {time.monotonic()}")["model"] == NEW)
+
+    wait_for(moved, 5)
+    assert {asked(f"then {n}", priority=n)["model"] for n in range(10)} == {NEW}
+    exact = {"version": OLD, "exact": True}
+    assert asked("or nobody", kwargs=exact)["error"]["code"] == "unknown_model"
+    app.close()
+
+
+def test_what_a_dead_canary_held_is_answered_by_the_version_that_is_served(own: Stack) -> None:
+    own.worker(name="old")
+    own.api()
+    victim = next_worker(own, TEST_MODEL_SECONDS="60")
+    told(own, "share", NEW, "0.5")
+    places = [own.attribute({"text": TAKEN}, wait=0).json()["location"]]
+    wait_for(lambda: own.calls() == [TAKEN])
+    exact = own.attribute({"text": "or nobody"}, wait=0, model=NEW).json()["location"]
+    victim.kill()
+    assert answered_by(own, KEPT) == OLD
+    for place in places:
+        done = wait_for(
+            lambda at=place: (r := httpx.get(own.url + at)).status_code == 200 and r.json(), 30
+        )
+        assert done["model"] == OLD
+    gone = wait_for(lambda: (r := httpx.get(own.url + exact)).status_code != 202 and r, 30)
+    assert (gone.status_code, gone.json()["code"]) == (404, "unknown_model")
+    assert answered_by(own, TAKEN) == OLD, "it takes nothing any more"
+    wait_for(lambda: own.held() == 0, what="nothing to be held")
+
+
+def test_nobody_said_anything_so_it_follows_the_workers(own: Stack) -> None:
+    old = own.worker(name="old")
+    own.api()
+    next_worker(own)
+    old.stop()
+    wait_for(lambda: _shares(own) == {NEW: 1.0}, 2 * ANNOUNCE_S + 2)
+    assert answered_by(own, "to the next") == NEW
+
+
+def test_somebody_said_so_and_it_waits_for_its_workers(own: Stack) -> None:
+    old = own.worker(name="old")
+    own.api()
+    told(own, "serve", OLD)
+    next_worker(own)
+    old.stop()
+    place = own.attribute({"text": "waits"}, wait=0).json()["location"]
+    ready = wait_for(
+        lambda: (r := httpx.get(f"{own.url}/readyz")).status_code == 503 and r, what="not ready"
+    )
+    assert ready.json()["parts"]["worker"] == "none alive"
+    rollout = Register(own.redis).look().rollout
+    assert rollout == Rollout(OLD, told=True)
+    own.worker(name="old")
+    done = wait_for(lambda: (r := httpx.get(own.url + place)).status_code == 200 and r.json(), 20)
+    assert done["model"] == OLD
+    told(own, "serve", NEW)
+    assert models(own, "follow").returncode == 0
+    assert "nobody has said" in models(own, "list").stdout
+
+
+def test_a_redis_that_was_away_moves_nothing(both: Stack) -> None:
+    """Who signs first when it is back must not take the others, which can't, for dead."""
+    both.parts[0].stop()
+    time.sleep(ALIVE_S + 1)  # the outage
+    both.valkey()
+    register = Register(both.redis)
+    until = time.monotonic() + ALIVE_S
+    while time.monotonic() < until:
+        served = register.look()
+        assert served.rollout is not None
+        assert served.rollout.current == OLD
+        time.sleep(0.2)  # between two looks, until the deadline
+    assert served.workers == {OLD: 1, NEW: 1}
+    assert answered_by(both, "afterwards") == OLD

@@ -1,0 +1,87 @@
+"""What the command makes of a rollout."""
+
+from __future__ import annotations
+
+import pytest
+
+from celery_app.models import Change, Refused, table
+from tasks.rollout import Rollout, Served
+
+WORKERS = {"v1": 2, "v2": 1, "v0": 0}
+
+
+def change(rollout: Rollout | None = Rollout("v1"), **workers: int) -> Change:  # noqa: B008
+    return Change(Served(rollout, WORKERS | workers, frozenset()))
+
+
+def test_another_version_is_served_and_the_last_is_remembered() -> None:
+    assert change().serve("v2") == Rollout("v2", previous="v1", told=True)
+
+
+def test_to_serve_what_is_served_pins_it_and_ends_the_canary() -> None:
+    canary = Rollout("v1", "v2", 0.1, previous="v0")
+    assert change(canary).serve("v1") == Rollout("v1", previous="v0", told=True)
+
+
+def test_a_share_goes_to_a_canary_and_back() -> None:
+    canary = change().share("v2", 0.05)
+    assert canary == Rollout("v1", "v2", 0.05, told=True)
+    assert change(canary).share("v2", 0.2) == Rollout("v1", "v2", 0.2, told=True)
+    assert change(canary).share("v2", 0) == Rollout("v1", told=True)
+    assert change(canary, v2=0).share("v2", 0) == Rollout("v1", told=True), "it may be dead"
+
+
+@pytest.mark.parametrize(
+    ("now", "then"),
+    [
+        (Rollout("v1", "v2", 0.1, previous="v0"), Rollout("v1", previous="v0", told=True)),
+        (Rollout("v2", previous="v1"), Rollout("v1", previous="v2", told=True)),
+    ],
+)
+def test_the_way_back(now: Rollout, then: Rollout) -> None:
+    assert change(now).back() == then
+
+
+def test_it_follows_the_workers_again() -> None:
+    assert not change(Rollout("v1", "v2", 0.5, told=True)).follow().told
+    assert change(Rollout("v1", "v2", 0.5, told=True)).follow().canary is None
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, float("nan"), float("inf")])
+def test_a_share_is_a_part(share: float) -> None:
+    with pytest.raises(Refused, match="from 0 to less than 1"):
+        change().share("v2", share)
+
+
+@pytest.mark.parametrize("version", ["v0", "v7"])
+def test_nobody_is_sent_where_no_worker_is(version: str) -> None:
+    for refused in (lambda: change().serve(version), lambda: change().share(version, 0.1)):
+        with pytest.raises(Refused, match=f"no worker serves {version}; alive: v1, v2"):
+            refused()
+
+
+def test_a_version_is_not_its_own_canary() -> None:
+    with pytest.raises(Refused, match="v1 is served"):
+        change().share("v1", 0.1)
+
+
+def test_there_is_no_way_back_from_the_first() -> None:
+    with pytest.raises(Refused, match="nothing was served before v1"):
+        change().back()
+
+
+def test_before_any_worker_there_is_nothing_to_say() -> None:
+    with pytest.raises(Refused, match="no worker has ever signed in"):
+        Change(Served(None, {}, frozenset())).follow()
+    assert table(Served(None, {}, frozenset())) == "no worker has ever signed in"
+
+
+def test_the_table_says_who_takes_what() -> None:
+    rollout = Rollout("v1", "v2", 0.05, "v0", told=True)
+    said = table(Served(rollout, WORKERS, frozenset())).splitlines()
+    assert [line.split() for line in said[1:4]] == [
+        ["v1", "2", "95.0%"],
+        ["v2", "1", "5.0%"],
+        ["v0", "0", "0.0%"],
+    ]
+    assert said[-1] == "before: v0"
