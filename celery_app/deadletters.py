@@ -16,6 +16,7 @@ from celery_app.settings import Settings, SettingsError
 from tasks.cache import AttributionCache
 from tasks.deadletters import DeadLetter, DeadLetters, NotSetAside
 from tasks.messages import TASK
+from tasks.rollout import Register
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,7 +36,10 @@ def main(arguments: Sequence[str]) -> int:
         AttributionCache(client, settings.result_ttl_s).forget(letter.id)
         if options.command == "replay":
             task = make_celery(settings).send_task(
-                TASK, [[letter.text]], {"explain": letter.explain, "version": letter.version}
+                TASK,
+                [[letter.text]],
+                {"explain": letter.explain, "version": letter.version},
+                queue=Register(connect(settings.broker)).look().queue(letter.version),
             )
             print(f"sent once more, as task {task.id}")
         letters.drop(letter.id)

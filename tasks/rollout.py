@@ -65,6 +65,10 @@ class Served(NamedTuple):
     #: Those that have none any more. One whose workers are only silent may be back.
     gone: frozenset[str]
 
+    def queue(self, version: str) -> str:
+        """Return the queue for who wants ``version``, or any if that is gone."""
+        return queue_of(version) if version in self.workers.keys() - self.gone else QUEUE
+
     @property
     def lists(self) -> list[str]:
         """The lists of all queues."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from celery_app.settings import Settings
 from tests.e2e.conftest import Run
-from tests.parts import ROOT
+from tests.parts import ROOT, free_port
 
 #: Seconds that the commands of one fence may take.
 LIMIT_S = 60
@@ -31,7 +31,8 @@ def ported(commands: str, run: Run) -> str:
     usual = Settings()
     ports = {getattr(usual, f"{part}_port"): port for part, port in run.ports.items()}
     ports[usual.metrics_port + 1] = run.ports["metrics"] + 1
-    return re.sub(r"localhost:(\d+)", lambda at: f"localhost:{ports[int(at[1])]}", commands)
+    own = re.sub(r"METRICS_PORT=\d+", f"METRICS_PORT={free_port()}", commands)
+    return re.sub(r"localhost:(\d+)", lambda at: f"localhost:{ports[int(at[1])]}", own)
 
 
 def typed(commands: str, folder: Path, run: Run) -> subprocess.CompletedProcess[str]:

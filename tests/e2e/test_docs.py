@@ -11,7 +11,9 @@ import json
 import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +24,15 @@ from tests.e2e.shell import checkout, typed
 from tests.parts import ROOT, Stack
 
 #: In this order: the last one stops Byline.
-PAGES = ("models", "tuning", "operating")
-#: Fences `text` on those pages, and on that about clusters, of which none is here.
-NOT_RUN = {"models": 0, "tuning": 0, "operating": 0, "kubernetes": 1}
+PAGES = ("models", "tuning", "versions", "operating")
+#: Fences `text` on those pages, queries, and on that about clusters, of which none is here.
+NOT_RUN = {"models": 0, "tuning": 0, "versions": 1, "operating": 0, "kubernetes": 1}
 STOPPED = "# Byline is stopped."
+#: Models on the pages, and the files they are to be in.
+MINE = (
+    ("models", "vowels.py", "VowelModel:"),
+    ("versions", "vowels2.py", "NextModel"),
+)
 TOOLS = ("curl", "pgrep")
 
 pytestmark = pytest.mark.skipif(
@@ -105,10 +112,17 @@ class Reader:
         return done.stdout
 
     def _mine(self) -> None:
-        """Save the model that the page shows where it says."""
-        [code] = [code for kind, code in _FENCE.findall(_page("models")) if "VowelModel:" in code]
+        """Save the models that the pages show where they say."""
         (self.folder / "mine").mkdir()
-        (self.folder / "mine" / "vowels.py").write_text(code, "utf-8")
+        for page, name, model in MINE:
+            [code] = [code for _, code in _FENCE.findall(_page(page)) if f"class {model}" in code]
+            (self.folder / "mine" / name).write_text(code, "utf-8")
+
+    def close(self) -> None:
+        """End Byline, and the worker of the page about versions where that is not through."""
+        self.run.close()
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int((self.folder / "next.pid").read_text()), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +131,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     try:
         yield reader
     finally:
-        reader.run.close()
+        reader.close()
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page}-{block.number}")

@@ -12,8 +12,9 @@ import pytest
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
+from tasks.deadletters import DeadLetter, DeadLetters
 from tasks.messages import ALIVE_S, ANNOUNCE_S, TASK, message_id
-from tasks.rollout import Register, Rollout, lot, queue_of
+from tasks.rollout import KEPT_S, ROLLOUT, Register, Rollout, lot, queue_of
 from tests.parts import Part, Stack, wait_for
 
 OLD, NEW = "vowels-1", "vowels-2"
@@ -122,11 +123,10 @@ def test_clients_of_celery_are_answered_by_what_is_served(both: Stack) -> None:
     assert asked("to that one", queue=queue_of(NEW))["model"] == NEW
     told(both, "serve", NEW)
 
-    def moved() -> bool:
-        return bool(asked(f"now {time.monotonic()}")["model"] == NEW)
+    def answered() -> set[str]:
+        return {asked(f"{n}, {time.monotonic()}", priority=n)["model"] for n in range(10)}
 
-    wait_for(moved, 5)
-    assert {asked(f"then {n}", priority=n)["model"] for n in range(10)} == {NEW}
+    wait_for(lambda: answered() == {NEW}, 10, "all of them to be answered by the next")
     exact = {"version": OLD, "exact": True}
     assert asked("or nobody", kwargs=exact)["error"]["code"] == "unknown_model"
     app.close()
@@ -197,3 +197,65 @@ def test_a_redis_that_was_away_moves_nothing(both: Stack) -> None:
         time.sleep(0.2)  # between two looks, until the deadline
     assert served.workers == {OLD: 1, NEW: 1}
     assert answered_by(both, "afterwards") == OLD
+
+
+def test_a_dead_letter_is_replayed_to_its_version(both: Stack) -> None:
+    text = "of the next"
+    id = message_id(NEW, text)
+    DeadLetters(both.redis).put(DeadLetter(id, text, False, NEW, "task", time.time()))
+    replayed = subprocess.run(
+        [sys.executable, "-m", "celery_app.deadletters", "replay", id],
+        env={"BYLINE_REDIS_URL": both.env["BYLINE_REDIS_URL"]},
+        check=True,
+        capture_output=True,
+        timeout=20,
+    )
+    assert b"sent once more" in replayed.stdout
+    where = f"{both.url}/v1/attributions/{id}"
+    done = wait_for(lambda: (r := httpx.get(where)).status_code == 200 and r.json())
+    assert (done["id"], done["model"]) == (id, NEW)
+
+
+def test_a_node_that_starts_with_another_version_has_left_the_last(own: Stack) -> None:
+    """As after a `kill -9` of all, and a start with another model."""
+    register = Register(own.redis)
+    register.sign("byline@one", OLD, b"{}", started=True)
+    assert register.look() == (Rollout(OLD), {OLD: 1}, frozenset())
+    register.sign("byline@one", NEW, b"{}", started=True)
+    assert register.look() == (Rollout(NEW, previous=OLD), {OLD: 0, NEW: 1}, {OLD})
+
+
+def test_who_is_silent_is_not_gone_until_redis_has_been_there_for_long_enough(own: Stack) -> None:
+    now = [1000.0]
+    Register(own.redis, lambda: now[0]).sign("byline@one", OLD, b"{}", started=True)
+    now[0] += ALIVE_S + 1
+    register = Register(own.redis, lambda: now[0])
+    assert register.look() == (Rollout(OLD), {OLD: 0}, frozenset())
+    register.sign("byline@two", NEW, b"{}", started=True)
+    assert register.look().rollout == Rollout(OLD)
+    assert wait_for(lambda: register.look().gone, ALIVE_S + 2) == {OLD}
+    register.sign("byline@two", NEW, b"{}")
+    assert register.look().rollout == Rollout(NEW, previous=OLD)
+
+
+def test_a_version_is_forgotten_a_day_after_its_last_worker(own: Stack) -> None:
+    now = [1000.0]
+    register = Register(own.redis, lambda: now[0])
+    register.sign("byline@one", OLD, b"{}", started=True)
+    now[0] += KEPT_S - 1
+    register.sign("byline@two", NEW, b"{}", started=True)
+    register.forget()
+    assert register.look().workers == {OLD: 0, NEW: 1}
+    now[0] += 2
+    register.forget()
+    register.change(lambda _: Rollout(NEW))  # what is served is never forgotten
+    assert register.look().workers.keys() == {NEW}
+
+
+def test_a_rollout_that_makes_no_sense_is_written_anew(own: Stack) -> None:
+    own.redis.set(ROLLOUT, "nonsense")
+    register = Register(own.redis)
+    assert register.look().rollout is None
+    register.sign("byline@one", NEW, b"nonsense", started=True)
+    assert register.look().rollout == Rollout(NEW)
+    assert register.announcement(NEW) is None
