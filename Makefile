@@ -37,7 +37,10 @@ run: $(VENV)/run.stamp $(EXPORTER)/stamp $(EXTRA)  ## Start everything here, MOD
 # Containers: what the overrides are, and whose compose there is.
 COMPOSE_FILES := compose/compose.yaml $(if $(GPU),compose/compose.gpu.yaml) $(if $(MAC),compose/compose.mac.yaml) \
 	$(if $(filter transformer,$(MODEL)),compose/compose.transformer.yaml) \
-	$(if $(MODEL_DIR),compose/compose.model.yaml)
+	$(if $(MODEL_DIR),compose/compose.model.yaml) \
+	$(if $(NEXT_DIR),compose/compose.next.yaml $(if $(GPU),compose/compose.next.gpu.yaml) \
+		$(if $(filter transformer,$(MODEL)),compose/compose.next.transformer.yaml))
+# Folders as seen from here: compose would look for them beside its files.
 define compose
 @compose="$(COMPOSE)"; \
 for each in "docker compose" "podman compose"; do \
@@ -45,21 +48,21 @@ for each in "docker compose" "podman compose"; do \
 done; \
 test -n "$$compose" || { \
 	echo "byline: no 'docker compose' and no 'podman compose' is installed; make run needs neither" >&2; exit 1; }; \
+export MODEL_DIR="$(abspath $(MODEL_DIR))" NEXT_DIR="$(abspath $(NEXT_DIR))"; \
 set -x; $$compose $(COMPOSE_FILES:%=--file %)
 endef
 
 .PHONY: up
-up:  ## Start everything in containers: API=2 WORKERS=2, MODEL=transformer, MODEL_DIR=folder, GPU=1, MAC=1, MONITORING=off
+up:  ## Start everything in containers: API=2 WORKERS=2, MODEL=transformer, MODEL_DIR=folder, NEXT_DIR=folder, GPU=1, MAC=1, MONITORING=off
 	@"$(PYTHON)" -m compose.passwords
 	$(compose) $(if $(filter off,$(MONITORING)),,--profile monitoring) up --detach --build --wait --remove-orphans
 
 .PHONY: down
 down:  ## Stop the containers; what is queued and cached stays
-	$(compose) --profile monitoring down
+	$(compose) --profile monitoring down --remove-orphans
 
 up: export API_REPLICAS := $(API)
 up: export WORKER_REPLICAS := $(WORKERS)
-up down: export MODEL_DIR := $(abspath $(MODEL_DIR))
 
 # Debian's packages may come from a MIRROR, torch from TORCH_INDEX, and some from folders, WHEELS.
 .PHONY: images-check

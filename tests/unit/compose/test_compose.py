@@ -18,6 +18,8 @@ from tests.parts import ROOT
 from tests.unit.compose.files import COMPOSE, DEFAULTS, FILES, FOLDER, OURS, SERVICES
 
 MB = {"M": 1, "G": 1024}
+FOLDERS = {"MODEL_DIR": "/models/mine", "NEXT_DIR": "/models/next"}
+PINNED = re.compile(r"[a-z0-9./_-]+:v?\d+\.\d+\.\d+(-[a-z]+)?")
 EACH = pytest.mark.parametrize("name", SERVICES)
 
 
@@ -38,7 +40,7 @@ def merged(*overrides: str, profile: str = "monitoring") -> dict[str, Any]:
             *(word for file in files for word in ("--file", str(FOLDER / file))),
             *("--profile", profile, "config", "--format", "json"),
         ],
-        env={"PATH": os.environ["PATH"], "MODEL_DIR": "/models/mine"},
+        env={"PATH": os.environ["PATH"], **FOLDERS},
         capture_output=True,
         text=True,
         timeout=60,
@@ -70,13 +72,49 @@ def test_with_gpus_workers_have_one_and_the_torch_for_it() -> None:
     assert worker["build"]["args"] == {"TORCH_INDEX": "", "TRANSFORMER": "1"}
     settings = {name: worker["environment"][name] for name in ("BYLINE_DEVICE", "BYLINE_MODEL")}
     assert settings == {"BYLINE_DEVICE": "cuda", "BYLINE_MODEL": "transformer"}
+    assert served(worker) == ("/models/mine", True)
+
+
+def served(worker: dict[str, Any]) -> tuple[str, bool]:
+    """The folder of a worker's model, and whether it may only read it."""
     (model,) = worker["volumes"]
-    assert (model["source"], model["target"], model["read_only"]) == (
-        "/models/mine",
-        "/model",
-        True,
-    )
-    assert worker["environment"]["BYLINE_MODEL_DIR"] == "/model"
+    assert worker["environment"]["BYLINE_MODEL_DIR"] == model["target"]
+    return model["source"], model["read_only"]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("next",),
+        ("gpu", "next", "next.gpu"),
+        ("transformer", "next", "next.transformer"),
+        ("gpu", "transformer", "next", "next.gpu", "next.transformer"),
+    ],
+    ids=" ".join,
+)
+def test_workers_of_the_next_version_are_as_the_others_but_for_their_model(
+    overrides: tuple[str, ...],
+) -> None:
+    services = merged(*overrides)["services"]
+    worker, beside = services["worker"], services["worker-next"]
+    # What is checked of the one is true of the other: networks and names there, secrets, limits.
+    assert worker.keys() | {"volumes"} == beside.keys()
+    different = {name for name in worker if worker[name] != beside[name]}
+    assert different == {"image", "environment"}
+    assert worker["environment"] == {
+        name: value for name, value in beside["environment"].items() if name != "BYLINE_MODEL_DIR"
+    }
+    assert served(beside) == ("/models/next", True)
+    # Where each is built, none may have the other's name.
+    images = [service["image"] for service in services.values()]
+    assert images.count(beside["image"]) == 1
+    assert PINNED.fullmatch(beside["image"])
+
+
+def test_a_version_that_is_served_and_the_next_have_folders_of_their_own() -> None:
+    services = merged("model", "next")["services"]
+    assert served(services["worker"]) == ("/models/mine", True)
+    assert served(services["worker-next"]) == ("/models/next", True)
 
 
 def test_on_a_mac_all_but_the_worker_is_in_containers() -> None:
@@ -92,7 +130,7 @@ def test_on_a_mac_all_but_the_worker_is_in_containers() -> None:
 @EACH
 def test_an_image_is_pinned(name: str) -> None:
     image = SERVICES[name]["image"]
-    assert re.fullmatch(r"[a-z0-9./_-]+:v?\d+\.\d+\.\d+(-[a-z]+)?", image), image
+    assert PINNED.fullmatch(image), image
     assert ("build" in SERVICES[name]) == (name in OURS)
 
 
@@ -210,6 +248,9 @@ def test_what_is_named_is_there(file: Path) -> None:
                 assert (FOLDER / source).exists(), source
         if "dockerfile" in service.get("build", {}):
             assert (FOLDER / service["build"]["context"] / service["build"]["dockerfile"]).exists()
+        if extended := service.get("extends"):
+            base = yaml.safe_load((FOLDER / extended["file"]).read_text("utf-8"))
+            assert extended["service"] in base["services"]
 
 
 def test_prometheus_has_every_rule_and_no_secret() -> None:

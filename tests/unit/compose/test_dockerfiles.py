@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.parts import ROOT
-from tests.unit.compose.files import DOCKERFILES, FOLDER, OURS, SERVICES
+from tests.unit.compose.files import DEFAULTS, DOCKERFILES, FOLDER, OURS, SERVICES
 
 EACH = pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.stem)
 LOCKS = ROOT / "requirements"
@@ -73,6 +76,55 @@ def test_a_lock_has_what_all_others_have(file: Path) -> None:
     own = (LOCKS / f"{file.stem}.lock").read_text().splitlines()
     assert set(own) < set(run)
     assert ("torch==2.13.0" in own) == (file.stem == "worker")
+
+
+#: Lists versions, and says which packages that took.
+_LIST = """
+import sys
+from importlib.metadata import packages_distributions
+before = set(sys.modules)
+from celery_app.models import main
+status = main(["list"])
+owners = packages_distributions()
+print(*{owner for name in set(sys.modules) - before for owner in owners.get(name, ())})
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize("name", ["api", "monitor"])
+def test_versions_of_the_model_are_moved_from_its_container(name: str, tmp_path: Path) -> None:
+    """The files and the settings that it has, with nobody where Redis is."""
+    for instruction, rest in instructions(FOLDER / "images" / f"{name}.Dockerfile"):
+        if instruction == "COPY" and not rest.startswith(("--from", "compose/install", "req")):
+            *sources, target = rest.split()
+            for source in sources:
+                into = tmp_path / target / (Path(source).name if target.endswith("/") else "")
+                if (ROOT / source).is_dir():
+                    shutil.copytree(ROOT / source, into)
+                else:
+                    into.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(ROOT / source, into)
+    (tmp_path / "password").write_text("secret")
+    given = {
+        **DEFAULTS,
+        "BYLINE_REDIS_URL": "redis://127.0.0.1:1/0",
+        "BYLINE_REDIS_PASSWORD_FILE": str(tmp_path / "password"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", _LIST],
+        cwd=tmp_path,
+        env=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("byline: Error 111 connecting to 127.0.0.1:1.")
+    locked = (LOCKS / f"{name}.lock").read_text().splitlines()
+    taken = set(done.stdout.lower().replace("_", "-").split())
+    assert "redis" in taken
+    assert taken <= {line.partition("==")[0] for line in locked}
 
 
 def test_no_secret_gets_into_an_image() -> None:

@@ -105,6 +105,39 @@ def test_launchd_starts_the_worker_with_settings_that_go_with_the_containers() -
     assert job["ExitTimeOut"] > settings.batch_timeout_s
 
 
+def asked_of_compose(tmp_path: Path, *arguments: str) -> tuple[str, list[str]]:
+    """What `make` would have compose do, and the folders of models that it would be told."""
+    (tmp_path / "compose").write_text('#!/bin/sh\necho "$@"; echo "$MODEL_DIR"; echo "$NEXT_DIR"\n')
+    (tmp_path / "compose").chmod(0o755)
+    done = subprocess.run(
+        ["make", *arguments, "PYTHON=true", f"COMPOSE={tmp_path / 'compose'}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    *_, said, model, following = done.stdout.split("\n")[:-1]
+    return said, [model, following]
+
+
+def test_each_variant_has_its_files_and_folders_as_seen_from_here(tmp_path: Path) -> None:
+    said, folders = asked_of_compose(tmp_path, "up")
+    assert said.startswith("--file compose/compose.yaml --profile monitoring up ")
+    assert folders == ["", ""]
+    named = ("MODEL_DIR=.byline/models/mine", "NEXT_DIR=/somewhere/next")
+    said, folders = asked_of_compose(tmp_path, "up", "GPU=1", "MODEL=transformer", *named)
+    files = said.partition(" --profile ")[0].replace("--file ", "").split()
+    # The next version's come last, and its own before what goes over it.
+    variants = ("", ".gpu", ".transformer", ".model", ".next", ".next.gpu", ".next.transformer")
+    assert files == [f"compose/compose{variant}.yaml" for variant in variants]
+    assert all((ROOT / file).exists() for file in files)
+    assert folders == [str(ROOT / ".byline/models/mine"), "/somewhere/next"]
+    said, _ = asked_of_compose(tmp_path, "down")
+    # Whatever was up: these files don't name all of it.
+    assert said.endswith(" down --remove-orphans")
+
+
 def test_without_compose_it_is_said_what_is_missing(tmp_path: Path) -> None:
     """Programs that the target needs, and no engine among them."""
     for program in ("sh", "awk", "true"):
