@@ -13,7 +13,10 @@ import yaml
 
 FOLDER = Path(__file__).parents[3] / "compose" / "kubernetes"
 #: The base, and what is put over it.
-RENDERED = ("base", "gpu")
+RENDERED = ("base", "gpu", "next")
+#: What the base is made of.
+WHOLE = ("base", "worker")
+KUSTOMIZATIONS = sorted(path.parent for path in FOLDER.rglob("kustomization.yaml"))
 #: What has pods, and is written here.
 WORKLOADS = ("Deployment", "StatefulSet")
 
@@ -25,7 +28,8 @@ def files() -> list[Manifest]:
     """The base as it is written, which Kubernetes would take, but for the settings and names."""
     return [
         manifest
-        for path in sorted((FOLDER / "base").glob("*.yaml"))
+        for folder in WHOLE
+        for path in sorted((FOLDER / folder).glob("*.yaml"))
         if path.name != "kustomization.yaml"
         for manifest in yaml.safe_load_all(path.read_text("utf-8"))
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,7 +19,15 @@ from celery_app.settings import Settings
 from tests.promql import metric_names
 from tests.promtool import content, needs_promtool
 from tests.unit.compose.files import SERVICES
-from tests.unit.compose.manifests import FOLDER, RENDERED, WORKLOADS, of_kind, pods, strict
+from tests.unit.compose.manifests import (
+    FOLDER,
+    KUSTOMIZATIONS,
+    RENDERED,
+    WORKLOADS,
+    of_kind,
+    pods,
+    strict,
+)
 from tests.unit.compose.manifests import manifests as of
 
 SOURCES = ("files", *RENDERED)
@@ -115,6 +124,7 @@ def test_byline_takes_its_settings_and_listens_where_they_say(source: str) -> No
         assert ports == {
             "api": {"http": settings.api_port, "metrics": settings.api_metrics_port},
             "worker": {"metrics": settings.metrics_port},
+            "worker-next": {"metrics": settings.metrics_port},
             "monitor": {"metrics": settings.monitor_port},
         }.get(name), name
 
@@ -165,6 +175,61 @@ def test_images_have_the_versions_that_compose_has(source: str) -> None:
         assert images[image] == compose[image]
     locked = (LOCKS / "run.lock").read_text("utf-8").splitlines()
     assert f"flower=={images['mher/flower']}" in locked
+
+
+@pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_a_kustomization_names_what_is_there_and_all_of_it(folder: Path) -> None:
+    content = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
+    named = [folder / one for one in content["resources"]]
+    assert all((path / "kustomization.yaml").exists() for path in named if path.suffix == "")
+    files = {path for path in named if path.suffix}
+    files |= {folder / patch["path"] for patch in content.get("patches", ())}
+    assert files == set(folder.glob("*.yaml")) - {folder / "kustomization.yaml"}
+
+
+def test_no_deployment_chooses_the_pods_of_the_next_version_and_of_the_others() -> None:
+    """As kustomize's labels are written: a selector's are changed where it has them."""
+    content = yaml.safe_load((FOLDER / "next/worker/kustomization.yaml").read_text("utf-8"))
+    [(label, following)] = content["labels"][0]["pairs"].items()
+    assert content["labels"][0]["includeSelectors"] is True
+    others = [
+        one["spec"]["selector"]["matchLabels"]
+        for one in of_kind("files", "Deployment", "PodDisruptionBudget")
+        if one["metadata"]["name"] == "worker"
+    ]
+    assert len(others) == 2
+    assert all(chosen[label] != following for chosen in others)
+
+
+def test_workers_of_the_next_version_are_as_the_others_but_for_names_and_image() -> None:
+    budgets = {
+        one["metadata"]["name"]: one["spec"] for one in of_kind("next", "PodDisruptionBudget")
+    }
+    for both in (budgets, pods("next")):
+        worker, beside = yaml.safe_dump(both["worker"]), yaml.safe_dump(both["worker-next"])
+        named = re.sub(r"(app.kubernetes.io/instance: worker)\n", r"\1-next\n", worker)
+        named = re.sub(r"(image: byline-worker):", r"\1-next:", named)
+        assert worker != named == beside
+
+
+def test_workers_of_the_next_version_are_reached_and_guarded_as_the_others() -> None:
+    named = pods("next")
+    own = [dict(named[name]["labels"]) for name in ("worker", "worker-next")]
+    for policy in of_kind("next", "NetworkPolicy"):
+        chosen = {_matches(policy["spec"]["podSelector"], labels) for labels in own}
+        assert len(chosen) == 1, policy["metadata"]["name"]
+    budgets = of_kind("next", "PodDisruptionBudget")
+    assert all(
+        sum(_matches(budget["spec"]["selector"], labels) for budget in budgets) == 1
+        for labels in own
+    )
+    # Prometheus calls them by this one.
+    assert {labels["app.kubernetes.io/component"] for labels in own} == {"worker"}
+    # How many there are somebody says, and who applies this again must not reset it.
+    deployments = {one["metadata"]["name"]: one["spec"] for one in of_kind("next", "Deployment")}
+    assert "replicas" not in deployments["worker-next"]
+    [scaled] = of_kind("next", "ScaledObject")
+    assert scaled["spec"]["scaleTargetRef"]["name"] == "worker"
 
 
 def test_no_secret_is_written_down() -> None:
