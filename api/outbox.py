@@ -237,13 +237,9 @@ class Outbox:
         return None
 
     async def _send_from(self, lane: Lane) -> None:
-        while True:
-            if late := lane.drop_late():
-                passed = "the deadline passed before the message could be sent"
-                self._fail(late, DeadlinePassed(passed))
-            entries = lane.next_chunk()
-            if not entries:
-                return
+        if late := lane.drop_late():
+            self._fail(late, DeadlinePassed("the deadline passed before the message could be sent"))
+        while entries := lane.next_chunk():
             await self._dispatch(lane, entries)
 
     async def _dispatch(self, lane: Lane, entries: list[Entry]) -> None:
