@@ -105,8 +105,8 @@ class Register:
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now  # wall clock: workers of many machines sign
-        #: Monotonic time since when Redis has answered each time, in seconds.
-        self._well_since: float | None = None
+        #: When Redis answered first and last of the times since it did not, or nobody asked.
+        self._well: tuple[float, float] | None = None
 
     def sign(self, node: str, version: str, card: bytes, started: bool = False) -> None:
         """Note that ``node`` is alive and serves ``version``; strike out who has long been silent.
@@ -157,7 +157,7 @@ class Register:
             counts = pipe.execute()
         living = dict(zip(versions, counts[::2], strict=True))
         listed = dict(zip(versions, counts[1::2], strict=True))
-        sure = self._well_since is not None and time.monotonic() > self._well_since + ALIVE_S
+        sure = self._well is not None and self._well[0] < alive
         gone = frozenset(v for v in versions if not listed[v] or (sure and not living[v]))
         return Served(rollout, living, gone)
 
@@ -215,14 +215,19 @@ class Register:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Note whether Redis answers: after it was gone, workers may seem dead that can't say."""
+        """Note whether Redis answers. After it did not, workers seem dead that could not sign.
+
+        Nor could they while all the machine slept, which shows in the time since the last look.
+        """
         try:
             yield
         except RedisError:
-            self._well_since = None
+            self._well = None
             raise
-        if self._well_since is None:
-            self._well_since = time.monotonic()
+        now = self._now()
+        if self._well is None or now > self._well[1] + ALIVE_S:
+            self._well = now, now
+        self._well = self._well[0], now
 
 
 class _Unchanged(Exception):
