@@ -13,7 +13,7 @@ import pytest
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 from tasks.deadletters import DeadLetter, DeadLetters
-from tasks.messages import ALIVE_S, ANNOUNCE_S, TASK, message_id
+from tasks.messages import ALIVE_S, TASK, message_id
 from tasks.rollout import KEPT_S, ROLLOUT, Register, Rollout, lot, queue_of
 from tests.parts import Part, Stack, wait_for
 
@@ -158,7 +158,7 @@ def test_nobody_said_anything_so_it_follows_the_workers(own: Stack) -> None:
     own.api()
     next_worker(own)
     old.stop()
-    wait_for(lambda: _shares(own) == {NEW: 1.0}, 2 * ANNOUNCE_S + 2)
+    wait_for(lambda: _shares(own) == {NEW: 1.0}, what="the next to be served")
     assert answered_by(own, "to the next") == NEW
 
 
