@@ -179,6 +179,5 @@ def test_a_rollout_fails_no_request_and_nobody_is_answered_by_the_wrong_version(
     wait_for(lambda: rolling.held() == 0, what="nothing to be held")
     refused = rolling.attribute({"text": "to none"}, model=f"{rolling.old}-older")
     assert (refused.status_code, refused.json()["code"]) == (404, "unknown_model")
-    print(
-        f"{loss.answered:,} of {loss.sent:,} answered at once; canary {rolling.share(ledger.seen):.1%}"
-    )
+    taken = rolling.share(ledger.seen)
+    print(f"{loss.answered:,} of {loss.sent:,} answered at once; canary {taken:.1%}")
