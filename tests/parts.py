@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,11 +37,27 @@ def wait_for(condition: Callable[[], T], seconds: float = 20.0, what: str = "") 
     raise AssertionError(f"waited {seconds:g} s in vain for {what or condition}")
 
 
+def _ports() -> Iterator[int]:
+    """Yield ports, each process of the tests others, from a range that no client's end comes from.
+
+    Nor those that ``bench.system.free_ports`` gives.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = range(30_000 + 650 * (number % 4), 30_000 + 650 * (number % 4 + 1))
+    turned = random.randrange(len(own))  # another run may be under way
+    return itertools.cycle([*own[turned:], *own[:turned]])
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback address that nobody listens on, and not one of the last."""
+    for port in itertools.islice(_PORTS, 650):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
 
 
 class Part:
