@@ -79,11 +79,13 @@ class CeleryLoad:
                 return
             left = time.monotonic()
             found = self._attribute(client, messages)
-            if due >= measured_from:
-                with self._noting:
-                    self._recorder.note(
-                        messages, due - measured_from, left - due, time.monotonic() - due, found
-                    )
+            now = time.monotonic()
+            with self._noting:
+                if due >= measured_from:
+                    late = left - due
+                    self._recorder.note(messages, due - measured_from, late, now - due, found)
+                elif now >= measured_from and isinstance(found, list):
+                    self._recorder.carried += len(messages)
 
     def _wait_until(self, due: float) -> bool:
         """Wait; return whether the load was stopped meanwhile."""

@@ -14,7 +14,7 @@ from redis import Redis
 #: One server may be so busy, as a share of its one core: beyond, what waits grows fast.
 BUSY = 0.7
 #: How often a command must run, for each message, to be shown by its name.
-SHOWN = 0.002
+SHOWN = 0.01
 #: Each task that a worker takes is noted once, with this command.
 TAKEN = "hset"
 
@@ -29,6 +29,8 @@ class Counters(msgspec.Struct, frozen=True):
     #: CPU seconds of the thread that runs all commands, and of the whole server.
     main_s: float
     all_s: float
+    #: Bytes that came in and went out.
+    traffic: int
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -42,6 +44,8 @@ class Cost(msgspec.Struct, frozen=True):
     #: CPU in microseconds: of the thread that runs all commands, and of the whole server.
     main_us: float
     all_us: float
+    #: Bytes in and out.
+    traffic: float
 
     @property
     def commands(self) -> float:
@@ -64,12 +68,14 @@ def counters(client: Redis) -> Counters:
     """Return what the server counted until now."""
     stats: dict[str, Any] = client.info("commandstats")
     cpu: dict[str, float] = client.info("cpu")
+    net: dict[str, int] = client.info("stats")
     return Counters(
         time.monotonic(),
         {name.removeprefix("cmdstat_"): found["calls"] for name, found in stats.items()},
         cpu["used_cpu_sys_main_thread"] + cpu["used_cpu_user_main_thread"],
         # Its children rewrite the append-only file.
         sum(cpu[f"used_cpu_{kind}"] for kind in ("sys", "user", "sys_children", "user_children")),
+        net["total_net_input_bytes"] + net["total_net_output_bytes"],
     )
 
 
@@ -80,6 +86,7 @@ def between(before: Counters, after: Counters) -> Counters:
         {name: calls - before.calls.get(name, 0) for name, calls in after.calls.items()},
         after.main_s - before.main_s,
         after.all_s - before.all_s,
+        after.traffic - before.traffic,
     )
 
 
@@ -96,6 +103,7 @@ def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Co
         {name: each(calls, idle.calls.get(name, 0)) for name, calls in load.calls.items()},
         1e6 * each(load.main_s, idle.main_s),
         1e6 * each(load.all_s, idle.all_s),
+        each(load.traffic, idle.traffic),
     )
 
 
@@ -109,23 +117,8 @@ def middle(costs: Iterable[Cost]) -> Cost:
         {name: median(each.calls.get(name, 0.0) for each in rounds) for name in names},
         median(each.main_us for each in rounds),
         median(each.all_us for each in rounds),
+        median(each.traffic for each in rounds),
     )
-
-
-def of_a_task(costs: Iterable[Cost]) -> tuple[float, float]:
-    """Return the microseconds that a task costs, and each message in it: the line through these.
-
-    By least squares of the relative errors: the dear ones do not outweigh the cheap ones.
-    """
-    points = [(1 / each.per_task, each.main_us) for each in costs]
-    weights = [1 / us**2 for _, us in points]
-    total = sum(weights)
-    mean_x = sum(w * x for w, (x, _) in zip(weights, points, strict=True)) / total
-    mean_y = sum(w * y for w, (_, y) in zip(weights, points, strict=True)) / total
-    both = sum(w * (x - mean_x) * (y - mean_y) for w, (x, y) in zip(weights, points, strict=True))
-    own = sum(w * (x - mean_x) ** 2 for w, (x, _) in zip(weights, points, strict=True))
-    slope = both / own
-    return slope, mean_y - slope * mean_x
 
 
 def shards(rate: float, saturation: float) -> int:

@@ -28,6 +28,8 @@ class Round(msgspec.Struct, frozen=True):
     failed: int
     #: CPU time in cores, by kind of part; all workers together.
     cpu: dict[str, float]
+    #: CPU time of what has nothing to do with it, in cores: what a machine does besides.
+    others: float
 
 
 class Point(msgspec.Struct, frozen=True):

@@ -7,16 +7,19 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from bench.redis_usage import SHOWN, Cost, middle, of_a_task, shards
+from bench.redis_usage import SHOWN, Cost, middle, shards
 from bench.scaling_results import Point, Study, speed_ups
 
 #: For so many messages a second it is told how many servers they need.
 WANTED = 100_000
+#: Columns of the widest table.
+WIDTH = 150
 
 
 def show(study: Study, console: Console | None = None) -> None:
     """Print ``study``; without a console, on standard output."""
     console = console or Console()
+    console.width = max(console.width, WIDTH)  # a file has none
     for parts, points in (("workers", study.workers), ("api processes", study.api)):
         if points:
             console.print(_points(parts, points))
@@ -24,8 +27,6 @@ def show(study: Study, console: Console | None = None) -> None:
         costs = {usage.load: middle(usage.rounds) for usage in study.redis}
         console.print(_redis(costs))
         console.print(_commands(costs))
-        task_us, message_us = of_a_task(costs.values())
-        console.print(f"of Valkey's core, a task {task_us:,.0f} µs, a message {message_us:.1f} µs")
     for each in study.replays:
         console.print(
             f"'{each.load}' sent again, {each.commands:,} commands of {each.messages:,} messages: "
@@ -35,7 +36,7 @@ def show(study: Study, console: Console | None = None) -> None:
 
 def _points(parts: str, points: Sequence[Point]) -> Table:
     heads = ("messages/s", "lowest", "highest", "times", "P95", "failed", "api", "worker", "valkey")
-    table = _table("load", parts, *heads, "rest", "generator", "cores in all")
+    table = _table("load", parts, *heads, "rest", "generator", "cores", "others")
     for point, times in zip(points, speed_ups(points), strict=True):
         kinds = ("api", "worker", "valkey", "rest", "generator")
         table.add_row(
@@ -48,21 +49,23 @@ def _points(parts: str, points: Sequence[Point]) -> Table:
             f"{sum(each.failed for each in point.rounds):,}",
             *(f"{point.microseconds(kind):.0f} µs" for kind in kinds),
             f"{sum(map(point.cores, kinds)):.2f}",
+            f"{max(each.others for each in point.rounds):.2f}",
         )
     return table
 
 
 def _redis(costs: dict[str, Cost]) -> Table:
-    heads = ("messages/s", "in a task", "commands a message", "CPU s in 10,000", "its main thread")
-    table = _table("load", *heads, "its core is full at", f"servers for {WANTED:,}/s")
+    heads = ("messages/s", "in a task", "commands", "bytes", "CPU", "main thread", "full at")
+    table = _table("Valkey, a message", *heads, f"for {WANTED:,}/s")
     for load, cost in costs.items():
         table.add_row(
             load,
             f"{cost.throughput:,.0f}",
             f"{cost.per_task:,.1f}",
             f"{cost.commands:.2f}",
-            f"{cost.all_us / 100:.2f}",
-            f"{cost.main_us / 100:.2f}",
+            f"{cost.traffic:,.0f}",
+            f"{cost.all_us:.1f} µs",
+            f"{cost.main_us:.1f} µs",
             f"{cost.saturation:,.0f}/s",
             str(shards(WANTED, cost.saturation)),
         )
@@ -70,7 +73,7 @@ def _redis(costs: dict[str, Cost]) -> Table:
 
 
 def _commands(costs: dict[str, Cost]) -> Table:
-    table = _table("commands a message", *costs)
+    table = _table("commands, a message", *costs)
     names = {name for cost in costs.values() for name, calls in cost.calls.items() if calls > SHOWN}
     for name in sorted(names):
         table.add_row(name, *_calls(cost.calls.get(name, 0.0) for cost in costs.values()))

@@ -63,6 +63,23 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) * TICK_S if fields else 0.0
 
 
+def machine_seconds() -> float:
+    """Return the CPU time that all of the machine used so far, 0 where that is not told."""
+    try:
+        fields = (PROC / "stat").read_text().split("\n", 1)[0].split()[1:]
+    except FileNotFoundError:
+        return 0.0
+    user, nice, system, _idle, _iowait, irq, softirq = map(int, fields[:7])
+    return (user + nice + system + irq + softirq) * TICK_S
+
+
+def own_seconds() -> float:
+    """Return the CPU time that this process and all that descend from it used so far."""
+    ended = os.times()
+    gone = ended.children_user + ended.children_system
+    return gone + sum(cpu_seconds(pid) for pid in tree(os.getpid()))
+
+
 def tree(pid: int) -> list[int]:
     """Return ``pid`` and all that descend from it."""
     parent = {int(p.name): _parent(int(p.name)) for p in PROC.glob("[0-9]*")}
