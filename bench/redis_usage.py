@@ -72,7 +72,7 @@ def counters(client: Redis) -> Counters:
     return Counters(
         time.monotonic(),
         {name.removeprefix("cmdstat_"): found["calls"] for name, found in stats.items()},
-        cpu["used_cpu_sys_main_thread"] + cpu["used_cpu_user_main_thread"],
+        sum(cpu[f"used_cpu_{kind}_main_thread"] for kind in ("sys", "user")),
         # Its children rewrite the append-only file.
         sum(cpu[f"used_cpu_{kind}"] for kind in ("sys", "user", "sys_children", "user_children")),
         net["total_net_input_bytes"] + net["total_net_output_bytes"],

@@ -50,8 +50,11 @@ SINGLE, TASKS = "HTTP, one by one", "Celery tasks of 64"
 WARMUP_S = 3.0
 #: Drawn from so few, each message is known.
 KNOWN = Mix(repeats=1.0, exponent=0.0, population=1000)
-#: A load is repeated where others used so many cores meanwhile, so often at most.
-DISTURBED, TRIES = 0.15, 6
+#: A load waits for others to use less than so many cores, for so many seconds at most, and is
+#: repeated where they did not meanwhile, so often at most.
+DISTURBED, QUIET_S, TRIES = 0.15, 60.0, 6
+#: Seconds over which that is looked at.
+LOOK_S = 2.0
 #: Seconds in which nothing is sent, and for which commands are recorded.
 IDLE_S, RECORD_S = 10.0, 3.0
 API_LOADS = {"new messages": Mix(), "known messages": KNOWN}
@@ -74,18 +77,23 @@ def main() -> int:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
         measured = Measured(Path(folder), options.seconds)
-        for number in range(options.rounds):
-            for part in options.only:
-                getattr(measured, part)(number)
-        if "redis" in options.only:
-            measured.again(options.rounds)
-    study = measured.study()
+        try:
+            for number in range(options.rounds):
+                for part in options.only:
+                    getattr(measured, part)(number)
+            if "redis" in options.only:
+                measured.again(options.rounds)
+        finally:  # what was measured is kept, however it ends
+            _write(measured.study(), options.out)
+    return 0
+
+
+def _write(study: Study, out: Path) -> None:
     scaling_table.show(study)
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / f"{time.strftime('%Y%m%d-%H%M%S')}-scaling.json"
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{time.strftime('%Y%m%d-%H%M%S')}-scaling.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(study)))
     print(f"the figures: {path}")
-    return 0
 
 
 class Load(NamedTuple):
@@ -156,8 +164,8 @@ class Measured:
         with self._started({"BYLINE_RECENT_MESSAGES": "0"}) as system:
             client = Redis.from_url(system.redis)
             # A full cache, as it is after a while: what is stored then pushes out something old.
-            self._run(system, **FULL)
-            self._run(system, connections=64, mix=KNOWN)
+            for load in (FULL, {"connections": 64, "mix": KNOWN}):
+                self._once(system, load)
             before = counters(client)
             time.sleep(IDLE_S)  # what an idle system does is counted
             idle = between(before, counters(client))
@@ -192,7 +200,7 @@ class Measured:
             port = urlsplit(system.redis).port
             recording = aside.submit(record, port, 2 * WARMUP_S, RECORD_S)
             fields = {**REDIS_LOADS[load], "seconds": 2 * WARMUP_S + RECORD_S}
-            self._run(system, **fields)
+            self._once(system, fields)
             return recording.result()
 
     def _started(self, settings: Mapping[str, str]) -> Started:
@@ -204,8 +212,9 @@ class Measured:
         print(f"{part}, {count}, {load}: {found.throughput:,.0f} messages/s", flush=True)
 
     def _run(self, system: Started, **fields: Any) -> Load:
-        """Put a load on it; again, where something else kept the machine busy meanwhile."""
+        """Put a load on it; again, where others kept the machine busy meanwhile."""
         for _ in range(TRIES):
+            wait_for_quiet()
             found = self._once(system, fields)
             if found.others < DISTURBED:
                 break
@@ -228,6 +237,16 @@ class Measured:
 def elsewhere_seconds() -> float:
     """Return the CPU time that the machine has spent on what is not started here."""
     return machine_seconds() - own_seconds()
+
+
+def wait_for_quiet() -> None:
+    """Wait until others leave the machine alone, or for long enough."""
+    until = time.monotonic() + QUIET_S
+    used = DISTURBED * LOOK_S
+    while used >= DISTURBED * LOOK_S and time.monotonic() < until:
+        before = elsewhere_seconds()
+        time.sleep(LOOK_S)  # meanwhile others are looked at
+        used = elsewhere_seconds() - before
 
 
 def _round(found: Load) -> Round:

@@ -36,12 +36,11 @@ def show(study: Study, console: Console | None = None) -> None:
 
 def _points(parts: str, points: Sequence[Point]) -> Table:
     heads = ("messages/s", "lowest", "highest", "times", "P95", "failed", "api", "worker", "valkey")
-    table = _table("load", parts, *heads, "rest", "generator", "cores", "others")
+    table = _table(parts, *heads, "rest", "generator", "cores", "others")
     for point, times in zip(points, speed_ups(points), strict=True):
         kinds = ("api", "worker", "valkey", "rest", "generator")
         table.add_row(
-            point.load,
-            str(point.count),
+            f"{point.count}, {point.load}",
             f"{point.throughput:,.0f}",
             *(f"{bound:,.0f}" for bound in point.spread),
             f"{times:.2f}",

@@ -1,0 +1,49 @@
+"""Commands as MONITOR shows them, and as they are sent again."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.replay import pack, parse, stores
+
+FROM = b"+1700000000.123456 [0 127.0.0.1:40000] "
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        (rb'"GET" "key"', [b"GET", b"key"]),
+        (rb'"SET" "k" "a \"quoted\" \\ word"', [b"SET", b"k", rb'a "quoted" \ word']),
+        (rb'"SET" "k" "caf\xc3\xa9\r\n\t\x00"', [b"SET", b"k", "café\r\n\t\0".encode()]),
+        (rb'"LPUSH" "k" ""', [b"LPUSH", b"k", b""]),
+        (rb'"brpop" "replies" "5"', [b"RPOP", b"replies"]),
+        (rb'"BLMOVE" "q" "q" "RIGHT" "RIGHT" "1"', [b"LMOVE", b"q", b"q", b"RIGHT", b"RIGHT"]),
+    ],
+)
+def test_a_command_is_read_as_it_was_sent(shown: bytes, words: list[bytes]) -> None:
+    assert parse(FROM + shown) == words
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'+1700000000.123456 [0 lua] "LINDEX" "key" "0"',
+        FROM + b'"INFO" "cpu"',
+        FROM + b'"client" "setinfo" "LIB-NAME" "redis-py"',
+        b"+OK",
+        b"",
+    ],
+)
+def test_what_is_not_to_be_sent_again_is_left_out(line: bytes) -> None:
+    assert parse(line) == []
+
+
+def test_packed_as_the_protocol_has_it() -> None:
+    packed = pack([[b"SET", b"k", "é".encode()], [b"PING"]])
+    assert packed == b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\n\xc3\xa9\r\n*1\r\n$4\r\nPING\r\n"
+
+
+def test_each_attribution_that_is_stored_is_a_message() -> None:
+    assert stores([b"SET", b"byline:attribution:1f", b"{}", b"EX", b"60"])
+    assert not stores([b"SET", b"byline:model", b"{}"])
+    assert not stores([b"MGET", b"byline:attribution:1f"])
