@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -94,16 +95,16 @@ class Started(Running):
     def __enter__(self) -> Started:
         command = [sys.executable, "-X", "utf8", "-m", "compose.native", "--exporter", EXPORTER]
         assert self.log is not None
-        with self.log.open("wb") as output:
-            self._process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=self._env,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the load test, which then stops this
-            )
         try:
+            with self.log.open("wb") as output, interrupts_held():
+                self._process = subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    env=self._env,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C is for the load test, which then stops this
+                )
             self._pids = self._wait()
         except BaseException:
             self.__exit__(None, None, None)
@@ -154,6 +155,19 @@ class Started(Running):
             time.sleep(0.1)  # between two looks, until the deadline
         table = re.findall(r"^  ([\w-]+) +(\d+)  ", output, re.MULTILINE)
         return {part: int(pid) for part, pid in table}
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Have Ctrl-C wait for the end of the block: what it starts must be known, to be ended."""
+    came: list[object] = []
+    before = signal.signal(signal.SIGINT, lambda *given: came.append(given))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def status(name: str, main: Callable[[], int]) -> int:

@@ -1,0 +1,32 @@
+"""What is started for a load, whenever Ctrl-C comes."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from bench.system import interrupts_held
+
+
+def test_an_interrupt_waits_for_what_is_being_started() -> None:
+    started = []
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interrupts_held():
+        signal.raise_signal(signal.SIGINT)
+        started.append("all of it")
+    assert started
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_without_one_nothing_is_raised() -> None:
+    with interrupts_held():
+        pass
+
+
+def test_what_else_goes_wrong_is_told_first() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(FileNotFoundError), interrupts_held():
+        signal.raise_signal(signal.SIGINT)
+        raise FileNotFoundError
+    assert signal.getsignal(signal.SIGINT) is before
