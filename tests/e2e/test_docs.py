@@ -25,10 +25,14 @@ from tests.parts import ROOT, Stack
 
 #: In this order: the last one stops Byline.
 PAGES = ("models", "tuning", "versions", "operating")
-#: Fences `text` on those pages, queries and long ones, and on that about clusters, of which none is here.
+#: Fences `text` on these pages, which are not run: queries, and what needs a cluster.
 NOT_RUN = {
-    **{"models": 0, "tuning": 0, "versions": 1, "operating": 0},
-    **{"kubernetes": 3, "scaling": 0},
+    "models": 0,
+    "tuning": 0,
+    "versions": 1,
+    "operating": 0,
+    "kubernetes": 3,
+    "scaling": 0,
 }
 STOPPED = "# Byline is stopped."
 #: Models on the pages, and the files they are to be in.
