@@ -79,7 +79,8 @@ class Forwarder:
         for version in served.gone - {own}:
             while moved := self._moved(queue_of(version)):
                 logger.warning("%d tasks for %s are given to %s", moved, version, own)
-        self._register.forget()
+                self._register.remember(version)
+        self._register.forget(served.gone - {own})
         return True
 
     def _forward(self, stop: threading.Event) -> None:

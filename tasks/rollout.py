@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -124,7 +124,8 @@ class Register:
             for key in (WORKERS, workers_of(version)):
                 pipe.zadd(key, {node: now})
                 pipe.zremrangebyscore(key, "-inf", now - silent)
-            pipe.expire(workers_of(version), silent)
+            # No time to live: it would pass while Redis is away, and make room for other keys.
+            pipe.persist(workers_of(version))
             pipe.get(ROLLOUT)
             rollout = _read(pipe.execute()[-1])
         if rollout is None or not (rollout.told or rollout.current == version):
@@ -175,9 +176,13 @@ class Register:
 
         def write(pipe: Any) -> Rollout:
             told: Any = pipe.get(ROLLOUT)
-            rollout = update(_read(told))
+            before = _read(told)
+            rollout = update(before)
             pipe.multi()
             pipe.set(ROLLOUT, _encode(rollout))
+            if before is not None and before.current != rollout.current:
+                # Who has not noticed yet sends to it still, however long ago its workers died.
+                pipe.zadd(VERSIONS, {before.current: self._now()})
             return rollout
 
         # The library's types know of no value that is returned.
@@ -185,9 +190,16 @@ class Register:
         rollout: Rollout = transaction(write, ROLLOUT, value_from_callable=True)
         return rollout
 
-    def forget(self) -> None:
-        """Forget versions that have had no worker for long, and with them their queues."""
-        self._client.zremrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
+    def remember(self, version: str) -> None:
+        """Note that tasks for a version are about: given back, they go to its queue."""
+        self._client.zadd(VERSIONS, {version: self._now()})
+
+    def forget(self, gone: Collection[str]) -> None:
+        """Forget those of ``gone`` that have had no worker for long, and with them their queues."""
+        names: Any = self._client.zrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
+        for version in {name.decode() for name in names} & set(gone):
+            self._client.zrem(VERSIONS, version)
+            self._client.delete(workers_of(version))
 
     def _leave_others(self, node: str, version: str) -> None:
         """A node that starts serves nothing else: it may have been killed with another version."""

@@ -11,10 +11,20 @@ import httpx
 import pytest
 
 from celery_app.app import make_celery
+from celery_app.forwarder import Forwarder
 from celery_app.settings import Settings
 from tasks.deadletters import DeadLetter, DeadLetters
-from tasks.messages import ALIVE_S, TASK, message_id
-from tasks.rollout import KEPT_S, ROLLOUT, Register, Rollout, lot, queue_of
+from tasks.messages import ALIVE_S, MODEL, TASK, message_id
+from tasks.rollout import (
+    KEPT_S,
+    ROLLOUT,
+    Register,
+    Rollout,
+    Served,
+    lot,
+    queue_of,
+    workers_of,
+)
 from tests.parts import Part, Stack, wait_for
 
 OLD, NEW = "vowels-1", "vowels-2"
@@ -250,15 +260,50 @@ def test_who_is_silent_is_not_gone_until_redis_has_been_there_for_long_enough(ow
 def test_a_version_is_forgotten_a_day_after_its_last_worker(own: Stack) -> None:
     now = [1000.0]
     register = Register(own.redis, lambda: now[0])
+
+    def look_on(seconds: float) -> Served:
+        now[0] += seconds
+        for _ in range(3):  # it is sure of who is gone
+            now[0] += ALIVE_S - 1
+            register.sign("byline@two", NEW, b"{}")
+        return register.look()
+
     register.sign("byline@one", OLD, b"{}", started=True)
-    now[0] += KEPT_S - 1
-    register.sign("byline@two", NEW, b"{}", started=True)
-    register.forget()
+    register.change(lambda _: Rollout(OLD, told=True))
+    register.forget(look_on(KEPT_S - 1).gone)
+    assert register.look().workers.keys() == {OLD, NEW}, "what is served is never forgotten"
+    # Some still send to it, who have not noticed yet.
+    register.change(lambda _: Rollout(NEW, previous=OLD, told=True))
+    register.forget(register.look().gone)
     assert register.look().workers == {OLD: 0, NEW: 1}
-    now[0] += 2
-    register.forget()
-    register.change(lambda _: Rollout(NEW))  # what is served is never forgotten
-    assert register.look().workers.keys() == {NEW}
+    register.forget(look_on(KEPT_S).gone)
+    assert register.look().workers == {NEW: 1}
+    assert not own.redis.exists(workers_of(OLD))
+
+
+def test_what_is_given_back_to_a_version_of_long_ago_is_moved_again(own: Stack) -> None:
+    """By whoever took it over: kombu gives it back to the queue that it was sent to."""
+    now = [1000.0]
+    register = Register(own.redis, lambda: now[0])
+    register.sign("byline@one", OLD, b"{}", started=True)
+    now[0] += KEPT_S + 1
+    register.sign_out("byline@one", OLD)
+    register.sign("byline@two", NEW, b"{}", started=True)
+    register.change(lambda _: Rollout(NEW, told=True))
+    forwarder = Forwarder(own.redis, lambda: NEW)
+    for task in ("sent", "given back", "given back again"):
+        own.redis.lpush(queue_of(OLD), task)
+        assert forwarder.adopt()
+        assert own.redis.llen(queue_of(OLD)) == 0
+    assert own.redis.llen(queue_of(NEW)) == 3
+
+
+def test_who_is_alive_is_not_gone_after_an_outage_of_any_length(own: Stack) -> None:
+    """Nothing of the register passes or makes room for other keys meanwhile."""
+    for node, version in (("byline@one", OLD), ("byline@two", NEW)):
+        Register(own.redis).sign(node, version, b"{}", started=True)
+    keys = [key for key in own.redis.keys("byline:*") if not key.startswith(MODEL.encode())]
+    assert [key for key in keys if own.redis.ttl(key) != -1] == []
 
 
 def test_a_rollout_that_makes_no_sense_is_written_anew(own: Stack) -> None:
