@@ -147,7 +147,7 @@ class Register:
             pipe.zrange(VERSIONS, 0, -1)
             told, names = pipe.execute()
         rollout = _read(told)
-        versions = [name.decode() for name in names]
+        versions = [name.decode(errors="replace") for name in names]
         if rollout is not None:
             versions = list(dict.fromkeys([rollout.current, *versions]))
         alive = self._now() - ALIVE_S
@@ -167,7 +167,7 @@ class Register:
         raw: Any = self._client.get(MODEL + version)
         try:
             return None if raw is None else _announcement(raw)
-        except msgspec.DecodeError as error:  # not written by a worker of this release
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:  # of no worker of this release
             logger.warning("what %s announces makes no sense: %s", version, error)
             return None
 
@@ -197,7 +197,7 @@ class Register:
     def forget(self, gone: Collection[str]) -> None:
         """Forget those of ``gone`` that have had no worker for long, and with them their queues."""
         names: Any = self._client.zrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
-        for version in {name.decode() for name in names} & set(gone):
+        for version in {name.decode(errors="replace") for name in names} & set(gone):
             self._client.zrem(VERSIONS, version)
             self._client.delete(workers_of(version))
 
@@ -205,7 +205,7 @@ class Register:
         """A node that starts serves nothing else: it may have been killed with another version."""
         names: Any = self._client.zrange(VERSIONS, 0, -1)
         with self._client.pipeline(transaction=False) as pipe:
-            for other in {name.decode() for name in names} - {version}:
+            for other in {name.decode(errors="replace") for name in names} - {version}:
                 pipe.zrem(workers_of(other), node)
             pipe.execute()
 
@@ -252,6 +252,6 @@ def _read(told: bytes | None) -> Rollout | None:
         return None
     try:
         return _rollout(told)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         logger.warning("%s makes no sense, and is written anew: %s", ROLLOUT, error)
         return None

@@ -14,7 +14,7 @@ from celery_app.app import make_celery
 from celery_app.forwarder import Forwarder
 from celery_app.settings import Settings
 from tasks.deadletters import DeadLetter, DeadLetters
-from tasks.messages import ALIVE_S, MODEL, TASK, message_id
+from tasks.messages import ALIVE_S, MODEL, TASK, VERSIONS, message_id
 from tasks.rollout import (
     KEPT_S,
     ROLLOUT,
@@ -306,10 +306,12 @@ def test_who_is_alive_is_not_gone_after_an_outage_of_any_length(own: Stack) -> N
     assert [key for key in keys if own.redis.ttl(key) != -1] == []
 
 
-def test_a_rollout_that_makes_no_sense_is_written_anew(own: Stack) -> None:
-    own.redis.set(ROLLOUT, "nonsense")
+@pytest.mark.parametrize("nonsense", [b"nonsense", b'{"current": "\xff"}'])
+def test_a_rollout_that_makes_no_sense_is_written_anew(own: Stack, nonsense: bytes) -> None:
+    own.redis.set(ROLLOUT, nonsense)
+    own.redis.zadd(VERSIONS, {b"\xff": time.time()})
     register = Register(own.redis)
     assert register.look().rollout is None
-    register.sign("byline@one", NEW, b"nonsense", started=True)
+    register.sign("byline@one", NEW, nonsense, started=True)
     assert register.look().rollout == Rollout(NEW)
     assert register.announcement(NEW) is None
