@@ -106,7 +106,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
         metrics.model.labels(engine.version, str(engine)).set(1)
         return Announcement(asdict(engine.card), str(engine))
 
-    forwarder = Forwarder(connect(settings.broker), lambda: engine.version)
+    forwarder = Forwarder(connect(settings.broker), lambda: engine.version, register)
     app.steps["consumer"].update([announce_step(register, announcement), forward_step(forwarder)])
     return app
 

@@ -47,10 +47,11 @@ Step = type[bootsteps.StartStopStep]
 class Forwarder:
     """Moves tasks. Called by a thread of its own: it waits for them."""
 
-    def __init__(self, client: Redis, version: Callable[[], str]) -> None:
+    def __init__(self, client: Redis, version: Callable[[], str], register: Register) -> None:
+        """``register`` is the one that this worker signs: it knows whether others could, too."""
         self._client = client
         self._version = version
-        self._register = Register(client)
+        self._register = register
         self._move = client.register_script(_SCRIPT)
 
     def run(self, stop: threading.Event) -> None:

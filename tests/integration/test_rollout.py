@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from redis import RedisError
 
 from celery_app.app import make_celery
 from celery_app.forwarder import Forwarder
@@ -290,12 +291,31 @@ def test_what_is_given_back_to_a_version_of_long_ago_is_moved_again(own: Stack) 
     register.sign_out("byline@one", OLD)
     register.sign("byline@two", NEW, b"{}", started=True)
     register.change(lambda _: Rollout(NEW, told=True))
-    forwarder = Forwarder(own.redis, lambda: NEW)
+    forwarder = Forwarder(own.redis, lambda: NEW, register)
     for task in ("sent", "given back", "given back again"):
         own.redis.lpush(queue_of(OLD), task)
         assert forwarder.adopt()
         assert own.redis.llen(queue_of(OLD)) == 0
     assert own.redis.llen(queue_of(NEW)) == 3
+
+
+def test_who_could_not_sign_for_want_of_memory_is_not_gone(own: Stack) -> None:
+    now = [1000.0]
+    register = Register(own.redis, lambda: now[0])
+    forwarder = Forwarder(own.redis, lambda: NEW, register)
+    register.sign("byline@one", OLD, b"{}", started=True)
+    register.sign("byline@two", NEW, b"{}", started=True)
+    register.change(lambda _: Rollout(NEW, told=True))
+    own.redis.lpush(queue_of(OLD), "task")
+    own.redis.config_set("maxmemory", 1)
+    for _ in range(5):  # Redis can be read all the time
+        now[0] += ALIVE_S - 1
+        with pytest.raises(RedisError):
+            register.sign("byline@two", NEW, b"{}")
+        assert forwarder.adopt()
+    own.redis.config_set("maxmemory", 0)
+    assert forwarder.adopt()
+    assert own.redis.llen(queue_of(OLD)) == 1
 
 
 def test_who_is_alive_is_not_gone_after_an_outage_of_any_length(own: Stack) -> None:
