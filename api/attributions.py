@@ -108,7 +108,8 @@ class Attributions:
 
     async def _one(self, text: str, options: Options) -> Answer:
         [(entry, outcome)] = await self._wait_for([self._entry(text, options)], options)
-        return _answer_one(entry.id, outcome, options.explain, self._outbox.wait_s)
+        wait_s = self._outbox.wait_for(entry.version)
+        return _answer_one(entry.id, outcome, options.explain, wait_s)
 
     async def _many(self, messages: Sequence[msgspec.Raw], options: Options) -> Answer:
         parsed = [self._parse_message(raw, options) for raw in messages]

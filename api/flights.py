@@ -57,6 +57,11 @@ class Flights:
         return chunk in self._flights
 
     @property
+    def messages(self) -> int:
+        """How many messages they hold."""
+        return sum(len(flight.entries) for flight in self._flights.values())
+
+    @property
     def in_time(self) -> list[Flight]:
         """Those that hold a credit."""
         expected_s = self._expected_s()

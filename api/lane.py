@@ -43,6 +43,11 @@ class Lane:
         return bool(self._waiting)
 
     @property
+    def messages(self) -> int:
+        """How many messages wait or are under way."""
+        return sum(map(len, self._waiting.values())) + self.flights.messages
+
+    @property
     def idle(self) -> bool:
         """Whether nothing waits, and nothing is under way."""
         return not self._waiting and not self.flights

@@ -123,7 +123,12 @@ class Outbox:
     @property
     def wait_s(self) -> float:
         """Seconds that a message that comes now will take, by the pace of the last few seconds."""
-        return max((lane.admission.wait_s for lane in self._lanes.values()), default=0.0)
+        return max(map(self.wait_for, self._lanes), default=0.0)
+
+    def wait_for(self, version: str) -> float:
+        """Return the same of a message for one version."""
+        lane = self._lanes.get(version)
+        return lane.admission.wait_s if lane else 0.0
 
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
         """Take messages in. Return the entries to wait for: these, or ones that they join.
@@ -231,9 +236,12 @@ class Outbox:
     def _refusal(self, entry: Entry) -> Overloaded | None:
         if self._pressure() == "critical" and not entry.urgent:
             return Overloaded("memory is short: only what is known is answered")
-        admission = self._lane_of(entry.version).admission
-        if admission.too_late(entry):
-            return Overloaded(f"it would take {admission.wait_s:.1f} s")
+        lane, half = self._lane_of(entry.version), self._capacity // 2
+        if len(self._lanes) > 1 and self._unanswered > half and lane.messages >= half:
+            # The rest is for the others: a canary that hangs must not keep them out.
+            return Overloaded(f"{lane.messages:,} messages wait already for this version")
+        if lane.admission.too_late(entry):
+            return Overloaded(f"it would take {lane.admission.wait_s:.1f} s")
         return None
 
     async def _send_from(self, lane: Lane) -> None:

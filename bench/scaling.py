@@ -52,7 +52,7 @@ WARMUP_S = 3.0
 KNOWN = Mix(repeats=1.0, exponent=0.0, population=1000)
 #: A load waits for others to use less than so many cores, for so many seconds at most, and is
 #: repeated where they did not meanwhile, so often at most.
-DISTURBED, QUIET_S, TRIES = 0.15, 60.0, 6
+DISTURBED, QUIET_S, TRIES = 0.15, 60.0, 3
 #: Seconds over which that is looked at.
 LOOK_S = 2.0
 #: Seconds in which nothing is sent, and for which commands are recorded.

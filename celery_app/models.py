@@ -43,6 +43,8 @@ class Change:
             raise Refused("a share is a number from 0 to less than 1; for all of them, say serve")
         if version == current.current:
             raise Refused(f"{version} is served: name the other version")
+        if not share and version != current.canary:
+            raise Refused(f"{version} is no canary")
         if not share:
             return Rollout(current.current, previous=current.previous, told=True)
         self._must_live(version)

@@ -10,6 +10,9 @@ from redis.asyncio import Redis
 from tasks.cache import ATTRIBUTION, FAILURE, PENDING, read
 from tasks.messages import Outcome
 
+#: Times that a message's id is followed to that of the version which answered it, at most.
+RENAMED = 8
+
 
 class Promises:
     """Notes and finds promises. Every method may raise ``redis.RedisError``."""
@@ -39,12 +42,16 @@ class Promises:
         Raises:
             KeyError: no such message is known: never accepted, or long ago.
         """
-        found: Any = await self._client.mget([ATTRIBUTION + id, FAILURE + id, PENDING + id])
-        done, failed, pending = found
-        if done is not None:
-            return read(done)
-        if failed is not None:
-            return read(failed)
-        if pending is None:
-            raise KeyError(id)
-        return await self.find(pending.decode()) if pending else None
+        for _ in range(RENAMED):
+            found: Any = await self._client.mget([ATTRIBUTION + id, FAILURE + id, PENDING + id])
+            done, failed, pending = found
+            if done is not None:
+                return read(done)
+            if failed is not None:
+                return read(failed)
+            if pending is None:
+                raise KeyError(id)
+            if not pending:
+                return None
+            id = pending.decode()
+        raise KeyError(id)

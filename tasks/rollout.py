@@ -29,6 +29,8 @@ STEPS, SEPARATOR = (0, 3, 6, 9), "\x06\x16"
 #: Seconds for which a version is remembered that no worker serves; its card, as long as figures of
 #: its quality can be.
 KEPT_S, CARD_S = 86_400, 2_592_000
+#: Seconds for which Celery may wait before it connects again.
+PAUSE_S = 33.0
 
 _encode = msgspec.json.Encoder().encode
 _announcement = msgspec.json.Decoder(Announcement).decode
@@ -105,8 +107,9 @@ class Register:
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now  # wall clock: workers of many machines sign
-        #: When Redis answered first and last of the times since it did not, or nobody asked.
+        #: Since when those who live have been able to say so, and when Redis answered last.
         self._well: tuple[float, float] | None = None
+        self._failed = False
 
     def sign(self, node: str, version: str, card: bytes, started: bool = False) -> None:
         """Note that ``node`` is alive and serves ``version``; strike out who has long been silent.
@@ -121,11 +124,10 @@ class Register:
             pipe.set(MODEL + version, card, ex=CARD_S, nx=not started)
             pipe.expire(MODEL + version, CARD_S)
             pipe.zadd(VERSIONS, {version: now})
+            # No time to live: it would pass while Redis is away, and make room for other keys.
             for key in (WORKERS, workers_of(version)):
                 pipe.zadd(key, {node: now})
                 pipe.zremrangebyscore(key, "-inf", now - silent)
-            # No time to live: it would pass while Redis is away, and make room for other keys.
-            pipe.persist(workers_of(version))
             pipe.get(ROLLOUT)
             rollout = _read(pipe.execute()[-1])
         if rollout is None or not (rollout.told or rollout.current == version):
@@ -234,11 +236,13 @@ class Register:
         try:
             yield
         except RedisError:
-            self._well = None
+            self._well, self._failed = None, True
             raise
         now = self._now()
-        if self._well is None or now > self._well[1] + ALIVE_S:
-            self._well = now, now
+        if self._well is not None and now > self._well[1] + ALIVE_S:
+            self._well, self._failed = None, True
+        if self._well is None:
+            self._well = now + (PAUSE_S if self._failed else 0.0), now
         self._well = self._well[0], now
 
 

@@ -53,6 +53,21 @@ def workers(client: Redis, number: int) -> Probe:
     return probe
 
 
+def unserved(register: Register) -> bool:
+    """Is, as somebody said, a version to be served that no worker has?"""
+    try:
+        rollout, living, _ = register.look()
+    except RedisError:
+        return False
+    return rollout is not None and rollout.told and not living[rollout.current]
+
+
+def api(url: str, client: Redis) -> Probe:
+    """Is the api ready, but for workers of a version that is to be served and is not here?"""
+    ready, alive, register = page(f"{url}/readyz"), page(f"{url}/healthz"), Register(client)
+    return lambda: ready() or (unserved(register) and alive())
+
+
 def page(url: str, holding: str = "", login: str = "") -> Probe:
     """Does the page answer with status 200 and ``holding`` in its body?
 

@@ -66,7 +66,7 @@ def services(
     metrics = f"http://{LOOPBACK}:{settings.exporter_port}/metrics"
     return [
         *(_worker(settings, number, client) for number in range(settings.workers)),
-        Part("api", API, api, health.page(f"{api}/readyz"), rank=3, stop_s=3),
+        Part("api", API, api, health.api(api, client), rank=3, stop_s=3),
         Part(
             "flower",
             _flower(settings),

@@ -15,8 +15,9 @@ import pytest
 from bench.system import free_ports
 from compose.native.control import REVIVALS
 from model.corpus import HELD_OUT_FOLD, load_sotu
+from tasks.rollout import Register, Rollout
 from tests.e2e.conftest import PORTS, Run
-from tests.parts import ROOT, wait_for
+from tests.parts import ROOT, Stack, wait_for
 
 SECRET = "Nobody else may read this sentence about aubergines"
 
@@ -246,3 +247,18 @@ def _flower(run: Run, path: str, **query: str | int) -> httpx.Response:
 
 def _text(log: Path) -> str:
     return log.read_text(errors="replace")
+
+
+def test_workers_of_a_version_that_is_not_to_be_served_are_told_of(
+    tmp_path: Path, runs: list[Run], own: Stack
+) -> None:
+    """Somebody said what is to be served; then it was started with another model."""
+    register = Register(own.redis)
+    register.change(lambda _: Rollout("trained-1", told=True))
+    runs.append(run := Run(tmp_path, BYLINE_REDIS_URL=own.env["BYLINE_REDIS_URL"]))
+    run.wait_until_up()
+    assert "byline: trained-1 is to be served" in run.output
+    assert "-m celery_app.models serve vowels-1" in run.output
+    register.change(lambda _: Rollout("vowels-1", told=True))
+    wait_for(lambda: httpx.get(f"{run.api}/readyz").status_code == 200, what="the api to know")
+    assert run.attribute("aei")["model"] == "vowels-1"

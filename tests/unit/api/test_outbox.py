@@ -256,3 +256,29 @@ async def test_a_cache_that_is_gone_is_not_asked_for_a_while(desk: Desk) -> None
     await desk.ask("2")
     assert desk.cache.lookups == []
     assert desk.broker.sizes() == [1, 1]
+
+
+async def test_a_version_that_hangs_leaves_the_others_half_of_the_room() -> None:
+    async with Desk(capacity=20, chunk_messages=4) as desk:
+        await desk.ask("current")
+        hung = [Entry(f"canary {n}", "text", "v2") for n in range(19)]
+        desk.outbox.ask(hung)
+        await idle()
+        refused = [entry for entry in hung if entry.done.is_set()]
+        assert {e.outcome.code for e in refused if e.outcome} == {"overloaded"}
+        assert len(hung) - len(refused) == 10
+        [entry] = await desk.ask("and again")
+        assert entry.sent.is_set()
+
+
+async def test_each_version_has_credits_and_a_pace_of_its_own() -> None:
+    async with Desk(credits=1) as desk:
+        desk.outbox.ask([Entry("slow", "text", "v2")])
+        await idle()
+        [entry] = await desk.ask("quick")
+        assert entry.sent.is_set()
+        await asyncio.sleep(0.2)
+        await desk.answer(1)
+        assert desk.outbox.wait_for("v1") > 0.1
+        assert desk.outbox.wait_for("v2") == 0.0
+        assert desk.outbox.wait_for("v3") == 0.0

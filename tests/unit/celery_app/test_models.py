@@ -65,6 +65,11 @@ def test_a_version_is_not_its_own_canary() -> None:
         change().share("v1", 0.1)
 
 
+def test_what_is_no_canary_is_not_ended() -> None:
+    with pytest.raises(Refused, match="v0 is no canary"):
+        change(Rollout("v1", "v2", 0.1)).share("v0", 0)
+
+
 def test_there_is_no_way_back_from_the_first() -> None:
     with pytest.raises(Refused, match="nothing was served before v1"):
         change().back()
