@@ -201,7 +201,7 @@ def test_what_the_api_packs_the_worker_unpacks(
     envelope: Envelope, texts: list[str], explain: bool, priority: int
 ) -> None:
     options: dict[str, Any] = {"explain": explain, "version": "v", "deadlines": [1.5] * len(texts)}
-    message = json.loads(envelope.pack("chunk", texts, options, priority).message)
+    message = json.loads(envelope.pack("queue", "chunk", texts, options, priority).message)
     args, kwargs, _ = json.loads(b64decode(message["body"]))
     reply_to = message["properties"]["reply_to"]
     chunk = parse_chunk(message["headers"]["id"], reply_to, args, kwargs)
