@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.parts import Stack
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # What a shell starts with `&` ignores Ctrl-C, and so would what tests start to interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
