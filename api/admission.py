@@ -45,12 +45,12 @@ class Admission:
     @property
     def wait_s(self) -> float:
         """Seconds that a message that comes now would take."""
-        return self._seconds(sum(map(len, self._waiting.values())))
+        return sum(self._answered(sum(map(len, self._waiting.values()))))
 
     def too_late(self, entry: Entry) -> bool:
         """Return whether a message would not be answered by its deadline, which is still to come.
 
-        Or whether, leaving with it, the one that waits longest in its chunk would not any more.
+        Or whether one that is still in time would not be any more, leaving with it.
         With nothing before it, it is tried: or one slow batch would be the last.
         """
         now, deadline = time.time(), entry.deadline
@@ -59,19 +59,31 @@ class Admission:
         ahead = sum(len(kept) for kind, kept in self._waiting.items() if kind <= entry.kind)
         if not ahead and not self._look().chunks:
             return False
+        latest = now + sum(self._answered(ahead))
+        if deadline < latest:
+            return True
         fellows = self._waiting.get(entry.kind, ())
         together = len(fellows) % self._chunk_messages
-        first = fellows[-together].deadline if together else None
-        if first is not None and now + self._seconds(ahead - 1) < first:
-            deadline = min(deadline, first)
-        return deadline < now + self._seconds(ahead)
+        if not together:
+            return False
+        # One for whom it is close is still in time: estimates waver by more than a message takes,
+        # and once it counted as lost, all who come would be let in beside it, and be late with it.
+        in_time = now + self._answered(ahead - 1)[0]
+        return any(
+            in_time <= fellow.deadline < latest
+            for fellow in fellows[-together:]
+            if fellow.deadline is not None
+        )
 
-    def _seconds(self, ahead: int) -> float:
-        """Return when a message is answered, probably, before which so many wait."""
+    def _answered(self, ahead: int) -> tuple[float, float]:
+        """Return the seconds until a message is answered before which so many wait.
+
+        And how many more it may well take.
+        """
         away, pace = self._look(), self._pace
         full, rest = divmod(ahead, self._chunk_messages)
         then = full * pace.seconds(self._chunk_messages) + pace.seconds(rest + 1)
-        return away.seconds + then + pace.margin(away.chunks + full + 1)
+        return away.seconds + then, pace.margin(away.chunks + full + 1)
 
     def _look(self) -> Away:
         now, seen = time.monotonic(), self._away

@@ -159,12 +159,13 @@ def _with_limits(run: Run) -> Run:
         "p99_ms": run.latency.p99_ms,
         "failed": sum(run.totals.failed.values()),
         "pss_mb": sum(run.pss.values()) / 1e6,
+        "throughput": run.totals.throughput,
     }
     if not run.totals.answered:
         run.broken_limits.append("nothing was answered")
-    run.broken_limits.extend(
-        f"{name}: {found[name]:,.1f}, at most {most:,.1f}"
-        for name, most in run.scenario.limits.items()
-        if found[name] > most
-    )
+    for name, limit in run.scenario.limits.items():
+        value, least = found[name], name == "throughput"
+        if value < limit if least else value > limit:
+            bound = "least" if least else "most"
+            run.broken_limits.append(f"{name}: {value:,.1f}, at {bound} {limit:,.1f}")
     return run

@@ -84,6 +84,8 @@ def test_limits_that_were_broken_are_named() -> None:
     assert run([0.010] * 20, p95_ms=15, failed=0).broken_limits == []
     broken = run([0.010, NAN] * 10, p95_ms=5, failed=0).broken_limits
     assert [words.partition(":")[0] for words in broken] == ["p95_ms", "failed"]
+    assert run([0.010] * 20, throughput=10).broken_limits == []
+    assert run([0.010] * 20, throughput=11).broken_limits == ["throughput: 10.0, at least 11.0"]
 
 
 def test_a_run_in_which_nothing_was_answered_is_a_report() -> None:
