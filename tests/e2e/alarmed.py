@@ -97,10 +97,21 @@ class Alarmed:
         told = {s.channel for s in self.receivers.said if s.at >= begin and alert in s.firing}
         assert told <= may, (alert, told)
 
-    def over(self, begin: float, alert: str, severity: str, team: str = "service") -> None:
-        """Wait until they are told that it has ended, of which the cause did at a moment."""
+    def over(
+        self,
+        begin: float,
+        alert: str,
+        severity: str,
+        team: str = "service",
+        earliest: float | None = None,
+    ) -> None:
+        """Wait until they are told that it has ended, of which the cause did at a moment.
+
+        Or between ``earliest`` and that moment.
+        """
         for channel in sorted(CHANNELS[severity, team]):
-            self._arrival(begin, f"the end of {alert} by {channel}", channel, ended=alert)
+            what = f"the end of {alert} by {channel}"
+            self._arrival(begin, what, channel, ended=alert, earliest=earliest)
 
     def calm(self) -> None:
         """Wait until nothing fires any more but the Watchdog."""
@@ -157,10 +168,18 @@ class Alarmed:
             _write(file, kept)
 
     def _arrival(
-        self, begin: float, what: str, channel: str, firing: str = "", ended: str = ""
+        self,
+        begin: float,
+        what: str,
+        channel: str,
+        firing: str = "",
+        ended: str = "",
+        earliest: float | None = None,
     ) -> Said:
+        since = begin if earliest is None else earliest
+
         def arrived() -> Said | None:
-            return self.receivers.find(channel, begin, firing, ended)
+            return self.receivers.find(channel, since, firing, ended)
 
         try:
             said = wait_for(arrived, LIMIT_S - (time.monotonic() - begin), what)
