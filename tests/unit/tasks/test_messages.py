@@ -43,6 +43,7 @@ def test_canonical_form(text: str, form: str) -> None:
         ("x" * 11, "11 characters"),
         ("a\0b", "zero byte"),
         ("a" + "\u0301\u0316" * 16, "combining marks"),
+        ("a" + "\u0301\U0001e94a" * 16, "combining marks"),
         ("\ud800", "surrogate"),
     ],
 )
