@@ -12,7 +12,7 @@ from celery.exceptions import ImproperlyConfigured
 from celery.signals import worker_shutdown
 
 from celery_app.settings import Settings, SettingsError
-from model import metal
+from model import metal, processor
 
 
 def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
@@ -48,10 +48,12 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = Settings.from_environ(os.environ)
         os.environ.update(metal.environment(settings.mps_memory / settings.workers))
+        for name, value in processor.environment().items():
+            os.environ.setdefault(name, value)
         # The tokenizer's threads, as torch's: an equal share of the cores.
         cores = max(1, (os.cpu_count() or 1) // settings.workers)
         os.environ.setdefault("RAYON_NUM_THREADS", str(cores))
-        # Not before: it imports torch, which reads the environment only then.
+        # Not before: it imports torch and numpy, which read the environment only then.
         from celery_app.composition import build, load_model  # noqa: PLC0415
 
         return serve(build(settings, load_model(settings)), settings, arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -92,6 +93,8 @@ class PeerSystem:
             "BENCH_PORT": str(self._port),
             "BENCH_REDIS": self.redis,
             "BENCH_RUN": self._run,
+            # As Byline's worker has it: the model is as fast in every system.
+            **importlib.import_module("model.processor").environment(),
             **self.peer.env,
         }
         with (self._folder / f"{part}.log").open("wb") as output:
