@@ -20,6 +20,10 @@ ATTEMPTS = "byline:attempts:"
 #: Seconds for which a failure is told to those who ask by id. Short: sent again, it is tried again.
 FAILURE_TTL_S = 300
 
+#: Writes ARGV[i + 1] under KEYS[i], for ARGV[1] seconds. One command for a batch: a ``SET`` for
+#: each message costs Redis about as much, but redis-py 7 us instead of 2.
+_PUT = "for i, key in ipairs(KEYS) do redis.call('SET', key, ARGV[i + 1], 'EX', ARGV[1]) end"
+
 _encode = msgspec.json.Encoder().encode
 _outcome = msgspec.json.Decoder(Outcome)
 
@@ -60,14 +64,15 @@ class AttributionCache:
 
     def put(self, pipe: Pipeline, outcomes: Iterable[Outcome]) -> None:
         """Queue the writes of ``outcomes`` on ``pipe``; the caller executes it."""
+        lasting = []
         for outcome in outcomes:
             if isinstance(outcome, Attribution) or outcome.code == SetAside.code:
-                # Not ``pipe.set``: its checks of options cost more than the rest of the write.
-                pipe.execute_command(
-                    "SET", ATTRIBUTION + outcome.id, _encode(outcome), "EX", self._ttl_s
-                )
+                lasting.append(outcome)
             else:
                 pipe.set(FAILURE + outcome.id, _encode(outcome), ex=FAILURE_TTL_S)
+        if lasting:
+            places, values = keys(outcome.id for outcome in lasting), map(_encode, lasting)
+            pipe.execute_command("EVAL", _PUT, len(places), *places, self._ttl_s, *values)
 
     def settle(self, pipe: Pipeline, ids: Sequence[str]) -> None:
         """Queue on ``pipe`` that these are pending no more."""

@@ -90,8 +90,9 @@ class Store:
         self.hashes.setdefault(key, {})[field] = value
 
     def execute_command(self, command: str, key: str, *args: Any) -> None:
-        if command == "SET":
-            self.values[key] = args[0]
+        if command == "EVAL":  # the script that puts attributions, and no other
+            number, *rest = args
+            self.values.update(zip(rest[:number], rest[number + 1 :], strict=True))
         elif command == "LPUSH":
             self.lists.setdefault(key, []).insert(0, args[0])
         elif command == "DEL":
