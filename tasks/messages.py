@@ -34,6 +34,9 @@ SCHEMA = 1
 #: Combining marks that may follow on each other: as in UAX #15, Stream-Safe Text Format. To put
 #: them in order takes time that goes with the square of their number.
 MARKS = 30
+#: Characters of which NFC makes one, at most. What is longer than so many times the limit is looked
+#: at no closer.
+COMPOSED = 4
 #: No combining mark has this code point, nor a larger one. Those beyond U+FFFF are rare.
 _MARKS_END = 0x1F000
 _RARE = re.compile(f"[\U00010000-{chr(_MARKS_END - 1)}]")
@@ -160,18 +163,24 @@ def parse_text(text: object, max_characters: int) -> str:
     """
     if not isinstance(text, str):
         raise InvalidMessage(f"text must be a string, not {type(text).__name__}")
+    if len(text) > COMPOSED * max_characters:
+        raise _too_long(text, max_characters)
     if not text.isascii() and _too_many_marks(bool(_RARE.search(text))).search(text):
         raise InvalidMessage(f"text holds more than {MARKS} combining marks in a row")
     text = canonical(text)
     if not text:
         raise InvalidMessage("text is empty")
     if len(text) > max_characters:
-        raise InvalidMessage(f"text has {len(text):,} characters; at most {max_characters:,}")
+        raise _too_long(text, max_characters)
     if "\0" in text:
         raise InvalidMessage("text holds a zero byte")
     if not text.isascii() and _HALF.search(text):
         raise InvalidMessage("text holds half of a surrogate pair")
     return text
+
+
+def _too_long(text: str, most: int) -> InvalidMessage:
+    return InvalidMessage(f"text has {len(text):,} characters; at most {most:,}")
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from tasks.errors import InvalidMessage
@@ -41,6 +43,7 @@ def test_canonical_form(text: str, form: str) -> None:
         ("", "empty"),
         (" \n ", "empty"),
         ("x" * 11, "11 characters"),
+        ("a" + "\u0301" * 40, "41 characters"),
         ("a\0b", "zero byte"),
         ("a" + "\u0301\u0316" * 16, "combining marks"),
         ("a" + "\u0301\U0001e94a" * 16, "combining marks"),
@@ -52,6 +55,10 @@ def test_invalid_texts_are_told_what_is_wrong(text: object, words: str) -> None:
         parse_text(text, 10)
 
 
-@pytest.mark.parametrize("text", ["x", "\U0001f600", "x" * 10, "a" + "\u0316" * 9])
+@pytest.mark.parametrize("text", ["x", "\U0001f600", "x" * 10, "a" + "\u0316" * 9, "\u1faf" * 10])
 def test_odd_but_valid_texts_pass(text: str) -> None:
     assert parse_text(text, 10) == text
+
+
+def test_what_is_composed_of_four_counts_as_one() -> None:
+    assert parse_text(unicodedata.normalize("NFD", "\u1faf" * 10), 10) == "\u1faf" * 10
