@@ -3,7 +3,8 @@
 Byline is started anew for each fault, 500 messages a second are sent, half way the fault happens,
 and every message is accounted for: answered, promised for later and then there, refused with a
 reason or cut off (the client knows that it has to send it again), or lost. Then all is asked again:
-an answer that differs from the first would be an effect that happened twice.
+an answer that differs from the first would be an effect that happened twice. A refusal is one only
+by a reason that tells the client to come back: a 500, or no answer at all, is none.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from bench.breaking import (
 )
 from bench.campaign import held_out
 from bench.loss import Loss, measure
+from bench.recorder import BROKEN
 from bench.scenario import Mix
 from bench.system import Started, status
 from bench.witness import Witness, computed_twice
@@ -40,6 +42,9 @@ from bench.witness import Witness, computed_twice
 #: Messages a second, and for how many seconds.
 RATE, SECONDS = 500.0, 20.0
 TWO_WORKERS = {"BYLINE_WORKERS": "2"}
+#: What a client may be told meanwhile: what the api answers with 503 or 504. Not ``revoked``, for
+#: nobody revokes anything here.
+HONEST = frozenset({"broker_unavailable", "no_answer", "no_model", "overloaded", "deadline_passed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class Fault:
     name: str
     strike: Strike
     settings: Mapping[str, str] = field(default_factory=dict)
+    #: Why a message may have been neither answered nor promised.
+    honest: frozenset[str] = HONEST
 
 
 FAULTS = (
@@ -57,7 +64,8 @@ FAULTS = (
     Fault(f"the worker is frozen for {LASTS_S:g} s", freeze("worker")),
     Fault(f"the model is slow for {LASTS_S:g} s", slow_model),
     Fault("a forward pass never returns", hang_model, {"BYLINE_BATCH_TIMEOUT_S": "2"}),
-    Fault("the api is killed", kill("api")),
+    # The only one that ends who holds the clients' connections.
+    Fault("the api is killed", kill("api"), honest=HONEST | {BROKEN}),
     Fault("Valkey is killed", kill("valkey")),
     Fault(f"Valkey is frozen for {LASTS_S:g} s", freeze("valkey")),
     Fault("all connections to Valkey are cut", cut_connections),
@@ -86,13 +94,35 @@ class Outcome:
     loss: Loss
     contradicted: int
     computed_twice: int
+    #: As the fault's.
+    honest: frozenset[str] = HONEST
+    #: How many messages should have been sent. None: it is not looked at.
+    ordered: int | None = None
 
     @property
     def harmless(self) -> bool:
-        """Whether every message was accounted for, and had one effect."""
+        """Whether all was sent, and every message was accounted for, and had one effect."""
+        return not self.complaints
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is wrong, in words."""
         loss = self.loss
         known = loss.answered + loss.kept + loss.broken + sum(loss.failed.values())
-        return known == loss.sent and not loss.broken and not self.contradicted
+        found = [
+            f"{count:,} {reason}: no reason that a client may be given"
+            for reason, count in loss.failed.items()
+            if reason not in self.honest
+        ]
+        if self.ordered is not None and loss.sent != self.ordered:
+            found.append(f"{loss.sent:,} sent, and not {self.ordered:,}")
+        if known != loss.sent:
+            found.append(f"{loss.sent:,} sent, and {known:,} accounted for")
+        if loss.broken:
+            found.append(f"{loss.broken:,} lost")
+        if self.contradicted:
+            found.append(f"{self.contradicted:,} effects doubled")
+        return found
 
     def line(self, name: str) -> str:
         """Return a row of the table."""
@@ -106,7 +136,7 @@ class Outcome:
 
 
 def main() -> int:
-    """Run all faults and print the table. Returns 1 where anything was lost."""
+    """Run all faults and print the table. Returns 1 where a fault did harm."""
     options = _options()
     console = Console()
     found: dict[str, Outcome] = {}
@@ -121,6 +151,9 @@ def main() -> int:
             console.print(found[fault.name].line(fault.name), soft_wrap=True)
     lines = [HEADER, *(each.line(name) for name, each in found.items())]
     console.print("\n".join(lines), soft_wrap=True)
+    for name, each in found.items():
+        for words in each.complaints:
+            console.print(f"{name}: {words}", soft_wrap=True)
     return 0 if all(each.harmless for each in found.values()) else 1
 
 
@@ -132,6 +165,7 @@ def outcome(
     seconds: float = SECONDS,
 ) -> Outcome:
     """Break something in the middle of a load on a system of its own."""
+    number = int(rate * seconds)
     with Started(folder, watched(folder) | fault.settings) as system:
         witness = Witness(passages)
         loss = measure(
@@ -139,12 +173,13 @@ def outcome(
             messages.stream(passages, Mix(seed=7), int(time.time())),
             passages,
             lambda: fault.strike(system),
-            int(rate * seconds),
+            number,
             rate,
             witness,
         )
         twice = computed_twice(folder / "calls")
-        return Outcome(loss, witness.contradicted(system.target), twice)
+        contradicted = witness.contradicted(system.target)
+        return Outcome(loss, contradicted, twice, fault.honest, number)
 
 
 def watched(folder: Path) -> dict[str, str]:

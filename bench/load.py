@@ -17,7 +17,7 @@ import uvloop
 
 from bench.messages import Message
 from bench.pacer import Pacer
-from bench.recorder import Answer, Promise, Recorder, outcomes
+from bench.recorder import BROKEN, NO_ANSWER, Answer, Promise, Recorder, outcomes
 from bench.wire import Connection, Sent, Target, render
 
 #: Seconds after which a request without an answer has failed.
@@ -74,7 +74,7 @@ class HttpLoad:
 
     def finished(self, connection: Connection, sent: Sent, status: int, body: bytes) -> None:
         """Note a response and use its connection again."""
-        found = outcomes(status, body, self._bulk > 1) if status else "connection broken"
+        found = outcomes(status, body, self._bulk > 1) if status else BROKEN
         self._note(sent, time.monotonic(), found)
         if not connection.closing:
             self._free(connection)
@@ -171,12 +171,13 @@ class HttpLoad:
             await asyncio.sleep(0.01)
 
     async def _watch(self) -> None:
-        """Give up requests that have waited too long."""
+        """Give up requests that have waited too long: nobody broke their connection but we."""
         while True:
             await asyncio.sleep(1.0)
-            old = time.monotonic() - TIMEOUT_S
+            now = time.monotonic()
             for connection in list(self._all):
-                if connection.sent is not None and connection.sent.left < old:
+                if connection.sent is not None and connection.sent.left < now - TIMEOUT_S:
+                    self._unanswered(connection, now)
                     connection.abort()
 
     async def _drain(self) -> None:
@@ -189,6 +190,10 @@ class HttpLoad:
         for due in self._due:
             self._note(Sent(self._next(), due, now), now, "never sent")
         for connection in self._all:
-            if connection.sent is not None:
-                self._note(connection.sent, now, "no answer")
-                connection.sent = None
+            self._unanswered(connection, now)
+
+    def _unanswered(self, connection: Connection, now: float) -> None:
+        """Note that what is under way, if anything, has no answer; later none counts."""
+        sent, connection.sent = connection.sent, None
+        if sent is not None:
+            self._note(sent, now, NO_ANSWER)

@@ -14,6 +14,10 @@ from bench.messages import Message, Passage
 
 NAN = float("nan")
 
+#: Reasons of the load's own: the connection broke before an answer; none came in all the time that
+#: was given to it, and the connection was still whole.
+BROKEN, NO_ANSWER = "connection broken", "no answer"
+
 
 class Candidate(msgspec.Struct):
     """An author that a message may be by."""

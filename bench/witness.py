@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 
 from bench.messages import Message, Passage
-from bench.recorder import Answer, Recorder, outcomes
+from bench.recorder import Answer, Promise, Recorder, outcomes
 from bench.wire import Target
 
 #: Messages in one request.
 BULK = 256
 #: Bytes that a model made for it appends to a file for each text it computes.
 DIGEST = 16
+#: Seconds for which it is asked again for what has no answer, and between two tries: what broke
+#: last may still be on its way back.
+PATIENCE_S, PAUSE_S = 15.0, 0.5
 
 
 class Witness(Recorder):
@@ -34,7 +40,11 @@ class Witness(Recorder):
         self.changed += self.given.setdefault(message.text, found) != found
 
     def contradicted(self, target: Target) -> int:
-        """Ask everything again, and return how many answers were not the first one's."""
+        """Ask everything again, and return how many answers were not the first one's.
+
+        Raises:
+            RuntimeError: something that was answered once is not any more.
+        """
         texts = list(self.given)
         chunks = (texts[start : start + BULK] for start in range(0, len(texts), BULK))
         return self.changed + sum(
@@ -52,13 +62,30 @@ def computed_twice(calls: Path) -> int:
 
 
 def _ask(target: Target, texts: Sequence[str]) -> list[Answer]:
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        found = _asked(target, texts)
+        if isinstance(found, list):
+            missing = [answer.error.code for answer in found if answer.error is not None]
+            if not missing:
+                return found
+            found = missing[0]
+        if time.monotonic() > until:
+            raise RuntimeError(f"asked again, there is no answer: {found}")
+        time.sleep(PAUSE_S)  # between two tries, until the deadline
+
+
+def _asked(target: Target, texts: Sequence[str]) -> list[Answer] | Promise | str:
     request = urllib.request.Request(
         f"http://{target.host}:{target.port}{target.path}",
         json.dumps({"messages": [{"text": text} for text in texts]}).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=60) as response:
-        found = outcomes(response.status, response.read(), bulk=True)
-    if isinstance(found, list):
-        return found
-    raise RuntimeError(f"asked again, there is no answer: {found}")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return outcomes(response.status, response.read(), bulk=True)
+    except HTTPError as error:
+        with error:
+            return outcomes(error.code, error.read(), bulk=True)
+    except (OSError, HTTPException) as error:  # it does not listen, or died at it
+        return repr(error)

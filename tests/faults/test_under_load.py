@@ -22,8 +22,9 @@ from bench.breaking import (
     restart_workers,
     slow_model,
 )
-from bench.faults import Outcome, watched
+from bench.faults import HONEST, Outcome, watched
 from bench.loss import measure
+from bench.recorder import BROKEN
 from bench.scenario import Mix
 from bench.system import Started
 from bench.witness import Witness, computed_twice
@@ -32,8 +33,6 @@ from model.corpus import HELD_OUT_FOLD, load_sotu
 RATE = 100.0
 #: Seconds from one fault to the next; the longest, the restart of two workers, is waited for.
 APART_S = 8.0
-#: What a client may be told meanwhile.
-HONEST = {"broker_unavailable", "no_answer", "overloaded", "connection broken"}
 
 SETTINGS = {
     "BYLINE_WORKERS": "2",
@@ -55,9 +54,14 @@ def strike_all(system: Started, strikes: list[Strike]) -> None:
         time.sleep(max(0.0, due - time.monotonic()))  # the faults' distance, not a wait
 
 
-def broken(folder: Path, passages: list[messages.Passage], strikes: list[Strike]) -> Outcome:
+def broken(
+    folder: Path,
+    passages: list[messages.Passage],
+    strikes: list[Strike],
+    honest: frozenset[str] = HONEST,
+) -> Outcome:
     """Break things one after the other, under load."""
-    seconds = (len(strikes) + 1) * APART_S
+    number = int(RATE * (len(strikes) + 1) * APART_S)
     with Started(folder, watched(folder) | SETTINGS) as system:
         witness = Witness(passages)
         loss = measure(
@@ -65,7 +69,7 @@ def broken(folder: Path, passages: list[messages.Passage], strikes: list[Strike]
             messages.stream(passages, Mix(repeats=0.3, seed=7), 0),
             passages,
             lambda: strike_all(system, strikes),
-            int(RATE * seconds),
+            number,
             RATE,
             witness,
             breaks_at=0.05,
@@ -73,7 +77,7 @@ def broken(folder: Path, passages: list[messages.Passage], strikes: list[Strike]
         twice = computed_twice(folder / "calls")
         log = (folder / "state" / "logs" / "api.log").read_text()
         assert "Traceback" not in log, log[-5000:]  # nothing that breaks is a surprise to the api
-        return Outcome(loss, witness.contradicted(system.target), twice)
+        return Outcome(loss, witness.contradicted(system.target), twice, honest, number)
 
 
 def test_whatever_breaks_every_message_has_one_outcome(
@@ -84,15 +88,21 @@ def test_whatever_breaks_every_message_has_one_outcome(
         freeze("worker-2"),
         slow_model,
         hang_model,
-        kill("api"),
         cut_connections,
         fill_disk,
         freeze("valkey"),
         kill("valkey"),
     ]
     outcome = broken(tmp_path, passages, strikes)
-    assert outcome.harmless, outcome
-    assert set(outcome.loss.failed) <= HONEST, outcome
+    assert outcome.harmless, outcome.complaints
+
+
+def test_a_killed_api_breaks_the_connections_that_it_held(
+    tmp_path: Path, passages: list[messages.Passage]
+) -> None:
+    """By itself: after any other fault, a connection that breaks is a fault of ours."""
+    outcome = broken(tmp_path, passages, [kill("api")], HONEST | {BROKEN})
+    assert outcome.harmless, outcome.complaints
 
 
 def test_a_rolling_restart_fails_no_request(

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from bench.load import HttpLoad
 from bench.messages import Message, Passage
 from bench.pacer import Pacer
-from bench.recorder import Recorder
+from bench.recorder import BROKEN, NO_ANSWER, Recorder
 from bench.wire import Target
 
 PASSAGES = [Passage("by one", "one"), Passage("by two", "two")]
@@ -140,9 +141,22 @@ def test_errors_are_counted_by_their_kind(servers: list[Server]) -> None:
         "overloaded": 10,
         "HTTP 500": 10,
         "not an answer": 10,
-        "connection broken": 10,
+        BROKEN: 10,
     }
     assert sum(recorder.answered) == 10
+
+
+def test_a_request_that_waited_too_long_has_no_answer(
+    servers: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is well, and so is the connection; what it would say later does not count."""
+    monkeypatch.setattr("bench.load.TIMEOUT_S", 0.2)
+    servers.append(server := Server(lambda number, body: (200, ONE), lambda n: 8 if n == 2 else 0))
+    began = time.monotonic()
+    recorder = send(server, rate=200, most=10)
+    assert recorder.failed == {NO_ANSWER: 1}
+    assert sum(recorder.answered) == 9
+    assert time.monotonic() - began < 6  # given up, and not waited for
 
 
 def test_a_bulk_request_is_its_messages(servers: list[Server]) -> None:

@@ -1,0 +1,68 @@
+"""Effects that were doubled are counted; what is on its way back is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.messages import Message
+from bench.recorder import Answer
+from bench.wire import Target
+from bench.witness import DIGEST, Witness, computed_twice
+from tests.unit.bench.test_load import ONE, PASSAGES, Reply, Server
+
+ALSO_ONE = {**ONE, "confidence": 0.5}
+REFUSED = {"error": {"code": "overloaded", "detail": ""}}
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.witness.PAUSE_S", 0.01)
+    monkeypatch.setattr("bench.witness.PATIENCE_S", 3.0)
+
+
+def contradicted(reply: Reply) -> int:
+    """Return what is, of the answers to two messages."""
+    witness = Witness(PASSAGES)
+    sent = [Message(n, passage.text) for n, passage in enumerate(PASSAGES)]
+    witness.note(sent, 0.0, 0.0, 0.1, [Answer(author="one", confidence=0.75)] * 2)
+    server = Server(reply)
+    try:
+        return witness.contradicted(Target("127.0.0.1", server.port, "/"))
+    finally:
+        server.close()
+
+
+def test_an_answer_that_differs_from_the_first_is_counted() -> None:
+    assert contradicted(lambda number, body: (200, {"attributions": [ONE, ONE]})) == 0
+    assert contradicted(lambda number, body: (200, {"attributions": [ONE, ALSO_ONE]})) == 1
+
+
+def test_it_is_asked_until_there_is_an_answer() -> None:
+    answers: Iterator[tuple[int, object] | None] = iter(
+        [
+            (503, {"code": "broker_unavailable"}),
+            None,
+            (202, {"attributions": [ONE, {}]}),
+            (200, {"attributions": [ONE, REFUSED]}),
+            (200, {"attributions": [ONE, ONE]}),
+        ]
+    )
+    assert contradicted(lambda number, body: next(answers)) == 0
+    assert next(answers, "none is left") == "none is left"
+
+
+def test_what_is_never_answered_again_is_no_contradiction_but_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bench.witness.PATIENCE_S", 0.0)
+    with pytest.raises(RuntimeError, match="no answer: overloaded"):
+        contradicted(lambda number, body: (200, {"attributions": [ONE, REFUSED]}))
+
+
+def test_every_pass_but_a_texts_first_is_one_too_many(tmp_path: Path) -> None:
+    calls = tmp_path / "calls"
+    calls.write_bytes(b"".join(bytes([text]) * DIGEST for text in (1, 2, 1, 3, 1)))
+    assert computed_twice(calls) == 2
