@@ -1,0 +1,85 @@
+"""What the soak takes for growth, and what it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from bench.soak import FILES, FILLING, LOOK_S, LOOKS, MEGABYTES, SETTLE_S, Watch, grown
+
+#: Looks that do not count, and those of ten minutes.
+FILLING_LOOKS, ALL = int(SETTLE_S / LOOK_S), 120
+
+#: Megabytes by the number of the look.
+Size = Callable[[int], float]
+
+
+def watch(part: str, size: Size, count: int = ALL, files: Size = lambda look: 20) -> Watch:
+    """Return what was seen of one process."""
+    looks = [(LOOK_S * n, int(1e6 * size(n)), int(files(n))) for n in range(count)]
+    return Watch({(part, 1): looks})
+
+
+def megabytes(size: Size, count: int = ALL) -> float:
+    found = watch("worker-1", size, count).growth()["worker-1"]
+    assert found is not None
+    return found[0]
+
+
+@pytest.mark.parametrize("looks", [1, 2, 6, 12])
+def test_a_leak_is_seen_however_seldom_it_shows(looks: int) -> None:
+    """Twelve megabytes a minute, one a look; or two every second look, and so on."""
+    assert megabytes(lambda n: 100 + looks * (n // looks)) == pytest.approx(12, rel=0.1)
+
+
+@pytest.mark.parametrize("at", [0.2, 0.4, 0.6, 0.8])
+def test_a_single_step_is_none(at: float) -> None:
+    assert megabytes(lambda n: 100 + 11 * (n > at * ALL)) == pytest.approx(0, abs=0.01)
+
+
+def test_steps_that_level_off_are_within_what_the_api_may() -> None:
+    """As the api's, frozen three times in the two and a half minutes that it lived."""
+    seen = watch("api", lambda n: 60 + 10.8 * (n > 12) + 3.7 * (n > 18) + 0.9 * (n > 25), 30)
+    assert grown(seen.growth()) == []
+
+
+def test_noise_is_none() -> None:
+    noise = np.random.default_rng(7).normal(scale=3, size=ALL)
+    assert abs(megabytes(lambda n: 100 + noise[n])) < 0.5
+
+
+def test_what_fills_at_first_does_not_count() -> None:
+    assert megabytes(lambda n: min(n, FILLING_LOOKS)) == 0
+
+
+def test_files_are_judged_too() -> None:
+    a_minute = (FILES + 1) * LOOK_S / 60
+    seen = watch("monitor", lambda n: 50, files=lambda n: 20 + n * a_minute)
+    assert grown(seen.growth()) == ["monitor has grown"]
+
+
+def test_only_looks_at_the_same_process_are_compared() -> None:
+    """The second one began smaller, and ended larger."""
+    seen = watch("worker-1", lambda n: 100, 30)
+    seen.looks["worker-1", 2] = [(1000 + LOOK_S * n, 200_000_000, 20) for n in range(30)]
+    assert seen.growth() == {"worker-1": (0, 0)}
+
+
+@pytest.mark.parametrize(("part", "words"), [("flower", ["flower has grown"]), (FILLING, [])])
+def test_what_fills_up_is_shown_and_not_judged(part: str, words: list[str]) -> None:
+    a_look = (MEGABYTES + 1) * LOOK_S / 60
+    seen = watch(part, lambda n: 50 + n * a_look)
+    seen.looks["monitor", 2] = [(LOOK_S * n, 50_000_000, 20) for n in range(ALL)]
+    found = seen.growth()[part]
+    assert found is not None
+    assert found[0] > MEGABYTES
+    assert grown(seen.growth()) == words
+
+
+def test_who_was_seen_too_briefly_is_named_and_nobody_else_is_a_failure() -> None:
+    growth = watch("worker-1", lambda n: n, FILLING_LOOKS + LOOKS - 1).growth()
+    assert growth == {"worker-1": None}
+    assert grown(growth) == ["no part was seen for long enough to be judged"]
+    assert grown({}) == grown(growth)
