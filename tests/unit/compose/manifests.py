@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from functools import cache
@@ -37,11 +38,16 @@ def files() -> list[Manifest]:
 
 @cache
 def rendered(name: str) -> list[Manifest]:
-    """What `kubectl apply --kustomize` would send; skips where there is no kubectl."""
-    if shutil.which("kubectl") is None:
+    """What `kubectl apply --kustomize` would send; skips where there is no kubectl.
+
+    A continuous integration that could not check this should not look as if it had.
+    """
+    kubectl = shutil.which("kubectl")
+    if kubectl is None and os.environ.get("CI") != "true":
         pytest.skip(f"kubectl is not installed: kubectl kustomize {FOLDER / name}")
+    assert kubectl is not None, "kubectl is not installed"
     said = subprocess.run(
-        ["kubectl", "kustomize", FOLDER / name], check=True, capture_output=True, text=True
+        [kubectl, "kustomize", FOLDER / name], check=True, capture_output=True, text=True
     )
     return list(yaml.safe_load_all(said.stdout))
 
