@@ -1,40 +1,65 @@
-"""Every command in the docs is run, in the order of the pages, against one Byline.
+"""The commands in the docs are run, in the order of the pages, against one Byline.
 
 What stands in a fence `sh` is run as it is, but for the ports; `make run` there starts Byline, with
 what its line says; a fence whose first line is STOPPED is run while Byline is not. Where `json`
-follows, that is the answer. A fence `text` is not run.
+follows, that is the answer. A fence `text` is not run. The two for other hosts (HOSTS) are run
+by themselves, with a Redis of a test's in the place of that of the page.
+
+Only read, not run: the fences of PARSED, which need an engine for containers or a cluster, and
+neither is here; and each `make …` and `python -m …` within a sentence, on every page, many of which
+take hours. The target or module must be there, and so must the files, services and workloads that
+are named.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import pytest
 
 from tests.e2e.conftest import Run
 from tests.e2e.shell import checkout, typed
-from tests.parts import ROOT, Stack
+from tests.parts import ROOT, Part, Stack, free_port, wait_for
+from tests.tls import PASSWORD, documented_user, guarded
+from tests.unit.compose.files import SERVICES
+from tests.unit.compose.manifests import files
 
 #: In this order: the last one stops Byline.
-PAGES = ("models", "tuning", "versions", "operating")
-#: Fences `text` on these pages, which are not run: queries, and what needs a cluster.
+PAGES = ("models", "tuning", "monitoring", "security", "versions", "operating")
+#: Pages whose commands need an engine, or a cluster.
+PARSED = ("compose", "kubernetes")
+#: Fences `text` on these pages, which are not run: queries, a rule, and those of PARSED.
 NOT_RUN = {
     "models": 0,
     "tuning": 0,
+    "monitoring": 0,
+    "security": 1,
     "versions": 1,
     "operating": 0,
-    "kubernetes": 3,
+    "compose": 3,
+    "kubernetes": 4,
+    "devices": 0,
+    "alerting": 0,
     "scaling": 0,
 }
 STOPPED = "# Byline is stopped."
+HOSTS = ("# On the host of a worker.", "# On the host of an api.")
+#: The id of the README's message with the model that comes with Byline.
+SAMPLE = "4530ed6916a37d7cedea156ff12f9d05"
 #: Models on the pages, and the files they are to be in.
 MINE = (
     ("models", "vowels.py", "VowelModel:"),
@@ -80,7 +105,7 @@ def _blocks() -> list[Block]:
     for page in PAGES:
         fences = [(kind, content) for kind, content in _FENCE.findall(_page(page))]
         for number, (kind, commands) in enumerate(fences):
-            if kind == "sh":
+            if kind == "sh" and not commands.startswith(HOSTS):
                 follows, answer = (*fences[number + 1 :], ("", ""))[0]
                 found.append(Block(page, number, commands, answer if follows == "json" else ""))
     return found
@@ -109,7 +134,10 @@ class Reader:
             return
         if block.commands.startswith(STOPPED):
             self.run.interrupt()
-        said = self._do(block.commands)
+        commands = block.commands
+        if SAMPLE in commands:  # another model, another id
+            commands = commands.replace(SAMPLE, self.run.attribute("aeiou")["id"])
+        said = self._do(commands)
         if block.answer:
             assert json.loads(said) == json.loads(block.answer)
 
@@ -155,6 +183,116 @@ def test_a_restored_backup_has_the_answers_from_before(reader: Reader) -> None:
     finally:
         stack.close()
     assert cached
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Stack]:
+    """A Redis as the page about operating has it, and what is on the disks of other hosts."""
+    stack = Stack(tmp_path, BYLINE_MODEL="", BYLINE_METRICS_PORT=str(free_port()))
+    try:
+        guarded(stack, "127.0.0.1", f"user byline {documented_user()}", "user default off")
+        (tmp_path / "redis-password").write_text(PASSWORD + "\n")
+        with (tmp_path / "keys.txt").open("wb") as keys:
+            make = [sys.executable, "-m", "api.keys", "test"]
+            made = subprocess.run(make, stdout=keys, stderr=subprocess.PIPE, check=True, cwd=ROOT)
+        stack.env["TEST_KEY"] = made.stderr.split()[-1].decode()
+        yield stack
+    finally:
+        stack.close()
+
+
+@pytest.mark.skipif(
+    None in map(shutil.which, ("redis-server", "openssl")) and os.environ.get("CI") != "true",
+    reason="needs redis-server and openssl",
+)
+def test_a_worker_and_an_api_start_on_other_hosts(elsewhere: Stack) -> None:
+    port = elsewhere.redis.connection_pool.connection_kwargs["port"]
+    places = {
+        "redis.example.org:6379": f"localhost:{port}",
+        "/etc/byline/ca.pem": str(elsewhere.folder / "cert.pem"),
+        "/etc/byline/redis-password": str(elsewhere.folder / "redis-password"),
+        "/srv/byline/model": str(ROOT / "model" / "weights" / "ngram"),
+        "=keys.txt": f"={elsewhere.folder / 'keys.txt'}",
+        "API_HOST=0.0.0.0": "API_HOST=127.0.0.1",
+        ".venv/bin/python": sys.executable,
+    }
+    fences = [text for _, text in _FENCE.findall(_page("operating")) if text.startswith(HOSTS)]
+    assert len(fences) == len(HOSTS)
+    parts: list[Part] = []
+    for fence in fences:
+        own = reduce(lambda text, place: text.replace(*place), places.items(), fence)
+        parts.append(elsewhere.start(["bash", "-euc", own], f"host-{len(parts)}"))
+
+    def answered() -> bool:
+        assert all(part.alive for part in parts), [part.output for part in parts]
+        key = {"Authorization": f"Bearer {elsewhere.env['TEST_KEY']}"}
+        url, text = f"{elsewhere.url}/v1/attributions", {"text": "from another host"}
+        with suppress(httpx.TransportError):
+            return httpx.post(url, json=text, headers=key, timeout=40).status_code == 200
+        return False
+
+    wait_for(answered, 60, "an answer")
+    assert elsewhere.redis.zscore("byline:workers", "byline@worker-1")
+
+
+@pytest.mark.parametrize("page", PARSED)
+def test_what_can_not_be_run_here_names_what_is_there(page: str) -> None:
+    for kind, commands in _FENCE.findall(_page(page)):
+        assert kind == "text"
+        subprocess.run(["bash", "-n", "-c", commands], check=True)
+        for words in _simple(commands):
+            _look(words)
+
+
+@pytest.mark.parametrize("page", sorted(path.stem for path in (ROOT / "docs").glob("*.md")))
+def test_what_a_sentence_says_to_type_is_there(page: str) -> None:
+    said = re.findall(r"`((?:\w+=\S+ )*(?:make|\S*python -m) [^`…]+)`", _page(page))
+    for command in sorted({" ".join(one.split()) for one in said}):
+        for words in _simple(command):
+            _look(words)
+
+
+def _simple(commands: str) -> Iterator[list[str]]:
+    """Yield the words of each command, those of a pipe or a list each by themselves."""
+    for line in commands.replace("\\\n", " ").replace("|\n", "| ").splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words: list[str] = []
+        for word in [*lexer, "&&"]:
+            if word in ("&&", "|", ";"):
+                if words:
+                    yield words
+                words = []
+            elif words or not re.match(r"\w+=", word):
+                words.append(word)
+
+
+def _look(words: list[str]) -> None:
+    """See that what a command names is there."""
+    program, *rest = words
+    assert program in {
+        *("make", "docker", "kubectl", "python", ".venv/bin/python", "curl", "sleep", "printf")
+    }, words
+    if program == "make":
+        done = subprocess.run(
+            [*words, "--dry-run"], cwd=ROOT, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+    for option in {"-f", "--file", "--kustomize"} & set(rest if program != "curl" else ()):
+        path = rest[rest.index(option) + 1]
+        assert path == "-" or (ROOT / path).exists(), words
+    if words[:2] == ["docker", "compose"]:
+        assert rest[rest.index("exec") + 1] in SERVICES, words
+    if "-m" in rest and program != "curl":
+        module = rest[rest.index("-m") + 1]
+        assert importlib.util.find_spec(module) is not None, words
+    if program == "kubectl":
+        workloads = {(one["kind"].lower(), one["metadata"]["name"]) for one in files()}
+        for kind, name in (
+            word.split("/") for word in rest if re.fullmatch(r"[a-z]+/[a-z-]+", word)
+        ):
+            # Those of the next version are made of the others.
+            assert (kind, name.removesuffix("-next")) in workloads, words
 
 
 @pytest.mark.parametrize("page", NOT_RUN)

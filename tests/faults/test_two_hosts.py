@@ -81,6 +81,9 @@ def network() -> Iterator[Network]:
     try:
         network = Network("one", "two").__enter__()
     except Impossible as error:
+        # A continuous integration that could not check this should not look as if it had.
+        if os.environ.get("CI") == "true":
+            raise
         pytest.skip(f"no hosts can be made here: {error}")
     try:
         yield network
