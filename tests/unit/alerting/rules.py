@@ -1,4 +1,4 @@
-"""The alerts and their tests, as they are written."""
+"""The rules and their tests, as they are written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from tests.promql import RULES, rules
+from tests.promql import RULES, metric_names, rules
+from tests.unit.monitoring.test_dashboards import FOREIGN, declared
 
 TESTS = RULES / "tests"
 RUNBOOKS = RULES / "runbooks"
@@ -25,6 +26,30 @@ def alerts() -> list[Rule]:
 def names() -> list[str]:
     """The names of the alerts, each once."""
     return list(dict.fromkeys(rule["alert"] for rule in alerts()))
+
+
+@cache
+def told() -> set[str]:
+    """Every metric that somebody tells: Byline's processes, others, and the recording rules."""
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    return recorded.union(*declared().values(), *FOREIGN.values())
+
+
+def in_vain(known: set[str]) -> set[str]:
+    """What a rule, recording or alerting, asks for and is not known."""
+    return set().union(*(metric_names(rule["expr"]) for rule in rules())) - known
+
+
+def needed(own: list[Rule]) -> list[Rule]:
+    """Some rules, behind those that they rest on."""
+    known = rules()
+    asked: set[str] = set()
+    more = own
+    while more:
+        new = set().union(*(metric_names(rule["expr"]) for rule in more)) - asked
+        asked |= new
+        more = [rule for rule in known if rule.get("record") in new]
+    return [*(rule for rule in known if rule.get("record") in asked), *own]
 
 
 @cache
