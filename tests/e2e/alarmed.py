@@ -24,7 +24,7 @@ from compose.native.alertmanager import CONFIGURATION, FOLDER, configured
 from tests.e2e.conftest import Run
 from tests.e2e.receivers import BEAT, KEY, PASSWORD, Receivers, Said
 from tests.parts import wait_for
-from tests.promql import RULES
+from tests.promql import RULES, rules
 
 NEEDED = ("prometheus", "prometheus-redis-exporter", "prometheus-alertmanager")
 needs_alertmanager = pytest.mark.skipif(
@@ -91,8 +91,8 @@ class Alarmed:
         """Wait until the right ones are told that an alert fires whose cause began at a moment."""
         channels = CHANNELS[severity, team]
         for channel in sorted(channels):
-            said = self._arrival(begin, f"{alert} by {channel}", channel, firing=alert)
-            assert re.search(r"\d", said.title), "the number is in it"
+            said = self._arrival(begin, f"{alert} by {channel}", channel, alert, severity=severity)
+            _title(said)
         may = channels | ({"pagerduty"} if alert in TWOFOLD else set())
         told = {s.channel for s in self.receivers.said if s.at >= begin and alert in s.firing}
         assert told <= may, (alert, told)
@@ -129,6 +129,16 @@ class Alarmed:
         """The same with all that is known of each."""
         port = self.run.ports["alertmanager"]
         return list(httpx.get(f"http://127.0.0.1:{port}/api/v2/alerts", timeout=10).json())
+
+    def silenced(self, by: str) -> set[str]:
+        """What fires, and is told to nobody because another alert does."""
+        shown = self.shown()
+        prints = {alert["fingerprint"] for alert in shown if alert["labels"]["alertname"] == by}
+        return {
+            alert["labels"]["alertname"]
+            for alert in shown
+            if prints & set(alert["status"]["inhibitedBy"])
+        }
 
     def ask(self, expression: str) -> list[Any]:
         """What Prometheus finds now."""
@@ -174,12 +184,14 @@ class Alarmed:
         channel: str,
         firing: str = "",
         ended: str = "",
+        severity: str = "",
         earliest: float | None = None,
     ) -> Said:
         since = begin if earliest is None else earliest
+        text = _line(firing, severity, channel) if firing else ""
 
         def arrived() -> Said | None:
-            return self.receivers.find(channel, since, firing, ended)
+            return self.receivers.find(channel, since, firing, ended, text)
 
         try:
             said = wait_for(arrived, LIMIT_S - (time.monotonic() - begin), what)
@@ -190,8 +202,8 @@ class Alarmed:
 
     def _hurry_prometheus(self) -> None:
         folder = self.state / "prometheus"
-        for rules in RULES.glob("*.yml"):
-            _write(folder / "rules" / rules.name, hurried(rules.read_text("utf-8")))
+        for path in RULES.glob("*.yml"):
+            _write(folder / "rules" / path.name, hurried(path.read_text("utf-8")))
         configuration = yaml.safe_load((folder / "prometheus.yml").read_text("utf-8"))
         # A scrape of celery-exporter takes two seconds.
         configuration["global"] = {
@@ -284,17 +296,53 @@ def hurried(rules: str) -> str:
     return re.sub(r"^( +interval:) \w+$", r"\1 1s", rules, flags=re.MULTILINE)
 
 
-def _twofold() -> set[str]:
-    found: dict[str, set[str]] = {}
-    for path in RULES.glob("*.yml"):
-        for group in yaml.safe_load(path.read_text("utf-8"))["groups"]:
-            for rule in group["rules"]:
-                if "alert" in rule:
-                    found.setdefault(rule["alert"], set()).add(rule["labels"]["severity"])
-    return {alert for alert, severities in found.items() if len(severities) > 1}
+def consequences(alert: str) -> set[str]:
+    """The alerts that nobody is told of while another fires, by the names of both."""
+    [targets] = (
+        rule["target_matchers"]
+        for rule in yaml.safe_load(CONFIGURATION.read_text("utf-8"))["inhibit_rules"]
+        if rule["source_matchers"] == [f"alertname = {alert}"]
+    )
+    return {name for target in targets for name in re.findall(r"\b[A-Z]\w+", target)}
 
 
-TWOFOLD = _twofold()
+def _summaries() -> dict[tuple[str, str], str]:
+    """By alert and severity, a pattern of what its summaries become once they are filled in."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for rule in rules():
+        if "alert" in rule:
+            parts = re.split(r"({{.*?}})", rule["annotations"]["summary"])
+            pattern = "".join(_filled(part) for part in parts)
+            found.setdefault((rule["alert"], rule["labels"]["severity"]), []).append(pattern)
+    return {key: f"(?:{'|'.join(patterns)})" for key, patterns in found.items()}
+
+
+def _filled(part: str) -> str:
+    """A pattern of what a part of a summary becomes: a number, a label, or what it is."""
+    if not part.startswith("{{"):
+        return re.escape(part)
+    return r"-?\d[\w.+-]*%?(?: \d+\w)*" if "$value" in part else r"[^\s<>]+"
+
+
+SUMMARIES = _summaries()
+TWOFOLD = {name for name, n in Counter(alert for alert, _ in SUMMARIES).items() if n > 1}
+
+
+def _line(alert: str, severity: str, channel: str) -> str:
+    """A pattern of how a message says what an alert has to say, which fires."""
+    summary = SUMMARIES[alert, severity]
+    if channel == "slack":
+        circle = "red" if severity == "critical" else "large_yellow"
+        return rf"^:{circle}_circle: \*{summary}\*\s*$"
+    return rf"^{severity.upper()} {alert}\s*\n{summary}\s*$"
+
+
+def _title(said: Said) -> None:
+    """Check a title: it is of one of the alerts, and has what that has to say."""
+    found = re.fullmatch(r"([A-Z]+) (\w+): (.*?)(?: \(\d+ firing, \d+ resolved\))?", said.title)
+    assert found, said.title
+    severity, alert, summary = found.groups()
+    assert re.fullmatch(SUMMARIES[alert, severity.lower()], summary), said.title
 
 
 def _wake(pid: int) -> None:

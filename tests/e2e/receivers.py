@@ -146,11 +146,17 @@ class Receivers:
         if not right:
             self.refused.append(what)
 
-    def find(self, channel: str, since: float, firing: str = "", ended: str = "") -> Said | None:
-        """Return the first message of a channel since a moment that says so of an alert."""
+    def find(
+        self, channel: str, since: float, firing: str = "", ended: str = "", text: str = ""
+    ) -> Said | None:
+        """Return the first message of a channel since a moment that says so of an alert.
+
+        In words that are like ``text``, a pattern.
+        """
         for said in list(self.said):
             says = firing in said.firing or ended in said.ended
-            if says and said.channel == channel and said.at >= since:
+            likewise = re.search(text, said.text, re.MULTILINE)
+            if says and likewise and said.channel == channel and said.at >= since:
                 return said
         return None
 

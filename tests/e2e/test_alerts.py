@@ -20,7 +20,7 @@ from celery import Celery
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 from tasks.rollout import queue_of
-from tests.e2e.alarmed import Alarmed, Traffic, each, needs_alertmanager
+from tests.e2e.alarmed import Alarmed, Traffic, consequences, each, needs_alertmanager
 from tests.parts import ROOT, Stack, wait_for
 
 pytestmark = needs_alertmanager
@@ -103,6 +103,7 @@ def test_a_queue_that_grows_and_workers_killed_with_tasks_in_hand(service: Alarm
     service.told(begin, "QueueOld", "warning")
     for worker in ("worker-1", "worker-2"):
         os.kill(service.pid(worker), signal.SIGKILL)
+    killed = time.monotonic()
     service.told(begin, "QueueOld", "critical")
     service.told(begin, "TasksRedelivered", "warning")
     draining = time.monotonic()
@@ -111,6 +112,9 @@ def test_a_queue_that_grows_and_workers_killed_with_tasks_in_hand(service: Alarm
     for alert, severity in (("QueueOld", "critical"), ("TasksRedelivered", "warning")):
         # The queue is empty as soon as workers have the last of it.
         service.over(again, alert, severity, earliest=draining)
+    # It is shallow long before it is empty, maybe before the last alert is told. What would silence
+    # the end, NoWorker and WorkerDeaf, is over by then: workers have made it shallow.
+    service.over(again, "QueueDeep", "warning", earliest=killed)
     service.calm()
 
 
@@ -164,8 +168,14 @@ def test_the_broker(service: Alarmed, traffic: Traffic) -> None:
     begin = time.monotonic()
     with service.frozen("valkey"):
         service.told(begin, "BrokerDown", "critical")
+        told = time.monotonic()
+        # All gets 503, so that something follows; it may have been told before BrokerDown was.
+        wait_for(lambda: service.silenced("BrokerDown"), 60, "what follows, silenced")
+        time.sleep(5)  # as long as a message takes to arrive, and more
         again = time.monotonic()
     service.over(again, "BrokerDown", "critical")
+    then = [said.firing for said in service.receivers.said if told <= said.at < again]
+    assert set().union(*then) & consequences("BrokerDown") == set()
 
 
 @each
