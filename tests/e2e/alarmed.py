@@ -23,8 +23,9 @@ import yaml
 from compose.native.alertmanager import CONFIGURATION, FOLDER, configured
 from tests.e2e.conftest import Run
 from tests.e2e.receivers import BEAT, KEY, PASSWORD, Receivers, Said
+from tests.e2e.wording import TWOFOLD, check_title, line
 from tests.parts import wait_for
-from tests.promql import RULES, rules
+from tests.promql import RULES
 
 NEEDED = ("prometheus", "prometheus-redis-exporter", "prometheus-alertmanager")
 needs_alertmanager = pytest.mark.skipif(
@@ -92,7 +93,7 @@ class Alarmed:
         channels = CHANNELS[severity, team]
         for channel in sorted(channels):
             said = self._arrival(begin, f"{alert} by {channel}", channel, alert, severity=severity)
-            _title(said)
+            check_title(said)
         may = channels | ({"pagerduty"} if alert in TWOFOLD else set())
         told = {s.channel for s in self.receivers.said if s.at >= begin and alert in s.firing}
         assert told <= may, (alert, told)
@@ -188,7 +189,7 @@ class Alarmed:
         earliest: float | None = None,
     ) -> Said:
         since = begin if earliest is None else earliest
-        text = _line(firing, severity, channel) if firing else ""
+        text = line(firing, severity, channel) if firing else ""
 
         def arrived() -> Said | None:
             return self.receivers.find(channel, since, firing, ended, text)
@@ -294,55 +295,6 @@ def hurried(rules: str) -> str:
     rules = re.sub(r"\[(\w+)\]", lambda found: f"[{HURRIED[found[1]]}]", rules)
     rules = re.sub(r"^( +for:) \w+$", r"\1 2s", rules, flags=re.MULTILINE)
     return re.sub(r"^( +interval:) \w+$", r"\1 1s", rules, flags=re.MULTILINE)
-
-
-def consequences(alert: str) -> set[str]:
-    """The alerts that nobody is told of while another fires, by the names of both."""
-    [targets] = (
-        rule["target_matchers"]
-        for rule in yaml.safe_load(CONFIGURATION.read_text("utf-8"))["inhibit_rules"]
-        if rule["source_matchers"] == [f"alertname = {alert}"]
-    )
-    return {name for target in targets for name in re.findall(r"\b[A-Z]\w+", target)}
-
-
-def _summaries() -> dict[tuple[str, str], str]:
-    """By alert and severity, a pattern of what its summaries become once they are filled in."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for rule in rules():
-        if "alert" in rule:
-            parts = re.split(r"({{.*?}})", rule["annotations"]["summary"])
-            pattern = "".join(_filled(part) for part in parts)
-            found.setdefault((rule["alert"], rule["labels"]["severity"]), []).append(pattern)
-    return {key: f"(?:{'|'.join(patterns)})" for key, patterns in found.items()}
-
-
-def _filled(part: str) -> str:
-    """A pattern of what a part of a summary becomes: a number, a label, or what it is."""
-    if not part.startswith("{{"):
-        return re.escape(part)
-    return r"-?\d[\w.+-]*%?(?: \d+\w)*" if "$value" in part else r"[^\s<>]+"
-
-
-SUMMARIES = _summaries()
-TWOFOLD = {name for name, n in Counter(alert for alert, _ in SUMMARIES).items() if n > 1}
-
-
-def _line(alert: str, severity: str, channel: str) -> str:
-    """A pattern of how a message says what an alert has to say, which fires."""
-    summary = SUMMARIES[alert, severity]
-    if channel == "slack":
-        circle = "red" if severity == "critical" else "large_yellow"
-        return rf"^:{circle}_circle: \*{summary}\*\s*$"
-    return rf"^{severity.upper()} {alert}\s*\n{summary}\s*$"
-
-
-def _title(said: Said) -> None:
-    """Check a title: it is of one of the alerts, and has what that has to say."""
-    found = re.fullmatch(r"([A-Z]+) (\w+): (.*?)(?: \(\d+ firing, \d+ resolved\))?", said.title)
-    assert found, said.title
-    severity, alert, summary = found.groups()
-    assert re.fullmatch(SUMMARIES[alert, severity.lower()], summary), said.title
 
 
 def _wake(pid: int) -> None:
