@@ -16,6 +16,7 @@ from api import console
 from api.answers import Answer, answer
 from api.attributions import PATH, Attributions
 from api.errors import TooLarge, WrongType, problem, problem_of
+from api.exchange import Headers
 from api.feedback import Feedback
 from api.figures import Figures
 from api.forever import forever
@@ -104,6 +105,26 @@ class Front:
             status = await self._serve(route, scope, receive, send)
         self._served.note(route, status, time.perf_counter() - begin)
 
+    def attend(self, headers: Headers, body: bytes, answered: Callable[[Answer], None]) -> bool:
+        """Answer a message posted to :data:`PATH`. See :data:`api.exchange.Attend`."""
+        begin = time.perf_counter()
+
+        def answer(given: Answer) -> None:
+            answered(given)
+            self._served.note(PATH, given.status, time.perf_counter() - begin)
+
+        try:
+            known = dict(headers)
+            key = self._admitted(known)
+            if key is not None and key.rate is not None:
+                return False  # Redis knows whether it may
+            if len(body) > self._max_body_bytes:
+                raise TooLarge(f"the body has more than {self._max_body_bytes:,} bytes")
+            return self._attributions.attend(_content_type(known), body, answer)
+        except Exception as error:  # as for others
+            answer(problem_of(error, self._outbox.wait_s))
+        return True
+
     async def _serve(self, route: str, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer a request for anything else; return the status."""
         if route == _ONE:
@@ -186,11 +207,16 @@ class Front:
         if scope["method"] != "POST":
             raise MethodNotAllowed("POST")
         headers = dict(scope["headers"])
-        key = self._know(headers)  # before anything of the body is read
+        key = self._admitted(headers)  # before anything of the body is read
+        body = await _body(headers, receive, self._max_body_bytes)
+        return _content_type(headers), body, key
+
+    def _admitted(self, headers: dict[bytes, bytes]) -> Key | None:
+        """Return whose key what is posted comes with. Raises ``Unauthorized``, ``WrongType``."""
+        key = self._know(headers)
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise WrongType("send the body as it is, with no Content-Encoding")
-        body = await _body(headers, receive, self._max_body_bytes)
-        return headers.get(b"content-type", b"").decode("latin-1"), body, key
+        return key
 
     async def _show(self, scope: Scope) -> Answer:
         if scope["method"] not in _READING:
@@ -209,6 +235,10 @@ def _not_allowed(*methods: str) -> Answer:
     allowed = ", ".join(methods)
     refused = problem("method_not_allowed", f"here goes {allowed} only")
     return refused._replace(headers=(("Allow", allowed),))
+
+
+def _content_type(headers: dict[bytes, bytes]) -> str:
+    return headers.get(b"content-type", b"").decode("latin-1")
 
 
 def _query(scope: Scope) -> dict[str, str]:

@@ -6,19 +6,20 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from redis import RedisError
 
 from api.answers import Answer, answer
+from api.attendant import Attendant
 from api.directory import Directory
 from api.entry import Entry
 from api.errors import NotFound, NotJSON, check_json, problem
 from api.guard import Guard
 from api.keys import Key
+from api.options import Options, flag, wait_of
 from api.outbox import Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from api.strict import has_doubled_key
@@ -41,25 +42,8 @@ _ONE_KEYS = (b'"text"', b'"deadline_ms"', b'"priority"')
 _MANY_KEYS = (b'"messages"', *_ONE_KEYS[1:])
 _MESSAGE_KEYS = (b'"text"', b'"ref"')
 _DOUBLED = "an object names a key twice"
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
 #: Hexadecimal digits of an id.
 _ID = re.compile(r"[0-9a-f]{32}")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a request asks for beside the attribution itself."""
-
-    explain: bool
-    #: The version that is to answer, and no other.
-    model: str | None
-    priority: int
-    #: Unix time, in seconds.
-    deadline: float | None
-    #: Monotonic time until which the caller waits, in seconds.
-    patience: float
-    #: Is an answer after that worth nothing, because the deadline has passed by then?
-    final: bool
 
 
 class Attributions:
@@ -93,9 +77,22 @@ class Attributions:
             return await self._one(asked.text, options)
         return await self._many(messages, options)
 
+    def attend(self, content_type: str, body: bytes, answered: Callable[[Answer], None]) -> bool:
+        """Do as :meth:`create` does, without a coroutine, for one message and with no query.
+
+        Returns False where there are many: then nothing was done. Raises as :meth:`create`.
+        """
+        asked = _parse(content_type, body)
+        if asked.text is UNSET:
+            return False
+        options = self._options({}, asked)
+        [entry] = self._outbox.ask([self._entry(asked.text, options)])
+        Attendant(self, self._outbox.loop, entry, options, answered)
+        return True
+
     async def read(self, id: str, query: Mapping[str, str]) -> Answer:
         """Return the attribution ``id``: 200, or 202 while it is pending."""
-        explain = _flag(query, "explain")
+        explain = flag(query, "explain")
         if not _ID.fullmatch(id):
             raise NotFound("this is no id of an attribution")
         try:
@@ -108,6 +105,10 @@ class Attributions:
 
     async def _one(self, text: str, options: Options) -> Answer:
         [(entry, outcome)] = await self._wait_for([self._entry(text, options)], options)
+        return self.answer(entry, outcome, options)
+
+    def answer(self, entry: Entry, outcome: Outcome | None, options: Options) -> Answer:
+        """Return the answer to one message; None as outcome: safe in the queue, ask again."""
         # Only who is refused is told: to find out takes a thirtieth of what a message costs here.
         wait_s = self._outbox.wait_for(entry.version) if isinstance(outcome, Failure) else 0.0
         return _answer_one(entry.id, outcome, options.explain, wait_s)
@@ -158,10 +159,10 @@ class Attributions:
         )
 
     def _options(self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw]) -> Options:
-        wait = _wait(query, self._settings)
+        wait = wait_of(query, self._settings)
         limit = None if asked.deadline_ms is None else asked.deadline_ms / 1000
         return Options(
-            explain=_flag(query, "explain"),
+            explain=flag(query, "explain"),
             model=self._model(query),
             priority=asked.priority,
             deadline=None if limit is None else time.time() + limit,
@@ -187,6 +188,12 @@ class Attributions:
         joined = self._outbox.ask(entries)
         for entry in joined:
             await entry.done.wait(options.patience)
+        return await self.outcomes(joined, options)
+
+    async def outcomes(
+        self, joined: Sequence[Entry], options: Options
+    ) -> list[tuple[Entry, Outcome | None]]:
+        """Return entries that nobody waits for any longer; None as outcome as above."""
         late = [entry for entry in joined if not entry.done.is_set()]
         refused = await self._late(late, options) if late else {}
         return [(entry, entry.outcome or refused.get(entry.id)) for entry in joined]
@@ -267,20 +274,3 @@ def _shown(attribution: Attribution, explain: bool) -> Attribution:
     if explain or attribution.evidence is UNSET:
         return attribution
     return msgspec.structs.replace(attribution, evidence=UNSET)
-
-
-def _wait(query: Mapping[str, str], settings: Settings) -> float:
-    given = query.get("wait")
-    if given is None:
-        return settings.wait_s
-    wait = float(given) if _NUMBER.fullmatch(given) else float("nan")
-    if not 0 <= wait <= settings.wait_max_s:
-        raise InvalidMessage(f"wait must be a number of seconds from 0 to {settings.wait_max_s:g}")
-    return wait
-
-
-def _flag(query: Mapping[str, str], name: str) -> bool:
-    given = query.get(name, "false")
-    if given not in ("true", "false"):
-        raise InvalidMessage(f"{name} must be true or false")
-    return given == "true"

@@ -25,7 +25,7 @@ from api.entry import Entry, Key
 from api.forever import forever
 from api.lane import Lane
 from api.recent import Recent
-from monitoring.metrics import ApiMetrics
+from monitoring.metrics import OUTCOMES, ApiMetrics
 from monitoring.pressure import Level
 from tasks.breaker import Breaker
 from tasks.errors import (
@@ -42,6 +42,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks for chunks that are not answered.
 SWEEP_S = 1.0
+#: While a chunk is under way, the cache is asked for fewer messages than these together, after so
+#: many seconds: to ask takes the api as much as ten of them cost, and none could leave at once.
+WORTH_A_LOOK, GATHER_S = 32, 0.002
 #: Seconds for which a cache that does not answer is not asked: the workers ask it as well.
 REST_S = 5.0
 
@@ -83,6 +86,7 @@ class Outbox:
         """
         self._pressure = pressure
         self._metrics = metrics
+        self._counters = {outcome: metrics.messages.labels(outcome) for outcome in OUTCOMES}
         self._send = send
         self._receive = receive
         self._known = look_up
@@ -94,6 +98,8 @@ class Outbox:
         self._joinable: dict[Key, Entry] = {}
         self._asked: list[Entry] = []
         self._work = asyncio.Event()
+        #: Has the cache asked, a little later.
+        self._gathering: asyncio.TimerHandle | None = None
         self._lane = lambda version: Lane(
             credits, chunk_messages, answer_s, lambda: workers(version) or 1, self._work.set
         )
@@ -101,9 +107,12 @@ class Outbox:
         #: By version.
         self._lanes: dict[str, Lane] = {}
         self._running: list[asyncio.Task[None]] = []
+        #: The one that this runs in, once it does.
+        self.loop: asyncio.AbstractEventLoop
 
     def start(self) -> None:
-        """Start the two coroutines; they run until :meth:`stop`."""
+        """Start the three coroutines; they run until :meth:`stop`."""
+        self.loop = asyncio.get_running_loop()  # to ask for it is a system call
         steps = (self._pump, self._take_reply, self._sweep)
         self._running = [asyncio.ensure_future(forever(step)) for step in steps]
 
@@ -140,13 +149,27 @@ class Outbox:
             self._count("shed", len(entries))
             raise Overloaded(f"{self._unanswered:,} messages wait already")
         joined = [self._join(entry) for entry in entries]
-        self._work.set()
+        if self._asked:
+            self._look_up_soon()
         return joined
 
     def hasten(self, entries: Iterable[Entry]) -> None:
         """Have these leave even without a credit: their answer is promised for later."""
         for entry in entries:
             entry.urgent = True
+        self._work.set()
+
+    def _look_up_soon(self) -> None:
+        few = len(self._asked) < WORTH_A_LOOK
+        if few and self._gathering is not None:
+            return
+        if few and any(lane.flights for lane in self._lanes.values()):
+            self._gathering = self.loop.call_later(GATHER_S, self._gathered)
+        else:
+            self._work.set()
+
+    def _gathered(self) -> None:
+        self._gathering = None
         self._work.set()
 
     def _join(self, entry: Entry) -> Entry:
@@ -165,13 +188,13 @@ class Outbox:
         return entry
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
-        entry.settle(outcome)
         if isinstance(outcome, Attribution):
             self._recent.put(outcome)
         self._unanswered -= 1
         key = entry.key
         if key is not None and self._joinable.get(key) is entry:
             del self._joinable[key]
+        entry.settle(outcome)
 
     def _fail(self, entries: Iterable[Entry], error: BylineError) -> None:
         for entry in entries:
@@ -179,7 +202,7 @@ class Outbox:
             self._settle(entry, Failure(entry.id, error.code, str(error)))
 
     def _count(self, outcome: str, messages: int = 1) -> None:
-        self._metrics.messages.labels(outcome).inc(messages)
+        self._counters[outcome].inc(messages)
 
     async def _pump(self) -> None:
         await self._work.wait()
@@ -289,7 +312,7 @@ class Outbox:
                 self._ask_again(entry)
         missing = entries[len(reply.outcomes) :]
         self._fail(missing, InternalError("the worker's reply left the message out"))
-        if lane.waits:
+        if lane.waits or self._asked:
             self._work.set()
 
     def _ask_again(self, entry: Entry) -> None:

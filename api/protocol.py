@@ -1,4 +1,4 @@
-"""HTTP on one connection: uvicorn's, with limits of time, and less of system calls.
+"""HTTP on one connection: uvicorn's, with limits of time, and less of system calls and tasks.
 
 A client that sends nothing, or its request a byte at a time, holds a connection for
 :data:`REQUEST_S` at most. A process that stops closes no connection under a request: whoever asks
@@ -13,11 +13,15 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.attributions import PATH
+from api.exchange import Attend, Exchange
+
 #: Seconds a client has for a whole request, from its first byte or from connecting.
 REQUEST_S = 30.0
 #: Seconds for which a process that stops still answers on connections that idle.
 FAREWELL_S = 1.0
 
+_URL = PATH.encode()
 _NO_HTTP = "Invalid HTTP request received."
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -33,6 +37,12 @@ class Protocol(HttpToolsProtocol):
     _ending = False
     _limit: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
+    #: The body, as far as it has come, of what is answered without a task if it comes whole.
+    _parts: list[bytes] | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._attend: Attend | None = getattr(self.app, "attend", None)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See :class:`asyncio.Protocol`."""
@@ -53,7 +63,10 @@ class Protocol(HttpToolsProtocol):
         try:
             self._parse(data)
         except httptools.HttpParserError:
+            self._parts = None
             self.send_400_response(_NO_HTTP)
+        if self._parts is not None:  # who waits for the rest is a coroutine
+            self._begin_task()
         if self._moved:
             self._unset_limit()
             if self._coming:
@@ -108,23 +121,71 @@ class Protocol(HttpToolsProtocol):
         """Part of httptools' protocol."""
         self._coming = self._head = self._moved = True
         self._unset_keepalive_if_required()
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
         """Part of httptools' protocol."""
         self._head = False
         if self.parser.should_upgrade():
             return  # it comes again
+        self._parts = []
+        if not self._may_be_attended():
+            self._begin_task()
+
+    def _may_be_attended(self) -> bool:
+        return (
+            self._attend is not None
+            and self.url == _URL
+            and self._answered
+            and not (self._ending or self.expect_100_continue or self.flow.write_paused)
+            and self.parser.get_method() == b"POST"
+        )
+
+    def _begin_task(self) -> None:
+        """Have the application see to the request, with what has come of its body."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        parts, self._parts = self._parts or [], None
+        super().on_message_begin()  # makes a scope
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
         super().on_headers_complete()
         if self._ending:
             self.cycle.keep_alive = False
+        for part in parts:
+            super().on_body(part)
+
+    def on_body(self, body: bytes) -> None:
+        """Part of httptools' protocol."""
+        if self._parts is None:
+            super().on_body(body)
+        else:
+            self._parts.append(body)
 
     def on_message_complete(self) -> None:
         """Part of httptools' protocol."""
         if self.parser.should_upgrade():
             return
         self._coming, self._moved = False, True
+        if self._parts is not None:
+            if self._attended(b"".join(self._parts)):
+                self._parts = None
+                return
+            self._begin_task()
         super().on_message_complete()
+
+    def _attended(self, body: bytes) -> bool:
+        """Have the message answered without a task; return whether it will be."""
+        assert self._attend is not None
+        keeps = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        defaults, tasks = self.server_state.default_headers, self.server_state.tasks
+        exchange = Exchange(self, keeps, defaults, tasks.discard)
+        before, self.cycle = self.cycle, exchange  # type: ignore[assignment]
+        tasks.add(exchange)  # type: ignore[arg-type]
+        if self._attend(self.headers, body, exchange.answer):
+            return True
+        tasks.discard(exchange)
+        self.cycle = before
+        return False
 
     def on_response_complete(self) -> None:
         """Called once an answer is written."""

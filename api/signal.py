@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import partial
 
 
 class Signal:
@@ -13,7 +15,7 @@ class Signal:
 
     def __init__(self) -> None:
         self._set = False
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[Callable[[], None]] = []
 
     def is_set(self) -> bool:
         """Return whether it was set."""
@@ -22,9 +24,16 @@ class Signal:
     def set(self) -> None:
         """Wake all who wait. To be called in the loop's thread."""
         self._set = True
-        for waiter in self._waiters:
-            _resolve(waiter)
-        self._waiters.clear()
+        waiters, self._waiters = self._waiters, []
+        for call in waiters:
+            call()
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called as soon as it is set: at once where it was. It must not raise."""
+        if self._set:
+            call()
+        else:
+            self._waiters.append(call)
 
     async def wait(self, until: float) -> bool:
         """Wait until it is set, or the monotonic time ``until``. Return whether it is set."""
@@ -34,7 +43,7 @@ class Signal:
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         timer = loop.call_later(left, _resolve, waiter)
-        self._waiters.append(waiter)
+        self._waiters.append(partial(_resolve, waiter))
         try:
             await waiter
         finally:

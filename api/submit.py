@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from celery import Celery
 from redis import RedisError
-from redis.asyncio import Redis
 
 from api.entry import Entry
 from api.envelope import Envelope
+from api.line import Line
 from tasks.cache import found, keys
 from tasks.errors import Unavailable
 from tasks.messages import REPLIES, Outcome
@@ -24,8 +24,8 @@ POP_S = 5
 class Submitter:
     """Sends chunks to the broker, with a ``reply_to`` of this process."""
 
-    def __init__(self, app: Celery, broker: Redis, cache: Redis, replies: Redis) -> None:
-        """``replies`` is a client of the broker whose socket timeout is above ``POP_S``."""
+    def __init__(self, app: Celery, broker: Line, cache: Line, replies: Line) -> None:
+        """``replies`` leads to the broker, and its timeout is above ``POP_S``: it is waited on."""
         self._broker = broker
         self._cache = cache
         self._replies = replies
@@ -53,16 +53,16 @@ class Submitter:
             first.priority,
         )
         try:
-            await self._broker.lpush(packed.queue, packed.message)
+            await self._broker.call("LPUSH", packed.queue, packed.message)
         except RedisError as error:
             reason = type(error).__name__
             raise Unavailable(f"the broker did not take the message: {reason}") from None
 
     async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:
         """Return the outcomes that the cache has, by id. Raises ``RedisError``."""
-        return found(await self._cache.mget(keys(ids)))
+        return found(await self._cache.call("MGET", *keys(ids)))
 
     async def receive(self) -> bytes | None:
         """Return the next reply, None if there was none for a while. Raises ``RedisError``."""
-        popped: Any = await self._replies.brpop([self._reply_to], timeout=POP_S)
+        popped: Any = await self._replies.call("BRPOP", self._reply_to, POP_S)
         return popped[1] if popped else None

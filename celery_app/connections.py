@@ -17,7 +17,12 @@ CONNECTIONS = 32
 
 def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:
     """Return what :func:`connect` returns, for asyncio."""
-    pool = AsyncConnectionPool.from_url(
+    return AsyncRedis(connection_pool=pool_async(url, timeout_s))
+
+
+def pool_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncConnectionPool:
+    """Return the pool of such a client."""
+    return AsyncConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
         timeout=REDIS_TIMEOUT_S,
@@ -25,7 +30,6 @@ def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=AsyncRetry(ConstantBackoff(0.05), retries=1),
     )
-    return AsyncRedis(connection_pool=pool)
 
 
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> Redis:

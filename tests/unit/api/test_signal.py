@@ -48,3 +48,13 @@ async def test_a_waiter_that_is_cancelled_is_no_hindrance() -> None:
     signal.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_who_is_to_be_called_is_called_once() -> None:
+    signal, calls = Signal(), []
+    signal.then(lambda: calls.append("before"))
+    assert not calls
+    signal.set()
+    signal.then(lambda: calls.append("after"))
+    signal.set()
+    assert calls == ["before", "after"]
