@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -67,6 +67,17 @@ def _celery(folder: str) -> tuple[tuple[str, str], ...]:
     )  # fmt: skip
 
 
+#: As its guide to batching has it.
+RAY_SERVE = Peer(
+    name="Ray Serve",
+    folder="ray_serve",
+    parts=(("server", "{bin}/python -m bench.peers.ray_serve.app"),),
+    path="/", ready_path="/",
+    model="ray::ServeReplica",
+    env=MappingProxyType({"RAY_USAGE_STATS_ENABLED": "0"}),
+    stop_seconds=60.0,
+)  # fmt: skip
+
 PEERS = (
     Peer(
         name="plain Celery",
@@ -84,21 +95,18 @@ PEERS = (
         model="peers.celery_batches.app",
         needs_redis=True,
     ),
-    Peer(
-        name="Ray Serve",
-        folder="ray_serve",
-        parts=(("server", "{bin}/python -m bench.peers.ray_serve.app"),),
-        path="/", ready_path="/",
-        model="ray::ServeReplica",
+    RAY_SERVE,
+    # Its two switches for throughput: HAProxy in place of a proxy in Python, and no threads and log
+    # lines that a request would have to pass.
+    replace(
+        RAY_SERVE,
+        name="Ray Serve, HAProxy",
         env=MappingProxyType({
-            "RAY_USAGE_STATS_ENABLED": "0",
-            # Its two switches for throughput: HAProxy in place of a proxy in Python, and no
-            # threads and log lines that a request would have to pass.
+            **RAY_SERVE.env,
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # they would be served to the network
         }),
-        stop_seconds=60.0,
     ),
     Peer(
         name="BentoML",

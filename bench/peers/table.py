@@ -11,7 +11,7 @@ from bench.loss import Loss
 from bench.peers.course import BYLINE, Figures
 
 #: Parts of Byline that only look on; what they take is shown apart.
-MONITORING = ("flower", "exporter")
+MONITORING = ("flower", "exporter", "monitor")
 QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
 HEADER = (
     "| messages/s | goodput, unique | Byline's is | ceiling | goodput, Zipf | ceiling "
