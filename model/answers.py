@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from model.types import DeviceLost, ModelError
+from model.types import Candidate, DeviceLost, ModelCard, ModelError, Prediction
 
 
 def check_shape(probabilities: torch.Tensor, rows: int, authors: int) -> None:
@@ -19,20 +19,30 @@ def check_shape(probabilities: torch.Tensor, rows: int, authors: int) -> None:
         raise ModelError(f"the model answered with shape {shape}, not {(rows, authors)}")
 
 
-def finite(rows: torch.Tensor) -> torch.Tensor:
-    """Return ``rows``. Raises ``ModelError`` where a number is none."""
-    if not bool(torch.isfinite(rows).all()):
+def finite(rows: torch.Tensor) -> NDArray[np.float32]:
+    """Return ``rows``, of the host. Raises ``ModelError`` where a number is none."""
+    array: NDArray[np.float32] = rows.numpy()
+    if not np.isfinite(array).all():
         raise ModelError("the model answered with a number that is not finite")
-    return rows
+    return array
 
 
-def best_of(answered: Sequence[torch.Tensor]) -> dict[str, Any]:
-    """Return class and probability of the best candidates: copies, for tensors are used again."""
-    rows = torch.cat(list(answered)).numpy()
-    return {
-        "best": rows[:, rows.shape[1] // 2].astype(np.int64),
-        "confidence": rows[:, 0].copy(),
-    }
+def predictions(rows: NDArray[np.float32], card: ModelCard) -> list[Prediction]:
+    """Return what is answered, from the best candidates' probabilities and classes.
+
+    ``rows`` has both beside each other, best first: (texts, 2 x candidates).
+    """
+    middle, found = rows.shape[1] // 2, []
+    confidences = rows[:, :middle].astype(np.float64)
+    answers = (confidences[:, 0] >= card.threshold).tolist()
+    classes = rows[:, middle:].astype(np.intp).tolist()
+    for known, rounded, indices in zip(
+        answers, confidences.round(6).tolist(), classes, strict=True
+    ):
+        authors = [card.authors[index] for index in indices]
+        candidates = tuple(map(Candidate, authors, rounded))
+        found.append(Prediction(authors[0] if known else None, rounded[0], candidates))
+    return found
 
 
 @contextmanager

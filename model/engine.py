@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.answers import best_of, check_shape, finite, quoteless
+from model.answers import check_shape, finite, predictions, quoteless
 from model.device import Device, DeviceError, choose
 from model.passes import Messages, Pass, Planner, Sequences
 from model.precision import check
 from model.status import Status, Work
 from model.types import (
-    Candidate,
     Evidence,
     Explainer,
     Model,
@@ -109,7 +108,7 @@ class Engine:
         torch.set_num_threads(self._threads())
         self.device = self._choose(self._placement.device, self._placement.worker)
         self._planner, most = self._loaded()
-        self._publish(Status(limit=most))
+        self._publish(limit=most)
         self._warm()
 
     @property
@@ -170,28 +169,23 @@ class Engine:
         self._own()
         if launched.error is not None:
             raise launched.error
-        begin = time.perf_counter()
-        predictions: list[Any] = [None] * len(launched.texts)
-        answered = [torch.zeros(0, 2 * min(CANDIDATES, len(self._model.card.authors)))]
+        begin, card = time.perf_counter(), self._model.card
+        rows = np.empty((len(launched.texts), 2 * min(CANDIDATES, len(card.authors))), np.float32)
         for places, answer in launched.answers:
             with quoteless():
-                rows = finite(answer())
-            answered.append(rows)
-            for place, row in zip(places, rows.tolist(), strict=True):
-                predictions[place] = self._prediction(row)
+                rows[places] = finite(answer())
+        found = predictions(rows, card)
         work = launched.work + Work(forward_s=time.perf_counter() - begin)
         self._publish(
-            replace(
-                self.status,
-                batch=work,
-                total=self.status.total + work,
-                unseen=self._unseen(launched.texts),
-                **best_of(answered),
-            )
+            batch=work,
+            total=self.status.total + work,
+            best=rows[:, rows.shape[1] // 2].astype(np.int64),
+            confidence=rows[:, 0],
+            unseen=self._unseen(launched.texts),
         )
         if self._told is not None:
             self._told(self.status)
-        return predictions
+        return found
 
     def release(self) -> None:
         """Give back what the device keeps for tensors to come."""
@@ -211,14 +205,14 @@ class Engine:
             return self._model.explain(text, author)
 
     def _unseen(self, texts: Sequence[str]) -> tuple[float, ...]:
-        if not isinstance(self._model, Novelty):
-            return ()
         if (now := time.monotonic()) >= self._sampled_at + SAMPLE_S:
             self._sampled_at, self._sampled = now, 0
         sample = texts[: SAMPLE - self._sampled]
+        if not sample or not isinstance(self._model, Novelty):
+            return ()
         self._sampled += len(sample)
         try:
-            shares = np.asarray(self._model.unseen(sample) if sample else (), float)
+            shares = np.asarray(self._model.unseen(sample), float)
         except Exception as error:  # anybody's code; the answers are there, and stand
             logger.warning("the model can't say what is new to it: %s", type(error).__name__)
             self._sampled = SAMPLE  # a second's rest
@@ -302,21 +296,10 @@ class Engine:
             "%s has no memory for a pass of %d cells: from now on %d at most",
             self.device, planned.cells, limit,
         )  # fmt: skip
-        self._publish(replace(self.status, limit=limit))
+        self._publish(limit=limit)
 
-    def _publish(self, status: Status) -> None:
-        self.status = replace(status, memory=self.device.memory())
-
-    def _prediction(self, row: list[float]) -> Prediction:
-        card = self._model.card
-        middle = len(row) // 2
-        candidates = tuple(
-            Candidate(card.authors[int(index)], round(confidence, 6))
-            for confidence, index in zip(row[:middle], row[middle:], strict=True)
-        )
-        best = candidates[0]
-        answers = row[0] >= card.threshold
-        return Prediction(best.author if answers else None, best.confidence, candidates)
+    def _publish(self, **changes: Any) -> None:
+        self.status = replace(self.status, memory=self.device.memory(), **changes)
 
     def _threads(self) -> int:
         if self._placement.threads is not None:

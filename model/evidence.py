@@ -54,7 +54,7 @@ def per_character(weights: Weights, text: str, index: int) -> tuple[NDArray[np.f
     # For one occurrence of each row, in the order of bags.rows, which is ascending.
     each = bags.values(weights.idf.numpy()) * centred / bags.counts
     steps = np.zeros(len(text) + 1)
-    for family in features.families([text], features.owners([text])):
+    for family in features.families(text):
         share = each[np.searchsorted(bags.rows, family.rows)] / (family.last - family.first + 1)
         np.add.at(steps, family.first, share)
         np.subtract.at(steps, family.last + 1, share)

@@ -69,7 +69,7 @@ class NgramModel:
         self._padded = device.type != "cpu"
         self._table = (read.unpacked() if self._padded else read.table).to(device)
         self._bias = read.bias.to(device)
-        self._temperature = read.temperature.item()
+        self._temperature = read.temperature.to(device)
         if self._padded:
             self._try_grid()
 
@@ -109,7 +109,8 @@ class NgramModel:
     def per_character(self, text: str, index: int) -> tuple[NDArray[np.float64], float]:
         """Return the share of each character, and the bias's, in an author's centred logit."""
         shares, bias = evidence.per_character(self._weights, text, index)
-        return shares * self._temperature, bias * self._temperature
+        temperature = self._weights.temperature.item()
+        return shares * temperature, bias * temperature
 
     def _pad(self, bags: features.Bags, values: NDArray[np.float32]) -> Batch:
         sizes = np.diff(bags.offsets)

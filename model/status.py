@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from model.device import DeviceMemory
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+# A struct, as several are made for every batch.
+class Work(msgspec.Struct, frozen=True):
     """What the device was given, since the start or for one batch."""
 
     messages: int = 0
@@ -52,8 +53,8 @@ class Status:
     #: The largest pass, in cells: lower than it began where the memory ran out.
     limit: int = 0
     #: Of the last batch, and since the start.
-    batch: Work = Work()
-    total: Work = Work()
+    batch: Work = field(default_factory=Work)
+    total: Work = field(default_factory=Work)
     #: Of the last batch, each text's best guess, as its class and as its probability: int64 and
     #: float32, (texts,).
     best: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64), compare=False)

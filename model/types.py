@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+import msgspec
+
 if TYPE_CHECKING:  # the api process reads these types and must never import torch
     import numpy as np
     import torch
@@ -71,8 +73,8 @@ class Padded(NamedTuple):
     features: torch.Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+# Made for every message, as is Prediction: a struct of msgspec's takes a third of the time.
+class Candidate(msgspec.Struct, frozen=True):
     """One author who may have written the message."""
 
     author: str
@@ -109,8 +111,7 @@ class Evidence:
     rest: float
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(msgspec.Struct, frozen=True):
     """The model's answer for one message."""
 
     #: None where the model abstains.

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from model import features
+from tests.unit.model import plain_features
 
 TEXTS = ["The cat sat. The Cat!", "", "x", "ÄRGER im Büro 🎉🎉", "a\0b", " ", "the cat"]
 LONG = "b" * 70 + "🎉🎉 " + "z" * 200
+#: Any text, and those that are all corner cases: marks, spaces, folding, long tokens.
+ANY = st.text(st.characters(exclude_categories=()), max_size=80)
+ODD = st.text("  ..aZ9\u2003ÉİßΣ\uffff\ud800🎉𝐀\0", max_size=12)
+REPEATED = st.builds(str.__mul__, st.text("aB1. 🎉", max_size=5), st.integers(0, 90))
+SOME_TEXT = ANY | ODD | REPEATED
 
 
 def bag(text: str) -> dict[int, int]:
@@ -17,7 +27,7 @@ def bag(text: str) -> dict[int, int]:
 
 
 def spans(text: str) -> list[list[tuple[int, int]]]:
-    found = features.families([text], features.owners([text]))
+    found = features.families(text)
     return [list(zip(f.first.tolist(), f.last.tolist(), strict=True)) for f in found]
 
 
@@ -27,6 +37,47 @@ def test_a_batch_gives_each_text_what_it_gets_alone() -> None:
         inside = slice(*bags.offsets[number : number + 2])
         together = zip(bags.rows[inside].tolist(), bags.counts[inside].tolist(), strict=True)
         assert dict(together) == bag(text)
+
+
+def together(texts: list[str]) -> list[dict[int, int]]:
+    rows, counts, offsets = (array.tolist() for array in features.count(texts))
+    assert len(offsets) == len(texts) + 1
+    bags = [slice(*ends) for ends in pairwise(offsets)]
+    assert all(rows[inside] == sorted(set(rows[inside])) for inside in bags)
+    return [dict(zip(rows[inside], counts[inside], strict=True)) for inside in bags]
+
+
+@given(st.lists(SOME_TEXT, min_size=1, max_size=8))
+@settings(deadline=None, derandomize=True, max_examples=300)
+def test_bags_are_those_of_one_n_gram_at_a_time(texts: list[str]) -> None:
+    assert together(texts) == [plain_features.bag(text) for text in texts]
+
+
+def test_so_are_those_of_a_large_batch() -> None:
+    texts = ["", "a", " ", "🎉", LONG, "ab", "It was 1861, and raining. "] * 36
+    texts += ["", "end", "", ""]
+    assert len(texts) == 256
+    assert together(texts) == [plain_features.bag(text) for text in texts]
+
+
+def test_so_are_those_of_more_characters_than_powers_are_kept() -> None:
+    texts = ["Rain fell, all night. " * (features._POWERS // 20), LONG, "It's over"]
+    assert together(texts) == [plain_features.bag(text) for text in texts]
+
+
+@given(SOME_TEXT)
+@settings(deadline=None, derandomize=True)
+def test_families_are_what_is_counted_each_in_its_place(text: str) -> None:
+    found = list(features.families(text))
+    assert Counter(row for family in found for row in family.rows.tolist()) == bag(text)
+    for family, length in zip(found, features.CHARACTERS, strict=False):
+        assert family.first.tolist() == list(range(len(text) - length + 1))
+        assert (family.last - family.first == length - 1).all()
+    for family, length in zip(found[3:], features.TOKENS, strict=True):
+        parts = plain_features.tokens(text)
+        spanned = [text[a : b + 1] for a, b in zip(family.first, family.last, strict=True)]
+        runs = [parts[start : start + length] for start in range(len(parts) - length + 1)]
+        assert ["".join(span.split()) for span in spanned] == ["".join(run) for run in runs]
 
 
 def test_every_n_gram_is_counted_once() -> None:
@@ -46,7 +97,7 @@ def test_spans_cover_characters_and_tokens() -> None:
 
 def test_characters_keep_their_case_and_tokens_fold_it() -> None:
     def rows(text: str) -> tuple[list[int], list[int]]:
-        found = list(features.families([text], features.owners([text])))
+        found = list(features.families(text))
         return found[0].rows.tolist(), found[3].rows.tolist()
 
     assert rows("ÉTÉ")[0] != rows("été")[0]
