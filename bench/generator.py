@@ -6,6 +6,7 @@ It is told what to do in a :class:`Job`, says once a second how it goes, and end
 from __future__ import annotations
 
 import gc
+import math
 import signal
 import threading
 import time
@@ -23,6 +24,9 @@ from bench.pacer import Pacer
 from bench.recorder import Recorder
 from bench.scenario import Scenario
 from bench.wire import Target
+
+#: Messages a second that are made ready for a closed loop: more than two cores answer.
+CLOSED_RATE = 12_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class Record:
     #: Monotonic time at which the measuring began, and for how many seconds it went on.
     began: float
     seconds: float
-    #: CPU time of this process, in cores.
+    #: CPU time of this process while it sent, in cores.
     cpu: float
 
 
@@ -73,8 +77,10 @@ def main(job: Job, pipe: Pipe) -> None:
         signal.signal(sign, lambda *_: load.stop())
     if early.is_set():
         load.stop()
+    if isinstance(load, HttpLoad):
+        load.prepare(_messages(job.scenario))
     gc.collect()
-    gc.freeze()  # looking through the passages for garbage would show as latency
+    gc.freeze()  # looking through what there is by now for garbage would show as latency
     over = threading.Event()
     teller = threading.Thread(target=_tell, args=(recorder, pipe, over))
     teller.start()
@@ -84,6 +90,7 @@ def main(job: Job, pipe: Pipe) -> None:
     cores = (time.process_time() - cpu) / (time.monotonic() - wall)
     over.set()
     teller.join()
+    recorder.judge_kept()
     pipe.send(Record(recorder, began, seconds, cores))
 
 
@@ -95,6 +102,12 @@ def _tell(recorder: Recorder, pipe: Pipe, over: threading.Event) -> None:
         answered = latencies[~np.isnan(latencies)]
         p95 = float(np.percentile(answered, 95)) if len(answered) else None
         pipe.send(Progress(seen, sum(recorder.failed.values()), p95))
+
+
+def _messages(scenario: Scenario) -> int:
+    """Return how many messages the load will send, at most where that is not known."""
+    seconds = scenario.warmup_seconds + scenario.seconds
+    return min(scenario.most_messages, math.ceil((scenario.rate or CLOSED_RATE) * seconds))
 
 
 def _load(job: Job, drawn: Iterator[messages.Message], recorder: Recorder) -> HttpLoad | CeleryLoad:

@@ -75,6 +75,7 @@ def measure(
     with ThreadPoolExecutor(1) as aside:
         breaking = aside.submit(_after, breaks_s, strike)
         began, _ = load.run(0.0, number / rate + 5, number)
+        recorder.judge_kept()
         if breaking.result() > began + number / rate:
             raise RuntimeError("the load was over before all was broken")
     kept = _kept(target, recorder.promised)

@@ -86,5 +86,5 @@ def variant(text: str, number: int) -> str:
         return f"{text} {number}"
     gap, first = divmod(number % (len(words) * (len(words) - 1) // 2), len(words))
     # Pairs at a distance of gap + 1, counted around the end: each pair has one such distance.
-    left_out = {first, (first + gap + 1) % len(words)}
-    return " ".join(word for place, word in enumerate(words) if place not in left_out)
+    low, high = sorted((first, (first + gap + 1) % len(words)))
+    return " ".join(words[:low] + words[low + 1 : high] + words[high + 1 :])

@@ -20,18 +20,17 @@ class Target(NamedTuple):
     path: str
 
 
-class Sent(NamedTuple):
-    """A request under way. Times are monotonic, in seconds."""
+class Request(NamedTuple):
+    """A request as it goes over the wire, and the messages in it."""
 
+    wire: bytes
     messages: Sequence[Message]
-    due: float
-    left: float
 
 
 class Owner(Protocol):
     """Who is told what becomes of a connection."""
 
-    def finished(self, connection: Connection, sent: Sent, status: int, body: bytes) -> None:
+    def finished(self, connection: Connection, request: Request, status: int, body: bytes) -> None:
         """A request has its response; status 0: the connection broke first."""
 
     def lost(self, connection: Connection) -> None:
@@ -63,14 +62,18 @@ class Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpResponseParser(self)
         self._body: list[bytes] = []
         self._transport: Any = None
-        self.sent: Sent | None = None
+        #: Under way, if anything is. When it was due and when it left, monotonic, in seconds.
+        self.request: Request | None = None
+        self.due = self.left = 0.0
         #: No request can be sent any more.
         self.closing = False
 
-    def send(self, request: bytes, sent: Sent) -> None:
+    def send(self, request: Request, due: float, now: float) -> None:
         """Send a request; the owner is told once what became of it."""
-        self.sent = sent
-        self._transport.write(request)
+        self.request = request
+        self.due = due
+        self.left = now
+        self._transport.write(request.wire)
 
     def abort(self) -> None:
         """Close at once; a request under way counts as broken."""
@@ -107,6 +110,6 @@ class Connection(asyncio.Protocol):
         self._finish(self._parser.get_status_code(), body)
 
     def _finish(self, status: int, body: bytes) -> None:
-        sent, self.sent = self.sent, None
-        if sent is not None:
-            self._owner.finished(self, sent, status, body)
+        request, self.request = self.request, None
+        if request is not None:
+            self._owner.finished(self, request, status, body)

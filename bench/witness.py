@@ -34,8 +34,8 @@ class Witness(Recorder):
         #: Answers that were not the first one's.
         self.changed = 0
 
-    def _judge(self, message: Message, answer: Answer) -> None:
-        super()._judge(message, answer)
+    def _judge(self, message: Message, answer: Answer, place: int) -> None:
+        super()._judge(message, answer, place)
         found = (answer.author, answer.confidence)
         self.changed += self.given.setdefault(message.text, found) != found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import torch
 from bench import messages
 from bench.loss import measure
 from bench.messages import Message
-from bench.recorder import Answer, Promise, Recorder
+from bench.recorder import Answer, Recorder
 from bench.scenario import Mix
 from bench.wire import Target
 from model.corpus import HELD_OUT_FOLD, load_sotu
@@ -65,23 +65,12 @@ class Ledger(Recorder):
     def __init__(self, passages: list[messages.Passage]) -> None:
         super().__init__(passages)
         self.seen: list[Seen] = []
-        self._took = 0.0
 
-    def note(
-        self,
-        messages: Sequence[Message],
-        due: float,
-        late: float,
-        latency: float,
-        found: list[Answer] | Promise | str,
-    ) -> None:
-        self._took = latency
-        super().note(messages, due, late, latency, found)
-
-    def _judge(self, message: Message, answer: Answer) -> None:
-        super()._judge(message, answer)
-        came, text = time.monotonic(), canonical(message.text)
-        self.seen.append(Seen(came - self._took, came, text, answer.id, answer.model))
+    def _judge(self, message: Message, answer: Answer, place: int) -> None:
+        super()._judge(message, answer, place)
+        due = self.began + self.due[place]
+        text = canonical(message.text)
+        self.seen.append(Seen(due, due + self.latency[place], text, answer.id, answer.model))
 
 
 class Rolling(Stack):

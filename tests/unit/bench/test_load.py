@@ -91,6 +91,8 @@ def send(
     connections: int = 4,
     bulk: int = 1,
     seconds: float = 20.0,
+    warmup: float = 0.0,
+    ready: int = 0,
 ) -> Recorder:
     recorder = Recorder(PASSAGES)
     drawn = (Message(n % 2, f"{PASSAGES[n % 2].text} {n}") for n in itertools.count())
@@ -102,7 +104,9 @@ def send(
         bulk=bulk,
         pacer=None if rate is None else Pacer(rate),
     )
-    load.run(0.0, seconds, most)
+    load.prepare(ready)
+    load.run(warmup, seconds, most)
+    recorder.judge_kept()
     return recorder
 
 
@@ -184,6 +188,29 @@ def test_a_closed_loop_keeps_every_connection_busy(servers: list[Server]) -> Non
     recorder = send(server, most=60, connections=6)
     assert most[0] == 6
     assert sum(recorder.answered) >= 60
+
+
+@pytest.mark.parametrize("ready", [0, 15, 100])
+def test_what_is_ready_is_sent_first_and_nothing_twice(servers: list[Server], ready: int) -> None:
+    texts = []
+
+    def reply(number: int, body: dict[str, object]) -> tuple[int, object]:
+        texts.append(body["text"])
+        return 200, ONE
+
+    servers.append(server := Server(reply))
+    recorder = send(server, rate=400, connections=1, ready=ready)
+    assert texts == [f"{PASSAGES[n % 2].text} {n}" for n in range(40)]
+    assert sum(recorder.answered) == 40
+
+
+def test_what_was_due_before_the_measuring_is_no_figure_of_it(servers: list[Server]) -> None:
+    """At 100 a second, answered after 0.1 s: of 30 in the warm-up, ten are answered after it."""
+    servers.append(server := Server(lambda number, body: (200, ONE), lambda n: 0.1))
+    recorder = send(server, rate=100, most=60, connections=50, warmup=0.3)
+    assert sum(recorder.sent) == sum(recorder.answered) == len(recorder.right) == 30
+    assert min(recorder.due) >= 0
+    assert 5 <= recorder.carried <= 15
 
 
 def test_the_pacer_is_a_pure_function_of_time() -> None:

@@ -1,0 +1,84 @@
+"""The generator as a process of its own: it says how it goes, and Ctrl-C gives a record."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
+
+import pytest
+
+from bench import generator
+from bench.generator import Job, Progress, Record
+from bench.scenario import Scenario
+from bench.wire import Target
+from tests.unit.bench.test_load import ONE, PASSAGES, Server
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Refuses every tenth."""
+    server = Server(lambda n, body: (503, {"code": "overloaded"}) if n % 10 == 9 else (200, ONE))
+    yield server
+    server.close()
+
+
+def start(server: Server, folder: Path, scenario: Scenario) -> tuple[Pipe, int]:
+    """Return the generator's pipe and process."""
+    passages = folder / "passages.jsonl"
+    passages.write_text("\n".join(json.dumps(passage._asdict()) for passage in PASSAGES))
+    job = Job(scenario, Target("127.0.0.1", server.port, "/"), "", passages, 0)
+    ours, theirs = multiprocessing.Pipe()
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=generator.main, args=(job, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    assert process.pid
+    return ours, process.pid
+
+
+def until_record(pipe: Pipe) -> Record:
+    while True:
+        assert pipe.poll(20)
+        said = pipe.recv()
+        if isinstance(said, Record):
+            return said
+
+
+@pytest.mark.parametrize("rate", [200.0, None])
+def test_a_load_that_is_stopped_tells_what_there_is(
+    server: Server, tmp_path: Path, rate: float | None
+) -> None:
+    scenario = Scenario(
+        title="x", rate=rate, connections=4, seconds=600, warmup_seconds=0, most_messages=50_000
+    )
+    pipe, pid = start(server, tmp_path, scenario)
+    assert pipe.poll(60)
+    progress = pipe.recv()
+    assert isinstance(progress, Progress)
+    assert progress.requests > 50
+    assert 0.05 < progress.failed / progress.requests < 0.15  # before the answers are judged
+    assert progress.p95 is not None
+    os.kill(pid, signal.SIGTERM)
+    record = until_record(pipe)
+    recorder = record.recorder
+    assert 0.9 < record.seconds < 20
+    sent = sum(recorder.sent)
+    assert sent >= progress.requests
+    assert recorder.failed == {"overloaded": sent // 10}
+    assert sum(recorder.answered) == len(recorder.right) == sent - sent // 10
+
+
+def test_a_load_that_is_stopped_while_it_warms_up_has_a_record(
+    server: Server, tmp_path: Path
+) -> None:
+    scenario = Scenario(title="x", rate=200, seconds=600, warmup_seconds=600)
+    pipe, pid = start(server, tmp_path, scenario)
+    assert pipe.poll(60)
+    os.kill(pid, signal.SIGTERM)
+    record = until_record(pipe)
+    assert (record.seconds, list(record.recorder.sent)) == (0.0, [])

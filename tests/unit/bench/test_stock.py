@@ -1,0 +1,71 @@
+"""What is ready is sent first, and what follows it is drawn as it goes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from bench.messages import Message
+from bench.stock import Stock
+from bench.wire import Request, Target
+
+
+class Draws:
+    """Messages without end, which counts how many were drawn."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+
+    def messages(self) -> Iterator[Message]:
+        for number in itertools.count():
+            self.drawn += 1
+            yield Message(number, f"text {number}")
+
+    def stock(self, bulk: int = 1, deadline_ms: int | None = None) -> Stock:
+        return Stock(Target("host", 80, "/path"), self.messages(), bulk, deadline_ms)
+
+
+def body(request: Request) -> object:
+    head, _, content = request.wire.partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(content)}".encode() in head.split(b"\r\n")
+    return json.loads(content)
+
+
+def test_every_message_is_sent_once_and_in_order() -> None:
+    draws = Draws()
+    stock = draws.stock()
+    stock.fill(5, lambda: False)
+    assert draws.drawn == 5
+    taken = [stock.take() for _ in range(8)]
+    assert draws.drawn == 8
+    assert [request.messages[0].passage for request in taken] == list(range(8))
+    assert [body(request) for request in taken] == [{"text": f"text {n}"} for n in range(8)]
+
+
+def test_a_bulk_request_and_a_deadline_are_rendered() -> None:
+    request = Draws().stock(bulk=2, deadline_ms=500).take()
+    assert body(request) == {
+        "messages": [{"text": "text 0"}, {"text": "text 1"}],
+        "deadline_ms": 500,
+    }
+    assert len(request.messages) == 2
+
+
+def test_no_more_is_ready_than_memory_is_given_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(Draws().stock().take().wire)
+    monkeypatch.setattr("bench.stock.MOST_BYTES", 10 * size)
+    draws = Draws()
+    draws.stock().fill(1000, lambda: False)
+    assert draws.drawn == 10
+    monkeypatch.setattr("bench.stock.MOST_MESSAGES", 7)
+    draws.stock(bulk=2).fill(1000, lambda: False)
+    assert draws.drawn == 10 + 8
+
+
+def test_filling_ends_when_the_load_is_stopped() -> None:
+    draws = Draws()
+    draws.stock().fill(1000, lambda: draws.drawn >= 3)
+    assert draws.drawn == 3
