@@ -34,8 +34,7 @@ class Predictor(Protocol):
         """Give back what the device keeps for tensors to come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One valid message of a chunk."""
 
     id: str
