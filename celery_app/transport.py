@@ -150,6 +150,8 @@ class Channel(redis.Channel):
         self._shared: Redis | None = None
         #: Queues whose consumers acknowledge nothing: replies to remote control, for instance.
         self._unacknowledging: set[str] = set()
+        #: By queues: a claim's beginning, and for each list whether what it holds is noted.
+        self._claims: dict[tuple[str, ...], tuple[list[Any], list[int]]] = {}
         super().__init__(*args, **kwargs)
 
     @contextmanager
@@ -176,6 +178,7 @@ class Channel(redis.Channel):
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
         """Consume, and remember who will not acknowledge."""
         (self._unacknowledging.add if no_ack else self._unacknowledging.discard)(queue)
+        self._claims.clear()
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
@@ -191,11 +194,14 @@ class Channel(redis.Channel):
         return bool(self._in_poll) and not self.connection.cycle.is_paused(self)
 
     def _claim(self, queues: list[str], most: int, tags: Sequence[str] = ()) -> list[Any]:
-        lists = self._lists(queues)
-        noted = [int(queue not in self._unacknowledging) for queue in queues]
-        keys = [*lists, self.unacked_key, self.unacked_index_key]
-        noted *= len(self.priority_steps)
-        return ["EVAL", _SCRIPT, len(keys), *keys, time(), most, *noted, *tags]
+        """Return the script's command; what is the same at each turn of the loop is kept."""
+        begun = self._claims.get(tuple(queues))
+        if begun is None:
+            noted = [int(queue not in self._unacknowledging) for queue in queues]
+            keys = [*self._lists(queues), self.unacked_key, self.unacked_index_key]
+            begun = ["EVAL", _SCRIPT, len(keys), *keys], noted * len(self.priority_steps)
+            self._claims[tuple(queues)] = begun
+        return [*begun[0], time(), most, *begun[1], *tags]
 
     def _lists(self, queues: list[str]) -> list[str]:
         return [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
@@ -215,11 +221,11 @@ class Channel(redis.Channel):
         connection = self.client.connection
         self._in_poll = connection
         self._brpop_sent_at = monotonic()
-        first = self._lists(queues)[0]
         room = self.qos.can_consume_max_estimate()
         most = CLAIM if room is None else max(1, min(CLAIM, room))
         claim = self._claim(queues, most, self.qos.unsettled())
         self._waits = not self._more
+        first = claim[3]
         wait = [["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]] if self._waits else []
         connection.send_packed_command(connection.pack_commands([*wait, claim]))
 
