@@ -3,18 +3,24 @@
 The same messages in the same batches, once by the model in a bare loop (encode, pad, forward, copy
 back), once by a worker whose queue a Celery client has filled. One process at a time; the rounds
 alternate; the median of each counts. Where there is an NVIDIA GPU its utilisation is sampled.
+
+``--in-flight 2 --chunk 24 --model ngram`` sends as an api process does that is busy: never more
+tasks than so many, of so many messages, which are answered by a reply instead of Celery's result.
+What to compare between two versions is then the CPU of a message, not the rate.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,8 +32,10 @@ from bench.gpu import Utilisation
 from bench.processes import Processes, listens
 from bench.system import free_ports
 from bench.texts import write_texts
+from bench.usage import PROC, cpu_seconds, tree
 from bench.valkey import server_command
 
+TASK = "byline.attribute"
 #: Messages of a task, and of a batch.
 CHUNK, BATCH = 64, 256
 #: Seconds that a task's answer may take: all others are before it.
@@ -44,6 +52,11 @@ def main() -> int:
         write_texts(messages)
         if options.bare:
             print(json.dumps(bare(messages, options)))
+            return 0
+        if options.in_flight:
+            for number in range(options.rounds):
+                result = worker(Path(folder), messages, options)
+                print(f"round {number + 1}: {_line(result)}", flush=True)
             return 0
         rates: dict[str, list[float]] = {"bare model": [], "worker": []}
         for number in range(options.rounds):
@@ -96,13 +109,21 @@ def worker(folder: Path, messages: Path, options: argparse.Namespace) -> dict[st
         "BYLINE_PRECISION": options.precision,
         "BYLINE_TORCH_THREADS": str(options.threads or ""),
     }
-    return serve_all(folder, texts_of(messages, options.messages), env, ["celery_app.worker"])
+    texts, how = texts_of(messages, options.messages), (options.chunk, options.in_flight)
+    return serve_all(folder, texts, env, ["celery_app.worker"], *how)
 
 
 def serve_all(
-    folder: Path, texts: Sequence[str], env: Mapping[str, str], module: Sequence[str]
+    folder: Path,
+    texts: Sequence[str],
+    env: Mapping[str, str],
+    module: Sequence[str],
+    chunk: int = CHUNK,
+    in_flight: int = 0,
 ) -> dict[str, Any]:
     """Send ``texts`` to a worker that is ready; return messages/s from first task to last answer.
+
+    In tasks of ``chunk`` messages: all at once, or as an api does, never more than ``in_flight``.
 
     Raises:
         RuntimeError: a message was not attributed.
@@ -118,25 +139,63 @@ def serve_all(
         "BYLINE_VISIBILITY_TIMEOUT_S": "3600",
         **env,
     }
-    with Processes(folder) as processes, Celery(broker=redis, backend=redis) as app:
-        processes.start("valkey", server_command(redis_port, folder), {})
+    # A folder of its own: what another round's server has left would be answers from the cache.
+    own = Path(tempfile.mkdtemp(dir=folder))
+    with Processes(own) as processes, Celery(broker=redis, backend=redis) as app:
+        processes.start("valkey", server_command(redis_port, own), {})
         processes.wait(lambda: listens(redis_port))
         processes.start("worker", [sys.executable, "-m", *module], env)
         client = Redis.from_url(redis)
         processes.wait(lambda: client.zcard("byline:workers") > 0)
-        began = time.perf_counter()
-        sent = [
-            app.send_task("byline.attribute", [texts[start : start + CHUNK]], queue="attributions")
-            for start in range(0, len(texts), CHUNK)
-        ]
+        tasks = [texts[start : start + chunk] for start in range(0, len(texts), chunk)]
+        pids = [pid for pid in tree(os.getpid()) if module[-1] in _command(pid)]
+        cpu, began = sum(map(cpu_seconds, pids)), time.perf_counter()
         with Utilisation() as utilisation:
-            answers = [answer for task in sent for answer in task.get(timeout=TIMEOUT_S)]
-        seconds = time.perf_counter() - began
-        served = json.loads(client.get("byline:model") or b"{}")
-    failed = sum("error" in answer for answer in answers)
+            if in_flight:
+                answers = _replies(app, client, tasks, in_flight)
+            else:
+                sent = [app.send_task(TASK, [task], queue="attributions") for task in tasks]
+                answers = [answer for task in sent for answer in task.get(timeout=TIMEOUT_S)]
+        seconds, cpu = time.perf_counter() - began, sum(map(cpu_seconds, pids)) - cpu
+        [version] = client.zrange("byline:versions", 0, -1)
+        served = json.loads(client.get(b"byline:model:" + version) or b"{}")
+    failed = sum("author" not in answer for answer in answers)
     if failed or len(answers) != len(texts):
         raise RuntimeError(f"{len(answers)} answers to {len(texts)} messages, {failed} failed")
-    return {"rate": len(texts) / seconds, "gpu": utilisation.mean(), "device": served["device"]}
+    return {
+        "rate": len(texts) / seconds,
+        "gpu": utilisation.mean(),
+        "device": served["device"],
+        "cpu_us": 1e6 * cpu / len(texts),
+    }
+
+
+def _replies(
+    app: Celery, client: Redis, tasks: Sequence[Sequence[str]], in_flight: int
+) -> list[Any]:
+    """Have ``tasks`` answered with never more than so many in flight, and return the answers."""
+    [version] = client.zrange("byline:versions", 0, -1)
+    replies, answers = "byline:replies:speed", []
+    for number in range(len(tasks) + in_flight):
+        if number < len(tasks):
+            app.send_task(
+                TASK,
+                [tasks[number]],
+                queue=f"attributions.{version.decode()}",
+                reply_to=replies,
+                ignore_result=True,
+                argsrepr="",
+            )
+        if number >= in_flight:
+            _, reply = client.brpop([replies], timeout=int(TIMEOUT_S))
+            answers += json.loads(reply)[1]
+    return answers
+
+
+def _command(pid: int) -> str:
+    with suppress(OSError):  # it has ended
+        return (PROC / str(pid) / "cmdline").read_text()
+    return ""
 
 
 def _bare_in_a_process() -> dict[str, Any]:
@@ -159,7 +218,8 @@ def _model_class(name: str) -> str:
 
 def _line(result: dict[str, Any]) -> str:
     gpu = "" if result["gpu"] is None else f", GPU {result['gpu']:.0f} % busy"
-    return f"{result['rate']:,.1f} messages/s on {result['device']}{gpu}"
+    cpu = f", {result['cpu_us']:.1f} us of CPU a message" if result.get("cpu_us") else ""
+    return f"{result['rate']:,.1f} messages/s on {result['device']}{gpu}{cpu}"
 
 
 def _options() -> argparse.Namespace:
@@ -169,6 +229,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--precision", default="fp32", help="as BYLINE_PRECISION (fp32)")
     parser.add_argument("--threads", type=int, help="as BYLINE_TORCH_THREADS (unset)")
     parser.add_argument("--messages", type=int, default=2048)
+    parser.add_argument("--chunk", type=int, default=CHUNK, help=f"messages of a task ({CHUNK})")
+    parser.add_argument("--in-flight", type=int, default=0, help="tasks at once (all)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bare", action="store_true", help="the bare loop only, as JSON")
     return parser.parse_args()

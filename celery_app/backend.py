@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from celery import states
 from celery.backends.redis import RedisBackend
 from celery.exceptions import BackendStoreError
+from redis import ResponseError
 from redis.client import Pipeline
+
+
+class WholePipeline(Pipeline):
+    """Sends all commands in one piece.
+
+    redis-py makes a piece of each long command: a batch would be four, and at each the thread lets
+    go of the interpreter, and Redis reads half of what there is.
+    """
+
+    def _execute_pipeline(
+        self, connection: Any, commands: Sequence[Any], raise_on_error: bool
+    ) -> list[Any]:
+        packed = connection.pack_commands([arguments for arguments, _ in commands])
+        connection.send_packed_command([b"".join(packed)])
+        answers = [_answer(connection) for _ in commands]  # all of them, whatever the first says
+        if raise_on_error:
+            self.raise_first_error(commands, answers)
+        return answers
+
+
+def _answer(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 class CacheBackend(RedisBackend):
@@ -29,7 +55,7 @@ class CacheBackend(RedisBackend):
         Raises:
             redis.RedisError: Redis refused a command or can't be reached.
         """
-        with self.client.pipeline(transaction=False) as pipe:
+        with WholePipeline(self.client.connection_pool, {}, False, None) as pipe:
             self._pipe = pipe
             try:
                 yield pipe

@@ -15,15 +15,9 @@ from celery_app.connections import connect
 from celery_app.forwarder import Forwarder, forward_step
 from celery_app.observer import observer
 from celery_app.privacy import redact
+from celery_app.reception import AcknowledgeStep, RoomStep
 from celery_app.settings import Settings, SettingsError
-from celery_app.steps import (
-    EventsStep,
-    RoomStep,
-    announce_step,
-    hold_step,
-    metrics_step,
-    model_step,
-)
+from celery_app.steps import EventsStep, announce_step, hold_step, metrics_step, model_step
 from celery_app.task import AttributeTask
 from celery_app.upkeep import Upkeep, upkeep_step
 from model.device import choose
@@ -98,7 +92,8 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     app.steps["worker"].update([serving, upkeep_step(upkeep, serving)])
     port = settings.metrics_port + settings.worker_number
     app.steps["worker"].add(metrics_step(registry, settings.metrics_host, port))
-    app.steps["consumer"].update([EventsStep, RoomStep, hold_step(settings.batch_timeout_s)])
+    holding = hold_step(settings.batch_timeout_s)
+    app.steps["consumer"].update([EventsStep, RoomStep, AcknowledgeStep, holding])
     register = Register(connect(settings.broker))
 
     def announcement() -> Announcement:

@@ -86,21 +86,6 @@ def model_step(
     return ModelStep
 
 
-class RoomStep(bootsteps.StartStopStep):
-    """Has Celery receive no more than the batcher has room for, in messages.
-
-    Celery's prefetch counts tasks, and a task may hold one message or hundreds.
-    """
-
-    requires = (Tasks,)
-
-    def start(self, consumer: Any) -> None:
-        """Ask the batcher, too, whether to receive."""
-        qos, batcher = consumer.task_consumer.channel.qos, consumer.controller.batcher
-        can_consume = qos.can_consume
-        qos.can_consume = lambda: batcher.has_room() and can_consume()
-
-
 def hold_step(timeout_s: float) -> Step:
     """Return the step that lets the broker know that what the worker holds is being seen to.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import UserList
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -20,17 +20,31 @@ from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import REPLIES, SENT, TASK, Chunk, Failure, Outcome
 
 
-class Attributions(UserList[Any]):
+class Attributions(Sequence[Any]):
     """A task's result. JSON as a list; its repr, which events and logs show, tells only how many.
 
-    An attribution may hold evidence, and evidence quotes the text.
+    An attribution may hold evidence, and evidence quotes the text. Made into plain objects only
+    where somebody looks: few results are.
     """
+
+    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+        self._outcomes = outcomes
+
+    @cached_property
+    def _plain(self) -> list[Any]:
+        return [_plain(outcome) for outcome in self._outcomes]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._plain[index]
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
 
     def __repr__(self) -> str:
         return f"({_count(len(self))} attributed)"
 
     def __json__(self) -> list[Any]:
-        return self.data
+        return self._plain
 
 
 class ChunkRequest(Request):
@@ -118,6 +132,10 @@ class AttributeTask(Task):
         self._outcomes = {c.id: found for c, found in zip(begun.chunks, outcomes, strict=True)}
         return outcomes
 
+    def take(self, id: str) -> list[Outcome] | None:
+        """Return what :meth:`finish` found for a task, once; None where it was in no batch."""
+        return self._outcomes.pop(id, None)
+
     def reply(self, begun: Begun, outcomes: Sequence[list[Outcome]], stored: bool) -> None:
         """Reply to those who wait, unless it was done with the storing. Raises ``RedisError``."""
         self._attributor.replies.send(begun.chunks, outcomes, stored)
@@ -165,12 +183,12 @@ class AttributeTask(Task):
         Raises:
             InvalidMessage: the arguments are not these.
         """
-        outcomes = self._outcomes.pop(self.request.id, None)
+        outcomes = self.take(self.request.id)
         if outcomes is None:  # called directly, not by a worker
             chunk = parse_chunk(self.request.id or "direct", None, args, kwargs)
             with self.backend.round_trip() as pipe:
                 [outcomes] = self._attributor.finish(self._attributor.begin([chunk]), pipe)
-        return Attributions(_plain(outcome) for outcome in outcomes)
+        return Attributions(outcomes)
 
 
 def parse_chunk(

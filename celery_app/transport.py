@@ -8,21 +8,25 @@ written itself, so that its own workers and its sweep for what dead workers held
 To wait for a task without taking it, it is moved from the end of its list to the end of its list.
 That works for one list at a time: a free worker sees a task of lower priority within
 :data:`WAIT_S`.
+
+What was acknowledged goes along with the next claim, so that it costs no round trip and no turn of
+the worker's loop. Where no claim is made, for want of room, it has a round trip of its own.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty
 from time import monotonic, time
 from typing import Any
 
 from kombu.transport import redis, virtual
-from kombu.utils.json import loads
 from redis import Redis, ResponseError
+
+from celery_app.wire import Message, read
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +42,16 @@ ORPHANED = "byline_orphaned"
 #: index of what is unacknowledged. Returns the list, the task and its delivery tag of each. What
 #: has no such tag is no task: it is returned unnoted, with an empty one.
 #: It writes before it takes: a Redis that has no memory left refuses, and the task stays.
-#: ARGV[3] and on say, with a 1 for each list, whether its consumer will acknowledge at all.
+#: ARGV[3] and on say, with a 1 for each list, whether its consumer will acknowledge at all; the
+#: delivery tags behind them were acknowledged.
 _SCRIPT = """
 local unacked, index = KEYS[#KEYS - 1], KEYS[#KEYS]
 local now, most = ARGV[1], tonumber(ARGV[2])
 local claimed = {}
+for i = #KEYS + 1, #ARGV do
+  redis.call('HDEL', unacked, ARGV[i])
+  redis.call('ZREM', index, ARGV[i])
+end
 for i = 1, #KEYS - 2 do
   while #claimed < 3 * most do
     local task = redis.call('LINDEX', KEYS[i], -1)
@@ -68,12 +77,14 @@ return claimed
 
 
 class QoS(redis.QoS):
-    """What is taken is noted already; what is acknowledged in one turn shares a round trip."""
+    """What is taken is noted already; what is acknowledged shares a round trip."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         #: Filled by the model's thread while the main loop empties it.
         self._acknowledged: deque[str] = deque()
+        #: Of these Redis has not said yet that it has forgotten them.
+        self._unsettled: list[str] = []
         #: Is what is being restored what dead workers held?
         self.sweeping = False
 
@@ -82,17 +93,30 @@ class QoS(redis.QoS):
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Acknowledge, with :meth:`settle`."""
+        """Acknowledge, with the next claim or :meth:`settle`. Any thread may."""
         self._acknowledged.append(delivery_tag)
         virtual.QoS.ack(self, delivery_tag)
 
+    @property
+    def acknowledges(self) -> bool:
+        """Whether something was acknowledged that nobody has seen to yet."""
+        return bool(self._acknowledged)
+
+    def unsettled(self) -> list[str]:
+        """Return what Redis is to forget, until :meth:`settled`: twice is as good as once."""
+        self._unsettled += [self._acknowledged.popleft() for _ in range(len(self._acknowledged))]
+        return self._unsettled
+
+    def settled(self) -> None:
+        """Note that Redis has forgotten what :meth:`unsettled` returned last."""
+        self._unsettled = []
+
     def settle(self) -> None:
         """Have Redis forget what was acknowledged. Raises ``RedisError``."""
-        tags = [self._acknowledged.popleft() for _ in range(len(self._acknowledged))]
-        if not tags:
-            return
-        with self.pipe_or_acquire() as pipe:
-            pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
+        if tags := self.unsettled():
+            with self.pipe_or_acquire() as pipe:
+                pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
+            self.settled()
 
     def touch(self) -> None:
         """Let the others know that what is held here is being seen to. Raises ``RedisError``."""
@@ -114,6 +138,7 @@ class Channel(redis.Channel):
     """Takes tasks with the script."""
 
     QoS = QoS
+    Message = Message
     _in_poll: Any
     _brpop_sent_at: Any
 
@@ -125,6 +150,8 @@ class Channel(redis.Channel):
         self._shared: Redis | None = None
         #: Queues whose consumers acknowledge nothing: replies to remote control, for instance.
         self._unacknowledging: set[str] = set()
+        #: By queues: a claim's beginning, and for each list whether what it holds is noted.
+        self._claims: dict[tuple[str, ...], tuple[list[Any], list[int]]] = {}
         super().__init__(*args, **kwargs)
 
     @contextmanager
@@ -151,6 +178,7 @@ class Channel(redis.Channel):
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
         """Consume, and remember who will not acknowledge."""
         (self._unacknowledging.add if no_ack else self._unacknowledging.discard)(queue)
+        self._claims.clear()
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
@@ -160,11 +188,20 @@ class Channel(redis.Channel):
             self.qos.ack(message.delivery_tag)
         return message
 
-    def _claim(self, queues: list[str], most: int) -> list[Any]:
-        lists = self._lists(queues)
-        noted = [int(queue not in self._unacknowledging) for queue in queues]
-        keys = [*lists, self.unacked_key, self.unacked_index_key]
-        return ["EVAL", _SCRIPT, len(keys), *keys, time(), most, *noted * len(self.priority_steps)]
+    @property
+    def claims(self) -> bool:
+        """Whether Redis has been asked for tasks, and the answer will be read."""
+        return bool(self._in_poll) and not self.connection.cycle.is_paused(self)
+
+    def _claim(self, queues: list[str], most: int, tags: Sequence[str] = ()) -> list[Any]:
+        """Return the script's command; what is the same at each turn of the loop is kept."""
+        begun = self._claims.get(tuple(queues))
+        if begun is None:
+            noted = [int(queue not in self._unacknowledging) for queue in queues]
+            keys = [*self._lists(queues), self.unacked_key, self.unacked_index_key]
+            begun = ["EVAL", _SCRIPT, len(keys), *keys], noted * len(self.priority_steps)
+            self._claims[tuple(queues)] = begun
+        return [*begun[0], time(), most, *begun[1], *tags]
 
     def _lists(self, queues: list[str]) -> list[str]:
         return [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
@@ -174,7 +211,7 @@ class Channel(redis.Channel):
             claimed = client.execute_command(*self._claim([queue], 1))
         if not claimed:
             raise Empty
-        return loads(claimed[1])
+        return read(claimed[1])
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Have Redis wait for a task, unless more are there, and take what it has."""
@@ -184,10 +221,11 @@ class Channel(redis.Channel):
         connection = self.client.connection
         self._in_poll = connection
         self._brpop_sent_at = monotonic()
-        first = self._lists(queues)[0]
         room = self.qos.can_consume_max_estimate()
-        claim = self._claim(queues, CLAIM if room is None else max(1, min(CLAIM, room)))
+        most = CLAIM if room is None else max(1, min(CLAIM, room))
+        claim = self._claim(queues, most, self.qos.unsettled())
         self._waits = not self._more
+        first = claim[3]
         wait = [["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]] if self._waits else []
         connection.send_packed_command(connection.pack_commands([*wait, claim]))
 
@@ -212,7 +250,7 @@ class Channel(redis.Channel):
         try:
             if not tag:
                 raise ValueError("it has no delivery tag")
-            self.connection._deliver(loads(task), queue)
+            self.connection._deliver(read(task), queue)
         except self.connection_errors:
             raise
         except Exception as error:
@@ -228,14 +266,25 @@ class Channel(redis.Channel):
         try:
             if self._waits:
                 client.parse_response(connection, "BLMOVE")
-            return client.parse_response(connection, "EVAL") or []
+            claimed: list[bytes] = client.parse_response(connection, "EVAL") or []
         except self.connection_errors:
             connection.disconnect()  # kombu's poller connects again
             raise
+        self.qos.settled()
+        return claimed
 
 
 class Poller(redis.MultiChannelPoller):
-    """Settles what was acknowledged before it waits for more."""
+    """Tells when the worker's loop is about to turn, and settles what no claim takes along."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: Will the loop turn soon, for an answer of Redis? If not, who makes room must wake it.
+        self.turns = False
+
+    def is_paused(self, channel: Channel) -> bool:
+        """Return whether the channel's claim is left unread, for want of room."""
+        return any(paused[0] is channel for paused in self._paused_brpop.values())
 
     def get(self, callback: Any, timeout: float | None = None) -> None:
         """Deliver what is there. Raises ``Empty``, after a sweep for what the dead held."""
@@ -246,10 +295,17 @@ class Poller(redis.MultiChannelPoller):
             raise
 
     def on_poll_start(self) -> None:
-        """See above. Called at each turn of the worker's loop."""
-        for channel in self._channels:
-            channel.qos.settle()
-        super().on_poll_start()
+        """Claim where there is room. Called at each turn of the worker's loop."""
+        while True:
+            self.turns = True
+            super().on_poll_start()
+            idle = [channel for channel in self._channels if not channel.claims]
+            for channel in idle:
+                channel.qos.settle()
+            self.turns = len(idle) < len(self._channels)
+            if self.turns or not any(channel.qos.acknowledges for channel in idle):
+                return
+            # Acknowledged meanwhile by one who took it that the loop turns.
 
 
 class Transport(redis.Transport):
@@ -264,3 +320,21 @@ class Transport(redis.Transport):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cycle = Poller()
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Be called at each turn of the loop, as kombu is."""
+        super().register_with_event_loop(connection, _Loop(loop))
+
+
+class _Loop:
+    """Celery's loop, except that a reader is not added again at each turn."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
+        if self._loop.readers.get(fd) != (callback, args):
+            self._loop.add_reader(fd, callback, *args)

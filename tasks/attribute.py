@@ -192,24 +192,25 @@ class Attributor:
                 self._cache.rename(pipe, message_id(chunk.version, canonical(text)), message.id)
 
     def _admit(self, chunk: Chunk) -> list[Message | Failure]:
-        now = self._now()
-        version = self._predictor.version
-        other = chunk.version if chunk.exact and chunk.version != version else None
+        now, served = self._now(), self._predictor.version
+        version = chunk.version if chunk.exact and chunk.version is not None else served
         return [
-            self._parse(text, deadline is not None and deadline < now, chunk.explain, other)
+            self._parse(
+                text, deadline is not None and deadline < now, chunk.explain, version, served
+            )
             for text, deadline in zip(chunk.texts, chunk.deadlines, strict=True)
         ]
 
     def _parse(
-        self, text: object, expired: bool, explain: bool, other: str | None
+        self, text: object, expired: bool, explain: bool, version: str, served: str
     ) -> Message | Failure:
-        """Return the message, or why it is none. ``other`` is a version that it insists on."""
+        """Return the message, or why it is none. ``version`` is the one that may answer it."""
         id = ""
         try:
             valid = parse_text(text, self._max_characters)
-            id = message_id(other or self._predictor.version, valid)
-            if other:
-                raise UnknownModel(f"no worker serves {other} any more")
+            id = message_id(version, valid)
+            if version != served:
+                raise UnknownModel(f"no worker serves {version} any more")
             if expired:
                 raise DeadlinePassed("the deadline passed before the model was free")
         except BylineError as error:
@@ -237,8 +238,9 @@ class Attributor:
             if launched is None:
                 launched = self._predictor.launch([m.text for m in messages])
             predictions = self._predictor.collect(launched)
+            version = self._predictor.version
             return {
-                m.id: self._attribution(m, prediction)
+                m.id: self._attribution(m, prediction, version)
                 for m, prediction in zip(messages, predictions, strict=True)
             }
         except ModelError as error:
@@ -247,13 +249,9 @@ class Attributor:
         middle = len(messages) // 2
         return self._compute(messages[:middle]) | self._compute(messages[middle:])
 
-    def _attribution(self, message: Message, prediction: Prediction) -> Attribution:
+    def _attribution(self, message: Message, prediction: Prediction, version: str) -> Attribution:
         attribution = Attribution(
-            id=message.id,
-            author=prediction.author,
-            confidence=prediction.confidence,
-            candidates=prediction.candidates,
-            model=self._predictor.version,
+            message.id, prediction.author, prediction.confidence, prediction.candidates, version
         )
         if message.explain:
             # Where the model abstains, the evidence is that for its best guess.

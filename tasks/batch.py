@@ -34,8 +34,7 @@ class Predictor(Protocol):
         """Give back what the device keeps for tensors to come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One valid message of a chunk."""
 
     id: str
@@ -66,18 +65,17 @@ class Begun:
 
 def counted(begun: Begun) -> Counter[str]:
     """Return how many messages of a batch there are of each outcome."""
+    messages = [message for chunk in begun.admitted for message in chunk]
+    refused = [message for message in messages if isinstance(message, Failure)]
     counts: Counter[str] = Counter()
-    valid = 0
-    for message in (message for chunk in begun.admitted for message in chunk):
-        if isinstance(message, Message):
-            valid += 1
-        else:
-            counts["expired" if message.code == DeadlinePassed.code else "failed"] += 1
+    for failure in refused:
+        counts["expired" if failure.code == DeadlinePassed.code else "failed"] += 1
     for outcomes, name in ((begun.known, "cached"), (begun.computed, "computed")):
-        for outcome in outcomes.values():
-            counts[name if isinstance(outcome, Attribution) else "failed"] += 1
-    counts["joined"] = valid - len(begun.known) - len(begun.computed)
-    return counts
+        answered = sum(isinstance(outcome, Attribution) for outcome in outcomes.values())
+        counts[name] = answered
+        counts["failed"] += len(outcomes) - answered
+    counts["joined"] = len(messages) - len(refused) - len(begun.known) - len(begun.computed)
+    return +counts  # without what there is none of
 
 
 def unique(messages: Iterable[Message | Failure]) -> dict[str, Message]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -30,6 +30,9 @@ LONGEST_WAIT_S = 86_400.0
 #: Version of the values below. A part of every message's key, so that a cache filled by
 #: another version is never misread.
 SCHEMA = 1
+
+#: Versions of which the beginning of a key is kept at hand.
+VERSIONED = 8
 
 #: Combining marks that may follow on each other: as in UAX #15, Stream-Safe Text Format. To put
 #: them in order takes time that goes with the square of their number.
@@ -201,6 +204,12 @@ def message_id(version: str, text: str) -> str:
     The version's length is hashed before it, so that no pair of version and text can be
     mistaken for another pair.
     """
-    digest = blake2b(f"{SCHEMA}:{len(version)}:{version}:".encode(), digest_size=16)
+    digest = _versioned(version).copy()
     digest.update(text.encode())
     return digest.hexdigest()
+
+
+@lru_cache(VERSIONED)
+def _versioned(version: str) -> blake2b:
+    """Return the hash of what comes before the text: the same for every message of a version."""
+    return blake2b(f"{SCHEMA}:{len(version)}:{version}:".encode(), digest_size=16)

@@ -168,6 +168,64 @@ def test_a_worker_that_leaves_gives_back_what_it_holds(own: Stack, start, send) 
     assert sorted(heir.take(2)) == ["0", "2"]
 
 
+def commands(redis: Redis) -> dict[str, int]:
+    return {name: int(told["calls"]) for name, told in redis.info("commandstats").items()}
+
+
+def test_what_was_acknowledged_goes_with_the_next_claim(own: Stack, start, send) -> None:
+    send("first")
+    worker = start(OURS)
+    worker.take(1)
+    before = commands(own.redis)
+    worker.taken[0].ack()
+    send("second")
+    worker.take(2)
+    with contextlib.suppress(TimeoutError):  # the claim that took the second was under way
+        worker.connection.drain_events(timeout=4 * WAIT_S)
+    assert own.redis.hlen("unacked") == own.redis.zcard("unacked_index") == 1
+    [[message, _, _]] = noted(own.redis)
+    assert message["properties"]["delivery_tag"] == worker.taken[1].delivery_tag
+    after = commands(own.redis)
+    assert after.get("cmdstat_exec", 0) == before.get("cmdstat_exec", 0)
+
+
+def test_what_was_acknowledged_is_forgotten_where_no_more_comes(own: Stack, start, send) -> None:
+    send("only")
+    worker = start(OURS)
+    worker.take(1)
+    worker.taken[0].ack()
+    with contextlib.suppress(TimeoutError):
+        worker.connection.drain_events(timeout=4 * WAIT_S)
+    assert own.redis.hlen("unacked") == own.redis.zcard("unacked_index") == 0
+
+
+def test_without_room_what_was_acknowledged_is_forgotten_at_once(own: Stack, start, send) -> None:
+    send("first")
+    send("second")
+    worker = start(OURS, prefetch=2)
+    worker.take(2)
+    worker.channel.qos.can_consume = lambda: False
+    worker.taken[0].ack()
+    with contextlib.suppress(TimeoutError):
+        worker.connection.drain_events(timeout=0.1)
+    assert own.redis.hlen("unacked") == 1
+
+
+def test_what_a_lost_claim_took_along_goes_with_the_next(own: Stack, start, send) -> None:
+    send("first")
+    worker = start(OURS)
+    worker.take(1)
+    worker.taken[0].ack()
+    worker.channel.qos.unsettled()  # on its way with a claim
+    worker.channel.client.connection.disconnect()  # which is never answered
+    send("second")
+    worker.take(2)
+    with contextlib.suppress(TimeoutError):
+        worker.connection.drain_events(timeout=4 * WAIT_S)
+    [[message, _, _]] = noted(own.redis)
+    assert message["properties"]["delivery_tag"] == worker.taken[1].delivery_tag
+
+
 #: What Redis takes for JSON and Python does not.
 HALF = (
     b'{"properties": {"delivery_tag": "half", "delivery_info": {"exchange": "", '

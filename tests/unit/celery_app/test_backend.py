@@ -1,0 +1,76 @@
+"""A batch is one piece on the wire, and each of its answers is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from redis import ConnectionError as RedisConnectionError
+from redis import ResponseError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from celery_app.backend import WholePipeline
+
+
+class Connection:
+    """A connection, and the pool that it is from; packs each command into a piece of its own."""
+
+    host, port, db = "here", 1, 0
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.connection_kwargs: dict[str, Any] = {}
+        self.sent: list[list[bytes]] = []
+        self.retry = Retry(NoBackoff(), 0)
+        self.released = self.disconnected = 0
+
+    def get_connection(self) -> Connection:
+        return self
+
+    def release(self, connection: Any) -> None:
+        self.released += 1
+
+    def disconnect(self) -> None:
+        self.disconnected += 1
+
+    def pack_commands(self, commands: list[tuple[Any, ...]]) -> list[bytes]:
+        return [repr(command).encode() for command in commands]
+
+    def send_packed_command(self, pieces: list[bytes]) -> None:
+        self.sent.append(pieces)
+
+    def read_response(self) -> Any:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def executed(connection: Any) -> list[Any]:
+    with WholePipeline(connection, {}, False, None) as pipe:
+        pipe.set("key", "a long value")
+        pipe.publish("key", "a long value")
+        return pipe.execute()
+
+
+def test_it_is_sent_as_one_piece() -> None:
+    connection = Connection(b"OK", 1)
+    assert executed(connection) == [b"OK", 1]
+    [[piece]] = connection.sent
+    assert piece == b"('SET', 'key', 'a long value')('PUBLISH', 'key', 'a long value')"
+
+
+def test_one_command_that_is_refused_fails_the_batch_and_leaves_no_answer_unread() -> None:
+    connection = Connection(ResponseError("OOM"), 1)
+    with pytest.raises(ResponseError, match="OOM"):
+        executed(connection)
+    assert connection.answers == []
+    assert connection.released == 1
+
+
+def test_a_connection_that_is_lost_fails_the_batch() -> None:
+    connection = Connection(b"OK", RedisConnectionError("lost"))
+    with pytest.raises(RedisConnectionError, match="lost"):
+        executed(connection)
+    assert connection.disconnected == 1
