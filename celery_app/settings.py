@@ -133,7 +133,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 60.0
     chunk_messages: Annotated[
         int, about("Largest task that an api process sends, in messages.", ge=1, le=4096)
-    ] = 64
+    ] = 128
     credits: Annotated[
         Count, about("Tasks an api process has in flight before it lets messages gather.")
     ] = 2
