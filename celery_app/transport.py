@@ -26,6 +26,7 @@ from typing import Any
 from kombu.transport import redis, virtual
 from redis import Redis, ResponseError
 
+from celery_app.poller import Loop, Poller
 from celery_app.wire import Message, read
 
 logger = logging.getLogger(__name__)
@@ -274,40 +275,6 @@ class Channel(redis.Channel):
         return claimed
 
 
-class Poller(redis.MultiChannelPoller):
-    """Tells when the worker's loop is about to turn, and settles what no claim takes along."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        #: Will the loop turn soon, for an answer of Redis? If not, who makes room must wake it.
-        self.turns = False
-
-    def is_paused(self, channel: Channel) -> bool:
-        """Return whether the channel's claim is left unread, for want of room."""
-        return any(paused[0] is channel for paused in self._paused_brpop.values())
-
-    def get(self, callback: Any, timeout: float | None = None) -> None:
-        """Deliver what is there. Raises ``Empty``, after a sweep for what the dead held."""
-        try:
-            super().get(callback, timeout)
-        except Empty:
-            self.maybe_restore_messages()  # kombu does so only where Redis was silent
-            raise
-
-    def on_poll_start(self) -> None:
-        """Claim where there is room. Called at each turn of the worker's loop."""
-        while True:
-            self.turns = True
-            super().on_poll_start()
-            idle = [channel for channel in self._channels if not channel.claims]
-            for channel in idle:
-                channel.qos.settle()
-            self.turns = len(idle) < len(self._channels)
-            if self.turns or not any(channel.qos.acknowledges for channel in idle):
-                return
-            # Acknowledged meanwhile by one who took it that the loop turns.
-
-
 class Transport(redis.Transport):
     """``broker_transport`` of whoever works for Byline's queue; clients need nothing of it."""
 
@@ -323,18 +290,4 @@ class Transport(redis.Transport):
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Be called at each turn of the loop, as kombu is."""
-        super().register_with_event_loop(connection, _Loop(loop))
-
-
-class _Loop:
-    """Celery's loop, except that a reader is not added again at each turn."""
-
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
-
-    def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
-        if self._loop.readers.get(fd) != (callback, args):
-            self._loop.add_reader(fd, callback, *args)
+        super().register_with_event_loop(connection, Loop(loop))

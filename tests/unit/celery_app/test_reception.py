@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from celery_app.poller import Loop, Poller
 from celery_app.reception import AcknowledgeStep
-from celery_app.transport import Poller, _Loop
 from celery_app.wire import Message
 
 
@@ -119,7 +119,7 @@ def test_a_reader_is_added_once_and_anew_where_it_is_another() -> None:
         added.append(fd)
         readers[fd] = callback, args
 
-    loop = _Loop(SimpleNamespace(readers=readers, add_reader=add_reader, on_tick="its own"))
+    loop = Loop(SimpleNamespace(readers=readers, add_reader=add_reader, on_tick="its own"))
     one, other = Channel(True), Channel(True)
     for callback in (one.settle, one.settle, other.settle):
         loop.add_reader(7, callback, 7)
