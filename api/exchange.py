@@ -71,7 +71,7 @@ class Exchange:
         if connection is None:
             return
         self._over(self)
-        if self.disconnected:
+        if self.disconnected or connection.transport.is_closing():
             return
         head = _head(given.status, given.mimetype, given.headers, _fixed(self._defaults))
         length = len(given.body)

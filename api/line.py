@@ -40,26 +40,24 @@ class Line:
             RedisError: it refuses, or can't be reached.
         """
         packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # tuples of any length
+        wire = await self._connected()
         try:
-            return await self._sent(packed)
+            answer = await wire.send(packed)
         except (Gone, Silent):
             await asyncio.sleep(AGAIN_S)
-        return await self._sent(packed)
-
-    async def _sent(self, packed: bytes) -> Any:
-        wire = self._wire
-        if wire is None or wire.broken:
             wire = await self._connected()
-        answer = await wire.send(packed)
+            answer = await wire.send(packed)
         if isinstance(answer, RedisError):
             raise answer
         return answer
 
     async def _connected(self) -> _Wire:
+        if self._wire is not None and not self._wire.broken:
+            return self._wire
         async with self._connecting:
             if self._wire is None or self._wire.broken:
                 connection = self._pool.make_connection()
-                await connection.connect()
+                await connection.connect()  # tries twice
                 self._wire = _Wire(connection, self._timeout_s)
             return self._wire
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
+
+logger = logging.getLogger(__name__)
 
 
 class Signal:
@@ -26,10 +29,13 @@ class Signal:
         self._set = True
         waiters, self._waiters = self._waiters, []
         for call in waiters:
-            call()
+            try:
+                call()
+            except Exception:  # a defect, but the others must be woken all the same
+                logger.exception("one who waited for a message broke")
 
     def then(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called as soon as it is set: at once where it was. It must not raise."""
+        """Have ``call`` called as soon as it is set: at once where it was."""
         if self._set:
             call()
         else:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from celery import Celery
-from redis import RedisError
+from redis import RedisError, ResponseError
 
 from api.entry import Entry
 from api.envelope import Envelope
@@ -55,7 +55,8 @@ class Submitter:
         try:
             await self._broker.call("LPUSH", packed.queue, packed.message)
         except RedisError as error:
-            reason = type(error).__name__
+            refused = isinstance(error, ResponseError)  # such as OOM or READONLY
+            reason = str(error).partition(" ")[0] if refused else type(error).__name__
             raise Unavailable(f"the broker did not take the message: {reason}") from None
 
     async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:

@@ -34,10 +34,11 @@ class Poller(redis.MultiChannelPoller):
             self.turns = True
             super().on_poll_start()
             idle = [channel for channel in self._channels if not channel.claims]
+            made_room = any(channel.qos.acknowledges for channel in idle)
             for channel in idle:
                 channel.qos.settle()
             self.turns = len(idle) < len(self._channels)
-            if self.turns or not any(channel.qos.acknowledges for channel in idle):
+            if self.turns or not (made_room or any(c.qos.acknowledges for c in idle)):
                 return
             # Acknowledged meanwhile by one who took it that the loop turns.
 

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 CLAIM = 4
 #: Seconds to wait for a task on the first list before the others are looked at.
 WAIT_S = 0.05
+#: Seconds after which a claim that has no answer is not relied on: the connection may be half open.
+ANSWER_S = 1.0
 
 #: Header of a task whose worker died, or was taken for dead, while it held the task.
 ORPHANED = "byline_orphaned"
@@ -42,7 +44,8 @@ ORPHANED = "byline_orphaned"
 #: Takes tasks from the ends of KEYS, the first list first; the last two keys are kombu's hash and
 #: index of what is unacknowledged. Returns the list, the task and its delivery tag of each. What
 #: has no such tag is no task: it is returned unnoted, with an empty one.
-#: It writes before it takes: a Redis that has no memory left refuses, and the task stays.
+#: It writes before it takes: a Redis that has no memory left refuses, and the task stays. Unless it
+#: has something to forget first: then it takes as before.
 #: ARGV[3] and on say, with a 1 for each list, whether its consumer will acknowledge at all; the
 #: delivery tags behind them were acknowledged.
 _SCRIPT = """
@@ -191,8 +194,12 @@ class Channel(redis.Channel):
 
     @property
     def claims(self) -> bool:
-        """Whether Redis has been asked for tasks, and the answer will be read."""
-        return bool(self._in_poll) and not self.connection.cycle.is_paused(self)
+        """Whether Redis has been asked for tasks a moment ago, and the answer will be read."""
+        return (
+            bool(self._in_poll)
+            and monotonic() < self._brpop_sent_at + ANSWER_S
+            and not self.connection.cycle.is_paused(self)
+        )
 
     def _claim(self, queues: list[str], most: int, tags: Sequence[str] = ()) -> list[Any]:
         """Return the script's command; what is the same at each turn of the loop is kept."""
@@ -265,14 +272,24 @@ class Channel(redis.Channel):
     def _claimed(self) -> list[bytes]:
         client, connection = self.client, self.client.connection
         try:
-            if self._waits:
-                client.parse_response(connection, "BLMOVE")
+            refused = self._waited(client, connection)
             claimed: list[bytes] = client.parse_response(connection, "EVAL") or []
+            self.qos.settled()
+            if refused and not claimed:
+                raise refused
         except self.connection_errors:
             connection.disconnect()  # kombu's poller connects again
             raise
-        self.qos.settled()
         return claimed
+
+    def _waited(self, client: Redis, connection: Any) -> ResponseError | None:
+        """Read the answer to the waiting command. What the script took counts, whatever it says."""
+        try:
+            if self._waits:
+                client.parse_response(connection, "BLMOVE")
+        except ResponseError as error:
+            return error
+        return None
 
 
 class Transport(redis.Transport):

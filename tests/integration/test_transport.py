@@ -226,6 +226,20 @@ def test_what_a_lost_claim_took_along_goes_with_the_next(own: Stack, start, send
     assert message["properties"]["delivery_tag"] == worker.taken[1].delivery_tag
 
 
+def test_what_a_full_redis_lets_be_taken_is_delivered(own: Stack, start, send) -> None:
+    """With something to forget first, the script goes on where the wait before it is refused."""
+    send("first")
+    worker = start(OURS)
+    worker.take(1)
+    send("second")
+    worker.taken[0].ack()
+    own.redis.config_set("maxmemory", 1)
+    assert worker.take(2) == ["first", "second"]
+    own.redis.config_set("maxmemory", 0)
+    [[message, _, _]] = noted(own.redis)
+    assert message["properties"]["delivery_tag"] == worker.taken[1].delivery_tag
+
+
 #: What Redis takes for JSON and Python does not.
 HALF = (
     b'{"properties": {"delivery_tag": "half", "delivery_info": {"exchange": "", '

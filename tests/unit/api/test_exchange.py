@@ -232,3 +232,27 @@ def test_a_server_that_has_waited_for_long_enough_says_so_once() -> None:
     assert received.startswith(b"HTTP/1.1 503")
     assert b'"no_answer"' in received
     assert b"late" not in received
+
+
+def test_an_answer_to_a_connection_that_was_closed_for_what_followed_harms_nobody() -> None:
+    nonsense = post(b"", b"Transfer-Encoding: chunked").replace(b"Content-Length: 0\r\n", b"")
+    with served() as here, here.client() as client, here.client() as other:
+        here.app.prompt = False
+        client.sendall(post(b"x") + nonsense + b"no size\r\n")
+        assert all_of(client).startswith(b"HTTP/1.1 400")
+        other.sendall(post(b"y"))
+        wait_for(lambda: len(here.app.waiting) == 2, what="the other request")
+        raised: list[str] = []
+
+        def answer(answers: list[Callable[[Answer], None]]) -> None:
+            for answered in answers:
+                try:
+                    answered(Answer(b"{}"))
+                except RuntimeError as error:
+                    raised.append(str(error))
+
+        assert here.app.loop is not None
+        here.app.loop.call_soon_threadsafe(answer, here.app.waiting)
+        assert answers(other, 1).startswith(b"HTTP/1.1 200")
+        wait_for(lambda: not here.server.server_state.tasks, what="the end of the requests")
+    assert not raised

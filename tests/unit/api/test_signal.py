@@ -58,3 +58,11 @@ async def test_who_is_to_be_called_is_called_once() -> None:
     signal.then(lambda: calls.append("after"))
     signal.set()
     assert calls == ["before", "after"]
+
+
+async def test_one_who_breaks_keeps_nobody_from_being_woken() -> None:
+    signal, calls = Signal(), []
+    signal.then(lambda: calls.append(1 / 0))
+    signal.then(lambda: calls.append("called"))
+    signal.set()
+    assert calls == ["called"]
