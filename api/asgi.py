@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl
 
 from api import console
 from api.answers import Answer, answer
-from api.attributions import PATH, Attributions
+from api.attributions import Attributions
 from api.errors import TooLarge, WrongType, problem, problem_of
-from api.exchange import Headers
+from api.exchange import PATH, Headers
 from api.feedback import Feedback
 from api.figures import Figures
 from api.forever import forever

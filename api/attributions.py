@@ -17,6 +17,7 @@ from api.attendant import Attendant
 from api.directory import Directory
 from api.entry import Entry
 from api.errors import NotFound, NotJSON, check_json, problem
+from api.exchange import PATH
 from api.guard import Guard
 from api.keys import Key
 from api.options import Options, flag, wait_of
@@ -32,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds the broker is given to take a message whose answer is promised for later.
 ACCEPT_S = 5.0
-
-PATH = "/v1/attributions"
 
 _request = msgspec.json.Decoder(AttributionRequest[msgspec.Raw])
 _message = msgspec.json.Decoder(MessageIn)

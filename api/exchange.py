@@ -16,6 +16,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from api.answers import Answer
 from api.errors import problem
 
+#: Where messages are posted.
+PATH = "/v1/attributions"
+
 Headers = Sequence[tuple[bytes, bytes]]
 #: ``attend(headers, body, answered)`` answers a message that was posted, sooner or later. Returns
 #: False where that takes a coroutine: then nothing was done.

@@ -13,8 +13,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.attributions import PATH
-from api.exchange import Attend, Exchange
+from api.exchange import PATH, Attend, Exchange
 
 #: Seconds a client has for a whole request, from its first byte or from connecting.
 REQUEST_S = 30.0

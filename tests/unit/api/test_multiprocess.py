@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -36,3 +38,8 @@ def test_what_a_killed_api_left_is_removed_and_what_is_used_is_not(place: Path) 
         with multiprocess.folder():
             second = Path(os.environ[multiprocess.VARIABLE])
             assert set(place.iterdir()) == {first, second}
+
+
+def test_the_library_is_imported_by_nothing_that_comes_before_the_folder() -> None:
+    words = "import sys, api.__main__; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0
