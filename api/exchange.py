@@ -76,7 +76,7 @@ class Exchange:
         self._over(self)
         if self.disconnected or connection.transport.is_closing():
             return
-        head = _head(given.status, given.mimetype, given.headers, _fixed(self._defaults))
+        head = _head(given.status, given.mimetype, given.headers, tuple(self._defaults))
         length = len(given.body)
         ending = b"" if self.keep_alive else b"connection: close\r\n"
         connection.transport.write(b"%b%d\r\n%b\r\n%b" % (head, length, ending, given.body))
@@ -88,10 +88,6 @@ class Exchange:
         """Give up: the process stops, and has waited for long enough. uvicorn calls it."""
         gone = problem("no_answer", "this process stops; the message may be sent again")
         asyncio.get_running_loop().call_soon(self.answer, gone)  # uvicorn goes through its tasks
-
-
-def _fixed(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple(headers)
 
 
 @lru_cache(HEADS)

@@ -1,7 +1,7 @@
 """A connection to Redis that commands share, answered in their order.
 
 redis-py's client for asyncio takes about 130 us of CPU a command, for its pool, its locks, and a
-timer for each step; here it is a tenth of that. To connect is left to redis-py, which knows what an
+timer for each step; here it is a third of that. To connect is left to redis-py, which knows what an
 address may ask for: TLS, a user, a database.
 """
 
