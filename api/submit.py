@@ -61,7 +61,7 @@ class Submitter:
 
     async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:
         """Return the outcomes that the cache has, by id. Raises ``RedisError``."""
-        return found(await self._cache.call("MGET", *keys(ids)))
+        return found(ids, await self._cache.call("MGET", *keys(ids)))
 
     async def receive(self) -> bytes | None:
         """Return the next reply, None if there was none for a while. Raises ``RedisError``."""

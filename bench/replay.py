@@ -72,9 +72,12 @@ def pack(commands: Iterable[Sequence[bytes]]) -> bytes:
     )
 
 
-def stores(command: Sequence[bytes]) -> bool:
-    """Return whether a command stores the attribution of a message."""
-    return command[0].upper() == b"SET" and command[1].startswith(ATTRIBUTION)
+def stored(command: Sequence[bytes]) -> int:
+    """Return of how many messages a command stores the attributions."""
+    if command[0].upper() != b"EVAL":
+        return 0
+    keys = command[3 : 3 + int(command[2])]
+    return sum(key.startswith(ATTRIBUTION) for key in keys)
 
 
 def replay(port: int, commands: Sequence[Sequence[bytes]]) -> float:

@@ -27,7 +27,7 @@ from bench import scaling_table
 from bench.campaign import held_out, run
 from bench.processes import Processes, listens
 from bench.redis_usage import Cost, Counters, between, cost, counters
-from bench.replay import record, replay, stores
+from bench.replay import record, replay, stored
 from bench.results import Run
 from bench.scaling_results import Point, Replay, Round, Study, Usage, by_kind, rotated
 from bench.scenario import Mix, Scenario
@@ -180,7 +180,7 @@ class Measured:
         """Record what Valkey is sent, and send it again to one that nobody else uses."""
         for load in RECORDED:
             commands = self._recorded(load)
-            messages = sum(map(stores, commands))
+            messages = sum(map(stored, commands))
             seconds = self._replayed(commands, rounds)
             self._replays.append(Replay(load, messages, len(commands), seconds))
 

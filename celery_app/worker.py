@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from celery import Celery
+from celery.bin.base import CLIContext
+from celery.bin.worker import worker
 from celery.exceptions import ImproperlyConfigured
-from celery.signals import worker_shutdown
 
 from celery_app.settings import Settings, SettingsError
 from model import metal, processor
@@ -23,13 +23,6 @@ def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
     Raises:
         ImproperlyConfigured: the arguments would have the model run where it must not.
     """
-    status = 0
-
-    def note(sender: Any, **_: Any) -> None:
-        nonlocal status
-        status = sender.exitcode or 0
-
-    worker_shutdown.connect(note, weak=False)  # Celery's own entry point drops the status
     options = (
         "--pool=threads",
         "--concurrency=1",
@@ -39,8 +32,15 @@ def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
         "--without-gossip",
         "--without-mingle",
     )
-    app.worker_main(["worker", *options, *arguments])
-    return status
+    app.set_current()
+    context = CLIContext(app, no_color=False, workdir=None)
+    try:
+        # This command alone: all of Celery's would load their plug-ins, of which Flower is one,
+        # and 14 MB with them.
+        worker.main([*options, *arguments], prog_name="celery worker", obj=context)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 from redis import Redis
 from redis.client import Pipeline
 
 from tasks.errors import SetAside
 from tasks.messages import Attribution, Outcome
+from tasks.record import pack, unpack
 
 ATTRIBUTION = "byline:attribution:"
 FAILURE = "byline:failure:"
@@ -24,26 +24,20 @@ FAILURE_TTL_S = 300
 #: each message costs Redis about as much, but redis-py 7 us instead of 2.
 _PUT = "for i, key in ipairs(KEYS) do redis.call('SET', key, ARGV[i + 1], 'EX', ARGV[1]) end"
 
-_encode = msgspec.json.Encoder().encode
-_outcome = msgspec.json.Decoder(Outcome)
-
 
 def keys(ids: Iterable[str]) -> list[str]:
     """Return under which keys the attributions of ``ids`` are kept."""
     return [ATTRIBUTION + id for id in ids]
 
 
-def found(values: Iterable[Any]) -> dict[str, Outcome]:
-    """Return what was kept under some keys, by id, marked as cached. None: nothing was."""
-    return {outcome.id: outcome for outcome in (read(raw) for raw in values if raw is not None)}
+def found(ids: Iterable[str], values: Iterable[Any]) -> dict[str, Outcome]:
+    """Return what was kept under the keys of ``ids``, by id, marked as cached. None: nothing was.
 
-
-def read(raw: bytes) -> Outcome:
-    """Return what was kept under a key, marked as cached."""
-    outcome: Outcome = _outcome.decode(raw)
-    if isinstance(outcome, Attribution):
-        outcome.cached = True
-    return outcome
+    Raises:
+        msgspec.DecodeError: something else is kept there.
+    """
+    pairs = zip(ids, values, strict=True)
+    return {id: unpack(id, raw) for id, raw in pairs if raw is not None}
 
 
 class AttributionCache:
@@ -60,7 +54,7 @@ class AttributionCache:
         """
         if not ids:
             return {}
-        return found(self._client.mget(keys(ids)))
+        return found(ids, self._client.mget(keys(ids)))
 
     def put(self, pipe: Pipeline, outcomes: Iterable[Outcome]) -> None:
         """Queue the writes of ``outcomes`` on ``pipe``; the caller executes it."""
@@ -69,9 +63,9 @@ class AttributionCache:
             if isinstance(outcome, Attribution) or outcome.code == SetAside.code:
                 lasting.append(outcome)
             else:
-                pipe.set(FAILURE + outcome.id, _encode(outcome), ex=FAILURE_TTL_S)
+                pipe.set(FAILURE + outcome.id, pack(outcome), ex=FAILURE_TTL_S)
         if lasting:
-            places, values = keys(outcome.id for outcome in lasting), map(_encode, lasting)
+            places, values = keys(outcome.id for outcome in lasting), map(pack, lasting)
             pipe.execute_command("EVAL", _PUT, len(places), *places, self._ttl_s, *values)
 
     def settle(self, pipe: Pipeline, ids: Sequence[str]) -> None:

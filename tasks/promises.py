@@ -7,8 +7,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from tasks.cache import ATTRIBUTION, FAILURE, PENDING, read
+from tasks.cache import ATTRIBUTION, FAILURE, PENDING
 from tasks.messages import Outcome
+from tasks.record import unpack
 
 #: Times that a message's id is followed to that of the version which answered it, at most.
 RENAMED = 8
@@ -46,9 +47,9 @@ class Promises:
             found: Any = await self._client.mget([ATTRIBUTION + id, FAILURE + id, PENDING + id])
             done, failed, pending = found
             if done is not None:
-                return read(done)
+                return unpack(id, done)
             if failed is not None:
-                return read(failed)
+                return unpack(id, failed)
             if pending is None:
                 raise KeyError(id)
             if not pending:

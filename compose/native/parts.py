@@ -146,11 +146,9 @@ def _flower(settings: Settings) -> Sequence[str]:
 
 
 def _exporter(settings: Settings, python: Path) -> Sequence[str | Path]:
-    # The package installs no command. The broker's URL, which may hold a password, comes to it
-    # in the environment.
-    run = "from src.cli import cli; cli(auto_envvar_prefix='CE')"
+    # The broker's URL, which may hold a password, comes to it in the environment.
     return (
-        *(python, "-I", "-u", "-c", run),
+        *(python, "-I", "-u", Path(__file__).parent / "exporter.py"),
         *(f"--host={LOOPBACK}", f"--port={settings.exporter_port}", "--log-level=WARNING"),
     )
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
+from bench.load import HttpLoad
+from bench.messages import Message, Passage
+from bench.pacer import Pacer
+from bench.recorder import Recorder
+from bench.wire import Target
 from tests.parts import Stack
 
 #: 16 messages each 0.2 seconds.
@@ -51,31 +55,33 @@ def test_the_urgent_go_first(slow: Stack) -> None:
 
 def test_three_times_the_capacity_with_deadlines(slow: Stack) -> None:
     """Goodput stays, who can't be served is told so at once, and the queue stays short."""
-    seconds, outcomes, took = 6.0, Counter[int](), []
-    rate = 3 * CAPACITY
-
-    def ask(number: int) -> None:
-        due = began + number / rate
-        time.sleep(max(0.0, due - time.monotonic()))  # the schedule of an open loop
-        asked = time.monotonic()
-        body = {"text": f"a message of its own {number}", "deadline_ms": 800}
-        answer = client.post(f"{slow.url}/v1/attributions", json=body)
-        outcomes[answer.status_code] += 1
-        if answer.status_code == 200:
-            took.append(time.monotonic() - asked)
-        elif answer.status_code == 503:
-            assert int(answer.headers["Retry-After"]) >= 1
-
-    limits = httpx.Limits(max_connections=300)
-    with httpx.Client(timeout=20, limits=limits) as client, ThreadPoolExecutor(300) as pool:
-        began = time.monotonic()
-        list(pool.map(ask, range(int(rate * seconds))))
-    assert set(outcomes) <= {200, 503, 504}
-    assert sum(outcomes.values()) == int(rate * seconds)
+    seconds, rate, deadline_s = 6.0, 3 * CAPACITY, 0.8
+    number = int(rate * seconds)
+    url = httpx.URL(slow.url)
+    recorder = Recorder([Passage("", "")])
+    load = HttpLoad(
+        Target(url.host, url.port or 80, "/v1/attributions"),
+        (Message(0, f"a message of its own {n}") for n in range(number)),
+        recorder,
+        connections=300,
+        bulk=1,
+        pacer=Pacer(rate),
+        deadline_ms=int(1000 * deadline_s),
+    )
+    load.run(0.0, seconds + 2, number)
+    recorder.judge_kept()
+    answered, refused = sum(recorder.answered), recorder.failed
+    assert set(refused) <= {"overloaded", "deadline_passed"}
+    assert answered + sum(refused.values()) == number
     # Of all that it can do; this machine runs the test as well. `make bench` has the figures.
-    assert outcomes[200] > 0.6 * CAPACITY * seconds
-    assert outcomes[503] > outcomes[504]
-    assert max(took) < 0.8 + 0.3
+    assert answered > 0.6 * CAPACITY * seconds
+    assert refused["overloaded"] > refused["deadline_passed"]
+    slow_ones = [
+        (round(due, 3), round(latency, 3))
+        for due, latency in zip(recorder.due, recorder.latency, strict=True)
+        if latency > deadline_s + 0.3
+    ]
+    assert slow_ones == []
     assert slow.held() < CAPACITY
 
 

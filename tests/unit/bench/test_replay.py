@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from bench.replay import pack, parse, stores
+from bench.replay import pack, parse, stored
+from model.types import Candidate
+from tasks.cache import AttributionCache
+from tasks.messages import Attribution
 
 FROM = b"+1700000000.123456 [0 127.0.0.1:40000] "
 
@@ -43,7 +48,22 @@ def test_packed_as_the_protocol_has_it() -> None:
     assert packed == b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\n\xc3\xa9\r\n*1\r\n$4\r\nPING\r\n"
 
 
+class Pipe:
+    """Keeps the commands that are queued on it."""
+
+    def __init__(self) -> None:
+        self.commands: list[list[bytes]] = []
+
+    def execute_command(self, *words: Any) -> None:
+        self.commands.append([w if isinstance(w, bytes) else str(w).encode() for w in words])
+
+
 def test_each_attribution_that_is_stored_is_a_message() -> None:
-    assert stores([b"SET", b"byline:attribution:1f", b"{}", b"EX", b"60"])
-    assert not stores([b"SET", b"byline:model", b"{}"])
-    assert not stores([b"MGET", b"byline:attribution:1f"])
+    client: Any = None
+    pipe: Any = Pipe()
+    cache = AttributionCache(client, ttl_s=60)
+    named = (Candidate("Ada", 0.5),)
+    cache.put(pipe, [Attribution(id * 32, "Ada", 0.5, named, "v1") for id in "abc"])
+    cache.settle(pipe, ["d" * 32])
+    assert [stored(command) for command in pipe.commands] == [3, 0]
+    assert stored([b"MGET", b"byline:attribution:1f"]) == 0

@@ -1,0 +1,62 @@
+"""What is kept of an outcome in Redis: an array, without its id, which the key holds.
+
+A third of what the answer takes as JSON: the cache is most of what Redis holds.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import astuple
+
+from model.types import Candidate, Evidence
+from tasks.messages import Attribution, Failure, Outcome
+
+
+class _Attributed(msgspec.Struct, array_like=True, tag=1):
+    model: str
+    author: str | None
+    confidence: float
+    #: Names and confidences.
+    candidates: tuple[tuple[str, float], ...]
+
+
+class _Explained(_Attributed, tag=2):
+    evidence: Evidence | None
+
+
+class _Failed(msgspec.Struct, array_like=True, tag=3):
+    code: str
+    detail: str
+
+
+_encode = msgspec.json.Encoder().encode
+_decoder: msgspec.json.Decoder[_Attributed | _Explained | _Failed] = msgspec.json.Decoder(
+    _Attributed | _Explained | _Failed
+)
+
+
+def pack(outcome: Outcome) -> bytes:
+    """Return what to keep of ``outcome``."""
+    if isinstance(outcome, Failure):
+        return _encode(_Failed(outcome.code, outcome.detail))
+    named = tuple(map(astuple, outcome.candidates))
+    fields = (outcome.model, outcome.author, outcome.confidence, named)
+    if outcome.evidence is msgspec.UNSET:
+        return _encode(_Attributed(*fields))
+    return _encode(_Explained(*fields, outcome.evidence))
+
+
+def unpack(id: str, raw: bytes) -> Outcome:
+    """Return what was kept of the outcome of ``id``, marked as cached.
+
+    Raises:
+        msgspec.DecodeError: it was not :func:`pack` that wrote it.
+    """
+    kept = _decoder.decode(raw)
+    if isinstance(kept, _Failed):
+        return Failure(id, kept.code, kept.detail)
+    candidates = tuple(Candidate(*pair) for pair in kept.candidates)
+    evidence = kept.evidence if isinstance(kept, _Explained) else msgspec.UNSET
+    return Attribution(
+        id, kept.author, kept.confidence, candidates, kept.model, cached=True, evidence=evidence
+    )

@@ -1,0 +1,49 @@
+"""What is kept of an outcome, and read again."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from model.types import Candidate, Evidence, Part
+from tasks.messages import Attribution, Failure, Outcome
+from tasks.record import pack, unpack
+
+ID = "5c" * 16
+NAMED = (Candidate("Ada", 0.7), Candidate("Émile", 0.2), Candidate('"B"', 0.1))
+EVIDENCE = Evidence("Ada", 1.5, 0.5, (Part("a word", 2, 0.75),), 0.25)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Attribution(ID, "Ada", 0.7, NAMED, "v1"),
+        Attribution(ID, None, 0.7, NAMED, "v1"),
+        Attribution(ID, "Ada", 0.7, NAMED[:1], "v1", evidence=EVIDENCE),
+        Attribution(ID, "Ada", 0.7, NAMED, "v1", evidence=None),
+        Failure(ID, "set_aside", "workers died of it"),
+    ],
+)
+def test_what_is_read_is_what_was_kept_and_says_that_it_is_cached(outcome: Outcome) -> None:
+    kept = unpack(ID, pack(outcome))
+    if isinstance(outcome, Attribution):
+        assert kept == msgspec.structs.replace(outcome, cached=True)
+    else:
+        assert kept == outcome
+
+
+def test_neither_the_id_nor_names_of_fields_are_kept() -> None:
+    raw = pack(Attribution(ID, None, 0.7, NAMED, "v1"))
+    assert msgspec.json.decode(raw) == [
+        1,
+        "v1",
+        None,
+        0.7,
+        [["Ada", 0.7], ["Émile", 0.2], ['"B"', 0.1]],
+    ]
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b'["id","code","detail"]', b"[1,null]"])
+def test_what_somebody_else_wrote_is_an_error(raw: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        unpack(ID, raw)
