@@ -14,20 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from uuid import uuid4
 
 import msgspec
-from redis import RedisError
 
 from api.entry import Entry, Key
 from api.forever import forever
 from api.lane import Lane
+from api.questions import LookUp, Questions
 from api.recent import Recent
 from monitoring.metrics import OUTCOMES, ApiMetrics
 from monitoring.pressure import Level
-from tasks.breaker import Breaker
 from tasks.errors import (
     BylineError,
     DeadlinePassed,
@@ -38,15 +36,8 @@ from tasks.errors import (
 )
 from tasks.messages import Attribution, Failure, Outcome, Reply, suffices
 
-logger = logging.getLogger(__name__)
-
 #: Seconds between two looks for chunks that are not answered.
 SWEEP_S = 1.0
-#: While a chunk is under way, the cache is asked for fewer messages than these together, after so
-#: many seconds: to ask takes the api as much as ten of them cost, and none could leave at once.
-WORTH_A_LOOK, GATHER_S = 32, 0.002
-#: Seconds for which a cache that does not answer is not asked: the workers ask it as well.
-REST_S = 5.0
 
 _decode = msgspec.json.Decoder(Reply).decode
 #: What is counted of a message that fails here, by the code of its error.
@@ -58,8 +49,6 @@ _OUTCOMES = {DeadlinePassed.code: "expired", Overloaded.code: "shed"}
 Send = Callable[[str, Sequence[Entry]], Awaitable[None]]
 #: Waits until a reply is there, or a while. Raises ``RedisError``.
 Receive = Callable[[], Awaitable[bytes | None]]
-#: Returns the outcomes that are known, by id. Raises ``RedisError``.
-LookUp = Callable[[Sequence[str]], Awaitable[dict[str, Outcome]]]
 
 
 class Outbox:
@@ -89,17 +78,13 @@ class Outbox:
         self._counters = {outcome: metrics.messages.labels(outcome) for outcome in OUTCOMES}
         self._send = send
         self._receive = receive
-        self._known = look_up
         self._capacity = capacity
         self._answer_s = answer_s
         self._recent = recent
-        self._cache_gone = Breaker(REST_S)
         self._unanswered = 0
         self._joinable: dict[Key, Entry] = {}
-        self._asked: list[Entry] = []
         self._work = asyncio.Event()
-        #: Has the cache asked, a little later.
-        self._gathering: asyncio.TimerHandle | None = None
+        self._questions = Questions(look_up, self._work.set, self._busy)
         self._lane = lambda version: Lane(
             credits, chunk_messages, answer_s, lambda: workers(version) or 1, self._work.set
         )
@@ -149,8 +134,8 @@ class Outbox:
             self._count("shed", len(entries))
             raise Overloaded(f"{self._unanswered:,} messages wait already")
         joined = [self._join(entry) for entry in entries]
-        if self._asked:
-            self._look_up_soon()
+        if self._questions:
+            self._questions.soon()
         return joined
 
     def hasten(self, entries: Iterable[Entry]) -> None:
@@ -159,18 +144,8 @@ class Outbox:
             entry.urgent = True
         self._work.set()
 
-    def _look_up_soon(self) -> None:
-        few = len(self._asked) < WORTH_A_LOOK
-        if few and self._gathering is not None:
-            return
-        if few and any(lane.flights for lane in self._lanes.values()):
-            self._gathering = self.loop.call_later(GATHER_S, self._gathered)
-        else:
-            self._work.set()
-
-    def _gathered(self) -> None:
-        self._gathering = None
-        self._work.set()
+    def _busy(self) -> bool:
+        return any(lane.flights for lane in self._lanes.values())
 
     def _join(self, entry: Entry) -> Entry:
         known = self._recent.get(entry.id)
@@ -184,7 +159,7 @@ class Outbox:
                 self._count("joined")
                 return first
         self._unanswered += 1
-        self._asked.append(entry)
+        self._questions.add(entry)
         return entry
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
@@ -228,23 +203,10 @@ class Outbox:
 
     async def _look_up(self) -> None:
         """Answer from the cache what it has; the rest waits to be sent."""
-        asked, self._asked = self._asked, []
-        if not asked:
-            return
-        found: dict[str, Outcome] = {}
-        try:
-            if not self._cache_gone.resting:
-                found = await self._known([entry.id for entry in asked])
-        except RedisError as error:  # the worker can still compute
-            logger.warning("the cache can't be read: %s", error)
-            self._cache_gone.failed()
-        except Exception:  # a defect, but who asked must be answered all the same
-            logger.exception("what the cache holds makes no sense")
-        for entry in asked:
-            hit = found.get(entry.id)
-            if hit is not None and suffices(hit, entry.explain):
-                self._settle(entry, hit)
-                self._count("cached" if isinstance(hit, Attribution) else "failed")
+        for entry, known in await self._questions.ask():
+            if known is not None:
+                self._settle(entry, known)
+                self._count("cached" if isinstance(known, Attribution) else "failed")
             elif refusal := self._refusal(entry):
                 self._fail([entry], refusal)
             else:
@@ -312,7 +274,7 @@ class Outbox:
                 self._ask_again(entry)
         missing = entries[len(reply.outcomes) :]
         self._fail(missing, InternalError("the worker's reply left the message out"))
-        if lane.waits or self._asked:
+        if lane.waits or self._questions:
             self._work.set()
 
     def _ask_again(self, entry: Entry) -> None:
@@ -327,5 +289,5 @@ class Outbox:
         first = self._joinable.setdefault(again.key, again)
         if first is again:
             self._unanswered += 1
-            self._asked.append(again)
+            self._questions.add(again)
         self.hasten([first])

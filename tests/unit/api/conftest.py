@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from api import departure, outbox
+from api import departure, questions
 from tests.unit.api.desk import Desk
 
 
@@ -18,7 +18,7 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 @pytest.fixture(autouse=True)
 def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(departure, "LINGER_S", 0.0)
-    monkeypatch.setattr(outbox, "WORTH_A_LOOK", 1)
+    monkeypatch.setattr(questions, "WORTH_A_LOOK", 1)
 
 
 @pytest.fixture
