@@ -25,7 +25,7 @@ LEFT_OUT = {b"HELLO", b"CLIENT", b"PSUBSCRIBE", b"SUBSCRIBE", b"INFO", b"MONITOR
 END = b"end of the replay"
 RECEIVED_BYTES = 1 << 20
 #: How the keys of attributions begin.
-ATTRIBUTION = b"byline:attribution:"
+RESULT = b"byline:result:"
 
 _HEAD = re.compile(rb"^\+[\d.]+ \[\d+ (\S+)\] ")
 _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
@@ -77,7 +77,7 @@ def stored(command: Sequence[bytes]) -> int:
     if command[0].upper() != b"EVAL":
         return 0
     keys = command[3 : 3 + int(command[2])]
-    return sum(key.startswith(ATTRIBUTION) for key in keys)
+    return sum(key.startswith(RESULT) for key in keys)
 
 
 def replay(port: int, commands: Sequence[Sequence[bytes]]) -> float:

@@ -66,8 +66,8 @@ REDIS_LOADS: dict[str, dict[str, Any]] = {
     "Celery tasks of 16": {"connections": 8, "bulk": 16, "way": "celery"},
     "64 connections, all cached": {"connections": 64, "mix": KNOWN},
 }
-#: So much is stored before, at 400 bytes a message, that the cache is full.
-FULL = {"connections": 8, "bulk": BATCH, "seconds": 60.0, "most_messages": 130_000}
+#: So much is stored before, at 270 bytes a message, that the cache is full.
+FULL = {"connections": 8, "bulk": BATCH, "seconds": 90.0, "most_messages": 200_000}
 #: Those of them whose commands are recorded, to be sent again.
 RECORDED = ("64 connections, one by one", "8 connections, 64 a request")
 

@@ -46,7 +46,7 @@ LOOK_S, SETTLE_S, LOOKS = 5.0, 45.0, 6
 MEGABYTES, FILES = 5.0, 5.0
 #: Megabytes for those that grow, but not for ever. The api keeps what it took for all that waited
 #: during a freeze, less each time: 11, 4 and 1 MB in a row. Valkey keeps each answer for a day,
-#: 400 bytes of 12,000 a minute here, until it holds as much as it may.
+#: 270 bytes of 12,000 a minute here, until it holds as much as it may.
 LEVELLING = {"api": 8.0, "valkey": 8.0}
 #: Shown, and not judged: celery-exporter remembers 10,000 tasks, and is still filling up with them
 #: when Valkey is killed again, and it with it.

@@ -64,9 +64,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     """Return the worker's Celery app, serving ``model`` on the device that ``choose`` gives."""
     redact()
     app = make_celery(settings)
-    # The pool has one thread, so this is the number of tasks held: at most two batches of single
-    # messages on the device, and two that wait. What waits is bounded in messages besides.
-    app.conf.worker_prefetch_multiplier = 4 * settings.batch_messages
+    app.conf.worker_prefetch_multiplier = settings.prefetch  # the pool has one thread
     client = connect(settings.cache)
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)

@@ -172,7 +172,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     redis_port: Annotated[Port, about("Port of the embedded Valkey.")] = 6390
     redis_megabytes: Annotated[
         Count, about("Memory for the data of the embedded Valkey; what was used longest ago goes.")
-    ] = 48
+    ] = 32
     flower_port: Annotated[Port, about("Port of Flower.")] = 5555
     exporter_port: Annotated[Port, about("Port of celery-exporter.")] = 9808
     metrics_port: Annotated[
@@ -295,6 +295,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 "a part started by hand needs the URL of a Redis or Valkey server"
             )
         return self.redis_url
+
+    @property
+    def prefetch(self) -> int:
+        """Tasks that a worker holds at most: two batches on the device and two that wait.
+
+        Of tasks of one message each; what waits is bounded in messages besides.
+        """
+        return 4 * self.batch_messages
 
     @property
     def here(self) -> str:

@@ -33,10 +33,10 @@ def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
         "--without-mingle",
     )
     app.set_current()
-    context = CLIContext(app, no_color=False, workdir=None)
+    context = CLIContext(app, no_color=bool(os.environ.get("NO_COLOR")), workdir=None)
     try:
-        # This command alone: all of Celery's would load their plug-ins, of which Flower is one,
-        # and 14 MB with them.
+        # This command alone: with all of Celery's come their plug-ins, of which Flower is one, and
+        # ten megabytes.
         worker.main([*options, *arguments], prog_name="celery worker", obj=context)
     except SystemExit as ended:
         return int(ended.code or 0)

@@ -12,7 +12,10 @@ from tasks.errors import SetAside
 from tasks.messages import Attribution, Outcome
 from tasks.record import pack, unpack
 
-ATTRIBUTION = "byline:attribution:"
+RESULT = "byline:result:"
+#: Where earlier code kept them, as the answer's JSON. Some were promised, so they can be found by
+#: their id for as long as they last. That code can't read a record, and never meets one here.
+EARLIER = "byline:attribution:"
 FAILURE = "byline:failure:"
 PENDING = "byline:pending:"
 ATTEMPTS = "byline:attempts:"
@@ -27,7 +30,7 @@ _PUT = "for i, key in ipairs(KEYS) do redis.call('SET', key, ARGV[i + 1], 'EX', 
 
 def keys(ids: Iterable[str]) -> list[str]:
     """Return under which keys the attributions of ``ids`` are kept."""
-    return [ATTRIBUTION + id for id in ids]
+    return [RESULT + id for id in ids]
 
 
 def found(ids: Iterable[str], values: Iterable[Any]) -> dict[str, Outcome]:
@@ -90,7 +93,7 @@ class AttributionCache:
 
     def forget(self, id: str) -> None:
         """Have a message that was set aside tried again where somebody sends it."""
-        self._client.delete(ATTRIBUTION + id, ATTEMPTS + id)
+        self._client.delete(RESULT + id, ATTEMPTS + id)
 
     def rename(self, pipe: Pipeline, asked: str, answered: str) -> None:
         """Queue on ``pipe`` that who asks for ``asked`` is given ``answered``.

@@ -29,7 +29,7 @@ LONGEST_WAIT_S = 86_400.0
 
 #: Version of the values below. A part of every message's key, so that a cache filled by
 #: another version is never misread.
-SCHEMA = 2
+SCHEMA = 1
 
 #: Versions of which the beginning of a key is kept at hand.
 VERSIONED = 8

@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from tasks.cache import ATTRIBUTION, FAILURE, PENDING
+from tasks.cache import EARLIER, FAILURE, PENDING, RESULT
 from tasks.messages import Outcome
 from tasks.record import unpack
 
@@ -44,12 +44,12 @@ class Promises:
             KeyError: no such message is known: never accepted, or long ago.
         """
         for _ in range(RENAMED):
-            found: Any = await self._client.mget([ATTRIBUTION + id, FAILURE + id, PENDING + id])
-            done, failed, pending = found
-            if done is not None:
-                return unpack(id, done)
-            if failed is not None:
-                return unpack(id, failed)
+            places = (RESULT, EARLIER, FAILURE, PENDING)
+            found: Any = await self._client.mget([place + id for place in places])
+            *settled, pending = found
+            for raw in settled:
+                if raw is not None:
+                    return unpack(id, raw)
             if pending is None:
                 raise KeyError(id)
             if not pending:

@@ -1,6 +1,6 @@
 """What is kept of an outcome in Redis: an array, without its id, which the key holds.
 
-A third of what the answer takes as JSON: the cache is most of what Redis holds.
+Less than half of what the answer takes as JSON: the cache is most of what Redis holds.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ _decoder: msgspec.json.Decoder[_Attributed | _Explained | _Failed] = msgspec.jso
 )
 
 
+#: As :data:`tasks.cache.EARLIER` has it.
+_earlier: msgspec.json.Decoder[Attribution | Failure] = msgspec.json.Decoder(Attribution | Failure)
+
+
 def pack(outcome: Outcome) -> bytes:
     """Return what to keep of ``outcome``."""
     if isinstance(outcome, Failure):
@@ -50,9 +54,12 @@ def unpack(id: str, raw: bytes) -> Outcome:
     """Return what was kept of the outcome of ``id``, marked as cached.
 
     Raises:
-        msgspec.DecodeError: it was not :func:`pack` that wrote it.
+        msgspec.DecodeError: it was neither :func:`pack` that wrote it nor what came before it.
     """
-    kept = _decoder.decode(raw)
+    try:
+        kept = _decoder.decode(raw)
+    except msgspec.ValidationError:
+        return _from_earlier(raw)
     if isinstance(kept, _Failed):
         return Failure(id, kept.code, kept.detail)
     candidates = tuple(Candidate(*pair) for pair in kept.candidates)
@@ -60,3 +67,10 @@ def unpack(id: str, raw: bytes) -> Outcome:
     return Attribution(
         id, kept.author, kept.confidence, candidates, kept.model, cached=True, evidence=evidence
     )
+
+
+def _from_earlier(raw: bytes) -> Outcome:
+    outcome = _earlier.decode(raw)
+    if isinstance(outcome, Attribution):
+        outcome.cached = True
+    return outcome

@@ -18,6 +18,8 @@ from compose.native.errors import CannotRun
 LOOPBACK = "127.0.0.1"
 #: Tasks that Flower remembers. Its default of 100,000 takes hundreds of megabytes.
 FLOWER_TASKS = 1000
+#: Tasks that celery-exporter remembers beside those under way; Celery's 10,000 take 50 MB.
+ENDED_TASKS = 1000
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,11 @@ def _flower(settings: Settings) -> Sequence[str]:
 
 
 def _exporter(settings: Settings, python: Path) -> Sequence[str | Path]:
-    # The broker's URL, which may hold a password, comes to it in the environment.
+    # The broker's URL, which may hold a password, comes to it in the environment. What a task is
+    # called is told with its first event only, so it must know all that workers have taken.
+    taken = settings.workers * settings.prefetch
     return (
-        *(python, "-I", "-u", Path(__file__).parent / "exporter.py"),
+        *(python, "-I", "-u", Path(__file__).parent / "exporter.py", str(ENDED_TASKS + taken)),
         *(f"--host={LOOPBACK}", f"--port={settings.exporter_port}", "--log-level=WARNING"),
     )
 

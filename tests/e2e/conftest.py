@@ -15,8 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from bench.system import free_ports
-from tests.parts import ROOT, Part, wait_for
+from tests.parts import ROOT, Part, free_port, wait_for
 
 #: What is printed once everything is well and the first message is attributed.
 UP = "Ctrl-C stops everything"
@@ -28,6 +27,12 @@ PORTS = (
 WATCHING = ("prometheus", "alertmanager", "redis_exporter")
 
 
+def _free_ports() -> int:
+    """Return the first of four: several workers have their metrics on ports in a row."""
+    first, *_ = (free_port() for _ in range(4))
+    return first
+
+
 class Run:
     """One run of the program, and what it printed."""
 
@@ -35,8 +40,7 @@ class Run:
         """``watched``: with a Prometheus and an Alertmanager?"""
         self.folder = folder
         names = (*PORTS, *WATCHING)
-        # All at once, so that no two are the same.
-        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self.ports = {name: _free_ports() for name in names}
         if not watched:
             self.ports = {name: self.ports[name] for name in PORTS}
         self.env = {

@@ -59,7 +59,7 @@ NOT_RUN = {
 STOPPED = "# Byline is stopped."
 HOSTS = ("# On the host of a worker.", "# On the host of an api.")
 #: The id of the README's message with the model that comes with Byline.
-SAMPLE = "c28d91e4ba86a65d65fb702c7a9b3f6e"
+SAMPLE = "4530ed6916a37d7cedea156ff12f9d05"
 #: Models on the pages, and the files they are to be in.
 MINE = (
     ("models", "vowels.py", "VowelModel:"),

@@ -12,12 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.system import free_ports
 from compose.native.control import REVIVALS
 from model.corpus import HELD_OUT_FOLD, load_sotu
 from tasks.rollout import Register, Rollout
 from tests.e2e.conftest import PORTS, Run
-from tests.parts import ROOT, Stack, wait_for
+from tests.parts import ROOT, Stack, free_port, wait_for
 
 SECRET = "Nobody else may read this sentence about aubergines"
 
@@ -167,7 +166,7 @@ def test_a_worker_that_can_not_start_is_named_with_its_last_words(
 @pytest.mark.parametrize("part", PORTS)
 def test_a_port_in_use_is_one_line(part: str, tmp_path: Path, runs: list[Run]) -> None:
     with socket.socket() as taken:
-        [port] = free_ports(1)
+        port = free_port()
         # As the servers do it: another test's closed connection is nobody who listens.
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", port))

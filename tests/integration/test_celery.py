@@ -85,7 +85,7 @@ def test_the_state_and_the_cache_are_in_redis_with_a_time_to_live(
 ) -> None:
     result = app.send_task(TASK, [["kept for a while"]])
     [item] = result.get(timeout=10)
-    for key in (f"celery-task-meta-{result.id}", f"byline:attribution:{item['id']}"):
+    for key in (f"celery-task-meta-{result.id}", f"byline:result:{item['id']}"):
         assert 0 < stack.redis.ttl(key) <= 86_400
 
 

@@ -66,4 +66,4 @@ def test_each_attribution_that_is_stored_is_a_message() -> None:
     cache.put(pipe, [Attribution(id * 32, "Ada", 0.5, named, "v1") for id in "abc"])
     cache.settle(pipe, ["d" * 32])
     assert [stored(command) for command in pipe.commands] == [3, 0]
-    assert stored([b"MGET", b"byline:attribution:1f"]) == 0
+    assert stored([b"MGET", b"byline:result:1f"]) == 0

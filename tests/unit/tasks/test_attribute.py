@@ -263,6 +263,13 @@ def test_what_was_promised_under_an_older_model_is_found(batch: Batch, text: str
     assert outcome.id == message_id("v1", text)
 
 
+def test_what_earlier_code_promised_and_kept_is_found(batch: Batch) -> None:
+    id = message_id("v1", "fine")
+    kept = Attribution(id, "f", 0.9, (Candidate("f", 0.9),), "v1")
+    batch.store.values[f"byline:attribution:{id}"] = msgspec.json.encode(kept)
+    assert found(batch, id) == msgspec.structs.replace(kept, cached=True)
+
+
 def test_a_failed_chunk_is_told_to_the_api_and_to_those_who_ask(batch: Batch) -> None:
     batch.store.values[f"byline:pending:{message_id('v1', 'apple')}"] = b""
     chunks = [chunk("apple", "", to="byline:replies:x"), chunk("plain client's")]

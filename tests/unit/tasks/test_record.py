@@ -43,7 +43,23 @@ def test_neither_the_id_nor_names_of_fields_are_kept() -> None:
     ]
 
 
-@pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b'["id","code","detail"]', b"[1,null]"])
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Attribution(ID, None, 0.7, NAMED, "v1"),
+        Attribution(ID, "Ada", 0.7, NAMED[:1], "v1", evidence=EVIDENCE),
+        Failure(ID, "set_aside", "workers died of it"),
+    ],
+)
+def test_what_earlier_code_kept_is_read_as_well(outcome: Outcome) -> None:
+    kept = unpack(ID, msgspec.json.encode(outcome))
+    if isinstance(outcome, Attribution):
+        assert kept == msgspec.structs.replace(outcome, cached=True)
+    else:
+        assert kept == outcome
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b'["id","code"]', b"[1,null]"])
 def test_what_somebody_else_wrote_is_an_error(raw: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         unpack(ID, raw)
