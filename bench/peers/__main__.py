@@ -55,7 +55,9 @@ def main() -> int:
                 try:
                     with _system(name, folder) as system:
                         rounds[name].append(course.run(system))
-                        if not isinstance(losses.get(name), Loss):
+                    if not isinstance(losses.get(name), Loss):
+                        # Afresh: what a peer had too much of before would wait in front.
+                        with _system(name, folder) as system:
                             losses[name] = _loss(system, passages)
                 except (
                     NotRunning,
