@@ -82,8 +82,8 @@ train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=fil
 test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest -n 2 tests/unit
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e
-	@$(BIN)/python -m pytest $(addprefix --ignore=tests/,unit integration e2e)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/e2e tests/faults
+	@$(BIN)/python -m pytest $(addprefix --ignore=tests/,unit integration e2e faults)
 
 .PHONY: newcomer
 newcomer: $(VENV)/dev.stamp  ## The README's first lines on a bare Debian, timed; needs root, debootstrap, curl; TEST=1 runs the tests there, too
