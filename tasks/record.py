@@ -33,8 +33,6 @@ _encode = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[_Attributed | _Explained | _Failed] = msgspec.json.Decoder(
     _Attributed | _Explained | _Failed
 )
-
-
 #: As :data:`tasks.cache.EARLIER` has it.
 _earlier: msgspec.json.Decoder[Attribution | Failure] = msgspec.json.Decoder(Attribution | Failure)
 
