@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from celery_app.app import make_celery
 from celery_app.connections import connect
 from celery_app.forwarder import Forwarder, forward_step
+from celery_app.malformed import MalformedTasks, malformed_step
 from celery_app.observer import observer
 from celery_app.privacy import redact
 from celery_app.reception import AcknowledgeStep, RoomStep
@@ -72,10 +73,11 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     tally = Tally(metrics, model.card.authors, model.card.threshold)
     engine = Engine(model, _placement(settings), choose, observer(metrics, tally))
     cache = AttributionCache(client, settings.result_ttl_s)
+    dead_letters = DeadLetters(client)
     attributor = Attributor(
         engine,
         cache,
-        DeadLetters(client),
+        dead_letters,
         Replies(None if settings.broker == settings.cache else connect(settings.broker)),
         metrics,
         settings.max_characters,
@@ -91,7 +93,8 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     port = settings.metrics_port + settings.worker_number
     app.steps["worker"].add(metrics_step(registry, settings.metrics_host, port))
     holding = hold_step(settings.batch_timeout_s)
-    app.steps["consumer"].update([EventsStep, RoomStep, AcknowledgeStep, holding])
+    reading = malformed_step(MalformedTasks(dead_letters, metrics))
+    app.steps["consumer"].update([EventsStep, RoomStep, AcknowledgeStep, reading, holding])
     register = Register(connect(settings.broker))
 
     def announcement() -> Announcement:

@@ -1,4 +1,4 @@
-"""Messages that were set aside: ``python -m celery_app.deadletters list``."""
+"""Messages and tasks that were set aside: ``python -m celery_app.deadletters list``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from celery_app.app import make_celery
 from celery_app.connections import connect
 from celery_app.settings import Settings, SettingsError
 from tasks.cache import AttributionCache
-from tasks.deadletters import DeadLetter, DeadLetters, NotSetAside
+from tasks.deadletters import AnyLetter, DeadLetter, DeadLetters, MalformedTask, NotSetAside
 from tasks.messages import TASK
 from tasks.rollout import Register
 
@@ -33,16 +33,11 @@ def main(arguments: Sequence[str]) -> int:
         if options.command == "show":
             _show(letter)
             return 0
-        AttributionCache(client, settings.result_ttl_s).forget(letter.id)
+        if isinstance(letter, DeadLetter):
+            AttributionCache(client, settings.result_ttl_s).forget(letter.id)
         if options.command == "replay":
-            task = make_celery(settings).send_task(
-                TASK,
-                [[letter.text]],
-                {"explain": letter.explain, "version": letter.version},
-                queue=Register(connect(settings.broker)).look().queue(letter.version),
-            )
-            print(f"sent once more, as task {task.id}")
-        letters.drop(letter.id)
+            print(f"sent once more, as task {_replay(settings, letter)}")
+        letters.drop(options.id)
     except NotSetAside as error:
         print(f"byline: {error}", file=sys.stderr)
         return 1
@@ -52,32 +47,61 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _list(letters: Sequence[DeadLetter]) -> None:
+def _replay(settings: Settings, letter: AnyLetter) -> str:
+    """Send a message once more. Returns the id of its task."""
+    if not isinstance(letter, DeadLetter):
+        raise NotSetAside(f"{letter.id} can't be replayed: what it held is not kept")
+    task = make_celery(settings).send_task(
+        TASK,
+        [[letter.text]],
+        {"explain": letter.explain, "version": letter.version},
+        queue=Register(connect(settings.broker)).look().queue(letter.version),
+    )
+    return str(task.id)
+
+
+def _list(letters: Sequence[AnyLetter]) -> None:
     for letter in letters:
-        print(f"{letter.id}  {_when(letter)}  {len(letter.text):>6,} characters  {letter.version}")
+        print(f"{letter.id}  {_when(letter)}  {_summary(letter)}")
     if not letters:
         print("no message is set aside")
 
 
-def _show(letter: DeadLetter) -> None:
-    print(f"id:      {letter.id}\nset aside: {_when(letter)}\nmodel:   {letter.version}")
-    print(f"task:    {letter.task}\nexplain: {str(letter.explain).lower()}\n\n{letter.text}")
+def _summary(letter: AnyLetter) -> str:
+    if isinstance(letter, DeadLetter):
+        return f"{len(letter.text):>6,} characters  {letter.version}"
+    if isinstance(letter, MalformedTask):
+        return f"{letter.size:>6,} bytes  malformed task of {letter.queue}: {letter.kind}"
+    return "unreadable: no worker of this release wrote it"
 
 
-def _when(letter: DeadLetter) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter.at))
+def _show(letter: AnyLetter) -> None:
+    print(f"id:      {letter.id}\nset aside: {_when(letter)}")
+    if isinstance(letter, DeadLetter):
+        print(f"model:   {letter.version}\ntask:    {letter.task}")
+        print(f"explain: {str(letter.explain).lower()}\n\n{letter.text}")
+    else:
+        print(_summary(letter).strip())
+
+
+def _when(letter: AnyLetter) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter.at))
+    except (OverflowError, ValueError, OSError):
+        return "at no time"
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m celery_app.deadletters",
-        description="Messages that workers died of, again and again, and that were set aside.",
+        description="Messages that workers died of, again and again, and tasks that no worker can "
+        "read; they were set aside.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="all of them, without their texts")
     for name, words in (
-        ("show", "one, with its text"),
-        ("replay", "send one once more, and forget that it was set aside"),
+        ("show", "one, with its text where it has one"),
+        ("replay", "send a message once more, and forget that it was set aside"),
         ("drop", "forget one"),
     ):
         commands.add_parser(name, help=words).add_argument("id")

@@ -12,12 +12,17 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 from redis.client import Pipeline
 
+from celery_app.malformed import Malformed, check_headers, check_payload
 from celery_app.transport import ORPHANED
 from tasks.attribute import Attributor
 from tasks.batch import Begun
 from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import REPLIES, SENT, TASK, Chunk, Failure, Outcome
+
+
+#: Years of an ETA that is a time in every time zone.
+EARLIEST, LATEST = 1971, 9998
 
 
 class Attributions(Sequence[Any]):
@@ -50,8 +55,14 @@ class Attributions(Sequence[Any]):
 class ChunkRequest(Request):
     """A request for the task, checked when it arrives, that shows nobody its texts."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
+        """Raises ``Malformed`` where Celery could not use the task, and would raise later."""
+        headers = kwargs.get("headers")
+        check_headers(message.headers if headers is None else headers)
+        super().__init__(message, *args, **kwargs)
+        check_payload(*self._payload)
+        if self.eta and not EARLIEST <= self.eta.year <= LATEST:
+            raise Malformed("wrong header")
         self.chunk = self._parse()
         # The client's own repr of the arguments holds the texts; events and logs repeat it.
         self._argsrepr = f"({_count(self.messages)},)"
@@ -193,7 +204,7 @@ class AttributeTask(Task):
 
 def parse_chunk(
     id: str,
-    reply_to: str | None,
+    reply_to: Any,
     args: Sequence[Any],
     kwargs: dict[str, Any],
     sent_at: Any = None,
@@ -218,8 +229,7 @@ def parse_chunk(
                 "promised": promised,
                 # Anybody may have written it, and nothing but a metric depends on it.
                 "sent_at": sent_at if isinstance(sent_at, float) else None,
-                # Celery gives every task a reply_to; only a list of ours is answered.
-                "reply_to": reply_to if str(reply_to).startswith(REPLIES) else None,
+                "reply_to": _list_of_ours(reply_to),
             },
             Chunk,
         )
@@ -233,6 +243,12 @@ def parse_chunk(
     except ValueError as error:
         raise InvalidMessage(f"{TASK}: {error}") from None
     return chunk
+
+
+def _list_of_ours(reply_to: Any) -> str | None:
+    """Return the list to reply to. Celery gives every task one; only a list of ours is answered."""
+    ours = isinstance(reply_to, str) and reply_to.startswith(REPLIES) and reply_to.isascii()
+    return reply_to if ours else None
 
 
 def _arguments(

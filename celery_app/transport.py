@@ -17,17 +17,20 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from queue import Empty
 from time import monotonic, time
 from typing import Any
 
 from kombu.transport import redis, virtual
+from kombu.utils.json import dumps
 from redis import Redis, ResponseError
 
+from celery_app.malformed import Malformed, is_of_server, kind_of
 from celery_app.poller import Loop, Poller
 from celery_app.wire import Message, read
+from tasks.log_once import log_once
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +45,15 @@ ANSWER_S = 1.0
 ORPHANED = "byline_orphaned"
 
 #: Takes tasks from the ends of KEYS, the first list first; the last two keys are kombu's hash and
-#: index of what is unacknowledged. Returns the list, the task and its delivery tag of each. What
-#: has no such tag is no task: it is returned unnoted, with an empty one.
+#: index of what is unacknowledged. Returns the list, the task and its delivery tag of each.
+#: A task goes back to the queue that it was sent to, or else that it was taken from. Where its tag
+#: is of no use, or another task has it, it is noted under a tag made here. So is a task that cjson
+#: can't read, such as one with half of a surrogate pair: Python may read it.
 #: It writes before it takes: a Redis that has no memory left refuses, and the task stays. Unless it
 #: has something to forget first: then it takes as before.
-#: ARGV[3] and on say, with a 1 for each list, whether its consumer will acknowledge at all; the
-#: delivery tags behind them were acknowledged.
+#: ARGV[3] and on say, with a 1 for each list, whether its consumer will acknowledge at all; what is
+#: not acknowledged is not noted, and has an empty tag here. The delivery tags behind them were
+#: acknowledged.
 _SCRIPT = """
 local unacked, index = KEYS[#KEYS - 1], KEYS[#KEYS]
 local now, most = ARGV[1], tonumber(ARGV[2])
@@ -56,20 +62,33 @@ for i = #KEYS + 1, #ARGV do
   redis.call('HDEL', unacked, ARGV[i])
   redis.call('ZREM', index, ARGV[i])
 end
+local function read(task)
+  local properties = cjson.decode(task).properties
+  local info = properties.delivery_info
+  return properties.delivery_tag, info.exchange == '' and info.routing_key
+end
+local function note(list, task)
+  local queue = string.gsub(list, '\6\22%d+$', '')
+  local known, tag, route = pcall(read, task)
+  if not known or type(route) ~= 'string' or route == '' or
+      string.sub(queue, 1, #route) ~= route then
+    route = queue
+  end
+  local entry = '[' .. task .. ',"",' .. cjson.encode(route) .. ']'
+  if not known or type(tag) ~= 'string' or tag == '' or
+      redis.call('HSETNX', unacked, tag, entry) == 0 then
+    local time = redis.call('TIME')
+    tag = 'byline-tag:' .. redis.sha1hex(time[1] .. '.' .. time[2] .. '.' .. #claimed .. task)
+    redis.call('HSET', unacked, tag, entry)
+  end
+  redis.call('ZADD', index, now, tag)
+  return tag
+end
 for i = 1, #KEYS - 2 do
   while #claimed < 3 * most do
     local task = redis.call('LINDEX', KEYS[i], -1)
     if not task then break end
-    local known, tag, exchange, route = pcall(function()
-      local properties = cjson.decode(task).properties
-      local info = properties.delivery_info
-      return properties.delivery_tag, cjson.encode(info.exchange), cjson.encode(info.routing_key)
-    end)
-    if not known or type(tag) ~= 'string' then tag = '' end
-    if tag ~= '' and ARGV[2 + i] == '1' then
-      redis.call('HSET', unacked, tag, '[' .. task .. ',' .. exchange .. ',' .. route .. ']')
-      redis.call('ZADD', index, now, tag)
-    end
+    local tag = ARGV[2 + i] == '1' and note(KEYS[i], task) or ''
     redis.call('RPOP', KEYS[i])
     claimed[#claimed + 1] = KEYS[i]
     claimed[#claimed + 1] = task
@@ -79,6 +98,28 @@ end
 return claimed
 """
 
+#: What only a hand can have done to KEYS, the hash, the index and the mutex of what is
+#: unacknowledged, and lists of tasks, keeps tasks from being delivered for ever: a key that holds
+#: another type, a task that is not in the index or is there for a distant future, a mutex that does
+#: not expire. Each is put right; ARGV[1] is the time.
+_MEND = """
+local now = tonumber(ARGV[1])
+for i, key in ipairs(KEYS) do
+  local kind = redis.call('TYPE', key).ok
+  local wanted = ({'hash', 'zset', 'string'})[i] or 'list'
+  if kind ~= 'none' and kind ~= wanted then redis.call('DEL', key) end
+end
+if redis.call('TTL', KEYS[3]) == -1 then redis.call('DEL', KEYS[3]) end
+for _, tag in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now + 86400, '+inf')) do
+  redis.call('ZADD', KEYS[2], now, tag)
+end
+if redis.call('HLEN', KEYS[1]) > redis.call('ZCARD', KEYS[2]) then
+  for _, tag in ipairs(redis.call('HKEYS', KEYS[1])) do
+    redis.call('ZADD', KEYS[2], 'NX', now, tag)
+  end
+end
+"""
+
 
 class QoS(redis.QoS):
     """What is taken is noted already; what is acknowledged shares a round trip."""
@@ -86,9 +127,9 @@ class QoS(redis.QoS):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         #: Filled by the model's thread while the main loop empties it.
-        self._acknowledged: deque[str] = deque()
+        self._acknowledged: deque[str | bytes] = deque()
         #: Of these Redis has not said yet that it has forgotten them.
-        self._unsettled: list[str] = []
+        self._unsettled: list[str | bytes] = []
         #: Is what is being restored what dead workers held?
         self.sweeping = False
 
@@ -96,7 +137,7 @@ class QoS(redis.QoS):
         """Note the task here only: the script has noted it in Redis."""
         virtual.QoS.append(self, message, delivery_tag)
 
-    def ack(self, delivery_tag: str) -> None:
+    def ack(self, delivery_tag: str | bytes) -> None:
         """Acknowledge, with the next claim or :meth:`settle`. Any thread may."""
         self._acknowledged.append(delivery_tag)
         virtual.QoS.ack(self, delivery_tag)
@@ -106,7 +147,7 @@ class QoS(redis.QoS):
         """Whether something was acknowledged that nobody has seen to yet."""
         return bool(self._acknowledged)
 
-    def unsettled(self) -> list[str]:
+    def unsettled(self) -> list[str | bytes]:
         """Return what Redis is to forget, until :meth:`settled`: twice is as good as once."""
         self._unsettled += [self._acknowledged.popleft() for _ in range(len(self._acknowledged))]
         return self._unsettled
@@ -133,9 +174,44 @@ class QoS(redis.QoS):
         """Have delivered again what dead workers held."""
         self.sweeping = True
         try:
+            self._mend()
             super().restore_visible(*args, **kwargs)
         finally:
             self.sweeping = False
+
+    def _mend(self) -> None:
+        channels = self.channel.connection.channels
+        lists = {name for channel in channels for name in channel.active_lists}
+        keys = [self.unacked_key, self.unacked_index_key, self.unacked_mutex_key, *lists]
+        with self.channel.conn_or_acquire() as client:
+            client.eval(_MEND, len(keys), *keys, time())
+
+    def restore_by_tag(
+        self, tag: str | bytes, client: Redis | None = None, leftmost: bool = False
+    ) -> None:
+        """Give a task back, whoever had it. One that can't be read is set aside.
+
+        Kombu's own raises there, again at each sweep and at each start of a worker.
+        """
+        refused: list[tuple[Exception, int]] = []
+
+        def restore(pipe: Any) -> None:
+            refused.clear()  # this may be called again
+            entry = pipe.hget(self.unacked_key, tag)
+            pipe.multi()
+            self._remove_from_indices(tag, pipe)
+            if entry is not None:
+                try:
+                    self.channel.give_back(entry, pipe, leftmost)
+                except Exception as error:
+                    if is_of_server(error):
+                        raise
+                    refused.append((error, len(entry)))
+
+        with self.channel.conn_or_acquire(client) as own:
+            own.transaction(restore, self.unacked_key)
+        for error, size in refused:
+            self.channel.connection.set_aside(kind_of(error), self.unacked_key, size)
 
 
 class Channel(redis.Channel):
@@ -165,10 +241,32 @@ class Channel(redis.Channel):
             self._shared = self._create_client()
         yield client or self._shared
 
-    def _do_restore_message(self, payload: Any, *args: Any, **kwargs: Any) -> None:
-        if self.qos.sweeping and isinstance(payload.get("headers"), dict):
-            payload["headers"][ORPHANED] = True
-        super()._do_restore_message(payload, *args, **kwargs)
+    def give_back(self, entry: bytes, pipe: Any, leftmost: bool) -> None:
+        """Queue on ``pipe`` that a task goes back to its queue. Raises whatever is wrong with it.
+
+        Kombu, where it can't, drops the task and logs the whole of it.
+        """
+        task, exchange, route = read(entry)
+        headers = task["headers"]
+        headers["redelivered"] = True
+        if self.qos.sweeping:
+            headers[ORPHANED] = True
+        with suppress(KeyError):
+            task["properties"]["delivery_info"]["redelivered"] = True
+        if exchange:
+            queues = self._lookup(exchange, route)
+        else:
+            queues = [route] if isinstance(route, str) and route else []
+        if not queues:
+            raise Malformed("wrong properties")
+        push = pipe.lpush if leftmost else pipe.rpush
+        for queue in queues:
+            push(self._q_for_pri(queue, self._get_message_priority(task)), dumps(task))
+
+    @property
+    def active_lists(self) -> list[str]:
+        """The lists that are consumed here."""
+        return self._lists(list(self.active_queues))
 
     def close(self) -> None:
         """Settle, give back what was not acknowledged, and close."""
@@ -201,7 +299,7 @@ class Channel(redis.Channel):
             and not self.connection.cycle.is_paused(self)
         )
 
-    def _claim(self, queues: list[str], most: int, tags: Sequence[str] = ()) -> list[Any]:
+    def _claim(self, queues: list[str], most: int, tags: Sequence[str | bytes] = ()) -> list[Any]:
         """Return the script's command; what is the same at each turn of the loop is kept."""
         begun = self._claims.get(tuple(queues))
         if begun is None:
@@ -215,11 +313,15 @@ class Channel(redis.Channel):
         return [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
-        with self.conn_or_acquire() as client:
-            claimed = client.execute_command(*self._claim([queue], 1))
-        if not claimed:
-            raise Empty
-        return read(claimed[1])
+        while True:
+            with self.conn_or_acquire() as client:
+                claimed = client.execute_command(*self._claim([queue], 1))
+            if not claimed:
+                raise Empty
+            with self._handing_over(queue, claimed[1], claimed[2]):
+                task = _tagged(claimed[1], claimed[2])
+                self.Message(task, channel=self)  # what kombu makes of it next
+                return task
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Have Redis wait for a task, unless more are there, and take what it has."""
@@ -248,26 +350,45 @@ class Channel(redis.Channel):
         # The first list is waited for anyway.
         self._more = bool(tasks) and (len(tasks) >= CLAIM or self.sep.encode() in tasks[-1][0])
         for name, task, tag in tasks:
-            self._hand_over(name.decode().rsplit(self.sep, 1)[0], task, tag.decode())
+            queue = name.decode().rsplit(self.sep, 1)[0]
+            with self._handing_over(queue, task, tag):
+                self.connection._deliver(_tagged(task, tag), queue)
         if not tasks:
             raise Empty
         return True
 
-    def _hand_over(self, queue: str, task: bytes, tag: str) -> None:
-        """Deliver a task. What is none is dropped: left, it would end one worker after another."""
+    @contextmanager
+    def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
+        """Whatever the block raises is that one task's fault, unless Redis failed: it is set aside.
+
+        Kombu counts ``KeyError`` and others among the errors of connections. But here nothing is
+        read from the connection that tasks come from. Left, such a task would come again for ever.
+        """
         try:
-            if not tag:
-                raise ValueError("it has no delivery tag")
-            self.connection._deliver(read(task), queue)
-        except self.connection_errors:
-            raise
+            yield
         except Exception as error:
-            # Its kind alone: the words may quote what was sent.
-            logger.error(  # noqa: TRY400
-                "what is no task was dropped from the list %s: %s", queue, type(error).__name__
-            )
+            if is_of_server(error):
+                raise
+            self.connection.set_aside(kind_of(error), queue, len(task))
             if tag:
                 self.qos.ack(tag)
+
+    def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
+        """Deliver what was broadcast, such as a command of remote control, unless it is none."""
+        try:
+            return bool(super()._deliver_fanout_message(message, exchange))
+        except Exception as error:
+            if is_of_server(error):
+                raise
+            log_once(logger, logging.ERROR, "a broadcast can't be read: %s", kind_of(error))
+            return False
+
+    def _receive_one(self, client: Any) -> Any:
+        try:
+            return super()._receive_one(client)
+        except RecursionError as error:
+            log_once(logger, logging.ERROR, "a broadcast can't be read: %s", kind_of(error))
+            return None
 
     def _claimed(self) -> list[bytes]:
         client, connection = self.client, self.client.connection
@@ -304,7 +425,25 @@ class Transport(redis.Transport):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cycle = Poller()
+        #: Called with the kind, the queue and the size of a task that can't be read.
+        self.set_aside: Callable[[str, str, int], None] = _log
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Be called at each turn of the loop, as kombu is."""
         super().register_with_event_loop(connection, Loop(loop))
+
+
+def _tagged(task: bytes, tag: bytes) -> Any:
+    """Return a task with the delivery tag that it is noted under. Raises whatever is wrong."""
+    message = read(task)
+    try:
+        if tag:
+            message["properties"]["delivery_tag"] = tag.decode()
+        return message
+    except (KeyError, TypeError):
+        raise Malformed("wrong properties") from None
+
+
+def _log(kind: str, queue: str, size: int) -> None:
+    """Stand in for where malformed tasks are set aside."""
+    log_once(logger, logging.ERROR, "tasks that can't be read are dropped: %s", kind)

@@ -37,6 +37,11 @@ OUTCOMES = ("computed", "cached", "joined", "expired", "failed", "shed")
 STAGES = ("cache", "prepare", "forward", "store")
 #: Why a batch was no larger: nothing else waited; no more fit; its task had killed a worker.
 REASONS = ("drained", "full", "alone")
+#: What is wrong with a task that can't be read.
+MALFORMED = (
+    *("not JSON", "not UTF-8", "nested too deeply", "wrong properties", "no id", "no task name"),
+    *("wrong header", "unreadable body", "wrong arguments", "other"),
+)
 #: What is watched of the answers' quality, each between 0 and 1.
 SIGNALS = (
     "accuracy",
@@ -151,6 +156,12 @@ class WorkerMetrics:
             "Messages put into the dead-letter list: workers died of them.",
             **own,
         )
+        self.malformed = Counter(
+            "byline_malformed_tasks",
+            "Tasks that can't be read, by what is wrong. Each is put into the dead-letter list.",
+            ("kind",),
+            **own,
+        )
         self.waiting = Gauge(
             "byline_worker_waiting_messages", "Messages that this worker holds for a batch.", **own
         )
@@ -182,6 +193,8 @@ class WorkerMetrics:
             self.batches.labels(reason)
         for kind in ("filled", "padding"):
             self.cells.labels(kind)
+        for kind in MALFORMED:
+            self.malformed.labels(kind)
 
 
 class MonitorMetrics:
@@ -209,7 +222,11 @@ class MonitorMetrics:
             "Age of the task that has been ready for longest; 0 where none is.",
             **own,
         )
-        self.dead_letters = Gauge("byline_dead_letters", "Messages in the dead-letter list.", **own)
+        self.dead_letters = Gauge(
+            "byline_dead_letters",
+            "Messages and malformed tasks in the dead-letter list.",
+            **own,
+        )
         self.dead_letters.set(math.nan)  # until it is known: from none to many would be news
         self.memory = Gauge(
             "byline_memory_bytes",

@@ -24,7 +24,7 @@ from monitoring.pressure import Memory
 from monitoring.quality import Quality, assess
 from monitoring.queue import Queue, State
 from monitoring.windows import Window, versions
-from tasks.deadletters import DEAD_LETTERS
+from tasks.deadletters import DeadLetters
 from tasks.messages import Announcement
 from tasks.rollout import Register
 
@@ -63,6 +63,7 @@ class Monitor:
         self._alerts = heard
         self._allowance = allowance
         self._machine = machine
+        self._dead_letters = DeadLetters(cache)
         self._queue = Queue(broker)
         self._register = Register(broker)
         self._quality: list[Quality] = []
@@ -114,7 +115,7 @@ class Monitor:
 
     def _look_at_dead_letters(self) -> None:
         """They are where attributions are."""
-        self._metrics.dead_letters.set(int(self._cache.hlen(DEAD_LETTERS)))
+        self._metrics.dead_letters.set(self._dead_letters.count())
 
     def _look_at_memory(self) -> Memory:
         memory, metrics = (

@@ -1,12 +1,28 @@
-"""Messages that workers died of, set aside until somebody has looked at them."""
+"""Dead letters: messages that workers died of, and tasks that no worker can read."""
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from uuid import uuid4
+
 import msgspec
-from redis import Redis
+from redis import Redis, ResponseError
+
+from tasks.log_once import log_once
+from tasks.wrong_type import delete_wrong_types, is_wrong_type
+
+logger = logging.getLogger(__name__)
 
 #: A hash of message id to :class:`DeadLetter`. It has no time to live.
 DEAD_LETTERS = "byline:dead_letters"
+#: A sorted set of :class:`MalformedTask` by Unix time.
+MALFORMED = f"{DEAD_LETTERS}:malformed"
+#: Malformed tasks that are kept, the last ones: whoever sends garbage must not fill Redis.
+MALFORMED_KEPT = 1000
+_TYPES = {DEAD_LETTERS: "hash", MALFORMED: "zset"}
 
 
 class NotSetAside(LookupError):
@@ -27,32 +43,112 @@ class DeadLetter(msgspec.Struct, frozen=True):
     at: float
 
 
+class MalformedTask(msgspec.Struct, frozen=True):
+    """A task that no worker can read. What it holds is not kept: it may be a text."""
+
+    id: str
+    #: One of :data:`monitoring.metrics.MALFORMED`.
+    kind: str
+    #: The queue that it was taken from.
+    queue: str
+    #: Bytes that it had.
+    size: int
+    #: Unix time, in seconds, at which it was set aside.
+    at: float
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """An entry among the dead letters that is none."""
+
+    id: str
+    at: float = 0.0
+
+
+AnyLetter = DeadLetter | MalformedTask | Unreadable
+
 _decode = msgspec.json.Decoder(DeadLetter).decode
+_decode_malformed = msgspec.json.Decoder(MalformedTask).decode
 _encode = msgspec.json.Encoder().encode
 
 
 class DeadLetters:
     """Keeps them in Redis. Every method may raise ``redis.RedisError``."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
+        self._now = now
 
     def put(self, letter: DeadLetter) -> None:
         """Set a message aside."""
-        self._client.hset(DEAD_LETTERS, letter.id, _encode(letter))
+        try:
+            self._client.hset(DEAD_LETTERS, letter.id, _encode(letter))
+        except ResponseError as error:
+            if not (is_wrong_type(error) and delete_wrong_types(self._client, _TYPES)):
+                raise
+            self._client.hset(DEAD_LETTERS, letter.id, _encode(letter))
 
-    def all(self) -> list[DeadLetter]:
+    def put_malformed(self, kind: str, queue: str, size: int) -> None:
+        """Note a task that can't be read; of those noted before, the oldest may go."""
+        at = self._now()
+        task = _encode(MalformedTask(uuid4().hex, kind, queue, size, at))
+        try:
+            self._keep(task, at)
+        except ResponseError as error:
+            if not (is_wrong_type(error) and delete_wrong_types(self._client, _TYPES)):
+                raise
+            self._keep(task, at)
+
+    def _keep(self, task: bytes, at: float) -> None:
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.zadd(MALFORMED, {task: at})
+            pipe.zremrangebyrank(MALFORMED, 0, -MALFORMED_KEPT - 1)
+            pipe.execute()
+
+    def all(self) -> list[AnyLetter]:
         """Return them all, the oldest first."""
-        return sorted(map(_decode, self._client.hvals(DEAD_LETTERS)), key=lambda dead: dead.at)
+        return sorted((letter for *_, letter in self._entries()), key=lambda letter: letter.at)
 
-    def get(self, id: str) -> DeadLetter:
+    def get(self, id: str) -> AnyLetter:
         """Return one. Raises ``NotSetAside``."""
-        raw = self._client.hget(DEAD_LETTERS, id)
-        if raw is None:
-            raise NotSetAside(f"no message with the id {id} is set aside")
-        return _decode(raw)
+        return self._find(id)[2]
 
     def drop(self, id: str) -> None:
         """Forget one. Raises ``NotSetAside``."""
-        if not self._client.hdel(DEAD_LETTERS, id):
-            raise NotSetAside(f"no message with the id {id} is set aside")
+        key, member, _ = self._find(id)
+        if key == DEAD_LETTERS:
+            self._client.hdel(key, member)
+        else:
+            self._client.zrem(key, member)
+
+    def count(self) -> int:
+        """Return how many there are."""
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.hlen(DEAD_LETTERS)
+            pipe.zcard(MALFORMED)
+            counts = pipe.execute(raise_on_error=False)
+        for error in counts:
+            if isinstance(error, Exception) and not is_wrong_type(error):
+                raise error
+        return sum(count for count in counts if isinstance(count, int))
+
+    def _find(self, id: str) -> tuple[str, bytes, AnyLetter]:
+        for entry in self._entries():
+            if entry[2].id == id:
+                return entry
+        raise NotSetAside(f"no message with the id {id} is set aside")
+
+    def _entries(self) -> Iterator[tuple[str, bytes, AnyLetter]]:
+        """Yield the key, the member there and what it holds, of all."""
+        for field, raw in self._client.hgetall(DEAD_LETTERS).items():
+            yield DEAD_LETTERS, field, _read(_decode, raw, field.decode(errors="backslashreplace"))
+        for raw in self._client.zrange(MALFORMED, 0, -1):
+            name = blake2b(raw, digest_size=16).hexdigest()  # it may be anything, also a text
+            yield MALFORMED, raw, _read(_decode_malformed, raw, name)
+
+
+def _read(decode: Callable[[bytes], AnyLetter], raw: bytes, id: str) -> AnyLetter:
+    try:
+        return decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        log_once(logger, logging.WARNING, "a dead letter can't be read: %s", type(error).__name__)
+        return Unreadable(id)

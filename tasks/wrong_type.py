@@ -1,0 +1,43 @@
+"""Keys of Redis that hold another type than Byline keeps there: a string for a list, say.
+
+Each command on such a key fails, for ever, and with it whatever else needs the key. Whoever meets
+one deletes it: what it holds can't be anything that Byline wrote.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from redis import Redis, ResponseError
+
+from tasks.log_once import log_once
+
+logger = logging.getLogger(__name__)
+
+#: Deletes those of KEYS that hold another type than ARGV says, and returns how many.
+_DELETE = """
+local deleted = 0
+for i, key in ipairs(KEYS) do
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'none' and kind ~= ARGV[i] then deleted = deleted + redis.call('DEL', key) end
+end
+return deleted
+"""
+
+
+def is_wrong_type(error: object) -> bool:
+    """Return whether a command failed because its key holds another type."""
+    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
+
+
+def delete_wrong_types(client: Redis, types: Mapping[str, str]) -> bool:
+    """Delete those of the keys that hold another type than ``types`` says. Returns whether any did.
+
+    Raises ``redis.RedisError``.
+    """
+    deleted: Any = client.eval(_DELETE, len(types), *types, *types.values())
+    if deleted:
+        log_once(logger, logging.WARNING, "keys that held another type were deleted")
+    return bool(deleted)
