@@ -6,12 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from redis import Redis, RedisError
 
 from monitoring import pressure
 from monitoring.pressure import Level
+from tasks import wrong_type
 from tasks.errors import NoModel, UnknownModel
 from tasks.messages import Announcement
 from tasks.rollout import Register, Rollout, Served
@@ -155,7 +156,7 @@ class Directory:
         try:
             served = self._register.look()
             self._learn(served)
-            told: Any = self._broker.get(self._memory)
+            told = wrong_type.get(self._broker, self._memory)
         except RedisError as error:
             self._reachable = False
             self._note("broker", f"unreachable: {type(error).__name__}")

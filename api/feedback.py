@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from redis import RedisError
 from redis.asyncio import Redis
@@ -58,19 +60,27 @@ class Feedback:
             name = FEEDBACK + asked.id
             if await self._cache.set(name, asked.author, nx=True, ex=self._ttl_s):
                 await self._count(name, attribution, asked.author)
-            elif (before := await self._cache.get(name)) and before != asked.author.encode():
+            elif (before := await self._before(name)) and before != asked.author.encode():
                 raise Conflict("another author was given for this message before")
         except RedisError:
             raise Unavailable("the cache, where attributions are, can't be reached") from None
         correct = attribution.candidates[0].author == asked.author
         return answer(Learned(asked.id, asked.author, correct), 202)
 
+    async def _before(self, name: str) -> bytes | None:
+        """Return the author that was given before. What is no string is nobody's word: it goes."""
+        found: Any = await self._cache.mget([name])
+        before: bytes | None = found[0]
+        if before is None:
+            await self._cache.delete(name)
+        return before
+
     async def _attribution(self, id: str) -> Attribution:
         try:
             outcome = await self._promises.find(id)
         except KeyError:
             outcome = None
-        if not isinstance(outcome, Attribution):
+        if not isinstance(outcome, Attribution) or not outcome.candidates:
             raise NotFound("no attribution has this id: unknown, not made yet, or kept no longer")
         return outcome
 

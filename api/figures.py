@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from redis import RedisError
@@ -13,6 +15,12 @@ from celery_app.settings import Settings
 from monitoring import alerts, points
 from monitoring.points import POINTS
 from tasks.errors import InvalidMessage, Unavailable
+from tasks.log_once import log_once
+from tasks.wrong_type import without_wrong_types
+
+logger = logging.getLogger(__name__)
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Figures:
@@ -41,12 +49,28 @@ class Figures:
             async with self._cache.pipeline(transaction=False) as pipe:
                 pipe.lrange(self._points, 0, wanted - 1)
                 pipe.get(self._alerts)
-                kept, told = await pipe.execute()
+                answers = await pipe.execute(raise_on_error=False)
+            kept, told = without_wrong_types(answers)
         except RedisError:
             raise Unavailable("the cache, where the figures are, can't be reached") from None
-        read = [msgspec.Raw(point) for point in reversed(kept)]
-        said = None if told is None else msgspec.Raw(told)
-        return answer({"points": read, "alerts": said, "links": self._links})
+        seen = [point for point in reversed(kept or []) if _is_readable(point, "at")]
+        return answer(
+            {
+                "points": list(map(msgspec.Raw, seen)),
+                "alerts": msgspec.Raw(told) if _is_readable(told, "firing") else None,
+                "links": self._links,
+            }
+        )
+
+
+def _is_readable(raw: bytes | None, name: str) -> bool:
+    """Return whether this is a JSON object that has something of this name."""
+    try:
+        return raw is not None and name in _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        line = "a figure of the monitor can't be read, and is left out: %s"
+        log_once(logger, logging.WARNING, line, type(error).__name__)
+        return False
 
 
 def _local(port: int) -> str | None:

@@ -20,11 +20,18 @@ BURST_S = 1.0
 #: The generic cell rate algorithm (ITU-T I.371): KEYS[1] holds when all that was let through will
 #: have been paid for. Lets ARGV[1] seconds' worth through unless that time is then more than
 #: ARGV[2] seconds ahead; returns the seconds to wait, 0: let through. By Redis's own clock.
+#: What is there and is no such time counts as none: a time is kept until it has come, no longer.
 _SCRIPT = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
-local paid = math.max(now, tonumber(redis.call('GET', KEYS[1]) or 0)) + tonumber(ARGV[1])
-local ahead = paid - now - tonumber(ARGV[2])
+local kept = redis.pcall('GET', KEYS[1])
+kept = type(kept) == 'string' and tonumber(kept) or 0
+local cost, ahead_at_most = tonumber(ARGV[1]), tonumber(ARGV[2])
+local paid = math.max(now, kept) + cost
+local ahead = paid - now - ahead_at_most
+if ahead > 0 and kept > now + redis.call('PTTL', KEYS[1]) / 1000 + 1 then
+  paid, ahead = now + cost, cost - ahead_at_most
+end
 if ahead > 0 then return tostring(ahead) end
 redis.call('SET', KEYS[1], string.format('%.6f', paid), 'PX', math.ceil((paid - now) * 1000) + 1)
 return '0'

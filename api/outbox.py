@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from uuid import uuid4
 
 import msgspec
 
 from api.entry import Entry, Key
+from api.flights import Flight
 from api.forever import forever
 from api.lane import Lane
 from api.questions import LookUp, Questions
@@ -34,10 +36,13 @@ from tasks.errors import (
     Overloaded,
     Unavailable,
 )
+from tasks.log_once import log_once
 from tasks.messages import Attribution, Failure, Outcome, Reply, suffices
 
 #: Seconds between two looks for chunks that are not answered.
 SWEEP_S = 1.0
+
+logger = logging.getLogger(__name__)
 
 _decode = msgspec.json.Decoder(Reply).decode
 #: What is counted of a message that fails here, by the code of its error.
@@ -262,20 +267,40 @@ class Outbox:
         raw = await self._receive()
         if raw is None:
             return
-        reply = _decode(raw)
+        try:
+            reply = _decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self._drop_reply(type(error).__name__)
+            return
         lane = next((lane for lane in self._lanes.values() if reply.chunk in lane.flights), None)
         if lane is None or (flight := lane.flights.pop(reply.chunk)) is None:
             return
+        lane.pace.came_back(len(flight.entries), flight.sent_at)
+        self._answer(flight, reply)
+        if lane.waits or self._questions:
+            self._work.set()
+
+    def _answer(self, flight: Flight, reply: Reply) -> None:
+        """Settle the messages of a chunk with what its reply says of each."""
         entries = flight.entries
-        lane.pace.came_back(len(entries), flight.sent_at)
+        if len(reply.outcomes) > len(entries):
+            self._drop_reply("too many outcomes")
+            reply = Reply(reply.chunk, [])
         for entry, outcome in zip(entries, reply.outcomes, strict=False):
+            if _is_of_another(entry, outcome):
+                self._drop_reply("an outcome of another message")
+                self._fail([entry], InternalError("the worker's reply was to another message"))
+                continue
             self._settle(entry, outcome)
             if entry.urgent and not (reply.stored or flight.promised):
                 self._ask_again(entry)
         missing = entries[len(reply.outcomes) :]
         self._fail(missing, InternalError("the worker's reply left the message out"))
-        if lane.waits or self._questions:
-            self._work.set()
+
+    def _drop_reply(self, kind: str) -> None:
+        """Count a reply, or a part of one, that can't be used. Those behind it are not held up."""
+        self._metrics.replies_dropped.inc()
+        log_once(logger, logging.ERROR, "a reply can't be read, and is dropped: %s", kind)
 
     def _ask_again(self, entry: Entry) -> None:
         """Have a message attributed anew whose answer was promised after it had left.
@@ -291,3 +316,10 @@ class Outbox:
             self._unanswered += 1
             self._questions.add(again)
         self.hasten([first])
+
+
+def _is_of_another(entry: Entry, outcome: Outcome) -> bool:
+    """Return whether this answers another message. Under another version an id is another, too."""
+    if isinstance(outcome, Failure):
+        return False
+    return outcome.id != entry.id and outcome.model == entry.version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,9 @@ from tasks.cache import found, keys
 from tasks.errors import Unavailable
 from tasks.messages import REPLIES, Outcome
 from tasks.rollout import queue_of
+from tasks.wrong_type import is_wrong_type
+
+logger = logging.getLogger(__name__)
 
 #: Seconds a blocking pop waits before it is made again.
 POP_S = 5
@@ -65,5 +69,12 @@ class Submitter:
 
     async def receive(self) -> bytes | None:
         """Return the next reply, None if there was none for a while. Raises ``RedisError``."""
-        popped: Any = await self._replies.call("BRPOP", self._reply_to, POP_S)
+        try:
+            popped: Any = await self._replies.call("BRPOP", self._reply_to, POP_S)
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            logger.warning("the key of the replies held another type, and is deleted")
+            await self._replies.call("DEL", self._reply_to)
+            return None
         return popped[1] if popped else None

@@ -12,9 +12,11 @@ from celery.exceptions import BackendStoreError
 from redis import ResponseError
 from redis.client import Pipeline
 
+from tasks.wrong_type import is_wrong_type
+
 
 class WholePipeline(Pipeline):
-    """Sends all commands in one piece.
+    """Sends all commands in one piece. What one key holds of another type fails no other command.
 
     redis-py makes a piece of each long command: a batch would be four, and at each the thread lets
     go of the interpreter, and Redis reads half of what there is.
@@ -27,7 +29,7 @@ class WholePipeline(Pipeline):
         connection.send_packed_command([b"".join(packed)])
         answers = [_answer(connection) for _ in commands]  # all of them, whatever the first says
         if raise_on_error:
-            self.raise_first_error(commands, answers)
+            self.raise_first_error(commands, [None if is_wrong_type(a) else a for a in answers])
         return answers
 
 

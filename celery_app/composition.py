@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from celery_app.app import make_celery
 from celery_app.connections import connect
 from celery_app.forwarder import Forwarder, forward_step
-from celery_app.malformed import MalformedTasks, malformed_step
+from celery_app.malformed import MalformedStep, MalformedTasks
 from celery_app.observer import observer
 from celery_app.privacy import redact
 from celery_app.reception import AcknowledgeStep, RoomStep
@@ -74,6 +74,9 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     engine = Engine(model, _placement(settings), choose, observer(metrics, tally))
     cache = AttributionCache(client, settings.result_ttl_s)
     dead_letters = DeadLetters(client)
+    app.conf.broker_transport_options |= {
+        "set_aside": MalformedTasks(dead_letters, metrics).set_aside
+    }
     attributor = Attributor(
         engine,
         cache,
@@ -93,8 +96,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     port = settings.metrics_port + settings.worker_number
     app.steps["worker"].add(metrics_step(registry, settings.metrics_host, port))
     holding = hold_step(settings.batch_timeout_s)
-    reading = malformed_step(MalformedTasks(dead_letters, metrics))
-    app.steps["consumer"].update([EventsStep, RoomStep, AcknowledgeStep, reading, holding])
+    app.steps["consumer"].update([EventsStep, RoomStep, AcknowledgeStep, MalformedStep, holding])
     register = Register(connect(settings.broker))
 
     def announcement() -> Announcement:

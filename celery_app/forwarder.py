@@ -19,6 +19,7 @@ from redis import Redis, RedisError
 
 from tasks.messages import QUEUE
 from tasks.rollout import Register, lists, queue_of
+from tasks.wrong_type import delete_wrong_types, is_wrong_type
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +64,22 @@ class Forwarder:
                 else:
                     stop.wait(LOOK_S)
             except RedisError as error:
+                if is_wrong_type(error) and self._delete_wrong_types():
+                    continue
                 logger.warning("tasks for any version can't be moved: %s", error)
                 stop.wait(REST_S)
             except Exception:  # nobody else would notice that this thread has ended
                 logger.exception("a defect keeps tasks for any version from being moved")
                 stop.wait(REST_S)
+
+    def _delete_wrong_types(self) -> bool:
+        """Delete what is where a list should be. Returns whether there was anything."""
+        try:
+            names = self._register.look().lists
+            return delete_wrong_types(self._client, dict.fromkeys(names, "list"))
+        except RedisError as error:
+            logger.warning("keys of another type can't be deleted: %s", error)
+            return False
 
     def adopt(self) -> bool:
         """Take over what was sent to versions that are gone, where this version is served.

@@ -35,8 +35,6 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (json.JSONDecodeError, "not JSON"),
 )
 
-Step = type[bootsteps.StartStopStep]
-
 
 class Malformed(Exception):
     """A task can't be read. Its words are its kind, of :data:`monitoring.metrics.MALFORMED`."""
@@ -128,24 +126,20 @@ class MalformedTasks:
             logger.warning("a dead letter can't be kept: %s", type(error).__name__)
 
 
-def malformed_step(tasks: MalformedTasks) -> Step:
-    """Return the step that has malformed tasks set aside.
+class MalformedStep(bootsteps.StartStopStep):
+    """Has Celery's consumer raise what is wrong with a task, so that the transport sees to it.
 
-    Celery discards what it can't read in one of several ways, and logs it. Here each raises, and the
-    transport sees to the task.
+    The consumer's own ways are to log the whole task, and to acknowledge it or not.
     """
 
-    class MalformedStep(bootsteps.StartStopStep):
-        requires = (Tasks,)
+    requires = (Tasks,)
 
-        def start(self, consumer: Any) -> None:
-            consumer.connection.transport.set_aside = tasks.set_aside
-            consumer.on_unknown_message = _refuse_unknown
-            consumer.on_invalid_task = _refuse_invalid
-            consumer.on_unknown_task = _checking(consumer.on_unknown_task)
-            consumer.on_decode_error = consumer.task_consumer.on_decode_error = _refuse_body
-
-    return MalformedStep
+    def start(self, consumer: Any) -> None:
+        """Take the place of the consumer's own ways."""
+        consumer.on_unknown_message = _refuse_unknown
+        consumer.on_invalid_task = _refuse_invalid
+        consumer.on_unknown_task = _checking(type(consumer).on_unknown_task.__get__(consumer))
+        consumer.on_decode_error = consumer.task_consumer.on_decode_error = _refuse_body
 
 
 def _checking(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., None]:
@@ -158,17 +152,17 @@ def _checking(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., No
     return checked
 
 
-def _refuse_unknown(body: Any, message: Any) -> NoReturn:
+def _refuse_unknown(_body: Any, _message: Any) -> NoReturn:
     """Take the place of ``on_unknown_message`` of Celery's consumer."""
     raise Malformed("no task name")
 
 
-def _refuse_invalid(body: Any, message: Any, error: Exception) -> NoReturn:
+def _refuse_invalid(_body: Any, _message: Any, error: Exception) -> NoReturn:
     """Take the place of ``on_invalid_task`` of Celery's consumer."""
     kind = kind_of(error)
     raise Malformed("wrong header" if kind == "other" else kind)
 
 
-def _refuse_body(message: Any, error: Exception) -> NoReturn:
+def _refuse_body(_message: Any, error: Exception) -> NoReturn:
     """Take the place of ``on_decode_error`` of Celery's consumer, and of kombu's."""
     raise error if isinstance(error, Malformed) else Malformed("unreadable body")

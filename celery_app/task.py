@@ -20,7 +20,6 @@ from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import REPLIES, SENT, TASK, Chunk, Failure, Outcome
 
-
 #: Years of an ETA that is a time in every time zone.
 EARLIEST, LATEST = 1971, 9998
 

@@ -16,17 +16,18 @@ the worker's loop. Where no claim is made, for want of room, it has a round trip
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import Empty
 from time import monotonic, time
 from typing import Any
 
-from kombu.transport import redis, virtual
+from kombu.transport import redis
 from kombu.utils.json import dumps
 from redis import Redis, ResponseError
 
+from celery_app.claim import CLAIM_SCRIPT
+from celery_app.held import QoS
 from celery_app.malformed import Malformed, is_of_server, kind_of
 from celery_app.poller import Loop, Poller
 from celery_app.wire import Message, read
@@ -44,174 +45,7 @@ ANSWER_S = 1.0
 #: Header of a task whose worker died, or was taken for dead, while it held the task.
 ORPHANED = "byline_orphaned"
 
-#: Takes tasks from the ends of KEYS, the first list first; the last two keys are kombu's hash and
-#: index of what is unacknowledged. Returns the list, the task and its delivery tag of each.
-#: A task goes back to the queue that it was sent to, or else that it was taken from. Where its tag
-#: is of no use, or another task has it, it is noted under a tag made here. So is a task that cjson
-#: can't read, such as one with half of a surrogate pair: Python may read it.
-#: It writes before it takes: a Redis that has no memory left refuses, and the task stays. Unless it
-#: has something to forget first: then it takes as before.
-#: ARGV[3] and on say, with a 1 for each list, whether its consumer will acknowledge at all; what is
-#: not acknowledged is not noted, and has an empty tag here. The delivery tags behind them were
-#: acknowledged.
-_SCRIPT = """
-local unacked, index = KEYS[#KEYS - 1], KEYS[#KEYS]
-local now, most = ARGV[1], tonumber(ARGV[2])
-local claimed = {}
-for i = #KEYS + 1, #ARGV do
-  redis.call('HDEL', unacked, ARGV[i])
-  redis.call('ZREM', index, ARGV[i])
-end
-local function read(task)
-  local properties = cjson.decode(task).properties
-  local info = properties.delivery_info
-  return properties.delivery_tag, info.exchange == '' and info.routing_key
-end
-local function note(list, task)
-  local queue = string.gsub(list, '\6\22%d+$', '')
-  local known, tag, route = pcall(read, task)
-  if not known or type(route) ~= 'string' or route == '' or
-      string.sub(queue, 1, #route) ~= route then
-    route = queue
-  end
-  local entry = '[' .. task .. ',"",' .. cjson.encode(route) .. ']'
-  if not known or type(tag) ~= 'string' or tag == '' or
-      redis.call('HSETNX', unacked, tag, entry) == 0 then
-    local time = redis.call('TIME')
-    tag = 'byline-tag:' .. redis.sha1hex(time[1] .. '.' .. time[2] .. '.' .. #claimed .. task)
-    redis.call('HSET', unacked, tag, entry)
-  end
-  redis.call('ZADD', index, now, tag)
-  return tag
-end
-for i = 1, #KEYS - 2 do
-  while #claimed < 3 * most do
-    local task = redis.call('LINDEX', KEYS[i], -1)
-    if not task then break end
-    local tag = ARGV[2 + i] == '1' and note(KEYS[i], task) or ''
-    redis.call('RPOP', KEYS[i])
-    claimed[#claimed + 1] = KEYS[i]
-    claimed[#claimed + 1] = task
-    claimed[#claimed + 1] = tag
-  end
-end
-return claimed
-"""
-
-#: What only a hand can have done to KEYS, the hash, the index and the mutex of what is
-#: unacknowledged, and lists of tasks, keeps tasks from being delivered for ever: a key that holds
-#: another type, a task that is not in the index or is there for a distant future, a mutex that does
-#: not expire. Each is put right; ARGV[1] is the time.
-_MEND = """
-local now = tonumber(ARGV[1])
-for i, key in ipairs(KEYS) do
-  local kind = redis.call('TYPE', key).ok
-  local wanted = ({'hash', 'zset', 'string'})[i] or 'list'
-  if kind ~= 'none' and kind ~= wanted then redis.call('DEL', key) end
-end
-if redis.call('TTL', KEYS[3]) == -1 then redis.call('DEL', KEYS[3]) end
-for _, tag in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now + 86400, '+inf')) do
-  redis.call('ZADD', KEYS[2], now, tag)
-end
-if redis.call('HLEN', KEYS[1]) > redis.call('ZCARD', KEYS[2]) then
-  for _, tag in ipairs(redis.call('HKEYS', KEYS[1])) do
-    redis.call('ZADD', KEYS[2], 'NX', now, tag)
-  end
-end
-"""
-
-
-class QoS(redis.QoS):
-    """What is taken is noted already; what is acknowledged shares a round trip."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        #: Filled by the model's thread while the main loop empties it.
-        self._acknowledged: deque[str | bytes] = deque()
-        #: Of these Redis has not said yet that it has forgotten them.
-        self._unsettled: list[str | bytes] = []
-        #: Is what is being restored what dead workers held?
-        self.sweeping = False
-
-    def append(self, message: Any, delivery_tag: str) -> None:
-        """Note the task here only: the script has noted it in Redis."""
-        virtual.QoS.append(self, message, delivery_tag)
-
-    def ack(self, delivery_tag: str | bytes) -> None:
-        """Acknowledge, with the next claim or :meth:`settle`. Any thread may."""
-        self._acknowledged.append(delivery_tag)
-        virtual.QoS.ack(self, delivery_tag)
-
-    @property
-    def acknowledges(self) -> bool:
-        """Whether something was acknowledged that nobody has seen to yet."""
-        return bool(self._acknowledged)
-
-    def unsettled(self) -> list[str | bytes]:
-        """Return what Redis is to forget, until :meth:`settled`: twice is as good as once."""
-        self._unsettled += [self._acknowledged.popleft() for _ in range(len(self._acknowledged))]
-        return self._unsettled
-
-    def settled(self) -> None:
-        """Note that Redis has forgotten what :meth:`unsettled` returned last."""
-        self._unsettled = []
-
-    def settle(self) -> None:
-        """Have Redis forget what was acknowledged. Raises ``RedisError``."""
-        if tags := self.unsettled():
-            with self.pipe_or_acquire() as pipe:
-                pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
-            self.settled()
-
-    def touch(self) -> None:
-        """Let the others know that what is held here is being seen to. Raises ``RedisError``."""
-        held = dict.fromkeys(self._delivered.keys() - self._dirty, time())
-        if held:
-            with self.channel.conn_or_acquire() as client:
-                client.zadd(self.unacked_index_key, held, xx=True)  # what was taken away stays so
-
-    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Have delivered again what dead workers held."""
-        self.sweeping = True
-        try:
-            self._mend()
-            super().restore_visible(*args, **kwargs)
-        finally:
-            self.sweeping = False
-
-    def _mend(self) -> None:
-        channels = self.channel.connection.channels
-        lists = {name for channel in channels for name in channel.active_lists}
-        keys = [self.unacked_key, self.unacked_index_key, self.unacked_mutex_key, *lists]
-        with self.channel.conn_or_acquire() as client:
-            client.eval(_MEND, len(keys), *keys, time())
-
-    def restore_by_tag(
-        self, tag: str | bytes, client: Redis | None = None, leftmost: bool = False
-    ) -> None:
-        """Give a task back, whoever had it. One that can't be read is set aside.
-
-        Kombu's own raises there, again at each sweep and at each start of a worker.
-        """
-        refused: list[tuple[Exception, int]] = []
-
-        def restore(pipe: Any) -> None:
-            refused.clear()  # this may be called again
-            entry = pipe.hget(self.unacked_key, tag)
-            pipe.multi()
-            self._remove_from_indices(tag, pipe)
-            if entry is not None:
-                try:
-                    self.channel.give_back(entry, pipe, leftmost)
-                except Exception as error:
-                    if is_of_server(error):
-                        raise
-                    refused.append((error, len(entry)))
-
-        with self.channel.conn_or_acquire(client) as own:
-            own.transaction(restore, self.unacked_key)
-        for error, size in refused:
-            self.channel.connection.set_aside(kind_of(error), self.unacked_key, size)
+SetAside = Callable[[str, str, int], None]
 
 
 class Channel(redis.Channel):
@@ -305,7 +139,7 @@ class Channel(redis.Channel):
         if begun is None:
             noted = [int(queue not in self._unacknowledging) for queue in queues]
             keys = [*self._lists(queues), self.unacked_key, self.unacked_index_key]
-            begun = ["EVAL", _SCRIPT, len(keys), *keys], noted * len(self.priority_steps)
+            begun = ["EVAL", CLAIM_SCRIPT, len(keys), *keys], noted * len(self.priority_steps)
             self._claims[tuple(queues)] = begun
         return [*begun[0], time(), most, *begun[1], *tags]
 
@@ -425,8 +259,10 @@ class Transport(redis.Transport):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cycle = Poller()
-        #: Called with the kind, the queue and the size of a task that can't be read.
-        self.set_aside: Callable[[str, str, int], None] = _log
+        #: Called with the kind, the queue and the size of a task that can't be read. An option of
+        #: the transport: what dead workers held is looked at as soon as there is a connection.
+        client: Any = self.client
+        self.set_aside: SetAside = client.transport_options.get("set_aside", _log)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Be called at each turn of the loop, as kombu is."""
@@ -437,13 +273,14 @@ def _tagged(task: bytes, tag: bytes) -> Any:
     """Return a task with the delivery tag that it is noted under. Raises whatever is wrong."""
     message = read(task)
     try:
+        properties = message["properties"]
         if tag:
-            message["properties"]["delivery_tag"] = tag.decode()
-        return message
+            properties["delivery_tag"] = tag.decode()
     except (KeyError, TypeError):
         raise Malformed("wrong properties") from None
+    return message
 
 
-def _log(kind: str, queue: str, size: int) -> None:
+def _log(kind: str, _queue: str, _size: int) -> None:
     """Stand in for where malformed tasks are set aside."""
     log_once(logger, logging.ERROR, "tasks that can't be read are dropped: %s", kind)

@@ -20,6 +20,7 @@ from monitoring import pressure, processes
 from monitoring.metrics import WorkerMetrics
 from monitoring.tally import Tally
 from monitoring.windows import ANSWERS, LABELS, Window
+from tasks import wrong_type
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Upkeep:
         """Have memory freed between batches where the machine is short of it."""
         self._metrics.waiting.set(batcher.waiting)
         try:
-            memory = pressure.read(self._broker.get(self._pressure))
+            memory = pressure.read(wrong_type.get(self._broker, self._pressure))
         except RedisError as error:
             logger.warning("how full the memory is can't be read: %s", error)
             return

@@ -33,6 +33,6 @@ class Message(virtual.Message):
         if self.content_type == JSON and isinstance(body, bytes) and JSON in (self.accept or ()):
             try:
                 return read(body)
-            except Exception:  # noqa: S110, kombu has an error of its own for that
+            except Exception:  # kombu has an error of its own for that
                 pass
         return super()._decode()

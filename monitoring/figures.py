@@ -17,6 +17,7 @@ from monitoring.pressure import Memory
 from monitoring.quality import Quality
 from monitoring.queue import State
 from monitoring.scrape import Counters, Series, scrape
+from tasks.wrong_type import delete_wrong_types, without_wrong_types
 
 #: Seconds for which points are kept after the last.
 KEPT_S = 3600
@@ -63,7 +64,9 @@ def keep(client: Redis, machine: str, point: Point) -> None:
         pipe.lpush(name, _encode(point))
         pipe.ltrim(name, 0, POINTS - 1)
         pipe.expire(name, KEPT_S)
-        pipe.execute()
+        kept, *_ = without_wrong_types(pipe.execute(raise_on_error=False))
+    if kept is None:
+        delete_wrong_types(client, {name: "list"})
 
 
 class Figures:

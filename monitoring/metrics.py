@@ -95,6 +95,9 @@ class ApiMetrics:
             buckets=BATCH_MESSAGES,
             **own,
         )
+        self.replies_dropped = Counter(
+            "byline_replies_dropped", "Workers' replies that could not be read.", **own
+        )
         live: dict[str, Any] = {"multiprocess_mode": "livesum", **own}
         self.outbox = Gauge(
             "byline_outbox_messages", "Messages accepted and not yet answered.", **live

@@ -25,6 +25,7 @@ from monitoring.quality import Quality, assess
 from monitoring.queue import Queue, State
 from monitoring.windows import Window, versions
 from tasks.deadletters import DeadLetters
+from tasks.log_once import log_once
 from tasks.messages import Announcement
 from tasks.rollout import Register
 
@@ -139,15 +140,22 @@ class Monitor:
             for version in found
             if (card := self._cards.get(version) or self._register.announcement(version))
         }
-        return [
-            assess(
+        assessed = [self._assess(version) for version in found]
+        return [quality for quality in assessed if quality is not None]
+
+    def _assess(self, version: str) -> Quality | None:
+        """Return what the counts of a version say; None: they can't have been counted."""
+        try:
+            return assess(
                 self._cards[version].card if version in self._cards else {},
                 version,
                 self._answers.read(self._cache, version),
                 self._labels.read(self._cache, version),
             )
-            for version in found
-        ]
+        except (ArithmeticError, ValueError) as error:
+            line = "the counts of a version make no sense: %s"
+            log_once(logger, logging.WARNING, line, type(error).__name__)
+            return None
 
     def _show_quality(self) -> None:
         metrics = self._metrics

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from tasks.log_once import log_once
+
 logger = logging.getLogger(__name__)
 
 Level = Literal["ok", "warning", "critical"]
@@ -40,5 +42,6 @@ def read(raw: Any) -> Memory | None:
     try:
         return None if raw is None else _decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        logger.warning("what is told of the memory makes no sense: %s", error)
+        line = "what is told of the memory can't be read: %s"
+        log_once(logger, logging.WARNING, line, type(error).__name__)
         return None

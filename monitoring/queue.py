@@ -11,6 +11,7 @@ from redis import Redis
 
 from tasks.messages import LONGEST_WAIT_S, SENT, UNACKED
 from tasks.rollout import Register
+from tasks.wrong_type import without_wrong_types
 
 
 class State(NamedTuple):
@@ -53,12 +54,12 @@ class Queue:
                 pipe.llen(name)
                 pipe.lindex(name, -1)
             pipe.hlen(UNACKED)
-            *lists, unacked = pipe.execute()
+            *lists, unacked = without_wrong_types(pipe.execute(raise_on_error=False))
         heads = dict(zip(names, lists[1::2], strict=True))
         oldest = max(self._age(name, head, now) for name, head in heads.items())
         version = served.rollout.current if served.rollout else None
         workers = served.workers.get(version or "", 0)
-        return State(sum(lists[::2]), unacked, oldest, version, workers)
+        return State(sum(filter(None, lists[::2])), unacked or 0, oldest, version, workers)
 
     def _age(self, name: str, head: bytes | None, now: float) -> float:
         """Return the age of the oldest of a list: by when it left the api, or was seen here."""

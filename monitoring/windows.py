@@ -6,6 +6,7 @@ processes add to the slice of the moment; who wants the sum reads them all.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,12 +16,40 @@ from redis import Redis
 from redis.asyncio.client import Pipeline as AsyncPipeline
 from redis.client import Pipeline
 
+from tasks.wrong_type import without_wrong_types
+
 #: Slices of a window: it slides in steps of a sixtieth.
 SLICES = 60
 #: What the model answered, and what was learned of its answers.
 ANSWERS, LABELS = "answers", "labels"
 #: A sorted set: model version by the Unix time of its last answers.
 VERSIONS = "byline:quality:versions"
+#: Versions that are looked at, at most.
+MOST = 32
+#: A count as Redis writes it.
+_COUNT = re.compile(rb"[0-9]{1,18}")
+
+
+#: Adds ARGV[4] and on, pairs of field and number, to the hash KEYS[1], which then lasts ARGV[1]
+#: seconds; and notes ARGV[2] in the sorted set KEYS[2], where there is one, with the time ARGV[3].
+#: What is there and is no hash, number or sorted set makes way.
+_ADD = """
+local function make_way(key, kind)
+  local found = redis.call('TYPE', key).ok
+  if found ~= kind and found ~= 'none' then redis.call('DEL', key) end
+end
+make_way(KEYS[1], 'hash')
+for i = 4, #ARGV, 2 do
+  if type(redis.pcall('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])) ~= 'number' then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+if KEYS[2] then
+  make_way(KEYS[2], 'zset')
+  redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
+end
+"""
 
 
 class Window:
@@ -33,12 +62,12 @@ class Window:
 
     def add(self, pipe: Pipeline | AsyncPipeline, version: str, counts: Mapping[str, int]) -> None:
         """Queue on ``pipe`` that ``counts`` are added. It may be an asynchronous one as well."""
-        key = self._key(version, self._slice())
-        for field, number in counts.items():
-            pipe.hincrby(key, field, number)
-        pipe.expire(key, int(self.seconds + 2 * self._step) + 1)
+        keys = [self._key(version, self._slice())]
         if self._kind == ANSWERS:  # what is served, not what somebody says of what was
-            pipe.zadd(VERSIONS, {version: self._now()})
+            keys.append(VERSIONS)
+        lasts = int(self.seconds + 2 * self._step) + 1
+        pairs = [each for pair in counts.items() for each in pair]
+        pipe.execute_command("EVAL", _ADD, len(keys), *keys, lasts, version, self._now(), *pairs)
 
     def read(self, client: Redis, version: str) -> Counter[str]:
         """Return the sums of the window. Raises ``RedisError``."""
@@ -46,11 +75,12 @@ class Window:
         with client.pipeline(transaction=False) as pipe:
             for number in range(last - SLICES + 1, last + 1):
                 pipe.hgetall(self._key(version, number))
-            slices: list[dict[bytes, bytes]] = pipe.execute()
+            slices = without_wrong_types(pipe.execute(raise_on_error=False))
         sums: Counter[str] = Counter()
-        for each in slices:
+        for each in filter(None, slices):
             for field, value in each.items():
-                sums[field.decode()] += int(value)
+                if _COUNT.fullmatch(value):
+                    sums[field.decode(errors="replace")] += int(value)
         return sums
 
     @property
@@ -70,6 +100,8 @@ def versions(client: Redis, seconds: float) -> list[str]:
 
     Forgets the others. Raises ``RedisError``.
     """
-    client.zremrangebyscore(VERSIONS, "-inf", time.time() - seconds)
-    found: Any = client.zrange(VERSIONS, 0, -1, desc=True)
+    with client.pipeline(transaction=False) as pipe:
+        pipe.zremrangebyscore(VERSIONS, "-inf", time.time() - seconds)
+        pipe.zrange(VERSIONS, 0, MOST - 1, desc=True)
+        found: Any = without_wrong_types(pipe.execute(raise_on_error=False))[1] or []
     return [version.decode(errors="replace") for version in found]

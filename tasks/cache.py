@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from redis import Redis
+from redis import Redis, ResponseError
 from redis.client import Pipeline
 
 from tasks.errors import SetAside
@@ -26,6 +26,8 @@ FAILURE_TTL_S = 300
 #: Writes ARGV[i + 1] under KEYS[i], for ARGV[1] seconds. One command for a batch: a ``SET`` for
 #: each message costs Redis about as much, but redis-py 7 us instead of 2.
 _PUT = "for i, key in ipairs(KEYS) do redis.call('SET', key, ARGV[i + 1], 'EX', ARGV[1]) end"
+#: How Redis refuses to count on from what is no count.
+_NO_COUNT = ("WRONGTYPE", "not an integer", "would overflow")
 
 
 def keys(ids: Iterable[str]) -> list[str]:
@@ -36,11 +38,10 @@ def keys(ids: Iterable[str]) -> list[str]:
 def found(ids: Iterable[str], values: Iterable[Any]) -> dict[str, Outcome]:
     """Return what was kept under the keys of ``ids``, by id, marked as cached. None: nothing was.
 
-    Raises:
-        msgspec.DecodeError: something else is kept there.
+    What can't be read counts as not kept: it is computed, and overwritten.
     """
-    pairs = zip(ids, values, strict=True)
-    return {id: unpack(id, raw) for id, raw in pairs if raw is not None}
+    outcomes = {id: unpack(id, raw) for id, raw in zip(ids, values, strict=True) if raw is not None}
+    return {id: outcome for id, outcome in outcomes.items() if outcome is not None}
 
 
 class AttributionCache:
@@ -78,10 +79,16 @@ class AttributionCache:
 
     def attempt(self, id: str) -> int:
         """Note that a message is about to be tried alone, and return how often it was by then."""
-        with self._client.pipeline() as pipe:
-            pipe.incr(ATTEMPTS + id)
-            pipe.expire(ATTEMPTS + id, self._ttl_s)
-            attempts, _ = pipe.execute()
+        try:
+            with self._client.pipeline() as pipe:
+                pipe.incr(ATTEMPTS + id)
+                pipe.expire(ATTEMPTS + id, self._ttl_s)
+                attempts, _ = pipe.execute()
+        except ResponseError as error:
+            if not any(words in str(error) for words in _NO_COUNT):
+                raise
+            self._client.set(ATTEMPTS + id, 1, ex=self._ttl_s)
+            return 1
         return int(attempts)
 
     def put_alone(self, outcome: Outcome) -> None:

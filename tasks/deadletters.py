@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
+from typing import Any
 from uuid import uuid4
 
 import msgspec
 from redis import Redis, ResponseError
 
-from tasks.log_once import log_once
-from tasks.wrong_type import delete_wrong_types, is_wrong_type
-
-logger = logging.getLogger(__name__)
+from tasks.wrong_type import delete_wrong_types, is_wrong_type, without_wrong_types
 
 #: A hash of message id to :class:`DeadLetter`. It has no time to live.
 DEAD_LETTERS = "byline:dead_letters"
@@ -125,11 +122,7 @@ class DeadLetters:
         with self._client.pipeline(transaction=False) as pipe:
             pipe.hlen(DEAD_LETTERS)
             pipe.zcard(MALFORMED)
-            counts = pipe.execute(raise_on_error=False)
-        for error in counts:
-            if isinstance(error, Exception) and not is_wrong_type(error):
-                raise error
-        return sum(count for count in counts if isinstance(count, int))
+            return sum(map(int, filter(None, without_wrong_types(pipe.execute(False)))))
 
     def _find(self, id: str) -> tuple[str, bytes, AnyLetter]:
         for entry in self._entries():
@@ -139,9 +132,11 @@ class DeadLetters:
 
     def _entries(self) -> Iterator[tuple[str, bytes, AnyLetter]]:
         """Yield the key, the member there and what it holds, of all."""
-        for field, raw in self._client.hgetall(DEAD_LETTERS).items():
+        letters: Any = self._client.hgetall(DEAD_LETTERS)
+        tasks: Any = self._client.zrange(MALFORMED, 0, -1)
+        for field, raw in letters.items():
             yield DEAD_LETTERS, field, _read(_decode, raw, field.decode(errors="backslashreplace"))
-        for raw in self._client.zrange(MALFORMED, 0, -1):
+        for raw in tasks:
             name = blake2b(raw, digest_size=16).hexdigest()  # it may be anything, also a text
             yield MALFORMED, raw, _read(_decode_malformed, raw, name)
 
@@ -149,6 +144,5 @@ class DeadLetters:
 def _read(decode: Callable[[bytes], AnyLetter], raw: bytes, id: str) -> AnyLetter:
     try:
         return decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        log_once(logger, logging.WARNING, "a dead letter can't be read: %s", type(error).__name__)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Unreadable(id)

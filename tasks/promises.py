@@ -48,11 +48,11 @@ class Promises:
             found: Any = await self._client.mget([place + id for place in places])
             *settled, pending = found
             for raw in settled:
-                if raw is not None:
-                    return unpack(id, raw)
+                if raw is not None and (outcome := unpack(id, raw)) is not None:
+                    return outcome
             if pending is None:
                 raise KeyError(id)
             if not pending:
                 return None
-            id = pending.decode()
+            id = pending.decode(errors="replace")
         raise KeyError(id)

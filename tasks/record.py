@@ -5,11 +5,16 @@ Less than half of what the answer takes as JSON: the cache is most of what Redis
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 from msgspec.structs import astuple
 
 from model.types import Candidate, Evidence
+from tasks.log_once import log_once
 from tasks.messages import Attribution, Failure, Outcome
+
+logger = logging.getLogger(__name__)
 
 
 class _Attributed(msgspec.Struct, array_like=True, tag=1):
@@ -48,16 +53,24 @@ def pack(outcome: Outcome) -> bytes:
     return _encode(_Explained(*fields, outcome.evidence))
 
 
-def unpack(id: str, raw: bytes) -> Outcome:
+def unpack(id: str, raw: bytes) -> Outcome | None:
     """Return what was kept of the outcome of ``id``, marked as cached.
 
-    Raises:
-        msgspec.DecodeError: it was neither :func:`pack` that wrote it nor what came before it.
+    None: it was neither :func:`pack` that wrote it nor what came before it.
     """
+    try:
+        return _unpack(id, raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        line = "a result in the cache can't be read, and counts as none: %s"
+        log_once(logger, logging.WARNING, line, type(error).__name__)
+        return None
+
+
+def _unpack(id: str, raw: bytes) -> Outcome:
     try:
         kept = _decoder.decode(raw)
     except msgspec.ValidationError:
-        return _from_earlier(raw)
+        return _from_earlier(id, raw)
     if isinstance(kept, _Failed):
         return Failure(id, kept.code, kept.detail)
     candidates = tuple(Candidate(*pair) for pair in kept.candidates)
@@ -67,8 +80,10 @@ def unpack(id: str, raw: bytes) -> Outcome:
     )
 
 
-def _from_earlier(raw: bytes) -> Outcome:
+def _from_earlier(id: str, raw: bytes) -> Outcome:
     outcome = _earlier.decode(raw)
+    if outcome.id != id:
+        raise msgspec.ValidationError("it is of another message")
     if isinstance(outcome, Attribution):
         outcome.cached = True
     return outcome

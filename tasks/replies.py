@@ -13,6 +13,7 @@ from redis import Redis
 from redis.client import Pipeline
 
 from tasks.messages import REPLY_TTL_S, Chunk, Outcome, Reply
+from tasks.wrong_type import without_wrong_types
 
 _encode = msgspec.json.Encoder().encode
 
@@ -43,7 +44,7 @@ class Replies:
         if self._broker is not None:
             with self._broker.pipeline(transaction=False) as pipe:
                 _queue(pipe, chunks, outcomes, stored)
-                pipe.execute()
+                without_wrong_types(pipe.execute(raise_on_error=False))
 
 
 def _queue(

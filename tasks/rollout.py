@@ -18,7 +18,10 @@ from typing import Any, NamedTuple
 import msgspec
 from redis import Redis, RedisError
 
+from tasks import wrong_type
+from tasks.log_once import log_once
 from tasks.messages import ALIVE_S, MODEL, QUEUE, VERSIONS, WORKERS, Announcement
+from tasks.wrong_type import delete_wrong_types, without_wrong_types
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +121,7 @@ class Register:
         """
         now, silent = self._now(), int(10 * ALIVE_S)
         if started:
+            self._delete_wrong_types(version)
             self._leave_others(node, version)
         with self._watched(), self._client.pipeline(transaction=False) as pipe:
             # The worker that started last says on what; the others only where nobody does.
@@ -128,8 +132,15 @@ class Register:
             for key in (WORKERS, workers_of(version)):
                 pipe.zadd(key, {node: now})
                 pipe.zremrangebyscore(key, "-inf", now - silent)
-            pipe.get(ROLLOUT)
-            rollout = _read(pipe.execute()[-1])
+            pipe.mget(MODEL + version, ROLLOUT)
+            answers = pipe.execute(raise_on_error=False)
+        without_wrong_types(answers)
+        if any(map(wrong_type.is_wrong_type, answers)):
+            self._delete_wrong_types(version)
+        announced, told = answers[-1]
+        if _announced(version, announced) is None:
+            self._client.set(MODEL + version, card, ex=CARD_S)
+        rollout = _read(told)
         if rollout is None or not (rollout.told or rollout.current == version):
             self._follow(version)
 
@@ -145,11 +156,11 @@ class Register:
         told: Any
         names: Any
         with self._watched(), self._client.pipeline(transaction=False) as pipe:
-            pipe.get(ROLLOUT)
+            pipe.mget(ROLLOUT)
             pipe.zrange(VERSIONS, 0, -1)
-            told, names = pipe.execute()
+            [told], names = without_wrong_types(pipe.execute(raise_on_error=False))
         rollout = _read(told)
-        versions = [name.decode(errors="replace") for name in names]
+        versions = [name.decode(errors="replace") for name in names or []]
         if rollout is not None:
             versions = list(dict.fromkeys([rollout.current, *versions]))
         alive = self._now() - ALIVE_S
@@ -157,7 +168,8 @@ class Register:
             for version in versions:
                 pipe.zcount(workers_of(version), alive, "+inf")
                 pipe.zcard(workers_of(version))
-            counts = pipe.execute()
+            answers = without_wrong_types(pipe.execute(raise_on_error=False))
+        counts = [count or 0 for count in answers]
         living = dict(zip(versions, counts[::2], strict=True))
         listed = dict(zip(versions, counts[1::2], strict=True))
         sure = self._well is not None and self._well[0] < alive
@@ -166,18 +178,13 @@ class Register:
 
     def announcement(self, version: str) -> Announcement | None:
         """Return what workers of a version have announced; None: nothing, or long ago."""
-        raw: Any = self._client.get(MODEL + version)
-        try:
-            return None if raw is None else _announcement(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:  # of no worker of this release
-            logger.warning("what %s announces makes no sense: %s", version, error)
-            return None
+        return _announced(version, wrong_type.get(self._client, MODEL + version))
 
     def change(self, update: Callable[[Rollout | None], Rollout]) -> Rollout:
         """Write what ``update`` makes of the rollout, and return it; nobody comes between."""
 
         def write(pipe: Any) -> Rollout:
-            told: Any = pipe.get(ROLLOUT)
+            [told] = pipe.mget(ROLLOUT)
             before = _read(told)
             rollout = update(before)
             pipe.multi()
@@ -210,6 +217,10 @@ class Register:
             for other in {name.decode(errors="replace") for name in names} - {version}:
                 pipe.zrem(workers_of(other), node)
             pipe.execute()
+
+    def _delete_wrong_types(self, version: str) -> None:
+        sets = (VERSIONS, WORKERS, workers_of(version))
+        delete_wrong_types(self._client, dict.fromkeys(sets, "zset") | {ROLLOUT: "string"})
 
     def _follow(self, version: str) -> None:
         gone = self.look().gone
@@ -256,6 +267,22 @@ def _read(told: bytes | None) -> Rollout | None:
         return None
     try:
         return _rollout(told)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        logger.warning("%s makes no sense, and is written anew: %s", ROLLOUT, error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        line = f"{ROLLOUT} can't be read, and is written anew: %s"
+        log_once(logger, logging.WARNING, line, type(error).__name__)
         return None
+
+
+def _announced(version: str, raw: bytes | None) -> Announcement | None:
+    """Return what workers of a version say; None: nothing that this release can read."""
+    if raw is None:
+        return None
+    try:
+        announced = _announcement(raw)
+        if str(announced.card.get("version")) == version:
+            return announced
+        kind = "another version"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        kind = type(error).__name__
+    log_once(logger, logging.WARNING, "what a version's workers announce can't be read: %s", kind)
+    return None

@@ -7,7 +7,7 @@ one deletes it: what it holds can't be anything that Byline wrote.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis import Redis, ResponseError
@@ -29,7 +29,31 @@ return deleted
 
 def is_wrong_type(error: object) -> bool:
     """Return whether a command failed because its key holds another type."""
-    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
+    return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
+
+
+def without_wrong_types(answers: Sequence[Any]) -> list[Any]:
+    """Return the answers of a pipeline, None for each command whose key holds another type.
+
+    Raises:
+        redis.RedisError: a command failed for another reason.
+    """
+    for answer in answers:
+        if isinstance(answer, Exception) and not is_wrong_type(answer):
+            raise answer
+    if any(map(is_wrong_type, answers)):
+        log_once(logger, logging.WARNING, "a key holds another type than it should")
+    return [None if is_wrong_type(answer) else answer for answer in answers]
+
+
+def get(client: Redis, key: str) -> bytes | None:
+    """Return the string under a key; None: nothing, or something else, is there.
+
+    Raises ``redis.RedisError``.
+    """
+    found: Any = client.mget([key])
+    value: bytes | None = found[0]
+    return value
 
 
 def delete_wrong_types(client: Redis, types: Mapping[str, str]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import time
 from collections.abc import Callable, Iterator
 
@@ -16,6 +15,7 @@ from redis import Redis
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 from celery_app.transport import CLAIM, ORPHANED, WAIT_S
+from monitoring.metrics import MALFORMED
 from tests.parts import Stack, wait_for
 
 OURS, KOMBUS = "celery_app.transport:Transport", "redis"
@@ -250,15 +250,15 @@ HALF = (
 @pytest.mark.parametrize(
     "junk", [b"junk", b"[]", b'{"properties": 1}', b"1" * 3, b"[" * 2000, HALF]
 )
-def test_what_is_no_task_is_dropped_and_said(
-    own: Stack, start, send, junk: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_is_no_task_is_set_aside_by_its_kind(own: Stack, start, send, junk: bytes) -> None:
     own.redis.lpush("tasks", junk)
     send("good")
-    worker = start(OURS)
-    with caplog.at_level(logging.ERROR):
-        assert worker.take(1) == ["good"]
-    assert "what is no task was dropped from the list tasks" in caplog.text
+    worker, aside = start(OURS), []
+    worker.connection.transport.set_aside = lambda *said: aside.append(said)
+    assert worker.take(1) == ["good"]
+    [(kind, queue, size)] = aside
+    assert kind in MALFORMED
+    assert (queue, size) == ("tasks", len(junk))
     worker.taken[0].ack()
     worker.connection.close()
     assert own.redis.hlen("unacked") == 0

@@ -1,0 +1,127 @@
+"""What a worker holds and has not acknowledged, and what dead workers held."""
+
+from __future__ import annotations
+
+from collections import deque
+from time import time
+from typing import Any
+
+from kombu.transport import redis, virtual
+from redis import Redis
+
+from celery_app.malformed import is_of_server, kind_of
+
+#: What only a hand can have done to KEYS, the hash, the index and the mutex of what is
+#: unacknowledged, and lists of tasks, keeps tasks from being delivered for ever: a key that holds
+#: another type, a task that is not in the index or is there for a distant future, a mutex that does
+#: not expire. Each is put right; ARGV[1] is the time.
+_MEND = """
+local now = tonumber(ARGV[1])
+for i, key in ipairs(KEYS) do
+  local kind = redis.call('TYPE', key).ok
+  local wanted = ({'hash', 'zset', 'string'})[i] or 'list'
+  if kind ~= 'none' and kind ~= wanted then redis.call('DEL', key) end
+end
+if redis.call('TTL', KEYS[3]) == -1 then redis.call('DEL', KEYS[3]) end
+for _, tag in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now + 86400, '+inf')) do
+  redis.call('ZADD', KEYS[2], now, tag)
+end
+if redis.call('HLEN', KEYS[1]) > redis.call('ZCARD', KEYS[2]) then
+  for _, tag in ipairs(redis.call('HKEYS', KEYS[1])) do
+    redis.call('ZADD', KEYS[2], 'NX', now, tag)
+  end
+end
+"""
+
+
+class QoS(redis.QoS):
+    """What is taken is noted already; what is acknowledged shares a round trip."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: Filled by the model's thread while the main loop empties it.
+        self._acknowledged: deque[str | bytes] = deque()
+        #: Of these Redis has not said yet that it has forgotten them.
+        self._unsettled: list[str | bytes] = []
+        #: Is what is being restored what dead workers held?
+        self.sweeping = False
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note the task here only: the script has noted it in Redis."""
+        virtual.QoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str | bytes) -> None:
+        """Acknowledge, with the next claim or :meth:`settle`. Any thread may."""
+        self._acknowledged.append(delivery_tag)
+        virtual.QoS.ack(self, delivery_tag)
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether something was acknowledged that nobody has seen to yet."""
+        return bool(self._acknowledged)
+
+    def unsettled(self) -> list[str | bytes]:
+        """Return what Redis is to forget, until :meth:`settled`: twice is as good as once."""
+        self._unsettled += [self._acknowledged.popleft() for _ in range(len(self._acknowledged))]
+        return self._unsettled
+
+    def settled(self) -> None:
+        """Note that Redis has forgotten what :meth:`unsettled` returned last."""
+        self._unsettled = []
+
+    def settle(self) -> None:
+        """Have Redis forget what was acknowledged. Raises ``RedisError``."""
+        if tags := self.unsettled():
+            with self.pipe_or_acquire() as pipe:
+                pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
+            self.settled()
+
+    def touch(self) -> None:
+        """Let the others know that what is held here is being seen to. Raises ``RedisError``."""
+        held = dict.fromkeys(self._delivered.keys() - self._dirty, time())
+        if held:
+            with self.channel.conn_or_acquire() as client:
+                client.zadd(self.unacked_index_key, held, xx=True)  # what was taken away stays so
+
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        """Have delivered again what dead workers held."""
+        self.sweeping = True
+        try:
+            self._mend()
+            super().restore_visible(*args, **kwargs)
+        finally:
+            self.sweeping = False
+
+    def _mend(self) -> None:
+        channels = self.channel.connection.channels
+        lists = {name for channel in channels for name in channel.active_lists}
+        keys = [self.unacked_key, self.unacked_index_key, self.unacked_mutex_key, *lists]
+        with self.channel.conn_or_acquire() as client:
+            client.eval(_MEND, len(keys), *keys, time())
+
+    def restore_by_tag(
+        self, tag: str | bytes, client: Redis | None = None, leftmost: bool = False
+    ) -> None:
+        """Give a task back, whoever had it. One that can't be read is set aside.
+
+        Kombu's own raises there, again at each sweep and at each start of a worker.
+        """
+        refused: list[tuple[Exception, int]] = []
+
+        def restore(pipe: Any) -> None:
+            refused.clear()  # this may be called again
+            entry = pipe.hget(self.unacked_key, tag)
+            pipe.multi()
+            self._remove_from_indices(tag, pipe)
+            if entry is not None:
+                try:
+                    self.channel.give_back(entry, pipe, leftmost)
+                except Exception as error:
+                    if is_of_server(error):
+                        raise
+                    refused.append((error, len(entry)))
+
+        with self.channel.conn_or_acquire(client) as own:
+            own.transaction(restore, self.unacked_key)
+        for error, size in refused:
+            self.channel.connection.set_aside(kind_of(error), self.unacked_key, size)

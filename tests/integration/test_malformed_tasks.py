@@ -1,0 +1,437 @@
+"""Tasks that can't be read: each is set aside by itself, and delays or ends nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from base64 import b64encode
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from celery import Celery
+
+from celery_app.app import make_celery
+from celery_app.settings import Settings
+from monitoring.metrics import MALFORMED
+from tasks.deadletters import MALFORMED as MALFORMED_KEY
+from tasks.deadletters import MALFORMED_KEPT, DeadLetters, MalformedTask
+from tasks.messages import REPLIES
+from tests.parts import Part, Stack, free_port, wait_for
+
+TRACEBACK = "Traceback (most recent call last)"
+SECRET = "a text that nobody may read"
+QUEUE = "attributions.vowels-1"
+
+
+def nested(depth: int, around: str = "[]") -> Any:
+    """What has this many levels; made as JSON, which knows no recursion."""
+    return Raw(around[0] * depth + around[1] * depth)
+
+
+class Raw(str):
+    """JSON as it is to be sent."""
+
+
+def dumps(value: Any) -> str:
+    """As ``json.dumps``, and takes ``Raw`` as it is."""
+    raw: dict[str, str] = {}
+
+    def mark(value: Any) -> Any:
+        if isinstance(value, Raw):
+            raw[mark_of := f"raw {len(raw)}"] = value
+            return mark_of
+        if isinstance(value, dict):
+            return {key: mark(each) for key, each in value.items()}
+        return [mark(each) for each in value] if isinstance(value, list) else value
+
+    text = json.dumps(mark(value))
+    for mark_of, value in raw.items():
+        text = text.replace(json.dumps(mark_of), value)
+    return text
+
+
+def body(payload: Any) -> str:
+    return b64encode(dumps(payload).encode()).decode()
+
+
+def task(
+    headers: Any = None, properties: Any = None, payload: Any = None, **others: Any
+) -> dict[str, Any]:
+    """A task as Celery sends it, with some of it as given; ``...`` leaves a part out."""
+    id = str(uuid4())
+    own_headers = {"lang": "py", "task": "byline.attribute", "id": id, "root_id": id, "retries": 0}
+    own_properties = {
+        "correlation_id": id,
+        "reply_to": str(uuid4()),
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": "attributions"},
+        "priority": 0,
+        "body_encoding": "base64",
+        "delivery_tag": str(uuid4()),
+    }
+    whole = {
+        "body": body([[[SECRET]], {}, {"callbacks": None}] if payload is None else payload),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": merged(own_headers, headers),
+        "properties": merged(own_properties, properties),
+        **others,
+    }
+    return {name: value for name, value in whole.items() if value is not ...}
+
+
+def merged(own: dict[str, Any], given: Any) -> Any:
+    if not isinstance(given, dict):
+        return own if given is None else given
+    return {name: value for name, value in {**own, **given}.items() if value is not ...}
+
+
+#: Tasks of which nothing can be made, by what is wrong with them.
+BROKEN: dict[str, Any] = {
+    "empty": b"",
+    "binary": bytes(range(256)),
+    "scalar": b"1",
+    "null": b"null",
+    "list": b"[]",
+    "text": json.dumps(SECRET).encode(),
+    "not closed": b'{"body": "',
+    "twice": json.dumps(task()).encode() * 2,
+    "utf-16": json.dumps(task()).encode("utf-16"),
+    "not UTF-8": json.dumps(task()).encode().replace(b"byline.attribute", b"byline.\xff"),
+    "long number": task(headers={"retries": Raw("9" * 5_000)}),
+    "deep": b"[" * 100_000,
+    "no id": task(headers={"id": ...}),
+    "id null": task(headers={"id": None}),
+    "id number": task(headers={"id": 7}),
+    "id list": task(headers={"id": [1]}),
+    "id deep": task(headers={"id": nested(900)}),
+    "id half": task(headers={"id": "half \ud83d"}),
+    "no headers": task(headers=...),
+    "headers null": {**task(), "headers": None},
+    "headers list": task(headers=[1]),
+    "headers text": task(headers="x"),
+    "no task": task(headers={"task": ...}),
+    "task null": task(headers={"task": None}),
+    "task list": task(headers={"task": ["byline.attribute"]}),
+    "task object": task(headers={"task": {}}),
+    "no properties": task(properties=...),
+    "properties list": task(properties=[]),
+    "properties number": task(properties=1),
+    "info list": task(properties={"delivery_info": [1]}),
+    "info text": task(properties={"delivery_info": "x"}),
+    "body no base64": task(body="no base64!"),
+    "body number": task(body=5),
+    "body list": task(body=["x"]),
+    "body no JSON": task(body=b64encode(b"{").decode()),
+    "body scalar": task(payload=5),
+    "body empty list": task(payload=[]),
+    "body object": task(payload={"a": 1, "b": 2, "c": 3}),
+    "body of four": task(payload=[[["x"]], {}, {}, {}]),
+    "body deep": task(payload=[[nested(20_000)], {}, {}]),
+    "body long number": task(payload=[[Raw("9" * 5_000)], {}, {}]),
+    "body not UTF-8": task(body=b64encode(b'[[["\xff"]], {}, {}]').decode()),
+    "encoding unknown": task(properties={"body_encoding": "rot13"}),
+    "encoding list": task(properties={"body_encoding": ["base64"]}),
+    "type pickle": task(**{"content-type": "application/x-python-serialize"}),
+    "type unknown": task(**{"content-type": "text/odd"}),
+    "type list": task(**{"content-type": ["application/json"]}),
+    "compressed": task(headers={"compression": "zlib"}),
+    "compression": task(headers={"compression": {"a": 1}}),
+    "args object": task(payload=[{"messages": ["x"]}, {}, {}]),
+    "args text": task(payload=["xyz", {}, {}]),
+    "kwargs list": task(payload=[[["x"]], ["y"], {}]),
+    "kwargs null": task(payload=[[["x"]], None, {}]),
+    "embed list": task(payload=[[["x"]], {}, ["y"]]),
+    "embed text": task(payload=[[["x"]], {}, "y"]),
+    "callbacks text": task(payload=[[["x"]], {}, {"callbacks": "y"}]),
+    "chord number": task(payload=[[["x"]], {}, {"chord": 5}]),
+    "eta word": task(headers={"eta": "tomorrow"}),
+    "eta number": task(headers={"eta": 5}),
+    "eta list": task(headers={"eta": [1]}),
+    "eta early": task(headers={"eta": "0001-01-01T00:00:00+00:00"}),
+    "eta late": task(headers={"eta": "9999-12-31T23:59:59-12:00"}),
+    "expires word": task(headers={"expires": "never"}),
+    "expires object": task(headers={"expires": {"a": 1}}),
+    "retries text": task(headers={"retries": "many"}),
+    "timelimit number": task(headers={"timelimit": 5}),
+    "timelimit texts": task(headers={"timelimit": ["a", "b"]}),
+    "shadow object": task(headers={"shadow": {"a": 1}}),
+    "header deep": task(headers={"extra": nested(995)}),
+    "root_id deep": task(headers={"root_id": nested(800)}),
+    "stamps list": task(headers={"stamped_headers": "x", "stamps": ["x"]}),
+    "typed unknown": task(headers={"extra": {"__type__": "odd", "__value__": 1}}),
+    "typed list": task(headers={"extra": {"__type__": [], "__value__": 1}}),
+    "typed decimal": task(headers={"extra": {"__type__": "decimal", "__value__": "x"}}),
+    "typed bytes": task(headers={"extra": {"__type__": "base64", "__value__": 5}}),
+}
+#: Tasks that are odd, and can be carried out all the same.
+ODD: dict[str, Any] = {
+    "tag missing": task(properties={"delivery_tag": ...}),
+    "tag number": task(properties={"delivery_tag": 5}),
+    "tag empty": task(properties={"delivery_tag": ""}),
+    "tag half": task(properties={"delivery_tag": "\ud83d"}),
+    "tag deep": task(properties={"delivery_tag": nested(900)}),
+    "info missing": task(properties={"delivery_info": ...}),
+    "info null": task(properties={"delivery_info": None}),
+    "info empty": task(properties={"delivery_info": {}}),
+    "route elsewhere": task(properties={"delivery_info": {"exchange": "", "routing_key": "far"}}),
+    "route object": task(properties={"delivery_info": {"exchange": "", "routing_key": {}}}),
+    "exchange unknown": task(properties={"delivery_info": {"exchange": "x", "routing_key": "y"}}),
+    "reply_to object": task(properties={"reply_to": {"a": 1}}),
+    "reply_to half": task(properties={"reply_to": f"{REPLIES}\ud83d"}),
+    "reply_to string": task(properties={"reply_to": f"{REPLIES}text"}),
+    "priority text": task(properties={"priority": "high"}),
+    "priority huge": task(properties={"priority": 10**30}),
+    "header NaN": task(headers={"extra": float("nan")}),
+    "header deep": task(headers={"extra": nested(950)}),
+    "header half": task(headers={"argsrepr": "(['half \ud83d'],)"}),
+    "header typed": task(headers={"extra": {"__type__": "bytes", "__value__": "x"}}),
+    "body named": task(**{"content-encoding": "binary"}),
+    "half": task(payload=[[["good", "half \ud83d"]], {}, {}]),
+    "texts of all kinds": task(payload=[[[1, None, {}, [], 1.5, True, "good"]], {}, {}]),
+    "messages text": task(payload=[["xyz"], {}, {}]),
+    "messages missing": task(payload=[[], {}, {}]),
+    "argument unknown": task(payload=[[["x"]], {"odd": 1}, {}]),
+    "deadlines few": task(payload=[[["x"]], {"deadlines": []}, {}]),
+    "deadlines NaN": task(payload=[[["x"]], {"deadlines": [float("nan")]}, {}]),
+    "version half": task(payload=[[["x"]], {"version": "\ud83d"}, {}]),
+}
+
+
+def raw(given: Any) -> bytes:
+    return given if isinstance(given, bytes) else dumps(given).encode()
+
+
+@pytest.fixture
+def serving(own: Stack) -> tuple[Stack, Part]:
+    """A stack that serves."""
+    own.env["TEST_METRICS_PORT"] = port = str(free_port())
+    worker = own.worker(BYLINE_METRICS_PORT=port)
+    own.api()
+    assert own.attribute({"text": "before"}).status_code == 200
+    return own, worker
+
+
+def answered_at_once(stack: Stack, text: str) -> None:
+    started = time.monotonic()
+    response = stack.attribute({"text": text})
+    assert response.status_code == 200, response.text
+    assert time.monotonic() - started < 2, "it took too long"
+
+
+def malformed(stack: Stack) -> list[MalformedTask]:
+    return [t for t in DeadLetters(stack.redis).all() if isinstance(t, MalformedTask)]
+
+
+def check_whole(stack: Stack, worker: Part) -> None:
+    """Nothing is left over, nobody has died, and nothing was told that must not be."""
+    wait_for(lambda: stack.held() == 0, what="nothing to be held")
+    wait_for(lambda: stack.redis.zcard("byline:unacked:index") == 0)
+    assert worker.alive, worker.output[-3000:]
+    assert "Connection to broker lost" not in worker.output
+    assert TRACEBACK not in worker.output, worker.output[worker.output.find(TRACEBACK) :][:4000]
+    assert SECRET not in worker.output
+    assert b64encode(SECRET.encode())[:-4].decode() not in worker.output
+    for part in stack.parts:
+        assert part.alive
+
+
+def test_each_broken_task_is_set_aside_once_and_none_other_waits(
+    serving: tuple[Stack, Part],
+) -> None:
+    stack, worker = serving
+    for number, (name, broken) in enumerate(BROKEN.items()):
+        stack.redis.lpush(QUEUE, raw(broken))
+        answered_at_once(stack, f"behind {name}")
+        wait_for(lambda n=number: len(malformed(stack)) == n + 1, what=f"a dead letter of {name}")
+    letters = malformed(stack)
+    assert {letter.kind for letter in letters} <= set(MALFORMED)
+    assert {letter.queue for letter in letters} == {QUEUE}
+    assert [letter.size for letter in letters] == [len(raw(broken)) for broken in BROKEN.values()]
+    assert SECRET not in repr(letters)
+    kinds = {name: letter.kind for name, letter in zip(BROKEN, letters, strict=True)}
+    expected = {
+        "no id": "no id",
+        "no task": "no task name",
+        "not UTF-8": "not UTF-8",
+        "not closed": "not JSON",
+        "deep": "nested too deeply",
+        "no properties": "wrong properties",
+        "body no base64": "unreadable body",
+        "kwargs list": "wrong arguments",
+        "retries text": "wrong header",
+    }
+    assert {name: kinds[name] for name in expected} == expected
+    assert counted(stack) == len(BROKEN)
+    for kind in set(kinds.values()):
+        assert worker.output.count(f"tasks that can't be read are set aside: {kind}\n") == 1
+    check_whole(stack, worker)
+
+
+def counted(stack: Stack) -> int:
+    """How many malformed tasks the worker's metrics tell of."""
+    page = httpx.get(f"http://127.0.0.1:{stack.env['TEST_METRICS_PORT']}/metrics").text
+    lines = [line for line in page.splitlines() if line.startswith("byline_malformed_tasks_total")]
+    assert len(lines) == len(MALFORMED)
+    return round(sum(float(line.rpartition(" ")[2]) for line in lines))
+
+
+def test_each_odd_task_is_carried_out(serving: tuple[Stack, Part]) -> None:
+    stack, worker = serving
+    stack.redis.set(f"{REPLIES}text", "no list")
+    for name, odd in ODD.items():
+        stack.redis.lpush(QUEUE, raw(odd))
+        answered_at_once(stack, f"behind {name}")
+        id = odd["headers"]["id"]
+        wait_for(lambda at=id: stack.redis.get(f"celery-task-meta-{at}"), what=f"result of {name}")
+    assert malformed(stack) == []
+    check_whole(stack, worker)
+
+
+def test_a_burst_of_all_of_them_at_once(serving: tuple[Stack, Part]) -> None:
+    stack, worker = serving
+    tasks = [raw(each) for each in [*BROKEN.values(), *ODD.values()]]
+    stack.redis.lpush("attributions", *tasks)
+    stack.redis.lpush(QUEUE, *tasks)
+    stack.redis.lpush(f"{QUEUE}\x06\x169", *tasks)
+    for number in range(20):
+        answered_at_once(stack, f"among them {number}")
+    wait_for(lambda: stack.held() == 0)
+    assert len(malformed(stack)) == 3 * len(BROKEN)
+    check_whole(stack, worker)
+
+
+def test_two_tasks_of_one_tag_are_both_kept_when_their_worker_dies(own: Stack) -> None:
+    own.env["TEST_MODEL_SECONDS"] = "30"
+    worker = own.worker(name="victim")
+    tag = {"delivery_tag": "the same"}
+    tasks = [task(properties=tag, payload=[[[f"number {n}"]], {}, {}]) for n in range(2)]
+    for each in tasks:
+        own.redis.lpush(QUEUE, raw(each))
+    wait_for(lambda: own.redis.hlen("byline:unacked") == 2)
+    worker.kill()
+    own.worker(name="heir", TEST_MODEL_SECONDS="0")
+    for each in tasks:
+        wait_for(lambda e=each: own.redis.get(f"celery-task-meta-{e['headers']['id']}"))
+    wait_for(lambda: own.held() == 0)
+
+
+@pytest.fixture
+def client(own: Stack) -> Celery:
+    return make_celery(Settings.from_environ(own.env))
+
+
+def test_half_of_a_surrogate_pair_fails_alone_also_when_its_worker_dies(
+    own: Stack, client: Celery
+) -> None:
+    own.env["TEST_MODEL_SECONDS"] = "30"
+    worker = own.worker(name="victim")
+    result = client.send_task("byline.attribute", [["aeiou", "half \ud83d", "xyz"]])
+    wait_for(own.calls)
+    worker.kill()
+    own.worker(name="heir", TEST_MODEL_SECONDS="0")
+    first, half, last = result.get(timeout=20)
+    assert (first["author"], last["author"]) == ("vowels", "consonants")
+    assert half["error"]["detail"] == "text holds half of a surrogate pair"
+    wait_for(lambda: own.held() == 0)
+
+
+def test_what_is_unreadable_among_the_unacknowledged_is_set_aside(own: Stack) -> None:
+    entries = [
+        *(b"", b"garbage", b"[]", b"5", b"null", b'[{}, "", "attributions"]', b"[" * 5000),
+        b'[1, "", "x"]',
+        b'[{"headers": {}, "properties": 5}, "", null]',
+        raw([task(), "none such", "none such"]),
+        raw([task(), {}, {}]),
+        raw([task(headers=[1]), "", "attributions"]),
+    ]
+    good = task(payload=[[["held by the dead"]], {}, {}])
+    for number, entry in enumerate([*entries, raw([good, "", "attributions"])]):
+        own.redis.hset("byline:unacked", f"tag {number}", entry)
+        own.redis.zadd("byline:unacked:index", {f"tag {number}": 1.0})
+    own.redis.zadd("byline:unacked:index", {"of nothing": 1.0, b"\xff": 2.0})
+    worker = own.worker()
+    own.api()
+    wait_for(lambda: own.held() == 0, what="the sweep")
+    wait_for(lambda: "held by the dead" in own.calls())
+    assert {letter.queue for letter in malformed(own)} == {"byline:unacked"}
+    assert len(malformed(own)) == len(entries)
+    answered_at_once(own, "after the sweep")
+    check_whole(own, worker)
+
+
+def test_a_task_that_the_index_has_lost_is_found(own: Stack) -> None:
+    for number, score in enumerate([None, 1e18, float("inf")]):
+        entry = raw([task(payload=[[[f"lost {number}"]], {}, {}]), "", "attributions"])
+        own.redis.hset("byline:unacked", f"tag {number}", entry)
+        if score is not None:
+            own.redis.zadd("byline:unacked:index", {f"tag {number}": score})
+    own.redis.set("byline:unacked:mutex", "held for ever")
+    worker = own.worker()
+    wait_for(lambda: set(own.calls()) == {f"lost {number}" for number in range(3)})
+    check_whole(own, worker)
+
+
+def test_a_stopping_worker_gives_back_what_it_can(own: Stack) -> None:
+    own.env["TEST_MODEL_SECONDS"] = "1"
+    worker = own.worker()
+    for number in range(5):
+        own.redis.lpush(QUEUE, raw(task(payload=[[[f"number {number}"]], {}, {}])))
+    wait_for(lambda: own.redis.hlen("byline:unacked") > 1)
+    for tag in own.redis.hkeys("byline:unacked")[:-1]:
+        own.redis.hset("byline:unacked", tag, "garbage")
+    assert worker.stop() == 0, worker.output
+    assert TRACEBACK not in worker.output
+    assert own.redis.hlen("byline:unacked") == 0
+
+
+def test_dead_letters_of_malformed_tasks_are_listed_shown_and_dropped(own: Stack) -> None:
+    letters = DeadLetters(own.redis)
+    letters.put_malformed("no id", QUEUE, 1234)
+    own.redis.hset("byline:dead_letters", b"odd \xff", b"garbage")
+    own.redis.zadd(MALFORMED_KEY, {SECRET: 0.0})
+    listed = command(own, 0, "list").splitlines()
+    assert len(listed) == 3
+    assert sum("unreadable" in line for line in listed) == 2
+    assert SECRET not in "".join(listed)
+    [line] = [line for line in listed if "no id" in line]
+    assert QUEUE in line
+    assert "1,234 bytes" in line
+    id = line.split()[0]
+    assert "malformed task" in command(own, 0, "show", id)
+    refused = command(own, 1, "replay", id)
+    assert refused.count("\n") == 1
+    assert "can't be replayed" in refused
+    for line in listed:
+        command(own, 0, "drop", line.partition("  ")[0])
+    assert "no message is set aside" in command(own, 0, "list")
+
+
+def command(own: Stack, status: int, *arguments: str) -> str:
+    part = own.start([sys.executable, "-m", "celery_app.deadletters", *arguments], str(uuid4()))
+    assert part.process.wait(20) == status, part.output
+    own.parts.remove(part)
+    return part.output
+
+
+def test_only_the_last_malformed_tasks_are_kept(own: Stack) -> None:
+    times = iter(range(10_000))
+    letters = DeadLetters(own.redis, lambda: float(next(times)))
+    for _ in range(MALFORMED_KEPT + 5):
+        letters.put_malformed("other", "x", 1)
+    kept = letters.all()
+    assert (len(kept), kept[0].at, letters.count()) == (MALFORMED_KEPT, 5.0, MALFORMED_KEPT)
+
+
+def test_a_broadcast_that_cant_be_read_disturbs_nobody(serving: tuple[Stack, Part]) -> None:
+    stack, worker = serving
+    for broken in (b"[" * 5000, b"{}", b"5", b"[]", b"null", b"junk", raw({"body": 1})):
+        assert stack.redis.publish("/0.celery.pidbox", broken)  # somebody hears it
+        answered_at_once(stack, f"behind a broadcast of {broken[:5]!r}")
+    app = make_celery(Settings.from_environ(stack.env))
+    assert app.control.inspect(timeout=3).ping()
+    assert "Connection to broker lost" not in worker.output
+    assert worker.alive
