@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from api.signal import Signal
-from tasks.messages import Outcome
+from tasks.messages import Failure, Outcome
 
 Kind = tuple[int, bool, bool]
 Key = tuple[str, int, bool, bool]
@@ -42,6 +42,12 @@ class Entry:
     def key(self) -> Key | None:
         """Who asks for the same may join; with a deadline of its own it is nobody else's."""
         return (self.id, *self.kind) if self.deadline is None else None
+
+    def may_be(self, outcome: Outcome) -> bool:
+        """Return whether this may be its outcome. Under another version its id is another, too."""
+        if isinstance(outcome, Failure):
+            return True
+        return outcome.id == self.id or outcome.model != self.version
 
     def settle(self, outcome: Outcome) -> None:
         """Note the outcome, and wake who waits."""

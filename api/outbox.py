@@ -287,7 +287,7 @@ class Outbox:
             self._drop_reply("too many outcomes")
             reply = Reply(reply.chunk, [])
         for entry, outcome in zip(entries, reply.outcomes, strict=False):
-            if _is_of_another(entry, outcome):
+            if not entry.may_be(outcome):
                 self._drop_reply("an outcome of another message")
                 self._fail([entry], InternalError("the worker's reply was to another message"))
                 continue
@@ -316,10 +316,3 @@ class Outbox:
             self._unanswered += 1
             self._questions.add(again)
         self.hasten([first])
-
-
-def _is_of_another(entry: Entry, outcome: Outcome) -> bool:
-    """Return whether this answers another message. Under another version an id is another, too."""
-    if isinstance(outcome, Failure):
-        return False
-    return outcome.id != entry.id and outcome.model == entry.version

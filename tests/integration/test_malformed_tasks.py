@@ -24,6 +24,8 @@ from tests.parts import Part, Stack, free_port, wait_for
 TRACEBACK = "Traceback (most recent call last)"
 SECRET = "a text that nobody may read"
 QUEUE = "attributions.vowels-1"
+#: Seconds within which a message is answered on a busy machine. To connect anew takes longer.
+LONG_S = 5.0
 
 
 def nested(depth: int, around: str = "[]") -> Any:
@@ -219,7 +221,7 @@ def answered_at_once(stack: Stack, text: str) -> None:
     started = time.monotonic()
     response = stack.attribute({"text": text})
     assert response.status_code == 200, response.text
-    assert time.monotonic() - started < 2, "it took too long"
+    assert time.monotonic() - started < LONG_S
 
 
 def malformed(stack: Stack) -> list[MalformedTask]:

@@ -42,7 +42,7 @@ def full(kind: type[Any]) -> CollectorRegistry:
         "outcome": OUTCOMES,
         "reason": REASONS,
         "stage": STAGES,
-        "kind": ("filled", "padding", "allocated"),
+        "kind": (*metrics.MALFORMED, "filled", "padding", "allocated"),
         "correct": ("true", "false"),
         "author": tuple(f"author {number}" for number in range(AUTHORS)),
         "version": ("one", "two"),
