@@ -31,7 +31,7 @@ def test_what_is_right_is_taken(version: str, headers: Headers) -> None:
 
 @pytest.mark.parametrize("name", sorted(head_rules.SINGLE))
 def test_what_may_come_once_does_not_come_twice(name: bytes) -> None:
-    with pytest.raises(BadRequest, match="2 times"):
+    with pytest.raises(BadRequest, match=r"\d times"):
         check("1.1", HOST, (name, b"chunked"), (b"x", b""), (name, b"chunked"))
 
 
