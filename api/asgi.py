@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl
 
 from api import console
 from api.answers import Answer, answer
 from api.attributions import Attributions
 from api.errors import TooLarge, WrongType, problem, problem_of
-from api.exchange import PATH, Headers
+from api.exchange import PATH
 from api.feedback import Feedback
 from api.figures import Figures
 from api.forever import forever
 from api.guard import Guard
 from api.keys import Key
 from api.outbox import Outbox
+from api.query import parse_query
 from api.schemas import Health
 from api.served import Served
 from tasks.errors import Unauthorized
@@ -47,6 +47,10 @@ OPEN = frozenset(
 #: Seconds after which what was served is counted.
 COUNT_S = 1.0
 FEEDBACK, FIGURES = "/v1/feedback", "/v1/figures"
+#: The names that a query may have.
+CREATE_QUERY = ("explain", "model", "wait")
+READ_QUERY = ("explain",)
+FIGURES_QUERY = ("points",)
 _ALIVE = answer(Health("ok", {"api": "ok"}))
 _BELOW = PATH + "/"
 _READING = ("GET", "HEAD")
@@ -105,7 +109,9 @@ class Front:
             status = await self._serve(route, scope, receive, send)
         self._served.note(route, status, time.perf_counter() - begin)
 
-    def attend(self, headers: Headers, body: bytes, answered: Callable[[Answer], None]) -> bool:
+    def attend(
+        self, headers: Mapping[bytes, bytes], body: bytes, answered: Callable[[Answer], None]
+    ) -> bool:
         """Answer a message posted to :data:`PATH`. See :data:`api.exchange.Attend`."""
         begin = time.perf_counter()
 
@@ -114,13 +120,12 @@ class Front:
             self._served.note(PATH, given.status, time.perf_counter() - begin)
 
         try:
-            known = dict(headers)
-            key = self._admitted(known)
+            key = self._admitted(headers)
             if key is not None and key.rate is not None:
                 return False  # Redis knows whether it may
             if len(body) > self._max_body_bytes:
                 raise TooLarge(f"the body has more than {self._max_body_bytes:,} bytes")
-            return self._attributions.attend(_content_type(known), body, answer)
+            return self._attributions.attend(_content_type(headers), body, answer)
         except Exception as error:  # as for others
             answer(problem_of(error, self._outbox.wait_s))
         return True
@@ -159,7 +164,7 @@ class Front:
             return problem_of(error)
         return None
 
-    def _know(self, headers: dict[bytes, bytes]) -> Key | None:
+    def _know(self, headers: Mapping[bytes, bytes]) -> Key | None:
         return self._guard.know(headers.get(b"authorization", b"").decode("latin-1"))
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -192,10 +197,13 @@ class Front:
 
     async def _create(self, scope: Scope, receive: Receive) -> Answer:
         content_type, body, key = await self._posted(scope, receive)
-        return await self._attributions.create(_query(scope), content_type, body, key)
+        query = _query(scope, CREATE_QUERY)
+        return await self._attributions.create(query, content_type, body, key)
 
     async def _learn(self, scope: Scope, receive: Receive) -> Answer:
-        return await self._feedback.create(*await self._posted(scope, receive))
+        posted = await self._posted(scope, receive)
+        _query(scope, ())
+        return await self._feedback.create(*posted)
 
     async def _posted(self, scope: Scope, receive: Receive) -> tuple[str, bytes, Key | None]:
         """Return the type and the body of what was posted, and whose key it came with.
@@ -211,7 +219,7 @@ class Front:
         body = await _body(headers, receive, self._max_body_bytes)
         return _content_type(headers), body, key
 
-    def _admitted(self, headers: dict[bytes, bytes]) -> Key | None:
+    def _admitted(self, headers: Mapping[bytes, bytes]) -> Key | None:
         """Return whose key what is posted comes with. Raises ``Unauthorized``, ``WrongType``."""
         key = self._know(headers)
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
@@ -222,13 +230,14 @@ class Front:
         if scope["method"] not in _READING:
             return _not_allowed(*_READING)
         self._know(dict(scope["headers"]))
-        return await self._figures.read(_query(scope))
+        return await self._figures.read(_query(scope, FIGURES_QUERY))
 
     async def _read(self, scope: Scope) -> Answer:
         if scope["method"] not in _READING:
             return _not_allowed(*_READING)
         self._know(dict(scope["headers"]))
-        return await self._attributions.read(scope["path"].removeprefix(_BELOW), _query(scope))
+        query = _query(scope, READ_QUERY)
+        return await self._attributions.read(scope["path"].removeprefix(_BELOW), query)
 
 
 def _not_allowed(*methods: str) -> Answer:
@@ -237,13 +246,12 @@ def _not_allowed(*methods: str) -> Answer:
     return refused._replace(headers=(("Allow", allowed),))
 
 
-def _content_type(headers: dict[bytes, bytes]) -> str:
+def _content_type(headers: Mapping[bytes, bytes]) -> str:
     return headers.get(b"content-type", b"").decode("latin-1")
 
 
-def _query(scope: Scope) -> dict[str, str]:
-    query = scope["query_string"]
-    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
+def _query(scope: Scope, known: Sequence[str]) -> dict[str, str]:
+    return parse_query(scope["query_string"], known)
 
 
 async def _send(answer: Answer, send: Send) -> int:

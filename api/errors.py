@@ -23,20 +23,25 @@ STATUS = {
     "not_found": 404,
     "unknown_model": 404,
     "method_not_allowed": 405,
+    "timeout": 408,
     "conflict": 409,
     "too_large": 413,
     "wrong_type": 415,
+    "expectation_failed": 417,
     "invalid": 422,
     "set_aside": 422,
     "rate_limited": 429,
+    "headers_too_large": 431,
     "model_failed": 500,
     "internal_error": 500,
+    "not_supported": 501,
     "broker_unavailable": 503,
     "no_answer": 503,
     "no_model": 503,
     "overloaded": 503,
     "revoked": 503,
     "deadline_passed": 504,
+    "version_not_supported": 505,
 }
 
 #: Seconds after which it is worth coming back, at the least, for those that pass by themselves.
@@ -61,6 +66,42 @@ class Problem(msgspec.Struct, frozen=True):
     status: int
     code: str
     detail: str
+
+
+class BadRequest(BylineError):
+    """What was sent is no HTTP, or HTTP that breaks a rule."""
+
+    code = "bad_request"
+
+
+class Timeout(BylineError):
+    """The request has not come whole in time."""
+
+    code = "timeout"
+
+
+class HeadersTooLarge(BylineError):
+    """The URL, the header fields, the trailers or the chunk sizes have too many bytes."""
+
+    code = "headers_too_large"
+
+
+class ExpectationFailed(BylineError):
+    """The client expects what is not done here."""
+
+    code = "expectation_failed"
+
+
+class NotSupported(BylineError):
+    """The body is sent in a way that is not understood here."""
+
+    code = "not_supported"
+
+
+class VersionNotSupported(BylineError):
+    """The request is in another version of HTTP."""
+
+    code = "version_not_supported"
 
 
 class NotJSON(BylineError):

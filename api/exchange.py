@@ -7,7 +7,7 @@ its checks of each header cost is more than all else that is done for it here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import ClassVar, Protocol
 
@@ -15,14 +15,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from api.answers import Answer
 from api.errors import problem
+from api.gathering import Gathering
 
 #: Where messages are posted.
 PATH = "/v1/attributions"
 
 Headers = Sequence[tuple[bytes, bytes]]
-#: ``attend(headers, body, answered)`` answers a message that was posted, sooner or later. Returns
-#: False where that takes a coroutine: then nothing was done.
-Attend = Callable[[Headers, bytes, Callable[[Answer], None]], bool]
+#: ``attend(headers, body, answered)`` answers a message that was posted, sooner or later. The
+#: headers' names are in lower case. Returns False where that takes a coroutine: then nothing was
+#: done.
+Attend = Callable[[Mapping[bytes, bytes], bytes, Callable[[Answer], None]], bool]
 
 #: Answers' heads that are kept but for their length: one for each second that a ``Date`` lasts, and
 #: a few for errors.
@@ -32,7 +34,7 @@ HEADS = 64
 class Connection(Protocol):
     """The connection as an exchange sees it."""
 
-    transport: asyncio.Transport
+    transport: Gathering
 
     def on_response_complete(self) -> None:
         """Go on with the next request."""
@@ -76,10 +78,7 @@ class Exchange:
         self._over(self)
         if self.disconnected or connection.transport.is_closing():
             return
-        head = _head(given.status, given.mimetype, given.headers, tuple(self._defaults))
-        length = len(given.body)
-        ending = b"" if self.keep_alive else b"connection: close\r\n"
-        connection.transport.write(b"%b%d\r\n%b\r\n%b" % (head, length, ending, given.body))
+        connection.transport.write(encode(given, self._defaults, self.keep_alive))
         if not self.keep_alive:
             connection.transport.close()
         connection.on_response_complete()
@@ -88,6 +87,14 @@ class Exchange:
         """Give up: the process stops, and has waited for long enough. uvicorn calls it."""
         gone = problem("no_answer", "this process stops; the message may be sent again")
         asyncio.get_running_loop().call_soon(self.answer, gone)  # uvicorn goes through its tasks
+
+
+def encode(given: Answer, defaults: Headers, keep_alive: bool, head_only: bool = False) -> bytes:
+    """Return an answer as it goes over the wire. ``defaults`` are headers of each answer."""
+    head = _head(given.status, given.mimetype, given.headers, tuple(defaults))
+    ending = b"" if keep_alive else b"connection: close\r\n"
+    body = b"" if head_only else given.body
+    return b"%b%d\r\n%b\r\n%b" % (head, len(given.body), ending, body)
 
 
 @lru_cache(HEADS)

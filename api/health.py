@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from api.answers import answer
 from api.directory import Directory
+from api.query import parse_query
 from api.schemas import Health, ModelInfo, VersionInfo
 from tasks.errors import NoModel, Unavailable
 
@@ -24,6 +25,7 @@ def blueprint(directory: Directory) -> Blueprint:
 
     @routes.get("/v1/models")
     def models() -> Response:
+        parse_query(request.query_string, ())
         announcement, workers = directory.current(), directory.workers()
         if workers is None:
             raise Unavailable("the broker can't be reached")

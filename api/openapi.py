@@ -133,12 +133,12 @@ def document(settings: Settings) -> dict[str, Any]:
                     "operationId": "models",
                     "responses": {
                         "200": _answer("The model.", model),
-                        **_problems(problem, 401, 503),
+                        **_problems(problem, 401, 422, 503),
                     },
                 }
             },
-            "/healthz": _check("Is this process alive?", "live", health),
-            "/readyz": _check("Are the broker and a worker there?", "ready", health),
+            "/healthz": _check("Is this process alive?", "live", health, problem),
+            "/readyz": _check("Are the broker and a worker there?", "ready", health, problem),
         },
         "components": {
             "schemas": components,
@@ -148,6 +148,9 @@ def document(settings: Settings) -> dict[str, Any]:
         "security": [{"key": []}, {}],
     }
 
+
+#: Statuses of what is no request that HTTP knows, or one that Byline does not take, wherever to.
+_ANY = (400, 408, 417, 431, 501, 505)
 
 _EXPLAIN = {
     "name": "explain",
@@ -197,18 +200,22 @@ def _answer(description: str, schema: Any) -> dict[str, Any]:
     return {"description": description, "content": _json(schema)}
 
 
-def _check(summary: str, operation: str, health: Any) -> dict[str, Any]:
-    responses = {"200": _answer("Yes.", health), "503": _answer("No.", health)}
+def _check(summary: str, operation: str, health: Any, problem: Any) -> dict[str, Any]:
+    responses = {
+        "200": _answer("Yes.", health),
+        "503": _answer("No.", health),
+        **_problems(problem),
+    }
     return {"get": {"summary": summary, "operationId": operation, "responses": responses}}
 
 
 def _problems(problem: Any, *statuses: int) -> dict[str, Any]:
-    """Return the error responses, each naming the codes it may carry."""
+    """Return the error responses, and those of any request, each with the codes it may carry."""
     content = {"application/problem+json": {"schema": problem}}
     return {
         str(status): {
             "description": ", ".join(code for code, s in STATUS.items() if s == status),
             "content": content,
         }
-        for status in statuses
+        for status in sorted({*statuses, *_ANY})
     }

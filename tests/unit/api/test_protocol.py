@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-import uvicorn
 
-from api import protocol
-from api.protocol import Protocol, _Gathering
-from tests.parts import free_port, wait_for
+from api import http_connection
+from api.gathering import Gathering
+from tests.parts import wait_for
+from tests.unit.api.serving import REQUEST, all_of, early, long, served, slow
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 
@@ -40,7 +36,8 @@ class Transport:
 def calls(*steps: str | bytes) -> list[bytes | str]:
     async def run() -> list[bytes | str]:
         transport = Transport()
-        gathering = _Gathering(transport, asyncio.get_running_loop())  # type: ignore[arg-type]
+        gathering = Gathering(transport, asyncio.get_running_loop())  # type: ignore[arg-type]
+        gathering.at_eof = True  # it closes at once
         for step in steps:
             if step == "turn":
                 await asyncio.sleep(0)
@@ -68,65 +65,11 @@ def test_what_is_closed_is_sent_first() -> None:
 
 def test_the_rest_is_the_transports() -> None:
     async def run() -> None:
-        gathering = _Gathering(Transport(), asyncio.get_running_loop())  # type: ignore[arg-type]
+        gathering = Gathering(Transport(), asyncio.get_running_loop())  # type: ignore[arg-type]
         assert gathering.get_extra_info("peername") == "peername"
         assert not gathering.is_closing()
 
     asyncio.run(run())
-
-
-async def application(scope: Any, receive: Any, send: Any) -> None:
-    body = await receive()
-    while body.get("more_body"):
-        body = await receive()
-    if body["type"] == "http.request":
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body"})
-
-
-async def slow(scope: Any, receive: Any, send: Any) -> None:
-    """Answer after the time that a request may take."""
-    await asyncio.sleep(0.5)
-    await application(scope, receive, send)
-
-
-async def early(scope: Any, receive: Any, send: Any) -> None:
-    """Answer before the body has come."""
-    await send({"type": "http.response.start", "status": 204, "headers": []})
-    await send({"type": "http.response.body"})
-
-
-async def long(scope: Any, receive: Any, send: Any) -> None:
-    """Answer with more than fits into the sockets' buffers."""
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    for _ in range(100):
-        await send({"type": "http.response.body", "body": b"x" * 2**20, "more_body": True})
-    await send({"type": "http.response.body"})
-
-
-@contextmanager
-def served(answers: Any = application) -> Iterator[tuple[uvicorn.Server, int]]:
-    """Yield a real server with the protocol, and its port."""
-    port = free_port()
-    config = uvicorn.Config(answers, port=port, http=Protocol, lifespan="off", log_level="critical")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_for(lambda: server.started, what="the server")
-        yield server, port
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        assert not thread.is_alive()
-
-
-REQUEST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}"
-
-
-def all_of(connection: socket.socket) -> bytes:
-    """Return what is sent until the other side closes."""
-    return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +79,7 @@ def all_of(connection: socket.socket) -> bytes:
 def test_who_takes_too_long_over_a_request_is_told_so(
     monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(protocol, "REQUEST_S", 0.3)
+    monkeypatch.setattr(http_connection, "REQUEST_S", 0.3)
     with served() as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(sent)
         received = all_of(client)
@@ -145,7 +88,7 @@ def test_who_takes_too_long_over_a_request_is_told_so(
 
 
 def test_each_request_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "REQUEST_S", 0.4)
+    monkeypatch.setattr(http_connection, "REQUEST_S", 0.4)
     with served() as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(REQUEST[:9])
         for _ in range(10):  # each ends, and the next begins, in one piece
@@ -157,16 +100,17 @@ def test_each_request_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_whole_is_answered_before_what_is_not_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(protocol, "REQUEST_S", 0.2)
+    monkeypatch.setattr(http_connection, "REQUEST_S", 0.2)
     with served(slow) as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(REQUEST + REQUEST[:-1])
         received = all_of(client)
     assert received.startswith(b"HTTP/1.1 204")
-    assert received.count(b"HTTP/1.1") == 1
+    assert received.count(b"HTTP/1.1") == 2
+    assert received.index(b"HTTP/1.1 408") > received.index(b"HTTP/1.1 204")
 
 
 def test_who_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "REQUEST_S", 0.3)
+    monkeypatch.setattr(http_connection, "REQUEST_S", 0.3)
     with served(long) as (server, port), socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(REQUEST)
         wait_for(lambda: server.server_state.connections, what="the connection")
@@ -174,7 +118,7 @@ def test_who_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_who_reads_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "REQUEST_S", 1.0)
+    monkeypatch.setattr(http_connection, "REQUEST_S", 1.0)
     with served(long) as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(REQUEST)
         until, read = time.monotonic() + 3, 0
@@ -200,7 +144,7 @@ def test_an_empty_line_is_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_connection_may_idle_for_longer_than_a_request_may_take(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(protocol, "REQUEST_S", 0.2)
+    monkeypatch.setattr(http_connection, "REQUEST_S", 0.2)
     with served() as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
         for _ in range(2):
             client.sendall(REQUEST)
@@ -224,7 +168,7 @@ def test_a_server_that_stops_answers_once_more_on_each_connection() -> None:
 def test_a_server_that_stops_does_not_wait_for_the_rest_of_what_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(protocol, "FAREWELL_S", 0.2)
+    monkeypatch.setattr(http_connection, "FAREWELL_S", 0.2)
     with served(early) as (server, port), socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(REQUEST[:-1])
         assert client.recv(4096).startswith(b"HTTP/1.1 204")
@@ -234,7 +178,7 @@ def test_a_server_that_stops_does_not_wait_for_the_rest_of_what_is_answered(
 
 
 def test_a_server_that_stops_closes_what_idles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "FAREWELL_S", 0.2)
+    monkeypatch.setattr(http_connection, "FAREWELL_S", 0.2)
     with served() as (server, port), socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(REQUEST)
         client.recv(4096)

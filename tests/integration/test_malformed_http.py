@@ -1,0 +1,306 @@
+"""What is not as HTTP should be, and what is too much: bytes sent to the api as it is served."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import requests
+
+from tests.parts import Part, Stack, wait_for
+
+SIZE = 10_000_000
+JSON = {"Content-Type": "application/json"}
+PATH = "/v1/attributions"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """An api that asks for a key, and has no worker: what is tested here gets to none."""
+    stack = Stack(tmp_path_factory.mktemp("guarded"))
+    keys = stack.folder / "keys.txt"
+    keys.write_text(f"free sha256:{sha256(b'free').hexdigest()}\n")
+    stack.env["BYLINE_KEYS_FILE"] = str(keys)
+    try:
+        stack.valkey()
+        stack.api()
+        yield stack
+        assert stack.parts[-1].alive
+        assert "Traceback" not in stack.parts[-1].output
+    finally:
+        stack.close()
+
+
+@pytest.fixture(scope="module")
+def api(guarded: Stack) -> Part:
+    return guarded.parts[-1]
+
+
+def by_urllib(url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(url, body, headers)
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        opener.open(request, timeout=30)
+    return raised.value.code, raised.value.read()
+
+
+def by_requests(url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    answer = requests.post(url, data=body, headers=headers, timeout=30)
+    return answer.status_code, answer.content
+
+
+def by_requests_in_chunks(url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    pieces = (body[start : start + 100_000] for start in range(0, len(body), 100_000))
+    answer = requests.post(url, data=pieces, headers=headers, timeout=30)
+    return answer.status_code, answer.content
+
+
+def by_httpx(url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    answer = httpx.post(url, content=body, headers=headers, timeout=30)
+    return answer.status_code, answer.content
+
+
+Ask = Callable[[str, dict[str, str], bytes], tuple[int, bytes]]
+ASK = [by_urllib, by_requests, by_requests_in_chunks, by_httpx]
+KEY = {"Authorization": "Bearer free"}
+
+
+@pytest.mark.parametrize("ask", ASK)
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "code"),
+    [
+        (PATH, {**KEY, **JSON}, 413, "too_large"),
+        (PATH, JSON, 401, "unauthorized"),
+        (PATH, {**KEY, **JSON, "Content-Encoding": "gzip"}, 415, "wrong_type"),
+        ("/v1/feedback", {**KEY, **JSON}, 413, "too_large"),
+        ("/v1/figures", {**KEY, **JSON}, 405, "method_not_allowed"),
+        ("/v1/nowhere", {**KEY, **JSON}, 404, "not_found"),
+        ("/", JSON, 405, "method_not_allowed"),
+        (PATH, {**KEY, **JSON, "X-Long": "x" * 40_000}, 431, "headers_too_large"),
+        (PATH, {**KEY, **JSON, "Expect": "more"}, 417, "expectation_failed"),
+    ],
+)
+def test_who_sends_ten_megabytes_before_reading_gets_the_document(
+    guarded: Stack, ask: Ask, path: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    for _ in range(3):  # a reset comes now and then only
+        answered, body = ask(guarded.url + path, headers, b"x" * SIZE)
+        assert (answered, json.loads(body)["code"]) == (status, code)
+
+
+def exchanged(stack: Stack, data: bytes) -> bytes:
+    """Return all that is answered until the connection is closed."""
+    address = ("127.0.0.1", int(stack.env["BYLINE_API_PORT"]))
+    with socket.create_connection(address, 20) as client:
+        client.sendall(data)
+        return b"".join(iter(lambda: client.recv(1 << 16), b""))
+
+
+def post(*fields: bytes, body: bytes = b"{}", version: bytes = b"1.1", query: bytes = b"") -> bytes:
+    first = b"POST /v1/attributions%b HTTP/%b" % (query, version)
+    own = (b"Host: a", b"Authorization: Bearer free", b"Content-Type: application/json")
+    return b"\r\n".join([first, *own, *fields, b"", body])
+
+
+def get(*lines: bytes, first: bytes = b"GET /healthz HTTP/1.1") -> bytes:
+    return b"\r\n".join([first, *lines, b"", b""])
+
+
+HOST = b"Host: a"
+CHUNKED = b"Transfer-Encoding: chunked"
+LENGTH = b"Content-Length: 2"
+MALFORMED = {
+    "no host": (get(), 400),
+    "two hosts": (get(HOST, b"host: b"), 400),
+    "two keys": (post(LENGTH, b"authorization: Bearer other"), 400),
+    "two types": (post(LENGTH, b"content-type: text/plain"), 400),
+    "two lengths": (post(LENGTH, b"Content-Length: 3"), 400),
+    "a length twice": (post(LENGTH, LENGTH), 400),
+    "a list of lengths": (post(b"Content-Length: 2, 2"), 400),
+    "a long length": (post(b"Content-Length: 99999999999999999999"), 400),
+    "a length below zero": (post(b"Content-Length: -2"), 400),
+    "a length with a sign": (post(b"Content-Length: +2"), 400),
+    "length and chunks": (post(LENGTH, CHUNKED, body=b"0\r\n\r\n"), 400),
+    "chunks and length": (post(CHUNKED, LENGTH, body=b"0\r\n\r\n"), 400),
+    "compressed chunks": (post(b"Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"), 501),
+    "no chunks": (post(b"Transfer-Encoding: identity"), 501),
+    "chunks twice": (post(b"Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n"), 400),
+    "chunks in HTTP/1.0": (post(CHUNKED, body=b"0\r\n\r\n", version=b"1.0"), 400),
+    "a chunk too long": (post(CHUNKED, body=b"1" + b"0" * 16 + b"\r\n{}"), 400),
+    "a chunk below zero": (post(CHUNKED, body=b"-1\r\n{}"), 400),
+    "HTTP/0.9": (get(first=b"GET /healthz"), 505),
+    "HTTP/2.0": (get(HOST, first=b"GET /healthz HTTP/2.0"), 505),
+    "HTTP/1.2": (get(HOST, first=b"GET /healthz HTTP/1.2"), 400),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+    "TLS": (bytes.fromhex("16030100c8010000c40303") + bytes(range(100)), 400),
+    "CONNECT": (get(HOST, first=b"CONNECT a:80 HTTP/1.1"), 400),
+    "a folded field": (get(HOST, b"X: a", b" b"), 400),
+    "a space before the colon": (get(b"Host : a"), 400),
+    "no name": (get(HOST, b": a"), 400),
+    "a zero byte": (get(HOST, b"X: a\0b"), 400),
+    "a zero byte in the path": (get(HOST, first=b"GET /\0 HTTP/1.1"), 400),
+    "a bare line feed": (b"GET /healthz HTTP/1.1\nHost: a\n\n", 400),
+    "a bare carriage return": (get(HOST, b"X: a\rb"), 400),
+    "an odd expectation": (post(LENGTH, b"Expect: cake"), 417),
+}
+CODES = {
+    400: "bad_request",
+    417: "expectation_failed",
+    501: "not_supported",
+    505: "version_not_supported",
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_what_is_malformed_gets_a_problem_document_and_ends_the_connection(
+    guarded: Stack, name: str
+) -> None:
+    data, status = MALFORMED[name]
+    for before in (b"", get(HOST)):
+        received = exchanged(guarded, before + data + get(HOST))
+        if before:
+            good, _, received = received.partition(b"HTTP/1.1 %d" % status)
+            assert good.startswith(b"HTTP/1.1 200"), good
+            assert good.endswith(b'{"status":"ok","parts":{"api":"ok"}}'), good
+            received = b"HTTP/1.1 %d" % status + received
+        head, _, body = received.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d " % status), received
+        assert b"content-type: application/problem+json" in head.split(b"\r\n")
+        assert b"connection: close" in head.split(b"\r\n")
+        document = json.loads(body)
+        assert (document["status"], document["code"]) == (status, CODES[status])
+
+
+def test_a_key_in_a_trailer_is_no_key(guarded: Stack) -> None:
+    ask = b"POST /v1/attributions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    body = b'%b\r\n\r\nd\r\n{"text": "a"}\r\n0\r\nAuthorization: Bearer free\r\n\r\n' % CHUNKED
+    for piece in (get(HOST, b"Connection: close"), b""):
+        received = exchanged(guarded, ask + b"Connection: close\r\n" * (not piece) + body + piece)
+        assert received.startswith(b"HTTP/1.1 401"), received
+    # Nor is it one for what follows on the same connection.
+    models = get(HOST, b"Connection: close", first=b"GET /v1/models HTTP/1.1")
+    received = exchanged(guarded, post(CHUNKED, body=body.partition(b"\r\n\r\n")[2]) + models)
+    assert b"HTTP/1.1 401" in received, received
+
+
+def test_who_sends_no_more_gets_the_answer(guarded: Stack) -> None:
+    address = ("127.0.0.1", int(guarded.env["BYLINE_API_PORT"]))
+    for data in (post(LENGTH), get(HOST), get(HOST, first=b"GET /readyz HTTP/1.1")):
+        with socket.create_connection(address, 20) as client:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            received = b"".join(iter(lambda: client.recv(1 << 16), b""))
+        assert received.startswith((b"HTTP/1.1 422", b"HTTP/1.1 200", b"HTTP/1.1 503")), received
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("POST", "/v1/attributions?wait=abc&wait=1", "names wait twice"),
+        ("POST", "/v1/attributions?wiat=1", "did you mean wait?"),
+        ("POST", "/v1/feedback?wait=1", "unknown name, 'wait'"),
+        ("GET", f"/v1/attributions/{'0' * 32}?explain=true&explain=false", "names explain twice"),
+        ("GET", "/v1/figures?point=1", "did you mean points?"),
+        ("GET", "/v1/models?x=1", "unknown name, 'x'"),
+    ],
+)
+def test_a_query_is_taken_at_its_word(guarded: Stack, method: str, path: str, words: str) -> None:
+    body = b'{"text": "a"}' if method == "POST" else None
+    answer = httpx.request(method, guarded.url + path, content=body, headers={**KEY, **JSON})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert words in answer.json()["detail"]
+
+
+def test_an_expectation_is_met_or_the_body_refused(guarded: Stack) -> None:
+    expects = b"Expect: 100-continue"
+    received = exchanged(guarded, post(LENGTH, expects, b"Connection: close"))
+    assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 422"), received
+    received = exchanged(guarded, post(b"Content-Length: %d" % SIZE, expects, body=b""))
+    assert received.startswith(b"HTTP/1.1 413"), received
+
+
+def memory(api: Part) -> int:
+    return int(psutil.Process(api.process.pid).memory_info().rss)
+
+
+def endless(first: bytes, more: bytes, size: int) -> Iterator[bytes]:
+    yield first
+    piece = more * max(1, 65_536 // len(more))
+    for _ in range(size // len(piece)):
+        yield piece
+
+
+START = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
+POST = b"POST /v1/attributions HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"\r\n"
+FREE = b"Authorization: Bearer free\r\n"
+FLOODS = {
+    "one header": (START + b"X: ", b"x"),
+    "short headers": (START, b"a: b\r\n"),
+    "a URL": (b"GET /", b"x"),
+    "empty lines": (b"", b"\r\n"),
+    "a chunk's extension": (POST + FREE + b"\r\n1;", b"x"),
+    "trailers": (POST + FREE + b"\r\n2\r\n{}\r\n0\r\n", b"a: b\r\n"),
+    "a body without a key": (POST + b"\r\n", b"ffff\r\n" + b"x" * 65_535 + b"\r\n"),
+    "nonsense": (b"\0", b"x"),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_what_never_ends_costs_neither_memory_nor_others_time(
+    guarded: Stack, api: Part, name: str
+) -> None:
+    address = ("127.0.0.1", int(guarded.env["BYLINE_API_PORT"]))
+    before, worst = memory(api), 0.0
+    with socket.create_connection(address, 20) as client:
+        client.settimeout(20)
+        others = http.client.HTTPConnection(*address, timeout=20)
+        for number, piece in enumerate(endless(*FLOODS[name], 48_000_000)):
+            client.sendall(piece)
+            if number % 100 == 0:
+                begun = time.monotonic()
+                others.request("GET", "/healthz")
+                assert others.getresponse().read()
+                worst = max(worst, time.monotonic() - begun)
+        status = int(client.recv(12).split()[1])
+    assert status in (400, 401, 431)
+    assert worst < 1
+    assert memory(api) - before < 20_000_000
+
+
+def test_who_sends_without_end_is_cut_off(guarded: Stack, api: Part) -> None:
+    address = ("127.0.0.1", int(guarded.env["BYLINE_API_PORT"]))
+    with socket.create_connection(address, 20) as client:
+        pieces = endless(*FLOODS["one header"], 500_000_000)
+        with pytest.raises(ConnectionError):
+            deque(map(client.sendall, pieces))
+
+
+def test_requests_that_follow_a_slow_one_cost_no_memory(
+    guarded: Stack, api: Part, tmp_path: Path
+) -> None:
+    address = ("127.0.0.1", int(guarded.env["BYLINE_API_PORT"]))
+    before = memory(api)
+    with socket.create_connection(address, 20) as client:
+        client.setblocking(False)
+        data = post(b"Content-Length: 13", body=b'{"text": "a"}', query=b"?wait=30")
+        client.send(data)
+        until = time.monotonic() + 2  # as long as anything can be in the making
+        sent = 0
+        while time.monotonic() < until and sent < 20_000_000:
+            try:
+                sent += client.send(get(HOST, first=b"GET / HTTP/1.1") * 1000)
+            except BlockingIOError:
+                time.sleep(0.01)  # it takes no more for now
+        assert memory(api) - before < 20_000_000
+    wait_for(lambda: httpx.get(f"{guarded.url}/healthz").status_code == 200, what="the api")
