@@ -30,7 +30,7 @@ PREFIX = "byline-"
 
 def configuration(parts: Sequence[Part], run_dir: Path) -> str:
     """Return supervisord's configuration. All parts start at once, and wait for each other."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     sections: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": run_dir / "socket", "chmod": "0700"},
         "supervisord": {
@@ -38,7 +38,7 @@ def configuration(parts: Sequence[Part], run_dir: Path) -> str:
             "logfile": run_dir / "logs" / f"{DAEMON}.log",
             "pidfile": run_dir / "pid",
             "childlogdir": run_dir / "logs",
-            # It refuses to start where it may have fewer: a default of 1024, and 200.
+            # What it raises its limits to, and would else refuse to start.
             "minfds": min(1024, descriptors) if descriptors > 0 else 1024,
             "minprocs": 1,
         },
@@ -96,8 +96,8 @@ def make_run_dir(state: Path) -> Path:
 def remove_run_dir(state: Path) -> None:
     """Remove the folder, if there is one."""
     here = state / "run"
-    if here.is_symlink():
-        shutil.rmtree(here.resolve(), ignore_errors=True)
+    if here.is_symlink() and here.readlink().name.startswith(PREFIX):
+        shutil.rmtree(here.readlink(), ignore_errors=True)
         here.unlink(missing_ok=True)
 
 
