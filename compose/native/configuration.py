@@ -67,8 +67,8 @@ def configuration(parts: Sequence[Part], run_dir: Path) -> str:
     return "\n".join(
         line
         for title, options in sections.items()
-        for line in (f"[{title}]", *(f"{key}={_escaped(value)}" for key, value in options.items()))
-    )
+        for line in (f"[{title}]", *(f"{key}={value}" for key, value in options.items()))
+    ).replace("%", "%%")
 
 
 def make_run_dir(state: Path) -> Path:
@@ -82,8 +82,7 @@ def make_run_dir(state: Path) -> Path:
     for folder in (state, Path(tempfile.gettempdir()), Path("/tmp")):
         # supervisord binds another name first, which ends in its process id, and it can't be told
         # of a log with a % in its path, neither escaped nor not.
-        made = folder / f"{PREFIX}12345678"
-        path = os.fsencode(made / "socket.4194304")
+        path = os.fsencode(folder / f"{PREFIX}12345678" / "socket.4194304")
         if len(path) > SOCKET_BYTES or not re.fullmatch(rb"[\w./+@~-]+", path):
             continue
         made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
@@ -99,7 +98,3 @@ def remove_run_dir(state: Path) -> None:
     if here.is_symlink() and here.readlink().name.startswith(PREFIX):
         shutil.rmtree(here.readlink(), ignore_errors=True)
         here.unlink(missing_ok=True)
-
-
-def _escaped(value: object) -> str:
-    return str(value).replace("%", "%%")
