@@ -17,7 +17,8 @@ from tasks.attribute import Attributor
 from tasks.batch import Begun
 from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
-from tasks.messages import REPLIES, SENT, TASK, Chunk, Failure, Outcome
+from tasks.messages import LARGEST_TASK, REPLIES, SENT, TASK, Chunk, Failure, Outcome
+from tasks.progress import Progress
 
 
 class Attributions(Sequence[Any]):
@@ -112,9 +113,13 @@ class AttributeTask(Task):
         """Have the model begin with ``chunks``, as one batch."""
         return self._attributor.begin(chunks)
 
-    def begin_alone(self, chunk: Chunk, alive: Callable[[], None]) -> Begun:
-        """Have the model see the messages of ``chunk`` one at a time, and store each at once."""
-        return self._attributor.begin_alone(chunk, alive)
+    def begin_part(self, progress: Progress, messages: int) -> Begun:
+        """Have the model begin with so many of the messages that a chunk still lacks."""
+        return self._attributor.begin_part(progress, messages)
+
+    def begin_alone(self, progress: Progress, messages: int, alive: Callable[[], None]) -> Begun:
+        """Have the model see a chunk's next messages one at a time, and store each at once."""
+        return self._attributor.begin_alone(progress, messages, alive)
 
     @property
     def answers_apart(self) -> bool:
@@ -127,9 +132,12 @@ class AttributeTask(Task):
         return self._attributor.cache_gone
 
     def finish(self, begun: Begun, pipe: Pipeline) -> list[list[Outcome]]:
-        """Wait for the batch's answers, and return them; :meth:`run` then finds them ready."""
+        """Wait for the batch's answers, and return those of the chunks that now have all.
+
+        :meth:`run` then finds them ready.
+        """
         outcomes = self._attributor.finish(begun, pipe)
-        self._outcomes = {c.id: found for c, found in zip(begun.chunks, outcomes, strict=True)}
+        self._outcomes = {c.id: found for c, found in zip(begun.answered, outcomes, strict=True)}
         return outcomes
 
     def take(self, id: str) -> list[Outcome] | None:
@@ -138,7 +146,7 @@ class AttributeTask(Task):
 
     def reply(self, begun: Begun, outcomes: Sequence[list[Outcome]], stored: bool) -> None:
         """Reply to those who wait, unless it was done with the storing. Raises ``RedisError``."""
-        self._attributor.replies.send(begun.chunks, outcomes, stored)
+        self._attributor.replies.send(begun.answered, outcomes, stored)
         self._attributor.record(begun)
 
     def count_batch(self, reason: str) -> None:
@@ -207,6 +215,9 @@ def parse_chunk(
         messages, deadlines, explain, version, promised, exact = _arguments(*args, **kwargs)
         if not isinstance(messages, list):
             raise InvalidMessage(f"{TASK}: messages must be a list of strings")
+        if len(messages) > LARGEST_TASK:
+            words = f"{len(messages):,} messages; at most {LARGEST_TASK:,}, send several tasks"
+            raise InvalidMessage(f"{TASK}: {words}")
         chunk = msgspec.convert(
             {
                 "id": id,
