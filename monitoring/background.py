@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
@@ -25,14 +26,14 @@ class Failures:
     def __init__(self, name: str) -> None:
         self._name = name
         self._pause_s = FIRST_PAUSE_S
-        #: By kind, the monotonic time of the last time that it was logged, in seconds.
-        self._logged: dict[type[Exception], float] = {}
+        #: By kind, when it was logged last: monotonic, in seconds.
+        self._logged: dict[object, float] = {}
 
     def add(self, error: Exception) -> float:
         """Log ``error`` where it is news, and return how many seconds to wait."""
-        now = time.monotonic()
-        if now >= self._logged.get(type(error), -QUIET_S) + QUIET_S:
-            self._logged[type(error)] = now
+        now, kind = time.monotonic(), _kind(error)
+        if now >= self._logged.get(kind, -QUIET_S) + QUIET_S:
+            self._logged[kind] = now
             logger.error("%s failed, and is tried again", self._name, exc_info=error)
         pause_s = self._pause_s
         self._pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -41,6 +42,14 @@ class Failures:
     def over(self) -> None:
         """Note that the step succeeded: after the next failure it is tried again soon."""
         self._pause_s = FIRST_PAUSE_S
+
+
+def _kind(error: Exception) -> object:
+    """Return what tells failures apart: the type, and the line that raised it."""
+    place = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        place = frame.f_code, line
+    return type(error), place
 
 
 def guarded(step: Callable[[], object], name: str) -> Callable[[], None]:

@@ -45,7 +45,6 @@ def test_an_api_without_descriptors_recovers_with_its_metrics(own: Stack) -> Non
         time.sleep(WITHOUT_S)  # whatever looks after something must meet it
     wait_for(lambda: answers(int(own.env["BYLINE_API_METRICS_PORT"])), 10, "the metrics")
     wait_for(lambda: own.attribute({"text": "aeiou"}).status_code == 200, 10, "an answer")
-    assert api.output.count("Traceback") <= 2, "the same failure is logged again and again"
 
 
 def start_worker(own: Stack, port: int) -> Part:
