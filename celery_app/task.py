@@ -48,16 +48,32 @@ class Attributions(Sequence[Any]):
         return self._plain
 
 
-class ChunkRequest(Request):
-    """A request for the task, checked when it arrives, that shows nobody its texts."""
+class DiscreetRequest(Request):
+    """A request that shows nobody its arguments: they may hold texts.
+
+    The client's own repr of them does, too, and events and logs would repeat it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._show("(not shown)")
+
+    def _show(self, arguments: str) -> None:
+        self._argsrepr, self._kwargsrepr = arguments, "{}"
+        self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """Return what ``inspect`` shows: never the arguments, whatever ``safe`` says."""
+        return super().info(safe=True)
+
+
+class ChunkRequest(DiscreetRequest):
+    """A request for the task, checked when it arrives."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.chunk = self._parse()
-        # The client's own repr of the arguments holds the texts; events and logs repeat it.
-        self._argsrepr = f"({_count(self.messages)},)"
-        self._kwargsrepr = "{}"
-        self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
+        self._show(f"({_count(self.messages)},)")
 
     def _parse(self) -> Chunk | None:
         try:
@@ -75,10 +91,6 @@ class ChunkRequest(Request):
     def messages(self) -> int:
         """How many messages the chunk holds."""
         return len(self.chunk.texts) if self.chunk else 0
-
-    def info(self, safe: bool = False) -> dict[str, Any]:
-        """Return what ``inspect`` shows: never the texts, whatever ``safe`` says."""
-        return super().info(safe=True)
 
     def give_back(self) -> None:
         """Have the broker deliver the task again, and forget it here."""
