@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from redis import Redis, RedisError
 
-from monitoring import pressure
+from monitoring import background, pressure
 from monitoring.pressure import Level
 from tasks import wrong_type
 from tasks.errors import NoModel, UnknownModel
@@ -57,7 +57,7 @@ class Directory:
         """Look now, and from now on in threads of their own, one for each server."""
         for look in (self._look_at_broker, self._look_at_cache):
             look()
-            threading.Thread(target=self._keep, args=(look,), name="directory", daemon=True).start()
+            background.start(partial(self._keep, look), "directory")
 
     def current(self) -> Announcement:
         """Return the announcement of the model being served. Does not block.
@@ -137,12 +137,8 @@ class Directory:
         return self._pressure
 
     def _keep(self, look: Callable[[], None]) -> None:
-        while True:
-            time.sleep(FRESH_S if self._known else NONE_YET_S)
-            try:
-                look()
-            except Exception:  # a defect must not leave the process with what it knows now
-                logger.exception("broker and cache can't be looked at")
+        time.sleep(FRESH_S if self._known else NONE_YET_S)
+        look()
 
     def _look_at_cache(self) -> None:
         try:

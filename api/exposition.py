@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import threading
 import time
 from pathlib import Path
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, Gauge, make_wsgi_app
-from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from api.multiprocess import VARIABLE
 from monitoring import processes
+from monitoring.listener import Listener
 
 _PID = re.compile(r"_(\d+)\.db")
 
@@ -40,17 +37,11 @@ def serve(host: str, port: int) -> None:
         registry=None,
         multiprocess_mode="livesum",
     )
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
 
-    class Server(ThreadingWSGIServer):
-        allow_reuse_port = True
-        address_family = family
+    def weigh() -> None:
+        resident.set(processes.resident(os.getpid()))
 
-        def service_actions(self) -> None:  # called twice a second
-            resident.set(processes.resident(os.getpid()))
-
-    server = make_server(host, port, make_wsgi_app(registry), Server, handler_class=_Silent)
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    Listener(make_wsgi_app(registry), host, port, shared=True, twice_a_second=weigh)
 
 
 def _note_start() -> None:
@@ -79,8 +70,3 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-class _Silent(WSGIRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Log nothing: a scrape every few seconds is no news."""

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from redis import RedisError
 
+from monitoring.background import Failures
+
 logger = logging.getLogger(__name__)
 
 #: Seconds between attempts to reach a Redis that is gone.
@@ -16,12 +18,13 @@ RETRY_S = 0.5
 
 async def forever(step: Callable[[], Awaitable[None]]) -> None:
     """Do ``step`` until cancelled; what it raises is logged."""
+    failures = Failures(step.__qualname__)
     while True:
         try:
             await step()
+            failures.over()
         except RedisError as error:
             logger.warning("Redis can't be reached: %s", error)
             await asyncio.sleep(RETRY_S)
-        except Exception:  # a defect must not stop the process from answering
-            logger.exception("%s failed", step.__qualname__)
-            await asyncio.sleep(RETRY_S)
+        except Exception as error:  # a defect must not stop the process from answering
+            await asyncio.sleep(failures.add(error))

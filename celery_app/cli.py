@@ -4,8 +4,25 @@ The only module that builds at import: Celery's command line looks for a module 
 """
 
 import os
+from typing import Any
+
+from celery import bootsteps
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 
+
+class RefuseStep(bootsteps.Step):
+    """Ends a worker of this app before it takes anything: it has no model, and no task."""
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        raise SystemExit(
+            "byline: this app is for Celery's other commands, and its worker would fail every "
+            "task; run `python -m celery_app.worker`, which takes the options of `celery worker`"
+        )
+
+
 app = make_celery(Settings.from_environ(os.environ))
+app.conf.broker_transport = "celery_app.shown:Transport"
+app.steps["worker"].add(RefuseStep)

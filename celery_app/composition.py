@@ -19,7 +19,7 @@ from celery_app.privacy import redact
 from celery_app.reception import AcknowledgeStep, RoomStep
 from celery_app.settings import Settings, SettingsError
 from celery_app.steps import EventsStep, announce_step, hold_step, metrics_step, model_step
-from celery_app.task import AttributeTask
+from celery_app.task import AttributeTask, DiscreetRequest
 from celery_app.upkeep import Upkeep, upkeep_step
 from model.device import choose
 from model.engine import Choose, Engine, Placement
@@ -85,6 +85,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
         metrics,
         settings.max_characters,
     )
+    app.Task.Request = DiscreetRequest  # of Celery's own tasks: a canvas carries others
     task = app.register_task(AttributeTask(attributor))
     task_revoked.connect(task.on_revoked, sender=task, weak=False)
     serving = model_step(

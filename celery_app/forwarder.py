@@ -11,12 +11,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery import bootsteps
 from celery.worker.consumer.tasks import Tasks
 from redis import Redis, RedisError
 
+from monitoring import background
 from tasks.messages import QUEUE
 from tasks.rollout import Register, lists, queue_of
 from tasks.wrong_type import delete_wrong_types, is_wrong_type
@@ -55,22 +57,18 @@ class Forwarder:
         self._register = register
         self._move = client.register_script(_SCRIPT)
 
-    def run(self, stop: threading.Event) -> None:
-        """Move what there is to be moved, until ``stop`` is set."""
-        while not stop.is_set():
-            try:
-                if self.adopt():
-                    self._forward(stop)
-                else:
-                    stop.wait(LOOK_S)
-            except RedisError as error:
-                if is_wrong_type(error) and self._delete_wrong_types():
-                    continue
-                logger.warning("tasks for any version can't be moved: %s", error)
-                stop.wait(REST_S)
-            except Exception:  # nobody else would notice that this thread has ended
-                logger.exception("a defect keeps tasks for any version from being moved")
-                stop.wait(REST_S)
+    def look(self, stop: threading.Event) -> None:
+        """Move for a while what there is to be moved, or wait. Returns at once on ``stop``."""
+        try:
+            if self.adopt():
+                self._forward(stop)
+            else:
+                stop.wait(LOOK_S)
+        except RedisError as error:
+            if is_wrong_type(error) and self._delete_wrong_types():
+                return
+            logger.warning("tasks for any version can't be moved: %s", error)
+            stop.wait(REST_S)
 
     def _delete_wrong_types(self) -> bool:
         """Delete what is where a list should be. Returns whether there was anything."""
@@ -116,8 +114,7 @@ def forward_step(forwarder: Forwarder) -> Step:
 
         def start(self, consumer: Any) -> None:
             self.stopping = threading.Event()
-            run, arguments = forwarder.run, (self.stopping,)
-            threading.Thread(target=run, args=arguments, name="forwarder", daemon=True).start()
+            background.start(partial(forwarder.look, self.stopping), "forwarder", self.stopping)
 
         def stop(self, consumer: Any) -> None:
             if self.stopping is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 from celery_app.task import ChunkRequest
+from monitoring import background
 
 
 class Later:
@@ -13,33 +15,50 @@ class Later:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._requests: list[ChunkRequest] = []
-        self._closed = False
-        self._timer: threading.Timer | None = None
+        #: Monotonic time at which they go back, in seconds.
+        self._due = 0.0
+        self._closed = threading.Event()
+        self._failures = background.Failures("giving a task back")
+        self._thread: threading.Thread | None = None
 
     def add(self, requests: Sequence[ChunkRequest]) -> None:
         """Give these back in a while, with those that wait for it already."""
-        with self._lock:
+        with self._changed:
+            if requests and not self._requests:
+                self._due = time.monotonic() + self._seconds
             self._requests.extend(requests)
-            if self._requests and self._timer is None and not self._closed:
-                self._timer = threading.Timer(self._seconds, self.give_back)
-                self._timer.daemon = True
-                self._timer.start()
-        if self._closed:
-            self.give_back()
+            if self._requests and self._thread is None and not self._closed.is_set():
+                self._thread = background.start(self._wait, "later", self._closed)
+            self._changed.notify()
+        if self._closed.is_set():
+            self._give_back()
 
     def close(self) -> None:
         """Give all back now, and what is added from now on at once."""
-        self._closed = True
-        self.give_back()
+        self._closed.set()
+        with self._changed:
+            self._changed.notify()
+        self._give_back()
 
-    def give_back(self) -> None:
-        """Give all back now."""
-        with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = None
+    def _wait(self) -> None:
+        """Wait until there is something to be given back, and until it is due."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._requests or self._closed.is_set())
+            left_s = self._due - time.monotonic()
+            self._changed.wait_for(self._closed.is_set, max(0.0, left_s))
+        self._give_back()
+
+    def _give_back(self) -> None:
+        with self._changed:
             requests, self._requests = self._requests, []
+        kept = []
         for request in requests:
-            request.give_back()
+            try:
+                request.give_back()
+            except Exception as error:  # the others are given back all the same
+                self._failures.add(error)
+                kept.append(request)
+        if kept and not self._closed.is_set():
+            self.add(kept)

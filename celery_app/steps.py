@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from celery.worker.components import Pool
 from celery.worker.consumer.events import Events
 from celery.worker.consumer.tasks import Tasks
 from kombu.common import ignore_errors
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from redis import RedisError
 
 from celery_app.strategy import Batcher
@@ -26,6 +27,8 @@ from celery_app.task import AttributeTask
 from model.device import DeviceError
 from model.engine import Engine
 from model.types import ModelError
+from monitoring.background import guarded
+from monitoring.listener import Listener
 from tasks.messages import ANNOUNCE_S, Announcement
 from tasks.rollout import Register, queue_of
 
@@ -99,11 +102,12 @@ def hold_step(timeout_s: float) -> Step:
 
         def start(self, consumer: Any) -> None:
             qos = consumer.task_consumer.channel.qos
-            watch = (consumer.controller.batcher, timeout_s)
-            _watch(*watch)
+            watch = guarded(partial(_watch, consumer.controller.batcher, timeout_s), "the watchdog")
+            watch()
             self.timers = (
+                # What it raises is Celery's to see to: it connects again.
                 consumer.timer.call_repeatedly(qos.visibility_timeout / 4, qos.touch),
-                consumer.timer.call_repeatedly(WATCH_S, _watch, watch),
+                consumer.timer.call_repeatedly(WATCH_S, watch),
             )
 
         def stop(self, consumer: Any) -> None:
@@ -116,10 +120,10 @@ def hold_step(timeout_s: float) -> Step:
 
 def _watch(batcher: Batcher, timeout_s: float) -> None:
     """End the process where the model has been silent for too long: a thread can't be ended."""
-    # Should this not be called again, for the model does not let go of the interpreter.
-    # To the descriptor: Celery has put an object of its own in the place of sys.stderr.
-    faulthandler.dump_traceback_later(timeout_s, file=2, exit=True)
     if batcher.silent_s < timeout_s:
+        # Should this not be called again, for the model does not let go of the interpreter.
+        # To the descriptor: Celery has put an object of its own in the place of sys.stderr.
+        faulthandler.dump_traceback_later(timeout_s, file=2, exit=True)
         return
     logger.critical("the model has been silent for %.0f s; the worker ends", batcher.silent_s)
     try:
@@ -139,9 +143,10 @@ def announce_step(register: Register, announcement: Callable[[], Announcement]) 
         def start(self, consumer: Any) -> None:
             announced = announcement()
             self.version = announced.version
-            signed = (register, consumer.hostname, self.version, msgspec.json.encode(announced))
-            _sign(*signed, started=True)
-            self.timer = consumer.timer.call_repeatedly(ANNOUNCE_S, _sign, signed)
+            card = msgspec.json.encode(announced)
+            sign = partial(_sign, register, consumer.hostname, self.version, card)
+            guarded(partial(sign, started=True), "the first signing in")()
+            self.timer = consumer.timer.call_repeatedly(ANNOUNCE_S, guarded(sign, "signing in"))
 
         def stop(self, consumer: Any) -> None:
             if self.timer is None:
@@ -165,20 +170,19 @@ def metrics_step(registry: CollectorRegistry, host: str, port: int) -> Step:
 
     class MetricsStep(bootsteps.StartStopStep):
         requires = (Pool,)
-        server: Any = None
+        listener: Listener | None = None
 
         def start(self, worker: Any) -> None:
             try:
-                self.server, _ = start_http_server(port, host, registry)
+                self.listener = Listener(make_wsgi_app(registry), host, port)
             except OSError as error:
                 logger.critical("BYLINE_METRICS_PORT=%d can't be used: %s", port, error)
                 raise SystemExit(1) from error
 
         def stop(self, worker: Any) -> None:
-            if self.server is not None:
-                self.server.shutdown()
-                self.server.server_close()
-                self.server = None
+            if self.listener is not None:
+                self.listener.stop()
+                self.listener = None
 
         terminate = stop
 

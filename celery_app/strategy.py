@@ -6,6 +6,10 @@ the :class:`Batcher` instead of to the pool. The pool's one thread owns the mode
 free it takes all that has gathered, up to the largest batch, and runs each request through Celery's
 own tracer, so that results, callbacks, chords, signals and failures are Celery's too.
 
+A task of more messages than the largest batch is computed in passes, and what else has gathered in
+batches between them. What a pass computed is in the cache at once; the task is acknowledged after
+the last one.
+
 A device that computes by itself, as a GPU does, is given the next batch before the answers of the
 last are seen to: while it computes, the thread stores, replies, reads the cache and tokenises.
 """
@@ -16,10 +20,9 @@ import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from celery.platforms import EX_FAILURE
 from celery.worker import state
@@ -28,6 +31,7 @@ from redis import RedisError
 from celery_app.later import Later
 from celery_app.task import AttributeTask, ChunkRequest
 from celery_app.tracing import Traced, exception_info, trace
+from celery_app.waiting import LARGE_HELD, Batch, LargeTask, Taken, Waiting
 from model.types import DeviceLost
 from tasks.batch import Begun
 from tasks.errors import InternalError
@@ -43,17 +47,6 @@ FREE_S = 5.0
 IN_A_ROW = 100
 
 Submit = Callable[..., Any]
-
-
-class Batch(NamedTuple):
-    """Requests that the device computes."""
-
-    #: As taken, and those of them that were not revoked.
-    requests: Sequence[ChunkRequest]
-    live: Sequence[ChunkRequest]
-    begun: Begun
-    #: Monotonic time, in seconds.
-    started: float
 
 
 class Batcher:
@@ -81,7 +74,7 @@ class Batcher:
         self._hold_s = hold_s
         #: Seconds that a message of the last batch took.
         self._pace_s = 0.0
-        self._waiting: deque[ChunkRequest] = deque()
+        self._waiting = Waiting(limit)
         #: Monotonic time since when something waits, in seconds.
         self._since = 0.0
         #: Is memory to be freed between batches?
@@ -103,7 +96,7 @@ class Batcher:
             if not self._closed:
                 if not self._waiting:
                     self._since = time.monotonic()
-                self._waiting.append(request)
+                self._waiting.add(request)
                 self._changed.notify()
                 self._wake()
                 return
@@ -113,23 +106,25 @@ class Batcher:
         """Return whether less than two batches wait, and no more than can soon be seen to.
 
         What waits here can't go to another worker, and is delivered to one all the same where it
-        waits for longer than the visibility timeout.
+        waits for longer than the visibility timeout. Large tasks count as one pass: what comes
+        behind them need not wait for more.
         """
-        waiting = self.waiting
-        return waiting < 2 * self._limit and waiting * self._pace_s < self._hold_s
+        large = self._waiting.large
+        waiting = self._waiting.small + min(large, self._limit)
+        soon = waiting < 2 * self._limit and waiting * self._pace_s < self._hold_s
+        return soon and large < LARGE_HELD
 
     def spare(self, frugal: bool) -> None:
         """Have memory freed between batches from now on, or no longer; where idle, at once."""
         with self._changed:
             self._frugal = frugal
             if self._is_due() and not self._running and not self._closed:
-                self._running = True
-                self._submit(self._run)
+                self._start()
 
     @property
     def waiting(self) -> int:
         """How many messages wait here."""
-        return sum(request.messages for request in tuple(self._waiting))
+        return self._waiting.small + self._waiting.large
 
     @property
     def silent_s(self) -> float:
@@ -144,7 +139,7 @@ class Batcher:
         """Give back what no batch has taken. The batch that is being computed goes on."""
         with self._changed:
             self._closed = True
-            given_back, self._waiting = self._waiting, deque()
+            given_back = self._waiting.clear()
             self._changed.notify()
         for request in given_back:
             request.give_back()
@@ -152,8 +147,12 @@ class Batcher:
 
     def _wake(self) -> None:
         if not self._running and self._waiting:
-            self._running = True
-            self._submit(self._run)
+            self._start()
+
+    def _start(self) -> None:
+        self._submit(self._run)
+        self._running = True
+        self._alive()  # from now on it may be missed
 
     def _run(self) -> None:
         try:
@@ -192,37 +191,26 @@ class Batcher:
         if computing:
             self._finish(computing)
 
-    def _take(self, wait_s: float) -> list[ChunkRequest]:
-        """Return the requests of the next batch: as many as fit, and one at least.
-
-        None where all were given back meanwhile. A task that is here twice, delivered again
-        meanwhile, is not twice in one batch; one that a worker died with is a batch alone.
-        """
+    def _take(self, wait_s: float) -> Taken:
+        """Return the requests of the next batch. None where all were given back meanwhile."""
         with self._changed:
             if wait_s:
                 rest_s = self._since + wait_s - time.monotonic()
                 self._changed.wait_for(self._full, max(0.0, rest_s))
-            taken: dict[str, ChunkRequest] = {}
-            room = self._limit
-            while self._waiting and (not taken or self._waiting[0].messages <= room):
-                if self._waiting[0].id in taken or (taken and self._waiting[0].orphaned):
-                    break
-                request = self._waiting.popleft()
-                taken[request.id] = request
-                if request.orphaned:
-                    break
-                room -= request.messages
+            taken = self._waiting.take()
             self._since = time.monotonic()
-            if taken:
-                full = "full" if self._waiting else "drained"
-                self._task.count_batch("alone" if request.orphaned else full)
-            return list(taken.values())
+            if taken.large is not None and taken.large.request.orphaned:
+                self._task.count_batch("alone")
+            elif taken.requests:
+                self._task.count_batch("full" if taken.large or self._waiting else "drained")
+            return taken
 
     def _full(self) -> bool:
-        return self._closed or sum(r.messages for r in self._waiting) >= self._limit
+        return self._closed or self._waiting.is_full
 
-    def _begin(self, requests: Sequence[ChunkRequest]) -> Batch | None:
+    def _begin(self, taken: Taken) -> Batch | None:
         """Have the device begin with the requests; None where there is nothing to wait for."""
+        requests, large = taken
         if self._task.cache_gone.resting:
             requests = self._can_be_answered(requests)
         if not requests:
@@ -231,14 +219,20 @@ class Batcher:
         self._alive()
         with self._settled(requests):
             live = [request for request in requests if not request.revoked()]
-            for request in live:
-                request.on_accepted(os.getpid(), started)
-            chunks = [request.chunk for request in live if request.chunk]
-            if chunks and live[0].orphaned:
-                begun = self._task.begin_alone(chunks[0], self._alive)
+            if large is None or not large.started:
+                for request in live:
+                    request.on_accepted(os.getpid(), started)
+            if large is not None and live:
+                large.started = large.started or started
+                begun = self._begin_pass(large)
             else:
-                begun = self._task.begin(chunks)
-            return Batch(requests, live, begun, started)
+                begun = self._task.begin([request.chunk for request in live if request.chunk])
+            return Batch(requests, live, begun, started, large)
+
+    def _begin_pass(self, large: LargeTask) -> Begun:
+        if large.request.orphaned:
+            return self._task.begin_alone(large.progress, self._limit, self._alive)
+        return self._task.begin_part(large.progress, self._limit)
 
     def _can_be_answered(self, requests: Sequence[ChunkRequest]) -> list[ChunkRequest]:
         """Return those for which a reply is enough or half of it; the others come again.
@@ -250,19 +244,30 @@ class Batcher:
         return [request for request in requests if request not in later]
 
     def _finish(self, batch: Batch) -> None:
-        """Wait for the batch's answers, store them, and acknowledge its requests."""
+        """Wait for the batch's answers, store them, and acknowledge what has all of them."""
         traced: list[Traced] = []
         self._alive()
         with self._settled(batch.requests):
             traced = self._stored(batch)
             self._retry_s = FIRST_RETRY_S
+            if batch.large is not None and not batch.complete:
+                self._go_on_with(batch.large)
         if not traced:
-            return  # it broke, or every request was revoked
-        seconds = time.monotonic() - batch.started  # the tracer's own time leaves out the batch
-        self._pace_s = seconds / max(1, sum(request.messages for request in batch.live))
+            return  # it broke, every request was revoked, or more passes follow
+        # The tracer's own time leaves out the batch.
+        seconds = time.monotonic() - (batch.large.started if batch.large else batch.started)
+        if batch.large is None:
+            self._pace_s = seconds / max(1, sum(request.messages for request in batch.live))
         for request, failed, result in traced:
             # Celery's name: it tells failures apart, and acknowledges either.
             request.on_success((failed, result, seconds))
+
+    def _go_on_with(self, large: LargeTask) -> None:
+        with self._changed:
+            if not self._closed:
+                self._waiting.add_rest(large)
+                return
+        large.request.give_back()
 
     @contextmanager
     def _settled(self, requests: Sequence[ChunkRequest]) -> Iterator[None]:
@@ -305,7 +310,8 @@ class Batcher:
         try:
             with self._task.backend.round_trip() as pipe:
                 outcomes = self._task.finish(batch.begun, pipe)
-                traced = [trace(self._task, request) for request in batch.live]
+                if batch.complete:
+                    traced = [trace(self._task, request) for request in batch.live]
                 if not stored:
                     pipe.reset()
         except RedisError as error:
@@ -314,6 +320,8 @@ class Batcher:
             logger.warning("%d tasks can't be stored: %s", len(batch.live), error)
             gone.failed()
             stored = False
+        if batch.large is not None:
+            stored = batch.large.stored = stored and batch.large.stored
         self._task.reply(batch.begun, outcomes, stored)
         if stored:
             return traced

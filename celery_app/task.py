@@ -18,7 +18,8 @@ from tasks.attribute import Attributor
 from tasks.batch import Begun
 from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
-from tasks.messages import REPLIES, SENT, TASK, Chunk, Failure, Outcome
+from tasks.messages import LARGEST_TASK, REPLIES, SENT, TASK, Chunk, Failure, Outcome
+from tasks.progress import Progress
 
 #: Years of an ETA that is a time in every time zone.
 EARLIEST, LATEST = 1971, 9998
@@ -51,8 +52,27 @@ class Attributions(Sequence[Any]):
         return self._plain
 
 
-class ChunkRequest(Request):
-    """A request for the task, checked when it arrives, that shows nobody its texts."""
+class DiscreetRequest(Request):
+    """A request that shows nobody its arguments: they may hold texts.
+
+    The client's own repr of them does, too, and events and logs would repeat it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._show("(not shown)")
+
+    def _show(self, arguments: str) -> None:
+        self._argsrepr, self._kwargsrepr = arguments, "{}"
+        self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """Return what ``inspect`` shows: never the arguments, whatever ``safe`` says."""
+        return super().info(safe=True)
+
+
+class ChunkRequest(DiscreetRequest):
+    """A request for the task, checked when it arrives."""
 
     def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
         """Raises ``Malformed`` where Celery could not use the task, and would raise later."""
@@ -63,10 +83,7 @@ class ChunkRequest(Request):
         if self.eta and not EARLIEST <= self.eta.year <= LATEST:
             raise Malformed("wrong header")
         self.chunk = self._parse()
-        # The client's own repr of the arguments holds the texts; events and logs repeat it.
-        self._argsrepr = f"({_count(self.messages)},)"
-        self._kwargsrepr = "{}"
-        self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
+        self._show(f"({_count(self.messages)},)")
 
     def _parse(self) -> Chunk | None:
         try:
@@ -84,10 +101,6 @@ class ChunkRequest(Request):
     def messages(self) -> int:
         """How many messages the chunk holds."""
         return len(self.chunk.texts) if self.chunk else 0
-
-    def info(self, safe: bool = False) -> dict[str, Any]:
-        """Return what ``inspect`` shows: never the texts, whatever ``safe`` says."""
-        return super().info(safe=True)
 
     def give_back(self) -> None:
         """Have the broker deliver the task again, and forget it here."""
@@ -122,9 +135,13 @@ class AttributeTask(Task):
         """Have the model begin with ``chunks``, as one batch."""
         return self._attributor.begin(chunks)
 
-    def begin_alone(self, chunk: Chunk, alive: Callable[[], None]) -> Begun:
-        """Have the model see the messages of ``chunk`` one at a time, and store each at once."""
-        return self._attributor.begin_alone(chunk, alive)
+    def begin_part(self, progress: Progress, messages: int) -> Begun:
+        """Have the model begin with so many of the messages that a chunk still lacks."""
+        return self._attributor.begin_part(progress, messages)
+
+    def begin_alone(self, progress: Progress, messages: int, alive: Callable[[], None]) -> Begun:
+        """Have the model see a chunk's next messages one at a time, and store each at once."""
+        return self._attributor.begin_alone(progress, messages, alive)
 
     @property
     def answers_apart(self) -> bool:
@@ -137,9 +154,12 @@ class AttributeTask(Task):
         return self._attributor.cache_gone
 
     def finish(self, begun: Begun, pipe: Pipeline) -> list[list[Outcome]]:
-        """Wait for the batch's answers, and return them; :meth:`run` then finds them ready."""
+        """Wait for the batch's answers, and return those of the chunks that now have all.
+
+        :meth:`run` then finds them ready.
+        """
         outcomes = self._attributor.finish(begun, pipe)
-        self._outcomes = {c.id: found for c, found in zip(begun.chunks, outcomes, strict=True)}
+        self._outcomes = {c.id: found for c, found in zip(begun.answered, outcomes, strict=True)}
         return outcomes
 
     def take(self, id: str) -> list[Outcome] | None:
@@ -148,7 +168,7 @@ class AttributeTask(Task):
 
     def reply(self, begun: Begun, outcomes: Sequence[list[Outcome]], stored: bool) -> None:
         """Reply to those who wait, unless it was done with the storing. Raises ``RedisError``."""
-        self._attributor.replies.send(begun.chunks, outcomes, stored)
+        self._attributor.replies.send(begun.answered, outcomes, stored)
         self._attributor.record(begun)
 
     def count_batch(self, reason: str) -> None:
@@ -217,6 +237,9 @@ def parse_chunk(
         messages, deadlines, explain, version, promised, exact = _arguments(*args, **kwargs)
         if not isinstance(messages, list):
             raise InvalidMessage(f"{TASK}: messages must be a list of strings")
+        if len(messages) > LARGEST_TASK:
+            words = f"{len(messages):,} messages; at most {LARGEST_TASK:,}, send several tasks"
+            raise InvalidMessage(f"{TASK}: {words}")
         chunk = msgspec.convert(
             {
                 "id": id,

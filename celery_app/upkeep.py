@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery import bootsteps
@@ -16,7 +17,8 @@ from redis import Redis, RedisError
 from redis import TimeoutError as RedisTimeoutError
 
 from celery_app.settings import GIB, Settings
-from monitoring import pressure, processes
+from monitoring import background, pressure, processes
+from monitoring.background import guarded
 from monitoring.metrics import WorkerMetrics
 from monitoring.tally import Tally
 from monitoring.windows import ANSWERS, LABELS, Window
@@ -54,14 +56,13 @@ class Upkeep:
         self._answers = Window(ANSWERS, settings.quality_window_s)
         self._labels = Window(LABELS, settings.feedback_window_s)
 
-    def run(self, batcher: Any, stop: threading.Event) -> None:
-        """See to everything, until ``stop`` is set."""
-        while not stop.wait(UPKEEP_S):
-            for each in (self.report, lambda: self.heed(batcher), self.weigh):
-                try:
-                    each()
-                except Exception:  # nobody else would notice that this thread has ended
-                    logger.exception("the worker's upkeep failed")
+    def steps(self, batcher: Any) -> list[Callable[[], None]]:
+        """Return what is to be done every few seconds. One that fails keeps none from its turn."""
+        return [
+            guarded(self.report, "to report what was answered"),
+            guarded(partial(self.heed, batcher), "to heed the memory"),
+            guarded(self.weigh, "to weigh the worker"),
+        ]
 
     def report(self) -> None:
         """Have Redis add what the model answered since the last time."""
@@ -123,8 +124,14 @@ def upkeep_step(upkeep: Upkeep, after: Step) -> Step:
         def start(self, worker: Any) -> None:
             upkeep.refuse_limit()
             self.stopping = threading.Event()
-            arguments = (worker.batcher, self.stopping)
-            threading.Thread(target=upkeep.run, args=arguments, name="upkeep", daemon=True).start()
+            steps, stopping = upkeep.steps(worker.batcher), self.stopping
+
+            def see_to_all() -> None:
+                if not stopping.wait(UPKEEP_S):
+                    for step in steps:
+                        step()
+
+            background.start(see_to_all, "upkeep", stopping)
             # When the pool has finished its last batch.
             worker_shutdown.connect(lambda **_: upkeep.report(), weak=False)
 

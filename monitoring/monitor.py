@@ -17,6 +17,7 @@ from redis import Redis, RedisError
 from monitoring import alerts, figures, pressure
 from monitoring.alerts import Alerts
 from monitoring.allowance import Allowance
+from monitoring.background import Failures
 from monitoring.figures import Figures
 from monitoring.memory import Scales
 from monitoring.metrics import LEVELS, MonitorMetrics
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 LOOK_S, QUALITY_S = 2.0, 4.0
 
 T = TypeVar("T")
+_failures = Failures("a look")
 
 
 class Monitor:
@@ -185,6 +187,6 @@ def _try(look: Callable[[], T]) -> T | None:
         return look()
     except RedisError as error:
         logger.warning("Redis can't be asked: %s", error)
-    except Exception:  # whatever others have written there: nothing may end the monitor
-        logger.exception("a look failed")
+    except Exception as error:  # whatever others have written there: nothing may end the monitor
+        _failures.add(error)
     return None

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
-from prometheus_client.exposition import ThreadingWSGIServer
 
 from monitoring.alerts import LARGEST, Alerts
+from monitoring.listener import WSGI, Listener
 
-WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 PATH = "/alerts"
-#: Seconds for which whoever calls may be silent.
-PATIENCE_S = 10
 
 
 def serve(host: str, port: int, registry: CollectorRegistry, alerts: Alerts) -> None:
@@ -25,13 +19,7 @@ def serve(host: str, port: int, registry: CollectorRegistry, alerts: Alerts) -> 
     Raises:
         OSError: the port can't be had.
     """
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-
-    class Server(ThreadingWSGIServer):
-        address_family = family
-
-    server = make_server(host, port, application(registry, alerts), Server, handler_class=_Handler)
-    threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
+    Listener(application(registry, alerts), host, port)
 
 
 def application(registry: CollectorRegistry, alerts: Alerts) -> WSGI:
@@ -68,10 +56,3 @@ def _hear(environ: dict[str, Any], alerts: Alerts) -> tuple[str, str]:
     except (ValueError, RecursionError) as error:
         return "400 Bad Request", f"no message of Alertmanager: {error}"
     return "204 No Content", ""
-
-
-class _Handler(WSGIRequestHandler):
-    timeout = PATIENCE_S
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Log nothing: a scrape every few seconds is no news."""

@@ -35,12 +35,15 @@ from tasks.messages import (
     parse_text,
     suffices,
 )
+from tasks.progress import Progress
 from tasks.replies import Replies
 
 logger = logging.getLogger(__name__)
 
 #: Times that a message is tried alone after a worker died of a batch that held it.
 ALONE = 2
+#: Seconds after which no other message is tried alone in this pass: other tasks wait.
+ALONE_S = 0.25
 #: Seconds for which a cache on a server of its own, that does not answer, is left alone.
 REST_S = 4.0
 
@@ -76,31 +79,47 @@ class Attributor:
 
     def begin(self, chunks: Sequence[Chunk]) -> Begun:
         """Admit the messages, look into the cache, and have the model begin with the rest."""
+        return self._begin(chunks, None)
+
+    def begin_part(self, progress: Progress, messages: int) -> Begun:
+        """Begin, in the same way, with so many of the messages that a chunk still lacks."""
+        return self._begin([progress.part(messages)], progress)
+
+    def _begin(self, chunks: Sequence[Chunk], progress: Progress | None) -> Begun:
         admitted = [self._admit(chunk) for chunk in chunks]
-        wanted = unique(message for chunk in admitted for message in chunk)
+        wanted = _wanted(admitted, progress)
         start = time.monotonic()
         known = self._cached(wanted)
         cache_s = time.monotonic() - start
         fresh = [message for message in wanted.values() if message.id not in known]
         launched = self._predictor.launch([m.text for m in fresh]) if fresh else None
         self._note_waits(chunks)
-        return Begun(chunks, admitted, known, fresh, launched, cache_s)
+        return Begun(chunks, admitted, known, fresh, launched, cache_s, progress=progress)
 
-    def begin_alone(self, chunk: Chunk, alive: Callable[[], None]) -> Begun:
-        """Attribute the messages of a chunk that a worker died with, one at a time.
+    def begin_alone(self, progress: Progress, messages: int, alive: Callable[[], None]) -> Begun:
+        """Attribute the next messages of a chunk that a worker died with, one at a time.
 
         Each is stored before the next is tried. One of which workers died again is set aside.
-        ``alive()`` is called before each: none takes longer than a batch may.
+        ``alive()`` is called before each: none takes longer than a batch may. After ``ALONE_S``
+        seconds the rest is left to a later pass.
         """
+        if not progress.outcomes:
+            self.metrics.redelivered.inc()
+        chunk = progress.part(messages)
         admitted = self._admit(chunk)
-        wanted = unique(admitted)
-        self.metrics.redelivered.inc()
+        wanted = _wanted([admitted], progress)
         start = time.monotonic()
-        begun = Begun([chunk], [admitted], self._cached(wanted), [], None, time.monotonic() - start)
-        for message in wanted.values():
-            if message.id not in begun.known:
-                alive()
-                begun.computed[message.id] = self._try(message, chunk)
+        known = self._cached(wanted)
+        cache_s = time.monotonic() - start
+        begun = Begun([chunk], [admitted], known, [], None, cache_s, progress=progress)
+        for place, message in enumerate(admitted):
+            if message.id not in wanted or message.id in known or message.id in begun.computed:
+                continue
+            if begun.computed and time.monotonic() > start + ALONE_S:
+                begun.shorten(place)
+                break
+            alive()
+            begun.computed[message.id] = self._try(wanted[message.id], chunk)
         return begun
 
     def _try(self, message: Message, chunk: Chunk) -> Outcome:
@@ -121,7 +140,7 @@ class Attributor:
         return outcome
 
     def finish(self, begun: Begun, pipe: Pipeline) -> list[list[Outcome]]:
-        """Return the outcomes of each chunk, in the order of its messages.
+        """Return the outcomes of each of ``begun.answered``, in the order of its messages.
 
         What must be stored and replied is queued on ``pipe``; the caller executes it, and
         acknowledges the chunks only then.
@@ -129,8 +148,12 @@ class Attributor:
         begun.computed |= self._compute(begun.fresh, begun.launched)
         begun.computed_at = time.monotonic()
         settled = begun.known | begun.computed
+        everything = settled
+        if begun.progress is not None:
+            everything = begun.progress.settled
+            everything.update(settled)
         outcomes = [
-            [answer(m, settled) if isinstance(m, Message) else m for m in chunk]
+            [answer(m, everything) if isinstance(m, Message) else m for m in chunk]
             for chunk in begun.admitted
         ]
         refused = [m for chunk in begun.admitted for m in chunk if isinstance(m, Failure) and m.id]
@@ -138,7 +161,11 @@ class Attributor:
         self._cache.settle(pipe, [*settled, *(failure.id for failure in refused)])
         for chunk, messages in zip(begun.chunks, begun.admitted, strict=True):
             self._rename(pipe, chunk, messages)
-        self.replies.queue(pipe, begun.chunks, outcomes)
+        if begun.progress is not None:
+            [added], total = outcomes, begun.progress.outcomes
+            total += added
+            outcomes = [total] if begun.progress.complete else []
+        self.replies.queue(pipe, begun.answered, outcomes)
         return outcomes
 
     def record(self, begun: Begun) -> None:
@@ -258,3 +285,13 @@ class Attributor:
             evidence = self._predictor.explain(message.text, prediction.candidates[0].author)
             attribution.evidence = evidence
         return attribution
+
+
+def _wanted(
+    admitted: Sequence[Sequence[Message | Failure]], progress: Progress | None
+) -> dict[str, Message]:
+    """Return, by id, the messages for which no earlier pass has an outcome."""
+    wanted = unique(message for chunk in admitted for message in chunk)
+    if progress is None:
+        return wanted
+    return {id: message for id, message in wanted.items() if id not in progress.settled}

@@ -12,6 +12,7 @@ import msgspec
 from model.types import Evidence, Prediction
 from tasks.errors import DeadlinePassed
 from tasks.messages import Attribution, Chunk, Failure, Outcome
+from tasks.progress import Progress, cut
 
 
 class Predictor(Protocol):
@@ -61,6 +62,22 @@ class Begun:
     computed: dict[str, Outcome] = field(default_factory=dict)
     #: When it had; monotonic, in seconds.
     computed_at: float = 0.0
+    #: Of the chunk of which this is a pass; None: whole chunks.
+    progress: Progress | None = None
+
+    @property
+    def answered(self) -> Sequence[Chunk]:
+        """The chunks all of whose messages have outcomes, once the batch is finished."""
+        if self.progress is None:
+            return self.chunks
+        return [self.progress.chunk] if self.progress.complete else []
+
+    def shorten(self, messages: int) -> None:
+        """Leave the messages after the first so many, of one chunk, to a later pass."""
+        [chunk], [admitted] = self.chunks, self.admitted
+        self.chunks, self.admitted = [cut(chunk, 0, messages)], [admitted[:messages]]
+        kept = {message.id for message in self.admitted[0]}
+        self.known = {id: outcome for id, outcome in self.known.items() if id in kept}
 
 
 def counted(begun: Begun) -> Counter[str]:

@@ -21,6 +21,9 @@ QUEUE = "attributions"
 #: A hash of kombu's: what workers hold, apart from that of other apps on one Redis.
 UNACKED = "byline:unacked"
 
+#: Most messages of one task: all their results are one value in Redis, and one in the client.
+LARGEST_TASK = 100_000
+
 #: Header of a task: the Unix time at which it left an api process, in seconds.
 SENT = "byline_sent"
 

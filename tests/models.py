@@ -21,6 +21,8 @@ AUTHORS = ("vowels", "consonants")
 CALLS = "TEST_MODEL_CALLS"
 #: Where set, each forward pass but those of the warm-up takes at least so many seconds.
 SLOWNESS = "TEST_MODEL_SECONDS"
+#: Where set, it takes so many seconds more for each of its messages.
+SLOWNESS_EACH = "TEST_MODEL_MESSAGE_SECONDS"
 #: How the texts of the warm-up begin.
 WARM_UP = "0the quick"
 
@@ -41,7 +43,9 @@ class Vowels:
     def prepare(self, texts: Sequence[str]) -> torch.Tensor:
         _record(texts)
         if not texts[0].startswith(WARM_UP):
-            time.sleep(float(os.environ.get(SLOWNESS, "0")))  # stands in for a large model
+            each_s = float(os.environ.get(SLOWNESS_EACH, "0"))
+            # Stands in for a large model.
+            time.sleep(float(os.environ.get(SLOWNESS, "0")) + each_s * len(texts))
         if any("POISON" in text for text in texts):
             raise ValueError(f"can't read {texts}")
         if any("DEADLY" in text for text in texts):

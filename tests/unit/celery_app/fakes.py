@@ -12,7 +12,10 @@ import pytest
 from celery_app import strategy
 from celery_app.strategy import Batcher
 from celery_app.tracing import Traced
+from tasks.batch import Begun
 from tasks.breaker import Breaker
+from tasks.messages import Chunk, Failure, Outcome
+from tasks.progress import Progress
 
 
 class FakeRequest:
@@ -24,22 +27,36 @@ class FakeRequest:
         revoked: bool = False,
         orphaned: bool = False,
         to_be_kept: bool = False,
+        reply_to: str | None = "list",
     ) -> None:
         self.messages = messages
         self.orphaned = orphaned
         self.id = f"task {id(self)}"
-        self.chunk = SimpleNamespace(
-            id=self.id, texts=["x"] * messages, reply_to="list", to_be_kept=to_be_kept
+        self.chunk = Chunk(
+            id=self.id,
+            texts=["x"] * messages,
+            deadlines=[None] * messages,
+            explain=False,
+            version=None,
+            reply_to=reply_to,
+            promised=to_be_kept,
         )
         self.ended = "revoked" if revoked else ""
         self._revoked = revoked
         self.stored = self.may_be_unstored = False
+        #: How many of the messages were in a batch that was finished.
+        self.computed = 0
 
     @property
     def acknowledged(self) -> bool:
         return self.ended == "revoked"
 
+    def revoke(self) -> None:
+        self._revoked = True
+
     def revoked(self) -> bool:
+        if self._revoked:
+            self.ended = "revoked"
         return self._revoked
 
     def on_accepted(self, pid: int, at: float) -> None:
@@ -47,6 +64,7 @@ class FakeRequest:
 
     def on_success(self, outcome: tuple[bool, Any, float]) -> None:
         assert self.stored or self.may_be_unstored, "acknowledged before it was stored"
+        assert self.computed == self.messages, "acknowledged before it was computed"
         self.ended = "failed" if outcome[0] else "succeeded"
 
     def on_failure(self, info: Any) -> None:
@@ -94,26 +112,39 @@ class FakeTask:
         for request in self.requests:
             request.stored = True
 
-    def begin(self, chunks: Sequence[Any]) -> int:
+    def begin(self, chunks: Sequence[Chunk], progress: Progress | None = None) -> Begun:
         if self.error:
             error, self.error = self.error, None
             raise error
         self.batches.append(sum(len(chunk.texts) for chunk in chunks))
-        self.order.append(f"begin {len(self.batches)}")
-        return len(self.batches)
+        number = len(self.batches)
+        self.order.append(f"begin {number}")
+        return Begun(chunks, [], {}, [], number, 0.0, progress=progress)
 
-    def begin_alone(self, chunk: Any, alive: Callable[[], None]) -> int:
+    def begin_part(self, progress: Progress, messages: int) -> Begun:
+        return self.begin([progress.part(messages)], progress)
+
+    def begin_alone(self, progress: Progress, messages: int, alive: Callable[[], None]) -> Begun:
         alive()
-        self.alone.append(len(chunk.texts))
-        return self.begin([chunk])
+        part = progress.part(messages)
+        self.alone.append(len(part.texts))
+        return self.begin([part], progress)
 
-    def finish(self, begun: int, pipe: Any) -> None:
-        self.order.append(f"finish {begun}")
+    def finish(self, begun: Begun, pipe: Any) -> list[list[Outcome]]:
+        self.order.append(f"finish {begun.launched}")
         if self.device_error:
             error, self.device_error = self.device_error, None
             raise error
+        for chunk in begun.chunks:
+            outcomes: list[Outcome] = [Failure("", "", "")] * len(chunk.texts)
+            if begun.progress is not None:
+                begun.progress.outcomes += outcomes
+            for request in self.requests:
+                if request.id == chunk.id:
+                    request.computed += len(outcomes)
+        return []
 
-    def reply(self, begun: int, outcomes: Any, stored: bool) -> None:
+    def reply(self, begun: Begun, outcomes: Any, stored: bool) -> None:
         self.replied.append(stored)
 
     def count_batch(self, reason: str) -> None:

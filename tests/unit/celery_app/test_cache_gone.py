@@ -42,8 +42,8 @@ def test_a_worker_that_ends_gives_back_what_could_not_be_stored(
 def test_with_the_cache_gone_nobody_is_computed_who_needs_it(worker: Worker) -> None:
     worker.task.answers_apart = True
     worker.task.cache_gone.failed()
-    celerys, orphan, waits = FakeRequest(), FakeRequest(orphaned=True), FakeRequest()
-    celerys.chunk.reply_to = None
+    celerys, orphan = FakeRequest(reply_to=None), FakeRequest(orphaned=True)
+    waits = FakeRequest()
     waits.may_be_unstored = True
     worker.add(celerys, orphan)
     worker.add(waits)

@@ -10,7 +10,9 @@ import pytest
 from redis import ConnectionError as RedisConnectionError
 
 from celery_app import strategy
+from celery_app.waiting import Taken
 from model.types import DeviceLost
+from tasks.batch import Begun
 from tests.unit.celery_app.fakes import FakeRequest, Worker
 
 
@@ -36,11 +38,117 @@ def test_a_batch_holds_no_more_than_the_limit(worker: Worker) -> None:
     assert worker.task.batches == [8, 1, 8]
 
 
-def test_a_chunk_above_the_limit_is_a_batch_of_its_own(worker: Worker) -> None:
-    worker.add(FakeRequest(100), FakeRequest(1))
+def run_all(worker: Worker) -> None:
+    while worker.submitted:
+        worker.step()
+
+
+def test_a_large_task_is_computed_in_passes_and_others_between_them(worker: Worker) -> None:
+    large, small = FakeRequest(20), FakeRequest(1)
+    worker.add(large)
     worker.step()
+    assert (large.ended, large.computed) == ("accepted", 8)
+    worker.add(small, FakeRequest(2))
     worker.step()
-    assert worker.task.batches == [100, 1]
+    assert (small.ended, large.ended) == ("succeeded", "accepted")
+    run_all(worker)
+    assert worker.task.batches == [8, 3, 8, 4]
+    assert large.ended == "succeeded"
+    assert worker.batcher.waiting == 0
+
+
+def test_a_large_task_keeps_no_others_out(worker: Worker) -> None:
+    worker.add(FakeRequest(1000), FakeRequest(1000))
+    assert worker.batcher.has_room()
+    assert worker.batcher.waiting == 2000
+    worker.add(FakeRequest(8))
+    assert not worker.batcher.has_room()
+
+
+def test_a_worker_holds_not_all_the_large_tasks(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strategy, "LARGE_HELD", 1500)
+    worker.add(FakeRequest(1000))
+    assert worker.batcher.has_room()
+    worker.add(FakeRequest(1000))
+    assert not worker.batcher.has_room()
+
+
+def test_a_large_task_that_is_revoked_meanwhile_is_computed_no_further(worker: Worker) -> None:
+    worker.add(large := FakeRequest(20))
+    worker.step()
+    large.revoke()
+    run_all(worker)
+    assert (large.ended, large.computed) == ("revoked", 8)
+
+
+def test_a_large_task_is_given_back_between_two_passes(worker: Worker) -> None:
+    worker.add(between := FakeRequest(20))
+    worker.step()
+    worker.batcher.close()
+    assert between.ended == "given back"
+
+
+def test_a_large_task_is_given_back_after_the_pass_that_runs(worker: Worker) -> None:
+    worker.add(large := FakeRequest(20))
+    finish = worker.task.finish
+
+    def closing(begun: Begun, pipe: Any) -> Any:
+        worker.batcher.close()
+        return finish(begun, pipe)
+
+    worker.task.finish = closing  # type: ignore[method-assign]
+    run_all(worker)
+    assert (large.ended, large.computed) == ("given back", 8)
+
+
+def test_a_pass_that_can_not_be_stored_gives_the_large_task_back(worker: Worker) -> None:
+    worker.add(large := FakeRequest(20))
+    worker.step()
+    worker.task.store_error = RedisConnectionError("down")
+    worker.step()
+    assert large.ended == "given back"
+    assert not worker.submitted
+
+
+def test_a_defect_in_a_pass_fails_the_large_task(worker: Worker) -> None:
+    worker.add(large := FakeRequest(20))
+    worker.step()
+    worker.task.error = KeyError("a defect")
+    run_all(worker)
+    assert large.ended == "failed"
+    assert [len(chunk.texts) for chunk in worker.task.failed] == [20]
+
+
+def test_passes_and_batches_overlap_on_a_device_that_does(worker: Worker) -> None:
+    worker.overlaps = True
+    small, large = FakeRequest(1), FakeRequest(16)
+    worker.add(small, large)
+    run_all(worker)
+    assert worker.task.order[:3] == ["begin 1", "begin 2", "finish 1"]
+    assert (small.ended, large.ended) == ("succeeded", "succeeded")
+
+
+def test_a_pool_that_never_runs_shows_as_silence(worker: Worker) -> None:
+    worker.add(FakeRequest())
+    time.sleep(0.01)  # nobody takes what was submitted
+    assert worker.batcher.silent_s >= 0.01
+
+
+def test_a_pool_that_refuses_is_asked_again(worker: Worker) -> None:
+    submit = worker.batcher._submit
+
+    def refuse(target: Any) -> None:
+        worker.batcher._submit = submit
+        raise RuntimeError("can't start new thread")
+
+    worker.batcher._submit = refuse
+    with pytest.raises(RuntimeError):
+        worker.add(first := FakeRequest())
+    worker.add(FakeRequest())
+    worker.step()
+    assert first.ended == "succeeded"
 
 
 def test_the_revoked_are_left_out(worker: Worker) -> None:
@@ -54,9 +162,9 @@ def test_the_revoked_are_left_out(worker: Worker) -> None:
 def test_what_a_worker_died_with_is_a_batch_alone(worker: Worker) -> None:
     orphan = FakeRequest(2, orphaned=True)
     worker.add(FakeRequest(1), orphan, FakeRequest(3), FakeRequest(1))
-    for _ in range(3):
+    for _ in range(2):
         worker.step()
-    assert worker.task.batches == [1, 2, 4]
+    assert worker.task.batches == [5, 2]
     assert worker.task.alone == [2]
     assert orphan.ended == "succeeded"
 
@@ -66,7 +174,7 @@ def test_a_busy_thread_that_is_silent_shows(worker: Worker) -> None:
     silence: list[float] = []
     begin = worker.task.begin
 
-    def slow(chunks: Sequence[Any]) -> int:
+    def slow(chunks: Sequence[Any]) -> Begun:
         time.sleep(0.02)  # the forward pass
         silence.append(worker.batcher.silent_s)
         return begin(chunks)
@@ -155,10 +263,10 @@ def test_what_computes_is_finished_even_if_the_next_batch_breaks_everything(
     first, second = FakeRequest(8), FakeRequest(8)
     begin = worker.batcher._begin
 
-    def break_on_the_second(requests: Sequence[Any]) -> Any:
-        if second in requests:
+    def break_on_the_second(taken: Taken) -> Any:
+        if second in taken.requests:
             raise RedisConnectionError("down, when the failure was to be told")
-        return begin(requests)
+        return begin(taken)
 
     monkeypatch.setattr(worker.batcher, "_begin", break_on_the_second)
     worker.add(first, second)
@@ -227,7 +335,7 @@ def test_a_batch_that_can_not_begin_leaves_the_computing_one_alone(worker: Worke
     first, second, third = (FakeRequest(8) for _ in range(3))
     begin = worker.task.begin
 
-    def fail_the_second(chunks: Sequence[Any]) -> int:
+    def fail_the_second(chunks: Sequence[Any]) -> Begun:
         if chunks[0] is second.chunk:
             raise KeyError("a defect")
         return begin(chunks)

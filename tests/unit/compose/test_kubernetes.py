@@ -36,7 +36,6 @@ VERSIONS = ("1.30", "1.37")
 KEDA = Path(__file__).with_name("keda.sh_scaledobjects.yaml")
 #: What KEDA's trigger for Prometheus takes (https://keda.sh/docs/2.20/scalers/prometheus/).
 TRIGGER = {"serverAddress", "query", "threshold", "activationThreshold", "ignoreNullValues"}
-LOCKS = Path(__file__).parents[3] / "requirements"
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -126,6 +125,7 @@ def test_byline_takes_its_settings_and_listens_where_they_say(source: str) -> No
             "worker": {"metrics": settings.metrics_port},
             "worker-next": {"metrics": settings.metrics_port},
             "monitor": {"metrics": settings.monitor_port},
+            "flower": {"metrics": settings.flower_port},
         }.get(name), name
 
 
@@ -173,8 +173,7 @@ def test_images_have_the_versions_that_compose_has(source: str) -> None:
     compose = dict(service["image"].rsplit(":", 1) for service in SERVICES.values())
     for image in ("danihodovic/celery-exporter", "valkey/valkey"):
         assert images[image] == compose[image]
-    locked = (LOCKS / "run.lock").read_text("utf-8").splitlines()
-    assert f"flower=={images['mher/flower']}" in locked
+    assert images["byline-flower"] == compose["byline/flower"]
 
 
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=lambda path: str(path.relative_to(FOLDER)))

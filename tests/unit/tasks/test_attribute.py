@@ -13,11 +13,13 @@ from redis import ConnectionError as RedisConnectionError
 
 from model.types import Candidate, Evidence, ModelError, Prediction
 from monitoring.metrics import WorkerMetrics
+from tasks import attribute
 from tasks.attribute import Attributor
 from tasks.cache import ATTEMPTS, AttributionCache
 from tasks.deadletters import DEAD_LETTERS, DeadLetters
 from tasks.errors import Revoked
 from tasks.messages import Attribution, Chunk, Failure, Outcome, Reply, message_id
+from tasks.progress import Progress
 from tasks.promises import Promises
 from tasks.replies import Replies
 
@@ -284,7 +286,8 @@ def test_a_failed_chunk_is_told_to_the_api_and_to_those_who_ask(batch: Batch) ->
 
 def alone(batch: Batch, given: Chunk) -> list[Any]:
     pipe: Any = batch.store
-    [outcomes] = batch.attributor.finish(batch.attributor.begin_alone(given, lambda: None), pipe)
+    begun = batch.attributor.begin_alone(Progress(given), 8, lambda: None)
+    [outcomes] = batch.attributor.finish(begun, pipe)
     return outcomes
 
 
@@ -315,5 +318,74 @@ def test_what_workers_died_of_again_is_set_aside_and_its_neighbours_are_not(batc
 def test_each_trial_is_a_sign_of_life(batch: Batch) -> None:
     signs: list[int] = []
     texts = ("a", "b")
-    batch.attributor.begin_alone(chunk(*texts), lambda: signs.append(len(batch.predictor.batches)))
+    batch.attributor.begin_alone(
+        Progress(chunk(*texts)), 8, lambda: signs.append(len(batch.predictor.batches))
+    )
     assert signs == [0, 1]
+
+
+def passes(
+    batch: Batch, progress: Progress, alone: bool = False, messages: int = 2
+) -> list[list[Any]]:
+    """Compute the whole chunk, so many messages a pass. Returns what each pass answered."""
+    pipe: Any = batch.store
+    answered = []
+    while not progress.complete:
+        begun = (
+            batch.attributor.begin_alone(progress, messages, lambda: None)
+            if alone
+            else batch.attributor.begin_part(progress, messages)
+        )
+        answered.append(batch.attributor.finish(begun, pipe))
+        batch.attributor.record(begun)
+    return answered
+
+
+def test_a_chunk_computed_in_passes_is_answered_once_whole_and_in_order(batch: Batch) -> None:
+    batch.run(chunk("known"))
+    texts = ["a", "b", "", "bad", "a", "known", "c"]
+    progress = Progress(chunk(*texts, to="byline:replies:x", deadlines=[None] * 6 + [1.0]))
+    *before, [outcomes] = passes(batch, progress)
+    assert before == [[], [], []]
+    expected = ["a", "b", "invalid", "model_failed", "a", "k", "deadline_passed"]
+    assert authors(outcomes) == expected
+    [raw] = batch.store.lists["byline:replies:x"]
+    assert authors(msgspec.json.decode(raw, type=Reply).outcomes) == expected
+
+
+def test_a_message_that_comes_in_two_passes_is_computed_once_even_if_it_fails(
+    batch: Batch,
+) -> None:
+    batch.store.down = True  # so that it is not the cache that knows it
+    passes(batch, Progress(chunk("a", "bad", "bad", "a", "c")))
+    assert batch.predictor.batches == [["a", "bad"], ["a"], ["bad"], ["c"]]
+    value = batch.registry.get_sample_value
+    assert value("byline_messages_total", {"outcome": "joined"}) == 2
+    assert value("byline_messages_total", {"outcome": "computed"}) == 2
+    assert value("byline_messages_total", {"outcome": "failed"}) == 1
+
+
+def test_what_each_pass_computed_is_in_the_cache_at_once(batch: Batch) -> None:
+    pipe: Any = batch.store
+    progress = Progress(chunk("a", "b", "c", "d"))
+    batch.attributor.finish(batch.attributor.begin_part(progress, 2), pipe)
+    # Its worker is killed here; the task is delivered again.
+    [*_, [outcomes]] = passes(batch, Progress(chunk("a", "b", "c", "d")), alone=True)
+    assert batch.predictor.batches == [["a", "b"], ["c"], ["d"]]
+    assert authors(outcomes) == ["a", "b", "c", "d"]
+
+
+def test_messages_tried_alone_leave_the_rest_to_a_later_pass_in_time(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attribute, "ALONE_S", 0.0)
+    batch.run(chunk("c"))
+    batch.predictor.batches.clear()
+    answered = passes(batch, Progress(chunk("a", "", "b", "a", "c", "d")), True, 8)
+    assert [len(each) for each in answered] == [0, 0, 1]
+    assert authors(answered[-1][0]) == ["a", "invalid", "b", "a", "c", "d"]
+    assert batch.predictor.batches == [["a"], ["b"], ["d"]]
+    value = batch.registry.get_sample_value
+    assert value("byline_messages_total", {"outcome": "computed"}) == 4
+    assert value("byline_messages_total", {"outcome": "cached"}) == 1
+    assert value("byline_redelivered_tasks_total") == 1

@@ -1,0 +1,120 @@
+"""Tasks that wait in a worker for the model, and which of them the next batch is made of."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from celery_app.task import ChunkRequest
+from tasks.batch import Begun
+from tasks.progress import Progress
+
+#: Messages of large tasks after which a worker takes no more tasks: others may take them.
+LARGE_HELD = 50_000
+
+
+@dataclass(slots=True, eq=False)
+class LargeTask:
+    """A task that the model computes in passes, a batch of other tasks between two of them.
+
+    It has more messages than a batch may, or a worker died with it and they are tried alone.
+    """
+
+    request: ChunkRequest
+    progress: Progress
+    #: Monotonic time of the first pass, in seconds; 0: there was none yet.
+    started: float = 0.0
+    #: Could what the passes computed be stored?
+    stored: bool = True
+
+
+class Taken(NamedTuple):
+    """Requests for the next batch; with ``large``, that one's alone."""
+
+    requests: list[ChunkRequest]
+    large: LargeTask | None = None
+
+
+class Batch(NamedTuple):
+    """Requests that the device computes."""
+
+    #: As taken, and those of them that were not revoked.
+    requests: Sequence[ChunkRequest]
+    live: Sequence[ChunkRequest]
+    begun: Begun
+    #: Monotonic time, in seconds.
+    started: float
+    #: The task of which this is a pass.
+    large: LargeTask | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the requests have all of their answers, once the batch is finished."""
+        return self.large is None or not self.live or self.large.progress.complete
+
+
+class Waiting:
+    """Holds the tasks. Small ones share a batch; large ones take turns with these batches."""
+
+    def __init__(self, limit: int) -> None:
+        """``limit`` is the largest batch, in messages."""
+        self._limit = limit
+        self._small: deque[ChunkRequest] = deque()
+        self._large: deque[LargeTask] = deque()
+        #: Was the last batch one of small tasks?
+        self._large_next = False
+
+    def __bool__(self) -> bool:
+        return bool(self._small or self._large)
+
+    def add(self, request: ChunkRequest) -> None:
+        """Add a task behind the others."""
+        if request.chunk is not None and (request.orphaned or request.messages > self._limit):
+            self._large.append(LargeTask(request, Progress(request.chunk)))
+        else:
+            self._small.append(request)
+
+    def add_rest(self, large: LargeTask) -> None:
+        """Add what a pass has left of a large task: it goes before the other large ones."""
+        self._large.appendleft(large)
+
+    def take(self) -> Taken:
+        """Take the tasks of the next batch: as many small ones as fit, or one large task.
+
+        A task that is here twice, delivered again meanwhile, is not twice in one batch.
+        """
+        if self._large and (self._large_next or not self._small):
+            self._large_next = False
+            large = self._large.popleft()
+            return Taken([large.request], large)
+        self._large_next = True
+        taken: dict[str, ChunkRequest] = {}
+        room = self._limit
+        while self._small and self._small[0].messages <= room and self._small[0].id not in taken:
+            request = self._small.popleft()
+            taken[request.id] = request
+            room -= request.messages
+        return Taken(list(taken.values()))
+
+    def clear(self) -> list[ChunkRequest]:
+        """Take all."""
+        requests = [*self._small, *(large.request for large in self._large)]
+        self._small, self._large = deque(), deque()
+        return requests
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next batch needs no more tasks to be as large as it may be."""
+        return self.small >= self._limit or bool(self._large)
+
+    @property
+    def small(self) -> int:
+        """How many messages of small tasks wait. Any thread may ask."""
+        return sum(request.messages for request in tuple(self._small))
+
+    @property
+    def large(self) -> int:
+        """How many messages of large tasks wait. Any thread may ask."""
+        return sum(large.progress.remaining for large in tuple(self._large))

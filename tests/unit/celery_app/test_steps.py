@@ -1,0 +1,45 @@
+"""Timers in the worker's loop go on, and its connection stays, whatever their steps raise."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kombu.asynchronous import Hub
+
+from celery_app import steps
+from celery_app.steps import announce_step
+from celery_app.transport import Transport
+from tasks.messages import Announcement
+
+
+class Register:
+    """Fails as a defect would, with what kombu takes for a lost connection."""
+
+    def __init__(self) -> None:
+        self.signed = 0
+
+    def sign(self, *_: Any, **__: Any) -> None:
+        self.signed += 1
+        raise KeyError("a defect")
+
+
+@pytest.fixture
+def hub() -> Any:
+    hub = Hub()
+    yield hub
+    hub.close()
+
+
+def test_a_worker_that_can_not_sign_goes_on(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "ANNOUNCE_S", 0.001)
+    register = Register()
+    signing: Any = register
+    consumer = SimpleNamespace(timer=hub.timer, hostname="byline@one")
+    step = announce_step(signing, lambda: Announcement({"version": "v1"}, "cpu"))(consumer)
+    step.start(consumer)
+    assert issubclass(KeyError, Transport.connection_errors)
+    while register.signed < 4:
+        hub.fire_timers(propagate=Transport.connection_errors)
+    step.timer.cancel()

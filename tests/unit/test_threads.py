@@ -1,0 +1,59 @@
+"""Nothing that runs in the background ends at an error that nobody foresaw."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.parts import ROOT
+
+PACKAGES = ("api", "celery_app", "model", "monitoring", "tasks")
+#: Starts what runs beside everything else, by the name that is called.
+STARTING = {"Thread", "Timer", "ThreadPoolExecutor", "start_http_server", "start_wsgi_server"}
+TASKS = {"ensure_future", "create_task"}
+#: Where that is right all the same.
+THREADS = {"monitoring/background.py"}
+#: Coroutines that end by themselves, and answer somebody whatever is raised.
+ONCE = {"api/attendant.py": {"_wait_no_longer"}}
+
+
+def test_every_thread_is_started_where_failures_are_survived() -> None:
+    found = {
+        f"{path}:{call.lineno}"
+        for path, call in calls()
+        if name_of(call) in STARTING and path not in THREADS
+    }
+    assert not found, "use monitoring.background.start, or monitoring.listener.Listener"
+
+
+def test_every_coroutine_in_the_background_goes_on_for_ever() -> None:
+    found = set()
+    for path, call in calls():
+        if name_of(call) in TASKS:
+            [begun] = call.args
+            assert isinstance(begun, ast.Call)
+            if name_of(begun) not in {"forever", *ONCE.get(path, ())}:
+                found.add(f"{path}:{call.lineno}")
+    assert not found, "use api.forever.forever"
+
+
+def test_what_is_looked_for_is_there() -> None:
+    names = {name_of(call) for _, call in calls()}
+    assert {"Thread", "ensure_future", "forever"} <= names
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    """Every call in the source, with its file."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call):
+                    yield str(path.relative_to(Path(ROOT))), node
+
+
+def name_of(call: ast.Call) -> str:
+    """The last part of what is called."""
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr
+    return call.func.id if isinstance(call.func, ast.Name) else ""
