@@ -111,9 +111,7 @@ class Strikes:
         trial.launch()
         self._struck(cell, trial, result)
         self._account(cell, trial, result, self._promised)
-        trial.wait_until_up()
-        trial.interrupt()
-        self._see_it_end(trial, 0, time.monotonic(), result)
+        self._end(trial, result)
 
     def _serving(self, cell: Cell, result: Result) -> None:
         """Strike a system that serves, or that was just told to stop, under a light load."""
@@ -124,6 +122,13 @@ class Strikes:
             time.sleep(LOADED_S)  # into the load
             self._struck(cell, trial, result)
         self._account(cell, trial, result, ledger)
+        if cell.started_by_hand:  # what it left behind has to be cleared by now
+            self._end(trial, result)
+
+    def _end(self, trial: Trial, result: Result) -> None:
+        trial.wait_until_up()
+        trial.interrupt()
+        self._see_it_end(trial, 0, time.monotonic(), result)
 
     def _running(self) -> Trial:
         if self._trial is not None and self._trial.status is None:
