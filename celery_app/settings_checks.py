@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
-from celery_app.settings_words import PREFIX
+from celery_app.settings_words import PREFIX, redacted
 
 
 class SettingsError(ValueError):
@@ -22,6 +23,19 @@ _IN_ORDER = (
     ("wait_max_s", "result_ttl_s", "an answer must outlive the wait for it"),
     ("memory_warning", "memory_critical", "a warning comes first"),
 )
+
+#: What a URL of Redis may say besides, with TLS: what redis-py, kombu and Celery all understand.
+_TLS = {
+    "ssl_ca_certs",
+    "ssl_ca_path",
+    "ssl_cert_reqs",
+    "ssl_certfile",
+    "ssl_check_hostname",
+    "ssl_ciphers",
+    "ssl_keyfile",
+    "ssl_password",
+}
+_CERT_REQS = ("none", "optional", "required")
 
 
 def check_together(settings: Any) -> None:
@@ -46,6 +60,29 @@ def check_together(settings: Any) -> None:
             f"BYLINE_WORKERS={settings.workers}: the first worker is number 0"
         )
     _refuse_shared_ports(settings)
+    for field in ("redis_url", "cache_url"):
+        url = getattr(settings, field)
+        if url is not None and (reason := _unusable(url)):
+            raise SettingsError(f"{_name(field)}={redacted(url)}: {reason}")
+
+
+def _unusable(url: str) -> str:
+    """Return why no part of Byline could use a URL of Redis; empty: they can."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = None
+    if parts is None or parts.fragment or "@" in f"{parts.path}{parts.query}":
+        return "can't be read: write :, /, ?, # and @ of a password as %3A, %2F, %3F, %23 and %40"
+    if not re.fullmatch(r"(/\d*)?", parts.path):
+        return "what follows the / is the number of a database"
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in _TLS or parts.scheme != "rediss":
+            return f"{name!r} can't be set here: rediss:// takes {', '.join(sorted(_TLS))}"
+        if name == "ssl_cert_reqs" and value not in _CERT_REQS:
+            return f"ssl_cert_reqs is one of {', '.join(_CERT_REQS)}"
+    return ""
 
 
 def with_password(server: str, url: str | None, file: Path | None) -> str | None:
@@ -59,7 +96,7 @@ def with_password(server: str, url: str | None, file: Path | None) -> str | None
     setting, of = _name(f"{server}_password_file"), _name(f"{server}_url")
     if url is None:
         raise SettingsError(f"{setting} is set, and {of}, which it is for, is not")
-    parts = urlsplit(url)
+    parts = urlsplit(url)  # it was found to be one
     if parts.password is not None:
         raise SettingsError(f"{setting} is set, and {of} holds a password already")
     try:

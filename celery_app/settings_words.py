@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 
 PREFIX = "BYLINE_"
@@ -25,4 +26,15 @@ def in_words(error: str, values: Mapping[str, str]) -> str:
     if field not in values:  # raised by __post_init__, already in words
         return reason
     reason = reason.removesuffix(", got `str`")  # everything in an environment is a string
-    return f"{PREFIX}{field.upper()}={values[field]!r}: {reason[0].lower()}{reason[1:]}"
+    value = redacted(values[field]) if field.endswith("_url") else values[field]
+    return f"{PREFIX}{field.upper()}={value!r}: {reason[0].lower()}{reason[1:]}"
+
+
+def redacted(url: str) -> str:
+    """Return a URL, or what was meant as one, without what may be a password in it."""
+    scheme, separator, rest = url.rpartition("://")
+    shown = re.fullmatch(r"([^?#]*@)?([^@?#]*)([?#][^@]*)?", rest)
+    if shown is None:
+        return f"{scheme}{separator}…"
+    user, place, query = shown.groups()
+    return f"{scheme}{separator}{'…@' if user else ''}{place}{'?…' if query else ''}"

@@ -20,7 +20,7 @@ import httpx
 import pytest
 import yaml
 
-from compose.native.alertmanager import CONFIGURATION, FOLDER, configured
+from compose.parts.alertmanager import CONFIGURATION, FOLDER, configured
 from tests.e2e.conftest import Run
 from tests.e2e.receivers import BEAT, KEY, PASSWORD, Receivers, Said
 from tests.e2e.wording import TWOFOLD, check_title, line

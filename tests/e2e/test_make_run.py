@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from compose.native.control import REVIVALS
+from compose.native.configuration import RETRIES
 from model.corpus import HELD_OUT_FOLD, load_sotu
 from tasks.rollout import Register, Rollout
 from tests.e2e.conftest import PORTS, Run
@@ -96,34 +96,15 @@ def test_ctrl_c_leaves_nothing_and_the_next_run_has_the_cache(
     assert second.attribute(SECRET)["cached"] is True
 
 
-def test_a_part_that_dies_is_started_again_and_has_to_wait_if_it_does_so_often(
+def test_a_worker_that_dies_again_and_again_is_never_given_up(
     tmp_path: Path, runs: list[Run]
 ) -> None:
     runs.append(run := Run(tmp_path).wait_until_up())
     pid = run.pids["worker"]
-    for times in range(1, REVIVALS + 1):
+    for times in range(1, RETRIES + 1):
         os.kill(pid, signal.SIGKILL)
         pid = wait_for(lambda times=times: run.revived("worker")[times - 1 :])[0]
-        assert run.attribute(f"after death number {times}")["candidates"]
-    os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: "It ended 6 times in 60 s, and has to wait." in run.output)
-    assert len(run.revived("worker")) == REVIVALS
-    assert run.part.alive
-    assert run.attribute("after death number 1")["cached"], "the others go on"
-
-
-def test_without_what_only_watches_byline_goes_on(tmp_path: Path, runs: list[Run]) -> None:
-    runs.append(run := Run(tmp_path).wait_until_up())
-    pid = run.pids["monitor"]
-    for times in range(1, REVIVALS + 1):
-        os.kill(pid, signal.SIGKILL)
-        pid = wait_for(lambda times=times: run.revived("monitor")[times - 1 :])[0]
-    os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: "monitor" not in run.listening(), what="its end")
-    for number in range(3):
-        assert run.attribute(f"nobody watches, {number}")["candidates"]
-    assert run.part.alive
-    assert len(run.revived("monitor")) == REVIVALS
+    assert run.attribute("after the last of them")["candidates"]
 
 
 def test_two_workers_have_names_of_their_own_and_serve_the_transformer(

@@ -7,7 +7,7 @@ from collections import Counter
 
 import yaml
 
-from compose.native.alertmanager import CONFIGURATION
+from compose.parts.alertmanager import CONFIGURATION
 from tests.e2e.receivers import Said
 from tests.promql import rules
 

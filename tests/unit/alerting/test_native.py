@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from compose.native.alertmanager import configured
+from compose.parts.alertmanager import configured
 from tests.promtool import content, needs_amtool
 from tests.unit.alerting.test_alertmanager import CONFIGURATION, FOLDER
 

@@ -1,84 +1,171 @@
-"""When a part that ended is started again; supervisord is a fake here, and so is the clock."""
+"""Parts that end, under a real supervisord; the parts are shells."""
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+import psutil
 import pytest
 
-from compose.native import control
-from compose.native.control import REVIVALS, REVIVALS_S, Control
-from compose.native.errors import NotStarted
-from compose.native.parts import Part
-
-MORE_THAN_ANY_PROCESS = 2**22 + 1
-
-
-class Supervised(Control):
-    """Parts that are dead whenever one looks."""
-
-    def __init__(self, folder: Path) -> None:
-        part = Part("worker", ["it"], "", lambda: True, rank=2, stop_s=1)
-        self.full = False
-        self.started = 0
-        super().__init__([part], {}, folder)
-        self.start(part)
-        self.started = 0
-
-    def _check_daemon(self) -> None:
-        pass
-
-    def _ask(self, method: str, *arguments: object) -> Any:
-        if method == "startProcess":
-            if self.full:
-                raise NotStarted("no room")
-            self.started += 1
-            return None
-        info = {
-            "name": "worker",
-            "statename": "EXITED",
-            "spawnerr": "killed",
-            "pid": MORE_THAN_ANY_PROCESS,
-        }
-        return info if method == "getProcessInfo" else [info]
+from compose.native import configuration, control
+from compose.native.configuration import make_run_dir, remove_run_dir
+from compose.native.control import Control
+from compose.native.processes import alive
+from compose.native.terminal import Stop
+from compose.parts.part import Part
+from tests.parts import wait_for
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [1000.0]
-    monkeypatch.setattr(control.time, "monotonic", lambda: now[0])
-    return now
+class Quiet(Stop):
+    """Leaves the tests' own signals as they are."""
+
+    def __init__(self) -> None:
+        self._asked = self._held = False
 
 
-def test_what_dies_often_waits_is_said_once_and_is_never_given_up(
-    tmp_path: Path, clock: list[float]
+@contextmanager
+def supervised(folder: Path, *scripts: str, advice: str = "") -> Iterator[Control]:
+    """Run scripts as the parts `part-0` and so on, in a state folder."""
+    (folder / "logs").mkdir()
+    parts = [
+        Part(
+            f"part-{number}",
+            ["sh", "-c", script],
+            "",
+            lambda: True,
+            rank=1,
+            stop_s=1,
+            advice=lambda lines: advice if lines else "",
+        )
+        for number, script in enumerate(scripts)
+    ]
+    with (
+        (folder / "lock").open("w") as lock,
+        Control(parts, dict(os.environ), folder, lock.fileno(), Quiet()) as running,
+    ):
+        yield running
+
+
+def runs(running: Control, part: str = "part-0") -> int:
+    """Return the process of a part, 0 where there is none."""
+    running.look()
+    return running.pids.get(part, 0)
+
+
+def daemon_of(part: int) -> psutil.Process:
+    parent = psutil.Process(part).parent()
+    assert parent is not None
+    return parent
+
+
+def test_a_part_that_ends_is_started_again_and_told_of(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "logs").mkdir()
-    parts = Supervised(tmp_path)
-    for times in range(1, REVIVALS + 1):
-        [said] = parts.revive()
-        assert said.startswith("worker ended: killed; started again")
-        assert parts.started == times
-    [said] = parts.revive()
-    assert f"It ended {REVIVALS + 1} times in 60 s, and has to wait." in said
-    clock[0] += REVIVALS_S - 1
-    assert parts.revive() == []
-    assert parts.started == REVIVALS
-    clock[0] += 2
-    [said] = parts.revive()
-    assert said.startswith("worker ended: killed; started again")
-    assert parts.started == REVIVALS + 1
+    with supervised(tmp_path, "sleep 60") as running:
+        first = wait_for(lambda: runs(running))
+        os.kill(first, signal.SIGKILL)
+        second = wait_for(lambda: (pid := runs(running)) != first and pid)
+        said = f"byline: part-0 ended: terminated by SIGKILL; started again, {second}\n"
+        assert capfd.readouterr().out == said
+    assert not alive(second)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "logs"]
 
 
-def test_where_there_is_no_room_for_a_process_it_is_tried_again(
-    tmp_path: Path, clock: list[float]
+def test_children_that_outlive_a_killed_part_are_ended(tmp_path: Path) -> None:
+    with supervised(tmp_path, "sleep 60 & sleep 60") as running:
+        pid = wait_for(lambda: runs(running))
+        children = wait_for(lambda: len(found := psutil.Process(pid).children()) == 2 and found)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: runs(running) not in (0, pid))
+        wait_for(lambda: not any(alive(child.pid) for child in children), what="their end")
+
+
+def test_a_part_that_is_given_up_is_told_of_once_and_tried_for_ever(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "logs").mkdir()
-    parts = Supervised(tmp_path)
-    parts.full = True
-    assert parts.revive() == ["worker ended: killed; no room"]
-    assert parts.pids == {}
-    parts.full = False
-    [said] = parts.revive()
-    assert said.startswith("worker ended: killed; started again")
+    monkeypatch.setattr(configuration, "RETRIES", 0)
+    monkeypatch.setattr(control, "AGAIN_S", 0.1)
+    with supervised(tmp_path, "echo try; exit 3", advice="Do it.") as running:
+        log = running.log("part-0")
+
+        def tries() -> int:
+            running.look()
+            return len(log.read_text().split()) if log.exists() else 0
+
+        wait_for(lambda: tries() > 3, what="more tries")
+        said = capfd.readouterr().out
+        assert said.count("It is tried again every 0.1 s.") == 1
+        assert f"part-0 ended: exit status 3. The end of its log, {log}:\n    try\n" in said
+        assert "\n  Do it.\n" in said
+        assert "Do it." in running.hopeless()
+
+
+def test_only_a_mistake_made_twice_is_hopeless(tmp_path: Path) -> None:
+    with supervised(tmp_path, f"echo again >> {tmp_path}/starts; exit 2", "exit 1") as running:
+        starts = tmp_path / "starts"
+        wait_for(starts.exists)
+        words = wait_for(running.hopeless)
+        assert starts.read_text().split() == ["again", "again"]
+        assert words.startswith("part-0 ended: exit status 2.")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_supervisord_is_started_again_with_its_parts(
+    number: signal.Signals, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # The first of them won't end for the asking.
+    with supervised(tmp_path, "trap '' TERM; while sleep 60; do :; done", "sleep 60") as running:
+        first = wait_for(lambda: runs(running, "part-1") and runs(running, "part-0"))
+        before = {**running.pids}
+        daemon_of(first).send_signal(number)
+        wait_for(
+            lambda: (
+                runs(running) not in (0, first)
+                and runs(running, "part-1") not in (0, before["part-1"])
+            )
+        )
+        assert not any(alive(pid) for pid in before.values())
+        said = capfd.readouterr().out
+        assert "byline: supervisord ended: " in said
+        for part, pid in running.pids.items():
+            assert f"byline: {part} ended: " in said
+            assert f"; started again, {pid}\n" in said
+
+
+def test_a_supervisord_that_does_not_answer_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "ANSWER_S", 0.1)
+    with supervised(tmp_path, "sleep 60") as running:
+        pid = wait_for(lambda: runs(running))
+        daemon = daemon_of(pid)
+        daemon.suspend()
+        for _ in range(3):
+            assert runs(running) == pid
+        daemon.resume()
+        os.kill(pid, signal.SIGKILL)
+        assert wait_for(lambda: (now := runs(running)) != pid and now)
+        daemon.suspend()  # and so it is when everything is to end
+    assert not alive(daemon.pid)
+
+
+def test_the_socket_is_where_its_path_is_short_and_goes_with_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("long" * 25)
+    odd = tmp_path / "100%"
+    for folder in (long, odd):
+        folder.mkdir()
+    monkeypatch.setattr(configuration.tempfile, "gettempdir", lambda: str(long))
+    for state in (tmp_path, long, odd):
+        left = make_run_dir(state)
+        assert left.parent == (Path("/tmp") if state != tmp_path else state)
+        made = make_run_dir(state)  # the run that had the other was killed
+        assert not left.exists()
+        remove_run_dir(state)
+        assert not made.exists()
+        assert not (state / "run").is_symlink()

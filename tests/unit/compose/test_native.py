@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from celery_app.settings import Settings
-from compose.native.__main__ import _environ
+from compose.parts.assembly import environment
 
 
 def test_a_password_from_a_file_is_handed_on_once(
@@ -23,6 +23,6 @@ def test_a_password_from_a_file_is_handed_on_once(
     for server in ("REDIS", "CACHE"):
         monkeypatch.setenv(f"BYLINE_{server}_PASSWORD_FILE", str(file))
     settings = Settings.from_environ(os.environ)
-    handed_on = Settings.from_environ(_environ(settings, "byline:flower", ()))
+    handed_on = Settings.from_environ(environment(settings, "byline:flower", ()))
     assert handed_on.broker == settings.broker == "redis://:secret@localhost:1/0"
     assert handed_on.cache == settings.cache == "redis://:secret@localhost:2/0"

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from compose.native import prometheus as native
+from compose.parts import prometheus as native
 from tests.parts import ROOT
 from tests.promtool import content, needs_amtool, needs_promtool
 from tests.unit.compose.files import FOLDER, SERVICES

@@ -1,7 +1,8 @@
-"""When a part is well: probes that answer yes or no, and a wait for them with a deadline."""
+"""When a part is well: probes that answer yes or no, asked in threads of their own."""
 
 from __future__ import annotations
 
+import threading
 import time
 import urllib.request
 from base64 import b64encode
@@ -10,6 +11,7 @@ from http.client import HTTPException
 
 from redis import Redis, RedisError
 
+from compose.probe import DIRECT
 from tasks.messages import WORKERS
 from tasks.rollout import Register
 
@@ -19,6 +21,28 @@ Probe = Callable[[], bool]
 ANSWER_S = 5.0
 #: Seconds between two looks.
 PAUSE_S = 0.1
+
+
+class Waiting(threading.Thread):
+    """Asks until the answer is yes. What it asks may hang meanwhile."""
+
+    def __init__(self, probe: Probe) -> None:
+        super().__init__(daemon=True)
+        self._probe = probe
+        self.well, self._over = threading.Event(), threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Part of the thread's protocol."""
+        while not self._over.is_set():
+            if self._probe():
+                self.well.set()
+                return
+            self._over.wait(PAUSE_S)
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._over.set()
 
 
 def redis(url: str) -> Probe:
@@ -53,19 +77,18 @@ def workers(client: Redis, number: int) -> Probe:
     return probe
 
 
-def unserved(register: Register) -> bool:
-    """Is, as somebody said, a version to be served that no worker has?"""
-    try:
-        rollout, living, _ = register.look()
-    except RedisError:
-        return False
-    return rollout is not None and rollout.told and not living[rollout.current]
-
-
 def api(url: str, client: Redis) -> Probe:
     """Is the api ready, but for workers of a version that is to be served and is not here?"""
     ready, alive, register = page(f"{url}/readyz"), page(f"{url}/healthz"), Register(client)
-    return lambda: ready() or (unserved(register) and alive())
+
+    def unserved() -> bool:
+        try:
+            rollout, living, _ = register.look()
+        except RedisError:
+            return False
+        return rollout is not None and rollout.told and not living[rollout.current]
+
+    return lambda: ready() or (unserved() and alive())
 
 
 def page(url: str, holding: str = "", login: str = "") -> Probe:
@@ -78,20 +101,9 @@ def page(url: str, holding: str = "", login: str = "") -> Probe:
 
     def probe() -> bool:
         try:
-            with urllib.request.urlopen(request, timeout=ANSWER_S) as response:
+            with DIRECT.open(request, timeout=ANSWER_S) as response:
                 return holding in response.read().decode()
-        except (OSError, HTTPException):
+        except (OSError, HTTPException, ValueError):
             return False
 
     return probe
-
-
-def wait(probe: Probe, timeout_s: float, check: Callable[[], None]) -> bool:
-    """Return whether ``probe`` said yes in time. What ``check`` raises ends the wait."""
-    deadline = time.monotonic() + timeout_s
-    while not probe():
-        check()
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(PAUSE_S)
-    return True

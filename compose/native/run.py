@@ -1,0 +1,152 @@
+"""Runs all of Byline until told to stop: ``python -m compose.native``, which is ``make run``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from redis import RedisError
+
+from celery_app.settings import Settings, SettingsError
+from compose.native.control import Control
+from compose.native.logs import News
+from compose.native.preflight import check_ports, check_redis, claimed
+from compose.native.sample import Sample
+from compose.native.terminal import STDERR, Stop, say
+from compose.parts.assembly import assemble
+from compose.parts.errors import CannotRun
+from compose.parts.health import Waiting
+from compose.parts.part import Part
+from tasks.rollout import Register
+
+#: Seconds after which it is said that a part is not well yet, which may have a lot to read back.
+WELL_S = 120.0
+#: Seconds that a part that can be done without is waited for.
+MISSED_S = 30.0
+#: Seconds between two looks: while parts start, and later.
+STARTING_S = 0.1
+WATCH_S = 0.5
+_ASIDE = (
+    "byline: {current} is to be served, as somebody has said, and the workers here have {own}.\n"
+    "        To serve that: .venv/bin/python -m celery_app.models serve {own}"
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run Byline; return the exit status."""
+    exporter = _parser().parse_args(arguments).exporter
+    try:
+        stop = Stop()
+        settings = Settings.from_environ(os.environ)
+        if not exporter.exists():
+            raise CannotRun(f"celery-exporter is not installed at {exporter}: use `make run`")
+        for setting, url in (("REDIS", settings.redis_url), ("CACHE", settings.cache_url)):
+            if url is not None:
+                check_redis(f"BYLINE_{setting}_URL", url)
+        with claimed(settings.state_dir) as (folder, lock, patience_s):
+            check_ports(settings, patience_s)
+            _run(settings, exporter, folder, lock, stop)
+    except KeyboardInterrupt:
+        say("byline: stopped")
+    except (SettingsError, CannotRun, OSError) as error:  # a disk may be full
+        say(f"byline: {error}", STDERR)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m compose.native", description=__doc__)
+    parser.add_argument(
+        "--exporter",
+        type=Path,
+        default=Path(".venv-exporter/bin/python"),
+        metavar="PYTHON",
+        help="the Python that has celery-exporter installed (default: %(default)s)",
+    )
+    return parser
+
+
+def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop) -> None:
+    """Start the parts, show what runs where, and watch them until interrupted."""
+    begin = time.monotonic()
+    parts, environ, client, api, words = assemble(settings, exporter, folder)
+    with (
+        Control(parts, environ, folder, lock, stop) as control,
+        Sample(settings, environ, f"{api}/v1/attributions") as sample,
+    ):
+        _start(control, parts)
+        say(f"byline: all well after {time.monotonic() - begin:.1f} s; logs in {control.logs}\n")
+        serves, aside = _served(Register(client))
+        say(f"{_table(parts, control.pids, serves)}\n{words}\n")
+        news = News(control.log(part.name) for part in parts)
+        if not aside:
+            say("byline: sample message …")
+            sample.send()
+            while sample.runs():
+                _watch(control, news)
+        say(aside or sample.words)
+        say("byline: running; Ctrl-C stops everything")
+        while True:
+            _watch(control, news)
+
+
+def _start(control: Control, parts: Sequence[Part]) -> None:
+    """Wait until all parts are well, or can be done without.
+
+    Raises:
+        CannotRun: one never will be.
+    """
+    asked = [Waiting(part.healthy) for part in parts]
+    try:
+        for part, waiting in zip(parts, asked, strict=True):
+            say(f"byline: waiting for {part.name} …")
+            limit_s = WELL_S if part.vital else MISSED_S
+            until = time.monotonic() + limit_s
+            while not waiting.well.wait(STARTING_S):
+                control.look()
+                if words := control.hopeless():
+                    raise CannotRun(words)
+                if not part.vital and part.name in control.given_up:
+                    break
+                if time.monotonic() > until:
+                    until += limit_s
+                    log = control.log(part.name)
+                    say(f"byline: {part.name} is not well after {limit_s:g} s; see {log}")
+                    if not part.vital:
+                        break
+        control.look()
+    finally:
+        for waiting in asked:
+            waiting.end()
+
+
+def _watch(control: Control, news: News) -> None:
+    """See to the parts, and show what they have to say, which is little while all is well."""
+    control.look()
+    for name, line in news.lines():
+        say(f"{name:<9}| {line}")
+    time.sleep(WATCH_S)
+
+
+def _table(parts: Sequence[Part], pids: Mapping[str, int], serves: str) -> str:
+    rows = [("part", "pid", "where")]
+    rows += [(p.name, str(pids.get(p.name, "–")), p.address or serves) for p in parts]
+    return "\n".join(f"  {name:<16}{pid:<9}{where}" for name, pid, where in rows)
+
+
+def _served(register: Register) -> tuple[str, str]:
+    """Return what the workers serve; and, where nobody is to ask them, words that say so."""
+    try:
+        rollout, workers, _ = register.look()
+        if rollout is None:
+            return "", ""
+        current = rollout.current
+        own = next((version for version, number in workers.items() if number), current)
+        announced = register.announcement(own)
+    except RedisError:  # it was well a moment ago, and will be
+        return "", ""
+    words = "" if workers[current] else _ASIDE.format(current=current, own=own)
+    return f"{own} on {announced.device}" if announced else own, words

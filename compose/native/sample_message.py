@@ -1,0 +1,124 @@
+"""Has the api attribute a first message, through HTTP as any client would, and shows the answer.
+
+``python -m compose.native.sample_message URL``. A process of its own, so that the runner never
+holds pandas, which reads the shipped models' corpus, and sees to the parts meanwhile. It chooses a
+message, and sends it once there is a line on standard input. It ends with status 1 where there is
+no attribution, and prints why in one line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import textwrap
+import time
+import urllib.request
+from typing import Any
+from urllib.error import HTTPError
+
+from celery_app.settings import MODELS, Settings
+from compose.probe import DIRECT
+from model.corpus import HELD_OUT_FOLD, load_sotu
+
+#: For a model that knows other authors than the one that is shipped.
+ANYTHING = (
+    "I have given this a good deal of thought, and I would rather tell you plainly what I make "
+    "of it than leave you to guess. We began late, we spent more than we had, and yet the work "
+    "was done well; whoever comes after us will find it easier to go on than we found it to begin."
+)
+#: Seconds an attribution may take, where the settings allow for as many.
+ANSWER_S = 30.0
+#: Parts of the evidence that are shown.
+EVIDENCE = 5
+
+
+class NoAttribution(Exception):
+    """There is none. Says why."""
+
+
+def main(url: str) -> int:
+    """Choose, wait, send, and show. Returns the exit status."""
+    try:
+        settings = Settings.from_environ(os.environ)
+        text, source = choose(settings)
+        if not sys.stdin.readline():
+            return 0  # nobody waits any more
+        print(attribute(url, text, source, min(ANSWER_S, settings.wait_max_s)))
+    except NoAttribution as reason:
+        print(reason)
+        return 1
+    except Exception as error:  # a corpus, a model or an answer of whatever kind: it only shows
+        print(" ".join(f"{type(error).__name__}: {error}".split()))
+        return 1
+    return 0
+
+
+def choose(settings: Settings) -> tuple[str, str]:
+    """Return a message that the settings allow, and who has written it."""
+    text, source = ANYTHING, "nobody: made up for models of other authors"
+    if settings.model_dir is None and settings.model_class in MODELS.values():
+        message = random.choice(load_sotu().part(HELD_OUT_FOLD))
+        text = message.text
+        source = f"{message.author}; held out, so the model has not seen it"
+    return text[: settings.max_characters], source
+
+
+def attribute(url: str, text: str, source: str, wait_s: float) -> str:
+    """Return what to show of the attribution.
+
+    Raises:
+        NoAttribution: the answer is none.
+    """
+    request = urllib.request.Request(
+        f"{url}?explain=true&wait={wait_s:g}",
+        json.dumps({"text": text}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    begin = time.perf_counter()
+    try:
+        with DIRECT.open(request, timeout=wait_s + 5) as response:
+            answer = json.load(response)
+    except HTTPError as error:
+        with error:
+            raise NoAttribution(_problem(error)) from None
+    if answer.get("status") == "pending":
+        raise NoAttribution(f"202, it is still pending after {wait_s:g} s")
+    return _shown(url, text, source, answer, (time.perf_counter() - begin) * 1000)
+
+
+def _problem(error: HTTPError) -> str:
+    try:
+        problem = json.load(error)
+        return f"{error.code} {problem['code']}: {problem['detail']}"
+    except (KeyError, TypeError, ValueError):
+        return f"{error.code} {error.reason}"
+
+
+def _shown(url: str, text: str, source: str, answer: dict[str, Any], took: float) -> str:
+    author = answer["author"] or "nobody it would name: it abstains"
+    rows = {
+        "written by": source,
+        "author": f"{author}, confidence {answer['confidence']:.2f}",
+        "candidates": " · ".join(
+            f"{each['author']} {each['confidence']:.2f}" for each in answer["candidates"]
+        ),
+        "evidence": _evidence(answer.get("evidence")),
+        "took": f"{took:.0f} ms" + (", from the cache" if answer["cached"] else ""),
+    }
+    lines = [*textwrap.wrap(text, 92), "", *(f"{name:<12}{row}" for name, row in rows.items())]
+    curl = f"""curl {url} -H 'Content-Type: application/json' -d '{{"text": "…"}}'"""
+    return "\n".join([*(f"  {line}".rstrip() for line in lines), "", "Your turn:", f"  {curl}"])
+
+
+def _evidence(evidence: dict[str, Any] | None) -> str:
+    if not evidence:
+        return "none: the model does not explain itself"
+    speaking_for = [part for part in evidence["parts"] if part["weight"] > 0][:EVIDENCE]
+    parts = (f"“{part['text']}” {part['weight']:+.2f}" for part in speaking_for)
+    return f"for {evidence['author']}: {' · '.join(parts) or 'nothing in particular'}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,76 @@
+"""All parts of a run, and what they find in their environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from redis import Redis
+
+from celery_app.settings import Settings
+from compose.parts import alertmanager, byline, health, prometheus, valkey
+from compose.parts.part import Part
+from compose.parts.password import VARIABLE, flower_login
+
+
+class Assembly(NamedTuple):
+    """What a run starts."""
+
+    parts: list[Part]
+    environ: dict[str, str]
+    #: Connected to the broker.
+    client: Redis
+    #: Where the api is reached.
+    api: str
+    #: What a person is told besides where each part is.
+    words: str
+
+
+def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
+    """Write what the parts read into the state folder; return them.
+
+    ``exporter`` is the Python of celery-exporter's own environment.
+    """
+    parts = [] if settings.redis_url else [valkey.part(settings, folder)]
+    own_cache = bool(parts) and settings.cache_url is None
+    broker = settings.redis_url or valkey.url(settings)
+    settings = msgspec.structs.replace(settings, redis_url=broker)
+    client = Redis.from_url(broker, socket_timeout=health.ANSWER_S)
+    login, found_in = flower_login(folder, os.environ)
+    parts += byline.services(settings, exporter, client, login, own_cache)
+    found = prometheus.programs(settings)
+    words = f"  flower: {found_in}"
+    if program := found.get("alertmanager"):
+        try:
+            teller, told = alertmanager.part(settings, folder / "alertmanager", program)
+            parts.append(teller)
+            words += f"\n  alerts: {told}"
+        except alertmanager.Unfit as error:
+            del found["alertmanager"]
+            words += f"\n  alertmanager is not started: {error}"
+    parts += prometheus.parts(settings, folder / "prometheus", found)
+    environ = environment(settings, login, found)
+    return Assembly(parts, environ, client, byline.api_url(settings), words)
+
+
+def environment(settings: Settings, login: str, found: Container[str]) -> dict[str, str]:
+    """Return what the parts find in their environment: ours, and what was decided here."""
+    return {
+        **os.environ,
+        VARIABLE: os.environ.get(VARIABLE) or login,
+        "BYLINE_REDIS_URL": settings.broker,
+        "BYLINE_REDIS_PASSWORD_FILE": "",  # it is in the URL now
+        "CE_BROKER_URL": settings.broker,
+        prometheus.REDIS_VARIABLE: settings.broker,
+        # The console links to what runs.
+        **{
+            f"BYLINE_{name.upper()}_PORT": str(getattr(settings, f"{name}_port"))
+            if name in found
+            else "0"
+            for name in ("prometheus", "alertmanager")
+        },
+        "PYTHONUNBUFFERED": "1",  # so that what a part says last is in its log
+    }
