@@ -7,6 +7,8 @@ behind), and all that it accepted has to be answered. Returns 1 where a cell fai
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import tempfile
 import time
@@ -24,6 +26,7 @@ from bench.system import status
 def main() -> int:
     """Strike all cells that were asked for, and print what followed."""
     options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is to end, too
     console = Console()
     begin = time.monotonic()
     results: list[Result] = []
@@ -45,8 +48,10 @@ def main() -> int:
         finally:
             strikes.close()
     failed = [result for result in results if result.complaints]
-    console.print(f"\n{len(results)} strikes in {(time.monotonic() - begin) / 60:.0f} minutes;")
-    console.print(f"{len(failed)} failed" + (f", logs in {options.logs}" if failed else ""))
+    minutes, load = (time.monotonic() - begin) / 60, os.getloadavg()[2]
+    words = f"{len(results)} strikes in {minutes:.0f} minutes, at a load of {load:.1f} on "
+    console.print(f"\n{words}{os.cpu_count()} cores; {len(failed)} failed")
+    console.print(f"logs in {options.logs}" if failed else "")
     console.print(table(failed) if failed else "", soft_wrap=True, markup=False, highlight=False)
     console.print(overview(results), soft_wrap=True, markup=False, highlight=False)
     return 1 if failed or not results else 0

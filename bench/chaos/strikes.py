@@ -21,7 +21,7 @@ from bench.system import NotRunning
 #: Seconds within which it serves again, or has ended, from the end of the strike.
 WITHIN_S = 10.0
 #: Seconds that are waited for that, so that one that takes longer has a figure too.
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 #: Seconds of load before a strike.
 LOADED_S = 1.0
 #: Messages that are promised, and not yet answered, when a system is started in a cell.
