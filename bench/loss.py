@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPException
 
+from bench.direct import DIRECT
 from bench.load import HttpLoad
 from bench.messages import Message, Passage
 from bench.pacer import Pacer
@@ -132,7 +132,7 @@ def _kept(target: Target, places: list[str]) -> int:
 def _there(target: Target, place: str) -> bool:
     url = f"http://{target.host}:{target.port}{place}"
     try:
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with DIRECT.open(url, timeout=10) as response:
             return bool(response.status == 200 and "author" in json.load(response))
     except (OSError, HTTPException, ValueError):  # not there yet
         return False

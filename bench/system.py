@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from bench.direct import DIRECT
 from bench.processes import listens
 from bench.usage import tree
 from bench.wire import Target
@@ -214,5 +214,5 @@ def _get(url: str) -> dict[str, Any]:
 
 
 def _read(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with DIRECT.open(url, timeout=10) as response:
         return str(response.read().decode())

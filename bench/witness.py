@@ -11,6 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 
+from bench.direct import DIRECT
 from bench.messages import Message, Passage
 from bench.recorder import Answer, Promise, Recorder, outcomes
 from bench.wire import Target
@@ -82,7 +83,7 @@ def _asked(target: Target, texts: Sequence[str]) -> list[Answer] | Promise | str
         {"Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with DIRECT.open(request, timeout=60) as response:
             return outcomes(response.status, response.read(), bulk=True)
     except HTTPError as error:
         with error:

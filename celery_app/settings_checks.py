@@ -63,7 +63,7 @@ def check_together(settings: Any) -> None:
     for field in ("redis_url", "cache_url"):
         url = getattr(settings, field)
         if url is not None and (reason := _unusable(url)):
-            raise SettingsError(f"{_name(field)}={redacted(url)}: {reason}")
+            raise SettingsError(f"{_name(field)}={redacted(url)!r}: {reason}")
 
 
 def _unusable(url: str) -> str:

@@ -7,6 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 PREFIX = "BYLINE_"
+_SCHEME = r"((?:\w+://)?)"
+#: Scheme, user, place and query.
+_URL = re.compile(
+    _SCHEME + r"([^?#]*@)?((?:[\w.-]*|\[[\da-fA-F:.]*\])(?::\d+)?(?:/\w*)?)([?#][^@]*)?"
+)
 
 
 def unknown(field: str, known: Sequence[str]) -> str:
@@ -32,9 +37,8 @@ def in_words(error: str, values: Mapping[str, str]) -> str:
 
 def redacted(url: str) -> str:
     """Return a URL, or what was meant as one, without what may be a password in it."""
-    scheme, separator, rest = url.rpartition("://")
-    shown = re.fullmatch(r"([^?#]*@)?([^@?#]*)([?#][^@]*)?", rest)
-    if shown is None:
-        return f"{scheme}{separator}…"
-    user, place, query = shown.groups()
-    return f"{scheme}{separator}{'…@' if user else ''}{place}{'?…' if query else ''}"
+    known = _URL.fullmatch(url)
+    if known is None:
+        return f"{re.match(_SCHEME, url)[0]}…"  # type: ignore[index]  # may match nothing
+    scheme, user, place, query = known.groups("")
+    return f"{scheme}{'…@' if user else ''}{place}{'?…' if query else ''}"

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import time
-import urllib.request
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.direct import DIRECT
 from bench.peers import marks
 from bench.peers.catalog import Peer, model_pids
 from bench.system import ROOT, NotRunning, free_ports
@@ -122,7 +122,7 @@ class PeerSystem:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with DIRECT.open(url, timeout=10) as response:
             return bool(response.status == 200)
     except OSError:
         return False

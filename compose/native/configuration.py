@@ -17,7 +17,7 @@ from compose.parts.part import Part
 
 #: Name of supervisord's log.
 DAEMON = "supervisord"
-DIE_WITH_PARENT = (sys.executable, "-I", "-S", Path(__file__).with_name("die_with_parent.py"))
+DIE_WITH_PARENT = (sys.executable, "-I", "-S", Path(__file__).parents[1] / "die_with_parent.py")
 #: Seconds a part has to run, or its start has failed: before the next one supervisord waits for a
 #: second, then two, and so on, for to start takes CPU, of which the others may have need.
 STARTED_S = 5

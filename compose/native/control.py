@@ -1,6 +1,6 @@
 """supervisord, which starts, restarts, logs and stops the parts; here it is started, and asked.
 
-It is a child, and dies with this process (see :mod:`compose.native.die_with_parent`) as its own
+It is a child, and dies with this process (see :mod:`compose.die_with_parent`) as its own
 children do with it; if it dies alone, it is started again. It is spoken to over a socket of its
 own, with its documented XML-RPC. That it does not answer ends nothing.
 """
@@ -8,6 +8,7 @@ own, with its documented XML-RPC. That it does not answer ends nothing.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from typing import Any
 from xmlrpc.client import Error as XMLRPCError
 from xmlrpc.client import ServerProxy, Transport
 
+import psutil
+
 from compose.native.configuration import (
     DAEMON,
     DIE_WITH_PARENT,
@@ -29,7 +32,6 @@ from compose.native.configuration import (
     remove_run_dir,
 )
 from compose.native.logs import last_lines, size
-from compose.native.processes import end_session
 from compose.native.terminal import Stop, say
 from compose.parts.part import Part
 
@@ -119,7 +121,7 @@ class Control:
         for part in self._parts.values():
             lines = last_lines(self.log(part.name), begin=self._begin[part.name])
             mistaken = self._ends(part.name)[-2:] == [MISTAKEN, MISTAKEN]
-            if part.vital and (mistaken or part.advice(lines)):
+            if part.vital and part.name not in self.pids and (mistaken or part.advice(lines)):
                 return self.last_words(part)
         return ""
 
@@ -152,13 +154,7 @@ class Control:
     def _ends(self, name: str) -> list[str]:
         """Return why a part ended, each time, in supervisord's words: only its log has them."""
         lines = last_lines(self.log(DAEMON), 500, self._begin[DAEMON])
-        marks = f"exited: {name} (", f"stopped: {name} ("
-        return [
-            line.partition(mark)[2].partition(";")[0].rstrip(")")
-            for line in lines
-            for mark in marks
-            if mark in line
-        ]
+        return re.findall(rf"(?:exited|stopped): {name} \(([^;)]*)", "\n".join(lines))
 
     def _reason(self, name: str) -> str:
         return (self._ends(name) or [f"{DAEMON} did"])[-1]
@@ -199,3 +195,29 @@ class _Socket(Transport):
         connection.sock.settimeout(ANSWER_S)
         connection.sock.connect(str(self._path))
         return connection
+
+
+def alive(pid: int) -> bool:
+    """Return whether there is such a process. A zombie is none."""
+    with suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def end_session(session: int, patience_s: float) -> None:
+    """Wait for all processes of a session to end; kill those that don't in time."""
+    until = time.monotonic() + patience_s
+    while left := [pid for pid in psutil.pids() if _is_in(pid, session)]:
+        late = time.monotonic() - until
+        for pid in left if late > 0 else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if late > patience_s:  # in the kernel's hands
+            return
+        time.sleep(0.05)  # between two looks, until the deadline
+
+
+def _is_in(pid: int, session: int) -> bool:
+    with suppress(OSError):
+        return os.getsid(pid) == session and alive(pid)
+    return False

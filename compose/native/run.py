@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from redis import RedisError
-
 from celery_app.settings import Settings, SettingsError
 from compose.native.control import Control
 from compose.native.logs import News
-from compose.native.preflight import check_ports, check_redis, claimed
-from compose.native.sample import Sample
+from compose.native.state import claimed
 from compose.native.terminal import STDERR, Stop, say
 from compose.parts.assembly import assemble
 from compose.parts.errors import CannotRun
 from compose.parts.health import Waiting
 from compose.parts.part import Part
-from tasks.rollout import Register
+from compose.parts.reachable import check_ports, check_redis
+from compose.parts.serving import served
 
 #: Seconds after which it is said that a part is not well yet, which may have a lot to read back.
 WELL_S = 120.0
@@ -29,10 +29,8 @@ MISSED_S = 30.0
 #: Seconds between two looks: while parts start, and later.
 STARTING_S = 0.1
 WATCH_S = 0.5
-_ASIDE = (
-    "byline: {current} is to be served, as somebody has said, and the workers here have {own}.\n"
-    "        To serve that: .venv/bin/python -m celery_app.models serve {own}"
-)
+#: Seconds that the sample message may take in all, with a corpus to read, on a busy machine.
+SAMPLE_S = 45.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -73,21 +71,13 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
     """Start the parts, show what runs where, and watch them until interrupted."""
     begin = time.monotonic()
     parts, environ, client, api, words = assemble(settings, exporter, folder)
-    with (
-        Control(parts, environ, folder, lock, stop) as control,
-        Sample(settings, environ, f"{api}/v1/attributions") as sample,
-    ):
+    with Control(parts, environ, folder, lock, stop) as control:
         _start(control, parts)
         say(f"byline: all well after {time.monotonic() - begin:.1f} s; logs in {control.logs}\n")
-        serves, aside = _served(Register(client))
+        serves, aside = served(client)
         say(f"{_table(parts, control.pids, serves)}\n{words}\n")
         news = News(control.log(part.name) for part in parts)
-        if not aside:
-            say("byline: sample message …")
-            sample.send()
-            while sample.runs():
-                _watch(control, news)
-        say(aside or sample.words)
+        say(aside or _sample(control, news, environ, api))
         say("byline: running; Ctrl-C stops everything")
         while True:
             _watch(control, news)
@@ -131,22 +121,36 @@ def _watch(control: Control, news: News) -> None:
     time.sleep(WATCH_S)
 
 
+def _sample(control: Control, news: News, environ: dict[str, str], api: str) -> str:
+    """Have a first message attributed, and see to the parts meanwhile. Return what to say of it.
+
+    It is sent by a process of its own, which must not end the rest, whatever becomes of it.
+    """
+    say("byline: sample message …")
+    reason = f"no answer within {SAMPLE_S:g} s"
+    until = time.monotonic() + SAMPLE_S
+    command = [sys.executable, "-X", "utf8", "-m", "compose.sample_message", api]
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
+    try:
+        with subprocess.Popen(
+            command, env=environ, stdin=null, stdout=pipe, stderr=null, start_new_session=True
+        ) as process:
+            try:
+                while (status := process.poll()) is None and time.monotonic() < until:
+                    _watch(control, news)
+            finally:
+                process.kill()
+            said = process.communicate()[0].decode(errors="replace").rstrip()
+        if status == 0:
+            return said
+        if status is not None:
+            reason = said or f"its process ended with status {status}"
+    except OSError as error:  # there may be no room for a process
+        reason = str(error)
+    return f"byline: the sample message was not attributed: {reason}"
+
+
 def _table(parts: Sequence[Part], pids: Mapping[str, int], serves: str) -> str:
     rows = [("part", "pid", "where")]
     rows += [(p.name, str(pids.get(p.name, "–")), p.address or serves) for p in parts]
     return "\n".join(f"  {name:<16}{pid:<9}{where}" for name, pid, where in rows)
-
-
-def _served(register: Register) -> tuple[str, str]:
-    """Return what the workers serve; and, where nobody is to ask them, words that say so."""
-    try:
-        rollout, workers, _ = register.look()
-        if rollout is None:
-            return "", ""
-        current = rollout.current
-        own = next((version for version, number in workers.items() if number), current)
-        announced = register.announcement(own)
-    except RedisError:  # it was well a moment ago, and will be
-        return "", ""
-    words = "" if workers[current] else _ASIDE.format(current=current, own=own)
-    return f"{own} on {announced.device}" if announced else own, words

@@ -13,7 +13,11 @@ from compose.parts.errors import CannotRun
 from compose.parts.part import LOOPBACK, Part
 
 #: What the server says of kept data that it can't read, before it ends.
-_DAMAGED = re.compile(r"(?:append.only file|AOF|rdb file).*", re.IGNORECASE)
+_DAMAGED = re.compile(
+    r"reading the append.only file|append log file|AOF loading aborted|AOF manifest"
+    r"|reading the RDB|rdb file reading failure|Unrecoverable error",
+    re.IGNORECASE,
+)
 
 
 def part(settings: Settings, folder: Path) -> Part:

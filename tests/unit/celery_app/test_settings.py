@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from celery_app.app import make_celery
+from celery_app.connections import connect
 from celery_app.settings import Settings, SettingsError
 from celery_app.settings_table import table
 
@@ -58,6 +60,57 @@ def test_contradictions_are_refused_by_name(environ: dict[str, str], words: list
         Settings.from_environ(environ)
     for word in words:
         assert word in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "reason"),
+    [
+        ("redsi://:hush@host:1/0", "redsi://…@host:1/0", "matching regex"),
+        ("host:6379", "host:6379", "matching regex"),
+        (":hush@host:6379", "…@host:6379", "matching regex"),
+        ("redis://:hu/sh@host", "redis://…@host", "%2F"),
+        ("redis://:hu#sh@host", "redis://…", "%23"),
+        ("redis://:hu?sh@host", "redis://…", "%3F"),
+        ("redis://host:hush", "redis://…", "can't be read"),
+        ("redis://user:hush@[::1/0", "redis://…", "can't be read"),
+        ("redis://:hush@host/first", "redis://…@host/first", "the number of a database"),
+        ("redis://:hush@host/0?protocol=3", "redis://…@host/0?…", "'protocol' can't be set here"),
+        ("redis://host/0?password=hush", "redis://host/0?…", "'password' can't be set here"),
+        ("redis://host/0?ssl_ca_certs=x", "redis://host/0?…", "'ssl_ca_certs' can't be set here"),
+        ("rediss://host/0?ssl_hush=x", "rediss://host/0?…", "ssl_ca_certs, "),
+        ("rediss://host/0?ssl_cert_reqs=hush", "rediss://host/0?…", "none, optional, required"),
+    ],
+)
+def test_a_url_that_no_part_can_use_is_refused_without_its_password(
+    url: str, shown: str, reason: str
+) -> None:
+    for server in ("REDIS", "CACHE"):
+        with pytest.raises(SettingsError) as refused:
+            Settings.from_environ({f"BYLINE_{server}_URL": url})
+        words = str(refused.value)
+        assert words.startswith(f"BYLINE_{server}_URL='{shown}': ")
+        assert reason in words
+        assert "hu" not in words.partition(": ")[0]
+        assert "hush" not in words.replace("ssl_hush", "")
+
+
+def test_a_password_is_shown_of_no_url() -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environ({"BYLINE_GRAFANA_URL": "ftp://me:hush@grafana/d"})
+    assert "'ftp://…@grafana/d'" in str(refused.value)
+
+
+@pytest.mark.parametrize("query", ["", "?ssl_ca_certs=/ca.pem&ssl_cert_reqs=optional"])
+def test_a_url_that_every_part_can_use_is_taken(query: str) -> None:
+    """As their own libraries read it: redis-py, kombu and Celery."""
+    url = f"rediss://me:%23s%2F@127.0.0.1:1/3{query}"
+    settings = Settings.from_environ({"BYLINE_REDIS_URL": url})
+    app = make_celery(settings)
+    for client in (connect(url), app.backend.client):
+        kwargs = client.connection_pool.connection_kwargs
+        assert (kwargs["username"], kwargs["password"], kwargs["db"]) == ("me", "#s/", 3)
+    kombu = app.connection()
+    assert (kombu.userid, kombu.password, kombu.virtual_host) == ("me", "#s/", "3")
 
 
 def test_a_part_on_its_own_needs_a_redis() -> None:

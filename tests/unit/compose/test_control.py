@@ -13,8 +13,7 @@ import pytest
 
 from compose.native import configuration, control
 from compose.native.configuration import make_run_dir, remove_run_dir
-from compose.native.control import Control
-from compose.native.processes import alive
+from compose.native.control import Control, alive
 from compose.native.terminal import Stop
 from compose.parts.part import Part
 from tests.parts import wait_for

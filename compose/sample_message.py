@@ -1,9 +1,8 @@
 """Has the api attribute a first message, through HTTP as any client would, and shows the answer.
 
-``python -m compose.native.sample_message URL``. A process of its own, so that the runner never
-holds pandas, which reads the shipped models' corpus, and sees to the parts meanwhile. It chooses a
-message, and sends it once there is a line on standard input. It ends with status 1 where there is
-no attribution, and prints why in one line.
+``python -m compose.sample_message http://localhost:8000``. A process of its own, so that
+``make run`` never holds pandas, which reads the shipped models' corpus, and sees to the parts
+meanwhile. It ends with status 1 where there is no attribution, and prints why in one line.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from urllib.error import HTTPError
 
 from celery_app.settings import MODELS, Settings
 from compose.probe import DIRECT
-from model.corpus import HELD_OUT_FOLD, load_sotu
 
 #: For a model that knows other authors than the one that is shipped.
 ANYTHING = (
@@ -38,14 +36,14 @@ class NoAttribution(Exception):
     """There is none. Says why."""
 
 
-def main(url: str) -> int:
-    """Choose, wait, send, and show. Returns the exit status."""
+def main(api: str) -> int:
+    """Choose, send, and show. Returns the exit status."""
     try:
         settings = Settings.from_environ(os.environ)
+        if settings.keys_file is not None:
+            raise NoAttribution("BYLINE_KEYS_FILE is set, and nowhere is a key to be read")
         text, source = choose(settings)
-        if not sys.stdin.readline():
-            return 0  # nobody waits any more
-        print(attribute(url, text, source, min(ANSWER_S, settings.wait_max_s)))
+        print(attribute(f"{api}/v1/attributions", text, source, min(ANSWER_S, settings.wait_max_s)))
     except NoAttribution as reason:
         print(reason)
         return 1
@@ -59,6 +57,8 @@ def choose(settings: Settings) -> tuple[str, str]:
     """Return a message that the settings allow, and who has written it."""
     text, source = ANYTHING, "nobody: made up for models of other authors"
     if settings.model_dir is None and settings.model_class in MODELS.values():
+        from model.corpus import HELD_OUT_FOLD, load_sotu  # noqa: PLC0415 - pandas takes a second
+
         message = random.choice(load_sotu().part(HELD_OUT_FOLD))
         text = message.text
         source = f"{message.author}; held out, so the model has not seen it"

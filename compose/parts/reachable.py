@@ -1,0 +1,86 @@
+"""What must be reachable, or free, before anything is started: Redis, and ports."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+
+from redis import RedisError
+
+from celery_app.connections import connect
+from celery_app.settings import Settings
+from celery_app.settings_words import redacted
+from compose.parts import prometheus
+from compose.parts.errors import CannotRun
+from compose.parts.part import LOOPBACK
+
+
+def check_ports(settings: Settings, patience_s: float) -> None:
+    """See that every port is free, or becomes so within some seconds.
+
+    Raises:
+        CannotRun: one is not. Names the setting.
+    """
+    until = time.monotonic() + patience_s
+    for part, host, port in _listening(settings):
+        while (error := _refusal(host, port)) is not None:
+            if time.monotonic() < until:
+                time.sleep(0.1)  # between two looks, until the deadline
+                continue
+            setting = f"BYLINE_{part.upper()}_PORT"
+            raise CannotRun(
+                f"port {port} is in use; stop what listens there or set {setting} to another"
+                if error.errno == errno.EADDRINUSE
+                else f"can't listen on {host}, {setting}={port}: {error.strerror}"
+            )
+
+
+def check_redis(setting: str, url: str) -> None:
+    """See that the server at ``url``, the value of ``setting``, answers.
+
+    Raises:
+        CannotRun: it does not. Shows no password.
+    """
+    try:
+        with connect(url, retries=0) as client:
+            client.ping()
+    except (RedisError, OSError) as error:
+        raise CannotRun(
+            f"{setting}: no Redis or Valkey answers at {redacted(url)}: {error}"
+        ) from None
+
+
+def _listening(settings: Settings) -> list[tuple[str, str, int]]:
+    """Return the part, the address and the port of each that is going to listen."""
+    ports = {
+        "api": settings.api_host,
+        "api_metrics": settings.metrics_host,
+        "monitor": settings.metrics_host,
+        "flower": LOOPBACK,
+        "exporter": LOOPBACK,
+    }
+    ports |= {part.replace("-", "_"): LOOPBACK for part in prometheus.programs(settings)}
+    if settings.redis_url is None:
+        ports["redis"] = LOOPBACK
+    workers = range(settings.metrics_port, settings.metrics_port + settings.workers)
+    return [
+        *((part, host, getattr(settings, f"{part}_port")) for part, host in ports.items()),
+        *(("metrics", settings.metrics_host, port) for port in workers),
+    ]
+
+
+def _refusal(host: str, port: int) -> OSError | None:
+    """Return why nobody can listen there; None: one can."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as listener:
+            # As the servers do it: a connection that was just closed does not hold the port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(1)
+    except OSError as error:
+        return error
+    return None

@@ -1,0 +1,28 @@
+"""What the workers serve, for people."""
+
+from __future__ import annotations
+
+from redis import Redis, RedisError
+
+from tasks.rollout import Register
+
+_ASIDE = (
+    "byline: {current} is to be served, as somebody has said, and the workers here have {own}.\n"
+    "        To serve that: .venv/bin/python -m celery_app.models serve {own}"
+)
+
+
+def served(client: Redis) -> tuple[str, str]:
+    """Return what the workers serve; and, where nobody is to ask them, words that say so."""
+    try:
+        register = Register(client)
+        rollout, workers, _ = register.look()
+        if rollout is None:
+            return "", ""
+        current = rollout.current
+        own = next((version for version, number in workers.items() if number), current)
+        announced = register.announcement(own)
+    except RedisError:  # it was well a moment ago, and will be
+        return "", ""
+    words = "" if workers[current] else _ASIDE.format(current=current, own=own)
+    return f"{own} on {announced.device}" if announced else own, words

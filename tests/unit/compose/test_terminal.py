@@ -1,0 +1,65 @@
+"""Printing never fails, and Ctrl-C comes once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compose.native.terminal import STOP_SIGNALS, Stop, say
+
+
+@pytest.fixture
+def stop() -> Iterator[Stop]:
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` has it
+        yield Stop()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_reader_that_is_gone_or_stuck_and_a_full_disk_are_nothing() -> None:
+    reader, writer = os.pipe()
+    while True:  # until it is full
+        os.set_blocking(writer, False)
+        try:
+            os.write(writer, bytes(4096))
+        except BlockingIOError:
+            break
+    os.set_blocking(writer, True)
+    say("nobody reads this", writer)
+    os.close(reader)
+    say("nobody can read this", writer)
+    os.close(writer)
+    say("this goes nowhere", writer)
+    if Path("/dev/full").exists():
+        full = os.open("/dev/full", os.O_WRONLY)
+        say("there is no room for this", full)
+        os.close(full)
+
+
+def test_ctrl_c_is_raised_once_and_remembered(stop: Stop) -> None:
+    stop.check()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)  # which must not cut the end short
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        stop.check()  # a library may have caught it
+
+
+def test_ctrl_c_waits_for_what_is_being_started(stop: Stop) -> None:
+    with stop.held():
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        stop.check()
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(stop: Stop) -> None:
+    signal.raise_signal(signal.SIGHUP)
+    stop.check()

@@ -1,0 +1,61 @@
+"""Nothing of Byline is asked through a proxy: what it asks is its own."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from bench import direct
+from compose import probe
+from monitoring import scrape
+from tests.parts import ROOT, free_port
+
+FOLDERS = ("api", "bench", "celery_app", "compose", "model", "monitoring", "tasks")
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A page on loopback, where the environment names a proxy that is not there."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"byline_up 1\n")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+def test_a_proxy_of_the_environment_is_not_asked(page: str) -> None:
+    for module in (direct, probe, scrape):
+        importlib.reload(module)  # urllib reads the environment when an opener is made
+        with module.DIRECT.open(page, timeout=5) as response:
+            assert response.read() == b"byline_up 1\n"
+    assert probe.main([page, "byline_up"]) == 0
+    assert scrape.scrape(page, ["byline_"]) == {("byline_up", ()): 1.0}
+
+
+def test_nobody_goes_past_these_openers() -> None:
+    """``urlopen`` and the like ask the environment for a proxy."""
+    found = [
+        f"{path.relative_to(ROOT)}: {word}"
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*.py")
+        for word in ("urlopen(", "import httpx", "import requests", "import aiohttp")
+        if word in path.read_text("utf-8")
+    ]
+    assert found == []
