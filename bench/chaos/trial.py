@@ -34,7 +34,7 @@ SPAWNED = re.compile(r"spawned: '([\w-]+)' with pid (\d+)|(supervisord) started 
 #: Found in the memory of a worker that has begun to load its model.
 LOADS = "libtorch"
 #: Seconds between two looks, and from Ctrl-C to a strike that meets a system that stops.
-LOOK_S, STOPS_S = 0.02, 0.1
+LOOK_S, STOPS_S = 0.05, 0.1
 
 
 class Trial(Started):

@@ -23,6 +23,11 @@ LONG = 100
 BACKLOG, SLOW_S = 6, 1.0
 KEY = "byline_odd"
 
+#: One for all: to make one takes more than a start has to spare. Each request has its connection.
+_CLIENT = httpx.Client(
+    verify=False, trust_env=False, timeout=20, limits=httpx.Limits(max_keepalive_connections=0)
+)
+
 
 @dataclass
 class Start:
@@ -52,7 +57,7 @@ def attribute(run: Run, text: str) -> httpx.Response:
     url = f"http://{host}:{run.ports['api']}/v1/attributions"
     headers = {"Authorization": f"Bearer {KEY}"} if "BYLINE_KEYS_FILE" in run.env else {}
     try:
-        return httpx.post(url, json={"text": text}, headers=headers, timeout=20)
+        return _CLIENT.post(url, json={"text": text}, headers=headers)
     except httpx.TransportError as error:
         return httpx.Response(503, text=repr(error))
 
@@ -158,9 +163,10 @@ def own_redis(start: Start) -> None:
     start.checks.append(keeps_it)
 
 
-def protocol_3(start: Start) -> None:
-    url = start.settings.get("BYLINE_REDIS_URL", start.own.env["BYLINE_REDIS_URL"])
-    start.settings["BYLINE_REDIS_URL"] = f"{url}?protocol=3"
+def own_cache(start: Start) -> None:
+    """Another server for attributions and results."""
+    start.own.valkey(port := free_port(), "cache")
+    start.settings["BYLINE_CACHE_URL"] = f"redis://127.0.0.1:{port}/0"
 
 
 def long_temporary_folder(start: Start) -> None:
@@ -244,7 +250,7 @@ ODD: dict[str, Callable[[Start], None]] = {
     each.__name__: each
     for each in (
         *(keys_file, short_waits, short_texts, a_model_that_raises, memory_critical, a_backlog),
-        *(two_workers, two_processes, prometheus, no_prometheus, own_redis, protocol_3),
+        *(two_workers, two_processes, prometheus, no_prometheus, own_redis, own_cache),
         *(long_temporary_folder, dead_proxy, odd_state_folder, ipv6, all_addresses, debug_log),
         *(little_cache, one_at_a_time, short_results, hurried, nohup, stdout_closed),
     )

@@ -27,7 +27,7 @@ TOGETHER = (
     ("a_model_that_raises", "prometheus", "stdout_closed"),
     ("memory_critical",),
     ("a_backlog", "ipv6"),
-    ("own_redis", "protocol_3", "short_results", "hurried"),
+    ("own_redis", "own_cache", "short_results", "hurried"),
 )
 
 
