@@ -121,6 +121,11 @@ quiet: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Half an hour of load with a deplo
 faults: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Break each part in the middle of a load, and account for every message; OPTIONS="--only killed"
 	@$(BIN)/python -X utf8 -m bench.faults $(OPTIONS)
 
+.PHONY: chaos
+chaos: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Strike each part in each phase, and start with odd settings; OPTIONS="--only worker --phase running --signal KILL"
+	@$(BIN)/python -X utf8 -m bench.chaos $(OPTIONS)
+	$(if $(OPTIONS),,ODD_STARTS=all $(BIN)/python -m pytest tests/e2e/test_odd_starts.py -q)
+
 .PHONY: soak
 soak: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Ten minutes of load with faults at random, OPTIONS="--seed 7 --minutes 2"
 	@$(BIN)/python -X utf8 -m bench.soak $(OPTIONS)

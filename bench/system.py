@@ -93,23 +93,27 @@ class Started(Running):
         self._pids: dict[str, int] = {}
 
     def __enter__(self) -> Started:
-        command = [sys.executable, "-X", "utf8", "-m", "compose.native", "--exporter", EXPORTER]
-        assert self.log is not None
         try:
-            with self.log.open("wb") as output, interrupts_held():
-                self._process = subprocess.Popen(
-                    command,
-                    cwd=ROOT,
-                    env=self._env,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C is for the load test, which then stops this
-                )
+            self.launch()
             self._pids = self._wait()
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
+
+    def launch(self) -> None:
+        """Start the runner, and don't wait for its parts."""
+        command = [sys.executable, "-X", "utf8", "-m", "compose.native", "--exporter", EXPORTER]
+        assert self.log is not None
+        with self.log.open("wb") as output, interrupts_held():
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self._env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the load test, which then stops this
+            )
 
     def __exit__(
         self,

@@ -67,6 +67,15 @@ class NextVowels(Vowels):
     card = ModelCard("vowels", "vowels-2", AUTHORS, 0.6, {"made": "for tests"})
 
 
+class Curt(Vowels):
+    """Raises on every text that is longer than a line, as those are that a start may send it."""
+
+    def prepare(self, texts: Sequence[str]) -> torch.Tensor:
+        if any(len(text) > 100 for text in texts):
+            raise ValueError("a text is longer than a line")
+        return super().prepare(texts)
+
+
 class Broken(Vowels):
     """Can't even be warmed."""
 

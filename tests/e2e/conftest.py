@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,9 @@ class Run:
     """One run of the program, and what it printed."""
 
     def __init__(
-        self, folder: Path, watched: bool = False, shell: str = 'exec "$@"', **settings: str
+        self, folder: Path, watched: bool = False, prefix: Sequence[str] = (), **settings: str
     ) -> None:
-        """``watched``: with a Prometheus and an Alertmanager? ``shell`` starts it."""
+        """``watched``: with a Prometheus and an Alertmanager? ``prefix``: runs the command."""
         self.folder = folder
         names = (*PORTS, *WATCHING)
         self.ports = {name: _free_ports() for name in names}
@@ -54,8 +54,9 @@ class Run:
         }
         exporter = ROOT / ".venv-exporter" / "bin" / "python"
         command = [sys.executable, "-m", "compose.native", "--exporter", str(exporter)]
+        command = [*prefix, *command]
         output = folder / f"output-{len(list(folder.glob('output-*')))}"
-        self.part = Part(["sh", "-c", shell, "sh", *command], output, self.env)
+        self.part = Part(command, output, self.env)
 
     @property
     def output(self) -> str:

@@ -1,0 +1,78 @@
+"""Strikes each part of ``make run`` in each phase, by each signal: ``make chaos``.
+
+The system has to serve again within ten seconds (or, told to stop, to have ended and left nothing
+behind), and all that it accepted has to be answered. Returns 1 where a cell fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.chaos.cells import PHASES, SIGNALS, matrix
+from bench.chaos.report import HEADER, overview, row, table
+from bench.chaos.strikes import WITHIN_S, Result, Strikes
+from bench.system import status
+
+
+def main() -> int:
+    """Strike all cells that were asked for, and print what followed."""
+    options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is to end, too
+    console = Console()
+    begin = time.monotonic()
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory(prefix="byline-chaos-") as place:
+        strikes = Strikes(Path(place), options.within)
+        try:
+            cells = [
+                cell
+                for cell in matrix(strikes.parts())
+                if cell.part in (options.only or (cell.part,))
+                and cell.phase in (options.phase or PHASES)
+                and cell.signal in (options.signal or SIGNALS)
+            ]
+            console.print(HEADER, soft_wrap=True)
+            for cell in cells:
+                logs = options.logs / f"{cell.part}-{cell.phase}-{cell.signal}"
+                results.append(strikes.strike(cell, logs))
+                console.print(row(results[-1]), soft_wrap=True, markup=False, highlight=False)
+        finally:
+            strikes.close()
+    failed = [result for result in results if result.complaints]
+    minutes, load = (time.monotonic() - begin) / 60, os.getloadavg()[2]
+    words = f"{len(results)} strikes in {minutes:.0f} minutes, at a load of {load:.1f} on "
+    console.print(f"\n{words}{os.cpu_count()} cores; {len(failed)} failed")
+    console.print(f"logs in {options.logs}" if failed else "")
+    console.print(table(failed) if failed else "", soft_wrap=True, markup=False, highlight=False)
+    console.print(overview(results), soft_wrap=True, markup=False, highlight=False)
+    return 1 if failed or not results else 0
+
+
+def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
+    parser.add_argument("--only", nargs="+", metavar="PART", help="these parts")
+    parser.add_argument("--phase", nargs="+", choices=PHASES, help="these phases")
+    parser.add_argument("--signal", nargs="+", choices=SIGNALS, help="these signals")
+    parser.add_argument(
+        "--within", type=float, default=WITHIN_S, help="seconds to serve again (%(default)g)"
+    )
+    parser.add_argument(
+        "--logs",
+        type=Path,
+        default=Path("bench-results/chaos"),
+        help="where the logs of what failed are kept (%(default)s)",
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(status("chaos", main))

@@ -1,0 +1,178 @@
+"""A system that is struck before it serves as well as after, and started again on what it kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from http.client import HTTPException
+from pathlib import Path
+from typing import TypeVar
+
+from bench.chaos.cells import DAEMON, RUNNER
+from bench.chaos.ledger import get, post
+from bench.processes import listens
+from bench.system import UP, UP_S, NotRunning, Started, free_ports
+from bench.usage import PROC
+
+T = TypeVar("T")
+
+#: What `make run` starts where it is installed, by the name of its port.
+WATCHING = ("PROMETHEUS", "ALERTMANAGER", "REDIS_EXPORTER")
+#: A part's port, where it is not called like the part.
+PORT = {"valkey": "REDIS", "worker": "METRICS"}
+#: A model of a few numbers: a start is that of the parts, and of torch.
+MODEL = "tests.models:Vowels"
+#: What the runner prints before it sends its sample message.
+SAMPLE = "byline: sample message"
+#: What supervisord notes of each process that it starts, and of itself.
+SPAWNED = re.compile(r"spawned: '([\w-]+)' with pid (\d+)|(supervisord) started with pid (\d+)")
+#: Found in the memory of a worker that has begun to load its model.
+LOADS = "libtorch"
+#: Seconds between two looks, and from Ctrl-C to a strike that meets a system that stops.
+LOOK_S, STOPS_S = 0.05, 0.1
+
+
+class Trial(Started):
+    """All of Byline, which is started and stopped again and again in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(parents=True)
+        ports = zip(WATCHING, free_ports(len(WATCHING)), strict=True)
+        settings = {f"BYLINE_{name}_PORT": str(port) for name, port in ports}
+        super().__init__(folder, {"BYLINE_MODEL": MODEL, "TMPDIR": str(self.temporary), **settings})
+        self.state = folder / "state"
+        self._journal = self.state / "logs" / f"{DAEMON}.log"
+        self._begun = 0
+
+    def launch(self) -> None:
+        """Start it; what is noted of its processes counts from now on."""
+        if self._process is not None:
+            self._process.wait(UP_S)  # it has ended, or is about to
+        self._begun = self._journal.stat().st_size if self._journal.exists() else 0
+        super().launch()
+
+    def take_state(self, other: Path) -> None:
+        """Begin with what another system had kept."""
+        shutil.copytree(other / "valkey", self.state / "valkey")
+
+    @property
+    def output(self) -> str:
+        """What the runner has printed since it was started."""
+        assert self.log is not None
+        return self.log.read_text(errors="replace")
+
+    @property
+    def status(self) -> int | None:
+        """The runner's exit status, None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
+    def pids(self) -> dict[str, int]:
+        """Return the process that each part was started as last, the runner among them."""
+        assert self._process is not None
+        found = {RUNNER: self._process.pid}
+        if self._journal.exists():
+            with self._journal.open("rb") as journal:
+                journal.seek(self._begun)
+                noted = journal.read().decode(errors="replace")
+            found.update({a or c: int(b or d) for a, b, c, d in SPAWNED.findall(noted)})
+        return found
+
+    def moment(self, phase: str, part: str) -> int:
+        """Wait until a part is in a phase, and return its process.
+
+        Raises:
+            NotRunning: it never comes to that.
+        """
+        if phase == "warming":
+            self._wait_for(self._worker_loads, "a worker that loads its model")
+        elif phase == "sample":
+            self._wait_for(lambda: SAMPLE in self.output, "the sample message")
+        if part == RUNNER:
+            self._wait_for(self._claimed, "the runner to claim its folder")
+        return self._wait_for(lambda: self.pids().get(part, 0), f"{part} to be started")
+
+    def wait_until_up(self) -> None:
+        """Wait for the line that the runner prints last."""
+        self._wait_for(lambda: UP in self.output, "all parts")
+
+    def interrupt(self) -> None:
+        """Do as Ctrl-C does."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+
+    def serves(self) -> bool:
+        """Return whether it is ready, and a new message is answered at once, or nearly so."""
+        if get(self.target, "/readyz", 2.0)[0] != 200:
+            return False
+        try:
+            return post(self.target, 1.0, 3.0)[0] == 200
+        except (OSError, HTTPException):
+            return False
+
+    def deaf(self) -> list[str]:
+        """Return the parts that were started and whose port nobody listens on."""
+        parts = set(self.pids()) - {RUNNER, DAEMON}
+        return [part for part in sorted(parts) if not listens(self._port(part))]
+
+    def left_behind(self) -> list[str]:
+        """Return what is left of it, in words: processes, and files in the temporary folder."""
+        processes = [f"process {pid}: {_command(pid)}" for pid in self.processes()]
+        return processes + [f"a file: {path.name}" for path in self.temporary.iterdir()]
+
+    def processes(self) -> list[int]:
+        """Return every process that was started with this system's environment."""
+        mark = f"BYLINE_STATE_DIR={self.state}\0".encode()
+        pids = [int(folder.name) for folder in PROC.glob("[0-9]*")]
+        return [pid for pid in pids if mark in _read(pid, "environ")]
+
+    def kill(self) -> None:
+        """End whatever is left of it, however that went."""
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+
+    def _port(self, part: str) -> int:
+        name = PORT.get(part, part.upper().replace("-", "_"))
+        return int(self._env[f"BYLINE_{name}_PORT"])
+
+    def _worker_loads(self) -> bool:
+        pid = self.pids().get("worker")
+        return pid is not None and LOADS.encode() in _read(pid, "maps")
+
+    def _claimed(self) -> bool:
+        lock = self.state / "lock"
+        return lock.exists() and lock.read_text().strip() == str(self.pids()[RUNNER])
+
+    def _wait_for(self, condition: Callable[[], T], what: str) -> T:
+        until = time.monotonic() + UP_S
+        while not (value := condition()):
+            if self.status is not None:
+                raise NotRunning(f"the runner ended with status {self.status} before {what}")
+            if time.monotonic() > until:
+                raise NotRunning(f"waited {UP_S:g} s in vain for {what}")
+            time.sleep(LOOK_S)  # between two looks, until the deadline
+        return value
+
+    def parts(self) -> Mapping[str, list[int]]:
+        """Return the process that each part was started as last."""
+        return {part: [pid] for part, pid in self.pids().items()}
+
+
+def _read(pid: int, file: str) -> bytes:
+    try:
+        return (PROC / str(pid) / file).read_bytes()
+    except OSError:  # gone meanwhile, or somebody else's
+        return b""
+
+
+def _command(pid: int) -> str:
+    return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace")[:80]

@@ -1,0 +1,70 @@
+"""Byline starts and serves with every setting that is documented, however odd.
+
+Several of them in one start, where they do not hide each other; ``ODD_STARTS=all`` starts it anew
+for each.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import UP, Run
+from tests.e2e.odd import ODD, Start, attribute
+from tests.parts import Stack, wait_for
+
+ALL = os.environ.get("ODD_STARTS") == "all"
+#: Seconds a start may take here, where others may be under way.
+STARTS_S = 90
+SECRET = "aeiou, nobody else may read this about aubergines"
+
+TOGETHER = (
+    ("keys_file", "odd_state_folder", "long_temporary_folder", "dead_proxy", "no_prometheus"),
+    ("short_waits", "two_workers", "all_addresses", "debug_log", "little_cache"),
+    ("short_texts", "two_processes", "one_at_a_time", "nohup"),
+    ("a_model_that_raises", "prometheus", "stdout_closed"),
+    ("memory_critical",),
+    ("a_backlog", "ipv6"),
+    ("own_redis", "own_cache", "short_results", "hurried"),
+)
+
+
+def test_no_odd_start_is_left_out_when_they_are_together() -> None:
+    assert sorted(name for names in TOGETHER for name in names) == sorted(ODD)
+    assert len(ODD) >= 20
+
+
+@pytest.mark.parametrize("names", [(name,) for name in ODD] if ALL else TOGETHER, ids="+".join)
+def test_an_odd_start_serves(
+    names: tuple[str, ...], tmp_path: Path, own: Stack, runs: list[Run]
+) -> None:
+    start = Start(tmp_path, own)
+    for name in names:
+        ODD[name](start)
+    runs.append(run := start.run())
+
+    def answered() -> bool:
+        return not run.part.alive or attribute(run, SECRET).status_code == start.status
+
+    wait_for(answered, STARTS_S, f"status {start.status}")
+    wait_for(lambda: not start.heard or UP in run.output or not run.part.alive, STARTS_S, UP)
+    assert run.part.alive, run.output
+    assert attribute(run, SECRET).status_code == start.status
+    for check in start.checks:
+        check(run)
+    assert "Traceback" not in run.output
+    assert "aubergines" not in _told(run)
+
+    if run.part.alive:
+        assert run.interrupt() < 15
+    assert run.part.process.returncode == 0
+    assert run.processes() == []
+    assert run.listening() == []
+
+
+def _told(run: Run) -> str:
+    """What the runner printed, and all logs."""
+    logs = (Path(run.env["BYLINE_STATE_DIR"]) / "logs").glob("*")
+    return run.output + "".join(log.read_text(errors="replace") for log in logs)
