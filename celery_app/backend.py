@@ -6,13 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 from celery import states
 from celery.backends.redis import RedisBackend
 from celery.exceptions import BackendStoreError
 from redis import ResponseError
 from redis.client import Pipeline
 
+from celery_app.results import Attributions
 from tasks.wrong_type import is_wrong_type
+
+_encode = msgspec.json.Encoder().encode
 
 
 class WholePipeline(Pipeline):
@@ -82,6 +86,15 @@ class CacheBackend(RedisBackend):
         meta["task_id"] = task_id
         self._set_with_state(self.get_key_for_task(task_id), self.encode(meta), state)
         return result
+
+    def encode(self, data: Any) -> Any:
+        """Return what is stored. A large task's result would keep other tasks waiting for long."""
+        if isinstance(data, dict) and isinstance(data.get("result"), Attributions):
+            try:
+                return _encode({**data, "result": data["result"].encodable}).decode()
+            except (TypeError, ValueError):
+                pass  # half of a surrogate pair in a client's own id, for instance
+        return super().encode(data)
 
     def _set(self, key: Any, value: Any, expires: int | None = None) -> None:
         if self._pipe is None:

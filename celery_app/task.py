@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -13,43 +12,17 @@ from celery.worker.state import task_ready
 from redis.client import Pipeline
 
 from celery_app.malformed import Malformed, check_headers, check_payload
+from celery_app.results import Attributions, count
 from celery_app.transport import ORPHANED
 from tasks.attribute import Attributor
 from tasks.batch import Begun
 from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
-from tasks.messages import LARGEST_TASK, REPLIES, SENT, TASK, Chunk, Failure, Outcome
+from tasks.messages import LARGEST_TASK, REPLIES, SENT, TASK, Chunk, Outcome
 from tasks.progress import Progress
 
 #: Years of an ETA that is a time in every time zone.
 EARLIEST, LATEST = 1971, 9998
-
-
-class Attributions(Sequence[Any]):
-    """A task's result. JSON as a list; its repr, which events and logs show, tells only how many.
-
-    An attribution may hold evidence, and evidence quotes the text. Made into plain objects only
-    where somebody looks: few results are.
-    """
-
-    def __init__(self, outcomes: Sequence[Outcome]) -> None:
-        self._outcomes = outcomes
-
-    @cached_property
-    def _plain(self) -> list[Any]:
-        return [_plain(outcome) for outcome in self._outcomes]
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._plain[index]
-
-    def __len__(self) -> int:
-        return len(self._outcomes)
-
-    def __repr__(self) -> str:
-        return f"({_count(len(self))} attributed)"
-
-    def __json__(self) -> list[Any]:
-        return self._plain
 
 
 class DiscreetRequest(Request):
@@ -83,7 +56,7 @@ class ChunkRequest(DiscreetRequest):
         if self.eta and not EARLIEST <= self.eta.year <= LATEST:
             raise Malformed("wrong header")
         self.chunk = self._parse()
-        self._show(f"({_count(self.messages)},)")
+        self._show(f"({count(self.messages)},)")
 
     def _parse(self) -> Chunk | None:
         try:
@@ -282,13 +255,3 @@ def _arguments(
     exact: Any = False,
 ) -> tuple[Any, ...]:
     return messages, deadlines, explain, version, promised, exact
-
-
-def _plain(outcome: Outcome) -> Any:
-    if isinstance(outcome, Failure):
-        return {"id": outcome.id, "error": {"code": outcome.code, "detail": outcome.detail}}
-    return msgspec.to_builtins(outcome)
-
-
-def _count(messages: int) -> str:
-    return f"{messages} message" if messages == 1 else f"{messages} messages"

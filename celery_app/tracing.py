@@ -14,7 +14,8 @@ from celery import signals
 from celery.app.trace import logger as tracer_log
 from celery.app.trace import trace_task
 
-from celery_app.task import AttributeTask, Attributions, ChunkRequest
+from celery_app.results import Attributions
+from celery_app.task import AttributeTask, ChunkRequest
 
 #: What a client may have follow on a task that succeeds.
 _FOLLOWERS = ("callbacks", "chain", "chord")

@@ -21,8 +21,9 @@ QUEUE = "attributions"
 #: A hash of kombu's: what workers hold, apart from that of other apps on one Redis.
 UNACKED = "byline:unacked"
 
-#: Most messages of one task: all their results are one value in Redis, and one in the client.
-LARGEST_TASK = 100_000
+#: Most messages of one task: all their results are one value in Redis, and one in the client. To
+#: read and to write 100,000 kept other tasks waiting for five seconds.
+LARGEST_TASK = 20_000
 
 #: Header of a task: the Unix time at which it left an api process, in seconds.
 SENT = "byline_sent"

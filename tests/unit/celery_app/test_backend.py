@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,7 +11,12 @@ from redis import ResponseError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from celery_app.backend import WholePipeline
+from celery_app.app import make_celery
+from celery_app.backend import CacheBackend, WholePipeline
+from celery_app.results import Attributions
+from celery_app.settings import Settings
+from model.types import Candidate
+from tasks.messages import Attribution, Failure
 
 
 class Connection:
@@ -74,3 +80,15 @@ def test_a_connection_that_is_lost_fails_the_batch() -> None:
     with pytest.raises(RedisConnectionError, match="lost"):
         executed(connection)
     assert connection.disconnected == 1
+
+
+def test_a_result_is_written_as_celery_writes_it() -> None:
+    app = make_celery(Settings.from_environ({"BYLINE_REDIS_URL": "redis://127.0.0.1:1/0"}))
+    backend = CacheBackend(app=app, url="redis://127.0.0.1:1/0")
+    known = Attribution("1", "café", 1 / 3, (Candidate("café", 1 / 3),), "v1", cached=True)
+    result = Attributions([known, Failure("2", "invalid", "text is empty")])
+    meta = backend._get_result_meta(result, "SUCCESS", None, None)
+    written = backend.encode(meta)
+    assert isinstance(written, str)
+    assert json.loads(written) == json.loads(super(CacheBackend, backend).encode(meta))
+    assert json.loads(written)["result"][1]["error"]["code"] == "invalid"

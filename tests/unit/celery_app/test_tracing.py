@@ -14,7 +14,7 @@ from celery.utils.saferepr import saferepr
 from kombu.utils import json as kombu_json
 
 from celery_app import tracing
-from celery_app.task import Attributions
+from celery_app.results import Attributions
 from celery_app.tracing import is_plain, trace
 from model.types import Candidate
 from tasks.messages import Attribution, Failure
