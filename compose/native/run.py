@@ -104,7 +104,7 @@ def _wait(control: Control, part: Part, waiting: Waiting, begin: float) -> None:
         if late:
             until += limit_s
             say(
-                f"byline: {part.name} is not well after {limit_s:g} s; see {control.log(part.name)}"
+                f"byline: {part.name} is not well in {limit_s:g} s; see {control.log(part.name)}"
             )
         if not part.vital and (late or part.name in control.given_up):
             return
