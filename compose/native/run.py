@@ -103,9 +103,7 @@ def _wait(control: Control, part: Part, waiting: Waiting, begin: float) -> None:
         late = time.monotonic() > until
         if late:
             until += limit_s
-            say(
-                f"byline: {part.name} is not well in {limit_s:g} s; see {control.log(part.name)}"
-            )
+            say(f"byline: {part.name} is not well in {limit_s:g} s; see {control.log(part.name)}")
         if not part.vital and (late or part.name in control.given_up):
             return
     control.look()
