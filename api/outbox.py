@@ -13,7 +13,6 @@ All of it runs in the loop's one thread, so that nothing here needs a lock.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from uuid import uuid4
@@ -108,11 +107,11 @@ class Outbox:
 
     async def stop(self) -> None:
         """Stop them. What is unanswered stays so."""
-        for task in self._running:
-            task.cancel()
-        for task in self._running:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        running = set(self._running)
+        while running:
+            for task in running:
+                task.cancel()  # not only once: redis-py, while it connects, takes no notice
+            _, running = await asyncio.wait(running, timeout=0.1)
 
     @property
     def unanswered(self) -> int:

@@ -80,33 +80,33 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
 
 
 def _start(control: Control, parts: Sequence[Part]) -> None:
-    """Wait until all parts are well, or can be done without.
-
-    Raises:
-        CannotRun: one never will be.
-    """
+    """Wait until all parts are well, or can be done without. Raises CannotRun: one never is."""
     asked = [Waiting(part.healthy) for part in parts]
+    begin = time.monotonic()
     try:
         for part, waiting in zip(parts, asked, strict=True):
             say(f"byline: waiting for {part.name} …")
-            limit_s = WELL_S if part.vital else MISSED_S
-            until = time.monotonic() + limit_s
-            while not waiting.well.wait(STARTING_S):
-                control.look()
-                if words := control.hopeless():
-                    raise CannotRun(words)
-                if not part.vital and part.name in control.given_up:
-                    break
-                if time.monotonic() > until:
-                    until += limit_s
-                    log = control.log(part.name)
-                    say(f"byline: {part.name} is not well after {limit_s:g} s; see {log}")
-                    if not part.vital:
-                        break
-        control.look()
+            _wait(control, part, waiting, begin)
+            begin = time.monotonic() if part.vital else begin  # the others share their time
     finally:
         for waiting in asked:
             waiting.end()
+
+
+def _wait(control: Control, part: Part, waiting: Waiting, begin: float) -> None:
+    limit_s = WELL_S if part.vital else MISSED_S
+    until = begin + limit_s
+    while not waiting.well.wait(STARTING_S):
+        control.look()
+        if words := control.hopeless():
+            raise CannotRun(words)
+        late = time.monotonic() > until
+        if late:
+            until += limit_s
+            say(f"byline: {part.name} is not well in {limit_s:g} s; see {control.log(part.name)}")
+        if not part.vital and (late or part.name in control.given_up):
+            return
+    control.look()
 
 
 def _watch(control: Control, news: News) -> None:

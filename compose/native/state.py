@@ -51,11 +51,7 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
 
 
 def _lock(lock: IO[str], state_dir: Path) -> bool:
-    """Lock the file. Return whether the run that had it last was killed.
-
-    Raises:
-        CannotRun: another run has it, or what a killed one has started does not end.
-    """
+    """Lock the file. Return whether the run that had it last was killed."""
     lock.seek(0)
     owner = lock.read().strip()
     killed = owner.isdecimal() and not alive(int(owner))

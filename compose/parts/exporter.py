@@ -25,7 +25,7 @@ def recent(tasks: int) -> type[State]:
 
 def main(arguments: list[str]) -> None:
     """Export until it is told to stop. The broker's URL comes in the environment."""
-    # Its tracebacks would show events, and a client's events hold texts.
+    # Its tracebacks would show local variables: events, which hold texts, and the password.
     os.environ["LOGURU_DIAGNOSE"] = "NO"
     from src.cli import cli  # noqa: PLC0415 - is in its environment only
 

@@ -63,12 +63,12 @@ class Run:
         return self.part.output
 
     def wait_until_up(self) -> Run:
-        wait_for(lambda: UP in self.output or not self.part.alive, 60, "all parts")
+        wait_for(lambda: UP in self.output or not self.part.alive, 120, "all parts")
         assert self.part.alive, self.output
         return self
 
     def wait_until_ended(self) -> int:
-        return self.part.process.wait(30)
+        return self.part.process.wait(120)
 
     @property
     def pids(self) -> dict[str, int]:

@@ -1,0 +1,17 @@
+"""An api that can't have its port ends, so that a supervisor starts it again."""
+
+from __future__ import annotations
+
+import socket
+
+from tests.parts import Stack
+
+
+def test_an_api_without_its_port_ends(own: Stack) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", int(own.env["BYLINE_API_PORT"])))
+        taken.listen()
+        part = own.start_api()
+        assert part.process.wait(60) != 0
+    assert "address already in use" in part.output
