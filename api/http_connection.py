@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Sequence
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api import head_rules
 from api.errors import BadRequest, Timeout, problem_of
@@ -22,6 +21,7 @@ from api.exchange import encode
 from api.flow import HeldFlow
 from api.gathering import Gathering
 from api.head_limits import MAX_FIELDS, PIECE_BYTES, FramingCounter, check_coming, check_head
+from api.unread import ReadingClients
 from tasks.errors import BylineError
 
 #: Seconds a client has for a whole request, from its first byte or from connecting.
@@ -32,7 +32,7 @@ FAREWELL_S = 1.0
 _TOO_SLOW = f"the request has not come whole within {REQUEST_S:g} seconds"
 
 
-class HttpConnection(HttpToolsProtocol):
+class HttpConnection(ReadingClients):
     """uvicorn's protocol, with a transport that waits for the body, and limits."""
 
     transport: Gathering  # type: ignore[assignment]
@@ -66,7 +66,6 @@ class HttpConnection(HttpToolsProtocol):
     #: Is the connection kept after the answer, if the request comes whole before?
     _keeps = False
     _limit: asyncio.TimerHandle | None = None
-    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See :class:`asyncio.Protocol`."""
@@ -89,37 +88,6 @@ class HttpConnection(HttpToolsProtocol):
         elif not self._refusal:
             self._feed(data)
 
-    def eof_received(self) -> bool:  # type: ignore[override]
-        """Return whether the connection stays, for the answers to what came whole."""
-        self.transport.at_eof = self._ending = True
-        self._unset_limit()
-        if not self._unfed:
-            self._forget()
-        return bool(self._unanswered or self._unfed)
-
-    def pause_writing(self) -> None:
-        """See :class:`asyncio.Protocol`."""
-        super().pause_writing()
-        self._watch_reading(self.transport.get_write_buffer_size())
-
-    def resume_writing(self) -> None:
-        """See :class:`asyncio.Protocol`."""
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
-            super().resume_writing()
-
-    def _watch_reading(self, left: int) -> None:
-        self._unread = self.loop.call_later(REQUEST_S, self._is_read, left)
-
-    def _is_read(self, before: int) -> None:
-        """Cut off a client that has read nothing since so many bytes were left."""
-        left = self.transport.get_write_buffer_size()
-        if left < before:
-            self._watch_reading(left)
-        else:
-            self.transport.abort()
-
     def _feed(self, data: bytes) -> None:
         """Parse data, up to where a request has to wait for the one before it."""
         self._moved = False
@@ -134,14 +102,21 @@ class HttpConnection(HttpToolsProtocol):
             self._refuse(why if isinstance(why, BylineError) else BadRequest(str(error)))
         except BylineError as error:
             self._refuse(error)
-        finally:
-            self._parsing = False
+        self._parsing = False
         if self._coming:
             self._wait()
         if self._moved:
             self._unset_limit()
             if self._coming:
                 self._limit = self.loop.call_later(REQUEST_S, self._too_slow)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Return whether the connection stays, for the answers to what came whole."""
+        self.transport.at_eof = self._ending = True
+        self._unset_limit()
+        if not self._unfed:
+            self._forget()
+        return bool(self._unanswered or self._unfed)
 
     def _wait(self) -> None:
         """Called when all data is parsed and a request has not come whole."""
@@ -193,9 +168,9 @@ class HttpConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Part of httptools' protocol."""
         self._coming = self._head = self._moved = self._boundary = True
-        self._begun = False
-        self._head_bytes = 0
-        self._unset_keepalive_if_required()
+        self._begun, self._head_bytes = False, 0
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         self.url, self.headers, self._method = b"", [], b""
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -16,6 +16,8 @@ SILENCE_S = 0.5
 A_LITTLE_S = 0.05
 #: Sent after what may end anywhere: where that was whole, the connection is closed at once.
 LAST = b"GET /healthz HTTP/1.1\r\nHost: last\r\nConnection: close\r\n\r\n"
+#: A whole request that is answered with 200.
+WHOLE = b"GET /healthz HTTP/1.1\r\nHost: whole\r\n\r\n"
 #: What comes before the answer proper, and what has no body.
 INTERIM, EMPTY = range(100, 200), (204, 304)
 
@@ -87,6 +89,21 @@ class Client:
                 for answer in self._all(connection):
                     yield answer._replace(asked=data)
         self.close()
+
+    def converse(self, data: bytes, step: int, ends: bool) -> list[Answer]:
+        """Send on a connection of its own, in steps; return all answers until it is closed.
+
+        ``ends``: then say that nothing more is sent. A reset fails: it loses answers.
+        """
+        self.close()
+        connection = self._connect(PATIENCE_S)
+        for start in range(0, len(data), step):
+            connection.sendall(data[start : start + step])
+        if ends:
+            connection.shutdown(socket.SHUT_WR)
+        answers = [answer._replace(asked=data[:2_000]) for answer in self._all(connection)]
+        self.close()
+        return answers
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -141,6 +142,37 @@ def test_an_answer_is_an_answer_whatever_it_says(
     ]
     assert statuses == [503, 504, 502, 500, 429, 413]
     assert len(received(got, "/v1/attributions")) == 6
+
+
+HEAD = b"Host: a\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: b\r\n" + HEAD, 400, "bad_request"),
+        (b"\0\r\n\r\n", 400, "bad_request"),
+        (b"GET /%b HTTP/1.1\r\n" % (b"x" * 40_000) + HEAD, 431, "headers_too_large"),
+        (b"GET / HTTP/1.1\r\nX: %b\r\n" % (b"x" * 40_000) + HEAD, 431, "headers_too_large"),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 40_000 + HEAD, 431, "headers_too_large"),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n" + HEAD, 501, "not_supported"),
+        (b"GET / HTTP/2.0\r\n" + HEAD, 505, "version_not_supported"),
+    ],
+)
+def test_what_nginx_refuses_itself_it_says_as_the_api_does(
+    both: tuple[Balanced, Got], data: bytes, status: int, code: str
+) -> None:
+    balanced, _ = both
+    url = httpx.URL(balanced.url)
+    with socket.create_connection((url.host, url.port or 80), 20) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        received = b"".join(iter(lambda: client.recv(1 << 16), b""))
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), received[:300]
+    assert b"Content-Type: application/problem+json" in head
+    assert (json.loads(body)["status"], json.loads(body)["code"]) == (status, code)
 
 
 def test_who_asks_is_who_connects_and_a_request_has_an_id(

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from api import http_connection
+from api import http_connection, unread
 from api.gathering import Gathering
 from tests.parts import wait_for
 from tests.unit.api.serving import REQUEST, all_of, early, long, served, slow
@@ -110,7 +110,7 @@ def test_what_was_whole_is_answered_before_what_is_not_is_given_up(
 
 
 def test_who_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connection, "REQUEST_S", 0.3)
+    monkeypatch.setattr(unread, "UNREAD_S", 0.3)
     with served(long) as (server, port), socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(REQUEST)
         wait_for(lambda: server.server_state.connections, what="the connection")
@@ -118,7 +118,7 @@ def test_who_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_who_reads_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connection, "REQUEST_S", 1.0)
+    monkeypatch.setattr(unread, "UNREAD_S", 1.0)
     with served(long) as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(REQUEST)
         until, read = time.monotonic() + 3, 0
