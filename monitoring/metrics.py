@@ -162,7 +162,7 @@ class WorkerMetrics:
         self.malformed = Counter(
             "byline_malformed_tasks",
             "Tasks that can't be read, by what is wrong. Each is put into the dead-letter list.",
-            ("kind",),
+            ("fault",),
             **own,
         )
         self.waiting = Gauge(
@@ -196,8 +196,8 @@ class WorkerMetrics:
             self.batches.labels(reason)
         for kind in ("filled", "padding"):
             self.cells.labels(kind)
-        for kind in MALFORMED:
-            self.malformed.labels(kind)
+        for fault in MALFORMED:
+            self.malformed.labels(fault)
 
 
 class MonitorMetrics:
