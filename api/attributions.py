@@ -19,6 +19,7 @@ from api.entry import Entry
 from api.errors import NotFound, NotJSON, check_json, problem
 from api.exchange import PATH
 from api.guard import Guard
+from api.halves import mark_halves
 from api.keys import Key
 from api.options import Options, flag, wait_of
 from api.outbox import Outbox
@@ -40,6 +41,7 @@ _message = msgspec.json.Decoder(MessageIn)
 _ONE_KEYS = (b'"text"', b'"deadline_ms"', b'"priority"')
 _MANY_KEYS = (b'"messages"', *_ONE_KEYS[1:])
 _MESSAGE_KEYS = (b'"text"', b'"ref"')
+_HALF, _HALF_PAIR = "text holds half of a surrogate pair", b"\\ud800"
 _DOUBLED = "an object names a key twice"
 #: Hexadecimal digits of an id.
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -135,6 +137,8 @@ class Attributions:
                 return Reason(InvalidMessage.code, _DOUBLED), message.ref
         except msgspec.ValidationError as error:
             return Reason(InvalidMessage.code, str(error)), UNSET
+        except msgspec.DecodeError:  # all else was seen to with the body as a whole
+            return Reason(InvalidMessage.code, _HALF), UNSET
         except UnicodeDecodeError:
             return Reason(InvalidMessage.code, "text is not UTF-8"), UNSET
         except RecursionError:
@@ -236,7 +240,7 @@ def _parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
     """
     check_json(content_type)
     try:
-        asked = _request.decode(body)
+        asked = _decoded(body)
         doubled = has_doubled_key(body, _MANY_KEYS if asked.text is UNSET else _ONE_KEYS)
     except msgspec.ValidationError as error:
         raise InvalidMessage(str(error)) from None
@@ -248,6 +252,25 @@ def _parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
         raise NotJSON("the body is nested too deeply") from None
     if doubled:
         raise NotJSON(_DOUBLED)
+    return asked
+
+
+def _decoded(body: bytes) -> AttributionRequest[msgspec.Raw]:
+    """Return the request. Of many messages, half of a surrogate pair leaves the others valid.
+
+    Raises ``msgspec.DecodeError``, ``UnicodeDecodeError`` or ``RecursionError``.
+    """
+    try:
+        return _request.decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        marked = mark_halves(body)
+        asked = None if marked is None else _request.decode(marked.document)
+        if marked is None or asked is None or not asked.messages:
+            raise
+    pieces = [bytes(raw).replace(marked.escaped, _HALF_PAIR) for raw in asked.messages]
+    asked.messages = [msgspec.Raw(piece) for piece in pieces]
     return asked
 
 

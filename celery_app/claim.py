@@ -12,9 +12,9 @@ from __future__ import annotations
 #: ARGV[3] and on say, with a 1 for each list, whether its consumer will acknowledge at all; what is
 #: not acknowledged is not noted, and has an empty tag here. The delivery tags behind them were
 #: acknowledged.
-CLAIM_SCRIPT = """
+_SCRIPT = """
 local unacked, index = KEYS[#KEYS - 1], KEYS[#KEYS]
-local now, most = ARGV[1], tonumber(ARGV[2])
+local now, most = ARGV[1], 3 * ARGV[2]
 local claimed = {}
 for i = #KEYS + 1, #ARGV do
   redis.call('HDEL', unacked, ARGV[i])
@@ -25,16 +25,14 @@ local function read(task)
   local info = properties.delivery_info
   return properties.delivery_tag, info.exchange == '' and info.routing_key
 end
-local function note(list, task)
-  local queue = string.gsub(list, '\6\22%d+$', '')
+local function note(queue, task)
   local known, tag, route = pcall(read, task)
-  if not known or type(route) ~= 'string' or route == '' or
-      string.sub(queue, 1, #route) ~= route then
+  if not known then tag, route = '', '' end
+  if type(route) ~= 'string' or route == '' or string.sub(queue, 1, #route) ~= route then
     route = queue
   end
   local entry = '[' .. task .. ',"",' .. cjson.encode(route) .. ']'
-  if not known or type(tag) ~= 'string' or tag == '' or
-      redis.call('HSETNX', unacked, tag, entry) == 0 then
+  if type(tag) ~= 'string' or tag == '' or redis.call('HSETNX', unacked, tag, entry) == 0 then
     local time = redis.call('TIME')
     tag = 'byline-tag:' .. redis.sha1hex(time[1] .. '.' .. time[2] .. '.' .. #claimed .. task)
     redis.call('HSET', unacked, tag, entry)
@@ -43,15 +41,19 @@ local function note(list, task)
   return tag
 end
 for i = 1, #KEYS - 2 do
-  while #claimed < 3 * most do
-    local task = redis.call('LINDEX', KEYS[i], -1)
+  local list, queue = KEYS[i], nil
+  while #claimed < most do
+    local task = redis.call('LINDEX', list, -1)
     if not task then break end
-    local tag = ARGV[2 + i] == '1' and note(KEYS[i], task) or ''
-    redis.call('RPOP', KEYS[i])
-    claimed[#claimed + 1] = KEYS[i]
+    queue = queue or string.gsub(list, '\6\22%d+$', '')
+    local tag = ARGV[2 + i] == '1' and note(queue, task) or ''
+    redis.call('RPOP', list)
+    claimed[#claimed + 1] = list
     claimed[#claimed + 1] = task
     claimed[#claimed + 1] = tag
   end
 end
 return claimed
 """
+#: As it is sent: Redis reads and hashes the whole of it each time.
+CLAIM_SCRIPT = "\n".join(map(str.strip, _SCRIPT.splitlines()))

@@ -87,12 +87,13 @@ class QoS(redis.QoS):
         """Have delivered again what dead workers held."""
         self.sweeping = True
         try:
-            self._mend()
+            self.mend()
             super().restore_visible(*args, **kwargs)
         finally:
             self.sweeping = False
 
-    def _mend(self) -> None:
+    def mend(self) -> None:
+        """Put right what no part of Byline can have done to the keys of the queue."""
         channels = self.channel.connection.channels
         lists = {name for channel in channels for name in channel.active_lists}
         keys = [self.unacked_key, self.unacked_index_key, self.unacked_mutex_key, *lists]

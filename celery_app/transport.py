@@ -32,6 +32,7 @@ from celery_app.malformed import Malformed, is_of_server, kind_of
 from celery_app.poller import Loop, Poller
 from celery_app.wire import Message, read
 from tasks.log_once import log_once
+from tasks.wrong_type import is_wrong_type
 
 logger = logging.getLogger(__name__)
 
@@ -232,8 +233,10 @@ class Channel(redis.Channel):
             self.qos.settled()
             if refused and not claimed:
                 raise refused
-        except self.connection_errors:
+        except self.connection_errors as error:
             connection.disconnect()  # kombu's poller connects again
+            if is_wrong_type(error):
+                self.qos.mend()
             raise
         return claimed
 

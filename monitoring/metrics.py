@@ -161,8 +161,9 @@ class WorkerMetrics:
         )
         self.malformed = Counter(
             "byline_malformed_tasks",
-            "Tasks that can't be read, by what is wrong. Each is put into the dead-letter list.",
-            ("kind",),
+            "Tasks that can't be read, by what is wrong. The last 1,000 are among the dead "
+            "letters.",
+            ("fault",),
             **own,
         )
         self.waiting = Gauge(
@@ -196,8 +197,8 @@ class WorkerMetrics:
             self.batches.labels(reason)
         for kind in ("filled", "padding"):
             self.cells.labels(kind)
-        for kind in MALFORMED:
-            self.malformed.labels(kind)
+        for fault in MALFORMED:
+            self.malformed.labels(fault)
 
 
 class MonitorMetrics:
@@ -225,11 +226,7 @@ class MonitorMetrics:
             "Age of the task that has been ready for longest; 0 where none is.",
             **own,
         )
-        self.dead_letters = Gauge(
-            "byline_dead_letters",
-            "Messages and malformed tasks in the dead-letter list.",
-            **own,
-        )
+        self.dead_letters = Gauge("byline_dead_letters", "Messages in the dead-letter list.", **own)
         self.dead_letters.set(math.nan)  # until it is known: from none to many would be news
         self.memory = Gauge(
             "byline_memory_bytes",

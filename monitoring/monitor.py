@@ -118,7 +118,7 @@ class Monitor:
 
     def _look_at_dead_letters(self) -> None:
         """They are where attributions are."""
-        self._metrics.dead_letters.set(self._dead_letters.count())
+        self._metrics.dead_letters.set(self._dead_letters.messages())
 
     def _look_at_memory(self) -> Memory:
         memory, metrics = (

@@ -254,3 +254,16 @@ def test_the_docs_show_the_schema(stack: Stack) -> None:
     assert "swagger-ui" in page.text
     assert httpx.get(f"{stack.url}/docs/swagger-ui-bundle.js").status_code == 200
     assert httpx.get(f"{stack.url}/openapi.json").json()["openapi"].startswith("3.1")
+
+
+def test_half_of_a_surrogate_pair_fails_alone(stack: Stack) -> None:
+    pieces = [rb'{"text": "aeiou"}', rb'{"text": "half \ud83d", "ref": "x"}', rb'{"text": "xyz"}']
+    for half in (b"\\ud83d", b"\\ude00\\ud83d"):
+        body = b'{"messages": [%s]}' % b",".join(pieces).replace(b"\\ud83d", half)
+        url, headers = f"{stack.url}/v1/attributions", {"Content-Type": "application/json"}
+        answer = httpx.post(url, content=body, headers=headers, timeout=20)
+        assert answer.status_code == 200, answer.text
+        first, failed, last = answer.json()["attributions"]
+        assert (first["author"], last["author"]) == ("vowels", "consonants")
+        assert failed["error"]["code"] == "invalid"
+        assert failed["error"]["detail"] == "text holds half of a surrogate pair"
