@@ -121,7 +121,8 @@ class Control:
         for part in self._parts.values():
             lines = last_lines(self.log(part.name), begin=self._begin[part.name])
             mistaken = self._ends(part.name)[-2:] == [MISTAKEN, MISTAKEN]
-            if part.vital and part.name not in self.pids and (mistaken or part.advice(lines)):
+            unreadable = part.name not in self.pids and part.advice(lines)
+            if part.vital and (mistaken or unreadable):
                 return self.last_words(part)
         return ""
 
