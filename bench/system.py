@@ -135,7 +135,8 @@ class Started(Running):
         """Return the processes of each part, children included."""
         assert self.log is not None
         again = re.findall(AGAIN, self.log.read_text(errors="replace"), re.MULTILINE)
-        self._pids.update((name, int(pid)) for name, pid in again)
+        # What runs the parts is none: theirs are its children.
+        self._pids.update((name, int(pid)) for name, pid in again if name != "supervisord")
         return {name: tree(pid) for name, pid in self._pids.items()}
 
     def batches(self) -> dict[float, int] | None:

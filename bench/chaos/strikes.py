@@ -185,7 +185,7 @@ class Strikes:
             if trial.status is not None:
                 raise NotRunning(f"{trial.end} before it served again")
             now = trial.pids()
-            old = [part for part in cell.replaced if now.get(part) == before.get(part)]
+            old = [part for part in cell.replaced if now.get(part) in (None, before.get(part))]
             if result.served_s is None:
                 if not VITAL.intersection(old) and trial.serves():
                     result.served_s = time.monotonic() - since

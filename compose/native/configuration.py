@@ -30,7 +30,7 @@ PREFIX = "byline-"
 
 def configuration(parts: Sequence[Part], run_dir: Path) -> str:
     """Return supervisord's configuration. All parts start at once, and wait for each other."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     sections: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": run_dir / "socket", "chmod": "0700"},
         "supervisord": {
@@ -38,7 +38,7 @@ def configuration(parts: Sequence[Part], run_dir: Path) -> str:
             "logfile": run_dir / "logs" / f"{DAEMON}.log",
             "pidfile": run_dir / "pid",
             "childlogdir": run_dir / "logs",
-            # It refuses to start where it may have fewer: a default of 1024, and 200.
+            # What it raises its limits to, and would else refuse to start.
             "minfds": min(1024, descriptors) if descriptors > 0 else 1024,
             "minprocs": 1,
         },
@@ -67,8 +67,8 @@ def configuration(parts: Sequence[Part], run_dir: Path) -> str:
     return "\n".join(
         line
         for title, options in sections.items()
-        for line in (f"[{title}]", *(f"{key}={_escaped(value)}" for key, value in options.items()))
-    )
+        for line in (f"[{title}]", *(f"{key}={value}" for key, value in options.items()))
+    ).replace("%", "%%")
 
 
 def make_run_dir(state: Path) -> Path:
@@ -82,8 +82,7 @@ def make_run_dir(state: Path) -> Path:
     for folder in (state, Path(tempfile.gettempdir()), Path("/tmp")):
         # supervisord binds another name first, which ends in its process id, and it can't be told
         # of a log with a % in its path, neither escaped nor not.
-        made = folder / f"{PREFIX}12345678"
-        path = os.fsencode(made / "socket.4194304")
+        path = os.fsencode(folder / f"{PREFIX}12345678" / "socket.4194304")
         if len(path) > SOCKET_BYTES or not re.fullmatch(rb"[\w./+@~-]+", path):
             continue
         made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
@@ -96,10 +95,6 @@ def make_run_dir(state: Path) -> Path:
 def remove_run_dir(state: Path) -> None:
     """Remove the folder, if there is one."""
     here = state / "run"
-    if here.is_symlink():
-        shutil.rmtree(here.resolve(), ignore_errors=True)
+    if here.is_symlink() and here.readlink().name.startswith(PREFIX):
+        shutil.rmtree(here.readlink(), ignore_errors=True)
         here.unlink(missing_ok=True)
-
-
-def _escaped(value: object) -> str:
-    return str(value).replace("%", "%%")

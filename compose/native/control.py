@@ -189,7 +189,7 @@ class _Socket(Transport):
         super().__init__()
         self._path = path
 
-    def make_connection(self, host: Any) -> HTTPConnection:
+    def make_connection(self, _: Any) -> HTTPConnection:
         connection = HTTPConnection("localhost")
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(ANSWER_S)

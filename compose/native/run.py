@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
 
 from celery_app.settings import Settings, SettingsError
+from compose.native.configuration import DIE_WITH_PARENT
 from compose.native.control import Control
 from compose.native.logs import News
 from compose.native.state import claimed
@@ -35,7 +36,14 @@ SAMPLE_S = 45.0
 
 def main(arguments: Sequence[str]) -> int:
     """Run Byline; return the exit status."""
-    exporter = _parser().parse_args(arguments).exporter
+    parser = argparse.ArgumentParser(prog="python -m compose.native", description=__doc__)
+    parser.add_argument(
+        "--exporter",
+        type=Path,
+        default=Path(".venv-exporter/bin/python"),
+        help="the Python that has celery-exporter installed (default: %(default)s)",
+    )
+    exporter = parser.parse_args(arguments).exporter
     try:
         stop = Stop()
         settings = Settings.from_environ(os.environ)
@@ -55,18 +63,6 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m compose.native", description=__doc__)
-    parser.add_argument(
-        "--exporter",
-        type=Path,
-        default=Path(".venv-exporter/bin/python"),
-        metavar="PYTHON",
-        help="the Python that has celery-exporter installed (default: %(default)s)",
-    )
-    return parser
-
-
 def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop) -> None:
     """Start the parts, show what runs where, and watch them until interrupted."""
     begin = time.monotonic()
@@ -84,33 +80,33 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
 
 
 def _start(control: Control, parts: Sequence[Part]) -> None:
-    """Wait until all parts are well, or can be done without.
-
-    Raises:
-        CannotRun: one never will be.
-    """
+    """Wait until all parts are well, or can be done without. Raises CannotRun: one never is."""
     asked = [Waiting(part.healthy) for part in parts]
+    begin = time.monotonic()
     try:
         for part, waiting in zip(parts, asked, strict=True):
             say(f"byline: waiting for {part.name} …")
-            limit_s = WELL_S if part.vital else MISSED_S
-            until = time.monotonic() + limit_s
-            while not waiting.well.wait(STARTING_S):
-                control.look()
-                if words := control.hopeless():
-                    raise CannotRun(words)
-                if not part.vital and part.name in control.given_up:
-                    break
-                if time.monotonic() > until:
-                    until += limit_s
-                    log = control.log(part.name)
-                    say(f"byline: {part.name} is not well after {limit_s:g} s; see {log}")
-                    if not part.vital:
-                        break
-        control.look()
+            _wait(control, part, waiting, begin)
+            begin = time.monotonic() if part.vital else begin  # the others share their time
     finally:
         for waiting in asked:
             waiting.end()
+
+
+def _wait(control: Control, part: Part, waiting: Waiting, begin: float) -> None:
+    limit_s = WELL_S if part.vital else MISSED_S
+    until = begin + limit_s
+    while not waiting.well.wait(STARTING_S):
+        control.look()
+        if words := control.hopeless():
+            raise CannotRun(words)
+        late = time.monotonic() > until
+        if late:
+            until += limit_s
+            say(f"byline: {part.name} is not well in {limit_s:g} s; see {control.log(part.name)}")
+        if not part.vital and (late or part.name in control.given_up):
+            return
+    control.look()
 
 
 def _watch(control: Control, news: News) -> None:
@@ -122,18 +118,19 @@ def _watch(control: Control, news: News) -> None:
 
 
 def _sample(control: Control, news: News, environ: dict[str, str], api: str) -> str:
-    """Have a first message attributed, and see to the parts meanwhile. Return what to say of it.
-
-    It is sent by a process of its own, which must not end the rest, whatever becomes of it.
-    """
+    """Have a process of its own attribute a first message; return what to say, come what may."""
     say("byline: sample message …")
     reason = f"no answer within {SAMPLE_S:g} s"
     until = time.monotonic() + SAMPLE_S
     command = [sys.executable, "-X", "utf8", "-m", "compose.sample_message", api]
-    pipe, null = subprocess.PIPE, subprocess.DEVNULL
     try:
-        with subprocess.Popen(
-            command, env=environ, stdin=null, stdout=pipe, stderr=null, start_new_session=True
+        with Popen(
+            [*DIE_WITH_PARENT, *command],
+            env=environ,
+            start_new_session=True,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=DEVNULL,
         ) as process:
             try:
                 while (status := process.poll()) is None and time.monotonic() < until:

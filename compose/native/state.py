@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -51,16 +51,15 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
 
 
 def _lock(lock: IO[str], state_dir: Path) -> bool:
-    """Lock the file. Return whether the run that had it last was killed.
-
-    Raises:
-        CannotRun: another run has it, or what a killed one has started does not end.
-    """
+    """Lock the file. Return whether the run that had it last was killed."""
     lock.seek(0)
     owner = lock.read().strip()
     killed = owner.isdecimal() and not alive(int(owner))
     until = time.monotonic() + (KILLED_S if killed else 0)
-    while not _locked(lock):
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return killed
         if time.monotonic() >= until:
             raise CannotRun(
                 f"BYLINE_STATE_DIR={state_dir} is in use by another run, process {owner}; "
@@ -68,15 +67,6 @@ def _lock(lock: IO[str], state_dir: Path) -> bool:
             )
         say(f"byline: process {owner} was killed; what it has started has yet to end …")
         time.sleep(1)  # between two looks, until the deadline
-    return killed
-
-
-def _locked(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _note(lock: IO[str], owner: str) -> None:

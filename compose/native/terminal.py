@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 
 #: The signals that mean: stop everything.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-STDOUT, STDERR = 1, 2
+STDOUT = 1
+STDERR = 2
 #: Seconds that a reader is given to make room. What it has no room for then is not printed.
 ROOM_S = 0.2
 

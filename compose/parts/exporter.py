@@ -5,6 +5,7 @@ Its package installs no command, and has no option for how many tasks it remembe
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -24,6 +25,8 @@ def recent(tasks: int) -> type[State]:
 
 def main(arguments: list[str]) -> None:
     """Export until it is told to stop. The broker's URL comes in the environment."""
+    # Its log has tracebacks, and each would show local variables: the URL, with the password.
+    os.environ["LOGURU_DIAGNOSE"] = "NO"
     from src.cli import cli  # noqa: PLC0415 - is in its environment only
 
     tasks, *options = arguments

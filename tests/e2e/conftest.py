@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,9 @@ class Run:
     """One run of the program, and what it printed."""
 
     def __init__(
-        self, folder: Path, watched: bool = False, prefix: Sequence[str] = (), **settings: str
+        self, folder: Path, watched: bool = False, shell: str = 'exec "$@"', **settings: str
     ) -> None:
-        """``watched``: with a Prometheus and an Alertmanager? ``prefix``: runs the command."""
+        """``watched``: with a Prometheus and an Alertmanager? ``shell`` starts it."""
         self.folder = folder
         names = (*PORTS, *WATCHING)
         self.ports = {name: _free_ports() for name in names}
@@ -54,21 +54,20 @@ class Run:
         }
         exporter = ROOT / ".venv-exporter" / "bin" / "python"
         command = [sys.executable, "-m", "compose.native", "--exporter", str(exporter)]
-        command = [*prefix, *command]
         output = folder / f"output-{len(list(folder.glob('output-*')))}"
-        self.part = Part(command, output, self.env)
+        self.part = Part(["sh", "-c", shell, "sh", *command], output, self.env)
 
     @property
     def output(self) -> str:
         return self.part.output
 
     def wait_until_up(self) -> Run:
-        wait_for(lambda: UP in self.output or not self.part.alive, 60, "all parts")
+        wait_for(lambda: UP in self.output or not self.part.alive, 120, "all parts")
         assert self.part.alive, self.output
         return self
 
     def wait_until_ended(self) -> int:
-        return self.part.process.wait(30)
+        return self.part.process.wait(60)
 
     @property
     def pids(self) -> dict[str, int]:
@@ -115,6 +114,19 @@ class Run:
         response = httpx.post(f"{self.api}/v1/attributions", json={"text": text}, timeout=20)
         assert response.status_code == 200, response.text
         return dict(response.json())
+
+    def serves(self, text: str, seconds: float = 60, **headers: str) -> dict[str, Any]:
+        """Wait for the attribution of a text, however often it has to be asked for."""
+
+        def answer() -> dict[str, Any] | None:
+            try:
+                response = httpx.post(url, json={"text": text}, headers=headers, timeout=20)
+            except httpx.TransportError:
+                return None
+            return dict(response.json()) if response.status_code == 200 else None
+
+        url = f"{self.api}/v1/attributions"
+        return wait_for(answer, seconds, "an attribution") or {}
 
     def close(self) -> None:
         """End whatever is left, however the test went."""

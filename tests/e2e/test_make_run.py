@@ -104,7 +104,7 @@ def test_a_worker_that_dies_again_and_again_is_never_given_up(
     for times in range(1, RETRIES + 1):
         os.kill(pid, signal.SIGKILL)
         pid = wait_for(lambda times=times: run.revived("worker")[times - 1 :])[0]
-    assert run.attribute("after the last of them")["candidates"]
+    assert run.serves("after the last of them")["candidates"]
 
 
 def test_two_workers_have_names_of_their_own_and_serve_the_transformer(

@@ -51,11 +51,13 @@ def test_a_proxy_of_the_environment_is_not_asked(page: str) -> None:
 
 def test_nobody_goes_past_these_openers() -> None:
     """``urlopen`` and the like ask the environment for a proxy."""
+    words = ("urlopen(", "import httpx", "import requests", "import aiohttp", "wget, -q, -O")
     found = [
         f"{path.relative_to(ROOT)}: {word}"
         for folder in FOLDERS
-        for path in (ROOT / folder).rglob("*.py")
-        for word in ("urlopen(", "import httpx", "import requests", "import aiohttp")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".yaml")
+        for word in words
         if word in path.read_text("utf-8")
     ]
     assert found == []

@@ -268,8 +268,8 @@ def test_a_worker_has_started_once_it_tells_its_model(page: bytes, status: int) 
 
     with HTTPServer(("127.0.0.1", 0), Metrics) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        probe = command[-1].replace(":9809/", f":{server.server_port}/")
-        done = subprocess.run([sys.executable, *command[1:-1], probe], check=False, timeout=20)
+        probe = [word.replace(":9809/", f":{server.server_port}/") for word in command[1:]]
+        done = subprocess.run([sys.executable, *probe], check=False, timeout=20)
         server.shutdown()
     assert done.returncode == status
 

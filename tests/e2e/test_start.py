@@ -1,0 +1,123 @@
+"""`make run` under odd but allowed circumstances, and what it makes of the end of its processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import UP, Run
+from tests.parts import ROOT, free_port, wait_for
+
+
+def key_file(folder: Path) -> tuple[Path, str]:
+    """Make a file of keys; return it, and the header with a key."""
+    made = subprocess.run(
+        [sys.executable, "-m", "api.keys", "tests"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    (folder / "keys").write_text(made.stdout)
+    return folder / "keys", f"Bearer {made.stderr.split()[-1]}"
+
+
+def runner(run: Run) -> int:
+    """The process of the runner itself, which a shell may have started."""
+    return int((run.folder / "state" / "lock").read_text())
+
+
+def test_odd_settings_and_the_end_of_whatever_runs_end_nothing(
+    tmp_path: Path, runs: list[Run]
+) -> None:
+    """One run of many faults, for each start takes long."""
+    keys, authorization = key_file(tmp_path)
+    temporary = tmp_path / ("t" * 100)
+    temporary.mkdir()
+    proxy = f"http://127.0.0.1:{free_port()}"
+    odd = {
+        **dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), proxy),
+        "TMPDIR": str(temporary),
+        "BYLINE_KEYS_FILE": str(keys),
+        "BYLINE_WAIT_MAX_S": "10",
+        "BYLINE_MAX_CHARACTERS": "150",
+        "BYLINE_API_PROCESSES": "2",
+    }
+    # As `nohup` starts it, with a smaller limit of descriptors than supervisord asks for.
+    shell = """trap '' HUP; ulimit -n 512; exec "$@" """
+    runs.append(run := Run(tmp_path, shell=shell, **odd).wait_until_up())
+    assert "not attributed: BYLINE_KEYS_FILE is set" in run.output
+    os.kill(run.part.process.pid, signal.SIGHUP)
+    assert run.serves("hung up", Authorization=authorization)
+
+    # The api's other processes have its port.
+    os.kill(run.pids["api"], signal.SIGKILL)
+    wait_for(lambda: run.revived("api"), 30, "another api")
+    assert run.serves("another api", Authorization=authorization)
+
+    [supervisord] = [pid for pid in run.processes() if "supervisor.supervisord" in command(pid)]
+    os.kill(supervisord, signal.SIGKILL)
+    wait_for(lambda: run.revived("supervisord"), 30, "another supervisord")
+    assert run.serves("another supervisord", Authorization=authorization)
+
+    # Killed, and started at once on the same ports, with stdout that is soon gone.
+    run.part.process.send_signal(signal.SIGKILL)
+    run.part.process.wait()
+    again = {**run.env, "BYLINE_KEYS_FILE": ""}
+    shell = """{ "$@" 2>&1; echo "status $?" >&2; } | head -n 2"""
+    runs.append(second := Run(tmp_path, shell=shell, **again))
+    second.ports = run.ports
+    assert second.serves("hung up")["cached"] is True
+    os.kill(runner(second), signal.SIGINT)
+    assert second.wait_until_ended() == 0
+    assert second.output.endswith("status 0\n")
+    assert second.processes() == []
+    assert list(temporary.iterdir()) == [], "nothing is left"
+
+
+def command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+    except FileNotFoundError:
+        return ""
+
+
+@pytest.mark.parametrize(
+    "phase", ["", "waiting for valkey", "waiting for worker", "sample message", UP]
+)
+def test_ctrl_c_is_one_line_in_every_phase(phase: str, tmp_path: Path, runs: list[Run]) -> None:
+    runs.append(run := Run(tmp_path))
+    if phase:
+        wait_for(lambda: phase in run.output, 60, phase)
+    else:
+        wait_for(lambda: imports(run.part.process.pid), what="the first second")
+    assert run.interrupt() < 10
+    assert run.part.process.returncode == 0
+    assert run.output.endswith("byline: stopped\n")
+    assert "Traceback" not in run.output
+    assert run.processes() == []
+
+
+def imports(pid: int) -> bool:
+    """Whether a process has imported the first of what takes a second, and goes on with that."""
+    return "msgspec" in Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_kept_data_that_is_damaged_is_told_of_with_what_to_do(
+    tmp_path: Path, runs: list[Run]
+) -> None:
+    kept = tmp_path / "state" / "valkey" / "appendonlydir"
+    kept.mkdir(parents=True)
+    (kept / "appendonly.aof.manifest").write_text("file appendonly.aof.1.incr.aof seq 1 type i\n")
+    (kept / "appendonly.aof.1.incr.aof").write_bytes(b"*1\r\n$4\r\nPING\r\n" + b"?" * 100)
+    runs.append(run := Run(tmp_path))
+    assert run.wait_until_ended() == 1
+    assert f"kept in {kept}/appendonly.aof.1.incr.aof, are damaged" in run.output
+    assert "valkey-check-aof --fix" in run.output
+    assert run.processes() == []
