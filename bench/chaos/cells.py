@@ -46,9 +46,9 @@ class Cell:
     @property
     def replaced(self) -> frozenset[str]:
         """The parts whose processes have to be others after the strike."""
-        if self.ends or self.part == RUNNER or self.signal == "STOP":
+        if self.ends or self.signal == "STOP":
             return frozenset()
-        return VITAL if self.part == DAEMON else frozenset({self.part})
+        return VITAL if self.part in (DAEMON, RUNNER) else frozenset({self.part})
 
     @property
     def exit_status(self) -> int:

@@ -21,7 +21,7 @@ from bench.system import NotRunning
 #: Seconds within which it serves again, or has ended, from the end of the strike.
 WITHIN_S = 10.0
 #: Seconds that are waited for that, so that one that takes longer has a figure too.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 #: Seconds of load before a strike.
 LOADED_S = 1.0
 #: Messages that are promised, and not yet answered, when a system is started in a cell.
@@ -183,9 +183,9 @@ class Strikes:
         missing = ["an answer"]
         while time.monotonic() < since + PATIENCE_S:
             if trial.status is not None:
-                raise NotRunning(f"the runner ended with status {trial.status}")
+                raise NotRunning(f"{trial.end} before it served again")
             now = trial.pids()
-            old = [part for part in cell.replaced if now.get(part) == before.get(part)]
+            old = [part for part in cell.replaced if now.get(part) in (None, before.get(part))]
             if result.served_s is None:
                 if not VITAL.intersection(old) and trial.serves():
                     result.served_s = time.monotonic() - since

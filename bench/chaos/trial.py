@@ -73,6 +73,12 @@ class Trial(Started):
         assert self._process is not None
         return self._process.poll()
 
+    @property
+    def end(self) -> str:
+        """How the runner ended, in words, with the last that it said."""
+        last = self.output.strip().rpartition("\n")[2]
+        return f"the runner ended with status {self.status} ({last})"
+
     def pids(self) -> dict[str, int]:
         """Return the process that each part was started as last, the runner among them."""
         assert self._process is not None
@@ -156,7 +162,7 @@ class Trial(Started):
         until = time.monotonic() + UP_S
         while not (value := condition()):
             if self.status is not None:
-                raise NotRunning(f"the runner ended with status {self.status} before {what}")
+                raise NotRunning(f"{self.end} before {what}")
             if time.monotonic() > until:
                 raise NotRunning(f"waited {UP_S:g} s in vain for {what}")
             time.sleep(LOOK_S)  # between two looks, until the deadline

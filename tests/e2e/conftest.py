@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,9 @@ class Run:
     """One run of the program, and what it printed."""
 
     def __init__(
-        self, folder: Path, watched: bool = False, prefix: Sequence[str] = (), **settings: str
+        self, folder: Path, watched: bool = False, shell: str = 'exec "$@"', **settings: str
     ) -> None:
-        """``watched``: with a Prometheus and an Alertmanager? ``prefix``: runs the command."""
+        """``watched``: with a Prometheus and an Alertmanager? ``shell`` starts it."""
         self.folder = folder
         names = (*PORTS, *WATCHING)
         self.ports = {name: _free_ports() for name in names}
@@ -54,9 +54,8 @@ class Run:
         }
         exporter = ROOT / ".venv-exporter" / "bin" / "python"
         command = [sys.executable, "-m", "compose.native", "--exporter", str(exporter)]
-        command = [*prefix, *command]
         output = folder / f"output-{len(list(folder.glob('output-*')))}"
-        self.part = Part(command, output, self.env)
+        self.part = Part(["sh", "-c", shell, "sh", *command], output, self.env)
 
     @property
     def output(self) -> str:
@@ -68,7 +67,7 @@ class Run:
         return self
 
     def wait_until_ended(self) -> int:
-        return self.part.process.wait(120)
+        return self.part.process.wait(60)
 
     @property
     def pids(self) -> dict[str, int]:

@@ -37,7 +37,8 @@ class Start:
     #: A Redis beside it.
     own: Stack
     settings: dict[str, str] = field(default_factory=dict)
-    prefix: tuple[str, ...] = ()
+    #: The shell's words that start it.
+    shell: str = 'exec "$@"'
     watched: bool = False
     #: Whether the runner can print all that it has to say.
     heard: bool = True
@@ -47,7 +48,7 @@ class Start:
 
     def run(self) -> Run:
         """Start it."""
-        return Run(self.folder, self.watched, self.prefix, **self.settings)
+        return Run(self.folder, self.watched, self.shell, **self.settings)
 
 
 def attribute(run: Run, text: str) -> httpx.Response:
@@ -228,7 +229,7 @@ def hurried(start: Start) -> None:
 
 def nohup(start: Start) -> None:
     """It goes on after the terminal has gone."""
-    start.prefix = ("nohup", *start.prefix)
+    start.shell = 'exec nohup "$@"'
 
     def goes_on(run: Run) -> None:
         run.part.process.send_signal(signal.SIGHUP)
@@ -241,7 +242,7 @@ def nohup(start: Start) -> None:
 
 def stdout_closed(start: Start) -> None:
     """As with ``make run | head -3``, which has gone by the fourth line."""
-    start.prefix = ("bash", "-c", 'exec "$@" > >(head -n 3)', "bash", *start.prefix)
+    start.shell = """exec bash -c 'exec "$@" > >(head -n 3)' bash "$@\""""
     start.heard = False
 
 

@@ -33,11 +33,6 @@ def runner(run: Run) -> int:
     return int((run.folder / "state" / "lock").read_text())
 
 
-def in_shell(script: str) -> list[str]:
-    """Return the command that has a shell run a script, in which ``"$@"`` is the program."""
-    return ["sh", "-c", script, "sh"]
-
-
 def test_odd_settings_and_the_end_of_whatever_runs_end_nothing(
     tmp_path: Path, runs: list[Run]
 ) -> None:
@@ -56,7 +51,7 @@ def test_odd_settings_and_the_end_of_whatever_runs_end_nothing(
     }
     # As `nohup` starts it, with a smaller limit of descriptors than supervisord asks for.
     shell = """trap '' HUP; ulimit -n 512; exec "$@" """
-    runs.append(run := Run(tmp_path, prefix=in_shell(shell), **odd).wait_until_up())
+    runs.append(run := Run(tmp_path, shell=shell, **odd).wait_until_up())
     assert "not attributed: BYLINE_KEYS_FILE is set" in run.output
     os.kill(run.part.process.pid, signal.SIGHUP)
     assert run.serves("hung up", Authorization=authorization)
@@ -76,7 +71,7 @@ def test_odd_settings_and_the_end_of_whatever_runs_end_nothing(
     run.part.process.wait()
     again = {**run.env, "BYLINE_KEYS_FILE": ""}
     shell = """{ "$@" 2>&1; echo "status $?" >&2; } | head -n 2"""
-    runs.append(second := Run(tmp_path, prefix=in_shell(shell), **again))
+    runs.append(second := Run(tmp_path, shell=shell, **again))
     second.ports = run.ports
     assert second.serves("hung up")["cached"] is True
     os.kill(runner(second), signal.SIGINT)

@@ -11,7 +11,7 @@ from bench.chaos.cells import Cell
 from bench.chaos.strikes import Strikes
 
 #: Seconds within which it serves again here, where others may be under way.
-WITHIN_S = 50.0
+WITHIN_S = 90.0
 
 CELLS = (
     Cell("worker", "running", "KILL"),

@@ -50,15 +50,16 @@ def test_what_has_to_follow(cell: Cell, ends: bool, by_hand: bool, exit_status: 
     assert (cell.ends, cell.started_by_hand, cell.exit_status) == (ends, by_hand, exit_status)
 
 
-def test_what_is_killed_is_replaced_and_supervisord_with_all_that_it_started() -> None:
+def test_what_is_killed_is_replaced_and_with_it_all_that_it_started() -> None:
     assert Cell("flower", "running", "KILL").replaced == {"flower"}
     assert Cell("flower", "running", "TERM").replaced == {"flower"}
     assert Cell("flower", "running", "STOP").replaced == set()
     assert Cell("flower", "stopping", "KILL").replaced == set()
-    assert Cell("runner", "running", "KILL").replaced == set()
-    assert Cell("supervisord", "running", "KILL").replaced == {
-        *("supervisord", "valkey", "worker", "api")
-    }
+    assert Cell("runner", "running", "STOP").replaced == set()
+    assert Cell("runner", "running", "TERM").replaced == set()
+    for part in ("supervisord", "runner"):
+        vital = {"supervisord", "valkey", "worker", "api"}
+        assert Cell(part, "running", "KILL").replaced == vital
 
 
 def test_only_who_loses_the_api_may_lose_connections() -> None:
