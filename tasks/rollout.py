@@ -134,7 +134,7 @@ class Register:
                 pipe.zremrangebyscore(key, "-inf", now - silent)
             pipe.mget(MODEL + version, ROLLOUT)
             answers = pipe.execute(raise_on_error=False)
-        without_wrong_types(answers)
+            without_wrong_types(answers)
         if any(map(wrong_type.is_wrong_type, answers)):
             self._delete_wrong_types(version)
         announced, told = answers[-1]
