@@ -19,6 +19,7 @@ from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 from xmlrpc.client import Error as XMLRPCError
 from xmlrpc.client import ServerProxy, Transport
 
@@ -46,7 +47,8 @@ AGAIN_S = 10.0
 #: How a part ends whose settings are wrong. Twice in a row, and it won't do better.
 MISTAKEN = "exit status 2"
 
-_NO_ANSWER = (OSError, HTTPException, XMLRPCError)
+#: The last one where supervisord was killed in the middle of an answer.
+_NO_ANSWER = (OSError, HTTPException, XMLRPCError, ExpatError)
 
 
 class Control:
@@ -165,7 +167,8 @@ class Control:
         with self._stop_signal.held():
             self._daemon = subprocess.Popen(
                 [*DIE_WITH_PARENT, *command],
-                env=dict(self._environ),
+                # What a killed part leaves behind goes with the folder.
+                env={**self._environ, "TMPDIR": str(self._run_dir)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 # Ctrl-C at the terminal is for this process; what follows has its order.

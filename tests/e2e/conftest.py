@@ -67,7 +67,7 @@ class Run:
         return self
 
     def wait_until_ended(self) -> int:
-        return self.part.process.wait(60)
+        return self.part.process.wait(120)
 
     @property
     def pids(self) -> dict[str, int]:

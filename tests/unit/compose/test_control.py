@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,6 +158,41 @@ def test_a_supervisord_that_does_not_answer_ends_nothing(
         assert wait_for(lambda: (now := runs(running)) != pid and now)
         daemon.suspend()  # and so it is when everything is to end
     assert not alive(daemon.pid)
+
+
+def test_a_supervisord_that_ends_within_its_answer_ends_nothing(tmp_path: Path) -> None:
+    """It is a server here that cuts each answer off, with the length that it had so far."""
+    with supervised(tmp_path, "sleep 60") as running, socket.socket(socket.AF_UNIX) as server:
+        pid = wait_for(lambda: runs(running))
+        path = tmp_path / "run" / "socket"
+        path.unlink()
+        server.bind(str(path))
+        server.listen()
+        cut = b"<?xml version='1.0'?><methodResponse><params><par"
+        thread = threading.Thread(target=_answer_once, args=(server, cut))
+        thread.start()
+        assert runs(running) == pid
+        thread.join(10)
+        assert not thread.is_alive(), "it was asked"
+
+
+def _answer_once(server: socket.socket, body: bytes) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65_536)
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n" % len(
+            body
+        )
+        connection.sendall(head + body)
+
+
+def test_what_a_part_leaves_behind_goes_with_the_run(tmp_path: Path) -> None:
+    script = 'touch "$TMPDIR/left"; sleep 60'
+    with supervised(tmp_path, script) as running:
+        wait_for(lambda: runs(running))
+        wait_for((tmp_path / "run" / "left").exists, what="its file")
+        folder = (tmp_path / "run").resolve()
+    assert not folder.exists()
 
 
 def test_the_socket_is_where_its_path_is_short_and_goes_with_the_next_run(
