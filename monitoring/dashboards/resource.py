@@ -159,12 +159,15 @@ def _queue() -> Row:
                     Query("system:byline_redelivered_tasks:increase5m", "tasks redelivered"),
                     Query("system:byline_set_aside_messages:increase5m", "messages set aside"),
                     Query("system:byline_dead_letters:max", "dead letters, in all"),
+                    Query("system:byline_malformed_tasks:increase5m", "malformed tasks"),
+                    Query("system:byline_replies_dropped:increase5m", "replies dropped"),
                 ],
                 COUNT,
                 "Tasks that came again in the last five minutes, as a worker died or went silent "
-                "with them; messages that workers died of.",
+                "with them; messages that workers died of; tasks and replies nobody can read.",
                 "A restart redelivers a few, once. Again and again: a message kills workers, or "
-                "memory does; see Restarts and the dead letters.",
+                "memory does; see Restarts and the dead letters. Malformed tasks: find the client "
+                "that sends them.",
                 steps=((1, YELLOW),),
             ),
         ],
