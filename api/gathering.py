@@ -27,8 +27,10 @@ class Gathering:
         self.at_eof = False
 
     def write(self, data: bytes) -> None:
-        """Send ``data``, unless the connection was closed."""
-        if self._head:
+        """Send ``data``, unless the connection was closed, by the client too."""
+        if self._transport.is_closing():  # uvloop raises where its end is known already
+            self._head = b""
+        elif self._head:
             self._transport.write(self._head + data)
             self._head = b""
         elif self._lingering is not None:
@@ -60,7 +62,8 @@ class Gathering:
 
     def _flush(self) -> None:
         if self._head:
-            self._transport.write(self._head)
+            if not self._transport.is_closing():
+                self._transport.write(self._head)
             self._head = b""
 
     def __getattr__(self, name: str) -> Any:

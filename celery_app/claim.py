@@ -12,7 +12,7 @@ from __future__ import annotations
 #: ARGV[3] and on say, with a 1 for each list, whether its consumer will acknowledge at all; what is
 #: not acknowledged is not noted, and has an empty tag here. The delivery tags behind them were
 #: acknowledged.
-_SCRIPT = """
+_SCRIPT = r"""
 local unacked, index = KEYS[#KEYS - 1], KEYS[#KEYS]
 local now, most = ARGV[1], 3 * ARGV[2]
 local claimed = {}
@@ -43,9 +43,10 @@ end
 for i = 1, #KEYS - 2 do
   local list, queue = KEYS[i], nil
   while #claimed < most do
-    local task = redis.call('LINDEX', list, -1)
-    if not task then break end
-    queue = queue or string.gsub(list, '\6\22%d+$', '')
+    local task = redis.pcall('LINDEX', list, -1)
+    if type(task) == 'table' and #claimed == 0 then return task end
+    if type(task) ~= 'string' then break end
+    queue = queue or string.gsub(list, '\6\22%d+$', '')  -- kombu's separator, and the priority
     local tag = ARGV[2 + i] == '1' and note(queue, task) or ''
     redis.call('RPOP', list)
     claimed[#claimed + 1] = list

@@ -74,9 +74,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     engine = Engine(model, _placement(settings), choose, observer(metrics, tally))
     cache = AttributionCache(client, settings.result_ttl_s)
     dead_letters = DeadLetters(client)
-    app.conf.broker_transport_options |= {
-        "set_aside": MalformedTasks(dead_letters, metrics).set_aside
-    }
+    app.conf.broker_transport_options |= {"set_aside": MalformedTasks(dead_letters, metrics)}
     attributor = Attributor(
         engine,
         cache,
@@ -86,7 +84,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
         settings.max_characters,
     )
     app.Task.Request = DiscreetRequest  # of Celery's own tasks: a canvas carries others
-    task = app.register_task(AttributeTask(attributor))
+    task = app.register_task(AttributeTask(attributor, settings.batch_messages))
     task_revoked.connect(task.on_revoked, sender=task, weak=False)
     serving = model_step(
         engine, task, settings.batch_messages, settings.batch_wait_ms / 1000, HOLD_S

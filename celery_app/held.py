@@ -10,17 +10,18 @@ from kombu.transport import redis, virtual
 from redis import Redis
 
 from celery_app.malformed import is_of_server, kind_of
+from tasks.wrong_type import MAKE_WAY
 
 #: What only a hand can have done to KEYS, the hash, the index and the mutex of what is
 #: unacknowledged, and lists of tasks, keeps tasks from being delivered for ever: a key that holds
 #: another type, a task that is not in the index or is there for a distant future, a mutex that does
 #: not expire. Each is put right; ARGV[1] is the time.
-_MEND = """
+_MEND = f"""{MAKE_WAY}
 local now = tonumber(ARGV[1])
 for i, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key).ok
-  local wanted = ({'hash', 'zset', 'string'})[i] or 'list'
-  if kind ~= 'none' and kind ~= wanted then redis.call('DEL', key) end
+  local wanted = ({{'hash', 'zset', 'string'}})[i] or 'list'
+  if kind ~= 'none' and kind ~= wanted then make_way(key) end
 end
 if redis.call('TTL', KEYS[3]) == -1 then redis.call('DEL', KEYS[3]) end
 for _, tag in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now + 86400, '+inf')) do
@@ -51,9 +52,17 @@ class QoS(redis.QoS):
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str | bytes) -> None:
-        """Acknowledge, with the next claim or :meth:`settle`. Any thread may."""
+        """Acknowledge, with the next claim or :meth:`settle`. Any thread may.
+
+        Redis knows a tag that is no UTF-8 by its bytes alone. Kombu never holds such a task.
+        """
         self._acknowledged.append(delivery_tag)
-        virtual.QoS.ack(self, delivery_tag)
+        tag = (
+            delivery_tag.decode(errors="replace")
+            if isinstance(delivery_tag, bytes)
+            else delivery_tag
+        )
+        virtual.QoS.ack(self, tag)
 
     @property
     def acknowledges(self) -> bool:

@@ -98,21 +98,28 @@ def is_of_server(error: Exception) -> bool:
     """Return whether Redis failed, and not the task that was being handed over.
 
     What one key holds, or what can't be sent at all, is another matter: it fails again each time.
+    So does a process without a descriptor to spare, which is no task's fault either.
     """
     if isinstance(error, DataError) or is_wrong_type(error):
         return False
-    return isinstance(error, RedisError | OperationalError | ConnectionError | TimeoutError)
+    return isinstance(error, RedisError | OperationalError | OSError)
 
 
 class MalformedTasks:
-    """Counts malformed tasks, logs each kind, and keeps them among the dead letters."""
+    """Counts malformed tasks, logs each kind, and keeps them among the dead letters.
+
+    An option of the transport, which ``inspect stats`` shows as JSON.
+    """
 
     def __init__(self, letters: DeadLetters, metrics: WorkerMetrics) -> None:
         self._letters = letters
         self._metrics = metrics
         self._gone = Breaker(REST_S)
 
-    def set_aside(self, kind: str, queue: str, size: int) -> None:
+    def __json__(self) -> str:
+        return type(self).__name__
+
+    def __call__(self, kind: str, queue: str, size: int) -> None:
         """Set a task aside. Where the server of dead letters is gone, it is only counted."""
         self._metrics.malformed.labels(kind).inc()
         line = "tasks that can't be read are set aside: %s"

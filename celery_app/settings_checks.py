@@ -73,7 +73,7 @@ def _unusable(url: str) -> str:
         _ = parts.port
     except ValueError:
         parts = None
-    if parts is None or parts.fragment or "@" in f"{parts.path}{parts.query}":
+    if parts is None or parts.fragment or "@" in parts.path:
         return "can't be read: write :, /, ?, # and @ of a password as %3A, %2F, %3F, %23 and %40"
     if not re.fullmatch(r"(/\d*)?", parts.path):
         return "what follows the / is the number of a database"

@@ -10,7 +10,7 @@ PREFIX = "BYLINE_"
 _SCHEME = r"((?:\w+://)?)"
 #: Scheme, user, place and query.
 _URL = re.compile(
-    _SCHEME + r"([^?#]*@)?((?:[\w.-]*|\[[\da-fA-F:.]*\])(?::\d+)?(?:/\w*)?)([?#][^@]*)?"
+    _SCHEME + r"([^?#]*@)?((?:[\w.-]*|\[[\da-fA-F:.]*\])(?::\d{1,5})?(?:/\w*)?)([?#][^@]*)?"
 )
 
 

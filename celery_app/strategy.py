@@ -110,7 +110,7 @@ class Batcher:
         behind them need not wait for more.
         """
         large = self._waiting.large
-        waiting = self._waiting.small + min(large, self._limit)
+        waiting = self._waiting.small + self._waiting.alone + min(large, self._limit)
         soon = waiting < 2 * self._limit and waiting * self._pace_s < self._hold_s
         return soon and large < LARGE_HELD
 
@@ -124,7 +124,7 @@ class Batcher:
     @property
     def waiting(self) -> int:
         """How many messages wait here."""
-        return self._waiting.small + self._waiting.large
+        return self._waiting.small + self._waiting.alone + self._waiting.large
 
     @property
     def silent_s(self) -> float:
@@ -152,7 +152,6 @@ class Batcher:
     def _start(self) -> None:
         self._submit(self._run)
         self._running = True
-        self._alive()  # from now on it may be missed
 
     def _run(self) -> None:
         try:
@@ -259,8 +258,9 @@ class Batcher:
         if batch.large is None:
             self._pace_s = seconds / max(1, sum(request.messages for request in batch.live))
         for request, failed, result in traced:
-            # Celery's name: it tells failures apart, and acknowledges either.
-            request.on_success((failed, result, seconds))
+            with _apart(request):
+                # Celery's name: it tells failures apart, and acknowledges either.
+                request.on_success((failed, result, seconds))
 
     def _go_on_with(self, large: LargeTask) -> None:
         with self._changed:
@@ -337,4 +337,16 @@ class Batcher:
             self._give_back(requests, gone)
             return
         for request in requests:
-            request.on_failure(exception_info(error))
+            with _apart(request):
+                request.on_failure(exception_info(error))
+
+
+@contextmanager
+def _apart(request: ChunkRequest) -> Iterator[None]:
+    """Keep what goes wrong with the end of one request from the others of its batch."""
+    try:
+        yield
+    except Exception:
+        logger.exception("the end of the task %s could not be told", request.id)
+        if not request.acknowledged:
+            request.give_back()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 from celery import Task
 from celery.worker.request import Request
 from celery.worker.state import task_ready
+from redis import RedisError
 from redis.client import Pipeline
 
 from celery_app.malformed import Malformed, check_headers, check_payload
@@ -20,6 +22,8 @@ from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import LARGEST_TASK, REPLIES, SENT, TASK, Chunk, Outcome
 from tasks.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 #: Years of an ETA that is a time in every time zone.
 EARLIEST, LATEST = 1971, 9998
@@ -65,6 +69,21 @@ class ChunkRequest(DiscreetRequest):
         except InvalidMessage:
             return None  # the task itself raises it again, so that it ends as a FAILURE
 
+    def revoked(self) -> bool:
+        """Whether the task was revoked or has expired; then Celery has stored that.
+
+        Where it can't, for the cache is gone, the task is over all the same: the broker, which
+        delivers tasks, must not count as gone with it.
+        """
+        try:
+            return bool(super().revoked())
+        except RedisError as error:
+            if not self.task.answers_apart:
+                raise
+            logger.warning("that a task was revoked can't be stored: %s", error)
+            self.acknowledge()
+            return True
+
     @property
     def orphaned(self) -> bool:
         """Whether a worker died, or was taken for dead, while it held the task."""
@@ -100,8 +119,10 @@ class AttributeTask(Task):
     throws = (InvalidMessage,)  # the client's fault, and no matter for a traceback
     acks_late = True  # a task is acknowledged once its results are stored, not before
 
-    def __init__(self, attributor: Attributor) -> None:
+    def __init__(self, attributor: Attributor, batch_messages: int) -> None:
+        """``batch_messages`` is the largest batch."""
         self._attributor = attributor
+        self._batch_messages = batch_messages
         self._outcomes: dict[str, list[Outcome]] = {}
 
     def begin(self, chunks: Sequence[Chunk]) -> Begun:
@@ -188,9 +209,11 @@ class AttributeTask(Task):
         """
         outcomes = self.take(self.request.id)
         if outcomes is None:  # called directly, not by a worker
-            chunk = parse_chunk(self.request.id or "direct", None, args, kwargs)
-            with self.backend.round_trip() as pipe:
-                [outcomes] = self._attributor.finish(self._attributor.begin([chunk]), pipe)
+            progress = Progress(parse_chunk(self.request.id or "direct", None, args, kwargs))
+            while not progress.complete:
+                with self.backend.round_trip() as pipe:
+                    self._attributor.finish(self.begin_part(progress, self._batch_messages), pipe)
+            outcomes = progress.outcomes
         return Attributions(outcomes)
 
 

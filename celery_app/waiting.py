@@ -12,7 +12,7 @@ from tasks.batch import Begun
 from tasks.progress import Progress
 
 #: Messages of large tasks after which a worker takes no more tasks: others may take them.
-LARGE_HELD = 50_000
+LARGE_HELD = 100_000
 
 
 @dataclass(slots=True, eq=False)
@@ -116,5 +116,14 @@ class Waiting:
 
     @property
     def large(self) -> int:
-        """How many messages of large tasks wait. Any thread may ask."""
-        return sum(large.progress.remaining for large in tuple(self._large))
+        """How many messages of tasks larger than a batch wait. Any thread may ask."""
+        return sum(each.progress.remaining for each in tuple(self._large) if self._is_large(each))
+
+    @property
+    def alone(self) -> int:
+        """How many messages of other tasks wait to be tried alone. Any thread may ask."""
+        tasks = tuple(self._large)
+        return sum(each.progress.remaining for each in tasks if not self._is_large(each))
+
+    def _is_large(self, task: LargeTask) -> bool:
+        return task.request.messages > self._limit

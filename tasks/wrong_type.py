@@ -1,7 +1,8 @@
 """Keys of Redis that hold another type than Byline keeps there: a string for a list, say.
 
 Each command on such a key fails, for ever, and with it whatever else needs the key. Whoever meets
-one deletes it: what it holds can't be anything that Byline wrote.
+one makes way for what Byline keeps there: it deletes the key. What another application may have
+written, under a name without Byline's prefix, is renamed to ``byline:wrong_type:…`` instead.
 """
 
 from __future__ import annotations
@@ -16,12 +17,20 @@ from tasks.log_once import log_once
 
 logger = logging.getLogger(__name__)
 
-#: Deletes those of KEYS that hold another type than ARGV says, and returns how many.
-_DELETE = """
+#: A function of Lua for scripts: removes a key that holds another type.
+MAKE_WAY = """
+local function make_way(key)
+  if string.sub(key, 1, 7) == 'byline:' then return redis.call('DEL', key) end
+  redis.call('RENAME', key, 'byline:wrong_type:' .. key)
+  return 1
+end
+"""
+#: Makes way where KEYS hold another type than ARGV says, and returns how often.
+_DELETE = f"""{MAKE_WAY}
 local deleted = 0
 for i, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key).ok
-  if kind ~= 'none' and kind ~= ARGV[i] then deleted = deleted + redis.call('DEL', key) end
+  if kind ~= 'none' and kind ~= ARGV[i] then deleted = deleted + make_way(key) end
 end
 return deleted
 """

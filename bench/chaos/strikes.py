@@ -220,7 +220,8 @@ class Strikes:
 
 def hit(pid: int, name: str) -> None:
     """Send a signal; a process that is stopped goes on after a while, which is waited for."""
-    os.kill(pid, signal.Signals[f"SIG{name}"])
+    with suppress(ProcessLookupError):  # it ended by itself, as everything does while it stops
+        os.kill(pid, signal.Signals[f"SIG{name}"])
     if name == "STOP":
         time.sleep(LASTS_S)  # the strike itself
         with suppress(ProcessLookupError):  # it was killed meanwhile

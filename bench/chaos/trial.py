@@ -133,10 +133,18 @@ class Trial(Started):
         return processes + [f"a file: {path.name}" for path in self.temporary.iterdir()]
 
     def processes(self) -> list[int]:
-        """Return every process that was started with this system's environment."""
+        """Return every process that was started with this system's environment.
+
+        Valkey writes its title over its environment, and is found as the one on its port.
+        """
         mark = f"BYLINE_STATE_DIR={self.state}\0".encode()
+        title = f":{self._port('valkey')}".encode()
         pids = [int(folder.name) for folder in PROC.glob("[0-9]*")]
-        return [pid for pid in pids if mark in _read(pid, "environ")]
+        return [
+            pid
+            for pid in pids
+            if mark in _read(pid, "environ") or _read(pid, "cmdline").strip(b"\0 ").endswith(title)
+        ]
 
     def kill(self) -> None:
         """End whatever is left of it, however that went."""

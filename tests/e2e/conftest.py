@@ -89,9 +89,17 @@ class Run:
         return time.monotonic() - begin
 
     def processes(self) -> list[int]:
-        """Every process that was started with this run's environment."""
+        """Every process that was started with this run's environment.
+
+        Valkey writes its title over its environment, and is found as the one on its port.
+        """
         mark = f"BYLINE_STATE_DIR={self.env['BYLINE_STATE_DIR']}\0".encode()
-        return [pid for pid in _processes() if mark in _environment(pid)]
+        title = f":{self.ports['redis']}".encode()
+        return [
+            pid
+            for pid in _processes()
+            if mark in _read(pid, "environ") or _read(pid, "cmdline").strip(b"\0 ").endswith(title)
+        ]
 
     def command_lines(self) -> list[str]:
         """What everybody on the machine can see of the run's processes."""
@@ -159,9 +167,9 @@ def _processes() -> list[int]:
     return [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
 
 
-def _environment(pid: int) -> bytes:
+def _read(pid: int, file: str) -> bytes:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
+        return Path(f"/proc/{pid}/{file}").read_bytes()
     except OSError:  # gone meanwhile, or somebody else's
         return b""
 

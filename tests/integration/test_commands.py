@@ -48,6 +48,9 @@ def test_other_commands_work(stack: Stack) -> None:
     ping = celery(stack, "inspect", "ping", "--timeout=5", name="ping")
     assert ping.process.wait(30) == 0, ping.output
     assert "pong" in ping.output
+    stats = celery(stack, "inspect", "stats", "--timeout=5", name="stats")
+    assert stats.process.wait(30) == 0, stats.output
+    assert "visibility_timeout" in stats.output, "it tells of the broker"
     report = celery(stack, "report", name="report")
     assert report.process.wait(30) == 0, report.output
 

@@ -334,3 +334,58 @@ def test_what_nobody_acknowledges_is_not_noted_and_comes_once(
         assert channel.basic_get("tasks", no_ack=True).payload == "got"
     assert own.redis.hlen("unacked") == own.redis.zcard("unacked_index") == 0
     assert own.redis.llen("tasks") == 0
+
+
+@pytest.mark.parametrize("priority", [0, 3, 9])
+@pytest.mark.parametrize("odd", ["half a pair in a header", "another queue's", "an exchange's"])
+def test_what_is_given_back_goes_to_the_list_that_it_was_taken_from(
+    own: Stack, start, send, odd: str, priority: int
+) -> None:
+    """What cjson can't read, what came from another queue, what was sent to an exchange."""
+    send("given back", priority)
+    [name] = own.redis.keys("tasks*")
+    message = json.loads(own.redis.rpop(name))
+    if odd.startswith("half"):
+        message["headers"]["odd"] = "\ud83d"
+    elif odd.startswith("another"):
+        message["properties"]["delivery_info"]["routing_key"] = "tas.of-before"
+    else:
+        message["properties"]["delivery_info"]["exchange"] = "some exchange"
+    own.redis.lpush(name, json.dumps(message))
+    first = start(OURS)
+    assert first.take(1) == ["given back"]
+    first.connection.close()
+    assert own.redis.llen(name) == 1, own.redis.keys()
+    assert own.redis.hlen("unacked") == own.redis.zcard("unacked_index") == 0
+    assert start(OURS).take(1) == ["given back"]
+
+
+def test_malformed_tasks_take_no_room_from_those_behind_them(own: Stack, start, send) -> None:
+    for _ in range(5):
+        send("good")
+    good = own.redis.lrange("tasks", 0, -1)
+    worker = start(OURS, prefetch=3)
+
+    def refuse(message: Message) -> None:
+        raise KeyError("id")
+
+    worker.consumer.on_message = refuse
+    aside: list[tuple] = []
+    worker.connection.transport.set_aside = lambda *said: aside.append(said)
+    until = time.monotonic() + 10
+    while len(aside) < 5 and time.monotonic() < until:
+        with contextlib.suppress(TimeoutError):
+            worker.connection.drain_events(timeout=0.5)
+    assert len(aside) == 5
+    worker.consumer.on_message = worker.taken.append
+    own.redis.rpush("tasks", *good[:2])
+    assert worker.take(2) == ["good", "good"]
+
+
+def test_a_key_of_another_application_is_kept_under_another_name(own: Stack, start, send) -> None:
+    worker = start(OURS)
+    own.redis.hset("tasks", "what", "another application keeps")
+    worker.channel.qos.mend()
+    assert own.redis.hgetall("byline:wrong_type:tasks") == {b"what": b"another application keeps"}
+    send("as ever")
+    assert worker.take(1) == ["as ever"]

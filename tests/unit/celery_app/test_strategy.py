@@ -130,12 +130,6 @@ def test_passes_and_batches_overlap_on_a_device_that_does(worker: Worker) -> Non
     assert (small.ended, large.ended) == ("succeeded", "succeeded")
 
 
-def test_a_pool_that_never_runs_shows_as_silence(worker: Worker) -> None:
-    worker.add(FakeRequest())
-    time.sleep(0.01)  # nobody takes what was submitted
-    assert worker.batcher.silent_s >= 0.01
-
-
 def test_a_pool_that_refuses_is_asked_again(worker: Worker) -> None:
     submit = worker.batcher._submit
 
@@ -363,3 +357,24 @@ def test_where_memory_is_short_it_is_freed_between_batches_and_when_idle(
     worker.add(FakeRequest(1))
     worker.step()
     assert worker.task.rested == 2
+
+
+def test_what_goes_wrong_with_the_end_of_one_request_leaves_the_others_alone(
+    worker: Worker,
+) -> None:
+    broken, others = FakeRequest(), [FakeRequest(), FakeRequest()]
+
+    def fail(outcome: Any) -> None:
+        raise ValueError("a result that can't be read")
+
+    broken.on_success = fail  # type: ignore[method-assign]
+    worker.add(broken, *others)
+    run_all(worker)
+    assert broken.ended == "given back"
+    assert [other.ended for other in others] == ["succeeded", "succeeded"]
+
+
+def test_orphans_that_wait_to_be_tried_alone_count_for_room(worker: Worker) -> None:
+    worker.add(*(FakeRequest(4, orphaned=True) for _ in range(4)))
+    assert not worker.batcher.has_room()
+    assert worker.batcher.waiting == 16
