@@ -53,9 +53,9 @@ class Gathering:
             self._lingering = Lingering(self._transport, self._loop)
 
     def close_now(self) -> None:
-        """Close a connection that idles, or lingers."""
+        """Close a connection that idles, or lingers: once its client has read what it was sent."""
         if self._lingering is not None:
-            self._lingering.end()
+            self._lingering.end_once_sent()
         else:
             self._flush()
             self._transport.close()

@@ -1,8 +1,8 @@
 """Limits of what comes beside the data of a request: its head, chunk sizes and trailers.
 
-The parser limits none of them: it gathers a header for as long as it comes. So bytes are counted as
-they arrive, a piece at a time, and before there is anything that a key could be looked for in. What
-begins within a piece is counted from the next one on.
+The parser limits none of them: it gathers a header for as long as it comes. So Byline counts the
+bytes as they arrive, a piece at a time, before it checks the client's key. A head or body that
+begins within a piece is counted from the next piece on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ MAX_FIELDS = 100
 MAX_FRAMING_BYTES = 16 * 1024
 #: Bytes beside its data that each chunk may have, and that don't count.
 CHUNK_BYTES = 16
-#: Bytes that the parser is given at a time: by as much may what has not come whole exceed a limit.
+#: Bytes that the parser is given at a time. A head or body that is still coming may exceed its
+#: limit by this many bytes.
 PIECE_BYTES = 4 * 1024
 
 
@@ -66,7 +67,9 @@ class FramingCounter:
 
     def add_piece(self, size: int) -> None:
         """Count all that came with one piece. Raises ``HeadersTooLarge``."""
-        self._excess += size
+        # What earlier chunks left unused is no credit for later ones, nor for the trailers: only
+        # the chunk that is under way may have more to come.
+        self._excess = max(-CHUNK_BYTES, self._excess + size)
         if self._excess > MAX_FRAMING_BYTES:
             words = f"chunk sizes and trailers have more than {MAX_FRAMING_BYTES:,} bytes"
             raise HeadersTooLarge(words)

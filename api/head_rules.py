@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import httptools
+
 from api.errors import BadRequest, ExpectationFailed, NotSupported, VersionNotSupported
 
 #: Fields that say who asks, where, or how the body is to be read: at most once each.
@@ -38,6 +40,16 @@ def check(
         raise NotSupported("the only Transfer-Encoding understood here is chunked")
     if b"expect" in fields and fields[b"expect"].lower() != b"100-continue":
         raise ExpectationFailed("the only Expect understood here is 100-continue")
+
+
+def check_url(url: bytes) -> None:
+    """Sees that a URL has a path.
+
+    Raises:
+        BadRequest: it has none.
+    """
+    if not url.startswith(b"/") and url and httptools.parse_url(url).path is None:
+        raise BadRequest("the URL has no path")
 
 
 def check_doubled(headers: Sequence[tuple[bytes, bytes]]) -> None:

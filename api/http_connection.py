@@ -13,15 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import httptools
-
 from api import head_rules
-from api.errors import BadRequest, Timeout, problem_of
+from api.errors import Timeout, problem_of
 from api.exchange import encode
 from api.flow import HeldFlow
 from api.gathering import Gathering
-from api.head_limits import MAX_FIELDS, PIECE_BYTES, FramingCounter, check_coming, check_head
-from api.unread import ReadingClients
+from api.head_limits import MAX_FIELDS, PIECE_BYTES, FramingCounter, check_head
+from api.parsing import ParsingConnection, reason
 from tasks.errors import BylineError
 
 #: Seconds a client has for a whole request, from its first byte or from connecting.
@@ -32,23 +30,16 @@ FAREWELL_S = 1.0
 _TOO_SLOW = f"the request has not come whole within {REQUEST_S:g} seconds"
 
 
-class HttpConnection(ReadingClients):
+class HttpConnection(ParsingConnection):
     """uvicorn's protocol, with a transport that waits for the body, and limits."""
 
     transport: Gathering  # type: ignore[assignment]
     flow: HeldFlow
 
-    #: Has a request begun that has not come whole; is its head still to come; and was the
-    #: application told of it?
-    _coming = _head = _begun = False
+    #: Was the application told of the request that is coming?
+    _begun = False
     #: Has a request begun, or come whole, in the data that is being looked at?
     _moved = False
-    #: Has a request begun, or its head come whole, or all of it, in the piece that is parsed?
-    _boundary = False
-    #: Bytes of the present head so far, but for those of the piece in which it began.
-    _head_bytes = 0
-    #: Counts what a chunked body has beside its data.
-    _framing: FramingCounter | None = None
     #: Requests that the application was told of and that are not answered.
     _unanswered = 0
     #: Data that waits until what came before it is answered.
@@ -61,8 +52,6 @@ class HttpConnection(ReadingClients):
     _refusal = b""
     #: Of the request whose head came last.
     _fields: dict[bytes, bytes]
-    _method = b""
-    _version = ""
     #: Is the connection kept after the answer, if the request comes whole before?
     _keeps = False
     _limit: asyncio.TimerHandle | None = None
@@ -76,6 +65,7 @@ class HttpConnection(ReadingClients):
     def connection_lost(self, exc: Exception | None) -> None:
         """See :class:`asyncio.Protocol`."""
         self._unset_limit()
+        self._unset_keepalive_if_required()  # uvicorn keeps it after a reset
         self.resume_writing()
         for cycle, _ in self.pipeline:  # uvicorn tells the newest only
             cycle.disconnected = True
@@ -97,18 +87,12 @@ class HttpConnection(ReadingClients):
                 self._parse(data)
             else:
                 self._parse_pieces(data)
-        except httptools.HttpParserError as error:
-            why = error.__context__  # what a callback raised
-            self._refuse(why if isinstance(why, BylineError) else BadRequest(str(error)))
-        except BylineError as error:
-            self._refuse(error)
+        except Exception as error:  # a defect, too, is answered and logged
+            self._refuse(reason(error))
         self._parsing = False
         if self._coming:
             self._wait()
-        if self._moved:
-            self._unset_limit()
-            if self._coming:
-                self._limit = self.loop.call_later(REQUEST_S, self._too_slow)
+        self._set_limit()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Return whether the connection stays, for the answers to what came whole."""
@@ -129,42 +113,6 @@ class HttpConnection(ReadingClients):
                 return
             self._parse(data[start : start + PIECE_BYTES])
 
-    def _parse(self, data: bytes) -> None:
-        """Parse, with offers of other protocols declined: such a request is answered in this one.
-
-        The parser takes its body for the other protocol, so that all is parsed again without the
-        offer. Raises ``HttpParserError``, ``BylineError``.
-        """
-        self._boundary = False
-        while True:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as offer:
-                if self._method == b"CONNECT":
-                    raise BadRequest("this is no proxy") from None
-                kept = [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
-                version = self._version.encode()
-                head = [b"%s %s HTTP/%s" % (self._method, self.url, version), *kept, b"", b""]
-                data = b"\r\n".join(head) + data[offer.args[0] :]
-                self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
-            else:
-                break
-        if not self._boundary:
-            self._count(len(data))
-
-    def _count(self, size: int) -> None:
-        """Count a piece that is of one head, or of one body, from its beginning to its end.
-
-        Raises:
-            HeadersTooLarge: it was too much.
-        """
-        if self._framing is not None:
-            self._framing.add_piece(size)
-        elif self._head or not self._coming:
-            self._head_bytes += size
-            check_coming(self._head_bytes, len(self.headers) if self._head else 0)
-
     def on_message_begin(self) -> None:
         """Part of httptools' protocol."""
         self._coming = self._head = self._moved = self._boundary = True
@@ -172,13 +120,6 @@ class HttpConnection(ReadingClients):
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
         self.url, self.headers, self._method = b"", [], b""
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Part of httptools' protocol, which calls it for trailers too: these are ignored."""
-        if self._head:
-            self.headers.append((name.lower(), value))
-        elif self._framing is not None:
-            self._framing.add_trailer()
 
     def on_headers_complete(self) -> None:
         """Part of httptools' protocol. Raises ``BylineError``."""
@@ -189,6 +130,7 @@ class HttpConnection(ReadingClients):
         if self._head_bytes or len(self.headers) > MAX_FIELDS:
             check_head(self.url, self.headers)
         head_rules.check(version, self.headers, fields)
+        head_rules.check_url(self.url)
         if self.parser.should_upgrade():
             return  # it comes again
         self._head = False
@@ -214,17 +156,6 @@ class HttpConnection(ReadingClients):
         for part in parts:
             super().on_body(part)
 
-    def on_body(self, body: bytes) -> None:
-        """Part of httptools' protocol."""
-        if self._framing is not None:
-            self._framing.add_data(len(body))
-        super().on_body(body)
-
-    def on_chunk_header(self) -> None:
-        """Part of httptools' protocol."""
-        if self._framing is not None:
-            self._framing.add_chunk()
-
     def on_message_complete(self) -> None:
         """Part of httptools' protocol."""
         if self.parser.should_upgrade():
@@ -232,7 +163,7 @@ class HttpConnection(ReadingClients):
         self._coming, self._moved, self._boundary = False, True, True
         self._framing = None
         if not self.cycle.response_started:
-            # Where the client has sent all it will, more than one request may be left to answer.
+            # After the client's last byte, several requests may still wait for their answers.
             self.cycle.keep_alive = self._keeps and (self.transport.at_eof or not self._ending)
         super().on_message_complete()
 
@@ -242,6 +173,8 @@ class HttpConnection(ReadingClients):
         super().on_response_complete()
         if self._ending or self._unfed:
             self._go_on()
+        if self._coming and self._limit is None and not self._parsing:
+            self._set_limit()
 
     def _go_on(self) -> None:
         """Parse what waited, and close the connection after the last answer."""
@@ -306,6 +239,19 @@ class HttpConnection(ReadingClients):
     def timeout_keep_alive_handler(self) -> None:
         """Called when a connection has idled for long enough."""
         self.transport.close_now()
+
+    def _set_limit(self) -> None:
+        """Limits the time of the request that is coming, while its client may send.
+
+        It may not while earlier requests wait for their answers: then reading is held. The time
+        begins anew once the connection reads on.
+        """
+        if self.pipeline or self._unfed:
+            self._unset_limit()
+        elif self._moved or self._limit is None:
+            self._unset_limit()
+            if self._coming and not self.transport.at_eof and not self.transport.is_closing():
+                self._limit = self.loop.call_later(REQUEST_S, self._too_slow)
 
     def _unset_limit(self) -> None:
         if self._limit is not None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
+from api import unread
+
 #: Seconds that a connection lingers at most.
 LINGER_S = 30.0
-#: Seconds for which a client may neither send nor read anything.
+#: Seconds for which a client that was sent everything may be silent.
 LINGER_IDLE_S = 5.0
 #: Bytes that are read and thrown away at most.
 LINGER_BYTES = 64 * 2**20
@@ -34,10 +36,13 @@ class Lingering(asyncio.Protocol):
         self._until = loop.time() + LINGER_S
         self._left = LINGER_BYTES
         #: What was left to read and to send, when it was last looked at.
-        self._seen = (self._left, transport.get_write_buffer_size())
+        self._seen = (self._left, self.unsent)
+        #: How often in a row nothing had moved then.
+        self._still = 0
         self._timer = loop.call_later(LINGER_IDLE_S, self._look)
         if len(self.all) >= LINGER_CONNECTIONS:
-            next(iter(self.all)).end()
+            oldest = next(iter(self.all))
+            next((each for each in self.all if not each.unsent), oldest).end()
         self.all[self] = None
         transport.set_protocol(self)
         transport.write_eof()
@@ -56,6 +61,17 @@ class Lingering(asyncio.Protocol):
         if self._before is not None:
             self._before.connection_lost(exc)
 
+    @property
+    def unsent(self) -> int:
+        """Bytes of the answers that wait for the client to read."""
+        return self._transport.get_write_buffer_size()
+
+    def end_once_sent(self) -> None:
+        """Closes the connection now, or soon after the client has read its answers."""
+        self._until = self._loop.time()
+        if not self.unsent:
+            self.end()
+
     def end(self) -> None:
         """Close the connection now."""
         self._timer.cancel()
@@ -63,10 +79,14 @@ class Lingering(asyncio.Protocol):
         self._transport.abort()  # to close would wait for a client that reads nothing
 
     def _look(self) -> None:
-        """Close the connection if nothing has moved, or it has taken too long."""
-        unsent = self._transport.get_write_buffer_size()
-        before, self._seen = self._seen, (self._left, unsent)
-        if self._seen == before or (not unsent and self._loop.time() >= self._until):
+        """Closes the connection if nothing has moved for too long, or it has taken too long."""
+        unsent = self.unsent
+        (left, before), self._seen = self._seen, (self._left, unsent)
+        moved = unsent < before or (not unsent and self._left < left)
+        self._still = 0 if moved else self._still + 1
+        allowed = unread.UNREAD_S if unsent else LINGER_IDLE_S
+        over = not unsent and self._loop.time() >= self._until
+        if over or self._still * LINGER_IDLE_S >= allowed:
             self.end()
         else:
             self._timer = self._loop.call_later(LINGER_IDLE_S, self._look)

@@ -23,8 +23,9 @@ QUIET_S = 60.0
 class Failures:
     """Logs the failures of one repeated step, each kind once a minute, and spaces the attempts."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, then: str = ", and is tried again") -> None:
+        """``then`` ends the line that is logged."""
+        self._words = f"{name} failed{then}"
         self._pause_s = FIRST_PAUSE_S
         #: By kind, when it was logged last: monotonic, in seconds.
         self._logged: dict[object, float] = {}
@@ -34,7 +35,7 @@ class Failures:
         now, kind = time.monotonic(), _kind(error)
         if now >= self._logged.get(kind, -QUIET_S) + QUIET_S:
             self._logged[kind] = now
-            logger.error("%s failed, and is tried again", self._name, exc_info=error)
+            logger.error("%s", self._words, exc_info=error)
         pause_s = self._pause_s
         self._pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         return pause_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from api.protocol import Protocol
 from tests.parts import free_port, wait_for
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}"
+LAST = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -66,3 +69,41 @@ def served(answers: Any = application) -> Iterator[tuple[uvicorn.Server, int]]:
 def all_of(connection: socket.socket) -> bytes:
     """Return what is sent until the other side closes."""
     return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with the number of headers, and of the bytes of the body."""
+    size, message = 0, await receive()
+    size += len(message.get("body", b""))
+    while message.get("more_body"):
+        message = await receive()
+        size += len(message.get("body", b""))
+    if message["type"] == "http.request":
+        body = b"%d headers, %d bytes" % (len(scope["headers"]), size)
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def connect(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), 10)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def exchanged(app: Any, data: bytes, step: int = 1 << 30) -> bytes:
+    """Return all that is answered to ``data``, sent in steps, until the connection is closed."""
+    with served(app) as (_, port), connect(port) as client:
+        for start in range(0, len(data), step):
+            client.sendall(data[start : start + step])
+        return all_of(client)
+
+
+def check_problem(received: bytes, status: int, code: str) -> None:
+    """See that the answer is one problem document, and the last on its connection."""
+    top, _, body = received.partition(b"\r\n\r\n")
+    lines = top.split(b"\r\n")
+    assert lines[0].startswith(b"HTTP/1.1 %d " % status), received[:300]
+    assert b"content-type: application/problem+json" in lines
+    assert b"connection: close" in lines
+    assert json.loads(body)["code"] == code
