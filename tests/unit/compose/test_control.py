@@ -211,6 +211,8 @@ def test_ctrl_c_does_not_cut_short_the_end_of_all_parts(tmp_path: Path) -> None:
             wait_for(lambda: psutil.Process(pid).children(), what="its trap")
             thread.start()
             raise _Reason
+    except KeyboardInterrupt:
+        pytest.fail("the end was cut short")
     finally:
         thread.join(30)
         for number, handler in before.items():
@@ -240,9 +242,8 @@ def test_a_number_that_another_process_has_by_now_is_not_killed(tmp_path: Path) 
         wait_for(lambda: runs(running))
         running.pids["part-0"] = stranger.pid
         assert runs(running) != stranger.pid
-        assert stranger.poll() is None
-        stranger.kill()
-        assert stranger.wait(10) == -signal.SIGKILL
+        stranger.terminate()
+        assert stranger.wait(10) == -signal.SIGTERM, "it was not killed before"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
