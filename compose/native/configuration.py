@@ -1,34 +1,47 @@
-"""supervisord's configuration, and the folder that it and the socket are in."""
+"""supervisord's configuration, and the scripts that it runs."""
 
 from __future__ import annotations
 
 import os
-import re
 import resource
 import shlex
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from compose.parts.errors import CannotRun
 from compose.parts.part import Part
 
 #: Name of supervisord's log.
 DAEMON = "supervisord"
 DIE_WITH_PARENT = (sys.executable, "-I", "-S", Path(__file__).parents[1] / "die_with_parent.py")
-#: Seconds a part has to run, or its start has failed: before the next one supervisord waits for a
-#: second, then two, and so on, for to start takes CPU, of which the others may have need.
+#: Seconds: a part that ends sooner has failed to start. supervisord waits for one second before
+#: the next start, then for two, and so on: each start takes CPU from the other parts.
 STARTED_S = 5
 #: Starts that may fail in a row before supervisord gives a part up, and `Control` starts it again.
 RETRIES = 4
-#: Bytes that the path of a socket may have: 108 on Linux, 104 on macOS, the last one 0.
-SOCKET_BYTES = 103
-PREFIX = "byline-"
 
 
-def configuration(parts: Sequence[Part], run_dir: Path) -> str:
+def configure(parts: Sequence[Part], run_dir: Path) -> Path:
+    """Write supervisord's configuration, and a script for each part; return the former's path.
+
+    A part's command is in its script because supervisord reads `` #``, `` ;`` and ``%`` in its
+    configuration as its own. The path of the run folder has none of them.
+    """
+    for part in parts:
+        # The shell is supervisord's child, and so is the process that it becomes.
+        command = f'{shlex.join(map(str, DIE_WITH_PARENT))} "$PPID"'
+        script = f"exec {command} {shlex.join(map(str, part.command))}\n"
+        _script(part, run_dir).write_bytes(os.fsencode(script))
+    file = run_dir / "supervisord.conf"
+    file.write_text(_configuration(parts, run_dir))
+    return file
+
+
+def _script(part: Part, run_dir: Path) -> Path:
+    return run_dir / f"{part.name}.sh"
+
+
+def _configuration(parts: Sequence[Part], run_dir: Path) -> str:
     """Return supervisord's configuration. All parts start at once, and wait for each other."""
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     sections: dict[str, dict[str, object]] = {
@@ -48,7 +61,7 @@ def configuration(parts: Sequence[Part], run_dir: Path) -> str:
     }
     for part in parts:
         sections[f"program:{part.name}"] = {
-            "command": shlex.join(map(str, (*DIE_WITH_PARENT, *part.command))),
+            "command": f"/bin/sh {_script(part, run_dir)}",
             "autorestart": "true",
             "startsecs": STARTED_S,
             "startretries": RETRIES,
@@ -68,33 +81,4 @@ def configuration(parts: Sequence[Part], run_dir: Path) -> str:
         line
         for title, options in sections.items()
         for line in (f"[{title}]", *(f"{key}={value}" for key, value in options.items()))
-    ).replace("%", "%%")
-
-
-def make_run_dir(state: Path) -> Path:
-    """Make the folder: in the state folder, where its path is short and plain, or a temporary one.
-
-    Raises:
-        CannotRun: no path is short enough.
-    """
-    remove_run_dir(state)  # of a run that was killed
-    here = state / "run"
-    for folder in (state, Path(tempfile.gettempdir()), Path("/tmp")):
-        # supervisord binds another name first, which ends in its process id, and it can't be told
-        # of a log with a % in its path, neither escaped nor not.
-        path = os.fsencode(folder / f"{PREFIX}12345678" / "socket.4194304")
-        if len(path) > SOCKET_BYTES or not re.fullmatch(rb"[\w./+@~-]+", path):
-            continue
-        made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
-        here.symlink_to(made)
-        (made / "logs").symlink_to(state / "logs")
-        return made
-    raise CannotRun("no folder has a path short enough for a socket: set TMPDIR to another")
-
-
-def remove_run_dir(state: Path) -> None:
-    """Remove the folder, if there is one."""
-    here = state / "run"
-    if here.is_symlink() and here.readlink().name.startswith(PREFIX):
-        shutil.rmtree(here.readlink(), ignore_errors=True)
-        here.unlink(missing_ok=True)
+    )

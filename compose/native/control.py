@@ -25,16 +25,12 @@ from xmlrpc.client import ServerProxy, Transport
 
 import psutil
 
-from compose.native.configuration import (
-    DAEMON,
-    DIE_WITH_PARENT,
-    configuration,
-    make_run_dir,
-    remove_run_dir,
-)
+from compose.native.configuration import DAEMON, DIE_WITH_PARENT, configure
 from compose.native.logs import last_lines, size
 from compose.native.terminal import Stop, say
 from compose.parts.part import Part
+from compose.parts.processes import end_session
+from compose.parts.run_dir import make_run_dir, remove_run_dir
 
 #: Seconds supervisord has to answer.
 ANSWER_S = 2.0
@@ -47,7 +43,7 @@ AGAIN_S = 10.0
 #: How a part ends whose settings are wrong. Twice in a row, and it won't do better.
 MISTAKEN = "exit status 2"
 
-#: The last one where supervisord was killed in the middle of an answer.
+#: How a request to supervisord fails. ExpatError: it was killed in the middle of its answer.
 _NO_ANSWER = (OSError, HTTPException, XMLRPCError, ExpatError)
 
 
@@ -68,29 +64,34 @@ class Control:
         #: Those that have run.
         self._started: set[str] = set()
         self._begin = {name: size(self.log(name)) for name in (DAEMON, *self._parts)}
+        #: By part: when it ended last, its log's size then, and ends in a row with advice.
+        self._advised = {name: ("", size(self.log(name)), 0) for name in self._parts}
+        #: Times in a row that supervisord ended with status 2 and had never answered.
+        self._refusals = 0
+        self._answered = False
         self._run_dir = make_run_dir(folder)
         self._rpc: Any = ServerProxy(
             "http://localhost", transport=_Socket(self._run_dir / "socket")
         ).supervisor
 
     def __enter__(self) -> Control:
-        self._configuration = self._run_dir / "supervisord.conf"
-        self._configuration.write_text(configuration(list(self._parts.values()), self._run_dir))
+        self._configuration = configure(list(self._parts.values()), self._run_dir)
         self._launch()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End everything, in order."""
-        with suppress(ProcessLookupError):
-            self._daemon.terminate()
-            self._daemon.send_signal(signal.SIGCONT)  # it may have been stopped
-        try:
-            self._daemon.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._daemon.kill()
-            self._daemon.wait()
-        end_session(self._daemon.pid, ORPHANS_S)
-        remove_run_dir(self.logs.parent)
+        """End everything, in order, whatever signal comes meanwhile."""
+        with self._stop_signal.held():
+            with suppress(ProcessLookupError):
+                self._daemon.terminate()
+                self._daemon.send_signal(signal.SIGCONT)  # it may have been stopped
+            try:
+                self._daemon.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self._daemon.kill()
+                self._daemon.wait()
+            end_session(self._daemon.pid, ORPHANS_S)
+            remove_run_dir(self.logs.parent)
 
     def look(self) -> None:
         """See to what has ended, and say so. To be called all the time."""
@@ -98,7 +99,9 @@ class Control:
         with suppress(*_NO_ANSWER):
             if (status := self._daemon.poll()) is not None:
                 self._launch_again(status)
-            for info in self._rpc.getAllProcessInfo():
+            found = self._rpc.getAllProcessInfo()
+            self._answered = True
+            for info in found:
                 self._follow(info["name"], info["pid"])
                 if info["statename"] in ("FATAL", "UNKNOWN"):
                     self._start_again(info["name"], f"{info['group']}:{info['name']}")
@@ -120,22 +123,34 @@ class Control:
 
     def hopeless(self) -> str:
         """Return the last words of a vital part that won't ever start; empty: there is none."""
+        if self._refusals > 1:
+            return f"{DAEMON} does not start; its own words on why are printed above"
         for part in self._parts.values():
-            lines = last_lines(self.log(part.name), begin=self._begin[part.name])
-            mistaken = self._ends(part.name)[-2:] == [MISTAKEN, MISTAKEN]
-            unreadable = part.name not in self.pids and part.advice(lines)
-            if part.vital and (mistaken or unreadable):
+            mistaken = [reason for _, reason in self._ends(part.name)[-2:]] == [MISTAKEN] * 2
+            if part.vital and (mistaken or self._advised_twice(part)):
                 return self.last_words(part)
         return ""
+
+    def _advised_twice(self, part: Part) -> bool:
+        """Return whether a person has to act, by what the log says of each of two ends in a row."""
+        before, begin, times = self._advised[part.name]
+        end = (self._ends(part.name) or [("", "")])[-1][0]
+        if end != before:
+            log = self.log(part.name)
+            times = times + 1 if part.advice(last_lines(log, begin=begin)) else 0
+            self._advised[part.name] = end, size(log), times
+        return times > 1
 
     def _follow(self, name: str, pid: int) -> None:
         before = self.pids.get(name, 0)
         if pid == before:
             return
         if before:
-            # Its children that outlived it: they keep its port.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(before, signal.SIGKILL)
+            # Children that outlived the part keep its port. They keep its number in use as well:
+            # where a new process has the number, there are none.
+            if not psutil.pid_exists(before):
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(before, signal.SIGKILL)
             del self.pids[name]
         if pid:
             self.pids[name] = pid
@@ -154,19 +169,20 @@ class Control:
             self.given_up[name] = now + AGAIN_S
             self._rpc.startProcess(full_name, False)
 
-    def _ends(self, name: str) -> list[str]:
-        """Return why a part ended, each time, in supervisord's words: only its log has them."""
+    def _ends(self, name: str) -> list[tuple[str, str]]:
+        """Return when and why a part ended, each time: only supervisord's log has the reasons."""
         lines = last_lines(self.log(DAEMON), 500, self._begin[DAEMON])
-        return re.findall(rf"(?:exited|stopped): {name} \(([^;)]*)", "\n".join(lines))
+        end = rf"(\S+ \S+) \w+ (?:exited|stopped): {name} \(([^;)]*)"
+        return re.findall(end, "\n".join(lines))
 
     def _reason(self, name: str) -> str:
-        return (self._ends(name) or [f"{DAEMON} did"])[-1]
+        return (self._ends(name) or [("", f"{DAEMON} did")])[-1][1]
 
     def _launch(self) -> None:
         command = (sys.executable, "-m", "supervisor.supervisord", "-c", self._configuration)
         with self._stop_signal.held():
             self._daemon = subprocess.Popen(
-                [*DIE_WITH_PARENT, *command],
+                [*DIE_WITH_PARENT, str(os.getpid()), *command],
                 # What a killed part leaves behind goes with the folder.
                 env={**self._environ, "TMPDIR": str(self._run_dir)},
                 stdin=subprocess.DEVNULL,
@@ -178,8 +194,10 @@ class Control:
 
     def _launch_again(self, status: int) -> None:
         end_session(self._daemon.pid, ORPHANS_S)
-        (self._run_dir / "socket").unlink(missing_ok=True)  # it would tell of it
+        # supervisord would log that it found the old socket.
+        (self._run_dir / "socket").unlink(missing_ok=True)
         self._begin[DAEMON] = size(self.log(DAEMON))
+        self._refusals = self._refusals + 1 if status == 2 and not self._answered else 0
         reason = f"exit status {status}" if status >= 0 else f"signal {-status}"
         time.sleep(1 if status > 0 else 0)  # it could not start: there may be no room
         self._launch()
@@ -199,29 +217,3 @@ class _Socket(Transport):
         connection.sock.settimeout(ANSWER_S)
         connection.sock.connect(str(self._path))
         return connection
-
-
-def alive(pid: int) -> bool:
-    """Return whether there is such a process. A zombie is none."""
-    with suppress(psutil.Error):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
-
-
-def end_session(session: int, patience_s: float) -> None:
-    """Wait for all processes of a session to end; kill those that don't in time."""
-    until = time.monotonic() + patience_s
-    while left := [pid for pid in psutil.pids() if _is_in(pid, session)]:
-        late = time.monotonic() - until
-        for pid in left if late > 0 else ():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        if late > patience_s:  # in the kernel's hands
-            return
-        time.sleep(0.05)  # between two looks, until the deadline
-
-
-def _is_in(pid: int, session: int) -> bool:
-    with suppress(OSError):
-        return os.getsid(pid) == session and alive(pid)
-    return False

@@ -18,7 +18,10 @@ def size(log: Path) -> int:
 
 
 def since(log: Path, begin: int) -> tuple[bytes, int]:
-    """Return what was written after the first ``begin`` bytes, or its end, and where that is."""
+    """Return what was written after the first ``begin`` bytes, and the log's size.
+
+    Of more than :data:`MOST` bytes, only the last ones are returned.
+    """
     try:
         with log.open("rb") as file:
             end = file.seek(0, 2)

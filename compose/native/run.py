@@ -23,7 +23,7 @@ from compose.parts.part import Part
 from compose.parts.reachable import check_ports, check_redis
 from compose.parts.serving import served
 
-#: Seconds after which it is said that a part is not well yet, which may have a lot to read back.
+#: Seconds after which it is printed that a part is not well yet: Valkey may have a lot to read.
 WELL_S = 120.0
 #: Seconds that a part that can be done without is waited for.
 MISSED_S = 30.0
@@ -80,7 +80,7 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
 
 
 def _start(control: Control, parts: Sequence[Part]) -> None:
-    """Wait until all parts are well, or can be done without. Raises CannotRun: one never is."""
+    """Wait until all parts are well, or can be done without. Raises SystemExit: one never is."""
     asked = [Waiting(part.healthy) for part in parts]
     begin = time.monotonic()
     try:
@@ -99,7 +99,9 @@ def _wait(control: Control, part: Part, waiting: Waiting, begin: float) -> None:
     while not waiting.well.wait(STARTING_S):
         control.look()
         if words := control.hopeless():
-            raise CannotRun(words)
+            # Printed before the parts are stopped, which takes seconds.
+            say(f"byline: {words}\nbyline: stopping …", STDERR)
+            raise SystemExit(1)
         late = time.monotonic() > until
         if late:
             until += limit_s
@@ -125,7 +127,7 @@ def _sample(control: Control, news: News, environ: dict[str, str], api: str) -> 
     command = [sys.executable, "-X", "utf8", "-m", "compose.sample_message", api]
     try:
         with Popen(
-            [*DIE_WITH_PARENT, *command],
+            [*DIE_WITH_PARENT, str(os.getpid()), *command],
             env=environ,
             start_new_session=True,
             stdin=DEVNULL,

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from compose.native.control import alive
 from compose.native.terminal import say
 from compose.parts.errors import CannotRun
+from compose.parts.processes import alive
 
 #: Bytes that must fit in the state folder: a start's logs and the first of the queue.
 ROOM = 4 * 2**20

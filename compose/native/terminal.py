@@ -18,16 +18,18 @@ ROOM_S = 0.2
 
 def say(text: str, stream: int = STDOUT) -> None:
     """Print lines. A closed terminal, a full disk or a reader that is gone ends nothing."""
+    rest = f"{text}\n".encode(errors="replace")
     with suppress(OSError):
-        if select.select([], [stream], [], ROOM_S)[1]:
-            os.write(stream, f"{text}\n".encode(errors="replace"))
+        # There is room for PIPE_BUF bytes at least: to write more may block for ever.
+        while rest and select.select([], [stream], [], ROOM_S)[1]:
+            rest = rest[os.write(stream, rest[: select.PIPE_BUF]) :]
 
 
 def prepare() -> None:
     """Make Ctrl-C end this process at once, and have standard streams that nothing else takes."""
     _listen(_leave)
     while (number := os.open(os.devnull, os.O_RDWR)) <= STDERR:
-        pass  # a closed one: a lock or a socket would get its number, and what is printed
+        pass  # else the next file opened, a lock say, would get a closed stream's number
     os.close(number)
 
 

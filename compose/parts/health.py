@@ -11,7 +11,9 @@ from http.client import HTTPException
 
 from redis import Redis, RedisError
 
+from compose.parts.errors import CannotRun
 from compose.probe import DIRECT
+from monitoring import background
 from tasks.messages import WORKERS
 from tasks.rollout import Register
 
@@ -23,22 +25,26 @@ ANSWER_S = 5.0
 PAUSE_S = 0.1
 
 
-class Waiting(threading.Thread):
-    """Asks until the answer is yes. What it asks may hang meanwhile."""
+class Waiting:
+    """Asks a probe, in a thread, until the answer is yes. The probe may hang meanwhile.
+
+    Raises:
+        CannotRun: there is no room for a thread.
+    """
 
     def __init__(self, probe: Probe) -> None:
-        super().__init__(daemon=True)
         self._probe = probe
         self.well, self._over = threading.Event(), threading.Event()
-        self.start()
+        try:
+            background.start(self._ask, "A look at a part", self._over)
+        except RuntimeError as error:
+            raise CannotRun(f"{error}: see to the limit on processes, `ulimit -u`") from None
 
-    def run(self) -> None:
-        """Part of the thread's protocol."""
-        while not self._over.is_set():
-            if self._probe():
-                self.well.set()
-                return
-            self._over.wait(PAUSE_S)
+    def _ask(self) -> None:
+        if self._probe():
+            self.well.set()
+            self._over.set()
+        self._over.wait(PAUSE_S)
 
     def end(self) -> None:
         """Ask no more."""
@@ -78,7 +84,7 @@ def workers(client: Redis, number: int) -> Probe:
 
 
 def api(url: str, client: Redis) -> Probe:
-    """Is the api ready, but for workers of a version that is to be served and is not here?"""
+    """Is the api ready? Alive is enough where no worker here has the version to be served."""
     ready, alive, register = page(f"{url}/readyz"), page(f"{url}/healthz"), Register(client)
 
     def unserved() -> bool:

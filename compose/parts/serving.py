@@ -13,7 +13,7 @@ _ASIDE = (
 
 
 def served(client: Redis) -> tuple[str, str]:
-    """Return what the workers serve; and, where nobody is to ask them, words that say so."""
+    """Return the version the workers serve, and a warning where another is to be served."""
     try:
         register = Register(client)
         rollout, workers, _ = register.look()

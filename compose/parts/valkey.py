@@ -12,11 +12,16 @@ from compose.parts import health
 from compose.parts.errors import CannotRun
 from compose.parts.part import LOOPBACK, Part
 
-#: What the server says of kept data that it can't read, before it ends.
+#: The server's words on kept data whose bytes are wrong, before it ends. A file that can't be
+#: opened, read or written, for a permission or a full disk, is no damage: its words are others.
 _DAMAGED = re.compile(
-    r"reading the append.only file|append log file|AOF loading aborted|AOF manifest"
-    r"|reading the RDB|rdb file reading failure|Unrecoverable error",
-    re.IGNORECASE,
+    r"Bad file format reading the append only file"
+    r"|Unexpected end of file reading the append only file"
+    r"|The append log file \S+ doesn't exist|AOF loading aborted"
+    r"|Invalid AOF manifest|Found an empty AOF manifest|AOF manifest file contains too long line"
+    r"|Found duplicate base file|Found a non-monotonic sequence number"
+    r"|Wrong RDB checksum|RDB CRC error|Internal error in RDB|Can't handle RDB format"
+    r"|Short read or OOM loading DB|rdb file reading failure"
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.parts import ROOT
 
-PACKAGES = ("api", "celery_app", "model", "monitoring", "tasks")
+PACKAGES = ("api", "celery_app", "compose", "model", "monitoring", "tasks")
 #: Starts what runs beside everything else, by the name that is called.
 STARTING = {"Thread", "Timer", "ThreadPoolExecutor", "start_http_server", "start_wsgi_server"}
 TASKS = {"ensure_future", "create_task"}

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from compose.native import configuration, control
-from compose.native.configuration import make_run_dir, remove_run_dir
-from compose.native.control import Control, alive
-from compose.native.terminal import Stop
+from compose.native.control import Control
+from compose.native.terminal import STOP_SIGNALS, Stop
+from compose.parts import run_dir
 from compose.parts.part import Part
+from compose.parts.processes import alive
+from compose.parts.run_dir import make_run_dir, remove_run_dir
 from tests.parts import wait_for
 
 
@@ -28,8 +33,21 @@ class Quiet(Stop):
         self._asked = self._held = False
 
 
+def advice_on_any(lines: Sequence[str]) -> str:
+    return "Do it." if lines else ""
+
+
+def advice_on_damage(lines: Sequence[str]) -> str:
+    return "Mend it." if "damage" in lines else ""
+
+
 @contextmanager
-def supervised(folder: Path, *scripts: str, advice: str = "") -> Iterator[Control]:
+def supervised(
+    folder: Path,
+    *scripts: str,
+    advice: Callable[[Sequence[str]], str] = lambda _: "",
+    stop: Stop | None = None,
+) -> Iterator[Control]:
     """Run scripts as the parts `part-0` and so on, in a state folder."""
     (folder / "logs").mkdir()
     parts = [
@@ -40,13 +58,13 @@ def supervised(folder: Path, *scripts: str, advice: str = "") -> Iterator[Contro
             lambda: True,
             rank=1,
             stop_s=1,
-            advice=lambda lines: advice if lines else "",
+            advice=advice,
         )
         for number, script in enumerate(scripts)
     ]
     with (
         (folder / "lock").open("w") as lock,
-        Control(parts, dict(os.environ), folder, lock.fileno(), Quiet()) as running,
+        Control(parts, dict(os.environ), folder, lock.fileno(), stop or Quiet()) as running,
     ):
         yield running
 
@@ -90,7 +108,7 @@ def test_a_part_that_is_given_up_is_told_of_once_and_tried_for_ever(
 ) -> None:
     monkeypatch.setattr(configuration, "RETRIES", 0)
     monkeypatch.setattr(control, "AGAIN_S", 0.1)
-    with supervised(tmp_path, "echo try; exit 3", advice="Do it.") as running:
+    with supervised(tmp_path, "echo try; exit 3", advice=advice_on_any) as running:
         log = running.log("part-0")
 
         def tries() -> int:
@@ -118,6 +136,114 @@ def test_only_a_mistake_made_twice_is_hopeless(
         words = wait_for(running.hopeless)
         assert len(starts.read_text().split()) >= 2
         assert words.startswith("part-0 ended: exit status 2.")
+
+
+def test_only_damage_found_after_two_ends_in_a_row_is_hopeless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first end is a damage, the second is not; the damage stays until the fourth start."""
+    monkeypatch.setattr(configuration, "STARTED_S", 0)
+    starts = tmp_path / "starts"
+    script = f"""
+        echo >> {starts}
+        [ $(wc -l < {starts}) = 2 ] && echo "disk full" || echo damage
+        sleep 0.5; exit 1"""
+    with supervised(tmp_path, script, advice=advice_on_damage) as running:
+
+        def hopeless() -> str:
+            running.look()
+            return running.hopeless()
+
+        words = wait_for(hopeless)
+        assert len(starts.read_text().splitlines()) >= 4
+        assert words.endswith("Mend it.")
+
+
+def test_a_configuration_that_supervisord_refuses_is_hopeless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refused(_: object, folder: Path) -> Path:
+        file = folder / "supervisord.conf"
+        file.write_text("[supervisord]\nnodaemon=perhaps\n")
+        return file
+
+    monkeypatch.setattr(control, "configure", refused)
+    with supervised(tmp_path, "sleep 60") as running:
+
+        def hopeless() -> str:
+            running.look()
+            return running.hopeless()
+
+        assert wait_for(hopeless).startswith("supervisord does not start")
+    assert "'perhaps'" in capfd.readouterr().err
+
+
+def test_a_path_may_hold_what_supervisord_takes_for_a_comment(tmp_path: Path) -> None:
+    folder = tmp_path / "dev #1 ;x 50% %(here)s 'y"
+    folder.mkdir()
+    touch = shlex.join(["touch", str(folder / "ran")])
+    with supervised(folder, f"{touch}; sleep 60") as running:
+        wait_for(lambda: runs(running) and (folder / "ran").exists(), what="the part")
+
+
+class _Reason(Exception):
+    """Why everything is to end."""
+
+
+def test_ctrl_c_does_not_cut_short_the_end_of_all_parts(tmp_path: Path) -> None:
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    stopping = tmp_path / "stopping"
+    script = f"trap 'touch {stopping}' TERM; while :; do sleep 60 & wait; done"
+
+    def interrupt() -> None:
+        wait_for(stopping.exists)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    try:
+        with (
+            suppress(_Reason),
+            supervised(tmp_path, script, stop=Stop()) as running,
+        ):
+            pid = wait_for(lambda: runs(running))
+            daemon = daemon_of(pid)
+            # Once the shell has its trap, it has a child.
+            wait_for(lambda: psutil.Process(pid).children(), what="its trap")
+            thread.start()
+            raise _Reason
+    except KeyboardInterrupt:
+        pytest.fail("the end was cut short")
+    finally:
+        thread.join(30)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert stopping.exists()
+    assert not alive(daemon.pid)
+    assert not alive(pid)
+    assert not (tmp_path / "run").is_symlink()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel sends no such signal")
+def test_a_command_is_not_run_where_its_parent_went_before_the_kernel_was_told() -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait(10)
+    for parent, printed in ((os.getpid(), "ran\n"), (gone.pid, "")):
+        command = [*configuration.DIE_WITH_PARENT, str(parent), "echo", "ran"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        assert done.stdout == printed
+        assert done.returncode == (0 if printed else 1)
+
+
+def test_a_number_that_another_process_has_by_now_is_not_killed(tmp_path: Path) -> None:
+    with (
+        subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger,
+        supervised(tmp_path, "sleep 60") as running,
+    ):
+        wait_for(lambda: runs(running))
+        running.pids["part-0"] = stranger.pid
+        assert runs(running) != stranger.pid
+        stranger.terminate()
+        assert stranger.wait(10) == -signal.SIGTERM, "it was not killed before"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -202,7 +328,7 @@ def test_the_socket_is_where_its_path_is_short_and_goes_with_the_next_run(
     odd = tmp_path / "100%"
     for folder in (long, odd):
         folder.mkdir()
-    monkeypatch.setattr(configuration.tempfile, "gettempdir", lambda: str(long))
+    monkeypatch.setattr(run_dir.tempfile, "gettempdir", lambda: str(long))
     for state in (tmp_path, long, odd):
         left = make_run_dir(state)
         assert left.parent == (Path("/tmp") if state != tmp_path else state)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from celery_app.settings import Settings
 from compose.parts.assembly import environment
+from compose.parts.errors import CannotRun
+from compose.parts.health import Waiting
 
 
 def test_a_password_from_a_file_is_handed_on_once(
@@ -26,3 +29,18 @@ def test_a_password_from_a_file_is_handed_on_once(
     handed_on = Settings.from_environ(environment(settings, "byline:flower", ()))
     assert handed_on.broker == settings.broker == "redis://:secret@localhost:1/0"
     assert handed_on.cache == settings.cache == "redis://:secret@localhost:2/0"
+
+
+def test_a_look_that_fails_unforeseen_is_followed_by_another() -> None:
+    looks = iter([0, 1])
+    waiting = Waiting(lambda: bool(1 / next(looks)))
+    assert waiting.well.wait(10)
+
+
+def test_without_room_for_a_thread_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_room)
+    with pytest.raises(CannotRun, match="can't start new thread: see to the limit on processes"):
+        Waiting(lambda: True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,32 @@ def test_a_reader_that_is_gone_or_stuck_and_a_full_disk_are_nothing() -> None:
         full = os.open("/dev/full", os.O_WRONLY)
         say("there is no room for this", full)
         os.close(full)
+
+
+def test_a_long_text_stops_where_its_reader_does() -> None:
+    reader, writer = os.pipe()
+    text = "x" * 1_000_000
+    printing = threading.Thread(target=say, args=(text, writer), daemon=True)
+    try:
+        printing.start()
+        printing.join(10)
+        assert not printing.is_alive()
+        assert os.read(reader, len(text)), "it printed what there was room for"
+    finally:
+        os.close(reader)
+        printing.join(10)
+        os.close(writer)
+
+
+def test_a_long_text_is_printed_whole_to_a_reader_that_reads() -> None:
+    reader, writer = os.pipe()
+    text = "x" * 1_000_000
+    printing = threading.Thread(target=say, args=(text, writer), daemon=True)
+    with os.fdopen(reader, "rb") as read:
+        printing.start()
+        assert read.read(len(text) + 1).decode() == f"{text}\n"
+    printing.join(10)
+    os.close(writer)
 
 
 def test_ctrl_c_is_raised_once_and_remembered(stop: Stop) -> None:

@@ -1,0 +1,36 @@
+"""Processes: whether one is alive, and the end of all processes of a session."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+
+import psutil
+
+
+def alive(pid: int) -> bool:
+    """Return whether there is such a process. A zombie is none."""
+    with suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def end_session(session: int, patience_s: float) -> None:
+    """Wait for all processes of a session to end; kill those that don't in time."""
+    until = time.monotonic() + patience_s
+    while left := [pid for pid in psutil.pids() if _is_in(pid, session)]:
+        late = time.monotonic() - until
+        for pid in left if late > 0 else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if late > patience_s:  # in the kernel's hands
+            return
+        time.sleep(0.05)  # between two looks, until the deadline
+
+
+def _is_in(pid: int, session: int) -> bool:
+    with suppress(OSError):
+        return os.getsid(pid) == session and alive(pid)
+    return False
