@@ -8,6 +8,8 @@ from typing import Any
 
 from celery import bootsteps
 
+# With all that it imports: only while Celery looks for this module is its folder on the path.
+import celery_app.shown  # noqa: F401
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 

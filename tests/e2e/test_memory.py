@@ -78,4 +78,4 @@ def test_a_worker_past_its_own_limit_finishes_its_batch_and_is_replaced(
     assert re.search(r"worker ended: exit status 75", run.output)
     log = (run.folder / "state" / "logs" / "worker.log").read_text()
     assert "BYLINE_WORKER_MEMORY_GB allows 614" in log
-    assert ask(run, "aeiou, of the one that took its place").status_code == 200
+    assert run.serves("aeiou, of the one that took its place")

@@ -92,6 +92,7 @@ def test_nothing_shows_while_nothing_changes_and_what_changes_shows(
     assert _told(run) == set(SIGNALS)
 
     # Texts of another corpus.
+    run.serves("Fellow citizens, the worker is another one")
     begin = time.monotonic()
     send(run, paragraphs(), begin + SOON_S, {"unseen"})
     assert "unseen" in signals_past(run)
