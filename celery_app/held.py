@@ -1,4 +1,4 @@
-"""What a worker holds and has not acknowledged, and what dead workers held."""
+"""Unacknowledged tasks: those that a worker holds, and those that dead workers held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was accepted, and whether it is all answered in the end."""
+"""The account of a trial: each message that was accepted, and whether it is answered in the end."""
 
 from __future__ import annotations
 

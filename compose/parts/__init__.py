@@ -1,1 +1,1 @@
-"""What ``make run`` starts: each part's command, where it is reached, and when it is well."""
+"""The parts that ``make run`` starts: command, address and health of each."""

@@ -1,4 +1,4 @@
-"""What must be reachable, or free, before anything is started: Redis, and ports."""
+"""Checks made before anything is started: Redis answers, and the ports are free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workers serve, for people."""
+"""Tells people which model version the workers serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the embedded Valkey kept, damaged: read back as far as it goes, or what to do is said."""
+"""Damaged data of the embedded Valkey is read back as far as it goes, or `make run` says what helps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is not as HTTP should be, and what is too much: bytes sent to the api as it is served."""
+"""Malformed and oversized requests, sent as bytes to the api as it is served."""
 
 from __future__ import annotations
 

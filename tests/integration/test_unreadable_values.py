@@ -1,4 +1,4 @@
-"""What can't be read under a key of Redis harms nothing but itself."""
+"""A value in Redis that can't be read harms nothing but itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cell of the matrix expects, and how what was found is told and accounted for."""
+"""The cells of the matrix, their accounts, and the rows that tell of them."""
 
 from __future__ import annotations
 
