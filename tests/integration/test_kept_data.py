@@ -1,4 +1,4 @@
-"""Damaged data of the embedded Valkey is read back as far as it goes, or `make run` says what helps."""
+"""Damaged data of the embedded Valkey is read back as far as it goes, or the remedy is printed."""
 
 from __future__ import annotations
 
