@@ -69,7 +69,8 @@ class _Embedded(msgspec.Struct):
 def check_headers(headers: Any) -> None:
     """See that Celery can use the headers of a task. Raises ``Malformed``."""
     try:
-        msgspec.convert(headers, _Headers).id.encode()
+        if not msgspec.convert(headers, _Headers).id.encode():
+            raise Malformed("no id")  # Celery's backend stores no result under it
     except msgspec.ValidationError:
         id = headers.get("id") if isinstance(headers, dict) else None
         raise Malformed("wrong header" if isinstance(id, str) else "no id") from None

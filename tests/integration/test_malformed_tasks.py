@@ -108,6 +108,7 @@ BROKEN: dict[str, Any] = {
     "no id": task(headers={"id": ...}),
     "id null": task(headers={"id": None}),
     "id number": task(headers={"id": 7}),
+    "id empty": task(headers={"id": ""}),
     "id list": task(headers={"id": [1]}),
     "id deep": task(headers={"id": nested(900)}),
     "id half": task(headers={"id": "half \ud83d"}),
