@@ -20,6 +20,9 @@ BACKLOG = 4096
 #: Seconds an idle connection is kept: longer than load balancers keep theirs, so that none is
 #: closed under a request.
 KEEP_ALIVE_S = 75
+#: Seconds after which a process that does not answer its parent is taken for hung. A new one has as
+#: long to start; with uvicorn's 5 seconds, a busy machine gave up a rolling restart.
+READY_S = 20
 
 
 def main(arguments: list[str]) -> int:
@@ -73,6 +76,7 @@ def _serve(settings: Settings, graceful_timeout_s: int) -> None:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=graceful_timeout_s,
+        timeout_worker_healthcheck=READY_S,
         # Whose address it is, nothing here asks; who is in front is a matter of its own.
         proxy_headers=False,
         server_header=False,

@@ -26,8 +26,8 @@ Strike = Callable[[Started], None]
 LASTS_S = 5.0
 #: Processes of the api that are replaced.
 API = 2
-#: Seconds in which a worker that was told to stop is there again.
-AGAIN_S = 30.0
+#: Seconds in which a process that was told to stop is replaced, on a busy machine.
+AGAIN_S = 60.0
 
 
 def kill(part: str) -> Strike:

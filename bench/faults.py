@@ -1,7 +1,7 @@
 """What breaking each part does to a load: ``make faults``.
 
-Byline is started anew for each fault, 500 messages a second are sent, half way the fault happens,
-and every message is accounted for: answered, promised for later and then there, refused with a
+Byline is started anew for each fault and sent 500 messages a second. Ten seconds later the fault
+happens. Every message is accounted for: answered, promised for later and then there, refused with a
 reason or cut off (the client knows that it has to send it again), or lost. Then all is asked again:
 an answer that differs from the first would be an effect that happened twice. A refusal is one only
 by a reason that tells the client to come back: a 500, or no answer at all, is none.
@@ -39,8 +39,12 @@ from bench.scenario import Mix
 from bench.system import Started, status
 from bench.witness import Witness, computed_twice
 
-#: Messages a second, and for how many seconds.
-RATE, SECONDS = 500.0, 20.0
+#: Messages a second.
+RATE = 500.0
+#: Seconds of load before a fault, and in all.
+BREAKS_S, SECONDS = 10.0, 20.0
+#: Where parts are replaced one after the other: seconds of load at most, and after the last one.
+REPLACED_S, THEN_S = 200.0, 10.0
 TWO_WORKERS = {"BYLINE_WORKERS": "2"}
 #: What a client may be told meanwhile: what the api answers with 503 or 504. Not ``revoked``, for
 #: nobody revokes anything here.
@@ -56,6 +60,8 @@ class Fault:
     settings: Mapping[str, str] = field(default_factory=dict)
     #: Why a message may have been neither answered nor promised.
     honest: frozenset[str] = HONEST
+    #: Does it take as long as the machine needs? Then so does the load.
+    replaces: bool = False
 
 
 FAULTS = (
@@ -75,11 +81,13 @@ FAULTS = (
         restart_workers,
         # As for an upgrade: two of each, so that there is always one.
         TWO_WORKERS | {"BYLINE_API_PROCESSES": "2"},
+        replaces=True,
     ),
     Fault(
         "the api's processes are replaced",
         restart_api,
         TWO_WORKERS | {"BYLINE_API_PROCESSES": "2"},
+        replaces=True,
     ),
 )
 HEADER = """
@@ -157,15 +165,10 @@ def main() -> int:
     return 0 if all(each.harmless for each in found.values()) else 1
 
 
-def outcome(
-    fault: Fault,
-    folder: Path,
-    passages: list[messages.Passage],
-    rate: float = RATE,
-    seconds: float = SECONDS,
-) -> Outcome:
-    """Break something in the middle of a load on a system of its own."""
-    number = int(rate * seconds)
+def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Outcome:
+    """Break something ten seconds into a load on a system of its own."""
+    seconds = REPLACED_S if fault.replaces else SECONDS
+    number = int(RATE * seconds)
     with Started(folder, watched(folder) | fault.settings) as system:
         witness = Witness(passages)
         loss = measure(
@@ -174,12 +177,15 @@ def outcome(
             passages,
             lambda: fault.strike(system),
             number,
-            rate,
+            RATE,
             witness,
+            breaks_at=BREAKS_S / seconds,
+            then_s=THEN_S if fault.replaces else None,
         )
         twice = computed_twice(folder / "calls")
         contradicted = witness.contradicted(system.target)
-        return Outcome(loss, contradicted, twice, fault.honest, number)
+        ordered = None if fault.replaces else number
+        return Outcome(loss, contradicted, twice, fault.honest, ordered)
 
 
 def watched(folder: Path) -> dict[str, str]:

@@ -75,7 +75,7 @@ class HttpLoad:
         return uvloop.run(self._run(warmup_s, seconds, -(-most_messages // self._bulk)))
 
     def stop(self) -> None:
-        """Send no more; what is under way may still be answered."""
+        """Send no more than what is due; what is under way may still be answered."""
         self._stopping = True
 
     def finished(self, connection: Connection, request: Request, status: int, body: bytes) -> None:
@@ -96,7 +96,7 @@ class HttpLoad:
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
-        if not self._stopping and (self._pacer is None or self._due):
+        if self._due or (self._pacer is None and not self._stopping):
             self._open(1)
 
     def _note(
@@ -133,7 +133,7 @@ class HttpLoad:
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
-        while not self._stopping:
+        while self._due or not self._stopping:
             try:
                 _, connection = await loop.create_connection(
                     lambda: Connection(self), self._target.host, self._target.port

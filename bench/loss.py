@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from http.client import HTTPException
 
@@ -61,10 +61,12 @@ def measure(
     rate: float = RATE,
     recorder: Recorder | None = None,
     breaks_at: float = BREAKS_AT,
+    then_s: float | None = None,
 ) -> Loss:
     """Send ``number`` messages at ``rate``, a second; after a share of them, ``strike()``; count.
 
-    What ``strike`` raises is raised once the load is over.
+    With ``then_s`` the load ends that many seconds after ``strike`` has returned, and ``number`` is
+    the most. What ``strike`` raises is raised once the load is over.
 
     Raises:
         RuntimeError: it took longer than the load, which so had little of it.
@@ -72,8 +74,10 @@ def measure(
     recorder = recorder or Recorder(passages)
     load = HttpLoad(target, messages, recorder, connections=CONNECTIONS, bulk=1, pacer=Pacer(rate))
     breaks_s = breaks_at * number / rate
-    with ThreadPoolExecutor(1) as aside:
+    with ThreadPoolExecutor(2) as aside:
         breaking = aside.submit(_after, breaks_s, strike)
+        if then_s is not None:
+            aside.submit(_stop, load, breaking, then_s)
         began, _ = load.run(0.0, number / rate + 5, number)
         recorder.judge_kept()
         if breaking.result() > began + number / rate:
@@ -107,6 +111,12 @@ def _after(seconds: float, strike: Callable[[], None]) -> float:
     time.sleep(seconds)  # into the load
     strike()
     return time.monotonic()
+
+
+def _stop(load: HttpLoad, breaking: Future[float], then_s: float) -> None:
+    wait([breaking])
+    time.sleep(then_s)  # of load, after the fault
+    load.stop()
 
 
 def kill(pids: Sequence[int]) -> Callable[[], None]:

@@ -65,6 +65,20 @@ def test_processes_are_added_up_and_the_dead_forgotten(own: Stack) -> None:
     wait_for(lambda: metrics(own).get(ROUTE) == 50, 5, "what the dead had counted to be kept")
 
 
+def test_a_new_process_that_is_slow_to_start_does_not_end_a_rolling_restart(own: Stack) -> None:
+    api = own.api(BYLINE_API_PROCESSES="2")
+    parent = psutil.Process(api.process.pid)
+    wait_for(lambda: len(_serving(parent.pid, own)) == 2, 20, "both processes")
+    old, before = set(_serving(parent.pid, own)), set(parent.children())
+    os.kill(parent.pid, signal.SIGHUP)
+    [new] = wait_for(lambda: set(parent.children()) - before, 20, "a new process")
+    new.suspend()
+    time.sleep(6)  # a busy machine's start: longer than uvicorn's own limit
+    new.resume()
+    wait_for(lambda: not old & set(_serving(parent.pid, own)), 40, "the old processes to go")
+    wait_for(lambda: len(_serving(parent.pid, own)) == 2, 20, "both new ones")
+
+
 def test_whatever_is_asked_for_there_are_few_series(stack: Stack) -> None:
     for request in ODD * 3:
         method, path = request.split()
