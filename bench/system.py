@@ -74,8 +74,11 @@ class Running:
 class Started(Running):
     """All of Byline, started on free ports with an empty cache, stopped when the block ends."""
 
+    #: The settings of ports. They are drawn together: a second draw might repeat one.
+    port_names: tuple[str, ...] = PORTS
+
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
-        self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self._ports = dict(zip(self.port_names, free_ports(len(self.port_names)), strict=True))
         super().__init__(f"http://127.0.0.1:{self._ports['API']}")
         self.redis = f"redis://127.0.0.1:{self._ports['REDIS']}/0"
         self.folder = folder
@@ -83,10 +86,10 @@ class Started(Running):
         self._env = {
             # Whatever the user's own Byline is set to, its cache above all, is not for a load test.
             **{name: value for name, value in os.environ.items() if not name.startswith("BYLINE_")},
-            **{f"BYLINE_{part}_PORT": str(port) for part, port in self._ports.items()},
-            "BYLINE_STATE_DIR": str(folder / "state"),
             # Where it is installed, it is not what is measured.
             "BYLINE_PROMETHEUS_PORT": "0",
+            **{f"BYLINE_{part}_PORT": str(port) for part, port in self._ports.items()},
+            "BYLINE_STATE_DIR": str(folder / "state"),
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None

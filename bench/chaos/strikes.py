@@ -99,7 +99,9 @@ class Strikes:
         assert trial is not None
         trial.kill()
         shutil.rmtree(logs, ignore_errors=True)
-        shutil.copytree(trial.state / "logs", logs)
+        if (trial.state / "logs").exists():  # else it ended before it wrote any
+            shutil.copytree(trial.state / "logs", logs)
+        logs.mkdir(parents=True, exist_ok=True)
         (logs / "make-run.log").write_text(trial.output)
 
     def _before(self, cell: Cell, result: Result) -> None:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from bench.chaos.cells import DAEMON, RUNNER
 from bench.chaos.ledger import get, post
 from bench.processes import listens
-from bench.system import UP, UP_S, NotRunning, Started, free_ports
+from bench.system import PORTS, UP, UP_S, NotRunning, Started
 from bench.usage import PROC
 
 T = TypeVar("T")
@@ -40,12 +40,12 @@ LOOK_S, STOPS_S = 0.05, 0.1
 class Trial(Started):
     """All of Byline, which is started and stopped again and again in one folder."""
 
+    port_names = (*PORTS, *WATCHING)
+
     def __init__(self, folder: Path) -> None:
         self.temporary = folder / "tmp"
         self.temporary.mkdir(parents=True)
-        ports = zip(WATCHING, free_ports(len(WATCHING)), strict=True)
-        settings = {f"BYLINE_{name}_PORT": str(port) for name, port in ports}
-        super().__init__(folder, {"BYLINE_MODEL": MODEL, "TMPDIR": str(self.temporary), **settings})
+        super().__init__(folder, {"BYLINE_MODEL": MODEL, "TMPDIR": str(self.temporary)})
         self.state = folder / "state"
         self._journal = self.state / "logs" / f"{DAEMON}.log"
         self._begun = 0
