@@ -79,6 +79,7 @@ def environment(settings: Settings, login: str, found: Container[str]) -> dict[s
         "BYLINE_REDIS_PASSWORD_FILE": "",  # it is in the URL now
         "CE_BROKER_URL": settings.broker,
         prometheus.REDIS_VARIABLE: settings.broker,
+        **prometheus.REDIS_ONLY,
         # The console links to what runs.
         **{
             f"BYLINE_{name.upper()}_PORT": str(getattr(settings, f"{name}_port"))

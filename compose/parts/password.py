@@ -64,13 +64,19 @@ def monitoring_login(folder: Path) -> MonitoringLogin:
     """
     file, web_config = folder / MONITORING_FILE, folder / "monitoring-web.yml"
     password, words = _kept(file)
-    # The hash takes half a second: it is computed again only for another password.
-    if not web_config.exists() or web_config.stat().st_mtime_ns < file.stat().st_mtime_ns:
+    if is_older(web_config, file):
         try:
             write_private(web_config, web_configuration(password))
         except ValueError as error:
             raise CannotRun(f"{file}: {error}") from None
     return MonitoringLogin(password, web_config, secrets.token_urlsafe(12), words)
+
+
+def is_older(web_config: Path, password_file: Path) -> bool:
+    """Return whether the hash, which takes half a second, has to be computed for a password."""
+    if not web_config.exists():
+        return True
+    return web_config.stat().st_mtime_ns < password_file.stat().st_mtime_ns
 
 
 def web_configuration(password: str) -> str:

@@ -21,6 +21,8 @@ REDIS_EXPORTER = ("prometheus-redis-exporter", "redis_exporter")
 ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
 #: Where it looks for the server's URL: a process's arguments can be read by everybody here.
 REDIS_VARIABLE = "REDIS_ADDR"
+#: From 1.83 on: it asks no server that a request names.
+REDIS_ONLY = {"REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT": "true"}
 #: What is kept, whichever is reached first.
 KEPT_FOR, KEPT_SIZE = "15d", "1GB"
 #: In the folder of each: its URL with the login, for programs that ask it.

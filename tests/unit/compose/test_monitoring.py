@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import stat
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,7 @@ from compose.parts.part import Part as Description
 from compose.parts.password import USER, MonitoringLogin, monitoring_login
 from tests.parts import Part, free_port, wait_for
 from tests.promtool import content, needs_amtool
+from tests.unit.compose.files import SERVICES
 
 SETTINGS = Settings(
     prometheus_port=free_port(), alertmanager_port=free_port(), monitor_port=free_port()
@@ -171,6 +174,21 @@ def test_amtool_takes_the_url_that_is_told(monitoring: Monitoring) -> None:
     wait_for(lambda: "Watchdog" in monitoring.alerts(), 60, "an alert")
     said = content("amtool", f"--alertmanager.url={monitoring.url('alertmanager')}", "alert")
     assert "Watchdog" in said
+
+
+@pytest.mark.skipif(shutil.which("wget") is None, reason="wget is not installed")
+def test_the_containers_health_check_has_the_login(monitoring: Monitoring) -> None:
+    shell, check = SERVICES["prometheus"]["healthcheck"]["test"]
+    assert shell == "CMD-SHELL"
+    here = (
+        check.replace("$$", "$")
+        .replace("/run/secrets", str(monitoring.folder))
+        .replace("127.0.0.1:9090", f"127.0.0.1:{SETTINGS.prometheus_port}")
+    )
+    subprocess.run(["sh", "-c", here], timeout=20, check=True)
+    wrong = here.replace("monitoring-password", "monitoring-web.yml")
+    assert subprocess.run(["sh", "-c", wrong], timeout=20, check=False).returncode != 0
+    assert SERVICES["alertmanager"]["healthcheck"]["test"][1] == check.replace("9090", "9093")
 
 
 def test_the_password_is_its_owners_and_in_no_argument(monitoring: Monitoring) -> None:
