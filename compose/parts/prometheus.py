@@ -16,9 +16,9 @@ from compose.parts.password import MonitoringLogin, write_private
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "monitoring" / "prometheus" / "prometheus.yml"
 RULES = ROOT / "alerting"
-#: How they are called by Debian, and by those who make them.
-REDIS_EXPORTER = ("prometheus-redis-exporter", "redis_exporter")
-ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
+#: How they are called by those who make them, and by Debian, whose versions are older.
+REDIS_EXPORTER = ("redis_exporter", "prometheus-redis-exporter")
+ALERTMANAGER = ("alertmanager", "prometheus-alertmanager")
 #: Where it looks for the server's URL: a process's arguments can be read by everybody here.
 REDIS_VARIABLE = "REDIS_ADDR"
 #: From 1.83 on: it asks no server that a request names.
