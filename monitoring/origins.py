@@ -22,8 +22,10 @@ Reason = Literal["", "wrong_host", "foreign_origin"]
 Check = Callable[[str | None, str | None], Reason]
 
 #: Pairs of the two fields whose result is kept. A server sees a few pairs again and again.
-KEPT = 256
+KEPT = 64
 
+#: Names that no site has. By the second one, containers call the machine that they run on.
+_RESERVED = {"localhost", "host.docker.internal"}
 #: An address or a name, and perhaps a port.
 _PLACE = re.compile(r"(?:\[([\da-f:.]+)\]|([a-z\d_.-]+?)\.?)(?::\d{1,5})?")
 
@@ -69,7 +71,7 @@ def is_loopback(address: str) -> bool:
 
 def _is_ours(name: str, known: frozenset[str]) -> bool:
     """Return whether no other site can have a name: health checks of others use addresses."""
-    if name == "localhost" or name.endswith(".localhost") or name in known:
+    if name in _RESERVED or name.endswith(".localhost") or name in known:
         return True
     try:
         ip_address(name)

@@ -16,6 +16,7 @@ NAMED = check_for("0.0.0.0", {"Byline.example", "other.example"})
     [
         *(OURS, "127.0.0.1", "127.8.9.10:80", "[::1]:8000", "10.0.0.7:8000", "[fe80::1]"),
         *("localhost", "LOCALHOST:8000", "localhost.:8000", "byline.localhost:8000", None),
+        "host.docker.internal:9809",
     ],
 )
 def test_localhost_addresses_and_no_host_at_all_are_taken(host: str | None) -> None:
@@ -27,7 +28,14 @@ def test_localhost_addresses_and_no_host_at_all_are_taken(host: str | None) -> N
     [
         *("evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example"),
         *("evillocalhost", "1.evil.example", "x@localhost", "localhost@evil.example", "a b", ""),
-        *("localhost/evil.example", "evil.example#localhost", "[::1", "[::1].evil.example", "\xff"),
+        *(
+            "localhost/evil.example",
+            "evil.example#localhost",
+            "[::1",
+            "evil.docker.internal",
+            "[::1].evil.example",
+            "\xff",
+        ),
         *("::1", "localhost:8000:9", "localhost:evil.example", "byline.example"),
     ],
 )
