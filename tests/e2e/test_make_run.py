@@ -88,8 +88,8 @@ def test_flower_refuses_a_page_of_another_site_that_has_its_password(
     file = running.folder / "state" / "flower-password"
     auth = ("byline", file.read_text().strip())
     base = f"http://127.0.0.1:{running.ports['flower']}/api"
-    workers = httpx.get(f"{base}/workers", auth=auth).json()
-    for path in (f"worker/shutdown/{next(iter(workers))}", "task/send-task/byline.attribute"):
+    worker = _flower(running, "/workers", json=1).json()["data"][0]["hostname"]
+    for path in (f"worker/shutdown/{worker}", "task/send-task/byline.attribute"):
         forged = httpx.post(f"{base}/{path}", headers=headers, auth=auth, content='{"args": [[]]}')
         assert forged.status_code == 403, forged.text
         assert "Access-Control-Allow-Origin" not in forged.headers

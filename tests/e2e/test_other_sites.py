@@ -92,9 +92,9 @@ def test_with_flowers_remembered_password_it_stops_no_worker(
     login = page.goto(f"http://byline:{password}@{place}/workers")
     assert login is not None
     assert login.status == 200
-    workers = httpx.get(f"http://{place}/api/workers", auth=("byline", password)).json()
+    known = httpx.get(f"http://{place}/workers?json=1", auth=("byline", password)).json()["data"]
     page.goto(site)
     with page.expect_response(lambda response: "/shutdown/" in response.url) as answer:
-        page.evaluate(POST, [f"http://{place}/api/worker/shutdown/{next(iter(workers))}", "", ""])
+        page.evaluate(POST, [f"http://{place}/api/worker/shutdown/{known[0]['hostname']}", "", ""])
     assert answer.value.status == 403, "with the password, or it would be 401"
     assert running.attribute("The worker is still there.")["candidates"]
