@@ -10,12 +10,15 @@ PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check $(if $(
 SERVED := $(or $(MODEL),$(BYLINE_MODEL))
 EXTRA := $(if $(filter transformer model.transformer:%,$(SERVED)),$(VENV)/transformer.stamp)
 
-# $(call environment,FOLDER,LOCK FILE,OPTIONS): make a virtual environment, install what is pinned.
+# $(call environment,FOLDER,LOCK FILE,OPTIONS): make a virtual environment, install what is pinned. The pip that
+# Python brings along has known holes; an index that has no newer one is no reason to install nothing.
 define environment
 @"$(PYTHON)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	{ echo "byline: '$(PYTHON)' is no Python >= 3.11 with venv; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 @test -x $(1)/bin/pip || "$(PYTHON)" -m venv $(1) || \
 	{ echo "byline: no environment can be made in $(1), see above" >&2; exit 1; }
+@$(1)/bin/python $(PIP_INSTALL) --requirement requirements/pip.lock || \
+	echo "byline: $(1) keeps the pip that it has: the package index has none of requirements/pip.lock" >&2
 @echo "byline: installing $(2) into $(1), which takes a while …"
 @$(1)/bin/python $(PIP_INSTALL) $(3) --requirement $(2) || \
 	{ echo "byline: pip could not install $(2), see above; is the disk full, or the package index out of reach?" >&2; exit 1; }
@@ -167,6 +170,7 @@ lock: .venv-lock/stamp  ## Choose the newest allowed versions anew, into require
 	$(COMPILE) setup.cfg -c requirements/run.lock -o requirements/monitor.lock
 	$(COMPILE) setup.cfg --extra transformer --no-deps -c requirements/run.lock -o requirements/transformer.lock
 	$(COMPILE) requirements/exporter.in -o requirements/exporter.lock
+	$(COMPILE) requirements/pip.in -o requirements/pip.lock
 
 .PHONY: clean
 clean:  ## Remove what was made, except the state folder

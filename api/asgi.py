@@ -21,6 +21,7 @@ from api.figures import Figures
 from api.forever import forever
 from api.guard import Guard
 from api.keys import Key
+from api.origins import Refuse
 from api.outbox import Outbox
 from api.query import parse_query
 from api.schemas import Health
@@ -85,8 +86,9 @@ class Front:
         others: ASGI,
         served: Served,
         max_body_bytes: int,
+        refuse: Refuse,
     ) -> None:
-        """``others`` answers what is none of the endpoints."""
+        """``others`` answers what is none of the endpoints, ``refuse`` comes before all."""
         self._attributions = attributions
         self._feedback = feedback
         self._figures = figures
@@ -95,6 +97,7 @@ class Front:
         self._others = others
         self._served = served
         self._max_body_bytes = max_body_bytes
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Part of ASGI."""
@@ -103,7 +106,9 @@ class Front:
             return
         begin, path = time.perf_counter(), scope["path"]
         route = _ONE if path.startswith(_BELOW) and path != _BELOW else _ROUTES.get(path, _OTHER)
-        if route == PATH:
+        if refused := self._refuse(dict(scope["headers"])):
+            status = await _send(refused, send)
+        elif route == PATH:
             status = await self._answer(self._create(scope, receive), send)
         else:
             status = await self._serve(route, scope, receive, send)
@@ -120,6 +125,9 @@ class Front:
             self._served.note(PATH, given.status, time.perf_counter() - begin)
 
         try:
+            if refused := self._refuse(headers):
+                answer(refused)
+                return True
             key = self._admitted(headers)
             if key is not None and key.rate is not None:
                 return False  # Redis knows whether it may

@@ -17,7 +17,7 @@ from api.errors import BadRequest, ExpectationFailed, NotSupported, VersionNotSu
 SINGLE = frozenset(
     (
         *(b"authorization", b"content-encoding", b"content-length", b"content-type"),
-        *(b"expect", b"host", b"transfer-encoding"),
+        *(b"expect", b"host", b"origin", b"transfer-encoding"),
     )
 )
 

@@ -150,7 +150,7 @@ def document(settings: Settings) -> dict[str, Any]:
 
 
 #: Statuses of what is no request that HTTP knows, or one that Byline does not take, wherever to.
-_ANY = (400, 408, 417, 431, 501, 505)
+_ANY = (400, 403, 408, 417, 421, 431, 501, 505)
 
 _EXPLAIN = {
     "name": "explain",

@@ -17,6 +17,7 @@ from api.figures import Figures
 from api.guard import Guard
 from api.keys import Keys
 from api.line import Line
+from api.origins import refuse_for
 from api.outbox import Outbox
 from api.pages import Pages
 from api.recent import Recent
@@ -85,6 +86,7 @@ def create() -> Front:
         others=others,
         served=Served(metrics),
         max_body_bytes=settings.max_body_bytes,
+        refuse=refuse_for(settings),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ MODELS = {
 
 RedisURL = Annotated[str, Meta(pattern=r"^rediss?://")]
 WebURL = Annotated[str, Meta(pattern=r"^https?://")]
+HostNames = Annotated[str, Meta(pattern=r"^[A-Za-z\d_.-]+( *, *[A-Za-z\d_.-]+)*$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -162,6 +164,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 6
     api_host: Annotated[str, about("Address the api listens on.")] = "127.0.0.1"
     api_port: Annotated[Port, about("Port of the api.")] = 8000
+    hosts: Annotated[
+        HostNames | None,
+        about(
+            "Names under which the api is asked, with commas between them; others are refused, "
+            "except `localhost` and addresses. Unset: on the loopback address, without keys, all "
+            "others are refused, and elsewhere none.",
+        ),
+    ] = None
     keys_file: Annotated[
         Path | None,
         about("File of API keys, see `python -m api.keys --help`. Unset: whoever reaches it asks."),
@@ -303,6 +313,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Of tasks of one message each; what waits is bounded in messages besides.
         """
         return 4 * self.batch_messages
+
+    @property
+    def host_names(self) -> frozenset[str] | None:
+        """The names under which the api is asked; None: nobody has said."""
+        return None if self.hosts is None else frozenset(re.split(r" *, *", self.hosts))
 
     @property
     def here(self) -> str:

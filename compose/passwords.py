@@ -11,9 +11,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from compose.parts.password import is_older, web_configuration
+
 FOLDER = Path(__file__).with_name("secrets")
-#: Valkey's, Flower's user `byline`, Grafana's user `admin`.
-NAMES = ("redis-password", "flower-password", "grafana-password")
+#: Valkey's, Flower's user `byline`, Grafana's user `admin`, and Prometheus's and Alertmanager's
+#: user `byline`.
+NAMES = ("redis-password", "flower-password", "grafana-password", "monitoring-password")
+#: What these two read: the hash of the last one.
+WEB_CONFIG = "monitoring-web.yml"
 
 
 def make(folder: Path) -> list[str]:
@@ -24,13 +29,21 @@ def make(folder: Path) -> list[str]:
     folder.chmod(0o700)
     made = [name for name in NAMES if not (folder / name).exists()]
     for name in made:
-        # Whole or not at all: half a password would be one. Letters, digits, - and _ only: it
-        # gets into a URL.
-        half = folder / f"{name}.half"
-        half.write_text(secrets.token_urlsafe(24))
-        half.chmod(0o444)
-        half.replace(folder / name)
+        # Letters, digits, - and _ only: it gets into a URL.
+        _write(folder / name, secrets.token_urlsafe(24))
+    monitoring = folder / "monitoring-password"
+    if is_older(folder / WEB_CONFIG, monitoring):
+        _write(folder / WEB_CONFIG, web_configuration(monitoring.read_text().strip()))
+        made.append(WEB_CONFIG)
     return made
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file for the containers, whole or not at all: half a password would be one."""
+    half = file.with_name(f"{file.name}.half")
+    half.write_text(text)
+    half.chmod(0o444)
+    half.replace(file)
 
 
 def main(arguments: Sequence[str]) -> int:

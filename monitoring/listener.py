@@ -1,4 +1,7 @@
-"""Small HTTP servers of Byline's processes, for metrics: one thread for each, and each request."""
+"""Small HTTP servers of Byline's processes, for metrics: one thread for each, and each request.
+
+On the loopback address they refuse what another site's page may have sent.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from prometheus_client.exposition import ThreadingWSGIServer
 
 from monitoring import background
+from monitoring.origins import check_for
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 #: Seconds for which a client may be silent.
@@ -20,6 +24,7 @@ PATIENCE_S = 10
 #: Seconds to wait where a connection can't be accepted: it stays in the backlog, and the next
 #: attempt would follow at once.
 PAUSE_S = 0.1
+_STATUS = {"wrong_host": "421 Misdirected Request", "foreign_origin": "403 Forbidden"}
 
 
 class Listener:
@@ -48,7 +53,8 @@ class Listener:
             def service_actions(self) -> None:
                 regularly()
 
-        self._server = make_server(host, port, application, Server, handler_class=_Handler)
+        guarded = _guarded(application, host)
+        self._server = make_server(host, port, guarded, Server, handler_class=_Handler)
         self._stopping = threading.Event()
         background.start(self._server.serve_forever, "metrics", self._stopping)
 
@@ -57,6 +63,20 @@ class Listener:
         self._stopping.set()
         self._server.shutdown()
         self._server.server_close()
+
+
+def _guarded(application: WSGI, host: str) -> WSGI:
+    """Return an application that answers no page of another site."""
+    check = check_for(host)
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        reason = check(environ.get("HTTP_HOST"), environ.get("HTTP_ORIGIN"))
+        if not reason:
+            return application(environ, start)
+        start(_STATUS[reason], [("Content-Type", "text/plain")])
+        return [f"{reason}\n".encode()]
+
+    return answer
 
 
 class _Server(ThreadingWSGIServer):

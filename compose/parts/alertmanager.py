@@ -10,7 +10,8 @@ import yaml
 from celery_app.settings import Settings
 from compose.parts import health
 from compose.parts.part import LOOPBACK, Part, reached
-from compose.parts.prometheus import RULES
+from compose.parts.password import MonitoringLogin, write_private
+from compose.parts.prometheus import RULES, URL_FILE
 
 FOLDER = RULES / "alertmanager"
 CONFIGURATION = FOLDER / "alertmanager.yml"
@@ -28,7 +29,9 @@ class Unfit(Exception):
     """The configuration, which is the user's to change, can't be used. Says why."""
 
 
-def part(settings: Settings, folder: Path, program: str) -> tuple[Part, str]:
+def part(
+    settings: Settings, folder: Path, program: str, login: MonitoringLogin
+) -> tuple[Part, str]:
     """Return the part, of which ``folder`` holds the configuration and the data, and who is told.
 
     Raises:
@@ -53,11 +56,15 @@ def part(settings: Settings, folder: Path, program: str) -> tuple[Part, str]:
         f"--config.file={written}",
         f"--storage.path={folder / 'data'}",
         f"--web.listen-address={LOOPBACK}:{settings.alertmanager_port}",
-        f"--web.external-url={here}",
+        # Without the prefix, for it gets into messages. Who has logged in there is sent to it.
+        *(f"--web.external-url={here}", f"--web.route-prefix=/{login.prefix}"),
+        f"--web.config.file={login.web_config}",
         "--cluster.listen-address=",  # it is alone
         "--log.level=warn",
     )
-    well = health.page(f"{here}/-/ready")
+    address = f"{LOOPBACK}:{settings.alertmanager_port}/{login.prefix}"
+    write_private(folder / URL_FILE, login.url(address) + "\n")
+    well = health.page(f"{here}/{login.prefix}/-/ready", login=login.pair)
     part = Part("alertmanager", command, here, well, rank=3, stop_s=3, vital=False)
     return part, channels(configuration)
 

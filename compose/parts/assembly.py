@@ -13,7 +13,7 @@ from redis import Redis
 from celery_app.settings import Settings
 from compose.parts import alertmanager, byline, health, prometheus, valkey
 from compose.parts.part import Part
-from compose.parts.password import VARIABLE, flower_login
+from compose.parts.password import VARIABLE, flower_login, monitoring_login
 
 
 class Assembly(NamedTuple):
@@ -43,17 +43,31 @@ def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
     parts += byline.services(settings, exporter, client, login, own_cache)
     found = prometheus.programs(settings)
     words = f"  flower: {found_in}"
-    if program := found.get("alertmanager"):
-        try:
-            teller, told = alertmanager.part(settings, folder / "alertmanager", program)
-            parts.append(teller)
-            words += f"\n  alerts: {told}"
-        except alertmanager.Unfit as error:
-            del found["alertmanager"]
-            words += f"\n  alertmanager is not started: {error}"
-    parts += prometheus.parts(settings, folder / "prometheus", found)
+    if "prometheus" in found:
+        monitoring, said = _monitoring(settings, folder, found)
+        parts += monitoring
+        words += f"\n{said}"
     environ = environment(settings, login, found)
     return Assembly(parts, environ, client, byline.api_url(settings), words)
+
+
+def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tuple[list[Part], str]:
+    """Return Prometheus and what goes with it, and what a person is told of them.
+
+    Alertmanager is taken out of ``found`` where its configuration can't be used.
+    """
+    login, parts = monitoring_login(folder), []
+    names, words = "prometheus", ""
+    if program := found.get("alertmanager"):
+        try:
+            teller, told = alertmanager.part(settings, folder / "alertmanager", program, login)
+            parts.append(teller)
+            names, words = "prometheus, alertmanager", f"\n  alerts: {told}"
+        except alertmanager.Unfit as error:
+            del found["alertmanager"]
+            words = f"\n  alertmanager is not started: {error}"
+    parts += prometheus.parts(settings, folder / "prometheus", found, login)
+    return parts, f"  {names}: {login.words}{words}"
 
 
 def environment(settings: Settings, login: str, found: Container[str]) -> dict[str, str]:
@@ -65,6 +79,7 @@ def environment(settings: Settings, login: str, found: Container[str]) -> dict[s
         "BYLINE_REDIS_PASSWORD_FILE": "",  # it is in the URL now
         "CE_BROKER_URL": settings.broker,
         prometheus.REDIS_VARIABLE: settings.broker,
+        **prometheus.REDIS_ONLY,
         # The console links to what runs.
         **{
             f"BYLINE_{name.upper()}_PORT": str(getattr(settings, f"{name}_port"))

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Container
 from pathlib import Path
 
 from celery_app.settings import Settings
 from compose.parts import health
 from compose.parts.part import LOOPBACK, Part, reached
+from compose.parts.password import MonitoringLogin, write_private
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "monitoring" / "prometheus" / "prometheus.yml"
 RULES = ROOT / "alerting"
-#: How they are called by Debian, and by those who make them.
-REDIS_EXPORTER = ("prometheus-redis-exporter", "redis_exporter")
-ALERTMANAGER = ("prometheus-alertmanager", "alertmanager")
+#: How they are called by those who make them, and by Debian, whose versions are older.
+REDIS_EXPORTER = ("redis_exporter", "prometheus-redis-exporter")
+ALERTMANAGER = ("alertmanager", "prometheus-alertmanager")
 #: Where it looks for the server's URL: a process's arguments can be read by everybody here.
 REDIS_VARIABLE = "REDIS_ADDR"
+#: From 1.83 on: it asks no server that a request names.
+REDIS_ONLY = {"REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT": "true"}
 #: What is kept, whichever is reached first.
 KEPT_FOR, KEPT_SIZE = "15d", "1GB"
+#: In the folder of each: its URL with the login, for programs that ask it.
+URL_FILE = "url"
 
 
 def programs(settings: Settings) -> dict[str, str]:
@@ -35,12 +42,14 @@ def programs(settings: Settings) -> dict[str, str]:
     return {part: program for part, program in found.items() if program and found["prometheus"]}
 
 
-def parts(settings: Settings, folder: Path, found: dict[str, str]) -> list[Part]:
+def parts(
+    settings: Settings, folder: Path, found: dict[str, str], login: MonitoringLogin
+) -> list[Part]:
     """Return the parts, of which ``folder`` holds the configuration and the data."""
-    if "prometheus" not in found:
-        return []
-    configuration = configure(settings, folder, found)
-    here = f"http://{LOOPBACK}:{settings.prometheus_port}"
+    configuration = configure(settings, folder, found, login.prefix)
+    address = f"{LOOPBACK}:{settings.prometheus_port}"
+    write_private(folder / URL_FILE, login.url(address) + "\n")
+    here = f"http://{address}"
     command = (
         found["prometheus"],
         f"--config.file={configuration}",
@@ -49,12 +58,13 @@ def parts(settings: Settings, folder: Path, found: dict[str, str]) -> list[Part]
             f"--storage.tsdb.retention.time={KEPT_FOR}",
             f"--storage.tsdb.retention.size={KEPT_SIZE}",
         ),
-        *(f"--web.listen-address={LOOPBACK}:{settings.prometheus_port}", "--log.level=warn"),
+        *(f"--web.listen-address={address}", "--log.level=warn"),
         # Those before it found Alertmanager are sent again within the first minute.
         "--rules.alert.resend-delay=20s",
         f"--web.external-url={here}",  # in links; a machine's name need not be known
+        *(f"--web.config.file={login.web_config}", f"--web.cors.origin={re.escape(here)}"),
     )
-    well = health.page(f"{here}/-/ready")
+    well = health.page(f"{here}/-/ready", login=login.pair)
     started = [Part("prometheus", command, here, well, rank=3, stop_s=3, vital=False)]
     if program := found.get("redis-exporter"):
         address = f"{LOOPBACK}:{settings.redis_exporter_port}"
@@ -65,8 +75,11 @@ def parts(settings: Settings, folder: Path, found: dict[str, str]) -> list[Part]
     return started
 
 
-def configure(settings: Settings, folder: Path, found: dict[str, str]) -> Path:
-    """Write what Prometheus reads into ``folder``; return its configuration."""
+def configure(settings: Settings, folder: Path, found: Container[str], prefix: str) -> Path:
+    """Write what Prometheus reads into ``folder``; return its configuration.
+
+    ``prefix`` is the first part of Alertmanager's paths.
+    """
     for name in ("rules", "targets"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
@@ -77,8 +90,11 @@ def configure(settings: Settings, folder: Path, found: dict[str, str]) -> Path:
         for job, addresses in _targets(settings, found).items()
     ]
     (folder / "targets" / "byline.json").write_text(json.dumps(groups, indent=1))
+    itself = [{"targets": [f"{LOOPBACK}:{settings.prometheus_port}"]}]
+    (folder / "targets" / "prometheus.json").write_text(json.dumps(itself))
+    alertmanager = f"{LOOPBACK}:{settings.alertmanager_port}"
     own = (
-        [{"targets": [f"{LOOPBACK}:{settings.alertmanager_port}"]}]
+        [{"targets": [alertmanager], "labels": {"prefix": prefix}}]
         if "alertmanager" in found
         else []
     )
@@ -87,7 +103,7 @@ def configure(settings: Settings, folder: Path, found: dict[str, str]) -> Path:
     return Path(shutil.copy(CONFIGURATION, folder))
 
 
-def _targets(settings: Settings, found: dict[str, str]) -> dict[str, list[str]]:
+def _targets(settings: Settings, found: Container[str]) -> dict[str, list[str]]:
     host = reached(settings.metrics_host)
     workers = range(settings.metrics_port, settings.metrics_port + settings.workers)
     return {
@@ -96,7 +112,6 @@ def _targets(settings: Settings, found: dict[str, str]) -> dict[str, list[str]]:
         "monitor": [f"{host}:{settings.monitor_port}"],
         "celery": [f"{LOOPBACK}:{settings.exporter_port}"],
         "flower": [f"{LOOPBACK}:{settings.flower_port}"],
-        "prometheus": [f"{LOOPBACK}:{settings.prometheus_port}"],
         **(
             {"redis": [f"{LOOPBACK}:{settings.redis_exporter_port}"]}
             if "redis-exporter" in found

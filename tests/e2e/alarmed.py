@@ -128,8 +128,8 @@ class Alarmed:
 
     def shown(self) -> list[Any]:
         """The same with all that is known of each."""
-        port = self.run.ports["alertmanager"]
-        return list(httpx.get(f"http://127.0.0.1:{port}/api/v2/alerts", timeout=10).json())
+        url = f"{self.run.login_url('alertmanager')}/api/v2/alerts"
+        return list(httpx.get(url, timeout=10).json())
 
     def silenced(self, by: str) -> set[str]:
         """What fires, and is told to nobody because another alert does."""
@@ -143,7 +143,7 @@ class Alarmed:
 
     def ask(self, expression: str) -> list[Any]:
         """What Prometheus finds now."""
-        url = f"http://127.0.0.1:{self.run.ports['prometheus']}/api/v1/query"
+        url = f"{self.run.login_url('prometheus')}/api/v1/query"
         return list(
             httpx.get(url, params={"query": expression}, timeout=10).json()["data"]["result"]
         )
@@ -214,7 +214,7 @@ class Alarmed:
         }
         _write(folder / "prometheus.yml", yaml.safe_dump(configuration))
         os.kill(self.run.pids["prometheus"], signal.SIGHUP)
-        url = f"http://127.0.0.1:{self.run.ports['prometheus']}/api/v1/status/config"
+        url = f"{self.run.login_url('prometheus')}/api/v1/status/config"
         wait_for(lambda: "evaluation_interval: 1s" in httpx.get(url).json()["data"]["yaml"])
 
     def _connect(self) -> None:

@@ -114,6 +114,10 @@ class Run:
     def api(self) -> str:
         return f"http://127.0.0.1:{self.ports['api']}"
 
+    def login_url(self, part: str) -> str:
+        """Where Prometheus or Alertmanager is asked, with its login."""
+        return (Path(self.env["BYLINE_STATE_DIR"]) / part / "url").read_text().strip()
+
     @property
     def model(self) -> dict[str, Any]:
         return dict(httpx.get(f"{self.api}/v1/models").json())

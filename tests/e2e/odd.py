@@ -136,10 +136,10 @@ def prometheus(start: Start) -> None:
     if shutil.which("prometheus") is None and os.environ.get("CI") != "true":
         pytest.skip("prometheus is not installed")
     start.watched = True
-    start.settings["BYLINE_PROMETHEUS_PORT"] = str(port := free_port())
+    start.settings["BYLINE_PROMETHEUS_PORT"] = str(free_port())
 
     def is_there(run: Run) -> None:
-        assert httpx.get(f"http://127.0.0.1:{port}/-/ready").status_code == 200
+        assert httpx.get(f"{run.login_url('prometheus')}/-/ready").status_code == 200
 
     start.checks.append(is_there)
 

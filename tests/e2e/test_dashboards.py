@@ -34,7 +34,7 @@ class Watched:
     def __init__(self, run: Run, load: Part) -> None:
         self.run = run
         self.load = load
-        self._url = f"http://127.0.0.1:{run.ports['prometheus']}"
+        self._url = run.login_url("prometheus")
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
         """What Prometheus finds now."""

@@ -47,7 +47,7 @@ NOT_RUN = {
     "models": 0,
     "tuning": 0,
     "monitoring": 0,
-    "security": 1,
+    "security": 2,
     "versions": 1,
     "operating": 0,
     "compose": 3,

@@ -72,6 +72,32 @@ def test_flower_shows_nothing_without_its_password(running: Run, path: str) -> N
     assert httpx.get(url, auth=("byline", "guessed")).status_code == 401
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_flower_refuses_a_page_of_another_site_that_has_its_password(
+    running: Run, headers: dict[str, str]
+) -> None:
+    """The browser adds a password that it remembers to what any page posts."""
+    file = running.folder / "state" / "flower-password"
+    auth = ("byline", file.read_text().strip())
+    base = f"http://127.0.0.1:{running.ports['flower']}/api"
+    worker = _flower(running, "/workers", json=1).json()["data"][0]["hostname"]
+    for path in (f"worker/shutdown/{worker}", "task/send-task/byline.attribute"):
+        forged = httpx.post(f"{base}/{path}", headers=headers, auth=auth, content='{"args": [[]]}')
+        assert forged.status_code == 403, forged.text
+        assert "Access-Control-Allow-Origin" not in forged.headers
+        assert httpx.post(f"{base}/{path}", headers=headers).status_code in (401, 403)
+    assert running.attribute("It is still there.")["candidates"]
+    assert httpx.post(f"{base}/task/revoke/none", auth=auth).status_code == 200, "others may"
+
+
 def test_flowers_password_is_its_owners(running: Run) -> None:
     file = running.folder / "state" / "flower-password"
     assert f"password in {os.path.relpath(file, ROOT)}" in running.output

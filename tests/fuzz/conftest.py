@@ -22,6 +22,8 @@ LIMITS = {
     "BYLINE_MAX_CHARACTERS": "200",
     "BYLINE_MAX_BULK": "8",
     "BYLINE_WAIT_MAX_S": "10",
+    # What the requests have in Host; odd ones have other names as well.
+    "BYLINE_HOSTS": "byline,last,whole",
 }
 #: What no log may hold, whatever was asked.
 TRACEBACK = "Traceback (most recent call last)"

@@ -152,6 +152,8 @@ ODD_HEADERS = st.one_of(
             (b"If-Unmodified-Since", b"Thu, 01 Jan 1970 00:00:00 GMT"),
             (b"Keep-Alive", b"timeout=-1"),
             (b"Max-Forwards", b"0"),
+            (b"Origin", b"null"),
+            (b"Origin", b"http://[::1\x80"),
             (b"Range", b"bytes=5-1"),
             (b"Range", b"bytes=999999999999999999999-"),
             (b"Range", b"bytes=" + b"0-," * 50),

@@ -226,7 +226,7 @@ def test_abandoned_clients_leave_nothing_behind(own: Stack) -> None:
 
 def _send_and_hang_up(own: Stack, text: str) -> None:
     body = b'{"text": "%s"}' % text.encode()
-    head = "POST /v1/attributions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = "POST /v1/attributions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with socket.create_connection(("127.0.0.1", int(own.env["BYLINE_API_PORT"]))) as client:
         client.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 

@@ -53,7 +53,9 @@ async def long(scope: Any, receive: Any, send: Any) -> None:
 def served(answers: Any = application) -> Iterator[tuple[uvicorn.Server, int]]:
     """Yield a real server with the protocol, and its port."""
     port = free_port()
-    config = uvicorn.Config(answers, port=port, http=Protocol, lifespan="off", log_level="critical")
+    # As `python -m api` has it: with proxy headers, uvicorn would hide the application's short way.
+    own = {"http": Protocol, "lifespan": "off", "proxy_headers": False}
+    config = uvicorn.Config(answers, port=port, log_level="critical", **own)  # type: ignore[arg-type]
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

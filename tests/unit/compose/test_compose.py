@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from celery_app.settings import Settings
+from compose.parts.prometheus import REDIS_ONLY
 from tests.parts import ROOT
 from tests.unit.compose.files import COMPOSE, DEFAULTS, FILES, FOLDER, OURS, SERVICES
 
@@ -203,6 +204,14 @@ def test_who_uses_redis_has_its_password_and_who_does_not_has_not() -> None:
     }
     connected = {name for name, service in SERVICES.items() if "back" in service["networks"]}
     assert users == connected
+
+
+def test_the_exporter_tells_the_password_of_redis_to_no_other_server() -> None:
+    environment = SERVICES["redis-exporter"]["environment"]
+    assert REDIS_ONLY.items() <= environment.items()
+    version = re.search(r":v(\d+)\.(\d+)", SERVICES["redis-exporter"]["image"])
+    assert version is not None
+    assert tuple(map(int, version.groups())) >= (1, 83), "the first that knows the variable"
 
 
 def test_the_settings_are_settings(tmp_path: Path) -> None:

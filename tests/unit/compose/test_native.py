@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from celery_app.settings import Settings
+from compose.parts import prometheus
 from compose.parts.assembly import environment
 from compose.parts.errors import CannotRun
 from compose.parts.health import Waiting
@@ -29,6 +30,22 @@ def test_a_password_from_a_file_is_handed_on_once(
     handed_on = Settings.from_environ(environment(settings, "byline:flower", ()))
     assert handed_on.broker == settings.broker == "redis://:secret@localhost:1/0"
     assert handed_on.cache == settings.cache == "redis://:secret@localhost:2/0"
+
+
+def test_programs_of_their_makers_go_before_debians(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    names = {
+        "prometheus": ("prometheus",),
+        "alertmanager": ("prometheus-alertmanager", "alertmanager"),
+        "redis-exporter": ("prometheus-redis-exporter", "redis_exporter"),
+    }
+    for step in (0, -1):
+        for called in names.values():
+            (tmp_path / called[step]).touch(0o755)
+        found = {part: str(tmp_path / called[step]) for part, called in names.items()}
+        assert prometheus.programs(Settings()) == found
 
 
 def test_a_look_that_fails_unforeseen_is_followed_by_another() -> None:

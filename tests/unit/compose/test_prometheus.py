@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 
 from compose.parts import prometheus as native
+from compose.parts.password import USER
+from compose.passwords import WEB_CONFIG
 from tests.parts import ROOT
 from tests.promtool import content, needs_amtool, needs_promtool
 from tests.unit.compose.files import FOLDER, SERVICES
@@ -51,6 +53,18 @@ def test_it_asks_as_often_and_under_the_same_names_as_a_native_one() -> None:
     rules = "".join(file.read_text("utf-8") for file in (ROOT / "alerting").glob("*.yml"))
     asked = {name for names in re.findall(r'job=~?"([a-z|]+)"', rules) for name in names.split("|")}
     assert asked <= JOBS
+
+
+def test_both_ask_for_the_login_that_prometheus_has() -> None:
+    (own,) = CONFIGURATION["alerting"]["alertmanagers"]
+    (itself,) = (job for job in CONFIGURATION["scrape_configs"] if job["job_name"] == "prometheus")
+    login = {"username": USER, "password_file": "/run/secrets/monitoring-password"}
+    assert own["basic_auth"] == itself["basic_auth"] == login
+    for name in ("prometheus", "alertmanager"):
+        assert f"--web.config.file=/run/secrets/{WEB_CONFIG}" in SERVICES[name]["command"]
+        assert {"monitoring-password", WEB_CONFIG} <= set(SERVICES[name]["secrets"])
+    # Nobody else is told the password.
+    assert [job for job in CONFIGURATION["scrape_configs"] if "basic_auth" in job] == [itself]
 
 
 def test_each_name_is_that_of_a_container_it_can_reach() -> None:

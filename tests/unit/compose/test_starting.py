@@ -6,7 +6,9 @@ import os
 import plistlib
 import stat
 import subprocess
+import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -24,17 +26,38 @@ from tests.unit.compose.files import COMPOSE, FOLDER, SERVICES
 
 def test_passwords_are_made_once(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
-    assert passwords.make(folder) == list(passwords.NAMES)
-    assert {f"secrets/{name}" for name in passwords.NAMES} == {
+    assert passwords.make(folder) == [*passwords.NAMES, passwords.WEB_CONFIG]
+    assert {f"secrets/{name}" for name in (*passwords.NAMES, passwords.WEB_CONFIG)} == {
         secret["file"] for secret in COMPOSE["secrets"].values()
     }
     made = {file.name: file.read_text() for file in folder.iterdir()}
-    assert len(set(made.values())) == len(passwords.NAMES)
+    assert len(set(made.values())) == len(passwords.NAMES) + 1
     assert all(len(password) >= 32 for password in made.values())
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     (folder / "flower-password").unlink()
     assert passwords.make(folder) == ["flower-password"]
     assert (folder / "redis-password").read_text() == made["redis-password"]
+
+
+def test_another_monitoring_password_has_another_hash(tmp_path: Path) -> None:
+    passwords.make(tmp_path)
+    hashed = (tmp_path / passwords.WEB_CONFIG).read_text()
+    assert (tmp_path / "monitoring-password").read_text() not in hashed
+    (tmp_path / "monitoring-password").unlink()
+    time.sleep(0.01)  # files of one moment are of one age
+    assert passwords.make(tmp_path) == ["monitoring-password", passwords.WEB_CONFIG]
+    assert (tmp_path / passwords.WEB_CONFIG).read_text() != hashed
+
+
+def test_passwords_need_nothing_but_python(tmp_path: Path) -> None:
+    """As `make up` makes them: with whatever Python there is, which has no packages."""
+    command = [sys.executable, "-I", "-S", "-c"]
+    code = (
+        f"import sys; sys.path.append({str(ROOT)!r}); "
+        f"from compose.passwords import main; main([{str(tmp_path)!r}])"
+    )
+    subprocess.run([*command, code], timeout=60, check=True)
+    assert (tmp_path / passwords.WEB_CONFIG).exists()
 
 
 def test_valkey_takes_its_configuration_and_asks_for_the_password(tmp_path: Path) -> None:

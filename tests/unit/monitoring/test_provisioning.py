@@ -6,8 +6,10 @@ from typing import Any
 
 import yaml
 
+from compose.parts.password import USER
 from monitoring.dashboards.page import DATA_SOURCE
 from tests.promql import ROOT, dashboards
+from tests.unit.compose.files import SERVICES
 
 PROVISIONING = ROOT / "compose" / "grafana" / "provisioning"
 
@@ -24,6 +26,14 @@ def test_the_data_sources_are_where_the_environment_says() -> None:
     assert sources[DATA_SOURCE]["type"] == "prometheus"
     assert sources[DATA_SOURCE]["url"] == "${BYLINE_PROMETHEUS_URL}"
     assert sources["byline-alertmanager"]["url"] == "${BYLINE_ALERTMANAGER_URL}"
+
+
+def test_they_are_asked_with_the_login_of_both() -> None:
+    for source in provisioned("datasources")["datasources"]:
+        assert (source["basicAuth"], source["basicAuthUser"]) == (True, USER)
+        password = source["secureJsonData"]["basicAuthPassword"]
+        assert password == "$__file{/run/secrets/monitoring-password}"
+    assert "monitoring-password" in SERVICES["grafana"]["secrets"]
 
 
 def test_a_rate_is_taken_over_no_less_than_four_scrapes() -> None:

@@ -1,0 +1,113 @@
+"""Password hashes as Prometheus and Alertmanager read them: bcrypt, and nothing else.
+
+Python's standard library computes none since 3.13, and :mod:`compose.passwords` runs before
+anything is installed. The passwords are random, so that a slow hash protects nothing: the cost is
+the smallest, and what is here need not be quick.
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from collections.abc import Iterator
+from itertools import cycle
+
+#: Log2 of the number of rounds; 4 is the least that bcrypt knows.
+COST = 4
+#: Bytes of a salt.
+SALT = 16
+#: Bytes of a password that count, without the zero byte that ends it.
+LONGEST = 71
+
+_WORD = 0xFFFFFFFF
+#: 18 subkeys, and four boxes of 256 words each.
+_SUBKEYS, _BOX = 18, 256
+_TEXT = b"OrpheanBeholderScryDoubt"
+#: base64 in bcrypt's own alphabet.
+_DIGITS = "0123456789"
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ALPHABET = str.maketrans(f"{_LETTERS}{_DIGITS}+/", f"./{_LETTERS}{_DIGITS}", "=")
+
+
+def hashed(password: str, salt: bytes = b"") -> str:
+    """Return the hash of a password, ``$2b$04$…``; without a ``salt`` with a random one.
+
+    Raises:
+        ValueError: the password has more than :data:`LONGEST` bytes.
+    """
+    key = password.encode()
+    if len(key) > LONGEST:
+        raise ValueError(f"bcrypt ignores what follows the first {LONGEST} bytes of a password")
+    salt = salt or secrets.token_bytes(SALT)
+    cipher = _Blowfish()
+    cipher.expand(key + b"\0", salt)
+    for _ in range(2**COST):
+        cipher.expand(key + b"\0")
+        cipher.expand(salt)
+    # The last of the 24 bytes is left out, by custom.
+    digest = b"".join(cipher.encrypt_often(_TEXT[at : at + 8]) for at in range(0, 24, 8))[:23]
+    return f"$2b${COST:02}${_base64(salt)}{_base64(digest)}"
+
+
+class _Blowfish:
+    """The cipher, whose tables begin as the digits of pi, and are changed by keys and salts."""
+
+    def __init__(self) -> None:
+        words = _pi(_SUBKEYS + 4 * _BOX)
+        self._subkeys = words[:_SUBKEYS]
+        self._boxes = [words[at : at + _BOX] for at in range(_SUBKEYS, len(words), _BOX)]
+
+    def expand(self, key: bytes, salt: bytes = b"\0") -> None:
+        """Mix a key, and perhaps a salt, into the tables."""
+        words, mixed = _words(key), _words(salt)
+        self._subkeys = [subkey ^ next(words) for subkey in self._subkeys]
+        left = right = 0
+        for table in (self._subkeys, *self._boxes):
+            for at in range(0, len(table), 2):
+                left, right = self._encrypt(left ^ next(mixed), right ^ next(mixed))
+                table[at : at + 2] = left, right
+
+    def encrypt_often(self, block: bytes) -> bytes:
+        """Return eight bytes, encrypted 64 times."""
+        left, right = int.from_bytes(block[:4]), int.from_bytes(block[4:])
+        for _ in range(64):
+            left, right = self._encrypt(left, right)
+        return left.to_bytes(4) + right.to_bytes(4)
+
+    def _encrypt(self, left: int, right: int) -> tuple[int, int]:
+        first, second, third, fourth = self._boxes
+        *subkeys, before_last, last = self._subkeys
+        for subkey in subkeys:
+            left ^= subkey
+            mixed = (first[left >> 24] + second[left >> 16 & 255]) ^ third[left >> 8 & 255]
+            left, right = right ^ (mixed + fourth[left & 255] & _WORD), left
+        return right ^ last, left ^ before_last
+
+
+def _words(data: bytes) -> Iterator[int]:
+    """Yield the 32-bit words of data that begins again where it ends."""
+    for four in zip(*[cycle(data)] * 4, strict=True):
+        yield int.from_bytes(bytes(four))
+
+
+def _pi(words: int) -> list[int]:
+    """Return the first 32-bit words of pi's fraction, by Machin's formula."""
+    spare = 64  # bits for the errors of all the divisions
+    one = 1 << 32 * words + spare
+    fraction = (4 * (4 * _arctan(5, one) - _arctan(239, one)) - 3 * one) >> spare
+    return [fraction >> 32 * (words - 1 - at) & _WORD for at in range(words)]
+
+
+def _arctan(inverse: int, one: int) -> int:
+    """Return the arc tangent of ``1 / inverse``, in units of ``1 / one``."""
+    term = total = one // inverse
+    divisor = 1
+    while term:
+        term //= -inverse * inverse
+        divisor += 2
+        total += term // divisor
+    return total
+
+
+def _base64(data: bytes) -> str:
+    return b64encode(data).decode().translate(_ALPHABET)

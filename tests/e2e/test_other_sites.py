@@ -1,0 +1,100 @@
+"""A page of another site, in a real browser on this machine, tries what it can."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.e2e import test_console
+from tests.e2e.conftest import Run
+from tests.e2e.test_console import CHROMIUM, OPTIONS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = test_console.pytestmark
+
+#: The site's name leads to this machine, as its owner can have it.
+SITE = "evil.example"
+#: Sends a POST, with whatever login the browser remembers; returns the status, 0 where the browser
+#: shows the page nothing of the answer.
+POST = """async ([url, body, type]) => {
+    const options = {method: "POST", mode: type ? "cors" : "no-cors", credentials: "include", body};
+    if (type) options.headers = {"Content-Type": type};
+    try { return (await fetch(url, options)).status; } catch (error) { return 0; }
+}"""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """The URL of the site's own page."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><title>evil</title>")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://{SITE}:{server.server_address[1]}/"
+        server.shutdown()
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    from playwright.sync_api import sync_playwright
+
+    rules = f"--host-resolver-rules=MAP {SITE} 127.0.0.1"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*OPTIONS, rules])
+        yield browser.new_page()
+        browser.close()
+
+
+@pytest.mark.parametrize(("part", "path"), [("api", "/"), ("monitor", "/metrics")])
+def test_under_its_own_name_it_reads_nothing(
+    page: Page, running: Run, part: str, path: str
+) -> None:
+    """DNS rebinding: for the browser, the site's page and the answer are of one site."""
+    answer = page.goto(f"http://{SITE}:{running.ports[part]}{path}")
+    assert answer is not None
+    assert answer.status == 421
+    asked = {"api": "/v1/attributions", "monitor": "/alerts"}[part]
+    body = '{"text": "sent under the name of another site"}'
+    assert page.evaluate(POST, [asked, body, "application/json"]) == 421
+
+
+def test_from_its_own_page_it_asks_nothing(page: Page, running: Run, site: str) -> None:
+    page.goto(site)
+    text = "sent from a page of another site"
+    for kind in ("", "text/plain", "application/json"):
+        asked = [f"{running.api}/v1/attributions", json.dumps({"text": text}), kind]
+        assert page.evaluate(POST, asked) == 0
+    assert running.attribute(text)["cached"] is False
+
+
+def test_with_flowers_remembered_password_it_stops_no_worker(
+    page: Page, running: Run, site: str
+) -> None:
+    password = (running.folder / "state" / "flower-password").read_text().strip()
+    place = f"127.0.0.1:{running.ports['flower']}"
+    login = page.goto(f"http://byline:{password}@{place}/workers")
+    assert login is not None
+    assert login.status == 200
+    known = httpx.get(f"http://{place}/workers?json=1", auth=("byline", password)).json()["data"]
+    page.goto(site)
+    with page.expect_response(lambda response: "/shutdown/" in response.url) as answer:
+        page.evaluate(POST, [f"http://{place}/api/worker/shutdown/{known[0]['hostname']}", "", ""])
+    assert answer.value.status == 403, "with the password, or it would be 401"
+    assert running.attribute("The worker is still there.")["candidates"]

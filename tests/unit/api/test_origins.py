@@ -1,0 +1,165 @@
+"""Pages of other sites, in a browser on this machine, neither ask the api nor read what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from api.answers import answer
+from api.asgi import Front
+from api.origins import refuse_for
+from celery_app.settings import Settings
+from tests.unit.api.serving import all_of, connect, served
+
+#: Every kind of route. The first is answered by a call where its body comes whole.
+ROUTES = [
+    ("POST", "/v1/attributions"),
+    ("POST", "/v1/attributions?wait=0"),
+    ("POST", "/v1/feedback"),
+    ("GET", f"/v1/attributions/{'0' * 32}"),
+    ("GET", "/v1/figures"),
+    ("GET", "/v1/models"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/"),
+    ("GET", "/console/main.js"),
+    ("GET", "/docs"),
+    ("GET", "/openapi.json"),
+    ("OPTIONS", "/v1/attributions"),
+    ("GET", "/nowhere"),
+]
+DONE = answer({"done": True})
+
+
+class Behind:
+    """What is behind the check: answers everything, and counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = self.attended = 0
+
+    async def create(self, *_: object) -> Any:
+        await asyncio.sleep(0)
+        return self._count()
+
+    read = create
+
+    def attend(self, _type: str, _body: bytes, answered: Any) -> bool:
+        self.attended += 1
+        answered(self._count())
+        return True
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        given = self._count()
+        headers = given.asgi()
+        await send({"type": "http.response.start", "status": given.status, "headers": headers})
+        await send({"type": "http.response.body", "body": given.body})
+
+    def _count(self) -> Any:
+        self.asked += 1
+        return DONE
+
+
+@contextmanager
+def api(**settings: str) -> Iterator[tuple[int, Behind]]:
+    """Serve an api with these settings, as it is served; yield its port and what is behind."""
+    behind = Behind()
+    front = Front(
+        behind,  # type: ignore[arg-type]
+        behind,  # type: ignore[arg-type]
+        behind,  # type: ignore[arg-type]
+        outbox=Mock(wait_s=0.0),
+        guard=Mock(know=Mock(return_value=None)),
+        others=behind,
+        served=Mock(),
+        max_body_bytes=1000,
+        refuse=refuse_for(Settings.from_environ(settings)),
+    )
+    with served(front) as (_, port):
+        yield port, behind
+
+
+@pytest.fixture(scope="module")
+def here() -> Iterator[tuple[int, Behind]]:
+    """An api as it comes: on the loopback address, without keys."""
+    with api() as served:
+        yield served
+
+
+def codes(port: int, method: str, path: str, *fields: str) -> set[str]:
+    """The codes of the answers to a request with its body in one piece, and in two; "": 200."""
+    body = b'{"text": "forged"}' if method == "POST" else b""
+    head = [f"{method} {path} HTTP/1.1", *fields, "Connection: close"]
+    if body:
+        head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    start = "\r\n".join([*head, "", ""]).encode()
+    said = set()
+    for pieces in ((start + body,), (start + body[:5], body[5:])):
+        with connect(port) as client:
+            for piece in filter(None, pieces):
+                client.sendall(piece)
+            top, _, content = all_of(client).partition(b"\r\n\r\n")
+        status = int(top.split()[1])
+        said.add("" if status == 200 else f"{status} {json.loads(content)['code']}")
+    return said
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_no_route_answers_a_page_of_another_site(
+    here: tuple[int, Behind], method: str, path: str
+) -> None:
+    port, behind = here
+    before = behind.asked
+    for rebound in ("evil.example", f"evil.example:{port}", f"localhost.evil.example:{port}"):
+        assert codes(port, method, path, f"Host: {rebound}") == {"421 wrong_host"}
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:3000", "http://localhost"):
+        fields = (f"Host: 127.0.0.1:{port}", f"Origin: {origin}")
+        assert codes(port, method, path, *fields) == {"403 foreign_origin"}
+    assert behind.asked == before
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:{}", "localhost:{}", "[::1]:{}", "10.1.2.3"])
+def test_the_console_and_programs_are_answered(here: tuple[int, Behind], host: str) -> None:
+    port, behind = here
+    place = host.format(port)
+    before, attended = behind.asked, behind.attended
+    for fields in ((f"Host: {place}",), (f"Host: {place}", f"Origin: http://{place}")):
+        for method, path in ROUTES[:6]:
+            assert codes(port, method, path, *fields) == {""}
+    assert behind.asked > before
+    assert behind.attended > attended, "the short way was taken, too"
+
+
+def test_an_api_that_was_told_its_names_knows_no_others() -> None:
+    with api(BYLINE_API_HOST="0.0.0.0", BYLINE_HOSTS="byline.example, api.example") as (port, _):
+        own = ("Host: BYLINE.example:8443", "Origin: https://byline.example:8443")
+        for method, path in ROUTES[:6]:
+            assert codes(port, method, path, *own) == {""}
+            assert codes(port, method, path, "Host: 10.0.0.7:8000") == {""}
+            assert codes(port, method, path, "Host: evil.example") == {"421 wrong_host"}
+            fields = ("Host: api.example", "Origin: http://evil.example")
+            assert codes(port, method, path, *fields) == {"403 foreign_origin"}
+
+
+@pytest.mark.parametrize(
+    "settings", [{"BYLINE_API_HOST": "0.0.0.0"}, {"BYLINE_KEYS_FILE": "/keys"}], ids=str
+)
+def test_for_other_machines_or_with_keys_an_api_may_have_any_name(
+    settings: dict[str, str],
+) -> None:
+    with api(**settings) as (port, _):
+        fields = ("Host: byline.example", "Origin: https://elsewhere.example")
+        for method, path in ROUTES[:6]:
+            assert codes(port, method, path, *fields) == {""}
+
+
+def test_a_field_that_comes_twice_is_refused(here: tuple[int, Behind]) -> None:
+    port, _ = here
+    own = (f"Host: 127.0.0.1:{port}", f"Origin: http://127.0.0.1:{port}")
+    for more in ("Host: evil.example", "Origin: http://evil.example"):
+        assert codes(port, "POST", "/v1/attributions", *own, more) == {"400 bad_request"}
