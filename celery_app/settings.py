@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from celery_app.secret_url import SecretURL
 from celery_app.settings_checks import SettingsError, check_together, with_password
 from celery_app.settings_words import PREFIX, in_words, unknown
 
@@ -24,7 +25,6 @@ MODELS = {
     "transformer": "model.transformer:TransformerModel",
 }
 
-RedisURL = Annotated[str, Meta(pattern=r"^rediss?://")]
 WebURL = Annotated[str, Meta(pattern=r"^https?://")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -41,11 +41,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Read once by a composition root, then passed on. Each field is ``BYLINE_<NAME>``."""
 
     redis_url: Annotated[
-        RedisURL | None,
+        SecretURL | None,
         about("Redis 6.2 or newer, or Valkey, for the queue. Unset: `make run` starts its own."),
     ] = None
     cache_url: Annotated[
-        RedisURL | None, about("Redis or Valkey for attributions and results. Unset: the same one.")
+        SecretURL | None,
+        about("Redis or Valkey for attributions and results. Unset: the same one."),
     ] = None
     redis_password_file: Annotated[
         Path | None,
@@ -245,11 +246,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = "WARNING"
 
     def __post_init__(self) -> None:
-        """Refuse values that contradict each other.
+        """Refuse values that contradict each other. No URL is kept as a plain string.
 
         Raises:
             SettingsError: naming both.
         """
+        for field in ("redis_url", "cache_url"):
+            if (url := getattr(self, field)) is not None:
+                msgspec.structs.force_setattr(self, field, SecretURL(url))
         check_together(self)
 
     @classmethod
@@ -283,7 +287,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         )
 
     @property
-    def broker(self) -> str:
+    def broker(self) -> SecretURL:
         """The broker's URL.
 
         Raises:
@@ -315,6 +319,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return MODELS.get(self.model, self.model)
 
     @property
-    def cache(self) -> str:
+    def cache(self) -> SecretURL:
         """The URL of the cache: its own, or the broker's."""
         return self.cache_url or self.broker
