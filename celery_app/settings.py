@@ -165,7 +165,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     api_port: Annotated[Port, about("Port of the api.")] = 8000
     keys_file: Annotated[
         Path | None,
-        about("File of API keys, see `python -m api.keys --help`. Unset: whoever reaches it asks."),
+        about(
+            "File of API keys, see `python -m api.keys --help`; it is read again when it changes. "
+            "Unset: whoever reaches it asks."
+        ),
     ] = None
     api_processes: Annotated[
         Count, about("Processes of the api. One takes about 0.1 ms of CPU for a message.")

@@ -205,6 +205,10 @@ def test_who_uses_redis_has_its_password_and_who_does_not_has_not() -> None:
     assert users == connected
 
 
+def test_tracebacks_of_celery_exporter_show_no_variables() -> None:
+    assert SERVICES["celery-exporter"]["environment"]["LOGURU_DIAGNOSE"] == "NO"
+
+
 def test_the_settings_are_settings(tmp_path: Path) -> None:
     password = tmp_path / "redis-password"
     password.write_text("secret")
