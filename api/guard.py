@@ -8,40 +8,48 @@ import math
 from redis import RedisError
 from redis.asyncio import Redis
 
-from api.keys import Key, Keys
+from api.keys import Key
+from api.keys_file import KeysFile
 from tasks.errors import RateLimited, Unauthorized
 
 logger = logging.getLogger(__name__)
 
 LIMIT = "byline:limit:"
-#: Seconds of its rate that a key may use at once.
-BURST_S = 1.0
+#: Microseconds of its rate that a key may use at once.
+BURST_US = 1_000_000
+#: A rate is counted in thousandths of a message a second. So much is then one message, and what a
+#: key earns in a microsecond is its rate.
+MESSAGE = 1_000_000_000
 
-#: The generic cell rate algorithm (ITU-T I.371): KEYS[1] holds when all that was let through will
-#: have been paid for. Lets ARGV[1] seconds' worth through unless that time is then more than
-#: ARGV[2] seconds ahead; returns the seconds to wait, 0: let through. By Redis's own clock.
-#: What is there and is no such time counts as none: a time is kept until it has come, no longer.
-_SCRIPT = """
+#: A leaky bucket by Redis's own clock, in whole numbers below 2^53, which Lua's are exact for.
+#: KEYS[1] holds the rate, what is owed, and when that was so, in microseconds. What is owed is paid
+#: off at the rate ARGV[1]. Lets ARGV[2] messages through unless more than a second's worth, or
+#: these messages alone, would then be owed. Returns the microseconds to wait, 0: let through.
+#: Any other value, one of another rate, or one from the future counts as nothing owed.
+SCRIPT = f"""
 local time = redis.call('TIME')
-local now = time[1] + time[2] / 1e6
-local kept = redis.pcall('GET', KEYS[1])
-kept = type(kept) == 'string' and tonumber(kept) or 0
-local cost, ahead_at_most = tonumber(ARGV[1]), tonumber(ARGV[2])
-local paid = math.max(now, kept) + cost
-local ahead = paid - now - ahead_at_most
-if ahead > 0 and kept > now + redis.call('PTTL', KEYS[1]) / 1000 + 1 then
-  paid, ahead = now + cost, cost - ahead_at_most
+local now = time[1] * 1000000 + time[2]
+local rate, cost = tonumber(ARGV[1]), ARGV[2] * {MESSAGE}
+local owed, kept = 0, redis.pcall('GET', KEYS[1])
+if type(kept) == 'string' then
+  local kept_rate, kept_owed, at = string.match(kept, '^(%d+) (%d+) (%d+)$')
+  if tonumber(kept_rate) == rate and tonumber(at) <= now then
+    owed = math.max(0, kept_owed - (now - at) * rate)
+  end
 end
-if ahead > 0 then return tostring(ahead) end
-redis.call('SET', KEYS[1], string.format('%.6f', paid), 'PX', math.ceil((paid - now) * 1000) + 1)
-return '0'
+local excess = owed + cost - math.max({BURST_US} * rate, cost)
+if excess > 0 then return math.ceil(excess / rate) end
+owed = owed + cost
+redis.call('SET', KEYS[1], string.format('%.0f %.0f %.0f', rate, owed, now),
+  'PX', math.ceil(owed / rate / 1000) + 1)
+return 0
 """
 
 
 class Guard:
     """Lets in who has a key, as often as the key may be used."""
 
-    def __init__(self, keys: Keys | None, client: Redis) -> None:
+    def __init__(self, keys: KeysFile | None, client: Redis) -> None:
         """Without ``keys`` everybody may ask, and as much as goes."""
         self._keys = keys
         self._client = client
@@ -59,8 +67,8 @@ class Guard:
             raise Unauthorized("send an API key as Authorization: Bearer <key>")
         return key
 
-    async def let_through(self, key: Key | None, messages: int) -> None:
-        """Count the messages of a request.
+    async def let_through(self, key: Key | None, amount: int) -> None:
+        """Count ``amount`` messages, which a request is worth.
 
         More than a second's worth at once are let through when the key has been idle for as long.
 
@@ -69,14 +77,12 @@ class Guard:
         """
         if key is None or key.rate is None:
             return
-        cost = messages / key.rate
+        rate = int(key.rate * 1000)
         try:
-            wait = float(
-                await self._client.eval(_SCRIPT, 1, LIMIT + key.name, cost, max(BURST_S, cost))
-            )
+            wait_us = int(await self._client.eval(SCRIPT, 1, LIMIT + key.name, rate, amount))
         except RedisError as error:  # what is asked will fail or be answered for its own reasons
             logger.warning("the rate of %s can't be counted: %s", key.name, error)
             return
-        if wait > 0:
-            words = f"this key may be used for {key.rate:g} messages a second"
-            raise RateLimited(words, math.ceil(wait))
+        if wait_us > 0:
+            words = f"this key may be used for {key.rate} messages a second"
+            raise RateLimited(words, math.ceil(wait_us / 1_000_000))

@@ -13,15 +13,19 @@ import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
 
 from celery_app.settings import SettingsError
 
-_LINE = re.compile(r"([\w.-]+)\s+sha256:([0-9a-f]{64})(?:\s+(\d+(?:\.\d+)?))?")
 #: How keys begin, so that one in the wrong place is recognised.
 PREFIX = "byline_"
+#: Messages a second: what the rate limiter can count exactly.
+LOWEST_RATE, HIGHEST_RATE = Decimal("0.001"), Decimal(1_000_000)
+_LINE = re.compile(r"([\w.-]+)\s+sha256:([0-9a-f]{64})(?:\s+(\S+))?")
+_RATE = re.compile(r"[0-9]+(?:\.[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,41 @@ class Key:
 
     name: str
     digest: bytes
-    #: Messages a second; None: as many as go.
-    rate: float | None
+    #: Messages a second, in whole thousandths; None: as many as go.
+    rate: Decimal | None
+
+    def __str__(self) -> str:
+        """Return the key's line of the file."""
+        rate = "" if self.rate is None else f" {self.rate}"
+        return f"{self.name} sha256:{self.digest.hex()}{rate}"
+
+
+def parse_line(line: str) -> Key | None:
+    """Return the key that a line of the file describes; None where it holds only a comment.
+
+    The command parses what it writes, and the api what it reads, with this function.
+
+    Raises:
+        ValueError: the line describes no key. The words quote neither the line nor the hash.
+    """
+    entry = line.partition("#")[0].strip()
+    if not entry:
+        return None
+    found = _LINE.fullmatch(entry)
+    if found is None:
+        raise ValueError("not 'name sha256:<hash> [rate]'; a name has letters, digits, . _ - only")
+    name, digest, rate = found.groups()
+    return Key(name, bytes.fromhex(digest), None if rate is None else _parse_rate(rate))
+
+
+def _parse_rate(text: str) -> Decimal:
+    rate = Decimal(text) if _RATE.fullmatch(text) else Decimal(0)
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise ValueError(
+            f"the rate must be a number of messages a second from {LOWEST_RATE} to "
+            f"{HIGHEST_RATE}, with at most three decimals; without a rate there is no limit"
+        )
+    return rate
 
 
 class Keys:
@@ -49,23 +86,26 @@ class Keys:
         """
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise SettingsError(f"BYLINE_KEYS_FILE={path} can't be read: {error}") from None
-        keys: dict[str, Key] = {}
+        except UnicodeDecodeError:  # its words quote a byte
+            raise SettingsError(f"BYLINE_KEYS_FILE={path} can't be read: not UTF-8") from None
+        names: dict[str, int] = {}
+        digests: dict[bytes, int] = {}
+        keys = []
         for number, line in enumerate(lines, 1):
-            entry = line.partition("#")[0].strip()
-            if not entry:
-                continue
-            found = _LINE.fullmatch(entry)
-            if found is None:
-                raise SettingsError(f"{path}, line {number}: not 'name sha256:<hash> [rate]'")
-            name, digest, rate = found.groups()
-            if name in keys or rate == "0":
-                raise SettingsError(f"{path}, line {number}: {name} twice, or a rate of 0")
-            keys[name] = Key(name, bytes.fromhex(digest), None if rate is None else float(rate))
+            try:
+                key = parse_line(line)
+                if key is None:
+                    continue
+                _refuse_second("name", number, names.setdefault(key.name, number))
+                _refuse_second("hash", number, digests.setdefault(key.digest, number))
+            except ValueError as error:
+                raise SettingsError(f"{path}, line {number}: {error}") from None
+            keys.append(key)
         if not keys:
             raise SettingsError(f"BYLINE_KEYS_FILE={path} has no key: nobody could ask")
-        return cls(tuple(keys.values()))
+        return cls(keys)
 
     def find(self, authorization: str) -> Key | None:
         """Return whose key is in an ``Authorization`` header; None: nobody's."""
@@ -78,20 +118,32 @@ class Keys:
         return found if scheme.lower() == "bearer" else None
 
 
+def _refuse_second(what: str, number: int, first: int) -> None:
+    if number != first:
+        raise ValueError(f"the {what} is that of line {first}; each key has its own")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Make a key: its line on standard output, itself on standard error."""
     parser = argparse.ArgumentParser(
         prog="python -m api.keys", description="Make an API key; append the output to the file."
     )
     parser.add_argument("name", help="who it is for: letters, digits, . _ -")
-    parser.add_argument("rate", nargs="?", type=float, help="most messages a second")
+    parser.add_argument(
+        "rate",
+        nargs="?",
+        help=f"most messages a second, {LOWEST_RATE} to {HIGHEST_RATE}; without one, no limit",
+    )
     options = parser.parse_args(arguments)
     key = PREFIX + secrets.token_urlsafe(32)
-    rate = "" if options.rate is None else f" {options.rate:g}"
-    line = f"{options.name} sha256:{sha256(key.encode()).hexdigest()}{rate}"
-    if not _LINE.fullmatch(line):
-        parser.error("the name must be of letters, digits, . _ - and the rate above 0")
-    print(line)
+    rate = "" if options.rate is None else f" {options.rate or 0}"
+    try:
+        made = parse_line(f"{options.name} sha256:{sha256(key.encode()).hexdigest()}{rate}")
+    except ValueError as error:
+        parser.error(str(error))
+    if made is None or made.name != options.name:
+        parser.error("a name has letters, digits, . _ - only")
+    print(made)
     print(f"the key, shown only now: {key}", file=sys.stderr)
     return 0
 

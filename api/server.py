@@ -15,7 +15,7 @@ from api.directory import Directory
 from api.feedback import Feedback
 from api.figures import Figures
 from api.guard import Guard
-from api.keys import Keys
+from api.keys_file import KeysFile
 from api.line import Line
 from api.origins import refuse_for
 from api.outbox import Outbox
@@ -65,7 +65,9 @@ def create() -> Front:
         metrics=metrics,
     )
     promises = Promises(shared, settings.result_ttl_s)
-    keys = None if settings.keys_file is None else Keys.read(settings.keys_file)
+    keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
+    if keys is not None:
+        keys.start()
     guard = Guard(keys, shared)
     attributions = Attributions(settings, outbox, directory, promises, guard)
     labels = Window(LABELS, settings.feedback_window_s)

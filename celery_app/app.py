@@ -24,7 +24,7 @@ def make_celery(settings: Settings) -> Celery:
     """
     app = Celery("byline", set_as_current=False)
     app.conf.update(
-        broker_url=settings.broker,
+        broker_url=settings.broker.reveal(),
         broker_transport="celery_app.transport:Transport",
         # Kombu knows it by the URL only with a transport of its own; Celery wants it said.
         broker_use_ssl=_tls(settings.broker),
@@ -47,7 +47,7 @@ def make_celery(settings: Settings) -> Celery:
             "socket_connect_timeout": REDIS_TIMEOUT_S,
             "socket_keepalive": True,
         },
-        result_backend=f"celery_app.backend:CacheBackend+{settings.cache}",
+        result_backend=f"celery_app.backend:CacheBackend+{settings.cache.reveal()}",
         result_expires=settings.result_ttl_s,
         redis_socket_connect_timeout=REDIS_TIMEOUT_S,
         redis_socket_timeout=ALONE_S if settings.broker == settings.cache else REDIS_TIMEOUT_S,

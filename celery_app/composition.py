@@ -15,7 +15,7 @@ from celery_app.connections import connect
 from celery_app.forwarder import Forwarder, forward_step
 from celery_app.malformed import MalformedStep, MalformedTasks
 from celery_app.observer import observer
-from celery_app.privacy import redact
+from celery_app.privacy import StacksStep, redact
 from celery_app.reception import AcknowledgeStep, RoomStep
 from celery_app.settings import Settings, SettingsError
 from celery_app.steps import EventsStep, announce_step, hold_step, metrics_step, model_step
@@ -93,6 +93,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     upkeep = Upkeep(settings, asked, told, tally, lambda: engine.version, metrics)
     app.steps["worker"].update([serving, upkeep_step(upkeep, serving)])
     port = settings.metrics_port + settings.worker_number
+    app.steps["worker"].add(StacksStep)
     app.steps["worker"].add(metrics_step(registry, settings.metrics_host, port))
     holding = hold_step(settings.batch_timeout_s)
     app.steps["consumer"].update([EventsStep, RoomStep, AcknowledgeStep, MalformedStep, holding])

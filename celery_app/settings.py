@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from celery_app.secret_url import SecretURL
 from celery_app.settings_checks import SettingsError, check_together, with_password
 from celery_app.settings_words import PREFIX, in_words, unknown
 
@@ -25,7 +26,6 @@ MODELS = {
     "transformer": "model.transformer:TransformerModel",
 }
 
-RedisURL = Annotated[str, Meta(pattern=r"^rediss?://")]
 WebURL = Annotated[str, Meta(pattern=r"^https?://")]
 HostNames = Annotated[str, Meta(pattern=r"^[A-Za-z\d_.-]+( *, *[A-Za-z\d_.-]+)*$")]
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -43,11 +43,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Read once by a composition root, then passed on. Each field is ``BYLINE_<NAME>``."""
 
     redis_url: Annotated[
-        RedisURL | None,
+        SecretURL | None,
         about("Redis 6.2 or newer, or Valkey, for the queue. Unset: `make run` starts its own."),
     ] = None
     cache_url: Annotated[
-        RedisURL | None, about("Redis or Valkey for attributions and results. Unset: the same one.")
+        SecretURL | None,
+        about("Redis or Valkey for attributions and results. Unset: the same one."),
     ] = None
     redis_password_file: Annotated[
         Path | None,
@@ -174,7 +175,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = None
     keys_file: Annotated[
         Path | None,
-        about("File of API keys, see `python -m api.keys --help`. Unset: whoever reaches it asks."),
+        about(
+            "File of API keys, see `python -m api.keys --help`; it is read again when it changes. "
+            "Unset: whoever reaches it asks."
+        ),
     ] = None
     api_processes: Annotated[
         Count, about("Processes of the api. One takes about 0.1 ms of CPU for a message.")
@@ -255,11 +259,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = "WARNING"
 
     def __post_init__(self) -> None:
-        """Refuse values that contradict each other.
+        """Refuse values that contradict each other. No URL is kept as a plain string.
 
         Raises:
             SettingsError: naming both.
         """
+        for field in ("redis_url", "cache_url"):
+            if (url := getattr(self, field)) is not None:
+                msgspec.structs.force_setattr(self, field, SecretURL(url))
         check_together(self)
 
     @classmethod
@@ -293,7 +300,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         )
 
     @property
-    def broker(self) -> str:
+    def broker(self) -> SecretURL:
         """The broker's URL.
 
         Raises:
@@ -330,6 +337,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return MODELS.get(self.model, self.model)
 
     @property
-    def cache(self) -> str:
+    def cache(self) -> SecretURL:
         """The URL of the cache: its own, or the broker's."""
         return self.cache_url or self.broker

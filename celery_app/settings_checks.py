@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from celery_app.settings_words import PREFIX, redacted
+from celery_app.secret_url import SecretURL
+from celery_app.settings_words import PREFIX
 
 
 class SettingsError(ValueError):
@@ -24,6 +25,7 @@ _IN_ORDER = (
     ("memory_warning", "memory_critical", "a warning comes first"),
 )
 
+_SCHEMES = ("redis://", "rediss://")
 #: What a URL of Redis may say besides, with TLS: what redis-py, kombu and Celery all understand.
 _TLS = {
     "ssl_ca_certs",
@@ -63,17 +65,25 @@ def check_together(settings: Any) -> None:
     for field in ("redis_url", "cache_url"):
         url = getattr(settings, field)
         if url is not None and (reason := _unusable(url)):
-            raise SettingsError(f"{_name(field)}={redacted(url)!r}: {reason}")
+            raise SettingsError(f"{_name(field)}={url!r}: {reason}")
+    link = settings.grafana_url
+    if link is not None and "@" in link.partition("//")[2].partition("/")[0]:
+        raise SettingsError(
+            f"{_name('grafana_url')}={SecretURL(link)!r}: the console shows this link; leave user "
+            "and password out of it"
+        )
 
 
 def _unusable(url: str) -> str:
     """Return why no part of Byline could use a URL of Redis; empty: they can."""
+    if not url.startswith(_SCHEMES):
+        return f"must begin with {' or '.join(_SCHEMES)}"
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         parts = None
-    if parts is None or parts.fragment or "@" in parts.path:
+    if parts is None or parts.fragment or "@" in parts.path + parts.query:
         return "can't be read: write :, /, ?, # and @ of a password as %3A, %2F, %3F, %23 and %40"
     if not re.fullmatch(r"(/\d*)?", parts.path):
         return "what follows the / is the number of a database"
@@ -85,7 +95,7 @@ def _unusable(url: str) -> str:
     return ""
 
 
-def with_password(server: str, url: str | None, file: Path | None) -> str | None:
+def with_password(server: str, url: SecretURL | None, file: Path | None) -> SecretURL | None:
     """Return the URL of ``redis`` or ``cache``, with the password that is in a file, if any is.
 
     Raises:
@@ -109,7 +119,8 @@ def with_password(server: str, url: str | None, file: Path | None) -> str | None
         raise SettingsError(f"{setting}={file}: the file is empty")
     user, _, host = parts.netloc.rpartition("@")
     user = user.removesuffix(":")
-    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
+    whole = parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}")
+    return SecretURL(whole.geturl())
 
 
 def _refuse_shared_ports(settings: Any) -> None:

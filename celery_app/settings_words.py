@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 
+from celery_app.secret_url import SecretURL
+
 PREFIX = "BYLINE_"
-_SCHEME = r"((?:\w+://)?)"
-#: Scheme, user, place and query.
-_URL = re.compile(
-    _SCHEME + r"([^?#]*@)?((?:[\w.-]*|\[[\da-fA-F:.]*\])(?::\d{1,5})?(?:/\w*)?)([?#][^@]*)?"
-)
 
 
 def unknown(field: str, known: Sequence[str]) -> str:
@@ -31,14 +27,5 @@ def in_words(error: str, values: Mapping[str, str]) -> str:
     if field not in values:  # raised by __post_init__, already in words
         return reason
     reason = reason.removesuffix(", got `str`")  # everything in an environment is a string
-    value = redacted(values[field]) if field.endswith("_url") else values[field]
+    value = SecretURL(values[field]) if field.endswith("_url") else values[field]
     return f"{PREFIX}{field.upper()}={value!r}: {reason[0].lower()}{reason[1:]}"
-
-
-def redacted(url: str) -> str:
-    """Return a URL, or what was meant as one, without what may be a password in it."""
-    known = _URL.fullmatch(url)
-    if known is None:
-        return f"{re.match(_SCHEME, url)[0]}…"  # type: ignore[index]  # may match nothing
-    scheme, user, place, query = known.groups("")
-    return f"{scheme}{'…@' if user else ''}{place}{'?…' if query else ''}"

@@ -47,6 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     """Serve as the environment says. Returns the exit status."""
     try:
         settings = Settings.from_environ(os.environ)
+        # Celery's debugger, which SIGUSR2 would start, lets in everybody on this machine.
+        os.environ.pop("CELERY_RDBSIG", None)
         os.environ.update(metal.environment(settings.mps_memory / settings.workers))
         for name, value in processor.environment().items():
             os.environ.setdefault(name, value)

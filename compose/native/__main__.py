@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from compose.native import terminal
 
 if __name__ == "__main__":
+    os.umask(0o077)  # what the parts write may hold texts and passwords
     terminal.prepare()
     from compose.native.run import main
 

@@ -41,10 +41,15 @@ def part(
     try:
         given = yaml.safe_load(CONFIGURATION.read_text("utf-8"))
         configuration = configured(given, FOLDER, monitor)
-    except (OSError, yaml.YAMLError) as error:
+    except OSError as error:
         raise Unfit(f"{CONFIGURATION}: {error}") from None
+    except yaml.YAMLError as error:  # its words quote the file, and a secret may be in it
+        mark = getattr(error, "problem_mark", None)
+        place = f", see line {mark.line + 1}" if mark else ""
+        raise Unfit(f"{CONFIGURATION} is not YAML{place}") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Unfit(f"{CONFIGURATION} is not as Alertmanager's are: {error!r}") from None
+        words = f"{type(error).__name__}: {error}"  # a decoding error's repr holds the whole file
+        raise Unfit(f"{CONFIGURATION} is not as Alertmanager's are: {words}") from None
     folder.mkdir(exist_ok=True)
     written = folder / CONFIGURATION.name
     written.unlink(missing_ok=True)  # as whom it may be read by stays with a file

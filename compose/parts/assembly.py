@@ -75,10 +75,10 @@ def environment(settings: Settings, login: str, found: Container[str]) -> dict[s
     return {
         **os.environ,
         VARIABLE: os.environ.get(VARIABLE) or login,
-        "BYLINE_REDIS_URL": settings.broker,
+        "BYLINE_REDIS_URL": settings.broker.reveal(),
         "BYLINE_REDIS_PASSWORD_FILE": "",  # it is in the URL now
-        "CE_BROKER_URL": settings.broker,
-        prometheus.REDIS_VARIABLE: settings.broker,
+        "CE_BROKER_URL": settings.broker.reveal(),
+        prometheus.REDIS_VARIABLE: settings.broker.reveal(),
         **prometheus.REDIS_ONLY,
         # The console links to what runs.
         **{

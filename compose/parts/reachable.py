@@ -9,8 +9,8 @@ import time
 from redis import RedisError
 
 from celery_app.connections import connect
+from celery_app.secret_url import SecretURL
 from celery_app.settings import Settings
-from celery_app.settings_words import redacted
 from compose.parts import prometheus
 from compose.parts.errors import CannotRun
 from compose.parts.part import LOOPBACK
@@ -36,7 +36,7 @@ def check_ports(settings: Settings, patience_s: float) -> None:
             )
 
 
-def check_redis(setting: str, url: str) -> None:
+def check_redis(setting: str, url: SecretURL) -> None:
     """See that the server at ``url``, the value of ``setting``, answers.
 
     Raises:
@@ -46,9 +46,7 @@ def check_redis(setting: str, url: str) -> None:
         with connect(url, retries=0) as client:
             client.ping()
     except (RedisError, OSError) as error:
-        raise CannotRun(
-            f"{setting}: no Redis or Valkey answers at {redacted(url)}: {error}"
-        ) from None
+        raise CannotRun(f"{setting}: no Redis or Valkey answers at {url}: {error}") from None
 
 
 def _listening(settings: Settings) -> list[tuple[str, str, int]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import files
 from pathlib import Path
 
+from celery_app.secret_url import SecretURL
 from celery_app.settings import Settings
 from compose.parts import health
 from compose.parts.errors import CannotRun
@@ -45,9 +46,9 @@ def part(settings: Settings, folder: Path) -> Part:
     return Part("valkey", command, here, health.redis(here), rank=1, stop_s=2, advice=advice)
 
 
-def url(settings: Settings) -> str:
+def url(settings: Settings) -> SecretURL:
     """Return the server's URL."""
-    return f"redis://{LOOPBACK}:{settings.redis_port}/0"
+    return SecretURL(f"redis://{LOOPBACK}:{settings.redis_port}/0")
 
 
 def damage(lines: Sequence[str], kept: Path, server: Path) -> str:

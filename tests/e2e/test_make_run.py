@@ -107,6 +107,16 @@ def test_flowers_password_is_its_owners(running: Run) -> None:
     assert not any(password in text for text in running.command_lines())
 
 
+def test_what_is_kept_is_its_owners(running: Run) -> None:
+    """The append-only file holds texts. Each file by itself: a backup of one may be elsewhere."""
+    running.attribute(SECRET)
+    state = running.folder / "state"
+    kept = [path for path in (state, *state.rglob("*")) if not path.is_symlink()]
+    modes = {str(path): path.stat().st_mode for path in kept if path.exists()}
+    assert any("appendonly" in path for path in modes)
+    assert not [path for path, mode in modes.items() if stat.S_IMODE(mode) & 0o077]
+
+
 def test_ctrl_c_leaves_nothing_and_the_next_run_has_the_cache(
     tmp_path: Path, runs: list[Run]
 ) -> None:

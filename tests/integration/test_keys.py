@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.parts import Stack
+from tests.parts import Stack, wait_for
 
 
-@pytest.fixture
-def guarded(own: Stack, tmp_path: Path) -> Stack:
-    lines = [
-        f"{name} sha256:{sha256(name.encode()).hexdigest()} {rate}"
-        for name, rate in (("slow", "4"), ("free", ""))
-    ]
-    (tmp_path / "keys.txt").write_text("\n".join(lines))
-    own.env["BYLINE_KEYS_FILE"] = str(tmp_path / "keys.txt")
-    own.worker()
-    own.api()
-    return own
+def line(name: str, rate: str = "") -> str:
+    """A line for a key that is the same as its name."""
+    return f"{name} sha256:{sha256(name.encode()).hexdigest()} {rate}\n"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("guarded")
+    file = folder / "keys.txt"
+    file.write_text(line("slow", "4") + line("idle", "4") + line("free") + line("revoked"))
+    stack = Stack(folder, BYLINE_KEYS_FILE=str(file))
+    try:
+        stack.valkey()
+        stack.worker()
+        stack.api(BYLINE_API_PROCESSES="2")
+        yield stack
+    finally:
+        stack.close()
 
 
 def ask(own: Stack, key: str | None, body: object) -> httpx.Response:
@@ -59,8 +67,8 @@ def test_a_key_lets_in(guarded: Stack) -> None:
 
 
 def test_what_is_refused_costs_nothing(guarded: Stack) -> None:
-    assert ask(guarded, "slow", {"messages": [0] * 10_000}).status_code == 422
-    assert ask(guarded, "slow", {"text": "hello"}).status_code == 200
+    assert ask(guarded, "idle", {"messages": [0] * 10_000}).status_code == 422
+    assert ask(guarded, "idle", {"text": "hello"}).status_code == 200
 
 
 def test_a_key_is_good_for_so_many_messages_a_second(guarded: Stack) -> None:
@@ -76,6 +84,31 @@ def test_a_key_is_good_for_so_many_messages_a_second(guarded: Stack) -> None:
     many = ask(guarded, "slow", {"messages": [{"text": f"bulk {n}"} for n in range(12)]})
     assert many.status_code == 429  # each message counts
     assert ask(guarded, "free", {"text": "another key"}).status_code == 200
+
+
+def test_a_revoked_key_is_refused_without_a_restart_and_a_bad_file_changes_nothing(
+    guarded: Stack,
+) -> None:
+    file, api = Path(guarded.env["BYLINE_KEYS_FILE"]), guarded.parts[-1]
+    everything = file.read_text()
+
+    def statuses(key: str) -> set[int]:
+        """Of some connections, which go to one process or the other."""
+        return {ask(guarded, key, {"text": "hello"}).status_code for _ in range(8)}
+
+    assert statuses("revoked") == {200}
+    file.write_text(everything.replace(line("revoked"), line("new")))
+    wait_for(lambda: statuses("revoked") == {401} and statuses("new") == {200}, what="the change")
+    file.write_text(line("free") + line("hushhush", "0.0"))
+    wait_for(lambda: api.output.count("stay in force") == 2, what="both processes to say so")
+    assert "line 2" in api.output
+    assert "hushhush" not in api.output
+    assert statuses("new") == {200}
+    assert httpx.get(f"{guarded.url}/readyz", timeout=10).status_code == 200
+    metrics = f"http://127.0.0.1:{guarded.env['BYLINE_API_METRICS_PORT']}/metrics"
+    assert "byline_requests_total" in httpx.get(metrics, timeout=10).text
+    file.write_text(everything)
+    wait_for(lambda: statuses("revoked") == {200}, what="the file that is good again")
 
 
 def test_a_file_that_is_wrong_is_said_at_the_start(own: Stack, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from celery_app.settings import Settings
+from compose.parts import alertmanager
 from compose.parts.alertmanager import configured
 from tests.promtool import content, needs_amtool
 from tests.unit.alerting.test_alertmanager import CONFIGURATION, FOLDER
@@ -56,6 +58,30 @@ def test_the_console_is_the_monitor_of_this_run(folder: Path) -> None:
     [console] = (receiver for receiver in found["receivers"] if receiver["name"] == "console")
     assert console["webhook_configs"] == [{"url": f"{MONITOR}/alerts", "send_resolved": True}]
     assert CONFIGURATION["receivers"][0]["webhook_configs"][0]["url"] != f"{MONITOR}/alerts"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"global:\n  slack_api_url: https://hooks/hushhush: x\n",
+        b"global: {slack_api_url: *hushhush}\n",
+        b"global: !hushhush {}\n",
+        b"- hushhush\n",
+        b"hushhush: [\n",
+        b"global: {slack_api_url: hushhush}\nreceivers: hushhush\n",
+        b"global: hushhush \xff\n",
+        b"global: hushhush \x01\n",
+    ],
+)
+def test_a_configuration_that_is_wrong_is_told_of_without_the_secrets_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    file = tmp_path / "alertmanager.yml"
+    file.write_bytes(text)
+    monkeypatch.setattr(alertmanager, "CONFIGURATION", file)
+    with pytest.raises(alertmanager.Unfit, match=str(tmp_path)) as refused:
+        alertmanager.part(Settings(), tmp_path, "alertmanager")
+    assert "hush" not in str(refused.value)
 
 
 @needs_amtool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 
@@ -44,8 +45,8 @@ def test_others_are_nobody(tmp_path: Path, given: str) -> None:
         "app secret",
         "app sha256:12",
         line("app", "a") + "fast",
-        line("app", "a", "0"),
         line("app", "a") + "\n" + line("app", "b"),
+        line("app", "a") + "\n" + line("web", "a"),
         "# nothing",
         "",
     ],
@@ -54,6 +55,37 @@ def test_a_file_that_is_wrong_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError) as refused:
         Keys.read(written(tmp_path, text))
     assert "secret" not in str(refused.value)
+
+
+#: Each is refused alike by the command that writes a line and by the api that reads it.
+BAD_RATES = ["0", "00", "0.0", "0.000", "0.0009", "1.0000", f"0.{'0' * 19}1", "1000000.001", "1e3"]
+BAD_RATES += ["-1", "+1", "inf", "nan", "1_000", "\N{ARABIC-INDIC DIGIT FIVE}", ".5", "5."]
+GOOD_RATES = ["0.001", "1", "2.5", "050", "123456.789", "999999.999", "1000000"]
+
+
+@pytest.mark.parametrize("rate", BAD_RATES)
+def test_a_rate_that_cant_be_counted_is_refused_at_the_command_and_at_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rate: str
+) -> None:
+    reason = "0.001 to 1000000, with at most three decimals"
+    with pytest.raises(SettingsError, match=reason):
+        Keys.read(written(tmp_path, line("app", "a", rate)))
+    with pytest.raises(SystemExit):
+        keys.main(["app", "--", rate])
+    output, error = capsys.readouterr()
+    assert reason in error
+    assert not output
+
+
+@pytest.mark.parametrize("rate", GOOD_RATES)
+def test_a_rate_that_the_command_takes_is_the_one_that_the_api_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rate: str
+) -> None:
+    assert keys.main(["app", rate]) == 0
+    output, shown = capsys.readouterr()
+    found = Keys.read(written(tmp_path, output)).find(f"Bearer {shown.split()[-1]}")
+    assert found is not None
+    assert found.rate == Decimal(rate)
 
 
 def test_a_file_that_is_missing_is_refused(tmp_path: Path) -> None:
@@ -74,6 +106,10 @@ def test_a_new_key_works_and_only_its_hash_is_kept(
     assert (found.name, found.rate) == ("mobile-app", 2.5)
 
 
-def test_a_name_that_no_file_could_hold_is_refused() -> None:
+@pytest.mark.parametrize("arguments", [["two words"], ["#x"], ["x\n"], [""], ["x #"], ["x", ""]])
+def test_what_no_file_could_hold_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
     with pytest.raises(SystemExit):
-        keys.main(["two words"])
+        keys.main(arguments)
+    assert not capsys.readouterr().out

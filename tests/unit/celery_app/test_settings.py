@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from msgspec.structs import asdict
 from redis import Redis
 
 from celery_app.app import make_celery
 from celery_app.connections import connect
+from celery_app.secret_url import SecretURL
 from celery_app.settings import Settings, SettingsError
 from celery_app.settings_table import table
 
@@ -65,12 +68,17 @@ def test_contradictions_are_refused_by_name(environ: dict[str, str], words: list
 @pytest.mark.parametrize(
     ("url", "shown", "reason"),
     [
-        ("redsi://:hush@host:1/0", "redsi://…@host:1/0", "matching regex"),
-        ("host:6379", "host:6379", "matching regex"),
-        (":hush@host:6379", "…@host:6379", "matching regex"),
+        ("redsi://:hush@host:1/0", "redsi://…@host:1/0", "must begin with redis://"),
+        ("host:6379", "host:6379", "must begin with redis://"),
+        (":hush@host:6379", "…@host:6379", "must begin with redis://"),
         ("redis://:hu/sh@host", "redis://…@host", "%2F"),
         ("redis://:hu#sh@host", "redis://…", "%23"),
         ("redis://:hu?sh@host", "redis://…", "%3F"),
+        ("redis://:123?hush@host", "redis://…", "%3F"),
+        ("redis://me?hush@host/0", "redis://…", "%3F"),
+        ("redis://:a/hush#b@c@host", "redis://…", "%23"),
+        ("redis://:a@hush@b/c@host:1/0", "redis://…@host:1/0", "%40"),
+        ("redis+hush://:hush@host", "…@host", "must begin"),
         ("redis://host:hush", "redis://…", "can't be read"),
         ("redis://user:hush@[::1/0", "redis://…", "can't be read"),
         ("redis://:hush@host/first", "redis://…@host/first", "the number of a database"),
@@ -94,10 +102,36 @@ def test_a_url_that_no_part_can_use_is_refused_without_its_password(
         assert "hush" not in words.replace("ssl_hush", "")
 
 
-def test_a_password_is_shown_of_no_url() -> None:
+@pytest.mark.parametrize("scheme", ["ftp", "https"])
+def test_a_link_with_a_password_is_refused_without_showing_it(scheme: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        Settings.from_environ({"BYLINE_GRAFANA_URL": "ftp://me:hush@grafana/d"})
-    assert "'ftp://…@grafana/d'" in str(refused.value)
+        Settings.from_environ({"BYLINE_GRAFANA_URL": f"{scheme}://me:hush@grafana/d"})
+    assert f"'{scheme}://…@grafana/d'" in str(refused.value)
+
+
+@pytest.mark.parametrize("password", ["hush", "p@hush", "hu/hush", "hush#", "%hush:", "?hush"])
+def test_settings_show_their_urls_without_passwords_however_they_are_printed(
+    tmp_path: Path, password: str
+) -> None:
+    file = tmp_path / "password"
+    file.write_text(password)
+    settings = Settings.from_environ(
+        {
+            "BYLINE_REDIS_URL": "redis://me@127.0.0.1:1/0",
+            "BYLINE_REDIS_PASSWORD_FILE": str(file),
+            "BYLINE_CACHE_URL": f"redis://:{quote(password, safe='')}@127.0.0.1:2/0",
+        }
+    )
+    for url, place in ((settings.broker, "127.0.0.1:1/0"), (settings.cache, "127.0.0.1:2/0")):
+        assert str(url) == f"{url}" == f"redis://…@{place}"
+        assert SecretURL(url) == url.reveal()
+        for usable in (url, url.reveal()):
+            kept = Redis.from_url(usable).connection_pool.connection_kwargs
+            assert kept["password"] == password
+    assert "hush" not in f"{settings} {settings!r} {[settings]} {asdict(settings)}"
+    app = make_celery(settings)
+    kept = app.backend.client.connection_pool.connection_kwargs
+    assert (app.connection().password, kept["password"]) == (password, password)
 
 
 @pytest.mark.parametrize("query", ["", "?ssl_ca_certs=/ca.pem&ssl_cert_reqs=optional"])
@@ -120,6 +154,7 @@ def test_a_part_on_its_own_needs_a_redis() -> None:
 
 def test_the_cache_is_the_broker_unless_it_is_another() -> None:
     assert Settings(redis_url="redis://a").cache == "redis://a"
+    assert "hush" not in repr(Settings(redis_url="redis://:hush@a"))
     assert Settings(redis_url="redis://a", cache_url="redis://b").cache == "redis://b"
 
 

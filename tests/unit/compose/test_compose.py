@@ -214,6 +214,10 @@ def test_the_exporter_tells_the_password_of_redis_to_no_other_server() -> None:
     assert tuple(map(int, version.groups())) >= (1, 83), "the first that knows the variable"
 
 
+def test_tracebacks_of_celery_exporter_show_no_variables() -> None:
+    assert SERVICES["celery-exporter"]["environment"]["LOGURU_DIAGNOSE"] == "NO"
+
+
 def test_the_settings_are_settings(tmp_path: Path) -> None:
     password = tmp_path / "redis-password"
     password.write_text("secret")

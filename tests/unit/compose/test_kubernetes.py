@@ -130,6 +130,12 @@ def test_byline_takes_its_settings_and_listens_where_they_say(source: str) -> No
 
 
 @pytest.mark.parametrize("source", RENDERED)
+def test_tracebacks_of_celery_exporter_show_no_variables(source: str) -> None:
+    [container] = pods(source)["celery-exporter"]["containers"]
+    assert {"name": "LOGURU_DIAGNOSE", "value": "NO"} in container["env"]
+
+
+@pytest.mark.parametrize("source", RENDERED)
 def test_what_is_under_way_is_finished_before_the_end(source: str) -> None:
     api, worker = pods(source)["api"], pods(source)["worker"]
     [container] = api["containers"]

@@ -121,6 +121,7 @@ def test_launchd_starts_the_worker_with_settings_that_go_with_the_containers() -
     assert job["WorkingDirectory"] == str(ROOT)
     assert job["ProgramArguments"][-2:] == ["-m", "celery_app.worker"]
     assert job["KeepAlive"] is True
+    assert job["Umask"] == 0o077
     environ = job["EnvironmentVariables"]
     # It lies where `make up` puts it.
     assert environ.pop("BYLINE_REDIS_PASSWORD_FILE") == str(passwords.FOLDER / "redis-password")
