@@ -25,6 +25,7 @@ from api.options import Options, flag, wait_of
 from api.outbox import Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from api.strict import has_doubled_key
+from api.turns import Turns
 from celery_app.settings import Settings
 from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, Unavailable
 from tasks.messages import Attribution, Failure, Outcome, message_id, parse_text
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds the broker is given to take a message whose answer is promised for later.
 ACCEPT_S = 5.0
+#: Bytes of a body that is parsed at once. A larger one is parsed in a thread: what nests deeply,
+#: names keys twice or holds halves of surrogate pairs takes up to half a second for 4 MB.
+AT_ONCE_BYTES = 65_536
 
 _request = msgspec.json.Decoder(AttributionRequest[msgspec.Raw])
 _message = msgspec.json.Decoder(MessageIn)
@@ -68,7 +72,7 @@ class Attributions:
         self, query: Mapping[str, str], content_type: str, body: bytes, key: Key | None
     ) -> Answer:
         """Attribute a message or many: 200, or 202 for what takes longer than the wait."""
-        asked = _parse(content_type, body)
+        asked = await _parsed(content_type, body)
         options = self._options(query, asked)
         messages = asked.messages or []
         if len(messages) > self._settings.max_bulk:
@@ -81,8 +85,11 @@ class Attributions:
     def attend(self, content_type: str, body: bytes, answered: Callable[[Answer], None]) -> bool:
         """Do as :meth:`create` does, without a coroutine, for one message and with no query.
 
-        Returns False where there are many: then nothing was done. Raises as :meth:`create`.
+        Returns False where there are many, or the body is large: then nothing was done. Raises as
+        :meth:`create`.
         """
+        if len(body) > AT_ONCE_BYTES:
+            return False
         asked = _parse(content_type, body)
         if asked.text is UNSET:
             return False
@@ -115,7 +122,10 @@ class Attributions:
         return _answer_one(entry.id, outcome, options.explain, wait_s)
 
     async def _many(self, messages: Sequence[msgspec.Raw], options: Options) -> Answer:
-        parsed = [self._parse_message(raw, options) for raw in messages]
+        parsed, turns = [], Turns()
+        for raw in messages:
+            parsed.append(self._parse_message(raw, options))
+            await turns.rest()
         entries = [entry for entry, _ in parsed if isinstance(entry, Entry)]
         answered = iter(await self._wait_for(entries, options))
         items = [
@@ -230,6 +240,13 @@ class Attributions:
 
 def _failures(entries: Sequence[Entry], error: BylineError) -> dict[str, Failure]:
     return {entry.id: Failure(entry.id, error.code, str(error)) for entry in entries}
+
+
+async def _parsed(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
+    """Do as :func:`_parse` does, without keeping others waiting for long."""
+    if len(body) > AT_ONCE_BYTES:
+        return await asyncio.to_thread(_parse, content_type, body)
+    return _parse(content_type, body)
 
 
 def _parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
