@@ -112,7 +112,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             pattern=r"^[^@]+@[^@]+$",
         ),
     ] = "byline@%h"
-    batch_messages: Annotated[int, about("Largest batch, in messages.", ge=1, le=4096)] = 256
+    batch_messages: Annotated[
+        int,
+        about(
+            "Largest batch, in messages. Here and below a long one counts as several, one with "
+            "evidence as eight.",
+            ge=1,
+            le=4096,
+        ),
+    ] = 256
     batch_tokens: Annotated[
         Count | None,
         about(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 #: Characters that one message's worth covers.
 CHARACTERS = 2_000
 #: What a message costs with evidence, beside the same one without.
@@ -21,3 +23,8 @@ def work(text: object, explain: bool) -> int:
     characters takes 0.04 ms, and 0.6 ms with evidence.
     """
     return size(text) * EVIDENCE if explain else size(text)
+
+
+def total(texts: Iterable[object], explain: bool) -> int:
+    """Return the work of several messages."""
+    return sum(work(text, explain) for text in texts)
