@@ -73,7 +73,7 @@ class Attributions:
     ) -> Answer:
         """Attribute a message or many: 200, or 202 for what takes longer than the wait."""
         asked = await _parsed(content_type, body)
-        options = self._options(query, asked)
+        options = self._options(query, asked, key)
         messages = asked.messages or []
         if len(messages) > self._settings.max_bulk:
             raise InvalidMessage(f"{len(messages)} messages; at most {self._settings.max_bulk}")
@@ -82,7 +82,13 @@ class Attributions:
             return await self._one(asked.text, options)
         return await self._many(messages, options)
 
-    def attend(self, content_type: str, body: bytes, answered: Callable[[Answer], None]) -> bool:
+    def attend(
+        self,
+        content_type: str,
+        body: bytes,
+        answered: Callable[[Answer], None],
+        key: Key | None = None,
+    ) -> bool:
         """Do as :meth:`create` does, without a coroutine, for one message and with no query.
 
         Returns False where there are many, or the body is large: then nothing was done. Raises as
@@ -93,7 +99,7 @@ class Attributions:
         asked = _parse(content_type, body)
         if asked.text is UNSET:
             return False
-        options = self._options({}, asked)
+        options = self._options({}, asked, key)
         [entry] = self._outbox.ask([self._entry(asked.text, options)])
         Attendant(self, self._outbox.loop, entry, options, answered)
         return True
@@ -169,9 +175,12 @@ class Attributions:
             options.explain,
             options.priority,
             options.deadline,
+            options.owner,
         )
 
-    def _options(self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw]) -> Options:
+    def _options(
+        self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw], key: Key | None
+    ) -> Options:
         wait = wait_of(query, self._settings)
         limit = None if asked.deadline_ms is None else asked.deadline_ms / 1000
         return Options(
@@ -181,6 +190,7 @@ class Attributions:
             deadline=None if limit is None else time.time() + limit,
             patience=time.monotonic() + (wait if limit is None else min(wait, limit)),
             final=limit is not None and limit <= wait,
+            owner="" if key is None else key.name,
         )
 
     def _model(self, query: Mapping[str, str]) -> str | None:

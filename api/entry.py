@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from api.signal import Signal
 from tasks.messages import Failure, Outcome
+from tasks.work import EVIDENCE, work
 
 Kind = tuple[int, bool, bool]
-Key = tuple[str, int, bool, bool]
+Key = tuple[str, str, int, bool, bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +26,10 @@ class Entry:
     priority: int = 0
     #: Unix time, in seconds; None: whenever.
     deadline: float | None = None
+    #: The name of the API key that it came with; where there are no keys, all are one.
+    owner: str = ""
+    #: How much work it is, see :mod:`tasks.work`.
+    work: int = field(init=False)
     #: Must it leave even without a credit? Set once its answer is promised for later.
     urgent: bool = False
     #: Set when the broker has it, or need not have it any more.
@@ -33,6 +38,14 @@ class Entry:
     done: Signal = field(default_factory=Signal)
     outcome: Outcome | None = None
 
+    def __post_init__(self) -> None:
+        self.work = work(self.text, self.explain)
+
+    @property
+    def size(self) -> int:
+        """The room that it takes: evidence takes none before it is there."""
+        return self.work // EVIDENCE if self.explain else self.work
+
     @property
     def kind(self) -> Kind:
         """Entries of one version and kind may share a chunk."""
@@ -40,8 +53,11 @@ class Entry:
 
     @property
     def key(self) -> Key | None:
-        """Who asks for the same may join; with a deadline of its own it is nobody else's."""
-        return (self.id, *self.kind) if self.deadline is None else None
+        """Who asks for the same may join; with a deadline of its own it is nobody else's.
+
+        Nor does it join the message of another owner, who may have a long queue.
+        """
+        return (self.id, self.owner, *self.kind) if self.deadline is None else None
 
     def may_be(self, outcome: Outcome) -> bool:
         """Return whether this may be its outcome. Under another version its id is another, too."""

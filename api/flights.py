@@ -23,6 +23,8 @@ class Flight(NamedTuple):
     entries: list[Entry]
     #: Was the worker told that the answers are promised, and so must be stored?
     promised: bool
+    #: Of all its messages.
+    work: int
 
 
 class Flights:
@@ -42,7 +44,8 @@ class Flights:
     def add(self, chunk: str, entries: list[Entry]) -> None:
         """Note that a chunk is about to be sent: its reply may be here before it is."""
         promised = any(entry.urgent for entry in entries)
-        self._flights[chunk] = Flight(time.monotonic(), entries, promised)
+        work = sum(entry.work for entry in entries)
+        self._flights[chunk] = Flight(time.monotonic(), entries, promised, work)
         self.changes += 1
 
     def pop(self, chunk: str) -> Flight | None:
@@ -55,11 +58,6 @@ class Flights:
 
     def __contains__(self, chunk: str) -> bool:
         return chunk in self._flights
-
-    @property
-    def messages(self) -> int:
-        """How many messages they hold."""
-        return sum(len(flight.entries) for flight in self._flights.values())
 
     @property
     def in_time(self) -> list[Flight]:
