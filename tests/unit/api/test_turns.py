@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api import attributions, turns
+from api import attributions, bodies, turns
 from api.answers import Answer
 from api.guard import Guard
 from tests.unit.api.desk import Desk, idle
@@ -73,13 +73,13 @@ async def test_only_a_large_body_is_parsed_in_a_thread(
     counter: Counter, monkeypatch: pytest.MonkeyPatch, text: str, apart: bool
 ) -> None:
     parsed_by: list[int] = []
-    parse = attributions._parse
+    parse = attributions.parse
 
     def note(*given: Any) -> Any:
         parsed_by.append(threading.get_ident())
         return parse(*given)
 
-    monkeypatch.setattr(attributions, "_parse", note)
+    monkeypatch.setattr(attributions, "parse", note)
     asking = asyncio.ensure_future(bulk(counter, text))
     async with asyncio.timeout(20):
         while not parsed_by:
@@ -89,5 +89,5 @@ async def test_only_a_large_body_is_parsed_in_a_thread(
 
 
 async def test_a_large_body_is_not_parsed_while_others_wait(counter: Counter) -> None:
-    assert not counter.hand_in({"text": "x" * (attributions.AT_ONCE_BYTES + 1)})
+    assert not counter.hand_in({"text": "x" * (bodies.AT_ONCE_BYTES + 1)})
     assert not counter.given
