@@ -174,7 +174,7 @@ class Attributions:
             options.explain,
             options.priority,
             options.deadline,
-            options.owner,
+            owner=options.owner,
         )
 
     def _options(

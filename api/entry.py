@@ -11,6 +11,10 @@ from tasks.work import EVIDENCE, work
 Kind = tuple[int, bool, bool]
 Key = tuple[str, str, int, bool, bool]
 
+#: The last priority, and by how much what leaves without a credit is put behind others: by one of
+#: the steps that have a list of their own in Redis.
+LAST, BEHIND = 9, 3
+
 
 @dataclass(slots=True, eq=False)
 class Entry:
@@ -26,10 +30,6 @@ class Entry:
     priority: int = 0
     #: Unix time, in seconds; None: whenever.
     deadline: float | None = None
-    #: The name of the API key that it came with; where there are no keys, all are one.
-    owner: str = ""
-    #: How much work it is, see :mod:`tasks.work`.
-    work: int = field(init=False)
     #: Must it leave even without a credit? Set once its answer is promised for later.
     urgent: bool = False
     #: Set when the broker has it, or need not have it any more.
@@ -37,6 +37,12 @@ class Entry:
     #: Set when the outcome is there.
     done: Signal = field(default_factory=Signal)
     outcome: Outcome | None = None
+    #: The name of the API key that it came with; where there are no keys, all are one.
+    owner: str = ""
+    #: How much work it is, see :mod:`tasks.work`.
+    work: int = field(init=False)
+    #: Did it leave without a credit? Then it is queued behind those that have one.
+    behind: bool = False
 
     def __post_init__(self) -> None:
         self.work = work(self.text, self.explain)
@@ -45,6 +51,11 @@ class Entry:
     def size(self) -> int:
         """The room that it takes: evidence takes none before it is there."""
         return self.work // EVIDENCE if self.explain else self.work
+
+    @property
+    def rank(self) -> int:
+        """The priority that it has in the queue. Nobody waits for what is behind."""
+        return min(LAST, self.priority + BEHIND) if self.behind else self.priority
 
     @property
     def kind(self) -> Kind:

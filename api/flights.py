@@ -61,11 +61,18 @@ class Flights:
 
     @property
     def in_time(self) -> list[Flight]:
-        """Those that hold a credit."""
+        """Those that hold a credit.
+
+        What was promised and left without one holds none: others would wait for it.
+        """
         expected_s = self._expected_s()
         patience_s = max(STALLED_S, STALLED * expected_s) if expected_s else UNKNOWN_S
         stalled = time.monotonic() - patience_s
-        return [flight for flight in self._flights.values() if flight.sent_at > stalled]
+        return [
+            flight
+            for flight in self._flights.values()
+            if flight.sent_at > stalled and not flight.entries[0].behind
+        ]
 
     def given_up(self) -> Iterator[list[Entry]]:
         """Yield what was sent too long ago, chunk by chunk, and forget it."""

@@ -76,8 +76,11 @@ class Lane:
             due = self._departure.due(queue.work)
             chunk = (queue.take if due else queue.take_urgent)(self._chunk_work)
             self._keep(kind, queue)
-            if chunk:
+            if due:
                 self._pass_over(kind)
+            for entry in chunk:
+                entry.behind = not due
+            if chunk:
                 return chunk
         return []
 

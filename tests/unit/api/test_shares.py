@@ -98,3 +98,34 @@ async def test_messages_with_evidence_wait_for_a_few_chunks_and_not_for_all() ->
             assert "explained" not in sent(desk, place)
             await desk.answer(place)
         assert sent(desk, lane.PASSED_OVER + 1) == ["explained"]
+
+
+async def test_what_is_promised_without_a_credit_keeps_no_others_from_theirs(desk: Desk) -> None:
+    await desk.ask("1")
+    await desk.ask("2")
+    for number in range(20):
+        promised = await desk.ask(f"promised {number}", owner="greedy")
+        desk.outbox.hasten(promised)
+        await idle()
+        assert promised[0].sent.is_set()
+    await desk.answer()
+    [other] = await desk.ask("other", owner="other")
+    assert other.sent.is_set()
+
+
+async def test_what_is_promised_without_a_credit_is_queued_behind_the_others(desk: Desk) -> None:
+    with_credit = [*await desk.ask("1"), *await desk.ask("2")]
+    without = [*await desk.ask("3"), *await desk.ask("4", priority=9)]
+    desk.outbox.hasten(with_credit)
+    desk.outbox.hasten(without)
+    await idle()
+    assert all(entry.sent.is_set() for entry in without)
+    assert [entry.rank for entry in with_credit] == [0, 0]
+    assert [entry.rank for entry in without] == [3, 9]
+
+
+async def test_what_is_promised_where_a_credit_is_free_is_queued_as_any_other(desk: Desk) -> None:
+    promised = desk.outbox.ask([Entry("1", "1", "v1")])
+    desk.outbox.hasten(promised)
+    await idle()
+    assert promised[0].rank == 0
