@@ -133,7 +133,7 @@ class Front:
                 return False  # Redis knows whether it may
             if len(body) > self._max_body_bytes:
                 raise TooLarge(f"the body has more than {self._max_body_bytes:,} bytes")
-            return self._attributions.attend(_content_type(headers), body, answer)
+            return self._attributions.attend(_content_type(headers), body, answer, key)
         except Exception as error:  # as for others
             answer(problem_of(error, self._outbox.wait_s))
         return True

@@ -14,35 +14,27 @@ from redis import RedisError
 
 from api.answers import Answer, answer
 from api.attendant import Attendant
+from api.bodies import AT_ONCE_BYTES, parse, parse_message, weight
 from api.directory import Directory
 from api.entry import Entry
-from api.errors import NotFound, NotJSON, check_json, problem
+from api.errors import NotFound, NotJSON, WrongType, problem
 from api.exchange import PATH
 from api.guard import Guard
-from api.halves import mark_halves
 from api.keys import Key
 from api.options import Options, flag, wait_of
 from api.outbox import Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
-from api.strict import has_doubled_key
+from api.turns import Turns
 from celery_app.settings import Settings
 from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, Unavailable
 from tasks.messages import Attribution, Failure, Outcome, message_id, parse_text
 from tasks.promises import Promises
+from tasks.work import work
 
 logger = logging.getLogger(__name__)
 
 #: Seconds the broker is given to take a message whose answer is promised for later.
 ACCEPT_S = 5.0
-
-_request = msgspec.json.Decoder(AttributionRequest[msgspec.Raw])
-_message = msgspec.json.Decoder(MessageIn)
-#: The keys of a request for one message, of one for many, and of one of those.
-_ONE_KEYS = (b'"text"', b'"deadline_ms"', b'"priority"')
-_MANY_KEYS = (b'"messages"', *_ONE_KEYS[1:])
-_MESSAGE_KEYS = (b'"text"', b'"ref"')
-_HALF, _HALF_PAIR = "text holds half of a surrogate pair", b"\\ud800"
-_DOUBLED = "an object names a key twice"
 #: Hexadecimal digits of an id.
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -67,26 +59,47 @@ class Attributions:
     async def create(
         self, query: Mapping[str, str], content_type: str, body: bytes, key: Key | None
     ) -> Answer:
-        """Attribute a message or many: 200, or 202 for what takes longer than the wait."""
-        asked = _parse(content_type, body)
-        options = self._options(query, asked)
-        messages = asked.messages or []
-        if len(messages) > self._settings.max_bulk:
-            raise InvalidMessage(f"{len(messages)} messages; at most {self._settings.max_bulk}")
-        await self._guard.let_through(key, max(1, len(messages)))
-        if asked.text is not UNSET:
-            return await self._one(asked.text, options)
-        return await self._many(messages, options)
+        """Attribute a message or many: 200, or 202 for what takes longer than the wait.
 
-    def attend(self, content_type: str, body: bytes, answered: Callable[[Answer], None]) -> bool:
+        It costs the key the work of its messages, and an invalid request costs by its size.
+        """
+        try:
+            asked = await self._parsed(content_type, body)
+            options = self._options(query, asked, key)
+            messages = asked.messages or []
+            if len(messages) > self._settings.max_bulk:
+                raise InvalidMessage(f"{len(messages)} messages; at most {self._settings.max_bulk}")
+        except (InvalidMessage, NotJSON, WrongType):
+            await self._guard.let_through(key, weight(body))
+            raise
+        if asked.text is UNSET:
+            return await self._many(messages, options, key)
+        await self._guard.let_through(key, work(asked.text, options.explain))
+        return await self._one(asked.text, options)
+
+    async def _parsed(self, content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
+        if len(body) > AT_ONCE_BYTES:
+            return await asyncio.to_thread(parse, content_type, body)
+        return parse(content_type, body)
+
+    def attend(
+        self,
+        content_type: str,
+        body: bytes,
+        answered: Callable[[Answer], None],
+        key: Key | None = None,
+    ) -> bool:
         """Do as :meth:`create` does, without a coroutine, for one message and with no query.
 
-        Returns False where there are many: then nothing was done. Raises as :meth:`create`.
+        Returns False where there are many, or the body is large: then nothing was done. Raises as
+        :meth:`create`.
         """
-        asked = _parse(content_type, body)
+        if len(body) > AT_ONCE_BYTES:
+            return False
+        asked = parse(content_type, body)
         if asked.text is UNSET:
             return False
-        options = self._options({}, asked)
+        options = self._options({}, asked, key)
         [entry] = self._outbox.ask([self._entry(asked.text, options)])
         Attendant(self, self._outbox.loop, entry, options, answered)
         return True
@@ -114,39 +127,41 @@ class Attributions:
         wait_s = self._outbox.wait_for(entry.version) if isinstance(outcome, Failure) else 0.0
         return _answer_one(entry.id, outcome, options.explain, wait_s)
 
-    async def _many(self, messages: Sequence[msgspec.Raw], options: Options) -> Answer:
-        parsed = [self._parse_message(raw, options) for raw in messages]
-        entries = [entry for entry, _ in parsed if isinstance(entry, Entry)]
+    async def _many(
+        self, messages: Sequence[msgspec.Raw], options: Options, key: Key | None
+    ) -> Answer:
+        turns = Turns()
+        parsed: list[MessageIn | Refused] = []
+        for raw in messages:
+            parsed.append(parse_message(raw))
+            await turns.rest()
+        cost = sum(
+            weight(raw) if isinstance(message, Refused) else work(message.text, options.explain)
+            for raw, message in zip(messages, parsed, strict=True)
+        )
+        await self._guard.let_through(key, max(1, cost))
+        admitted: list[Entry | Refused] = []
+        for message in parsed:
+            admitted.append(self._admitted(message, options))
+            await turns.rest()
+        entries = [entry for entry in admitted if isinstance(entry, Entry)]
         answered = iter(await self._wait_for(entries, options))
         items = [
-            Refused(entry, ref)
-            if isinstance(entry, Reason)
-            else _item(*next(answered), ref, options.explain)
-            for entry, ref in parsed
+            each
+            if isinstance(each, Refused)
+            else _item(*next(answered), message.ref, options.explain)
+            for each, message in zip(admitted, parsed, strict=True)
         ]
         pending = any(isinstance(item, Pending) for item in items)
         return answer({"attributions": items}, 202 if pending else 200)
 
-    def _parse_message(
-        self, raw: msgspec.Raw, options: Options
-    ) -> tuple[Entry | Reason, str | UnsetType]:
-        """Return one message of many, or why it is none: it must not fail its neighbours."""
+    def _admitted(self, message: MessageIn | Refused, options: Options) -> Entry | Refused:
+        if isinstance(message, Refused):
+            return message
         try:
-            message = _message.decode(raw)
-            if has_doubled_key(bytes(raw), _MESSAGE_KEYS):
-                return Reason(InvalidMessage.code, _DOUBLED), message.ref
-        except msgspec.ValidationError as error:
-            return Reason(InvalidMessage.code, str(error)), UNSET
-        except msgspec.DecodeError:  # all else was seen to with the body as a whole
-            return Reason(InvalidMessage.code, _HALF), UNSET
-        except UnicodeDecodeError:
-            return Reason(InvalidMessage.code, "text is not UTF-8"), UNSET
-        except RecursionError:
-            return Reason(InvalidMessage.code, "nested too deeply"), UNSET
-        try:
-            return self._entry(message.text, options), message.ref
+            return self._entry(message.text, options)
         except InvalidMessage as error:
-            return Reason(error.code, str(error)), message.ref
+            return Refused(Reason(error.code, str(error)), message.ref)
 
     def _entry(self, text: str, options: Options) -> Entry:
         valid = parse_text(text, self._settings.max_characters)
@@ -159,9 +174,12 @@ class Attributions:
             options.explain,
             options.priority,
             options.deadline,
+            owner=options.owner,
         )
 
-    def _options(self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw]) -> Options:
+    def _options(
+        self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw], key: Key | None
+    ) -> Options:
         wait = wait_of(query, self._settings)
         limit = None if asked.deadline_ms is None else asked.deadline_ms / 1000
         return Options(
@@ -171,6 +189,7 @@ class Attributions:
             deadline=None if limit is None else time.time() + limit,
             patience=time.monotonic() + (wait if limit is None else min(wait, limit)),
             final=limit is not None and limit <= wait,
+            owner="" if key is None else key.name,
         )
 
     def _model(self, query: Mapping[str, str]) -> str | None:
@@ -230,48 +249,6 @@ class Attributions:
 
 def _failures(entries: Sequence[Entry], error: BylineError) -> dict[str, Failure]:
     return {entry.id: Failure(entry.id, error.code, str(error)) for entry in entries}
-
-
-def _parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Return what the body asks for.
-
-    Raises:
-        WrongType, NotJSON, InvalidMessage: it can't be understood.
-    """
-    check_json(content_type)
-    try:
-        asked = _decoded(body)
-        doubled = has_doubled_key(body, _MANY_KEYS if asked.text is UNSET else _ONE_KEYS)
-    except msgspec.ValidationError as error:
-        raise InvalidMessage(str(error)) from None
-    except msgspec.DecodeError as error:
-        raise NotJSON(str(error)) from None
-    except UnicodeDecodeError:
-        raise NotJSON("the body is not UTF-8") from None
-    except RecursionError:
-        raise NotJSON("the body is nested too deeply") from None
-    if doubled:
-        raise NotJSON(_DOUBLED)
-    return asked
-
-
-def _decoded(body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Return the request. Of many messages, half of a surrogate pair leaves the others valid.
-
-    Raises ``msgspec.DecodeError``, ``UnicodeDecodeError`` or ``RecursionError``.
-    """
-    try:
-        return _request.decode(body)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:
-        marked = mark_halves(body)
-        asked = None if marked is None else _request.decode(marked.document)
-        if marked is None or asked is None or not asked.messages:
-            raise
-    pieces = [bytes(raw).replace(marked.escaped, _HALF_PAIR) for raw in asked.messages]
-    asked.messages = [msgspec.Raw(piece) for piece in pieces]
-    return asked
 
 
 def _answer_one(id: str, outcome: Outcome | None, explain: bool, wait_s: float = 0.0) -> Answer:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from api.flights import Flights
 from api.pace import Pace
 
-#: While a chunk is under way, fewer messages than these wait for it, but no longer than so many
+#: While a chunk is under way, less work than this waits for it, but no longer than so many
 #: seconds: a task has a price, and on a fast model the answer is there before.
 WORTH_A_TASK, LINGER_S = 16, 0.005
 #: Where each worker has a chunk, the next gathers until so many seconds before a worker is free:
@@ -39,7 +39,7 @@ class Departure:
         self._due_at = 0.0
 
     def due(self, waiting: int) -> bool:
-        """Return whether so many messages may leave as a chunk now."""
+        """Return whether so much work may leave as a chunk now."""
         away = self._flights.in_time
         if not away:
             return True
@@ -50,7 +50,7 @@ class Departure:
             rest_s = 0.0
         if len(away) >= self._workers():
             first = away[0]
-            back_s = self._pace.until_back(len(first.entries), first.sent_at)
+            back_s = self._pace.until_back(first.work, first.sent_at)
             rest_s = max(rest_s, back_s - LEAD_S)
         if rest_s <= 0:
             return True

@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 
 from api.signal import Signal
 from tasks.messages import Failure, Outcome
+from tasks.work import EVIDENCE, work
 
 Kind = tuple[int, bool, bool]
-Key = tuple[str, int, bool, bool]
+Key = tuple[str, str, int, bool, bool]
+
+#: The last priority, and by how much what leaves without a credit is put behind others: by one of
+#: the steps that have a list of their own in Redis.
+LAST, BEHIND = 9, 3
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +37,25 @@ class Entry:
     #: Set when the outcome is there.
     done: Signal = field(default_factory=Signal)
     outcome: Outcome | None = None
+    #: The name of the API key that it came with; where there are no keys, all are one.
+    owner: str = ""
+    #: How much work it is, see :mod:`tasks.work`.
+    work: int = field(init=False)
+    #: Did it leave without a credit? Then it is queued behind those that have one.
+    behind: bool = False
+
+    def __post_init__(self) -> None:
+        self.work = work(self.text, self.explain)
+
+    @property
+    def size(self) -> int:
+        """The room that it takes: evidence takes none before it is there."""
+        return self.work // EVIDENCE if self.explain else self.work
+
+    @property
+    def rank(self) -> int:
+        """The priority that it has in the queue. Nobody waits for what is behind."""
+        return min(LAST, self.priority + BEHIND) if self.behind else self.priority
 
     @property
     def kind(self) -> Kind:
@@ -40,8 +64,11 @@ class Entry:
 
     @property
     def key(self) -> Key | None:
-        """Who asks for the same may join; with a deadline of its own it is nobody else's."""
-        return (self.id, *self.kind) if self.deadline is None else None
+        """Who asks for the same may join; with a deadline of its own it is nobody else's.
+
+        Nor does it join the message of another owner, who may have a long queue.
+        """
+        return (self.id, self.owner, *self.kind) if self.deadline is None else None
 
     def may_be(self, outcome: Outcome) -> bool:
         """Return whether this may be its outcome. Under another version its id is another, too."""

@@ -9,6 +9,7 @@ from redis import RedisError
 from redis.asyncio import Redis
 
 from api.answers import Answer, answer
+from api.bodies import weight
 from api.errors import Conflict, NotFound, NotJSON, check_json
 from api.guard import Guard
 from api.keys import Key
@@ -53,8 +54,8 @@ class Feedback:
             NotFound: no attribution has this id, yet or any more.
             Conflict: another author was named before.
         """
+        await self._guard.let_through(key, weight(body))
         asked = _parse(content_type, body)
-        await self._guard.let_through(key, 1)
         try:
             attribution = await self._attribution(asked.id)
             name = FEEDBACK + asked.id

@@ -23,6 +23,8 @@ class Flight(NamedTuple):
     entries: list[Entry]
     #: Was the worker told that the answers are promised, and so must be stored?
     promised: bool
+    #: Of all its messages.
+    work: int
 
 
 class Flights:
@@ -42,7 +44,8 @@ class Flights:
     def add(self, chunk: str, entries: list[Entry]) -> None:
         """Note that a chunk is about to be sent: its reply may be here before it is."""
         promised = any(entry.urgent for entry in entries)
-        self._flights[chunk] = Flight(time.monotonic(), entries, promised)
+        work = sum(entry.work for entry in entries)
+        self._flights[chunk] = Flight(time.monotonic(), entries, promised, work)
         self.changes += 1
 
     def pop(self, chunk: str) -> Flight | None:
@@ -57,17 +60,19 @@ class Flights:
         return chunk in self._flights
 
     @property
-    def messages(self) -> int:
-        """How many messages they hold."""
-        return sum(len(flight.entries) for flight in self._flights.values())
-
-    @property
     def in_time(self) -> list[Flight]:
-        """Those that hold a credit."""
+        """Those that hold a credit.
+
+        What was promised and left without one holds none: others would wait for it.
+        """
         expected_s = self._expected_s()
         patience_s = max(STALLED_S, STALLED * expected_s) if expected_s else UNKNOWN_S
         stalled = time.monotonic() - patience_s
-        return [flight for flight in self._flights.values() if flight.sent_at > stalled]
+        return [
+            flight
+            for flight in self._flights.values()
+            if flight.sent_at > stalled and not flight.entries[0].behind
+        ]
 
     def given_up(self) -> Iterator[list[Entry]]:
         """Yield what was sent too long ago, chunk by chunk, and forget it."""

@@ -6,13 +6,18 @@ Each version has its own workers and its own pace, so a slow canary holds up nob
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from api.admission import Admission
 from api.departure import Departure
 from api.entry import Entry, Kind
+from api.fair_queue import FairQueue
 from api.flights import Flights
 from api.pace import Pace
+
+#: Chunks of the same priority that may leave before those of a kind that waits.
+PASSED_OVER = 3
 
 
 class Lane:
@@ -21,20 +26,22 @@ class Lane:
     def __init__(
         self,
         credits: int,
-        chunk_messages: int,
+        chunk_work: int,
         answer_s: float,
         workers: Callable[[], int],
         wake: Callable[[], None],
     ) -> None:
-        """Chunks unanswered for ``answer_s`` seconds are given up.
+        """Chunks are of so much work at most, and given up after ``answer_s`` seconds.
 
         ``workers()`` is how many workers there are; ``wake()`` has :meth:`next_chunk` asked again.
         """
-        self._chunk_messages = chunk_messages
-        self._waiting: dict[Kind, list[Entry]] = {}
+        self._chunk_work = chunk_work
+        self._waiting: dict[Kind, FairQueue] = {}
+        #: How many chunks have left before a kind that waits.
+        self._passed_over: Counter[Kind] = Counter()
         self.pace = Pace()
-        self.flights = Flights(answer_s, lambda: self.pace.seconds(chunk_messages))
-        self.admission = Admission(self.pace, self.flights, self._waiting, chunk_messages)
+        self.flights = Flights(answer_s, lambda: self.pace.seconds(chunk_work))
+        self.admission = Admission(self.pace, self.flights, self._waiting, chunk_work)
         self._departure = Departure(self.flights, self.pace, credits, workers, wake)
 
     @property
@@ -43,47 +50,48 @@ class Lane:
         return bool(self._waiting)
 
     @property
-    def messages(self) -> int:
-        """How many messages wait or are under way."""
-        return sum(map(len, self._waiting.values())) + self.flights.messages
-
-    @property
     def idle(self) -> bool:
         """Whether nothing waits, and nothing is under way."""
         return not self._waiting and not self.flights
 
     def add(self, entry: Entry) -> None:
         """Have a message wait."""
-        self._waiting.setdefault(entry.kind, []).append(entry)
+        queue = self._waiting.get(entry.kind)
+        if queue is None:
+            queue = self._waiting[entry.kind] = FairQueue()
+        queue.add(entry)
 
     def drop_late(self) -> list[Entry]:
         """Return those that are too late by now; they wait no longer."""
         now, dropped = time.time(), []
-        for kind, waiting in list(self._waiting.items()):
-            late = [e for e in waiting if e.deadline is not None and e.deadline < now]
-            if late:
-                dropped += late
-                self._keep(kind, [e for e in waiting if e.deadline is None or e.deadline >= now])
+        for kind, queue in list(self._waiting.items()):
+            dropped += queue.drop_late(now)
+            self._keep(kind, queue)
         return dropped
 
     def next_chunk(self) -> list[Entry]:
         """Return what may leave now, the most pressing kind first."""
-        for kind in sorted(self._waiting):
-            waiting = self._waiting[kind]
-            if self._departure.due(len(waiting)):
-                chunk = waiting[: self._chunk_messages]
-                self._keep(kind, waiting[self._chunk_messages :])
-            else:
-                chunk = [entry for entry in waiting if entry.urgent][: self._chunk_messages]
-                if not chunk:
-                    continue
-                leaving = {id(entry) for entry in chunk}
-                self._keep(kind, [entry for entry in waiting if id(entry) not in leaving])
-            return chunk
+        for kind in sorted(self._waiting, key=self._turn):
+            queue = self._waiting[kind]
+            due = self._departure.due(queue.work)
+            chunk = (queue.take if due else queue.take_urgent)(self._chunk_work)
+            self._keep(kind, queue)
+            if due:
+                self._pass_over(kind)
+            for entry in chunk:
+                entry.behind = not due
+            if chunk:
+                return chunk
         return []
 
-    def _keep(self, kind: Kind, waiting: list[Entry]) -> None:
-        if waiting:
-            self._waiting[kind] = waiting
-        else:
+    def _turn(self, kind: Kind) -> tuple[int, bool, Kind]:
+        """Return by what kinds are sorted: those without evidence first, but not for ever."""
+        return kind[0], self._passed_over[kind] < PASSED_OVER, kind
+
+    def _pass_over(self, leaving: Kind) -> None:
+        del self._passed_over[leaving]
+        self._passed_over.update(kind for kind in self._waiting if kind[0] == leaving[0])
+
+    def _keep(self, kind: Kind, queue: FairQueue) -> None:
+        if not queue:
             del self._waiting[kind]

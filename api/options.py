@@ -25,6 +25,8 @@ class Options(NamedTuple):
     patience: float
     #: Is an answer after that worth nothing, because the deadline has passed by then?
     final: bool
+    #: The name of the API key; where there are no keys, all are one.
+    owner: str = ""
 
 
 def wait_of(query: Mapping[str, str], settings: Settings) -> float:

@@ -25,6 +25,7 @@ from api.forever import forever
 from api.lane import Lane
 from api.questions import LookUp, Questions
 from api.recent import Recent
+from api.room import Room
 from monitoring.metrics import OUTCOMES, ApiMetrics
 from monitoring.pressure import Level
 from tasks.errors import (
@@ -65,7 +66,7 @@ class Outbox:
         look_up: LookUp,
         *,
         credits: int,
-        chunk_messages: int,
+        chunk_work: int,
         capacity: int,
         answer_s: float,
         recent: Recent,
@@ -75,6 +76,7 @@ class Outbox:
     ) -> None:
         """Chunks unanswered for ``answer_s`` seconds are given up, and their credits are free.
 
+        ``chunk_work`` is the largest chunk and ``capacity`` what may wait, in messages' worth.
         ``workers(version)`` is how many workers serve it; ``pressure()``, how full the memory is.
         """
         self._pressure = pressure
@@ -82,15 +84,14 @@ class Outbox:
         self._counters = {outcome: metrics.messages.labels(outcome) for outcome in OUTCOMES}
         self._send = send
         self._receive = receive
-        self._capacity = capacity
+        self._room = Room(capacity)
         self._answer_s = answer_s
         self._recent = recent
-        self._unanswered = 0
         self._joinable: dict[Key, Entry] = {}
         self._work = asyncio.Event()
         self._questions = Questions(look_up, self._work.set, self._busy)
         self._lane = lambda version: Lane(
-            credits, chunk_messages, answer_s, lambda: workers(version) or 1, self._work.set
+            credits, chunk_work, answer_s, lambda: workers(version) or 1, self._work.set
         )
         self._workers = workers
         #: By version.
@@ -116,7 +117,7 @@ class Outbox:
     @property
     def unanswered(self) -> int:
         """How many messages are on their way."""
-        return self._unanswered
+        return self._room.messages
 
     @property
     def wait_s(self) -> float:
@@ -129,14 +130,15 @@ class Outbox:
         return lane.admission.wait_s if lane else 0.0
 
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Take messages in. Return the entries to wait for: these, or ones that they join.
+        """Take the messages of one request. Return those to wait for: these, or ones they join.
 
         Raises:
             Overloaded: too many are on their way. None of ``entries`` was taken.
         """
-        if self._unanswered + len(entries) > self._capacity:
+        size = sum(entry.size for entry in entries)
+        if size and not self._room.holds(entries[0].owner, size):
             self._count("shed", len(entries))
-            raise Overloaded(f"{self._unanswered:,} messages wait already")
+            raise Overloaded(f"{self.unanswered:,} messages wait already")
         joined = [self._join(entry) for entry in entries]
         if self._questions:
             self._questions.soon()
@@ -162,14 +164,17 @@ class Outbox:
             if first is not entry:
                 self._count("joined")
                 return first
-        self._unanswered += 1
-        self._questions.add(entry)
+        self._accept(entry)
         return entry
+
+    def _accept(self, entry: Entry) -> None:
+        self._room.take(entry)
+        self._questions.add(entry)
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         if isinstance(outcome, Attribution):
             self._recent.put(outcome)
-        self._unanswered -= 1
+        self._room.free(entry)
         key = entry.key
         if key is not None and self._joinable.get(key) is entry:
             del self._joinable[key]
@@ -194,7 +199,7 @@ class Outbox:
         await asyncio.sleep(SWEEP_S)
         self._give_up()
         self._recent.shrink(self._pressure() != "ok")
-        self._metrics.outbox.set(self._unanswered)
+        self._metrics.outbox.set(self.unanswered)
         self._metrics.credits_in_use.set(
             sum(len(lane.flights.in_time) for lane in self._lanes.values())
         )
@@ -225,10 +230,10 @@ class Outbox:
     def _refusal(self, entry: Entry) -> Overloaded | None:
         if self._pressure() == "critical" and not entry.urgent:
             return Overloaded("memory is short: only what is known is answered")
-        lane, half = self._lane_of(entry.version), self._capacity // 2
-        if len(self._lanes) > 1 and self._unanswered > half and lane.messages >= half:
+        lane = self._lane_of(entry.version)
+        if len(self._lanes) > 1 and self._room.is_half_full_of(entry.version):
             # The rest is for the others: a canary that hangs must not keep them out.
-            return Overloaded(f"{lane.messages:,} messages wait already for this version")
+            return Overloaded("too many messages wait already for this version")
         if lane.admission.too_late(entry):
             return Overloaded(f"it would take {lane.admission.wait_s:.1f} s")
         return None
@@ -274,7 +279,7 @@ class Outbox:
         lane = next((lane for lane in self._lanes.values() if reply.chunk in lane.flights), None)
         if lane is None or (flight := lane.flights.pop(reply.chunk)) is None:
             return
-        lane.pace.came_back(len(flight.entries), flight.sent_at)
+        lane.pace.came_back(flight.work, flight.sent_at)
         self._answer(flight, reply)
         if lane.waits or self._questions:
             self._work.set()
@@ -312,6 +317,5 @@ class Outbox:
         assert again.key is not None  # it has no deadline
         first = self._joinable.setdefault(again.key, again)
         if first is again:
-            self._unanswered += 1
-            self._questions.add(again)
+            self._accept(again)
         self.hasten([first])

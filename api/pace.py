@@ -1,10 +1,10 @@
 """How fast chunks come back, and so how long the next message will take.
 
-A chunk costs something, and each of its messages does: on a GPU it is nearly all the chunk, on a
-CPU nearly all the messages. Which it is, is found from the chunks that have come back, by the least
+A chunk costs something, and the work of its messages does: on a GPU it is nearly all the chunk, on
+a CPU nearly all the work. Which it is, is found from the chunks that have come back, by the least
 squares line through their sizes and the times they took, the recent ones weighing most. To go by
-messages a second alone would be a trap: fewer let in make smaller chunks, these fewer messages a
-second, and these fewer let in.
+work a second alone would be a trap: less let in makes smaller chunks, these less work a second, and
+this less let in.
 """
 
 from __future__ import annotations
@@ -36,35 +36,35 @@ class Pace:
         #: When a chunk came back last.
         self._last = -math.inf
 
-    def came_back(self, messages: int, sent_at: float) -> None:
+    def came_back(self, work: int, sent_at: float) -> None:
         """Note that a chunk is back. What it took began when the one before it was back."""
         took = self._waited(sent_at)
         self._last = self._now()
-        expected = self.seconds(messages)
+        expected = self.seconds(work)
         if self._sums[0]:
-            most = max(expected, messages * self._sums[3] / self._sums[1])
+            most = max(expected, work * self._sums[3] / self._sums[1])
             took = min(took, max(OUTLIER * most, OUTLIER_S))
         kept = max(KEPT, math.exp(-took / MEMORY_S))
         off = abs(took - expected) if self._sums[0] else 0.0
         self._deviation += (1 - kept) * (off - self._deviation)
-        new = (1.0, messages, messages**2, took, messages * took)
+        new = (1.0, work, work**2, took, work * took)
         self._sums = tuple(  # type: ignore[assignment]
             kept * old + each for old, each in zip(self._sums, new, strict=True)
         )
 
-    def seconds(self, messages: int) -> float:
-        """Return how long a chunk of so many will take; 0 where nothing is known yet."""
+    def seconds(self, work: int) -> float:
+        """Return how long a chunk of so much work will take; 0 where nothing is known yet."""
         count, sizes, squares, seconds, products = self._sums
-        if not count or not messages:
+        if not count or not work:
             return 0.0
         spread = count * squares - sizes**2
         each = (count * products - sizes * seconds) / spread if spread > 1e-9 * sizes**2 else 0.0
         each = min(max(each, 0.0), seconds / sizes)  # nothing costs less than nothing
-        return (seconds - each * sizes) / count + each * messages
+        return (seconds - each * sizes) / count + each * work
 
-    def until_back(self, messages: int, sent_at: float) -> float:
-        """Return the seconds until a chunk of so many, the next to come back, is back."""
-        return max(0.0, self.seconds(messages) - self._waited(sent_at))
+    def until_back(self, work: int, sent_at: float) -> float:
+        """Return the seconds until a chunk of so much, the next to come back, is back."""
+        return max(0.0, self.seconds(work) - self._waited(sent_at))
 
     def margin(self, chunks: int) -> float:
         """Return by how many seconds so many chunks may well take longer than expected."""

@@ -54,7 +54,7 @@ def create() -> Front:
         submitter.receive,
         submitter.look_up,
         credits=settings.credits,
-        chunk_messages=settings.chunk_messages,
+        chunk_work=settings.chunk_messages,
         capacity=settings.outbox_messages,
         # Longer than anybody waits, and than it takes to notice that a worker died and to have
         # its tasks done by another.

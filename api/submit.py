@@ -54,7 +54,7 @@ class Submitter:
             chunk,
             [entry.text for entry in entries],
             {**options, "explain": first.explain, "version": first.version},
-            first.priority,
+            first.rank,
         )
         try:
             await self._broker.call("LPUSH", packed.queue, packed.message)

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from bench import report, results, scenario, table
+from bench.beside import MEASURED, write_keys
 from bench.campaign import held_out, run
 from bench.progress import Line
 from bench.results import Run
@@ -109,10 +110,16 @@ def _run_all(
 
 def _system(wanted: Scenario, options: argparse.Namespace, folder: Path) -> Running:
     if options.url is not None:
+        if wanted.beside is not None:
+            raise ScenarioError(
+                "a scenario with two keys starts Byline with them: it takes no --url"
+            )
         return Running(options.url)
-    return Started(
-        Path(tempfile.mkdtemp(dir=folder)), {"BYLINE_MODEL": wanted.model, **wanted.settings}
-    )
+    own = Path(tempfile.mkdtemp(dir=folder))
+    settings = {"BYLINE_MODEL": wanted.model, **wanted.settings}
+    if wanted.beside is None:
+        return Started(own, settings)
+    return Started(own, {"BYLINE_KEYS_FILE": str(write_keys(own)), **settings}, MEASURED)
 
 
 def _write(runs: list[Run], out: Path, console: Console) -> None:

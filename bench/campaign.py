@@ -11,11 +11,14 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from bench import generator
+from bench.beside import greedy
 from bench.generator import Job, Progress, Record
 from bench.results import Run
 from bench.scenario import Scenario
-from bench.summary import Observed, summarise
+from bench.summary import Observed, summarise, totals
 from bench.usage import Meter
 from bench.wire import Target
 
@@ -63,9 +66,19 @@ def run(
     Raises:
         RuntimeError: the generator died.
     """
-    before = system.batches()
     first = time.time_ns() // 10**6 if variant is None else variant
     job = Job(scenario, system.target, system.redis, passages, first)
+    with greedy(job) as other:
+        run = _measured(name, job, system, observed, show)
+    if other.record is None:
+        return run
+    return msgspec.structs.replace(run, beside=totals(other.record))
+
+
+def _measured(
+    name: str, job: Job, system: System, observed: Observed, show: Callable[[Progress], None]
+) -> Run:
+    before = system.batches()
     meter = Meter(system.parts)
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
@@ -86,7 +99,7 @@ def run(
         process.join(GRACE_S)
         process.kill()
     observed.batches = _difference(before, system.batches())
-    return summarise(name, scenario, record, observed, interrupted)
+    return summarise(name, job.scenario, record, observed, interrupted)
 
 
 def _follow(

@@ -40,6 +40,8 @@ class Job:
     passages: Path
     #: Where the variants of passages begin, so that two runs do not send the same.
     run: int
+    #: Messages that are made ready before it begins; None: all that will be sent.
+    ready: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def main(job: Job, pipe: Pipe) -> None:
     if early.is_set():
         load.stop()
     if isinstance(load, HttpLoad):
-        load.prepare(_messages(job.scenario))
+        load.prepare(_messages(job.scenario) if job.ready is None else job.ready)
     gc.collect()
     gc.freeze()  # looking through what there is by now for garbage would show as latency
     over = threading.Event()

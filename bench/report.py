@@ -146,6 +146,8 @@ def _quality(run: Run) -> Iterator[tuple[str, str]]:
 def _settings(run: Run) -> Iterator[tuple[str, str]]:
     scenario = run.scenario
     yield "Load", table.load(scenario)
+    if run.beside is not None:
+        yield "The other key", table.other_key(run.beside)
     yield "Messages", f"{table.messages(scenario.mix)}; seed {scenario.mix.seed}"
     yield "At most", f"{scenario.most_messages:,} messages"
     yield "Model", f"{scenario.model}, version {run.model_version or 'unknown'}"

@@ -127,6 +127,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     pss: dict[str, int]
     quality: Quality | None
     generator: Generator
+    #: What the key got that asked for much meanwhile; None: there was none.
+    beside: Totals | None = None
     #: Limits of the scenario that were not kept, in words. Empty: all were.
     broken_limits: list[str]
 

@@ -34,6 +34,14 @@ class Mix(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     seed: int = 1
 
 
+class Beside(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A second load beside the measured one, with an API key of its own: a closed loop."""
+
+    connections: Annotated[int, Meta(ge=1, le=20_000)]
+    #: Messages in one request.
+    bulk: Annotated[int, Meta(ge=1, le=256)] = 1
+
+
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A load: how much of what is sent which way, for how long, to what."""
 
@@ -57,6 +65,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     #: As ``BYLINE_MODEL``.
     model: str = "ngram"
     mix: Mix = Mix()
+    #: What another key asks for meanwhile. Only over HTTP.
+    beside: Beside | None = None
     #: Further ``BYLINE_`` settings of the system that is started.
     settings: dict[str, str] = {}
     #: What a run must keep to, by the name of a figure: the highest allowed, of ``throughput`` the

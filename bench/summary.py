@@ -55,7 +55,7 @@ def summarise(
         seconds=record.seconds,
         interrupted=interrupted,
         model_version=(observed.card or {}).get("version"),
-        totals=_totals(record),
+        totals=totals(record),
         latency=_latency(answered),
         curve=[(float(p), float(ms)) for p, ms in _curve(answered)],
         timeline=_timeline(record, latency, measured),
@@ -85,7 +85,8 @@ def machine() -> Machine:
     )
 
 
-def _totals(record: Record) -> Totals:
+def totals(record: Record) -> Totals:
+    """Return what was sent and what came back."""
     recorder = record.recorder
     answered = sum(recorder.answered)
     # What is answered after the end was not answered at that rate.

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import Request
 
 from bench.direct import DIRECT
 from bench.processes import listens
@@ -41,9 +42,9 @@ class NotRunning(RuntimeError):
 class Running:
     """A system that runs already: nothing of it is ours to start, stop or look into."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str = "") -> None:
         parts = urlsplit(url)
-        self.target = Target(parts.hostname or "", parts.port or 80, PATH)
+        self.target = Target(parts.hostname or "", parts.port or 80, PATH, key)
         self.redis = os.environ.get("BYLINE_REDIS_URL", "")
         self.log: Path | None = None
 
@@ -64,7 +65,7 @@ class Running:
         Raises:
             NotRunning: it does not answer, or has no model.
         """
-        return _get(f"http://{self.target.host}:{self.target.port}/v1/models")
+        return _get(f"http://{self.target.host}:{self.target.port}/v1/models", self.target.key)
 
     def batches(self) -> dict[float, int] | None:
         """Return None: its workers' endpoints are not known."""
@@ -77,9 +78,9 @@ class Started(Running):
     #: The settings of ports. They are drawn together: a second draw might repeat one.
     port_names: tuple[str, ...] = PORTS
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], key: str = "") -> None:
         self._ports = dict(zip(self.port_names, free_ports(len(self.port_names)), strict=True))
-        super().__init__(f"http://127.0.0.1:{self._ports['API']}")
+        super().__init__(f"http://127.0.0.1:{self._ports['API']}", key)
         self.redis = f"redis://127.0.0.1:{self._ports['REDIS']}/0"
         self.folder = folder
         self.log = folder / "byline.log"
@@ -210,13 +211,14 @@ def free_ports(count: int) -> list[int]:
     return [port for port in apart if not listens(port)][:count]
 
 
-def _get(url: str) -> dict[str, Any]:
+def _get(url: str, key: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(_read(url)))
+        return dict(json.loads(_read(url, key)))
     except (OSError, ValueError) as error:
         raise NotRunning(f"{url} gives no answer: {error}") from None
 
 
-def _read(url: str) -> str:
-    with DIRECT.open(url, timeout=10) as response:
+def _read(url: str, key: str = "") -> str:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with DIRECT.open(Request(url, headers=headers), timeout=10) as response:
         return str(response.read().decode())

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.results import Quality, Run
+from bench.results import Quality, Run, Totals
 from bench.scenario import Mix, Scenario
 
 #: CPU of the generator in cores, and its lateness in milliseconds, 99th percentile: above either,
@@ -77,7 +77,20 @@ def load(scenario: Scenario) -> str:
     size = "single messages" if scenario.bulk == 1 else f"{scenario.bulk} messages a request"
     way = "over HTTP" if scenario.way == "http" else "as Celery tasks"
     time = f"{scenario.seconds:g} s after {scenario.warmup_seconds:g} s of warm-up"
-    return f"{pace}; {size} {way}; {time}"
+    return f"{pace}; {size} {way}; {time}{_beside(scenario)}"
+
+
+def _beside(scenario: Scenario) -> str:
+    if scenario.beside is None:
+        return ""
+    many = f"{scenario.beside.connections:,} connections, {scenario.beside.bulk} messages a request"
+    return f"; beside it another key, closed loop, {many}"
+
+
+def other_key(totals: Totals) -> str:
+    """Return in words what the key got that asked for much."""
+    failed = sum(totals.failed.values())
+    return f"{totals.throughput:,.1f} msg/s answered; {failed:,} messages refused or promised"
 
 
 def messages(mix: Mix) -> str:
@@ -136,6 +149,8 @@ def _rows(run: Run) -> Iterator[tuple[str, str]]:
     for kind, count in sorted(run.totals.failed.items(), key=lambda item: -item[1]):
         yield "", f"{count:,} {kind}"
     yield "latency", _latency(run)
+    if run.beside is not None:
+        yield "other key", other_key(run.beside)
     yield from _quality(run.quality)
     yield "memory (PSS)", _memory(run.pss)
     yield from _batches(run.batches)

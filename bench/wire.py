@@ -18,6 +18,8 @@ class Target(NamedTuple):
     host: str
     port: int
     path: str
+    #: The API key that requests come with; empty: none.
+    key: str = ""
 
 
 class Request(NamedTuple):
@@ -47,8 +49,9 @@ def render(
     if deadline_ms is not None:
         asked["deadline_ms"] = deadline_ms
     body = json.dumps(asked)
+    key = f"Authorization: Bearer {target.key}\r\n" if target.key else ""
     head = (
-        f"POST {target.path} HTTP/1.1\r\nHost: {target.host}:{target.port}\r\n"
+        f"POST {target.path} HTTP/1.1\r\nHost: {target.host}:{target.port}\r\n{key}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return (head + body).encode()  # json.dumps gives ASCII: as many bytes as characters

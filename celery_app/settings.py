@@ -115,7 +115,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             pattern=r"^[^@]+@[^@]+$",
         ),
     ] = "byline@%h"
-    batch_messages: Annotated[int, about("Largest batch, in messages.", ge=1, le=4096)] = 256
+    batch_messages: Annotated[
+        int,
+        about(
+            "Largest batch, in messages. Here and below a long one counts as several, one with "
+            "evidence as eight.",
+            ge=1,
+            le=4096,
+        ),
+    ] = 256
     batch_tokens: Annotated[
         Count | None,
         about(
@@ -141,7 +149,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Count, about("Tasks an api process has in flight before it lets messages gather.")
     ] = 2
     outbox_messages: Annotated[
-        Count, about("Messages an api process holds unanswered before it answers 503.")
+        Count,
+        about(
+            "Messages an api process holds unanswered before it answers 503. A key that holds them "
+            "all is refused, and others are not. Evidence does not count here."
+        ),
     ] = 4096
     recent_messages: Annotated[
         int, about("Attributions that an api process itself remembers, for a minute.", ge=0)

@@ -6,9 +6,10 @@ the :class:`Batcher` instead of to the pool. The pool's one thread owns the mode
 free it takes all that has gathered, up to the largest batch, and runs each request through Celery's
 own tracer, so that results, callbacks, chords, signals and failures are Celery's too.
 
-A task of more messages than the largest batch is computed in passes, and what else has gathered in
-batches between them. What a pass computed is in the cache at once; the task is acknowledged after
-the last one.
+A batch is limited by the work of its messages (:mod:`tasks.work`), so that long texts and evidence
+make it no longer than many short texts do. A task of more work than that is computed in passes, and
+what else has gathered in batches between them. What a pass computed is in the cache at once; the
+task is acknowledged after the last one.
 
 A device that computes by itself, as a GPU does, is given the next batch before the answers of the
 last are seen to: while it computes, the thread stores, replies, reads the cache and tokenises.
@@ -61,7 +62,7 @@ class Batcher:
         hold_s: float,
         overlaps: Callable[[], bool],
     ) -> None:
-        """``submit(target)`` runs ``target`` in the model's thread; ``limit`` is in messages.
+        """``submit(target)`` runs ``target`` in the model's thread; ``limit`` is a batch's work.
 
         ``hold_s`` is how long messages may have to wait here, by the pace of the last batch.
         ``overlaps()`` tells, in that thread, whether the device computes while the thread goes on.
@@ -72,7 +73,7 @@ class Batcher:
         self._limit = limit
         self._wait_s = wait_s
         self._hold_s = hold_s
-        #: Seconds that a message of the last batch took.
+        #: Seconds that a message's worth of the last batch took.
         self._pace_s = 0.0
         self._waiting = Waiting(limit)
         #: Monotonic time since when something waits, in seconds.
@@ -124,7 +125,7 @@ class Batcher:
     @property
     def waiting(self) -> int:
         """How many messages wait here."""
-        return self._waiting.small + self._waiting.alone + self._waiting.large
+        return self._waiting.messages
 
     @property
     def silent_s(self) -> float:
@@ -256,7 +257,7 @@ class Batcher:
         # The tracer's own time leaves out the batch.
         seconds = time.monotonic() - (batch.large.started if batch.large else batch.started)
         if batch.large is None:
-            self._pace_s = seconds / max(1, sum(request.messages for request in batch.live))
+            self._pace_s = seconds / max(1, sum(request.work for request in batch.live))
         for request, failed, result in traced:
             with _apart(request):
                 # Celery's name: it tells failures apart, and acknowledges either.

@@ -22,6 +22,7 @@ from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import LARGEST_TASK, REPLIES, SENT, TASK, Chunk, Outcome
 from tasks.progress import Progress
+from tasks.work import total
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class ChunkRequest(DiscreetRequest):
         if self.eta and not EARLIEST <= self.eta.year <= LATEST:
             raise Malformed("wrong header")
         self.chunk = self._parse()
+        #: How much work its messages are, see :mod:`tasks.work`.
+        self.work = total(self.chunk.texts, self.chunk.explain) if self.chunk else 0
         self._show(f"({count(self.messages)},)")
 
     def _parse(self) -> Chunk | None:
@@ -120,7 +123,7 @@ class AttributeTask(Task):
     acks_late = True  # a task is acknowledged once its results are stored, not before
 
     def __init__(self, attributor: Attributor, batch_messages: int) -> None:
-        """``batch_messages`` is the largest batch."""
+        """``batch_messages`` is the largest batch, in messages' worth."""
         self._attributor = attributor
         self._batch_messages = batch_messages
         self._outcomes: dict[str, list[Outcome]] = {}
@@ -129,13 +132,13 @@ class AttributeTask(Task):
         """Have the model begin with ``chunks``, as one batch."""
         return self._attributor.begin(chunks)
 
-    def begin_part(self, progress: Progress, messages: int) -> Begun:
-        """Have the model begin with so many of the messages that a chunk still lacks."""
-        return self._attributor.begin_part(progress, messages)
+    def begin_part(self, progress: Progress, work: int) -> Begun:
+        """Have the model begin with so much of the work that a chunk still needs."""
+        return self._attributor.begin_part(progress, work)
 
-    def begin_alone(self, progress: Progress, messages: int, alive: Callable[[], None]) -> Begun:
+    def begin_alone(self, progress: Progress, work: int, alive: Callable[[], None]) -> Begun:
         """Have the model see a chunk's next messages one at a time, and store each at once."""
-        return self._attributor.begin_alone(progress, messages, alive)
+        return self._attributor.begin_alone(progress, work, alive)
 
     @property
     def answers_apart(self) -> bool:

@@ -11,7 +11,7 @@ from celery_app.task import ChunkRequest
 from tasks.batch import Begun
 from tasks.progress import Progress
 
-#: Messages of large tasks after which a worker takes no more tasks: others may take them.
+#: Work of large tasks after which a worker takes no more tasks: others may take them.
 LARGE_HELD = 100_000
 
 
@@ -19,7 +19,7 @@ LARGE_HELD = 100_000
 class LargeTask:
     """A task that the model computes in passes, a batch of other tasks between two of them.
 
-    It has more messages than a batch may, or a worker died with it and they are tried alone.
+    It is more work than a batch may be, or a worker died with it and its messages are tried alone.
     """
 
     request: ChunkRequest
@@ -59,7 +59,7 @@ class Waiting:
     """Holds the tasks. Small ones share a batch; large ones take turns with these batches."""
 
     def __init__(self, limit: int) -> None:
-        """``limit`` is the largest batch, in messages."""
+        """``limit`` is the largest batch, in messages' worth: see :mod:`tasks.work`."""
         self._limit = limit
         self._small: deque[ChunkRequest] = deque()
         self._large: deque[LargeTask] = deque()
@@ -71,7 +71,7 @@ class Waiting:
 
     def add(self, request: ChunkRequest) -> None:
         """Add a task behind the others."""
-        if request.chunk is not None and (request.orphaned or request.messages > self._limit):
+        if request.chunk is not None and (request.orphaned or request.work > self._limit):
             self._large.append(LargeTask(request, Progress(request.chunk)))
         else:
             self._small.append(request)
@@ -92,10 +92,10 @@ class Waiting:
         self._large_next = True
         taken: dict[str, ChunkRequest] = {}
         room = self._limit
-        while self._small and self._small[0].messages <= room and self._small[0].id not in taken:
+        while self._small and self._small[0].work <= room and self._small[0].id not in taken:
             request = self._small.popleft()
             taken[request.id] = request
-            room -= request.messages
+            room -= request.work
         return Taken(list(taken.values()))
 
     def clear(self) -> list[ChunkRequest]:
@@ -110,20 +110,25 @@ class Waiting:
         return self.small >= self._limit or bool(self._large)
 
     @property
+    def messages(self) -> int:
+        """How many messages wait. Any thread may ask."""
+        small = sum(request.messages for request in tuple(self._small))
+        return small + sum(each.progress.remaining for each in tuple(self._large))
+
+    @property
     def small(self) -> int:
-        """How many messages of small tasks wait. Any thread may ask."""
-        return sum(request.messages for request in tuple(self._small))
+        """How much work waits in small tasks. Any thread may ask."""
+        return sum(request.work for request in tuple(self._small))
 
     @property
     def large(self) -> int:
-        """How many messages of tasks larger than a batch wait. Any thread may ask."""
-        return sum(each.progress.remaining for each in tuple(self._large) if self._is_large(each))
+        """How much work waits in tasks larger than a batch. Any thread may ask."""
+        return sum(each.progress.work for each in tuple(self._large) if self._is_large(each))
 
     @property
     def alone(self) -> int:
-        """How many messages of other tasks wait to be tried alone. Any thread may ask."""
-        tasks = tuple(self._large)
-        return sum(each.progress.remaining for each in tasks if not self._is_large(each))
+        """How much work of other tasks waits to be tried alone. Any thread may ask."""
+        return sum(each.progress.work for each in tuple(self._large) if not self._is_large(each))
 
     def _is_large(self, task: LargeTask) -> bool:
-        return task.request.messages > self._limit
+        return task.request.work > self._limit

@@ -81,9 +81,9 @@ class Attributor:
         """Admit the messages, look into the cache, and have the model begin with the rest."""
         return self._begin(chunks, None)
 
-    def begin_part(self, progress: Progress, messages: int) -> Begun:
-        """Begin, in the same way, with so many of the messages that a chunk still lacks."""
-        return self._begin([progress.part(messages)], progress)
+    def begin_part(self, progress: Progress, work: int) -> Begun:
+        """Begin, in the same way, with so much of the work that a chunk still needs."""
+        return self._begin([progress.part(work)], progress)
 
     def _begin(self, chunks: Sequence[Chunk], progress: Progress | None) -> Begun:
         admitted = [self._admit(chunk) for chunk in chunks]
@@ -96,7 +96,7 @@ class Attributor:
         self._note_waits(chunks)
         return Begun(chunks, admitted, known, fresh, launched, cache_s, progress=progress)
 
-    def begin_alone(self, progress: Progress, messages: int, alive: Callable[[], None]) -> Begun:
+    def begin_alone(self, progress: Progress, work: int, alive: Callable[[], None]) -> Begun:
         """Attribute the next messages of a chunk that a worker died with, one at a time.
 
         Each is stored before the next is tried. One of which workers died again is set aside.
@@ -105,7 +105,7 @@ class Attributor:
         """
         if not progress.outcomes:
             self.metrics.redelivered.inc()
-        chunk = progress.part(messages)
+        chunk = progress.part(work)
         admitted = self._admit(chunk)
         wanted = _wanted([admitted], progress)
         start = time.monotonic()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import msgspec
 
 from tasks.messages import Chunk, Outcome
+from tasks.work import work
 
 
 @dataclass(slots=True)
@@ -18,6 +21,12 @@ class Progress:
     outcomes: list[Outcome] = field(default_factory=list)
     #: The same by id: a message that comes twice is computed once.
     settled: dict[str, Outcome] = field(default_factory=dict)
+    #: The work of the first messages together: of none of them, of one, and so on.
+    _work: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        chunk = self.chunk
+        self._work = list(accumulate((work(t, chunk.explain) for t in chunk.texts), initial=0))
 
     @property
     def remaining(self) -> int:
@@ -25,15 +34,24 @@ class Progress:
         return len(self.chunk.texts) - len(self.outcomes)
 
     @property
+    def work(self) -> int:
+        """How much work no pass has done yet."""
+        return self._work[-1] - self._work[len(self.outcomes)]
+
+    @property
     def complete(self) -> bool:
         """Whether every message has its outcome."""
         return not self.remaining
 
-    def part(self, messages: int) -> Chunk:
-        """Return the next messages, at most so many, as a chunk. Only the first part has waited."""
+    def part(self, work: int) -> Chunk:
+        """Return the next messages as a chunk: one, and then as many as so much work allows.
+
+        Only the first part has waited.
+        """
         start = len(self.outcomes)
+        end = max(start + 1, bisect_right(self._work, self._work[start] + work) - 1)
         rest = msgspec.structs.replace(self.chunk, sent_at=None) if start else self.chunk
-        return cut(rest, start, start + messages)
+        return cut(rest, start, end)
 
 
 def cut(chunk: Chunk, start: int, end: int) -> Chunk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Sequence
@@ -134,3 +135,25 @@ def test_a_queue_that_is_full_takes_no_more(own: Stack, tmp_path: Path) -> None:
 def slow_bulk(stack: Stack, number: int) -> httpx.Response:
     texts = [{"text": f"bulk {number} {m}"} for m in range(30)]
     return stack.attribute({"messages": texts}, wait=20)
+
+
+def test_evidence_for_long_messages_holds_nobody_up(own: Stack) -> None:
+    """Seconds of work for the model in one request; others are answered in between."""
+    own.env["BYLINE_MODEL"] = "ngram"
+    own.worker()
+    own.api()
+    chance = random.Random(1)
+    words = ["".join(chance.choices("abcdefghijklmnopqrst", k=6)) for _ in range(2_000)]
+    texts = [{"text": " ".join(chance.choices(words, k=2_200))} for _ in range(160)]
+    took = []
+    with ThreadPoolExecutor(1) as pool:
+        began = time.monotonic()
+        bulk = pool.submit(own.attribute, {"messages": texts}, wait=30, explain="true")
+        while not bulk.done():
+            asked = time.monotonic()
+            assert own.attribute({"text": f"in between {len(took)}"}).status_code == 200
+            took.append(time.monotonic() - asked)
+        seconds = time.monotonic() - began
+    answers = bulk.result().json()["attributions"]
+    assert all(answer["evidence"]["parts"] for answer in answers)
+    assert max(took) < seconds / 3

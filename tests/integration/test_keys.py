@@ -66,9 +66,13 @@ def test_a_key_lets_in(guarded: Stack) -> None:
     assert httpx.get(f"{guarded.url}/v1/models", headers=headers).status_code == 200
 
 
-def test_what_is_refused_costs_nothing(guarded: Stack) -> None:
-    assert ask(guarded, "idle", {"messages": [0] * 10_000}).status_code == 422
-    assert ask(guarded, "idle", {"text": "hello"}).status_code == 200
+def test_an_invalid_body_costs_its_key_by_its_size(guarded: Stack) -> None:
+    body = {"text": 5, "more": "x" * 3_000_000}
+    assert ask(guarded, "slow", body).status_code == 422
+    assert ask(guarded, "slow", {"text": "hello"}).status_code == 429
+    assert ask(guarded, "slow", {"text": 5}).status_code == 429
+    assert ask(guarded, "free", body).status_code == 422
+    assert ask(guarded, "free", {"text": "hello"}).status_code == 200
 
 
 def test_a_key_is_good_for_so_many_messages_a_second(guarded: Stack) -> None:

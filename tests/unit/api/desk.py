@@ -78,7 +78,7 @@ class Desk:
         self.pressure: Level = "ok"
         defaults = {
             "credits": 2,
-            "chunk_messages": 4,
+            "chunk_work": 4,
             "capacity": 100,
             "answer_s": 60.0,
             "recent": Recent(8),

@@ -11,6 +11,7 @@ import pytest
 
 from api.admission import Admission
 from api.entry import Entry, Kind
+from api.fair_queue import FairQueue
 from api.flights import Flights
 from api.pace import Pace
 
@@ -28,7 +29,7 @@ class Gate:
         now = time.monotonic()
         self.pace._now = lambda: now
         self.flights = Flights(60.0, lambda: self.pace.seconds(16))
-        self.waiting: dict[Kind, list[Entry]] = {}
+        self.waiting: dict[Kind, FairQueue] = {}
         self.admission = Admission(self.pace, self.flights, self.waiting, 16)
 
     def under_way(self, *sizes: int) -> None:
@@ -44,6 +45,13 @@ def entry(seconds: float | None) -> Entry:
     return Entry("id", "text", "v1", deadline=deadline)
 
 
+def queue(*entries: Entry) -> FairQueue:
+    waiting = FairQueue()
+    for each in entries:
+        waiting.add(each)
+    return waiting
+
+
 @pytest.fixture
 def gate() -> Gate:
     return Gate()
@@ -56,7 +64,7 @@ def test_with_nothing_before_it_anything_is_tried(gate: Gate) -> None:
 def test_a_message_waits_for_what_is_away_and_for_what_leaves_before_it(gate: Gate) -> None:
     gate.under_way(16, 16)
     assert gate.admission.wait_s == pytest.approx(2 * 1.0 + 0.25, rel=0.02)
-    gate.waiting[KIND] = [entry(None)] * 40
+    gate.waiting[KIND] = queue(*[entry(None)] * 40)
     gate.admission._away = gate.admission._away._replace(changes=-1)
     assert gate.admission.wait_s == pytest.approx(2 * 1.0 + 2 * 1.0 + 0.65, rel=0.02)
     assert gate.refuses(4.4)
@@ -65,19 +73,19 @@ def test_a_message_waits_for_what_is_away_and_for_what_leaves_before_it(gate: Ga
 
 def test_who_leaves_with_others_must_not_make_them_late(gate: Gate) -> None:
     gate.under_way(16)
-    gate.waiting[KIND] = [entry(1.625)] + [entry(5.0)] * 7
+    gate.waiting[KIND] = queue(entry(1.625), *[entry(5.0)] * 7)
     assert gate.refuses(5.0)
     # It may well be answered later than expected, and then it counts all the same.
     gate.pace._deviation = 0.1
-    gate.waiting[KIND][0] = entry(1.61)
+    gate.waiting[KIND] = queue(entry(1.61), *[entry(5.0)] * 7)
     assert gate.refuses(5.0)
     # Nothing can be done any more for one that is too late anyhow.
-    gate.waiting[KIND][0] = entry(0.1)
+    gate.waiting[KIND] = queue(entry(0.1), *[entry(5.0)] * 7)
     assert not gate.refuses(5.0)
 
 
 def test_the_more_pressing_do_not_wait_for_the_others(gate: Gate) -> None:
-    gate.waiting[(9, False, False)] = [entry(None)] * 1000
+    gate.waiting[(9, False, False)] = queue(*[entry(None)] * 1000)
     assert not gate.refuses(0.5)
 
 
@@ -92,7 +100,7 @@ def test_under_three_times_the_load_nearly_all_who_are_let_in_are_in_time(
     monkeypatch.setattr("api.flights.time", simulated)
     pace = Pace(lambda: clock.now)
     flights = Flights(60.0, lambda: pace.seconds(64))
-    waiting: dict[Kind, list[Entry]] = {KIND: []}
+    waiting = {KIND: FairQueue()}
     admission = Admission(pace, flights, waiting, 64)
     away: deque[tuple[float, list[Entry]]] = deque()
     in_time, late, free_at = 0, 0, 0.0
@@ -102,14 +110,14 @@ def test_under_three_times_the_load_nearly_all_who_are_let_in_are_in_time(
             _, entries = away.popleft()
             flight = flights.pop(str(id(entries)))
             assert flight is not None
-            pace.came_back(len(entries), flight.sent_at)
+            pace.came_back(flight.work, flight.sent_at)
             answered = sum(clock.now <= (each.deadline or 0.0) for each in entries)
             in_time, late = in_time + answered, late + len(entries) - answered
         asked = Entry("id", "text", "v1", deadline=clock.now + 0.5)
         if not admission.too_late(asked):
-            waiting[KIND].append(asked)
+            waiting[KIND].add(asked)
         if waiting[KIND] and len(away) < 2 and free_at < clock.now + 0.02:
-            chunk, waiting[KIND] = waiting[KIND][:64], waiting[KIND][64:]
+            chunk = waiting[KIND].take(64)
             took = (0.02 + 0.002 * len(chunk)) * chance.uniform(0.96, 1.04)
             free_at = max(clock.now, free_at) + took
             away.append((free_at, chunk))

@@ -12,6 +12,8 @@ from redis import ConnectionError as RedisConnectionError
 
 from api.answers import Answer
 from api.attributions import Attributions
+from api.entry import Entry
+from api.room import Room
 from celery_app.settings import Settings
 from tasks.errors import InvalidMessage, Overloaded
 from tests.unit.api.desk import Desk, idle
@@ -150,7 +152,9 @@ async def test_many_messages_are_none_of_its_business(desk: Desk, patient: Count
 async def test_what_can_not_be_taken_is_raised(desk: Desk, patient: Counter) -> None:
     with pytest.raises(InvalidMessage):
         patient.hand_in({"text": ""})
-    desk.outbox._capacity = 0
+    patient.hand_in({"text": "one"})
+    desk.outbox._room = Room(0)
+    desk.outbox._room.take(Entry("other", "other", "v1"))
     with pytest.raises(Overloaded):
-        patient.hand_in({"text": "one"})
+        patient.hand_in({"text": "two"})
     assert not patient.given

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from api import departure, flights, outbox
+from api.entry import Entry
 from api.pace import Pace
 from tests.unit.api.desk import Desk
 
@@ -98,7 +99,7 @@ async def test_a_short_while_is_waited_for_as_a_long_one(monkeypatch: pytest.Mon
     woken = asyncio.Event()
     away = flights.Flights(60.0, lambda: 0.0)
     leaving = departure.Departure(away, Pace(), 2, lambda: 2, woken.set)
-    away.add("chunk", [])
+    away.add("chunk", [Entry("1", "1", "v1")])
     now = away.in_time[0].sent_at
     monkeypatch.setattr(time, "monotonic", lambda: now)
     for seconds in (0.0005, 60.0, 0.0001):

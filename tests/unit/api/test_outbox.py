@@ -295,7 +295,7 @@ async def test_a_cache_that_is_gone_is_not_asked_for_a_while(desk: Desk) -> None
 
 
 async def test_a_version_that_hangs_leaves_the_others_half_of_the_room() -> None:
-    async with Desk(capacity=20, chunk_messages=4) as desk:
+    async with Desk(capacity=20, chunk_work=4) as desk:
         await desk.ask("current")
         hung = [Entry(f"canary {n}", "text", "v2") for n in range(19)]
         desk.outbox.ask(hung)

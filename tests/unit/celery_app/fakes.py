@@ -16,6 +16,7 @@ from tasks.batch import Begun
 from tasks.breaker import Breaker
 from tasks.messages import Chunk, Failure, Outcome
 from tasks.progress import Progress
+from tasks.work import work
 
 
 class FakeRequest:
@@ -28,15 +29,18 @@ class FakeRequest:
         orphaned: bool = False,
         to_be_kept: bool = False,
         reply_to: str | None = "list",
+        text: str = "x",
+        explain: bool = False,
     ) -> None:
         self.messages = messages
+        self.work = messages * work(text, explain)
         self.orphaned = orphaned
         self.id = f"task {id(self)}"
         self.chunk = Chunk(
             id=self.id,
-            texts=["x"] * messages,
+            texts=[text] * messages,
             deadlines=[None] * messages,
-            explain=False,
+            explain=explain,
             version=None,
             reply_to=reply_to,
             promised=to_be_kept,
@@ -121,12 +125,12 @@ class FakeTask:
         self.order.append(f"begin {number}")
         return Begun(chunks, [], {}, [], number, 0.0, progress=progress)
 
-    def begin_part(self, progress: Progress, messages: int) -> Begun:
-        return self.begin([progress.part(messages)], progress)
+    def begin_part(self, progress: Progress, limit: int) -> Begun:
+        return self.begin([progress.part(limit)], progress)
 
-    def begin_alone(self, progress: Progress, messages: int, alive: Callable[[], None]) -> Begun:
+    def begin_alone(self, progress: Progress, limit: int, alive: Callable[[], None]) -> Begun:
         alive()
-        part = progress.part(messages)
+        part = progress.part(limit)
         self.alone.append(len(part.texts))
         return self.begin([part], progress)
 

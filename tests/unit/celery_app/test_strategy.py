@@ -57,6 +57,37 @@ def test_a_large_task_is_computed_in_passes_and_others_between_them(worker: Work
     assert worker.batcher.waiting == 0
 
 
+def test_a_batch_is_limited_by_the_length_of_its_texts(worker: Worker) -> None:
+    long = "x" * 6_000  # as much work as three short ones
+    worker.add(*(FakeRequest(1, text=long) for _ in range(4)), FakeRequest(2))
+    run_all(worker)
+    assert worker.task.batches == [2, 4]
+
+
+def test_a_task_with_evidence_is_computed_in_passes_and_others_between_them(worker: Worker) -> None:
+    worker.add(explained := FakeRequest(3, explain=True))
+    worker.step()
+    worker.add(small := FakeRequest(2))
+    worker.step()
+    assert (small.ended, explained.ended) == ("succeeded", "accepted")
+    run_all(worker)
+    assert worker.task.batches == [1, 2, 1, 1]
+    assert explained.ended == "succeeded"
+
+
+def test_a_message_that_is_more_work_than_a_batch_is_computed_all_the_same(worker: Worker) -> None:
+    worker.add(huge := FakeRequest(2, text="x" * 20_000, explain=True))
+    run_all(worker)
+    assert worker.task.batches == [1, 1]
+    assert huge.ended == "succeeded"
+
+
+def test_what_is_much_work_leaves_no_room(worker: Worker) -> None:
+    worker.add(*(FakeRequest(1, text="x" * 16_000) for _ in range(2)))
+    assert not worker.batcher.has_room()
+    assert worker.batcher.waiting == 2
+
+
 def test_a_large_task_keeps_no_others_out(worker: Worker) -> None:
     worker.add(FakeRequest(1000), FakeRequest(1000))
     assert worker.batcher.has_room()

@@ -22,6 +22,7 @@ from tasks.messages import Attribution, Chunk, Failure, Outcome, Reply, message_
 from tasks.progress import Progress
 from tasks.promises import Promises
 from tasks.replies import Replies
+from tasks.work import EVIDENCE
 
 
 class Predictor:
@@ -351,6 +352,13 @@ def test_a_chunk_computed_in_passes_is_answered_once_whole_and_in_order(batch: B
     assert authors(outcomes) == expected
     [raw] = batch.store.lists["byline:replies:x"]
     assert authors(msgspec.json.decode(raw, type=Reply).outcomes) == expected
+
+
+def test_a_pass_with_evidence_is_of_fewer_messages(batch: Batch) -> None:
+    progress = Progress(chunk("a", "b", "c", "d", explain=True))
+    [*_, [outcomes]] = passes(batch, progress, messages=2 * EVIDENCE)
+    assert batch.predictor.batches == [["a", "b"], ["c", "d"]]
+    assert all(isinstance(outcome.evidence, Evidence) for outcome in outcomes)
 
 
 def test_a_message_that_comes_in_two_passes_is_computed_once_even_if_it_fails(

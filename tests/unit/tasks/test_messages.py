@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
@@ -58,6 +59,22 @@ def test_invalid_texts_are_told_what_is_wrong(text: object, words: str) -> None:
 @pytest.mark.parametrize("text", ["x", "\U0001f600", "x" * 10, "a" + "\u0316" * 9, "\u1faf" * 10])
 def test_odd_but_valid_texts_pass(text: str) -> None:
     assert parse_text(text, 10) == text
+
+
+def cpu_s(text: str) -> float:
+    """Return the CPU seconds that it takes to check a text, by the best of five times."""
+    took = []
+    for _ in range(5):
+        begin = time.thread_time()
+        parse_text(text, 20_000)
+        took.append(time.thread_time() - begin)
+    return min(took)
+
+
+def test_rare_combining_marks_take_about_as_long_as_usual_ones() -> None:
+    usual = ("a" + "\u0301\u0316" * 15) * 640
+    rare = ("a" + "\U0001d165\u0301" * 15) * 640
+    assert cpu_s(rare) < 5 * cpu_s(usual)
 
 
 def test_what_is_composed_of_four_counts_as_one() -> None:

@@ -1,0 +1,126 @@
+"""What a request costs its key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from api.bodies import REFUSED_BYTES
+from api.keys import Key
+from tasks.errors import BylineError, InvalidMessage, RateLimited
+from tasks.work import EVIDENCE
+from tests.unit.api.desk import Desk, idle
+from tests.unit.api.test_attributions import Counter
+
+pytestmark = pytest.mark.anyio
+
+KEY = Key("app", b"", 5.0)
+
+
+class Guard:
+    """Notes what is to be paid."""
+
+    def __init__(self) -> None:
+        self.paid: list[tuple[Key | None, int]] = []
+        self.refuses = False
+
+    async def let_through(self, key: Key | None, amount: int) -> None:
+        if self.refuses:
+            raise RateLimited("too much", 1)
+        self.paid.append((key, amount))
+
+
+class Paying:
+    """The place where messages are handed in, with a guard that notes."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.guard = Guard()
+        self.attributions = Counter(desk, 30.0).attributions
+        guard: Any = self.guard
+        self.attributions._guard = guard
+
+    async def ask(self, body: object, **query: str) -> list[int]:
+        """Return what the request costs; it may be under way still, and is then called off."""
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        asked = self.attributions.create(query, "application/json", sent, KEY)
+        asking = asyncio.ensure_future(asked)
+        async with asyncio.timeout(20):
+            while not (asking.done() or self.desk.broker.chunks):
+                await asyncio.sleep(0.001)
+        await idle()
+        if asking.done():
+            asking.result()
+        asking.cancel()
+        assert {key for key, _ in self.guard.paid} <= {KEY}
+        return [amount for _, amount in self.guard.paid]
+
+
+@pytest.fixture
+async def paying(desk: Desk) -> Paying:
+    return Paying(desk)
+
+
+LONG = "a" * 5_000
+
+
+@pytest.mark.parametrize(
+    ("body", "cost"),
+    [
+        ({"text": "short"}, 1),
+        ({"text": LONG}, 3),
+        ({"messages": [{"text": "short"}, {"text": LONG}]}, 4),
+        ({"messages": [{"text": "short"}, {"text": 5}, {"text": " "}]}, 3),
+        ({"messages": [{"text": "short"}, {"text": 5, "ref": "a" * REFUSED_BYTES}]}, 3),
+    ],
+)
+async def test_a_request_costs_the_work_of_its_messages(
+    paying: Paying, body: object, cost: int
+) -> None:
+    assert await paying.ask(body) == [cost]
+
+
+async def test_evidence_costs_more(paying: Paying) -> None:
+    assert await paying.ask({"text": LONG}, explain="true") == [3 * EVIDENCE]
+
+
+async def test_what_the_queue_gets_is_its_owners(paying: Paying) -> None:
+    await paying.ask({"text": "one"})
+    [[entry]] = paying.desk.broker.chunks.values()
+    assert entry.owner == KEY.name
+
+
+@pytest.mark.parametrize(
+    ("body", "cost"),
+    [
+        (b"no JSON", 1),
+        (b"[" * 3 * REFUSED_BYTES, 4),
+        ({"text": 5}, 1),
+        ({"text": ""}, 1),
+        ({"text": " "}, 1),
+        ({"messages": [0] * 1000}, 1),
+    ],
+)
+async def test_an_invalid_request_costs_by_its_size(
+    paying: Paying, body: object, cost: int
+) -> None:
+    with pytest.raises(BylineError):
+        await paying.ask(body)
+    assert [amount for _, amount in paying.guard.paid] == [cost]
+
+
+async def test_an_option_that_is_invalid_costs_as_well(paying: Paying) -> None:
+    with pytest.raises(InvalidMessage):
+        await paying.ask({"text": "one"}, explain="perhaps")
+    assert paying.guard.paid == [(KEY, 1)]
+
+
+async def test_who_has_asked_for_too_much_is_told_that_whatever_is_asked(paying: Paying) -> None:
+    paying.guard.refuses = True
+    for body in ({"text": "one"}, {"messages": [{"text": "one"}]}, {"text": 5}, b"no JSON"):
+        with pytest.raises(RateLimited):
+            await paying.ask(body)
+    assert not paying.desk.cache.lookups

@@ -1,0 +1,93 @@
+"""A large request: what is worked through of it leaves the loop to others now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from api import attributions, bodies, turns
+from api.answers import Answer
+from api.guard import Guard
+from tests.unit.api.desk import Desk, idle
+from tests.unit.api.test_attributions import Counter
+
+pytestmark = pytest.mark.anyio
+
+MESSAGES = 40
+
+
+class Looks:
+    """Counts the turns of the loop."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+
+    async def look(self) -> None:
+        while True:
+            self.turns += 1
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def counter(desk: Desk) -> Counter:
+    client: Any = None
+    counter = Counter(desk, 30.0)
+    counter.attributions._guard = Guard(None, client)
+    return counter
+
+
+async def bulk(counter: Counter, text: str) -> Answer:
+    body = json.dumps({"messages": [{"text": f"{text} {n}"} for n in range(MESSAGES)]})
+    return await counter.attributions.create({}, "application/json", body.encode(), None)
+
+
+async def test_the_loop_turns_between_the_messages_of_a_bulk_request(
+    desk: Desk, counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "TURN_S", 0.0)
+    looks = Looks()
+    turned: list[int] = []
+    ask = desk.outbox.ask
+
+    def note(*given: Any) -> Any:
+        turned.append(looks.turns)
+        return ask(*given)
+
+    monkeypatch.setattr(desk.outbox, "ask", note)
+    looking = asyncio.ensure_future(looks.look())
+    asking = asyncio.ensure_future(bulk(counter, "text"))
+    await idle()
+    while not turned:
+        await asyncio.sleep(0)
+    looking.cancel()
+    asking.cancel()
+    assert turned[0] >= MESSAGES
+
+
+@pytest.mark.parametrize(("text", "apart"), [("short", False), ("long" * 1000, True)])
+async def test_only_a_large_body_is_parsed_in_a_thread(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, text: str, apart: bool
+) -> None:
+    parsed_by: list[int] = []
+    parse = attributions.parse
+
+    def note(*given: Any) -> Any:
+        parsed_by.append(threading.get_ident())
+        return parse(*given)
+
+    monkeypatch.setattr(attributions, "parse", note)
+    asking = asyncio.ensure_future(bulk(counter, text))
+    async with asyncio.timeout(20):
+        while not parsed_by:
+            await asyncio.sleep(0.001)
+    asking.cancel()
+    assert (parsed_by != [threading.get_ident()]) == apart
+
+
+async def test_a_large_body_is_not_parsed_while_others_wait(counter: Counter) -> None:
+    assert not counter.hand_in({"text": "x" * (bodies.AT_ONCE_BYTES + 1)})
+    assert not counter.given
