@@ -132,6 +132,10 @@ class Directory:
         """Return how many workers of a version were alive. Does not block."""
         return self._served.workers.get(version, 0)
 
+    def lists(self) -> list[str]:
+        """Return the lists of all queues; none where they are not known. Does not block."""
+        return self._served.lists if self._served.rollout else []
+
     def pressure(self) -> Level:
         """Return how full this machine's memory is, as its monitor says. Does not block."""
         return self._pressure

@@ -143,7 +143,7 @@ class Outbox:
         return joined
 
     def hasten(self, entries: Iterable[Entry]) -> None:
-        """Have these leave even without a credit: their answer is promised for later."""
+        """Have these leave even without a credit: their answer is to be promised for later."""
         for entry in entries:
             entry.urgent = True
         self._work.set()
@@ -223,7 +223,7 @@ class Outbox:
         return lane
 
     def _refusal(self, entry: Entry) -> Overloaded | None:
-        if self._pressure() == "critical" and not entry.urgent:
+        if self._pressure() == "critical":
             return Overloaded("memory is short: only what is known is answered")
         lane, half = self._lane_of(entry.version), self._capacity // 2
         if len(self._lanes) > 1 and self._unanswered > half and lane.messages >= half:
@@ -291,8 +291,6 @@ class Outbox:
                 self._fail([entry], InternalError("the worker's reply was to another message"))
                 continue
             self._settle(entry, outcome)
-            if entry.urgent and not (reply.stored or flight.promised):
-                self._ask_again(entry)
         missing = entries[len(reply.outcomes) :]
         self._fail(missing, InternalError("the worker's reply left the message out"))
 
@@ -300,18 +298,3 @@ class Outbox:
         """Count a reply, or a part of one, that can't be used. Those behind it are not held up."""
         self._metrics.replies_dropped.inc()
         log_once(logger, logging.ERROR, "a reply can't be read, and is dropped: %s", kind)
-
-    def _ask_again(self, entry: Entry) -> None:
-        """Have a message attributed anew whose answer was promised after it had left.
-
-        It could not be stored. Now the worker is told of the promise, and sees to it.
-        """
-        again = Entry(
-            entry.id, entry.text, entry.version, entry.exact, entry.explain, entry.priority
-        )
-        assert again.key is not None  # it has no deadline
-        first = self._joinable.setdefault(again.key, again)
-        if first is again:
-            self._unanswered += 1
-            self._questions.add(again)
-        self.hasten([first])

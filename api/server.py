@@ -40,14 +40,19 @@ def create() -> Front:
     metrics = ApiMetrics(CollectorRegistry())
     exposition.serve(settings.metrics_host, settings.api_metrics_port)
     shared = connect_async(settings.cache)
-    submitter = Submitter(
-        make_celery(settings),
-        broker=_line(settings.broker, REDIS_TIMEOUT_S),
-        cache=_line(settings.cache, REDIS_TIMEOUT_S),
-        replies=_line(settings.broker, 2 * POP_S),
-    )
+    broker = _line(settings.broker, REDIS_TIMEOUT_S)
+    cache = _line(settings.cache, REDIS_TIMEOUT_S)
     directory = Directory(connect(settings.broker), connect(settings.cache), settings.here)
     directory.start()
+    promises = Promises(
+        broker.call,
+        cache.call,
+        settings.result_ttl_s,
+        room=lambda: settings.promised_messages,
+        lists=directory.lists,
+    )
+    replies = _line(settings.broker, 2 * POP_S)
+    submitter = Submitter(make_celery(settings), broker, cache, replies, promises)
     outbox = Outbox(
         submitter.send,
         submitter.receive,
@@ -63,7 +68,6 @@ def create() -> Front:
         pressure=directory.pressure,
         metrics=metrics,
     )
-    promises = Promises(shared, settings.result_ttl_s)
     keys = None if settings.keys_file is None else Keys.read(settings.keys_file)
     guard = Guard(keys, shared)
     attributions = Attributions(settings, outbox, directory, promises, guard)

@@ -153,6 +153,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     result_ttl_s: Annotated[
         Count, about("Seconds for which attributions and results are kept.")
     ] = 86_400
+    promised_messages: Annotated[
+        Count,
+        about(
+            "Answers that are promised with 202 and not fetched, at most; further ones are refused "
+            "with 503. Each takes about 1 KB of the broker's memory."
+        ),
+    ] = 50_000
     visibility_timeout_s: Annotated[
         Count,
         about(

@@ -64,9 +64,9 @@ class Broker:
     def sizes(self) -> list[int]:
         return [len(entries) for entries in self.chunks.values()]
 
-    def answer(self, chunk: str, stored: bool = True) -> None:
+    def answer(self, chunk: str) -> None:
         outcomes: list[Any] = [attribution(e.id) for e in self.chunks[chunk]]
-        self.replies.put_nowait(msgspec.json.encode(Reply(chunk, outcomes, stored)))
+        self.replies.put_nowait(msgspec.json.encode(Reply(chunk, outcomes)))
 
 
 class Desk:
