@@ -24,6 +24,7 @@ from api.flights import Flight
 from api.forever import forever
 from api.lane import Lane
 from api.questions import LookUp, Questions
+from api.queue_room import QueueRoom
 from api.recent import Recent
 from monitoring.metrics import OUTCOMES, ApiMetrics
 from monitoring.pressure import Level
@@ -49,7 +50,7 @@ _OUTCOMES = {DeadlinePassed.code: "expired", Overloaded.code: "shed"}
 
 
 #: ``send(chunk id, entries of one version and kind)`` gives them to the broker; may raise
-#: ``Unavailable``.
+#: ``Unavailable``, and ``Overloaded`` where the queue has no room.
 Send = Callable[[str, Sequence[Entry]], Awaitable[None]]
 #: Waits until a reply is there, or a while. Raises ``RedisError``.
 Receive = Callable[[], Awaitable[bytes | None]]
@@ -71,13 +72,16 @@ class Outbox:
         recent: Recent,
         workers: Callable[[str], int],
         pressure: Callable[[], Level],
+        room: QueueRoom,
         metrics: ApiMetrics,
     ) -> None:
         """Chunks unanswered for ``answer_s`` seconds are given up, and their credits are free.
 
-        ``workers(version)`` is how many workers serve it; ``pressure()``, how full the memory is.
+        ``workers(version)`` is how many workers serve it; ``pressure()``, how full the memory is;
+        ``room``, that of the queue.
         """
         self._pressure = pressure
+        self._room = room
         self._metrics = metrics
         self._counters = {outcome: metrics.messages.labels(outcome) for outcome in OUTCOMES}
         self._send = send
@@ -225,6 +229,10 @@ class Outbox:
     def _refusal(self, entry: Entry) -> Overloaded | None:
         if self._pressure() == "critical":
             return Overloaded("memory is short: only what is known is answered")
+        try:
+            self._room.check()
+        except Overloaded as error:
+            return error
         lane, half = self._lane_of(entry.version), self._capacity // 2
         if len(self._lanes) > 1 and self._unanswered > half and lane.messages >= half:
             # The rest is for the others: a canary that hangs must not keep them out.
@@ -245,7 +253,7 @@ class Outbox:
         self._metrics.chunk_messages.observe(len(entries))
         try:
             await self._send(chunk, entries)
-        except Unavailable as error:
+        except (Unavailable, Overloaded) as error:
             if lane.flights.pop(chunk):
                 self._fail(entries, error)
             return
@@ -271,6 +279,7 @@ class Outbox:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._drop_reply(type(error).__name__)
             return
+        self._room.free(reply.chunk)
         lane = next((lane for lane in self._lanes.values() if reply.chunk in lane.flights), None)
         if lane is None or (flight := lane.flights.pop(reply.chunk)) is None:
             return

@@ -19,6 +19,7 @@ from api.keys import Keys
 from api.line import Line
 from api.outbox import Outbox
 from api.pages import Pages
+from api.queue_room import QueueRoom
 from api.recent import Recent
 from api.served import Served
 from api.submit import POP_S, Submitter
@@ -42,17 +43,18 @@ def create() -> Front:
     shared = connect_async(settings.cache)
     broker = _line(settings.broker, REDIS_TIMEOUT_S)
     cache = _line(settings.cache, REDIS_TIMEOUT_S)
-    directory = Directory(connect(settings.broker), connect(settings.cache), settings.here)
+    room = QueueRoom(settings.promised_messages)
+    directory = Directory(connect(settings.broker), connect(settings.cache), settings.here, room)
     directory.start()
     promises = Promises(
         broker.call,
         cache.call,
         settings.result_ttl_s,
-        room=lambda: settings.promised_messages,
+        room=lambda: room.promises,
         lists=directory.lists,
     )
     replies = _line(settings.broker, 2 * POP_S)
-    submitter = Submitter(make_celery(settings), broker, cache, replies, promises)
+    submitter = Submitter(make_celery(settings), broker, cache, replies, promises, room)
     outbox = Outbox(
         submitter.send,
         submitter.receive,
@@ -66,6 +68,7 @@ def create() -> Front:
         recent=Recent(settings.recent_messages),
         workers=directory.workers_of,
         pressure=directory.pressure,
+        room=room,
         metrics=metrics,
     )
     keys = None if settings.keys_file is None else Keys.read(settings.keys_file)

@@ -178,7 +178,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 1
     redis_port: Annotated[Port, about("Port of the embedded Valkey.")] = 6390
     redis_megabytes: Annotated[
-        Count, about("Memory for the data of the embedded Valkey; what was used longest ago goes.")
+        Count,
+        about(
+            "Memory for the data of the embedded Valkey: at most half of it for queue and "
+            "promises, the rest for the cache, of which what was used longest ago goes."
+        ),
     ] = 32
     flower_port: Annotated[Port, about("Port of Flower.")] = 5555
     exporter_port: Annotated[Port, about("Port of celery-exporter.")] = 9808

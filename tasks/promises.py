@@ -12,11 +12,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from redis import Redis, RedisError
+from redis import Redis, RedisError, ResponseError
 from redis.client import Pipeline
 
 from tasks.cache import EARLIER, FAILURE, FAILURE_TTL_S, RESULT
 from tasks.errors import NoAnswer
+from tasks.full_redis import allowed, is_full
 from tasks.messages import UNACKED, Attribution, Failure, Outcome, suffices
 from tasks.promise_scripts import EXPIRE, KEEP, LOST, PROMISE, RELEASE
 from tasks.record import pack, unpack
@@ -124,7 +125,13 @@ class Promises:
 
     async def keep(self, id: str, outcome: Outcome) -> None:
         """Keep an outcome that the worker stored before the promise was made."""
-        await self._broker(*keep({id: outcome}))
+        command = keep({id: outcome})
+        try:
+            await self._broker(*command)
+        except ResponseError as error:
+            if not is_full(error):
+                raise
+            await self._broker(*allowed(command))
 
     async def release(self, outcomes: Mapping[str, Outcome]) -> None:
         """Make room: these were told. They are kept on as what is cached, and may be evicted."""

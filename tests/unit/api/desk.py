@@ -12,6 +12,7 @@ from redis import ConnectionError as RedisConnectionError
 
 from api.entry import Entry
 from api.outbox import Outbox
+from api.queue_room import QueueRoom
 from api.recent import Recent
 from monitoring.metrics import ApiMetrics
 from monitoring.pressure import Level
@@ -76,6 +77,7 @@ class Desk:
         self.cache, self.broker = Cache(), Broker()
         self.registry = CollectorRegistry()
         self.pressure: Level = "ok"
+        self.room = QueueRoom(100)
         defaults = {
             "credits": 2,
             "chunk_messages": 4,
@@ -84,6 +86,7 @@ class Desk:
             "recent": Recent(8),
             "workers": lambda version: 1,
             "pressure": lambda: self.pressure,
+            "room": self.room,
             "metrics": ApiMetrics(self.registry),
         }
         ends = (self.broker.send, self.broker.receive, self.cache.look_up)
