@@ -23,9 +23,18 @@ _encode = msgspec.json.Encoder().encode
 class WholePipeline(PersistentPipeline):
     """Sends all commands in one piece. What one key holds of another type fails no other command.
 
+    A command's option ``then`` is called with its answer, once there are all.
+
     redis-py makes a piece of each long command: a batch would be four, and at each the thread lets
     go of the interpreter, and Redis reads half of what there is.
     """
+
+    def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:
+        answers = super()._execute_pipeline(connection, commands, raise_on_error)
+        for (_, options), answer in zip(commands, answers, strict=True):
+            if then := options.get("then"):
+                then(answer)
+        return answers
 
     def _answers(self, connection: Any, commands: Sequence[Any]) -> list[Any]:
         packed = connection.pack_commands([arguments for arguments, _ in commands])

@@ -43,9 +43,7 @@ return 1
 
 #: See :func:`tasks.promises.keep`. ARGV are pairs of id and value. Nothing is written over what
 #: says more.
-KEEP = f"""
-if redis.call('EXISTS', KEYS[1]) == 0 then return end
-{_COMMON}
+KEEP = f"""{_COMMON}
 for i = 1, #ARGV, 2 do
   local key = 'byline:promise:' .. ARGV[i]
   local value = held(key)

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from redis import Redis, RedisError, ResponseError
-from redis.client import Pipeline
 
 from tasks.cache import EARLIER, FAILURE, FAILURE_TTL_S, RESULT
 from tasks.errors import NoAnswer
@@ -58,12 +57,6 @@ def promise(
 def keep(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
     """Return the command that keeps, of ``outcomes`` by promised id, those that are promised."""
     return _with_outcomes(KEEP, outcomes)
-
-
-def queue_keep(pipe: Pipeline, outcomes: Mapping[str, Outcome]) -> None:
-    """Queue :func:`keep` on ``pipe``."""
-    if outcomes:
-        pipe.execute_command(*keep(outcomes))
 
 
 def expire(client: Redis) -> int:

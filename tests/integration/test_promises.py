@@ -21,6 +21,7 @@ from tasks import promises
 from tasks.cache import RESULT
 from tasks.messages import UNACKED, Attribution, Failure, Outcome, message_id
 from tasks.promises import PROMISED, PROMISES, Promises
+from tasks.replies import Replies
 from tests.parts import Stack, free_port, wait_for
 
 LIST = "attributions.v1"
@@ -57,9 +58,7 @@ class Kept:
 
     def keep(self, *outcomes: Outcome) -> None:
         for outcome in outcomes:
-            with self.redis.pipeline(transaction=False) as pipe:
-                promises.queue_keep(pipe, {outcome.id: outcome})
-                pipe.execute()
+            Replies(self.redis, apart=True).send([], [], {outcome.id: outcome})
 
     def find(self, id: str = IDS[0]) -> Outcome | None:
         return asyncio.run(self.promises.find(id))

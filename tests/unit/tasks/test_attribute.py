@@ -92,8 +92,10 @@ class Store:
     def hset(self, key: str, field: str, value: bytes) -> None:
         self.hashes.setdefault(key, {})[field] = value
 
-    def execute_command(self, command: str, key: str, *args: Any) -> None:
-        if (command, key) == ("EVAL", KEEP):
+    def execute_command(self, command: str, key: str, *args: Any, then: Any = None) -> None:
+        if command == "MGET":
+            then([self.values.get(each) for each in (key, *args)])
+        elif (command, key) == ("EVAL", KEEP):
             pairs = dict(zip(args[2::2], args[3::2], strict=True))
             promised = {PROMISED + id: value for id, value in pairs.items()}
             self.values.update({k: v for k, v in promised.items() if k in self.values})
@@ -119,7 +121,7 @@ class Batch:
             self.predictor,
             cache,
             letters,
-            Replies(None),
+            Replies(client, apart=False),
             metrics,
             100,
             now=lambda: 1000.0,
