@@ -21,20 +21,19 @@ from api.errors import NotFound, NotJSON, WrongType, problem
 from api.exchange import PATH
 from api.guard import Guard
 from api.keys import Key
+from api.late import LateMessages
 from api.options import Options, flag, wait_of
 from api.outbox import Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from api.turns import Turns
 from celery_app.settings import Settings
-from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, Unavailable
+from tasks.errors import InvalidMessage, Unavailable
 from tasks.messages import Attribution, Failure, Outcome, message_id, parse_text
 from tasks.promises import Promises
 from tasks.work import work
 
 logger = logging.getLogger(__name__)
 
-#: Seconds the broker is given to take a message whose answer is promised for later.
-ACCEPT_S = 5.0
 #: Hexadecimal digits of an id.
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -55,6 +54,7 @@ class Attributions:
         self._directory = directory
         self._promises = promises
         self._guard = guard
+        self._late = LateMessages(outbox, promises)
 
     async def create(
         self, query: Mapping[str, str], content_type: str, body: bytes, key: Key | None
@@ -110,11 +110,11 @@ class Attributions:
         if not _ID.fullmatch(id):
             raise NotFound("this is no id of an attribution")
         try:
-            outcome = await self._promises.find(id)
+            outcome = await self._promises.fetch(id, explain)
         except KeyError:
             raise NotFound("no attribution has this id: unknown, or kept no longer") from None
         except RedisError:
-            raise Unavailable("the cache can't be reached") from None
+            raise Unavailable("the server that may have it can't be reached") from None
         return _answer_one(id, outcome, explain)
 
     async def _one(self, text: str, options: Options) -> Answer:
@@ -216,39 +216,7 @@ class Attributions:
         self, joined: Sequence[Entry], options: Options
     ) -> list[tuple[Entry, Outcome | None]]:
         """Return entries that nobody waits for any longer; None as outcome as above."""
-        late = [entry for entry in joined if not entry.done.is_set()]
-        refused = await self._late(late, options) if late else {}
-        return [(entry, entry.outcome or refused.get(entry.id)) for entry in joined]
-
-    async def _late(self, late: Sequence[Entry], options: Options) -> dict[str, Failure]:
-        """Return why some that nobody waits for any longer fail; the others are promised."""
-        if options.final:
-            passed = "the deadline passed before the message was attributed"
-            return _failures(late, DeadlinePassed(passed))
-        try:
-            # Marked before it is sent, so that the worker, done with it, finds the mark.
-            await asyncio.wait_for(self._promises.mark([e.id for e in late]), ACCEPT_S)
-        except (RedisError, TimeoutError):
-            return _failures(late, Unavailable("the cache, where the answer would be, is gone"))
-        self._outbox.hasten(late)
-        until = time.monotonic() + ACCEPT_S
-        for entry in late:
-            await entry.sent.wait(until)
-        unsent = [entry for entry in late if not entry.sent.is_set()]
-        await self._unmark([*unsent, *(entry for entry in late if entry.done.is_set())])
-        return _failures(unsent, Unavailable("the broker did not take the message in time"))
-
-    async def _unmark(self, entries: Sequence[Entry]) -> None:
-        if not entries:
-            return
-        try:
-            await asyncio.wait_for(self._promises.unmark([e.id for e in entries]), ACCEPT_S)
-        except (RedisError, TimeoutError) as error:
-            logger.warning("marks of messages that are not pending are left behind: %s", error)
-
-
-def _failures(entries: Sequence[Entry], error: BylineError) -> dict[str, Failure]:
-    return {entry.id: Failure(entry.id, error.code, str(error)) for entry in entries}
+        return await self._late.outcomes(joined, options.final)
 
 
 def _answer_one(id: str, outcome: Outcome | None, explain: bool, wait_s: float = 0.0) -> Answer:

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from redis import Redis, RedisError
 
+from api.queue_room import QueueRoom
 from monitoring import background, pressure
 from monitoring.pressure import Level
-from tasks import wrong_type
+from tasks import queue_memory, wrong_type
 from tasks.errors import NoModel, UnknownModel
 from tasks.messages import Announcement
 from tasks.rollout import Register, Rollout, Served
@@ -40,7 +41,9 @@ class Directory:
     No request waits for a Redis here: each is told what was seen last.
     """
 
-    def __init__(self, broker: Redis, cache: Redis, machine: str) -> None:
+    def __init__(self, broker: Redis, cache: Redis, machine: str, room: QueueRoom) -> None:
+        """``room`` is told what the queue takes of the broker's memory."""
+        self._room = room
         self._memory = pressure.key(machine)
         self._broker = broker
         self._cache = cache
@@ -132,6 +135,10 @@ class Directory:
         """Return how many workers of a version were alive. Does not block."""
         return self._served.workers.get(version, 0)
 
+    def lists(self) -> list[str]:
+        """Return the lists of all queues; none where they are not known. Does not block."""
+        return self._served.lists if self._served.rollout else []
+
     def pressure(self) -> Level:
         """Return how full this machine's memory is, as its monitor says. Does not block."""
         return self._pressure
@@ -152,6 +159,8 @@ class Directory:
         try:
             served = self._register.look()
             self._learn(served)
+            under_way = self._room.under_way
+            self._room.note(queue_memory.look(self._broker, served.lists), under_way)
             told = wrong_type.get(self._broker, self._memory)
         except RedisError as error:
             self._reachable = False
@@ -160,6 +169,7 @@ class Directory:
             return
         self._served, self._reachable = served, True
         self._note("broker", "ok")
+        self._note("queue", self._room.words)
         memory = pressure.read(told)
         self._pressure = memory.level if memory else "ok"
 

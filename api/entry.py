@@ -30,8 +30,12 @@ class Entry:
     priority: int = 0
     #: Unix time, in seconds; None: whenever.
     deadline: float | None = None
-    #: Must it leave even without a credit? Set once its answer is promised for later.
+    #: Must it leave even without a credit? Its answer is to be promised for later.
     urgent: bool = False
+    #: Is the answer promised?
+    promised: bool = False
+    #: Was somebody told so?
+    told: bool = False
     #: Set when the broker has it, or need not have it any more.
     sent: Signal = field(default_factory=Signal)
     #: Set when the outcome is there.

@@ -21,8 +21,6 @@ class Flight(NamedTuple):
     #: Monotonic, in seconds.
     sent_at: float
     entries: list[Entry]
-    #: Was the worker told that the answers are promised, and so must be stored?
-    promised: bool
     #: Of all its messages.
     work: int
 
@@ -43,9 +41,8 @@ class Flights:
 
     def add(self, chunk: str, entries: list[Entry]) -> None:
         """Note that a chunk is about to be sent: its reply may be here before it is."""
-        promised = any(entry.urgent for entry in entries)
         work = sum(entry.work for entry in entries)
-        self._flights[chunk] = Flight(time.monotonic(), entries, promised, work)
+        self._flights[chunk] = Flight(time.monotonic(), entries, work)
         self.changes += 1
 
     def pop(self, chunk: str) -> Flight | None:

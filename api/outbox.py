@@ -24,6 +24,7 @@ from api.flights import Flight
 from api.forever import forever
 from api.lane import Lane
 from api.questions import LookUp, Questions
+from api.queue_room import QueueRoom
 from api.recent import Recent
 from api.room import Room
 from monitoring.metrics import OUTCOMES, ApiMetrics
@@ -50,7 +51,7 @@ _OUTCOMES = {DeadlinePassed.code: "expired", Overloaded.code: "shed"}
 
 
 #: ``send(chunk id, entries of one version and kind)`` gives them to the broker; may raise
-#: ``Unavailable``.
+#: ``Unavailable``, and ``Overloaded`` where the queue has no room.
 Send = Callable[[str, Sequence[Entry]], Awaitable[None]]
 #: Waits until a reply is there, or a while. Raises ``RedisError``.
 Receive = Callable[[], Awaitable[bytes | None]]
@@ -72,14 +73,17 @@ class Outbox:
         recent: Recent,
         workers: Callable[[str], int],
         pressure: Callable[[], Level],
+        queue_room: QueueRoom,
         metrics: ApiMetrics,
     ) -> None:
         """Chunks unanswered for ``answer_s`` seconds are given up, and their credits are free.
 
         ``chunk_work`` is the largest chunk and ``capacity`` what may wait, in messages' worth.
-        ``workers(version)`` is how many workers serve it; ``pressure()``, how full the memory is.
+        ``workers(version)`` is how many workers serve it; ``pressure()``, how full the memory is;
+        ``queue_room``, that of the queue.
         """
         self._pressure = pressure
+        self._queue_room = queue_room
         self._metrics = metrics
         self._counters = {outcome: metrics.messages.labels(outcome) for outcome in OUTCOMES}
         self._send = send
@@ -145,7 +149,7 @@ class Outbox:
         return joined
 
     def hasten(self, entries: Iterable[Entry]) -> None:
-        """Have these leave even without a credit: their answer is promised for later."""
+        """Have these leave even without a credit: their answer is to be promised for later."""
         for entry in entries:
             entry.urgent = True
         self._work.set()
@@ -228,8 +232,12 @@ class Outbox:
         return lane
 
     def _refusal(self, entry: Entry) -> Overloaded | None:
-        if self._pressure() == "critical" and not entry.urgent:
+        if self._pressure() == "critical":
             return Overloaded("memory is short: only what is known is answered")
+        try:
+            self._queue_room.check()
+        except Overloaded as error:
+            return error
         lane = self._lane_of(entry.version)
         if len(self._lanes) > 1 and self._room.is_half_full_of(entry.version):
             # The rest is for the others: a canary that hangs must not keep them out.
@@ -250,7 +258,7 @@ class Outbox:
         self._metrics.chunk_messages.observe(len(entries))
         try:
             await self._send(chunk, entries)
-        except Unavailable as error:
+        except (Unavailable, Overloaded) as error:
             if lane.flights.pop(chunk):
                 self._fail(entries, error)
             return
@@ -276,6 +284,7 @@ class Outbox:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._drop_reply(type(error).__name__)
             return
+        self._queue_room.free(reply.chunk)
         lane = next((lane for lane in self._lanes.values() if reply.chunk in lane.flights), None)
         if lane is None or (flight := lane.flights.pop(reply.chunk)) is None:
             return
@@ -296,8 +305,6 @@ class Outbox:
                 self._fail([entry], InternalError("the worker's reply was to another message"))
                 continue
             self._settle(entry, outcome)
-            if entry.urgent and not (reply.stored or flight.promised):
-                self._ask_again(entry)
         missing = entries[len(reply.outcomes) :]
         self._fail(missing, InternalError("the worker's reply left the message out"))
 
@@ -305,17 +312,3 @@ class Outbox:
         """Count a reply, or a part of one, that can't be used. Those behind it are not held up."""
         self._metrics.replies_dropped.inc()
         log_once(logger, logging.ERROR, "a reply can't be read, and is dropped: %s", kind)
-
-    def _ask_again(self, entry: Entry) -> None:
-        """Have a message attributed anew whose answer was promised after it had left.
-
-        It could not be stored. Now the worker is told of the promise, and sees to it.
-        """
-        again = Entry(
-            entry.id, entry.text, entry.version, entry.exact, entry.explain, entry.priority
-        )
-        assert again.key is not None  # it has no deadline
-        first = self._joinable.setdefault(again.key, again)
-        if first is again:
-            self._accept(again)
-        self.hasten([first])

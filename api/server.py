@@ -20,6 +20,7 @@ from api.line import Line
 from api.origins import refuse_for
 from api.outbox import Outbox
 from api.pages import Pages
+from api.queue_room import QueueRoom
 from api.recent import Recent
 from api.served import Served
 from api.submit import POP_S, Submitter
@@ -41,14 +42,20 @@ def create() -> Front:
     metrics = ApiMetrics(CollectorRegistry())
     exposition.serve(settings.metrics_host, settings.api_metrics_port)
     shared = connect_async(settings.cache)
-    submitter = Submitter(
-        make_celery(settings),
-        broker=_line(settings.broker, REDIS_TIMEOUT_S),
-        cache=_line(settings.cache, REDIS_TIMEOUT_S),
-        replies=_line(settings.broker, 2 * POP_S),
-    )
-    directory = Directory(connect(settings.broker), connect(settings.cache), settings.here)
+    broker = _line(settings.broker, REDIS_TIMEOUT_S)
+    cache = _line(settings.cache, REDIS_TIMEOUT_S)
+    room = QueueRoom(settings.promised_messages)
+    directory = Directory(connect(settings.broker), connect(settings.cache), settings.here, room)
     directory.start()
+    promises = Promises(
+        broker.call,
+        cache.call,
+        settings.result_ttl_s,
+        room=lambda: room.promises,
+        lists=directory.lists,
+    )
+    replies = _line(settings.broker, 2 * POP_S)
+    submitter = Submitter(make_celery(settings), broker, cache, replies, promises, room)
     outbox = Outbox(
         submitter.send,
         submitter.receive,
@@ -62,9 +69,9 @@ def create() -> Front:
         recent=Recent(settings.recent_messages),
         workers=directory.workers_of,
         pressure=directory.pressure,
+        queue_room=room,
         metrics=metrics,
     )
-    promises = Promises(shared, settings.result_ttl_s)
     keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
     if keys is not None:
         keys.start()

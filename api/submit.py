@@ -13,9 +13,11 @@ from redis import RedisError, ResponseError
 from api.entry import Entry
 from api.envelope import Envelope
 from api.line import Line
+from api.queue_room import QueueRoom
 from tasks.cache import found, keys
 from tasks.errors import Unavailable
 from tasks.messages import REPLIES, Outcome
+from tasks.promises import Promises
 from tasks.rollout import queue_of
 from tasks.wrong_type import is_wrong_type
 
@@ -28,10 +30,20 @@ POP_S = 5
 class Submitter:
     """Sends chunks to the broker, with a ``reply_to`` of this process."""
 
-    def __init__(self, app: Celery, broker: Line, cache: Line, replies: Line) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        broker: Line,
+        cache: Line,
+        replies: Line,
+        promises: Promises,
+        room: QueueRoom,
+    ) -> None:
         """``replies`` leads to the broker, and its timeout is above ``POP_S``: it is waited on."""
         self._broker = broker
         self._cache = cache
+        self._promises = promises
+        self._room = room
         self._replies = replies
         self._reply_to = f"{REPLIES}{uuid4().hex}"
         self._envelope = Envelope(app, self._reply_to)
@@ -39,13 +51,14 @@ class Submitter:
     async def send(self, chunk: str, entries: Sequence[Entry]) -> None:
         """Send ``entries``, all of one version and kind, as the task with id ``chunk``.
 
+        The answers of urgent ones are promised in the same step, where there is room for that.
+
         Raises:
             Unavailable: the broker did not take it.
+            Overloaded: the queue has no room for it.
         """
         deadlines = [entry.deadline for entry in entries]
         options: dict[str, Any] = {"deadlines": deadlines} if any(deadlines) else {}
-        if any(entry.urgent for entry in entries):
-            options["promised"] = True
         first = entries[0]
         if first.exact:
             options["exact"] = True
@@ -56,9 +69,16 @@ class Submitter:
             {**options, "explain": first.explain, "version": first.version},
             first.rank,
         )
+        self._room.take(chunk, len(packed.message))
         try:
-            await self._broker.call("LPUSH", packed.queue, packed.message)
+            if urgent := [entry for entry in entries if entry.urgent]:
+                made = await self._promises.make([e.id for e in urgent], *packed)
+                for entry in urgent:
+                    entry.promised = made
+            else:
+                await self._broker.call("LPUSH", packed.queue, packed.message)
         except RedisError as error:
+            self._room.free(chunk)
             refused = isinstance(error, ResponseError)  # such as OOM or READONLY
             reason = str(error).partition(" ")[0] if refused else type(error).__name__
             raise Unavailable(f"the broker did not take the message: {reason}") from None

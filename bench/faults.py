@@ -34,6 +34,7 @@ from bench.breaking import (
 )
 from bench.campaign import held_out
 from bench.loss import Loss, measure
+from bench.promised import TOO_LATE, Course, cut_power, fill_cache, fill_queue
 from bench.recorder import BROKEN
 from bench.scenario import Mix
 from bench.system import Started, status
@@ -56,12 +57,15 @@ class Fault:
     """Something that breaks."""
 
     name: str
-    strike: Strike
+    #: What happens ten seconds into the load. None: it has a course instead.
+    strike: Strike | None
     settings: Mapping[str, str] = field(default_factory=dict)
     #: Why a message may have been neither answered nor promised.
     honest: frozenset[str] = HONEST
     #: Does it take as long as the machine needs? Then so does the load.
     replaces: bool = False
+    #: What is done to the system instead, and accounted for, where it is about promises.
+    course: Course | None = None
 
 
 FAULTS = (
@@ -88,6 +92,15 @@ FAULTS = (
         restart_api,
         TWO_WORKERS | {"BYLINE_API_PROCESSES": "2"},
         replaces=True,
+    ),
+    Fault("the queue fills Valkey, and the worker is killed", None, course=fill_queue),
+    Fault("others fill the cache", None, course=fill_cache),
+    Fault("the power goes; appendfsync always", None, course=cut_power("always")),
+    Fault(
+        "the power goes; appendfsync everysec",
+        None,
+        honest=HONEST | {TOO_LATE},
+        course=cut_power("everysec"),
     ),
 )
 HEADER = """
@@ -166,7 +179,12 @@ def main() -> int:
 
 
 def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Outcome:
-    """Break something ten seconds into a load on a system of its own."""
+    """Break something on a system of its own, ten seconds into a load, or in a course."""
+    if (course := fault.course) is not None:
+        with Started(folder, watched(folder) | fault.settings) as system:
+            return Outcome(course(system), 0, computed_twice(folder / "calls"), fault.honest)
+    strike = fault.strike
+    assert strike is not None
     seconds = REPLACED_S if fault.replaces else SECONDS
     number = int(RATE * seconds)
     with Started(folder, watched(folder) | fault.settings) as system:
@@ -175,7 +193,7 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
             system.target,
             messages.stream(passages, Mix(seed=7), int(time.time())),
             passages,
-            lambda: fault.strike(system),
+            lambda: strike(system),
             number,
             RATE,
             witness,

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -118,6 +118,19 @@ class Started(Running):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the load test, which then stops this
             )
+
+    def kill(self) -> None:
+        """Kill all of it at once with -9, as when the power goes."""
+        assert self._process is not None
+        for pid in tree(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(DOWN_S)
+
+    def again(self) -> None:
+        """Start it once more, on what it has kept, and wait until it is up."""
+        self.launch()
+        self._pids = self._wait()
 
     def __exit__(
         self,

@@ -14,27 +14,36 @@ from redis import ResponseError
 from redis.client import Pipeline
 
 from celery_app.results import Attributions
+from tasks.full_redis import Client, PersistentPipeline
 from tasks.wrong_type import is_wrong_type
 
 _encode = msgspec.json.Encoder().encode
 
 
-class WholePipeline(Pipeline):
+class WholePipeline(PersistentPipeline):
     """Sends all commands in one piece. What one key holds of another type fails no other command.
+
+    A command's option ``then`` is called with its answer, once there are all.
 
     redis-py makes a piece of each long command: a batch would be four, and at each the thread lets
     go of the interpreter, and Redis reads half of what there is.
     """
 
-    def _execute_pipeline(
-        self, connection: Any, commands: Sequence[Any], raise_on_error: bool
-    ) -> list[Any]:
+    def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:
+        answers = super()._execute_pipeline(connection, commands, raise_on_error)
+        for (_, options), answer in zip(commands, answers, strict=True):
+            if then := options.get("then"):
+                then(answer)
+        return answers
+
+    def _answers(self, connection: Any, commands: Sequence[Any]) -> list[Any]:
         packed = connection.pack_commands([arguments for arguments, _ in commands])
         connection.send_packed_command([b"".join(packed)])
-        answers = [_answer(connection) for _ in commands]  # all of them, whatever the first says
-        if raise_on_error:
-            self.raise_first_error(commands, [None if is_wrong_type(a) else a for a in answers])
-        return answers
+        return [_answer(connection) for _ in commands]  # all of them, whatever the first says
+
+    def raise_first_error(self, commands: Any, answers: Sequence[Any]) -> None:
+        """Raise the first error, other than that a key holds another type."""
+        super().raise_first_error(commands, [None if is_wrong_type(a) else a for a in answers])
 
 
 def _answer(connection: Any) -> Any:
@@ -51,6 +60,9 @@ class CacheBackend(RedisBackend):
     """
 
     _pipe: Pipeline | None = None
+
+    def _get_client(self) -> type[Client]:
+        return Client
 
     @contextmanager
     def round_trip(self) -> Iterator[Pipeline]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 #: A task goes back to the queue that it was sent to, or else that it was taken from. Where its tag
 #: is of no use, or another task has it, it is noted under a tag made here. So is a task that cjson
 #: can't read, such as one with half of a surrogate pair: Python may read it.
-#: It writes before it takes: a Redis that has no memory left refuses, and the task stays. Unless it
-#: has something to forget first: then it takes as before.
+#: It writes before it takes: a Redis that has no memory left refuses, and the task stays until the
+#: script is sent again as one that needs none. Unless it has something to forget first: then it
+#: takes as before.
 #: ARGV[3] and on say, with a 1 for each list, whether its consumer will acknowledge at all; what is
 #: not acknowledged is not noted, and has an empty tag here. The delivery tags behind them were
 #: acknowledged.

@@ -79,7 +79,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
         engine,
         cache,
         dead_letters,
-        Replies(None if settings.broker == settings.cache else connect(settings.broker)),
+        Replies(connect(settings.broker), apart=settings.broker != settings.cache),
         metrics,
         settings.max_characters,
     )

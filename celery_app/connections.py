@@ -9,6 +9,8 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
+from tasks.full_redis import Client
+
 #: Seconds after which a Redis that does not answer counts as gone.
 REDIS_TIMEOUT_S = 2.0
 #: Connections a client keeps at most. Lookups are gathered, so a few serve thousands.
@@ -35,7 +37,8 @@ def pool_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncConnectionP
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> Redis:
     """Return a Redis client that waits ``timeout_s`` for an answer, and tries once more.
 
-    It keeps a bounded number of connections; who finds none free waits for one.
+    It keeps a bounded number of connections; who finds none free waits for one. What it writes, a
+    Redis whose memory is full takes as well: none of it is a new message.
     """
     pool = BlockingConnectionPool.from_url(
         url,
@@ -45,4 +48,4 @@ def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> R
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=Retry(ConstantBackoff(0.05), retries=retries),
     )
-    return Redis(connection_pool=pool)
+    return Client(connection_pool=pool)

@@ -17,6 +17,7 @@ from typing import Any
 from celery import bootsteps
 from celery.worker.consumer.tasks import Tasks
 from redis import Redis, RedisError
+from redis.exceptions import OutOfMemoryError
 
 from monitoring import background
 from tasks.messages import QUEUE
@@ -55,7 +56,6 @@ class Forwarder:
         self._client = client
         self._version = version
         self._register = register
-        self._move = client.register_script(_SCRIPT)
 
     def look(self, stop: threading.Event) -> None:
         """Move for a while what there is to be moved, or wait. Returns at once on ``stop``."""
@@ -98,11 +98,16 @@ class Forwarder:
         until = time.monotonic() + LOOK_S
         own = queue_of(self._version())
         while time.monotonic() < until and not stop.is_set():
-            self._client.execute_command("BLMOVE", QUEUE, own, "RIGHT", "LEFT", WAIT_S)
+            try:
+                self._client.execute_command("BLMOVE", QUEUE, own, "RIGHT", "LEFT", WAIT_S)
+            except OutOfMemoryError:  # for that command alone Redis needs memory
+                stop.wait(WAIT_S)
             self._moved(QUEUE)
 
     def _moved(self, queue: str) -> int:
-        return int(self._move([*lists(queue), *lists(queue_of(self._version()))], [MOVED]))
+        keys = [*lists(queue), *lists(queue_of(self._version()))]
+        moved: Any = self._client.eval(_SCRIPT, len(keys), *keys, MOVED)
+        return int(moved)
 
 
 def forward_step(forwarder: Forwarder) -> Step:

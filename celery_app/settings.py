@@ -168,6 +168,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     result_ttl_s: Annotated[
         Count, about("Seconds for which attributions and results are kept.")
     ] = 86_400
+    promised_messages: Annotated[
+        Count,
+        about(
+            "Answers that are promised with 202 and not fetched, at most; further ones are refused "
+            "with 503. Each takes about 1 KB of the broker's memory."
+        ),
+    ] = 50_000
     visibility_timeout_s: Annotated[
         Count,
         about(
@@ -197,7 +204,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = 1
     redis_port: Annotated[Port, about("Port of the embedded Valkey.")] = 6390
     redis_megabytes: Annotated[
-        Count, about("Memory for the data of the embedded Valkey; what was used longest ago goes.")
+        Count,
+        about(
+            "Memory for the data of the embedded Valkey: at most half of it for queue and "
+            "promises, the rest for the cache, of which what was used longest ago goes."
+        ),
     ] = 32
     flower_port: Annotated[Port, about("Port of Flower.")] = 5555
     exporter_port: Annotated[Port, about("Port of celery-exporter.")] = 9808

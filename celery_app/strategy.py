@@ -235,11 +235,11 @@ class Batcher:
         return self._task.begin_part(large.progress, self._limit)
 
     def _can_be_answered(self, requests: Sequence[ChunkRequest]) -> list[ChunkRequest]:
-        """Return those for which a reply is enough or half of it; the others come again.
+        """Return those for which a reply is enough; the others come again.
 
         With the cache gone, no result can be stored, nor what workers died of be found.
         """
-        later = [r for r in requests if r.orphaned or r.chunk is None or r.chunk.reply_to is None]
+        later = [request for request in requests if request.orphaned or request.wants_result]
         self._later.add(later)
         return [request for request in requests if request not in later]
 
@@ -303,8 +303,8 @@ class Batcher:
     def _stored(self, batch: Batch) -> list[Traced]:
         """Return what Celery's tracer made of the requests that are seen to: stored, as a rule.
 
-        With the cache gone, on a server of its own, who waits is answered all the same. What is
-        to be found later by others goes back to the queue.
+        With the cache gone, on a server of its own, api processes and promises, which are at the
+        broker, are answered all the same. A task whose result is wanted goes back to the queue.
         """
         gone, outcomes, traced = self._task.cache_gone, [], []
         stored = not gone.resting
@@ -323,10 +323,10 @@ class Batcher:
             stored = False
         if batch.large is not None:
             stored = batch.large.stored = stored and batch.large.stored
-        self._task.reply(batch.begun, outcomes, stored)
+        self._task.reply(batch.begun, outcomes)
         if stored:
             return traced
-        kept = [t.request for t in traced if t.request.chunk is None or t.request.chunk.to_be_kept]
+        kept = [t.request for t in traced if t.request.wants_result]
         self._later.add(kept)
         return [each for each in traced if each.request not in kept]
 

@@ -17,7 +17,7 @@ from celery_app.malformed import Malformed, check_headers, check_payload
 from celery_app.results import Attributions, count
 from celery_app.transport import ORPHANED
 from tasks.attribute import Attributor
-from tasks.batch import Begun
+from tasks.batch import Begun, kept_failures
 from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import LARGEST_TASK, REPLIES, SENT, TASK, Chunk, Outcome
@@ -93,6 +93,11 @@ class ChunkRequest(DiscreetRequest):
         return bool(self._request_dict.get(ORPHANED))
 
     @property
+    def wants_result(self) -> bool:
+        """Whether Celery's result is wanted, and not a reply."""
+        return self.chunk is None or self.chunk.reply_to is None
+
+    @property
     def messages(self) -> int:
         """How many messages the chunk holds."""
         return len(self.chunk.texts) if self.chunk else 0
@@ -163,9 +168,12 @@ class AttributeTask(Task):
         """Return what :meth:`finish` found for a task, once; None where it was in no batch."""
         return self._outcomes.pop(id, None)
 
-    def reply(self, begun: Begun, outcomes: Sequence[list[Outcome]], stored: bool) -> None:
-        """Reply to those who wait, unless it was done with the storing. Raises ``RedisError``."""
-        self._attributor.replies.send(begun.answered, outcomes, stored)
+    def reply(self, begun: Begun, outcomes: Sequence[list[Outcome]]) -> None:
+        """Tell those who wait or were promised an answer, unless it was done with the storing.
+
+        Raises ``RedisError``.
+        """
+        self._attributor.replies.send(begun.answered, outcomes, begun.kept)
         self._attributor.record(begun)
 
     def count_batch(self, reason: str) -> None:
@@ -185,7 +193,7 @@ class AttributeTask(Task):
         awaited = [chunk for chunk in chunks if chunk.reply_to is not None]
         with self.backend.round_trip() as pipe:
             failures = self._attributor.fail(awaited, pipe, error)
-        self._attributor.replies.send(awaited, failures, stored=True)
+        self._attributor.replies.send(awaited, failures, kept_failures(failures))
 
     def on_revoked(self, request: Any, **_: Any) -> None:
         """Tell who waits for a task that was revoked or expired. Receives ``task_revoked``."""
@@ -199,9 +207,8 @@ class AttributeTask(Task):
         """Attribute ``messages``, a list of texts.
 
         Optional are ``deadlines``, a list of Unix times or nulls; ``explain``; ``version``, the
-        model version for which the client has told somebody an id; ``promised``, whether it
-        has told that the answers will be found under their ids; and ``exact``, whether another
-        version's answer is none.
+        model version for which the client has told somebody an id; and ``exact``, whether another
+        version's answer is none. ``promised`` is what earlier clients send; nothing depends on it.
 
         Returns:
             One attribution for each message, in order; ``{"id", "error": {"code", "detail"}}``
@@ -233,7 +240,7 @@ def parse_chunk(
         InvalidMessage: they do not describe one. Says what is wrong and quotes nothing.
     """
     try:
-        messages, deadlines, explain, version, promised, exact = _arguments(*args, **kwargs)
+        messages, deadlines, explain, version, exact = _arguments(*args, **kwargs)
         if not isinstance(messages, list):
             raise InvalidMessage(f"{TASK}: messages must be a list of strings")
         if len(messages) > LARGEST_TASK:
@@ -247,7 +254,6 @@ def parse_chunk(
                 "explain": explain,
                 "version": version,
                 "exact": exact,
-                "promised": promised,
                 # Anybody may have written it, and nothing but a metric depends on it.
                 "sent_at": sent_at if isinstance(sent_at, float) else None,
                 "reply_to": _list_of_ours(reply_to),
@@ -257,9 +263,7 @@ def parse_chunk(
         if chunk.version is not None:
             chunk.version.encode()  # a part of the ids, which are hashes of bytes
     except TypeError:
-        words = (
-            "the arguments are messages; deadlines, explain, version, promised, exact if need be"
-        )
+        words = "the arguments are messages; deadlines, explain, version, exact if need be"
         raise InvalidMessage(f"{TASK}: {words}") from None
     except ValueError as error:
         raise InvalidMessage(f"{TASK}: {error}") from None
@@ -277,7 +281,7 @@ def _arguments(
     deadlines: Any = None,
     explain: Any = False,
     version: Any = None,
-    promised: Any = False,
+    promised: Any = False,  # noqa: ARG001  # earlier clients send it
     exact: Any = False,
 ) -> tuple[Any, ...]:
-    return messages, deadlines, explain, version, promised, exact
+    return messages, deadlines, explain, version, exact

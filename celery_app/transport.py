@@ -25,12 +25,14 @@ from typing import Any
 from kombu.transport import redis
 from kombu.utils.json import dumps
 from redis import Redis, ResponseError
+from redis.exceptions import OutOfMemoryError
 
 from celery_app.claim import CLAIM_SCRIPT
 from celery_app.held import QoS
 from celery_app.malformed import Malformed, is_of_server, kind_of
 from celery_app.poller import Loop, Poller
 from celery_app.wire import Message, read
+from tasks.full_redis import Client, allowed
 from tasks.log_once import log_once
 from tasks.wrong_type import is_wrong_type
 
@@ -62,6 +64,10 @@ class Channel(redis.Channel):
         self._waits = False
         #: Is there more than was taken the last time?
         self._more = False
+        #: Had Redis no memory for the waiting command the last time?
+        self._full = False
+        #: The script's command that was sent last.
+        self._asked: list[Any] = []
         self._shared: Redis | None = None
         #: Queues whose consumers acknowledge nothing: replies to remote control, for instance.
         self._unacknowledging: set[str] = set()
@@ -75,6 +81,10 @@ class Channel(redis.Channel):
         if self._shared is None or self._shared.connection_pool is not self.pool:
             self._shared = self._create_client()
         yield client or self._shared
+
+    def _get_client(self) -> type[Client]:
+        super()._get_client()  # which looks at the library's version
+        return Client
 
     def give_back(self, entry: bytes, pipe: Any, leftmost: bool) -> None:
         """Queue on ``pipe`` that a task goes back to its queue. Raises whatever is wrong with it.
@@ -168,11 +178,19 @@ class Channel(redis.Channel):
         self._brpop_sent_at = monotonic()
         room = self.qos.can_consume_max_estimate()
         most = CLAIM if room is None else max(1, min(CLAIM, room))
-        claim = self._claim(queues, most, self.qos.unsettled())
+        claim = self._asked = self._claim(queues, most, self.qos.unsettled())
         self._waits = not self._more
-        first = claim[3]
-        wait = [["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]] if self._waits else []
+        wait = [self._wait(claim[3])] if self._waits else []
         connection.send_packed_command(connection.pack_commands([*wait, claim]))
+
+    def _wait(self, first: str) -> list[Any]:
+        """Return the command that waits for a task on the first list.
+
+        Where Redis has no memory left, it refuses that one. Another waits as long, for nothing.
+        """
+        if self._full:
+            return ["BLPOP", f"{self.unacked_key}:none", WAIT_S]
+        return ["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]
 
     def _brpop_read(self, **options: Any) -> bool:
         """Deliver what the script took. Raises ``Empty`` where that is nothing."""
@@ -229,9 +247,10 @@ class Channel(redis.Channel):
         client, connection = self.client, self.client.connection
         try:
             refused = self._waited(client, connection)
-            claimed: list[bytes] = client.parse_response(connection, "EVAL") or []
+            claimed = self._taken(client, connection)
             self.qos.settled()
-            if refused and not claimed:
+            self._full = isinstance(refused, OutOfMemoryError)
+            if refused and not (claimed or self._full):
                 raise refused
         except self.connection_errors as error:
             connection.disconnect()  # kombu's poller connects again
@@ -239,6 +258,14 @@ class Channel(redis.Channel):
                 self.qos.mend()
             raise
         return claimed
+
+    def _taken(self, client: Redis, connection: Any) -> list[bytes]:
+        """Return what the script took. It is sent again where Redis had no memory to note it."""
+        try:
+            return client.parse_response(connection, "EVAL") or []
+        except OutOfMemoryError:
+            connection.send_command(*allowed(self._asked))
+            return client.parse_response(connection, "EVAL") or []
 
     def _waited(self, client: Redis, connection: Any) -> ResponseError | None:
         """Read the answer to the waiting command. What the script took counts, whatever it says."""

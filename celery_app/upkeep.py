@@ -22,7 +22,7 @@ from monitoring.background import guarded
 from monitoring.metrics import WorkerMetrics
 from monitoring.tally import Tally
 from monitoring.windows import ANSWERS, LABELS, Window
-from tasks import wrong_type
+from tasks import promises, wrong_type
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class Upkeep:
             guarded(self.report, "to report what was answered"),
             guarded(partial(self.heed, batcher), "to heed the memory"),
             guarded(self.weigh, "to weigh the worker"),
+            guarded(self.expire, "to end promises whose time is over"),
         ]
 
     def report(self) -> None:
@@ -95,6 +96,13 @@ class Upkeep:
         if state.should_stop is None and (size := self._too_much()):
             logger.critical("%s: it is replaced", self._words(size))
             state.should_stop = os.EX_TEMPFAIL
+
+    def expire(self) -> None:
+        """End promises that nobody has fetched in time."""
+        try:
+            promises.expire(self._broker)
+        except RedisError as error:
+            logger.warning("promises whose time is over can't be ended yet: %s", error)
 
     def refuse_limit(self) -> None:
         """End the worker, which has loaded its model, where its limit leaves no room for it."""

@@ -1,18 +1,17 @@
 """The memory that the embedded Valkey may fill: less while the machine's is short.
 
-Cache and queue share it. The cache gives way, the queue can't: nothing of it has a time to live. So
-it is never given less than the queue needs to be worked off.
+Cache and queue share it. The cache gives way, the queue and what is promised can't: nothing of them
+has a time to live. So it is never given less than the queue needs to be worked off.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from redis import Redis
 
 from monitoring.pressure import Level
-from tasks.messages import UNACKED
+from tasks import queue_memory
 from tasks.rollout import Register
 
 logger = logging.getLogger(__name__)
@@ -44,11 +43,6 @@ class Allowance:
         self._set = wanted
 
     def _least(self) -> int:
-        lists = Register(self._server).look().lists
-        with self._server.pipeline(transaction=False) as pipe:
-            for name in (*lists, UNACKED):
-                pipe.memory_usage(name)
-            found: list[Any] = pipe.execute()
+        used = queue_memory.look(self._server, Register(self._server).look().lists).used
         # A task that is taken is for a moment there twice.
-        queue = 2 * sum(size or 0 for size in found)
-        return min(self._size, max(int(self._size * SHRUNK), queue + SPARE))
+        return min(self._size, max(int(self._size * SHRUNK), 2 * used + SPARE))

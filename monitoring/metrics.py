@@ -226,6 +226,20 @@ class MonitorMetrics:
             "Age of the task that has been ready for longest; 0 where none is.",
             **own,
         )
+        self.queue_bytes = Gauge(
+            "byline_queue_bytes",
+            "Memory of the broker that tasks and promised answers take, which it may not evict.",
+            **own,
+        )
+        self.queue_room = Gauge(
+            "byline_queue_room_bytes",
+            "Memory of the broker that they may take; beyond it new messages are refused. "
+            "Infinite where the broker has no limit.",
+            **own,
+        )
+        self.promises = Gauge(
+            "byline_promises", "Answers that were promised with 202 and not fetched.", **own
+        )
         self.dead_letters = Gauge("byline_dead_letters", "Messages in the dead-letter list.", **own)
         self.dead_letters.set(math.nan)  # until it is known: from none to many would be news
         self.memory = Gauge(

@@ -113,6 +113,9 @@ class Monitor:
         metrics.queue.labels("ready").set(state.ready)
         metrics.queue.labels("unacked").set(state.unacked)
         metrics.oldest.set(state.oldest_s)
+        metrics.queue_bytes.set(state.memory.used)
+        metrics.queue_room.set(state.memory.room)
+        metrics.promises.set(state.memory.promises)
         metrics.workers.set(state.workers)
         return state
 

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 from redis import Redis
 
+from tasks import queue_memory
 from tasks.messages import LONGEST_WAIT_S, SENT, UNACKED
+from tasks.queue_memory import QueueMemory
 from tasks.rollout import Register
 from tasks.wrong_type import without_wrong_types
 
@@ -25,6 +27,7 @@ class State(NamedTuple):
     #: The version that is asked, and the workers that serve it.
     version: str | None
     workers: int
+    memory: QueueMemory
 
 
 class _Task(msgspec.Struct):
@@ -59,7 +62,8 @@ class Queue:
         oldest = max(self._age(name, head, now) for name, head in heads.items())
         version = served.rollout.current if served.rollout else None
         workers = served.workers.get(version or "", 0)
-        return State(sum(filter(None, lists[::2])), unacked or 0, oldest, version, workers)
+        memory = queue_memory.look(self._client, names)
+        return State(sum(filter(None, lists[::2])), unacked or 0, oldest, version, workers, memory)
 
     def _age(self, name: str, head: bytes | None, now: float) -> float:
         """Return the age of the oldest of a list: by when it left the api, or was seen here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from redis import RedisError
@@ -12,7 +12,7 @@ from redis.client import Pipeline
 
 from model.types import ModelError, Prediction
 from monitoring.metrics import OUTCOMES, WorkerMetrics
-from tasks.batch import Begun, Message, Predictor, answer, counted, unique
+from tasks.batch import Begun, Message, Predictor, answer, counted, kept_failures, unique
 from tasks.breaker import Breaker
 from tasks.cache import AttributionCache
 from tasks.deadletters import DeadLetter, DeadLetters
@@ -158,14 +158,14 @@ class Attributor:
         ]
         refused = [m for chunk in begun.admitted for m in chunk if isinstance(m, Failure) and m.id]
         self._cache.put(pipe, [*refused, *begun.computed.values()])
-        self._cache.settle(pipe, [*settled, *(failure.id for failure in refused)])
+        begun.kept = {**{failure.id: failure for failure in refused}, **settled}
         for chunk, messages in zip(begun.chunks, begun.admitted, strict=True):
-            self._rename(pipe, chunk, messages)
+            begun.kept |= self._renamed(chunk, messages, begun.kept)
         if begun.progress is not None:
             [added], total = outcomes, begun.progress.outcomes
             total += added
             outcomes = [total] if begun.progress.complete else []
-        self.replies.queue(pipe, begun.answered, outcomes)
+        self.replies.queue(pipe, begun.answered, outcomes, begun.kept)
         return outcomes
 
     def record(self, begun: Begun) -> None:
@@ -197,10 +197,9 @@ class Attributor:
             for chunk in awaited
         ]
         self._counters["failed"].inc(sum(map(len, failures)))
-        stored = [failure for chunk in failures for failure in chunk if failure.id]
-        self._cache.put(pipe, stored)
-        self._cache.settle(pipe, [failure.id for failure in stored])
-        self.replies.queue(pipe, awaited, failures)
+        kept = kept_failures(failures)
+        self._cache.put(pipe, kept.values())
+        self.replies.queue(pipe, awaited, failures, kept)
         return failures
 
     def _id(self, chunk: Chunk, text: object) -> str:
@@ -210,13 +209,17 @@ class Attributor:
             return ""
         return message_id(chunk.version or self._predictor.version, valid)
 
-    def _rename(self, pipe: Pipeline, chunk: Chunk, messages: Sequence[Message | Failure]) -> None:
-        """Keep what was promised under another model's version."""
+    def _renamed(
+        self, chunk: Chunk, messages: Sequence[Message | Failure], kept: Mapping[str, Outcome]
+    ) -> dict[str, Outcome]:
+        """Return, by the ids of another model's version, what was promised under these."""
         if chunk.exact or chunk.version is None or chunk.version == self._predictor.version:
-            return
-        for text, message in zip(chunk.texts, messages, strict=True):
-            if message.id:
-                self._cache.rename(pipe, message_id(chunk.version, canonical(text)), message.id)
+            return {}
+        return {
+            message_id(chunk.version, canonical(text)): kept[message.id]
+            for text, message in zip(chunk.texts, messages, strict=True)
+            if message.id
+        }
 
     def _admit(self, chunk: Chunk) -> list[Message | Failure]:
         now, served = self._now(), self._predictor.version

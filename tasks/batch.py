@@ -60,7 +60,9 @@ class Begun:
     cache_s: float
     #: What the model was asked for, and answered.
     computed: dict[str, Outcome] = field(default_factory=dict)
-    #: When it had; monotonic, in seconds.
+    #: What is kept for those who were promised an answer, by the id that they were told.
+    kept: dict[str, Outcome] = field(default_factory=dict)
+    #: When the model had answered; monotonic, in seconds.
     computed_at: float = 0.0
     #: Of the chunk of which this is a pass; None: whole chunks.
     progress: Progress | None = None
@@ -110,3 +112,8 @@ def answer(message: Message, settled: dict[str, Outcome]) -> Outcome:
     if isinstance(outcome, Attribution) and not message.explain and outcome.evidence:
         return msgspec.structs.replace(outcome, evidence=msgspec.UNSET)
     return outcome
+
+
+def kept_failures(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, Outcome]:
+    """Return by id the outcomes of chunks that failed; a message that was none has no id."""
+    return {outcome.id: outcome for chunk in outcomes for outcome in chunk if outcome.id}

@@ -17,7 +17,6 @@ RESULT = "byline:result:"
 #: their id for as long as they last. That code can't read a record, and never meets one here.
 EARLIER = "byline:attribution:"
 FAILURE = "byline:failure:"
-PENDING = "byline:pending:"
 ATTEMPTS = "byline:attempts:"
 
 #: Seconds for which a failure is told to those who ask by id. Short: sent again, it is tried again.
@@ -72,11 +71,6 @@ class AttributionCache:
             places, values = keys(outcome.id for outcome in lasting), map(pack, lasting)
             pipe.execute_command("EVAL", _PUT, len(places), *places, self._ttl_s, *values)
 
-    def settle(self, pipe: Pipeline, ids: Sequence[str]) -> None:
-        """Queue on ``pipe`` that these are pending no more."""
-        if ids:
-            pipe.execute_command("DEL", *(PENDING + id for id in ids))
-
     def attempt(self, id: str) -> int:
         """Note that a message is about to be tried alone, and return how often it was by then."""
         try:
@@ -101,10 +95,3 @@ class AttributionCache:
     def forget(self, id: str) -> None:
         """Have a message that was set aside tried again where somebody sends it."""
         self._client.delete(RESULT + id, ATTEMPTS + id)
-
-    def rename(self, pipe: Pipeline, asked: str, answered: str) -> None:
-        """Queue on ``pipe`` that who asks for ``asked`` is given ``answered``.
-
-        A message that was accepted under one model and attributed by the next has two ids.
-        """
-        pipe.set(PENDING + asked, answered, ex=self._ttl_s)

@@ -104,8 +104,6 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
 
     chunk: str
     outcomes: list[Outcome]
-    #: Are they in the cache, where others may ask for them?
-    stored: bool = True
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -134,17 +132,10 @@ class Chunk(msgspec.Struct, frozen=True):
     version: str | None
     #: The list that awaits a :class:`Reply`; None where only Celery's result is wanted.
     reply_to: str | None
-    #: Was somebody told that an answer will be in the cache?
-    promised: bool = False
     #: Unix time, in seconds, at which it left the api; None where the client did not say.
     sent_at: float | None = None
     #: Must it be :attr:`version` that answers, or none?
     exact: bool = False
-
-    @property
-    def to_be_kept(self) -> bool:
-        """Whether a reply is not enough: the outcomes must be stored."""
-        return self.promised or self.reply_to is None
 
     def __post_init__(self) -> None:
         if len(self.deadlines) != len(self.texts):

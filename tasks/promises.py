@@ -1,58 +1,200 @@
-"""What an api process has promised to have later, in the cache where all can find it."""
+"""Promised answers, kept at the broker until somebody has fetched them.
+
+A promise is a key without a time to live: a Redis that evicts only what has one (``volatile-lru``)
+keeps it, however full the cache is. It holds nothing while its message is under way, and then the
+outcome. It is written in the same step as the task, so that no crash separates the two.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from redis.asyncio import Redis
+from redis import Redis, RedisError, ResponseError
 
-from tasks.cache import EARLIER, FAILURE, PENDING, RESULT
-from tasks.messages import Outcome
-from tasks.record import unpack
+from tasks.cache import EARLIER, FAILURE, FAILURE_TTL_S, RESULT
+from tasks.errors import NoAnswer
+from tasks.full_redis import allowed, is_full
+from tasks.messages import UNACKED, Attribution, Failure, Outcome, suffices
+from tasks.promise_scripts import EXPIRE, KEEP, LOST, PROMISE, RELEASE
+from tasks.record import pack, unpack
 
-#: Times that a message's id is followed to that of the version which answered it, at most.
-RENAMED = 8
+logger = logging.getLogger(__name__)
+
+#: Prefix of a promise's key. The value is empty while the message is pending. Later it is the id
+#: that the answer has, which is another where another model version answered, and then the record.
+PROMISED = "byline:promise:"
+#: A sorted set of the ids that are promised and not fetched, by the Unix time until which each is
+#: kept.
+PROMISES = "byline:promises"
+#: Where the version before this one marked what was pending. The last of these marks end with
+#: their time to live.
+EARLIER_MARK = "byline:pending:"
+#: Hexadecimal digits of an id.
+_ID_LENGTH = 32
+#: Seconds for which a pending promise is not suspected of having lost its task.
+LOST_S = 60.0
+
+#: Sends one command to Redis and returns the answer. Raises ``RedisError``.
+Call = Callable[..., Awaitable[Any]]
+
+
+def promise(
+    ids: Sequence[str], until: float, room: int, queue: str = "", task: bytes = b""
+) -> list[str | bytes | float]:
+    """Return the command that promises the answers of ``ids`` and queues their task, in one step.
+
+    ``until``: Unix time until which they are kept. ``room``: the most that may be promised.
+    Without ``task``, it was queued before. Redis answers 1 where they are promised. Where there is
+    no room, it answers 0, and the task is queued all the same.
+    """
+    keys = [PROMISES, queue] if task else [PROMISES]
+    return ["EVAL", PROMISE, len(keys), *keys, room, until, task, *ids]
+
+
+def keep(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
+    """Return the command that keeps, of ``outcomes`` by promised id, those that are promised."""
+    return _with_outcomes(KEEP, outcomes)
+
+
+def expire(client: Redis) -> int:
+    """End promises whose time is over, a thousand at most. Return how many. Raises ``RedisError``.
+
+    Any process may do so, every few seconds.
+    """
+    ended: Any = client.eval(EXPIRE, 1, PROMISES, str(time.time()))
+    return int(ended)
+
+
+def _with_outcomes(
+    script: str, outcomes: Mapping[str, Outcome], *arguments: float
+) -> list[str | bytes | float]:
+    pairs = [part for id, outcome in outcomes.items() for part in (id, _packed(outcome))]
+    return ["EVAL", script, 1, PROMISES, *arguments, *pairs]
+
+
+def _packed(outcome: Outcome) -> bytes:
+    return outcome.id.encode() + pack(outcome)
+
+
+def _unpacked(raw: bytes | None) -> Outcome | None:
+    """Return the outcome that a promise holds; None: it holds none, or nothing that can be read."""
+    if not raw:
+        return None
+    id, record = raw[:_ID_LENGTH], raw[_ID_LENGTH:]
+    return unpack(id.decode(errors="replace"), record)
 
 
 class Promises:
-    """Notes and finds promises. Every method may raise ``redis.RedisError``."""
+    """Makes and finds promises. Every method may raise ``redis.RedisError``."""
 
-    def __init__(self, client: Redis, ttl_s: int) -> None:
-        self._client = client
-        self._ttl_s = ttl_s
+    def __init__(
+        self,
+        broker: Call,
+        cache: Call,
+        ttl_s: int,
+        room: Callable[[], int],
+        lists: Callable[[], Sequence[str]],
+    ) -> None:
+        """A promise is kept for ``ttl_s`` seconds; ``room()`` is how many there may be.
 
-    async def mark(self, ids: Iterable[str]) -> None:
-        """Remember that these were accepted, so that those who ask are told to come again.
-
-        How an earlier attempt failed is forgotten.
+        ``lists()`` are the lists of all queues; empty: they are not known.
         """
-        async with self._client.pipeline(transaction=False) as pipe:
-            for id in ids:
-                pipe.set(PENDING + id, b"", ex=self._ttl_s)
-                pipe.delete(FAILURE + id)
-            await pipe.execute()
+        self._broker = broker
+        self._cache = cache
+        self._ttl_s = ttl_s
+        self._room = room
+        self._lists = lists
 
-    async def unmark(self, ids: Sequence[str]) -> None:
-        """Forget that these were accepted: they are answered, or could not be queued."""
-        await self._client.delete(*(PENDING + id for id in ids))
+    async def make(self, ids: Sequence[str], queue: str = "", task: bytes = b"") -> bool:
+        """Promise the answers of ``ids``, and queue their task, if one is given, in the same step.
 
-    async def find(self, id: str) -> Outcome | None:
+        Returns False where there is no room: none is promised, and the task is queued all the same.
+        """
+        until = time.time() + self._ttl_s
+        return bool(await self._broker(*promise(ids, until, self._room(), queue, task)))
+
+    async def keep(self, id: str, outcome: Outcome) -> None:
+        """Keep an outcome that the worker stored before the promise was made."""
+        command = keep({id: outcome})
+        try:
+            await self._broker(*command)
+        except ResponseError as error:
+            if not is_full(error):
+                raise
+            await self._broker(*allowed(command))
+
+    async def release(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Make room: these were told. They are kept on as what is cached, and may be evicted."""
+        if outcomes:
+            await self._broker(*_with_outcomes(RELEASE, outcomes, time.time() + self._ttl_s))
+
+    async def fetch(self, id: str, explain: bool) -> Outcome | None:
+        """Return what :meth:`find` does, for the caller who was promised it: it is released then.
+
+        A promise whose task is lost ends with ``no_answer``.
+        """
+        outcome = await self.find(id, explain)
+        if outcome is None:
+            return await self._lost(id)
+        try:
+            await self.release({id: outcome})
+        except RedisError as error:
+            logger.warning("a promise that was kept takes up room: %s", type(error).__name__)
+        return outcome
+
+    async def find(self, id: str, explain: bool = False) -> Outcome | None:
         """Return the outcome of ``id``, or None while it is pending.
+
+        With ``explain`` it has evidence, if that is kept anywhere.
 
         Raises:
             KeyError: no such message is known: never accepted, or long ago.
         """
-        for _ in range(RENAMED):
-            places = (RESULT, EARLIER, FAILURE, PENDING)
-            found: Any = await self._client.mget([place + id for place in places])
-            *settled, pending = found
-            for raw in settled:
-                if raw is not None and (outcome := unpack(id, raw)) is not None:
-                    return outcome
-            if pending is None:
-                raise KeyError(id)
-            if not pending:
-                return None
-            id = pending.decode(errors="replace")
+        [promised], gone = await _tried(self._broker("MGET", PROMISED + id), 1)
+        kept = _unpacked(promised)
+        if isinstance(kept, Attribution) and suffices(kept, explain):
+            return kept
+        places = [place + id for place in (RESULT, EARLIER, FAILURE, EARLIER_MARK)]
+        [*known, failure, mark], gone_too = await _tried(self._cache("MGET", *places), len(places))
+        if promised != b"":  # how an earlier attempt failed says nothing of one that is under way
+            known.append(failure)
+        found = [kept, *(unpack(id, raw) for raw in known if raw is not None)]
+        if outcomes := [outcome for outcome in found if outcome is not None]:
+            return max(outcomes, key=_worth)
+        if error := gone or gone_too:
+            raise error
+        if b"" in (promised, mark):
+            return None
         raise KeyError(id)
+
+    async def _lost(self, id: str) -> Failure | None:
+        """End a promise whose task is nowhere, as after a purge; None: it may still be there."""
+        if not (lists := self._lists()):
+            return None
+        words = "the message was lost from the queue; send it again"
+        failure = Failure(id, NoAnswer.code, words)
+        keys = [PROMISES, PROMISED + id, UNACKED, *lists]
+        latest = time.time() - LOST_S
+        value = _packed(failure)
+        lost = await self._broker(
+            "EVAL", LOST, len(keys), *keys, id, self._ttl_s, latest, value, FAILURE_TTL_S
+        )
+        return failure if lost else None
+
+
+async def _tried(answer: Awaitable[Any], values: int) -> tuple[list[Any], RedisError | None]:
+    """Return so many values that Redis has, all None where it does not answer, and the error."""
+    try:
+        return await answer, None
+    except RedisError as error:
+        return [None] * values, error
+
+
+def _worth(outcome: Outcome) -> int:
+    """Return how much an outcome says: a failure least, evidence most."""
+    if not isinstance(outcome, Attribution):
+        return 0
+    return 2 if outcome.evidence else 1

@@ -115,8 +115,7 @@ def _glance() -> Row:
                 "max(redis_memory_used_bytes / (redis_memory_max_bytes > 0))",
                 SHARE,
                 "Share of what Redis may use. A cache that is warm fills it.",
-                "No harm by itself. Where it is full and commands fail with OOM, the queue has "
-                "filled it: see Queue, and have workers empty it.",
+                "No harm by itself: what is cached gives way. See Room for the queue.",
                 none="no limit",
             ),
             number(
@@ -152,6 +151,18 @@ def _queue() -> Row:
                 "Age of the task that has been ready for longest.",
                 "See Workers: is there one, and is it busy? Add one.",
                 steps=_OLD_S,
+            ),
+            lines(
+                "Room for the queue",
+                [
+                    Query("system:byline_queue_room:ratio", "tasks and promises"),
+                    Query("max(byline_promises) / 50000", "promises, of 50,000"),
+                ],
+                SHARE,
+                "Share of the room in the broker's memory that tasks and promised answers take, "
+                "and promised answers that nobody has fetched yet.",
+                "At 100 % what is new is refused: see the runbook of QueueMemoryShort.",
+                steps=((0.8, YELLOW), (1, RED)),
             ),
             lines(
                 "Redelivered and set aside",

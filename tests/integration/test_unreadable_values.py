@@ -20,10 +20,11 @@ from celery_app.app import make_celery
 from celery_app.settings import Settings
 from monitoring.windows import ANSWERS, Window
 from monitoring.windows import VERSIONS as ANSWERED
-from tasks.cache import ATTEMPTS, FAILURE, PENDING, RESULT
+from tasks.cache import ATTEMPTS, FAILURE, RESULT
 from tasks.deadletters import DEAD_LETTERS, MALFORMED, DeadLetter, DeadLetters
 from tasks.errors import RateLimited
 from tasks.messages import MODEL, REPLIES, VERSIONS, WORKERS, Reply, message_id
+from tasks.promises import PROMISED, PROMISES
 from tasks.rollout import ROLLOUT, Register, workers_of
 from tests.parts import Part, Stack, wait_for
 
@@ -117,8 +118,8 @@ def test_a_result_of_another_message_is_none(serving: Stack) -> None:
 
 
 @pytest.mark.parametrize("value", [b"junk", b"\xff\xfe", ["x"]], ids=str)
-def test_a_pending_mark_that_cant_be_read_promises_nothing(serving: Stack, value: Any) -> None:
-    put(serving.redis, PENDING + "0" * 32, value)
+def test_a_promise_that_cant_be_read_is_none(serving: Stack, value: Any) -> None:
+    put(serving.redis, PROMISED + "0" * 32, value)
     assert httpx.get(f"{serving.url}/v1/attributions/{'0' * 32}").status_code == 404
     no_traceback(*serving.parts)
 
@@ -209,6 +210,7 @@ SHARED: dict[str, Callable[[Stack], str]] = {
     "their index": lambda _: "byline:unacked:index",
     "their mutex": lambda _: "byline:unacked:mutex",
     "window": lambda _: window_key(),
+    "promises": lambda _: PROMISES,
 }
 
 

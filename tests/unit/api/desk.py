@@ -12,6 +12,7 @@ from redis import ConnectionError as RedisConnectionError
 
 from api.entry import Entry
 from api.outbox import Outbox
+from api.queue_room import QueueRoom
 from api.recent import Recent
 from monitoring.metrics import ApiMetrics
 from monitoring.pressure import Level
@@ -64,9 +65,9 @@ class Broker:
     def sizes(self) -> list[int]:
         return [len(entries) for entries in self.chunks.values()]
 
-    def answer(self, chunk: str, stored: bool = True) -> None:
+    def answer(self, chunk: str) -> None:
         outcomes: list[Any] = [attribution(e.id) for e in self.chunks[chunk]]
-        self.replies.put_nowait(msgspec.json.encode(Reply(chunk, outcomes, stored)))
+        self.replies.put_nowait(msgspec.json.encode(Reply(chunk, outcomes)))
 
 
 class Desk:
@@ -76,6 +77,7 @@ class Desk:
         self.cache, self.broker = Cache(), Broker()
         self.registry = CollectorRegistry()
         self.pressure: Level = "ok"
+        self.room = QueueRoom(100)
         defaults = {
             "credits": 2,
             "chunk_work": 4,
@@ -84,6 +86,7 @@ class Desk:
             "recent": Recent(8),
             "workers": lambda version: 1,
             "pressure": lambda: self.pressure,
+            "queue_room": self.room,
             "metrics": ApiMetrics(self.registry),
         }
         ends = (self.broker.send, self.broker.receive, self.cache.look_up)

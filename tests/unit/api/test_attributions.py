@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from api.entry import Entry
 from api.room import Room
 from celery_app.settings import Settings
 from tasks.errors import InvalidMessage, Overloaded
+from tasks.messages import Outcome
 from tests.unit.api.desk import Desk, idle
 
 pytestmark = pytest.mark.anyio
@@ -27,20 +28,29 @@ class Directory:
 
 
 class Promises:
-    """Notes what is promised, unless the cache is gone."""
+    """Notes what is promised, unless the broker is gone or there is no room."""
 
     def __init__(self) -> None:
-        self.marked: list[str] = []
+        self.made: list[str] = []
+        self.kept: dict[str, Outcome] = {}
+        self.released: dict[str, Outcome] = {}
         self.gone = False
+        self.room = True
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
 
-    async def mark(self, ids: Iterable[str]) -> None:
+    async def make(self, ids: Iterable[str]) -> bool:
         if self.gone:
             raise RedisConnectionError("gone")
-        self.marked += ids
+        self.made += ids
+        if self.meanwhile:
+            await self.meanwhile()
+        return self.room
 
-    async def unmark(self, ids: Iterable[str]) -> None:
-        for id in ids:
-            self.marked.remove(id)
+    async def keep(self, id: str, outcome: Outcome) -> None:
+        self.kept[id] = outcome
+
+    async def release(self, outcomes: Mapping[str, Outcome]) -> None:
+        self.released |= outcomes
 
 
 class Counter:
@@ -107,16 +117,66 @@ async def test_after_the_wait_the_answer_is_promised(desk: Desk, hasty: Counter)
     hasty.hand_in({"text": "one"})
     given = await hasty.answer()
     assert given.status == 202
-    assert [json.loads(given.body)["id"]] == hasty.promises.marked
+    [id] = hasty.promises.made
+    assert json.loads(given.body)["id"] == id
+    assert hasty.promises.kept == {}
     await desk.answer()
     assert len(hasty.given) == 1
+    # Stored before it was promised: the worker, which found no promise, has not kept it.
+    assert list(hasty.promises.kept) == [id]
+    assert hasty.promises.released == {}
+
+
+async def test_what_is_answered_while_it_is_promised_takes_no_room(
+    desk: Desk, hasty: Counter
+) -> None:
+    hasty.promises.meanwhile = desk.answer
+    hasty.hand_in({"text": "one"})
+    assert (await hasty.answer()).status == 200
+    assert list(hasty.promises.released) == hasty.promises.made
+
+
+async def test_what_one_asker_was_promised_is_not_released_for_another(
+    desk: Desk, hasty: Counter
+) -> None:
+    hasty.hand_in({"text": "one"})
+    await hasty.answer()
+    hasty.given.clear()
+    hasty.hand_in({"text": "one"})
+    await idle()
+    await desk.answer()
+    assert (await hasty.answer()).status == 200
+    assert hasty.promises.released == {}
+
+
+async def test_what_nobody_waits_for_any_longer_is_still_the_promise_of_an_answer(
+    desk: Desk, hasty: Counter
+) -> None:
+    hasty.hand_in({"text": "one"})
+    await hasty.answer()
+    desk.outbox._answer_s = 0.0
+    for lane in desk.outbox._lanes.values():
+        lane.flights._answer_s = 0.0
+    desk.outbox._give_up()
+    await idle()
+    assert hasty.promises.kept == {}  # the task is in the queue; that nobody waits is no outcome
+
+
+async def test_where_there_is_no_room_a_promise_is_refused(desk: Desk, hasty: Counter) -> None:
+    hasty.promises.room = False
+    hasty.hand_in({"text": "one"})
+    given = await hasty.answer()
+    assert (given.status, json.loads(given.body)["code"]) == (503, "overloaded")
+    assert dict(given.headers)["Retry-After"]
+    await desk.answer()
+    assert hasty.promises.kept == hasty.promises.released == {}
 
 
 async def test_after_the_deadline_there_is_none(desk: Desk, patient: Counter) -> None:
     patient.hand_in({"text": "one", "deadline_ms": 50})
     given = await patient.answer()
     assert (given.status, json.loads(given.body)["code"]) == (504, "deadline_passed")
-    assert not patient.promises.marked
+    assert not patient.promises.made
 
 
 async def test_what_can_not_be_promised_is_not(hasty: Counter) -> None:
@@ -128,10 +188,10 @@ async def test_what_can_not_be_promised_is_not(hasty: Counter) -> None:
 async def test_a_promise_that_breaks_is_answered_all_the_same(
     hasty: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def mark(ids: Iterable[str]) -> None:
+    async def make(ids: Iterable[str]) -> bool:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(hasty.promises, "mark", mark)
+    monkeypatch.setattr(hasty.promises, "make", make)
     hasty.hand_in({"text": "one"})
     assert (await hasty.answer()).status == 500
 

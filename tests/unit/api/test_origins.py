@@ -49,7 +49,7 @@ class Behind:
 
     read = create
 
-    def attend(self, _type: str, _body: bytes, answered: Any) -> bool:
+    def attend(self, _type: str, _body: bytes, answered: Any, _key: object) -> bool:
         self.attended += 1
         answered(self._count())
         return True

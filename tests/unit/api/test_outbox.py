@@ -12,7 +12,6 @@ import pytest
 
 from api import questions
 from api.entry import Entry
-from api.recent import Recent
 from tasks.errors import Overloaded
 from tasks.messages import Attribution, Failure, Reply
 from tests.unit.api.desk import Desk, attribution, idle
@@ -238,37 +237,6 @@ async def test_that_a_message_is_set_aside_is_an_answer(desk: Desk) -> None:
     [entry] = await desk.ask("deadly", explain=True)
     assert entry.outcome == Failure("deadly", "set_aside", "died of it")
     assert desk.broker.sizes() == []
-
-
-async def test_a_promise_that_could_not_be_stored_is_asked_for_again_once(desk: Desk) -> None:
-    entries = await desk.ask("waited for", "promised", "promised too")
-    desk.outbox.hasten(entries[1:])
-    desk.broker.answer(next(iter(desk.broker.chunks)), stored=False)
-    await idle()
-    assert all(entry.done.is_set() for entry in entries)
-    again = list(desk.broker.chunks.values())[1]
-    assert [(entry.id, entry.urgent) for entry in again] == [
-        ("promised", True),
-        ("promised too", True),
-    ]
-    # The worker has been told of the promise by now, and sees to it, however often it says so.
-    desk.broker.answer(list(desk.broker.chunks)[1], stored=False)
-    await idle()
-    assert desk.broker.sizes() == [3, 2]
-    assert all(entry.done.is_set() for entry in again)
-    assert desk.outbox.unanswered == 0
-
-
-async def test_who_asks_for_what_is_asked_again_joins_it(desk: Desk) -> None:
-    [promised] = await desk.ask("promised")
-    desk.outbox.hasten([promised])
-    desk.broker.answer(next(iter(desk.broker.chunks)), stored=False)
-    desk.outbox._recent = Recent(0)
-    await idle()
-    [joined] = await desk.ask("promised")
-    assert joined is list(desk.broker.chunks.values())[1][0]
-    await desk.answer(1)
-    assert desk.outbox.unanswered == 0
 
 
 async def test_what_could_not_be_sent_says_nothing_about_the_model(desk: Desk) -> None:

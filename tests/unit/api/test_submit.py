@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from api.entry import Entry
+from api.queue_room import QueueRoom
 from api.submit import Submitter
 from celery_app.app import make_celery
 from celery_app.settings import Settings
@@ -29,7 +31,7 @@ class Line:
 async def test_what_leaves_without_a_credit_is_in_the_list_behind() -> None:
     app = make_celery(Settings.from_environ({"BYLINE_REDIS_URL": "redis://127.0.0.1:1/0"}))
     line: Any = Line()
-    submitter = Submitter(app, line, line, line)
+    submitter = Submitter(app, line, line, line, Mock(), QueueRoom(1))
     for behind in (False, True):
         entry = Entry("1", "1", "v1")
         entry.behind = behind

@@ -27,7 +27,6 @@ class FakeRequest:
         messages: int = 1,
         revoked: bool = False,
         orphaned: bool = False,
-        to_be_kept: bool = False,
         reply_to: str | None = "list",
         text: str = "x",
         explain: bool = False,
@@ -43,13 +42,16 @@ class FakeRequest:
             explain=explain,
             version=None,
             reply_to=reply_to,
-            promised=to_be_kept,
         )
         self.ended = "revoked" if revoked else ""
         self._revoked = revoked
         self.stored = self.may_be_unstored = False
         #: How many of the messages were in a batch that was finished.
         self.computed = 0
+
+    @property
+    def wants_result(self) -> bool:
+        return self.chunk.reply_to is None
 
     @property
     def acknowledged(self) -> bool:
@@ -104,7 +106,7 @@ class FakeTask:
         self.requests: list[FakeRequest] = []
         self.answers_apart = False
         self.cache_gone = Breaker(10.0)
-        self.replied: list[bool] = []
+        self.replied = 0
         self.backend = SimpleNamespace(round_trip=self._round_trip)
 
     @contextmanager
@@ -148,8 +150,8 @@ class FakeTask:
                     request.computed += len(outcomes)
         return []
 
-    def reply(self, begun: Begun, outcomes: Any, stored: bool) -> None:
-        self.replied.append(stored)
+    def reply(self, begun: Begun, outcomes: Any) -> None:
+        self.replied += 1
 
     def count_batch(self, reason: str) -> None:
         self.reasons.append(reason)

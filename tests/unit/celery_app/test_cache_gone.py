@@ -14,14 +14,14 @@ from tests.unit.celery_app.fakes import FakeRequest, Worker
 def test_with_the_cache_gone_who_waits_is_answered_and_the_rest_comes_again(worker: Worker) -> None:
     worker.task.answers_apart = True
     worker.task.store_error = RedisConnectionError("gone")
-    for _ in range(2):  # the second time, nothing is tried
-        waits, promised = FakeRequest(), FakeRequest(to_be_kept=True)
+    for number in range(2):  # the second time, nothing is tried
+        waits, celerys = FakeRequest(), FakeRequest(reply_to=None)
         waits.may_be_unstored = True
-        worker.add(waits, promised)
+        worker.add(waits, celerys)
         worker.step()
-        assert worker.task.replied.pop() is False
-        assert (waits.ended, promised.ended) == ("succeeded", "accepted")
-        wait_for(lambda: promised.ended == "given back", 5, "the retry")  # noqa: B023
+        assert worker.task.replied == number + 1
+        assert (waits.ended, celerys.ended) == ("succeeded", "" if number else "accepted")
+        wait_for(lambda: celerys.ended == "given back", 5, "the retry")  # noqa: B023
     assert worker.task.cache_gone.resting
 
 
@@ -31,12 +31,12 @@ def test_a_worker_that_ends_gives_back_what_could_not_be_stored(
     worker.task.answers_apart = True
     worker.task.store_error = RedisConnectionError("gone")
     monkeypatch.setattr(worker.batcher._later, "_seconds", 60.0)
-    promised = FakeRequest(to_be_kept=True)
-    worker.add(promised)
+    celerys = FakeRequest(reply_to=None)
+    worker.add(celerys)
     worker.step()
-    assert promised.ended == "accepted"
+    assert celerys.ended == "accepted"
     worker.batcher.close()
-    assert promised.ended == "given back"
+    assert celerys.ended == "given back"
 
 
 def test_with_the_cache_gone_nobody_is_computed_who_needs_it(worker: Worker) -> None:
@@ -67,7 +67,7 @@ def test_a_worker_that_ends_in_a_batch_gives_back_what_that_could_not_store(
         finish(begun, pipe)
 
     monkeypatch.setattr(worker.task, "finish", stopped)
-    promised = FakeRequest(to_be_kept=True)
-    worker.add(promised)
+    celerys = FakeRequest(reply_to=None)
+    worker.add(celerys)
     worker.step()
-    assert promised.ended == "given back"
+    assert celerys.ended == "given back"

@@ -1,0 +1,252 @@
+"""A full Redis: new messages are refused before it is, and what it holds is worked off."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from celery import Celery
+from redis import Redis, ResponseError
+from redis.exceptions import OutOfMemoryError
+
+from api.envelope import Envelope, Packed
+from api.queue_room import QueueRoom
+from celery_app.app import make_celery
+from celery_app.settings import Settings
+from tasks import queue_memory
+from tasks.deadletters import DeadLetters
+from tasks.errors import Overloaded
+from tasks.full_redis import Client
+from tasks.messages import UNACKED
+from tasks.promises import PROMISES
+from tasks.queue_memory import QueueMemory
+from tasks.rollout import queue_of
+from tests.parts import Stack, wait_for
+
+VERSION = "vowels-1"
+MB = 2**20
+#: What a worker says that has to connect again.
+LOST = ("Connection to broker lost", "consumer: Cannot connect")
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Return the port of a Redis that has no memory to spare."""
+    stack = Stack(tmp_path_factory.mktemp("full"))
+    try:
+        stack.valkey()
+        stack.redis.hset("hash", "field", "value")
+        stack.redis.config_set("maxmemory", 1)
+        yield stack.redis_port
+    finally:
+        stack.close()
+
+
+@pytest.fixture
+def full(port: int) -> Iterator[Client]:
+    with Redis(port=port) as plain, Client(port=port) as client:
+        with pytest.raises(OutOfMemoryError):
+            plain.set("key", "value")
+        client.delete("key", "list")
+        yield client
+
+
+def test_a_command_that_was_refused_is_sent_again(full: Client) -> None:
+    assert full.set("key", "value") is True
+    assert full.set("key", "other", nx=True) is None
+    assert full.lpush("list", "a") == 1
+    assert full.eval("return redis.call('SET', KEYS[1], ARGV[1])", 1, "key", "scripted")
+    assert full.get("key") == b"scripted"
+    registered = full.register_script("return redis.call('SET', KEYS[1], 'registered')")
+    assert registered(keys=["key"])
+    assert full.get("key") == b"registered"
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        full.lpush("hash", "a")
+
+
+def test_what_would_not_wait_in_a_script_is_refused_as_before(full: Client) -> None:
+    with pytest.raises(OutOfMemoryError):
+        full.execute_command("BLMOVE", "none", "list", "RIGHT", "RIGHT", 0.01)
+
+
+def test_a_redis_that_knows_no_such_scripts_refuses_as_before(
+    full: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.full_redis._ALLOW", "# no Lua\n")
+    with pytest.raises(OutOfMemoryError):
+        full.eval("return redis.call('SET', KEYS[1], 1)", 1, "key")
+
+
+def test_in_a_pipeline_what_follows_on_a_refused_command_is_done_after_it(full: Client) -> None:
+    with full.pipeline(transaction=False) as pipe:
+        pipe.lpush("list", "a")
+        pipe.expire("list", 60)
+        pipe.hget("hash", "field")
+        assert pipe.execute() == [1, 1, b"value"]
+    assert full.ttl("list") > 0
+
+
+def test_a_transaction_that_was_refused_is_done_once_and_as_a_whole(full: Client) -> None:
+    looked = []
+
+    def move(pipe: Any) -> None:
+        looked.append(pipe.hget("hash", "field"))
+        pipe.multi()
+        pipe.lpush("list", looked[-1])
+        pipe.expire("list", 60)
+
+    assert full.transaction(move, "hash") == [1, 1]
+    assert looked == [b"value"] * 2  # the second time watched by Redis as well
+    assert full.lrange("list", 0, -1) == [b"value"]
+    with full.pipeline() as pipe:
+        pipe.rpush("list", "last")
+        pipe.eval("return redis.call('SET', KEYS[1], 1)", 1, "key")
+        assert pipe.execute() == [2, b"OK"]
+
+
+def test_the_memory_of_the_queue_is_that_of_tasks_and_promises(own: Stack) -> None:
+    lists = ["attributions", "attributions.v1"]
+    assert queue_memory.look(own.redis, lists) == QueueMemory(0, math.inf, 0)
+    own.redis.config_set("maxmemory", 100 * MB)
+    own.redis.lpush(lists[1], *([b"x" * 100_000] * 10))
+    own.redis.lpush(lists[1], *([b"small"] * 100))
+    own.redis.hset(UNACKED, mapping={str(n): b"x" * 10_000 for n in range(100)})
+    own.redis.zadd(PROMISES, {str(n): n for n in range(1000)})
+    own.redis.set("byline:result:1", b"x" * MB, ex=60)
+    found = queue_memory.look(own.redis, lists)
+    assert found.used == pytest.approx(3 * MB, rel=0.2)
+    assert (found.room, found.promises) == (50 * MB, 1000)
+    own.redis.set("attributions", "no list")
+    assert queue_memory.look(own.redis, lists).used == pytest.approx(found.used, rel=0.01)
+
+
+def test_between_two_looks_what_is_under_way_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = QueueRoom(50_000)
+    room.take("huge", 10**12)  # without a limit all of it has room
+    room.free("huge")
+    room.note(QueueMemory(30, 100.0, 0), room.under_way)
+    room.take("1", 60)
+    under_way = room.under_way
+    room.take("2", 10)
+    with pytest.raises(Overloaded):
+        room.take("3", 1)
+    room.note(QueueMemory(90, 100.0, 0), under_way)  # the second was sent while it was looked at
+    room.check()
+    with pytest.raises(Overloaded):
+        room.take("3", 1)
+    monkeypatch.setattr("api.queue_room.SHOWN_S", 0.0)
+    assert room.words == "ok"
+    monkeypatch.undo()
+    room.free("1")
+    for number in range(100):  # what is answered takes no room, however much it is in a second
+        room.take(f"and {number}", 60)
+        room.free(f"and {number}")
+    room.free("unknown")
+    assert room.under_way == 10
+    room.note(QueueMemory(101, 100.0, 0), room.under_way)
+    assert room.words.startswith("full: ")
+    room.note(QueueMemory(10, 100.0, 0), 10)
+    monkeypatch.setattr("api.queue_room.FORGET_S", 0.0)
+    room.take("last", 5)  # the second was never answered
+    assert room.under_way == 5
+
+
+def test_promises_have_a_part_of_the_memory_at_most() -> None:
+    room = QueueRoom(50_000)
+    assert room.promises == 50_000
+    room.note(QueueMemory(0, 16.0 * MB, 0), 0)
+    assert room.promises == 8 * 1024
+
+
+def app_of(stack: Stack) -> Celery:
+    return make_celery(Settings.from_environ({"BYLINE_REDIS_URL": stack.env["BYLINE_REDIS_URL"]}))
+
+
+def task(envelope: Envelope, text: str) -> Packed:
+    return envelope.pack(queue_of(VERSION), str(uuid4()), [text], {"version": VERSION}, 0)
+
+
+def accepted_until_full(stack: Stack) -> set[str]:
+    """Send long messages until one is refused. Return the ids of those that were promised."""
+    ids: set[str] = set()
+    for number in range(1000):
+        texts = [f"{number} {place} {'long ' * 2400}" for place in range(20)]
+        sent = stack.attribute({"messages": [{"text": text} for text in texts]}, wait=0).json()
+        items = sent["attributions"]
+        ids |= {item["id"] for item in items if "id" in item}
+        if refused := {item["error"]["code"] for item in items if "error" in item}:
+            assert refused == {"overloaded"}
+            return ids
+    raise AssertionError("nothing was refused")
+
+
+def fill(stack: Stack, envelope: Envelope) -> None:
+    """Put tasks on the queue until Redis refuses one, which is raised."""
+    for number in range(10_000):
+        stack.redis.lpush(*task(envelope, f"another's {number} {'long ' * 2400}"))
+
+
+def test_a_queue_that_fills_redis_is_refused_before_and_worked_off_after(own: Stack) -> None:
+    own.redis.config_set("maxmemory-policy", "volatile-lru")
+    worker = own.worker()
+    own.api()
+    assert own.attribute({"text": "known"}).status_code == 200
+    worker.process.send_signal(signal.SIGSTOP)
+    limit = int(own.redis.info("memory")["used_memory"]) + 10 * MB
+    own.redis.config_set("maxmemory", limit)
+    wait_for(lambda: "full" not in ready(own)["queue"])
+    ids = accepted_until_full(own)
+    assert len(ids) > 100
+    assert own.redis.info("memory")["used_memory"] < limit - MB
+    # Others, who know no such limit, go on.
+    envelope = Envelope(app_of(own), "byline:replies:nobody")
+    for number in range(40):
+        own.redis.lpush(*task(envelope, f"beyond it {number} {'long ' * 2400}"))
+    wait_for(lambda: ready(own)["queue"].startswith("full: "))
+    assert httpx.get(f"{own.url}/readyz").status_code == 503
+    new = ({"text": f"new {number}"} for number in range(1000))
+    refused = wait_for(lambda: (r := own.attribute(next(new), wait=0)).status_code == 503 and r)
+    assert refused.json()["code"] == "overloaded"
+    assert int(refused.headers["Retry-After"]) > 0
+    assert own.attribute({"text": "known"}).status_code == 200
+    with pytest.raises(OutOfMemoryError):
+        fill(own, envelope)
+    own.redis.config_set("maxmemory", limit // 2)
+    worker.kill()
+    worker = own.worker(name="two")
+    wait_for(lambda: own.held() == 0, 60, "the queue to be empty")
+    with httpx.Client(base_url=own.url) as client:
+        found = {id: client.get(f"/v1/attributions/{id}").status_code for id in ids}
+    assert set(found.values()) == {200}
+    wait_for(lambda: httpx.get(f"{own.url}/readyz").status_code == 200)
+    # The api may still wait for replies, which Redis has evicted: what is new is promised then.
+    answer = own.attribute(next(new)).json()
+    where = f"{own.url}/v1/attributions/{answer['id']}"
+    wait_for(lambda: httpx.get(where).status_code == 200)
+    assert not any(words in worker.output for words in LOST)
+
+
+def test_a_worker_needs_no_memory_of_redis_at_all(own: Stack) -> None:
+    app = app_of(own)
+    envelope = Envelope(app, "byline:replies:nobody")
+    sent = app.send_task("byline.attribute", [["Celery's"]])
+    own.redis.config_set("maxmemory", 1)
+    worker = own.worker()
+    assert sent.get(timeout=20)[0]["author"]
+    with Client(port=own.redis_port) as client:
+        client.lpush("attributions", b"no task")
+        client.lpush(*task(envelope, "from the api"))
+    wait_for(lambda: "from the api" in own.calls(), what="the forward pass")
+    wait_for(lambda: own.held() == 0, what="the queue to be empty")
+    wait_for(lambda: len(DeadLetters(own.redis).all()) == 1, what="the dead letter")
+    assert not any(words in worker.output for words in LOST)
+
+
+def ready(stack: Stack) -> dict[str, str]:
+    """Return the state of each part, as the api tells it."""
+    return dict(httpx.get(f"{stack.url}/readyz").json()["parts"])
