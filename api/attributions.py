@@ -26,7 +26,7 @@ from api.outbox import Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from api.strict import has_doubled_key
 from celery_app.settings import Settings
-from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, Unavailable
+from tasks.errors import BylineError, InvalidMessage, Unavailable
 from tasks.messages import Attribution, Failure, Outcome, message_id, parse_text
 from tasks.promises import Promises
 
@@ -159,6 +159,7 @@ class Attributions:
             options.explain,
             options.priority,
             options.deadline,
+            options.limit,
         )
 
     def _options(self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw]) -> Options:
@@ -169,6 +170,7 @@ class Attributions:
             model=self._model(query),
             priority=asked.priority,
             deadline=None if limit is None else time.time() + limit,
+            limit=limit,
             patience=time.monotonic() + (wait if limit is None else min(wait, limit)),
             final=limit is not None and limit <= wait,
         )
@@ -204,8 +206,7 @@ class Attributions:
     async def _late(self, late: Sequence[Entry], options: Options) -> dict[str, Failure]:
         """Return why some that nobody waits for any longer fail; the others are promised."""
         if options.final:
-            passed = "the deadline passed before the message was attributed"
-            return _failures(late, DeadlinePassed(passed))
+            return {entry.id: self._outbox.passed(entry) for entry in late}
         try:
             # Marked before it is sent, so that the worker, done with it, finds the mark.
             await asyncio.wait_for(self._promises.mark([e.id for e in late]), ACCEPT_S)

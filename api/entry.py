@@ -25,6 +25,8 @@ class Entry:
     priority: int = 0
     #: Unix time, in seconds; None: whenever.
     deadline: float | None = None
+    #: How long the caller gave, in seconds: the deadline as it was asked for.
+    limit: float | None = None
     #: Must it leave even without a credit? Set once its answer is promised for later.
     urgent: bool = False
     #: Set when the broker has it, or need not have it any more.

@@ -28,6 +28,7 @@ STATUS = {
     "too_large": 413,
     "wrong_type": 415,
     "expectation_failed": 417,
+    "deadline_too_short": 422,
     "invalid": 422,
     "set_aside": 422,
     "rate_limited": 429,
