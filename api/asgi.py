@@ -60,6 +60,8 @@ _ROUTES = {
     **{path: path for path in (PATH, FEEDBACK, FIGURES, HEALTH, "/readyz", "/v1/models", "/")},
     _BELOW: PATH,
 }
+#: What alerts look at of them: see :class:`api.served.Served`.
+EXPECTED = {PATH: (200, 202, 500, 503, 504), FEEDBACK: (202, 409)}
 _ONE, _OTHER = f"{_BELOW}{{id}}", "other"
 #: Under which those are counted whose client went away before it had sent them, as nginx does.
 _GONE = 499

@@ -174,6 +174,7 @@ class Attributions:
             options.explain,
             options.priority,
             options.deadline,
+            limit=options.limit,
             owner=options.owner,
         )
 
@@ -187,6 +188,7 @@ class Attributions:
             model=self._model(query),
             priority=asked.priority,
             deadline=None if limit is None else time.time() + limit,
+            limit=limit,
             patience=time.monotonic() + (wait if limit is None else min(wait, limit)),
             final=limit is not None and limit <= wait,
             owner="" if key is None else key.name,

@@ -30,6 +30,8 @@ class Entry:
     priority: int = 0
     #: Unix time, in seconds; None: whenever.
     deadline: float | None = None
+    #: How long the caller gave, in seconds: the deadline as it was asked for.
+    limit: float | None = None
     #: Must it leave even without a credit? Its answer is to be promised for later.
     urgent: bool = False
     #: Is the answer promised?

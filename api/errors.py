@@ -30,6 +30,7 @@ STATUS = {
     "wrong_type": 415,
     "expectation_failed": 417,
     "wrong_host": 421,
+    "deadline_too_short": 422,
     "invalid": 422,
     "set_aside": 422,
     "rate_limited": 429,

@@ -12,7 +12,7 @@ from redis import RedisError
 
 from api.entry import Entry
 from api.outbox import Outbox
-from tasks.errors import BylineError, DeadlinePassed, NoAnswer, Overloaded, Unavailable
+from tasks.errors import BylineError, NoAnswer, Overloaded, Unavailable
 from tasks.messages import Failure, Outcome
 from tasks.promises import Promises
 
@@ -49,8 +49,7 @@ class LateMessages:
     async def _promised(self, late: Sequence[Entry], final: bool) -> dict[str, Failure]:
         """Promise the answers. Return why some messages fail."""
         if final:
-            passed = "the deadline passed before the message was attributed"
-            return _failures(late, DeadlinePassed(passed))
+            return {entry.id: self._outbox.passed(entry) for entry in late}
         self._outbox.hasten(late)
         until = time.monotonic() + ACCEPT_S
         for entry in late:

@@ -21,6 +21,8 @@ class Options(NamedTuple):
     priority: int
     #: Unix time, in seconds.
     deadline: float | None
+    #: The same as it was asked for: seconds from then on.
+    limit: float | None
     #: Monotonic time until which the caller waits, in seconds.
     patience: float
     #: Is an answer after that worth nothing, because the deadline has passed by then?

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import msgspec
 
+from api import deadlines
 from api.entry import Entry, Key
 from api.flights import Flight
 from api.forever import forever
@@ -32,6 +33,7 @@ from monitoring.pressure import Level
 from tasks.errors import (
     BylineError,
     DeadlinePassed,
+    DeadlineTooShort,
     InternalError,
     NoAnswer,
     Overloaded,
@@ -47,7 +49,11 @@ logger = logging.getLogger(__name__)
 
 _decode = msgspec.json.Decoder(Reply).decode
 #: What is counted of a message that fails here, by the code of its error.
-_OUTCOMES = {DeadlinePassed.code: "expired", Overloaded.code: "shed"}
+_OUTCOMES = {
+    DeadlinePassed.code: "expired",
+    DeadlineTooShort.code: "deadline_too_short",
+    Overloaded.code: "shed",
+}
 
 
 #: ``send(chunk id, entries of one version and kind)`` gives them to the broker; may raise
@@ -148,6 +154,10 @@ class Outbox:
             self._questions.soon()
         return joined
 
+    def passed(self, entry: Entry) -> Failure:
+        """Return why there is no answer by a deadline. See :func:`api.deadlines.passed`."""
+        return deadlines.passed(entry, self._lane_of(entry.version).pace.idle)
+
     def hasten(self, entries: Iterable[Entry]) -> None:
         """Have these leave even without a credit: their answer is to be promised for later."""
         for entry in entries:
@@ -231,7 +241,7 @@ class Outbox:
             lane = self._lanes[version] = self._lane(version)
         return lane
 
-    def _refusal(self, entry: Entry) -> Overloaded | None:
+    def _refusal(self, entry: Entry) -> BylineError | None:
         if self._pressure() == "critical":
             return Overloaded("memory is short: only what is known is answered")
         try:
@@ -243,12 +253,16 @@ class Outbox:
             # The rest is for the others: a canary that hangs must not keep them out.
             return Overloaded("too many messages wait already for this version")
         if lane.admission.too_late(entry):
-            return Overloaded(f"it would take {lane.admission.wait_s:.1f} s")
+            return deadlines.too_short(entry, lane.pace.idle) or Overloaded(
+                f"it would take {lane.admission.wait_s:.1f} s"
+            )
         return None
 
     async def _send_from(self, lane: Lane) -> None:
-        if late := lane.drop_late():
-            self._fail(late, DeadlinePassed("the deadline passed before the message could be sent"))
+        for entry in lane.drop_late():
+            failure = self.passed(entry)
+            self._count(_OUTCOMES[failure.code])
+            self._settle(entry, failure)
         while entries := lane.next_chunk():
             await self._dispatch(lane, entries)
 
@@ -288,14 +302,15 @@ class Outbox:
         lane = next((lane for lane in self._lanes.values() if reply.chunk in lane.flights), None)
         if lane is None or (flight := lane.flights.pop(reply.chunk)) is None:
             return
-        lane.pace.came_back(flight.work, flight.sent_at)
-        self._answer(flight, reply)
+        answered = any(isinstance(outcome, Attribution) for outcome in reply.outcomes)
+        lane.pace.came_back(flight.work, flight.sent_at, answered)
+        self._answer(lane, flight, reply)
         if lane.waits or self._questions:
             self._work.set()
 
-    def _answer(self, flight: Flight, reply: Reply) -> None:
+    def _answer(self, lane: Lane, flight: Flight, reply: Reply) -> None:
         """Settle the messages of a chunk with what its reply says of each."""
-        entries = flight.entries
+        entries, idle = flight.entries, lane.pace.idle
         if len(reply.outcomes) > len(entries):
             self._drop_reply("too many outcomes")
             reply = Reply(reply.chunk, [])
@@ -304,7 +319,7 @@ class Outbox:
                 self._drop_reply("an outcome of another message")
                 self._fail([entry], InternalError("the worker's reply was to another message"))
                 continue
-            self._settle(entry, outcome)
+            self._settle(entry, deadlines.told(entry, outcome, idle))
         missing = entries[len(reply.outcomes) :]
         self._fail(missing, InternalError("the worker's reply left the message out"))
 

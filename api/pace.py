@@ -13,6 +13,8 @@ import math
 import time
 from collections.abc import Callable
 
+from api.deadlines import IdleLatency
+
 #: Seconds after which what was measured counts for a third; and the share of its weight that it
 #: keeps at least with each chunk, so that a slow model's are remembered as well.
 MEMORY_S = 2.0
@@ -33,12 +35,18 @@ class Pace:
         self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)
         #: By how many seconds a chunk is off the line, as a mean.
         self._deviation = 0.0
+        self.idle = IdleLatency()
         #: When a chunk came back last.
         self._last = -math.inf
 
-    def came_back(self, work: int, sent_at: float) -> None:
-        """Note that a chunk is back. What it took began when the one before it was back."""
+    def came_back(self, work: int, sent_at: float, answered: bool = True) -> None:
+        """Note that a chunk is back. What it took began when the one before it was back.
+
+        ``answered``: has it answers, or only failures?
+        """
         took = self._waited(sent_at)
+        if answered and work == 1 and sent_at >= self._last:
+            self.idle.note(took)
         self._last = self._now()
         expected = self.seconds(work)
         if self._sums[0]:

@@ -7,6 +7,7 @@ what a message costs here. Many together take a twentieth of it.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from monitoring.metrics import ApiMetrics
 
@@ -14,8 +15,16 @@ from monitoring.metrics import ApiMetrics
 class Served:
     """The requests of one process."""
 
-    def __init__(self, metrics: ApiMetrics) -> None:
+    def __init__(self, metrics: ApiMetrics, expected: Mapping[str, Iterable[int]]) -> None:
+        """``expected``: statuses by route that are told from the start, as 0.
+
+        What Prometheus first sees as eight has not increased for it.
+        """
         self._metrics = metrics
+        for route, statuses in expected.items():
+            metrics.request_duration.labels(route)
+            for status in statuses:
+                metrics.requests.labels(route, status)
         #: Seconds, by route and status.
         self._noted: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
 

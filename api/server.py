@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from api import exposition
 from api.app import create_app
-from api.asgi import Front
+from api.asgi import EXPECTED, Front
 from api.attributions import Attributions
 from api.directory import Directory
 from api.feedback import Feedback
@@ -93,7 +93,7 @@ def create() -> Front:
         outbox=outbox,
         guard=guard,
         others=others,
-        served=Served(metrics),
+        served=Served(metrics, EXPECTED),
         max_body_bytes=settings.max_body_bytes,
         refuse=refuse_for(settings),
     )

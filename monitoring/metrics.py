@@ -31,8 +31,9 @@ CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 #: What becomes of a message, counted once, where it is decided: ``computed`` by the model;
 #: ``cached``, known already; ``joined``, answered with another that asked for the same at the same
-#: time; ``expired``, its deadline passed first; ``failed``; ``shed``, refused for want of room.
-OUTCOMES = ("computed", "cached", "joined", "expired", "failed", "shed")
+#: time; ``expired``, its deadline passed first; ``deadline_too_short``, no answer is there by then
+#: even with nothing ahead; ``failed``; ``shed``, refused for want of room.
+OUTCOMES = ("computed", "cached", "joined", "expired", "deadline_too_short", "failed", "shed")
 #: What the time of a batch goes to.
 STAGES = ("cache", "prepare", "forward", "store")
 #: Why a batch was no larger: nothing else waited; no more fit; its task had killed a worker.

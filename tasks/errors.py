@@ -8,6 +8,7 @@
           InvalidMessage                     UnknownModel
           UnknownModel
           Overloaded
+          DeadlineTooShort
                             NoAnswer         InternalError
 """
 
@@ -31,6 +32,12 @@ class DeadlinePassed(BylineError):
     """The caller's deadline passed before the model saw the message."""
 
     code = "deadline_passed"
+
+
+class DeadlineTooShort(BylineError):
+    """The caller's deadline is shorter than an answer takes with nothing ahead of the message."""
+
+    code = "deadline_too_short"
 
 
 class ModelFailed(BylineError):

@@ -26,7 +26,8 @@ def messages() -> Row:
                 [Query("outcome:byline_messages:rate1m", "{{outcome}}")],
                 MESSAGES,
                 "What becomes of messages, each counted once: computed, cached, joined with the "
-                "same at the same time, expired, failed, shed for want of room.",
+                "same at the same time, expired, failed, shed for want of room; or the deadline "
+                "was too short for any answer.",
                 "Shed or expired ones: the load is more than the workers take. Failed ones: read "
                 "the worker's log.",
                 stacked=True,

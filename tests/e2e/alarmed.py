@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import threading
@@ -22,6 +21,7 @@ import yaml
 
 from compose.parts.alertmanager import CONFIGURATION, FOLDER, configured
 from tests.e2e.conftest import Run
+from tests.e2e.hurried import hurried
 from tests.e2e.receivers import BEAT, KEY, PASSWORD, Receivers, Said
 from tests.e2e.wording import TWOFOLD, check_title, line
 from tests.parts import wait_for
@@ -38,20 +38,6 @@ each = pytest.mark.skipif(os.environ.get("ALERTS") != "all", reason="minutes: ma
 LIMIT_S = 120.0
 #: Seconds after which nothing fires any more: the slowest look back for longest.
 CALM_S = 240.0
-#: What the rules look back on, and how far they do here.
-HURRIED = {
-    "30s": "8s",
-    "1m": "10s",
-    "2m": "15s",
-    "5m": "15s",
-    "15m": "60s",
-    "30m": "30s",
-    "1h": "45s",
-    "2h": "45s",
-    "6h": "50s",
-    "1d": "90s",
-    "3d": "100s",
-}
 #: By severity and team, who is told.
 CHANNELS = {
     ("critical", "service"): {"pagerduty", "slack"},
@@ -81,6 +67,12 @@ class Alarmed:
         wait_for(lambda: self.receivers.beats, LIMIT_S, "the heartbeat")
         self.calm()
         return self
+
+    def restart(self) -> Alarmed:
+        """Stop everything as Ctrl-C does, and start it anew: ports and state are the same."""
+        self.run.interrupt()
+        self.run.start()
+        return self.start()
 
     def close(self) -> None:
         for pid in self.run.pids.values():
@@ -220,7 +212,7 @@ class Alarmed:
     def _connect(self) -> None:
         """Give Alertmanager secrets as a user would, and receivers that are here."""
         folder = self._folder / "alertmanager"
-        shutil.copytree(FOLDER, folder)
+        shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
         secrets = {
             "slack-url": f"{self.receivers.url}/slack",
             "smtp-password": PASSWORD,
@@ -288,13 +280,6 @@ class Traffic:
             self.statuses[0] += 1
         finally:
             self._free.release()
-
-
-def hurried(rules: str) -> str:
-    """Return rules that look back less far, and do not wait."""
-    rules = re.sub(r"\[(\w+)\]", lambda found: f"[{HURRIED[found[1]]}]", rules)
-    rules = re.sub(r"^( +for:) \w+$", r"\1 2s", rules, flags=re.MULTILINE)
-    return re.sub(r"^( +interval:) \w+$", r"\1 1s", rules, flags=re.MULTILINE)
 
 
 def _wake(pid: int) -> None:

@@ -54,8 +54,13 @@ class Run:
         }
         exporter = ROOT / ".venv-exporter" / "bin" / "python"
         command = [sys.executable, "-m", "compose.native", "--exporter", str(exporter)]
-        output = folder / f"output-{len(list(folder.glob('output-*')))}"
-        self.part = Part(["sh", "-c", shell, "sh", *command], output, self.env)
+        self._command = ["sh", "-c", shell, "sh", *command]
+        self.start()
+
+    def start(self) -> None:
+        """Start the program; again once it has ended, on the same ports and in the same folder."""
+        output = self.folder / f"output-{len(list(self.folder.glob('output-*')))}"
+        self.part = Part(self._command, output, self.env)
 
     @property
     def output(self) -> str:

@@ -1,6 +1,6 @@
 """Alerts arrive: real Prometheus and Alertmanager, with a real system in trouble.
 
-`make alerts`, ALERTS=all, provokes each; ordinarily it is one, for all take a quarter of an hour.
+`make alerts`, ALERTS=all, provokes each; ordinarily it is one, for all take half an hour.
 """
 
 from __future__ import annotations

@@ -30,8 +30,6 @@ ALERTS = [
 PARTS = ["What it means", "How to look", "What to do"]
 #: What alerts rest on, and is not there until enough was asked: service.yml, at MetricMissing.
 NOT_YET = {
-    "byline_requests_total",
-    "byline_request_duration_seconds_bucket",
     "byline_quality_ratio",
     "byline_quality_past_threshold",
 }

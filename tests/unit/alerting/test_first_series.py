@@ -1,0 +1,55 @@
+"""What rules count is told from the start, as 0: what first appears as eight has not increased."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from api.asgi import EXPECTED
+from api.errors import STATUS
+from api.served import Served
+from monitoring.metrics import ApiMetrics, WorkerMetrics
+from tests.promql import rules
+
+_SELECTOR = re.compile(r"\b(byline_\w+_(?:total|bucket))\{([^}]*)\}")
+_MATCHER = re.compile(r'(\w+)=~?"([^"]*)"')
+#: Statuses of errors that the server gives before it knows of a route: nobody counts them.
+_NO_ROUTE = {501, 505}
+
+
+def selected() -> list[tuple[str, str]]:
+    """Every counter and histogram that a rule takes a part of: its name, and which part."""
+    return sorted({found for rule in rules() for found in _SELECTOR.findall(rule["expr"])})
+
+
+def wanted(matchers: str) -> list[set[tuple[str, str]]]:
+    """The labels of each series that a rule takes."""
+    found: list[set[tuple[str, str]]] = [set()]
+    for name, value in _MATCHER.findall(matchers):
+        values = value.split("|")
+        if value == "5..":
+            values = [str(s) for s in {*STATUS.values()} - _NO_ROUTE if s >= 500]
+        found = [labels | {(name, each)} for labels in found for each in values]
+    return found
+
+
+@pytest.mark.parametrize(("name", "matchers"), selected())
+def test_what_a_rule_selects_is_there_before_anybody_asks(name: str, matchers: str) -> None:
+    registries = [CollectorRegistry() for _ in range(2)]
+    Served(ApiMetrics(registries[0]), EXPECTED)
+    WorkerMetrics(registries[1])
+    there = [
+        set(sample.labels.items())
+        for registry in registries
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == name
+    ]
+    for labels in wanted(matchers):
+        assert any(labels <= each for each in there), labels
+
+
+def test_rules_do_select() -> None:
+    assert len(selected()) > 5

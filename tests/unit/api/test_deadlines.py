@@ -1,0 +1,118 @@
+"""A deadline that an idle system can't keep is told apart from one that Byline is too slow for."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.deadlines import LEAST_S, OBJECTIVE_S, IdleLatency, passed, told, too_short
+from api.entry import Entry
+from api.pace import Pace
+from tasks.errors import DeadlinePassed
+from tasks.messages import Failure
+from tests.unit.api.desk import Desk, attribution, idle
+from tests.unit.api.test_attributions import Counter
+from tests.unit.api.test_pace import Clock
+
+
+def asked(limit_s: float | None) -> Entry:
+    return Entry("1", "1", "v1", limit=limit_s)
+
+
+def latency(*seconds: float) -> IdleLatency:
+    made = IdleLatency()
+    for each in seconds:
+        made.note(each)
+    return made
+
+
+def test_at_first_only_a_deadline_that_nothing_keeps_is_too_short() -> None:
+    assert latency().seconds == LEAST_S
+    assert too_short(asked(0.001), latency())
+    assert not too_short(asked(LEAST_S), latency())
+
+
+def test_later_it_is_one_that_an_idle_system_does_not_keep() -> None:
+    usual = latency(*[0.008] * 5)
+    assert usual.seconds == pytest.approx(0.008)
+    assert too_short(asked(0.007), usual)
+    assert not too_short(asked(0.009), usual)
+
+
+def test_a_slow_first_answer_is_forgotten() -> None:
+    assert latency(0.05, *[0.005] * 60).seconds < 0.01
+
+
+def test_one_quick_answer_among_many_is_not_the_usual() -> None:
+    assert latency(*[0.01] * 20, 0.001).seconds > 0.009
+
+
+def test_a_model_that_becomes_slow_does_not_excuse_itself() -> None:
+    assert latency(*[0.005] * 20, *[0.05] * 200).seconds == pytest.approx(0.005)
+
+
+def test_a_deadline_as_long_as_the_objective_is_never_too_short() -> None:
+    slow = latency(*[0.4] * 20)
+    assert not too_short(asked(OBJECTIVE_S), slow)
+    assert too_short(asked(0.05), slow)
+
+
+def test_without_a_deadline_nothing_is_too_short() -> None:
+    assert not too_short(asked(None), latency())
+
+
+def test_what_a_worker_found_late_is_told_as_what_it_was() -> None:
+    late, other = Failure("1", DeadlinePassed.code, "late"), Failure("1", "model_failed", "no")
+    assert told(asked(0.001), late, latency()) == passed(asked(0.001), latency())
+    assert passed(asked(0.001), latency()).code == "deadline_too_short"
+    assert passed(asked(1.0), latency()).code == "deadline_passed"
+    assert told(asked(0.001), other, latency()) is other
+    assert told(asked(0.001), attribution("1"), latency()) == attribution("1")
+
+
+def test_only_an_answer_with_nothing_ahead_of_it_counts() -> None:
+    clock = Clock()
+    pace, sent_at = Pace(clock), clock.now
+    clock.now += 0.02
+    pace.came_back(4, sent_at)  # not one message
+    pace.came_back(1, sent_at)  # something was ahead of it
+    sent_at = clock.now
+    clock.now += 0.003
+    pace.came_back(1, sent_at, answered=False)
+    assert pace.idle.seconds == LEAST_S
+    sent_at = clock.now
+    clock.now += 0.006
+    pace.came_back(1, sent_at)
+    assert pace.idle.seconds == pytest.approx(0.006)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("deadline_ms", "status", "code"),
+    [(1, 422, "deadline_too_short"), (40, 504, "deadline_passed")],
+)
+async def test_a_caller_is_told_whose_fault_it_was(
+    desk: Desk, deadline_ms: int, status: int, code: str
+) -> None:
+    counter = Counter(desk, 30.0)
+    counter.hand_in({"text": "one", "deadline_ms": deadline_ms})
+    given = await counter.answer()
+    assert given.status == status
+    assert code.encode() in given.body
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("limit_s", "code", "outcome"),
+    [(0.001, "deadline_too_short", "deadline_too_short"), (0.05, "overloaded", "shed")],
+)
+async def test_what_a_queue_keeps_from_its_deadline_is_byline_s_fault(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, limit_s: float, code: str, outcome: str
+) -> None:
+    monkeypatch.setattr("api.admission.Admission.too_late", lambda self, entry: True)
+    [entry] = await desk.ask("1", limit=limit_s)
+    await idle()
+    assert isinstance(entry.outcome, Failure)
+    assert entry.outcome.code == code
+    name = "byline_messages_total"
+    assert desk.registry.get_sample_value(name, {"outcome": outcome}) == 1
+    assert desk.broker.sizes() == []
