@@ -59,9 +59,10 @@ class Lane:
 
     def add(self, entry: Entry) -> None:
         """Have a message wait."""
-        queue = self._waiting.get(entry.kind)
+        kind = entry.kind
+        queue = self._waiting.get(kind)
         if queue is None:
-            queue = self._waiting[entry.kind] = FairQueue()
+            queue = self._waiting[kind] = FairQueue()
         queue.add(entry)
 
     def drop_late(self) -> list[Entry]:
