@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from api.signal import Signal
 from tasks.messages import Failure, Outcome
-from tasks.work import EVIDENCE, work
+from tasks.work import EVIDENCE, size
 
 Kind = tuple[int, bool, bool]
 Key = tuple[str, str, int, bool, bool]
@@ -45,18 +45,16 @@ class Entry:
     outcome: Outcome | None = None
     #: The name of the API key that it came with; where there are no keys, all are one.
     owner: str = ""
-    #: How much work it is, see :mod:`tasks.work`.
+    #: How much work it is, see :mod:`tasks.work`; and the room it takes, evidence aside: that takes
+    #: none before it is there.
     work: int = field(init=False)
+    size: int = field(init=False)
     #: Did it leave without a credit? Then it is queued behind those that have one.
     behind: bool = False
 
     def __post_init__(self) -> None:
-        self.work = work(self.text, self.explain)
-
-    @property
-    def size(self) -> int:
-        """The room that it takes: evidence takes none before it is there."""
-        return self.work // EVIDENCE if self.explain else self.work
+        self.size = size(self.text)
+        self.work = self.size * EVIDENCE if self.explain else self.size
 
     @property
     def rank(self) -> int:

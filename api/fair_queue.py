@@ -27,6 +27,21 @@ class Share:
     #: Work that may leave before it is the next owner's turn.
     deficit: int = QUANTUM
 
+    def move(self, taken: list[Entry], room: int, allowed: float) -> int:
+        """Move messages to those taken, as far as room and allowance go; return their work.
+
+        The first one of all needs no room.
+        """
+        entries, moved = self.entries, 0
+        while entries:
+            cost = entries[0].work
+            if moved + cost > allowed or (taken and moved + cost > room):
+                break
+            taken.append(entries.popleft())
+            moved += cost
+        self.work -= moved
+        return moved
+
 
 class FairQueue:
     """Messages of one kind. Those of one owner leave in the order in which they came."""
@@ -59,23 +74,20 @@ class FairQueue:
         """Take the next messages: one, and then as many as so much work allows."""
         taken: list[Entry] = []
         while self._turns:
-            owner = self._turns[0]
+            owner, alone = self._turns[0], len(self._turns) == 1
             share = self._shares[owner]
-            cost = share.entries[0].work
-            if taken and cost > work:
-                break
-            if len(self._turns) > 1:
-                if cost > share.deficit:
-                    share.deficit += QUANTUM
-                    self._turns.rotate(-1)
-                    continue
-                share.deficit -= cost
-            taken.append(share.entries.popleft())
-            share.work -= cost
-            self.work -= cost
-            work -= cost
+            moved = share.move(taken, work, math.inf if alone else share.deficit)
+            work -= moved
+            self.work -= moved
             if not share.entries:
                 self._forget(owner)
+                continue
+            if not alone:
+                share.deficit -= moved
+            if taken and share.entries[0].work > work:
+                break  # the turn goes on with the next chunk
+            share.deficit += QUANTUM
+            self._turns.rotate(-1)
         return taken
 
     def take_urgent(self, work: int) -> list[Entry]:

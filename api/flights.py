@@ -41,7 +41,7 @@ class Flights:
 
     def add(self, chunk: str, entries: list[Entry]) -> None:
         """Note that a chunk is about to be sent: its reply may be here before it is."""
-        work = sum(entry.work for entry in entries)
+        work = sum([entry.work for entry in entries])
         self._flights[chunk] = Flight(time.monotonic(), entries, work)
         self.changes += 1
 

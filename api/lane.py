@@ -18,6 +18,9 @@ from api.pace import Pace
 
 #: Chunks of the same priority that may leave before those of a kind that waits.
 PASSED_OVER = 3
+#: Chunks that leave without a credit are of a fourth of the largest: the next chunk that somebody
+#: waits for may have to wait for one of them.
+PARTS = 4
 
 
 class Lane:
@@ -56,9 +59,10 @@ class Lane:
 
     def add(self, entry: Entry) -> None:
         """Have a message wait."""
-        queue = self._waiting.get(entry.kind)
+        kind = entry.kind
+        queue = self._waiting.get(kind)
         if queue is None:
-            queue = self._waiting[entry.kind] = FairQueue()
+            queue = self._waiting[kind] = FairQueue()
         queue.add(entry)
 
     def drop_late(self) -> list[Entry]:
@@ -74,7 +78,11 @@ class Lane:
         for kind in sorted(self._waiting, key=self._turn):
             queue = self._waiting[kind]
             due = self._departure.due(queue.work)
-            chunk = (queue.take if due else queue.take_urgent)(self._chunk_work)
+            chunk = (
+                queue.take(self._chunk_work)
+                if due
+                else queue.take_urgent(max(1, self._chunk_work // PARTS))
+            )
             self._keep(kind, queue)
             if due:
                 self._pass_over(kind)

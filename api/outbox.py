@@ -145,7 +145,7 @@ class Outbox:
         Raises:
             Overloaded: too many are on their way. None of ``entries`` was taken.
         """
-        size = sum(entry.size for entry in entries)
+        size = sum([entry.size for entry in entries])
         if size and not self._room.holds(entries[0].owner, size):
             self._count("shed", len(entries))
             raise Overloaded(f"{self.unanswered:,} messages wait already")

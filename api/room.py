@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from api.entry import Entry
 
 
@@ -13,8 +11,8 @@ class Room:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         #: What is taken: by owner, by version, and together; and by how many messages.
-        self._owners: Counter[str] = Counter()
-        self._versions: Counter[str] = Counter()
+        self._owners: dict[str, int] = {}
+        self._versions: dict[str, int] = {}
         self._taken = 0
         self.messages = 0
 
@@ -25,28 +23,30 @@ class Room:
         who had more before. An owner of whom nothing waits is let in with any request: a legal one
         must not be refused for ever.
         """
-        held = self._owners[owner]
+        held = self._owners.get(owner, 0)
         if not held or self._taken + size <= self._capacity:
             return True
         return held + size <= self._capacity // len(self._owners)
 
     def is_half_full_of(self, version: str) -> bool:
         """Return whether more than half of the room is taken by messages for one version."""
-        return self._versions[version] > self._capacity // 2
+        return self._versions.get(version, 0) > self._capacity // 2
 
     def take(self, entry: Entry) -> None:
         """Note that a message is held."""
-        self._change(entry, 1)
+        self._change(entry.owner, entry.version, entry.size)
+        self.messages += 1
 
     def free(self, entry: Entry) -> None:
         """Note that it is answered."""
-        self._change(entry, -1)
+        self._change(entry.owner, entry.version, -entry.size)
+        self.messages -= 1
+        if not self._owners[entry.owner]:
+            del self._owners[entry.owner]
+        if not self._versions[entry.version]:
+            del self._versions[entry.version]
 
-    def _change(self, entry: Entry, sign: int) -> None:
-        size = sign * entry.size
-        self.messages += sign
+    def _change(self, owner: str, version: str, size: int) -> None:
         self._taken += size
-        for taken, name in ((self._owners, entry.owner), (self._versions, entry.version)):
-            taken[name] += size
-            if not taken[name]:
-                del taken[name]
+        self._owners[owner] = self._owners.get(owner, 0) + size
+        self._versions[version] = self._versions.get(version, 0) + size

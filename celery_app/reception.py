@@ -20,8 +20,10 @@ class RoomStep(bootsteps.StartStopStep):
     requires = (Tasks,)
 
     def start(self, consumer: Any) -> None:
-        """Ask the batcher, too, whether to receive."""
-        qos, batcher = consumer.task_consumer.channel.qos, consumer.controller.batcher
+        """Ask the batcher, too, whether to receive, and of which priorities."""
+        channel, batcher = consumer.task_consumer.channel, consumer.controller.batcher
+        channel.wants_pressing_only = batcher.wants_pressing_only
+        qos = channel.qos
         can_consume = qos.can_consume
         qos.can_consume = lambda: batcher.has_room() and can_consume()
 

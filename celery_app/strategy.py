@@ -108,12 +108,16 @@ class Batcher:
 
         What waits here can't go to another worker, and is delivered to one all the same where it
         waits for longer than the visibility timeout. Large tasks count as one pass: what comes
-        behind them need not wait for more.
+        behind them need not wait for more. Nor need it wait for tasks that it goes before.
         """
         large = self._waiting.large
-        waiting = self._waiting.small + self._waiting.alone + min(large, self._limit)
-        soon = waiting < 2 * self._limit and waiting * self._pace_s < self._hold_s
-        return soon and large < LARGE_HELD
+        waiting = self._waiting.pressing + self._waiting.alone + min(large, self._limit)
+        soon = (waiting + self._waiting.behind) * self._pace_s < self._hold_s
+        return soon and waiting < 2 * self._limit and large < LARGE_HELD
+
+    def wants_pressing_only(self) -> bool:
+        """Return whether two batches' worth of tasks wait that others go before."""
+        return self._waiting.behind >= 2 * self._limit
 
     def spare(self, frugal: bool) -> None:
         """Have memory freed between batches from now on, or no longer; where idle, at once."""

@@ -22,6 +22,7 @@ from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import LARGEST_TASK, REPLIES, SENT, TASK, Chunk, Outcome
 from tasks.progress import Progress
+from tasks.rollout import STEPS
 from tasks.work import total
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,9 @@ class ChunkRequest(DiscreetRequest):
         self.chunk = self._parse()
         #: How much work its messages are, see :mod:`tasks.work`.
         self.work = total(self.chunk.texts, self.chunk.explain) if self.chunk else 0
+        priority = self.delivery_info.get("priority")
+        #: Do others go before it?
+        self.behind = isinstance(priority, int) and priority >= STEPS[1]
         self._show(f"({count(self.messages)},)")
 
     def _parse(self) -> Chunk | None:

@@ -72,7 +72,9 @@ class Channel(redis.Channel):
         #: Queues whose consumers acknowledge nothing: replies to remote control, for instance.
         self._unacknowledging: set[str] = set()
         #: By queues: a claim's beginning, and for each list whether what it holds is noted.
-        self._claims: dict[tuple[str, ...], tuple[list[Any], list[int]]] = {}
+        self._claims: dict[tuple[int, tuple[str, ...]], tuple[list[Any], list[int]]] = {}
+        #: Are no tasks of lower priority wanted? They would wait here, and keep others out.
+        self.wants_pressing_only: Callable[[], bool] = lambda: False
         super().__init__(*args, **kwargs)
 
     @contextmanager
@@ -146,12 +148,14 @@ class Channel(redis.Channel):
 
     def _claim(self, queues: list[str], most: int, tags: Sequence[str | bytes] = ()) -> list[Any]:
         """Return the script's command; what is the same at each turn of the loop is kept."""
-        begun = self._claims.get(tuple(queues))
+        steps = 1 if self.wants_pressing_only() else len(self.priority_steps)
+        begun = self._claims.get((steps, tuple(queues)))
         if begun is None:
             noted = [int(queue not in self._unacknowledging) for queue in queues]
-            keys = [*self._lists(queues), self.unacked_key, self.unacked_index_key]
-            begun = ["EVAL", CLAIM_SCRIPT, len(keys), *keys], noted * len(self.priority_steps)
-            self._claims[tuple(queues)] = begun
+            lists = self._lists(queues)[: steps * len(queues)]
+            keys = [*lists, self.unacked_key, self.unacked_index_key]
+            begun = ["EVAL", CLAIM_SCRIPT, len(keys), *keys], noted * steps
+            self._claims[steps, tuple(queues)] = begun
         return [*begun[0], time(), most, *begun[1], *tags]
 
     def _lists(self, queues: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,11 @@ from tasks.progress import Progress
 
 #: Work of large tasks after which a worker takes no more tasks: others may take them.
 LARGE_HELD = 100_000
+#: Batches that may go before one of tasks that are behind.
+PASSED_OVER = 8
+#: For so many seconds after a pressing task came, batches of those behind are of a fourth of the
+#: largest: the next pressing task has to wait for one of them.
+RECENT_S, PARTS = 1.0, 4
 
 
 @dataclass(slots=True, eq=False)
@@ -56,25 +62,36 @@ class Batch(NamedTuple):
 
 
 class Waiting:
-    """Holds the tasks. Small ones share a batch; large ones take turns with these batches."""
+    """Holds the tasks. Small ones share a batch; large ones take turns with these batches.
+
+    A batch of pressing tasks holds none that are behind: those would make it longer.
+    """
 
     def __init__(self, limit: int) -> None:
         """``limit`` is the largest batch, in messages' worth: see :mod:`tasks.work`."""
         self._limit = limit
-        self._small: deque[ChunkRequest] = deque()
+        self._pressing: deque[ChunkRequest] = deque()
+        self._behind: deque[ChunkRequest] = deque()
+        #: Batches that have gone before those.
+        self._passed_over = 0
+        #: When a pressing task came last, monotonic, in seconds.
+        self._pressed_at = -RECENT_S
         self._large: deque[LargeTask] = deque()
         #: Was the last batch one of small tasks?
         self._large_next = False
 
     def __bool__(self) -> bool:
-        return bool(self._small or self._large)
+        return bool(self._pressing or self._behind or self._large)
 
     def add(self, request: ChunkRequest) -> None:
         """Add a task behind the others."""
         if request.chunk is not None and (request.orphaned or request.work > self._limit):
             self._large.append(LargeTask(request, Progress(request.chunk)))
+        elif request.behind:
+            self._behind.append(request)
         else:
-            self._small.append(request)
+            self._pressing.append(request)
+            self._pressed_at = time.monotonic()
 
     def add_rest(self, large: LargeTask) -> None:
         """Add what a pass has left of a large task: it goes before the other large ones."""
@@ -85,40 +102,58 @@ class Waiting:
 
         A task that is here twice, delivered again meanwhile, is not twice in one batch.
         """
-        if self._large and (self._large_next or not self._small):
+        if self._large and (self._large_next or not (self._pressing or self._behind)):
             self._large_next = False
             large = self._large.popleft()
             return Taken([large.request], large)
         self._large_next = True
         taken: dict[str, ChunkRequest] = {}
-        room = self._limit
-        while self._small and self._small[0].work <= room and self._small[0].id not in taken:
-            request = self._small.popleft()
+        small = self._next_small()
+        recent = time.monotonic() < self._pressed_at + RECENT_S
+        room = self._limit // PARTS if small is self._behind and recent else self._limit
+        while small and (small[0].work <= room or not taken) and small[0].id not in taken:
+            request = small.popleft()
             taken[request.id] = request
             room -= request.work
         return Taken(list(taken.values()))
 
+    def _next_small(self) -> deque[ChunkRequest]:
+        if not self._behind:
+            return self._pressing
+        if self._pressing and self._passed_over < PASSED_OVER:
+            self._passed_over += 1
+            return self._pressing
+        self._passed_over = 0
+        return self._behind
+
     def clear(self) -> list[ChunkRequest]:
         """Take all."""
-        requests = [*self._small, *(large.request for large in self._large)]
-        self._small, self._large = deque(), deque()
+        large = (each.request for each in self._large)
+        requests = [*self._pressing, *self._behind, *large]
+        self._pressing, self._behind, self._large = deque(), deque(), deque()
         return requests
 
     @property
     def is_full(self) -> bool:
         """Whether the next batch needs no more tasks to be as large as it may be."""
-        return self.small >= self._limit or bool(self._large)
+        return max(self.pressing, self.behind) >= self._limit or bool(self._large)
 
     @property
     def messages(self) -> int:
         """How many messages wait. Any thread may ask."""
-        small = sum(request.messages for request in tuple(self._small))
-        return small + sum(each.progress.remaining for each in tuple(self._large))
+        small = (*tuple(self._pressing), *tuple(self._behind))
+        large = sum(each.progress.remaining for each in tuple(self._large))
+        return large + sum(request.messages for request in small)
 
     @property
-    def small(self) -> int:
-        """How much work waits in small tasks. Any thread may ask."""
-        return sum(request.work for request in tuple(self._small))
+    def pressing(self) -> int:
+        """How much work waits in small tasks that are not behind. Any thread may ask."""
+        return sum(request.work for request in tuple(self._pressing))
+
+    @property
+    def behind(self) -> int:
+        """How much work waits in small tasks that others go before. Any thread may ask."""
+        return sum(request.work for request in tuple(self._behind))
 
     @property
     def large(self) -> int:

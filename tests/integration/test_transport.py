@@ -143,6 +143,18 @@ def test_the_most_pressing_come_first_and_the_others_soon(start, send) -> None:
     assert time.monotonic() - started < WAIT_S + 1  # with room for a busy machine
 
 
+def test_who_has_enough_of_the_others_takes_the_most_pressing_only(start, send) -> None:
+    for priority in (9, 3, 0, 6, 0):
+        send(str(priority), priority)
+    worker, enough = start(OURS), True
+    worker.channel.wants_pressing_only = lambda: enough
+    assert worker.take(2) == ["0", "0"]
+    with pytest.raises(TimeoutError):
+        worker.connection.drain_events(timeout=0.3)
+    enough = False
+    assert worker.take(5)[2:] == ["3", "6", "9"]
+
+
 def test_no_more_is_taken_than_there_is_room_for(own: Stack, start, send) -> None:
     for number in range(2 * CLAIM):
         send(str(number))

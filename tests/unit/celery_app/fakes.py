@@ -30,7 +30,9 @@ class FakeRequest:
         reply_to: str | None = "list",
         text: str = "x",
         explain: bool = False,
+        behind: bool = False,
     ) -> None:
+        self.behind = behind
         self.messages = messages
         self.work = messages * work(text, explain)
         self.orphaned = orphaned

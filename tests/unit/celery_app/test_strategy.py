@@ -10,7 +10,7 @@ import pytest
 from redis import ConnectionError as RedisConnectionError
 
 from celery_app import strategy
-from celery_app.waiting import Taken
+from celery_app.waiting import PASSED_OVER, Taken
 from model.types import DeviceLost
 from tasks.batch import Begun
 from tests.unit.celery_app.fakes import FakeRequest, Worker
@@ -80,6 +80,49 @@ def test_a_message_that_is_more_work_than_a_batch_is_computed_all_the_same(worke
     run_all(worker)
     assert worker.task.batches == [1, 1]
     assert huge.ended == "succeeded"
+
+
+def test_pressing_tasks_go_before_those_behind_and_share_no_batch_with_them(
+    worker: Worker,
+) -> None:
+    behind = [FakeRequest(1, behind=True) for _ in range(3)]
+    worker.add(*behind, FakeRequest(1), FakeRequest(2))
+    run_all(worker)
+    assert worker.task.batches == [3, 2, 1]  # those behind in small batches: others may come
+    assert {request.ended for request in behind} == {"succeeded"}
+
+
+def test_tasks_behind_have_the_largest_batch_where_no_others_come(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.add(*(FakeRequest(2, behind=True) for _ in range(4)))
+    worker.step()
+    worker.add(FakeRequest(1), *(FakeRequest(6, behind=True) for _ in range(2)))
+    run_all(worker)
+    assert worker.task.batches == [8, 1, 6, 6]  # a task is never cut
+
+
+def test_tasks_behind_wait_for_a_few_batches_and_not_for_all(worker: Worker) -> None:
+    worker.add(behind := FakeRequest(1, behind=True))
+    worker.add(*(FakeRequest(8) for _ in range(PASSED_OVER + 1)))
+    for _ in range(PASSED_OVER):
+        worker.step()
+    assert behind.ended == ""
+    worker.step()
+    assert behind.ended == "succeeded"
+
+
+def test_tasks_behind_leave_room_for_pressing_ones_and_for_no_more_of_their_kind(
+    worker: Worker,
+) -> None:
+    worker.add(FakeRequest(7, behind=True))
+    assert not worker.batcher.wants_pressing_only()
+    worker.add(*(FakeRequest(8, behind=True) for _ in range(3)))
+    assert worker.batcher.wants_pressing_only()
+    assert worker.batcher.has_room()
+    worker.add(FakeRequest(8), FakeRequest(8))
+    assert not worker.batcher.has_room()
+    worker.batcher.close()
 
 
 def test_what_is_much_work_leaves_no_room(worker: Worker) -> None:
