@@ -19,6 +19,8 @@ class Answer(NamedTuple):
     status: int = 200
     mimetype: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+    #: The status as requests are counted by, where that is another.
+    counted: str = ""
 
     def response(self) -> Response:
         """Return it as Flask takes it."""

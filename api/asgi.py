@@ -124,7 +124,7 @@ class Front:
 
         def answer(given: Answer) -> None:
             answered(given)
-            self._served.note(PATH, given.status, time.perf_counter() - begin)
+            self._served.note(PATH, given.counted or given.status, time.perf_counter() - begin)
 
         try:
             if refused := self._refuse(headers):
@@ -140,7 +140,7 @@ class Front:
             answer(problem_of(error, self._outbox.wait_s))
         return True
 
-    async def _serve(self, route: str, scope: Scope, receive: Receive, send: Send) -> int:
+    async def _serve(self, route: str, scope: Scope, receive: Receive, send: Send) -> int | str:
         """Answer a request for anything else; return the status."""
         if route == _ONE:
             return await self._answer(self._read(scope), send)
@@ -192,7 +192,7 @@ class Front:
         await asyncio.sleep(COUNT_S)
         self._served.count()
 
-    async def _answer(self, asked: Awaitable[Answer], send: Send) -> int:
+    async def _answer(self, asked: Awaitable[Answer], send: Send) -> int | str:
         try:
             given = await asked
         except Disconnected:
@@ -264,10 +264,11 @@ def _query(scope: Scope, known: Sequence[str]) -> dict[str, str]:
     return parse_query(scope["query_string"], known)
 
 
-async def _send(answer: Answer, send: Send) -> int:
+async def _send(answer: Answer, send: Send) -> int | str:
+    """Send an answer; return the status that it is counted under."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.asgi()})
     await send({"type": "http.response.body", "body": answer.body})
-    return answer.status
+    return answer.counted or answer.status
 
 
 async def _body(headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:

@@ -30,7 +30,6 @@ STATUS = {
     "wrong_type": 415,
     "expectation_failed": 417,
     "wrong_host": 421,
-    "deadline_too_short": 422,
     "invalid": 422,
     "set_aside": 422,
     "rate_limited": 429,
@@ -44,6 +43,7 @@ STATUS = {
     "overloaded": 503,
     "revoked": 503,
     "deadline_passed": 504,
+    "deadline_too_short": 504,
     "version_not_supported": 505,
 }
 
@@ -56,6 +56,9 @@ RETRY_AFTER_S = {
     "rate_limited": 1,
     "revoked": 1,
 }
+
+#: Codes whose requests are counted under another status than ``5..``: Byline did not fail at them.
+COUNTED = {"deadline_too_short": "504_too_short"}
 
 #: Codes of the errors that Flask raises itself.
 FLASK_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
@@ -162,7 +165,8 @@ def problem(code: str, detail: str, wait_s: float = 0.0) -> Answer:
         headers = (("Retry-After", str(max(least, math.ceil(wait_s)))),)
     if status == HTTPStatus.UNAUTHORIZED:
         headers = (("WWW-Authenticate", "Bearer"),)
-    return Answer(msgspec.json.encode(document), status, "application/problem+json", headers)
+    body = msgspec.json.encode(document)
+    return Answer(body, status, "application/problem+json", headers, COUNTED.get(code, ""))
 
 
 def problem_of(error: Exception, wait_s: float = 0.0) -> Answer:

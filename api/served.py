@@ -26,9 +26,9 @@ class Served:
             for status in statuses:
                 metrics.requests.labels(route, status)
         #: Seconds, by route and status.
-        self._noted: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
+        self._noted: defaultdict[tuple[str, int | str], list[float]] = defaultdict(list)
 
-    def note(self, route: str, status: int, seconds: float) -> None:
+    def note(self, route: str, status: int | str, seconds: float) -> None:
         """Take a request down."""
         self._noted[route, status].append(seconds)
 

@@ -18,8 +18,8 @@ QUEUE_SHARE = 0.5
 PROMISES_SHARE = 0.25
 #: Bytes that a promise takes, as a rule: its key, its outcome, its entry in the sorted set.
 PROMISE_BYTES = 1024
-#: Parts of a list, of about 8 KB or a task each, that Redis looks at: the latest. Where there are
-#: more, it takes the others for as large. To look at all takes it less than a millisecond.
+#: Parts of a list, of about 8 KB or a task each, that Redis looks at: the latest. It takes those
+#: behind them for as large. To look at all takes it less than a millisecond.
 SAMPLES = 5000
 
 

@@ -36,7 +36,7 @@ def alarmed(tmp_path: Path) -> Iterator[Alarmed]:
 def odd(number: int, text: str) -> tuple[int, dict[str, Any]]:
     """What somebody sends who tries something out, and the status that it gets."""
     if number % 50 == 3:
-        return 422, {"text": text, "deadline_ms": 1}
+        return 504, {"text": text, "deadline_ms": 1}
     if number % 20 == 7:
         return 422, {"text": ""}
     if number % 20 == 9:

@@ -126,7 +126,7 @@ UTF_16 = "application/json; charset=utf-16"
         (b'{"text": "a", "messages": []}', {}, {}, 422, "invalid"),
         (b'{"text": 1}', {}, {}, 422, "invalid"),
         (b'{"text": "a", "deadline_ms": 0}', {}, {}, 422, "invalid"),
-        (b'{"text": "never asked", "deadline_ms": 1}', {}, {}, 422, "deadline_too_short"),
+        (b'{"text": "never asked", "deadline_ms": 1}', {}, {}, 504, "deadline_too_short"),
         (b'{"text": "a", "deadline_ms": 1' + b"0" * 400 + b"}", {}, {}, 422, "invalid"),
         (b'{"messages": ' + b"[" * 5000 + b"]" * 5000 + b"}", {}, {}, 400, "not_json"),
         (b'{"text": "a", "priority": 10}', {}, {}, 422, "invalid"),

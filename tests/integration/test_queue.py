@@ -29,7 +29,7 @@ def test_the_lists_are_kombus() -> None:
 def test_every_priority_is_counted_and_the_oldest_found(own: Stack) -> None:
     app = make_celery(Settings(redis_url=own.env["BYLINE_REDIS_URL"]))
     queue = Queue(own.redis)
-    assert queue.look() == (0, 0, 0.0, None, 0)
+    assert queue.look()[:5] == (0, 0, 0.0, None, 0)
     for priority in (0, 3, 9):
         app.send_task(TASK, [["a text"]], priority=priority)
     state = queue.look()

@@ -12,8 +12,6 @@ from kombu import Connection, Consumer, Queue
 from kombu.message import Message
 from redis import Redis
 
-from celery_app.app import make_celery
-from celery_app.settings import Settings
 from celery_app.transport import CLAIM, ORPHANED, WAIT_S
 from monitoring.metrics import MALFORMED
 from tests.parts import Stack, wait_for
@@ -141,18 +139,6 @@ def test_the_most_pressing_come_first_and_the_others_soon(start, send) -> None:
     started = time.monotonic()
     worker.take(6)
     assert time.monotonic() - started < WAIT_S + 1  # with room for a busy machine
-
-
-def test_who_has_enough_of_the_others_takes_the_most_pressing_only(start, send) -> None:
-    for priority in (9, 3, 0, 6, 0):
-        send(str(priority), priority)
-    worker, enough = start(OURS), True
-    worker.channel.wants_pressing_only = lambda: enough
-    assert worker.take(2) == ["0", "0"]
-    with pytest.raises(TimeoutError):
-        worker.connection.drain_events(timeout=0.3)
-    enough = False
-    assert worker.take(5)[2:] == ["3", "6", "9"]
 
 
 def test_no_more_is_taken_than_there_is_room_for(own: Stack, start, send) -> None:
@@ -313,20 +299,6 @@ def test_one_task_is_got_at_a_time(own: Stack, start, send) -> None:
     message.ack()
     worker.connection.close()
     assert own.redis.hlen("unacked") == 0
-
-
-def test_a_full_redis_keeps_its_tasks_and_the_worker_waits(own: Stack) -> None:
-    app = make_celery(Settings.from_environ(own.env))
-    app.send_task("byline.attribute", [["while it is full"]])
-    app.close()
-    own.redis.config_set("maxmemory", 1)
-    worker = own.start_worker()
-    wait_for(lambda: "used memory > 'maxmemory'" in worker.output or not worker.alive)
-    assert worker.alive, worker.output[-1500:]
-    assert own.queued() == 1
-    own.redis.config_set("maxmemory", 0)
-    wait_for(lambda: own.calls() == ["while it is full"])
-    assert worker.alive
 
 
 def test_what_nobody_acknowledges_is_not_noted_and_comes_once(
