@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.e2e.alarmed import needs_alertmanager
 from tests.e2e.conftest import Run
 from tests.e2e.shell import checkout, typed
 from tests.e2e.watched import monitored
-from tests.parts import wait_for
+from tests.parts import ROOT, wait_for
 from tests.unit.alerting.rules import RUNBOOKS
 
 pytestmark = needs_alertmanager
@@ -41,6 +42,16 @@ def run(folder: Path) -> Iterator[Run]:
 
 def _version(run: Run) -> str:
     return str(run.model["card"]["version"])
+
+
+def test_it_is_told_where_the_login_of_both_is_and_shown_to_nobody(run: Run) -> None:
+    file = Path(run.env["BYLINE_STATE_DIR"]) / "monitoring-password"
+    where = f"user byline, password in {os.path.relpath(file, ROOT)}"
+    assert f"  prometheus, alertmanager: {where}" in run.output
+    password = file.read_text().strip()
+    logs = (file.parent / "logs").iterdir()
+    shown = [run.output, *run.command_lines(), *(log.read_text("utf-8", "replace") for log in logs)]
+    assert not any(password in text for text in shown)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
