@@ -83,7 +83,8 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
         metrics,
         settings.max_characters,
     )
-    app.Task.Request = DiscreetRequest  # of Celery's own tasks: a canvas carries others
+    # Of Celery's own tasks: a canvas carries others, with their texts and evidence.
+    app.Task.Request, app.Task.resultrepr_maxsize = DiscreetRequest, 0
     task = app.register_task(AttributeTask(attributor, settings.batch_messages))
     task_revoked.connect(task.on_revoked, sender=task, weak=False)
     serving = model_step(
