@@ -20,7 +20,8 @@ from compose.parts.processes import alive
 ROOM = 4 * 2**20
 #: What Byline keeps in the state folder, and what its documentation has people put there.
 OWN = re.compile(
-    r"logs|valkey.*|prometheus|alertmanager|lock|probe|run|byline-.*|flower-password|models|backup"
+    r"logs|valkey.*|prometheus|alertmanager|lock|probe|run|byline-.*|models|backup"
+    r"|(flower|monitoring)-password|monitoring-web\.yml"
 )
 #: Seconds that what a killed run has started is given to end.
 KILLED_S = 15.0

@@ -11,6 +11,7 @@ import pytest
 
 from celery_app.settings import Settings
 from compose.parts import alertmanager, prometheus
+from compose.parts.password import monitoring_login
 from tests.parts import Stack, free_port, wait_for
 
 MARK = "Sesame"
@@ -43,13 +44,15 @@ def test_what_can_not_be_sent_is_told_of_without_secrets(
     monkeypatch.setattr(alertmanager, "FOLDER", folder)
     monkeypatch.setattr(alertmanager, "CONFIGURATION", configuration)
     settings = Settings(alertmanager_port=free_port(), monitor_port=free_port())
-    part, _ = alertmanager.part(settings, tmp_path, str(PROGRAM))
+    login = monitoring_login(tmp_path)
+    part, _ = alertmanager.part(settings, tmp_path / "alertmanager", str(PROGRAM), login)
     stack = Stack(tmp_path)
     try:
         started = stack.start([str(word) for word in part.command], "alertmanager")
         wait_for(part.healthy, 30, "Alertmanager")
         alerts = [{"labels": labels} for labels in ALERTS]
-        httpx.post(f"{part.address}/api/v2/alerts", json=alerts, timeout=10).raise_for_status()
+        url = (tmp_path / "alertmanager" / alertmanager.URL_FILE).read_text().strip()
+        httpx.post(f"{url}/api/v2/alerts", json=alerts, timeout=10).raise_for_status()
         channels = ("webhook", "slack", "pagerduty", "email")
         wait_for(
             lambda: all(re.search(f"{name}.*(err|fail)", started.output) for name in channels),
