@@ -155,7 +155,7 @@ _ANY = (400, 403, 408, 417, 421, 431, 501, 505)
 _EXPLAIN = {
     "name": "explain",
     "in": "query",
-    "description": "Also say which parts of the text speak for the author.",
+    "description": "Also say what in the text speaks for the author. Counts as eight messages.",
     "schema": {"type": "boolean", "default": False},
 }
 _WAIT: dict[str, Any] = {
