@@ -131,7 +131,7 @@ def _sent(system: Started, account: Account, characters: int) -> Iterator[None]:
     """Send messages without end, and note what becomes of each."""
     host, port, path = system.target
     for number in count():
-        texts = [f"{number} {place} ".ljust(characters, "aeiou ") for place in range(BULK)]
+        texts = [f"{number} {place} {'aeiou ' * (characters // 6)}" for place in range(BULK)]
         body = json.dumps({"messages": [{"text": text} for text in texts]}).encode()
         headers = {"Content-Type": "application/json"}
         url = f"http://{host}:{port}{path}?wait=0"

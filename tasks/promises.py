@@ -7,6 +7,7 @@ outcome. It is written in the same step as the task, so that no crash separates 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -153,12 +154,17 @@ class Promises:
         Raises:
             KeyError: no such message is known: never accepted, or long ago.
         """
-        [promised], gone = await _tried(self._broker("MGET", PROMISED + id), 1)
-        kept = _unpacked(promised)
-        if isinstance(kept, Attribution) and suffices(kept, explain):
-            return kept
         places = [place + id for place in (RESULT, EARLIER, FAILURE, EARLIER_MARK)]
-        [*known, failure, mark], gone_too = await _tried(self._cache("MGET", *places), len(places))
+        # Both are asked at once: a server that is silent is waited for once.
+        asked = asyncio.ensure_future(_values(self._cache, places))
+        try:
+            [promised], gone = await _values(self._broker, [PROMISED + id])
+            kept = _unpacked(promised)
+            if isinstance(kept, Attribution) and suffices(kept, explain):
+                return kept
+            [*known, failure, mark], gone_too = await asked
+        finally:
+            asked.cancel()
         if promised != b"":  # how an earlier attempt failed says nothing of one that is under way
             known.append(failure)
         found = [kept, *(unpack(id, raw) for raw in known if raw is not None)]
@@ -185,12 +191,12 @@ class Promises:
         return failure if lost else None
 
 
-async def _tried(answer: Awaitable[Any], values: int) -> tuple[list[Any], RedisError | None]:
-    """Return so many values that Redis has, all None where it does not answer, and the error."""
+async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisError | None]:
+    """Return the values of the keys, all None where Redis does not answer, and then the error."""
     try:
-        return await answer, None
+        return await call("MGET", *keys), None
     except RedisError as error:
-        return [None] * values, error
+        return [None] * len(keys), error
 
 
 def _worth(outcome: Outcome) -> int:

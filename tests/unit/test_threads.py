@@ -15,7 +15,11 @@ TASKS = {"ensure_future", "create_task"}
 #: Where that is right all the same.
 THREADS = {"monitoring/background.py"}
 #: Coroutines that end by themselves, and answer somebody whatever is raised.
-ONCE = {"api/attendant.py": {"_wait_no_longer"}}
+ONCE = {
+    "api/attendant.py": {"_wait_no_longer"},
+    "api/late.py": {"_keep"},
+    "tasks/promises.py": {"_values"},
+}
 
 
 def test_every_thread_is_started_where_failures_are_survived() -> None:

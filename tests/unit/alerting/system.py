@@ -28,6 +28,8 @@ GAUGES = {
     'byline_queue_messages{state="ready"}': 0.0,
     'byline_queue_messages{state="unacked"}': 0.0,
     "byline_queue_oldest_seconds": 0.0,
+    "byline_queue_bytes": 0.0,
+    "byline_queue_room_bytes": 16e6,
     "byline_dead_letters": 0.0,
     'byline_memory_bytes{component="app"}': 500.0,
     'byline_memory_bytes{component="redis"}': 60.0,

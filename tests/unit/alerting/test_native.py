@@ -12,6 +12,7 @@ import yaml
 from celery_app.settings import Settings
 from compose.parts import alertmanager
 from compose.parts.alertmanager import configured
+from compose.parts.password import monitoring_login
 from tests.promtool import content, needs_amtool
 from tests.unit.alerting.test_alertmanager import CONFIGURATION, FOLDER
 
@@ -80,7 +81,7 @@ def test_a_configuration_that_is_wrong_is_told_of_without_the_secrets_in_it(
     file.write_bytes(text)
     monkeypatch.setattr(alertmanager, "CONFIGURATION", file)
     with pytest.raises(alertmanager.Unfit, match=str(tmp_path)) as refused:
-        alertmanager.part(Settings(), tmp_path, "alertmanager")
+        alertmanager.part(Settings(), tmp_path, "alertmanager", monitoring_login(tmp_path))
     assert "hush" not in str(refused.value)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import deque
 from types import SimpleNamespace
 
@@ -16,18 +15,18 @@ from api.flights import Flights
 from api.pace import Pace
 
 KIND = (0, False, False)
+#: The clocks, which stand still.
+NOW, MONOTONIC = 1e9, 1e3
 
 
 class Gate:
     """An admission for a model that takes 0.2 s a chunk and 50 ms a message; time stands still."""
 
     def __init__(self) -> None:
-        self.pace = Pace()
+        self.pace = Pace(lambda: MONOTONIC)
         for size in (1, 20, 5, 9) * 10:
-            self.pace.came_back(size, time.monotonic() - 0.2 - size * 0.05)
+            self.pace.came_back(size, MONOTONIC - 0.2 - size * 0.05)
             self.pace._last = float("-inf")
-        now = time.monotonic()
-        self.pace._now = lambda: now
         self.flights = Flights(60.0, lambda: self.pace.seconds(16))
         self.waiting: dict[Kind, FairQueue] = {}
         self.admission = Admission(self.pace, self.flights, self.waiting, 16)
@@ -41,7 +40,7 @@ class Gate:
 
 
 def entry(seconds: float | None) -> Entry:
-    deadline = None if seconds is None else time.time() + seconds
+    deadline = None if seconds is None else NOW + seconds
     return Entry("id", "text", "v1", deadline=deadline)
 
 
@@ -53,7 +52,10 @@ def queue(*entries: Entry) -> FairQueue:
 
 
 @pytest.fixture
-def gate() -> Gate:
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    stands = SimpleNamespace(time=lambda: NOW, monotonic=lambda: MONOTONIC)
+    monkeypatch.setattr("api.admission.time", stands)
+    monkeypatch.setattr("api.flights.time", stands)
     return Gate()
 
 

@@ -64,6 +64,6 @@ def test_each_attribution_that_is_stored_is_a_message() -> None:
     cache = AttributionCache(client, ttl_s=60)
     named = (Candidate("Ada", 0.5),)
     cache.put(pipe, [Attribution(id * 32, "Ada", 0.5, named, "v1") for id in "abc"])
-    cache.settle(pipe, ["d" * 32])
+    pipe.execute_command("DEL", "d" * 32)
     assert [stored(command) for command in pipe.commands] == [3, 0]
     assert stored([b"MGET", b"byline:result:1f"]) == 0
