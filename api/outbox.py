@@ -303,7 +303,8 @@ class Outbox:
         if lane is None or (flight := lane.flights.pop(reply.chunk)) is None:
             return
         answered = any(isinstance(outcome, Attribution) for outcome in reply.outcomes)
-        lane.pace.came_back(flight.work, flight.sent_at, answered)
+        alone = answered and len(flight.entries) == 1
+        lane.pace.came_back(flight.work, flight.sent_at, alone)
         self._answer(lane, flight, reply)
         if lane.waits or self._questions:
             self._work.set()

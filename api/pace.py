@@ -39,13 +39,13 @@ class Pace:
         #: When a chunk came back last.
         self._last = -math.inf
 
-    def came_back(self, work: int, sent_at: float, answered: bool = True) -> None:
+    def came_back(self, work: int, sent_at: float, alone: bool = False) -> None:
         """Note that a chunk is back. What it took began when the one before it was back.
 
-        ``answered``: has it answers, or only failures?
+        ``alone``: was it one message, and is it answered?
         """
         took = self._waited(sent_at)
-        if answered and work == 1 and sent_at >= self._last:
+        if alone and sent_at >= self._last:
             self.idle.note(took)
         self._last = self._now()
         expected = self.seconds(work)

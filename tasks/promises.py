@@ -170,10 +170,10 @@ class Promises:
         found = [kept, *(unpack(id, raw) for raw in known if raw is not None)]
         if outcomes := [outcome for outcome in found if outcome is not None]:
             return max(outcomes, key=_worth)
-        if error := gone or gone_too:
-            raise error
         if b"" in (promised, mark):
             return None
+        if error := gone or gone_too:
+            raise error
         raise KeyError(id)
 
     async def _lost(self, id: str) -> Failure | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from api.deadlines import LEAST_S, OBJECTIVE_S, IdleLatency, passed, told, too_short
 from api.entry import Entry
 from api.pace import Pace
 from tasks.errors import DeadlinePassed
-from tasks.messages import Failure
+from tasks.messages import Failure, Reply
 from tests.unit.api.desk import Desk, attribution, idle
 from tests.unit.api.test_attributions import Counter
 from tests.unit.api.test_pace import Clock
@@ -73,16 +74,31 @@ def test_only_an_answer_with_nothing_ahead_of_it_counts() -> None:
     clock = Clock()
     pace, sent_at = Pace(clock), clock.now
     clock.now += 0.02
-    pace.came_back(4, sent_at)  # not one message
-    pace.came_back(1, sent_at)  # something was ahead of it
-    sent_at = clock.now
-    clock.now += 0.003
-    pace.came_back(1, sent_at, answered=False)
+    pace.came_back(1, sent_at)
+    pace.came_back(1, sent_at, alone=True)  # the one before it was ahead of it
     assert pace.idle.seconds == LEAST_S
     sent_at = clock.now
     clock.now += 0.006
-    pace.came_back(1, sent_at)
+    pace.came_back(1, sent_at, alone=True)
     assert pace.idle.seconds == pytest.approx(0.006)
+
+
+@pytest.mark.anyio
+async def test_only_one_message_that_is_answered_counts(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[float] = []
+    monkeypatch.setattr(IdleLatency, "note", lambda self, seconds: noted.append(seconds))
+    await desk.ask("1", "2")
+    await desk.answer(0)
+    await desk.ask("3")
+    failed = Reply(list(desk.broker.chunks)[1], [Failure("3", DeadlinePassed.code, "late")])
+    desk.broker.replies.put_nowait(msgspec.json.encode(failed))
+    await idle()
+    assert not noted
+    await desk.ask("4")
+    await desk.answer(2)
+    assert len(noted) == 1
 
 
 @pytest.mark.anyio
