@@ -172,7 +172,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Count,
         about(
             "Answers that are promised with 202 and not fetched, at most; further ones are refused "
-            "with 503. Each takes about 1 KB of the broker's memory."
+            "with 503. Each takes about 1 KB of the broker's memory, of which all may take a "
+            "quarter: 8,192 of 32 MB."
         ),
     ] = 50_000
     visibility_timeout_s: Annotated[

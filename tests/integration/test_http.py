@@ -10,7 +10,7 @@ import pytest
 from tasks.messages import message_id
 from tests.parts import Stack, wait_for
 
-READY = {"broker": "ok", "cache": "ok", "worker": "ok"}
+READY = {"broker": "ok", "queue": "ok", "cache": "ok", "worker": "ok"}
 
 
 def test_a_message_comes_back_with_its_author(stack: Stack) -> None:
