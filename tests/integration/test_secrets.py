@@ -87,7 +87,7 @@ def all_say_more(parts: list[Part], change: str) -> None:
     def silent() -> list[str]:
         return [part.log.stem for part in parts if len(part.output) == before[part]]
 
-    wait_for(lambda: not silent(), 60, f"{silent()}, as {change}")
+    wait_for(lambda: not silent(), 150, f"{silent()}, as {change}")
 
 
 def pages(stack: Stack, flower: int) -> str:
@@ -127,7 +127,7 @@ def test_no_part_shows_a_secret_when_redis_stops_or_is_another(stack: Stack) -> 
             return all(httpx.get(url, timeout=5).status_code == 200 for url in urls)
         return False
 
-    wait_for(ready, 60, "all parts")
+    wait_for(ready, 120, "all parts")
     app = make_celery(Settings(redis_url=SecretURL(stack.env["BYLINE_REDIS_URL"])))
     inspect = app.control.inspect(timeout=10, limit=1)
     told = [inspect.stats(), inspect.conf(True), inspect.report()]
@@ -178,5 +178,5 @@ def test_no_program_shows_a_secret_when_it_can_not_begin(stack: Stack, mistake: 
 def wait_until_it_says_why(part: Part) -> None:
     """Wait for the end of a part, or for its word of an error: it may try for ever."""
     words = re.compile("error|invalid|can't|no redis", re.IGNORECASE)
-    wait_for(lambda: words.search(part.output) or not part.alive, 60, part.log.stem)
+    wait_for(lambda: words.search(part.output) or not part.alive, 120, part.log.stem)
     assert part.output
