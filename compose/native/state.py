@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,16 +11,12 @@ from pathlib import Path
 from typing import IO
 
 from compose.native.terminal import say
+from compose.parts import private_folder
 from compose.parts.errors import CannotRun
 from compose.parts.processes import alive
 
 #: Bytes that must fit in the state folder: a start's logs and the first of the queue.
 ROOM = 4 * 2**20
-#: What Byline keeps in the state folder, and what its documentation has people put there.
-OWN = re.compile(
-    r"logs|valkey.*|prometheus|alertmanager|lock|probe|run|byline-.*|models|backup"
-    r"|(flower|monitoring)-password|monitoring-web\.yml"
-)
 #: Seconds that what a killed run has started is given to end.
 KILLED_S = 15.0
 
@@ -43,7 +37,8 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("logs", "valkey"):
             (folder / name).mkdir(mode=0o700, exist_ok=True)
-        _shut(folder)
+        if words := private_folder.shut(folder):
+            say(f"byline: {words}")
         _fill(folder / "probe")
         lock = (folder / "lock").open("a+")
     except OSError as error:
@@ -57,29 +52,6 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
             yield folder, lock.fileno(), KILLED_S if killed else 0.0
         finally:
             _note(lock, "")
-
-
-def _shut(folder: Path) -> None:
-    """Shut a state folder that others can look into: texts and passwords are kept there.
-
-    Where the folder holds what is not Byline's, only Byline's own folders in it are shut: others
-    may need the rest. What stays open is printed.
-    """
-    held = list(folder.iterdir())
-    foreign = sorted(path.name for path in held if not OWN.fullmatch(path.name))
-    own = [path for path in held if path.name not in foreign and path.is_dir()]
-    for each in own if foreign else [folder, *own]:
-        with suppress(OSError):  # somebody else's, or a file system without modes
-            if _open(each):
-                each.chmod(0o700)
-    if _open(folder):
-        reason = f": it also holds {foreign[0]!r}" if foreign else ""
-        say(f"byline: other users can look into {folder}, where texts are kept{reason}")
-
-
-def _open(folder: Path) -> bool:
-    """Return whether anybody but the owner can look into the folder."""
-    return bool(stat.S_IMODE(folder.stat().st_mode) & 0o077)
 
 
 def _lock(lock: IO[str], state_dir: Path) -> bool:
