@@ -247,7 +247,8 @@ class Front:
             return _not_allowed(*_READING)
         self._know(dict(scope["headers"]))
         query = _query(scope, READ_QUERY)
-        return await self._attributions.read(scope["path"].removeprefix(_BELOW), query)
+        id, head = scope["path"].removeprefix(_BELOW), scope["method"] == "HEAD"
+        return await self._attributions.read(id, query, head)
 
 
 def _not_allowed(*methods: str) -> Answer:

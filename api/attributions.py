@@ -17,7 +17,7 @@ from api.attendant import Attendant
 from api.bodies import AT_ONCE_BYTES, parse, parse_message, weight
 from api.directory import Directory
 from api.entry import Entry
-from api.errors import NotFound, NotJSON, WrongType, problem
+from api.errors import NotFound, problem
 from api.exchange import PATH
 from api.guard import Guard
 from api.keys import Key
@@ -27,7 +27,7 @@ from api.outbox import Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from api.turns import Turns
 from celery_app.settings import Settings
-from tasks.errors import InvalidMessage, Unavailable
+from tasks.errors import BylineError, InvalidMessage, Unavailable
 from tasks.messages import Attribution, Failure, Outcome, message_id, parse_text
 from tasks.promises import Promises
 from tasks.work import work
@@ -69,7 +69,7 @@ class Attributions:
             messages = asked.messages or []
             if len(messages) > self._settings.max_bulk:
                 raise InvalidMessage(f"{len(messages)} messages; at most {self._settings.max_bulk}")
-        except (InvalidMessage, NotJSON, WrongType):
+        except BylineError:
             await self._guard.let_through(key, weight(body))
             raise
         if asked.text is UNSET:
@@ -104,13 +104,17 @@ class Attributions:
         Attendant(self, self._outbox.loop, entry, options, answered)
         return True
 
-    async def read(self, id: str, query: Mapping[str, str]) -> Answer:
-        """Return the attribution ``id``: 200, or 202 while it is pending."""
+    async def read(self, id: str, query: Mapping[str, str], head: bool = False) -> Answer:
+        """Return the attribution ``id``: 200, or 202 while it is pending.
+
+        ``head``: who asks gets no body, so that the answer is not fetched yet.
+        """
         explain = flag(query, "explain")
         if not _ID.fullmatch(id):
             raise NotFound("this is no id of an attribution")
         try:
-            outcome = await self._promises.fetch(id, explain)
+            read = self._promises.find if head else self._promises.fetch
+            outcome = await read(id, explain)
         except KeyError:
             raise NotFound("no attribution has this id: unknown, or kept no longer") from None
         except RedisError:

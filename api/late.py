@@ -28,8 +28,8 @@ class LateMessages:
     def __init__(self, outbox: Outbox, promises: Promises) -> None:
         self._outbox = outbox
         self._promises = promises
-        #: Tasks that keep what was promised late.
-        self._keeping: set[asyncio.Task[None]] = set()
+        #: Those that keep what was promised late, or make room.
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def outcomes(
         self, joined: Sequence[Entry], final: bool
@@ -57,6 +57,7 @@ class LateMessages:
         unsent = [entry for entry in late if not entry.sent.is_set()]
         for entry in unsent:
             entry.urgent = False  # nobody is promised it
+            self._release_later(entry)
         refused = _failures(unsent, Unavailable("the broker did not take the message in time"))
         left = [e for e in late if e.sent.is_set() and not (e.promised or e.done.is_set())]
         return refused | (await self._promise_sent(left) if left else {})
@@ -68,6 +69,9 @@ class LateMessages:
             if not await asyncio.wait_for(promised, ACCEPT_S):
                 return _failures(entries, Overloaded("too many answers are promised already"))
         except (RedisError, TimeoutError):
+            for entry in entries:
+                entry.promised = True  # perhaps: it is released then
+                self._release_later(entry)
             return _failures(entries, Unavailable("the broker, where the answer would be, is gone"))
         for entry in entries:
             entry.promised = True
@@ -77,9 +81,20 @@ class LateMessages:
         return {}
 
     def _soon(self, entry: Entry) -> None:
-        keeping = asyncio.ensure_future(self._keep(entry))
-        self._keeping.add(keeping)
-        keeping.add_done_callback(self._keeping.discard)
+        self._hold(asyncio.ensure_future(self._keep(entry)))
+
+    def _soon_released(self, entry: Entry) -> None:
+        self._hold(asyncio.ensure_future(self._release([entry])))
+
+    def _hold(self, task: asyncio.Task[None]) -> None:
+        """Keep a task, which nobody waits for, until it is done."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _release_later(self, entry: Entry) -> None:
+        """Make room, once it is answered, for a message whose promise nobody was told of."""
+        if not entry.done.is_set():
+            entry.done.then(partial(self._soon_released, entry))
 
     async def _keep(self, entry: Entry) -> None:
         if (outcome := _of_worker(entry)) is None:

@@ -17,8 +17,7 @@ Deadline = Annotated[
     Meta(
         ge=1,
         le=86_400_000,
-        description="Not worth an answer after so many milliseconds: 504 then, "
-        "or 422 where no answer takes so little.",
+        description="Not worth an answer after so many milliseconds: 504 then.",
     ),
 ]
 Ref = Annotated[str, Meta(description="Your own name for the message, given back.")]

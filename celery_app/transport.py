@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 
 #: Tasks taken at once, at most. What one worker has taken, another can't.
 CLAIM = 4
+#: Of so many claims in a row that left tasks behind, one takes those of a lower priority first: a
+#: queue that is never empty would keep them waiting for ever.
+LATER_FIRST = 8
 #: Seconds to wait for a task on the first list before the others are looked at.
 WAIT_S = 0.05
 #: Seconds after which a claim that has no answer is not relied on: the connection may be half open.
@@ -64,6 +67,8 @@ class Channel(redis.Channel):
         self._waits = False
         #: Is there more than was taken the last time?
         self._more = False
+        #: Claims in a row that left tasks behind.
+        self._busy = 0
         #: Had Redis no memory for the waiting command the last time?
         self._full = False
         #: The script's command that was sent last.
@@ -71,8 +76,9 @@ class Channel(redis.Channel):
         self._shared: Redis | None = None
         #: Queues whose consumers acknowledge nothing: replies to remote control, for instance.
         self._unacknowledging: set[str] = set()
-        #: By queues: a claim's beginning, and for each list whether what it holds is noted.
-        self._claims: dict[tuple[int, tuple[str, ...]], tuple[list[Any], list[int]]] = {}
+        #: By priorities and queues: a claim's beginning, and for each list whether what it holds is
+        #: noted.
+        self._claims: dict[tuple[int | str, ...], tuple[list[Any], list[int]]] = {}
         #: Are no tasks of lower priority wanted? They would wait here, and keep others out.
         self.wants_pressing_only: Callable[[], bool] = lambda: False
         super().__init__(*args, **kwargs)
@@ -148,18 +154,29 @@ class Channel(redis.Channel):
 
     def _claim(self, queues: list[str], most: int, tags: Sequence[str | bytes] = ()) -> list[Any]:
         """Return the script's command; what is the same at each turn of the loop is kept."""
-        steps = 1 if self.wants_pressing_only() else len(self.priority_steps)
-        begun = self._claims.get((steps, tuple(queues)))
+        steps = self._steps()
+        begun = self._claims.get((*steps, *queues))
         if begun is None:
             noted = [int(queue not in self._unacknowledging) for queue in queues]
-            lists = self._lists(queues)[: steps * len(queues)]
-            keys = [*lists, self.unacked_key, self.unacked_index_key]
-            begun = ["EVAL", CLAIM_SCRIPT, len(keys), *keys], noted * steps
-            self._claims[steps, tuple(queues)] = begun
+            keys = [*self._lists(queues, steps), self.unacked_key, self.unacked_index_key]
+            begun = ["EVAL", CLAIM_SCRIPT, len(keys), *keys], noted * len(steps)
+            self._claims[(*steps, *queues)] = begun
         return [*begun[0], time(), most, *begun[1], *tags]
 
-    def _lists(self, queues: list[str]) -> list[str]:
-        return [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
+    def _steps(self) -> list[int]:
+        """Return the priorities to take tasks of, the first first."""
+        first, *others = self.priority_steps
+        if self.wants_pressing_only():
+            return [first]
+        turn, rest = divmod(self._busy, LATER_FIRST)
+        if rest < LATER_FIRST - 1:
+            return [first, *others]
+        later = others[turn % len(others)]
+        return [later, first, *(step for step in others if step != later)]
+
+    def _lists(self, queues: list[str], steps: Sequence[int] | None = None) -> list[str]:
+        wanted = self.priority_steps if steps is None else steps
+        return [self._q_for_pri(queue, step) for step in wanted for queue in queues]
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         while True:
@@ -206,6 +223,7 @@ class Channel(redis.Channel):
         tasks = list(zip(claimed[::3], claimed[1::3], claimed[2::3], strict=True))
         # The first list is waited for anyway.
         self._more = bool(tasks) and (len(tasks) >= CLAIM or self.sep.encode() in tasks[-1][0])
+        self._busy = self._busy + 1 if self._more else 0
         for name, task, tag in tasks:
             queue = name.decode().rsplit(self.sep, 1)[0]
             with self._handing_over(queue, task, tag):

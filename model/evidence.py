@@ -13,6 +13,9 @@ from model.types import Evidence, Part
 
 #: Parts listed; the weight of the others is summed up.
 PARTS = 12
+#: Characters of a part that are shown, the first. A text without spaces is one part, and its
+#: evidence is kept with the attribution.
+SHOWN = 100
 #: A word and the white space that follows it, which counts but is not shown.
 _PART = re.compile(r"\S+\s*|\s+")
 
@@ -36,7 +39,7 @@ def of_characters(text: str, author: str, shares: NDArray[np.float64], bias: flo
     starts = np.array([start for start, _ in spans], np.int64)
     sums = np.add.reduceat(shares, starts) if spans else starts
     parts = [
-        Part(text[start:end].rstrip(), start, float(weight))
+        Part(text[start:end].rstrip()[:SHOWN], start, float(weight))
         for (start, end), weight in zip(spans, sums, strict=True)
     ]
     parts.sort(key=lambda part: -abs(part.weight))

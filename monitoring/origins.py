@@ -51,7 +51,7 @@ def check_for(address: str, names: Iterable[str] | None = None, open_to_all: boo
             return ""
         _, _, place = origin.lower().partition("://")
         # A load balancer may put its own name into `Host`; the page then has one of `names`.
-        own = place == (host or "").lower() or _name(place) in known
+        own = place == (host or "").lower() or _name(place) in known - _RESERVED
         return "" if place and own else "foreign_origin"
 
     return check

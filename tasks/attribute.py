@@ -159,8 +159,9 @@ class Attributor:
         refused = [m for chunk in begun.admitted for m in chunk if isinstance(m, Failure) and m.id]
         self._cache.put(pipe, [*refused, *begun.computed.values()])
         begun.kept = {**{failure.id: failure for failure in refused}, **settled}
+        known = everything | begun.kept  # a text may have been seen to in an earlier pass
         for chunk, messages in zip(begun.chunks, begun.admitted, strict=True):
-            begun.kept |= self._renamed(chunk, messages, begun.kept)
+            begun.kept |= self._renamed(chunk, messages, known)
         if begun.progress is not None:
             [added], total = outcomes, begun.progress.outcomes
             total += added
@@ -210,13 +211,13 @@ class Attributor:
         return message_id(chunk.version or self._predictor.version, valid)
 
     def _renamed(
-        self, chunk: Chunk, messages: Sequence[Message | Failure], kept: Mapping[str, Outcome]
+        self, chunk: Chunk, messages: Sequence[Message | Failure], known: Mapping[str, Outcome]
     ) -> dict[str, Outcome]:
         """Return, by the ids of another model's version, what was promised under these."""
         if chunk.exact or chunk.version is None or chunk.version == self._predictor.version:
             return {}
         return {
-            message_id(chunk.version, canonical(text)): kept[message.id]
+            message_id(chunk.version, canonical(text)): known[message.id]
             for text, message in zip(chunk.texts, messages, strict=True)
             if message.id
         }

@@ -192,9 +192,10 @@ def test_a_cache_that_others_fill_costs_no_promised_answer(own: Stack) -> None:
                 pipe.set(f"{RESULT}{number:032x}", b"x" * 200, ex=1000)
             pipe.execute()
     assert own.redis.info("stats")["evicted_keys"] > 10_000
-    assert not own.redis.exists(*(RESULT + item["id"] for item in pending))
+    # Redis evicts what was used longest ago, by samples: a few may be left.
+    left = own.redis.exists(*(RESULT + item["id"] for item in pending))
+    assert left < len(pending) / 2
     with httpx.Client(base_url=own.url) as client:
-        assert {client.get(item["location"]).status_code for item in pending} == {200}
         assert {client.get(item["location"]).status_code for item in pending} == {200}
     assert own.redis.zcard(PROMISES) == 0
 
@@ -223,6 +224,8 @@ def test_where_too_much_is_promised_new_promises_are_refused_and_old_ones_kept(o
     worker.process.send_signal(signal.SIGCONT)
     for answer in old:
         where = own.url + answer.headers["Location"]
+        wait_for(lambda: httpx.head(where).status_code == 200, what="the promised answer")  # noqa: B023
+        assert own.redis.zcard(PROMISES) > 0  # a head is no answer: it is not fetched yet
         wait_for(lambda: httpx.get(where).status_code == 200, what="the promised answer")  # noqa: B023
     # What was refused is attributed all the same, and those who fetched theirs have made room.
     again = own.attribute({"text": "one more"})

@@ -12,7 +12,7 @@ from kombu import Connection, Consumer, Queue
 from kombu.message import Message
 from redis import Redis
 
-from celery_app.transport import CLAIM, ORPHANED, WAIT_S
+from celery_app.transport import CLAIM, LATER_FIRST, ORPHANED, WAIT_S
 from monitoring.metrics import MALFORMED
 from tests.parts import Stack, wait_for
 
@@ -139,6 +139,18 @@ def test_the_most_pressing_come_first_and_the_others_soon(start, send) -> None:
     started = time.monotonic()
     worker.take(6)
     assert time.monotonic() - started < WAIT_S + 1  # with room for a busy machine
+
+
+def test_a_queue_that_is_never_empty_keeps_nothing_of_a_lower_priority_for_ever(
+    start, send
+) -> None:
+    for priority in (9, 3):
+        send(f"later {priority}", priority)
+    for number in range(4 * LATER_FIRST * CLAIM):
+        send(str(number))
+    worker = start(OURS, prefetch=1000)
+    taken = worker.take(3 * LATER_FIRST * CLAIM)
+    assert {"later 3", "later 9"} <= set(taken)
 
 
 def test_no_more_is_taken_than_there_is_room_for(own: Stack, start, send) -> None:

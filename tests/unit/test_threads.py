@@ -17,7 +17,7 @@ THREADS = {"monitoring/background.py"}
 #: Coroutines that end by themselves, and answer somebody whatever is raised.
 ONCE = {
     "api/attendant.py": {"_wait_no_longer"},
-    "api/late.py": {"_keep"},
+    "api/late.py": {"_keep", "_release"},
     "tasks/promises.py": {"_values"},
 }
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.evidence import PARTS
+from model.evidence import PARTS, SHOWN
 from model.ngram import NgramModel
 
 TEXTS = [
@@ -60,6 +60,12 @@ def test_all_parts_of_a_short_text_are_its_words(model: NgramModel) -> None:
     in_order = sorted(evidence.parts, key=lambda part: part.start)
     assert [part.text for part in in_order] == text.split()
     assert evidence.rest == 0
+
+
+def test_of_a_text_without_spaces_the_beginning_is_shown(model: NgramModel) -> None:
+    text = "東京" * 4000
+    [part] = model.explain(text, model.card.authors[0]).parts
+    assert (part.text, part.start) == (text[:SHOWN], 0)
 
 
 def test_the_empty_text_has_only_the_bias(model: NgramModel) -> None:

@@ -90,6 +90,13 @@ def test_who_has_keys_or_other_machines_to_answer_checks_only_told_names(
     assert told("evil.example", None) == "wrong_host"
 
 
+def test_a_page_of_another_port_here_is_no_page_of_a_name_that_was_told() -> None:
+    told = check_for("127.0.0.1", ["localhost"])
+    assert told("localhost:8000", "http://localhost:8000") == ""
+    for host in ("localhost:8000", "127.0.0.1:8000"):
+        assert told(host, "http://localhost:3000") == "foreign_origin"
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_each_loopback_address_is_checked(address: str) -> None:
     assert check_for(address)("evil.example", None) == "wrong_host"

@@ -393,6 +393,14 @@ def test_a_message_that_comes_in_two_passes_is_computed_once_even_if_it_fails(
     assert value("byline_messages_total", {"outcome": "failed"}) == 1
 
 
+def test_a_text_that_comes_in_two_passes_has_an_answer_under_another_version_too(
+    batch: Batch,
+) -> None:
+    progress = Progress(chunk("a", "b", "a", version="v0"))
+    [*_, [outcomes]] = passes(batch, progress)
+    assert authors(outcomes) == ["a", "b", "a"]
+
+
 def test_what_each_pass_computed_is_in_the_cache_at_once(batch: Batch) -> None:
     pipe: Any = batch.store
     progress = Progress(chunk("a", "b", "c", "d"))
