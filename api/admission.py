@@ -1,4 +1,4 @@
-"""Who is let in: a message that would be answered too late is refused at once."""
+"""Admission refuses at once a message that would be answered after its deadline."""
 
 from __future__ import annotations
 

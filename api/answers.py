@@ -1,4 +1,4 @@
-"""What an endpoint answers, whoever puts it on the wire."""
+"""An endpoint's answer: status, headers and body, for Flask and for ASGI alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the next chunk leaves: at once, or a little later with more in it."""
+"""A departure decides whether the next chunk leaves at once, or a little later with more in it."""
 
 from __future__ import annotations
 

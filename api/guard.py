@@ -1,4 +1,4 @@
-"""Who may ask, and how much: API keys, and a rate for each key, kept in Redis for all processes."""
+"""The guard checks API keys, and each key's rate, which Redis counts for all processes."""
 
 from __future__ import annotations
 

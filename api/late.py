@@ -69,9 +69,6 @@ class LateMessages:
             if not await asyncio.wait_for(promised, ACCEPT_S):
                 return _failures(entries, Overloaded("too many answers are promised already"))
         except (RedisError, TimeoutError):
-            for entry in entries:
-                entry.promised = True  # perhaps: it is released then
-                self._release_later(entry)
             return _failures(entries, Unavailable("the broker, where the answer would be, is gone"))
         for entry in entries:
             entry.promised = True

@@ -1,4 +1,4 @@
-"""What a request asks for beside the attribution itself."""
+"""The options of a request: its query parameters, priority and deadline."""
 
 from __future__ import annotations
 

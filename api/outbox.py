@@ -1,4 +1,4 @@
-"""What this process has accepted and not yet answered: credits out, replies in.
+"""The outbox holds the messages that this process has accepted and not yet answered.
 
 Messages gather here until the process has a free credit; then all of them leave as one Celery
 task. So the size of a chunk follows the load by itself: one when idle, dozens when busy. There is

@@ -1,4 +1,4 @@
-"""How fast chunks come back, and so how long the next message will take.
+"""The pace of chunks: an estimate of how long the next message will take.
 
 A chunk costs something, and the work of its messages does: on a GPU it is nearly all the chunk, on
 a CPU nearly all the work. Which it is, is found from the chunks that have come back, by the least

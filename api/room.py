@@ -1,4 +1,4 @@
-"""How much an api process holds unanswered, and whose it is: one key must not take all the room."""
+"""The outbox's room, counted by API key: one key must not take all of it."""
 
 from __future__ import annotations
 

@@ -183,6 +183,9 @@ async def test_what_can_not_be_promised_is_not(hasty: Counter) -> None:
     hasty.promises.gone = True
     hasty.hand_in({"text": "one"})
     assert (await hasty.answer()).status == 503
+    # Who asks the same later joins it, and must not take it for promised.
+    hasty.hand_in({"text": "one"})
+    assert (await hasty.answer()).status == 503
 
 
 async def test_a_promise_that_breaks_is_answered_all_the_same(
