@@ -6,17 +6,20 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from redis import ConnectionError as RedisConnectionError
+from redis import RedisError
 
 from api.answers import Answer
 from api.attributions import Attributions
 from api.entry import Entry
+from api.late import LateMessages
 from api.room import Room
 from celery_app.settings import Settings
 from tasks.errors import InvalidMessage, Overloaded
-from tasks.messages import Outcome
+from tasks.messages import Failure, Outcome
 from tests.unit.api.desk import Desk, idle
 
 pytestmark = pytest.mark.anyio
@@ -183,9 +186,17 @@ async def test_what_can_not_be_promised_is_not(hasty: Counter) -> None:
     hasty.promises.gone = True
     hasty.hand_in({"text": "one"})
     assert (await hasty.answer()).status == 503
-    # Who asks the same later joins it, and must not take it for promised.
-    hasty.hand_in({"text": "one"})
-    assert (await hasty.answer()).status == 503
+
+
+async def test_who_joins_a_message_whose_promise_failed_is_not_told_of_one() -> None:
+    entry = Entry("1" * 32, "one", "v1")
+    entry.sent.set()
+    promises = Mock(make=AsyncMock(side_effect=RedisError), release=AsyncMock())
+    late = LateMessages(Mock(), promises)
+    for _ in range(2):
+        [(_, outcome)] = await late.outcomes([entry], final=False)
+        assert isinstance(outcome, Failure)
+        assert outcome.code == "broker_unavailable"
 
 
 async def test_a_promise_that_breaks_is_answered_all_the_same(
