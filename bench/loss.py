@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from http.client import HTTPException
 
-from bench.direct import DIRECT
+from bench.direct import DIRECT, request
 from bench.load import HttpLoad
 from bench.messages import Message, Passage
 from bench.pacer import Pacer
@@ -82,7 +82,7 @@ def measure(
         recorder.judge_kept()
         if breaking.result() > began + number / rate:
             raise RuntimeError("the load was over before all was broken")
-    kept = _kept(target, recorder.promised)
+    kept = count_kept(target, recorder.promised)
     failed = dict(recorder.failed)
     failed.pop(Recorder.PROMISED, None)
     after = [
@@ -130,7 +130,8 @@ def kill(pids: Sequence[int]) -> Callable[[], None]:
     return lambda: os.kill(pids[0], signal.SIGKILL)
 
 
-def _kept(target: Target, places: list[str]) -> int:
+def count_kept(target: Target, places: Sequence[str]) -> int:
+    """Return how many answers, which were promised, are there within ``PROMISE_S`` seconds."""
     until = time.monotonic() + PROMISE_S
     waiting = list(places)
     while waiting and time.monotonic() < until:
@@ -140,9 +141,8 @@ def _kept(target: Target, places: list[str]) -> int:
 
 
 def _there(target: Target, place: str) -> bool:
-    url = f"http://{target.host}:{target.port}{place}"
     try:
-        with DIRECT.open(url, timeout=10) as response:
+        with DIRECT.open(request(target, place), timeout=10) as response:
             return bool(response.status == 200 and "author" in json.load(response))
     except (OSError, HTTPException, ValueError):  # not there yet
         return False

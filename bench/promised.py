@@ -10,9 +10,8 @@ import json
 import os
 import signal
 import time
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -24,8 +23,9 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
 from bench.breaking import first
-from bench.direct import DIRECT
+from bench.direct import DIRECT, request
 from bench.loss import Loss
+from bench.recorder import BROKEN
 from bench.system import Started
 
 #: Requests of a course that does not end by itself, and messages in one request.
@@ -50,28 +50,37 @@ Course = Callable[[Started], Loss]
 class Account:
     """The messages of a course."""
 
-    #: By the id of each message that was accepted: when, monotonic, in seconds.
+    #: By the id of each message that was accepted, and whose answer was not fetched: when it was
+    #: accepted, monotonic, in seconds.
     accepted: dict[str, float] = field(default_factory=dict)
+    #: How many answers were fetched.
+    fetched: int = 0
     #: How many were not, by the reason that was given.
     refused: Counter[str] = field(default_factory=Counter)
 
     def close(self, system: Started) -> Loss:
         """Ask for each message that was accepted, until it is answered or it takes too long."""
         until = time.monotonic() + ANSWERED_S
-        waiting = set(self.accepted)
-        while waiting and time.monotonic() < until:
-            waiting = {id for id in waiting if _status(system, id) != 200}
-            time.sleep(0.5 if waiting else 0.0)  # between two rounds, until the deadline
-        kept, refused = len(self.accepted) - len(waiting), dict(self.refused)
-        sent = len(self.accepted) + sum(refused.values())
-        return Loss(sent, 0, kept, len(waiting), refused, None, 0.0)
+        while self.accepted and time.monotonic() < until:
+            self.fetch(system, list(self.accepted))
+            time.sleep(0.5 if self.accepted else 0.0)  # between two rounds, until the deadline
+        refused = dict(self.refused)
+        sent = self.fetched + len(self.accepted) + sum(refused.values())
+        return Loss(sent, 0, self.fetched, len(self.accepted), refused, None, 0.0)
+
+    def fetch(self, system: Started, ids: Sequence[str]) -> None:
+        """Ask once for the answers of messages that were accepted."""
+        for id in ids:
+            if _status(system, id) == 200:
+                del self.accepted[id]
+                self.fetched += 1
 
 
 def fill_queue(system: Started) -> Loss:
     """Have nobody take tasks until new ones are refused; fill Valkey; kill the worker."""
     worker, account = first(system, "worker"), Account()
     os.kill(worker, signal.SIGSTOP)
-    for _ in _sent(system, account, LONG):
+    for _ in send_without_end(system, account, LONG):
         if account.refused:
             break
     with Redis.from_url(system.redis) as client, suppress(OutOfMemoryError):
@@ -85,15 +94,20 @@ def fill_queue(system: Started) -> Loss:
 def fill_cache(system: Started) -> Loss:
     """Have others fill the cache several times over, beside what was promised."""
     account = Account()
-    for _ in islice(_sent(system, account, SHORT), REQUESTS):
+    for _ in islice(send_without_end(system, account, SHORT), REQUESTS):
         pass
+    store_others_results(system)
+    return account.close(system)
+
+
+def store_others_results(system: Started) -> None:
+    """Store results that nobody asked for: several times as many as the cache holds."""
     with Redis.from_url(system.redis) as client:
         for start in range(0, OTHERS, TOGETHER):
             with client.pipeline(transaction=False) as pipe:
                 for number in range(start, start + TOGETHER):
                     pipe.set(f"byline:result:{number:032x}", b"x" * SIZE, ex=86_400)
                 pipe.execute(raise_on_error=False)
-    return account.close(system)
 
 
 def cut_power(fsync: str) -> Course:
@@ -107,7 +121,7 @@ def cut_power(fsync: str) -> Course:
         with Redis.from_url(system.redis) as client:
             client.config_set("appendfsync", fsync)
         log = _newest(system.folder / "state" / "valkey" / "appendonlydir")
-        sending = _sent(system, account, SHORT)
+        sending = send_without_end(system, account, SHORT)
         until = time.monotonic() + 3 * LATE_S
         while time.monotonic() < until:
             next(sending)
@@ -127,20 +141,20 @@ def cut_power(fsync: str) -> Course:
     return course
 
 
-def _sent(system: Started, account: Account, characters: int) -> Iterator[None]:
-    """Send messages without end, and note what becomes of each."""
-    host, port, path = system.target
+def send_without_end(system: Started, account: Account, characters: int) -> Iterator[None]:
+    """Send messages, and don't wait for their answers; note in each turn what becomes of them."""
     for number in count():
         texts = [f"{number} {place} {'aeiou ' * (characters // 6)}" for place in range(BULK)]
-        body = json.dumps({"messages": [{"text": text} for text in texts]}).encode()
-        headers = {"Content-Type": "application/json"}
-        url = f"http://{host}:{port}{path}?wait=0"
+        body = {"messages": [{"text": text} for text in texts]}
+        asked = request(system.target, f"{system.target.path}?wait=0", body)
         try:
-            with DIRECT.open(urllib.request.Request(url, body, headers), timeout=30) as response:
+            with DIRECT.open(asked, timeout=30) as response:
                 items = json.load(response)["attributions"]
         except HTTPError as error:  # of all of them
             with error:
                 account.refused[json.load(error)["code"]] += BULK
+        except (OSError, HTTPException):
+            account.refused[BROKEN] += BULK
         else:
             accepted = [item["id"] for item in items if "id" in item]
             account.accepted |= dict.fromkeys(accepted, time.monotonic())
@@ -150,9 +164,9 @@ def _sent(system: Started, account: Account, characters: int) -> Iterator[None]:
 
 def _status(system: Started, id: str) -> int:
     """Return the status of an answer; 0: there is none."""
-    host, port, path = system.target
+    asked = request(system.target, f"{system.target.path}/{id}")
     try:
-        with DIRECT.open(f"http://{host}:{port}{path}/{id}", timeout=10) as response:
+        with DIRECT.open(asked, timeout=10) as response:
             return int(response.status)
     except HTTPError as error:
         with error:

@@ -50,6 +50,8 @@ class Answer(msgspec.Struct):
     cached: bool = False
     #: The version that answered.
     model: str = ""
+    #: Of a bulk item that is promised for later: where its answer will be.
+    location: str = ""
     error: Reason | None = None
 
 
@@ -79,12 +81,12 @@ _promise = msgspec.json.Decoder(Promise)
 
 def outcomes(status: int, body: bytes, bulk: bool) -> list[Answer] | Promise | str:
     """Return the answers in a response, a promise of one, or why there is none."""
-    if status not in (200, 202) or (status == 202 and bulk):
+    if status not in (200, 202):
         return _reason(status, body)
     try:
-        if status == 202:
-            return _promise.decode(body)
-        return _bulk.decode(body).attributions if bulk else [_answer.decode(body)]
+        if bulk:
+            return _bulk.decode(body).attributions
+        return _promise.decode(body) if status == 202 else [_answer.decode(body)]
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "not an answer"
 
@@ -202,6 +204,11 @@ class Recorder:
         for message, answer in zip(messages, found, strict=True):
             if answer.error is not None:
                 self.failed[answer.error.code] += 1
+                continue
+            if answer.location:
+                self.promised.append(answer.location)
+                self.failed[self.PROMISED] += 1
+                self.latency[place] = NAN
                 continue
             self.answered[place] += 1
             self.cached[place] += answer.cached

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import Request
 
-from bench.direct import DIRECT
+from bench.direct import DIRECT, request
 from bench.processes import listens
 from bench.usage import tree
 from bench.wire import Target
@@ -65,7 +65,7 @@ class Running:
         Raises:
             NotRunning: it does not answer, or has no model.
         """
-        return _get(f"http://{self.target.host}:{self.target.port}/v1/models", self.target.key)
+        return _get(request(self.target, "/v1/models"))
 
     def batches(self) -> dict[float, int] | None:
         """Return None: its workers' endpoints are not known."""
@@ -224,14 +224,13 @@ def free_ports(count: int) -> list[int]:
     return [port for port in apart if not listens(port)][:count]
 
 
-def _get(url: str, key: str) -> dict[str, Any]:
+def _get(asked: Request) -> dict[str, Any]:
     try:
-        return dict(json.loads(_read(url, key)))
+        return dict(json.loads(_read(asked)))
     except (OSError, ValueError) as error:
-        raise NotRunning(f"{url} gives no answer: {error}") from None
+        raise NotRunning(f"{asked.full_url} gives no answer: {error}") from None
 
 
-def _read(url: str, key: str = "") -> str:
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    with DIRECT.open(Request(url, headers=headers), timeout=10) as response:
+def _read(asked: Request | str) -> str:
+    with DIRECT.open(asked, timeout=10) as response:
         return str(response.read().decode())

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 
-from bench.direct import DIRECT
+from bench.direct import DIRECT, request
 from bench.messages import Message, Passage
 from bench.recorder import Answer, Promise, Recorder, outcomes
 from bench.wire import Target
@@ -67,7 +65,7 @@ def _ask(target: Target, texts: Sequence[str]) -> list[Answer]:
     while True:
         found = _asked(target, texts)
         if isinstance(found, list):
-            missing = [answer.error.code for answer in found if answer.error is not None]
+            missing = [why for answer in found if (why := _missing(answer))]
             if not missing:
                 return found
             found = missing[0]
@@ -76,14 +74,17 @@ def _ask(target: Target, texts: Sequence[str]) -> list[Answer]:
         time.sleep(PAUSE_S)  # between two tries, until the deadline
 
 
+def _missing(answer: Answer) -> str:
+    """Return why a message has no attribution; empty: it has one."""
+    if answer.error is not None:
+        return answer.error.code
+    return Recorder.PROMISED if answer.location else ""
+
+
 def _asked(target: Target, texts: Sequence[str]) -> list[Answer] | Promise | str:
-    request = urllib.request.Request(
-        f"http://{target.host}:{target.port}{target.path}",
-        json.dumps({"messages": [{"text": text} for text in texts]}).encode(),
-        {"Content-Type": "application/json"},
-    )
+    body = {"messages": [{"text": text} for text in texts]}
     try:
-        with DIRECT.open(request, timeout=60) as response:
+        with DIRECT.open(request(target, target.path, body), timeout=60) as response:
             return outcomes(response.status, response.read(), bulk=True)
     except HTTPError as error:
         with error:

@@ -68,6 +68,15 @@ def test_a_failure_between_answers_that_are_kept_takes_no_place_of_theirs() -> N
     assert list(recorder.answered) == list(recorder.cached) == [1, 0, 0, 1]
 
 
+def test_bulk_items_that_are_promised_for_later_are_to_be_asked_for() -> None:
+    body = json.dumps({"attributions": [ONE, {"id": "b", "location": "/b"}]}).encode()
+    recorder = Recorder(PASSAGES)
+    recorder.note(SENT, 0.0, 0.001, 0.1, outcomes(202, body, bulk=True))
+    assert recorder.promised == ["/b"]
+    assert recorder.failed == {Recorder.PROMISED: 1}
+    assert list(recorder.answered) == [1]
+
+
 def test_past_its_bound_the_oldest_is_judged_for_each_that_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -45,7 +45,7 @@ def test_it_is_asked_until_there_is_an_answer() -> None:
         [
             (503, {"code": "broker_unavailable"}),
             None,
-            (202, {"attributions": [ONE, {}]}),
+            (202, {"attributions": [ONE, {"id": "b", "location": "/b"}]}),
             (200, {"attributions": [ONE, REFUSED]}),
             (200, {"attributions": [ONE, ONE]}),
         ]

@@ -1,0 +1,104 @@
+"""Messages whose answers are fetched late, and a cache that has to be full."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from bench import crowd
+from bench.crowd import Crowd, LatePromises
+from bench.promised import BULK
+from bench.recorder import BROKEN
+from bench.system import Started
+
+
+class Api(BaseHTTPRequestHandler):
+    """Accepts every message, and has each answer at the second time of asking; the first request
+    and the first question of all break off.
+    """
+
+    bulks: ClassVar = 0
+    questions: ClassVar[Counter[str]] = Counter()
+
+    def do_POST(self) -> None:
+        Api.bulks += 1
+        if Api.bulks == 1:
+            self.close_connection = True
+            return
+        ids = (f"{Api.bulks}-{number}" for number in range(BULK))
+        items = ",".join(f'{{"id": "{id}", "location": "/{id}"}}' for id in ids)
+        self._answer(202, f'{{"attributions": [{items}]}}')
+
+    def do_GET(self) -> None:
+        Api.questions[self.path] += 1
+        if Api.questions.total() == 1:
+            self.close_connection = True
+            return
+        self._answer(200 if Api.questions[self.path] > 1 else 202, "{}")
+
+    def _answer(self, status: int, body: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[Started]:
+    Api.bulks, Api.questions = 0, Counter()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    found = Started(tmp_path, {})
+    found.target = found.target._replace(port=server.server_port)
+    yield found
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class Rounds(threading.Event):
+    """Is over after so many rounds, and does not wait between them."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._left = count
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+def test_every_promised_message_is_fetched_or_its_failure_told(
+    system: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crowd, "FETCHED_AFTER_S", 0.0)
+    monkeypatch.setattr(crowd, "FETCHED_BEFORE_S", 0.0)
+    late = LatePromises(system, random.Random(1))
+    late.run(Rounds(4))
+    assert late.account.fetched > 0
+    loss = late.account.close(system)
+    assert (loss.sent, loss.kept, loss.broken) == (4 * BULK, 3 * BULK, 0)
+    assert loss.failed == {BROKEN: BULK}
+
+
+def test_answers_are_not_fetched_before_their_time(system: Started) -> None:
+    late = LatePromises(system, random.Random(1))
+    late.run(Rounds(3))
+    assert (late.account.fetched, len(late.account.accepted)) == (0, 2 * BULK)
+    assert not Api.questions
+
+
+@pytest.mark.parametrize(("looks", "full", "well"), [(10, 9, True), (10, 8, False), (0, 0, False)])
+def test_a_cache_that_was_not_full_is_told(looks: int, full: int, well: bool) -> None:
+    assert (not Crowd(looks=looks, full=full).complaints) == well
