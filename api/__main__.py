@@ -11,8 +11,8 @@ import sys
 import uvicorn
 
 from api import multiprocess
+from api.accelerator.protocol import Protocol
 from api.keys import Keys
-from api.protocol import Protocol
 from celery_app.settings import Settings, SettingsError
 
 #: Connections that may wait to be accepted.

@@ -1,4 +1,4 @@
-"""The Flask application: all but the attributions, which are in api.asgi."""
+"""The Flask application: all but the attributions, which are in api.accelerator.asgi."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flask import Flask, Response, request
 from flask_swagger_ui import get_swaggerui_blueprint
 
 from api import console, errors, health, openapi
-from api.directory import Directory
+from celery_app.client.directory import Directory
 from celery_app.settings import Settings
 
 #: For what a browser shows. Swagger UI has a script and styles in its page.

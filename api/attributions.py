@@ -12,20 +12,20 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from redis import RedisError
 
+from api.accelerator.attendant import Attendant
+from api.accelerator.exchange import PATH
 from api.answers import Answer, answer
-from api.attendant import Attendant
 from api.bodies import AT_ONCE_BYTES, parse, parse_message, weight
-from api.directory import Directory
-from api.entry import Entry
 from api.errors import NotFound, problem
-from api.exchange import PATH
 from api.guard import Guard
 from api.keys import Key
-from api.late import LateMessages
 from api.options import Options, flag, wait_of
-from api.outbox import Outbox
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
-from api.turns import Turns
+from celery_app.client.directory import Directory
+from celery_app.client.entry import Entry
+from celery_app.client.late import LateMessages
+from celery_app.client.outbox import Outbox
+from celery_app.client.turns import Turns
 from celery_app.settings import Settings
 from tasks.errors import BylineError, InvalidMessage, Unavailable
 from tasks.messages import Attribution, Failure, Outcome, message_id, parse_text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from api.answers import answer
-from api.directory import Directory
 from api.query import parse_query
 from api.schemas import Health, ModelInfo, VersionInfo
+from celery_app.client.directory import Directory
 from tasks.errors import NoModel, Unavailable
 
 

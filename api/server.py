@@ -8,23 +8,23 @@ import os
 from prometheus_client import CollectorRegistry
 
 from api import exposition
+from api.accelerator.asgi import EXPECTED, Front
 from api.app import create_app
-from api.asgi import EXPECTED, Front
 from api.attributions import Attributions
-from api.directory import Directory
 from api.feedback import Feedback
 from api.figures import Figures
 from api.guard import Guard
 from api.keys_file import KeysFile
-from api.line import Line
 from api.origins import refuse_for
-from api.outbox import Outbox
 from api.pages import Pages
-from api.queue_room import QueueRoom
-from api.recent import Recent
 from api.served import Served
-from api.submit import POP_S, Submitter
 from celery_app.app import make_celery
+from celery_app.client.directory import Directory
+from celery_app.client.line import Line
+from celery_app.client.outbox import Outbox
+from celery_app.client.queue_room import QueueRoom
+from celery_app.client.recent import Recent
+from celery_app.client.submit import POP_S, Submitter
 from celery_app.connections import REDIS_TIMEOUT_S, connect, connect_async, pool_async
 from celery_app.settings import Settings
 from monitoring.metrics import ApiMetrics

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.envelope import Envelope
 from celery_app.app import make_celery
+from celery_app.client.envelope import Envelope
 from celery_app.settings import Settings
 from celery_app.task import parse_chunk
 from model.types import Candidate, Evidence, Part

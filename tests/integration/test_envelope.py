@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from api.envelope import Envelope
 from celery_app.app import make_celery
+from celery_app.client.envelope import Envelope
 from celery_app.settings import Settings
 from tasks.messages import QUEUE, SENT, TASK
 from tasks.rollout import queue_of

@@ -14,9 +14,9 @@ from celery import Celery
 from redis import Redis, ResponseError
 from redis.exceptions import OutOfMemoryError
 
-from api.envelope import Envelope, Packed
-from api.queue_room import QueueRoom
 from celery_app.app import make_celery
+from celery_app.client.envelope import Envelope, Packed
+from celery_app.client.queue_room import QueueRoom
 from celery_app.settings import Settings
 from tasks import queue_memory
 from tasks.deadletters import DeadLetters
@@ -139,7 +139,7 @@ def test_between_two_looks_what_is_under_way_counts(monkeypatch: pytest.MonkeyPa
     room.check()
     with pytest.raises(Overloaded):
         room.take("3", 1)
-    monkeypatch.setattr("api.queue_room.SHOWN_S", 0.0)
+    monkeypatch.setattr("celery_app.client.queue_room.SHOWN_S", 0.0)
     assert room.words == "ok"
     monkeypatch.undo()
     room.free("1")
@@ -151,7 +151,7 @@ def test_between_two_looks_what_is_under_way_counts(monkeypatch: pytest.MonkeyPa
     room.note(QueueMemory(101, 100.0, 0), room.under_way)
     assert room.words.startswith("full: ")
     room.note(QueueMemory(10, 100.0, 0), 10)
-    monkeypatch.setattr("api.queue_room.FORGET_S", 0.0)
+    monkeypatch.setattr("celery_app.client.queue_room.FORGET_S", 0.0)
     room.take("last", 5)  # the second was never answered
     assert room.under_way == 5
 

@@ -16,8 +16,8 @@ TASKS = {"ensure_future", "create_task"}
 THREADS = {"monitoring/background.py"}
 #: Coroutines that end by themselves, and answer somebody whatever is raised.
 ONCE = {
-    "api/attendant.py": {"_wait_no_longer"},
-    "api/late.py": {"_keep", "_release"},
+    "api/accelerator/attendant.py": {"_wait_no_longer"},
+    "celery_app/client/late.py": {"_keep", "_release"},
     "tasks/promises.py": {"_values"},
 }
 
@@ -39,7 +39,7 @@ def test_every_coroutine_in_the_background_goes_on_for_ever() -> None:
             assert isinstance(begun, ast.Call)
             if name_of(begun) not in {"forever", *ONCE.get(path, ())}:
                 found.add(f"{path}:{call.lineno}")
-    assert not found, "use api.forever.forever"
+    assert not found, "use celery_app.client.forever.forever"
 
 
 def test_what_is_looked_for_is_there() -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 from prometheus_client import CollectorRegistry
 
-from api.asgi import EXPECTED
+from api.accelerator.asgi import EXPECTED
 from api.errors import STATUS
 from api.served import Served
 from monitoring.metrics import ApiMetrics, WorkerMetrics

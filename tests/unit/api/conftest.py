@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from api import departure, questions
+from celery_app.client import departure, questions
 from tests.unit.api.desk import Desk
 
 

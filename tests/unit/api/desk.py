@@ -10,10 +10,10 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from redis import ConnectionError as RedisConnectionError
 
-from api.entry import Entry
-from api.outbox import Outbox
-from api.queue_room import QueueRoom
-from api.recent import Recent
+from celery_app.client.entry import Entry
+from celery_app.client.outbox import Outbox
+from celery_app.client.queue_room import QueueRoom
+from celery_app.client.recent import Recent
 from monitoring.metrics import ApiMetrics
 from monitoring.pressure import Level
 from tasks.errors import Unavailable

@@ -14,9 +14,9 @@ from redis import RedisError
 
 from api.answers import Answer
 from api.attributions import Attributions
-from api.entry import Entry
-from api.late import LateMessages
-from api.room import Room
+from celery_app.client.entry import Entry
+from celery_app.client.late import LateMessages
+from celery_app.client.room import Room
 from celery_app.settings import Settings
 from tasks.errors import InvalidMessage, Overloaded
 from tasks.messages import Failure, Outcome

@@ -10,8 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api import console
+from api.accelerator.asgi import OPEN
 from api.app import create_app
-from api.asgi import OPEN
 from celery_app.settings import Settings
 from tests.parts import ROOT
 

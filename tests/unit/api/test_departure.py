@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from api import departure, flights, outbox
-from api.entry import Entry
-from api.pace import Pace
+from celery_app.client import departure, flights, outbox
+from celery_app.client.entry import Entry
+from celery_app.client.pace import Pace
 from tests.unit.api.desk import Desk
 
 pytestmark = pytest.mark.anyio

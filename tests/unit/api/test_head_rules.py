@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api import head_rules
+from api.accelerator import head_rules
 from api.errors import BadRequest, ExpectationFailed, NotSupported, VersionNotSupported
 
 Headers = list[tuple[bytes, bytes]]

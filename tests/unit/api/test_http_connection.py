@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from api import head_rules, http_connection, parsing
-from api.head_limits import PIECE_BYTES
+from api.accelerator import head_rules, http_connection, parsing
+from api.accelerator.head_limits import PIECE_BYTES
 from monitoring.background import Failures
 from tests.parts import wait_for
 from tests.unit.api.serving import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api import http_connection, lingering, unread
+from api.accelerator import http_connection, lingering, unread
 from tests.parts import wait_for
 from tests.unit.api.serving import all_of, connect, early, served
 

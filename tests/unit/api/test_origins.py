@@ -11,8 +11,8 @@ from unittest.mock import Mock
 
 import pytest
 
+from api.accelerator.asgi import Front
 from api.answers import answer
-from api.asgi import Front
 from api.origins import refuse_for
 from celery_app.settings import Settings
 from tests.unit.api.serving import all_of, connect, served

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from api import questions
-from api.entry import Entry
+from celery_app.client import questions
+from celery_app.client.entry import Entry
 from tasks.errors import Overloaded
 from tasks.messages import Attribution, Failure, Reply
 from tests.unit.api.desk import Desk, attribution, idle

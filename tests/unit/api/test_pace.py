@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.pace import Pace
+from celery_app.client.pace import Pace
 
 
 class Clock:

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from api import http_connection, unread
-from api.gathering import Gathering
+from api.accelerator import http_connection, unread
+from api.accelerator.gathering import Gathering
 from tests.parts import wait_for
 from tests.unit.api.serving import REQUEST, all_of, early, long, served, slow
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.entry import Entry
-from api.room import Room
+from celery_app.client.entry import Entry
+from celery_app.client.room import Room
 
 
 def entry(owner: str, text: str = "a", version: str = "v1", explain: bool = False) -> Entry:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api import lane
-from api.entry import Entry
+from celery_app.client import lane
+from celery_app.client.entry import Entry
 from tasks.errors import Overloaded
 from tasks.work import EVIDENCE
 from tests.unit.api.desk import Desk, idle

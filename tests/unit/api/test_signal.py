@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from api.signal import Signal
+from celery_app.client.signal import Signal
 
 pytestmark = pytest.mark.anyio
 

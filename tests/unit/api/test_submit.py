@@ -7,10 +7,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from api.entry import Entry
-from api.queue_room import QueueRoom
-from api.submit import Submitter
 from celery_app.app import make_celery
+from celery_app.client.entry import Entry
+from celery_app.client.queue_room import QueueRoom
+from celery_app.client.submit import Submitter
 from celery_app.settings import Settings
 from tasks.rollout import lists, queue_of
 

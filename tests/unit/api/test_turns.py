@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from api import attributions, bodies, turns
+from api import attributions, bodies
 from api.answers import Answer
 from api.guard import Guard
+from celery_app.client import turns
 from tests.unit.api.desk import Desk, idle
 from tests.unit.api.test_attributions import Counter
 

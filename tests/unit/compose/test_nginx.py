@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 from api.__main__ import KEEP_ALIVE_S
-from api.http_connection import REQUEST_S
-from api.late import ACCEPT_S
+from api.accelerator.http_connection import REQUEST_S
+from celery_app.client.late import ACCEPT_S
 from celery_app.settings import Settings
 from tests import nginx
 from tests.parts import free_port

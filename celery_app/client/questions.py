@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from redis import RedisError
 
-from api.entry import Entry
+from celery_app.client.entry import Entry
 from tasks.breaker import Breaker
 from tasks.messages import Outcome, suffices
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from api.answers import Answer
-from api.entry import Entry
 from api.errors import problem_of
 from api.options import Options
+from celery_app.client.entry import Entry
 from tasks.messages import Outcome
 
 

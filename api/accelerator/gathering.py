@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from api.lingering import Lingering
+from api.accelerator.lingering import Lingering
 
 
 class Gathering:

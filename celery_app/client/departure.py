@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from api.flights import Flights
-from api.pace import Pace
+from celery_app.client.flights import Flights
+from celery_app.client.pace import Pace
 
 #: While a chunk is under way, less work than this waits for it, but no longer than so many
 #: seconds: a task has a price, and on a fast model the answer is there before.

@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from api.entry import Entry, Kind
-from api.fair_queue import FairQueue
-from api.flights import Flights
-from api.pace import Pace
+from celery_app.client.entry import Entry, Kind
+from celery_app.client.fair_queue import FairQueue
+from celery_app.client.flights import Flights
+from celery_app.client.pace import Pace
 
 #: Seconds for which what is under way is not looked through again, unless something left or came.
 FRESH_S = 0.001

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable
 
-from api.deadlines import IdleLatency
+from celery_app.client.deadlines import IdleLatency
 
 #: Seconds after which what was measured counts for a third; and the share of its weight that it
 #: keeps at least with each chunk, so that a slow model's are remembered as well.

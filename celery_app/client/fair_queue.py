@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from api.entry import Entry
+from celery_app.client.entry import Entry
 
 #: Work that a turn is good for: one message with evidence.
 QUANTUM = 8

@@ -6,7 +6,7 @@ passes while it waits, or because a queue is ahead of it, is Byline's.
 
 from __future__ import annotations
 
-from api.entry import Entry
+from celery_app.client.entry import Entry
 from tasks.errors import DeadlinePassed, DeadlineTooShort
 from tasks.messages import Failure, Outcome
 

@@ -12,20 +12,20 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any
 
 from api import console
+from api.accelerator.exchange import PATH
 from api.answers import Answer, answer
 from api.attributions import Attributions
 from api.errors import TooLarge, WrongType, problem, problem_of
-from api.exchange import PATH
 from api.feedback import Feedback
 from api.figures import Figures
-from api.forever import forever
 from api.guard import Guard
 from api.keys import Key
 from api.origins import Refuse
-from api.outbox import Outbox
 from api.query import parse_query
 from api.schemas import Health
 from api.served import Served
+from celery_app.client.forever import forever
+from celery_app.client.outbox import Outbox
 from tasks.errors import Unauthorized
 
 Scope = MutableMapping[str, Any]
@@ -119,7 +119,7 @@ class Front:
     def attend(
         self, headers: Mapping[bytes, bytes], body: bytes, answered: Callable[[Answer], None]
     ) -> bool:
-        """Answer a message posted to :data:`PATH`. See :data:`api.exchange.Attend`."""
+        """Answer a message posted to :data:`PATH`. See :data:`api.accelerator.exchange.Attend`."""
         begin = time.perf_counter()
 
         def answer(given: Answer) -> None:

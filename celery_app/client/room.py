@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.entry import Entry
+from celery_app.client.entry import Entry
 
 
 class Room:

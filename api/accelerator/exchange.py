@@ -13,9 +13,9 @@ from typing import ClassVar, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from api.accelerator.gathering import Gathering
 from api.answers import Answer
 from api.errors import problem
-from api.gathering import Gathering
 
 #: Where messages are posted.
 PATH = "/v1/attributions"

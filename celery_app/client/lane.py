@@ -9,12 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from api.admission import Admission
-from api.departure import Departure
-from api.entry import Entry, Kind
-from api.fair_queue import FairQueue
-from api.flights import Flights
-from api.pace import Pace
+from celery_app.client.admission import Admission
+from celery_app.client.departure import Departure
+from celery_app.client.entry import Entry, Kind
+from celery_app.client.fair_queue import FairQueue
+from celery_app.client.flights import Flights
+from celery_app.client.pace import Pace
 
 #: Chunks of the same priority that may leave before those of a kind that waits.
 PASSED_OVER = 3

@@ -10,10 +10,10 @@ from uuid import uuid4
 from celery import Celery
 from redis import RedisError, ResponseError
 
-from api.entry import Entry
-from api.envelope import Envelope
-from api.line import Line
-from api.queue_room import QueueRoom
+from celery_app.client.entry import Entry
+from celery_app.client.envelope import Envelope
+from celery_app.client.line import Line
+from celery_app.client.queue_room import QueueRoom
 from tasks.cache import found, keys
 from tasks.errors import Unavailable
 from tasks.messages import REPLIES, Outcome

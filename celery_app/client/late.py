@@ -10,8 +10,8 @@ from functools import partial
 
 from redis import RedisError
 
-from api.entry import Entry
-from api.outbox import Outbox
+from celery_app.client.entry import Entry
+from celery_app.client.outbox import Outbox
 from tasks.errors import BylineError, NoAnswer, Overloaded, Unavailable
 from tasks.messages import Failure, Outcome
 from tasks.promises import Promises

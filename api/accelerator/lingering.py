@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
-from api import unread
+from api.accelerator import unread
 
 #: Seconds that a connection lingers at most.
 LINGER_S = 30.0

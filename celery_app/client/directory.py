@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from redis import Redis, RedisError
 
-from api.queue_room import QueueRoom
+from celery_app.client.queue_room import QueueRoom
 from monitoring import background, pressure
 from monitoring.pressure import Level
 from tasks import queue_memory, wrong_type

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from api.entry import Entry
+from celery_app.client.entry import Entry
 
 #: A chunk that is not answered after so many times what it should take, and so many seconds at the
 #: least, holds no credit any more: its worker may be dead, and the living must not wait for it.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.exchange import PATH, Attend, Exchange
-from api.http_connection import HttpConnection
+from api.accelerator.exchange import PATH, Attend, Exchange
+from api.accelerator.http_connection import HttpConnection
 
 _URL = PATH.encode()
 

@@ -19,15 +19,15 @@ from uuid import uuid4
 
 import msgspec
 
-from api import deadlines
-from api.entry import Entry, Key
-from api.flights import Flight
-from api.forever import forever
-from api.lane import Lane
-from api.questions import LookUp, Questions
-from api.queue_room import QueueRoom
-from api.recent import Recent
-from api.room import Room
+from celery_app.client import deadlines
+from celery_app.client.entry import Entry, Key
+from celery_app.client.flights import Flight
+from celery_app.client.forever import forever
+from celery_app.client.lane import Lane
+from celery_app.client.questions import LookUp, Questions
+from celery_app.client.queue_room import QueueRoom
+from celery_app.client.recent import Recent
+from celery_app.client.room import Room
 from monitoring.metrics import OUTCOMES, ApiMetrics
 from monitoring.pressure import Level
 from tasks.errors import (
@@ -155,7 +155,7 @@ class Outbox:
         return joined
 
     def passed(self, entry: Entry) -> Failure:
-        """Return why there is no answer by a deadline. See :func:`api.deadlines.passed`."""
+        """Return why there is no answer by a deadline: see ``deadlines.passed``."""
         return deadlines.passed(entry, self._lane_of(entry.version).pace.idle)
 
     def hasten(self, entries: Iterable[Entry]) -> None:

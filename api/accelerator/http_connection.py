@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from api import head_rules
+from api.accelerator import head_rules
+from api.accelerator.exchange import encode
+from api.accelerator.flow import HeldFlow
+from api.accelerator.gathering import Gathering
+from api.accelerator.head_limits import MAX_FIELDS, PIECE_BYTES, FramingCounter, check_head
+from api.accelerator.parsing import ParsingConnection, reason
 from api.errors import Timeout, problem_of
-from api.exchange import encode
-from api.flow import HeldFlow
-from api.gathering import Gathering
-from api.head_limits import MAX_FIELDS, PIECE_BYTES, FramingCounter, check_head
-from api.parsing import ParsingConnection, reason
 from tasks.errors import BylineError
 
 #: Seconds a client has for a whole request, from its first byte or from connecting.
