@@ -7,11 +7,9 @@ import os
 import signal
 import socket
 import sys
-
-import uvicorn
+from importlib import import_module
 
 from api import multiprocess
-from api.accelerator.protocol import Protocol
 from api.keys import Keys
 from celery_app.settings import Settings, SettingsError
 
@@ -41,7 +39,8 @@ def main(arguments: list[str]) -> int:
     # Stopped in good order, the server raises the signal once more, and would die of it.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with multiprocess.folder():
-        _serve(settings, options.graceful_timeout)
+        serve = _serve_fast if settings.accelerator == "on" else _serve_plainly
+        serve(settings, options.graceful_timeout)
     return 0
 
 
@@ -61,15 +60,27 @@ def _taken(host: str, port: int) -> str:
     return ""
 
 
-def _serve(settings: Settings, graceful_timeout_s: int) -> None:
-    uvicorn.run(
-        "api.server:create",
+def _serve_plainly(settings: Settings, graceful_timeout_s: int) -> None:
+    # Imported here: what it imports looks for the folder of the metrics.
+    server = import_module("api.plain_server").PlainServer
+    options = {
+        "backlog": BACKLOG,
+        "graceful_timeout": graceful_timeout_s,
+        "keepalive": KEEP_ALIVE_S,
+    }
+    server(settings, options).run()
+
+
+def _serve_fast(settings: Settings, graceful_timeout_s: int) -> None:
+    protocol = import_module("api.accelerator.protocol").Protocol
+    import_module("uvicorn").run(
+        "api.accelerator.front:create",
         factory=True,
         host=settings.api_host,
         port=settings.api_port,
         workers=settings.api_processes,
         loop="uvloop",
-        http=Protocol,
+        http=protocol,
         ws="none",
         lifespan="on",
         interface="asgi3",

@@ -24,7 +24,10 @@ class Answer(NamedTuple):
 
     def response(self) -> Response:
         """Return it as Flask takes it."""
-        return Response(self.body, self.status, self.headers, self.mimetype)
+        response = Response(self.body, self.status, self.headers, self.mimetype)
+        response.headers.extend((n.decode(), v.decode()) for n, v in _PRIVATE)
+        response.counted = self.counted  # type: ignore[attr-defined]
+        return response
 
     def asgi(self) -> list[tuple[bytes, bytes]]:
         """Return the headers as ASGI takes them."""

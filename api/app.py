@@ -1,15 +1,28 @@
-"""The Flask application: all but the attributions, which are in api.accelerator.asgi."""
+"""The Flask application: every route, who may ask, limits, errors, and what is counted."""
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+import os
+import time
+
+from flask import Flask, Response, g, request
 from flask_swagger_ui import get_swaggerui_blueprint
 
-from api import console, errors, health, openapi
-from celery_app.client.directory import Directory
+from api import console, errors, openapi
+from api.auth import Authentication
+from api.request_metrics import route_of
+from api.runtime import Runtime
+from api.views import attributions, feedback, figures, health, models
 from celery_app.settings import Settings
 
-#: For what a browser shows. Swagger UI has a script and styles in its page.
+#: Endpoints that need no key where there are keys. All others do, and so does a path that is none.
+OPEN = frozenset(
+    (
+        *("health.alive", "health.ready", "openapi.openapi"),
+        *("console.page", "console.file", "swagger_ui.show"),
+    )
+)
+#: Headers for what a browser shows. Swagger UI has a script and styles in its page.
 PAGES = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -19,34 +32,70 @@ PAGES = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-
-
-#: Parts and conditions: what is served is small, and whole.
+#: Parts and conditions, which are ignored: what is served is small, and whole.
 _IGNORED = ("HTTP_RANGE", "HTTP_IF_RANGE", "HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE")
 
 
-def create_app(directory: Directory, settings: Settings) -> Flask:
-    """Return what is asked now and then: health, the model, the pages."""
+def create_app(runtime: Runtime | None = None) -> Flask:
+    """Return the application. It connects to nothing before its first request.
+
+    ``runtime`` is what it answers with; None: one with the settings of the environment, on an
+    event loop of its own.
+
+    Raises:
+        SettingsError: a setting or the keys file is bad.
+    """
+    runtime = runtime or Runtime(Settings.from_environ(os.environ))
     app = Flask("byline", static_folder=None)
+    # A byte more: that far a body of unknown length is read, so that it shows as too large.
+    app.config["MAX_CONTENT_LENGTH"] = runtime.settings.max_body_bytes + 1
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.extensions["byline"] = runtime
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # it redirects to where the client says that this is
+    for view in (attributions, feedback, figures, health, models):
+        app.register_blueprint(view.blueprint(runtime))
     app.register_blueprint(console.blueprint())
-    app.register_blueprint(health.blueprint(directory))
-    app.register_blueprint(openapi.blueprint(settings))
+    app.register_blueprint(openapi.blueprint(runtime.settings))
     app.register_blueprint(
         get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Byline"})
     )
-    errors.register(app)
+    errors.register(app, runtime.settings, lambda: runtime.services.outbox.wait_s)
+    _admit(app, runtime)
+    _finish(app, runtime)
+    return app
+
+
+def _admit(app: Flask, runtime: Runtime) -> None:
+    """Have every request checked before its view sees it, and before its body is read."""
+    authentication = Authentication(runtime.settings, runtime.keys)
 
     @app.before_request
-    def ignore() -> None:
+    def admit() -> None:
+        g.began = time.perf_counter()
+        runtime.ensure_started()
         for name in _IGNORED:
             request.environ.pop(name, None)
+        headers = request.headers
+        authentication.check_origin(headers.get("Host"), headers.get("Origin"))
+        if request.endpoint not in OPEN:
+            g.key = authentication.key_of(headers.get("Authorization", ""))
+
+
+def _finish(app: Flask, runtime: Runtime) -> None:
+    """Have every response protected, and counted."""
 
     @app.after_request
     def protect(response: Response) -> Response:
-        for name, value in PAGES.items():
-            response.headers.setdefault(name, value)  # the console has a stricter policy
+        if not response.headers.get("Content-Type", "").startswith("application/"):
+            for name, value in PAGES.items():
+                response.headers.setdefault(name, value)  # the console has a stricter policy
         return response
 
-    return app
+    @app.after_request
+    def count(response: Response) -> Response:
+        route = route_of(request.url_rule.rule if request.url_rule else None)
+        status = getattr(response, "counted", "") or response.status_code
+        seconds = time.perf_counter() - g.began
+        runtime.services.metrics.count(route, status, [seconds])
+        return response

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from http import HTTPStatus
 
 import msgspec
-from flask import Flask, Response
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api.answers import Answer
+from celery_app.settings import Settings
 from tasks.errors import BylineError, RateLimited
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,9 @@ RETRY_AFTER_S = {
     "rate_limited": 1,
     "revoked": 1,
 }
+
+#: Bytes that are read at most of a body that is too large.
+DISCARDED_BYTES = 64 * 2**20
 
 #: Codes whose requests are counted under another status than ``5..``: Byline did not fail at them.
 COUNTED = {"deadline_too_short": "504_too_short"}
@@ -182,13 +187,25 @@ def problem_of(error: Exception, wait_s: float = 0.0) -> Answer:
     return problem("internal_error", "a defect of Byline; its log says more")
 
 
-def register(app: Flask) -> None:
-    """Have every error of ``app`` answered with a problem document."""
+def too_large(limit: int) -> TooLarge:
+    """Return the error for a body of more than ``limit`` bytes."""
+    return TooLarge(f"the body has more than {limit:,} bytes")
+
+
+def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> None:
+    """Have every error of ``app`` answered with a problem document.
+
+    ``wait_s()`` as for :func:`problem`.
+    """
 
     @app.errorhandler(Exception)
     def answer(error: Exception) -> Response:
+        if isinstance(error, RequestEntityTooLarge):
+            error = too_large(settings.max_body_bytes)
+        if isinstance(error, TooLarge):
+            _discard_body()
         if not isinstance(error, HTTPException):
-            return problem_of(error).response()
+            return problem_of(error, wait_s()).response()
         code = FLASK_CODES.get(error.code or 500)
         if code is None:
             response = error.get_response()  # a redirect, say
@@ -197,3 +214,13 @@ def register(app: Flask) -> None:
         for name, value in error.get_headers():
             response.headers.setdefault(name, value)  # Allow, where the method is the matter
         return response
+
+
+def _discard_body() -> None:
+    """Read what the client still sends, up to a bound: one that is cut off may lose its answer."""
+    left, stream = DISCARDED_BYTES, request.environ["wsgi.input"]
+    told = request.content_length
+    if told is not None:
+        left = min(left, told)
+    while left > 0 and (part := stream.read(min(left, 2**16))):
+        left -= len(part)

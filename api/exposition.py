@@ -21,37 +21,38 @@ from monitoring.listener import Listener
 _PID = re.compile(r"_(\d+)\.db")
 
 
-def serve(host: str, port: int) -> None:
+def serve(host: str, port: int, own: CollectorRegistry) -> None:
     """Answer scrapes, from a thread, for as long as the process lives.
+
+    ``own`` has the metrics of this process. It answers with these alone where no folder is set in
+    which processes add theirs up, as under a WSGI server that was not told of one.
 
     Raises:
         OSError: the port can't be had.
     """
-    _forget_dead()
-    _note_start()
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    together = VARIABLE in os.environ
+    registry = CollectorRegistry() if together else own
+    if together:
+        _forget_dead()
+        MultiProcessCollector(registry)
     resident = Gauge(
         "process_resident_memory_bytes",
         "Resident memory of the api's processes together, in bytes.",
-        registry=None,
+        registry=None if together else registry,
         multiprocess_mode="livesum",
     )
+    started = Gauge(
+        "process_start_time_seconds",
+        "Start time of the youngest of the api's processes, in seconds since 1970.",
+        registry=None if together else registry,
+        multiprocess_mode="max",
+    )
+    started.set(time.time())
 
     def weigh() -> None:
         resident.set(processes.resident(os.getpid()))
 
     Listener(make_wsgi_app(registry), host, port, shared=True, twice_a_second=weigh)
-
-
-def _note_start() -> None:
-    """Tell when the youngest of the processes started, under the name that others tell it by."""
-    Gauge(
-        "process_start_time_seconds",
-        "Start time of the youngest of the api's processes, in seconds since 1970.",
-        registry=None,
-        multiprocess_mode="max",
-    ).set(time.time())
 
 
 def _forget_dead() -> None:

@@ -11,8 +11,9 @@ from redis.asyncio import Redis
 from api.answers import Answer, answer
 from api.bodies import weight
 from api.errors import Conflict, NotFound, NotJSON, check_json
-from api.guard import Guard
-from api.keys import Key
+from api.posted import Posted
+from api.query import parse_query
+from api.rate_limiter import RateLimiter
 from api.schemas import FeedbackRequest, Learned
 from api.strict import has_doubled_key
 from monitoring.metrics import ApiMetrics
@@ -34,7 +35,7 @@ class Feedback:
         self,
         promises: Promises,
         cache: Redis,
-        guard: Guard,
+        limiter: RateLimiter,
         labels: Window,
         metrics: ApiMetrics,
         ttl_s: int,
@@ -42,20 +43,21 @@ class Feedback:
         """``ttl_s``: seconds for which a message's author is remembered, and counts once."""
         self._promises = promises
         self._cache = cache
-        self._guard = guard
+        self._limiter = limiter
         self._labels = labels
         self._metrics = metrics
         self._ttl_s = ttl_s
 
-    async def create(self, content_type: str, body: bytes, key: Key | None) -> Answer:
+    async def create(self, posted: Posted) -> Answer:
         """Note who wrote a message: 202. Said twice, it counts once.
 
         Raises:
             NotFound: no attribution has this id, yet or any more.
             Conflict: another author was named before.
         """
-        await self._guard.let_through(key, weight(body))
-        asked = _parse(content_type, body)
+        parse_query(posted.query, ())
+        await self._limiter.let_through(posted.key, weight(posted.body))
+        asked = _parse(posted.content_type, posted.body)
         try:
             attribution = await self._attribution(asked.id)
             name = FEEDBACK + asked.id

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +10,7 @@ from redis import RedisError
 from redis.asyncio import Redis
 
 from api.answers import Answer, answer
+from api.query import parse_query
 from celery_app.settings import Settings
 from monitoring import alerts, points
 from monitoring.points import POINTS
@@ -37,13 +37,14 @@ class Figures:
             "grafana": settings.grafana_url,
         }
 
-    async def read(self, query: Mapping[str, str]) -> Answer:
+    async def read(self, raw_query: bytes) -> Answer:
         """Return the last points, the oldest first.
 
         Raises:
             InvalidMessage: ``points`` is no number of them.
             Unavailable: Redis, which keeps them, can't be reached.
         """
+        query = parse_query(raw_query, ("points",))
         wanted = _number(query.get("points", str(POINTS)))
         try:
             async with self._cache.pipeline(transaction=False) as pipe:

@@ -31,11 +31,14 @@ class Options(NamedTuple):
     owner: str = ""
 
 
-def wait_of(query: Mapping[str, str], settings: Settings) -> float:
-    """Return for how many seconds the caller waits. Raises ``InvalidMessage``."""
+def wait_of(query: Mapping[str, str], settings: Settings, default: float | None = None) -> float:
+    """Return for how many seconds the caller waits: by default ``settings.wait_s``.
+
+    Raises ``InvalidMessage``.
+    """
     given = query.get("wait")
     if given is None:
-        return settings.wait_s
+        return settings.wait_s if default is None else default
     wait = float(given) if _NUMBER.fullmatch(given) else float("nan")
     if not 0 <= wait <= settings.wait_max_s:
         raise InvalidMessage(f"wait must be a number of seconds from 0 to {settings.wait_max_s:g}")

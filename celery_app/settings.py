@@ -203,6 +203,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     api_processes: Annotated[
         Count, about("Processes of the api. One takes about 0.1 ms of CPU for a message.")
     ] = 1
+    accelerator: Annotated[
+        Literal["on", "off"],
+        about(
+            "Whether the api answers requests for attributions ahead of Flask. `off`: all goes "
+            "through Flask, under gunicorn; see docs/performance.md for what that costs."
+        ),
+    ] = "on"
+    api_threads: Annotated[
+        Count,
+        about("Threads of each api process without the accelerator: a request that waits has one."),
+    ] = 64
     redis_port: Annotated[Port, about("Port of the embedded Valkey.")] = 6390
     redis_megabytes: Annotated[
         Count,

@@ -4,42 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
+
+from msgspec import UNSET
 
 from api.answers import Answer
+from api.bodies import AT_ONCE_BYTES, parse
 from api.errors import problem_of
 from api.options import Options
+from api.posted import Posted
+from api.service import AttributionService
 from celery_app.client.entry import Entry
 from tasks.messages import Outcome
 
 
-class Resource(Protocol):
-    """What it waits for, as it sees it."""
+def attend(service: AttributionService, posted: Posted, answered: Callable[[Answer], None]) -> bool:
+    """Do as the service's ``create`` does, without a coroutine, for one message and no query.
 
-    def answer(self, entry: Entry, outcome: Outcome | None, options: Options) -> Answer:
-        """Return the answer to one message; None as outcome: safe in the queue, ask again."""
-
-    async def outcomes(
-        self, joined: Sequence[Entry], options: Options
-    ) -> list[tuple[Entry, Outcome | None]]:
-        """Return what is to be told of messages that nobody waits for any longer."""
+    Returns False where there are many, or the body is large: then nothing was done. Raises as
+    ``create``.
+    """
+    if len(posted.body) > AT_ONCE_BYTES:
+        return False
+    asked = parse(posted.content_type, posted.body)
+    if asked.text is UNSET:
+        return False
+    options = service.options({}, asked, posted.key)
+    [entry] = service.outbox.ask([service.entry(asked.text, options)])
+    Attendant(service, entry, options, answered)
+    return True
 
 
 class Attendant:
     """One who waits; ``answered`` is called once, with the answer."""
 
-    __slots__ = ("_answered", "_entry", "_options", "_promise", "_resource", "_timer")
+    __slots__ = ("_answered", "_entry", "_options", "_promise", "_service", "_timer")
 
     def __init__(
         self,
-        resource: Resource,
-        loop: asyncio.AbstractEventLoop,
+        service: AttributionService,
         entry: Entry,
         options: Options,
         answered: Callable[[Answer], None],
     ) -> None:
-        self._resource = resource
+        self._service = service
         self._entry = entry
         self._options = options
         self._answered = answered
@@ -47,7 +55,7 @@ class Attendant:
         self._timer: asyncio.TimerHandle | None = None
         if not entry.done.is_set():
             left = options.patience - time.monotonic()
-            self._timer = loop.call_later(max(0.0, left), self._late)
+            self._timer = service.outbox.loop.call_later(max(0.0, left), self._late)
         entry.done.then(self._done)
 
     def _done(self) -> None:
@@ -62,7 +70,7 @@ class Attendant:
 
     async def _wait_no_longer(self) -> None:
         try:
-            [(_, outcome)] = await self._resource.outcomes([self._entry], self._options)
+            [(_, outcome)] = await self._service.outcomes([self._entry], self._options)
         except Exception as error:
             self._answered(problem_of(error))
         else:
@@ -70,7 +78,7 @@ class Attendant:
 
     def _give(self, outcome: Outcome | None) -> None:
         try:
-            given = self._resource.answer(self._entry, outcome, self._options)
+            given = self._service.answer(self._entry, outcome, self._options)
         except Exception as error:  # others are told of the same outcome, and must be
             given = problem_of(error)
         self._answered(given)

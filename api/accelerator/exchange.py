@@ -17,9 +17,6 @@ from api.accelerator.gathering import Gathering
 from api.answers import Answer
 from api.errors import problem
 
-#: Where messages are posted.
-PATH = "/v1/attributions"
-
 Headers = Sequence[tuple[bytes, bytes]]
 #: ``attend(headers, body, answered)`` answers a message that was posted, sooner or later. The
 #: headers' names are in lower case. Returns False where that takes a coroutine: then nothing was

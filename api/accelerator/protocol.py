@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.accelerator.exchange import PATH, Attend, Exchange
+from api.accelerator.exchange import Attend, Exchange
 from api.accelerator.http_connection import HttpConnection
+from api.service import PATH
 
 _URL = PATH.encode()
 

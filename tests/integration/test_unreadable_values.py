@@ -14,8 +14,8 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from api.guard import LIMIT, Guard
 from api.keys import Key
+from api.rate_limiter import LIMIT, RateLimiter
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 from monitoring.windows import ANSWERS, Window
@@ -276,10 +276,10 @@ def test_a_rate_that_cant_be_read_is_counted_anew(own: Stack, value: Any) -> Non
 
     async def ask() -> int:
         async with AsyncRedis(port=own.redis_port) as client:
-            guard, key = Guard(None, client), Key("one", b"", 5.0)
+            limiter, key = RateLimiter(client), Key("one", b"", 5.0)
             for number in range(20):
                 try:
-                    await guard.let_through(key, 1)
+                    await limiter.let_through(key, 1)
                 except RateLimited:
                     return number
         return 20

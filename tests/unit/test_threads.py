@@ -12,8 +12,8 @@ PACKAGES = ("api", "celery_app", "compose", "model", "monitoring", "tasks")
 #: Starts what runs beside everything else, by the name that is called.
 STARTING = {"Thread", "Timer", "ThreadPoolExecutor", "start_http_server", "start_wsgi_server"}
 TASKS = {"ensure_future", "create_task"}
-#: Where that is right all the same.
-THREADS = {"monitoring/background.py"}
+#: Where that is right all the same: of what is raised in a pool, the caller who waits is told.
+THREADS = {"monitoring/background.py", "api/accelerator/flask_bridge.py"}
 #: Coroutines that end by themselves, and answer somebody whatever is raised.
 ONCE = {
     "api/accelerator/attendant.py": {"_wait_no_longer"},

@@ -7,9 +7,8 @@ import re
 import pytest
 from prometheus_client import CollectorRegistry
 
-from api.accelerator.asgi import EXPECTED
 from api.errors import STATUS
-from api.served import Served
+from api.request_metrics import RequestMetrics
 from monitoring.metrics import ApiMetrics, WorkerMetrics
 from tests.promql import rules
 
@@ -38,7 +37,7 @@ def wanted(matchers: str) -> list[set[tuple[str, str]]]:
 @pytest.mark.parametrize(("name", "matchers"), selected())
 def test_what_a_rule_selects_is_there_before_anybody_asks(name: str, matchers: str) -> None:
     registries = [CollectorRegistry() for _ in range(2)]
-    Served(ApiMetrics(registries[0]), EXPECTED)
+    RequestMetrics(ApiMetrics(registries[0]))
     WorkerMetrics(registries[1])
     there = [
         set(sample.labels.items())

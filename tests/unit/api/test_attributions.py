@@ -12,8 +12,10 @@ import pytest
 from redis import ConnectionError as RedisConnectionError
 from redis import RedisError
 
+from api.accelerator.attendant import attend
 from api.answers import Answer
-from api.attributions import Attributions
+from api.posted import Posted
+from api.service import AttributionService
 from celery_app.client.entry import Entry
 from celery_app.client.late import LateMessages
 from celery_app.client.room import Room
@@ -63,12 +65,13 @@ class Counter:
         settings = Settings.from_environ({"BYLINE_WAIT_S": str(wait_s)})
         parts: Any = (desk.outbox, Directory(), Promises(), None)
         self.promises = parts[2]
-        self.attributions = Attributions(settings, *parts)
+        self.attributions = AttributionService(settings, *parts)
         self.given: list[Answer] = []
 
     def hand_in(self, body: object, content_type: str = "application/json") -> bool:
         sent = json.dumps(body).encode()
-        return self.attributions.attend(content_type, sent, self.given.append)
+        posted = Posted(b"", content_type, sent, None)
+        return attend(self.attributions, posted, self.given.append)
 
     async def answer(self) -> Answer:
         """Return the only answer, once it is there."""

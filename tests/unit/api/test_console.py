@@ -6,14 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from api import console
-from api.accelerator.asgi import OPEN
-from api.app import create_app
-from celery_app.settings import Settings
 from tests.parts import ROOT
+from tests.unit.api.fake_runtime import fake_app
 
 FOLDER = ROOT / "api" / "console"
 TYPES = {
@@ -26,13 +23,16 @@ TYPES = {
 
 @pytest.fixture(scope="module")
 def client() -> FlaskClient:
-    app: Flask = create_app(None, Settings.from_environ({}))  # type: ignore[arg-type]
-    return app.test_client()
+    return fake_app().test_client()
 
 
-def test_every_file_of_the_folder_is_served_and_needs_no_key() -> None:
+def test_every_file_of_the_folder_is_served_and_needs_no_key(tmp_path: Path) -> None:
     assert {path.name for path in FOLDER.iterdir()} == set(console.FILES)
-    assert set(console.PATHS) <= OPEN
+    keys = tmp_path / "keys"
+    keys.write_text(f"one sha256:{'0' * 64}\n")
+    guarded = fake_app(BYLINE_KEYS_FILE=str(keys)).test_client()
+    assert {guarded.get(path).status_code for path in console.PATHS} == {200}
+    assert guarded.get("/v1/models").status_code == 401
 
 
 @pytest.mark.parametrize("path", console.PATHS)
@@ -89,7 +89,8 @@ def test_other_pages_keep_their_policy(client: FlaskClient) -> None:
 
 def test_what_the_page_asks_for_is_there() -> None:
     page = (FOLDER / "index.html").read_text()
-    assert set(re.findall(r'(?:src|href)="([^"]+)"', page)) <= OPEN
+    links = set(re.findall(r'(?:src|href)="([^"]+)"', page))
+    assert links <= {*console.PATHS, "/docs", "/docs/", "/openapi.json"}
     assert not re.search(r"<style|style=|<script(?! type=\"module\" src)|\son\w+=", page)
     for script in FOLDER.glob("*.js"):
         source = script.read_text()

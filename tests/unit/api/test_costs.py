@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from api.bodies import REFUSED_BYTES
 from api.keys import Key
+from api.posted import Posted
 from tasks.errors import BylineError, InvalidMessage, RateLimited
 from tasks.work import EVIDENCE
 from tests.unit.api.desk import Desk, idle
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.anyio
 KEY = Key("app", b"", 5.0)
 
 
-class Guard:
+class Limiter:
     """Notes what is to be paid."""
 
     def __init__(self) -> None:
@@ -34,19 +36,20 @@ class Guard:
 
 
 class Paying:
-    """The place where messages are handed in, with a guard that notes."""
+    """The place where messages are handed in, with a limiter that notes."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.guard = Guard()
+        self.limiter = Limiter()
         self.attributions = Counter(desk, 30.0).attributions
-        guard: Any = self.guard
-        self.attributions._guard = guard
+        limiter: Any = self.limiter
+        self.attributions._limiter = limiter
 
     async def ask(self, body: object, **query: str) -> list[int]:
         """Return what the request costs; it may be under way still, and is then called off."""
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        asked = self.attributions.create(query, "application/json", sent, KEY)
+        posted = Posted(urlencode(query).encode(), "application/json", sent, KEY)
+        asked = self.attributions.create(posted)
         asking = asyncio.ensure_future(asked)
         async with asyncio.timeout(20):
             while not (asking.done() or self.desk.broker.chunks):
@@ -55,8 +58,8 @@ class Paying:
         if asking.done():
             asking.result()
         asking.cancel()
-        assert {key for key, _ in self.guard.paid} <= {KEY}
-        return [amount for _, amount in self.guard.paid]
+        assert {key for key, _ in self.limiter.paid} <= {KEY}
+        return [amount for _, amount in self.limiter.paid]
 
 
 @pytest.fixture
@@ -109,17 +112,17 @@ async def test_an_invalid_request_costs_by_its_size(
 ) -> None:
     with pytest.raises(BylineError):
         await paying.ask(body)
-    assert [amount for _, amount in paying.guard.paid] == [cost]
+    assert [amount for _, amount in paying.limiter.paid] == [cost]
 
 
 async def test_an_option_that_is_invalid_costs_as_well(paying: Paying) -> None:
     with pytest.raises(InvalidMessage):
         await paying.ask({"text": "one"}, explain="perhaps")
-    assert paying.guard.paid == [(KEY, 1)]
+    assert paying.limiter.paid == [(KEY, 1)]
 
 
 async def test_who_has_asked_for_too_much_is_told_that_whatever_is_asked(paying: Paying) -> None:
-    paying.guard.refuses = True
+    paying.limiter.refuses = True
     for body in ({"text": "one"}, {"messages": [{"text": "one"}]}, {"text": 5}, b"no JSON"):
         with pytest.raises(RateLimited):
             await paying.ask(body)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from api import attributions, bodies
+from api import bodies, service
 from api.answers import Answer
-from api.guard import Guard
+from api.posted import Posted
+from api.rate_limiter import RateLimiter
 from celery_app.client import turns
 from tests.unit.api.desk import Desk, idle
 from tests.unit.api.test_attributions import Counter
@@ -37,13 +38,13 @@ class Looks:
 def counter(desk: Desk) -> Counter:
     client: Any = None
     counter = Counter(desk, 30.0)
-    counter.attributions._guard = Guard(None, client)
+    counter.attributions._limiter = RateLimiter(client)
     return counter
 
 
 async def bulk(counter: Counter, text: str) -> Answer:
     body = json.dumps({"messages": [{"text": f"{text} {n}"} for n in range(MESSAGES)]})
-    return await counter.attributions.create({}, "application/json", body.encode(), None)
+    return await counter.attributions.create(Posted(b"", "application/json", body.encode(), None))
 
 
 async def test_the_loop_turns_between_the_messages_of_a_bulk_request(
@@ -74,13 +75,13 @@ async def test_only_a_large_body_is_parsed_in_a_thread(
     counter: Counter, monkeypatch: pytest.MonkeyPatch, text: str, apart: bool
 ) -> None:
     parsed_by: list[int] = []
-    parse = attributions.parse
+    parse = service.parse
 
     def note(*given: Any) -> Any:
         parsed_by.append(threading.get_ident())
         return parse(*given)
 
-    monkeypatch.setattr(attributions, "parse", note)
+    monkeypatch.setattr(service, "parse", note)
     asking = asyncio.ensure_future(bulk(counter, text))
     async with asyncio.timeout(20):
         while not parsed_by:

@@ -1,4 +1,7 @@
-"""``/v1/attributions``: parse, ask the outbox, wait, answer. Knows HTTP's words, no server."""
+"""Attributes messages: parses a request, has the client send its messages, waits, and answers.
+
+A Flask view and the accelerator call the same methods. Of HTTP it knows words, and no server.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,20 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from redis import RedisError
 
-from api.accelerator.attendant import Attendant
-from api.accelerator.exchange import PATH
 from api.answers import Answer, answer
 from api.bodies import AT_ONCE_BYTES, parse, parse_message, weight
 from api.errors import NotFound, problem
-from api.guard import Guard
 from api.keys import Key
 from api.options import Options, flag, wait_of
+from api.posted import Posted
+from api.query import parse_query
+from api.rate_limiter import RateLimiter
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from celery_app.client.directory import Directory
 from celery_app.client.entry import Entry
@@ -34,12 +37,22 @@ from tasks.work import work
 
 logger = logging.getLogger(__name__)
 
+#: Where messages are posted.
+PATH = "/v1/attributions"
+#: The names that a query may have.
+CREATE_QUERY = ("explain", "model", "wait")
+READ_QUERY = ("explain", "wait")
+#: Seconds between two looks for an answer that a caller waits for by its id: at first, and at most.
+LOOK_S, LONGEST_LOOK_S = 0.05, 0.5
 #: Hexadecimal digits of an id.
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-class Attributions:
-    """The resource. Its methods raise ``BylineError`` where the answer is a problem."""
+class AttributionService:
+    """Answers requests for attributions, in the event loop's thread.
+
+    Its methods raise ``BylineError`` where the answer is a problem.
+    """
 
     def __init__(
         self,
@@ -47,34 +60,34 @@ class Attributions:
         outbox: Outbox,
         directory: Directory,
         promises: Promises,
-        guard: Guard,
+        limiter: RateLimiter,
     ) -> None:
         self._settings = settings
-        self._outbox = outbox
+        self.outbox = outbox
         self._directory = directory
         self._promises = promises
-        self._guard = guard
+        self._limiter = limiter
         self._late = LateMessages(outbox, promises)
 
-    async def create(
-        self, query: Mapping[str, str], content_type: str, body: bytes, key: Key | None
-    ) -> Answer:
+    async def create(self, posted: Posted) -> Answer:
         """Attribute a message or many: 200, or 202 for what takes longer than the wait.
 
         It costs the key the work of its messages, and an invalid request costs by its size.
         """
+        _, content_type, body, key = posted
+        query = parse_query(posted.query, CREATE_QUERY)
         try:
             asked = await self._parsed(content_type, body)
-            options = self._options(query, asked, key)
+            options = self.options(query, asked, key)
             messages = asked.messages or []
             if len(messages) > self._settings.max_bulk:
                 raise InvalidMessage(f"{len(messages)} messages; at most {self._settings.max_bulk}")
         except BylineError:
-            await self._guard.let_through(key, weight(body))
+            await self._limiter.let_through(key, weight(body))
             raise
         if asked.text is UNSET:
             return await self._many(messages, options, key)
-        await self._guard.let_through(key, work(asked.text, options.explain))
+        await self._limiter.let_through(key, work(asked.text, options.explain))
         return await self._one(asked.text, options)
 
     async def _parsed(self, content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
@@ -82,39 +95,25 @@ class Attributions:
             return await asyncio.to_thread(parse, content_type, body)
         return parse(content_type, body)
 
-    def attend(
-        self,
-        content_type: str,
-        body: bytes,
-        answered: Callable[[Answer], None],
-        key: Key | None = None,
-    ) -> bool:
-        """Do as :meth:`create` does, without a coroutine, for one message and with no query.
-
-        Returns False where there are many, or the body is large: then nothing was done. Raises as
-        :meth:`create`.
-        """
-        if len(body) > AT_ONCE_BYTES:
-            return False
-        asked = parse(content_type, body)
-        if asked.text is UNSET:
-            return False
-        options = self._options({}, asked, key)
-        [entry] = self._outbox.ask([self._entry(asked.text, options)])
-        Attendant(self, self._outbox.loop, entry, options, answered)
-        return True
-
-    async def read(self, id: str, query: Mapping[str, str], head: bool = False) -> Answer:
-        """Return the attribution ``id``: 200, or 202 while it is pending.
+    async def read(self, id: str, raw_query: bytes, head: bool = False) -> Answer:
+        """Return the attribution ``id``: 200, or 202 where it is still pending after the wait.
 
         ``head``: who asks gets no body, so that the answer is not fetched yet.
         """
+        query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")
+        until = time.monotonic() + wait_of(query, self._settings, default=0.0)
         if not _ID.fullmatch(id):
             raise NotFound("this is no id of an attribution")
+        read = self._promises.find if head else self._promises.fetch
+        look_s = LOOK_S
         try:
-            read = self._promises.find if head else self._promises.fetch
-            outcome = await read(id, explain)
+            while (outcome := await read(id, explain)) is None:
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                await asyncio.sleep(min(look_s, left))  # between two looks, until the deadline
+                look_s = min(2 * look_s, LONGEST_LOOK_S)
         except KeyError:
             raise NotFound("no attribution has this id: unknown, or kept no longer") from None
         except RedisError:
@@ -122,13 +121,13 @@ class Attributions:
         return _answer_one(id, outcome, explain)
 
     async def _one(self, text: str, options: Options) -> Answer:
-        [(entry, outcome)] = await self._wait_for([self._entry(text, options)], options)
+        [(entry, outcome)] = await self._wait_for([self.entry(text, options)], options)
         return self.answer(entry, outcome, options)
 
     def answer(self, entry: Entry, outcome: Outcome | None, options: Options) -> Answer:
         """Return the answer to one message; None as outcome: safe in the queue, ask again."""
         # Only who is refused is told: to find out takes a thirtieth of what a message costs here.
-        wait_s = self._outbox.wait_for(entry.version) if isinstance(outcome, Failure) else 0.0
+        wait_s = self.outbox.wait_for(entry.version) if isinstance(outcome, Failure) else 0.0
         return _answer_one(entry.id, outcome, options.explain, wait_s)
 
     async def _many(
@@ -143,7 +142,7 @@ class Attributions:
             weight(raw) if isinstance(message, Refused) else work(message.text, options.explain)
             for raw, message in zip(messages, parsed, strict=True)
         )
-        await self._guard.let_through(key, max(1, cost))
+        await self._limiter.let_through(key, max(1, cost))
         admitted: list[Entry | Refused] = []
         for message in parsed:
             admitted.append(self._admitted(message, options))
@@ -163,11 +162,12 @@ class Attributions:
         if isinstance(message, Refused):
             return message
         try:
-            return self._entry(message.text, options)
+            return self.entry(message.text, options)
         except InvalidMessage as error:
             return Refused(Reason(error.code, str(error)), message.ref)
 
-    def _entry(self, text: str, options: Options) -> Entry:
+    def entry(self, text: str, options: Options) -> Entry:
+        """Return a message as the outbox takes it. Raises ``InvalidMessage``, ``NoModel``."""
         valid = parse_text(text, self._settings.max_characters)
         version = options.model or self._directory.version_for(valid)
         return Entry(
@@ -182,9 +182,14 @@ class Attributions:
             owner=options.owner,
         )
 
-    def _options(
+    def options(
         self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw], key: Key | None
     ) -> Options:
+        """Return what a request asks for.
+
+        Raises:
+            InvalidMessage, NoModel, UnknownModel: it asks for what can't be had.
+        """
         wait = wait_of(query, self._settings)
         limit = None if asked.deadline_ms is None else asked.deadline_ms / 1000
         return Options(
@@ -213,7 +218,7 @@ class Attributions:
         Raises:
             Overloaded: more are waiting than may. None was taken.
         """
-        joined = self._outbox.ask(entries)
+        joined = self.outbox.ask(entries)
         for entry in joined:
             await entry.done.wait(options.patience)
         return await self.outcomes(joined, options)

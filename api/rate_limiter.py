@@ -1,4 +1,4 @@
-"""The guard checks API keys, and each key's rate, which Redis counts for all processes."""
+"""Limits each API key to its rate, which Redis counts for all processes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from redis import RedisError
 from redis.asyncio import Redis
 
 from api.keys import Key
-from api.keys_file import KeysFile
-from tasks.errors import RateLimited, Unauthorized
+from tasks.errors import RateLimited
 
 logger = logging.getLogger(__name__)
 
@@ -46,26 +45,11 @@ return 0
 """
 
 
-class Guard:
-    """Lets in who has a key, as often as the key may be used."""
+class RateLimiter:
+    """Counts what each key asks for, in Redis, for all processes."""
 
-    def __init__(self, keys: KeysFile | None, client: Redis) -> None:
-        """Without ``keys`` everybody may ask, and as much as goes."""
-        self._keys = keys
+    def __init__(self, client: Redis) -> None:
         self._client = client
-
-    def know(self, authorization: str) -> Key | None:
-        """Return who asks; None where everybody may.
-
-        Raises:
-            Unauthorized: this one may not.
-        """
-        if self._keys is None:
-            return None
-        key = self._keys.find(authorization)
-        if key is None:
-            raise Unauthorized("send an API key as Authorization: Bearer <key>")
-        return key
 
     async def let_through(self, key: Key | None, amount: int) -> None:
         """Count ``amount`` messages, which a request is worth.

@@ -1,40 +1,31 @@
-"""``/readyz`` and ``/v1/models``: how Byline is, and what it serves."""
+"""``/healthz`` and ``/readyz``: is the process alive, and can it answer?"""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from api.answers import answer
-from api.query import parse_query
-from api.schemas import Health, ModelInfo, VersionInfo
+from api.runtime import Runtime
+from api.schemas import Health
 from celery_app.client.directory import Directory
-from tasks.errors import NoModel, Unavailable
+from tasks.errors import NoModel
 
 
-def blueprint(directory: Directory) -> Blueprint:
+def blueprint(runtime: Runtime) -> Blueprint:
     """Return the endpoints."""
     routes = Blueprint("health", __name__)
 
+    @routes.get("/healthz")
+    def alive() -> Response:
+        return answer(Health("ok", {"api": "ok"})).response()
+
     @routes.get("/readyz")
     def ready() -> Response:
-        parts = _parts(directory)
+        parts = _parts(runtime.services.directory)
         # Without the cache, messages are computed all the same.
         well = all(state == "ok" for name, state in parts.items() if name != "cache")
         health = Health("ok" if well else "unavailable", parts)
         return answer(health, 200 if well else 503).response()
-
-    @routes.get("/v1/models")
-    def models() -> Response:
-        parse_query(request.query_string, ())
-        announcement, workers = directory.current(), directory.workers()
-        if workers is None:
-            raise Unavailable("the broker can't be reached")
-        versions = [
-            VersionInfo(version, directory.workers_of(version), round(share, 6))
-            for version, share in directory.versions().items()
-        ]
-        info = ModelInfo(announcement.card, announcement.device, workers, versions)
-        return answer(info).response()
 
     return routes
 

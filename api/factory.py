@@ -1,23 +1,18 @@
-"""The api's composition root: what one process is made of."""
+"""The api's composition root: the services of one process."""
 
 from __future__ import annotations
 
-import gc
-import os
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
 from api import exposition
-from api.accelerator.asgi import EXPECTED, Front
-from api.app import create_app
-from api.attributions import Attributions
 from api.feedback import Feedback
 from api.figures import Figures
-from api.guard import Guard
 from api.keys_file import KeysFile
-from api.origins import refuse_for
-from api.pages import Pages
-from api.served import Served
+from api.rate_limiter import RateLimiter
+from api.request_metrics import RequestMetrics
+from api.service import AttributionService
 from celery_app.app import make_celery
 from celery_app.client.directory import Directory
 from celery_app.client.line import Line
@@ -31,22 +26,36 @@ from monitoring.metrics import ApiMetrics
 from monitoring.windows import LABELS, Window
 from tasks.promises import Promises
 
-#: Objects made and not yet gone before the collector looks through them. What a message takes is
-#: gone once it is answered, and in no circle; hundreds under way took a twelfth of the time.
-YOUNG = 20_000
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the views call, and what they run on."""
+
+    attributions: AttributionService
+    feedback: Feedback
+    figures: Figures
+    directory: Directory
+    outbox: Outbox
+    metrics: RequestMetrics
 
 
-def create() -> Front:
-    """Build one process's application. Called by the server, in its loop's thread."""
-    settings = Settings.from_environ(os.environ)
-    metrics = ApiMetrics(CollectorRegistry())
-    exposition.serve(settings.metrics_host, settings.api_metrics_port)
+def build(settings: Settings, keys: KeysFile | None) -> Services:
+    """Build the services of one process, in its event loop's thread, and start their threads.
+
+    Raises:
+        OSError: the port of the metrics can't be had.
+    """
+    registry = CollectorRegistry()
+    metrics = ApiMetrics(registry)
+    exposition.serve(settings.metrics_host, settings.api_metrics_port, registry)
     shared = connect_async(settings.cache)
     broker = _line(settings.broker, REDIS_TIMEOUT_S)
     cache = _line(settings.cache, REDIS_TIMEOUT_S)
     room = QueueRoom(settings.promised_messages)
     directory = Directory(connect(settings.broker), connect(settings.cache), settings.here, room)
     directory.start()
+    if keys is not None:
+        keys.start()
     promises = Promises(
         broker.call,
         cache.call,
@@ -56,7 +65,28 @@ def create() -> Front:
     )
     replies = _line(settings.broker, 2 * POP_S)
     submitter = Submitter(make_celery(settings), broker, cache, replies, promises, room)
-    outbox = Outbox(
+    outbox = _outbox(settings, submitter, directory, room, metrics)
+    limiter = RateLimiter(shared)
+    labels = Window(LABELS, settings.feedback_window_s)
+    metrics.credits.set(settings.credits)
+    return Services(
+        AttributionService(settings, outbox, directory, promises, limiter),
+        Feedback(promises, shared, limiter, labels, metrics, settings.result_ttl_s),
+        Figures(shared, settings),
+        directory,
+        outbox,
+        RequestMetrics(metrics),
+    )
+
+
+def _outbox(
+    settings: Settings,
+    submitter: Submitter,
+    directory: Directory,
+    room: QueueRoom,
+    metrics: ApiMetrics,
+) -> Outbox:
+    return Outbox(
         submitter.send,
         submitter.receive,
         submitter.look_up,
@@ -71,31 +101,6 @@ def create() -> Front:
         pressure=directory.pressure,
         queue_room=room,
         metrics=metrics,
-    )
-    keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
-    if keys is not None:
-        keys.start()
-    guard = Guard(keys, shared)
-    attributions = Attributions(settings, outbox, directory, promises, guard)
-    labels = Window(LABELS, settings.feedback_window_s)
-    feedback = Feedback(promises, shared, guard, labels, metrics, settings.result_ttl_s)
-    figures = Figures(shared, settings)
-    metrics.credits.set(settings.credits)
-    others = Pages(create_app(directory, settings))
-    # What was made up to here stays: looking through it for garbage took 40 ms about each second.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(YOUNG)
-    return Front(
-        attributions,
-        feedback,
-        figures,
-        outbox=outbox,
-        guard=guard,
-        others=others,
-        served=Served(metrics, EXPECTED),
-        max_body_bytes=settings.max_body_bytes,
-        refuse=refuse_for(settings),
     )
 
 

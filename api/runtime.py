@@ -1,0 +1,71 @@
+"""What one process answers with: its services, on an event loop.
+
+Under a WSGI server the loop is a thread of its own, begun with the first request and so after any
+fork. Under the accelerator it is the server's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from api.event_loop import EventLoopThread, run_on
+from api.factory import Services, build
+from api.keys_file import KeysFile
+from celery_app.settings import Settings
+
+T = TypeVar("T")
+
+
+class Runtime:
+    """The services of one process. Each process that is forked starts its own."""
+
+    services: Services
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the keys file, if there is one.
+
+        Raises:
+            SettingsError: the keys file is bad.
+        """
+        self.settings = settings
+        self.keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
+        self._loop: asyncio.AbstractEventLoop
+        self._thread: EventLoopThread | None = None
+        self._starting = threading.Lock()
+        self._pid = 0
+
+    def ensure_started(self) -> None:
+        """Start the event loop's thread and the services, unless this process has."""
+        if self._pid == os.getpid():
+            return
+        with self._starting:
+            if self._pid != os.getpid():
+                self._thread = EventLoopThread()
+                self._thread.start()
+                run_on(self._thread.loop, self.open())
+
+    async def open(self) -> None:
+        """Start the services on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self.services = build(self.settings, self.keys)
+        self.services.outbox.start()
+        self._pid = os.getpid()
+
+    async def close(self) -> None:
+        """Stop the services. What is unanswered stays so."""
+        await self.services.outbox.stop()
+
+    def stop(self) -> None:
+        """Stop what :meth:`ensure_started` has started, if it has."""
+        if self._thread is not None and self._pid == os.getpid():
+            run_on(self._thread.loop, self.close())
+            self._thread.stop()
+            self._pid = 0
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the event loop, from another thread; return what it returns."""
+        return run_on(self._loop, coroutine)

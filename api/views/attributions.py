@@ -1,0 +1,27 @@
+"""``/v1/attributions``: one message, many, and an attribution by its id."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from api.posted import read_posted
+from api.runtime import Runtime
+from api.service import PATH
+
+
+def blueprint(runtime: Runtime) -> Blueprint:
+    """Return the endpoints."""
+    routes = Blueprint("attributions", __name__)
+
+    @routes.post(PATH)
+    def create() -> Response:
+        posted = read_posted(runtime.settings.max_body_bytes)
+        return runtime.run(runtime.services.attributions.create(posted)).response()
+
+    @routes.get(f"{PATH}/<id>")
+    def read(id: str) -> Response:
+        head = request.method == "HEAD"
+        query = request.query_string
+        return runtime.run(runtime.services.attributions.read(id, query, head)).response()
+
+    return routes

@@ -1,0 +1,32 @@
+"""``/v1/models``: what is served, and by how many workers."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from api.answers import answer
+from api.query import parse_query
+from api.runtime import Runtime
+from api.schemas import ModelInfo, VersionInfo
+from tasks.errors import Unavailable
+
+
+def blueprint(runtime: Runtime) -> Blueprint:
+    """Return the endpoint."""
+    routes = Blueprint("models", __name__)
+
+    @routes.get("/v1/models")
+    def models() -> Response:
+        parse_query(request.query_string, ())
+        directory = runtime.services.directory
+        announcement, workers = directory.current(), directory.workers()
+        if workers is None:
+            raise Unavailable("the broker can't be reached")
+        versions = [
+            VersionInfo(version, directory.workers_of(version), round(share, 6))
+            for version, share in directory.versions().items()
+        ]
+        info = ModelInfo(announcement.card, announcement.device, workers, versions)
+        return answer(info).response()
+
+    return routes

@@ -1,0 +1,67 @@
+"""The three ways to ask the api: with the accelerator, under gunicorn, and Flask's test client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from api.app import create_app
+from api.runtime import Runtime
+from celery_app.settings import Settings
+from tests.parts import Stack, free_port, wait_for
+
+WAYS = ("accelerator", "gunicorn", "flask")
+
+
+class Http(httpx.Client):
+    """A client of one of the ways."""
+
+    def attribute(self, json: object, **params: Any) -> httpx.Response:
+        """POST to the api."""
+        return self.post("/v1/attributions", json=json, params=params)
+
+
+@contextmanager
+def opened(way: str, stack: Stack, **env: str) -> Iterator[Http]:
+    """Start an api beside what runs in the stack, and yield a client of it."""
+    ports = ("BYLINE_API_PORT", "BYLINE_API_METRICS_PORT")
+    env = {name: str(free_port()) for name in ports} | env
+    if way == "flask":
+        environ = {k: v for k, v in {**stack.env, **env}.items() if k.startswith("BYLINE_")}
+        runtime = Runtime(Settings.from_environ(environ))
+        transport = httpx.WSGITransport(_terminated(create_app(runtime)))
+        url = f"http://127.0.0.1:{env['BYLINE_API_PORT']}"
+        try:
+            with Http(transport=transport, base_url=url, timeout=40) as client:
+                yield client
+        finally:
+            runtime.stop()
+        return
+    accelerator = "on" if way == "accelerator" else "off"
+    api = stack.start_api(BYLINE_ACCELERATOR=accelerator, **env)
+    try:
+        with Http(base_url=f"http://127.0.0.1:{env['BYLINE_API_PORT']}", timeout=40) as client:
+            wait_for(lambda: _alive(client) or not api.alive, 30, f"the api, {way}")
+            assert api.alive, api.output
+            yield client
+    finally:
+        api.stop()
+
+
+def _terminated(app: Any) -> Any:
+    """Return the application under a server that knows where a chunked body ends, as most do."""
+
+    def answer(environ: dict[str, Any], start: Any) -> Any:
+        return app({**environ, "wsgi.input_terminated": True}, start)
+
+    return answer
+
+
+def _alive(client: Http) -> bool:
+    try:
+        return client.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,66 @@
+"""The Flask application with services that answer everything, and no Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from unittest.mock import Mock
+
+from flask import Flask
+
+from api.answers import Answer, answer
+from api.app import create_app
+from api.request_metrics import RequestMetrics
+from api.runtime import Runtime
+from celery_app.settings import Settings
+
+DONE = answer({"done": True})
+
+
+class Services:
+    """Answers everything, and counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.attributions = self.feedback = self.figures = self
+        self.outbox = Mock(wait_s=0.0)
+        self.metrics = Mock(RequestMetrics)
+        self.directory = Mock()
+        self.directory.states.return_value = {}
+        self.directory.versions.return_value = {"v1": 1.0}
+        self.directory.workers.side_effect = self._workers
+        self.directory.workers_of.return_value = 1
+        self.directory.current.return_value = Mock(card={}, device="cpu")
+
+    async def create(self, *_: object) -> Answer:
+        await asyncio.sleep(0)
+        return self.count()
+
+    read = create
+
+    def _workers(self) -> int:
+        self.count()
+        return 1
+
+    def count(self) -> Answer:
+        self.asked += 1
+        return DONE
+
+
+class FakeRuntime(Runtime):
+    """A runtime that starts nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.services: Any = Services()
+
+    def ensure_started(self) -> None:
+        pass
+
+    def run(self, coroutine: Any) -> Any:
+        return asyncio.run(coroutine)
+
+
+def fake_app(**settings: str) -> Flask:
+    """Return the application with these settings."""
+    return create_app(FakeRuntime(Settings.from_environ(settings)))
