@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import msgspec
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from api.answers import Answer
 from celery_app.settings import Settings
@@ -211,8 +211,8 @@ def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> Non
             response = error.get_response()  # a redirect, say
             return Response(response.get_data(), response.status, response.headers)
         response = problem(code, error.description or "").response()
-        for name, value in error.get_headers():
-            response.headers.setdefault(name, value)  # Allow, where the method is the matter
+        if isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response
 
 

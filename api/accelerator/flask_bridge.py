@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any
 
 from flask import Flask
-from werkzeug.wrappers import Response
+from werkzeug.test import run_wsgi_app
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -28,9 +28,9 @@ class FlaskBridge:
     """Answers ASGI requests as a Flask application does."""
 
     def __init__(self, app: Flask, max_body_bytes: int) -> None:
-        """Of a larger body than ``max_body_bytes``, the rest is not read."""
         self._app = app
-        self._max_body_bytes = max_body_bytes
+        # A byte more: by that, Flask sees that a body is too large.
+        self._most = max_body_bytes + 1
         self._threads = ThreadPoolExecutor(THREADS, "flask")
 
     async def answer(self, scope: Scope, receive: Any, send: Send, may_post: bool) -> None:
@@ -52,20 +52,19 @@ class FlaskBridge:
         await send({"type": "http.response.body", "body": answer})
 
     def _answer(self, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        response = Response.from_app(self._app.wsgi_app, environ, buffered=True)
+        parts, status, given = run_wsgi_app(self._app.wsgi_app, environ, buffered=True)
         headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in response.headers.items()
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in given
         ]
-        return response.status_code, headers, response.get_data()
+        return int(status.partition(" ")[0]), headers, b"".join(parts)
 
     async def _read(self, scope: Scope, receive: Any) -> bytes | None:
         """Return the body, cut off where it is too large; None: the client has gone."""
         told = int(dict(scope["headers"]).get(b"content-length", b"0"))
-        if told > self._max_body_bytes:
+        if told > self._most:
             return b""  # Flask refuses it by its length
         parts, size, more = [], 0, True
-        while more and size <= self._max_body_bytes:
+        while more and size < self._most:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None

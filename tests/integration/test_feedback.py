@@ -6,13 +6,21 @@ import httpx
 import pytest
 
 from monitoring.windows import LABELS, Window
+from tests.integration.ways import Http
 from tests.parts import Stack
 
 DAY_S = 86_400.0
 
 
-def learn(stack: Stack, **body: object) -> httpx.Response:
-    return httpx.post(f"{stack.url}/v1/feedback", json=body, timeout=10)
+def learn(http: Http, **body: object) -> httpx.Response:
+    return http.post("/v1/feedback", json=body)
+
+
+@pytest.fixture(autouse=True)
+def nothing_learned(stack: Stack) -> None:
+    """No way knows what another was told."""
+    for key in stack.redis.scan_iter("byline:feedback:*"):
+        stack.redis.delete(key)
 
 
 def labels(stack: Stack) -> tuple[int, int]:
@@ -21,28 +29,28 @@ def labels(stack: Stack) -> tuple[int, int]:
     return counts["labels"], counts["right"]
 
 
-def test_a_label_is_noted_and_compared(stack: Stack) -> None:
+def test_a_label_is_noted_and_compared(http: Http, stack: Stack) -> None:
     before = labels(stack)
-    first = stack.attribute({"text": "aeiou for feedback"}).json()["id"]
-    second = stack.attribute({"text": "hmm, zzz for feedback"}).json()["id"]
-    right, wrong = learn(stack, id=first, author="vowels"), learn(stack, id=second, author="else")
+    first = http.attribute({"text": "aeiou for feedback"}).json()["id"]
+    second = http.attribute({"text": "hmm, zzz for feedback"}).json()["id"]
+    right, wrong = learn(http, id=first, author="vowels"), learn(http, id=second, author="else")
     assert right.json() == {"id": first, "author": "vowels", "correct": True}
     assert (wrong.status_code, wrong.json()["correct"]) == (202, False)
     assert labels(stack) == (before[0] + 2, before[1] + 1)
 
 
-def test_said_twice_it_counts_once_and_nobody_may_contradict(stack: Stack) -> None:
-    id = stack.attribute({"text": "aeiou, said twice"}).json()["id"]
-    assert learn(stack, id=id, author="vowels").status_code == 202
+def test_said_twice_it_counts_once_and_nobody_may_contradict(http: Http, stack: Stack) -> None:
+    id = http.attribute({"text": "aeiou, said twice"}).json()["id"]
+    assert learn(http, id=id, author="vowels").status_code == 202
     before = labels(stack)
-    assert learn(stack, id=id, author="vowels").status_code == 202
-    conflict = learn(stack, id=id, author="consonants")
+    assert learn(http, id=id, author="vowels").status_code == 202
+    conflict = learn(http, id=id, author="consonants")
     assert (conflict.status_code, conflict.json()["code"]) == (409, "conflict")
     assert labels(stack) == before
 
 
-def test_what_was_never_attributed_can_not_be_labelled(stack: Stack) -> None:
-    unknown = learn(stack, id="0" * 32, author="vowels")
+def test_what_was_never_attributed_can_not_be_labelled(http: Http) -> None:
+    unknown = learn(http, id="0" * 32, author="vowels")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
 
 
@@ -59,21 +67,21 @@ def test_what_was_never_attributed_can_not_be_labelled(stack: Stack) -> None:
         (b'{"id": "%s", "author": "\\ud800"}' % (b"0" * 32), 400, "not_json"),
     ],
 )
-def test_what_makes_no_sense_is_refused(stack: Stack, body: bytes, status: int, code: str) -> None:
+def test_what_makes_no_sense_is_refused(http: Http, body: bytes, status: int, code: str) -> None:
     headers = {"Content-Type": "application/json"}
-    response = httpx.post(f"{stack.url}/v1/feedback", content=body, headers=headers, timeout=10)
+    response = http.post("/v1/feedback", content=body, headers=headers)
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-def test_only_posting_is_allowed(stack: Stack) -> None:
-    response = httpx.get(f"{stack.url}/v1/feedback", timeout=10)
+def test_only_posting_is_allowed(http: Http) -> None:
+    response = http.get("/v1/feedback")
     assert (response.status_code, response.headers["Allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize("points", ["0", "301", "x", "-1", "٣", "1.5", ""])
-def test_figures_are_asked_for_by_a_number(stack: Stack, points: str) -> None:
-    url = f"{stack.url}/v1/figures"
-    assert httpx.get(url, params={"points": points}, timeout=10).status_code == 422
-    figures = httpx.get(url, timeout=10)
+def test_figures_are_asked_for_by_a_number(http: Http, points: str) -> None:
+    url = "/v1/figures"
+    assert http.get(url, params={"points": points}).status_code == 422
+    figures = http.get(url)
     assert figures.status_code == 200
     assert figures.json()["points"] == []  # no monitor is running here

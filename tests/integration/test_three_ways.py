@@ -1,0 +1,102 @@
+"""One recorded corpus of requests is answered alike by the accelerator, gunicorn and Flask alone.
+
+``corpus/requests.jsonl`` has a request a line, and the status and the error code that it was
+answered with. A body is a string, or pieces of text with how often each is repeated.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.integration.ways import WAYS, Http, opened
+from tests.parts import Stack
+
+FOLDER = Path(__file__).parent / "corpus"
+REQUESTS = [json.loads(line) for line in (FOLDER / "requests.jsonl").read_text().splitlines()]
+#: Headers that are a server's own, or tell the time.
+OF_THE_SERVER = {"connection", "date", "keep-alive", "server"}
+
+
+class Answered(NamedTuple):
+    """An answer, as far as it must not depend on the way."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def body_of(recorded: dict[str, Any]) -> bytes | None:
+    body = recorded.get("body")
+    if isinstance(body, list):
+        body = "".join(text * times for text, times in body)
+    return None if body is None else body.encode("utf-8", "surrogatepass")
+
+
+def ask(client: Http, recorded: dict[str, Any]) -> Answered:
+    request = client.build_request(
+        recorded["method"],
+        recorded["path"],
+        content=body_of(recorded),
+        headers=recorded["headers"],
+    )
+    response = client.send(request)
+    port = str(client.base_url.port)
+    headers = sorted(
+        (name.lower(), value)
+        for name, value in response.headers.items()
+        if name.lower() not in OF_THE_SERVER
+    )
+    return Answered(response.status_code, headers, response.content.replace(port.encode(), b"PORT"))
+
+
+@pytest.fixture(scope="module")
+def answered(stack: Stack) -> dict[str, list[Answered]]:
+    """The answers to all requests, in their order, by the way: each begins with an empty cache."""
+    found = {}
+    for way in WAYS:
+        for kind in ("result", "feedback"):
+            for key in stack.redis.scan_iter(f"byline:{kind}:*"):
+                stack.redis.delete(key)
+        with opened(way, stack) as client:
+            found[way] = [ask(client, recorded) for recorded in REQUESTS]
+    return found
+
+
+def code_of(answer: Answered) -> str | None:
+    if dict(answer.headers).get("content-type") != "application/problem+json":
+        return None
+    return str(json.loads(answer.body)["code"]) if answer.body else None
+
+
+def test_the_corpus_is_large_and_odd() -> None:
+    assert len(REQUESTS) >= 300
+    assert sum(recorded["status"] >= 400 for recorded in REQUESTS) > 100
+    assert len({recorded["code"] for recorded in REQUESTS}) > 10
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_request_is_answered_as_recorded(
+    answered: dict[str, list[Answered]], way: str
+) -> None:
+    found = [
+        (recorded["method"], recorded["path"], answer.status, code_of(answer))
+        for recorded, answer in zip(REQUESTS, answered[way], strict=True)
+    ]
+    wanted = [(r["method"], r["path"], r["status"], r["code"]) for r in REQUESTS]
+    assert [pair for pair in zip(found, wanted, strict=True) if pair[0] != pair[1]] == []
+
+
+@pytest.mark.parametrize("way", WAYS[1:])
+def test_status_headers_and_body_are_the_same_each_way(
+    answered: dict[str, list[Answered]], way: str
+) -> None:
+    different = [
+        (recorded["method"], recorded["path"], recorded["headers"], fast, plain)
+        for recorded, fast, plain in zip(REQUESTS, answered[WAYS[0]], answered[way], strict=True)
+        if fast != plain
+    ]
+    assert different == []
