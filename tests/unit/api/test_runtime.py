@@ -1,0 +1,100 @@
+"""Where a process starts its services: once, in a thread of its own, and again after a fork."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import Any
+from unittest.mock import AsyncMock, Mock
+
+import pytest
+
+from api import runtime
+from api.runtime import Runtime
+from celery_app.settings import Settings, SettingsError
+
+
+class Services:
+    """Services that note on which thread they were started."""
+
+    def __init__(self) -> None:
+        self.outbox = Mock(stop=AsyncMock())
+        self.thread = threading.current_thread()
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[Services]:
+    """All services that were built."""
+    found: list[Services] = []
+
+    def build(*_: object) -> Services:
+        found.append(Services())
+        return found[-1]
+
+    monkeypatch.setattr(runtime, "build", build)
+    return found
+
+
+async def value(given: int) -> int:
+    await asyncio.sleep(0)
+    return given
+
+
+async def failing() -> None:
+    raise LookupError("as raised on the loop")
+
+
+def test_services_start_once_however_many_threads_ask(built: list[Services]) -> None:
+    here = Runtime(Settings())
+    assert built == []
+    threads = [threading.Thread(target=here.ensure_started) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [services] = built
+    assert here.services is services  # type: ignore[comparison-overlap]
+    assert services.thread.daemon
+    here.stop()
+
+
+def test_a_coroutine_returns_and_raises_through_the_thread(built: list[Services]) -> None:
+    here = Runtime(Settings())
+    here.ensure_started()
+    assert here.run(value(7)) == 7
+    with pytest.raises(LookupError, match="as raised"):
+        here.run(failing())
+    here.stop()
+
+
+def test_a_forked_process_starts_its_own(
+    built: list[Services], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Runtime(Settings())
+    here.ensure_started()
+    first = here._thread
+    monkeypatch.setattr(os, "getpid", lambda: -1)  # as the child sees it: its parent's loop is gone
+    here.ensure_started()
+    assert len(built) == 2
+    assert here._thread is not first
+    assert here.run(value(8)) == 8
+    here.stop()
+    assert first is not None
+    first.stop()
+
+
+def test_stopping_ends_the_thread_and_the_services(built: list[Services]) -> None:
+    here = Runtime(Settings())
+    here.stop()  # nothing was started
+    here.ensure_started()
+    thread: Any = here._thread
+    here.stop()
+    assert not thread.is_alive()
+    built[0].outbox.stop.assert_awaited_once()
+
+
+def test_a_bad_keys_file_is_told_before_anything_starts(tmp_path: Any) -> None:
+    settings = Settings.from_environ({"BYLINE_KEYS_FILE": str(tmp_path / "none")})
+    with pytest.raises(SettingsError):
+        Runtime(settings)
