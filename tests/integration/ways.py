@@ -11,9 +11,9 @@ import httpx
 from api.app import create_app
 from api.runtime import Runtime
 from celery_app.settings import Settings
-from tests.parts import Stack, free_port, wait_for
+from tests.parts import ACCELERATED, Stack, free_port, wait_for
 
-WAYS = ("accelerator", "gunicorn", "flask")
+WAYS = ("accelerator", "gunicorn", "flask") if ACCELERATED else ("gunicorn", "flask")
 
 
 class Http(httpx.Client):

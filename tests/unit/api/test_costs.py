@@ -14,8 +14,8 @@ from api.keys import Key
 from api.posted import Posted
 from tasks.errors import BylineError, InvalidMessage, RateLimited
 from tasks.work import EVIDENCE
+from tests.unit.api.counter import Counter
 from tests.unit.api.desk import Desk, idle
-from tests.unit.api.test_attributions import Counter
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ from celery_app.client.entry import Entry
 from celery_app.client.pace import Pace
 from tasks.errors import DeadlinePassed
 from tasks.messages import Failure, Reply
+from tests.unit.api.counter import Counter
 from tests.unit.api.desk import Desk, attribution, idle
-from tests.unit.api.test_attributions import Counter
 from tests.unit.api.test_pace import Clock
 
 

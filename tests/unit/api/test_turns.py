@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from api import bodies, service
+from api import service
 from api.answers import Answer
 from api.posted import Posted
 from api.rate_limiter import RateLimiter
 from celery_app.client import turns
+from tests.unit.api.counter import Counter
 from tests.unit.api.desk import Desk, idle
-from tests.unit.api.test_attributions import Counter
 
 pytestmark = pytest.mark.anyio
 
@@ -88,8 +88,3 @@ async def test_only_a_large_body_is_parsed_in_a_thread(
             await asyncio.sleep(0.001)
     asking.cancel()
     assert (parsed_by != [threading.get_ident()]) == apart
-
-
-async def test_a_large_body_is_not_parsed_while_others_wait(counter: Counter) -> None:
-    assert not counter.hand_in({"text": "x" * (bodies.AT_ONCE_BYTES + 1)})
-    assert not counter.given

@@ -14,7 +14,7 @@ from api.accelerator import head_rules, http_connection, parsing
 from api.accelerator.head_limits import PIECE_BYTES
 from monitoring.background import Failures
 from tests.parts import wait_for
-from tests.unit.api.serving import (
+from tests.unit.accelerator.serving import (
     CHUNKED,
     LAST,
     REQUEST,

@@ -13,8 +13,8 @@ import pytest
 from api.accelerator import front
 from api.answers import Answer
 from api.posted import Posted
+from tests.unit.accelerator.serving import all_of, connect, served
 from tests.unit.api.fake_runtime import Services, fake_app
-from tests.unit.api.serving import all_of, connect, served
 
 #: Every kind of route. The first is answered by a call where its body comes whole.
 ROUTES = [

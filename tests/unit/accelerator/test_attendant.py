@@ -2,98 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 from unittest.mock import AsyncMock, Mock
 
 import pytest
-from redis import ConnectionError as RedisConnectionError
 from redis import RedisError
 
+from api import bodies
 from api.accelerator.attendant import attend
-from api.answers import Answer
 from api.posted import Posted
-from api.service import AttributionService
 from celery_app.client.entry import Entry
 from celery_app.client.late import LateMessages
 from celery_app.client.room import Room
-from celery_app.settings import Settings
 from tasks.errors import InvalidMessage, Overloaded
-from tasks.messages import Failure, Outcome
+from tasks.messages import Failure
+from tests.unit.api.counter import Counter
 from tests.unit.api.desk import Desk, idle
 
 pytestmark = pytest.mark.anyio
 
 
-class Directory:
-    def version_for(self, text: str) -> str:
-        return "v1"
-
-
-class Promises:
-    """Notes what is promised, unless the broker is gone or there is no room."""
-
-    def __init__(self) -> None:
-        self.made: list[str] = []
-        self.kept: dict[str, Outcome] = {}
-        self.released: dict[str, Outcome] = {}
-        self.gone = False
-        self.room = True
-        self.meanwhile: Callable[[], Awaitable[None]] | None = None
-
-    async def make(self, ids: Iterable[str]) -> bool:
-        if self.gone:
-            raise RedisConnectionError("gone")
-        self.made += ids
-        if self.meanwhile:
-            await self.meanwhile()
-        return self.room
-
-    async def keep(self, id: str, outcome: Outcome) -> None:
-        self.kept[id] = outcome
-
-    async def release(self, outcomes: Mapping[str, Outcome]) -> None:
-        self.released |= outcomes
-
-
-class Counter:
-    """Where messages are handed in, with a desk behind it."""
-
-    def __init__(self, desk: Desk, wait_s: float) -> None:
-        settings = Settings.from_environ({"BYLINE_WAIT_S": str(wait_s)})
-        parts: Any = (desk.outbox, Directory(), Promises(), None)
-        self.promises = parts[2]
-        self.attributions = AttributionService(settings, *parts)
-        self.given: list[Answer] = []
+class FastCounter(Counter):
+    """Hands messages in as the accelerator does, without a coroutine."""
 
     def hand_in(self, body: object, content_type: str = "application/json") -> bool:
-        sent = json.dumps(body).encode()
-        posted = Posted(b"", content_type, sent, None)
+        posted = Posted(b"", content_type, json.dumps(body).encode(), None)
         return attend(self.attributions, posted, self.given.append)
 
-    async def answer(self) -> Answer:
-        """Return the only answer, once it is there."""
-        async with asyncio.timeout(20):
-            while not self.given:
-                await asyncio.sleep(0.01)
-        await idle()
-        [given] = self.given
-        return given
+
+@pytest.fixture
+async def patient(desk: Desk) -> FastCounter:
+    return FastCounter(desk, 30.0)
 
 
 @pytest.fixture
-async def patient(desk: Desk) -> Counter:
-    return Counter(desk, 30.0)
+async def hasty(desk: Desk) -> FastCounter:
+    return FastCounter(desk, 0.05)
 
 
-@pytest.fixture
-async def hasty(desk: Desk) -> Counter:
-    return Counter(desk, 0.05)
-
-
-async def test_it_is_answered_when_the_outcome_is_there(desk: Desk, patient: Counter) -> None:
+async def test_it_is_answered_when_the_outcome_is_there(desk: Desk, patient: FastCounter) -> None:
     assert patient.hand_in({"text": "one"})
     await idle()
     assert not patient.given
@@ -102,7 +50,9 @@ async def test_it_is_answered_when_the_outcome_is_there(desk: Desk, patient: Cou
     assert (given.status, json.loads(given.body)["author"]) == (200, "a")
 
 
-async def test_what_was_answered_lately_is_answered_at_once(desk: Desk, patient: Counter) -> None:
+async def test_what_was_answered_lately_is_answered_at_once(
+    desk: Desk, patient: FastCounter
+) -> None:
     patient.hand_in({"text": "one"})
     await idle()
     await desk.answer()
@@ -110,7 +60,7 @@ async def test_what_was_answered_lately_is_answered_at_once(desk: Desk, patient:
     assert [json.loads(given.body)["cached"] for given in patient.given] == [False, True]
 
 
-async def test_two_who_ask_the_same_are_both_answered(desk: Desk, patient: Counter) -> None:
+async def test_two_who_ask_the_same_are_both_answered(desk: Desk, patient: FastCounter) -> None:
     for _ in range(2):
         patient.hand_in({"text": "one"})
     await idle()
@@ -119,7 +69,7 @@ async def test_two_who_ask_the_same_are_both_answered(desk: Desk, patient: Count
     assert desk.broker.sizes() == [1]
 
 
-async def test_after_the_wait_the_answer_is_promised(desk: Desk, hasty: Counter) -> None:
+async def test_after_the_wait_the_answer_is_promised(desk: Desk, hasty: FastCounter) -> None:
     hasty.hand_in({"text": "one"})
     given = await hasty.answer()
     assert given.status == 202
@@ -134,7 +84,7 @@ async def test_after_the_wait_the_answer_is_promised(desk: Desk, hasty: Counter)
 
 
 async def test_what_is_answered_while_it_is_promised_takes_no_room(
-    desk: Desk, hasty: Counter
+    desk: Desk, hasty: FastCounter
 ) -> None:
     hasty.promises.meanwhile = desk.answer
     hasty.hand_in({"text": "one"})
@@ -143,7 +93,7 @@ async def test_what_is_answered_while_it_is_promised_takes_no_room(
 
 
 async def test_what_one_asker_was_promised_is_not_released_for_another(
-    desk: Desk, hasty: Counter
+    desk: Desk, hasty: FastCounter
 ) -> None:
     hasty.hand_in({"text": "one"})
     await hasty.answer()
@@ -156,7 +106,7 @@ async def test_what_one_asker_was_promised_is_not_released_for_another(
 
 
 async def test_what_nobody_waits_for_any_longer_is_still_the_promise_of_an_answer(
-    desk: Desk, hasty: Counter
+    desk: Desk, hasty: FastCounter
 ) -> None:
     hasty.hand_in({"text": "one"})
     await hasty.answer()
@@ -168,7 +118,7 @@ async def test_what_nobody_waits_for_any_longer_is_still_the_promise_of_an_answe
     assert hasty.promises.kept == {}  # the task is in the queue; that nobody waits is no outcome
 
 
-async def test_where_there_is_no_room_a_promise_is_refused(desk: Desk, hasty: Counter) -> None:
+async def test_where_there_is_no_room_a_promise_is_refused(desk: Desk, hasty: FastCounter) -> None:
     hasty.promises.room = False
     hasty.hand_in({"text": "one"})
     given = await hasty.answer()
@@ -178,14 +128,14 @@ async def test_where_there_is_no_room_a_promise_is_refused(desk: Desk, hasty: Co
     assert hasty.promises.kept == hasty.promises.released == {}
 
 
-async def test_after_the_deadline_there_is_none(desk: Desk, patient: Counter) -> None:
+async def test_after_the_deadline_there_is_none(desk: Desk, patient: FastCounter) -> None:
     patient.hand_in({"text": "one", "deadline_ms": 50})
     given = await patient.answer()
     assert (given.status, json.loads(given.body)["code"]) == (504, "deadline_passed")
     assert not patient.promises.made
 
 
-async def test_what_can_not_be_promised_is_not(hasty: Counter) -> None:
+async def test_what_can_not_be_promised_is_not(hasty: FastCounter) -> None:
     hasty.promises.gone = True
     hasty.hand_in({"text": "one"})
     assert (await hasty.answer()).status == 503
@@ -203,7 +153,7 @@ async def test_who_joins_a_message_whose_promise_failed_is_not_told_of_one() -> 
 
 
 async def test_a_promise_that_breaks_is_answered_all_the_same(
-    hasty: Counter, monkeypatch: pytest.MonkeyPatch
+    hasty: FastCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def make(ids: Iterable[str]) -> bool:
         raise ZeroDivisionError
@@ -213,20 +163,20 @@ async def test_a_promise_that_breaks_is_answered_all_the_same(
     assert (await hasty.answer()).status == 500
 
 
-async def test_what_failed_is_told(desk: Desk, patient: Counter) -> None:
+async def test_what_failed_is_told(desk: Desk, patient: FastCounter) -> None:
     desk.broker.down = True
     patient.hand_in({"text": "one"})
     assert (await patient.answer()).status == 503
 
 
-async def test_many_messages_are_none_of_its_business(desk: Desk, patient: Counter) -> None:
+async def test_many_messages_are_none_of_its_business(desk: Desk, patient: FastCounter) -> None:
     assert not patient.hand_in({"messages": [{"text": "one"}]})
     await idle()
     assert not patient.given
     assert not desk.cache.lookups
 
 
-async def test_what_can_not_be_taken_is_raised(desk: Desk, patient: Counter) -> None:
+async def test_what_can_not_be_taken_is_raised(desk: Desk, patient: FastCounter) -> None:
     with pytest.raises(InvalidMessage):
         patient.hand_in({"text": ""})
     patient.hand_in({"text": "one"})
@@ -234,4 +184,9 @@ async def test_what_can_not_be_taken_is_raised(desk: Desk, patient: Counter) -> 
     desk.outbox._room.take(Entry("other", "other", "v1"))
     with pytest.raises(Overloaded):
         patient.hand_in({"text": "two"})
+    assert not patient.given
+
+
+async def test_large_body_is_not_parsed_in_the_loop(patient: FastCounter) -> None:
+    assert not patient.hand_in({"text": "x" * (bodies.AT_ONCE_BYTES + 1)})
     assert not patient.given

@@ -1,0 +1,84 @@
+"""Where messages are handed in, with a desk behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+from unittest.mock import Mock
+
+from redis import ConnectionError as RedisConnectionError
+
+from api.answers import Answer
+from api.errors import problem_of
+from api.posted import Posted
+from api.rate_limiter import RateLimiter
+from api.service import AttributionService
+from celery_app.settings import Settings
+from tasks.errors import BylineError
+from tasks.messages import Outcome
+from tests.unit.api.desk import Desk, idle
+
+
+class Directory:
+    def version_for(self, text: str) -> str:
+        return "v1"
+
+
+class Promises:
+    """Notes what is promised, unless the broker is gone or there is no room."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.kept: dict[str, Outcome] = {}
+        self.released: dict[str, Outcome] = {}
+        self.gone = False
+        self.room = True
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def make(self, ids: Iterable[str]) -> bool:
+        if self.gone:
+            raise RedisConnectionError("gone")
+        self.made += ids
+        if self.meanwhile:
+            await self.meanwhile()
+        return self.room
+
+    async def keep(self, id: str, outcome: Outcome) -> None:
+        self.kept[id] = outcome
+
+    async def release(self, outcomes: Mapping[str, Outcome]) -> None:
+        self.released |= outcomes
+
+
+class Counter:
+    """Where messages are handed in, with a desk behind it."""
+
+    def __init__(self, desk: Desk, wait_s: float) -> None:
+        settings = Settings.from_environ({"BYLINE_WAIT_S": str(wait_s)})
+        parts: Any = (desk.outbox, Directory(), Promises(), RateLimiter(Mock()))
+        self.promises = parts[2]
+        self.attributions = AttributionService(settings, *parts)
+        self.given: list[Answer] = []
+
+    def hand_in(self, body: object) -> Any:
+        """Have a body answered; :meth:`answer` waits for that."""
+        posted = Posted(b"", "application/json", json.dumps(body).encode(), None)
+        self._asking = asyncio.ensure_future(self._ask(posted))
+
+    async def _ask(self, posted: Posted) -> None:
+        try:
+            given = await self.attributions.create(posted)
+        except BylineError as error:
+            given = problem_of(error)
+        self.given.append(given)
+
+    async def answer(self) -> Answer:
+        """Return the only answer, once it is there."""
+        async with asyncio.timeout(20):
+            while not self.given:
+                await asyncio.sleep(0.01)
+        await idle()
+        [given] = self.given
+        return given
