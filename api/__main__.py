@@ -10,18 +10,15 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 
-from api import multiprocess
 from api.keys import Keys
 from celery_app.settings import Settings, SettingsError
+from monitoring import multiprocess
 
 #: Connections that may wait to be accepted.
 BACKLOG = 4096
 #: Seconds an idle connection is kept: longer than load balancers keep theirs, so that none is
 #: closed under a request.
 KEEP_ALIVE_S = 75
-#: Seconds after which a process that does not answer its parent is taken for hung. A new one has as
-#: long to start; with uvicorn's 5 seconds, a busy machine gave up a rolling restart.
-READY_S = 20
 
 
 def main(arguments: list[str]) -> int:
@@ -44,8 +41,7 @@ def main(arguments: list[str]) -> int:
     # Stopped in good order, the server raises the signal once more, and would die of it.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with multiprocess.folder():
-        serve = _serve_fast if settings.accelerator == "on" else _serve_plainly
-        serve(settings, options.graceful_timeout)
+        _serve(settings, options.graceful_timeout)
     return 0
 
 
@@ -65,40 +61,26 @@ def _taken(host: str, port: int) -> str:
     return ""
 
 
-def _serve_plainly(settings: Settings, graceful_timeout_s: int) -> None:
-    # Imported here: what it imports looks for the folder of the metrics.
-    server = import_module("api.plain_server").PlainServer
-    options = {
-        "backlog": BACKLOG,
-        "graceful_timeout": graceful_timeout_s,
-        "keepalive": KEEP_ALIVE_S,
-    }
-    server(settings, options).run()
-
-
-def _serve_fast(settings: Settings, graceful_timeout_s: int) -> None:
-    protocol = import_module("api.accelerator.protocol").Protocol
-    import_module("uvicorn").run(
-        "api.accelerator.front:create",
-        factory=True,
-        host=settings.api_host,
-        port=settings.api_port,
-        workers=settings.api_processes,
-        loop="uvloop",
-        http=protocol,
-        ws="none",
-        lifespan="on",
-        interface="asgi3",
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=graceful_timeout_s,
-        timeout_worker_healthcheck=READY_S,
-        # Whose address it is, nothing here asks; who is in front is a matter of its own.
-        proxy_headers=False,
-        server_header=False,
-        access_log=False,
-        log_level=settings.log_level.lower(),
-    )
+def _serve(settings: Settings, graceful_timeout_s: int) -> None:
+    # Imported here: prometheus-client looks for the folder of the metrics when it is imported.
+    if settings.accelerator == "on":
+        import_module("api.accelerator.server").serve(
+            settings,
+            {
+                "backlog": BACKLOG,
+                "timeout_keep_alive": KEEP_ALIVE_S,
+                "timeout_graceful_shutdown": graceful_timeout_s,
+            },
+        )
+    else:
+        import_module("api.plain_server").serve(
+            settings,
+            {
+                "backlog": BACKLOG,
+                "keepalive": KEEP_ALIVE_S,
+                "graceful_timeout": graceful_timeout_s,
+            },
+        )
 
 
 def _options(arguments: list[str], settings: Settings) -> argparse.Namespace:

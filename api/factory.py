@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from api import exposition
 from api.feedback import Feedback
 from api.figures import Figures
 from api.keys_file import KeysFile
@@ -22,6 +21,7 @@ from celery_app.client.recent import Recent
 from celery_app.client.submit import POP_S, Submitter
 from celery_app.connections import REDIS_TIMEOUT_S, connect, connect_async, pool_async
 from celery_app.settings import Settings
+from monitoring import exposition
 from monitoring.metrics import ApiMetrics
 from monitoring.windows import LABELS, Window
 from tasks.promises import Promises

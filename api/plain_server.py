@@ -43,3 +43,8 @@ class PlainServer(BaseApplication):
     def load(self) -> Flask:
         """Return the application; gunicorn calls it in each process, after the fork."""
         return create_app()
+
+
+def serve(settings: Settings, options: dict[str, Any]) -> None:
+    """Serve until told to stop. ``options`` are gunicorn's."""
+    PlainServer(settings, options).run()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.errors import HeadersTooLarge
+from api.accelerator.protocol_errors import HeadersTooLarge
 
 #: Bytes of a head: its URL, and each field's name and value and four bytes more.
 MAX_HEAD_BYTES = 32 * 1024

@@ -11,7 +11,12 @@ from collections.abc import Mapping, Sequence
 
 import httptools
 
-from api.errors import BadRequest, ExpectationFailed, NotSupported, VersionNotSupported
+from api.accelerator.protocol_errors import (
+    BadRequest,
+    ExpectationFailed,
+    NotSupported,
+    VersionNotSupported,
+)
 
 #: Fields that say who asks, where, or how the body is to be read: at most once each.
 SINGLE = frozenset(

@@ -19,7 +19,8 @@ from api.accelerator.flow import HeldFlow
 from api.accelerator.gathering import Gathering
 from api.accelerator.head_limits import MAX_FIELDS, PIECE_BYTES, FramingCounter, check_head
 from api.accelerator.parsing import ParsingConnection, reason
-from api.errors import Timeout, problem_of
+from api.accelerator.protocol_errors import Timeout
+from api.errors import problem_of
 from tasks.errors import BylineError
 
 #: Seconds a client has for a whole request, from its first byte or from connecting.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import httptools
 
 from api.accelerator.head_limits import FramingCounter, check_coming
+from api.accelerator.protocol_errors import BadRequest
 from api.accelerator.unread import ReadingClients
-from api.errors import BadRequest
 from monitoring.background import Failures
 from tasks.errors import BylineError, InternalError
 

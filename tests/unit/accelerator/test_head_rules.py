@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from api.accelerator import head_rules
-from api.errors import BadRequest, ExpectationFailed, NotSupported, VersionNotSupported
+from api.accelerator.protocol_errors import (
+    BadRequest,
+    ExpectationFailed,
+    NotSupported,
+    VersionNotSupported,
+)
 
 Headers = list[tuple[bytes, bytes]]
 HOST = (b"host", b"a")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from api import multiprocess
+from monitoring import multiprocess
 
 
 @pytest.fixture(autouse=True)

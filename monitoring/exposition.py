@@ -14,9 +14,9 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Gauge, make_wsgi_app
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from api.multiprocess import VARIABLE
 from monitoring import processes
 from monitoring.listener import Listener
+from monitoring.multiprocess import VARIABLE
 
 _PID = re.compile(r"_(\d+)\.db")
 

@@ -29,7 +29,7 @@ POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_FOLDER = Path(__file__).with_name("console")
+_FOLDER = Path(__file__).parent
 
 
 def blueprint() -> Blueprint:

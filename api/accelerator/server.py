@@ -1,0 +1,37 @@
+"""uvicorn, with Byline's protocol and application: the server of the accelerator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import uvicorn
+
+from api.accelerator.protocol import Protocol
+from celery_app.settings import Settings
+
+#: Seconds after which a process that does not answer its parent is taken for hung. A new one has as
+#: long to start; with uvicorn's 5 seconds, a busy machine gave up a rolling restart.
+READY_S = 20
+
+
+def serve(settings: Settings, options: dict[str, Any]) -> None:
+    """Serve until told to stop. ``options`` are uvicorn's."""
+    uvicorn.run(
+        "api.accelerator.front:create",
+        factory=True,
+        host=settings.api_host,
+        port=settings.api_port,
+        workers=settings.api_processes,
+        loop="uvloop",
+        http=Protocol,
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        timeout_worker_healthcheck=READY_S,
+        # Whose address it is, nothing here asks; who is in front is a matter of its own.
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_level=settings.log_level.lower(),
+        **options,
+    )
