@@ -31,6 +31,8 @@ def main() -> int:
         "BYLINE_DEVICE": options.device,
         "BYLINE_PRECISION": options.precision,
     }
+    if not options.accelerator:
+        settings["BYLINE_ACCELERATOR"] = "off"
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as name:
         folder = Path(name)
         passages = held_out(folder)
@@ -79,6 +81,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--precision", default="fp32", help="as BYLINE_PRECISION (fp32)")
     parser.add_argument("--connections", type=int, default=64, help="of the closed loop (64)")
     parser.add_argument("--seconds", type=float, default=10, help="of each step (10)")
+    parser.add_argument(
+        "--no-accelerator", dest="accelerator", action="store_false", help="Flask under gunicorn"
+    )
     return parser.parse_args()
 
 
