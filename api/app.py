@@ -60,7 +60,7 @@ def create_app(runtime: Runtime | None = None) -> Flask:
     app.register_blueprint(
         get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Byline"})
     )
-    errors.register(app, runtime.settings, lambda: runtime.services.outbox.wait_s)
+    errors.register(app, runtime.settings, lambda: runtime.wait_s)
     _admit(app, runtime)
     _finish(app, runtime)
     return app
@@ -94,6 +94,8 @@ def _finish(app: Flask, runtime: Runtime) -> None:
 
     @app.after_request
     def count(response: Response) -> Response:
+        if not runtime.started:  # it failed to: the log says why
+            return response
         route = route_of(request.url_rule.rule if request.url_rule else None)
         status = getattr(response, "counted", "") or response.status_code
         seconds = time.perf_counter() - g.began

@@ -38,15 +38,30 @@ class Runtime:
         self._starting = threading.Lock()
         self._pid = 0
 
+    @property
+    def started(self) -> bool:
+        """Whether this process has its services."""
+        return self._pid == os.getpid()
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds that a message that comes now will take; 0 where nothing is started."""
+        return self.services.outbox.wait_s if self.started else 0.0
+
     def ensure_started(self) -> None:
         """Start the event loop's thread and the services, unless this process has."""
-        if self._pid == os.getpid():
+        if self.started:
             return
         with self._starting:
-            if self._pid != os.getpid():
-                self._thread = EventLoopThread()
-                self._thread.start()
-                run_on(self._thread.loop, self.open())
+            if not self.started:
+                thread = EventLoopThread()
+                thread.start()
+                try:
+                    run_on(thread.loop, self.open())
+                except BaseException:
+                    thread.stop()  # the next request tries again
+                    raise
+                self._thread = thread
 
     async def open(self) -> None:
         """Start the services on the running loop."""
@@ -61,7 +76,7 @@ class Runtime:
 
     def stop(self) -> None:
         """Stop what :meth:`ensure_started` has started, if it has."""
-        if self._thread is not None and self._pid == os.getpid():
+        if self._thread is not None and self.started:
             run_on(self._thread.loop, self.close())
             self._thread.stop()
             self._pid = 0

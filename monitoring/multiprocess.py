@@ -21,7 +21,7 @@ LOCK = "lock"
 def folder() -> Iterator[None]:
     """Have this process, and those started within, share a folder, empty at first."""
     _sweep()
-    path = Path(tempfile.mkdtemp(prefix=PREFIX))
+    path, owner = Path(tempfile.mkdtemp(prefix=PREFIX)), os.getpid()
     os.environ[VARIABLE] = str(path)
     unlocked = path / f"{LOCK}.new"
     with unlocked.open("w") as lock:
@@ -30,7 +30,8 @@ def folder() -> Iterator[None]:
         try:
             yield
         finally:
-            rmtree(path, ignore_errors=True)  # a process that is being killed may still write
+            if os.getpid() == owner:  # a process that was forked within leaves through here, too
+                rmtree(path, ignore_errors=True)  # one that is being killed may still write
 
 
 def _sweep() -> None:

@@ -92,7 +92,7 @@ class Front:
             posted = Posted(b"", _text(headers, b"content-type"), body, key)
             return attend(self._runtime.services.attributions, posted, answer)
         except Exception as error:  # as for others
-            answer(problem_of(error, self._runtime.services.outbox.wait_s))
+            answer(problem_of(error, self._runtime.wait_s))
         return True
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -123,7 +123,7 @@ class Front:
         except asyncio.CancelledError:  # the process stops, and has waited for long enough
             given = problem("no_answer", "this process stops; the message may be sent again")
         except Exception as error:  # as Flask's error handlers do
-            given = problem_of(error, self._runtime.services.outbox.wait_s)
+            given = problem_of(error, self._runtime.wait_s)
         await send({"type": "http.response.start", "status": given.status, "headers": given.asgi()})
         await send({"type": "http.response.body", "body": given.body})
         return given.counted or given.status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 from unittest.mock import Mock
 
@@ -53,6 +54,8 @@ class FakeRuntime(Runtime):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.services: Any = Services()
+
+        self._pid = os.getpid()
 
     def ensure_started(self) -> None:
         pass

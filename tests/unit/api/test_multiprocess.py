@@ -28,6 +28,20 @@ def test_it_is_there_for_as_long_as_it_is_used(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
+def test_process_forked_within_leaves_the_folder_when_it_exits(place: Path) -> None:
+    child = None
+    try:
+        with multiprocess.folder():
+            child = os.fork()
+            if not child:
+                sys.exit()  # out of the block, as a worker of gunicorn does
+            os.waitpid(child, 0)
+            assert Path(os.environ[multiprocess.VARIABLE]).is_dir()
+    finally:
+        if child == 0:
+            os._exit(0)
+
+
 def test_what_a_killed_api_left_is_removed_and_what_is_used_is_not(place: Path) -> None:
     left = place / f"{multiprocess.PREFIX}left"
     left.mkdir()

@@ -94,6 +94,21 @@ def test_stopping_ends_the_thread_and_the_services(built: list[Services]) -> Non
     built[0].outbox.stop.assert_awaited_once()
 
 
+def test_services_that_could_not_start_are_started_by_the_next_request(
+    built: list[Services], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, well = Runtime(Settings()), runtime.build
+    monkeypatch.setattr(runtime, "build", Mock(side_effect=OSError("the port is taken")))
+    with pytest.raises(OSError, match="taken"):
+        here.ensure_started()
+    assert not here.started
+    assert here.wait_s == 0
+    monkeypatch.setattr(runtime, "build", well)
+    here.ensure_started()
+    assert here.started
+    here.stop()
+
+
 def test_a_bad_keys_file_is_told_before_anything_starts(tmp_path: Any) -> None:
     settings = Settings.from_environ({"BYLINE_KEYS_FILE": str(tmp_path / "none")})
     with pytest.raises(SettingsError):

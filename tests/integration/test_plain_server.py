@@ -1,0 +1,79 @@
+"""The api without the accelerator, under gunicorn as `python -m api` starts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from bench.usage import tree
+from tests.parts import Part, Stack, wait_for
+
+SIZE = 10_000_000
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("plain"), BYLINE_ACCELERATOR="off")
+    try:
+        stack.valkey()
+        stack.worker()
+        stack.api(BYLINE_API_PROCESSES="2")
+        yield stack
+    finally:
+        stack.close()
+
+
+@pytest.fixture
+def api(plain: Stack) -> Part:
+    return plain.parts[-1]
+
+
+def counted(stack: Stack) -> float:
+    """How many requests for attributions all processes have answered with 200."""
+    url = f"http://127.0.0.1:{stack.env['BYLINE_API_METRICS_PORT']}/metrics"
+    name = 'byline_requests_total{route="/v1/attributions",status="200"} '
+    lines = httpx.get(url, timeout=10).text.splitlines()
+    return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+
+def test_processes_are_replaced_by_sighup_and_their_counts_kept(plain: Stack, api: Part) -> None:
+    for number in range(20):
+        assert plain.attribute({"text": f"before {number}"}).status_code == 200
+    before = set(tree(api.process.pid)) - {api.process.pid}
+    assert len(before) == 2
+    os.kill(api.process.pid, signal.SIGHUP)
+    wait_for(lambda: not before & set(tree(api.process.pid)), 60, "both processes to go")
+    for number in range(20):
+        assert plain.attribute({"text": f"after {number}"}).status_code == 200
+    wait_for(lambda: counted(plain) == 40, what="all requests to be counted")
+
+
+def test_client_that_sends_a_large_body_before_it_reads_gets_the_document(plain: Stack) -> None:
+    place = ("127.0.0.1", int(plain.env["BYLINE_API_PORT"]))
+    head = f"Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {SIZE}\r\n\r\n"
+    with socket.create_connection(place, 20) as client:
+        client.sendall(f"POST /v1/attributions HTTP/1.1\r\n{head}".encode())
+        client.sendall(b" " * SIZE)
+        answer = client.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_what_is_no_http_is_refused_and_others_are_answered(plain: Stack) -> None:
+    place = ("127.0.0.1", int(plain.env["BYLINE_API_PORT"]))
+    with socket.create_connection(place, 20) as client:
+        client.sendall(b"garbage\r\n\r\n")
+        assert client.recv(65_536).startswith(b"HTTP/1.1 400 ")
+    assert plain.attribute({"text": "beside garbage"}).status_code == 200
+
+
+def test_it_ends_in_good_order(own: Stack) -> None:
+    own.worker()
+    api = own.api(BYLINE_ACCELERATOR="off")
+    assert own.attribute({"text": "the last"}).status_code == 200
+    assert api.stop() == 0
+    assert "Traceback" not in api.output
