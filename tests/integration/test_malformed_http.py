@@ -86,7 +86,7 @@ KEY = {"Authorization": "Bearer free"}
         ("/v1/feedback", {**KEY, **JSON}, 413, "too_large"),
         ("/v1/figures", {**KEY, **JSON}, 405, "method_not_allowed"),
         ("/v1/nowhere", {**KEY, **JSON}, 404, "not_found"),
-        ("/", JSON, 405, "method_not_allowed"),
+        ("/", {**KEY, **JSON}, 405, "method_not_allowed"),
         (PATH, {**KEY, **JSON, "X-Long": "x" * 40_000}, 431, "headers_too_large"),
         (PATH, {**KEY, **JSON, "Expect": "more"}, 417, "expectation_failed"),
     ],
