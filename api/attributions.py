@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from redis import RedisError
 
 from api.accelerator.attendant import Attendant
 from api.accelerator.exchange import PATH
@@ -27,7 +26,7 @@ from celery_app.client.late import LateMessages
 from celery_app.client.outbox import Outbox
 from celery_app.client.turns import Turns
 from celery_app.settings import Settings
-from tasks.errors import BylineError, InvalidMessage, Unavailable
+from tasks.errors import BylineError, InvalidMessage
 from tasks.messages import Attribution, Failure, Outcome, message_id, parse_text
 from tasks.promises import Promises
 from tasks.work import work
@@ -117,8 +116,6 @@ class Attributions:
             outcome = await read(id, explain)
         except KeyError:
             raise NotFound("no attribution has this id: unknown, or kept no longer") from None
-        except RedisError:
-            raise Unavailable("the server that may have it can't be reached") from None
         return _answer_one(id, outcome, explain)
 
     async def _one(self, text: str, options: Options) -> Answer:

@@ -8,7 +8,7 @@ from api.answers import answer
 from api.query import parse_query
 from api.schemas import Health, ModelInfo, VersionInfo
 from celery_app.client.directory import Directory
-from tasks.errors import NoModel, Unavailable
+from tasks.errors import BrokerUnavailable, NoModel
 
 
 def blueprint(directory: Directory) -> Blueprint:
@@ -28,7 +28,7 @@ def blueprint(directory: Directory) -> Blueprint:
         parse_query(request.query_string, ())
         announcement, workers = directory.current(), directory.workers()
         if workers is None:
-            raise Unavailable("the broker can't be reached")
+            raise BrokerUnavailable("the broker can't be reached")
         versions = [
             VersionInfo(version, directory.workers_of(version), round(share, 6))
             for version, share in directory.versions().items()
