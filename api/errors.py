@@ -40,6 +40,7 @@ STATUS = {
     "internal_error": 500,
     "not_supported": 501,
     "broker_unavailable": 503,
+    "cache_unavailable": 503,
     "no_answer": 503,
     "no_model": 503,
     "overloaded": 503,
@@ -52,6 +53,7 @@ STATUS = {
 #: Seconds after which it is worth coming back, at the least, for those that pass by themselves.
 RETRY_AFTER_S = {
     "broker_unavailable": 5,
+    "cache_unavailable": 5,
     "no_answer": 5,
     "no_model": 5,
     "overloaded": 1,

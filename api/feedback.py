@@ -18,7 +18,7 @@ from api.schemas import FeedbackRequest, Learned
 from api.strict import has_doubled_key
 from monitoring.metrics import ApiMetrics
 from monitoring.windows import Window
-from tasks.errors import InvalidMessage, Unavailable
+from tasks.errors import CacheUnavailable, InvalidMessage
 from tasks.messages import Attribution
 from tasks.promises import Promises
 
@@ -66,7 +66,7 @@ class Feedback:
             elif (before := await self._before(name)) and before != asked.author.encode():
                 raise Conflict("another author was given for this message before")
         except RedisError:
-            raise Unavailable("the cache, where attributions are, can't be reached") from None
+            raise CacheUnavailable("the cache, where attributions are, can't be reached") from None
         correct = attribution.candidates[0].author == asked.author
         return answer(Learned(asked.id, asked.author, correct), 202)
 

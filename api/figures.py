@@ -14,7 +14,7 @@ from api.query import parse_query
 from celery_app.settings import Settings
 from monitoring import alerts, points
 from monitoring.points import POINTS
-from tasks.errors import InvalidMessage, Unavailable
+from tasks.errors import CacheUnavailable, InvalidMessage
 from tasks.log_once import log_once
 from tasks.wrong_type import without_wrong_types
 
@@ -42,7 +42,7 @@ class Figures:
 
         Raises:
             InvalidMessage: ``points`` is no number of them.
-            Unavailable: Redis, which keeps them, can't be reached.
+            CacheUnavailable: the cache, which keeps them, can't be reached.
         """
         query = parse_query(raw_query, ("points",))
         wanted = _number(query.get("points", str(POINTS)))
@@ -53,7 +53,7 @@ class Figures:
                 answers = await pipe.execute(raise_on_error=False)
             kept, told = without_wrong_types(answers)
         except RedisError:
-            raise Unavailable("the cache, where the figures are, can't be reached") from None
+            raise CacheUnavailable("the cache, where the figures are, can't be reached") from None
         seen = [point for point in reversed(kept or []) if _is_readable(point, "at")]
         return answer(
             {

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from redis import RedisError
 
 from api.answers import Answer, answer
 from api.bodies import AT_ONCE_BYTES, parse, parse_message, weight
@@ -30,7 +29,7 @@ from celery_app.client.late import LateMessages
 from celery_app.client.outbox import Outbox
 from celery_app.client.turns import Turns
 from celery_app.settings import Settings
-from tasks.errors import BylineError, InvalidMessage, Unavailable
+from tasks.errors import BylineError, InvalidMessage
 from tasks.messages import Attribution, Failure, Outcome, message_id, parse_text
 from tasks.promises import Promises
 from tasks.work import work
@@ -116,8 +115,6 @@ class AttributionService:
                 look_s = min(2 * look_s, LONGEST_LOOK_S)
         except KeyError:
             raise NotFound("no attribution has this id: unknown, or kept no longer") from None
-        except RedisError:
-            raise Unavailable("the server that may have it can't be reached") from None
         return _answer_one(id, outcome, explain)
 
     async def _one(self, text: str, options: Options) -> Answer:

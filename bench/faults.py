@@ -49,7 +49,16 @@ REPLACED_S, THEN_S = 200.0, 10.0
 TWO_WORKERS = {"BYLINE_WORKERS": "2"}
 #: What a client may be told meanwhile: what the api answers with 503 or 504. Not ``revoked``, for
 #: nobody revokes anything here.
-HONEST = frozenset({"broker_unavailable", "no_answer", "no_model", "overloaded", "deadline_passed"})
+HONEST = frozenset(
+    {
+        "broker_unavailable",
+        "cache_unavailable",
+        "no_answer",
+        "no_model",
+        "overloaded",
+        "deadline_passed",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 ::
 
     caller ──► api ──────────► Redis ──────────► worker ──► model
-          Unauthorized      Unavailable      DeadlinePassed  ModelFailed
-          RateLimited       NoModel          Revoked         SetAside
-          InvalidMessage                     UnknownModel
+          Unauthorized      BrokerUnavailable  DeadlinePassed  ModelFailed
+          RateLimited       CacheUnavailable   Revoked         SetAside
+          InvalidMessage    NoModel            UnknownModel
           UnknownModel
           Overloaded
           DeadlineTooShort
-                            NoAnswer         InternalError
+                            NoAnswer           InternalError
 """
 
 from __future__ import annotations
@@ -86,10 +86,16 @@ class Overloaded(BylineError):
     code = "overloaded"
 
 
-class Unavailable(BylineError):
-    """The broker can't be reached."""
+class BrokerUnavailable(BylineError):
+    """The broker, which has the queue and what is promised, can't be reached."""
 
     code = "broker_unavailable"
+
+
+class CacheUnavailable(BylineError):
+    """The cache, which has attributions, feedback and figures, can't be reached."""
+
+    code = "cache_unavailable"
 
 
 class NoAnswer(BylineError):

@@ -16,7 +16,7 @@ from typing import Any
 from redis import Redis, RedisError, ResponseError
 
 from tasks.cache import EARLIER, FAILURE, FAILURE_TTL_S, RESULT
-from tasks.errors import NoAnswer
+from tasks.errors import BrokerUnavailable, CacheUnavailable, NoAnswer
 from tasks.full_redis import allowed, is_full
 from tasks.messages import UNACKED, Attribution, Failure, Outcome, suffices
 from tasks.promise_scripts import EXPIRE, KEEP, LOST, PROMISE, RELEASE
@@ -37,6 +37,8 @@ EARLIER_MARK = "byline:pending:"
 _ID_LENGTH = 32
 #: Seconds for which a pending promise is not suspected of having lost its task.
 LOST_S = 60.0
+_NO_BROKER = "the broker, where promised answers are, can't be reached"
+_NO_CACHE = "the cache, where attributions are, can't be reached"
 
 #: Sends one command to Redis and returns the answer. Raises ``RedisError``.
 Call = Callable[..., Awaitable[Any]]
@@ -89,7 +91,7 @@ def _unpacked(raw: bytes | None) -> Outcome | None:
 
 
 class Promises:
-    """Makes and finds promises. Every method may raise ``redis.RedisError``."""
+    """Makes and finds promises. ``make``, ``keep`` and ``release`` may raise ``RedisError``."""
 
     def __init__(
         self,
@@ -136,6 +138,9 @@ class Promises:
         """Return what :meth:`find` does, for the caller who was promised it: it is released then.
 
         A promise whose task is lost ends with ``no_answer``.
+
+        Raises:
+            KeyError, BrokerUnavailable, CacheUnavailable: as :meth:`find`.
         """
         outcome = await self.find(id, explain)
         if outcome is None:
@@ -153,16 +158,18 @@ class Promises:
 
         Raises:
             KeyError: no such message is known: never accepted, or long ago.
+            BrokerUnavailable: it was not found, and the broker can't be reached.
+            CacheUnavailable: it was not found, and the cache, but not the broker, can't be reached.
         """
         places = [place + id for place in (RESULT, EARLIER, FAILURE, EARLIER_MARK)]
         # Both are asked at once: a server that is silent is waited for once.
         asked = asyncio.ensure_future(_values(self._cache, places))
         try:
-            [promised], gone = await _values(self._broker, [PROMISED + id])
+            [promised], broker_error = await _values(self._broker, [PROMISED + id])
             kept = _unpacked(promised)
             if isinstance(kept, Attribution) and suffices(kept, explain):
                 return kept
-            [*known, failure, mark], gone_too = await asked
+            [*known, failure, mark], cache_error = await asked
         finally:
             asked.cancel()
         if promised != b"":  # how an earlier attempt failed says nothing of one that is under way
@@ -172,8 +179,10 @@ class Promises:
             return max(outcomes, key=_worth)
         if b"" in (promised, mark):
             return None
-        if error := gone or gone_too:
-            raise error
+        if broker_error:
+            raise BrokerUnavailable(_NO_BROKER) from broker_error
+        if cache_error:
+            raise CacheUnavailable(_NO_CACHE) from cache_error
         raise KeyError(id)
 
     async def _lost(self, id: str) -> Failure | None:
@@ -185,10 +194,11 @@ class Promises:
         keys = [PROMISES, PROMISED + id, UNACKED, *lists]
         latest = time.time() - LOST_S
         value = _packed(failure)
-        lost = await self._broker(
-            "EVAL", LOST, len(keys), *keys, id, self._ttl_s, latest, value, FAILURE_TTL_S
-        )
-        return failure if lost else None
+        command = ["EVAL", LOST, len(keys), *keys, id, self._ttl_s, latest, value, FAILURE_TTL_S]
+        try:
+            return failure if await self._broker(*command) else None
+        except RedisError as error:
+            raise BrokerUnavailable(_NO_BROKER) from error
 
 
 async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisError | None]:

@@ -8,7 +8,7 @@ from api.answers import answer
 from api.query import parse_query
 from api.runtime import Runtime
 from api.schemas import ModelInfo, VersionInfo
-from tasks.errors import Unavailable
+from tasks.errors import BrokerUnavailable
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
@@ -21,7 +21,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
         directory = runtime.services.directory
         announcement, workers = directory.current(), directory.workers()
         if workers is None:
-            raise Unavailable("the broker can't be reached")
+            raise BrokerUnavailable("the broker can't be reached")
         versions = [
             VersionInfo(version, directory.workers_of(version), round(share, 6))
             for version, share in directory.versions().items()

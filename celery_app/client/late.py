@@ -12,7 +12,7 @@ from redis import RedisError
 
 from celery_app.client.entry import Entry
 from celery_app.client.outbox import Outbox
-from tasks.errors import BylineError, NoAnswer, Overloaded, Unavailable
+from tasks.errors import BrokerUnavailable, BylineError, NoAnswer, Overloaded
 from tasks.messages import Failure, Outcome
 from tasks.promises import Promises
 
@@ -58,7 +58,8 @@ class LateMessages:
         for entry in unsent:
             entry.urgent = False  # nobody is promised it
             self._release_later(entry)
-        refused = _failures(unsent, Unavailable("the broker did not take the message in time"))
+        error = BrokerUnavailable("the broker did not take the message in time")
+        refused = _failures(unsent, error)
         left = [e for e in late if e.sent.is_set() and not (e.promised or e.done.is_set())]
         return refused | (await self._promise_sent(left) if left else {})
 
@@ -69,7 +70,8 @@ class LateMessages:
             if not await asyncio.wait_for(promised, ACCEPT_S):
                 return _failures(entries, Overloaded("too many answers are promised already"))
         except (RedisError, TimeoutError):
-            return _failures(entries, Unavailable("the broker, where the answer would be, is gone"))
+            error = BrokerUnavailable("the broker, where the answer would be, is gone")
+            return _failures(entries, error)
         for entry in entries:
             entry.promised = True
             if not entry.done.is_set():

@@ -31,13 +31,13 @@ from celery_app.client.room import Room
 from monitoring.metrics import OUTCOMES, ApiMetrics
 from monitoring.pressure import Level
 from tasks.errors import (
+    BrokerUnavailable,
     BylineError,
     DeadlinePassed,
     DeadlineTooShort,
     InternalError,
     NoAnswer,
     Overloaded,
-    Unavailable,
 )
 from tasks.log_once import log_once
 from tasks.messages import Attribution, Failure, Outcome, Reply, suffices
@@ -57,7 +57,7 @@ _OUTCOMES = {
 
 
 #: ``send(chunk id, entries of one version and kind)`` gives them to the broker; may raise
-#: ``Unavailable``, and ``Overloaded`` where the queue has no room.
+#: ``BrokerUnavailable``, and ``Overloaded`` where the queue has no room.
 Send = Callable[[str, Sequence[Entry]], Awaitable[None]]
 #: Waits until a reply is there, or a while. Raises ``RedisError``.
 Receive = Callable[[], Awaitable[bytes | None]]
@@ -272,7 +272,7 @@ class Outbox:
         self._metrics.chunk_messages.observe(len(entries))
         try:
             await self._send(chunk, entries)
-        except (Unavailable, Overloaded) as error:
+        except (BrokerUnavailable, Overloaded) as error:
             if lane.flights.pop(chunk):
                 self._fail(entries, error)
             return

@@ -15,7 +15,7 @@ from celery_app.client.envelope import Envelope
 from celery_app.client.line import Line
 from celery_app.client.queue_room import QueueRoom
 from tasks.cache import found, keys
-from tasks.errors import Unavailable
+from tasks.errors import BrokerUnavailable
 from tasks.messages import REPLIES, Outcome
 from tasks.promises import Promises
 from tasks.rollout import queue_of
@@ -54,7 +54,7 @@ class Submitter:
         The answers of urgent ones are promised in the same step, where there is room for that.
 
         Raises:
-            Unavailable: the broker did not take it.
+            BrokerUnavailable: the broker did not take it.
             Overloaded: the queue has no room for it.
         """
         deadlines = [entry.deadline for entry in entries]
@@ -81,7 +81,7 @@ class Submitter:
             self._room.free(chunk)
             refused = isinstance(error, ResponseError)  # such as OOM or READONLY
             reason = str(error).partition(" ")[0] if refused else type(error).__name__
-            raise Unavailable(f"the broker did not take the message: {reason}") from None
+            raise BrokerUnavailable(f"the broker did not take the message: {reason}") from None
 
     async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:
         """Return the outcomes that the cache has, by id. Raises ``RedisError``."""

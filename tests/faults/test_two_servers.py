@@ -112,9 +112,38 @@ def test_without_the_broker_what_the_cache_has_is_answered(two: Two) -> None:
         assert two.attribute({"text": text}).status_code == 200
     two.broker.kill()
     assert two.attribute({"text": "before"}).json()["cached"] is True
-    refused = two.attribute({"text": "new"})
-    assert (refused.status_code, refused.json()["code"]) == (503, "broker_unavailable")
-    assert int(refused.headers["Retry-After"]) > 0
+    assert refusal(two.attribute({"text": "new"})) == "broker_unavailable"
+    assert refusal(httpx.get(unknown(two))) == "broker_unavailable"
+
+
+def test_a_refusal_names_the_server_that_is_gone(two: Two) -> None:
+    cache = two.cache()
+    two.worker()
+    two.api()
+    id = two.attribute({"text": "before"}).json()["id"]
+    promised = two.attribute({"text": "for later"}, wait=0).json()["id"]
+    where = f"{two.url}/v1/attributions/{promised}"
+    wait_for(lambda: httpx.head(where).status_code == 200, what="the promised answer")
+    cache.kill()
+    for known in (id, promised):
+        learned = httpx.post(f"{two.url}/v1/feedback", json={"id": known, "author": "vowels"})
+        assert refusal(learned) == "cache_unavailable"
+    assert refusal(httpx.get(f"{two.url}/v1/figures")) == "cache_unavailable"
+    assert refusal(httpx.get(unknown(two))) == "cache_unavailable"
+    two.broker.kill()
+    assert refusal(httpx.get(unknown(two))) == "broker_unavailable"
+
+
+def unknown(two: Two) -> str:
+    """Return where an attribution would be that there is not."""
+    return f"{two.url}/v1/attributions/{'0' * 32}"
+
+
+def refusal(answer: httpx.Response) -> str:
+    """Return the code of an answer that tells when to come back."""
+    assert answer.status_code == 503, answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+    return str(answer.json()["code"])
 
 
 def ready(two: Two) -> dict[str, str]:

@@ -16,7 +16,7 @@ from celery_app.client.queue_room import QueueRoom
 from celery_app.client.recent import Recent
 from monitoring.metrics import ApiMetrics
 from monitoring.pressure import Level
-from tasks.errors import Unavailable
+from tasks.errors import BrokerUnavailable
 from tasks.messages import Attribution, Outcome, Reply
 
 #: Turns of the loop after which everything that could happen has happened.
@@ -56,7 +56,7 @@ class Broker:
 
     async def send(self, chunk: str, entries: Sequence[Entry]) -> None:
         if self.down:
-            raise Unavailable("down")
+            raise BrokerUnavailable("down")
         self.chunks[chunk] = list(entries)
 
     async def receive(self) -> bytes:

@@ -1,0 +1,67 @@
+"""Which server is named where a promise can't be looked up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from redis import ConnectionError
+
+from tasks.errors import BrokerUnavailable, CacheUnavailable
+from tasks.promises import PROMISED, Call, Promises
+
+ID = "5c" * 16
+
+
+async def empty(_command: str, *keys: str) -> list[None]:
+    """Answers as a server that has none of the keys."""
+    return [None] * len(keys)
+
+
+async def gone(*_command: Any) -> Any:
+    raise ConnectionError("the server is gone")
+
+
+async def gone_after_the_promise(command: str, *_keys: Any) -> Any:
+    """Says that the answer is pending, and can't be reached after that."""
+    if command == "MGET":
+        return [b""]
+    raise ConnectionError("the server is gone")
+
+
+def promises(broker: Call, cache: Call, lists: Callable[[], Sequence[str]] = list) -> Promises:
+    return Promises(broker, cache, 60, lambda: 1, lists)
+
+
+@pytest.mark.parametrize(
+    ("broker", "cache", "error"),
+    [
+        (gone, empty, BrokerUnavailable),
+        (empty, gone, CacheUnavailable),
+        (gone, gone, BrokerUnavailable),
+        (empty, empty, KeyError),
+    ],
+)
+def test_an_answer_that_is_not_found_names_the_server_that_is_gone(
+    broker: Call, cache: Call, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        asyncio.run(promises(broker, cache).find(ID))
+    with pytest.raises(error):
+        asyncio.run(promises(broker, cache).fetch(ID, explain=False))
+
+
+def test_a_pending_answer_is_pending_while_the_cache_is_gone() -> None:
+    async def pending(_command: str, *keys: str) -> list[bytes]:
+        assert keys == (PROMISED + ID,)
+        return [b""]
+
+    assert asyncio.run(promises(pending, gone).find(ID)) is None
+
+
+def test_a_broker_that_goes_while_a_lost_task_is_looked_for_is_named() -> None:
+    found = promises(gone_after_the_promise, empty, lambda: ["attributions"])
+    with pytest.raises(BrokerUnavailable, match="the broker"):
+        asyncio.run(found.fetch(ID, explain=False))
