@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
+from celery_app.settings import Settings
 from tasks.errors import InvalidMessage
 
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
 #: Characters of a name that are repeated to the client.
 SHOWN = 40
 
@@ -36,3 +39,25 @@ def _unknown(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name[:SHOWN].lower(), known, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"the query has an unknown name, {shown}{hint}"
+
+
+def wait_of(query: Mapping[str, str], settings: Settings, default: float | None = None) -> float:
+    """Return for how many seconds the caller waits: by default ``settings.wait_s``.
+
+    Raises ``InvalidMessage``.
+    """
+    given = query.get("wait")
+    if given is None:
+        return settings.wait_s if default is None else default
+    wait = float(given) if _NUMBER.fullmatch(given) else float("nan")
+    if not 0 <= wait <= settings.wait_max_s:
+        raise InvalidMessage(f"wait must be a number of seconds from 0 to {settings.wait_max_s:g}")
+    return wait
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """Return whether the query says so. Raises ``InvalidMessage``."""
+    given = query.get(name, "false")
+    if given not in ("true", "false"):
+        raise InvalidMessage(f"{name} must be true or false")
+    return given == "true"

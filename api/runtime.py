@@ -46,7 +46,7 @@ class Runtime:
     @property
     def wait_s(self) -> float:
         """Seconds that a message that comes now will take; 0 where nothing is started."""
-        return self.services.outbox.wait_s if self.started else 0.0
+        return self.services.client.outbox.wait_s if self.started else 0.0
 
     def ensure_started(self) -> None:
         """Start the event loop's thread and the services, unless this process has."""
@@ -67,12 +67,12 @@ class Runtime:
         """Start the services on the running loop."""
         self._loop = asyncio.get_running_loop()
         self.services = build(self.settings, self.keys)
-        self.services.outbox.start()
+        self.services.client.outbox.start()
         self._pid = os.getpid()
 
     async def close(self) -> None:
         """Stop the services. What is unanswered stays so."""
-        await self.services.outbox.stop()
+        await self.services.client.outbox.stop()
 
     def stop(self) -> None:
         """Stop what :meth:`ensure_started` has started, if it has."""

@@ -18,20 +18,16 @@ from api.answers import Answer, answer
 from api.bodies import AT_ONCE_BYTES, parse, parse_message, weight
 from api.errors import NotFound, problem
 from api.keys import Key
-from api.options import Options, flag, wait_of
 from api.posted import Posted
-from api.query import parse_query
+from api.query import flag, parse_query, wait_of
 from api.rate_limiter import RateLimiter
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
-from celery_app.client.directory import Directory
+from celery_app.client.client import Client, RequestOptions
 from celery_app.client.entry import Entry
-from celery_app.client.late import LateMessages
-from celery_app.client.outbox import Outbox
 from celery_app.client.turns import Turns
 from celery_app.settings import Settings
 from tasks.errors import BylineError, InvalidMessage
-from tasks.messages import Attribution, Failure, Outcome, message_id, parse_text
-from tasks.promises import Promises
+from tasks.messages import Attribution, Failure, Outcome
 from tasks.work import work
 
 logger = logging.getLogger(__name__)
@@ -41,8 +37,6 @@ PATH = "/v1/attributions"
 #: The names that a query may have.
 CREATE_QUERY = ("explain", "model", "wait")
 READ_QUERY = ("explain", "wait")
-#: Seconds between two looks for an answer that a caller waits for by its id: at first, and at most.
-LOOK_S, LONGEST_LOOK_S = 0.05, 0.5
 #: Hexadecimal digits of an id.
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -53,20 +47,10 @@ class AttributionService:
     Its methods raise ``BylineError`` where the answer is a problem.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        outbox: Outbox,
-        directory: Directory,
-        promises: Promises,
-        limiter: RateLimiter,
-    ) -> None:
+    def __init__(self, settings: Settings, client: Client, limiter: RateLimiter) -> None:
         self._settings = settings
-        self.outbox = outbox
-        self._directory = directory
-        self._promises = promises
+        self.client = client
         self._limiter = limiter
-        self._late = LateMessages(outbox, promises)
 
     async def create(self, posted: Posted) -> Answer:
         """Attribute a message or many: 200, or 202 for what takes longer than the wait.
@@ -101,34 +85,27 @@ class AttributionService:
         """
         query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")
-        until = time.monotonic() + wait_of(query, self._settings, default=0.0)
+        wait_s = wait_of(query, self._settings, default=0.0)
         if not _ID.fullmatch(id):
             raise NotFound("this is no id of an attribution")
-        read = self._promises.find if head else self._promises.fetch
-        look_s = LOOK_S
         try:
-            while (outcome := await read(id, explain)) is None:
-                left = until - time.monotonic()
-                if left <= 0:
-                    break
-                await asyncio.sleep(min(look_s, left))  # between two looks, until the deadline
-                look_s = min(2 * look_s, LONGEST_LOOK_S)
+            outcome = await self.client.find(id, explain, wait_s, fetch=not head)
         except KeyError:
             raise NotFound("no attribution has this id: unknown, or kept no longer") from None
         return _answer_one(id, outcome, explain)
 
-    async def _one(self, text: str, options: Options) -> Answer:
-        [(entry, outcome)] = await self._wait_for([self.entry(text, options)], options)
+    async def _one(self, text: str, options: RequestOptions) -> Answer:
+        [(entry, outcome)] = await self.client.outcomes([self.client.entry(text, options)], options)
         return self.answer(entry, outcome, options)
 
-    def answer(self, entry: Entry, outcome: Outcome | None, options: Options) -> Answer:
+    def answer(self, entry: Entry, outcome: Outcome | None, options: RequestOptions) -> Answer:
         """Return the answer to one message; None as outcome: safe in the queue, ask again."""
         # Only who is refused is told: to find out takes a thirtieth of what a message costs here.
-        wait_s = self.outbox.wait_for(entry.version) if isinstance(outcome, Failure) else 0.0
+        wait_s = self.client.outbox.wait_for(entry.version) if isinstance(outcome, Failure) else 0.0
         return _answer_one(entry.id, outcome, options.explain, wait_s)
 
     async def _many(
-        self, messages: Sequence[msgspec.Raw], options: Options, key: Key | None
+        self, messages: Sequence[msgspec.Raw], options: RequestOptions, key: Key | None
     ) -> Answer:
         turns = Turns()
         parsed: list[MessageIn | Refused] = []
@@ -145,7 +122,7 @@ class AttributionService:
             admitted.append(self._admitted(message, options))
             await turns.rest()
         entries = [entry for entry in admitted if isinstance(entry, Entry)]
-        answered = iter(await self._wait_for(entries, options))
+        answered = iter(await self.client.outcomes(entries, options))
         items = [
             each
             if isinstance(each, Refused)
@@ -155,33 +132,17 @@ class AttributionService:
         pending = any(isinstance(item, Pending) for item in items)
         return answer({"attributions": items}, 202 if pending else 200)
 
-    def _admitted(self, message: MessageIn | Refused, options: Options) -> Entry | Refused:
+    def _admitted(self, message: MessageIn | Refused, options: RequestOptions) -> Entry | Refused:
         if isinstance(message, Refused):
             return message
         try:
-            return self.entry(message.text, options)
+            return self.client.entry(message.text, options)
         except InvalidMessage as error:
             return Refused(Reason(error.code, str(error)), message.ref)
 
-    def entry(self, text: str, options: Options) -> Entry:
-        """Return a message as the outbox takes it. Raises ``InvalidMessage``, ``NoModel``."""
-        valid = parse_text(text, self._settings.max_characters)
-        version = options.model or self._directory.version_for(valid)
-        return Entry(
-            message_id(version, valid),
-            valid,
-            version,
-            options.model is not None,
-            options.explain,
-            options.priority,
-            options.deadline,
-            limit=options.limit,
-            owner=options.owner,
-        )
-
     def options(
         self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw], key: Key | None
-    ) -> Options:
+    ) -> RequestOptions:
         """Return what a request asks for.
 
         Raises:
@@ -189,7 +150,7 @@ class AttributionService:
         """
         wait = wait_of(query, self._settings)
         limit = None if asked.deadline_ms is None else asked.deadline_ms / 1000
-        return Options(
+        return RequestOptions(
             explain=flag(query, "explain"),
             model=self._model(query),
             priority=asked.priority,
@@ -204,27 +165,8 @@ class AttributionService:
         """Return which version must answer. Raises ``UnknownModel`` and ``NoModel``."""
         version = query.get("model")
         if version is not None:
-            self._directory.check(version)
+            self.client.directory.check(version)
         return version
-
-    async def _wait_for(
-        self, entries: Sequence[Entry], options: Options
-    ) -> list[tuple[Entry, Outcome | None]]:
-        """Return the entries to answer with; None as outcome: safe in the queue, ask again.
-
-        Raises:
-            Overloaded: more are waiting than may. None was taken.
-        """
-        joined = self.outbox.ask(entries)
-        for entry in joined:
-            await entry.done.wait(options.patience)
-        return await self.outcomes(joined, options)
-
-    async def outcomes(
-        self, joined: Sequence[Entry], options: Options
-    ) -> list[tuple[Entry, Outcome | None]]:
-        """Return entries that nobody waits for any longer; None as outcome as above."""
-        return await self._late.outcomes(joined, options.final)
 
 
 def _answer_one(id: str, outcome: Outcome | None, explain: bool, wait_s: float = 0.0) -> Answer:

@@ -11,9 +11,9 @@ from msgspec import UNSET
 from api.answers import Answer
 from api.bodies import AT_ONCE_BYTES, parse
 from api.errors import problem_of
-from api.options import Options
 from api.posted import Posted
 from api.service import AttributionService
+from celery_app.client.client import RequestOptions
 from celery_app.client.entry import Entry
 from tasks.messages import Outcome
 
@@ -30,7 +30,8 @@ def attend(service: AttributionService, posted: Posted, answered: Callable[[Answ
     if asked.text is UNSET:
         return False
     options = service.options({}, asked, posted.key)
-    [entry] = service.outbox.ask([service.entry(asked.text, options)])
+    client = service.client
+    [entry] = client.outbox.ask([client.entry(asked.text, options)])
     Attendant(service, entry, options, answered)
     return True
 
@@ -44,7 +45,7 @@ class Attendant:
         self,
         service: AttributionService,
         entry: Entry,
-        options: Options,
+        options: RequestOptions,
         answered: Callable[[Answer], None],
     ) -> None:
         self._service = service
@@ -55,7 +56,7 @@ class Attendant:
         self._timer: asyncio.TimerHandle | None = None
         if not entry.done.is_set():
             left = options.patience - time.monotonic()
-            self._timer = service.outbox.loop.call_later(max(0.0, left), self._late)
+            self._timer = service.client.outbox.loop.call_later(max(0.0, left), self._late)
         entry.done.then(self._done)
 
     def _done(self) -> None:
@@ -70,7 +71,7 @@ class Attendant:
 
     async def _wait_no_longer(self) -> None:
         try:
-            [(_, outcome)] = await self._service.outcomes([self._entry], self._options)
+            [(_, outcome)] = await self._service.client.late_outcomes([self._entry], self._options)
         except Exception as error:
             self._answered(problem_of(error))
         else:

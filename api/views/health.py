@@ -21,7 +21,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
     @routes.get("/readyz")
     def ready() -> Response:
-        parts = _parts(runtime.services.directory)
+        parts = _parts(runtime.services.client.directory)
         # Without the cache, messages are computed all the same.
         well = all(state == "ok" for name, state in parts.items() if name != "cache")
         health = Health("ok" if well else "unavailable", parts)

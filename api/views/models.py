@@ -18,7 +18,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @routes.get("/v1/models")
     def models() -> Response:
         parse_query(request.query_string, ())
-        directory = runtime.services.directory
+        directory = runtime.services.client.directory
         announcement, workers = directory.current(), directory.workers()
         if workers is None:
             raise BrokerUnavailable("the broker can't be reached")

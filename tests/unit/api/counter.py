@@ -15,6 +15,7 @@ from api.errors import problem_of
 from api.posted import Posted
 from api.rate_limiter import RateLimiter
 from api.service import AttributionService
+from celery_app.client.client import Client
 from celery_app.settings import Settings
 from tasks.errors import BylineError
 from tasks.messages import Outcome
@@ -57,9 +58,10 @@ class Counter:
 
     def __init__(self, desk: Desk, wait_s: float) -> None:
         settings = Settings.from_environ({"BYLINE_WAIT_S": str(wait_s)})
-        parts: Any = (desk.outbox, Directory(), Promises(), RateLimiter(Mock()))
-        self.promises = parts[2]
-        self.attributions = AttributionService(settings, *parts)
+        self.promises = Promises()
+        parts: Any = (desk.outbox, Directory(), self.promises)
+        client = Client(settings, *parts)
+        self.attributions = AttributionService(settings, client, RateLimiter(Mock()))
         self.given: list[Answer] = []
 
     def hand_in(self, body: object) -> Any:

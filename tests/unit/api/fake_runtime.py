@@ -24,9 +24,10 @@ class Services:
     def __init__(self) -> None:
         self.asked = 0
         self.attributions = self.feedback = self.figures = self
-        self.outbox = Mock(wait_s=0.0)
+        self.client = Mock()
+        self.client.outbox.wait_s = 0.0
         self.metrics = Mock(RequestMetrics)
-        self.directory = Mock()
+        self.directory = self.client.directory
         self.directory.states.return_value = {}
         self.directory.versions.return_value = {"v1": 1.0}
         self.directory.workers.side_effect = self._workers

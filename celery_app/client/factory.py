@@ -1,0 +1,56 @@
+"""Builds a client from the settings."""
+
+from __future__ import annotations
+
+from celery_app.app import make_celery
+from celery_app.client.client import Client
+from celery_app.client.directory import Directory
+from celery_app.client.line import Line
+from celery_app.client.outbox import Outbox
+from celery_app.client.queue_room import QueueRoom
+from celery_app.client.recent import Recent
+from celery_app.client.submit import POP_S, Submitter
+from celery_app.connections import REDIS_TIMEOUT_S, connect, pool_async
+from celery_app.settings import Settings
+from monitoring.metrics import ApiMetrics
+from tasks.promises import Promises
+
+
+def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
+    """Build a client in its event loop's thread, and start the threads that look at Redis."""
+    room = QueueRoom(settings.promised_messages)
+    directory = Directory(connect(settings.broker), connect(settings.cache), settings.here, room)
+    directory.start()
+    broker = _line(settings.broker, REDIS_TIMEOUT_S)
+    cache = _line(settings.cache, REDIS_TIMEOUT_S)
+    promises = Promises(
+        broker.call,
+        cache.call,
+        settings.result_ttl_s,
+        room=lambda: room.promises,
+        lists=directory.lists,
+    )
+    replies = _line(settings.broker, 2 * POP_S)
+    submitter = Submitter(make_celery(settings), broker, cache, replies, promises, room)
+    outbox = Outbox(
+        submitter.send,
+        submitter.receive,
+        submitter.look_up,
+        credits=settings.credits,
+        chunk_work=settings.chunk_messages,
+        capacity=settings.outbox_messages,
+        # Longer than anybody waits, and than it takes to notice that a worker died and to have
+        # its tasks done by another.
+        answer_s=max(3 * settings.visibility_timeout_s, settings.wait_max_s + 5),
+        recent=Recent(settings.recent_messages),
+        workers=directory.workers_of,
+        pressure=directory.pressure,
+        queue_room=room,
+        metrics=metrics,
+    )
+    metrics.credits.set(settings.credits)
+    return Client(settings, outbox, directory, promises)
+
+
+def _line(url: str, timeout_s: float) -> Line:
+    return Line(pool_async(url, timeout_s), timeout_s)
