@@ -99,18 +99,6 @@ class TooLarge(BylineError):
     code = "too_large"
 
 
-class Conflict(BylineError):
-    """What is said contradicts what was said before."""
-
-    code = "conflict"
-
-
-class NotFound(BylineError):
-    """No such attribution: never accepted, or kept no longer."""
-
-    code = "not_found"
-
-
 def check_json(content_type: str) -> None:
     """See that a body is declared to be JSON, in UTF-8.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from api.feedback import Feedback
+from api.feedback import FeedbackService
 from api.figures import Figures
 from api.keys_file import KeysFile
 from api.rate_limiter import RateLimiter
@@ -14,6 +14,7 @@ from api.request_metrics import RequestMetrics
 from api.service import AttributionService
 from celery_app.client.client import Client
 from celery_app.client.factory import build_client
+from celery_app.client.labels import Labels
 from celery_app.connections import connect_async
 from celery_app.settings import Settings
 from monitoring import exposition
@@ -26,7 +27,7 @@ class Services:
     """What the views call, and what they run on."""
 
     attributions: AttributionService
-    feedback: Feedback
+    feedback: FeedbackService
     figures: Figures
     client: Client
     metrics: RequestMetrics
@@ -45,10 +46,11 @@ def build(settings: Settings, keys: KeysFile | None) -> Services:
         keys.start()
     client, cache = build_client(settings, metrics), connect_async(settings.cache)
     limiter = RateLimiter(cache)
-    labels = Window(LABELS, settings.feedback_window_s)
+    window = Window(LABELS, settings.feedback_window_s)
+    labels = Labels(client.promises, cache, window, metrics, settings.result_ttl_s)
     return Services(
         AttributionService(settings, client, limiter),
-        Feedback(client.promises, cache, limiter, labels, metrics, settings.result_ttl_s),
+        FeedbackService(labels, limiter),
         Figures(cache, settings),
         client,
         RequestMetrics(metrics),

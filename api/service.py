@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from api.answers import Answer, answer
 from api.bodies import AT_ONCE_BYTES, parse, parse_message, weight
-from api.errors import NotFound, problem
+from api.errors import problem
 from api.keys import Key
 from api.posted import Posted
 from api.query import flag, parse_query, wait_of
@@ -26,7 +26,7 @@ from celery_app.client.client import Client, RequestOptions
 from celery_app.client.entry import Entry
 from celery_app.client.turns import Turns
 from celery_app.settings import Settings
-from tasks.errors import BylineError, InvalidMessage
+from tasks.errors import BylineError, InvalidMessage, NotFound
 from tasks.messages import Attribution, Failure, Outcome
 from tasks.work import work
 

@@ -114,3 +114,15 @@ class NoModel(BylineError):
     """No worker has announced a model yet, or all are gone who served the version asked for."""
 
     code = "no_model"
+
+
+class Conflict(BylineError):
+    """What is said contradicts what was said before."""
+
+    code = "conflict"
+
+
+class NotFound(BylineError):
+    """No such attribution: never accepted, or kept no longer."""
+
+    code = "not_found"

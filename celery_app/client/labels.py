@@ -1,0 +1,78 @@
+"""The true authors of messages, when they are learned: each counts once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis import RedisError
+from redis.asyncio import Redis
+
+from monitoring.metrics import ApiMetrics
+from monitoring.windows import Window
+from tasks.errors import CacheUnavailable, Conflict, NotFound
+from tasks.messages import Attribution
+from tasks.promises import Promises
+
+FEEDBACK = "byline:feedback:"
+
+
+class Labels:
+    """Notes who wrote what, and whether the model had it right. In the event loop's thread."""
+
+    def __init__(
+        self, promises: Promises, cache: Redis, window: Window, metrics: ApiMetrics, ttl_s: int
+    ) -> None:
+        """``ttl_s``: seconds for which a message's author is remembered, and counts once."""
+        self._promises = promises
+        self._cache = cache
+        self._window = window
+        self._metrics = metrics
+        self._ttl_s = ttl_s
+
+    async def learn(self, id: str, author: str) -> bool:
+        """Note who wrote a message. Return whether the model's best guess was this author.
+
+        Raises:
+            NotFound: no attribution has this id, yet or any more.
+            Conflict: another author was named before.
+            BrokerUnavailable, CacheUnavailable: a server can't be reached.
+        """
+        attribution = await self._attribution(id)
+        name = FEEDBACK + id
+        try:
+            if await self._cache.set(name, author, nx=True, ex=self._ttl_s):
+                await self._count(name, attribution, author)
+            elif (before := await self._before(name)) and before != author.encode():
+                raise Conflict("another author was given for this message before")
+        except RedisError:
+            raise CacheUnavailable("the cache, where attributions are, can't be reached") from None
+        return attribution.candidates[0].author == author
+
+    async def _before(self, name: str) -> bytes | None:
+        """Return the author that was given before. What is no string is nobody's word: it goes."""
+        found: Any = await self._cache.mget([name])
+        before: bytes | None = found[0]
+        if before is None:
+            await self._cache.delete(name)
+        return before
+
+    async def _attribution(self, id: str) -> Attribution:
+        try:
+            outcome = await self._promises.find(id)
+        except KeyError:
+            outcome = None
+        if not isinstance(outcome, Attribution) or not outcome.candidates:
+            raise NotFound("no attribution has this id: unknown, not made yet, or kept no longer")
+        return outcome
+
+    async def _count(self, name: str, attribution: Attribution, author: str) -> None:
+        right = attribution.candidates[0].author == author
+        counts = {"labels": 1, "right": int(right)}
+        try:
+            async with self._cache.pipeline() as pipe:
+                self._window.add(pipe, attribution.model, counts)
+                await pipe.execute()
+        except RedisError:
+            await self._cache.delete(name)  # so that it counts when it is said again
+            raise
+        self._metrics.feedback.labels(str(right).lower()).inc()
