@@ -30,6 +30,8 @@ PATH = "/v1/attributions"
 UP = "Ctrl-C stops everything"
 #: What it prints where a part died and was started again, with its new process.
 AGAIN = r"^byline: ([\w-]+) ended: .*; started again, (\d+)$"
+#: Settings of the user's that hold here, too.
+KEPT = {"BYLINE_ACCELERATOR"}
 PORTS = ("API", "REDIS", "FLOWER", "EXPORTER", "METRICS", "API_METRICS", "MONITOR")
 #: Seconds to start, and to stop.
 UP_S, DOWN_S = 120.0, 30.0
@@ -86,7 +88,8 @@ class Started(Running):
         self.log = folder / "byline.log"
         self._env = {
             # Whatever the user's own Byline is set to, its cache above all, is not for a load test.
-            **{name: value for name, value in os.environ.items() if not name.startswith("BYLINE_")},
+            # Where its accelerator was deleted, it runs without.
+            **{k: v for k, v in os.environ.items() if not k.startswith("BYLINE_") or k in KEPT},
             # Where it is installed, it is not what is measured.
             "BYLINE_PROMETHEUS_PORT": "0",
             **{f"BYLINE_{part}_PORT": str(port) for part, port in self._ports.items()},

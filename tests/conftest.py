@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
 
-from tests.parts import Stack
+from tests.parts import PLAIN, Stack
+
+os.environ.update(PLAIN)  # for what tests start by `make run`
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # What a shell starts with `&` ignores Ctrl-C, and so would what tests start to interrupt.

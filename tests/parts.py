@@ -26,6 +26,8 @@ from tasks.rollout import Register
 ROOT = Path(__file__).parent.parent
 #: Whether the accelerator is there: it may be deleted.
 ACCELERATED = (ROOT / "api" / "accelerator").is_dir()
+#: The setting with which a Byline without it runs.
+PLAIN = {} if ACCELERATED else {"BYLINE_ACCELERATOR": "off"}
 needs_accelerator = pytest.mark.skipif(
     not ACCELERATED, reason="api/accelerator/ is deleted: it is what does this"
 )
@@ -76,7 +78,7 @@ class Part:
             self.process = subprocess.Popen(
                 arguments,
                 cwd=ROOT,
-                env={**own, **env},
+                env={**own, **PLAIN, **env},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -121,7 +123,6 @@ class Stack:
             "BYLINE_LOG_LEVEL": "INFO",
             "BYLINE_API_PORT": str(free_port()),
             "BYLINE_API_METRICS_PORT": str(free_port()),
-            "BYLINE_ACCELERATOR": "on" if ACCELERATED else "off",
             "TEST_MODEL_CALLS": str(folder / "calls"),
             **settings,
         }

@@ -18,7 +18,9 @@ import psutil
 import pytest
 import requests
 
-from tests.parts import Part, Stack, wait_for
+from tests.parts import Part, Stack, needs_accelerator, wait_for
+
+pytestmark = needs_accelerator
 
 SIZE = 10_000_000
 JSON = {"Content-Type": "application/json"}

@@ -7,14 +7,16 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from api.__main__ import KEEP_ALIVE_S
-from api.accelerator.http_connection import REQUEST_S
 from celery_app.client.late import ACCEPT_S
 from celery_app.settings import Settings
 from tests import nginx
 from tests.parts import free_port
 from tests.unit.compose.files import DEFAULTS
 
+REQUEST_S = pytest.importorskip("api.accelerator.http_connection").REQUEST_S
 TEMPLATE = (nginx.TEMPLATES / "nginx.conf.template").read_text("utf-8")
 
 

@@ -1,0 +1,36 @@
+"""Deleting ``api/accelerator/`` changes speed only: what is left passes its tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.parts import ROOT, needs_accelerator
+
+#: What is left out of the copy: environments, and what is made anew.
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv*", ".byline", "build", "bench-results", "__pycache__"
+)
+TESTS = (
+    "tests/unit/api",
+    "tests/integration/test_http.py",
+    "tests/integration/test_authentication.py",
+    "tests/integration/test_plain_server.py",
+)
+
+
+@needs_accelerator
+def test_copy_without_the_accelerator_passes_the_tests_of_the_api(tmp_path: Path) -> None:
+    copy = tmp_path / "byline"
+    shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+    shutil.rmtree(copy / "api" / "accelerator")
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("BYLINE_", "PYTEST_"))}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
+    done = subprocess.run(
+        command, check=False, cwd=copy, env=environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert " passed" in done.stdout
