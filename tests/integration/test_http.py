@@ -243,7 +243,7 @@ def test_any_path_is_no_more_than_unknown(stack: Stack, path: str) -> None:
         place = ("127.0.0.1", int(stack.env["BYLINE_API_PORT"]))
         with socket.create_connection(place, 10) as client:
             client.sendall(line.encode())
-            answer = b"".join(iter(lambda: client.recv(4096), b""))  # noqa: B023
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
         assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400"))
 
 
