@@ -14,6 +14,7 @@ from api import multiprocess
 from api.accelerator.protocol import Protocol
 from api.keys import Keys
 from celery_app.settings import Settings, SettingsError
+from monitoring import logs
 
 #: Connections that may wait to be accepted.
 BACKLOG = 4096
@@ -81,6 +82,7 @@ def _serve(settings: Settings, graceful_timeout_s: int) -> None:
         proxy_headers=False,
         server_header=False,
         access_log=False,
+        log_config=logs.configuration("api", settings.log_level, settings.log_format),
         log_level=settings.log_level.lower(),
     )
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from io import StringIO
 
 import pytest
 
+from monitoring.logs import TextLines
 from tests.parts import Stack
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # What a shell starts with `&` ignores Ctrl-C, and so would what tests start to interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def logged() -> Iterator[Callable[[], str]]:
+    """What was logged since, as text: the messages, and the requests that they name."""
+    handler = logging.StreamHandler(written := StringIO())
+    handler.setFormatter(TextLines(logging.Formatter("%(message)s")))
+    logging.getLogger().addHandler(handler)
+    yield written.getvalue
+    logging.getLogger().removeHandler(handler)
 
 
 @pytest.fixture(scope="session")
