@@ -21,6 +21,8 @@ class Answer(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     #: The status as requests are counted by, where that is another.
     counted: str = ""
+    #: The id of the request, where Flask does not add it.
+    request_id: str = ""
 
     def response(self) -> Response:
         """Return it as Flask takes it."""
@@ -36,6 +38,7 @@ class Answer(NamedTuple):
             (b"content-length", b"%d" % len(self.body)),
             *_PRIVATE,
             *((name.lower().encode(), value.encode()) for name, value in self.headers),
+            *([(b"x-request-id", self.request_id.encode())] if self.request_id else []),
         ]
 
 

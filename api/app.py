@@ -10,10 +10,12 @@ from flask_swagger_ui import get_swaggerui_blueprint
 
 from api import console, errors, openapi
 from api.auth import Authentication
+from api.request_ids import REQUEST_ID, request_id_of
 from api.request_metrics import route_of
 from api.runtime import Runtime
 from api.views import attributions, feedback, figures, health, models
 from celery_app.settings import Settings
+from monitoring import request_ids
 
 #: Endpoints that need no key where there are keys. All others do, and so does a path that is none.
 OPEN = frozenset(
@@ -73,6 +75,8 @@ def _admit(app: Flask, runtime: Runtime) -> None:
     @app.before_request
     def admit() -> None:
         g.began = time.perf_counter()
+        g.request_id = request_id_of(request.headers.get(REQUEST_ID))
+        request_ids.set_present(g.request_id)
         runtime.ensure_started()
         for name in _IGNORED:
             request.environ.pop(name, None)
@@ -81,12 +85,17 @@ def _admit(app: Flask, runtime: Runtime) -> None:
         if request.endpoint not in OPEN:
             g.key = authentication.key_of(headers.get("Authorization", ""))
 
+    @app.teardown_request
+    def forget(_: BaseException | None) -> None:
+        request_ids.set_present("")  # the thread goes on to others
+
 
 def _finish(app: Flask, runtime: Runtime) -> None:
     """Have every response protected, and counted."""
 
     @app.after_request
     def protect(response: Response) -> Response:
+        response.headers[REQUEST_ID] = g.request_id
         if not response.headers.get("Content-Type", "").startswith("application/"):
             for name, value in PAGES.items():
                 response.headers.setdefault(name, value)  # the console has a stricter policy

@@ -9,6 +9,7 @@ from gunicorn.app.base import BaseApplication
 
 from api.app import create_app
 from celery_app.settings import Settings
+from monitoring import logs
 
 #: Seconds after which gunicorn takes a process for hung that shows no sign of life.
 HUNG_S = 60
@@ -27,6 +28,7 @@ class PlainServer(BaseApplication):
             "threads": settings.api_threads,
             "timeout": HUNG_S,
             "loglevel": settings.log_level.lower(),
+            "logconfig_dict": logs.configuration("api", settings.log_level, settings.log_format),
             # Whose address it is, nothing here asks.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",

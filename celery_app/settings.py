@@ -292,6 +292,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], about("How much worker and api log.")
     ] = "WARNING"
+    log_format: Annotated[
+        Literal["text", "json"],
+        about("How worker, api and monitor log: `text`, or `json`, one object a line."),
+    ] = "text"
 
     def __post_init__(self) -> None:
         """Refuse values that contradict each other. No URL is kept as a plain string.

@@ -12,6 +12,7 @@ from celery.bin.worker import worker
 from celery.exceptions import ImproperlyConfigured
 
 from celery_app.settings import Settings, SettingsError
+from celery_app.worker_log import set_up
 from model import metal, processor
 
 
@@ -33,7 +34,10 @@ def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
         "--without-mingle",
     )
     app.set_current()
-    context = CLIContext(app, no_color=bool(os.environ.get("NO_COLOR")), workdir=None)
+    set_up(settings.log_format)
+    # Celery prints what it starts with, which is no JSON.
+    quiet = settings.log_format == "json"
+    context = CLIContext(app, bool(os.environ.get("NO_COLOR")), workdir=None, quiet=quiet)
     try:
         # This command alone: with all of Celery's come their plug-ins, of which Flower is one, and
         # ten megabytes.

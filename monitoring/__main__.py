@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -13,7 +12,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from celery_app.connections import connect
 from celery_app.settings import GIB, Settings, SettingsError
-from monitoring import processes, server
+from monitoring import logs, processes, server
 from monitoring.alerts import Alerts
 from monitoring.allowance import Allowance
 from monitoring.figures import Figures
@@ -32,7 +31,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         settings = Settings.from_environ(os.environ)
-        logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+        logs.configure("monitor", settings.log_level, settings.log_format)
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         alerts = Alerts()

@@ -28,6 +28,10 @@ LARGEST_TASK = 20_000
 #: Header of a task: the Unix time at which it left an api process, in seconds.
 SENT = "byline_sent"
 
+#: Header of a task: a list with the id of the request that each message came with, empty for one
+#: that came with none.
+REQUEST_IDS = "byline_request_ids"
+
 #: The longest wait that is believed, in seconds: anybody may have written the header.
 LONGEST_WAIT_S = 86_400.0
 
@@ -136,6 +140,8 @@ class Chunk(msgspec.Struct, frozen=True):
     sent_at: float | None = None
     #: Must it be :attr:`version` that answers, or none?
     exact: bool = False
+    #: One for each text, as somebody wrote them into the header; empty where none came along.
+    request_ids: list[Any] = []
 
     def __post_init__(self) -> None:
         if len(self.deadlines) != len(self.texts):

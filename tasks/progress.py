@@ -56,5 +56,9 @@ class Progress:
 
 def cut(chunk: Chunk, start: int, end: int) -> Chunk:
     """Return the messages from ``start`` to ``end`` as a chunk."""
-    texts, deadlines = chunk.texts[start:end], chunk.deadlines[start:end]
-    return msgspec.structs.replace(chunk, texts=texts, deadlines=deadlines)
+    return msgspec.structs.replace(
+        chunk,
+        texts=chunk.texts[start:end],
+        deadlines=chunk.deadlines[start:end],
+        request_ids=chunk.request_ids[start:end],
+    )

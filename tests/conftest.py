@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from io import StringIO
 
 import pytest
 
+from monitoring.logs import TextLines
 from tests.parts import PLAIN, Stack
 
 os.environ.update(PLAIN)  # for what tests start by `make run`
@@ -15,6 +18,16 @@ os.environ.update(PLAIN)  # for what tests start by `make run`
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # What a shell starts with `&` ignores Ctrl-C, and so would what tests start to interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def logged() -> Iterator[Callable[[], str]]:
+    """What was logged since, as text: the messages, and the requests that they name."""
+    handler = logging.StreamHandler(written := StringIO())
+    handler.setFormatter(TextLines(logging.Formatter("%(message)s")))
+    logging.getLogger().addHandler(handler)
+    yield written.getvalue
+    logging.getLogger().removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

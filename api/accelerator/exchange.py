@@ -90,6 +90,8 @@ def encode(given: Answer, defaults: Headers, keep_alive: bool, head_only: bool =
     """Return an answer as it goes over the wire. ``defaults`` are headers of each answer."""
     head = _head(given.status, given.mimetype, given.headers, tuple(defaults))
     ending = b"" if keep_alive else b"connection: close\r\n"
+    if given.request_id:
+        ending = b"x-request-id: %b\r\n%b" % (given.request_id.encode(), ending)
     body = b"" if head_only else given.body
     return b"%b%d\r\n%b\r\n%b" % (head, len(given.body), ending, body)
 

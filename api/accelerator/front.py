@@ -23,9 +23,11 @@ from api.auth import Authentication
 from api.errors import problem, problem_of, too_large
 from api.keys import Key
 from api.posted import Posted, check_encoding
+from api.request_ids import request_id_of
 from api.runtime import Runtime
 from api.service import PATH
 from celery_app.client.forever import forever
+from monitoring.request_ids import about, set_present
 from tasks.errors import BylineError
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -68,32 +70,40 @@ class Front:
         else:
             await self._flask.answer(scope, receive, send, self._may_ask(scope))
             return
-        status = await self._answer(asked, send)
+        request_id = _request_id(dict(scope["headers"]))
+        set_present(request_id)
+        status = await self._answer(asked, request_id, send)
         self._counts.note(route, status, time.perf_counter() - begin)
 
     def attend(
         self, headers: Mapping[bytes, bytes], body: bytes, answered: Callable[[Answer], None]
     ) -> bool:
         """Answer a message posted to :data:`PATH`. See :data:`api.accelerator.exchange.Attend`."""
-        begin = time.perf_counter()
+        begin, request_id = time.perf_counter(), _request_id(headers)
 
         def answer(given: Answer) -> None:
-            answered(given)
+            answered(given._replace(request_id=request_id))
             status = given.counted or given.status
             self._counts.note(PATH, status, time.perf_counter() - begin)
 
-        try:
-            key = self._admitted(headers)
-            check_encoding(_text(headers, b"content-encoding"))
-            if key is not None and key.rate is not None:
-                return False  # Redis knows whether it may
-            if len(body) > self._max_body_bytes:
-                raise too_large(self._max_body_bytes)
-            posted = Posted(b"", _text(headers, b"content-type"), body, key)
-            return attend(self._runtime.services.attributions, posted, answer)
-        except Exception as error:  # as for others
-            answer(problem_of(error, self._runtime.wait_s))
+        with about([request_id]):
+            try:
+                return self._attend(headers, body, answer)
+            except Exception as error:  # as for others
+                answer(problem_of(error, self._runtime.wait_s))
         return True
+
+    def _attend(
+        self, headers: Mapping[bytes, bytes], body: bytes, answer: Callable[[Answer], None]
+    ) -> bool:
+        key = self._admitted(headers)
+        check_encoding(_text(headers, b"content-encoding"))
+        if key is not None and key.rate is not None:
+            return False  # Redis knows whether it may
+        if len(body) > self._max_body_bytes:
+            raise too_large(self._max_body_bytes)
+        posted = Posted(b"", _text(headers, b"content-type"), body, key)
+        return attend(self._runtime.services.attributions, posted, answer)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -114,7 +124,7 @@ class Front:
         await asyncio.sleep(COUNT_S)
         self._counts.count(self._runtime.services.metrics)
 
-    async def _answer(self, asked: Awaitable[Answer], send: Send) -> int | str:
+    async def _answer(self, asked: Awaitable[Answer], request_id: str, send: Send) -> int | str:
         """Send the answer; return the status that it is counted under."""
         try:
             given = await asked
@@ -124,7 +134,8 @@ class Front:
             given = problem("no_answer", "this process stops; the message may be sent again")
         except Exception as error:  # as Flask's error handlers do
             given = problem_of(error, self._runtime.wait_s)
-        await send({"type": "http.response.start", "status": given.status, "headers": given.asgi()})
+        headers = given._replace(request_id=request_id).asgi()
+        await send({"type": "http.response.start", "status": given.status, "headers": headers})
         await send({"type": "http.response.body", "body": given.body})
         return given.counted or given.status
 
@@ -166,6 +177,11 @@ def create() -> Front:
 
 def _id(path: str) -> str:
     return path.removeprefix(_BELOW)
+
+
+def _request_id(headers: Mapping[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id")
+    return request_id_of(None if given is None else given.decode("latin-1"))
 
 
 def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:

@@ -8,6 +8,7 @@ import uvicorn
 
 from api.accelerator.protocol import Protocol
 from celery_app.settings import Settings
+from monitoring import logs
 
 #: Seconds after which a process that does not answer its parent is taken for hung. A new one has as
 #: long to start; with uvicorn's 5 seconds, a busy machine gave up a rolling restart.
@@ -32,6 +33,7 @@ def serve(settings: Settings, options: dict[str, Any]) -> None:
         proxy_headers=False,
         server_header=False,
         access_log=False,
+        log_config=logs.configuration("api", settings.log_level, settings.log_format),
         log_level=settings.log_level.lower(),
         **options,
     )

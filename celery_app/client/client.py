@@ -12,6 +12,7 @@ from celery_app.client.entry import Entry
 from celery_app.client.late import LateMessages
 from celery_app.client.outbox import Outbox
 from celery_app.settings import Settings
+from monitoring import request_ids
 from tasks.messages import Outcome, message_id, parse_text
 from tasks.promises import Promises
 
@@ -64,6 +65,7 @@ class Client:
             options.deadline,
             limit=options.limit,
             owner=options.owner,
+            request_id=request_ids.present(),
         )
 
     async def outcomes(

@@ -45,6 +45,8 @@ class Entry:
     outcome: Outcome | None = None
     #: The name of the API key that it came with; where there are no keys, all are one.
     owner: str = ""
+    #: The id of the request that it came with; one that joins this message is not named.
+    request_id: str = ""
     #: How much work it is, see :mod:`tasks.work`; and the room it takes, evidence aside: that takes
     #: none before it is there.
     work: int = field(init=False)

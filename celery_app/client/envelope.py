@@ -20,7 +20,7 @@ from celery import Celery
 from kombu import Connection
 from kombu.transport.redis import PRIORITY_STEPS, Channel
 
-from tasks.messages import QUEUE, SENT, TASK
+from tasks.messages import QUEUE, REQUEST_IDS, SENT, TASK
 
 #: Queues whose pattern is kept: one for each version that is served.
 PATTERNS = 8
@@ -43,13 +43,29 @@ class Envelope:
         _, _, self._embed = msgspec.json.decode(b64decode(self._make(QUEUE)["body"]))
 
     def pack(
-        self, queue: str, chunk: str, texts: Sequence[str], kwargs: dict[str, Any], priority: int
+        self,
+        queue: str,
+        chunk: str,
+        texts: Sequence[str],
+        kwargs: dict[str, Any],
+        priority: int,
+        request_ids: Sequence[str] = (),
     ) -> Packed:
-        """Return the message of the task with id ``chunk``."""
+        """Returns the message of the task with id ``chunk``.
+
+        ``request_ids`` has one for each text, or none at all.
+        """
         pattern = self._make(queue)
         body = _encode([[texts], kwargs, self._embed])
         shown = f"({len(texts)} messages,)"  # a repr of the texts would be shown about
-        headers = {"id": chunk, "root_id": chunk, "argsrepr": shown, SENT: round(time.time(), 6)}
+        headers: dict[str, Any] = {
+            "id": chunk,
+            "root_id": chunk,
+            "argsrepr": shown,
+            SENT: round(time.time(), 6),
+        }
+        if any(request_ids):
+            headers[REQUEST_IDS] = request_ids
         properties = {
             "correlation_id": chunk,
             "argsrepr": shown,

@@ -12,6 +12,7 @@ from redis import RedisError
 
 from celery_app.client.entry import Entry
 from celery_app.client.outbox import Outbox
+from monitoring.request_ids import about
 from tasks.errors import BrokerUnavailable, BylineError, NoAnswer, Overloaded
 from tasks.messages import Failure, Outcome
 from tasks.promises import Promises
@@ -101,7 +102,8 @@ class LateMessages:
         try:
             await self._promises.keep(entry.id, outcome)
         except RedisError as error:
-            logger.warning("an answer that was promised is kept in the cache only: %s", error)
+            with about([entry.request_id]):
+                logger.warning("an answer that was promised is kept in the cache only: %s", error)
 
     async def _release(self, answered: Sequence[Entry]) -> None:
         """Make room where an answer was promised, and given while that was done."""
@@ -110,7 +112,8 @@ class LateMessages:
         try:
             await self._promises.release(known)
         except RedisError as error:
-            logger.warning("promises of what was answered take up room: %s", error)
+            with about([entry.request_id for entry in spare]):
+                logger.warning("promises of what was answered take up room: %s", error)
 
 
 def _of_worker(entry: Entry) -> Outcome | None:

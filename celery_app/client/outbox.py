@@ -28,6 +28,7 @@ from celery_app.client.questions import LookUp, Questions
 from celery_app.client.queue_room import QueueRoom
 from celery_app.client.recent import Recent
 from celery_app.client.room import Room
+from monitoring import request_ids
 from monitoring.metrics import OUTCOMES, ApiMetrics
 from monitoring.pressure import Level
 from tasks.errors import (
@@ -276,9 +277,11 @@ class Outbox:
             if lane.flights.pop(chunk):
                 self._fail(entries, error)
             return
-        except Exception:  # a defect, but who asked must be answered all the same
+        except Exception as error:  # a defect, but who asked must be answered all the same
             if lane.flights.pop(chunk):
                 self._fail(entries, InternalError("the message could not be sent"))
+            with request_ids.about([entry.request_id for entry in entries]):
+                error.add_note(f"a chunk could not be sent{request_ids.words()}")
             raise
         for entry in entries:
             entry.sent.set()

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from redis import RedisError
 
 from celery_app.client.entry import Entry
+from monitoring.request_ids import about
 from tasks.breaker import Breaker
 from tasks.messages import Outcome, suffices
 
@@ -76,5 +77,6 @@ class Questions:
             logger.warning("the cache can't be read: %s", error)
             self._gone.failed()
         except Exception:  # a defect, but who asked must be answered all the same
-            logger.exception("what the cache holds makes no sense")
+            with about([entry.request_id for entry in asked]):
+                logger.exception("what the cache holds makes no sense")
         return {}

@@ -68,6 +68,7 @@ class Submitter:
             [entry.text for entry in entries],
             {**options, "explain": first.explain, "version": first.version},
             first.rank,
+            [entry.request_id for entry in entries],
         )
         self._room.take(chunk, len(packed.message))
         try:

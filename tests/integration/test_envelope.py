@@ -8,11 +8,12 @@ from base64 import b64decode
 from typing import Any
 
 import pytest
+from celery import Celery
 
 from celery_app.app import make_celery
 from celery_app.client.envelope import Envelope
 from celery_app.settings import Settings
-from tasks.messages import QUEUE, SENT, TASK
+from tasks.messages import QUEUE, REQUEST_IDS, SENT, TASK
 from tasks.rollout import queue_of
 from tests.parts import Stack
 
@@ -20,10 +21,31 @@ TEXTS = ["one", "zw\u00f6lf \u2603"]
 KWARGS: dict[str, Any] = {"explain": False, "version": "v1", "deadlines": [None, 5.0]}
 
 
+@pytest.fixture
+def app(own: Stack) -> Celery:
+    return make_celery(Settings.from_environ({"BYLINE_REDIS_URL": own.env["BYLINE_REDIS_URL"]}))
+
+
 @pytest.mark.parametrize("priority", range(10))
 @pytest.mark.parametrize("queue", [QUEUE, queue_of("v1")])
-def test_it_is_what_celery_would_have_sent(own: Stack, queue: str, priority: int) -> None:
-    app = make_celery(Settings.from_environ({"BYLINE_REDIS_URL": own.env["BYLINE_REDIS_URL"]}))
+def test_it_is_what_celery_would_have_sent(
+    own: Stack, app: Celery, queue: str, priority: int
+) -> None:
+    sent, ours = _both(own, app, queue, priority)
+    assert ours == sent
+    assert REQUEST_IDS not in ours["headers"]
+
+
+def test_ids_of_requests_are_a_header_as_celery_would_have_sent_it(own: Stack, app: Celery) -> None:
+    sent, ours = _both(own, app, QUEUE, 0, headers={REQUEST_IDS: ["one", ""]})
+    assert ours == sent
+    assert ours["headers"][REQUEST_IDS] == ["one", ""]
+
+
+def _both(
+    own: Stack, app: Celery, queue: str, priority: int, **options: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What Celery sends, and what we do."""
     app.send_task(
         TASK,
         args=[TEXTS],
@@ -35,14 +57,17 @@ def test_it_is_what_celery_would_have_sent(own: Stack, queue: str, priority: int
         ignore_result=True,
         argsrepr="(2 messages,)",
         kwargsrepr="{}",
+        **options,
     )
-    packed = Envelope(app, "byline:replies:here").pack(queue, "chunk", TEXTS, KWARGS, priority)
+    request_ids = options["headers"][REQUEST_IDS] if options else ["", ""]
+    envelope = Envelope(app, "byline:replies:here")
+    packed = envelope.pack(queue, "chunk", TEXTS, KWARGS, priority, request_ids)
     queued = own.redis.rpop(packed.queue)
     assert queued is not None, "another list"
     ours = _plain(packed.message)
     assert abs(ours["headers"].pop(SENT) - time.time()) < 5  # what Celery does not say
-    assert ours == _plain(queued)
     assert own.redis.keys(f"{QUEUE}*") == []
+    return _plain(queued), ours
 
 
 def _plain(raw: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ answered with. A body is a string, or pieces of text with how often each is repe
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +46,9 @@ def ask(client: Http, recorded: dict[str, Any]) -> Answered:
     )
     response = client.send(request)
     port = str(client.base_url.port)
+    request_id = response.headers.pop("X-Request-ID")
+    assert request_id == recorded["headers"].get("X-Request-ID", request_id)
+    assert re.fullmatch("[0-9a-f]{16}|mine-1", request_id)
     headers = sorted(
         (name.lower(), value)
         for name, value in response.headers.items()

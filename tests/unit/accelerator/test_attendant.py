@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from unittest.mock import AsyncMock, Mock
 
 import pytest
@@ -18,7 +18,7 @@ from celery_app.client.room import Room
 from tasks.errors import InvalidMessage, Overloaded
 from tasks.messages import Failure
 from tests.unit.api.counter import Counter
-from tests.unit.api.desk import Desk, idle
+from tests.unit.api.desk import Desk, attribution, idle
 
 pytestmark = pytest.mark.anyio
 
@@ -150,6 +150,19 @@ async def test_who_joins_a_message_whose_promise_failed_is_not_told_of_one() -> 
         [(_, outcome)] = await late.outcomes([entry], final=False)
         assert isinstance(outcome, Failure)
         assert outcome.code == "broker_unavailable"
+
+
+async def test_an_answer_that_can_not_be_kept_is_logged_with_its_request(
+    logged: Callable[[], str],
+) -> None:
+    entry = Entry("1" * 32, "one", "v1", request_id="first")
+    entry.sent.set()
+    make, keep = AsyncMock(return_value=True), AsyncMock(side_effect=RedisError)
+    promises = Mock(make=make, keep=keep, release=AsyncMock())
+    await LateMessages(Mock(), promises).outcomes([entry], final=False)
+    entry.settle(attribution(entry.id))
+    await idle()
+    assert "is kept in the cache only:  (request first)\n" in logged()
 
 
 async def test_a_promise_that_breaks_is_answered_all_the_same(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -109,6 +109,24 @@ async def test_who_asks_for_the_same_joins(desk: Desk) -> None:
     assert later is not first
 
 
+async def test_a_message_that_another_joins_keeps_the_id_of_its_first_request(desk: Desk) -> None:
+    await desk.ask("1", request_id="first")
+    [joined] = await desk.ask("1", request_id="second")
+    assert joined.request_id == "first"
+
+
+async def test_a_defect_in_sending_is_logged_with_the_requests(
+    desk: Desk, logged: Callable[[], str]
+) -> None:
+    async def broken(chunk: str, entries: Sequence[Entry]) -> None:
+        raise KeyError("a defect")
+
+    desk.outbox._send = broken
+    [entry] = await desk.ask("1", request_id="first")
+    assert isinstance(entry.outcome, Failure)
+    assert "a chunk could not be sent (request first)" in logged()
+
+
 async def test_who_wants_something_else_does_not_join(desk: Desk) -> None:
     plain = (await desk.ask("1"))[0]
     explained = (await desk.ask("1", explain=True))[0]
@@ -208,12 +226,15 @@ async def test_what_is_promised_while_another_chunk_is_being_sent_leaves_too() -
         assert promised[0].sent.is_set()
 
 
-async def test_a_cache_that_makes_no_sense_costs_nobody_an_answer(desk: Desk) -> None:
+async def test_a_cache_that_makes_no_sense_costs_nobody_an_answer(
+    desk: Desk, logged: Callable[[], str]
+) -> None:
     desk.cache.nonsense = True
-    [entry] = await desk.ask("1")
+    [entry] = await desk.ask("1", request_id="first")
     await desk.answer()
     assert isinstance(entry.outcome, Attribution)
     assert desk.outbox.unanswered == 0
+    assert "what the cache holds makes no sense (request first)" in logged()
 
 
 async def test_who_could_not_be_answered_in_time_is_told_at_once(desk: Desk) -> None:

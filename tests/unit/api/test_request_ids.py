@@ -1,0 +1,20 @@
+"""The id of a request: taken over, or made."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.request_ids import request_id_of
+from monitoring.request_ids import is_valid
+
+
+def test_a_valid_id_is_taken_over() -> None:
+    assert request_id_of("9f1b-load.balancer:7") == "9f1b-load.balancer:7"
+
+
+@pytest.mark.parametrize("given", [None, "", "x" * 129, "two words", "a\r\nb"])
+def test_without_a_valid_id_each_request_gets_one_of_its_own(given: str | None) -> None:
+    made = {request_id_of(given) for _ in range(100)}
+    assert len(made) == 100
+    assert given not in made
+    assert all(is_valid(id) for id in made)

@@ -1,0 +1,88 @@
+"""Which ids of requests are valid, and which a log line names."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from monitoring.request_ids import (
+    LONGEST,
+    SHOWN,
+    about,
+    is_valid,
+    named,
+    present,
+    set_present,
+    words,
+)
+
+UUID = "9f1b5c0e-3a51-4c55-b2f4-6a1f0f1a2b3c"
+
+
+@pytest.mark.parametrize(
+    "id",
+    ["a", "x" * LONGEST, UUID, "Root=1-67891233-abcdef01", "7F00:8296_0A/1F+90==", "me@host.1"],
+)
+def test_ids_that_load_balancers_make_are_valid(id: str) -> None:
+    assert is_valid(id)
+
+
+@pytest.mark.parametrize(
+    "id",
+    [
+        *("", "x" * (LONGEST + 1), "two words", "a,b", "a;b", "a\n", "\na", "a\r\nSet-Cookie:b"),
+        *("\x00", "a\x1b[31m", "ä", "١", "\ud83d", '"a"', "<a>", "100%", "a\\n", None, 7, [UUID]),
+    ],
+)
+def test_what_could_end_a_header_or_a_log_line_is_not_valid(id: object) -> None:
+    assert not is_valid(id)
+
+
+def test_a_line_names_valid_ids_once_in_their_order() -> None:
+    header: list[Any] = ["b", "", "a", None, "b", "c d", {"a": 1}, ["a"], 5]
+    with about(header):
+        assert named() == (["b", "a"], 0)
+        assert words() == " (requests b, a)"
+    assert named() == ([], 0)
+    assert words() == ""
+
+
+def test_a_line_names_a_few_ids_and_how_many_more_there_are() -> None:
+    with about([f"id-{n}" for n in range(SHOWN)]):
+        assert words().endswith(f"id-{SHOWN - 1})")
+    with about([f"id-{n % 10}" for n in range(100)]):
+        assert named() == (["id-0", "id-1", "id-2", "id-3"], 6)
+        assert words() == " (requests id-0, id-1, id-2, id-3 and 6 more)"
+
+
+def test_a_block_within_a_block_names_its_own_ids_also_when_it_raises() -> None:
+    with about(["outer"]):
+        with about(["inner"]):
+            assert words() == " (request inner)"
+        assert words() == " (request outer)"
+        with pytest.raises(ValueError, match="odd"), about(["inner"]):
+            raise ValueError("odd")
+        assert words() == " (request outer)"
+
+
+def test_each_coroutine_and_each_thread_has_its_own_request() -> None:
+    found: dict[str, str] = {}
+
+    async def serve(id: str) -> None:
+        set_present(id)
+        await asyncio.sleep(0)
+        found[id] = present()
+
+    async def serve_both() -> None:
+        await asyncio.gather(serve("one"), serve("two"))
+        found["around"] = present()
+
+    asyncio.run(serve_both())
+    with about(["mine"]):
+        other = threading.Thread(target=lambda: found.update(thread=present()))
+        other.start()
+        other.join()
+    assert found == {"one": "one", "two": "two", "around": "", "thread": ""}
