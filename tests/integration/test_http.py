@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 import httpx
@@ -287,3 +288,22 @@ def test_half_of_a_surrogate_pair_fails_alone(http: Http) -> None:
         assert (first["author"], last["author"]) == ("vowels", "consonants")
         assert failed["error"]["code"] == "invalid"
         assert failed["error"]["detail"] == "text holds half of a surrogate pair"
+
+
+@pytest.mark.parametrize("given", ["mine-1", "a" * 128])
+def test_request_id_of_the_client_is_taken_over(http: Http, given: str) -> None:
+    for path in ("/v1/attributions", "/v1/feedback", "/v1/nowhere"):
+        answer = http.post(path, json={"text": "with an id"}, headers={"X-Request-ID": given})
+        assert answer.headers.get_list("X-Request-ID") == [given], path
+
+
+@pytest.mark.parametrize("given", [None, "", "a" * 129, "two words", 'quo"te'])
+def test_request_without_a_valid_id_gets_a_new_one(http: Http, given: str | None) -> None:
+    headers = {} if given is None else {"X-Request-ID": given}
+    ids = set()
+    for path in ("/v1/attributions", "/v1/feedback", "/v1/nowhere"):
+        answer = http.post(path, json={"text": "without an id"}, headers=headers)
+        [id] = answer.headers.get_list("X-Request-ID")
+        assert re.fullmatch("[0-9a-f]{16}", id), path
+        ids.add(id)
+    assert len(ids) == 3
