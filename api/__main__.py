@@ -41,7 +41,10 @@ def main(arguments: list[str]) -> int:
     # Stopped in good order, the server raises the signal once more, and would die of it.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with multiprocess.folder():
-        _serve(settings, options.graceful_timeout)
+        # Imported here: prometheus-client looks for the folder when it is imported.
+        server = "api.accelerator.server" if settings.accelerator == "on" else "api.plain_server"
+        serve = import_module(server).serve
+        serve(settings, BACKLOG, KEEP_ALIVE_S, options.graceful_timeout)
     return 0
 
 
@@ -59,28 +62,6 @@ def _taken(host: str, port: int) -> str:
     except OSError as error:
         return str(error)
     return ""
-
-
-def _serve(settings: Settings, graceful_timeout_s: int) -> None:
-    # Imported here: prometheus-client looks for the folder of the metrics when it is imported.
-    if settings.accelerator == "on":
-        import_module("api.accelerator.server").serve(
-            settings,
-            {
-                "backlog": BACKLOG,
-                "timeout_keep_alive": KEEP_ALIVE_S,
-                "timeout_graceful_shutdown": graceful_timeout_s,
-            },
-        )
-    else:
-        import_module("api.plain_server").serve(
-            settings,
-            {
-                "backlog": BACKLOG,
-                "keepalive": KEEP_ALIVE_S,
-                "graceful_timeout": graceful_timeout_s,
-            },
-        )
 
 
 def _options(arguments: list[str], settings: Settings) -> argparse.Namespace:

@@ -16,25 +16,10 @@ HUNG_S = 60
 
 
 class PlainServer(BaseApplication):
-    """Serves the Flask application in processes with threads, until told to stop."""
+    """Serves the Flask application in processes with threads."""
 
-    def __init__(self, settings: Settings, options: dict[str, Any]) -> None:
-        """``options`` are gunicorn's, by their names, and come after those of the settings."""
-        host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
-        self._options: dict[str, Any] = {
-            "bind": f"{host}:{settings.api_port}",
-            "worker_class": "gthread",
-            "workers": settings.api_processes,
-            "threads": settings.api_threads,
-            "timeout": HUNG_S,
-            "loglevel": settings.log_level.lower(),
-            "logconfig_dict": logs.configuration("api", settings.log_level, settings.log_format),
-            # Whose address it is, nothing here asks.
-            "forwarded_allow_ips": "",
-            "forwarder_headers": "",
-            "control_socket_disable": True,
-            **options,
-        }
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
         super().__init__()
 
     def load_config(self) -> None:
@@ -47,6 +32,23 @@ class PlainServer(BaseApplication):
         return create_app()
 
 
-def serve(settings: Settings, options: dict[str, Any]) -> None:
-    """Serve until told to stop. ``options`` are gunicorn's."""
-    PlainServer(settings, options).run()
+def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_s: int) -> None:
+    """Serve until told to stop."""
+    host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
+    options = {
+        "bind": f"{host}:{settings.api_port}",
+        "worker_class": "gthread",
+        "workers": settings.api_processes,
+        "threads": settings.api_threads,
+        "backlog": backlog,
+        "keepalive": keep_alive_s,
+        "graceful_timeout": graceful_timeout_s,
+        "timeout": HUNG_S,
+        "loglevel": settings.log_level.lower(),
+        "logconfig_dict": logs.configuration("api", settings.log_level, settings.log_format),
+        # Whose address it is, nothing here asks.
+        "forwarded_allow_ips": "",
+        "forwarder_headers": "",
+        "control_socket_disable": True,
+    }
+    PlainServer(options).run()

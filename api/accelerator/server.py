@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import uvicorn
 
 from api.accelerator.protocol import Protocol
@@ -15,8 +13,8 @@ from monitoring import logs
 READY_S = 20
 
 
-def serve(settings: Settings, options: dict[str, Any]) -> None:
-    """Serve until told to stop. ``options`` are uvicorn's."""
+def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_s: int) -> None:
+    """Serve until told to stop."""
     uvicorn.run(
         "api.accelerator.front:create",
         factory=True,
@@ -35,5 +33,7 @@ def serve(settings: Settings, options: dict[str, Any]) -> None:
         access_log=False,
         log_config=logs.configuration("api", settings.log_level, settings.log_format),
         log_level=settings.log_level.lower(),
-        **options,
+        backlog=backlog,
+        timeout_keep_alive=keep_alive_s,
+        timeout_graceful_shutdown=graceful_timeout_s,
     )
