@@ -16,9 +16,9 @@ NEW_BYTES = 8
 def request_id_of(given: str | None) -> str:
     """Returns the id of a request that came with ``given`` as its ``X-Request-ID``.
 
-    That one is taken over if it has 1 to 128 characters, all of them letters or digits of ASCII or
-    one of ``. _ : @ / + = -``: it goes into headers, log lines and the queue. Any other is replaced
-    by a new id, 16 hexadecimal digits.
+    That one is taken over if it has 1 to 128 characters, each an ASCII letter, a digit, or one of
+    ``. _ -``: it goes into headers, log lines and the queue. Any other is replaced by a new id, 16
+    hexadecimal digits.
     """
     if given is not None and is_valid(given):
         return given

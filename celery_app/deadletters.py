@@ -15,7 +15,7 @@ from celery_app.connections import connect
 from celery_app.settings import Settings, SettingsError
 from tasks.cache import AttributionCache
 from tasks.deadletters import AnyLetter, DeadLetter, DeadLetters, MalformedTask, NotSetAside
-from tasks.messages import TASK
+from tasks.messages import REQUEST_IDS, TASK
 from tasks.rollout import Register
 
 
@@ -56,6 +56,7 @@ def _replay(settings: Settings, letter: AnyLetter) -> str:
         [[letter.text]],
         {"explain": letter.explain, "version": letter.version},
         queue=Register(connect(settings.broker)).look().queue(letter.version),
+        headers={REQUEST_IDS: letter.request_ids[:1]},
     )
     return str(task.id)
 
@@ -79,6 +80,8 @@ def _show(letter: AnyLetter) -> None:
     print(f"id:      {letter.id}\nset aside: {_when(letter)}")
     if isinstance(letter, DeadLetter):
         print(f"model:   {letter.version}\ntask:    {letter.task}")
+        if letter.request_ids:
+            print(f"request: {', '.join(letter.request_ids)}")
         print(f"explain: {str(letter.explain).lower()}\n\n{letter.text}")
     else:
         print(_summary(letter).strip())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from celery_app.task import ChunkRequest
 from monitoring import background
+from monitoring.request_ids import about
 
 
 class Later:
@@ -55,10 +56,11 @@ class Later:
             requests, self._requests = self._requests, []
         kept = []
         for request in requests:
-            try:
-                request.give_back()
-            except Exception as error:  # the others are given back all the same
-                self._failures.add(error)
-                kept.append(request)
+            with about(request.request_ids):
+                try:
+                    request.give_back()
+                except Exception as error:  # the others are given back all the same
+                    self._failures.add(error)
+                    kept.append(request)
         if kept and not self._closed.is_set():
             self.add(kept)

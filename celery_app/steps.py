@@ -29,6 +29,7 @@ from model.engine import Engine
 from model.types import ModelError
 from monitoring.background import guarded
 from monitoring.listener import Listener
+from monitoring.request_ids import about
 from tasks.messages import ANNOUNCE_S, Announcement
 from tasks.rollout import Register, queue_of
 
@@ -125,7 +126,8 @@ def _watch(batcher: Batcher, timeout_s: float) -> None:
         # To the descriptor: Celery has put an object of its own in the place of sys.stderr.
         faulthandler.dump_traceback_later(timeout_s, file=2, exit=True)
         return
-    logger.critical("the model has been silent for %.0f s; the worker ends", batcher.silent_s)
+    with about(batcher.request_ids):
+        logger.critical("the model has been silent for %.0f s; the worker ends", batcher.silent_s)
     try:
         batcher.close()  # what waits need not wait for the visibility timeout
     finally:

@@ -34,6 +34,7 @@ from celery_app.task import AttributeTask, ChunkRequest
 from celery_app.tracing import Traced, exception_info, trace
 from celery_app.waiting import LARGE_HELD, Batch, LargeTask, Taken, Waiting
 from model.types import DeviceLost
+from monitoring.request_ids import about
 from tasks.batch import Begun
 from tasks.errors import InternalError
 
@@ -86,6 +87,8 @@ class Batcher:
         self._closed = False
         #: Monotonic time of the last sign of life from the model's thread, in seconds; None: idle.
         self._alive_at: float | None = None
+        #: The ids of the requests of the batch that it saw to last, as their headers have them.
+        self.request_ids: Sequence[Any] = ()
         #: Seconds to wait before the next batch that can't be stored is given back.
         self._retry_s = FIRST_RETRY_S
         #: Computed, and to be found later by others, but the cache is gone.
@@ -163,7 +166,8 @@ class Batcher:
             self._work()
             self._free()
         except Exception:  # the last resort: whatever it was, the next batch must run
-            logger.exception("a batch broke; its tasks are delivered again")
+            with about(self.request_ids):
+                logger.exception("a batch broke; its tasks are delivered again")
         finally:
             with self._changed:
                 self._alive_at = None
@@ -276,19 +280,24 @@ class Batcher:
 
     @contextmanager
     def _settled(self, requests: Sequence[ChunkRequest]) -> Iterator[None]:
-        """Where the block raises, see that each of its requests is given back, or fails."""
-        try:
-            yield
-        except RedisError as error:
-            self._give_back(requests, error)
-        except DeviceLost as error:
-            logger.critical("%s; %d tasks go back, and the worker ends", error, len(requests))
-            for request in requests:
-                request.give_back()
-            state.should_stop = EX_FAILURE
-        except Exception:
-            logger.exception("%d tasks failed", len(requests))
-            self._fail([request for request in requests if not request.acknowledged])
+        """Where the block raises, see that each of its requests is given back, or fails.
+
+        What is logged meanwhile names the HTTP requests that the messages came with.
+        """
+        self.request_ids = [id for request in requests for id in request.request_ids]
+        with about(self.request_ids):
+            try:
+                yield
+            except RedisError as error:
+                self._give_back(requests, error)
+            except DeviceLost as error:
+                logger.critical("%s; %d tasks go back, and the worker ends", error, len(requests))
+                for request in requests:
+                    request.give_back()
+                state.should_stop = EX_FAILURE
+            except Exception:
+                logger.exception("%d tasks failed", len(requests))
+                self._fail([request for request in requests if not request.acknowledged])
 
     def _give_back(self, requests: Sequence[ChunkRequest], error: RedisError) -> None:
         """Nothing could be stored: have it all delivered again, but not in a hot loop."""
@@ -349,9 +358,10 @@ class Batcher:
 @contextmanager
 def _apart(request: ChunkRequest) -> Iterator[None]:
     """Keep what goes wrong with the end of one request from the others of its batch."""
-    try:
-        yield
-    except Exception:
-        logger.exception("the end of the task %s could not be told", request.id)
-        if not request.acknowledged:
-            request.give_back()
+    with about(request.request_ids):
+        try:
+            yield
+        except Exception:
+            logger.exception("the end of the task %s could not be told", request.id)
+            if not request.acknowledged:
+                request.give_back()

@@ -16,11 +16,12 @@ from redis.client import Pipeline
 from celery_app.malformed import Malformed, check_headers, check_payload
 from celery_app.results import Attributions, count
 from celery_app.transport import ORPHANED
+from monitoring.request_ids import about
 from tasks.attribute import Attributor
 from tasks.batch import Begun, kept_failures
 from tasks.breaker import Breaker
 from tasks.errors import BylineError, InvalidMessage, Revoked
-from tasks.messages import LARGEST_TASK, REPLIES, SENT, TASK, Chunk, Outcome
+from tasks.messages import LARGEST_TASK, REPLIES, REQUEST_IDS, SENT, TASK, Chunk, Outcome
 from tasks.progress import Progress
 from tasks.rollout import STEPS
 from tasks.work import total
@@ -72,7 +73,8 @@ class ChunkRequest(DiscreetRequest):
     def _parse(self) -> Chunk | None:
         try:
             sent_at = self._request_dict.get(SENT)
-            return parse_chunk(self.id, self.reply_to, self._args, self._kwargs, sent_at)
+            arguments = self._args, self._kwargs
+            return parse_chunk(self.id, self.reply_to, *arguments, sent_at, self.request_ids)
         except InvalidMessage:
             return None  # the task itself raises it again, so that it ends as a FAILURE
 
@@ -90,6 +92,11 @@ class ChunkRequest(DiscreetRequest):
             logger.warning("that a task was revoked can't be stored: %s", error)
             self.acknowledge()
             return True
+
+    @property
+    def request_ids(self) -> list[Any]:
+        """The ids of the requests that its messages came with, as the header has them."""
+        return carried_ids(self._request_dict)
 
     @property
     def orphaned(self) -> bool:
@@ -136,6 +143,16 @@ class AttributeTask(Task):
         self._attributor = attributor
         self._batch_messages = batch_messages
         self._outcomes: dict[str, list[Outcome]] = {}
+
+    def start_strategy(self, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
+        """Returns what Celery's consumer gives tasks to. What it logs names their requests."""
+        receive = super().start_strategy(app, consumer, **kwargs)
+
+        def receive_naming(message: Any, *args: Any, **kwargs: Any) -> Any:
+            with about(carried_ids(message.headers)):
+                return receive(message, *args, **kwargs)
+
+        return receive_naming
 
     def begin(self, chunks: Sequence[Chunk]) -> Begun:
         """Have the model begin with ``chunks``, as one batch."""
@@ -237,8 +254,9 @@ def parse_chunk(
     args: Sequence[Any],
     kwargs: dict[str, Any],
     sent_at: Any = None,
+    request_ids: Sequence[Any] = (),
 ) -> Chunk:
-    """Return the chunk that a task's arguments, and its header :data:`SENT`, describe.
+    """Return the chunk that a task's arguments, and its headers of ours, describe.
 
     Raises:
         InvalidMessage: they do not describe one. Says what is wrong and quotes nothing.
@@ -261,6 +279,7 @@ def parse_chunk(
                 # Anybody may have written it, and nothing but a metric depends on it.
                 "sent_at": sent_at if isinstance(sent_at, float) else None,
                 "reply_to": _list_of_ours(reply_to),
+                "request_ids": request_ids if len(request_ids) == len(messages) else [],
             },
             Chunk,
         )
@@ -272,6 +291,15 @@ def parse_chunk(
     except ValueError as error:
         raise InvalidMessage(f"{TASK}: {error}") from None
     return chunk
+
+
+def carried_ids(headers: Any) -> list[Any]:
+    """Returns the ids that a task's headers name its requests with; empty where they don't.
+
+    Anybody may have written them: whoever shows one looks whether it is valid.
+    """
+    ids = headers.get(REQUEST_IDS) if isinstance(headers, dict) else None
+    return ids if isinstance(ids, list) and len(ids) <= LARGEST_TASK else []
 
 
 def _list_of_ours(reply_to: Any) -> str | None:

@@ -16,6 +16,7 @@ from celery.app.trace import trace_task
 
 from celery_app.results import Attributions
 from celery_app.task import AttributeTask, ChunkRequest
+from monitoring.request_ids import about
 
 #: What a client may have follow on a task that succeeds.
 _FOLLOWERS = ("callbacks", "chain", "chord")
@@ -38,9 +39,10 @@ def trace(task: AttributeTask, request: ChunkRequest) -> Traced:
         return Traced(request, False, repr(Attributions(outcomes)))
     args, kwargs, embed = request.args, request.kwargs, request.embed
     context = {**request.request_dict, **embed, "args": args, "kwargs": kwargs, "is_eager": False}
-    result, failure, _, shown = trace_task(
-        task, request.id, args, kwargs, context, hostname=request.hostname, app=task.app
-    )
+    with about(request.request_ids):
+        result, failure, _, shown = trace_task(
+            task, request.id, args, kwargs, context, hostname=request.hostname, app=task.app
+        )
     return Traced(request, True, result) if failure else Traced(request, False, shown)
 
 

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 #: Characters of an id, at most.
 LONGEST = 128
+#: What an id is made of: nothing that ends a header, a log line, or a word in it.
+PATTERN = rf"[A-Za-z0-9._-]{{1,{LONGEST}}}"
 #: Ids that one log line names, at most.
 SHOWN = 4
 
-#: Letters, digits and a few signs: nothing that ends a header, a log line, or a word in it.
-_ID = re.compile(rf"[A-Za-z0-9._:@/+=-]{{1,{LONGEST}}}")
+_ID = re.compile(PATTERN)
 _present: ContextVar[Sequence[object]] = ContextVar("request_ids", default=())
 
 

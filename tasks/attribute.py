@@ -12,6 +12,7 @@ from redis.client import Pipeline
 
 from model.types import ModelError, Prediction
 from monitoring.metrics import OUTCOMES, WorkerMetrics
+from monitoring.request_ids import about, is_valid
 from tasks.batch import Begun, Message, Predictor, answer, counted, kept_failures, unique
 from tasks.breaker import Breaker
 from tasks.cache import AttributionCache
@@ -119,25 +120,36 @@ class Attributor:
                 begun.shorten(place)
                 break
             alive()
-            begun.computed[message.id] = self._try(wanted[message.id], chunk)
+            begun.computed[message.id] = self._try(wanted[message.id], begun)
         return begun
 
-    def _try(self, message: Message, chunk: Chunk) -> Outcome:
+    def _try(self, message: Message, begun: Begun) -> Outcome:
         if self._cache.attempt(message.id) <= ALONE:
             outcome = self._compute([message])[message.id]
         else:
-            logger.error("workers died of the message %s; it is set aside", message.id)
-            self.metrics.set_aside.inc()
-            version = self._predictor.version
-            self._dead_letters.put(
-                DeadLetter(
-                    message.id, message.text, message.explain, version, chunk.id, self._now()
-                )
-            )
-            words = f"workers died of this message {ALONE + 1} times; it is set aside"
-            outcome = Failure(message.id, SetAside.code, words)
+            outcome = self._set_aside(message, begun)
         self._cache.put_alone(outcome)
         return outcome
+
+    def _set_aside(self, message: Message, begun: Begun) -> Outcome:
+        request_ids = begun.request_ids({message.id})
+        with about(request_ids):
+            logger.error("workers died of the message %s; it is set aside", message.id)
+        self.metrics.set_aside.inc()
+        [chunk] = begun.chunks
+        self._dead_letters.put(
+            DeadLetter(
+                message.id,
+                message.text,
+                message.explain,
+                self._predictor.version,
+                chunk.id,
+                self._now(),
+                [id for id in request_ids if is_valid(id)],
+            )
+        )
+        words = f"workers died of this message {ALONE + 1} times; it is set aside"
+        return Failure(message.id, SetAside.code, words)
 
     def finish(self, begun: Begun, pipe: Pipeline) -> list[list[Outcome]]:
         """Return the outcomes of each of ``begun.answered``, in the order of its messages.
@@ -147,6 +159,7 @@ class Attributor:
         """
         begun.computed |= self._compute(begun.fresh, begun.launched)
         begun.computed_at = time.monotonic()
+        _log_failures(begun)
         settled = begun.known | begun.computed
         everything = settled
         if begun.progress is not None:
@@ -289,6 +302,25 @@ class Attributor:
             evidence = self._predictor.explain(message.text, prediction.candidates[0].author)
             attribution.evidence = evidence
         return attribution
+
+
+def _log_failures(begun: Begun) -> None:
+    """Logs which messages of a batch the model failed on, in one line, and why the first of them.
+
+    An error of the model quotes no text.
+    """
+    failed = {
+        outcome.id: outcome
+        for outcome in begun.computed.values()
+        if isinstance(outcome, Failure) and outcome.code == ModelFailed.code
+    }
+    if not failed:
+        return
+    first, *others = failed.values()
+    line = "the model failed on the message %s%s: %s"
+    more = f" and {len(others)} more" if others else ""
+    with about(begun.request_ids(failed)):
+        logger.warning(line, first.id, more, first.detail)
 
 
 def _wanted(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -73,6 +73,15 @@ class Begun:
         if self.progress is None:
             return self.chunks
         return [self.progress.chunk] if self.progress.complete else []
+
+    def request_ids(self, messages: Container[str]) -> list[Any]:
+        """Returns the ids of the requests that came with these messages, as headers have them."""
+        return [
+            id
+            for chunk, admitted in zip(self.chunks, self.admitted, strict=True)
+            for id, message in zip(chunk.request_ids, admitted, strict=False)
+            if message.id in messages
+        ]
 
     def shorten(self, messages: int) -> None:
         """Leave the messages after the first so many, of one chunk, to a later pass."""

@@ -38,6 +38,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
     task: str
     #: Unix time, in seconds, at which it was set aside.
     at: float
+    #: The ids of the requests that it came with.
+    request_ids: list[str] = []
 
 
 class MalformedTask(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from monitoring.request_ids import is_valid
 
 
 def test_a_valid_id_is_taken_over() -> None:
-    assert request_id_of("9f1b-load.balancer:7") == "9f1b-load.balancer:7"
+    assert request_id_of("9f1b-load.balancer_7") == "9f1b-load.balancer_7"
 
 
 @pytest.mark.parametrize("given", [None, "", "x" * 129, "two words", "a\r\nb"])

@@ -31,7 +31,9 @@ class FakeRequest:
         text: str = "x",
         explain: bool = False,
         behind: bool = False,
+        request_ids: Sequence[str] = (),
     ) -> None:
+        self.request_ids = request_ids
         self.behind = behind
         self.messages = messages
         self.work = messages * work(text, explain)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from redis import ConnectionError as RedisConnectionError
@@ -19,6 +20,31 @@ from tests.unit.celery_app.fakes import FakeRequest, Worker
 def test_an_idle_worker_starts_at_once(worker: Worker) -> None:
     worker.add(FakeRequest())
     assert len(worker.submitted) == 1
+
+
+def test_a_batch_that_fails_is_logged_with_its_requests(
+    worker: Worker, logged: Callable[[], str]
+) -> None:
+    worker.task.error = KeyError("a defect")
+    worker.add(
+        FakeRequest(2, request_ids=["one", ""]), FakeRequest(), FakeRequest(request_ids=["two"])
+    )
+    worker.step()
+    assert logged().startswith("3 tasks failed (requests one, two)\nTraceback")
+    worker.task.device_error = DeviceLost("it is gone")
+    worker.add(FakeRequest(request_ids=["three"]))
+    worker.step()
+    assert "it is gone; 1 tasks go back, and the worker ends (request three)\n" in logged()
+    assert worker.batcher.request_ids == ["three"], "the watchdog names them"
+
+
+def test_an_end_that_can_not_be_told_is_logged_with_the_requests_of_that_task(
+    worker: Worker, logged: Callable[[], str]
+) -> None:
+    worker.add(FakeRequest(request_ids=["one"]), second := FakeRequest(request_ids=["two"]))
+    second.on_success = Mock(side_effect=KeyError("a defect"))  # type: ignore[method-assign]
+    worker.step()
+    assert f"the end of the task {second.id} could not be told (request two)\n" in logged()
 
 
 def test_what_gathers_meanwhile_is_one_batch(worker: Worker) -> None:

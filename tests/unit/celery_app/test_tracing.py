@@ -35,6 +35,7 @@ def request(**changes: Any) -> Any:
         "args": ([["a", ""]],),
         "kwargs": {},
         "hostname": "here",
+        "request_ids": [],
     }
     return SimpleNamespace(**{**plain, **changes})
 

@@ -12,6 +12,7 @@ import pytest
 from api.__main__ import KEEP_ALIVE_S
 from celery_app.client.late import ACCEPT_S
 from celery_app.settings import Settings
+from monitoring.request_ids import PATTERN
 from tests import nginx
 from tests.parts import free_port
 from tests.unit.compose.files import DEFAULTS
@@ -48,6 +49,10 @@ def test_of_the_name_servers_it_asks_the_first() -> None:
         check=True,
     )
     assert told.stdout == "10.89.2.1\n"
+
+
+def test_ids_of_requests_are_those_that_the_api_takes_over() -> None:
+    assert f'"~^{PATTERN}$" $http_x_request_id;' in TEMPLATE
 
 
 def test_bodies_may_be_as_large_as_the_apis() -> None:

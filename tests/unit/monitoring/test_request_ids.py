@@ -23,8 +23,7 @@ UUID = "9f1b5c0e-3a51-4c55-b2f4-6a1f0f1a2b3c"
 
 
 @pytest.mark.parametrize(
-    "id",
-    ["a", "x" * LONGEST, UUID, "Root=1-67891233-abcdef01", "7F00:8296_0A/1F+90==", "me@host.1"],
+    "id", ["a", "x" * LONGEST, UUID, UUID.replace("-", ""), "01K0Q3V_me.host-1", "..", "-"]
 )
 def test_ids_that_load_balancers_make_are_valid(id: str) -> None:
     assert is_valid(id)
@@ -33,7 +32,19 @@ def test_ids_that_load_balancers_make_are_valid(id: str) -> None:
 @pytest.mark.parametrize(
     "id",
     [
-        *("", "x" * (LONGEST + 1), "two words", "a,b", "a;b", "a\n", "\na", "a\r\nSet-Cookie:b"),
+        *(
+            "",
+            "x" * (LONGEST + 1),
+            "two words",
+            "a,b",
+            "a;b",
+            "a=b",
+            "a/b",
+            "a:b",
+            "a\n",
+            "\na",
+            "a\r\nSet-Cookie:b",
+        ),
         *("\x00", "a\x1b[31m", "ä", "١", "\ud83d", '"a"', "<a>", "100%", "a\\n", None, 7, [UUID]),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -144,7 +144,9 @@ def batch() -> Batch:
 def chunk(*texts: Any, explain: bool = False, **options: Any) -> Chunk:
     deadlines = options.pop("deadlines", [None] * len(texts))
     version, to = options.pop("version", None), options.pop("to", None)
-    return Chunk(options.pop("id", "c"), list(texts), deadlines, explain, version, to)
+    ids = options.pop("request_ids", [])
+    own = (options.pop("id", "c"), list(texts), deadlines, explain, version, to)
+    return Chunk(*own, request_ids=ids)
 
 
 def authors(outcomes: Sequence[Any]) -> list[str | None]:
@@ -319,6 +321,37 @@ def test_messages_that_a_worker_died_with_are_tried_one_at_a_time(batch: Batch) 
     codes = [o.code if isinstance(o, Failure) else o.author for o in outcomes]
     assert codes == ["a", "b", "a", "invalid", "model_failed"]
     assert batch.store.counts == {}  # who was tried and is alive is no suspect
+
+
+def test_what_the_model_fails_on_is_logged_with_its_requests_and_without_its_text(
+    batch: Batch, logged: Callable[[], str]
+) -> None:
+    named = chunk("fine", "bad", "bad too", request_ids=["one", "two", "three"])
+    batch.run(named, chunk("bad", request_ids=["four"]), chunk("bad"))
+    first = message_id("v1", "bad")
+    words = f"the model failed on the message {first} and 1 more: the model raised ValueError"
+    assert logged() == f"{words} (requests two, three, four)\n"
+
+
+def test_the_log_names_the_request_of_a_message_in_each_pass(
+    batch: Batch, logged: Callable[[], str]
+) -> None:
+    for is_alone in (False, True):
+        named = chunk("a", "b", "c", "bad", request_ids=["0", "1", "2", "3"])
+        passes(batch, Progress(named), alone=is_alone)
+    assert [line.rpartition(" (")[2] for line in logged().splitlines()] == ["request 3)"] * 2
+
+
+def test_a_dead_letter_names_its_requests_if_they_are_valid(
+    batch: Batch, logged: Callable[[], str]
+) -> None:
+    deadly = message_id("v1", "deadly")
+    batch.store.counts[ATTEMPTS + deadly] = 2
+    ids = ["one", "two", "three", "not valid", None]
+    alone(batch, chunk("a", "deadly", "b", "deadly", "deadly", request_ids=ids))
+    letter = msgspec.json.decode(batch.store.hashes[DEAD_LETTERS][deadly])
+    assert letter["request_ids"] == ["two"]
+    assert logged() == f"workers died of the message {deadly}; it is set aside (request two)\n"
 
 
 def test_what_workers_died_of_again_is_set_aside_and_its_neighbours_are_not(batch: Batch) -> None:
