@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from importlib import import_module
-from importlib.util import find_spec
+from pathlib import Path
 
 from api.keys import Keys
 from celery_app.settings import Settings, SettingsError
@@ -30,7 +30,8 @@ def main(arguments: list[str]) -> int:
     except SettingsError as error:
         print(f"byline api: {error}", file=sys.stderr)
         return 2
-    if settings.accelerator == "on" and find_spec("api.accelerator") is None:
+    own = Path(__file__).with_name("accelerator") / "server.py"
+    if settings.accelerator == "on" and not own.is_file():
         words = "api/accelerator/ is not there; set BYLINE_ACCELERATOR=off"
         print(f"byline api: {words}", file=sys.stderr)
         return 2

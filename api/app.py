@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from flask_swagger_ui import get_swaggerui_blueprint
+from werkzeug.routing import MapAdapter
 
 from api import console, errors, openapi
 from api.auth import Authentication
@@ -38,6 +39,16 @@ PAGES = {
 _IGNORED = ("HTTP_RANGE", "HTTP_IF_RANGE", "HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE")
 
 
+class Application(Flask):
+    """Flask, which finds a route by the path alone: ``Host`` is checked before, and may be odd."""
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Part of Flask."""
+        if request is None:
+            return super().create_url_adapter(None)
+        return self.url_map.bind("localhost", default_method=request.method, path_info=request.path)
+
+
 def create_app(runtime: Runtime | None = None) -> Flask:
     """Return the application. It connects to nothing before its first request.
 
@@ -48,7 +59,7 @@ def create_app(runtime: Runtime | None = None) -> Flask:
         SettingsError: a setting or the keys file is bad.
     """
     runtime = runtime or Runtime(Settings.from_environ(os.environ))
-    app = Flask("byline", static_folder=None)
+    app = Application("byline", static_folder=None)
     # A byte more: that far a body of unknown length is read, so that it shows as too large.
     app.config["MAX_CONTENT_LENGTH"] = runtime.settings.max_body_bytes + 1
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
@@ -62,7 +73,7 @@ def create_app(runtime: Runtime | None = None) -> Flask:
     app.register_blueprint(
         get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Byline"})
     )
-    errors.register(app, runtime.settings, lambda: runtime.wait_s)
+    errors.register(app, runtime.settings, runtime.wait_s)
     _admit(app, runtime)
     _finish(app, runtime)
     return app

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET
 
-from api.errors import NotJSON, check_json
+from api.errors import check_json
 from api.halves import mark_halves
 from api.schemas import AttributionRequest, MessageIn, Reason, Refused
 from api.strict import has_doubled_key
-from tasks.errors import InvalidMessage
+from tasks.errors import InvalidMessage, NotJSON
 
 #: Bytes of a body that may be parsed in the loop. A larger one is for a thread: what nests deeply,
 #: names keys twice or holds halves of surrogate pairs takes up to half a second for 4 MB.

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 
 import msgspec
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from api.answers import Answer
 from celery_app.settings import Settings
-from tasks.errors import BylineError, RateLimited
+from tasks.errors import BylineError, RateLimited, TooLarge, WrongType
 
 logger = logging.getLogger(__name__)
 
@@ -81,24 +82,6 @@ class Problem(msgspec.Struct, frozen=True):
     detail: str
 
 
-class NotJSON(BylineError):
-    """The body can't be parsed."""
-
-    code = "not_json"
-
-
-class WrongType(BylineError):
-    """The body is not declared to be JSON."""
-
-    code = "wrong_type"
-
-
-class TooLarge(BylineError):
-    """The body is larger than may be."""
-
-    code = "too_large"
-
-
 def check_json(content_type: str) -> None:
     """See that a body is declared to be JSON, in UTF-8.
 
@@ -154,12 +137,14 @@ def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> Non
 
     @app.errorhandler(Exception)
     def answer(error: Exception) -> Response:
+        if "body_is_read" not in g:
+            _discard_body()
         if isinstance(error, RequestEntityTooLarge):
             error = too_large(settings.max_body_bytes)
-        if isinstance(error, TooLarge):
-            _discard_body()
+        if isinstance(error, BylineError):
+            return problem_of(error, wait_s() if error.code in RETRY_AFTER_S else 0.0).response()
         if not isinstance(error, HTTPException):
-            return problem_of(error, wait_s()).response()
+            return problem_of(error).response()
         code = FLASK_CODES.get(error.code or 500)
         if code is None:
             response = error.get_response()  # a redirect, say
@@ -174,7 +159,8 @@ def _discard_body() -> None:
     """Read what the client still sends, up to a bound: one that is cut off may lose its answer."""
     left, stream = DISCARDED_BYTES, request.environ["wsgi.input"]
     told = request.content_length
-    if told is not None:
-        left = min(left, told)
-    while left > 0 and (part := stream.read(min(left, 2**16))):
-        left -= len(part)
+    if not request.environ.get("wsgi.input_terminated"):
+        left = min(left, told or 0)
+    with suppress(Exception):  # whatever a server raises where the client has gone
+        while left > 0 and (part := stream.read(min(left, 2**16))):
+            left -= len(part)

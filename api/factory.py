@@ -37,14 +37,16 @@ def build(settings: Settings, keys: KeysFile | None) -> Services:
     """Build the services of one process, in its event loop's thread, and start their threads.
 
     Raises:
+        SettingsError: there is no URL of Redis.
         OSError: the port of the metrics can't be had.
     """
+    cache = connect_async(settings.cache)  # before anything is started: there may be no URL
     registry = CollectorRegistry()
     metrics = ApiMetrics(registry)
     exposition.serve(settings.metrics_host, settings.api_metrics_port, registry)
     if keys is not None:
         keys.start()
-    client, cache = build_client(settings, metrics), connect_async(settings.cache)
+    client = build_client(settings, metrics)
     limiter = RateLimiter(cache)
     window = Window(LABELS, settings.feedback_window_s)
     labels = Labels(client.promises, cache, window, metrics, settings.result_ttl_s)

@@ -6,14 +6,14 @@ import msgspec
 
 from api.answers import Answer, answer
 from api.bodies import weight
-from api.errors import NotJSON, check_json
+from api.errors import check_json
 from api.posted import Posted
 from api.query import parse_query
 from api.rate_limiter import RateLimiter
 from api.schemas import FeedbackRequest, Learned
 from api.strict import has_doubled_key
 from celery_app.client.labels import Labels
-from tasks.errors import InvalidMessage
+from tasks.errors import InvalidMessage, NotJSON
 
 _request = msgspec.json.Decoder(FeedbackRequest)
 _KEYS = (b'"id"', b'"author"')

@@ -6,6 +6,8 @@ from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+from prometheus_client.multiprocess import mark_process_dead
 
 from api.app import create_app
 from celery_app.settings import Settings
@@ -13,6 +15,13 @@ from monitoring import logs
 
 #: Seconds after which gunicorn takes a process for hung that shows no sign of life.
 HUNG_S = 60
+
+
+class QuietLogger(Logger):
+    """gunicorn's logger without a line for each request: a URL may hold anything."""
+
+    def access(self, *_: object) -> None:
+        """Log nothing; part of gunicorn."""
 
 
 class PlainServer(BaseApplication):
@@ -29,7 +38,9 @@ class PlainServer(BaseApplication):
 
     def load(self) -> Flask:
         """Return the application; gunicorn calls it in each process, after the fork."""
-        return create_app()
+        app = create_app()
+        app.extensions["byline"].ensure_started()
+        return app
 
 
 def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_s: int) -> None:
@@ -50,5 +61,7 @@ def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_
         "forwarded_allow_ips": "",
         "forwarder_headers": "",
         "control_socket_disable": True,
+        "logger_class": QuietLogger,
+        "child_exit": lambda _, worker: mark_process_dead(worker.pid),
     }
     PlainServer(options).run()

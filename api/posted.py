@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from flask import g, request
+from werkzeug.exceptions import HTTPException
 
-from api.errors import WrongType, too_large
+from api.errors import too_large
 from api.keys import Key
+from tasks.errors import BadRequest, WrongType
 
 
 class Posted(NamedTuple):
@@ -17,6 +19,8 @@ class Posted(NamedTuple):
     content_type: str
     body: bytes
     key: Key | None
+    #: May the caller wait for its answers? There may be no thread for that.
+    may_wait: bool = True
 
 
 def read_posted(max_body_bytes: int) -> Posted:
@@ -28,7 +32,13 @@ def read_posted(max_body_bytes: int) -> Posted:
     """
     headers = request.headers
     check_encoding(headers.get("Content-Encoding", ""))
-    body = request.get_data(cache=False)
+    try:
+        body = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:  # what a server raises where the client breaks a rule
+        raise BadRequest(f"the body can't be read: {type(error).__name__}") from error
+    g.body_is_read = True
     if len(body) > max_body_bytes:  # cut off by werkzeug, which says nothing where none was told
         raise too_large(max_body_bytes)
     return Posted(request.query_string, headers.get("Content-Type", ""), body, g.key)

@@ -9,15 +9,21 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import Context
 from typing import Any, TypeVar
 
-from api.event_loop import EventLoopThread, run_on
 from api.factory import Services, build
 from api.keys_file import KeysFile
+from celery_app.client.event_loop import EventLoopThread, run_on
 from celery_app.settings import Settings
 
 T = TypeVar("T")
+
+
+#: Threads that are left where all others wait for answers.
+SPARE_THREADS = 4
 
 
 class Runtime:
@@ -37,16 +43,20 @@ class Runtime:
         self._thread: EventLoopThread | None = None
         self._starting = threading.Lock()
         self._pid = 0
+        #: Threads that may wait for an answer; some are left for those who ask how Byline is.
+        self._waiting = threading.BoundedSemaphore(max(1, settings.api_threads - SPARE_THREADS))
 
     @property
     def started(self) -> bool:
         """Whether this process has its services."""
         return self._pid == os.getpid()
 
-    @property
     def wait_s(self) -> float:
-        """Seconds that a message that comes now will take; 0 where nothing is started."""
-        return self.services.client.outbox.wait_s if self.started else 0.0
+        """Return how many seconds a message takes that comes now. Not for the loop's thread."""
+        return self.run(self._wait_s()) if self.started else 0.0
+
+    async def _wait_s(self) -> float:
+        return self.services.client.outbox.wait_s
 
     def ensure_started(self) -> None:
         """Start the event loop's thread and the services, unless this process has."""
@@ -57,7 +67,8 @@ class Runtime:
                 thread = EventLoopThread()
                 thread.start()
                 try:
-                    run_on(thread.loop, self.open())
+                    # In no request's context: what is started here goes on after it.
+                    Context().run(run_on, thread.loop, self.open())
                 except BaseException:
                     thread.stop()  # the next request tries again
                     raise
@@ -80,6 +91,16 @@ class Runtime:
             run_on(self._thread.loop, self.close())
             self._thread.stop()
             self._pid = 0
+
+    @contextmanager
+    def thread_to_wait(self) -> Iterator[bool]:
+        """Have a thread to wait in during the block; False: too many wait already."""
+        has = self._waiting.acquire(blocking=False)
+        try:
+            yield has
+        finally:
+            if has:
+                self._waiting.release()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the event loop, from another thread; return what it returns."""

@@ -57,11 +57,11 @@ class AttributionService:
 
         It costs the key the work of its messages, and an invalid request costs by its size.
         """
-        _, content_type, body, key = posted
+        _, content_type, body, key, may_wait = posted
         query = parse_query(posted.query, CREATE_QUERY)
         try:
             asked = await self._parsed(content_type, body)
-            options = self.options(query, asked, key)
+            options = self.options(query, asked, key, may_wait)
             messages = asked.messages or []
             if len(messages) > self._settings.max_bulk:
                 raise InvalidMessage(f"{len(messages)} messages; at most {self._settings.max_bulk}")
@@ -78,14 +78,16 @@ class AttributionService:
             return await asyncio.to_thread(parse, content_type, body)
         return parse(content_type, body)
 
-    async def read(self, id: str, raw_query: bytes, head: bool = False) -> Answer:
+    async def read(
+        self, id: str, raw_query: bytes, head: bool = False, may_wait: bool = True
+    ) -> Answer:
         """Return the attribution ``id``: 200, or 202 where it is still pending after the wait.
 
         ``head``: who asks gets no body, so that the answer is not fetched yet.
         """
         query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")
-        wait_s = wait_of(query, self._settings, default=0.0)
+        wait_s = wait_of(query, self._settings, default=0.0) if may_wait else 0.0
         if not _ID.fullmatch(id):
             raise NotFound("this is no id of an attribution")
         try:
@@ -141,14 +143,18 @@ class AttributionService:
             return Refused(Reason(error.code, str(error)), message.ref)
 
     def options(
-        self, query: Mapping[str, str], asked: AttributionRequest[msgspec.Raw], key: Key | None
+        self,
+        query: Mapping[str, str],
+        asked: AttributionRequest[msgspec.Raw],
+        key: Key | None,
+        may_wait: bool = True,
     ) -> RequestOptions:
         """Return what a request asks for.
 
         Raises:
             InvalidMessage, NoModel, UnknownModel: it asks for what can't be had.
         """
-        wait = wait_of(query, self._settings)
+        wait = wait_of(query, self._settings) if may_wait else 0.0
         limit = None if asked.deadline_ms is None else asked.deadline_ms / 1000
         return RequestOptions(
             explain=flag(query, "explain"),

@@ -126,3 +126,27 @@ class NotFound(BylineError):
     """No such attribution: never accepted, or kept no longer."""
 
     code = "not_found"
+
+
+class BadRequest(BylineError):
+    """What was sent is no HTTP, or HTTP that breaks a rule."""
+
+    code = "bad_request"
+
+
+class NotJSON(BylineError):
+    """The body can't be parsed."""
+
+    code = "not_json"
+
+
+class WrongType(BylineError):
+    """The body is not declared to be JSON."""
+
+    code = "wrong_type"
+
+
+class TooLarge(BylineError):
+    """The body is larger than may be."""
+
+    code = "too_large"

@@ -15,11 +15,22 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import run_wsgi_app
 
+from api.errors import problem
+
 Scope = MutableMapping[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+#: Status, headers and body.
+Response = tuple[int, list[tuple[bytes, bytes]], bytes]
 
-#: Views that work at the same time. They wait for Redis at most.
+#: Views that work at the same time, which wait for Redis at most; and those that tell how Byline
+#: is, which wait for nothing and nobody.
 THREADS = 16
+HEALTH_THREADS = 2
+#: Requests that may wait for a thread.
+WAITING = 512
+_HEALTH = ("/healthz", "/readyz")
+_FULL = problem("overloaded", f"{WAITING} requests wait already for a view")
+_STOPS = problem("no_answer", "this process stops; the request may be sent again")
 #: Methods whose body is read.
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
@@ -32,6 +43,9 @@ class FlaskBridge:
         # A byte more: by that, Flask sees that a body is too large.
         self._most = max_body_bytes + 1
         self._threads = ThreadPoolExecutor(THREADS, "flask")
+        self._health_threads = ThreadPoolExecutor(HEALTH_THREADS, "health")
+        #: Requests that have a thread, or wait for one.
+        self._present = 0
 
     async def answer(self, scope: Scope, receive: Any, send: Send, may_post: bool) -> None:
         """Answer a request, as an ASGI application does.
@@ -44,14 +58,25 @@ class FlaskBridge:
             if read is None:
                 return  # the client has gone
             body = read
-        loop = asyncio.get_running_loop()
-        status, headers, answer = await loop.run_in_executor(
-            self._threads, self._answer, _environ(scope, body)
-        )
+        status, headers, answer = await self._in_thread(scope, body)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    def _answer(self, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    async def _in_thread(self, scope: Scope, body: bytes) -> Response:
+        is_health = scope["path"] in _HEALTH
+        if not is_health and self._present >= THREADS + WAITING:
+            return _FULL.status, _FULL.asgi(), _FULL.body
+        threads = self._health_threads if is_health else self._threads
+        self._present += not is_health
+        try:
+            loop, environ = asyncio.get_running_loop(), _environ(scope, body)
+            return await loop.run_in_executor(threads, self._answer, environ)
+        except asyncio.CancelledError:  # the process stops, and has waited for long enough
+            return _STOPS.status, _STOPS.asgi(), _STOPS.body
+        finally:
+            self._present -= not is_health
+
+    def _answer(self, environ: dict[str, Any]) -> Response:
         parts, status, given = run_wsgi_app(self._app.wsgi_app, environ, buffered=True)
         headers = [
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in given
@@ -76,7 +101,12 @@ class FlaskBridge:
 
 def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
     """Return the request as WSGI has it (PEP 3333). The path is taken as it is."""
-    given = {name.decode("latin-1").lower(): value for name, value in scope["headers"]}
+    given: dict[str, bytes] = {}
+    for name, value in scope["headers"]:
+        if b"_" in name:  # it would be taken for the same name with a hyphen
+            continue
+        key = name.decode("latin-1").lower()
+        given[key] = b"%b,%b" % (given[key], value) if key in given else value
     headers = {
         f"HTTP_{name.upper().replace('-', '_')}": value.decode("latin-1")
         for name, value in given.items()

@@ -63,6 +63,7 @@ class Front:
             await self._live(receive, send)
             return
         begin, path, method = time.perf_counter(), scope["path"], scope["method"]
+        path = path.removesuffix("/")  # as Flask's routes do
         if path == PATH and method == "POST":
             route, asked = PATH, self._create(scope, receive)
         elif path.startswith(_BELOW) and method in ("GET", "HEAD") and "/" not in _id(path) != "":
@@ -90,7 +91,7 @@ class Front:
             try:
                 return self._attend(headers, body, answer)
             except Exception as error:  # as for others
-                answer(problem_of(error, self._runtime.wait_s))
+                answer(problem_of(error, self._wait_s))
         return True
 
     def _attend(
@@ -133,11 +134,15 @@ class Front:
         except asyncio.CancelledError:  # the process stops, and has waited for long enough
             given = problem("no_answer", "this process stops; the message may be sent again")
         except Exception as error:  # as Flask's error handlers do
-            given = problem_of(error, self._runtime.wait_s)
+            given = problem_of(error, self._wait_s)
         headers = given._replace(request_id=request_id).asgi()
         await send({"type": "http.response.start", "status": given.status, "headers": headers})
         await send({"type": "http.response.body", "body": given.body})
         return given.counted or given.status
+
+    @property
+    def _wait_s(self) -> float:
+        return self._runtime.services.client.outbox.wait_s
 
     def _may_ask(self, scope: Scope) -> bool:
         try:
@@ -156,8 +161,9 @@ class Front:
 
     async def _read(self, scope: Scope) -> Answer:
         self._admitted(dict(scope["headers"]))
-        id, head = _id(scope["path"]), scope["method"] == "HEAD"
-        return await self._runtime.services.attributions.read(id, scope["query_string"], head)
+        id, head = _id(scope["path"].removesuffix("/")), scope["method"] == "HEAD"
+        service = self._runtime.services.attributions
+        return await service.read(id, scope["query_string"], head)
 
     def _admitted(self, headers: Mapping[bytes, bytes]) -> Key | None:
         """Return whose key a request has. Raises as the methods of ``Authentication``."""

@@ -11,18 +11,14 @@ from collections.abc import Mapping, Sequence
 
 import httptools
 
-from api.accelerator.protocol_errors import (
-    BadRequest,
-    ExpectationFailed,
-    NotSupported,
-    VersionNotSupported,
-)
+from api.accelerator.protocol_errors import ExpectationFailed, NotSupported, VersionNotSupported
+from tasks.errors import BadRequest
 
 #: Fields that say who asks, where, or how the body is to be read: at most once each.
 SINGLE = frozenset(
     (
         *(b"authorization", b"content-encoding", b"content-length", b"content-type"),
-        *(b"expect", b"host", b"origin", b"transfer-encoding"),
+        *(b"expect", b"host", b"origin", b"transfer-encoding", b"x-request-id"),
     )
 )
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import httptools
 
 from api.accelerator.head_limits import FramingCounter, check_coming
-from api.accelerator.protocol_errors import BadRequest
 from api.accelerator.unread import ReadingClients
 from monitoring.background import Failures
-from tasks.errors import BylineError, InternalError
+from tasks.errors import BadRequest, BylineError, InternalError
 
 _failures = Failures("a callback of the HTTP parser", "")
 

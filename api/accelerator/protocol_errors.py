@@ -5,12 +5,6 @@ from __future__ import annotations
 from tasks.errors import BylineError
 
 
-class BadRequest(BylineError):
-    """What was sent is no HTTP, or HTTP that breaks a rule."""
-
-    code = "bad_request"
-
-
 class Timeout(BylineError):
     """The request has not come whole in time."""
 

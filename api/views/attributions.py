@@ -16,12 +16,15 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @routes.post(PATH)
     def create() -> Response:
         posted = read_posted(runtime.settings.max_body_bytes)
-        return runtime.run(runtime.services.attributions.create(posted)).response()
+        with runtime.thread_to_wait() as may_wait:
+            posted = posted._replace(may_wait=may_wait)
+            return runtime.run(runtime.services.attributions.create(posted)).response()
 
     @routes.get(f"{PATH}/<id>")
     def read(id: str) -> Response:
-        head = request.method == "HEAD"
-        query = request.query_string
-        return runtime.run(runtime.services.attributions.read(id, query, head)).response()
+        query, head = request.query_string, request.method == "HEAD"
+        with runtime.thread_to_wait() as may_wait:
+            read = runtime.services.attributions.read(id, query, head, may_wait)
+            return runtime.run(read).response()
 
     return routes

@@ -7,8 +7,6 @@ from flask import Blueprint, Response
 from api.answers import answer
 from api.runtime import Runtime
 from api.schemas import Health
-from celery_app.client.directory import Directory
-from tasks.errors import NoModel
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
@@ -21,22 +19,10 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
     @routes.get("/readyz")
     def ready() -> Response:
-        parts = _parts(runtime.services.client.directory)
+        parts = runtime.services.client.directory.parts()
         # Without the cache, messages are computed all the same.
         well = all(state == "ok" for name, state in parts.items() if name != "cache")
         health = Health("ok" if well else "unavailable", parts)
         return answer(health, 200 if well else 503).response()
 
     return routes
-
-
-def _parts(directory: Directory) -> dict[str, str]:
-    """Return the state of what an answer needs, by name; ``ok`` where it is there."""
-    workers = directory.workers()
-    worker = "unknown" if workers is None else "ok" if workers else "none alive"
-    parts = {**directory.states(), "worker": worker}
-    try:
-        directory.current()
-    except NoModel as error:
-        parts["model"] = str(error)
-    return parts

@@ -18,6 +18,9 @@ from tasks.promises import Promises
 
 #: Seconds between two looks for an answer that a caller waits for by its id: at first, and at most.
 LOOK_S, LONGEST_LOOK_S = 0.05, 0.5
+#: Callers of a process that may wait for an answer by its id: each of them asks Redis again and
+#: again. Beyond it, nobody waits.
+READERS = 1000
 
 
 class RequestOptions(NamedTuple):
@@ -50,6 +53,7 @@ class Client:
         self.directory = directory
         self.promises = promises
         self._late = LateMessages(outbox, promises)
+        self._readers = 0
 
     def entry(self, text: str, options: RequestOptions) -> Entry:
         """Return a message as it is sent. Raises ``InvalidMessage``, ``NoModel``."""
@@ -100,12 +104,23 @@ class Client:
             KeyError: no such message is known: never accepted, or long ago.
             BrokerUnavailable, CacheUnavailable: the server that may have it can't be reached.
         """
-        read = self.promises.fetch if fetch else self.promises.find
-        until, look_s = time.monotonic() + wait_s, LOOK_S
-        while (outcome := await read(id, explain)) is None:
+        if wait_s and self._readers < READERS:
+            self._readers += 1
+            try:
+                await self._wait_for(id, explain, time.monotonic() + wait_s)
+            finally:
+                self._readers -= 1
+        return await (self.promises.fetch if fetch else self.promises.find)(id, explain)
+
+    async def _wait_for(self, id: str, explain: bool, until: float) -> None:
+        """Wait until a message has an outcome, at most until a monotonic time.
+
+        Nothing is fetched yet: the caller may go away meanwhile.
+        """
+        look_s = LOOK_S
+        while await self.promises.find(id, explain) is None:
             left = until - time.monotonic()
             if left <= 0:
-                break
+                return
             await asyncio.sleep(min(look_s, left))  # between two looks, until the deadline
             look_s = min(2 * look_s, LONGEST_LOOK_S)
-        return outcome

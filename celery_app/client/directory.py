@@ -121,6 +121,20 @@ class Directory:
             for name, state in self._states.items()
         }
 
+    def parts(self) -> dict[str, str]:
+        """Return the state of what an answer needs, by name; ``ok`` where it is there.
+
+        Does not block.
+        """
+        workers = self.workers()
+        worker = "unknown" if workers is None else "ok" if workers else "none alive"
+        parts = {**self.states(), "worker": worker}
+        try:
+            self.current()
+        except NoModel as error:
+            parts["model"] = str(error)
+        return parts
+
     def workers(self) -> int | None:
         """Return how many workers serve what is asked; None: the broker can't be asked.
 

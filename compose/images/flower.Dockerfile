@@ -8,6 +8,7 @@ WORKDIR /opt/byline/app
 COPY celery_app celery_app
 COPY compose/__init__.py compose/probe.py compose/
 COPY model/__init__.py model/types.py model/
+COPY monitoring monitoring
 COPY tasks tasks
 # The container can't: its file system is not to be written.
 RUN /opt/byline/bin/python -m compileall -q .

@@ -6,14 +6,17 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from bench.usage import tree
+from celery_app.settings import Settings
 from tests.parts import Part, Stack, wait_for
 
 SIZE = 10_000_000
+CREDITS = Settings().credits
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +36,12 @@ def api(plain: Stack) -> Part:
     return plain.parts[-1]
 
 
-def counted(stack: Stack) -> float:
-    """How many requests for attributions all processes have answered with 200."""
+ANSWERED = 'byline_requests_total{route="/v1/attributions",status="200"} '
+
+
+def counted(stack: Stack, name: str = ANSWERED) -> float:
+    """What all processes have counted together; by default requests answered with 200."""
     url = f"http://127.0.0.1:{stack.env['BYLINE_API_METRICS_PORT']}/metrics"
-    name = 'byline_requests_total{route="/v1/attributions",status="200"} '
     lines = httpx.get(url, timeout=10).text.splitlines()
     return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
 
@@ -44,6 +49,7 @@ def counted(stack: Stack) -> float:
 def test_processes_are_replaced_by_sighup_and_their_counts_kept(plain: Stack, api: Part) -> None:
     for number in range(20):
         assert plain.attribute({"text": f"before {number}"}).status_code == 200
+    wait_for(lambda: counted(plain, "byline_credits ") == 2 * CREDITS, what="both to be counted")
     before = set(tree(api.process.pid)) - {api.process.pid}
     assert len(before) == 2
     os.kill(api.process.pid, signal.SIGHUP)
@@ -51,6 +57,7 @@ def test_processes_are_replaced_by_sighup_and_their_counts_kept(plain: Stack, ap
     for number in range(20):
         assert plain.attribute({"text": f"after {number}"}).status_code == 200
     wait_for(lambda: counted(plain) == 40, what="all requests to be counted")
+    wait_for(lambda: counted(plain, "byline_credits ") == 2 * CREDITS, what="the old to be gone")
 
 
 def test_client_that_sends_a_large_body_before_it_reads_gets_the_document(plain: Stack) -> None:
@@ -61,6 +68,40 @@ def test_client_that_sends_a_large_body_before_it_reads_gets_the_document(plain:
         client.sendall(b" " * SIZE)
         answer = client.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_refused_client_that_sends_before_it_reads_gets_the_document(plain: Stack) -> None:
+    place = ("127.0.0.1", int(plain.env["BYLINE_API_PORT"]))
+    head = f"Host: 127.0.0.1\r\nContent-Length: {SIZE}\r\n\r\n"
+    with socket.create_connection(place, 20) as client:
+        client.sendall(f"POST /v1/nowhere HTTP/1.1\r\n{head}".encode())
+        client.sendall(b" " * SIZE)
+        assert client.recv(65_536).startswith(b"HTTP/1.1 404 ")
+
+
+def test_malformed_chunk_is_the_clients_mistake(plain: Stack) -> None:
+    place = ("127.0.0.1", int(plain.env["BYLINE_API_PORT"]))
+    head = "Host: 127.0.0.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked"
+    with socket.create_connection(place, 20) as client:
+        client.sendall(f"POST /v1/attributions HTTP/1.1\r\n{head}\r\n\r\nzz\r\n".encode())
+        assert client.recv(65_536).startswith(b"HTTP/1.1 400 ")
+
+
+def test_health_is_told_while_all_others_wait(own: Stack) -> None:
+    own.worker(TEST_MODEL_SECONDS="4")
+    own.api(BYLINE_ACCELERATOR="off", BYLINE_API_THREADS="8")
+    id = own.attribute({"text": "slow"}, wait=0).json()["id"]
+    with ThreadPoolExecutor(16) as pool:
+        for _ in range(16):
+            pool.submit(httpx.get, f"{own.url}/v1/attributions/{id}?wait=20", timeout=40)
+        for _ in range(10):
+            assert httpx.get(f"{own.url}/healthz", timeout=2).status_code == 200
+
+
+def test_no_line_is_logged_for_a_request(plain: Stack, api: Part) -> None:
+    assert plain.attribute({"text": "unlogged"}, explain="false").status_code == 200
+    assert "explain" not in api.output
+    assert "GET /" not in api.output
 
 
 def test_what_is_no_http_is_refused_and_others_are_answered(plain: Stack) -> None:

@@ -28,7 +28,7 @@ class Services:
         self.client.outbox.wait_s = 0.0
         self.metrics = Mock(RequestMetrics)
         self.directory = self.client.directory
-        self.directory.states.return_value = {}
+        self.directory.parts.return_value = {}
         self.directory.versions.return_value = {"v1": 1.0}
         self.directory.workers.side_effect = self._workers
         self.directory.workers_of.return_value = 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
@@ -13,6 +15,9 @@ import pytest
 from api import runtime
 from api.runtime import Runtime
 from celery_app.settings import Settings, SettingsError
+from monitoring import request_ids
+from tasks.errors import NoAnswer
+from tests.parts import wait_for
 
 
 class Services:
@@ -85,6 +90,43 @@ def test_a_forked_process_starts_its_own(
     first.stop()
 
 
+def test_who_waits_on_the_loop_is_told_when_it_stops(built: list[Services]) -> None:
+    here = Runtime(Settings())
+    here.ensure_started()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(here.run, asyncio.sleep(60))
+        wait_for(waiting.running, what="the thread to wait")
+        here.stop()
+        with pytest.raises(NoAnswer):
+            waiting.result(20)
+
+
+def test_services_start_in_the_context_of_no_request(
+    built: list[Services], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def build(*_: object) -> Services:
+        seen.append(request_ids.present())
+        return Services()
+
+    monkeypatch.setattr(runtime, "build", build)
+    here = Runtime(Settings())
+    with request_ids.about(["the-first"]):
+        here.ensure_started()
+    assert seen == [""]
+    here.stop()
+
+
+def test_some_threads_are_left_where_all_others_wait(built: list[Services]) -> None:
+    here = Runtime(Settings.from_environ({"BYLINE_API_THREADS": "6"}))
+    with ExitStack() as waiting:
+        may = [waiting.enter_context(here.thread_to_wait()) for _ in range(4)]
+        assert may == [True, True, False, False]
+    with here.thread_to_wait() as again:
+        assert again
+
+
 def test_stopping_ends_the_thread_and_the_services(built: list[Services]) -> None:
     here = Runtime(Settings())
     here.stop()  # nothing was started
@@ -103,7 +145,7 @@ def test_services_that_could_not_start_are_started_by_the_next_request(
     with pytest.raises(OSError, match="taken"):
         here.ensure_started()
     assert not here.started
-    assert here.wait_s == 0
+    assert here.wait_s() == 0
     monkeypatch.setattr(runtime, "build", well)
     here.ensure_started()
     assert here.started
