@@ -15,13 +15,13 @@ from monitoring.metrics import OUTCOMES, WorkerMetrics
 from tasks.batch import Begun, Message, Predictor, answer, counted, kept_failures, unique
 from tasks.breaker import Breaker
 from tasks.cache import AttributionCache
-from tasks.deadletters import DeadLetter, DeadLetters
+from tasks.dead_letters import DeadLetter, DeadLetters
 from tasks.errors import (
+    BecameDeadLetter,
     BylineError,
     DeadlinePassed,
     InvalidMessage,
     ModelFailed,
-    SetAside,
     UnknownModel,
 )
 from tasks.messages import (
@@ -99,9 +99,9 @@ class Attributor:
     def begin_alone(self, progress: Progress, work: int, alive: Callable[[], None]) -> Begun:
         """Attribute the next messages of a chunk that a worker died with, one at a time.
 
-        Each is stored before the next is tried. One of which workers died again is set aside.
-        ``alive()`` is called before each: none takes longer than a batch may. After ``ALONE_S``
-        seconds the rest is left to a later pass.
+        Each is stored before the next is tried. One of which workers died again becomes a dead
+        letter. ``alive()`` is called before each: none takes longer than a batch may. After
+        ``ALONE_S`` seconds the rest is left to a later pass.
         """
         if not progress.outcomes:
             self.metrics.redelivered.inc()
@@ -126,16 +126,16 @@ class Attributor:
         if self._cache.attempt(message.id) <= ALONE:
             outcome = self._compute([message])[message.id]
         else:
-            logger.error("workers died of the message %s; it is set aside", message.id)
-            self.metrics.set_aside.inc()
+            logger.error("workers died of the message %s; it is a dead letter", message.id)
+            self.metrics.dead_letters.inc()
             version = self._predictor.version
             self._dead_letters.put(
                 DeadLetter(
                     message.id, message.text, message.explain, version, chunk.id, self._now()
                 )
             )
-            words = f"workers died of this message {ALONE + 1} times; it is set aside"
-            outcome = Failure(message.id, SetAside.code, words)
+            words = f"workers died of this message {ALONE + 1} times; it is a dead letter"
+            outcome = Failure(message.id, BecameDeadLetter.code, words)
         self._cache.put_alone(outcome)
         return outcome
 
