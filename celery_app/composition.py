@@ -28,7 +28,7 @@ from monitoring.metrics import WorkerMetrics
 from monitoring.tally import Tally
 from tasks.attribute import Attributor
 from tasks.cache import AttributionCache
-from tasks.deadletters import DeadLetters
+from tasks.dead_letters import DeadLetters
 from tasks.messages import Announcement
 from tasks.replies import Replies
 from tasks.rollout import Register
@@ -74,7 +74,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     engine = Engine(model, _placement(settings), choose, observer(metrics, tally))
     cache = AttributionCache(client, settings.result_ttl_s)
     dead_letters = DeadLetters(client)
-    app.conf.broker_transport_options |= {"set_aside": MalformedTasks(dead_letters, metrics)}
+    app.conf.broker_transport_options |= {"put_dead_letter": MalformedTasks(dead_letters, metrics)}
     attributor = Attributor(
         engine,
         cache,

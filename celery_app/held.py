@@ -112,7 +112,7 @@ class QoS(redis.QoS):
     def restore_by_tag(
         self, tag: str | bytes, client: Redis | None = None, leftmost: bool = False
     ) -> None:
-        """Give a task back, whoever had it. One that can't be read is set aside.
+        """Give a task back, whoever had it. One that can't be read becomes a dead letter.
 
         Kombu's own raises there, again at each sweep and at each start of a worker.
         """
@@ -134,4 +134,4 @@ class QoS(redis.QoS):
         with self.channel.conn_or_acquire(client) as own:
             own.transaction(restore, self.unacked_key)
         for error, size in refused:
-            self.channel.connection.set_aside(kind_of(error), self.unacked_key, size)
+            self.channel.connection.put_dead_letter(kind_of(error), self.unacked_key, size)

@@ -1,4 +1,4 @@
-"""Tasks that can't be read: each is set aside by itself, and harms no other."""
+"""Tasks that can't be read: each becomes a dead letter by itself, and harms no other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from redis import DataError, RedisError
 
 from monitoring.metrics import WorkerMetrics
 from tasks.breaker import Breaker
-from tasks.deadletters import DeadLetters
+from tasks.dead_letters import DeadLetters
 from tasks.log_once import log_once
 from tasks.wrong_type import is_wrong_type
 
@@ -121,9 +121,9 @@ class MalformedTasks:
         return type(self).__name__
 
     def __call__(self, kind: str, queue: str, size: int) -> None:
-        """Set a task aside. Where the server of dead letters is gone, it is only counted."""
+        """Count a task, and keep it as a dead letter unless the cache, which has these, is gone."""
         self._metrics.malformed.labels(kind).inc()
-        line = "tasks that can't be read are set aside: %s"
+        line = "tasks that can't be read become dead letters: %s"
         log_once(logger, logging.ERROR, line, kind)
         if self._gone.resting:
             return

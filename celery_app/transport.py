@@ -51,7 +51,8 @@ ANSWER_S = 1.0
 #: Header of a task whose worker died, or was taken for dead, while it held the task.
 ORPHANED = "byline_orphaned"
 
-SetAside = Callable[[str, str, int], None]
+#: Called with the kind, the queue and the size of a task that can't be read.
+PutDeadLetter = Callable[[str, str, int], None]
 
 
 class Channel(redis.Channel):
@@ -234,7 +235,7 @@ class Channel(redis.Channel):
 
     @contextmanager
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
-        """Whatever the block raises is that one task's fault, unless Redis failed: it is set aside.
+        """Make a dead letter of the task where the block raises anything, unless Redis failed.
 
         Kombu counts ``KeyError`` and others among the errors of connections. But here nothing is
         read from the connection that tasks come from. Left, such a task would come again for ever.
@@ -244,7 +245,7 @@ class Channel(redis.Channel):
         except Exception as error:
             if is_of_server(error):
                 raise
-            self.connection.set_aside(kind_of(error), queue, len(task))
+            self.connection.put_dead_letter(kind_of(error), queue, len(task))
             if tag:
                 self.qos.ack(tag)
 
@@ -311,10 +312,10 @@ class Transport(redis.Transport):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cycle = Poller()
-        #: Called with the kind, the queue and the size of a task that can't be read. An option of
-        #: the transport: what dead workers held is looked at as soon as there is a connection.
+        #: An option of the transport: what dead workers held is looked at as soon as there is a
+        #: connection.
         client: Any = self.client
-        self.set_aside: SetAside = client.transport_options.get("set_aside", _log)
+        self.put_dead_letter: PutDeadLetter = client.transport_options.get("put_dead_letter", _log)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Be called at each turn of the loop, as kombu is."""
@@ -334,5 +335,5 @@ def _tagged(task: bytes, tag: bytes) -> Any:
 
 
 def _log(kind: str, _queue: str, _size: int) -> None:
-    """Stand in for where malformed tasks are set aside."""
+    """Stand in for what puts malformed tasks among the dead letters."""
     log_once(logger, logging.ERROR, "tasks that can't be read are dropped: %s", kind)

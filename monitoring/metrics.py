@@ -155,9 +155,9 @@ class WorkerMetrics:
             "Tasks that came again, as a worker died or went silent with them.",
             **own,
         )
-        self.set_aside = Counter(
-            "byline_set_aside_messages",
-            "Messages put into the dead-letter list: workers died of them.",
+        self.dead_letters = Counter(
+            "byline_dead_letter_messages",
+            "Messages that became dead letters: workers died of them.",
             **own,
         )
         self.malformed = Counter(
@@ -241,7 +241,7 @@ class MonitorMetrics:
         self.promises = Gauge(
             "byline_promises", "Answers that were promised with 202 and not fetched.", **own
         )
-        self.dead_letters = Gauge("byline_dead_letters", "Messages in the dead-letter list.", **own)
+        self.dead_letters = Gauge("byline_dead_letters", "Messages that are dead letters.", **own)
         self.dead_letters.set(math.nan)  # until it is known: from none to many would be news
         self.memory = Gauge(
             "byline_memory_bytes",

@@ -25,7 +25,7 @@ from monitoring.pressure import Memory
 from monitoring.quality import Quality, assess
 from monitoring.queue import Queue, State
 from monitoring.windows import Window, versions
-from tasks.deadletters import DeadLetters
+from tasks.dead_letters import DeadLetters
 from tasks.log_once import log_once
 from tasks.messages import Announcement
 from tasks.rollout import Register

@@ -16,13 +16,13 @@ from monitoring.request_ids import about, is_valid
 from tasks.batch import Begun, Message, Predictor, answer, counted, kept_failures, unique
 from tasks.breaker import Breaker
 from tasks.cache import AttributionCache
-from tasks.deadletters import DeadLetter, DeadLetters
+from tasks.dead_letters import DeadLetter, DeadLetters
 from tasks.errors import (
+    BecameDeadLetter,
     BylineError,
     DeadlinePassed,
     InvalidMessage,
     ModelFailed,
-    SetAside,
     UnknownModel,
 )
 from tasks.messages import (
@@ -100,9 +100,9 @@ class Attributor:
     def begin_alone(self, progress: Progress, work: int, alive: Callable[[], None]) -> Begun:
         """Attribute the next messages of a chunk that a worker died with, one at a time.
 
-        Each is stored before the next is tried. One of which workers died again is set aside.
-        ``alive()`` is called before each: none takes longer than a batch may. After ``ALONE_S``
-        seconds the rest is left to a later pass.
+        Each is stored before the next is tried. One of which workers died again becomes a dead
+        letter. ``alive()`` is called before each: none takes longer than a batch may. After
+        ``ALONE_S`` seconds the rest is left to a later pass.
         """
         if not progress.outcomes:
             self.metrics.redelivered.inc()
@@ -127,15 +127,15 @@ class Attributor:
         if self._cache.attempt(message.id) <= ALONE:
             outcome = self._compute([message])[message.id]
         else:
-            outcome = self._set_aside(message, begun)
+            outcome = self._make_dead_letter(message, begun)
         self._cache.put_alone(outcome)
         return outcome
 
-    def _set_aside(self, message: Message, begun: Begun) -> Outcome:
+    def _make_dead_letter(self, message: Message, begun: Begun) -> Outcome:
         request_ids = begun.request_ids({message.id})
         with about(request_ids):
-            logger.error("workers died of the message %s; it is set aside", message.id)
-        self.metrics.set_aside.inc()
+            logger.error("workers died of the message %s; it is a dead letter", message.id)
+        self.metrics.dead_letters.inc()
         [chunk] = begun.chunks
         self._dead_letters.put(
             DeadLetter(
@@ -148,8 +148,8 @@ class Attributor:
                 [id for id in request_ids if is_valid(id)],
             )
         )
-        words = f"workers died of this message {ALONE + 1} times; it is set aside"
-        return Failure(message.id, SetAside.code, words)
+        words = f"workers died of this message {ALONE + 1} times; it is a dead letter"
+        return Failure(message.id, BecameDeadLetter.code, words)
 
     def finish(self, begun: Begun, pipe: Pipeline) -> list[list[Outcome]]:
         """Return the outcomes of each of ``begun.answered``, in the order of its messages.

@@ -8,7 +8,7 @@ from typing import Any
 from redis import Redis, ResponseError
 from redis.client import Pipeline
 
-from tasks.errors import SetAside
+from tasks.errors import BecameDeadLetter
 from tasks.messages import Attribution, Outcome
 from tasks.record import pack, unpack
 
@@ -53,7 +53,7 @@ class AttributionCache:
     def get_many(self, ids: Sequence[str]) -> dict[str, Outcome]:
         """Return the outcomes that last, by id, marked as cached. One round trip.
 
-        Those are attributions, and that a message is set aside.
+        Those are attributions, and that a message is a dead letter.
         """
         if not ids:
             return {}
@@ -63,7 +63,7 @@ class AttributionCache:
         """Queue the writes of ``outcomes`` on ``pipe``; the caller executes it."""
         lasting = []
         for outcome in outcomes:
-            if isinstance(outcome, Attribution) or outcome.code == SetAside.code:
+            if isinstance(outcome, Attribution) or outcome.code == BecameDeadLetter.code:
                 lasting.append(outcome)
             else:
                 pipe.set(FAILURE + outcome.id, pack(outcome), ex=FAILURE_TTL_S)
@@ -93,5 +93,5 @@ class AttributionCache:
             pipe.execute()
 
     def forget(self, id: str) -> None:
-        """Have a message that was set aside tried again where somebody sends it."""
+        """Have a dead letter tried again where somebody sends it."""
         self._client.delete(RESULT + id, ATTEMPTS + id)

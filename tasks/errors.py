@@ -4,7 +4,7 @@
 
     caller ──► api ──────────► Redis ──────────► worker ──► model
           Unauthorized      BrokerUnavailable  DeadlinePassed  ModelFailed
-          RateLimited       CacheUnavailable   Revoked         SetAside
+          RateLimited       CacheUnavailable   Revoked         BecameDeadLetter
           InvalidMessage    NoModel            UnknownModel
           UnknownModel
           Overloaded
@@ -46,10 +46,10 @@ class ModelFailed(BylineError):
     code = "model_failed"
 
 
-class SetAside(BylineError):
+class BecameDeadLetter(BylineError):
     """Workers died of this message, again and again. It waits for somebody to look at it."""
 
-    code = "set_aside"
+    code = "dead_letter"
 
 
 class Revoked(BylineError):

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from model.types import Candidate, Evidence
+from tasks.errors import BecameDeadLetter
 from tasks.log_once import log_once
 from tasks.messages import Attribution, Failure, Outcome
 
@@ -38,6 +39,8 @@ _encode = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[_Attributed | _Explained | _Failed] = msgspec.json.Decoder(
     _Attributed | _Explained | _Failed
 )
+#: Codes of failures that the version before this one kept, and what they are now.
+_RENAMED = {"set_aside": BecameDeadLetter.code}
 #: As :data:`tasks.cache.EARLIER` has it.
 _earlier: msgspec.json.Decoder[Attribution | Failure] = msgspec.json.Decoder(Attribution | Failure)
 
@@ -59,11 +62,14 @@ def unpack(id: str, raw: bytes) -> Outcome | None:
     None: it was neither :func:`pack` that wrote it nor what came before it.
     """
     try:
-        return _unpack(id, raw)
+        outcome = _unpack(id, raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         line = "a result in the cache can't be read, and counts as none: %s"
         log_once(logger, logging.WARNING, line, type(error).__name__)
         return None
+    if isinstance(outcome, Failure):
+        return outcome._replace(code=_RENAMED.get(outcome.code, outcome.code))
+    return outcome
 
 
 def _unpack(id: str, raw: bytes) -> Outcome:

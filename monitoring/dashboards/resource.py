@@ -104,8 +104,8 @@ def _glance() -> Row:
                 "Dead letters",
                 "system:byline_dead_letters:max",
                 COUNT,
-                "Messages set aside because workers died of them.",
-                "Look at them, `python -m celery_app.deadletters list`, then replay or drop them: "
+                "Messages that workers died of, and that nobody has replayed or dropped.",
+                "Look at them, `python -m celery_app.dead_letters list`, then replay or drop them: "
                 "nobody else does.",
                 steps=((1, RED),),
                 none="no monitor",
@@ -165,10 +165,10 @@ def _queue() -> Row:
                 steps=((0.8, YELLOW), (1, RED)),
             ),
             lines(
-                "Redelivered and set aside",
+                "Redelivered and dead letters",
                 [
                     Query("system:byline_redelivered_tasks:increase5m", "tasks redelivered"),
-                    Query("system:byline_set_aside_messages:increase5m", "messages set aside"),
+                    Query("system:byline_dead_letter_messages:increase5m", "new dead letters"),
                     Query("system:byline_dead_letters:max", "dead letters, in all"),
                     Query("system:byline_malformed_tasks:increase5m", "malformed tasks"),
                     Query("system:byline_replies_dropped:increase5m", "replies dropped"),

@@ -262,7 +262,7 @@ def _started(service: Alarmed, job: str) -> str | None:
 
 def _dead_letters(service: Alarmed, *command: str) -> str:
     return subprocess.run(
-        [sys.executable, "-m", "celery_app.deadletters", *command],
+        [sys.executable, "-m", "celery_app.dead_letters", *command],
         check=True,
         cwd=ROOT,
         env={**os.environ, **_environ(service)},

@@ -176,7 +176,7 @@ def test_monitors_see_the_task_and_nobody_sees_the_text(stack: Stack, app: Celer
     assert secret not in json.dumps(events)
     _send_what_makes_no_sense(app, secret)
     wait_for(lambda: "what the message holds is not shown" in stack.parts[1].output)
-    wait_for(lambda: "can't be read are set aside: wrong header" in stack.parts[1].output)
+    wait_for(lambda: "can't be read become dead letters: wrong header" in stack.parts[1].output)
     wait_for(lambda: stack.held() == 0)
     for part in stack.parts:
         assert secret not in part.output

@@ -1,4 +1,4 @@
-"""Messages that end workers, or never let go of them: set aside, and what can be done then."""
+"""Messages that end workers, or never let go of them: dead letters, and what can be done then."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pytest
 from tests.parts import Stack, wait_for
 
 
-def test_what_kills_workers_is_set_aside_and_its_neighbours_are_answered(own: Stack) -> None:
+def test_a_message_that_kills_workers_becomes_a_dead_letter_and_others_are_answered(
+    own: Stack,
+) -> None:
     workers = [own.worker(name="0")]
     own.api()
     texts = [f"neighbour {n}" for n in range(3)]
@@ -27,11 +29,11 @@ def test_what_kills_workers_is_set_aside_and_its_neighbours_are_answered(own: St
 
     answers = wait_for(answered, 60, "every message to be answered")
     assert [answer.status_code for answer in answers] == [200, 422, 200, 200]
-    assert answers[1].json()["code"] == "set_aside"
+    assert answers[1].json()["code"] == "dead_letter"
     assert len(workers) == 4  # it died in a batch, and twice alone
     assert workers[-1].alive
     refused = own.attribute({"text": "DEADLY"})
-    assert (refused.status_code, refused.json()["code"]) == (422, "set_aside")
+    assert (refused.status_code, refused.json()["code"]) == (422, "dead_letter")
 
     id = accepted[1]["id"]
     assert id in dead_letters(own, "list")
@@ -39,19 +41,19 @@ def test_what_kills_workers_is_set_aside_and_its_neighbours_are_answered(own: St
     assert "DEADLY" in dead_letters(own, "show", id)
     assert "sent once more" in dead_letters(own, "replay", id)
     wait_for(lambda: not workers[-1].alive, what="it is as deadly as it was")
-    assert "no message is set aside" in dead_letters(own, "list")
+    assert "there are no dead letters" in dead_letters(own, "list")
 
 
 def dead_letters(own: Stack, *arguments: str) -> str:
-    part = own.start([sys.executable, "-m", "celery_app.deadletters", *arguments], str(uuid4()))
+    part = own.start([sys.executable, "-m", "celery_app.dead_letters", *arguments], str(uuid4()))
     assert part.process.wait(20) == 0, part.output
     return part.output
 
 
 def test_a_dead_letter_that_is_not_there(own: Stack) -> None:
-    part = own.start([sys.executable, "-m", "celery_app.deadletters", "show", "0" * 32], "letters")
+    part = own.start([sys.executable, "-m", "celery_app.dead_letters", "show", "0" * 32], "letters")
     assert part.process.wait(20) == 1
-    assert "is set aside" in part.output
+    assert "no dead letter has the id" in part.output
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from celery_app.client.envelope import Envelope, Packed
 from celery_app.client.queue_room import QueueRoom
 from celery_app.settings import Settings
 from tasks import queue_memory
-from tasks.deadletters import DeadLetters
+from tasks.dead_letters import DeadLetters
 from tasks.errors import Overloaded
 from tasks.full_redis import Client
 from tasks.messages import UNACKED

@@ -1,4 +1,4 @@
-"""Tasks that can't be read: each is set aside by itself, and delays or ends nothing else."""
+"""Tasks that can't be read: each becomes a dead letter, and delays or ends nothing else."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from celery import Celery
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 from monitoring.metrics import MALFORMED
-from tasks.deadletters import MALFORMED as MALFORMED_KEY
-from tasks.deadletters import MALFORMED_KEPT, DeadLetters, MalformedTask
+from tasks.dead_letters import MALFORMED as MALFORMED_KEY
+from tasks.dead_letters import MALFORMED_KEPT, DeadLetters, MalformedTask
 from tasks.messages import REPLIES
 from tests.parts import Part, Stack, free_port, wait_for
 
@@ -255,7 +255,7 @@ def check_whole(stack: Stack, worker: Part) -> None:
         assert part.alive
 
 
-def test_each_broken_task_is_set_aside_once_and_none_other_waits(
+def test_each_broken_task_becomes_one_dead_letter_and_none_other_waits(
     serving: tuple[Stack, Part],
 ) -> None:
     stack, worker = serving
@@ -283,7 +283,7 @@ def test_each_broken_task_is_set_aside_once_and_none_other_waits(
     assert {name: kinds[name] for name in expected} == expected
     assert counted(stack) == len(BROKEN)
     for kind in set(kinds.values()):
-        assert worker.output.count(f"tasks that can't be read are set aside: {kind}\n") == 1
+        assert worker.output.count(f"tasks that can't be read become dead letters: {kind}\n") == 1
     check_whole(stack, worker)
 
 
@@ -355,7 +355,7 @@ def test_half_of_a_surrogate_pair_fails_alone_also_when_its_worker_dies(
     wait_for(lambda: own.held() == 0)
 
 
-def test_what_is_unreadable_among_the_unacknowledged_is_set_aside(own: Stack) -> None:
+def test_what_is_unreadable_among_the_unacknowledged_becomes_a_dead_letter(own: Stack) -> None:
     entries = [
         *(b"", b"garbage", b"[]", b"5", b"null", b'[{}, "", "attributions"]', b"[" * 5000),
         b'[1, "", "x"]',
@@ -423,11 +423,11 @@ def test_dead_letters_of_malformed_tasks_are_listed_shown_and_dropped(own: Stack
     assert "can't be replayed" in refused
     for line in listed:
         command(own, 0, "drop", line.partition("  ")[0])
-    assert "no message is set aside" in command(own, 0, "list")
+    assert "there are no dead letters" in command(own, 0, "list")
 
 
 def command(own: Stack, status: int, *arguments: str) -> str:
-    part = own.start([sys.executable, "-m", "celery_app.deadletters", *arguments], str(uuid4()))
+    part = own.start([sys.executable, "-m", "celery_app.dead_letters", *arguments], str(uuid4()))
     assert part.process.wait(20) == status, part.output
     own.parts.remove(part)
     return part.output

@@ -14,7 +14,7 @@ from redis import RedisError
 from celery_app.app import make_celery
 from celery_app.forwarder import Forwarder
 from celery_app.settings import Settings
-from tasks.deadletters import DeadLetter, DeadLetters
+from tasks.dead_letters import DeadLetter, DeadLetters
 from tasks.messages import ALIVE_S, MODEL, TASK, VERSIONS, message_id
 from tasks.rollout import (
     KEPT_S,
@@ -216,7 +216,7 @@ def test_a_dead_letter_is_replayed_to_its_version(both: Stack) -> None:
     id = message_id(NEW, text)
     DeadLetters(both.redis).put(DeadLetter(id, text, False, NEW, "task", time.time()))
     replayed = subprocess.run(
-        [sys.executable, "-m", "celery_app.deadletters", "replay", id],
+        [sys.executable, "-m", "celery_app.dead_letters", "replay", id],
         env={"BYLINE_REDIS_URL": both.env["BYLINE_REDIS_URL"]},
         check=True,
         capture_output=True,

@@ -149,7 +149,7 @@ def test_no_part_shows_a_secret_when_redis_stops_or_is_another(stack: Stack) -> 
 
 WORKER, API, MONITOR = ("celery_app.worker",), ("api",), ("monitoring",)
 RUN = ("compose.native", "--exporter", sys.executable)
-LIST, LETTERS = ("celery_app.models", "list"), ("celery_app.deadletters", "list")
+LIST, LETTERS = ("celery_app.models", "list"), ("celery_app.dead_letters", "list")
 CELERY = ("celery", "-A", "celery_app.cli", "inspect", "ping", "--timeout=1")
 #: What is wrong with a URL, but for its place, and what is started with it.
 MISTAKES = {

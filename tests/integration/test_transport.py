@@ -260,13 +260,15 @@ HALF = (
 @pytest.mark.parametrize(
     "junk", [b"junk", b"[]", b'{"properties": 1}', b"1" * 3, b"[" * 2000, HALF]
 )
-def test_what_is_no_task_is_set_aside_by_its_kind(own: Stack, start, send, junk: bytes) -> None:
+def test_what_is_no_task_becomes_a_dead_letter_of_its_kind(
+    own: Stack, start, send, junk: bytes
+) -> None:
     own.redis.lpush("tasks", junk)
     send("good")
-    worker, aside = start(OURS), []
-    worker.connection.transport.set_aside = lambda *said: aside.append(said)
+    worker, letters = start(OURS), []
+    worker.connection.transport.put_dead_letter = lambda *said: letters.append(said)
     assert worker.take(1) == ["good"]
-    [(kind, queue, size)] = aside
+    [(kind, queue, size)] = letters
     assert kind in MALFORMED
     assert (queue, size) == ("tasks", len(junk))
     worker.taken[0].ack()
@@ -366,13 +368,13 @@ def test_malformed_tasks_take_no_room_from_those_behind_them(own: Stack, start, 
         raise KeyError("id")
 
     worker.consumer.on_message = refuse
-    aside: list[tuple] = []
-    worker.connection.transport.set_aside = lambda *said: aside.append(said)
+    letters: list[tuple] = []
+    worker.connection.transport.put_dead_letter = lambda *said: letters.append(said)
     until = time.monotonic() + 10
-    while len(aside) < 5 and time.monotonic() < until:
+    while len(letters) < 5 and time.monotonic() < until:
         with contextlib.suppress(TimeoutError):
             worker.connection.drain_events(timeout=0.5)
-    assert len(aside) == 5
+    assert len(letters) == 5
     worker.consumer.on_message = worker.taken.append
     own.redis.rpush("tasks", *good[:2])
     assert worker.take(2) == ["good", "good"]

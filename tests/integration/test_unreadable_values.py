@@ -21,7 +21,7 @@ from celery_app.settings import Settings
 from monitoring.windows import ANSWERS, Window
 from monitoring.windows import VERSIONS as ANSWERED
 from tasks.cache import ATTEMPTS, FAILURE, RESULT
-from tasks.deadletters import DEAD_LETTERS, MALFORMED, DeadLetter, DeadLetters
+from tasks.dead_letters import DEAD_LETTERS, MALFORMED, DeadLetter, DeadLetters
 from tasks.errors import RateLimited
 from tasks.messages import MODEL, REPLIES, VERSIONS, WORKERS, Reply, message_id
 from tasks.promises import PROMISED, PROMISES
@@ -138,7 +138,7 @@ def test_attempts_that_cant_be_read_are_counted_anew(own: Stack, value: Any) -> 
         response = httpx.get(own.url + accepted)
         return None if response.status_code == 202 else response
 
-    assert wait_for(answered, 60).json()["code"] == "set_aside"
+    assert wait_for(answered, 60).json()["code"] == "dead_letter"
     [letter] = DeadLetters(own.redis).all()
     assert isinstance(letter, DeadLetter)
     assert workers[-1].alive

@@ -253,10 +253,10 @@ async def test_who_could_not_be_answered_in_time_is_told_at_once(desk: Desk) -> 
     assert isinstance(known.outcome, Attribution)
 
 
-async def test_that_a_message_is_set_aside_is_an_answer(desk: Desk) -> None:
-    desk.cache.known["deadly"] = Failure("deadly", "set_aside", "died of it")
+async def test_that_a_message_is_a_dead_letter_is_an_answer(desk: Desk) -> None:
+    desk.cache.known["deadly"] = Failure("deadly", "dead_letter", "died of it")
     [entry] = await desk.ask("deadly", explain=True)
-    assert entry.outcome == Failure("deadly", "set_aside", "died of it")
+    assert entry.outcome == Failure("deadly", "dead_letter", "died of it")
     assert desk.broker.sizes() == []
 
 

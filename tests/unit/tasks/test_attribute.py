@@ -16,7 +16,7 @@ from monitoring.metrics import WorkerMetrics
 from tasks import attribute
 from tasks.attribute import Attributor
 from tasks.cache import ATTEMPTS, AttributionCache
-from tasks.deadletters import DEAD_LETTERS, DeadLetters
+from tasks.dead_letters import DEAD_LETTERS, DeadLetters
 from tasks.errors import Revoked
 from tasks.messages import Attribution, Chunk, Failure, Outcome, Reply, message_id
 from tasks.progress import Progress
@@ -351,21 +351,23 @@ def test_a_dead_letter_names_its_requests_if_they_are_valid(
     alone(batch, chunk("a", "deadly", "b", "deadly", "deadly", request_ids=ids))
     letter = msgspec.json.decode(batch.store.hashes[DEAD_LETTERS][deadly])
     assert letter["request_ids"] == ["two"]
-    assert logged() == f"workers died of the message {deadly}; it is set aside (request two)\n"
+    assert logged() == f"workers died of the message {deadly}; it is a dead letter (request two)\n"
 
 
-def test_what_workers_died_of_again_is_set_aside_and_its_neighbours_are_not(batch: Batch) -> None:
+def test_a_message_that_workers_died_of_again_becomes_a_dead_letter_alone(
+    batch: Batch,
+) -> None:
     deadly = message_id("v1", "deadly")
     batch.store.counts[ATTEMPTS + deadly] = 2
     outcomes = alone(batch, chunk("a", "deadly", "b"))
     assert [o.author for o in (outcomes[0], outcomes[2])] == ["a", "b"]
-    assert outcomes[1].code == "set_aside"
+    assert outcomes[1].code == "dead_letter"
     assert batch.predictor.batches == [["a"], ["b"]]
     letter = msgspec.json.decode(batch.store.hashes[DEAD_LETTERS][deadly])
     assert (letter["text"], letter["version"], letter["at"]) == ("deadly", "v1", 1000.0)
     # Sent again, it is refused, and nobody dies of it.
     [[again]] = batch.run(chunk("deadly"))
-    assert again.code == "set_aside"
+    assert again.code == "dead_letter"
     assert batch.predictor.batches == [["a"], ["b"]]
 
 

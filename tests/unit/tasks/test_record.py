@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
@@ -21,7 +23,7 @@ EVIDENCE = Evidence("Ada", 1.5, 0.5, (Part("a word", 2, 0.75),), 0.25)
         Attribution(ID, None, 0.7, NAMED, "v1"),
         Attribution(ID, "Ada", 0.7, NAMED[:1], "v1", evidence=EVIDENCE),
         Attribution(ID, "Ada", 0.7, NAMED, "v1", evidence=None),
-        Failure(ID, "set_aside", "workers died of it"),
+        Failure(ID, "dead_letter", "workers died of it"),
     ],
 )
 def test_what_is_read_is_what_was_kept_and_says_that_it_is_cached(outcome: Outcome) -> None:
@@ -48,7 +50,7 @@ def test_neither_the_id_nor_names_of_fields_are_kept() -> None:
     [
         Attribution(ID, None, 0.7, NAMED, "v1"),
         Attribution(ID, "Ada", 0.7, NAMED[:1], "v1", evidence=EVIDENCE),
-        Failure(ID, "set_aside", "workers died of it"),
+        Failure(ID, "model_failed", "it raised"),
     ],
 )
 def test_what_earlier_code_kept_is_read_as_well(outcome: Outcome) -> None:
@@ -57,6 +59,14 @@ def test_what_earlier_code_kept_is_read_as_well(outcome: Outcome) -> None:
         assert kept == msgspec.structs.replace(outcome, cached=True)
     else:
         assert kept == outcome
+
+
+@pytest.mark.parametrize("write", [pack, msgspec.json.encode], ids=["record", "json"])
+def test_a_dead_letter_kept_under_its_earlier_code_is_told_under_the_new_one(
+    write: Callable[[Outcome], bytes],
+) -> None:
+    kept = unpack(ID, write(Failure(ID, "set_aside", "workers died of it")))
+    assert kept == Failure(ID, "dead_letter", "workers died of it")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Messages and tasks that were set aside: ``python -m celery_app.deadletters list``."""
+"""Lists, shows, replays and drops dead letters: ``python -m celery_app.dead_letters list``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from celery_app.app import make_celery
 from celery_app.connections import connect
 from celery_app.settings import Settings, SettingsError
 from tasks.cache import AttributionCache
-from tasks.deadletters import AnyLetter, DeadLetter, DeadLetters, MalformedTask, NotSetAside
+from tasks.dead_letters import AnyLetter, DeadLetter, DeadLetters, MalformedTask, NoDeadLetter
 from tasks.messages import REQUEST_IDS, TASK
 from tasks.rollout import Register
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do as told. Returns the exit status: 1 where there is no such message, 2 for bad input."""
+    """Do as told. Returns the exit status: 1 where there is no such letter, 2 for bad input."""
     options = _options(arguments)
     try:
         settings = Settings.from_environ(os.environ)
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.command == "replay":
             print(f"sent once more, as task {_replay(settings, letter)}")
         letters.drop(options.id)
-    except NotSetAside as error:
+    except NoDeadLetter as error:
         print(f"byline: {error}", file=sys.stderr)
         return 1
     except (SettingsError, RedisError) as error:
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 def _replay(settings: Settings, letter: AnyLetter) -> str:
     """Send a message once more. Returns the id of its task."""
     if not isinstance(letter, DeadLetter):
-        raise NotSetAside(f"{letter.id} can't be replayed: what it held is not kept")
+        raise NoDeadLetter(f"{letter.id} can't be replayed: what it held is not kept")
     task = make_celery(settings).send_task(
         TASK,
         [[letter.text]],
@@ -65,7 +65,7 @@ def _list(letters: Sequence[AnyLetter]) -> None:
     for letter in letters:
         print(f"{letter.id}  {_when(letter)}  {_summary(letter)}")
     if not letters:
-        print("no message is set aside")
+        print("there are no dead letters")
 
 
 def _summary(letter: AnyLetter) -> str:
@@ -77,7 +77,7 @@ def _summary(letter: AnyLetter) -> str:
 
 
 def _show(letter: AnyLetter) -> None:
-    print(f"id:      {letter.id}\nset aside: {_when(letter)}")
+    print(f"id:      {letter.id}\nsince:   {_when(letter)}")
     if isinstance(letter, DeadLetter):
         print(f"model:   {letter.version}\ntask:    {letter.task}")
         if letter.request_ids:
@@ -96,15 +96,15 @@ def _when(letter: AnyLetter) -> str:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m celery_app.deadletters",
-        description="Messages that workers died of, again and again, and tasks that no worker can "
-        "read; they were set aside.",
+        prog="python -m celery_app.dead_letters",
+        description="Dead letters: messages that workers died of, again and again, and tasks that "
+        "no worker can read.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="all of them, without their texts")
     for name, words in (
         ("show", "one, with its text where it has one"),
-        ("replay", "send a message once more, and forget that it was set aside"),
+        ("replay", "send a message once more, and forget that it was a dead letter"),
         ("drop", "forget one"),
     ):
         commands.add_parser(name, help=words).add_argument("id")

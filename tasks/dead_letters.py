@@ -22,8 +22,8 @@ MALFORMED_KEPT = 1000
 _TYPES = {DEAD_LETTERS: "hash", MALFORMED: "zset"}
 
 
-class NotSetAside(LookupError):
-    """There is no such message among those set aside."""
+class NoDeadLetter(LookupError):
+    """There is no such dead letter."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     version: str
     #: The Celery task that it came with.
     task: str
-    #: Unix time, in seconds, at which it was set aside.
+    #: Unix time, in seconds, at which it became a dead letter.
     at: float
     #: The ids of the requests that it came with.
     request_ids: list[str] = []
@@ -52,7 +52,7 @@ class MalformedTask(msgspec.Struct, frozen=True):
     queue: str
     #: Bytes that it had.
     size: int
-    #: Unix time, in seconds, at which it was set aside.
+    #: Unix time, in seconds, at which it became a dead letter.
     at: float
 
 
@@ -78,7 +78,7 @@ class DeadLetters:
         self._now = now
 
     def put(self, letter: DeadLetter) -> None:
-        """Set a message aside."""
+        """Keep a message as a dead letter."""
         try:
             self._client.hset(DEAD_LETTERS, letter.id, _encode(letter))
         except ResponseError as error:
@@ -108,11 +108,11 @@ class DeadLetters:
         return sorted((letter for *_, letter in self._entries()), key=lambda letter: letter.at)
 
     def get(self, id: str) -> AnyLetter:
-        """Return one. Raises ``NotSetAside``."""
+        """Return one. Raises ``NoDeadLetter``."""
         return self._find(id)[2]
 
     def drop(self, id: str) -> None:
-        """Forget one. Raises ``NotSetAside``."""
+        """Forget one. Raises ``NoDeadLetter``."""
         key, member, _ = self._find(id)
         if key == DEAD_LETTERS:
             self._client.hdel(key, member)
@@ -132,7 +132,7 @@ class DeadLetters:
         for entry in self._entries():
             if entry[2].id == id:
                 return entry
-        raise NotSetAside(f"no message with the id {id} is set aside")
+        raise NoDeadLetter(f"no dead letter has the id {id}")
 
     def _entries(self) -> Iterator[tuple[str, bytes, AnyLetter]]:
         """Yield the key, the member there and what it holds, of all."""
