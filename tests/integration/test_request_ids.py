@@ -110,7 +110,7 @@ def test_a_dead_letter_shows_its_request_and_takes_it_along_when_it_is_sent_agai
 
 
 def dead_letters(own: Stack, *arguments: str) -> str:
-    command = [sys.executable, "-m", "celery_app.deadletters", *arguments]
+    command = [sys.executable, "-m", "celery_app.dead_letters", *arguments]
     part = own.start(command, arguments[0])
     assert part.process.wait(20) == 0, part.output
     return part.output
