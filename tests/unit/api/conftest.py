@@ -18,6 +18,7 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 @pytest.fixture(autouse=True)
 def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(departure, "LINGER_S", 0.0)
+    monkeypatch.setattr(departure, "LEAD_S", 60.0)  # however slow the machine is
     monkeypatch.setattr(questions, "WORTH_A_LOOK", 1)
 
 

@@ -73,7 +73,10 @@ async def test_many_do_not_wait_for_what_is_under_way(
     assert desk.broker.sizes() == [1, 4]
 
 
-async def test_where_each_worker_has_a_chunk_the_next_gathers(desk: Desk) -> None:
+async def test_where_each_worker_has_a_chunk_the_next_gathers(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(departure, "LEAD_S", 0.02)
     await desk.ask("1")
     await asyncio.sleep(0.2)
     await desk.answer()  # so a chunk takes 200 ms
