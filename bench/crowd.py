@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,6 +40,8 @@ class Crowd:
     #: The messages whose answers were promised, and those of the greedy key; None: not over yet.
     promised: Loss | None = None
     greedy: Loss | None = None
+    #: The statuses with which promises ended that were never kept.
+    lost: Mapping[int, int] = field(default_factory=dict)
     #: Looks at the cache, those in which it was full, and how many results Valkey evicted.
     looks: int = 0
     full: int = 0
@@ -48,8 +50,10 @@ class Crowd:
     @property
     def complaints(self) -> list[str]:
         """What is wrong with the crowd itself, in words."""
-        enough = self.full >= MOSTLY * self.looks > 0
-        return [] if enough else [f"the cache was full in {self.full} of {self.looks} looks only"]
+        found = [f"promised: {count} ended with {status}" for status, count in self.lost.items()]
+        if not self.full >= MOSTLY * self.looks > 0:
+            found.append(f"the cache was full in {self.full} of {self.looks} looks only")
+        return found
 
 
 @contextmanager
@@ -74,6 +78,7 @@ def crowd(system: Started, passages: Path, mix: Mix, seconds: float) -> Iterator
     for ended in (fetching, watching):
         ended.result()  # raises what went wrong there
     found.promised = late.account.close(system)
+    found.lost = late.account.lost
     assert other.record is not None
     found.greedy = _loss(system, other.record.recorder)
 

@@ -53,8 +53,11 @@ class Account:
     #: By the id of each message that was accepted, and whose answer was not fetched: when it was
     #: accepted, monotonic, in seconds.
     accepted: dict[str, float] = field(default_factory=dict)
-    #: How many answers were fetched.
+    #: How many were answered at once, and need no promise; and how many answers were fetched.
+    answered: int = 0
     fetched: int = 0
+    #: The statuses of answers that were never there, once all have been asked for.
+    lost: Counter[int] = field(default_factory=Counter)
     #: How many were not, by the reason that was given.
     refused: Counter[str] = field(default_factory=Counter)
 
@@ -64,9 +67,11 @@ class Account:
         while self.accepted and time.monotonic() < until:
             self.fetch(system, list(self.accepted))
             time.sleep(0.5 if self.accepted else 0.0)  # between two rounds, until the deadline
+        self.lost = Counter(_status(system, id) for id in self.accepted)
         refused = dict(self.refused)
-        sent = self.fetched + len(self.accepted) + sum(refused.values())
-        return Loss(sent, 0, self.fetched, len(self.accepted), refused, None, 0.0)
+        sent = self.answered + self.fetched + len(self.accepted) + sum(refused.values())
+        counts = self.answered, self.fetched, len(self.accepted)
+        return Loss(sent, *counts, refused, None, 0.0)
 
     def fetch(self, system: Started, ids: Sequence[str]) -> None:
         """Ask once for the answers of messages that were accepted."""
@@ -156,8 +161,9 @@ def send_without_end(system: Started, account: Account, characters: int) -> Iter
         except (OSError, HTTPException):
             account.refused[BROKEN] += BULK
         else:
-            accepted = [item["id"] for item in items if "id" in item]
-            account.accepted |= dict.fromkeys(accepted, time.monotonic())
+            pending = [item["id"] for item in items if "location" in item]
+            account.accepted |= dict.fromkeys(pending, time.monotonic())
+            account.answered += sum("author" in item for item in items)
             account.refused.update(item["error"]["code"] for item in items if "error" in item)
         yield
 
