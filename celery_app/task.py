@@ -43,7 +43,7 @@ class DiscreetRequest(Request):
 
     def _show(self, arguments: str) -> None:
         self._argsrepr, self._kwargsrepr = arguments, "{}"
-        self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
+        self.request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
 
     def info(self, safe: bool = False) -> dict[str, Any]:
         """Return what ``inspect`` shows: never the arguments, whatever ``safe`` says."""
@@ -71,8 +71,8 @@ class ChunkRequest(DiscreetRequest):
 
     def _parse(self) -> Chunk | None:
         try:
-            sent_at = self._request_dict.get(SENT)
-            return parse_chunk(self.id, self.reply_to, self._args, self._kwargs, sent_at)
+            sent_at = self.request_dict.get(SENT)
+            return parse_chunk(self.id, self.reply_to, self.args, self.kwargs, sent_at)
         except InvalidMessage:
             return None  # the task itself raises it again, so that it ends as a FAILURE
 
@@ -94,7 +94,7 @@ class ChunkRequest(DiscreetRequest):
     @property
     def orphaned(self) -> bool:
         """Whether a worker died, or was taken for dead, while it held the task."""
-        return bool(self._request_dict.get(ORPHANED))
+        return bool(self.request_dict.get(ORPHANED))
 
     @property
     def wants_result(self) -> bool:
