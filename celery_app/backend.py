@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 from celery import states
 from celery.backends.redis import RedisBackend
-from celery.exceptions import BackendStoreError
 from redis import ResponseError
 from redis.client import Pipeline
 
@@ -96,7 +95,7 @@ class CacheBackend(RedisBackend):
             return super()._store_result(task_id, result, state, traceback, request, **kwargs)
         meta = self._get_result_meta(result, state, traceback, request)
         meta["task_id"] = task_id
-        self._set_with_state(self.get_key_for_task(task_id), self.encode(meta), state)
+        self.set(self.get_key_for_task(task_id), self.encode(meta))
         return result
 
     def encode(self, data: Any) -> Any:
@@ -112,7 +111,5 @@ class CacheBackend(RedisBackend):
         if self._pipe is None:
             super()._set(key, value, expires)
             return
-        if len(value) > self._MAX_STR_VALUE_SIZE:
-            raise BackendStoreError("value too large for Redis backend")
         self._pipe.set(key, value, ex=(self.expires if expires is None else expires) or None)
         self._pipe.publish(key, value)

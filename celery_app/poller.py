@@ -47,12 +47,12 @@ class Loop:
     """Celery's loop, except that a reader is not added again at each turn."""
 
     def __init__(self, loop: Any) -> None:
-        self._loop = loop
+        self._hub = loop
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
+        return getattr(self._hub, name)
 
     def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
         """Have ``callback`` called where there is something to be read, unless it is already."""
-        if self._loop.readers.get(fd) != (callback, args):
-            self._loop.add_reader(fd, callback, *args)
+        if self._hub.readers.get(fd) != (callback, args):
+            self._hub.add_reader(fd, callback, *args)

@@ -14,7 +14,6 @@ import msgspec
 from celery import bootsteps
 from celery.concurrency.thread import TaskPool
 from celery.exceptions import ImproperlyConfigured
-from celery.platforms import EX_FAILURE
 from celery.worker.components import Pool
 from celery.worker.consumer.events import Events
 from celery.worker.consumer.tasks import Tasks
@@ -22,7 +21,7 @@ from kombu.common import ignore_errors
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from redis import RedisError
 
-from celery_app.strategy import Batcher
+from celery_app.strategy import EXIT_FAILURE, Batcher
 from celery_app.task import AttributeTask
 from model.device import DeviceError
 from model.engine import Engine
@@ -132,7 +131,7 @@ def _watch(batcher: Batcher, timeout_s: float) -> None:
         batcher.close()  # what waits need not wait for the visibility timeout
     finally:
         logging.shutdown()
-        os._exit(EX_FAILURE)
+        os._exit(EXIT_FAILURE)
 
 
 def announce_step(register: Register, announcement: Callable[[], Announcement]) -> Step:

@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from celery.platforms import EX_FAILURE
 from celery.worker import state
 from redis import RedisError
 
@@ -47,6 +46,8 @@ LONGEST_RETRY_S = 5.0
 FREE_S = 5.0
 #: Batches that follow on each other before the pool's thread may do something else.
 IN_A_ROW = 100
+#: Exit status of a worker whose device or model fails.
+EXIT_FAILURE = 1
 
 Submit = Callable[..., Any]
 
@@ -294,7 +295,7 @@ class Batcher:
                 logger.critical("%s; %d tasks go back, and the worker ends", error, len(requests))
                 for request in requests:
                     request.give_back()
-                state.should_stop = EX_FAILURE
+                state.should_stop = EXIT_FAILURE
             except Exception:
                 logger.exception("%d tasks failed", len(requests))
                 self._fail([request for request in requests if not request.acknowledged])

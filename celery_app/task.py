@@ -44,7 +44,7 @@ class DiscreetRequest(Request):
 
     def _show(self, arguments: str) -> None:
         self._argsrepr, self._kwargsrepr = arguments, "{}"
-        self._request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
+        self.request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
 
     def info(self, safe: bool = False) -> dict[str, Any]:
         """Return what ``inspect`` shows: never the arguments, whatever ``safe`` says."""
@@ -72,8 +72,8 @@ class ChunkRequest(DiscreetRequest):
 
     def _parse(self) -> Chunk | None:
         try:
-            sent_at = self._request_dict.get(SENT)
-            arguments = self._args, self._kwargs
+            sent_at = self.request_dict.get(SENT)
+            arguments = self.args, self.kwargs
             return parse_chunk(self.id, self.reply_to, *arguments, sent_at, self.request_ids)
         except InvalidMessage:
             return None  # the task itself raises it again, so that it ends as a FAILURE
@@ -96,12 +96,12 @@ class ChunkRequest(DiscreetRequest):
     @property
     def request_ids(self) -> list[Any]:
         """The ids of the requests that its messages came with, as the header has them."""
-        return carried_ids(self._request_dict)
+        return carried_ids(self.request_dict)
 
     @property
     def orphaned(self) -> bool:
         """Whether a worker died, or was taken for dead, while it held the task."""
-        return bool(self._request_dict.get(ORPHANED))
+        return bool(self.request_dict.get(ORPHANED))
 
     @property
     def wants_result(self) -> bool:

@@ -10,10 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
-
-from prometheus_client.exposition import ThreadingWSGIServer
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from monitoring import background
 from monitoring.origins import check_for
@@ -79,7 +78,9 @@ def _guarded(application: WSGI, host: str) -> WSGI:
     return answer
 
 
-class _Server(ThreadingWSGIServer):
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True  # a request that is being answered keeps no process from ending
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._failures = background.Failures("answering a request")
         super().__init__(*args, **kwargs)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from typing import ClassVar, Protocol
-
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from api.accelerator.gathering import Gathering
 from api.answers import Answer
@@ -107,4 +106,5 @@ def _head(
     given = Answer(b"", status, mimetype, headers).asgi()
     fields = [*defaults, *(field for field in given if field[0] != b"content-length")]
     lines = [b"%b: %b\r\n" % field for field in fields]
-    return b"".join((STATUS_LINE[status], *lines, b"content-length: "))
+    first = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+    return b"".join((first, *lines, b"content-length: "))

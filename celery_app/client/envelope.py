@@ -18,9 +18,9 @@ from uuid import uuid4
 import msgspec
 from celery import Celery
 from kombu import Connection
-from kombu.transport.redis import PRIORITY_STEPS, Channel
 
 from tasks.messages import QUEUE, REQUEST_IDS, SENT, TASK
+from tasks.rollout import STEPS, lists
 
 #: Queues whose pattern is kept: one for each version that is served.
 PATTERNS = 8
@@ -102,6 +102,5 @@ def _pattern(app: Celery, reply_to: str, queue: str) -> dict[str, Any]:
 
 
 def _list(queue: str, priority: int) -> str:
-    """Return the list of a priority, as kombu names it: those between two steps share one."""
-    step = PRIORITY_STEPS[bisect(PRIORITY_STEPS, priority) - 1]
-    return f"{queue}{Channel.sep}{step}" if step else queue
+    """Return the list of a priority: the priorities between two steps share one."""
+    return lists(queue)[bisect(STEPS, priority) - 1]

@@ -50,11 +50,13 @@ async def long(scope: Any, receive: Any, send: Any) -> None:
 
 
 @contextmanager
-def served(answers: Any = application) -> Iterator[tuple[uvicorn.Server, int]]:
-    """Yield a real server with the protocol, and its port."""
+def served(
+    answers: Any = application, protocol: type[asyncio.Protocol] = Protocol
+) -> Iterator[tuple[uvicorn.Server, int]]:
+    """Yield a real server with a protocol, as a rule Byline's, and its port."""
     port = free_port()
     # As `python -m api` has it: with proxy headers, uvicorn would hide the application's short way.
-    own = {"http": Protocol, "lifespan": "off", "proxy_headers": False}
+    own = {"http": protocol, "lifespan": "off", "proxy_headers": False}
     config = uvicorn.Config(answers, port=port, log_level="critical", **own)  # type: ignore[arg-type]
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -93,9 +95,11 @@ def connect(port: int) -> socket.socket:
     return connection
 
 
-def exchanged(app: Any, data: bytes, step: int = 1 << 30) -> bytes:
+def exchanged(
+    app: Any, data: bytes, step: int = 1 << 30, protocol: type[asyncio.Protocol] = Protocol
+) -> bytes:
     """Return all that is answered to ``data``, sent in steps, until the connection is closed."""
-    with served(app) as (_, port), connect(port) as client:
+    with served(app, protocol) as (_, port), connect(port) as client:
         for start in range(0, len(data), step):
             client.sendall(data[start : start + step])
         return all_of(client)
