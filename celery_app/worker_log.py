@@ -30,6 +30,17 @@ def set_up(form: Format) -> None:
     after_setup_task_logger.connect(dress, weak=False)  # the last of the loggers that it sets up
     if form == "json":
         worker.safe_say = _say
+        _log_warnings()
+
+
+def _log_warnings() -> None:
+    """Has warnings of Python logged: Celery gives one, of a user who may do all, before its log."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines(PROCESS))
+    logger = logging.getLogger("py.warnings")
+    logger.addHandler(handler)
+    logger.propagate = False
+    logging.captureWarnings(True)
 
 
 def _say(words: str, _file: Any = None) -> None:

@@ -150,7 +150,7 @@ def test_a_redis_that_answers_no_more_keeps_nobody_waiting(own: Stack) -> None:
         url = f"{own.url}/v1/attributions"
         asked = httpx.post(url, json={"text": "new"}, params={"wait": 1}, timeout=20)
         assert asked.status_code == 503
-        unknown = httpx.get(f"{url}/{'0' * 32}", timeout=10)
+        unknown = httpx.get(f"{url}/{'0' * 32}", timeout=20)
         assert (unknown.status_code, unknown.json()["code"]) == (503, "broker_unavailable")
         assert httpx.get(f"{own.url}/readyz", timeout=15).status_code == 503
     finally:

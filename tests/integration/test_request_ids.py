@@ -99,9 +99,9 @@ def test_a_dead_letter_shows_its_request_and_takes_it_along_when_it_is_sent_agai
             workers.append(own.worker(name=str(len(workers))))
         return bool(task.ready())
 
-    wait_for(answered, 60, "the message to be set aside")
+    wait_for(answered, 60, "the message to become a dead letter")
     _, refused = task.get()
-    words = f"workers died of the message {refused['id']}; it is set aside (request deadly-2)"
+    words = f"workers died of the message {refused['id']}; it is a dead letter (request deadly-2)"
     assert words in workers[-1].output
     assert "request: deadly-2" in dead_letters(own, "show", refused["id"])
     dead_letters(own, "replay", refused["id"])
