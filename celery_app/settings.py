@@ -207,7 +207,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Literal["on", "off"],
         about(
             "Whether the api answers requests for attributions ahead of Flask. `off`: all goes "
-            "through Flask, under gunicorn; see docs/performance.md for what that costs."
+            "through Flask, under gunicorn, which is slower; see docs/architecture.md."
         ),
     ] = "on"
     api_threads: Annotated[
