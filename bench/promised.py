@@ -89,7 +89,8 @@ def fill_queue(system: Started) -> Loss:
         if account.refused:
             break
     with Redis.from_url(system.redis) as client, suppress(OutOfMemoryError):
-        [queue] = [key for key in client.scan_iter("attributions.*") if client.type(key) == b"list"]
+        lists = [key for key in client.scan_iter("attributions.*") if client.type(key) == b"list"]
+        queue = max(lists, key=client.llen)  # each priority has a list
         while task := client.lindex(queue, -1):  # as others' tasks, until there is no memory
             client.lpush(queue, task)
     os.kill(worker, signal.SIGKILL)
