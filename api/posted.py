@@ -38,7 +38,8 @@ def read_posted(max_body_bytes: int) -> Posted:
         raise
     except Exception as error:  # what a server raises where the client breaks a rule
         raise BadRequest(f"the body can't be read: {type(error).__name__}") from error
-    g.body_is_read = True
+    if request.content_length is not None or len(body) <= max_body_bytes:
+        g.body_is_read = True
     if len(body) > max_body_bytes:  # cut off by werkzeug, which says nothing where none was told
         raise too_large(max_body_bytes)
     return Posted(request.query_string, headers.get("Content-Type", ""), body, g.key)

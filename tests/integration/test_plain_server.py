@@ -70,6 +70,19 @@ def test_client_that_sends_a_large_body_before_it_reads_gets_the_document(plain:
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
+def test_connection_is_of_use_after_a_body_of_unknown_length_that_is_too_large(
+    plain: Stack,
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    with httpx.Client(base_url=plain.url, timeout=40) as client:
+        for number in range(5):
+            pieces = iter([b" " * 1_000_000] * 6)
+            refused = client.post("/v1/attributions", content=pieces, headers=headers)
+            assert refused.status_code == 413
+            answer = client.post("/v1/attributions", json={"text": f"behind it {number}"})
+            assert answer.status_code == 200
+
+
 def test_refused_client_that_sends_before_it_reads_gets_the_document(plain: Stack) -> None:
     place = ("127.0.0.1", int(plain.env["BYLINE_API_PORT"]))
     head = f"Host: 127.0.0.1\r\nContent-Length: {SIZE}\r\n\r\n"
