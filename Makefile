@@ -8,7 +8,7 @@ PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check $(if $(
 
 # What MODEL= or the environment asks for, and the extra that it needs.
 SERVED := $(or $(MODEL),$(BYLINE_MODEL))
-EXTRA := $(if $(filter transformer model.transformer:%,$(SERVED)),$(VENV)/transformer.stamp)
+EXTRA := $(if $(filter transformer model.transformer.classifier:%,$(SERVED)),$(VENV)/transformer.stamp)
 
 # $(call environment,FOLDER,LOCK FILE,OPTIONS): make a virtual environment, install what is pinned. The pip that
 # Python brings along has known holes; an index that has no newer one is no reason to install nothing.
@@ -131,13 +131,13 @@ chaos: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Strike each part in each phase, a
 
 .PHONY: soak
 soak: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Ten minutes of load with faults at random, OPTIONS="--seed 7 --minutes 2"
-	@$(BIN)/python -X utf8 -m bench.soak $(OPTIONS)
+	@$(BIN)/python -X utf8 -m bench.faults.soak $(OPTIONS)
 
 .PHONY: gpu
 gpu: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Test and measure on this machine's NVIDIA GPU
 	$(BIN)/python -m pytest -m gpu
-	$(BIN)/python -m bench.worker_speed --device cuda --messages 32768
-	$(BIN)/python -m bench.worker_speed --device cuda --messages 32768 --precision bf16
+	$(BIN)/python -m bench.micro.worker_speed --device cuda --messages 32768
+	$(BIN)/python -m bench.micro.worker_speed --device cuda --messages 32768 --precision bf16
 	$(BIN)/python -m bench.sweep --device cuda --precision bf16
 
 .PHONY: lint

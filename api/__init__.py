@@ -7,7 +7,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Import the application where somebody asks for it: ``python -m api.keys`` needs none."""
+    """Import the application on first use: ``python -m api.access.keys`` needs none."""
     if name == "create_app":
         return import_module("api.app").create_app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,9 +10,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from api.keys import Keys
+from api.access.keys import Keys
 from celery_app.settings import Settings, SettingsError
-from monitoring import multiprocess
+from monitoring.instruments import multiprocess
 
 #: Connections that may wait to be accepted.
 BACKLOG = 4096

@@ -10,13 +10,13 @@ from flask_swagger_ui import get_swaggerui_blueprint
 from werkzeug.routing import MapAdapter
 
 from api import console, errors, openapi
-from api.auth import Authentication
-from api.request_ids import REQUEST_ID, request_id_of
+from api.access.auth import Authentication
 from api.request_metrics import route_of
+from api.requests.request_ids import REQUEST_ID, request_id_of
 from api.runtime import Runtime
 from api.views import attributions, feedback, figures, health, models
 from celery_app.settings import Settings
-from monitoring import request_ids
+from monitoring.instruments import request_ids
 
 #: Endpoints that need no key where there are keys. All others do, and so does a path that is none.
 OPEN = frozenset(

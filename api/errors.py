@@ -12,7 +12,7 @@ import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
-from api.answers import Answer
+from api.http_response import Answer
 from celery_app.settings import Settings
 from tasks.errors import BylineError, RateLimited, TooLarge, WrongType
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from api.access.keys_file import KeysFile
+from api.access.rate_limiter import RateLimiter
 from api.feedback import FeedbackService
 from api.figures import Figures
-from api.keys_file import KeysFile
-from api.rate_limiter import RateLimiter
 from api.request_metrics import RequestMetrics
 from api.service import AttributionService
 from celery_app.client.client import Client
@@ -17,9 +17,9 @@ from celery_app.client.factory import build_client
 from celery_app.client.labels import Labels
 from celery_app.connections import connect_async
 from celery_app.settings import Settings
-from monitoring import exposition
-from monitoring.metrics import ApiMetrics
-from monitoring.windows import LABELS, Window
+from monitoring.instruments import exposition
+from monitoring.instruments.metrics import ApiMetrics
+from monitoring.state.windows import LABELS, Window
 
 
 @dataclass(frozen=True, slots=True)

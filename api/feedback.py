@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from api.answers import Answer, answer
-from api.bodies import weight
+from api.access.rate_limiter import RateLimiter
 from api.errors import check_json
-from api.posted import Posted
-from api.query import parse_query
-from api.rate_limiter import RateLimiter
+from api.http_response import Answer, answer
+from api.requests.bodies import weight
+from api.requests.duplicate_keys import has_doubled_key
+from api.requests.posted_request import Posted
+from api.requests.query import parse_query
 from api.schemas import FeedbackRequest, Learned
-from api.strict import has_doubled_key
 from celery_app.client.labels import Labels
 from tasks.errors import InvalidMessage, NotJSON
 

@@ -6,11 +6,11 @@ import msgspec
 from redis import RedisError
 from redis.asyncio import Redis
 
-from api.answers import Answer, answer
-from api.query import parse_query
+from api.http_response import Answer, answer
+from api.requests.query import parse_query
 from celery_app.settings import Settings
-from monitoring import points
-from monitoring.points import POINTS
+from monitoring.state import timeseries
+from monitoring.state.timeseries import POINTS
 from tasks.errors import CacheUnavailable, InvalidMessage
 
 
@@ -37,7 +37,7 @@ class Figures:
         query = parse_query(raw_query, ("points",))
         wanted = _number(query.get("points", str(POINTS)))
         try:
-            seen, told = await points.read(self._cache, self._machine, wanted)
+            seen, told = await timeseries.read(self._cache, self._machine, wanted)
         except RedisError:
             raise CacheUnavailable("the cache, where the figures are, can't be reached") from None
         return answer(

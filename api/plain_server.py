@@ -11,7 +11,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from api.app import create_app
 from celery_app.settings import Settings
-from monitoring import logs
+from monitoring.instruments import logs
 
 #: Seconds after which gunicorn takes a process for hung that shows no sign of life.
 HUNG_S = 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from monitoring.metrics import ApiMetrics
+from monitoring.instruments.metrics import ApiMetrics
 
 #: Routes that requests are counted under. All others are ``other``: a path is anybody's to choose.
 ROUTES = frozenset(

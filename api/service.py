@@ -14,17 +14,17 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from api.answers import Answer, answer
-from api.bodies import AT_ONCE_BYTES, parse, parse_message, weight
+from api.access.keys import Key
+from api.access.rate_limiter import RateLimiter
 from api.errors import problem
-from api.keys import Key
-from api.posted import Posted
-from api.query import flag, parse_query, wait_of
-from api.rate_limiter import RateLimiter
+from api.http_response import Answer, answer
+from api.requests.bodies import AT_ONCE_BYTES, parse, parse_message, weight
+from api.requests.posted_request import Posted
+from api.requests.query import flag, parse_query, wait_of
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from celery_app.client.client import Client, RequestOptions
 from celery_app.client.entry import Entry
-from celery_app.client.turns import Turns
+from celery_app.client.yielding import Turns
 from celery_app.settings import Settings
 from tasks.errors import BylineError, InvalidMessage, NotFound
 from tasks.messages import Attribution, Failure, Outcome

@@ -11,14 +11,15 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import report, results, scenario, table
-from bench.beside import MEASURED, write_keys
 from bench.campaign import held_out, run
-from bench.progress import Line
-from bench.results import Run
-from bench.scenario import Scenario, ScenarioError
-from bench.summary import Observed
-from bench.system import NotRunning, Running, Started
+from bench.load import scenario
+from bench.load.beside import MEASURED, write_keys
+from bench.load.scenario import Scenario, ScenarioError
+from bench.report import html_report, results, table
+from bench.report.progress import Line
+from bench.report.results import Run
+from bench.report.summary import Observed
+from bench.system.system import NotRunning, Running, Started
 
 #: What `make bench` runs where nothing is named: the ceiling, the promise, and what is between.
 DEFAULT = ("steady", "unique", "zipf", "bulk")
@@ -128,7 +129,7 @@ def _write(runs: list[Run], out: Path, console: Console) -> None:
     for one in runs:
         results.write(one, out / f"{stamp}-{one.name}.json")
     page = out / f"{stamp}.html"
-    report.write(runs, page)
+    html_report.write(runs, page)
     console.print(f"report: {page}; the figures: {out}/{stamp}-*.json")
 
 

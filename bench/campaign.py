@@ -13,14 +13,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bench import generator
-from bench.beside import greedy
-from bench.generator import Job, Progress, Record
-from bench.results import Run
-from bench.scenario import Scenario
-from bench.summary import Observed, summarise, totals
-from bench.usage import Meter
-from bench.wire import Target
+from bench.load import generator
+from bench.load.beside import greedy
+from bench.load.generator import Job, Progress, Record
+from bench.load.http_client import Target
+from bench.load.scenario import Scenario
+from bench.report.results import Run
+from bench.report.summary import Observed, summarise, totals
+from bench.system.usage import Meter
 
 #: Seconds between two looks at memory and CPU time.
 LOOK_S = 1.0

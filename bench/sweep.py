@@ -12,12 +12,12 @@ import tempfile
 from pathlib import Path
 
 from bench.campaign import held_out, run
-from bench.goodput import BOUND_MS, search
-from bench.gpu import Utilisation
-from bench.results import Run
-from bench.scenario import Scenario
-from bench.summary import Observed
-from bench.system import Started
+from bench.load.goodput import BOUND_MS, search
+from bench.load.scenario import Scenario
+from bench.report.results import Run
+from bench.report.summary import Observed
+from bench.system.gpu import Utilisation
+from bench.system.system import Started
 
 #: Seconds before each step that are not measured.
 WARMUP_S = 3.0

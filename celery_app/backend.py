@@ -12,9 +12,9 @@ from celery.backends.redis import RedisBackend
 from redis import ResponseError
 from redis.client import Pipeline
 
-from celery_app.results import Attributions
-from tasks.full_redis import Client, PersistentPipeline
-from tasks.wrong_type import is_wrong_type
+from tasks.results import Attributions
+from tasks.storage.full_redis import Client, PersistentPipeline
+from tasks.storage.wrong_type import is_wrong_type
 
 _encode = msgspec.json.Encoder().encode
 

@@ -9,7 +9,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from tasks.full_redis import Client
+from tasks.storage.full_redis import Client
 
 #: Seconds after which a Redis that does not answer counts as gone.
 REDIS_TIMEOUT_S = 2.0

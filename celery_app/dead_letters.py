@@ -13,10 +13,16 @@ from redis import RedisError
 from celery_app.app import make_celery
 from celery_app.connections import connect
 from celery_app.settings import Settings, SettingsError
-from tasks.cache import AttributionCache
-from tasks.dead_letters import AnyLetter, DeadLetter, DeadLetters, MalformedTask, NoDeadLetter
 from tasks.messages import REQUEST_IDS, TASK
 from tasks.rollout import Register
+from tasks.storage.dead_letters import (
+    AnyLetter,
+    DeadLetter,
+    DeadLetters,
+    MalformedTask,
+    NoDeadLetter,
+)
+from tasks.storage.result_cache import AttributionCache
 
 
 def main(arguments: Sequence[str]) -> int:

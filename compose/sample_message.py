@@ -57,7 +57,7 @@ def choose(settings: Settings) -> tuple[str, str]:
     """Return a message that the settings allow, and who has written it."""
     text, source = ANYTHING, "nobody: made up for models of other authors"
     if settings.model_dir is None and settings.model_class in MODELS.values():
-        from model.corpus import HELD_OUT_FOLD, load_sotu  # noqa: PLC0415 - pandas takes a second
+        from model.training.corpus import HELD_OUT_FOLD, load_sotu  # noqa: PLC0415 - pandas takes a second
 
         message = random.choice(load_sotu().part(HELD_OUT_FOLD))
         text = message.text

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from model import metrics
+from model.training import evaluation
 from model.types import ModelCard
 
 FILE, PAGE = "card.json", "CARD.md"
@@ -32,32 +32,32 @@ CALIBRATION = (
     "the final one is fitted on all training messages and keeps both"
 )
 THRESHOLD = (
-    f"the lowest confidence at which {metrics.WANTED_ACCURACY:.0%} of the answers on the tuning "
+    f"the lowest confidence at which {evaluation.WANTED_ACCURACY:.0%} of the answers on the tuning "
     "fold are right"
 )
 
 
 def quality(
-    probabilities: metrics.Floats,
-    labels: metrics.Classes,
+    probabilities: evaluation.Floats,
+    labels: evaluation.Classes,
     authors: Sequence[str],
     cutoff: float,
     unseen: Mapping[str, float],
 ) -> dict[str, Any]:
     """Return what the held-out messages say of the model, and what drift is to be measured by.
 
-    ``unseen`` is what :func:`model.novelty.reference` says of them.
+    ``unseen`` is what :func:`model.ngram.novelty.reference` says of them.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
-    f1 = metrics.f1_scores(labels, predicted, len(authors))
+    f1 = evaluation.f1_scores(labels, predicted, len(authors))
     shares = np.bincount(predicted, minlength=len(authors)) / len(predicted)
-    histogram = np.histogram(confidence, metrics.BINS, (0, 1))[0] / len(confidence)
+    histogram = np.histogram(confidence, evaluation.BINS, (0, 1))[0] / len(confidence)
     return {
-        "metrics": metrics.summary(probabilities, labels, cutoff),
-        "calibration": metrics.calibration(confidence, predicted == labels),
+        "metrics": evaluation.summary(probabilities, labels, cutoff),
+        "calibration": evaluation.calibration(confidence, predicted == labels),
         "confusions": [
             {"author": authors[true], "named": authors[named], "messages": messages}
-            for true, named, messages in metrics.confusions(labels, predicted, MOST_CONFUSED)
+            for true, named, messages in evaluation.confusions(labels, predicted, MOST_CONFUSED)
         ],
         "f1": {author: round(float(f1[i]), 4) for i, author in enumerate(authors)},
         "reference": {

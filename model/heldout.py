@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from model.corpus import HELD_OUT_FOLD, load_sotu
+from model.training.corpus import HELD_OUT_FOLD, load_sotu
 
 
 def main(arguments: list[str]) -> int:

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from model.corpus import LEAST_DOCUMENTS, Corpus, load_file, load_sotu
-from model.datafile import DataError
+from model.training.corpus import LEAST_DOCUMENTS, Corpus, load_file, load_sotu
+from model.training.datafile import DataError
 from model.types import ModelCard
 
 #: The models that can be trained: each has a module of its name, ending in ``_training``.

@@ -12,15 +12,16 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from celery_app.connections import connect
 from celery_app.settings import GIB, Settings, SettingsError
-from monitoring import logs, processes, server
-from monitoring.alerts import Alerts
-from monitoring.allowance import Allowance
-from monitoring.figures import Figures
-from monitoring.memory import Limits, Scales
-from monitoring.metrics import MonitorMetrics
-from monitoring.monitor import Monitor
-from monitoring.neighbours import Neighbour
-from monitoring.windows import ANSWERS, LABELS, Window
+from monitoring.instruments import logs, processes
+from monitoring.instruments.metrics import MonitorMetrics
+from monitoring.monitor import server
+from monitoring.monitor.cache_limit import Allowance
+from monitoring.monitor.discovery import Neighbour
+from monitoring.monitor.figures import Figures
+from monitoring.monitor.memory import Limits, Scales
+from monitoring.monitor.monitor import Monitor
+from monitoring.state.alerts import Alerts
+from monitoring.state.windows import ANSWERS, LABELS, Window
 
 
 def main(arguments: list[str]) -> int:

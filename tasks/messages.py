@@ -32,6 +32,9 @@ SENT = "byline_sent"
 #: that came with none.
 REQUEST_IDS = "byline_request_ids"
 
+#: Header of a task whose worker died, or was taken for dead, while it held the task.
+ORPHANED = "byline_orphaned"
+
 #: The longest wait that is believed, in seconds: anybody may have written the header.
 LONGEST_WAIT_S = 86_400.0
 

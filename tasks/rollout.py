@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import msgspec
 from redis import Redis, RedisError
 
-from tasks import wrong_type
-from tasks.log_once import log_once
+from monitoring.instruments.log_once import log_once
 from tasks.messages import ALIVE_S, MODEL, QUEUE, VERSIONS, WORKERS, Announcement
-from tasks.wrong_type import delete_wrong_types, without_wrong_types
+from tasks.storage import wrong_type
+from tasks.storage.wrong_type import delete_wrong_types, without_wrong_types
 
 logger = logging.getLogger(__name__)
 

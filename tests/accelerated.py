@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from model.ngram import NgramModel
+from model.ngram.classifier import NgramModel
 from tests.models import WARM_UP
 
 #: Seconds that a forward pass takes, and that each of its texts adds.

@@ -10,7 +10,7 @@ from io import StringIO
 
 import pytest
 
-from monitoring.logs import TextLines
+from monitoring.instruments.logs import TextLines
 from tests.parts import PLAIN, Stack
 
 os.environ.update(PLAIN)  # for what tests start by `make run`

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 
-from model.device import Device, DeviceMemory
+from model.serving.device import Device, DeviceMemory
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from celery_app.composition import build, load_model
 from celery_app.settings import Settings
-from celery_app.worker import serve
+from celery_app.worker.factory import build, load_model
+from celery_app.worker.main import serve
 from tests.devices import FakeGPU
 
 #: Tokens of messages that it has memory for, whether it overlaps, and when it breaks.

@@ -48,7 +48,7 @@ def wait_for(condition: Callable[[], T], seconds: float = 20.0, what: str = "") 
 def _ports() -> Iterator[int]:
     """Yield ports, each process of the tests others, from a range that no client's end comes from.
 
-    Nor those that ``bench.system.free_ports`` gives.
+    Nor those that ``bench.system.system.free_ports`` gives.
     """
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     own = range(30_000 + 650 * (number % 4), 30_000 + 650 * (number % 4 + 1))

@@ -47,8 +47,10 @@ CALLED: dict[str, dict[str, tuple[str, ...]]] = {
         "task_consumer": ("kombu.messaging.Consumer",),
         "worker": ("celery.apps.worker.Worker", "celery.worker.components.Pool"),
     },
-    "celery_app/client/line.py": {"connection": ("redis.asyncio.connection.Connection",)},
-    "celery_app/poller.py": {"_hub": ("kombu.asynchronous.hub.Hub",)},
+    "celery_app/client/redis/redis_connection.py": {
+        "connection": ("redis.asyncio.connection.Connection",)
+    },
+    "celery_app/transport/poller.py": {"_hub": ("kombu.asynchronous.hub.Hub",)},
     "api/accelerator/": {
         "cycle": ("uvicorn.protocols.http.httptools_impl.RequestResponseCycle",),
         "flow": ("uvicorn.protocols.http.flow_control.FlowControl",),
@@ -58,10 +60,10 @@ CALLED: dict[str, dict[str, tuple[str, ...]]] = {
 }
 #: Classes of Byline's that a library uses in the place of its own.
 STANDS_IN = {
-    "api.accelerator.exchange.Exchange": (
+    "api.accelerator.callback_cycle.Exchange": (
         "uvicorn.protocols.http.httptools_impl.RequestResponseCycle"
     ),
-    "celery_app.poller.Loop": "kombu.asynchronous.hub.Hub",
+    "celery_app.transport.poller.Loop": "kombu.asynchronous.hub.Hub",
 }
 #: Names with an underscore that Python documents: of named tuples, and of the module os.
 OF_PYTHON = frozenset({"_asdict", "_exit", "_replace"})

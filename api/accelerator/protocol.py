@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.accelerator.exchange import Attend, Exchange
-from api.accelerator.http_connection import HttpConnection
+from api.accelerator.callback_cycle import Attend, Exchange
+from api.accelerator.http.connection import HttpConnection
 from api.service import PATH
 
 _URL = PATH.encode()

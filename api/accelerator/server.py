@@ -6,7 +6,7 @@ import uvicorn
 
 from api.accelerator.protocol import Protocol
 from celery_app.settings import Settings
-from monitoring import logs
+from monitoring.instruments import logs
 
 #: Seconds after which a process that does not answer its parent is taken for hung. A new one has as
 #: long to start; with uvicorn's 5 seconds, a busy machine gave up a rolling restart.
@@ -16,7 +16,7 @@ READY_S = 20
 def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_s: int) -> None:
     """Serve until told to stop."""
     uvicorn.run(
-        "api.accelerator.front:create",
+        "api.accelerator.asgi_app:create",
         factory=True,
         host=settings.api_host,
         port=settings.api_port,

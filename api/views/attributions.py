@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from api.posted import read_posted
+from api.requests.posted_request import read_posted
 from api.runtime import Runtime
 from api.service import PATH
 

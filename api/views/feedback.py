@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.posted import read_posted
+from api.requests.posted_request import read_posted
 from api.runtime import Runtime
 
 

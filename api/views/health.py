@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.answers import answer
+from api.http_response import answer
 from api.runtime import Runtime
 from api.schemas import Health
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from api.answers import answer
-from api.query import parse_query
+from api.http_response import answer
+from api.requests.query import parse_query
 from api.runtime import Runtime
 from api.schemas import ModelInfo, VersionInfo
 from tasks.errors import BrokerUnavailable

@@ -20,7 +20,7 @@ from rich.console import Console
 from bench.chaos.cells import PHASES, SIGNALS, matrix
 from bench.chaos.report import HEADER, overview, row, table
 from bench.chaos.strikes import WITHIN_S, Result, Strikes
-from bench.system import status
+from bench.system.system import status
 
 
 def main() -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bench.faults import HONEST
-from bench.recorder import BROKEN
+from bench.faults.__main__ import HONEST
+from bench.load.recorder import BROKEN
 
 #: The phases in which nobody is served yet, in order.
 #:

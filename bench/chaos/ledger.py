@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from urllib.error import HTTPError, URLError
 
-from bench.recorder import BROKEN, NO_ANSWER, Promise, outcomes
-from bench.wire import Target
+from bench.load.http_client import Target
+from bench.load.recorder import BROKEN, NO_ANSWER, Promise, outcomes
 
 #: Messages a second of a light load; requests under way at most, which a freeze gathers.
 RATE, MOST = 20.0, 256

@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.breaking import LASTS_S
 from bench.chaos.cells import BEFORE, DAEMON, RUNNER, STOPPING, VITAL, Cell
 from bench.chaos.ledger import Ledger, light_load
 from bench.chaos.trial import LOOK_S, STOPS_S, Trial
-from bench.system import NotRunning
+from bench.faults.fault_injection import LASTS_S
+from bench.system.system import NotRunning
 
 #: Seconds within which it serves again, or has ended, from the end of the strike.
 WITHIN_S = 10.0

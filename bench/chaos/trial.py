@@ -15,9 +15,9 @@ from typing import TypeVar
 
 from bench.chaos.cells import DAEMON, RUNNER
 from bench.chaos.ledger import get, post
-from bench.processes import listens
-from bench.system import PORTS, UP, UP_S, NotRunning, Started
-from bench.usage import PROC
+from bench.system.processes import listens
+from bench.system.system import PORTS, UP, UP_S, NotRunning, Started
+from bench.system.usage import PROC
 
 T = TypeVar("T")
 

@@ -18,15 +18,16 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from bench import loss, messages
 from bench.campaign import held_out
-from bench.loss import Loss
+from bench.faults import loss
+from bench.faults.loss import Loss
+from bench.load import messages
+from bench.load.scenario import Mix
 from bench.peers.catalog import PEERS
 from bench.peers.course import BYLINE, Course, Figures
 from bench.peers.systems import ENVIRONMENTS, PeerSystem
 from bench.peers.table import show
-from bench.scenario import Mix
-from bench.system import NotRunning, Started
+from bench.system.system import NotRunning, Started
 
 NAMES = (BYLINE, *(peer.name for peer in PEERS))
 

@@ -9,10 +9,10 @@ import msgspec
 from rich.console import Console
 
 from bench.campaign import run
-from bench.goodput import search
-from bench.results import Run
-from bench.scenario import Mix, Scenario
-from bench.summary import Observed
+from bench.load.goodput import search
+from bench.load.scenario import Mix, Scenario
+from bench.report.results import Run
+from bench.report.summary import Observed
 
 BYLINE = "Byline"
 #: Seconds before each step that are not measured: systems learn how large their batches may be.

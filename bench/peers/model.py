@@ -23,7 +23,7 @@ class Predictor:
         to be worth splitting, and the peers' other processes want the second core.
         """
         # By name, for the benchmarks import nothing of what they measure.
-        engine = importlib.import_module("model.engine")
+        engine = importlib.import_module("model.serving.engine")
         module, _, name = os.environ.get("BENCH_MODEL", "model.ngram:NgramModel").partition(":")
         model = getattr(importlib.import_module(module), name)()
         self._engine = engine.Engine(model, engine.Placement(device="cpu", threads=threads))

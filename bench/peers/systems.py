@@ -11,12 +11,12 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.direct import DIRECT
+from bench.load.http_client import Target
 from bench.peers import marks
 from bench.peers.catalog import Peer, model_pids
-from bench.system import ROOT, NotRunning, free_ports
-from bench.valkey import server_command
-from bench.wire import Target
+from bench.system.direct import DIRECT
+from bench.system.system import ROOT, NotRunning, free_ports
+from bench.system.valkey import server_command
 
 #: Where each peer's environment is, by the name of its folder.
 ENVIRONMENTS = ROOT / ".venv-peers"
@@ -94,7 +94,7 @@ class PeerSystem:
             "BENCH_REDIS": self.redis,
             "BENCH_RUN": self._run,
             # As Byline's worker has it: the model is as fast in every system.
-            **importlib.import_module("model.processor").environment(),
+            **importlib.import_module("model.serving.processor").environment(),
             **self.peer.env,
         }
         with (self._folder / f"{part}.log").open("wb") as output:

@@ -7,7 +7,7 @@ from statistics import median
 
 from rich.console import Console
 
-from bench.loss import Loss
+from bench.faults.loss import Loss
 from bench.peers.course import BYLINE, Figures
 
 #: Parts of Byline that only look on; what they take is shown apart.

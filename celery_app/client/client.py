@@ -7,14 +7,14 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from celery_app.client.directory import Directory
+from celery_app.client.dispatch.late import LateMessages
+from celery_app.client.dispatcher import Outbox
 from celery_app.client.entry import Entry
-from celery_app.client.late import LateMessages
-from celery_app.client.outbox import Outbox
+from celery_app.client.redis.model_registry import Directory
 from celery_app.settings import Settings
-from monitoring import request_ids
+from monitoring.instruments import request_ids
 from tasks.messages import Outcome, message_id, parse_text
-from tasks.promises import Promises
+from tasks.storage.pending_results import Promises
 
 #: Seconds between two looks for an answer that a caller waits for by its id: at first, and at most.
 LOOK_S, LONGEST_LOOK_S = 0.05, 0.5

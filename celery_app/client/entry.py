@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from celery_app.client.signal import Signal
+from celery_app.client.dispatch.completion import Signal
 from tasks.messages import Failure, Outcome
 from tasks.work import EVIDENCE, size
 

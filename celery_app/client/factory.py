@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from celery_app.app import make_celery
 from celery_app.client.client import Client
-from celery_app.client.directory import Directory
-from celery_app.client.line import Line
-from celery_app.client.outbox import Outbox
-from celery_app.client.queue_room import QueueRoom
-from celery_app.client.recent import Recent
-from celery_app.client.submit import POP_S, Submitter
+from celery_app.client.dispatch.local_cache import Recent
+from celery_app.client.dispatcher import Outbox
+from celery_app.client.redis.model_registry import Directory
+from celery_app.client.redis.publisher import POP_S, Submitter
+from celery_app.client.redis.queue_capacity import QueueRoom
+from celery_app.client.redis.redis_connection import Line
 from celery_app.connections import REDIS_TIMEOUT_S, connect, pool_async
 from celery_app.settings import Settings
-from monitoring.metrics import ApiMetrics
-from tasks.promises import Promises
+from monitoring.instruments.metrics import ApiMetrics
+from tasks.storage.pending_results import Promises
 
 
 def build_client(settings: Settings, metrics: ApiMetrics) -> Client:

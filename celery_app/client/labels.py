@@ -7,11 +7,11 @@ from typing import Any
 from redis import RedisError
 from redis.asyncio import Redis
 
-from monitoring.metrics import ApiMetrics
-from monitoring.windows import Window
+from monitoring.instruments.metrics import ApiMetrics
+from monitoring.state.windows import Window
 from tasks.errors import CacheUnavailable, Conflict, NotFound
 from tasks.messages import Attribution
-from tasks.promises import Promises
+from tasks.storage.pending_results import Promises
 
 FEEDBACK = "byline:feedback:"
 

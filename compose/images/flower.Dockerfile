@@ -21,4 +21,4 @@ ENV PATH=/opt/byline/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTEC
 USER 10001:10001
 EXPOSE 5555
 # Its password is read from a file: compose says which.
-ENTRYPOINT ["sh", "-c", "FLOWER_BASIC_AUTH=\"byline:$(cat \"$FLOWER_PASSWORD_FILE\")\" exec celery -A celery_app.cli flower --address=0.0.0.0 --port=5555 --max-tasks=1000 --logging=error"]
+ENTRYPOINT ["sh", "-c", "FLOWER_BASIC_AUTH=\"byline:$(cat \"$FLOWER_PASSWORD_FILE\")\" exec celery -A celery_app flower --address=0.0.0.0 --port=5555 --max-tasks=1000 --logging=error"]

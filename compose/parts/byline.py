@@ -98,7 +98,7 @@ def _monitor(settings: Settings, own_cache: bool) -> Part:
 
 def _flower(settings: Settings) -> Sequence[str]:
     return (
-        *(sys.executable, "-m", "celery", "-A", "celery_app.cli", "flower"),
+        *(sys.executable, "-m", "celery", "-A", "celery_app", "flower"),
         *(f"--address={LOOPBACK}", f"--port={settings.flower_port}"),
         *(f"--max-tasks={FLOWER_TASKS}", "--logging=error"),
     )

@@ -13,7 +13,7 @@ from redis import Redis, RedisError
 
 from compose.parts.errors import CannotRun
 from compose.probe import DIRECT
-from monitoring import background
+from monitoring.instruments import background
 from tasks.messages import WORKERS
 from tasks.rollout import Register
 

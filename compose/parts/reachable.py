@@ -9,8 +9,8 @@ import time
 from redis import RedisError
 
 from celery_app.connections import connect
-from celery_app.secret_url import SecretURL
 from celery_app.settings import Settings
+from celery_app.settings.secret_url import SecretURL
 from compose.parts import prometheus
 from compose.parts.errors import CannotRun
 from compose.parts.part import LOOPBACK

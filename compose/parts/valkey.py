@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from importlib.metadata import files
 from pathlib import Path
 
-from celery_app.secret_url import SecretURL
 from celery_app.settings import Settings
+from celery_app.settings.secret_url import SecretURL
 from compose.parts import health
 from compose.parts.errors import CannotRun
 from compose.parts.part import LOOPBACK, Part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from monitoring.dashboards import passage
+from monitoring.dashboards import pipeline
 from monitoring.dashboards.common import (
     GREEN,
     MESSAGES,
@@ -43,10 +43,10 @@ def build() -> Dashboard:
     rows = [
         _glance(),
         _requests(),
-        passage.messages(),
-        passage.queue(),
-        passage.batches(),
-        passage.celery(),
+        pipeline.messages(),
+        pipeline.queue(),
+        pipeline.batches(),
+        pipeline.celery(),
     ]
     return page("performance", "Is it fast?", GUIDE, rows)
 

@@ -9,7 +9,7 @@ from itertools import cycle
 import httpx
 import pytest
 
-from bench.messages import variant
+from bench.load.messages import variant
 from tests.e2e.alarmed import Alarmed, Traffic, each, needs_alertmanager
 from tests.e2e.watched import held_out, learn, paragraphs
 from tests.parts import wait_for

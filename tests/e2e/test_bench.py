@@ -7,8 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import results
-from bench.results import Run
+from bench.report import results
+from bench.report.results import Run
 from tests.parts import Part, wait_for
 
 SCENARIO = """

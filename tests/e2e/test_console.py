@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from model.corpus import HELD_OUT_FOLD, Message, load_sotu
+from model.training.corpus import HELD_OUT_FOLD, Message, load_sotu
 from tasks.messages import canonical
 from tests.e2e.conftest import Run
 from tests.parts import ROOT, wait_for

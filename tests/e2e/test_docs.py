@@ -193,7 +193,7 @@ def elsewhere(tmp_path: Path) -> Iterator[Stack]:
         guarded(stack, "127.0.0.1", f"user byline {documented_user()}", "user default off")
         (tmp_path / "redis-password").write_text(PASSWORD + "\n")
         with (tmp_path / "keys.txt").open("wb") as keys:
-            make = [sys.executable, "-m", "api.keys", "test"]
+            make = [sys.executable, "-m", "api.access.keys", "test"]
             made = subprocess.run(make, stdout=keys, stderr=subprocess.PIPE, check=True, cwd=ROOT)
         stack.env["TEST_KEY"] = made.stderr.split()[-1].decode()
         yield stack

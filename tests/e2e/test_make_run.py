@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from compose.native.configuration import RETRIES
-from model.corpus import HELD_OUT_FOLD, load_sotu
+from model.training.corpus import HELD_OUT_FOLD, load_sotu
 from tasks.rollout import Register, Rollout
 from tests.e2e.conftest import PORTS, Run
 from tests.parts import ROOT, Stack, free_port, wait_for

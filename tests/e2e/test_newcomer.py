@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.system import free_ports, listens
+from bench.system.system import free_ports, listens
 from tests.bare_root import HOME, USER, BareRoot, lacking
 from tests.e2e.conftest import PORTS, UP
 from tests.parts import ROOT, wait_for

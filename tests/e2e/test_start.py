@@ -17,7 +17,7 @@ from tests.parts import ROOT, free_port, wait_for
 def key_file(folder: Path) -> tuple[Path, str]:
     """Make a file of keys; return it, and the header with a key."""
     made = subprocess.run(
-        [sys.executable, "-m", "api.keys", "tests"],
+        [sys.executable, "-m", "api.access.keys", "tests"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -14,8 +14,8 @@ import torch
 from celery import Celery
 from prometheus_client.parser import text_string_to_metric_families
 
-from model.corpus import HELD_OUT_FOLD, Message, load_sotu
-from model.ngram import Batch, NgramModel
+from model.ngram.classifier import Batch, NgramModel
+from model.training.corpus import HELD_OUT_FOLD, Message, load_sotu
 from tests.e2e.conftest import Run
 from tests.models import Vowels
 

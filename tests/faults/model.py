@@ -10,7 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from model.ngram import NgramModel
+from model.ngram.classifier import NgramModel
 from tests.models import CALLS, WARM_UP
 
 #: Names a file that says what the trouble is, while it is there: ``slow`` or ``hang``.

@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.load import HttpLoad
-from bench.messages import Message, Passage
-from bench.pacer import Pacer
-from bench.recorder import Answer, Promise, Recorder
-from bench.wire import Target
+from bench.load.http_client import Target
+from bench.load.load import HttpLoad
+from bench.load.messages import Message, Passage
+from bench.load.recorder import Answer, Promise, Recorder
+from bench.load.schedule import Pacer
 from tests.parts import Stack
 
 #: 16 messages each 0.2 seconds.

@@ -14,14 +14,14 @@ import httpx
 import pytest
 import torch
 
-from bench import messages
-from bench.loss import measure
-from bench.messages import Message
-from bench.recorder import Answer, Recorder
-from bench.scenario import Mix
-from bench.wire import Target
-from model.corpus import HELD_OUT_FOLD, load_sotu
-from model.ngram import NgramModel
+from bench.faults.loss import measure
+from bench.load import messages
+from bench.load.http_client import Target
+from bench.load.messages import Message
+from bench.load.recorder import Answer, Recorder
+from bench.load.scenario import Mix
+from model.ngram.classifier import NgramModel
+from model.training.corpus import HELD_OUT_FOLD, load_sotu
 from tasks.messages import canonical, message_id
 from tasks.rollout import Register, Rollout
 from tests.parts import Part, Stack, wait_for

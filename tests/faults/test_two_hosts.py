@@ -13,13 +13,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench import messages
-from bench.faults import Outcome, watched
-from bench.loss import measure
-from bench.scenario import Mix
-from bench.wire import Target
-from bench.witness import Witness, computed_twice
-from model.corpus import HELD_OUT_FOLD, load_sotu
+from bench.faults.__main__ import Outcome, watched
+from bench.faults.duplicate_check import Witness, computed_twice
+from bench.faults.loss import measure
+from bench.load import messages
+from bench.load.http_client import Target
+from bench.load.scenario import Mix
+from model.training.corpus import HELD_OUT_FOLD, load_sotu
 from tests.faults.hosts import BRIDGE, Impossible, Network
 from tests.parts import Part, Stack, wait_for
 from tests.tls import documented_user, guarded

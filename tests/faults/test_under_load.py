@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import messages
-from bench.breaking import (
+from bench.faults.__main__ import HONEST, Outcome, watched
+from bench.faults.duplicate_check import Witness, computed_twice
+from bench.faults.fault_injection import (
     Strike,
     cut_connections,
     fill_disk,
@@ -22,13 +23,12 @@ from bench.breaking import (
     restart_workers,
     slow_model,
 )
-from bench.faults import HONEST, Outcome, watched
-from bench.loss import measure
-from bench.recorder import BROKEN
-from bench.scenario import Mix
-from bench.system import Started
-from bench.witness import Witness, computed_twice
-from model.corpus import HELD_OUT_FOLD, load_sotu
+from bench.faults.loss import measure
+from bench.load import messages
+from bench.load.recorder import BROKEN
+from bench.load.scenario import Mix
+from bench.system.system import Started
+from model.training.corpus import HELD_OUT_FOLD, load_sotu
 
 RATE = 100.0
 #: Seconds from one fault to the next; the longest, the restart of two workers, is waited for.

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.accelerator.head_limits import MAX_FIELDS, MAX_HEAD_BYTES
-from api.accelerator.head_rules import SINGLE
+from api.accelerator.http.head_limits import MAX_FIELDS, MAX_HEAD_BYTES
+from api.accelerator.http.head_rules import SINGLE
 from tests.fuzz.given import ATTRIBUTIONS, GOOD, JSON, NAME, ODD_HEADERS, VALUE, encoded
 from tests.fuzz.judge import check, share
 from tests.fuzz.raw import LAST, WHOLE, Client, Headers, request

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.cache import ATTEMPTS, FAILURE, RESULT
 from tasks.messages import MODEL, REPLIES, message_id
-from tasks.promises import PROMISED
 from tasks.rollout import ROLLOUT
+from tasks.storage.pending_results import PROMISED
+from tasks.storage.result_cache import ATTEMPTS, FAILURE, RESULT
 from tests.fuzz.given import ANY_TEXT, PIECES, TEXTS, VALUES, spoiled
 from tests.fuzz.judge import share
 from tests.parts import Stack, wait_for

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celery_app.app import make_celery
-from celery_app.client.envelope import Envelope
+from celery_app.client.redis.message_template import Envelope
 from celery_app.settings import Settings
-from celery_app.task import parse_chunk
 from model.types import Candidate, Evidence, Part
+from tasks.chunk_arguments import parse_chunk
 from tasks.errors import InvalidMessage
 from tasks.messages import (
     REPLIES,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitoring.allowance import SPARE, Allowance
+from monitoring.monitor.cache_limit import SPARE, Allowance
 from tasks.messages import QUEUE
 from tasks.rollout import lists
 from tests.parts import Stack

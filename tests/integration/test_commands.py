@@ -27,7 +27,7 @@ def client(stack: Stack) -> Celery:
 
 
 def celery(stack: Stack, *arguments: str, name: str = "celery", **env: str) -> Part:
-    command = [sys.executable, "-m", "celery", "-A", "celery_app.cli", *arguments]
+    command = [sys.executable, "-m", "celery", "-A", "celery_app", *arguments]
     return stack.start(command, name, **env)
 
 

@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 from celery_app.app import make_celery
-from celery_app.client.envelope import Envelope
+from celery_app.client.redis.message_template import Envelope
 from celery_app.settings import Settings
 from tasks.messages import QUEUE, REQUEST_IDS, SENT, TASK
 from tasks.rollout import queue_of

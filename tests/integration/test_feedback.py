@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from monitoring.windows import LABELS, Window
+from monitoring.state.windows import LABELS, Window
 from tests.integration.ways import Http
 from tests.parts import Stack
 

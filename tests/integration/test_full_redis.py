@@ -15,17 +15,17 @@ from redis import Redis, ResponseError
 from redis.exceptions import OutOfMemoryError
 
 from celery_app.app import make_celery
-from celery_app.client.envelope import Envelope, Packed
-from celery_app.client.queue_room import QueueRoom
+from celery_app.client.redis.message_template import Envelope, Packed
+from celery_app.client.redis.queue_capacity import QueueRoom
 from celery_app.settings import Settings
-from tasks import queue_memory
-from tasks.dead_letters import DeadLetters
 from tasks.errors import Overloaded
-from tasks.full_redis import Client
 from tasks.messages import UNACKED
-from tasks.promises import PROMISES
-from tasks.queue_memory import QueueMemory
 from tasks.rollout import queue_of
+from tasks.storage import queue_memory
+from tasks.storage.dead_letters import DeadLetters
+from tasks.storage.full_redis import Client
+from tasks.storage.pending_results import PROMISES
+from tasks.storage.queue_memory import QueueMemory
 from tests.parts import Stack, wait_for
 
 VERSION = "vowels-1"
@@ -77,7 +77,7 @@ def test_what_would_not_wait_in_a_script_is_refused_as_before(full: Client) -> N
 def test_a_redis_that_knows_no_such_scripts_refuses_as_before(
     full: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.full_redis._ALLOW", "# no Lua\n")
+    monkeypatch.setattr("tasks.storage.full_redis._ALLOW", "# no Lua\n")
     with pytest.raises(OutOfMemoryError):
         full.eval("return redis.call('SET', KEYS[1], 1)", 1, "key")
 
@@ -139,7 +139,7 @@ def test_between_two_looks_what_is_under_way_counts(monkeypatch: pytest.MonkeyPa
     room.check()
     with pytest.raises(Overloaded):
         room.take("3", 1)
-    monkeypatch.setattr("celery_app.client.queue_room.SHOWN_S", 0.0)
+    monkeypatch.setattr("celery_app.client.redis.queue_capacity.SHOWN_S", 0.0)
     assert room.words == "ok"
     monkeypatch.undo()
     room.free("1")
@@ -151,7 +151,7 @@ def test_between_two_looks_what_is_under_way_counts(monkeypatch: pytest.MonkeyPa
     room.note(QueueMemory(101, 100.0, 0), room.under_way)
     assert room.words.startswith("full: ")
     room.note(QueueMemory(10, 100.0, 0), 10)
-    monkeypatch.setattr("celery_app.client.queue_room.FORGET_S", 0.0)
+    monkeypatch.setattr("celery_app.client.redis.queue_capacity.FORGET_S", 0.0)
     room.take("last", 5)  # the second was never answered
     assert room.under_way == 5
 

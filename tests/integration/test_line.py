@@ -12,7 +12,7 @@ from redis import ConnectionError as Gone
 from redis import ResponseError
 from redis import TimeoutError as Silent
 
-from celery_app.client.line import Line
+from celery_app.client.redis.redis_connection import Line
 from celery_app.connections import pool_async
 from tests.parts import Stack, wait_for
 

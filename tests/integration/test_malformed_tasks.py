@@ -15,10 +15,10 @@ from celery import Celery
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
-from monitoring.metrics import MALFORMED
-from tasks.dead_letters import MALFORMED as MALFORMED_KEY
-from tasks.dead_letters import MALFORMED_KEPT, DeadLetters, MalformedTask
+from monitoring.instruments.metrics import MALFORMED
 from tasks.messages import REPLIES
+from tasks.storage.dead_letters import MALFORMED as MALFORMED_KEY
+from tasks.storage.dead_letters import MALFORMED_KEPT, DeadLetters, MalformedTask
 from tests.parts import Part, Stack, free_port, wait_for
 
 TRACEBACK = "Traceback (most recent call last)"

@@ -10,9 +10,9 @@ from redis import Redis, RedisError, ResponseError
 from redis.client import Pipeline
 
 from celery_app.backend import WholePipeline
-from celery_app.client.line import Line
+from celery_app.client.redis.redis_connection import Line
 from celery_app.connections import connect_async, pool_async
-from tasks.full_redis import Client
+from tasks.storage.full_redis import Client
 from tests.parts import Stack
 
 #: Commands that redis-py sends as they are, and that answer with each type that Redis has.

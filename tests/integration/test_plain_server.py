@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from bench.usage import tree
+from bench.system.usage import tree
 from celery_app.settings import Settings
 from tests.parts import Part, Stack, wait_for
 

@@ -17,11 +17,11 @@ import pytest
 from redis import Redis, ResponseError
 
 from model.types import Candidate, Evidence
-from tasks import promises
-from tasks.cache import RESULT
 from tasks.messages import UNACKED, Attribution, Failure, Outcome, message_id
-from tasks.promises import PROMISED, PROMISES, Promises
-from tasks.replies import Replies
+from tasks.storage import pending_results
+from tasks.storage.pending_results import PROMISED, PROMISES, Promises
+from tasks.storage.reply_queue import Replies
+from tasks.storage.result_cache import RESULT
 from tests.parts import Stack, free_port, wait_for
 
 LIST = "attributions.v1"
@@ -140,10 +140,10 @@ def test_promised_again_a_failure_is_forgotten_and_an_attribution_stays(kept: Ke
 def test_a_promise_ends_when_its_time_is_over(kept: Kept) -> None:
     kept.make(IDS[0], IDS[1])
     kept.redis.zadd(PROMISES, {IDS[0]: time.time() - 1})
-    assert promises.expire(kept.redis) == 1
+    assert pending_results.expire(kept.redis) == 1
     assert kept.redis.keys("byline:*") == [PROMISES.encode(), (PROMISED + IDS[1]).encode()]
     kept.redis.set(PROMISES, "no set")
-    promises.expire(kept.redis)
+    pending_results.expire(kept.redis)
     assert kept.make(IDS[0])
 
 
@@ -161,7 +161,7 @@ def test_a_promise_whose_task_is_lost_ends_with_an_answer(
 
     kept.make(IDS[0])
     assert kept.fetch() is None  # it is too young to be lost
-    monkeypatch.setattr(promises, "LOST_S", 0.0)
+    monkeypatch.setattr(pending_results, "LOST_S", 0.0)
     put(time.time())
     assert kept.fetch() is None
     put(time.time() + 30)

@@ -12,7 +12,7 @@ from redis import Redis
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
-from monitoring.queue import Queue
+from monitoring.monitor.queue import Queue
 from tasks.messages import LONGEST_WAIT_S, QUEUE, SENT, TASK
 from tasks.rollout import SEPARATOR, STEPS, lists
 from tests.parts import Stack, free_port, wait_for

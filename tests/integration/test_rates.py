@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from api.rate_limiter import SCRIPT
+from api.access.rate_limiter import SCRIPT
 from tests.parts import Stack
 
 #: With the test's clock, in microseconds, in the place of the server's, also for what is kept.

@@ -60,7 +60,7 @@ def test_all_that_a_worker_logs_is_json_where_that_is_wanted(own: Stack, app: Ce
     logged = lines(worker)
     [failed] = [line for line in logged if line["message"].startswith("the model failed on")]
     assert failed["request_id"] == "poison-2"
-    assert (failed["level"], failed["logger"]) == ("WARNING", "tasks.attribute")
+    assert (failed["level"], failed["logger"]) == ("WARNING", "tasks.batch_processor")
     assert (failed["process"], failed["pid"]) == ("worker", worker.process.pid)
     [done] = [line for line in logged if "succeeded in" in line["message"]]
     assert done["request_ids"] == ["fine-1", "poison-2", "fine-4"]

@@ -12,9 +12,8 @@ import pytest
 from redis import RedisError
 
 from celery_app.app import make_celery
-from celery_app.forwarder import Forwarder
 from celery_app.settings import Settings
-from tasks.dead_letters import DeadLetter, DeadLetters
+from celery_app.worker.forwarder import Forwarder
 from tasks.messages import ALIVE_S, MODEL, TASK, VERSIONS, message_id
 from tasks.rollout import (
     KEPT_S,
@@ -27,6 +26,7 @@ from tasks.rollout import (
     queue_of,
     workers_of,
 )
+from tasks.storage.dead_letters import DeadLetter, DeadLetters
 from tests.parts import Part, Stack, wait_for
 
 OLD, NEW = "vowels-1", "vowels-2"

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from celery_app.app import make_celery
-from celery_app.secret_url import SecretURL
 from celery_app.settings import Settings
+from celery_app.settings.secret_url import SecretURL
 from tests.parts import ROOT, Part, Stack, free_port, wait_for
 
 MARK = "Sesame"
@@ -116,7 +116,7 @@ def test_no_part_shows_a_secret_when_redis_stops_or_is_another(stack: Stack) -> 
         stack.start_worker(),
         stack.start_api(),
         module(stack, "monitoring"),
-        module(stack, "celery", "-A", "celery_app.cli", *options),
+        module(stack, "celery", "-A", "celery_app", *options),
         *([exporter(stack)] if EXPORTER.exists() else []),
     ]
 
@@ -150,7 +150,7 @@ def test_no_part_shows_a_secret_when_redis_stops_or_is_another(stack: Stack) -> 
 WORKER, API, MONITOR = ("celery_app.worker",), ("api",), ("monitoring",)
 RUN = ("compose.native", "--exporter", sys.executable)
 LIST, LETTERS = ("celery_app.models", "list"), ("celery_app.dead_letters", "list")
-CELERY = ("celery", "-A", "celery_app.cli", "inspect", "ping", "--timeout=1")
+CELERY = ("celery", "-A", "celery_app", "inspect", "ping", "--timeout=1")
 #: What is wrong with a URL, but for its place, and what is started with it.
 MISTAKES = {
     "the password is not quoted": (

@@ -12,8 +12,9 @@ from kombu import Connection, Consumer, Queue
 from kombu.message import Message
 from redis import Redis
 
-from celery_app.transport import CLAIM, LATER_FIRST, ORPHANED, WAIT_S
-from monitoring.metrics import MALFORMED
+from celery_app.transport.channel import CLAIM, LATER_FIRST, WAIT_S
+from monitoring.instruments.metrics import MALFORMED
+from tasks.messages import ORPHANED
 from tests.parts import Stack, wait_for
 
 OURS, KOMBUS = "celery_app.transport:Transport", "redis"

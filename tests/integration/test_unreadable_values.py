@@ -14,18 +14,18 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from api.keys import Key
-from api.rate_limiter import LIMIT, RateLimiter
+from api.access.keys import Key
+from api.access.rate_limiter import LIMIT, RateLimiter
 from celery_app.app import make_celery
 from celery_app.settings import Settings
-from monitoring.windows import ANSWERS, Window
-from monitoring.windows import VERSIONS as ANSWERED
-from tasks.cache import ATTEMPTS, FAILURE, RESULT
-from tasks.dead_letters import DEAD_LETTERS, MALFORMED, DeadLetter, DeadLetters
+from monitoring.state.windows import ANSWERS, Window
+from monitoring.state.windows import VERSIONS as ANSWERED
 from tasks.errors import RateLimited
 from tasks.messages import MODEL, REPLIES, VERSIONS, WORKERS, Reply, message_id
-from tasks.promises import PROMISED, PROMISES
 from tasks.rollout import ROLLOUT, Register, workers_of
+from tasks.storage.dead_letters import DEAD_LETTERS, MALFORMED, DeadLetter, DeadLetters
+from tasks.storage.pending_results import PROMISED, PROMISES
+from tasks.storage.result_cache import ATTEMPTS, FAILURE, RESULT
 from tests.parts import Part, Stack, wait_for
 
 VERSION = "vowels-1"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from monitoring.windows import Window, versions
+from monitoring.state.windows import Window, versions
 from tests.parts import Stack
 
 

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from bench import direct
+from bench.system import direct
 from compose import probe
-from monitoring import scrape
+from monitoring.monitor import scrape
 from tests.parts import ROOT, free_port
 
 FOLDERS = ("api", "bench", "celery_app", "compose", "model", "monitoring", "tasks")

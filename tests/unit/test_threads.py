@@ -13,12 +13,12 @@ PACKAGES = ("api", "celery_app", "compose", "model", "monitoring", "tasks")
 STARTING = {"Thread", "Timer", "ThreadPoolExecutor", "start_http_server", "start_wsgi_server"}
 TASKS = {"ensure_future", "create_task"}
 #: Where that is right all the same: of what is raised in a pool, the caller who waits is told.
-THREADS = {"monitoring/background.py", "api/accelerator/flask_bridge.py"}
+THREADS = {"monitoring/instruments/background.py", "api/accelerator/flask_bridge.py"}
 #: Coroutines that end by themselves, and answer somebody whatever is raised.
 ONCE = {
-    "api/accelerator/attendant.py": {"_wait_no_longer"},
-    "celery_app/client/late.py": {"_keep", "_release"},
-    "tasks/promises.py": {"_values"},
+    "api/accelerator/response_waiter.py": {"_wait_no_longer"},
+    "celery_app/client/dispatch/late.py": {"_keep", "_release"},
+    "tasks/storage/pending_results.py": {"_values"},
 }
 
 
@@ -28,7 +28,9 @@ def test_every_thread_is_started_where_failures_are_survived() -> None:
         for path, call in calls()
         if name_of(call) in STARTING and path not in THREADS
     }
-    assert not found, "use monitoring.background.start, or monitoring.listener.Listener"
+    assert not found, (
+        "use monitoring.instruments.background.start, or monitoring.instruments.listener.Listener"
+    )
 
 
 def test_every_coroutine_in_the_background_goes_on_for_ever() -> None:
@@ -39,7 +41,7 @@ def test_every_coroutine_in_the_background_goes_on_for_ever() -> None:
             assert isinstance(begun, ast.Call)
             if name_of(begun) not in {"forever", *ONCE.get(path, ())}:
                 found.add(f"{path}:{call.lineno}")
-    assert not found, "use celery_app.client.forever.forever"
+    assert not found, "use celery_app.client.run_forever.forever"
 
 
 def test_what_is_looked_for_is_there() -> None:

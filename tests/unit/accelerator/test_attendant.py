@@ -9,12 +9,12 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 from redis import RedisError
 
-from api import bodies
-from api.accelerator.attendant import attend
-from api.posted import Posted
+from api.accelerator.response_waiter import attend
+from api.requests import bodies
+from api.requests.posted_request import Posted
+from celery_app.client.dispatch.key_quota import Room
+from celery_app.client.dispatch.late import LateMessages
 from celery_app.client.entry import Entry
-from celery_app.client.late import LateMessages
-from celery_app.client.room import Room
 from tasks.errors import InvalidMessage, Overloaded
 from tasks.messages import Failure
 from tests.unit.api.counter import Counter

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from api.accelerator.exchange import Headers
+from api.accelerator.callback_cycle import Headers
 from api.accelerator.protocol import Protocol
-from api.answers import Answer
+from api.http_response import Answer
 from tests.parts import free_port, wait_for
 
 

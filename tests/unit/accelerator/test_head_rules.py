@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.accelerator import head_rules
-from api.accelerator.protocol_errors import ExpectationFailed, NotSupported, VersionNotSupported
+from api.accelerator.http import head_rules
+from api.accelerator.http.errors import ExpectationFailed, NotSupported, VersionNotSupported
 from tasks.errors import BadRequest
 
 Headers = list[tuple[bytes, bytes]]

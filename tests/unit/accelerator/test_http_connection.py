@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from api.accelerator import head_rules, http_connection, parsing
-from api.accelerator.head_limits import PIECE_BYTES
-from monitoring.background import Failures
+from api.accelerator.http import connection, head_rules, parsing
+from api.accelerator.http.head_limits import PIECE_BYTES
+from monitoring.instruments.background import Failures
 from tests.parts import wait_for
 from tests.unit.accelerator.serving import (
     CHUNKED,
@@ -84,7 +84,7 @@ def test_requests_wait_unparsed_for_those_before_them() -> None:
 
 
 def test_a_request_that_dribbles_in_ends_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connection, "REQUEST_S", 0.5)
+    monkeypatch.setattr(connection, "REQUEST_S", 0.5)
     begun = time.monotonic()
     with served() as (_, port), connect(port) as client:
         client.sendall(CHUNKED)
@@ -110,7 +110,7 @@ def test_a_head_request_is_refused_without_a_body() -> None:
 def test_a_request_behind_a_slow_one_has_its_time_once_the_connection_reads_on(
     monkeypatch: pytest.MonkeyPatch, whole: bool
 ) -> None:
-    monkeypatch.setattr(http_connection, "REQUEST_S", 0.2)  # less than the slow answer takes
+    monkeypatch.setattr(connection, "REQUEST_S", 0.2)  # less than the slow answer takes
     size = 2 * PIECE_BYTES
     body = b"x" * size
     begun = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%b" % (size, body[:10])

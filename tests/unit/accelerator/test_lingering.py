@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.accelerator import http_connection, lingering, unread
+from api.accelerator.http import connection, lingering, unread
 from tests.parts import wait_for
 from tests.unit.accelerator.serving import all_of, connect, early, served
 
@@ -76,7 +76,7 @@ def test_no_more_linger_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_stops_does_not_wait_for_who_lingers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connection, "FAREWELL_S", 0.1)
+    monkeypatch.setattr(connection, "FAREWELL_S", 0.1)
     with served(early) as (server, port), connect(port) as client:
         client.sendall(LARGE)
         assert all_of(client).startswith(b"HTTP/1.1 204")
@@ -157,7 +157,7 @@ def test_the_connection_that_makes_room_has_sent_its_answer(
 def test_a_server_that_stops_sends_the_answer_that_lingers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(http_connection, "FAREWELL_S", 0.1)
+    monkeypatch.setattr(connection, "FAREWELL_S", 0.1)
     monkeypatch.setattr(lingering, "LINGER_IDLE_S", 0.1)
     with served(large) as (server, port), connect(port) as client:
         client.sendall(LARGE)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from api.accelerator import front
-from api.answers import Answer
-from api.posted import Posted
+from api.accelerator import asgi_app
+from api.http_response import Answer
+from api.requests.posted_request import Posted
 from tests.unit.accelerator.serving import all_of, connect, served
 from tests.unit.api.fake_runtime import Services, fake_app
 
@@ -46,8 +46,8 @@ def api(**settings: str) -> Iterator[tuple[int, Services]]:
         return True
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(front, "attend", attend)
-        with served(front.Front(runtime, app)) as (_, port):
+        patch.setattr(asgi_app, "attend", attend)
+        with served(asgi_app.Front(runtime, app)) as (_, port):
             yield port, runtime.services
 
 

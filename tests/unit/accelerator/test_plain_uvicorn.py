@@ -11,7 +11,7 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.accelerator.protocol import Protocol
-from api.answers import Answer
+from api.http_response import Answer
 from tests.unit.accelerator.serving import LAST, exchanged
 
 BYTE_BY_BYTE, AT_ONCE = 1, 1 << 30

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from api.accelerator import http_connection, unread
-from api.accelerator.gathering import Gathering
+from api.accelerator.http import connection, unread
+from api.accelerator.http.transport import Gathering
 from tests.parts import wait_for
 from tests.unit.accelerator.serving import REQUEST, all_of, early, long, served, slow
 
@@ -79,7 +79,7 @@ def test_the_rest_is_the_transports() -> None:
 def test_who_takes_too_long_over_a_request_is_told_so(
     monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(http_connection, "REQUEST_S", 0.3)
+    monkeypatch.setattr(connection, "REQUEST_S", 0.3)
     with served() as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(sent)
         received = all_of(client)
@@ -88,7 +88,7 @@ def test_who_takes_too_long_over_a_request_is_told_so(
 
 
 def test_each_request_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connection, "REQUEST_S", 0.4)
+    monkeypatch.setattr(connection, "REQUEST_S", 0.4)
     with served() as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(REQUEST[:9])
         for _ in range(10):  # each ends, and the next begins, in one piece
@@ -100,7 +100,7 @@ def test_each_request_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_whole_is_answered_before_what_is_not_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(http_connection, "REQUEST_S", 0.2)
+    monkeypatch.setattr(connection, "REQUEST_S", 0.2)
     with served(slow) as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(REQUEST + REQUEST[:-1])
         received = all_of(client)
@@ -144,7 +144,7 @@ def test_an_empty_line_is_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_connection_may_idle_for_longer_than_a_request_may_take(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(http_connection, "REQUEST_S", 0.2)
+    monkeypatch.setattr(connection, "REQUEST_S", 0.2)
     with served() as (_, port), socket.create_connection(("127.0.0.1", port), 10) as client:
         for _ in range(2):
             client.sendall(REQUEST)
@@ -168,7 +168,7 @@ def test_a_server_that_stops_answers_once_more_on_each_connection() -> None:
 def test_a_server_that_stops_does_not_wait_for_the_rest_of_what_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(http_connection, "FAREWELL_S", 0.2)
+    monkeypatch.setattr(connection, "FAREWELL_S", 0.2)
     with served(early) as (server, port), socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(REQUEST[:-1])
         assert client.recv(4096).startswith(b"HTTP/1.1 204")
@@ -178,7 +178,7 @@ def test_a_server_that_stops_does_not_wait_for_the_rest_of_what_is_answered(
 
 
 def test_a_server_that_stops_closes_what_idles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connection, "FAREWELL_S", 0.2)
+    monkeypatch.setattr(connection, "FAREWELL_S", 0.2)
     with served() as (server, port), socket.create_connection(("127.0.0.1", port), 10) as client:
         client.sendall(REQUEST)
         client.recv(4096)

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from api.errors import STATUS
 from api.request_metrics import RequestMetrics
-from monitoring.metrics import ApiMetrics, WorkerMetrics
+from monitoring.instruments.metrics import ApiMetrics, WorkerMetrics
 from tests.promql import rules
 
 _SELECTOR = re.compile(r"\b(byline_\w+_(?:total|bucket))\{([^}]*)\}")

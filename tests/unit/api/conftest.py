@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from celery_app.client import departure, questions
+from celery_app.client.dispatch import flush_policy
+from celery_app.client.redis import cache_lookup
 from tests.unit.api.desk import Desk
 
 
@@ -17,9 +18,9 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 @pytest.fixture(autouse=True)
 def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(departure, "LINGER_S", 0.0)
-    monkeypatch.setattr(departure, "LEAD_S", 60.0)  # however slow the machine is
-    monkeypatch.setattr(questions, "WORTH_A_LOOK", 1)
+    monkeypatch.setattr(flush_policy, "LINGER_S", 0.0)
+    monkeypatch.setattr(flush_policy, "LEAD_S", 60.0)  # however slow the machine is
+    monkeypatch.setattr(cache_lookup, "WORTH_A_LOOK", 1)
 
 
 @pytest.fixture

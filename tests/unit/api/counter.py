@@ -10,10 +10,10 @@ from unittest.mock import Mock
 
 from redis import ConnectionError as RedisConnectionError
 
-from api.answers import Answer
+from api.access.rate_limiter import RateLimiter
 from api.errors import problem_of
-from api.posted import Posted
-from api.rate_limiter import RateLimiter
+from api.http_response import Answer
+from api.requests.posted_request import Posted
 from api.service import AttributionService
 from celery_app.client.client import Client
 from celery_app.settings import Settings

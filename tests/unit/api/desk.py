@@ -10,12 +10,12 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from redis import ConnectionError as RedisConnectionError
 
+from celery_app.client.dispatch.local_cache import Recent
+from celery_app.client.dispatcher import Outbox
 from celery_app.client.entry import Entry
-from celery_app.client.outbox import Outbox
-from celery_app.client.queue_room import QueueRoom
-from celery_app.client.recent import Recent
-from monitoring.metrics import ApiMetrics
-from monitoring.pressure import Level
+from celery_app.client.redis.queue_capacity import QueueRoom
+from monitoring.instruments.metrics import ApiMetrics
+from monitoring.state.pressure import Level
 from tasks.errors import BrokerUnavailable
 from tasks.messages import Attribution, Outcome, Reply
 

@@ -9,8 +9,8 @@ from unittest.mock import Mock
 
 from flask import Flask
 
-from api.answers import Answer, answer
 from api.app import create_app
+from api.http_response import Answer, answer
 from api.request_metrics import RequestMetrics
 from api.runtime import Runtime
 from celery_app.settings import Settings

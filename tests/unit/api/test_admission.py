@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from celery_app.client.admission import Admission
+from celery_app.client.dispatch.admission import Admission
+from celery_app.client.dispatch.fair_queue import FairQueue
+from celery_app.client.dispatch.in_flight import Flights
+from celery_app.client.dispatch.latency_model import Pace
 from celery_app.client.entry import Entry, Kind
-from celery_app.client.fair_queue import FairQueue
-from celery_app.client.flights import Flights
-from celery_app.client.pace import Pace
 
 KIND = (0, False, False)
 #: The clocks, which stand still.
@@ -54,8 +54,8 @@ def queue(*entries: Entry) -> FairQueue:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     stands = SimpleNamespace(time=lambda: NOW, monotonic=lambda: MONOTONIC)
-    monkeypatch.setattr("celery_app.client.admission.time", stands)
-    monkeypatch.setattr("celery_app.client.flights.time", stands)
+    monkeypatch.setattr("celery_app.client.dispatch.admission.time", stands)
+    monkeypatch.setattr("celery_app.client.dispatch.in_flight.time", stands)
     return Gate()
 
 
@@ -98,8 +98,8 @@ def test_under_three_times_the_load_nearly_all_who_are_let_in_are_in_time(
     """In simulated time: 20 ms a chunk, 2 ms a message, 4 % off; callers who wait for 0.5 s."""
     clock, chance = SimpleNamespace(now=0.0), random.Random(seed)
     simulated = SimpleNamespace(time=lambda: clock.now, monotonic=lambda: clock.now)
-    monkeypatch.setattr("celery_app.client.admission.time", simulated)
-    monkeypatch.setattr("celery_app.client.flights.time", simulated)
+    monkeypatch.setattr("celery_app.client.dispatch.admission.time", simulated)
+    monkeypatch.setattr("celery_app.client.dispatch.in_flight.time", simulated)
     pace = Pace(lambda: clock.now)
     flights = Flights(60.0, lambda: pace.seconds(64))
     waiting = {KIND: FairQueue()}
@@ -131,7 +131,7 @@ def test_under_three_times_the_load_nearly_all_who_are_let_in_are_in_time(
 def test_what_was_lost_keeps_nobody_out(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     gate.under_way(16)
     assert gate.refuses(0.1)
-    monkeypatch.setattr("celery_app.client.flights.STALLED", 0.0)
-    monkeypatch.setattr("celery_app.client.flights.STALLED_S", 0.0)
+    monkeypatch.setattr("celery_app.client.dispatch.in_flight.STALLED", 0.0)
+    monkeypatch.setattr("celery_app.client.dispatch.in_flight.STALLED_S", 0.0)
     gate.flights.changes += 1
     assert not gate.refuses(0.1)

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from api.bodies import REFUSED_BYTES
-from api.keys import Key
-from api.posted import Posted
+from api.access.keys import Key
+from api.requests.bodies import REFUSED_BYTES
+from api.requests.posted_request import Posted
 from tasks.errors import BylineError, InvalidMessage, RateLimited
 from tasks.work import EVIDENCE
 from tests.unit.api.counter import Counter

@@ -5,9 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from celery_app.client.deadlines import LEAST_S, OBJECTIVE_S, IdleLatency, passed, told, too_short
+from celery_app.client.dispatch.deadlines import (
+    LEAST_S,
+    OBJECTIVE_S,
+    IdleLatency,
+    passed,
+    told,
+    too_short,
+)
+from celery_app.client.dispatch.latency_model import Pace
 from celery_app.client.entry import Entry
-from celery_app.client.pace import Pace
 from tasks.errors import DeadlinePassed
 from tasks.messages import Failure, Reply
 from tests.unit.api.counter import Counter
@@ -126,7 +133,9 @@ async def test_a_caller_is_told_whose_fault_it_was(
 async def test_what_a_queue_keeps_from_its_deadline_is_byline_s_fault(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, limit_s: float, code: str, outcome: str
 ) -> None:
-    monkeypatch.setattr("celery_app.client.admission.Admission.too_late", lambda self, entry: True)
+    monkeypatch.setattr(
+        "celery_app.client.dispatch.admission.Admission.too_late", lambda self, entry: True
+    )
     [entry] = await desk.ask("1", limit=limit_s)
     await idle()
     assert isinstance(entry.outcome, Failure)

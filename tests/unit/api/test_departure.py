@@ -7,16 +7,17 @@ import time
 
 import pytest
 
-from celery_app.client import departure, flights, outbox
+from celery_app.client import dispatcher
+from celery_app.client.dispatch import flush_policy, in_flight
+from celery_app.client.dispatch.latency_model import Pace
 from celery_app.client.entry import Entry
-from celery_app.client.pace import Pace
 from tests.unit.api.desk import Desk
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_lost_replies_give_their_credits_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "SWEEP_S", 0.0)
+    monkeypatch.setattr(dispatcher, "SWEEP_S", 0.0)
     async with Desk(answer_s=0.0) as desk:
         [entry] = await desk.ask("1")
         await desk.ask("2")
@@ -27,7 +28,7 @@ async def test_lost_replies_give_their_credits_back(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_stalled_chunk_holds_no_credit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flights, "UNKNOWN_S", 0.0)
+    monkeypatch.setattr(in_flight, "UNKNOWN_S", 0.0)
     async with Desk(credits=1) as desk:
         await desk.ask("with a dead worker")
         [entry] = await desk.ask("for the living")
@@ -52,13 +53,13 @@ async def test_what_is_stalled_is_told_by_what_a_chunk_takes() -> None:
 async def test_a_few_wait_for_what_is_under_way_but_not_for_long(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(departure, "LINGER_S", 60.0)
+    monkeypatch.setattr(flush_policy, "LINGER_S", 60.0)
     await desk.ask("1")
     await desk.ask("2", "3")
     assert desk.broker.sizes() == [1]
     await desk.answer()
     assert desk.broker.sizes() == [1, 2]
-    monkeypatch.setattr(departure, "LINGER_S", 0.05)
+    monkeypatch.setattr(flush_policy, "LINGER_S", 0.05)
     [entry] = await desk.ask("4")
     assert not entry.sent.is_set()
     assert await entry.sent.wait(time.monotonic() + 20)
@@ -67,16 +68,16 @@ async def test_a_few_wait_for_what_is_under_way_but_not_for_long(
 async def test_many_do_not_wait_for_what_is_under_way(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(departure, "LINGER_S", 60.0)
+    monkeypatch.setattr(flush_policy, "LINGER_S", 60.0)
     await desk.ask("1")
-    await desk.ask(*(f"many {n}" for n in range(departure.WORTH_A_TASK)))
+    await desk.ask(*(f"many {n}" for n in range(flush_policy.WORTH_A_TASK)))
     assert desk.broker.sizes() == [1, 4]
 
 
 async def test_where_each_worker_has_a_chunk_the_next_gathers(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(departure, "LEAD_S", 0.02)
+    monkeypatch.setattr(flush_policy, "LEAD_S", 0.02)
     await desk.ask("1")
     await asyncio.sleep(0.2)
     await desk.answer()  # so a chunk takes 200 ms
@@ -100,12 +101,12 @@ async def test_a_second_worker_has_a_chunk_at_once() -> None:
 async def test_a_short_while_is_waited_for_as_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a loop returns for less than a millisecond may be another kind of handle."""
     woken = asyncio.Event()
-    away = flights.Flights(60.0, lambda: 0.0)
-    leaving = departure.Departure(away, Pace(), 2, lambda: 2, woken.set)
+    away = in_flight.Flights(60.0, lambda: 0.0)
+    leaving = flush_policy.Departure(away, Pace(), 2, lambda: 2, woken.set)
     away.add("chunk", [Entry("1", "1", "v1")])
     now = away.in_time[0].sent_at
     monkeypatch.setattr(time, "monotonic", lambda: now)
     for seconds in (0.0005, 60.0, 0.0001):
-        monkeypatch.setattr(departure, "LINGER_S", seconds)
+        monkeypatch.setattr(flush_policy, "LINGER_S", seconds)
         assert not leaving.due(1)
     await asyncio.wait_for(woken.wait(), 5)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+from celery_app.client.dispatch.fair_queue import QUANTUM, FairQueue
 from celery_app.client.entry import Entry
-from celery_app.client.fair_queue import QUANTUM, FairQueue
 
 SHORT, LONG = "a", "a" * 8_000
 #: Work of ``LONG``.

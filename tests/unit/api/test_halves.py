@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from api.halves import mark_halves
+from api.requests.surrogates import mark_halves
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from api import keys
-from api.keys import Keys
+from api.access import keys
+from api.access.keys import Keys
 from celery_app.settings import SettingsError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.keys_file import KeysFile
+from api.access.keys_file import KeysFile
 
 
 def line(name: str, rate: str = "") -> str:

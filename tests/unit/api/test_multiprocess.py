@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monitoring import multiprocess
+from monitoring.instruments import multiprocess
 
 
 @pytest.fixture(autouse=True)

@@ -45,6 +45,6 @@ def test_every_error_code_is_documented_with_its_status() -> None:
 
 def test_the_api_never_imports_torch() -> None:
     modules = "sys, api.plain_server, api.__main__"
-    modules += ", api.accelerator.server, api.accelerator.front" if ACCELERATED else ""
+    modules += ", api.accelerator.server, api.accelerator.asgi_app" if ACCELERATED else ""
     code = f"import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from celery_app.client import questions
 from celery_app.client.entry import Entry
+from celery_app.client.redis import cache_lookup
 from tasks.errors import Overloaded
 from tasks.messages import Attribution, Failure, Reply
 from tests.unit.api.desk import Desk, attribution, idle
@@ -55,8 +55,8 @@ async def test_what_is_cached_never_leaves(desk: Desk) -> None:
 async def test_while_a_chunk_is_under_way_few_messages_wait_to_be_looked_up_together(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(questions, "WORTH_A_LOOK", 3)
-    monkeypatch.setattr(questions, "GATHER_S", 0.05)
+    monkeypatch.setattr(cache_lookup, "WORTH_A_LOOK", 3)
+    monkeypatch.setattr(cache_lookup, "GATHER_S", 0.05)
     await desk.ask("1")
     assert desk.cache.lookups == [["1"]]
     await desk.ask("2")
@@ -69,8 +69,8 @@ async def test_while_a_chunk_is_under_way_few_messages_wait_to_be_looked_up_toge
 async def test_many_messages_are_looked_up_at_once(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(questions, "WORTH_A_LOOK", 3)
-    monkeypatch.setattr(questions, "GATHER_S", 1000.0)
+    monkeypatch.setattr(cache_lookup, "WORTH_A_LOOK", 3)
+    monkeypatch.setattr(cache_lookup, "GATHER_S", 1000.0)
     for id in ("1", "2", "3", "4"):
         await desk.ask(id)
     assert desk.cache.lookups == [["1"], ["2", "3", "4"]]
@@ -79,8 +79,8 @@ async def test_many_messages_are_looked_up_at_once(
 async def test_a_credit_that_gets_free_has_what_waits_looked_up(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(questions, "WORTH_A_LOOK", 3)
-    monkeypatch.setattr(questions, "GATHER_S", 1000.0)
+    monkeypatch.setattr(cache_lookup, "WORTH_A_LOOK", 3)
+    monkeypatch.setattr(cache_lookup, "GATHER_S", 1000.0)
     await desk.ask("1")
     [entry] = await desk.ask("2")
     await desk.answer()

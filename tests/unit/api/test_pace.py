@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celery_app.client.pace import Pace
+from celery_app.client.dispatch.latency_model import Pace
 
 
 class Clock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.query import SHOWN, parse_query
+from api.requests.query import SHOWN, parse_query
 from tasks.errors import InvalidMessage
 
 KNOWN = ("explain", "model", "wait")

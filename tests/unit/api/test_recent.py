@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_app.client.recent import REMEMBERED_S, Recent
+from celery_app.client.dispatch.local_cache import REMEMBERED_S, Recent
 from model.types import Evidence
 from tasks.messages import Attribution
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.request_ids import request_id_of
-from monitoring.request_ids import is_valid
+from api.requests.request_ids import request_id_of
+from monitoring.instruments.request_ids import is_valid
 
 
 def test_a_valid_id_is_taken_over() -> None:

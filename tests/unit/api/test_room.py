@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from celery_app.client.dispatch.key_quota import Room
 from celery_app.client.entry import Entry
-from celery_app.client.room import Room
 
 
 def entry(owner: str, text: str = "a", version: str = "v1", explain: bool = False) -> Entry:

@@ -15,7 +15,7 @@ import pytest
 from api import runtime
 from api.runtime import Runtime
 from celery_app.settings import Settings, SettingsError
-from monitoring import request_ids
+from monitoring.instruments import request_ids
 from tasks.errors import NoAnswer
 from tests.parts import wait_for
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celery_app.client import lane
+from celery_app.client.dispatch import version_queue
 from celery_app.client.entry import Entry
 from tasks.errors import Overloaded
 from tasks.work import EVIDENCE
@@ -94,10 +94,10 @@ async def test_messages_with_evidence_wait_for_a_few_chunks_and_not_for_all() ->
         await desk.ask("first")
         await desk.ask("explained", explain=True)
         await desk.ask(*(f"plain {n}" for n in range(80)))
-        for place in range(lane.PASSED_OVER + 1):
+        for place in range(version_queue.PASSED_OVER + 1):
             assert "explained" not in sent(desk, place)
             await desk.answer(place)
-        assert sent(desk, lane.PASSED_OVER + 1) == ["explained"]
+        assert sent(desk, version_queue.PASSED_OVER + 1) == ["explained"]
 
 
 async def test_what_is_promised_without_a_credit_keeps_no_others_from_theirs(desk: Desk) -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from celery_app.client.signal import Signal
+from celery_app.client.dispatch.completion import Signal
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.strict import has_doubled_key
+from api.requests.duplicate_keys import has_doubled_key
 
 KEYS = (b'"text"', b'"ref"')
 

@@ -10,8 +10,8 @@ import pytest
 
 from celery_app.app import make_celery
 from celery_app.client.entry import Entry
-from celery_app.client.queue_room import QueueRoom
-from celery_app.client.submit import Submitter
+from celery_app.client.redis.publisher import Submitter
+from celery_app.client.redis.queue_capacity import QueueRoom
 from celery_app.settings import Settings
 from tasks.messages import REQUEST_IDS
 from tasks.rollout import lists, queue_of

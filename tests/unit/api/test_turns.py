@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from api import service
-from api.answers import Answer
-from api.posted import Posted
-from api.rate_limiter import RateLimiter
-from celery_app.client import turns
+from api.access.rate_limiter import RateLimiter
+from api.http_response import Answer
+from api.requests.posted_request import Posted
+from celery_app.client import yielding
 from tests.unit.api.counter import Counter
 from tests.unit.api.desk import Desk, idle
 
@@ -50,7 +50,7 @@ async def bulk(counter: Counter, text: str) -> Answer:
 async def test_the_loop_turns_between_the_messages_of_a_bulk_request(
     desk: Desk, counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "TURN_S", 0.0)
+    monkeypatch.setattr(yielding, "TURN_S", 0.0)
     looks = Looks()
     turned: list[int] = []
     ask = desk.outbox.ask

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.results import Generator, Latency, Machine, Quality, Run, Second, Totals
-from bench.scenario import Scenario
+from bench.load.scenario import Scenario
+from bench.report.results import Generator, Latency, Machine, Quality, Run, Second, Totals
 
 MACHINE = Machine(
     processor="Test CPU", cores=2, memory_bytes=8_000_000_000, system="Linux 6", python="3.11.7"

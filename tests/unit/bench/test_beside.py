@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from api.keys import Keys
-from bench import beside
-from bench.beside import GREEDY, MEASURED, greedy, write_keys
-from bench.generator import Job
-from bench.messages import Message
-from bench.scenario import Beside, Scenario, load
-from bench.wire import Target, render
+from api.access.keys import Keys
+from bench.load import beside
+from bench.load.beside import GREEDY, MEASURED, greedy, write_keys
+from bench.load.generator import Job
+from bench.load.http_client import Target, render
+from bench.load.messages import Message
+from bench.load.scenario import Beside, Scenario, load
 from tests.unit.bench.test_load import ONE, PASSAGES, Server
 
 SCENARIO = Scenario(title="x", rate=10, beside=Beside(connections=2, bulk=3))

@@ -20,8 +20,8 @@ from bench.chaos.cells import PHASES, SIGNALS, Cell, matrix
 from bench.chaos.ledger import Ledger, light_load
 from bench.chaos.strikes import Result, hit
 from bench.chaos.trial import SPAWNED
-from bench.recorder import BROKEN
-from bench.wire import Target
+from bench.load.http_client import Target
+from bench.load.recorder import BROKEN
 
 
 def test_the_matrix_has_each_part_in_each_phase_by_each_signal_once() -> None:

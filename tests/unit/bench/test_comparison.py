@@ -10,9 +10,9 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from bench import comparison
-from bench.results import Generator, Run, write
-from bench.scenario import Mix, Scenario
+from bench.load.scenario import Mix, Scenario
+from bench.report import comparison
+from bench.report.results import Generator, Run, write
 from tests.unit.bench.runs import LATENCY, MACHINE, QUALITY, bare_run, run, totals
 
 

@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import pytest
 
-from bench import crowd
-from bench.crowd import Crowd, LatePromises
-from bench.promised import BULK
-from bench.recorder import BROKEN
-from bench.system import Started
+from bench.faults import crowd
+from bench.faults.crowd import Crowd, LatePromises
+from bench.faults.promised import BULK
+from bench.load.recorder import BROKEN
+from bench.system.system import Started
 
 
 class Api(BaseHTTPRequestHandler):

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bench.faults import FAULTS, HONEST, Outcome
-from bench.loss import Loss
-from bench.recorder import BROKEN, NO_ANSWER
+from bench.faults.__main__ import FAULTS, HONEST, Outcome
+from bench.faults.loss import Loss
+from bench.load.recorder import BROKEN, NO_ANSWER
 
 
 def outcome(

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import generator
-from bench.generator import Job, Progress, Record
-from bench.scenario import Scenario
-from bench.wire import Target
+from bench.load import generator
+from bench.load.generator import Job, Progress, Record
+from bench.load.http_client import Target
+from bench.load.scenario import Scenario
 from tests.unit.bench.test_load import ONE, PASSAGES, Server
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from bench import goodput
-from bench.results import Run
+from bench.load import goodput
+from bench.report.results import Run
 from tests.unit.bench.runs import LATENCY, run, totals
 
 

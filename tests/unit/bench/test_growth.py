@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bench.growth import FILES, FILLING, LOOK_S, LOOKS, MEGABYTES, SETTLE_S, Watch, grown
+from bench.system.growth import FILES, FILLING, LOOK_S, LOOKS, MEGABYTES, SETTLE_S, Watch, grown
 
 #: Looks that do not count, and those of ten minutes.
 FILLING_LOOKS, ALL = int(SETTLE_S / LOOK_S), 120

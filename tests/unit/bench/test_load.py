@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bench.load import HttpLoad
-from bench.messages import Message, Passage
-from bench.pacer import Pacer
-from bench.recorder import BROKEN, NO_ANSWER, Recorder
-from bench.wire import Target
+from bench.load.http_client import Target
+from bench.load.load import HttpLoad
+from bench.load.messages import Message, Passage
+from bench.load.recorder import BROKEN, NO_ANSWER, Recorder
+from bench.load.schedule import Pacer
 
 PASSAGES = [Passage("by one", "one"), Passage("by two", "two")]
 ONE = {"author": "one", "confidence": 0.75, "candidates": [{"author": "one"}], "cached": True}
@@ -154,7 +154,7 @@ def test_a_request_that_waited_too_long_has_no_answer(
     servers: list[Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server is well, and so is the connection; what it would say later does not count."""
-    monkeypatch.setattr("bench.load.TIMEOUT_S", 0.2)
+    monkeypatch.setattr("bench.load.load.TIMEOUT_S", 0.2)
     servers.append(server := Server(lambda number, body: (200, ONE), lambda n: 8 if n == 2 else 0))
     began = time.monotonic()
     recorder = send(server, rate=200, most=10)

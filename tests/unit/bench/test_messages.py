@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import messages
-from bench.messages import Passage
-from bench.scenario import Mix
+from bench.load import messages
+from bench.load.messages import Passage
+from bench.load.scenario import Mix
 
 PASSAGES = [
     Passage(" ".join(f"w{n}.{place}" for place in range(30)), f"author {n % 3}") for n in range(50)

@@ -7,9 +7,9 @@ from array import array
 import numpy as np
 import pytest
 
-from bench.messages import Passage
-from bench.quality import calibration_error, effective, judge, wilson
-from bench.recorder import Recorder
+from bench.load.messages import Passage
+from bench.load.recorder import Recorder
+from bench.report.quality import calibration_error, effective, judge, wilson
 
 CARD = {"details": {"metrics": {"accuracy": 0.5, "coverage_at_threshold": 0.6}}}
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench.messages import Message, Passage
-from bench.recorder import ADDED_BYTES, Answer, Recorder, outcomes
+from bench.load.messages import Message, Passage
+from bench.load.recorder import ADDED_BYTES, Answer, Recorder, outcomes
 
 PASSAGES = [Passage("by one", "one"), Passage("by two", "two")]
 ONE = {"author": "one", "confidence": 0.75, "candidates": [{"author": "one"}], "cached": True}
@@ -81,7 +81,7 @@ def test_past_its_bound_the_oldest_is_judged_for_each_that_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     size = len(json.dumps(ONE)) + len(SENT[0].text) + ADDED_BYTES
-    monkeypatch.setattr("bench.recorder.KEPT_BYTES", 3 * size)
+    monkeypatch.setattr("bench.load.recorder.KEPT_BYTES", 3 * size)
     recorder = kept([(SENT[:1], ONE)] * 10)
     assert sum(recorder.answered) == len(recorder.right) == 7
     recorder.judge_kept()

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bench.redis_usage import BUSY, Cost, Counters, between, cost, middle, shards
+from bench.scaling.redis_usage import BUSY, Cost, Counters, between, cost, middle, shards
 
 IDLE = Counters(seconds=10.0, calls={"ping": 20, "get": 10}, main_s=0.1, all_s=0.2, traffic=1000)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench.replay import pack, parse, stored
+from bench.scaling.replay import pack, parse, stored
 from model.types import Candidate
-from tasks.cache import AttributionCache
 from tasks.messages import Attribution
+from tasks.storage.result_cache import AttributionCache
 
 FROM = b"+1700000000.123456 [0 127.0.0.1:40000] "
 

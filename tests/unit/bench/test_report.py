@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from bench import charts, report
-from bench.results import Generator, Run
-from bench.scenario import Scenario
+from bench.load.scenario import Scenario
+from bench.report import charts, html_report
+from bench.report.results import Generator, Run
 from tests.unit.bench.runs import bare_run, run, second, totals
 
 TITLES = [kind.title for kind in charts.KINDS]
@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 
 def page(*runs: Run) -> Page:
-    return Page(report.render(runs))
+    return Page(html_report.render(runs))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_part_s_name_is_never_read_as_a_formula() -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
-    html = report.render([run(), run(name="other")])
+    html = html_report.render([run(), run(name="other")])
     found = Page(html)
     assert found.loads == []
     assert not {"script", "link", "img", "iframe"} & {tag for tag, _ in found.tags}
@@ -141,7 +141,7 @@ def test_titles_are_escaped() -> None:
 
 
 def test_one_run_after_the_other_gives_the_same_page() -> None:
-    assert report.render([run()]) == report.render([run()])
+    assert html_report.render([run()]) == html_report.render([run()])
 
 
 def test_several_runs_are_shown_in_one_plot_and_one_table() -> None:
@@ -162,7 +162,7 @@ def test_many_runs_with_long_names_leave_the_plot_its_room(
 
 def test_the_table_of_several_runs_says_which_broke_limits() -> None:
     unlimited = run(scenario=Scenario(title=""))
-    html = report.render([run(), run(broken_limits=["a", "b"]), unlimited])
+    html = html_report.render([run(), run(broken_limits=["a", "b"]), unlimited])
     cells = re.findall(r"<td[^>]*>(2 broken|kept|–)</td>", html)
     assert cells == ["kept", "2 broken", "–"]
 
@@ -213,10 +213,10 @@ def test_broken_limits_and_warnings_are_shown() -> None:
 
 def test_writes_a_file(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    report.write([run()], path)
-    assert path.read_text(encoding="utf-8") == report.render([run()])
+    html_report.write([run()], path)
+    assert path.read_text(encoding="utf-8") == html_report.render([run()])
 
 
 def test_no_run_is_no_report() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        report.render([])
+        html_report.render([])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.scaling_results import Point, Replay, Round, by_kind, rotated, speed_ups
+from bench.scaling.results import Point, Replay, Round, by_kind, rotated, speed_ups
 
 
 def a_round(throughput: float, **cpu: float) -> Round:

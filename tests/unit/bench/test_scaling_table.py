@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from bench import scaling_table
-from bench.redis_usage import Cost
-from bench.scaling_results import Point, Replay, Round, Study, Usage
+from bench.scaling import table
+from bench.scaling.redis_usage import Cost
+from bench.scaling.results import Point, Replay, Round, Study, Usage
 from tests.unit.bench.runs import MACHINE
 
 CPU = {"api": 0.1, "worker": 0.4, "valkey": 0.05, "rest": 0.02, "generator": 0.03}
@@ -36,7 +36,7 @@ def study(**changes: object) -> Study:
 
 def shown(one: Study) -> str:
     console = Console(file=io.StringIO(), width=80)
-    scaling_table.show(one, console)
+    table.show(one, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

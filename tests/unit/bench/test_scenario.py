@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import scenario
-from bench.scenario import ScenarioError
+from bench.load import scenario
+from bench.load.scenario import ScenarioError
 
 
 @pytest.mark.parametrize("name", scenario.names())

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.messages import Message
-from bench.stock import Stock
-from bench.wire import Request, Target
+from bench.load.http_client import Request, Target
+from bench.load.messages import Message
+from bench.load.request_pool import Stock
 
 
 class Draws:
@@ -56,11 +56,11 @@ def test_a_bulk_request_and_a_deadline_are_rendered() -> None:
 
 def test_no_more_is_ready_than_memory_is_given_to(monkeypatch: pytest.MonkeyPatch) -> None:
     size = len(Draws().stock().take().wire)
-    monkeypatch.setattr("bench.stock.MOST_BYTES", 10 * size)
+    monkeypatch.setattr("bench.load.request_pool.MOST_BYTES", 10 * size)
     draws = Draws()
     draws.stock().fill(1000, lambda: False)
     assert draws.drawn == 10
-    monkeypatch.setattr("bench.stock.MOST_MESSAGES", 7)
+    monkeypatch.setattr("bench.load.request_pool.MOST_MESSAGES", 7)
     draws.stock(bulk=2).fill(1000, lambda: False)
     assert draws.drawn == 10 + 8
 

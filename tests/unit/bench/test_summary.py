@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from bench import results
-from bench.generator import Record
-from bench.messages import Passage
-from bench.recorder import Recorder
-from bench.results import Run
-from bench.scenario import Scenario
-from bench.summary import Observed, summarise
-from bench.system import histogram
-from bench.usage import Sample
+from bench.load.generator import Record
+from bench.load.messages import Passage
+from bench.load.recorder import Recorder
+from bench.load.scenario import Scenario
+from bench.report import results
+from bench.report.results import Run
+from bench.report.summary import Observed, summarise
+from bench.system.system import histogram
+from bench.system.usage import Sample
 
 NAN = float("nan")
 

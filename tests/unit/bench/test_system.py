@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from bench.system import interrupts_held
+from bench.system.system import interrupts_held
 
 
 def test_an_interrupt_waits_for_what_is_being_started() -> None:

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from bench import table
-from bench.results import Generator, Run
-from bench.scenario import Mix, Scenario
+from bench.load.scenario import Mix, Scenario
+from bench.report import table
+from bench.report.results import Generator, Run
 from tests.unit.bench.runs import QUALITY, bare_run, run, totals
 
 

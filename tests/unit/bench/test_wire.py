@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 import uvloop
 
-from bench.wire import Connection, Request
+from bench.load.http_client import Connection, Request
 
 REQUEST = Request(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", [])
 HEAD = b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-length: 5\r\nserver: x"

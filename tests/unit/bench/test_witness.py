@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.messages import Message
-from bench.recorder import Answer
-from bench.wire import Target
-from bench.witness import DIGEST, Witness, computed_twice
+from bench.faults.duplicate_check import DIGEST, Witness, computed_twice
+from bench.load.http_client import Target
+from bench.load.messages import Message
+from bench.load.recorder import Answer
 from tests.unit.bench.test_load import ONE, PASSAGES, Reply, Server
 
 ALSO_ONE = {**ONE, "confidence": 0.5}
@@ -19,8 +19,8 @@ REFUSED = {"error": {"code": "overloaded", "detail": ""}}
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.witness.PAUSE_S", 0.01)
-    monkeypatch.setattr("bench.witness.PATIENCE_S", 3.0)
+    monkeypatch.setattr("bench.faults.duplicate_check.PAUSE_S", 0.01)
+    monkeypatch.setattr("bench.faults.duplicate_check.PATIENCE_S", 3.0)
 
 
 def contradicted(reply: Reply) -> int:
@@ -57,7 +57,7 @@ def test_it_is_asked_until_there_is_an_answer() -> None:
 def test_what_is_never_answered_again_is_no_contradiction_but_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bench.witness.PATIENCE_S", 0.0)
+    monkeypatch.setattr("bench.faults.duplicate_check.PATIENCE_S", 0.0)
     with pytest.raises(RuntimeError, match="no answer: overloaded"):
         contradicted(lambda number, body: (200, {"attributions": [ONE, REFUSED]}))
 

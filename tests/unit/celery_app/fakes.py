@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from celery_app import strategy
-from celery_app.strategy import Batcher
-from celery_app.tracing import Traced
+from celery_app.worker import batcher
+from celery_app.worker.batcher import Batcher
+from celery_app.worker.tracing import Traced
 from tasks.batch import Begun
-from tasks.breaker import Breaker
+from tasks.cooldown import Breaker
 from tasks.messages import Chunk, Failure, Outcome
 from tasks.progress import Progress
 from tasks.work import work
@@ -171,9 +171,9 @@ class Worker:
     """A batcher whose model thread is stepped by the test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, limit: int = 8) -> None:
-        monkeypatch.setattr(strategy, "trace", lambda task, request: Traced(request, False, "done"))
-        monkeypatch.setattr(strategy, "FIRST_RETRY_S", 0.001)
-        monkeypatch.setattr(strategy, "LONGEST_RETRY_S", 0.016)
+        monkeypatch.setattr(batcher, "trace", lambda task, request: Traced(request, False, "done"))
+        monkeypatch.setattr(batcher, "FIRST_RETRY_S", 0.001)
+        monkeypatch.setattr(batcher, "LONGEST_RETRY_S", 0.016)
         self.task = FakeTask()
         self.submitted: list[Callable[[], None]] = []
         task: Any = self.task

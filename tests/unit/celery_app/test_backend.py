@@ -13,10 +13,10 @@ from redis.retry import Retry
 
 from celery_app.app import make_celery
 from celery_app.backend import CacheBackend, WholePipeline
-from celery_app.results import Attributions
 from celery_app.settings import Settings
 from model.types import Candidate
 from tasks.messages import Attribution, Failure
+from tasks.results import Attributions
 
 
 class Connection:

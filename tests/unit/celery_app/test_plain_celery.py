@@ -12,9 +12,10 @@ from celery.app.trace import trace_task
 from celery.worker.request import Request
 from kombu import Connection, Consumer, Queue
 
-from celery_app.steps import EVENTS, EventsStep
-from celery_app.task import AttributeTask, ChunkRequest, DiscreetRequest
-from celery_app.tracing import is_plain, trace
+from celery_app.worker.bootsteps import EVENTS, EventsStep
+from celery_app.worker.tracing import is_plain, trace
+from tasks.attribute import AttributeTask
+from tasks.chunk_request import ChunkRequest, DiscreetRequest
 from tasks.messages import TASK, Failure
 
 TEXT = "a secret text"

@@ -12,7 +12,7 @@ import pytest
 from celery.apps.worker import install_cry_handler
 from celery.concurrency.base import BasePool
 
-from celery_app.privacy import StacksStep, redact
+from celery_app.worker.log_redaction import StacksStep, redact
 
 TEXT = "aubergines"
 

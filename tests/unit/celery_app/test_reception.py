@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from celery_app.poller import Loop, Poller
-from celery_app.reception import AcknowledgeStep
-from celery_app.wire import Message
+from celery_app.transport.poller import Loop, Poller
+from celery_app.transport.serialization import Message
+from celery_app.worker.reception import AcknowledgeStep
 
 
 class Consumer:

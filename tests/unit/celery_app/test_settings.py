@@ -11,9 +11,9 @@ from redis import Redis
 
 from celery_app.app import make_celery
 from celery_app.connections import connect
-from celery_app.secret_url import SecretURL
 from celery_app.settings import Settings, SettingsError
-from celery_app.settings_table import table
+from celery_app.settings.secret_url import SecretURL
+from celery_app.settings.table import table
 
 
 def test_defaults_hold_together() -> None:

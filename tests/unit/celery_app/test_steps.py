@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from kombu.asynchronous import Hub
 
-from celery_app import steps
-from celery_app.steps import announce_step
-from celery_app.transport import Transport
+from celery_app.transport.transport import Transport
+from celery_app.worker import bootsteps
+from celery_app.worker.bootsteps import announce_step
 from tasks.messages import Announcement
 
 
@@ -33,7 +33,7 @@ def hub() -> Any:
 
 
 def test_a_worker_that_can_not_sign_goes_on(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "ANNOUNCE_S", 0.001)
+    monkeypatch.setattr(bootsteps, "ANNOUNCE_S", 0.001)
     register = Register()
     signing: Any = register
     consumer = SimpleNamespace(timer=hub.timer, hostname="byline@one")

@@ -10,8 +10,8 @@ from unittest.mock import Mock
 import pytest
 from redis import ConnectionError as RedisConnectionError
 
-from celery_app import strategy
-from celery_app.waiting import PASSED_OVER, Taken
+from celery_app.worker import batcher
+from celery_app.worker.waiting_tasks import PASSED_OVER, Taken
 from model.types import DeviceLost
 from tasks.batch import Begun
 from tests.unit.celery_app.fakes import FakeRequest, Worker
@@ -168,7 +168,7 @@ def test_a_large_task_keeps_no_others_out(worker: Worker) -> None:
 def test_a_worker_holds_not_all_the_large_tasks(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strategy, "LARGE_HELD", 1500)
+    monkeypatch.setattr(batcher, "LARGE_HELD", 1500)
     worker.add(FakeRequest(1000))
     assert worker.batcher.has_room()
     worker.add(FakeRequest(1000))
@@ -308,7 +308,7 @@ def test_a_redis_that_stays_down_is_tried_less_and_less(worker: Worker) -> None:
         worker.add(FakeRequest())
         worker.step()
     assert waits[:3] == [0.001, 0.002, 0.004]
-    assert waits[-1] == strategy.LONGEST_RETRY_S
+    assert waits[-1] == batcher.LONGEST_RETRY_S
 
 
 def test_a_task_delivered_twice_is_not_twice_in_a_batch(worker: Worker) -> None:
@@ -340,14 +340,14 @@ def test_a_slow_model_has_room_for_what_it_can_see_to_in_time(worker: Worker) ->
 def test_a_device_that_is_lost_gives_its_tasks_back_and_ends_the_worker(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strategy.state, "should_stop", None)
+    monkeypatch.setattr(batcher.state, "should_stop", None)
     worker.overlaps = True
     worker.task.device_error = DeviceLost("the device failed: illegal memory access")
     worker.add(first := FakeRequest(8), second := FakeRequest(8))
     worker.step()
     assert first.ended == "given back"
     assert second.ended == "succeeded"
-    assert strategy.state.should_stop == 1
+    assert batcher.state.should_stop == 1
 
 
 def test_what_computes_is_finished_even_if_the_next_batch_breaks_everything(
@@ -449,7 +449,7 @@ def test_where_memory_is_short_it_is_freed_between_batches_and_when_idle(
     assert (worker.task.rested, worker.task.batches) == (1, [])
     worker.batcher.spare(True)
     assert not worker.submitted, "it was freed a moment ago"
-    monkeypatch.setattr(strategy, "FREE_S", 0.0)
+    monkeypatch.setattr(batcher, "FREE_S", 0.0)
     worker.add(FakeRequest(1))
     worker.step()
     assert (worker.task.rested, worker.task.batches) == (2, [1])

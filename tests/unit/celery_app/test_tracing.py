@@ -13,11 +13,11 @@ from celery.app.trace import logger as tracer_log
 from celery.utils.saferepr import saferepr
 from kombu.utils import json as kombu_json
 
-from celery_app import tracing
-from celery_app.results import Attributions
-from celery_app.tracing import is_plain, trace
+from celery_app.worker import tracing
+from celery_app.worker.tracing import is_plain, trace
 from model.types import Candidate
 from tasks.messages import Attribution, Failure
+from tasks.results import Attributions
 
 ANSWERS = [
     Attribution("1" * 32, "Ada", 0.9, (Candidate("Ada", 0.9),), "v1"),

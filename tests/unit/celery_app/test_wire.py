@@ -11,8 +11,8 @@ import pytest
 from kombu.exceptions import ContentDisallowed, DecodeError
 from kombu.utils import json as kombu_json
 
-from celery_app import wire
-from celery_app.wire import JSON, Message, read
+from celery_app.transport import serialization
+from celery_app.transport.serialization import JSON, Message, read
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_what_kombu_can_not_read_is_not_read(raw: bytes) -> None:
 
 
 def test_an_ordinary_task_is_not_left_to_kombu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(wire, "loads")
+    monkeypatch.delattr(serialization, "loads")
     assert read(json.dumps([[["text"]], {}, {"chain": None}]).encode()) == [
         [["text"]],
         {},

@@ -19,14 +19,14 @@ import warnings
 from celery import Celery
 from celery.apps import worker
 from celery.utils.log import get_multiprocessing_logger, get_task_logger
-from celery_app.worker_log import set_up
-from monitoring.request_ids import about
+from celery_app.worker.worker_log import set_up
+from monitoring.instruments.request_ids import about
 
 set_up(sys.argv[1])
 app = Celery("byline")
 app.log.setup("INFO", redirect_stdouts=True)
 with about(["one", "two"]):
-    logging.getLogger("tasks.attribute").info("ours")
+    logging.getLogger("tasks.batch_processor").info("ours")
     get_task_logger("somebodys").info("a task's", extra={"data": "aubergines"})
     get_multiprocessing_logger().error("a pool's")
     print("printed")

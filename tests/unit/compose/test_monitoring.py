@@ -104,7 +104,7 @@ def test_a_page_of_another_site_can_not_forge_alerts_or_silences(monitoring: Mon
             url = f"{monitoring.alertmanager}{prefix}{path}"
             answer = client.post(url, content=json.dumps(body), headers=headers)
             assert answer.status_code == 401, (url, headers)
-    assert "Forged" not in monitoring.alerts()
+    assert "Forged" not in monitoring.state.alerts()
     assert httpx.get(f"{monitoring.url('alertmanager')}/api/v2/silences").json() == []
 
 
@@ -118,7 +118,7 @@ def test_nor_where_the_browser_remembers_the_password(monitoring: Monitoring) ->
             auth=monitoring.auth,
         )
         assert answer.status_code in (404, 405)
-    assert "Forged" not in monitoring.alerts()
+    assert "Forged" not in monitoring.state.alerts()
     assert httpx.get(f"{monitoring.url('alertmanager')}/api/v2/silences").json() == []
 
 
@@ -154,7 +154,7 @@ def test_who_logs_in_is_sent_to_alertmanagers_pages(monitoring: Monitoring) -> N
 def test_prometheus_itself_and_its_alertmanager_are_asked_with_the_login(
     monitoring: Monitoring,
 ) -> None:
-    wait_for(lambda: "Watchdog" in monitoring.alerts(), 60, "an alert")
+    wait_for(lambda: "Watchdog" in monitoring.state.alerts(), 60, "an alert")
     known = {each["url"] for each in monitoring.asked("alertmanagers")["activeAlertmanagers"]}
     prefix = f"{monitoring.alertmanager}/{monitoring.login.prefix}"
     # Alertmanagers of the user's are told no password.
@@ -171,7 +171,7 @@ def test_prometheus_itself_and_its_alertmanager_are_asked_with_the_login(
 
 @needs_amtool
 def test_amtool_takes_the_url_that_is_told(monitoring: Monitoring) -> None:
-    wait_for(lambda: "Watchdog" in monitoring.alerts(), 60, "an alert")
+    wait_for(lambda: "Watchdog" in monitoring.state.alerts(), 60, "an alert")
     said = content("amtool", f"--alertmanager.url={monitoring.url('alertmanager')}", "alert")
     assert "Watchdog" in said
 

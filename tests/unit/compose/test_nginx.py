@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from api.__main__ import KEEP_ALIVE_S
-from celery_app.client.late import ACCEPT_S
+from celery_app.client.dispatch.late import ACCEPT_S
 from celery_app.settings import Settings
-from monitoring.request_ids import PATTERN
+from monitoring.instruments.request_ids import PATTERN
 from tests import nginx
 from tests.parts import free_port
 from tests.unit.compose.files import DEFAULTS
 
-REQUEST_S = pytest.importorskip("api.accelerator.http_connection").REQUEST_S
+REQUEST_S = pytest.importorskip("api.accelerator.http.connection").REQUEST_S
 TEMPLATE = (nginx.TEMPLATES / "nginx.conf.template").read_text("utf-8")
 
 

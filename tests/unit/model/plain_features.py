@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 
-from model.features import ROWS
+from model.ngram.features import ROWS
 
 _CHARACTER_BASE, _TOKEN_BASE = 0x9E3779B1, 0x01000193
 _DISTINCT = 64

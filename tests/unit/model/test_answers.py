@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.answers import predictions
+from model.serving.output_checks import predictions
 from model.types import Candidate, ModelCard, Prediction
 
 CARD = ModelCard("a card", "card-1", ("Ann", "Bob", "Cy"), 0.5, {})

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from model import card, ngram
-from model.corpus import HELD_OUT_FOLD, load_sotu
-from model.ngram import NgramModel
+from model import card
+from model.ngram import classifier
+from model.ngram.classifier import NgramModel
+from model.training.corpus import HELD_OUT_FOLD, load_sotu
 
-CARD = card.read(ngram.SHIPPED)
+CARD = card.read(classifier.SHIPPED)
 METRICS = CARD.details["metrics"]
 
 
@@ -42,7 +43,7 @@ def test_the_weights_are_as_good_as_it_says() -> None:
 
 
 def test_the_page_for_people_is_the_card() -> None:
-    assert (ngram.SHIPPED / card.PAGE).read_text(encoding="utf-8") == card.page(CARD)
+    assert (classifier.SHIPPED / card.PAGE).read_text(encoding="utf-8") == card.page(CARD)
 
 
 def test_reference_distributions_are_distributions() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from model.corpus import load_file, load_sotu, passages
-from model.datafile import DataError, read_records
+from model.training.corpus import load_file, load_sotu, passages
+from model.training.datafile import DataError, read_records
 
 SENTENCE = "This sentence has exactly fifty characters in all."
 

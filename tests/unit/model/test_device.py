@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model import device, metal
-from model.device import Device, choose
+from model.serving import device, metal
+from model.serving.device import Device, choose
 
 
 @pytest.mark.parametrize(

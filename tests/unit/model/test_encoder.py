@@ -10,7 +10,7 @@ from torch.nn import functional
 
 pytest.importorskip("tokenizers", reason="the extra `transformer` is not installed")
 
-from model import encoder
+from model.transformer import encoder
 
 TEXTS = ["We gathered at the river.", "x", "The rain fell on the roof all night, and nobody slept."]
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from model.device import DeviceError, choose, try_out
-from model.engine import Engine, Placement
-from model.status import Status
+from model.serving.device import DeviceError, choose, try_out
+from model.serving.engine import Engine
+from model.serving.placement import Placement
+from model.serving.status import Status
 from model.types import Bucket, ModelError
 from tests.models import CALLS, Broken, Vowels
 

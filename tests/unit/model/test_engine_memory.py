@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from model.device import Device, DeviceError
-from model.engine import Engine, Placement
-from model.status import Status
+from model.serving.device import Device, DeviceError
+from model.serving.engine import Engine
+from model.serving.placement import Placement
+from model.serving.status import Status
 from model.types import DeviceLost, ModelError, Padded
 from tests.devices import FakeGPU
 from tests.models import Letters, Vowels

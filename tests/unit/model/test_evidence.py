@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.evidence import PARTS, SHOWN
-from model.ngram import NgramModel
+from model.ngram.classifier import NgramModel
+from model.ngram.evidence import PARTS, SHOWN
 
 TEXTS = [
     "We gathered at the river, and nobody spoke of the harvest; the harvest had failed us twice.",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import features
+from model.ngram import features
 from tests.unit.model import plain_features
 
 TEXTS = ["The cat sat. The Cat!", "", "x", "ÄRGER im Büro 🎉🎉", "a\0b", " ", "the cat"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.device import Device, choose
-from model.engine import Engine, Placement
-from model.ngram import NgramModel
+from model.ngram.classifier import NgramModel
+from model.serving.device import Device, choose
+from model.serving.engine import Engine
+from model.serving.placement import Placement
 from tests.unit.model.test_ngram import TEXTS
 
 FOUND = [
@@ -51,7 +52,7 @@ def test_the_default_model_says_what_it_says_on_the_cpu(device: Device) -> None:
 )
 def test_the_transformer_does_too(device: Device, precision: str, tolerance: float) -> None:
     pytest.importorskip("tokenizers")
-    from model.transformer import TransformerModel
+    from model.transformer.classifier import TransformerModel
 
     expected = confidences(engine(TransformerModel(), "cpu"))
     actual = confidences(engine(TransformerModel(), str(device), precision))
@@ -60,7 +61,7 @@ def test_the_transformer_does_too(device: Device, precision: str, tolerance: flo
 
 def test_batches_that_overlap_do_not_mix(device: Device) -> None:
     pytest.importorskip("tokenizers")
-    from model.transformer import TransformerModel
+    from model.transformer.classifier import TransformerModel
 
     made = engine(TransformerModel(), str(device))
     alone = [made.predict([text]) for text in GIVEN]
@@ -81,7 +82,7 @@ def test_memory_is_published(device: Device) -> None:
 @pytest.mark.skipif("cuda" not in FOUND, reason="only CUDA's memory can be limited at run time")
 def test_memory_that_ends_halves_the_batch() -> None:
     pytest.importorskip("tokenizers")
-    from model.transformer import TransformerModel
+    from model.transformer.classifier import TransformerModel
 
     made = engine(TransformerModel(), "cuda")
     expected = confidences(made)

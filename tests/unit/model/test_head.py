@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model import head
+from model.transformer import head
 
 
 @pytest.mark.parametrize("authors", [2, 3])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from model import ngram
-from model.ngram import NgramModel
+from model.ngram import classifier
+from model.ngram.classifier import NgramModel
 from model.types import Explainer, Model
 
 TEXTS = [
@@ -76,7 +76,7 @@ def test_the_padded_formulation_agrees(model: NgramModel, padded: NgramModel) ->
 @pytest.mark.parametrize(("texts", "messages"), [(1, 1), (2, 8), (9, 64), (65, 128), (200, 256)])
 def test_padded_shapes_come_from_the_grid(padded: NgramModel, texts: int, messages: int) -> None:
     batch = padded.prepare(["A short one."] * texts)
-    assert batch.rows.shape == batch.values.shape == (messages, ngram.LENGTHS[0])
+    assert batch.rows.shape == batch.values.shape == (messages, classifier.LENGTHS[0])
     assert len(padded.forward(batch)) == texts
 
 
@@ -85,8 +85,8 @@ def test_a_bag_longer_than_the_grid_is_taken_in_slices(padded: NgramModel) -> No
     model = NgramModel()
     model.load(torch.device("cpu"))
     batch = padded.prepare([long])
-    assert batch.rows.shape[1] > ngram.LENGTHS[-1]
-    assert batch.rows.shape[1] % ngram.LENGTHS[-1] == 0
+    assert batch.rows.shape[1] > classifier.LENGTHS[-1]
+    assert batch.rows.shape[1] % classifier.LENGTHS[-1] == 0
     torch.testing.assert_close(
         padded.logits(batch), model.logits(model.prepare([long])), rtol=1e-4, atol=1e-4
     )
@@ -106,7 +106,7 @@ def test_the_sum_is_that_of_the_unpacked_table(model: NgramModel) -> None:
 
 
 def test_weights_of_another_version_are_refused(tmp_path: Path) -> None:
-    shutil.copytree(ngram.SHIPPED, tmp_path / "m")
+    shutil.copytree(classifier.SHIPPED, tmp_path / "m")
     card = tmp_path / "m" / "card.json"
     card.write_text(card.read_text().replace('"version": "ngram-1-', '"version": "ngram-1-0'))
     with pytest.raises(ValueError, match="not of one version"):
@@ -119,7 +119,7 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text("{}")
     with pytest.raises(ValueError, match="not a model card"):
         NgramModel(tmp_path)
-    shutil.copy(ngram.SHIPPED / "card.json", tmp_path)
+    shutil.copy(classifier.SHIPPED / "card.json", tmp_path)
     (tmp_path / "weights.safetensors").write_bytes(b"nothing of the kind")
     with pytest.raises(ValueError, match="safetensors"):
         NgramModel(tmp_path).load(torch.device("cpu"))

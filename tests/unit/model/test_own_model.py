@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from model.engine import Engine, Placement
+from model.serving.engine import Engine
+from model.serving.placement import Placement
 from model.types import Model, SequenceModel
 
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"

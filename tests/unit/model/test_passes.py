@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.device import Device
-from model.passes import Messages, Pass, Sequences
+from model.serving.device import Device
+from model.serving.passes import Messages, Pass, Sequences
 from model.types import Encoded, Padded
 from tests.devices import FakeGPU
 from tests.models import Letters, Vowels

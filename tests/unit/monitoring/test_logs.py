@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from monitoring import logs
-from monitoring.logs import Format, JsonLines, TextLines
-from monitoring.request_ids import about
+from monitoring.instruments import logs
+from monitoring.instruments.logs import Format, JsonLines, TextLines
+from monitoring.instruments.request_ids import about
 
 TEXT = "aubergines"
 

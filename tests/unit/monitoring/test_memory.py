@@ -12,8 +12,9 @@ import pytest
 from redis import ConnectionError as RedisConnectionError
 
 from celery_app.settings import GIB
-from monitoring import pressure, processes
-from monitoring.memory import Limits, Scales
+from monitoring.instruments import processes
+from monitoring.monitor.memory import Limits, Scales
+from monitoring.state import pressure
 
 MB = 2**20
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from monitoring import metrics
-from monitoring.metrics import (
+from monitoring.instruments import metrics
+from monitoring.instruments.metrics import (
     OUTCOMES,
     REASONS,
     STAGES,
@@ -22,8 +22,8 @@ from monitoring.metrics import (
     MonitorMetrics,
     WorkerMetrics,
 )
-from monitoring.table import TOLD_BY, table
-from monitoring.tally import Tally
+from monitoring.instruments.table import TOLD_BY, table
+from monitoring.state.prediction_stats import Tally
 
 ROOT = Path(__file__).parents[3]
 #: Authors of a large model of somebody's own.

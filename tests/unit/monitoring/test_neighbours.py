@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from monitoring import figures
-from monitoring.figures import Figures
-from monitoring.neighbours import Neighbour
+from monitoring.monitor import figures
+from monitoring.monitor.discovery import Neighbour
+from monitoring.monitor.figures import Figures
 
 #: Addresses by name, as a name server of containers gives them.
 NAMES = {"api": ["10.0.0.3", "10.0.0.2", "10.0.0.2"], "worker": ["fd00::1"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitoring.origins import check_for
+from monitoring.instruments.origins import check_for
 
 OURS = "127.0.0.1:8000"
 HERE = check_for("127.0.0.1")

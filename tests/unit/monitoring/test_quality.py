@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model import ngram
-from monitoring.counting import BINS, MILLION
-from monitoring.quality import LEAST, Reference, assess
+from model.ngram import classifier
+from monitoring.instruments.counting import BINS, MILLION
+from monitoring.monitor.quality import LEAST, Reference, assess
 
-CARD: dict[str, Any] = json.loads((Path(ngram.SHIPPED) / "card.json").read_text("utf-8"))
+CARD: dict[str, Any] = json.loads((Path(classifier.SHIPPED) / "card.json").read_text("utf-8"))
 REFERENCE = CARD["details"]["reference"]
 NOBODY: Counter[str] = Counter()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from monitoring.request_ids import (
+from monitoring.instruments.request_ids import (
     LONGEST,
     SHOWN,
     about,

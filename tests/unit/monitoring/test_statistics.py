@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chi2
 
-from monitoring import statistics
-from monitoring.statistics import (
+from monitoring.monitor import statistics
+from monitoring.monitor.statistics import (
     FALSE_ALARM,
     chi_squared_quantile,
     divergence,

@@ -12,17 +12,17 @@ from prometheus_client import CollectorRegistry
 from redis import ConnectionError as RedisConnectionError
 
 from model.types import Candidate, Evidence, ModelError, Prediction
-from monitoring.metrics import WorkerMetrics
-from tasks import attribute
-from tasks.attribute import Attributor
-from tasks.cache import ATTEMPTS, AttributionCache
-from tasks.dead_letters import DEAD_LETTERS, DeadLetters
+from monitoring.instruments.metrics import WorkerMetrics
+from tasks import batch_processor
+from tasks.batch_processor import Attributor
 from tasks.errors import Revoked
 from tasks.messages import Attribution, Chunk, Failure, Outcome, Reply, message_id
 from tasks.progress import Progress
-from tasks.promise_scripts import KEEP
-from tasks.promises import PROMISED, Promises
-from tasks.replies import Replies
+from tasks.storage.dead_letters import DEAD_LETTERS, DeadLetters
+from tasks.storage.lua_scripts import own_script
+from tasks.storage.pending_results import PROMISED, Promises
+from tasks.storage.reply_queue import Replies
+from tasks.storage.result_cache import ATTEMPTS, AttributionCache
 from tasks.work import EVIDENCE
 
 
@@ -96,7 +96,7 @@ class Store:
     def execute_command(self, command: str, key: str, *args: Any, then: Any = None) -> None:
         if command == "MGET":
             then([self.values.get(each) for each in (key, *args)])
-        elif (command, key) == ("EVAL", KEEP):
+        elif (command, key) == ("EVAL", own_script("keep", "pending_results")):
             pairs = dict(zip(args[2::2], args[3::2], strict=True))
             promised = {PROMISED + id: value for id, value in pairs.items()}
             self.values.update({k: v for k, v in promised.items() if k in self.values})
@@ -449,7 +449,7 @@ def test_what_each_pass_computed_is_in_the_cache_at_once(batch: Batch) -> None:
 def test_messages_tried_alone_leave_the_rest_to_a_later_pass_in_time(
     batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attribute, "ALONE_S", 0.0)
+    monkeypatch.setattr(batch_processor, "ALONE_S", 0.0)
     batch.run(chunk("c"))
     batch.predictor.batches.clear()
     answered = passes(batch, Progress(chunk("a", "", "b", "a", "c", "d")), True, 8)

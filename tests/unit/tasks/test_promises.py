@@ -10,7 +10,7 @@ import pytest
 from redis import ConnectionError
 
 from tasks.errors import BrokerUnavailable, CacheUnavailable
-from tasks.promises import PROMISED, Call, Promises
+from tasks.storage.pending_results import PROMISED, Call, Promises
 
 ID = "5c" * 16
 

@@ -9,7 +9,7 @@ import pytest
 
 from model.types import Candidate, Evidence, Part
 from tasks.messages import Attribution, Failure, Outcome
-from tasks.record import pack, unpack
+from tasks.storage.record import pack, unpack
 
 ID = "5c" * 16
 NAMED = (Candidate("Ada", 0.7), Candidate("Émile", 0.2), Candidate('"B"', 0.1))

@@ -1,0 +1,130 @@
+"""What else goes on beside the soak's load: a full cache, a greedy key, promises fetched late."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from redis import Redis, RedisError
+
+from bench.faults.loss import Loss, count_kept
+from bench.faults.promised import SHORT, Account, send_without_end, store_others_results
+from bench.load.beside import GREEDY, greedy
+from bench.load.generator import Job
+from bench.load.recorder import Recorder
+from bench.load.scenario import Beside, Mix, Scenario
+from bench.system.system import Started
+
+#: The greedy key's load: connections that never rest, and messages in each request.
+GREEDY_LOAD = Beside(connections=4, bulk=64)
+#: Seconds between two requests whose answers are promised, which are 50 each.
+PROMISED_EACH_S = 10.0
+#: Seconds after which a promised answer is first asked for: at least, and at most.
+FETCHED_AFTER_S, FETCHED_BEFORE_S = 30.0, 600.0
+#: Seconds between two looks at the cache, and the share of Valkey's memory from which it is full.
+LOOK_S, FULL = 5.0, 0.95
+#: Share of the looks in which the cache has to be full.
+MOSTLY = 0.9
+
+
+@dataclass(slots=True)
+class Crowd:
+    """What became of it."""
+
+    #: The messages whose answers were promised, and those of the greedy key; None: not over yet.
+    promised: Loss | None = None
+    greedy: Loss | None = None
+    #: The statuses with which promises ended that were never kept.
+    lost: Mapping[int, int] = field(default_factory=dict)
+    #: Looks at the cache, those in which it was full, and how many results Valkey evicted.
+    looks: int = 0
+    full: int = 0
+    evicted: int = 0
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is wrong with the crowd itself, in words."""
+        found = [f"promised: {count} ended with {status}" for status, count in self.lost.items()]
+        if not self.full >= MOSTLY * self.looks > 0:
+            found.append(f"the cache was full in {self.full} of {self.looks} looks only")
+        return found
+
+
+@contextmanager
+def crowd(system: Started, passages: Path, mix: Mix, seconds: float) -> Iterator[Crowd]:
+    """Have the cache filled, and all of it go on during the block, for so many seconds at most.
+
+    After the block every message of it is accounted for. Raises what went wrong beside it.
+    """
+    found, over, late = Crowd(), threading.Event(), LatePromises(system, random.Random(mix.seed))
+    store_others_results(system)
+    scenario = Scenario(
+        title="a greedy key", seconds=seconds, mix=mix, beside=GREEDY_LOAD, most_messages=10**9
+    )
+    job = Job(scenario, system.target, system.redis, passages, 0)
+    with greedy(job) as other, ThreadPoolExecutor(2) as aside:
+        fetching = aside.submit(late.run, over)
+        watching = aside.submit(_watch_cache, system, found, over)
+        try:
+            yield found
+        finally:
+            over.set()
+    for ended in (fetching, watching):
+        ended.result()  # raises what went wrong there
+    found.promised = late.account.close(system)
+    found.lost = late.account.lost
+    assert other.record is not None
+    found.greedy = _loss(system, other.record.recorder)
+
+
+@dataclass(slots=True)
+class LatePromises:
+    """Messages whose answers are promised, and not asked for until minutes later."""
+
+    system: Started
+    chance: random.Random
+    account: Account = field(default_factory=Account)
+    #: When each promised answer is to be asked for, monotonic, in seconds, by its id.
+    _due: dict[str, float] = field(default_factory=dict)
+
+    def run(self, over: threading.Event) -> None:
+        """Send messages and fetch answers until it is over."""
+        sending = send_without_end(self.system, self.account, SHORT)
+        while not over.wait(PROMISED_EACH_S):
+            next(sending)
+            now = time.monotonic()
+            for id in self.account.accepted.keys() - self._due.keys():
+                self._due[id] = now + self.chance.uniform(FETCHED_AFTER_S, FETCHED_BEFORE_S)
+            due = [id for id in self.account.accepted if self._due[id] <= now]
+            self.account.fetch(self.system, due)
+
+
+def _loss(system: Started, recorder: Recorder) -> Loss:
+    """Return what became of the greedy key's messages; those promised for later are asked for."""
+    failed = dict(recorder.failed)
+    failed.pop(Recorder.PROMISED, None)
+    kept = count_kept(system.target._replace(key=GREEDY), recorder.promised)
+    broken = len(recorder.promised) - kept
+    sent, answered = sum(recorder.sent), sum(recorder.answered)
+    return Loss(sent, answered, kept, broken, failed, None, 0.0)
+
+
+def _watch_cache(system: Started, found: Crowd, over: threading.Event) -> None:
+    evicted = 0  # since this Valkey was started
+    with Redis.from_url(system.redis) as client:
+        while not over.wait(LOOK_S):
+            try:
+                seen = client.info()
+            except RedisError:  # it is killed just now, or frozen
+                continue
+            found.looks += 1
+            found.full += seen["used_memory"] >= FULL * seen["maxmemory"]
+            # A Valkey that was started again counts from zero.
+            found.evicted += max(0, seen["evicted_keys"] - evicted)
+            evicted = seen["evicted_keys"]

@@ -1,0 +1,158 @@
+"""Ten minutes of load with faults at random: ``make soak``.
+
+Every few seconds a process is killed or frozen, chosen by a seed, so that a run can be repeated.
+In the end every message is accounted for, no effect has happened twice, and neither memory nor
+open files have grown. With ``--crowded`` the cache is full all the time, a second key asks for all
+that it can get, and answers are promised that nobody fetches for minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+
+from redis import RedisError
+from rich.console import Console
+
+from bench.campaign import held_out
+from bench.faults.__main__ import HONEST, Outcome, watched
+from bench.faults.crowd import crowd
+from bench.faults.duplicate_check import Witness, computed_twice
+from bench.faults.fault_injection import cut_connections, fill_disk, freeze, kill
+from bench.faults.loss import measure
+from bench.load import messages
+from bench.load.beside import MEASURED, write_keys
+from bench.load.recorder import BROKEN
+from bench.load.scenario import Mix
+from bench.system.growth import UNKNOWN, Watch, grown
+from bench.system.system import Started, status
+
+RATE = 200.0
+SETTINGS = {"BYLINE_WORKERS": "2", "BYLINE_VISIBILITY_TIMEOUT_S": "3"}
+#: Seconds from one fault to the next: at least, at most. A part is left alone for a while after
+#: its turn, for one that dies again and again is taken for broken, and Byline ends.
+PAUSE_S, LONGEST_PAUSE_S, REST_S = 10.0, 20.0, 30.0
+
+
+#: What may happen, to which part.
+KINDS = (
+    *(
+        (part, name, break_(part))
+        for part in ("worker-1", "worker-2", "api", "valkey")
+        for name, break_ in (("kill", kill), ("freeze", freeze))
+    ),
+    ("valkey", "cut the connections of", cut_connections),
+    ("valkey", "fill the disk of", fill_disk),
+)
+
+
+def main() -> int:
+    """Soak. Returns 1 where a message has no honest outcome, or something grew."""
+    options = _options()
+    console = Console()
+    console.print(f"seed {options.seed}, {options.minutes:g} minutes")
+    watch = Watch()
+    with tempfile.TemporaryDirectory(prefix="byline-soak-") as place:
+        complaints = _soak(options, console, Path(place), watch)
+    growth = watch.growth()
+    for part, used in sorted(growth.items()):
+        told = f"{used[0]:+.1f} MB and {used[1]:+.1f} open files a minute" if used else UNKNOWN
+        console.print(f"{part}: {told}")
+    complaints += grown(growth)
+    for words in complaints:
+        console.print(words)
+    return 1 if complaints else 0
+
+
+def _soak(options: argparse.Namespace, console: Console, folder: Path, watch: Watch) -> list[str]:
+    """Run and break a system, and account for all messages. Returns what is wrong, in words."""
+    texts = held_out(folder)
+    passages = messages.read(texts)
+    witness, mix = Witness(passages), Mix(repeats=options.repeats, seed=options.seed)
+    seconds, over = options.minutes * 60, threading.Event()
+    settings = watched(folder) | SETTINGS | {"BYLINE_KEYS_FILE": str(write_keys(folder))}
+    with Started(folder, settings, MEASURED) as system:
+        beside = crowd(system, texts, mix, seconds) if options.crowded else nullcontext()
+        with beside as others, ThreadPoolExecutor(2) as aside:
+            breaking = aside.submit(_break, system, random.Random(options.seed), console, over)
+            watching = aside.submit(watch.run, system, over)
+            try:
+                drawn, count = messages.stream(passages, mix, 0), int(seconds * RATE)
+                loss = measure(system.target, drawn, passages, lambda: None, count, RATE, witness)
+            finally:
+                over.set()
+            watching.result()  # raises what went wrong there
+            honest = HONEST | {BROKEN} if ("api", "kill") in breaking.result() else HONEST
+        complaints, contradicted = [], 0
+        try:
+            contradicted = witness.contradicted(system.target)
+        except RuntimeError as error:  # said in the end, with all that is known
+            complaints.append(str(error))
+    outcome = Outcome(loss, contradicted, computed_twice(folder / "calls"), honest, count)
+    complaints += _told(console, "", outcome)
+    if others is not None:
+        for name, became in (("promised: ", others.promised), ("greedy key: ", others.greedy)):
+            assert became is not None
+            complaints += _told(console, name, Outcome(became, 0, 0, honest))
+        cache = f"cache full in {others.full} of {others.looks} looks"
+        console.print(f"{cache}, {others.evicted:,} results evicted")
+        complaints += others.complaints
+    return complaints
+
+
+def _told(console: Console, name: str, outcome: Outcome) -> list[str]:
+    """Print what became of a load's messages, and return what is wrong with it, in words."""
+    loss = outcome.loss
+    console.print(
+        f"{name}sent {loss.sent:,}, answered {loss.answered:,}, promised and there {loss.kept:,}"
+    )
+    console.print(f"{name}refused or cut off {sum(loss.failed.values()):,} {loss.failed or ''}")
+    console.print(
+        f"{name}lost {loss.broken:,}, effects doubled {outcome.contradicted:,}, "
+        f"computed twice {outcome.computed_twice:,}"
+    )
+    return [name + words for words in outcome.complaints]
+
+
+def _break(
+    system: Started, chance: random.Random, console: Console, over: threading.Event
+) -> set[tuple[str, str]]:
+    """Break things until it is over. Returns which part was broken how."""
+    done: set[tuple[str, str]] = set()
+    struck: dict[str, float] = {}
+    began = time.monotonic()
+    while not over.wait(chance.uniform(PAUSE_S, LONGEST_PAUSE_S)):
+        now = time.monotonic()
+        rested = [kind for kind in KINDS if struck.get(kind[0], 0.0) < now - REST_S]
+        if not rested:
+            continue
+        part, name, strike = chance.choice(rested)
+        struck[part] = now
+        done.add((part, name))
+        console.print(f"{now - began:5.0f} s  {name} {part}")
+        try:
+            strike(system)
+        except (ProcessLookupError, RedisError):  # just ended, and being started again
+            continue
+    return done
+
+
+def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.faults.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--repeats", type=float, default=0.3, help="share of repeated messages")
+    parser.add_argument("--crowded", action="store_true", help="not alone: see above")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(status("soak", main))

@@ -1,0 +1,242 @@
+"""Measures what the worker adds to its model.
+
+``python -m bench.micro.worker_speed`` runs it, with ``--device cuda`` on a GPU.
+
+The same messages in the same batches, once by the model in a bare loop (encode, pad, forward, copy
+back), once by a worker whose queue a Celery client has filled. One process at a time; the rounds
+alternate; the median of each counts. Where there is an NVIDIA GPU its utilisation is sampled.
+
+``--in-flight 2 --chunk 24 --model ngram`` sends as an api process does that is busy: never more
+tasks than so many, of so many messages, which are answered by a reply instead of Celery's result.
+What to compare between two versions is then the CPU of a message, not the rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from redis import Redis
+
+from bench.micro.texts import write_texts
+from bench.system.gpu import Utilisation
+from bench.system.processes import Processes, listens
+from bench.system.system import free_ports
+from bench.system.usage import PROC, cpu_seconds, tree
+from bench.system.valkey import server_command
+
+TASK = "byline.attribute"
+#: Messages of a task, and of a batch.
+CHUNK, BATCH = 64, 256
+#: Seconds that a task's answer may take: all others are before it.
+TIMEOUT_S = 600.0
+#: The worker may be slower than the bare model by this share.
+ALLOWED = 0.10
+
+
+def main() -> int:
+    """Measure and compare; return 1 where the worker costs more than is allowed."""
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
+        messages = Path(folder) / "messages"
+        write_texts(messages)
+        if options.bare:
+            print(json.dumps(bare(messages, options)))
+            return 0
+        if options.in_flight:
+            for number in range(options.rounds):
+                result = worker(Path(folder), messages, options)
+                print(f"round {number + 1}: {_line(result)}", flush=True)
+            return 0
+        rates: dict[str, list[float]] = {"bare model": [], "worker": []}
+        for number in range(options.rounds):
+            for name in sorted(rates, reverse=bool(number % 2)):
+                if name == "worker":
+                    result = worker(Path(folder), messages, options)
+                else:
+                    result = _bare_in_a_process()
+                rates[name].append(result["rate"])
+                print(f"round {number + 1}, {name}: {_line(result)}", flush=True)
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    share = medians["worker"] / medians["bare model"]
+    print(
+        f"\nbare model {medians['bare model']:,.1f}, worker {medians['worker']:,.1f} messages/s: "
+        f"the worker reaches {share:.1%}"
+    )
+    return 0 if share >= 1 - ALLOWED else 1
+
+
+def bare(messages: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Run the model in a loop; return messages/s."""
+    torch, engine_module = import_module("torch"), import_module("model.serving.engine")
+    module, _, name = _model_class(options.model).partition(":")
+    model = getattr(import_module(module), name)()
+    placement = engine_module.Placement(
+        device=options.device, precision=options.precision, threads=options.threads
+    )
+    engine = engine_module.Engine(model, placement)
+    engine.start()  # for device, precision and threads to be the worker's; then it is left alone
+    planner, device, limit = engine._planner, engine.device, engine.status.limit
+    texts = texts_of(messages, options.messages)
+    with Utilisation() as utilisation, torch.inference_mode():
+        began = time.perf_counter()
+        for start in range(0, len(texts), BATCH):
+            answers = [
+                device.download(model.forward(planned.batch()))
+                for planned in planner.plan(texts[start : start + BATCH], limit)
+            ]
+            for answer in answers:
+                answer()
+        seconds = time.perf_counter() - began
+    return {"rate": len(texts) / seconds, "gpu": utilisation.mean(), "device": str(engine)}
+
+
+def worker(folder: Path, messages: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Have a worker do the same; return messages/s."""
+    env = {
+        "BYLINE_MODEL": options.model,
+        "BYLINE_DEVICE": options.device,
+        "BYLINE_PRECISION": options.precision,
+        "BYLINE_TORCH_THREADS": str(options.threads or ""),
+    }
+    texts, how = texts_of(messages, options.messages), (options.chunk, options.in_flight)
+    return serve_all(folder, texts, env, ["celery_app.worker"], *how)
+
+
+def serve_all(
+    folder: Path,
+    texts: Sequence[str],
+    env: Mapping[str, str],
+    module: Sequence[str],
+    chunk: int = CHUNK,
+    in_flight: int = 0,
+) -> dict[str, Any]:
+    """Send ``texts`` to a worker that is ready; return messages/s from first task to last answer.
+
+    In tasks of ``chunk`` messages: all at once, or as an api does, never more than ``in_flight``.
+
+    Raises:
+        RuntimeError: a message was not attributed.
+    """
+    redis_port, metrics_port = free_ports(2)
+    redis = f"redis://127.0.0.1:{redis_port}/0"
+    env = {
+        "BYLINE_MODEL": "transformer",
+        "BYLINE_REDIS_URL": redis,
+        "BYLINE_METRICS_PORT": str(metrics_port),
+        "BYLINE_BATCH_MESSAGES": str(BATCH),
+        # Nothing is to be delivered twice while the queue is worked off.
+        "BYLINE_VISIBILITY_TIMEOUT_S": "3600",
+        **env,
+    }
+    # A folder of its own: what another round's server has left would be answers from the cache.
+    own = Path(tempfile.mkdtemp(dir=folder))
+    with Processes(own) as processes, Celery(broker=redis, backend=redis) as app:
+        processes.start("valkey", server_command(redis_port, own), {})
+        processes.wait(lambda: listens(redis_port))
+        processes.start("worker", [sys.executable, "-m", *module], env)
+        client = Redis.from_url(redis)
+        processes.wait(lambda: client.zcard("byline:workers") > 0)
+        tasks = [texts[start : start + chunk] for start in range(0, len(texts), chunk)]
+        pids = [pid for pid in tree(os.getpid()) if module[-1] in _command(pid)]
+        cpu, began = sum(map(cpu_seconds, pids)), time.perf_counter()
+        with Utilisation() as utilisation:
+            if in_flight:
+                answers = _replies(app, client, tasks, in_flight)
+            else:
+                sent = [app.send_task(TASK, [task], queue="attributions") for task in tasks]
+                answers = [answer for task in sent for answer in task.get(timeout=TIMEOUT_S)]
+        seconds, cpu = time.perf_counter() - began, sum(map(cpu_seconds, pids)) - cpu
+        [version] = client.zrange("byline:versions", 0, -1)
+        served = json.loads(client.get(b"byline:model:" + version) or b"{}")
+    failed = sum("author" not in answer for answer in answers)
+    if failed or len(answers) != len(texts):
+        raise RuntimeError(f"{len(answers)} answers to {len(texts)} messages, {failed} failed")
+    return {
+        "rate": len(texts) / seconds,
+        "gpu": utilisation.mean(),
+        "device": served["device"],
+        "cpu_us": 1e6 * cpu / len(texts),
+    }
+
+
+def _replies(
+    app: Celery, client: Redis, tasks: Sequence[Sequence[str]], in_flight: int
+) -> list[Any]:
+    """Have ``tasks`` answered with never more than so many in flight, and return the answers."""
+    [version] = client.zrange("byline:versions", 0, -1)
+    replies, answers = "byline:replies:speed", []
+    for number in range(len(tasks) + in_flight):
+        if number < len(tasks):
+            app.send_task(
+                TASK,
+                [tasks[number]],
+                queue=f"attributions.{version.decode()}",
+                reply_to=replies,
+                ignore_result=True,
+                argsrepr="",
+            )
+        if number >= in_flight:
+            _, reply = client.brpop([replies], timeout=int(TIMEOUT_S))
+            answers += json.loads(reply)[1]
+    return answers
+
+
+def _command(pid: int) -> str:
+    with suppress(OSError):  # it has ended
+        return (PROC / str(pid) / "cmdline").read_text()
+    return ""
+
+
+def _bare_in_a_process() -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench.micro.worker_speed", *sys.argv[1:], "--bare"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def texts_of(messages: Path, count: int) -> list[str]:
+    """Return so many texts, each different, for what was computed once is cached."""
+    lines = [json.loads(line) for line in messages.read_text().splitlines()]
+    return [f"{lines[n % len(lines)]} {n}" for n in range(count)]
+
+
+def _model_class(name: str) -> str:
+    classes: dict[str, str] = import_module("celery_app.settings").MODELS
+    return classes.get(name, name)
+
+
+def _line(result: dict[str, Any]) -> str:
+    gpu = "" if result["gpu"] is None else f", GPU {result['gpu']:.0f} % busy"
+    cpu = f", {result['cpu_us']:.1f} us of CPU a message" if result.get("cpu_us") else ""
+    return f"{result['rate']:,.1f} messages/s on {result['device']}{gpu}{cpu}"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.micro.worker_speed", description=__doc__)
+    parser.add_argument("--model", default="transformer", help="as BYLINE_MODEL (transformer)")
+    parser.add_argument("--device", default="cpu", help="as BYLINE_DEVICE (cpu)")
+    parser.add_argument("--precision", default="fp32", help="as BYLINE_PRECISION (fp32)")
+    parser.add_argument("--threads", type=int, help="as BYLINE_TORCH_THREADS (unset)")
+    parser.add_argument("--messages", type=int, default=2048)
+    parser.add_argument("--chunk", type=int, default=CHUNK, help=f"messages of a task ({CHUNK})")
+    parser.add_argument("--in-flight", type=int, default=0, help="tasks at once (all)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--bare", action="store_true", help="the bare loop only, as JSON")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

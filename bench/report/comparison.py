@@ -1,0 +1,189 @@
+"""Two runs side by side: ``python -m bench.report.comparison before.json after.json``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.report.results import Run, read
+from bench.report.table import warnings
+
+#: Values are called the same where they differ by no more than this share of the first: two runs
+#: of one thing differ by as much.
+ALIKE = 0.02
+#: What of a scenario changes no load: its words, and what is asked of the figures.
+NO_LOAD = ("title", "limits")
+STYLES = {"better": "green", "worse": "red"}
+
+
+class Figure(NamedTuple):
+    """One figure of both runs; None where a run has none."""
+
+    name: str
+    unit: str
+    before: float | None
+    after: float | None
+    #: Which is better, the higher or the lower one. None: neither is.
+    better: Literal["higher", "lower"] | None
+    #: The difference is too small to mean anything.
+    alike: bool
+
+    @property
+    def ratio(self) -> float | None:
+        """After divided by before; None where that can't be."""
+        return None if self.after is None or not self.before else self.after / self.before
+
+    @property
+    def verdict(self) -> str:
+        """How ``after`` is beside ``before``: ``better``, ``worse``, ``same``, or empty."""
+        if self.better is None or self.before is None or self.after is None:
+            return ""
+        if self.alike:
+            return "same"
+        return "better" if (self.after > self.before) == (self.better == "higher") else "worse"
+
+
+def compare(before: Run, after: Run) -> list[Figure]:
+    """Return the figures of both runs, those that say most first."""
+    parts = before.pss | after.pss
+    return [
+        _figure("throughput", "msg/s", before.totals.throughput, after.totals.throughput, "higher"),
+        *(_latency(name, before, after) for name in ("p50_ms", "p95_ms", "p99_ms", "max_ms")),
+        _figure("failed", "% of sent", _failed(before), _failed(after), "lower"),
+        _figure("memory (PSS)", "MB", _memory(before), _memory(after), "lower"),
+        *(
+            _figure(f"  {part}", "MB", _memory(before, part), _memory(after, part))
+            for part in parts
+        ),
+        _accuracy(before, after),
+        _figure("generator's CPU", "cores", before.generator.cpu, after.generator.cpu, None),
+    ]
+
+
+def obstacles(before: Run, after: Run) -> list[str]:
+    """Return why the two can't be compared without care, in sentences; empty: they can."""
+    scenarios = _differences(before.scenario, after.scenario, leave_out=NO_LOAD)
+    found = [f"The scenarios differ: {difference}." for difference in scenarios]
+    machines = _differences(before.machine, after.machine)
+    found += [f"The machines differ: {difference}." for difference in machines]
+    if before.model_version != after.model_version:
+        versions = f"{_word(before.model_version)} and {_word(after.model_version)}"
+        found.append(f"The model's versions differ: {versions}.")
+    for name, run in (("before", before), ("after", after)):
+        found += [f"In the run {name}: {warning}" for warning in warnings(run)]
+    return found
+
+
+def show(before: Run, after: Run, console: Console | None = None) -> None:
+    """Print both runs' figures and what stands against comparing them."""
+    console = console or Console()
+    table = Table(title="Before and after", title_justify="left", title_style="bold")
+    table.add_column("")
+    for heading in (_heading("before", before), _heading("after", after), Text("ratio")):
+        table.add_column(heading, justify="right")
+    table.add_column("after is")
+    for figure in compare(before, after):
+        verdict = Text(figure.verdict, style=STYLES.get(figure.verdict, ""))
+        ratio = "–" if figure.ratio is None else f"{figure.ratio:.2f}"
+        values = (Text(_value(value, figure.unit)) for value in (figure.before, figure.after))
+        table.add_row(Text(figure.name), *values, ratio, verdict)
+    console.print(table)
+    for obstacle in obstacles(before, after):
+        console.print(Text(f"WARNING: {obstacle}", style="yellow"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare the reports that the command line names. Exits with 2 where one is no report."""
+    parser = argparse.ArgumentParser(prog="python -m bench.report.comparison", description=__doc__)
+    parser.add_argument("before", type=Path, help="a report, JSON")
+    parser.add_argument("after", type=Path, help="another")
+    options = parser.parse_args(arguments)
+    try:
+        before, after = read(options.before), read(options.after)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    show(before, after)
+    return 0
+
+
+def _figure(
+    name: str,
+    unit: str,
+    before: float | None,
+    after: float | None,
+    better: Literal["higher", "lower"] | None = "lower",
+) -> Figure:
+    known = before is not None and after is not None
+    alike = known and abs((after or 0) - (before or 0)) <= ALIKE * abs(before or 0)
+    return Figure(name, unit, before, after, better, alike)
+
+
+def _latency(name: str, before: Run, after: Run) -> Figure:
+    # Without an answer there is no latency: its zeros are not the fastest ones.
+    values = [
+        getattr(run.latency, name) if run.totals.answered else None for run in (before, after)
+    ]
+    words = {"p50_ms": "P50", "p95_ms": "P95", "p99_ms": "P99", "max_ms": "longest"}
+    return _figure(words[name], "ms", *values)
+
+
+def _failed(run: Run) -> float | None:
+    failed = sum(run.totals.failed.values())
+    return 100 * failed / run.totals.sent if run.totals.sent else None
+
+
+def _memory(run: Run, part: str | None = None) -> float | None:
+    size = run.pss.get(part) if part else sum(run.pss.values()) or None
+    return None if size is None else size / 1e6
+
+
+def _accuracy(before: Run, after: Run) -> Figure:
+    first, second = before.quality, after.quality
+    if first is None or second is None:
+        known = [None if quality is None else quality.accuracy for quality in (first, second)]
+        return Figure("accuracy", "", known[0], known[1], "higher", alike=False)
+    # Apart only where chance, as wide as the intervals are, does not explain it.
+    apart = first.accuracy_high < second.accuracy_low or second.accuracy_high < first.accuracy_low
+    return Figure("accuracy", "", first.accuracy, second.accuracy, "higher", alike=not apart)
+
+
+def _differences(
+    before: msgspec.Struct, after: msgspec.Struct, leave_out: Sequence[str] = ()
+) -> list[str]:
+    return [
+        f"{name.replace('_', ' ')} {_word(old)} and {_word(new)}"
+        for name in before.__struct_fields__
+        if name not in leave_out and (old := getattr(before, name)) != (new := getattr(after, name))
+    ]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.to_builtins(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={each}" for name, each in value.items()) or "none"
+    return "unset" if value is None else f"{value}"
+
+
+def _value(value: float | None, unit: str) -> str:
+    if value is None:
+        return "–"
+    digits = {"msg/s": 1, "ms": 2, "% of sent": 2, "MB": 0, "cores": 2}.get(unit, 3)
+    return f"{value:,.{digits}f} {unit}".rstrip()
+
+
+def _heading(word: str, run: Run) -> Text:
+    day, _, time = run.started.partition("T")
+    return Text(f"{word}\n{run.name}\n{run.system}\n{day}\n{time}".rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

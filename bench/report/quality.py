@@ -1,0 +1,76 @@
+"""Was it right? Attribution quality of a load, beside what the model's card promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.load.recorder import Recorder
+from bench.report.results import Quality
+
+#: Standard normal quantiles: two-sided 95 %, and 1 in 1,000.
+Z95, Z999 = 1.959964, 3.290527
+BINS = 15
+
+
+def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
+    """Return the quality of the answers; None where there were none.
+
+    A run may send one passage many times, nearly alike. The answers to one passage are no
+    independent evidence, so chance is reckoned with the effective number of passages, Kish's
+    (sum of weights)^2 / (sum of squares), each weighing as often as it was answered (Kish 1965).
+    """
+    if not recorder.right:
+        return None
+    right = np.array(recorder.right, bool)
+    named = np.array(recorder.named, bool)
+    confidence = np.array(recorder.confidence, np.float64)
+    independent = effective(recorder.by_passage.values())
+    accuracy = float(right.mean())
+    low, high = wilson(accuracy, independent, Z95)
+    promised, coverage = _promised(card)
+    within = wilson(accuracy, independent, Z999)
+    return Quality(
+        messages=len(right),
+        accuracy=accuracy,
+        accuracy_low=low,
+        accuracy_high=high,
+        coverage=float(named.mean()),
+        accuracy_when_answered=float(right[named].mean()) if named.any() else 0.0,
+        calibration_error=calibration_error(confidence, right),
+        card_accuracy=promised,
+        card_coverage=coverage,
+        agrees=None if promised is None else within[0] <= promised <= within[1],
+    )
+
+
+def effective(weights: Iterable[int]) -> float:
+    """Return how many independent trials so many answers to each passage are worth."""
+    counts = np.array(list(weights), np.float64)
+    return float(counts.sum() ** 2 / (counts**2).sum())
+
+
+def wilson(share: float, count: float, z: float) -> tuple[float, float]:
+    """Return the Wilson score interval of ``share`` seen in ``count`` trials (Wilson 1927)."""
+    centre = share + z * z / (2 * count)
+    spread = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    return float((centre - spread) / scale), float((centre + spread) / scale)
+
+
+def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Return the expected calibration error in bins of equal width (Naeini et al. 2015)."""
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    error = 0.0
+    for number in np.unique(place):
+        here = place == number
+        error += here.mean() * abs(confidence[here].mean() - right[here].mean())
+    return float(error)
+
+
+def _promised(card: dict[str, Any] | None) -> tuple[float | None, float | None]:
+    metrics = (card or {}).get("details", {}).get("metrics", {})
+    return metrics.get("accuracy"), metrics.get("coverage_at_threshold")

@@ -1,0 +1,276 @@
+"""How Byline grows: ``python -m bench.scaling``, ``--only workers`` for one part of it.
+
+Three parts. *workers*: one to eight of them with a model that sleeps as a GPU would compute, so
+that few cores are enough. *api*: one to four processes of it. *redis*: what a message costs Valkey
+in commands and in CPU, and how many messages a second one Valkey can take. Byline is started for
+each as `make run` starts it. The rounds rotate the order; medians count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+from redis import Redis
+
+from bench.campaign import held_out, run
+from bench.load.scenario import Mix, Scenario
+from bench.report.results import Run
+from bench.report.summary import Observed, machine
+from bench.scaling import table
+from bench.scaling.redis_usage import Cost, Counters, between, cost, counters
+from bench.scaling.replay import record, replay, stored
+from bench.scaling.results import Point, Replay, Round, Study, Usage, by_kind, rotated
+from bench.system.processes import Processes, listens
+from bench.system.system import Started, free_ports, status
+from bench.system.usage import machine_seconds, own_seconds
+from bench.system.valkey import server_command
+
+PARTS = ("workers", "api", "redis")
+#: How many there are of each.
+WORKERS, PROCESSES = (1, 2, 4, 8), (1, 2, 4)
+#: Sleeps 20 ms for a batch and 2 ms for each of its messages; a batch is a full task.
+MODEL, BATCH = "tests.accelerated:Accelerated", 64
+#: Tasks of one api process with workers: two for each of the most that there are.
+CREDITS = 2 * max(WORKERS)
+#: Requests under way for each worker: enough for a task in hand, one behind it, one that gathers.
+SINGLE_EACH, TASKS_EACH = 3 * BATCH, 6
+SINGLE, TASKS = "HTTP, one by one", "Celery tasks of 64"
+#: Seconds before each load that are not measured.
+WARMUP_S = 3.0
+#: Drawn from so few, each message is known.
+KNOWN = Mix(repeats=1.0, exponent=0.0, population=1000)
+#: A load waits for others to use less than so many cores, for so many seconds at most, and is
+#: repeated where they did not meanwhile, so often at most.
+DISTURBED, QUIET_S, TRIES = 0.15, 60.0, 3
+#: Seconds over which that is looked at.
+LOOK_S = 2.0
+#: Seconds in which nothing is sent, and for which commands are recorded.
+IDLE_S, RECORD_S = 10.0, 3.0
+API_LOADS = {"new messages": Mix(), "known messages": KNOWN}
+REDIS_LOADS: dict[str, dict[str, Any]] = {
+    "500/s, one by one": {"rate": 500.0, "connections": 256},
+    "2,000/s, one by one": {"rate": 2000.0, "connections": 256},
+    "64 connections, one by one": {"connections": 64},
+    "8 connections, 64 a request": {"connections": 8, "bulk": BATCH},
+    "Celery tasks of 16": {"connections": 8, "bulk": 16, "way": "celery"},
+    "64 connections, all cached": {"connections": 64, "mix": KNOWN},
+}
+#: So much is stored before, at 270 bytes a message, that the cache is full.
+FULL = {"connections": 8, "bulk": BATCH, "seconds": 90.0, "most_messages": 200_000}
+#: Those of them whose commands are recorded, to be sent again.
+RECORDED = ("64 connections, one by one", "8 connections, 64 a request")
+
+
+def main() -> int:
+    """Measure what was asked for, print it, and write it as JSON."""
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
+        measured = Measured(Path(folder), options.seconds)
+        try:
+            for number in range(options.rounds):
+                for part in options.only:
+                    getattr(measured, part)(number)
+            if "redis" in options.only:
+                measured.again(options.rounds)
+        finally:  # what was measured is kept, however it ends
+            _write(measured.study(), options.out)
+    return 0
+
+
+def _write(study: Study, out: Path) -> None:
+    table.show(study)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{time.strftime('%Y%m%d-%H%M%S')}-scaling.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(study)))
+    print(f"the figures: {path}")
+
+
+class Load(NamedTuple):
+    """What one load showed."""
+
+    run: Run
+    #: By Valkey, from its beginning to its end.
+    counted: Counters
+    #: CPU time of what has nothing to do with it, in cores.
+    others: float
+
+
+class Measured:
+    """What is measured, of systems that are started for it."""
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self._folder = folder
+        self._seconds = seconds
+        self._passages = held_out(folder)
+        self._rounds: dict[tuple[str, str, int], list[Round]] = {}
+        self._costs: dict[str, list[Cost]] = {}
+        self._replays: list[Replay] = []
+
+    def study(self) -> Study:
+        """Return all that was measured."""
+        points = {
+            part: [
+                Point(load, count, rounds)
+                for (of, load, count), rounds in sorted(self._rounds.items())
+                if of == part
+            ]
+            for part in ("workers", "api")
+        }
+        return Study(
+            ended=datetime.now(UTC).isoformat(timespec="seconds"),
+            machine=machine(),
+            seconds=self._seconds,
+            **points,
+            redis=[Usage(load, costs) for load, costs in self._costs.items()],
+            replays=self._replays,
+        )
+
+    def workers(self, number: int) -> None:
+        """Measure with each number of workers, over HTTP and straight to the queue."""
+        for count in rotated(WORKERS, number):
+            settings = {
+                "BYLINE_MODEL": MODEL,
+                "BYLINE_WORKERS": str(count),
+                "BYLINE_CREDITS": str(CREDITS),
+                "BYLINE_BATCH_MESSAGES": str(BATCH),
+            }
+            tasks = {"way": "celery", "bulk": BATCH, "connections": TASKS_EACH * count}
+            with self._started(settings) as system:
+                self._measure("workers", SINGLE, count, system, connections=SINGLE_EACH * count)
+                self._measure("workers", TASKS, count, system, **tasks)
+
+    def api(self, number: int) -> None:
+        """Measure with each number of api processes, and two workers of the default model."""
+        for count in rotated(PROCESSES, number):
+            settings = {"BYLINE_WORKERS": "2", "BYLINE_API_PROCESSES": str(count)}
+            with self._started(settings) as system:
+                for load, mix in API_LOADS.items():
+                    self._measure("api", load, count, system, connections=64, mix=mix)
+
+    def redis(self, number: int) -> None:
+        """Measure what messages cost Valkey."""
+        # What an api process remembers costs Valkey nothing.
+        with self._started({"BYLINE_RECENT_MESSAGES": "0"}) as system:
+            client = Redis.from_url(system.redis)
+            # A full cache, as it is after a while: what is stored then pushes out something old.
+            for load in (FULL, {"connections": 64, "mix": KNOWN}):
+                self._once(system, load)
+            before = counters(client)
+            time.sleep(IDLE_S)  # what an idle system does is counted
+            idle = between(before, counters(client))
+            for load in rotated(tuple(REDIS_LOADS), number):
+                found = self._run(system, warmup_seconds=0.0, **REDIS_LOADS[load])
+                totals = found.run.totals
+                each = cost(found.counted, idle, totals.answered, totals.throughput)
+                self._costs.setdefault(load, []).append(each)
+                print(f"redis, {load}: {totals.throughput:,.0f} messages/s", flush=True)
+
+    def again(self, rounds: int) -> None:
+        """Record what Valkey is sent, and send it again to one that nobody else uses."""
+        for load in RECORDED:
+            commands = self._recorded(load)
+            messages = sum(map(stored, commands))
+            seconds = self._replayed(commands, rounds)
+            self._replays.append(Replay(load, messages, len(commands), seconds))
+
+    def _replayed(self, commands: list[list[bytes]], rounds: int) -> list[float]:
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        port = free_ports(1)[0]
+        with Processes(folder) as processes:
+            processes.start("valkey", server_command(port, folder), {})
+            processes.wait(lambda: listens(port))
+            return [replay(port, commands) for _ in range(rounds)]
+
+    def _recorded(self, load: str) -> list[list[bytes]]:
+        with (
+            self._started({"BYLINE_RECENT_MESSAGES": "0"}) as system,
+            ThreadPoolExecutor(1) as aside,
+        ):
+            port = urlsplit(system.redis).port
+            recording = aside.submit(record, port, 2 * WARMUP_S, RECORD_S)
+            fields = {**REDIS_LOADS[load], "seconds": 2 * WARMUP_S + RECORD_S}
+            self._once(system, fields)
+            return recording.result()
+
+    def _started(self, settings: Mapping[str, str]) -> Started:
+        return Started(Path(tempfile.mkdtemp(dir=self._folder)), settings)
+
+    def _measure(self, part: str, load: str, count: int, system: Started, **fields: Any) -> None:
+        found = _round(self._run(system, **fields))
+        self._rounds.setdefault((part, load, count), []).append(found)
+        print(f"{part}, {count}, {load}: {found.throughput:,.0f} messages/s", flush=True)
+
+    def _run(self, system: Started, **fields: Any) -> Load:
+        """Put a load on it; again, where others kept the machine busy meanwhile."""
+        for _ in range(TRIES):
+            wait_for_quiet()
+            found = self._once(system, fields)
+            if found.others < DISTURBED:
+                break
+            print(f"others used {found.others:.2f} cores; again", flush=True)
+        return found
+
+    def _once(self, system: Started, fields: Mapping[str, Any]) -> Load:
+        given = {"seconds": self._seconds, "warmup_seconds": WARMUP_S, **fields}
+        scenario = Scenario(title="scaling", **given)
+        observed = Observed("Byline")
+        client = Redis.from_url(system.redis)
+        before, used, began = counters(client), elsewhere_seconds(), time.monotonic()
+        done = run("scaling", scenario, system, observed, self._passages, lambda _: None)
+        if done.interrupted:
+            raise KeyboardInterrupt
+        others = (elsewhere_seconds() - used) / (time.monotonic() - began)
+        return Load(done, between(before, counters(client)), others)
+
+
+def elsewhere_seconds() -> float:
+    """Return the CPU time that the machine has spent on what is not started here."""
+    return machine_seconds() - own_seconds()
+
+
+def wait_for_quiet() -> None:
+    """Wait until others leave the machine alone, or for long enough."""
+    until = time.monotonic() + QUIET_S
+    used = DISTURBED * LOOK_S
+    while used >= DISTURBED * LOOK_S and time.monotonic() < until:
+        before = elsewhere_seconds()
+        time.sleep(LOOK_S)  # meanwhile others are looked at
+        used = elsewhere_seconds() - before
+
+
+def _round(found: Load) -> Round:
+    done = found.run
+    looks = [by_kind(second.cpu) for second in done.timeline if second.cpu]
+    kinds = sorted({kind for look in looks for kind in look})
+    cpu = {kind: mean(look.get(kind, 0.0) for look in looks) for kind in kinds}
+    return Round(
+        throughput=done.totals.throughput,
+        p95_ms=done.latency.p95_ms,
+        failed=sum(done.totals.failed.values()),
+        cpu={**cpu, "generator": done.generator.cpu},
+        others=found.others,
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.scaling", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
+    parser.add_argument("--rounds", type=int, default=3, help="of everything (3)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each load (10)")
+    parser.add_argument("--out", type=Path, default=Path("bench-results"), help="(bench-results)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(status("scaling", main))

@@ -1,0 +1,21 @@
+"""HTTP to what a load test has started: no proxy of the environment leads there."""
+
+from __future__ import annotations
+
+import json
+from urllib.request import ProxyHandler, Request, build_opener
+
+from bench.load.http_client import Target
+
+DIRECT = build_opener(ProxyHandler({}))
+
+
+def request(target: Target, path: str, body: object = None) -> Request:
+    """Return a request with the target's key: a POST of ``body`` as JSON, or a GET without one."""
+    asked = Request(f"http://{target.host}:{target.port}{path}")
+    if target.key:
+        asked.add_header("Authorization", f"Bearer {target.key}")
+    if body is not None:
+        asked.data = json.dumps(body).encode()
+        asked.add_header("Content-Type", "application/json")
+    return asked

@@ -1,0 +1,239 @@
+"""Byline as the load finds it: started for it, as `make run` starts it, or running already."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import Request
+
+from bench.load.http_client import Target
+from bench.system.direct import DIRECT, request
+from bench.system.processes import listens
+from bench.system.usage import tree
+
+ROOT = Path(__file__).parents[2]
+EXPORTER = ROOT / ".venv-exporter" / "bin" / "python"
+PATH = "/v1/attributions"
+#: What `make run` prints once everything is well.
+UP = "Ctrl-C stops everything"
+#: What it prints where a part died and was started again, with its new process.
+AGAIN = r"^byline: ([\w-]+) ended: .*; started again, (\d+)$"
+#: Settings of the user's that hold here, too.
+KEPT = {"BYLINE_ACCELERATOR"}
+PORTS = ("API", "REDIS", "FLOWER", "EXPORTER", "METRICS", "API_METRICS", "MONITOR")
+#: Seconds to start, and to stop.
+UP_S, DOWN_S = 120.0, 30.0
+
+
+class NotRunning(RuntimeError):
+    """The system does not run. Its words say why."""
+
+
+class Running:
+    """A system that runs already: nothing of it is ours to start, stop or look into."""
+
+    def __init__(self, url: str, key: str = "") -> None:
+        parts = urlsplit(url)
+        self.target = Target(parts.hostname or "", parts.port or 80, PATH, key)
+        self.redis = os.environ.get("BYLINE_REDIS_URL", "")
+        self.log: Path | None = None
+
+    def __enter__(self) -> Running:
+        self.model()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def parts(self) -> Mapping[str, list[int]]:
+        """Return none."""
+        return {}
+
+    def model(self) -> dict[str, Any]:
+        """Return what the api says of its model.
+
+        Raises:
+            NotRunning: it does not answer, or has no model.
+        """
+        return _get(request(self.target, "/v1/models"))
+
+    def batches(self) -> dict[float, int] | None:
+        """Return None: its workers' endpoints are not known."""
+        return None
+
+
+class Started(Running):
+    """All of Byline, started on free ports with an empty cache, stopped when the block ends."""
+
+    #: The settings of ports. They are drawn together: a second draw might repeat one.
+    port_names: tuple[str, ...] = PORTS
+
+    def __init__(self, folder: Path, settings: Mapping[str, str], key: str = "") -> None:
+        self._ports = dict(zip(self.port_names, free_ports(len(self.port_names)), strict=True))
+        super().__init__(f"http://127.0.0.1:{self._ports['API']}", key)
+        self.redis = f"redis://127.0.0.1:{self._ports['REDIS']}/0"
+        self.folder = folder
+        self.log = folder / "byline.log"
+        self._env = {
+            # Whatever the user's own Byline is set to, its cache above all, is not for a load test.
+            # Where its accelerator was deleted, it runs without.
+            **{k: v for k, v in os.environ.items() if not k.startswith("BYLINE_") or k in KEPT},
+            # Where it is installed, it is not what is measured.
+            "BYLINE_PROMETHEUS_PORT": "0",
+            **{f"BYLINE_{part}_PORT": str(port) for part, port in self._ports.items()},
+            "BYLINE_STATE_DIR": str(folder / "state"),
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pids: dict[str, int] = {}
+
+    def __enter__(self) -> Started:
+        try:
+            self.launch()
+            self._pids = self._wait()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def launch(self) -> None:
+        """Start the runner, and don't wait for its parts."""
+        command = [sys.executable, "-X", "utf8", "-m", "compose.native", "--exporter", EXPORTER]
+        assert self.log is not None
+        with self.log.open("wb") as output, interrupts_held():
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self._env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the load test, which then stops this
+            )
+
+    def kill(self) -> None:
+        """Kill all of it at once with -9, as when the power goes."""
+        assert self._process is not None
+        for pid in tree(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(DOWN_S)
+
+    def again(self) -> None:
+        """Start it once more, on what it has kept, and wait until it is up."""
+        self.launch()
+        self._pids = self._wait()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(DOWN_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def parts(self) -> Mapping[str, list[int]]:
+        """Return the processes of each part, children included."""
+        assert self.log is not None
+        again = re.findall(AGAIN, self.log.read_text(errors="replace"), re.MULTILINE)
+        # What runs the parts is none: theirs are its children.
+        self._pids.update((name, int(pid)) for name, pid in again if name != "supervisord")
+        return {name: tree(pid) for name, pid in self._pids.items()}
+
+    def batches(self) -> dict[float, int] | None:
+        """Return how many batches there were so far, by the upper bound of their size class."""
+        text = _read(f"http://127.0.0.1:{self._ports['METRICS']}/metrics")
+        return histogram(text, "byline_batch_messages")
+
+    def model_pids(self) -> list[int]:
+        """Return the workers' processes."""
+        return [pids[0] for name, pids in self.parts().items() if name.startswith("worker")]
+
+    def _wait(self) -> dict[str, int]:
+        assert self._process is not None
+        assert self.log is not None
+        until = time.monotonic() + UP_S
+        while UP not in (output := self.log.read_text(errors="replace")):
+            if self._process.poll() is not None:
+                raise NotRunning(f"Byline did not start:\n{output}")
+            if time.monotonic() > until:
+                raise NotRunning(f"Byline is not up after {UP_S:g} s:\n{output}")
+            time.sleep(0.1)  # between two looks, until the deadline
+        table = re.findall(r"^  ([\w-]+) +(\d+)  ", output, re.MULTILINE)
+        return {part: int(pid) for part, pid in table}
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Have Ctrl-C wait for the end of the block: what it starts must be known, to be ended."""
+    came: list[object] = []
+    before = signal.signal(signal.SIGINT, lambda *given: came.append(given))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
+def status(name: str, main: Callable[[], int]) -> int:
+    """Return the exit status of a program that starts a system: 2 if it can't, 130 on Ctrl-C."""
+    try:
+        return main()
+    except NotRunning as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:  # what was started is ended by now
+        return 130
+
+
+def histogram(text: str, name: str) -> dict[float, int]:
+    """Return the counts of a Prometheus histogram by upper bound, each bucket by itself."""
+    found = re.findall(rf'^{name}_bucket{{le="([^"]+)"}} (\S+)$', text, re.MULTILINE)
+    counts: dict[float, int] = {}
+    below = 0
+    for bound, total in found:
+        counts[float(bound)] = int(float(total)) - below
+        below = int(float(total))
+    return counts
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of the loopback address that nobody listens on, none twice.
+
+    None that a client may be given for its end of a connection, and each with some free ones
+    behind it: several workers have their metrics on ports that follow each other.
+    """
+    apart = random.sample(range(15_000, 30_000, 10), 20 * count)
+    return [port for port in apart if not listens(port)][:count]
+
+
+def _get(asked: Request) -> dict[str, Any]:
+    try:
+        return dict(json.loads(_read(asked)))
+    except (OSError, ValueError) as error:
+        raise NotRunning(f"{asked.full_url} gives no answer: {error}") from None
+
+
+def _read(asked: Request | str) -> str:
+    with DIRECT.open(asked, timeout=10) as response:
+        return str(response.read().decode())

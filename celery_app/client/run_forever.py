@@ -1,0 +1,30 @@
+"""A step of a coroutine, again and again, whatever becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from redis import RedisError
+
+from monitoring.instruments.background import Failures
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between attempts to reach a Redis that is gone.
+RETRY_S = 0.5
+
+
+async def forever(step: Callable[[], Awaitable[None]]) -> None:
+    """Do ``step`` until cancelled; what it raises is logged."""
+    failures = Failures(step.__qualname__)
+    while True:
+        try:
+            await step()
+            failures.over()
+        except RedisError as error:
+            logger.warning("Redis can't be reached: %s", error)
+            await asyncio.sleep(RETRY_S)
+        except Exception as error:  # a defect must not stop the process from answering
+            await asyncio.sleep(failures.add(error))

@@ -1,0 +1,30 @@
+"""Byline's app for Celery's own commands: ``celery -A celery_app inspect active``, Flower.
+
+The only module that builds at import: Celery's command line looks for a module attribute.
+"""
+
+import os
+from typing import Any
+
+from celery import bootsteps
+
+# With all that it imports: only while Celery looks for this module is its folder on the path.
+import celery_app.transport.redacting  # noqa: F401
+from celery_app.app import make_celery
+from celery_app.settings import Settings
+
+
+class RefuseStep(bootsteps.Step):
+    """Ends a worker of this app before it takes anything: it has no model, and no task."""
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        raise SystemExit(
+            "byline: this app is for Celery's other commands, and its worker would fail every "
+            "task; run `python -m celery_app.worker`, which takes the options of `celery worker`"
+        )
+
+
+app = make_celery(Settings.from_environ(os.environ))
+app.conf.broker_transport = "celery_app.transport.redacting:Transport"
+app.steps["worker"].add(RefuseStep)

@@ -1,0 +1,139 @@
+"""What no single setting shows: values that contradict each other, and passwords in files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from celery_app.settings.errors import PREFIX
+from celery_app.settings.secret_url import SecretURL
+
+
+class SettingsError(ValueError):
+    """The environment holds a value that Byline refuses to start with."""
+
+
+#: Of each pair the first must not be above the second, and why.
+_IN_ORDER = (
+    ("chunk_messages", "batch_messages", "a task must fit in a batch"),
+    ("max_bulk", "outbox_messages", "a bulk request must fit in the outbox"),
+    ("max_characters", "max_body_bytes", "a message must fit in a body"),
+    ("wait_s", "wait_max_s", "the default wait must be an allowed one"),
+    ("wait_max_s", "result_ttl_s", "an answer must outlive the wait for it"),
+    ("memory_warning", "memory_critical", "a warning comes first"),
+)
+
+_SCHEMES = ("redis://", "rediss://")
+#: What a URL of Redis may say besides, with TLS: what redis-py, kombu and Celery all understand.
+_TLS = {
+    "ssl_ca_certs",
+    "ssl_ca_path",
+    "ssl_cert_reqs",
+    "ssl_certfile",
+    "ssl_check_hostname",
+    "ssl_ciphers",
+    "ssl_keyfile",
+    "ssl_password",
+}
+_CERT_REQS = ("none", "optional", "required")
+
+
+def check_together(settings: Any) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        SettingsError: naming both.
+    """
+    for smaller, larger, reason in _IN_ORDER:
+        low, high = getattr(settings, smaller), getattr(settings, larger)
+        if low > high:
+            raise SettingsError(f"{_name(smaller)}={low} is above {_name(larger)}={high}: {reason}")
+    if settings.batch_wait_ms / 1000 >= settings.visibility_timeout_s:
+        raise SettingsError(
+            f"BYLINE_BATCH_WAIT_MS={settings.batch_wait_ms:g} is not below "
+            f"BYLINE_VISIBILITY_TIMEOUT_S={settings.visibility_timeout_s}: every task would be "
+            "given to a second worker while it waits"
+        )
+    if settings.worker_number >= settings.workers:
+        raise SettingsError(
+            f"BYLINE_WORKER_NUMBER={settings.worker_number} is not below "
+            f"BYLINE_WORKERS={settings.workers}: the first worker is number 0"
+        )
+    _refuse_shared_ports(settings)
+    for field in ("redis_url", "cache_url"):
+        url = getattr(settings, field)
+        if url is not None and (reason := _unusable(url)):
+            raise SettingsError(f"{_name(field)}={url!r}: {reason}")
+    link = settings.grafana_url
+    if link is not None and "@" in link.partition("//")[2].partition("/")[0]:
+        raise SettingsError(
+            f"{_name('grafana_url')}={SecretURL(link)!r}: the console shows this link; leave user "
+            "and password out of it"
+        )
+
+
+def _unusable(url: str) -> str:
+    """Return why no part of Byline could use a URL of Redis; empty: they can."""
+    if not url.startswith(_SCHEMES):
+        return f"must begin with {' or '.join(_SCHEMES)}"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = None
+    if parts is None or parts.fragment or "@" in parts.path + parts.query:
+        return "can't be read: write :, /, ?, # and @ of a password as %3A, %2F, %3F, %23 and %40"
+    if not re.fullmatch(r"(/\d*)?", parts.path):
+        return "what follows the / is the number of a database"
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in _TLS or parts.scheme != "rediss":
+            return f"{name!r} can't be set here: rediss:// takes {', '.join(sorted(_TLS))}"
+        if name == "ssl_cert_reqs" and value not in _CERT_REQS:
+            return f"ssl_cert_reqs is one of {', '.join(_CERT_REQS)}"
+    return ""
+
+
+def with_password(server: str, url: SecretURL | None, file: Path | None) -> SecretURL | None:
+    """Return the URL of ``redis`` or ``cache``, with the password that is in a file, if any is.
+
+    Raises:
+        SettingsError: there is no such file, no URL for it, or a password in the URL already.
+    """
+    if file is None:
+        return url
+    setting, of = _name(f"{server}_password_file"), _name(f"{server}_url")
+    if url is None:
+        raise SettingsError(f"{setting} is set, and {of}, which it is for, is not")
+    parts = urlsplit(url)  # it was found to be one
+    if parts.password is not None:
+        raise SettingsError(f"{setting} is set, and {of} holds a password already")
+    try:
+        password = file.read_text("utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{setting}={file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{setting}={file}: not UTF-8") from None
+    if not password:
+        raise SettingsError(f"{setting}={file}: the file is empty")
+    user, _, host = parts.netloc.rpartition("@")
+    user = user.removesuffix(":")
+    whole = parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}")
+    return SecretURL(whole.geturl())
+
+
+def _refuse_shared_ports(settings: Any) -> None:
+    taken: dict[int, str] = {}
+    for field in (field for field in settings.__struct_fields__ if field.endswith("_port")):
+        port = getattr(settings, field)
+        if port and port in taken:
+            raise SettingsError(
+                f"{_name(taken[port])} and {_name(field)} are both {port}: "
+                "each part needs a port of its own"
+            )
+        taken[port] = field
+
+
+def _name(field: str) -> str:
+    return f"{PREFIX}{field.upper()}"

@@ -1,0 +1,19 @@
+"""Types of settings: what msgspec checks of a value, and how the reference describes it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+WebURL = Annotated[str, Meta(pattern=r"^https?://")]
+HostNames = Annotated[str, Meta(pattern=r"^[A-Za-z\d_.-]+( *, *[A-Za-z\d_.-]+)*$")]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Positive = Annotated[float, Meta(gt=0)]
+Seconds = Positive
+
+
+def about(description: str, **limits: Any) -> Meta:
+    """Return the description of a setting in the reference, with what msgspec checks of it."""
+    return Meta(description=description, **limits)

@@ -1,0 +1,110 @@
+"""The settings of Byline: one frozen object, and the only reader of the environment."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+
+import msgspec
+
+from celery_app.settings.checks import SettingsError, check_together, with_password
+from celery_app.settings.errors import PREFIX, in_words, unknown
+from celery_app.settings.monitoring_settings import MonitoringSettings
+from celery_app.settings.secret_url import SecretURL
+
+#: The models that come with Byline.
+MODELS = {
+    "ngram": "model.ngram:NgramModel",
+    "transformer": "model.transformer:TransformerModel",
+}
+
+
+class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All settings. Each field is an environment variable, ``BYLINE_<NAME>``.
+
+    A composition root reads them once and passes them on.
+    """
+
+    def __post_init__(self) -> None:
+        """Refuse values that contradict each other. No URL is kept as a plain string.
+
+        Raises:
+            SettingsError: naming both.
+        """
+        for field in ("redis_url", "cache_url"):
+            if (url := getattr(self, field)) is not None:
+                msgspec.structs.force_setattr(self, field, SecretURL(url))
+        check_together(self)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Build the settings from the variables that begin with ``BYLINE_``.
+
+        An empty variable counts as unset. Passwords that are in files are in the URLs then.
+
+        Raises:
+            SettingsError: a name is unknown, a value does not fit, two contradict, or a file can't
+                be read.
+        """
+        values = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environ.items()
+            if name.startswith(PREFIX) and value != ""
+        }
+        for field in values:
+            if field not in cls.__struct_fields__:
+                raise SettingsError(unknown(field, cls.__struct_fields__))
+        try:
+            settings = msgspec.convert(
+                values, cls, strict=False, dec_hook=lambda kind, value: kind(value)
+            )
+        except msgspec.ValidationError as error:
+            raise SettingsError(in_words(str(error), values)) from None
+        return msgspec.structs.replace(
+            settings,
+            redis_url=with_password("redis", settings.redis_url, settings.redis_password_file),
+            cache_url=with_password("cache", settings.cache_url, settings.cache_password_file),
+        )
+
+    @property
+    def broker(self) -> SecretURL:
+        """The broker's URL.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        if self.redis_url is None:
+            raise SettingsError(
+                "BYLINE_REDIS_URL is not set. `make run` starts an embedded Valkey and sets it; "
+                "a part started by hand needs the URL of a Redis or Valkey server"
+            )
+        return self.redis_url
+
+    @property
+    def prefetch(self) -> int:
+        """Tasks that a worker holds at most: two batches on the device and two that wait.
+
+        Of tasks of one message each; what waits is bounded in messages besides.
+        """
+        return 4 * self.batch_messages
+
+    @property
+    def host_names(self) -> frozenset[str] | None:
+        """The names under which the api is asked; None: nobody has said."""
+        return None if self.hosts is None else frozenset(re.split(r" *, *", self.hosts))
+
+    @property
+    def here(self) -> str:
+        """The name of this machine."""
+        return self.machine or socket.gethostname()
+
+    @property
+    def model_class(self) -> str:
+        """The model's class, as ``package.module:Class``."""
+        return MODELS.get(self.model, self.model)
+
+    @property
+    def cache(self) -> SecretURL:
+        """The URL of the cache: its own, or the broker's."""
+        return self.cache_url or self.broker

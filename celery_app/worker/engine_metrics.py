@@ -1,0 +1,32 @@
+"""What the engine says of its batches, as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from model.serving.status import Status
+from monitoring.instruments.metrics import WorkerMetrics
+from monitoring.state.prediction_stats import Tally
+
+
+def observer(metrics: WorkerMetrics, tally: Tally) -> Callable[[Status], None]:
+    """Return what is to be told the engine's status after each batch, in the model's thread."""
+    prepare = metrics.batch_duration.labels("prepare")
+    forward = metrics.batch_duration.labels("forward")
+    filled, padding = metrics.cells.labels("filled"), metrics.cells.labels("padding")
+
+    def told(status: Status) -> None:
+        work = status.batch
+        tally.add(status.best, status.confidence)
+        prepare.observe(work.prepare_s)
+        forward.observe(work.forward_s)
+        filled.inc(work.filled)
+        padding.inc(work.cells - work.filled)
+        metrics.halved.inc(work.halved)
+        if status.unseen:
+            tally.add_unseen(status.unseen)
+        if status.memory is not None:
+            for kind, size in status.memory._asdict().items():
+                metrics.device_memory.labels(kind).set(size)
+
+    return told

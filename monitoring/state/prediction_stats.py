@@ -1,0 +1,79 @@
+"""What a worker's model answers, counted: for its metrics, and in portions for the quality monitor.
+
+A cached answer is not counted again: the same message sent a thousand times says nothing new.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.instruments.counting import BINS, MILLION
+from monitoring.instruments.metrics import WorkerMetrics
+
+Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+class Tally:
+    """Filled by the model's thread, emptied by another.
+
+    The thread only keeps what it is given: to count batch by batch takes it several times as long.
+    """
+
+    def __init__(self, metrics: WorkerMetrics, authors: Sequence[str], threshold: float) -> None:
+        """Below a confidence of ``threshold`` the model abstains."""
+        self._metrics = metrics
+        self._authors = authors
+        self._threshold = threshold
+        self._lock = threading.Lock()
+        self._batches: list[Batch] = []
+        self._counts: Counter[str] = Counter()
+
+    def add(self, best: NDArray[np.int64], confidence: NDArray[np.float32]) -> None:
+        """Take a batch's best guesses, as class and as probability; both (messages,)."""
+        with self._lock:
+            self._batches.append((best, confidence))
+
+    def add_unseen(self, shares: Iterable[float]) -> None:
+        """Count, of some texts, the share of their features that training never saw."""
+        counts: Counter[str] = Counter()
+        for share in shares:
+            counts["unseen_texts"] += 1
+            counts["unseen"] += round(share * MILLION)
+        self.put_back(counts)
+
+    def put_back(self, counts: Mapping[str, int]) -> None:
+        """Count again what was taken, and could not be passed on."""
+        with self._lock:
+            self._counts.update(counts)
+
+    def take(self) -> dict[str, int]:
+        """Return what was counted since the last call, by field; empty where nothing was."""
+        with self._lock:
+            batches, self._batches = self._batches, []
+            counts, self._counts = self._counts, Counter()
+        if batches:
+            best = np.concatenate([batch[0] for batch in batches])
+            confidence = np.concatenate([batch[1] for batch in batches]).astype(np.float64)
+            counts.update(self._counted(best, confidence))
+        return {field: number for field, number in counts.items() if number}
+
+    def _counted(self, best: NDArray[np.int64], confidence: NDArray[np.float64]) -> dict[str, int]:
+        named = best[confidence >= self._threshold]
+        for index, number in enumerate(np.bincount(named).tolist()):
+            if number:
+                self._metrics.attributed.labels(self._authors[index]).inc(number)
+        self._metrics.abstained.inc(len(best) - len(named))
+        self._metrics.confidence.observe_many(confidence.tolist())
+        bins = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
+        return {
+            "messages": len(best),
+            "abstained": len(best) - len(named),
+            "confidence": round(float(confidence.sum()) * MILLION),
+            **{f"a:{self._authors[i]}": n for i, n in enumerate(np.bincount(best).tolist())},
+            **{f"c:{number}": n for number, n in enumerate(np.bincount(bins).tolist())},
+        }

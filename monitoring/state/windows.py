@@ -1,0 +1,90 @@
+"""Counts of the last minutes, kept in Redis, so that they outlive whoever counted them.
+
+A window is cut into slices, each a hash under a key of its own that expires with the window. Many
+processes add to the slice of the moment; who wants the sum reads them all.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.asyncio.client import Pipeline as AsyncPipeline
+from redis.client import Pipeline
+
+from tasks.storage.lua_scripts import read_script
+from tasks.storage.wrong_type import without_wrong_types
+
+#: Slices of a window: it slides in steps of a sixtieth.
+SLICES = 60
+#: What the model answered, and what was learned of its answers.
+ANSWERS, LABELS = "answers", "labels"
+#: A sorted set: model version by the Unix time of its last answers.
+VERSIONS = "byline:quality:versions"
+#: Versions that are looked at, at most.
+MOST = 32
+#: A count as Redis writes it.
+_COUNT = re.compile(rb"[0-9]{1,18}")
+
+
+_ADD = read_script(Path(__file__).with_name("add_counts.lua"))
+
+
+class Window:
+    """One kind of counts, over the last ``seconds``, apart for each model version."""
+
+    def __init__(self, kind: str, seconds: float, now: Callable[[], float] = time.time) -> None:
+        self._kind = kind
+        self.seconds = seconds
+        self._now = now  # wall clock: many machines count
+
+    def add(self, pipe: Pipeline | AsyncPipeline, version: str, counts: Mapping[str, int]) -> None:
+        """Queue on ``pipe`` that ``counts`` are added. It may be an asynchronous one as well."""
+        keys = [self._key(version, self._slice())]
+        if self._kind == ANSWERS:  # what is served, not what somebody says of what was
+            keys.append(VERSIONS)
+        lasts = int(self.seconds + 2 * self._step) + 1
+        pairs = [each for pair in counts.items() for each in pair]
+        pipe.execute_command("EVAL", _ADD, len(keys), *keys, lasts, version, self._now(), *pairs)
+
+    def read(self, client: Redis, version: str) -> Counter[str]:
+        """Return the sums of the window. Raises ``RedisError``."""
+        last = self._slice()
+        with client.pipeline(transaction=False) as pipe:
+            for number in range(last - SLICES + 1, last + 1):
+                pipe.hgetall(self._key(version, number))
+            slices = without_wrong_types(pipe.execute(raise_on_error=False))
+        sums: Counter[str] = Counter()
+        for each in filter(None, slices):
+            for field, value in each.items():
+                if _COUNT.fullmatch(value):
+                    sums[field.decode(errors="replace")] += int(value)
+        return sums
+
+    @property
+    def _step(self) -> float:
+        return self.seconds / SLICES
+
+    def _slice(self) -> int:
+        return int(self._now() / self._step)
+
+    def _key(self, version: str, number: int) -> str:
+        # The length of a slice is a part of its name: one of another length is another.
+        return f"byline:quality:{self._kind}:{version}:{self._step:g}:{number}"
+
+
+def versions(client: Redis, seconds: float) -> list[str]:
+    """Return which versions answered in the last ``seconds``, the latest first.
+
+    Forgets the others. Raises ``RedisError``.
+    """
+    with client.pipeline(transaction=False) as pipe:
+        pipe.zremrangebyscore(VERSIONS, "-inf", time.time() - seconds)
+        pipe.zrange(VERSIONS, 0, MOST - 1, desc=True)
+        found: Any = without_wrong_types(pipe.execute(raise_on_error=False))[1] or []
+    return [version.decode(errors="replace") for version in found]

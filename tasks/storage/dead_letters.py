@@ -1,0 +1,152 @@
+"""Dead letters: messages that workers died of, and tasks that no worker can read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from redis import Redis, ResponseError
+
+from tasks.storage.wrong_type import delete_wrong_types, is_wrong_type
+
+#: A hash of message id to :class:`DeadLetter`. It has no time to live.
+DEAD_LETTERS = "byline:dead_letters"
+#: A sorted set of :class:`MalformedTask` by Unix time.
+MALFORMED = f"{DEAD_LETTERS}:malformed"
+#: Malformed tasks that are kept, the last ones: whoever sends garbage must not fill Redis.
+MALFORMED_KEPT = 1000
+_TYPES = {DEAD_LETTERS: "hash", MALFORMED: "zset"}
+
+
+class NoDeadLetter(LookupError):
+    """There is no such dead letter."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A message as it was sent, and what became of it."""
+
+    id: str
+    text: str
+    explain: bool
+    #: The model version that it was tried with.
+    version: str
+    #: The Celery task that it came with.
+    task: str
+    #: Unix time, in seconds, at which it became a dead letter.
+    at: float
+    #: The ids of the requests that it came with.
+    request_ids: list[str] = []
+
+
+class MalformedTask(msgspec.Struct, frozen=True):
+    """A task that no worker can read. What it holds is not kept: it may be a text."""
+
+    id: str
+    #: One of :data:`monitoring.instruments.metrics.MALFORMED`.
+    kind: str
+    #: The queue that it was taken from.
+    queue: str
+    #: Bytes that it had.
+    size: int
+    #: Unix time, in seconds, at which it became a dead letter.
+    at: float
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """An entry among the dead letters that is none."""
+
+    id: str
+    at: float = 0.0
+
+
+AnyLetter = DeadLetter | MalformedTask | Unreadable
+
+_decode = msgspec.json.Decoder(DeadLetter).decode
+_decode_malformed = msgspec.json.Decoder(MalformedTask).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class DeadLetters:
+    """Keeps them in Redis. Every method may raise ``redis.RedisError``."""
+
+    def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
+        self._client = client
+        self._now = now
+
+    def put(self, letter: DeadLetter) -> None:
+        """Keep a message as a dead letter."""
+        try:
+            self._client.hset(DEAD_LETTERS, letter.id, _encode(letter))
+        except ResponseError as error:
+            if not (is_wrong_type(error) and delete_wrong_types(self._client, _TYPES)):
+                raise
+            self._client.hset(DEAD_LETTERS, letter.id, _encode(letter))
+
+    def put_malformed(self, kind: str, queue: str, size: int) -> None:
+        """Note a task that can't be read; of those noted before, the oldest may go."""
+        at = self._now()
+        task = _encode(MalformedTask(uuid4().hex, kind, queue, size, at))
+        try:
+            self._keep(task, at)
+        except ResponseError as error:
+            if not (is_wrong_type(error) and delete_wrong_types(self._client, _TYPES)):
+                raise
+            self._keep(task, at)
+
+    def _keep(self, task: bytes, at: float) -> None:
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.zadd(MALFORMED, {task: at})
+            pipe.zremrangebyrank(MALFORMED, 0, -MALFORMED_KEPT - 1)
+            pipe.execute()
+
+    def all(self) -> list[AnyLetter]:
+        """Return them all, the oldest first."""
+        return sorted((letter for *_, letter in self._entries()), key=lambda letter: letter.at)
+
+    def get(self, id: str) -> AnyLetter:
+        """Return one. Raises ``NoDeadLetter``."""
+        return self._find(id)[2]
+
+    def drop(self, id: str) -> None:
+        """Forget one. Raises ``NoDeadLetter``."""
+        key, member, _ = self._find(id)
+        if key == DEAD_LETTERS:
+            self._client.hdel(key, member)
+        else:
+            self._client.zrem(key, member)
+
+    def messages(self) -> int:
+        """Return how many messages there are. Of malformed tasks each worker's metrics tell."""
+        try:
+            return int(self._client.hlen(DEAD_LETTERS))
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            return 0
+
+    def _find(self, id: str) -> tuple[str, bytes, AnyLetter]:
+        for entry in self._entries():
+            if entry[2].id == id:
+                return entry
+        raise NoDeadLetter(f"no dead letter has the id {id}")
+
+    def _entries(self) -> Iterator[tuple[str, bytes, AnyLetter]]:
+        """Yield the key, the member there and what it holds, of all."""
+        letters: Any = self._client.hgetall(DEAD_LETTERS)
+        tasks: Any = self._client.zrange(MALFORMED, 0, -1)
+        for field, raw in letters.items():
+            yield DEAD_LETTERS, field, _read(_decode, raw, field.decode(errors="backslashreplace"))
+        for raw in tasks:
+            name = blake2b(raw, digest_size=16).hexdigest()  # it may be anything, also a text
+            yield MALFORMED, raw, _read(_decode_malformed, raw, name)
+
+
+def _read(decode: Callable[[bytes], AnyLetter], raw: bytes, id: str) -> AnyLetter:
+    try:
+        return decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Unreadable(id)

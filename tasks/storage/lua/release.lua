@@ -1,0 +1,10 @@
+-- Gives the promises an end, ARGV[1], and no longer counts them. Pairs of id and value follow.
+for i = 2, #ARGV, 2 do
+  local key = 'byline:promise:' .. ARGV[i]
+  local value = held(key)
+  if value then
+    if value == '' then redis.call('SET', key, ARGV[i + 1]) end
+    redis.call('EXPIREAT', key, math.floor(ARGV[1]))
+    redis.pcall('ZREM', KEYS[1], ARGV[i])
+  end
+end

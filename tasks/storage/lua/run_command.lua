@@ -1,0 +1,2 @@
+-- Runs the command that ARGV is.
+return redis.call(unpack(ARGV))

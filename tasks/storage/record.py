@@ -1,0 +1,95 @@
+"""What is kept of an outcome in Redis: an array, without its id, which the key holds.
+
+Less than half of what the answer takes as JSON: the cache is most of what Redis holds.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+from msgspec.structs import astuple
+
+from model.types import Candidate, Evidence
+from monitoring.instruments.log_once import log_once
+from tasks.errors import BecameDeadLetter
+from tasks.messages import Attribution, Failure, Outcome
+
+logger = logging.getLogger(__name__)
+
+
+class _Attributed(msgspec.Struct, array_like=True, tag=1):
+    model: str
+    author: str | None
+    confidence: float
+    #: Names and confidences.
+    candidates: tuple[tuple[str, float], ...]
+
+
+class _Explained(_Attributed, tag=2):
+    evidence: Evidence | None
+
+
+class _Failed(msgspec.Struct, array_like=True, tag=3):
+    code: str
+    detail: str
+
+
+_encode = msgspec.json.Encoder().encode
+_decoder: msgspec.json.Decoder[_Attributed | _Explained | _Failed] = msgspec.json.Decoder(
+    _Attributed | _Explained | _Failed
+)
+#: Codes of failures that the version before this one kept, and what they are now.
+_RENAMED = {"set_aside": BecameDeadLetter.code}
+#: As :data:`tasks.storage.result_cache.EARLIER` has it.
+_earlier: msgspec.json.Decoder[Attribution | Failure] = msgspec.json.Decoder(Attribution | Failure)
+
+
+def pack(outcome: Outcome) -> bytes:
+    """Return what to keep of ``outcome``."""
+    if isinstance(outcome, Failure):
+        return _encode(_Failed(outcome.code, outcome.detail))
+    named = tuple(map(astuple, outcome.candidates))
+    fields = (outcome.model, outcome.author, outcome.confidence, named)
+    if outcome.evidence is msgspec.UNSET:
+        return _encode(_Attributed(*fields))
+    return _encode(_Explained(*fields, outcome.evidence))
+
+
+def unpack(id: str, raw: bytes) -> Outcome | None:
+    """Return what was kept of the outcome of ``id``, marked as cached.
+
+    None: it was neither :func:`pack` that wrote it nor what came before it.
+    """
+    try:
+        outcome = _unpack(id, raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        line = "a result in the cache can't be read, and counts as none: %s"
+        log_once(logger, logging.WARNING, line, type(error).__name__)
+        return None
+    if isinstance(outcome, Failure):
+        return outcome._replace(code=_RENAMED.get(outcome.code, outcome.code))
+    return outcome
+
+
+def _unpack(id: str, raw: bytes) -> Outcome:
+    try:
+        kept = _decoder.decode(raw)
+    except msgspec.ValidationError:
+        return _from_earlier(id, raw)
+    if isinstance(kept, _Failed):
+        return Failure(id, kept.code, kept.detail)
+    candidates = tuple(Candidate(*pair) for pair in kept.candidates)
+    evidence = kept.evidence if isinstance(kept, _Explained) else msgspec.UNSET
+    return Attribution(
+        id, kept.author, kept.confidence, candidates, kept.model, cached=True, evidence=evidence
+    )
+
+
+def _from_earlier(id: str, raw: bytes) -> Outcome:
+    outcome = _earlier.decode(raw)
+    if outcome.id != id:
+        raise msgspec.ValidationError("it is of another message")
+    if isinstance(outcome, Attribution):
+        outcome.cached = True
+    return outcome
