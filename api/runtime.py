@@ -56,7 +56,7 @@ class Runtime:
         return self.run(self._wait_s()) if self.started else 0.0
 
     async def _wait_s(self) -> float:
-        return self.services.client.outbox.wait_s
+        return self.services.client.dispatcher.wait_s
 
     def ensure_started(self) -> None:
         """Start the event loop's thread and the services, unless this process has."""
@@ -78,12 +78,12 @@ class Runtime:
         """Start the services on the running loop."""
         self._loop = asyncio.get_running_loop()
         self.services = build(self.settings, self.keys)
-        self.services.client.outbox.start()
+        self.services.client.dispatcher.start()
         self._pid = os.getpid()
 
     async def close(self) -> None:
         """Stop the services. What is unanswered stays so."""
-        await self.services.client.outbox.stop()
+        await self.services.client.dispatcher.stop()
 
     def stop(self) -> None:
         """Stop what :meth:`ensure_started` has started, if it has."""

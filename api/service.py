@@ -103,7 +103,9 @@ class AttributionService:
     def answer(self, entry: Entry, outcome: Outcome | None, options: RequestOptions) -> Answer:
         """Return the answer to one message; None as outcome: safe in the queue, ask again."""
         # Only who is refused is told: to find out takes a thirtieth of what a message costs here.
-        wait_s = self.client.outbox.wait_for(entry.version) if isinstance(outcome, Failure) else 0.0
+        wait_s = (
+            self.client.dispatcher.wait_for(entry.version) if isinstance(outcome, Failure) else 0.0
+        )
         return _answer_one(entry.id, outcome, options.explain, wait_s)
 
     async def _many(

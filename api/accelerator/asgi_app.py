@@ -145,7 +145,7 @@ class Front:
 
     @property
     def _wait_s(self) -> float:
-        return self._runtime.services.client.outbox.wait_s
+        return self._runtime.services.client.dispatcher.wait_s
 
     def _may_ask(self, scope: Scope) -> bool:
         try:

@@ -31,7 +31,7 @@ def attend(service: AttributionService, posted: Posted, answered: Callable[[Answ
         return False
     options = service.options({}, asked, posted.key)
     client = service.client
-    [entry] = client.outbox.ask([client.entry(asked.text, options)])
+    [entry] = client.dispatcher.ask([client.entry(asked.text, options)])
     Attendant(service, entry, options, answered)
     return True
 
@@ -56,7 +56,7 @@ class Attendant:
         self._timer: asyncio.TimerHandle | None = None
         if not entry.done.is_set():
             left = options.patience - time.monotonic()
-            self._timer = service.client.outbox.loop.call_later(max(0.0, left), self._late)
+            self._timer = service.client.dispatcher.loop.call_later(max(0.0, left), self._late)
         entry.done.then(self._done)
 
     def _done(self) -> None:

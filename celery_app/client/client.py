@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from celery_app.client.dispatch.late import LateMessages
-from celery_app.client.dispatcher import Outbox
+from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.entry import Entry
 from celery_app.client.redis.model_registry import Directory
 from celery_app.settings import Settings
@@ -46,13 +46,13 @@ class Client:
     """Sends messages, and finds their outcomes. To be used in one event loop's thread."""
 
     def __init__(
-        self, settings: Settings, outbox: Outbox, directory: Directory, promises: Promises
+        self, settings: Settings, dispatcher: Dispatcher, directory: Directory, promises: Promises
     ) -> None:
         self._max_characters = settings.max_characters
-        self.outbox = outbox
+        self.dispatcher = dispatcher
         self.directory = directory
         self.promises = promises
-        self._late = LateMessages(outbox, promises)
+        self._late = LateMessages(dispatcher, promises)
         self._readers = 0
 
     def entry(self, text: str, options: RequestOptions) -> Entry:
@@ -82,7 +82,7 @@ class Client:
         Raises:
             Overloaded: more messages are waiting than may. None was taken.
         """
-        joined = self.outbox.ask(entries)
+        joined = self.dispatcher.ask(entries)
         for entry in joined:
             await entry.done.wait(options.patience)
         return await self.late_outcomes(joined, options)

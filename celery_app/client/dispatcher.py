@@ -1,4 +1,4 @@
-"""The outbox holds the messages that this process has accepted and not yet answered.
+"""The dispatcher holds the messages that this process has accepted and not yet answered.
 
 Messages gather here until the process has a free credit; then all of them leave as one Celery
 task. So the size of a chunk follows the load by itself: one when idle, dozens when busy. There is
@@ -64,7 +64,7 @@ Send = Callable[[str, Sequence[Entry]], Awaitable[None]]
 Receive = Callable[[], Awaitable[bytes | None]]
 
 
-class Outbox:
+class Dispatcher:
     """The messages of one front-end process. To be made and used in its loop's thread."""
 
     def __init__(
@@ -214,7 +214,7 @@ class Outbox:
         await asyncio.sleep(SWEEP_S)
         self._give_up()
         self._recent.shrink(self._pressure() != "ok")
-        self._metrics.outbox.set(self.unanswered)
+        self._metrics.dispatcher.set(self.unanswered)
         self._metrics.credits_in_use.set(
             sum(len(lane.flights.in_time) for lane in self._lanes.values())
         )

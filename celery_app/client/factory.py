@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery_app.app import make_celery
 from celery_app.client.client import Client
 from celery_app.client.dispatch.local_cache import Recent
-from celery_app.client.dispatcher import Outbox
+from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.redis.model_registry import Directory
 from celery_app.client.redis.publisher import POP_S, Submitter
 from celery_app.client.redis.queue_capacity import QueueRoom
@@ -32,13 +32,13 @@ def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
     )
     replies = _line(settings.broker, 2 * POP_S)
     submitter = Submitter(make_celery(settings), broker, cache, replies, promises, room)
-    outbox = Outbox(
+    dispatcher = Dispatcher(
         submitter.send,
         submitter.receive,
         submitter.look_up,
         credits=settings.credits,
         chunk_work=settings.chunk_messages,
-        capacity=settings.outbox_messages,
+        capacity=settings.dispatcher_messages,
         # Longer than anybody waits, and than it takes to notice that a worker died and to have
         # its tasks done by another.
         answer_s=max(3 * settings.visibility_timeout_s, settings.wait_max_s + 5),
@@ -49,7 +49,7 @@ def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
         metrics=metrics,
     )
     metrics.credits.set(settings.credits)
-    return Client(settings, outbox, directory, promises)
+    return Client(settings, dispatcher, directory, promises)
 
 
 def _line(url: str, timeout_s: float) -> Line:

@@ -18,7 +18,7 @@ class ApiSettings(WorkerSettings, frozen=True, forbid_unknown_fields=True, kw_on
     credits: Annotated[
         Count, about("Tasks an api process has in flight before it lets messages gather.")
     ] = 2
-    outbox_messages: Annotated[
+    dispatcher_messages: Annotated[
         Count,
         about(
             "Messages an api process holds unanswered before it answers 503. A key that holds them "

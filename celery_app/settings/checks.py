@@ -18,7 +18,7 @@ class SettingsError(ValueError):
 #: Of each pair the first must not be above the second, and why.
 _IN_ORDER = (
     ("chunk_messages", "batch_messages", "a task must fit in a batch"),
-    ("max_bulk", "outbox_messages", "a bulk request must fit in the outbox"),
+    ("max_bulk", "dispatcher_messages", "a bulk request must fit in the dispatcher"),
     ("max_characters", "max_body_bytes", "a message must fit in a body"),
     ("wait_s", "wait_max_s", "the default wait must be an allowed one"),
     ("wait_max_s", "result_ttl_s", "an answer must outlive the wait for it"),

@@ -90,17 +90,17 @@ def queue() -> Row:
                 ],
                 COUNT,
                 "Tasks that the api has sent and not yet seen answered, and how many may be.",
-                "If all that are allowed are in flight, messages gather in the outbox: fine for a "
+                "If all that are allowed are in flight, messages gather in the dispatcher: fine for a "
                 "moment, the chunks get larger. For long, it is more load than the workers take.",
             ),
             lines(
                 "Messages that wait",
                 [
-                    Query("sum(byline_outbox_messages)", "api: accepted, not answered"),
+                    Query("sum(byline_dispatcher_messages)", "api: accepted, not answered"),
                     Query("sum(byline_worker_waiting_messages)", "workers: held for a batch"),
                 ],
                 COUNT,
-                "Messages in the api's outbox and in the workers' hands.",
+                "Messages in the api's dispatcher and in the workers' hands.",
                 "If it rises and does not fall again, more comes than is computed: add a worker.",
             ),
             lines(

@@ -100,8 +100,8 @@ class ApiMetrics:
             "byline_replies_dropped", "Workers' replies that could not be read.", **own
         )
         live: dict[str, Any] = {"multiprocess_mode": "livesum", **own}
-        self.outbox = Gauge(
-            "byline_outbox_messages", "Messages accepted and not yet answered.", **live
+        self.dispatcher = Gauge(
+            "byline_dispatcher_messages", "Messages accepted and not yet answered.", **live
         )
         self.credits = Gauge("byline_credits", "Tasks that may be in flight.", **live)
         self.credits_in_use = Gauge("byline_credits_in_use", "Tasks in flight.", **live)

@@ -120,7 +120,7 @@ def test_three_times_the_capacity_with_deadlines(slow: Stack) -> None:
 
 def test_a_queue_that_is_full_takes_no_more(own: Stack, tmp_path: Path) -> None:
     """Without deadlines, what may wait is bounded, and all that was taken is answered."""
-    own.env |= SLOW | {"BYLINE_OUTBOX_MESSAGES": "64", "BYLINE_MAX_BULK": "32"}
+    own.env |= SLOW | {"BYLINE_DISPATCHER_MESSAGES": "64", "BYLINE_MAX_BULK": "32"}
     own.worker()
     own.api()
     with ThreadPoolExecutor(8) as pool:

@@ -214,11 +214,11 @@ def test_a_deadline_passes(own: Stack) -> None:
 def test_abandoned_clients_leave_nothing_behind(own: Stack) -> None:
     own.env["TEST_MODEL_SECONDS"] = "0.5"
     own.worker()
-    own.api(BYLINE_OUTBOX_MESSAGES="300")
+    own.api(BYLINE_DISPATCHER_MESSAGES="300")
     for n in range(290):
         _send_and_hang_up(own, f"abandoned {n}")
     wait_for(lambda: len(own.calls()) == 290 and own.held() == 0, 30)
-    # Were their places not free again, the outbox would be full after 10 more.
+    # Were their places not free again, the dispatcher would be full after 10 more.
     for n in range(2):
         bulk = {"messages": [{"text": f"bulk {n} {m}"} for m in range(250)]}
         assert own.attribute(bulk, wait=30).status_code == 200
@@ -234,7 +234,7 @@ def _send_and_hang_up(own: Stack, text: str) -> None:
 
 def test_a_full_outbox_says_so(own: Stack) -> None:
     own.worker().stop()
-    own.api(BYLINE_OUTBOX_MESSAGES="10", BYLINE_MAX_BULK="10")
+    own.api(BYLINE_DISPATCHER_MESSAGES="10", BYLINE_MAX_BULK="10")
     with ThreadPoolExecutor(1) as pool:
         bulk = {"messages": [{"text": f"waiting {n}"} for n in range(10)]}
         waiting = pool.submit(own.attribute, bulk, wait=2)

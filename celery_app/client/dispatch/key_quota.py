@@ -1,4 +1,4 @@
-"""The outbox's room, counted by API key: one key must not take all of it."""
+"""The dispatcher's room, counted by API key: one key must not take all of it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from functools import partial
 
 from redis import RedisError
 
-from celery_app.client.dispatcher import Outbox
+from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.entry import Entry
 from monitoring.instruments.request_ids import about
 from tasks.errors import BrokerUnavailable, BylineError, NoAnswer, Overloaded
@@ -26,8 +26,8 @@ ACCEPT_S = 5.0
 class LateMessages:
     """Promises what is late. To be used in the loop's thread."""
 
-    def __init__(self, outbox: Outbox, promises: Promises) -> None:
-        self._outbox = outbox
+    def __init__(self, dispatcher: Dispatcher, promises: Promises) -> None:
+        self._dispatcher = dispatcher
         self._promises = promises
         #: Those that keep what was promised late, or make room.
         self._tasks: set[asyncio.Task[None]] = set()
@@ -50,8 +50,8 @@ class LateMessages:
     async def _promised(self, late: Sequence[Entry], final: bool) -> dict[str, Failure]:
         """Promise the answers. Return why some messages fail."""
         if final:
-            return {entry.id: self._outbox.passed(entry) for entry in late}
-        self._outbox.hasten(late)
+            return {entry.id: self._dispatcher.passed(entry) for entry in late}
+        self._dispatcher.hasten(late)
         until = time.monotonic() + ACCEPT_S
         for entry in late:
             await entry.sent.wait(until)

@@ -110,10 +110,10 @@ async def test_what_nobody_waits_for_any_longer_is_still_the_promise_of_an_answe
 ) -> None:
     hasty.hand_in({"text": "one"})
     await hasty.answer()
-    desk.outbox._answer_s = 0.0
-    for lane in desk.outbox._lanes.values():
+    desk.dispatcher._answer_s = 0.0
+    for lane in desk.dispatcher._lanes.values():
         lane.flights._answer_s = 0.0
-    desk.outbox._give_up()
+    desk.dispatcher._give_up()
     await idle()
     assert hasty.promises.kept == {}  # the task is in the queue; that nobody waits is no outcome
 
@@ -193,8 +193,8 @@ async def test_what_can_not_be_taken_is_raised(desk: Desk, patient: FastCounter)
     with pytest.raises(InvalidMessage):
         patient.hand_in({"text": ""})
     patient.hand_in({"text": "one"})
-    desk.outbox._room = Room(0)
-    desk.outbox._room.take(Entry("other", "other", "v1"))
+    desk.dispatcher._room = Room(0)
+    desk.dispatcher._room.take(Entry("other", "other", "v1"))
     with pytest.raises(Overloaded):
         patient.hand_in({"text": "two"})
     assert not patient.given

@@ -1,4 +1,4 @@
-"""The loop that the api runs on, and an outbox."""
+"""The loop that the api runs on, and an dispatcher."""
 
 from __future__ import annotations
 

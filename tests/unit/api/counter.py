@@ -59,7 +59,7 @@ class Counter:
     def __init__(self, desk: Desk, wait_s: float) -> None:
         settings = Settings.from_environ({"BYLINE_WAIT_S": str(wait_s)})
         self.promises = Promises()
-        parts: Any = (desk.outbox, Directory(), self.promises)
+        parts: Any = (desk.dispatcher, Directory(), self.promises)
         client = Client(settings, *parts)
         self.attributions = AttributionService(settings, client, RateLimiter(Mock()))
         self.given: list[Answer] = []

@@ -1,4 +1,4 @@
-"""An outbox with fakes at both ends."""
+"""An dispatcher with fakes at both ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from redis import ConnectionError as RedisConnectionError
 
 from celery_app.client.dispatch.local_cache import Recent
-from celery_app.client.dispatcher import Outbox
+from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.entry import Entry
 from celery_app.client.redis.queue_capacity import QueueRoom
 from monitoring.instruments.metrics import ApiMetrics
@@ -71,7 +71,7 @@ class Broker:
 
 
 class Desk:
-    """An outbox with fakes at both ends."""
+    """An dispatcher with fakes at both ends."""
 
     def __init__(self, **options: Any) -> None:
         self.cache, self.broker = Cache(), Broker()
@@ -90,17 +90,17 @@ class Desk:
             "metrics": ApiMetrics(self.registry),
         }
         ends = (self.broker.send, self.broker.receive, self.cache.look_up)
-        self.outbox = Outbox(*ends, **defaults | options)
+        self.dispatcher = Dispatcher(*ends, **defaults | options)
 
     async def __aenter__(self) -> Desk:
-        self.outbox.start()
+        self.dispatcher.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.outbox.stop()
+        await self.dispatcher.stop()
 
     async def ask(self, *ids: str, **options: Any) -> list[Entry]:
-        entries = self.outbox.ask([Entry(id, id, "v1", **options) for id in ids])
+        entries = self.dispatcher.ask([Entry(id, id, "v1", **options) for id in ids])
         await idle()
         return entries
 

@@ -25,7 +25,7 @@ class Services:
         self.asked = 0
         self.attributions = self.feedback = self.figures = self
         self.client = Mock()
-        self.client.outbox.wait_s = 0.0
+        self.client.dispatcher.wait_s = 0.0
         self.metrics = Mock(RequestMetrics)
         self.directory = self.client.directory
         self.directory.parts.return_value = {}

@@ -35,7 +35,7 @@ async def test_a_stalled_chunk_holds_no_credit(monkeypatch: pytest.MonkeyPatch) 
         assert entry.sent.is_set()
         await desk.answer(0)
         await desk.answer(1)
-        assert desk.outbox.unanswered == 0
+        assert desk.dispatcher.unanswered == 0
 
 
 async def test_what_is_stalled_is_told_by_what_a_chunk_takes() -> None:

@@ -1,4 +1,4 @@
-"""The outbox: credits, chunks, joining, and that every waiter is answered."""
+"""The dispatcher: credits, chunks, joining, and that every waiter is answered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def test_when_idle_a_message_leaves_at_once(desk: Desk) -> None:
     assert entry.sent.is_set()
     await desk.answer()
     assert isinstance(entry.outcome, Attribution)
-    assert desk.outbox.unanswered == 0
+    assert desk.dispatcher.unanswered == 0
 
 
 async def test_without_a_credit_messages_gather(desk: Desk) -> None:
@@ -88,8 +88,8 @@ async def test_a_credit_that_gets_free_has_what_waits_looked_up(
 
 
 async def test_lookups_are_gathered(desk: Desk) -> None:
-    desk.outbox.ask([Entry("1", "1", "v1")])
-    desk.outbox.ask([Entry("2", "2", "v1")])
+    desk.dispatcher.ask([Entry("1", "1", "v1")])
+    desk.dispatcher.ask([Entry("2", "2", "v1")])
     await idle()
     assert desk.cache.lookups == [["1", "2"]]
 
@@ -103,7 +103,7 @@ async def test_who_asks_for_the_same_joins(desk: Desk) -> None:
     [first] = await desk.ask("1")
     [second] = await desk.ask("1")
     assert second is first
-    assert desk.outbox.unanswered == 1
+    assert desk.dispatcher.unanswered == 1
     await desk.answer()
     [later] = await desk.ask("1")
     assert later is not first
@@ -121,7 +121,7 @@ async def test_a_defect_in_sending_is_logged_with_the_requests(
     async def broken(chunk: str, entries: Sequence[Entry]) -> None:
         raise KeyError("a defect")
 
-    desk.outbox._send = broken
+    desk.dispatcher._send = broken
     [entry] = await desk.ask("1", request_id="first")
     assert isinstance(entry.outcome, Failure)
     assert "a chunk could not be sent (request first)" in logged()
@@ -150,7 +150,7 @@ async def test_what_is_promised_leaves_without_a_credit(desk: Desk) -> None:
     await desk.ask("1")
     await desk.ask("2")
     promised, other = await desk.ask("3", "4")
-    desk.outbox.hasten([promised])
+    desk.dispatcher.hasten([promised])
     await idle()
     assert promised.sent.is_set()
     assert not other.sent.is_set()
@@ -161,7 +161,7 @@ async def test_a_full_outbox_takes_nothing_of_what_does_not_fit() -> None:
         await desk.ask("1", "2")
         with pytest.raises(Overloaded):
             await desk.ask("3", "4")
-        assert desk.outbox.unanswered == 2
+        assert desk.dispatcher.unanswered == 2
         await desk.ask("3")
 
 
@@ -170,7 +170,7 @@ async def test_a_broker_that_is_down_is_told_to_all_and_costs_no_credit(desk: De
     entries = await desk.ask("1", "2")
     assert [e.outcome.code for e in entries if e.outcome] == ["broker_unavailable"] * 2
     await desk.ask("3")
-    assert desk.outbox.unanswered == 0
+    assert desk.dispatcher.unanswered == 0
     desk.broker.down = False
     for id in "12":
         assert (await desk.ask(id))[0].sent.is_set()
@@ -200,7 +200,7 @@ async def test_a_reply_that_leaves_a_message_out_fails_it(desk: Desk) -> None:
     assert isinstance(entries[0].outcome, Attribution)
     assert entries[1].outcome is not None
     assert entries[1].outcome.code == "internal_error"
-    assert desk.outbox.unanswered == 0
+    assert desk.dispatcher.unanswered == 0
 
 
 async def test_what_is_settled_need_not_be_sent(desk: Desk) -> None:
@@ -217,10 +217,10 @@ async def test_what_is_promised_while_another_chunk_is_being_sent_leaves_too() -
         async def slow_send(chunk: str, entries: Sequence[Entry]) -> None:
             await send(chunk, entries)
             if not promised:  # somebody asks, and is promised, while the pump is in here
-                promised.extend(desk.outbox.ask([Entry("2", "2", "v1")]))
-                desk.outbox.hasten(promised)
+                promised.extend(desk.dispatcher.ask([Entry("2", "2", "v1")]))
+                desk.dispatcher.hasten(promised)
 
-        desk.outbox._send = slow_send
+        desk.dispatcher._send = slow_send
         await desk.ask("1")
         await promised[0].sent.wait(time.monotonic() + 5)
         assert promised[0].sent.is_set()
@@ -233,7 +233,7 @@ async def test_a_cache_that_makes_no_sense_costs_nobody_an_answer(
     [entry] = await desk.ask("1", request_id="first")
     await desk.answer()
     assert isinstance(entry.outcome, Attribution)
-    assert desk.outbox.unanswered == 0
+    assert desk.dispatcher.unanswered == 0
     assert "what the cache holds makes no sense (request first)" in logged()
 
 
@@ -242,7 +242,7 @@ async def test_who_could_not_be_answered_in_time_is_told_at_once(desk: Desk) -> 
     await asyncio.sleep(0.05)
     await desk.answer()  # so a chunk takes 50 ms
     await desk.ask(*(f"waits {n}" for n in range(20)))
-    assert desk.outbox.wait_s == pytest.approx(0.3, rel=0.5)
+    assert desk.dispatcher.wait_s == pytest.approx(0.3, rel=0.5)
     [hurried] = await desk.ask("hurried", deadline=time.time() + 0.1)
     assert isinstance(hurried.outcome, Failure)
     assert hurried.outcome.code == "overloaded"
@@ -264,14 +264,14 @@ async def test_what_could_not_be_sent_says_nothing_about_the_model(desk: Desk) -
     await desk.ask("1")
     await asyncio.sleep(0.02)
     await desk.answer()
-    usual = desk.outbox.wait_s
+    usual = desk.dispatcher.wait_s
     desk.broker.down = True
     await desk.ask("2")
     desk.broker.down = False
     await asyncio.sleep(0.2)
     await desk.ask("3")
     await desk.answer(1)
-    assert desk.outbox.wait_s < usual + 0.05
+    assert desk.dispatcher.wait_s < usual + 0.05
 
 
 async def test_a_cache_that_is_gone_is_not_asked_for_a_while(desk: Desk) -> None:
@@ -287,7 +287,7 @@ async def test_a_version_that_hangs_leaves_the_others_half_of_the_room() -> None
     async with Desk(capacity=20, chunk_work=4) as desk:
         await desk.ask("current")
         hung = [Entry(f"canary {n}", "text", "v2") for n in range(19)]
-        desk.outbox.ask(hung)
+        desk.dispatcher.ask(hung)
         await idle()
         refused = [entry for entry in hung if entry.done.is_set()]
         assert {e.outcome.code for e in refused if e.outcome} == {"overloaded"}
@@ -298,12 +298,12 @@ async def test_a_version_that_hangs_leaves_the_others_half_of_the_room() -> None
 
 async def test_each_version_has_credits_and_a_pace_of_its_own() -> None:
     async with Desk(credits=1) as desk:
-        desk.outbox.ask([Entry("slow", "text", "v2")])
+        desk.dispatcher.ask([Entry("slow", "text", "v2")])
         await idle()
         [entry] = await desk.ask("quick")
         assert entry.sent.is_set()
         await asyncio.sleep(0.2)
         await desk.answer(1)
-        assert desk.outbox.wait_for("v1") > 0.1
-        assert desk.outbox.wait_for("v2") == 0.0
-        assert desk.outbox.wait_for("v3") == 0.0
+        assert desk.dispatcher.wait_for("v1") > 0.1
+        assert desk.dispatcher.wait_for("v2") == 0.0
+        assert desk.dispatcher.wait_for("v3") == 0.0

@@ -25,7 +25,7 @@ class Services:
 
     def __init__(self) -> None:
         self.client = Mock()
-        self.client.outbox.stop = AsyncMock()
+        self.client.dispatcher.stop = AsyncMock()
         self.thread = threading.current_thread()
 
 
@@ -134,7 +134,7 @@ def test_stopping_ends_the_thread_and_the_services(built: list[Services]) -> Non
     thread: Any = here._thread
     here.stop()
     assert not thread.is_alive()
-    built[0].client.outbox.stop.assert_awaited_once()
+    built[0].client.dispatcher.stop.assert_awaited_once()
 
 
 def test_services_that_could_not_start_are_started_by_the_next_request(

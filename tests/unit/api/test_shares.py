@@ -1,4 +1,4 @@
-"""An outbox that is asked for much: chunks by work, and fair shares between API keys."""
+"""An dispatcher that is asked for much: chunks by work, and fair shares between API keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def sent(desk: Desk, place: int) -> list[str]:
 
 async def ask_long(desk: Desk, *ids: str, characters: int, owner: str = "") -> list[Entry]:
     entries = [Entry(id, "a" * characters, "v1", owner=owner) for id in ids]
-    joined = desk.outbox.ask(entries)
+    joined = desk.dispatcher.ask(entries)
     await idle()
     return joined
 
@@ -74,11 +74,11 @@ async def test_long_messages_fill_the_outbox_sooner() -> None:
 async def test_a_legal_request_of_any_size_is_taken_where_nothing_waits() -> None:
     async with Desk(capacity=8) as desk:
         large = await ask_long(desk, *"123", characters=16_000)
-        assert desk.outbox.unanswered == 3
+        assert desk.dispatcher.unanswered == 3
         for place in range(3):
             await desk.answer(place)
         assert all(entry.done.is_set() for entry in large)
-        assert desk.outbox.unanswered == 0
+        assert desk.dispatcher.unanswered == 0
 
 
 async def test_who_asks_for_the_same_with_another_key_waits_for_no_queue_but_its_own(
@@ -105,7 +105,7 @@ async def test_what_is_promised_without_a_credit_keeps_no_others_from_theirs(des
     await desk.ask("2")
     for number in range(20):
         promised = await desk.ask(f"promised {number}", owner="greedy")
-        desk.outbox.hasten(promised)
+        desk.dispatcher.hasten(promised)
         await idle()
         assert promised[0].sent.is_set()
     await desk.answer()
@@ -116,8 +116,8 @@ async def test_what_is_promised_without_a_credit_keeps_no_others_from_theirs(des
 async def test_what_is_promised_without_a_credit_is_queued_behind_the_others(desk: Desk) -> None:
     with_credit = [*await desk.ask("1"), *await desk.ask("2")]
     without = [*await desk.ask("3"), *await desk.ask("4", priority=9)]
-    desk.outbox.hasten(with_credit)
-    desk.outbox.hasten(without)
+    desk.dispatcher.hasten(with_credit)
+    desk.dispatcher.hasten(without)
     await idle()
     assert all(entry.sent.is_set() for entry in without)
     assert [entry.rank for entry in with_credit] == [0, 0]
@@ -125,7 +125,7 @@ async def test_what_is_promised_without_a_credit_is_queued_behind_the_others(des
 
 
 async def test_what_is_promised_where_a_credit_is_free_is_queued_as_any_other(desk: Desk) -> None:
-    promised = desk.outbox.ask([Entry("1", "1", "v1")])
-    desk.outbox.hasten(promised)
+    promised = desk.dispatcher.ask([Entry("1", "1", "v1")])
+    desk.dispatcher.hasten(promised)
     await idle()
     assert promised[0].rank == 0

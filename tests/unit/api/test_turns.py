@@ -53,13 +53,13 @@ async def test_the_loop_turns_between_the_messages_of_a_bulk_request(
     monkeypatch.setattr(yielding, "TURN_S", 0.0)
     looks = Looks()
     turned: list[int] = []
-    ask = desk.outbox.ask
+    ask = desk.dispatcher.ask
 
     def note(*given: Any) -> Any:
         turned.append(looks.turns)
         return ask(*given)
 
-    monkeypatch.setattr(desk.outbox, "ask", note)
+    monkeypatch.setattr(desk.dispatcher, "ask", note)
     looking = asyncio.ensure_future(looks.look())
     asking = asyncio.ensure_future(bulk(counter, "text"))
     await idle()

@@ -45,7 +45,7 @@ def test_values_are_read_by_type() -> None:
         ({"BYLINE_WORKER_NAME": "nameless"}, ["BYLINE_WORKER_NAME='nameless'"]),
         ({"BYLINE_API_PROT": "80"}, ["BYLINE_API_PROT", "did you mean BYLINE_API_PORT?"]),
         ({"BYLINE_CHUNK_MESSAGES": "999"}, ["BYLINE_CHUNK_MESSAGES=999", "BYLINE_BATCH_MESSAGES"]),
-        ({"BYLINE_MAX_BULK": "9999"}, ["BYLINE_MAX_BULK=9999", "BYLINE_OUTBOX_MESSAGES=4096"]),
+        ({"BYLINE_MAX_BULK": "9999"}, ["BYLINE_MAX_BULK=9999", "BYLINE_DISPATCHER_MESSAGES=4096"]),
         ({"BYLINE_WAIT_S": "40"}, ["BYLINE_WAIT_S=40", "BYLINE_WAIT_MAX_S=30"]),
         ({"BYLINE_RESULT_TTL_S": "10"}, ["BYLINE_WAIT_MAX_S=30", "BYLINE_RESULT_TTL_S=10"]),
         (
