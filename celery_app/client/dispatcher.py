@@ -23,7 +23,7 @@ from celery_app.client.dispatch import deadlines
 from celery_app.client.dispatch.in_flight import Flight
 from celery_app.client.dispatch.key_quota import Room
 from celery_app.client.dispatch.local_cache import Recent
-from celery_app.client.dispatch.version_queue import Lane
+from celery_app.client.dispatch.version_queue import VersionQueue
 from celery_app.client.entry import Entry, Key
 from celery_app.client.redis.cache_lookup import LookUp, Questions
 from celery_app.client.redis.queue_capacity import QueueRoom
@@ -101,12 +101,12 @@ class Dispatcher:
         self._joinable: dict[Key, Entry] = {}
         self._work = asyncio.Event()
         self._questions = Questions(look_up, self._work.set, self._busy)
-        self._lane = lambda version: Lane(
+        self._new_version_queue = lambda version: VersionQueue(
             credits, chunk_work, answer_s, lambda: workers(version) or 1, self._work.set
         )
         self._workers = workers
         #: By version.
-        self._lanes: dict[str, Lane] = {}
+        self._version_queues: dict[str, VersionQueue] = {}
         self._running: list[asyncio.Task[None]] = []
         #: The one that this runs in, once it does.
         self.loop: asyncio.AbstractEventLoop
@@ -133,12 +133,12 @@ class Dispatcher:
     @property
     def wait_s(self) -> float:
         """Seconds that a message that comes now will take, by the pace of the last few seconds."""
-        return max(map(self.wait_for, self._lanes), default=0.0)
+        return max(map(self.wait_for, self._version_queues), default=0.0)
 
     def wait_for(self, version: str) -> float:
         """Return the same of a message for one version."""
-        lane = self._lanes.get(version)
-        return lane.admission.wait_s if lane else 0.0
+        version_queue = self._version_queues.get(version)
+        return version_queue.admission.wait_s if version_queue else 0.0
 
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
         """Take the messages of one request. Return those to wait for: these, or ones they join.
@@ -157,7 +157,7 @@ class Dispatcher:
 
     def passed(self, entry: Entry) -> Failure:
         """Return why there is no answer by a deadline: see ``deadlines.passed``."""
-        return deadlines.passed(entry, self._lane_of(entry.version).pace.idle)
+        return deadlines.passed(entry, self._version_queue_of(entry.version).pace.idle)
 
     def hasten(self, entries: Iterable[Entry]) -> None:
         """Have these leave even without a credit: their answer is to be promised for later."""
@@ -166,7 +166,7 @@ class Dispatcher:
         self._work.set()
 
     def _busy(self) -> bool:
-        return any(lane.flights for lane in self._lanes.values())
+        return any(version_queue.flights for version_queue in self._version_queues.values())
 
     def _join(self, entry: Entry) -> Entry:
         known = self._recent.get(entry.id)
@@ -207,8 +207,8 @@ class Dispatcher:
         await self._work.wait()
         self._work.clear()
         await self._look_up()
-        for lane in list(self._lanes.values()):
-            await self._send_from(lane)
+        for version_queue in list(self._version_queues.values()):
+            await self._send_from(version_queue)
 
     async def _sweep(self) -> None:
         await asyncio.sleep(SWEEP_S)
@@ -216,12 +216,15 @@ class Dispatcher:
         self._recent.shrink(self._pressure() != "ok")
         self._metrics.dispatcher.set(self.unanswered)
         self._metrics.credits_in_use.set(
-            sum(len(lane.flights.in_time) for lane in self._lanes.values())
+            sum(
+                len(version_queue.flights.in_time)
+                for version_queue in self._version_queues.values()
+            )
         )
-        self._lanes = {
-            version: lane
-            for version, lane in self._lanes.items()
-            if self._workers(version) or not lane.idle
+        self._version_queues = {
+            version: version_queue
+            for version, version_queue in self._version_queues.items()
+            if self._workers(version) or not version_queue.idle
         }
         self._work.set()  # a chunk that stalled holds no credit, a deadline may have passed
 
@@ -234,13 +237,13 @@ class Dispatcher:
             elif refusal := self._refusal(entry):
                 self._fail([entry], refusal)
             else:
-                self._lane_of(entry.version).add(entry)
+                self._version_queue_of(entry.version).add(entry)
 
-    def _lane_of(self, version: str) -> Lane:
-        lane = self._lanes.get(version)
-        if lane is None:
-            lane = self._lanes[version] = self._lane(version)
-        return lane
+    def _version_queue_of(self, version: str) -> VersionQueue:
+        version_queue = self._version_queues.get(version)
+        if version_queue is None:
+            version_queue = self._version_queues[version] = self._new_version_queue(version)
+        return version_queue
 
     def _refusal(self, entry: Entry) -> BylineError | None:
         if self._pressure() == "critical":
@@ -249,36 +252,36 @@ class Dispatcher:
             self._queue_room.check()
         except Overloaded as error:
             return error
-        lane = self._lane_of(entry.version)
-        if len(self._lanes) > 1 and self._room.is_half_full_of(entry.version):
+        version_queue = self._version_queue_of(entry.version)
+        if len(self._version_queues) > 1 and self._room.is_half_full_of(entry.version):
             # The rest is for the others: a canary that hangs must not keep them out.
             return Overloaded("too many messages wait already for this version")
-        if lane.admission.too_late(entry):
-            return deadlines.too_short(entry, lane.pace.idle) or Overloaded(
-                f"it would take {lane.admission.wait_s:.1f} s"
+        if version_queue.admission.too_late(entry):
+            return deadlines.too_short(entry, version_queue.pace.idle) or Overloaded(
+                f"it would take {version_queue.admission.wait_s:.1f} s"
             )
         return None
 
-    async def _send_from(self, lane: Lane) -> None:
-        for entry in lane.drop_late():
+    async def _send_from(self, version_queue: VersionQueue) -> None:
+        for entry in version_queue.drop_late():
             failure = self.passed(entry)
             self._count(_OUTCOMES[failure.code])
             self._settle(entry, failure)
-        while entries := lane.next_chunk():
-            await self._dispatch(lane, entries)
+        while entries := version_queue.next_chunk():
+            await self._dispatch(version_queue, entries)
 
-    async def _dispatch(self, lane: Lane, entries: list[Entry]) -> None:
+    async def _dispatch(self, version_queue: VersionQueue, entries: list[Entry]) -> None:
         chunk = str(uuid4())
-        lane.flights.add(chunk, entries)
+        version_queue.flights.add(chunk, entries)
         self._metrics.chunk_messages.observe(len(entries))
         try:
             await self._send(chunk, entries)
         except (BrokerUnavailable, Overloaded) as error:
-            if lane.flights.pop(chunk):
+            if version_queue.flights.pop(chunk):
                 self._fail(entries, error)
             return
         except Exception as error:  # a defect, but who asked must be answered all the same
-            if lane.flights.pop(chunk):
+            if version_queue.flights.pop(chunk):
                 self._fail(entries, InternalError("the message could not be sent"))
             with request_ids.about([entry.request_id for entry in entries]):
                 error.add_note(f"a chunk could not be sent{request_ids.words()}")
@@ -288,8 +291,8 @@ class Dispatcher:
 
     def _give_up(self) -> None:
         """Free the credits of chunks whose replies are lost; their results are in the cache."""
-        for lane in self._lanes.values():
-            for entries in lane.flights.given_up():
+        for version_queue in self._version_queues.values():
+            for entries in version_queue.flights.given_up():
                 self._fail(entries, NoAnswer(f"no worker answered within {self._answer_s:g} s"))
 
     async def _take_reply(self) -> None:
@@ -302,19 +305,26 @@ class Dispatcher:
             self._drop_reply(type(error).__name__)
             return
         self._queue_room.free(reply.chunk)
-        lane = next((lane for lane in self._lanes.values() if reply.chunk in lane.flights), None)
-        if lane is None or (flight := lane.flights.pop(reply.chunk)) is None:
+        version_queue = next(
+            (
+                version_queue
+                for version_queue in self._version_queues.values()
+                if reply.chunk in version_queue.flights
+            ),
+            None,
+        )
+        if version_queue is None or (flight := version_queue.flights.pop(reply.chunk)) is None:
             return
         answered = any(isinstance(outcome, Attribution) for outcome in reply.outcomes)
         alone = answered and len(flight.entries) == 1
-        lane.pace.came_back(flight.work, flight.sent_at, alone)
-        self._answer(lane, flight, reply)
-        if lane.waits or self._questions:
+        version_queue.pace.came_back(flight.work, flight.sent_at, alone)
+        self._answer(version_queue, flight, reply)
+        if version_queue.waits or self._questions:
             self._work.set()
 
-    def _answer(self, lane: Lane, flight: Flight, reply: Reply) -> None:
+    def _answer(self, version_queue: VersionQueue, flight: Flight, reply: Reply) -> None:
         """Settle the messages of a chunk with what its reply says of each."""
-        entries, idle = flight.entries, lane.pace.idle
+        entries, idle = flight.entries, version_queue.pace.idle
         if len(reply.outcomes) > len(entries):
             self._drop_reply("too many outcomes")
             reply = Reply(reply.chunk, [])

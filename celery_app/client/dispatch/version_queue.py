@@ -23,7 +23,7 @@ PASSED_OVER = 3
 PARTS = 4
 
 
-class Lane:
+class VersionQueue:
     """What one version is asked by this process."""
 
     def __init__(
