@@ -20,7 +20,7 @@ from uuid import uuid4
 import msgspec
 
 from celery_app.client.dispatch import deadlines
-from celery_app.client.dispatch.in_flight import Flight
+from celery_app.client.dispatch.in_flight import InFlightChunk
 from celery_app.client.dispatch.key_quota import Room
 from celery_app.client.dispatch.local_cache import Recent
 from celery_app.client.dispatch.version_queue import VersionQueue
@@ -166,7 +166,7 @@ class Dispatcher:
         self._work.set()
 
     def _busy(self) -> bool:
-        return any(version_queue.flights for version_queue in self._version_queues.values())
+        return any(version_queue.in_flight for version_queue in self._version_queues.values())
 
     def _join(self, entry: Entry) -> Entry:
         known = self._recent.get(entry.id)
@@ -217,7 +217,7 @@ class Dispatcher:
         self._metrics.dispatcher.set(self.unanswered)
         self._metrics.credits_in_use.set(
             sum(
-                len(version_queue.flights.in_time)
+                len(version_queue.in_flight.in_time)
                 for version_queue in self._version_queues.values()
             )
         )
@@ -272,16 +272,16 @@ class Dispatcher:
 
     async def _dispatch(self, version_queue: VersionQueue, entries: list[Entry]) -> None:
         chunk = str(uuid4())
-        version_queue.flights.add(chunk, entries)
+        version_queue.in_flight.add(chunk, entries)
         self._metrics.chunk_messages.observe(len(entries))
         try:
             await self._send(chunk, entries)
         except (BrokerUnavailable, Overloaded) as error:
-            if version_queue.flights.pop(chunk):
+            if version_queue.in_flight.pop(chunk):
                 self._fail(entries, error)
             return
         except Exception as error:  # a defect, but who asked must be answered all the same
-            if version_queue.flights.pop(chunk):
+            if version_queue.in_flight.pop(chunk):
                 self._fail(entries, InternalError("the message could not be sent"))
             with request_ids.about([entry.request_id for entry in entries]):
                 error.add_note(f"a chunk could not be sent{request_ids.words()}")
@@ -292,7 +292,7 @@ class Dispatcher:
     def _give_up(self) -> None:
         """Free the credits of chunks whose replies are lost; their results are in the cache."""
         for version_queue in self._version_queues.values():
-            for entries in version_queue.flights.given_up():
+            for entries in version_queue.in_flight.given_up():
                 self._fail(entries, NoAnswer(f"no worker answered within {self._answer_s:g} s"))
 
     async def _take_reply(self) -> None:
@@ -309,22 +309,27 @@ class Dispatcher:
             (
                 version_queue
                 for version_queue in self._version_queues.values()
-                if reply.chunk in version_queue.flights
+                if reply.chunk in version_queue.in_flight
             ),
             None,
         )
-        if version_queue is None or (flight := version_queue.flights.pop(reply.chunk)) is None:
+        if (
+            version_queue is None
+            or (chunk_in_flight := version_queue.in_flight.pop(reply.chunk)) is None
+        ):
             return
         answered = any(isinstance(outcome, Attribution) for outcome in reply.outcomes)
-        alone = answered and len(flight.entries) == 1
-        version_queue.pace.came_back(flight.work, flight.sent_at, alone)
-        self._answer(version_queue, flight, reply)
+        alone = answered and len(chunk_in_flight.entries) == 1
+        version_queue.pace.came_back(chunk_in_flight.work, chunk_in_flight.sent_at, alone)
+        self._answer(version_queue, chunk_in_flight, reply)
         if version_queue.waits or self._questions:
             self._work.set()
 
-    def _answer(self, version_queue: VersionQueue, flight: Flight, reply: Reply) -> None:
+    def _answer(
+        self, version_queue: VersionQueue, chunk_in_flight: InFlightChunk, reply: Reply
+    ) -> None:
         """Settle the messages of a chunk with what its reply says of each."""
-        entries, idle = flight.entries, version_queue.pace.idle
+        entries, idle = chunk_in_flight.entries, version_queue.pace.idle
         if len(reply.outcomes) > len(entries):
             self._drop_reply("too many outcomes")
             reply = Reply(reply.chunk, [])

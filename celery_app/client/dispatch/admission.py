@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from celery_app.client.dispatch.fair_queue import FairQueue
-from celery_app.client.dispatch.in_flight import Flights
+from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import Pace
 from celery_app.client.entry import Entry, Kind
 
@@ -15,7 +15,7 @@ from celery_app.client.entry import Entry, Kind
 FRESH_S = 0.001
 
 
-class Away(NamedTuple):
+class InFlightSnapshot(NamedTuple):
     """What is under way, as one looked at it."""
 
     changes: int
@@ -30,14 +30,14 @@ class Admission:
     """Judges by what is under way, what waits, and the pace of both."""
 
     def __init__(
-        self, pace: Pace, flights: Flights, waiting: Mapping[Kind, FairQueue], chunk_work: int
+        self, pace: Pace, in_flight: InFlight, waiting: Mapping[Kind, FairQueue], chunk_work: int
     ) -> None:
         """``waiting`` is what has not left yet; it may change."""
         self._pace = pace
-        self._flights = flights
+        self._in_flight = in_flight
         self._waiting = waiting
         self._chunk_work = chunk_work
-        self._away = Away(-1, 0.0, 0, 0.0)
+        self._snapshot = InFlightSnapshot(-1, 0.0, 0, 0.0)
 
     @property
     def wait_s(self) -> float:
@@ -80,17 +80,17 @@ class Admission:
 
         And how many more it may well take.
         """
-        away, pace = self._look(), self._pace
+        snapshot, pace = self._look(), self._pace
         full, rest = divmod(work - 1, self._chunk_work)
         then = full * pace.seconds(self._chunk_work) + pace.seconds(rest + 1)
-        return away.seconds + then, pace.margin(away.chunks + full + 1)
+        return snapshot.seconds + then, pace.margin(snapshot.chunks + full + 1)
 
-    def _look(self) -> Away:
-        now, seen = time.monotonic(), self._away
-        if seen.changes != self._flights.changes or now > seen.at + FRESH_S:
-            flights, pace = self._flights.in_time, self._pace
-            seconds = sum(pace.seconds(flight.work) for flight in flights[1:])
-            if flights:
-                seconds += pace.until_back(flights[0].work, flights[0].sent_at)
-            self._away = Away(self._flights.changes, now, len(flights), seconds)
-        return self._away
+    def _look(self) -> InFlightSnapshot:
+        now, seen = time.monotonic(), self._snapshot
+        if seen.changes != self._in_flight.changes or now > seen.at + FRESH_S:
+            in_flight, pace = self._in_flight.in_time, self._pace
+            seconds = sum(pace.seconds(chunk_in_flight.work) for chunk_in_flight in in_flight[1:])
+            if in_flight:
+                seconds += pace.until_back(in_flight[0].work, in_flight[0].sent_at)
+            self._snapshot = InFlightSnapshot(self._in_flight.changes, now, len(in_flight), seconds)
+        return self._snapshot

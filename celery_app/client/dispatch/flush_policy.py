@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from celery_app.client.dispatch.in_flight import Flights
+from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import Pace
 
 #: While a chunk is under way, less work than this waits for it, but no longer than so many
@@ -22,14 +22,14 @@ class Departure:
 
     def __init__(
         self,
-        flights: Flights,
+        in_flight: InFlight,
         pace: Pace,
         credits: int,
         workers: Callable[[], int],
         wake: Callable[[], None],
     ) -> None:
         """``workers()`` is how many workers there are; ``wake()`` has :meth:`due` asked again."""
-        self._flights = flights
+        self._in_flight = in_flight
         self._pace = pace
         self._credits = credits
         self._workers = workers
@@ -40,16 +40,16 @@ class Departure:
 
     def due(self, waiting: int) -> bool:
         """Return whether so much work may leave as a chunk now."""
-        away = self._flights.in_time
-        if not away:
+        snapshot = self._in_flight.in_time
+        if not snapshot:
             return True
-        if len(away) >= self._credits:
+        if len(snapshot) >= self._credits:
             return False
-        rest_s = away[-1].sent_at + LINGER_S - time.monotonic()
+        rest_s = snapshot[-1].sent_at + LINGER_S - time.monotonic()
         if waiting >= WORTH_A_TASK:
             rest_s = 0.0
-        if len(away) >= self._workers():
-            first = away[0]
+        if len(snapshot) >= self._workers():
+            first = snapshot[0]
             back_s = self._pace.until_back(first.work, first.sent_at)
             rest_s = max(rest_s, back_s - LEAD_S)
         if rest_s <= 0:

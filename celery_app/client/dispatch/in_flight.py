@@ -15,7 +15,7 @@ STALLED, STALLED_S = 4.0, 0.25
 UNKNOWN_S = 2.0
 
 
-class Flight(NamedTuple):
+class InFlightChunk(NamedTuple):
     """A chunk under way."""
 
     #: Monotonic, in seconds.
@@ -25,7 +25,7 @@ class Flight(NamedTuple):
     work: int
 
 
-class Flights:
+class InFlight:
     """Chunks under way, by id, oldest first."""
 
     def __init__(self, answer_s: float, expected_s: Callable[[], float]) -> None:
@@ -35,29 +35,29 @@ class Flights:
         """
         self._expected_s = expected_s
         self._answer_s = answer_s
-        self._flights: dict[str, Flight] = {}
+        self._in_flight: dict[str, InFlightChunk] = {}
         #: How often a chunk was added or taken away.
         self.changes = 0
 
     def add(self, chunk: str, entries: list[Entry]) -> None:
         """Note that a chunk is about to be sent: its reply may be here before it is."""
         work = sum([entry.work for entry in entries])
-        self._flights[chunk] = Flight(time.monotonic(), entries, work)
+        self._in_flight[chunk] = InFlightChunk(time.monotonic(), entries, work)
         self.changes += 1
 
-    def pop(self, chunk: str) -> Flight | None:
+    def pop(self, chunk: str) -> InFlightChunk | None:
         """Forget a chunk and return it; None: it was given up before."""
         self.changes += 1
-        return self._flights.pop(chunk, None)
+        return self._in_flight.pop(chunk, None)
 
     def __len__(self) -> int:
-        return len(self._flights)
+        return len(self._in_flight)
 
     def __contains__(self, chunk: str) -> bool:
-        return chunk in self._flights
+        return chunk in self._in_flight
 
     @property
-    def in_time(self) -> list[Flight]:
+    def in_time(self) -> list[InFlightChunk]:
         """Those that hold a credit.
 
         What was promised and left without one holds none: others would wait for it.
@@ -66,16 +66,16 @@ class Flights:
         patience_s = max(STALLED_S, STALLED * expected_s) if expected_s else UNKNOWN_S
         stalled = time.monotonic() - patience_s
         return [
-            flight
-            for flight in self._flights.values()
-            if flight.sent_at > stalled and not flight.entries[0].behind
+            chunk_in_flight
+            for chunk_in_flight in self._in_flight.values()
+            if chunk_in_flight.sent_at > stalled and not chunk_in_flight.entries[0].behind
         ]
 
     def given_up(self) -> Iterator[list[Entry]]:
         """Yield what was sent too long ago, chunk by chunk, and forget it."""
         oldest = time.monotonic() - self._answer_s
-        for chunk, flight in list(self._flights.items()):
-            if flight.sent_at > oldest:
+        for chunk, chunk_in_flight in list(self._in_flight.items()):
+            if chunk_in_flight.sent_at > oldest:
                 return
             self.pop(chunk)
-            yield flight.entries
+            yield chunk_in_flight.entries

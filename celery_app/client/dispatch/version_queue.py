@@ -12,7 +12,7 @@ from collections.abc import Callable
 from celery_app.client.dispatch.admission import Admission
 from celery_app.client.dispatch.fair_queue import FairQueue
 from celery_app.client.dispatch.flush_policy import Departure
-from celery_app.client.dispatch.in_flight import Flights
+from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import Pace
 from celery_app.client.entry import Entry, Kind
 
@@ -43,9 +43,9 @@ class VersionQueue:
         #: How many chunks have left before a kind that waits.
         self._passed_over: Counter[Kind] = Counter()
         self.pace = Pace()
-        self.flights = Flights(answer_s, lambda: self.pace.seconds(chunk_work))
-        self.admission = Admission(self.pace, self.flights, self._waiting, chunk_work)
-        self._departure = Departure(self.flights, self.pace, credits, workers, wake)
+        self.in_flight = InFlight(answer_s, lambda: self.pace.seconds(chunk_work))
+        self.admission = Admission(self.pace, self.in_flight, self._waiting, chunk_work)
+        self._departure = Departure(self.in_flight, self.pace, credits, workers, wake)
 
     @property
     def waits(self) -> bool:
@@ -55,7 +55,7 @@ class VersionQueue:
     @property
     def idle(self) -> bool:
         """Whether nothing waits, and nothing is under way."""
-        return not self._waiting and not self.flights
+        return not self._waiting and not self.in_flight
 
     def add(self, entry: Entry) -> None:
         """Have a message wait."""

@@ -112,7 +112,7 @@ async def test_what_nobody_waits_for_any_longer_is_still_the_promise_of_an_answe
     await hasty.answer()
     desk.dispatcher._answer_s = 0.0
     for version_queue in desk.dispatcher._version_queues.values():
-        version_queue.flights._answer_s = 0.0
+        version_queue.in_flight._answer_s = 0.0
     desk.dispatcher._give_up()
     await idle()
     assert hasty.promises.kept == {}  # the task is in the queue; that nobody waits is no outcome

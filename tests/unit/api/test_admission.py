@@ -10,7 +10,7 @@ import pytest
 
 from celery_app.client.dispatch.admission import Admission
 from celery_app.client.dispatch.fair_queue import FairQueue
-from celery_app.client.dispatch.in_flight import Flights
+from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import Pace
 from celery_app.client.entry import Entry, Kind
 
@@ -27,13 +27,13 @@ class Gate:
         for size in (1, 20, 5, 9) * 10:
             self.pace.came_back(size, MONOTONIC - 0.2 - size * 0.05)
             self.pace._last = float("-inf")
-        self.flights = Flights(60.0, lambda: self.pace.seconds(16))
+        self.in_flight = InFlight(60.0, lambda: self.pace.seconds(16))
         self.waiting: dict[Kind, FairQueue] = {}
-        self.admission = Admission(self.pace, self.flights, self.waiting, 16)
+        self.admission = Admission(self.pace, self.in_flight, self.waiting, 16)
 
     def under_way(self, *sizes: int) -> None:
         for number, size in enumerate(sizes):
-            self.flights.add(f"chunk {number}", [Entry("id", "text", "v1")] * size)
+            self.in_flight.add(f"chunk {number}", [Entry("id", "text", "v1")] * size)
 
     def refuses(self, seconds: float) -> bool:
         return self.admission.too_late(entry(seconds))
@@ -67,7 +67,7 @@ def test_a_message_waits_for_what_is_away_and_for_what_leaves_before_it(gate: Ga
     gate.under_way(16, 16)
     assert gate.admission.wait_s == pytest.approx(2 * 1.0 + 0.25, rel=0.02)
     gate.waiting[KIND] = queue(*[entry(None)] * 40)
-    gate.admission._away = gate.admission._away._replace(changes=-1)
+    gate.admission._snapshot = gate.admission._snapshot._replace(changes=-1)
     assert gate.admission.wait_s == pytest.approx(2 * 1.0 + 2 * 1.0 + 0.65, rel=0.02)
     assert gate.refuses(4.4)
     assert not gate.refuses(4.9)
@@ -101,29 +101,29 @@ def test_under_three_times_the_load_nearly_all_who_are_let_in_are_in_time(
     monkeypatch.setattr("celery_app.client.dispatch.admission.time", simulated)
     monkeypatch.setattr("celery_app.client.dispatch.in_flight.time", simulated)
     pace = Pace(lambda: clock.now)
-    flights = Flights(60.0, lambda: pace.seconds(64))
+    in_flight = InFlight(60.0, lambda: pace.seconds(64))
     waiting = {KIND: FairQueue()}
-    admission = Admission(pace, flights, waiting, 64)
-    away: deque[tuple[float, list[Entry]]] = deque()
+    admission = Admission(pace, in_flight, waiting, 64)
+    snapshot: deque[tuple[float, list[Entry]]] = deque()
     in_time, late, free_at = 0, 0, 0.0
     for tick in range(20 * 1300):
         clock.now = tick / 1300
-        while away and away[0][0] <= clock.now:
-            _, entries = away.popleft()
-            flight = flights.pop(str(id(entries)))
-            assert flight is not None
-            pace.came_back(flight.work, flight.sent_at)
+        while snapshot and snapshot[0][0] <= clock.now:
+            _, entries = snapshot.popleft()
+            chunk_in_flight = in_flight.pop(str(id(entries)))
+            assert chunk_in_flight is not None
+            pace.came_back(chunk_in_flight.work, chunk_in_flight.sent_at)
             answered = sum(clock.now <= (each.deadline or 0.0) for each in entries)
             in_time, late = in_time + answered, late + len(entries) - answered
         asked = Entry("id", "text", "v1", deadline=clock.now + 0.5)
         if not admission.too_late(asked):
             waiting[KIND].add(asked)
-        if waiting[KIND] and len(away) < 2 and free_at < clock.now + 0.02:
+        if waiting[KIND] and len(snapshot) < 2 and free_at < clock.now + 0.02:
             chunk = waiting[KIND].take(64)
             took = (0.02 + 0.002 * len(chunk)) * chance.uniform(0.96, 1.04)
             free_at = max(clock.now, free_at) + took
-            away.append((free_at, chunk))
-            flights.add(str(id(chunk)), chunk)
+            snapshot.append((free_at, chunk))
+            in_flight.add(str(id(chunk)), chunk)
     assert in_time > 20 * 360  # of 432 in full chunks
     assert late < 0.05 * in_time
 
@@ -133,5 +133,5 @@ def test_what_was_lost_keeps_nobody_out(gate: Gate, monkeypatch: pytest.MonkeyPa
     assert gate.refuses(0.1)
     monkeypatch.setattr("celery_app.client.dispatch.in_flight.STALLED", 0.0)
     monkeypatch.setattr("celery_app.client.dispatch.in_flight.STALLED_S", 0.0)
-    gate.flights.changes += 1
+    gate.in_flight.changes += 1
     assert not gate.refuses(0.1)

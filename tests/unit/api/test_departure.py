@@ -101,10 +101,10 @@ async def test_a_second_worker_has_a_chunk_at_once() -> None:
 async def test_a_short_while_is_waited_for_as_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a loop returns for less than a millisecond may be another kind of handle."""
     woken = asyncio.Event()
-    away = in_flight.Flights(60.0, lambda: 0.0)
-    leaving = flush_policy.Departure(away, Pace(), 2, lambda: 2, woken.set)
-    away.add("chunk", [Entry("1", "1", "v1")])
-    now = away.in_time[0].sent_at
+    snapshot = in_flight.InFlight(60.0, lambda: 0.0)
+    leaving = flush_policy.Departure(snapshot, Pace(), 2, lambda: 2, woken.set)
+    snapshot.add("chunk", [Entry("1", "1", "v1")])
+    now = snapshot.in_time[0].sent_at
     monkeypatch.setattr(time, "monotonic", lambda: now)
     for seconds in (0.0005, 60.0, 0.0001):
         monkeypatch.setattr(flush_policy, "LINGER_S", seconds)
