@@ -17,7 +17,7 @@ WORTH_A_TASK, LINGER_S = 16, 0.005
 LEAD_S = 0.02
 
 
-class Departure:
+class FlushPolicy:
     """Says of what waits whether it may leave, and has it looked at again when it may."""
 
     def __init__(

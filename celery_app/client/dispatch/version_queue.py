@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from celery_app.client.dispatch.admission import Admission
 from celery_app.client.dispatch.fair_queue import FairQueue
-from celery_app.client.dispatch.flush_policy import Departure
+from celery_app.client.dispatch.flush_policy import FlushPolicy
 from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import Pace
 from celery_app.client.entry import Entry, Kind
@@ -45,7 +45,7 @@ class VersionQueue:
         self.pace = Pace()
         self.in_flight = InFlight(answer_s, lambda: self.pace.seconds(chunk_work))
         self.admission = Admission(self.pace, self.in_flight, self._waiting, chunk_work)
-        self._departure = Departure(self.in_flight, self.pace, credits, workers, wake)
+        self._flush_policy = FlushPolicy(self.in_flight, self.pace, credits, workers, wake)
 
     @property
     def waits(self) -> bool:
@@ -77,7 +77,7 @@ class VersionQueue:
         """Return what may leave now, the most pressing kind first."""
         for kind in sorted(self._waiting, key=self._turn):
             queue = self._waiting[kind]
-            due = self._departure.due(queue.work)
+            due = self._flush_policy.due(queue.work)
             chunk = (
                 queue.take(self._chunk_work)
                 if due
