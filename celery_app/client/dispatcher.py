@@ -157,7 +157,7 @@ class Dispatcher:
 
     def passed(self, entry: Entry) -> Failure:
         """Return why there is no answer by a deadline: see ``deadlines.passed``."""
-        return deadlines.passed(entry, self._version_queue_of(entry.version).pace.idle)
+        return deadlines.passed(entry, self._version_queue_of(entry.version).latency_model.idle)
 
     def hasten(self, entries: Iterable[Entry]) -> None:
         """Have these leave even without a credit: their answer is to be promised for later."""
@@ -257,7 +257,7 @@ class Dispatcher:
             # The rest is for the others: a canary that hangs must not keep them out.
             return Overloaded("too many messages wait already for this version")
         if version_queue.admission.too_late(entry):
-            return deadlines.too_short(entry, version_queue.pace.idle) or Overloaded(
+            return deadlines.too_short(entry, version_queue.latency_model.idle) or Overloaded(
                 f"it would take {version_queue.admission.wait_s:.1f} s"
             )
         return None
@@ -320,7 +320,7 @@ class Dispatcher:
             return
         answered = any(isinstance(outcome, Attribution) for outcome in reply.outcomes)
         alone = answered and len(chunk_in_flight.entries) == 1
-        version_queue.pace.came_back(chunk_in_flight.work, chunk_in_flight.sent_at, alone)
+        version_queue.latency_model.came_back(chunk_in_flight.work, chunk_in_flight.sent_at, alone)
         self._answer(version_queue, chunk_in_flight, reply)
         if version_queue.waits or self._questions:
             self._work.set()
@@ -329,7 +329,7 @@ class Dispatcher:
         self, version_queue: VersionQueue, chunk_in_flight: InFlightChunk, reply: Reply
     ) -> None:
         """Settle the messages of a chunk with what its reply says of each."""
-        entries, idle = chunk_in_flight.entries, version_queue.pace.idle
+        entries, idle = chunk_in_flight.entries, version_queue.latency_model.idle
         if len(reply.outcomes) > len(entries):
             self._drop_reply("too many outcomes")
             reply = Reply(reply.chunk, [])

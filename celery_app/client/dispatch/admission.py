@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from celery_app.client.dispatch.fair_queue import FairQueue
 from celery_app.client.dispatch.in_flight import InFlight
-from celery_app.client.dispatch.latency_model import Pace
+from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.entry import Entry, Kind
 
 #: Seconds for which what is under way is not looked through again, unless something left or came.
@@ -30,10 +30,14 @@ class Admission:
     """Judges by what is under way, what waits, and the pace of both."""
 
     def __init__(
-        self, pace: Pace, in_flight: InFlight, waiting: Mapping[Kind, FairQueue], chunk_work: int
+        self,
+        latency_model: LatencyModel,
+        in_flight: InFlight,
+        waiting: Mapping[Kind, FairQueue],
+        chunk_work: int,
     ) -> None:
         """``waiting`` is what has not left yet; it may change."""
-        self._pace = pace
+        self._latency_model = latency_model
         self._in_flight = in_flight
         self._waiting = waiting
         self._chunk_work = chunk_work
@@ -80,17 +84,19 @@ class Admission:
 
         And how many more it may well take.
         """
-        snapshot, pace = self._look(), self._pace
+        snapshot, latency_model = self._look(), self._latency_model
         full, rest = divmod(work - 1, self._chunk_work)
-        then = full * pace.seconds(self._chunk_work) + pace.seconds(rest + 1)
-        return snapshot.seconds + then, pace.margin(snapshot.chunks + full + 1)
+        then = full * latency_model.seconds(self._chunk_work) + latency_model.seconds(rest + 1)
+        return snapshot.seconds + then, latency_model.margin(snapshot.chunks + full + 1)
 
     def _look(self) -> InFlightSnapshot:
         now, seen = time.monotonic(), self._snapshot
         if seen.changes != self._in_flight.changes or now > seen.at + FRESH_S:
-            in_flight, pace = self._in_flight.in_time, self._pace
-            seconds = sum(pace.seconds(chunk_in_flight.work) for chunk_in_flight in in_flight[1:])
+            in_flight, latency_model = self._in_flight.in_time, self._latency_model
+            seconds = sum(
+                latency_model.seconds(chunk_in_flight.work) for chunk_in_flight in in_flight[1:]
+            )
             if in_flight:
-                seconds += pace.until_back(in_flight[0].work, in_flight[0].sent_at)
+                seconds += latency_model.until_back(in_flight[0].work, in_flight[0].sent_at)
             self._snapshot = InFlightSnapshot(self._in_flight.changes, now, len(in_flight), seconds)
         return self._snapshot

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from celery_app.client.dispatch.in_flight import InFlight
-from celery_app.client.dispatch.latency_model import Pace
+from celery_app.client.dispatch.latency_model import LatencyModel
 
 #: While a chunk is under way, less work than this waits for it, but no longer than so many
 #: seconds: a task has a price, and on a fast model the answer is there before.
@@ -23,14 +23,14 @@ class FlushPolicy:
     def __init__(
         self,
         in_flight: InFlight,
-        pace: Pace,
+        latency_model: LatencyModel,
         credits: int,
         workers: Callable[[], int],
         wake: Callable[[], None],
     ) -> None:
         """``workers()`` is how many workers there are; ``wake()`` has :meth:`due` asked again."""
         self._in_flight = in_flight
-        self._pace = pace
+        self._latency_model = latency_model
         self._credits = credits
         self._workers = workers
         self._wake = wake
@@ -50,7 +50,7 @@ class FlushPolicy:
             rest_s = 0.0
         if len(snapshot) >= self._workers():
             first = snapshot[0]
-            back_s = self._pace.until_back(first.work, first.sent_at)
+            back_s = self._latency_model.until_back(first.work, first.sent_at)
             rest_s = max(rest_s, back_s - LEAD_S)
         if rest_s <= 0:
             return True

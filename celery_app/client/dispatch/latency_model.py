@@ -26,7 +26,7 @@ DEVIATIONS = 2.0
 OUTLIER, OUTLIER_S = 4.0, 0.1
 
 
-class Pace:
+class LatencyModel:
     """What chunks cost. Times are monotonic, in seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

@@ -13,7 +13,7 @@ from celery_app.client.dispatch.admission import Admission
 from celery_app.client.dispatch.fair_queue import FairQueue
 from celery_app.client.dispatch.flush_policy import FlushPolicy
 from celery_app.client.dispatch.in_flight import InFlight
-from celery_app.client.dispatch.latency_model import Pace
+from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.entry import Entry, Kind
 
 #: Chunks of the same priority that may leave before those of a kind that waits.
@@ -42,10 +42,10 @@ class VersionQueue:
         self._waiting: dict[Kind, FairQueue] = {}
         #: How many chunks have left before a kind that waits.
         self._passed_over: Counter[Kind] = Counter()
-        self.pace = Pace()
-        self.in_flight = InFlight(answer_s, lambda: self.pace.seconds(chunk_work))
-        self.admission = Admission(self.pace, self.in_flight, self._waiting, chunk_work)
-        self._flush_policy = FlushPolicy(self.in_flight, self.pace, credits, workers, wake)
+        self.latency_model = LatencyModel()
+        self.in_flight = InFlight(answer_s, lambda: self.latency_model.seconds(chunk_work))
+        self.admission = Admission(self.latency_model, self.in_flight, self._waiting, chunk_work)
+        self._flush_policy = FlushPolicy(self.in_flight, self.latency_model, credits, workers, wake)
 
     @property
     def waits(self) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from celery_app.client.dispatch.admission import Admission
 from celery_app.client.dispatch.fair_queue import FairQueue
 from celery_app.client.dispatch.in_flight import InFlight
-from celery_app.client.dispatch.latency_model import Pace
+from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.entry import Entry, Kind
 
 KIND = (0, False, False)
@@ -23,13 +23,13 @@ class Gate:
     """An admission for a model that takes 0.2 s a chunk and 50 ms a message; time stands still."""
 
     def __init__(self) -> None:
-        self.pace = Pace(lambda: MONOTONIC)
+        self.latency_model = LatencyModel(lambda: MONOTONIC)
         for size in (1, 20, 5, 9) * 10:
-            self.pace.came_back(size, MONOTONIC - 0.2 - size * 0.05)
-            self.pace._last = float("-inf")
-        self.in_flight = InFlight(60.0, lambda: self.pace.seconds(16))
+            self.latency_model.came_back(size, MONOTONIC - 0.2 - size * 0.05)
+            self.latency_model._last = float("-inf")
+        self.in_flight = InFlight(60.0, lambda: self.latency_model.seconds(16))
         self.waiting: dict[Kind, FairQueue] = {}
-        self.admission = Admission(self.pace, self.in_flight, self.waiting, 16)
+        self.admission = Admission(self.latency_model, self.in_flight, self.waiting, 16)
 
     def under_way(self, *sizes: int) -> None:
         for number, size in enumerate(sizes):
@@ -78,7 +78,7 @@ def test_who_leaves_with_others_must_not_make_them_late(gate: Gate) -> None:
     gate.waiting[KIND] = queue(entry(1.625), *[entry(5.0)] * 7)
     assert gate.refuses(5.0)
     # It may well be answered later than expected, and then it counts all the same.
-    gate.pace._deviation = 0.1
+    gate.latency_model._deviation = 0.1
     gate.waiting[KIND] = queue(entry(1.61), *[entry(5.0)] * 7)
     assert gate.refuses(5.0)
     # Nothing can be done any more for one that is too late anyhow.
@@ -100,10 +100,10 @@ def test_under_three_times_the_load_nearly_all_who_are_let_in_are_in_time(
     simulated = SimpleNamespace(time=lambda: clock.now, monotonic=lambda: clock.now)
     monkeypatch.setattr("celery_app.client.dispatch.admission.time", simulated)
     monkeypatch.setattr("celery_app.client.dispatch.in_flight.time", simulated)
-    pace = Pace(lambda: clock.now)
-    in_flight = InFlight(60.0, lambda: pace.seconds(64))
+    latency_model = LatencyModel(lambda: clock.now)
+    in_flight = InFlight(60.0, lambda: latency_model.seconds(64))
     waiting = {KIND: FairQueue()}
-    admission = Admission(pace, in_flight, waiting, 64)
+    admission = Admission(latency_model, in_flight, waiting, 64)
     snapshot: deque[tuple[float, list[Entry]]] = deque()
     in_time, late, free_at = 0, 0, 0.0
     for tick in range(20 * 1300):
@@ -112,7 +112,7 @@ def test_under_three_times_the_load_nearly_all_who_are_let_in_are_in_time(
             _, entries = snapshot.popleft()
             chunk_in_flight = in_flight.pop(str(id(entries)))
             assert chunk_in_flight is not None
-            pace.came_back(chunk_in_flight.work, chunk_in_flight.sent_at)
+            latency_model.came_back(chunk_in_flight.work, chunk_in_flight.sent_at)
             answered = sum(clock.now <= (each.deadline or 0.0) for each in entries)
             in_time, late = in_time + answered, late + len(entries) - answered
         asked = Entry("id", "text", "v1", deadline=clock.now + 0.5)

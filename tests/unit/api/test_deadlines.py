@@ -13,7 +13,7 @@ from celery_app.client.dispatch.deadlines import (
     told,
     too_short,
 )
-from celery_app.client.dispatch.latency_model import Pace
+from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.entry import Entry
 from tasks.errors import DeadlinePassed
 from tasks.messages import Failure, Reply
@@ -79,15 +79,15 @@ def test_what_a_worker_found_late_is_told_as_what_it_was() -> None:
 
 def test_only_an_answer_with_nothing_ahead_of_it_counts() -> None:
     clock = Clock()
-    pace, sent_at = Pace(clock), clock.now
+    latency_model, sent_at = LatencyModel(clock), clock.now
     clock.now += 0.02
-    pace.came_back(1, sent_at)
-    pace.came_back(1, sent_at, alone=True)  # the one before it was ahead of it
-    assert pace.idle.seconds == LEAST_S
+    latency_model.came_back(1, sent_at)
+    latency_model.came_back(1, sent_at, alone=True)  # the one before it was ahead of it
+    assert latency_model.idle.seconds == LEAST_S
     sent_at = clock.now
     clock.now += 0.006
-    pace.came_back(1, sent_at, alone=True)
-    assert pace.idle.seconds == pytest.approx(0.006)
+    latency_model.came_back(1, sent_at, alone=True)
+    assert latency_model.idle.seconds == pytest.approx(0.006)
 
 
 @pytest.mark.anyio

@@ -9,7 +9,7 @@ import pytest
 
 from celery_app.client import dispatcher
 from celery_app.client.dispatch import flush_policy, in_flight
-from celery_app.client.dispatch.latency_model import Pace
+from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.entry import Entry
 from tests.unit.api.desk import Desk
 
@@ -102,7 +102,7 @@ async def test_a_short_while_is_waited_for_as_a_long_one(monkeypatch: pytest.Mon
     """What a loop returns for less than a millisecond may be another kind of handle."""
     woken = asyncio.Event()
     snapshot = in_flight.InFlight(60.0, lambda: 0.0)
-    leaving = flush_policy.FlushPolicy(snapshot, Pace(), 2, lambda: 2, woken.set)
+    leaving = flush_policy.FlushPolicy(snapshot, LatencyModel(), 2, lambda: 2, woken.set)
     snapshot.add("chunk", [Entry("1", "1", "v1")])
     now = snapshot.in_time[0].sent_at
     monkeypatch.setattr(time, "monotonic", lambda: now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celery_app.client.dispatch.latency_model import Pace
+from celery_app.client.dispatch.latency_model import LatencyModel
 
 
 class Clock:
@@ -21,19 +21,19 @@ def clock() -> Clock:
 
 
 def test_nothing_is_known_at_first(clock: Clock) -> None:
-    pace = Pace(clock)
-    assert pace.seconds(1000) == 0.0
-    assert pace.until_back(1000, clock.now) == 0.0
+    latency_model = LatencyModel(clock)
+    assert latency_model.seconds(1000) == 0.0
+    assert latency_model.until_back(1000, clock.now) == 0.0
 
 
-def measured(clock: Clock, sizes: list[int], chunk_s: float, message_s: float) -> Pace:
+def measured(clock: Clock, sizes: list[int], chunk_s: float, message_s: float) -> LatencyModel:
     """Return the pace of a model for which a chunk and each of its messages take so long."""
-    pace = Pace(clock)
+    latency_model = LatencyModel(clock)
     for size in sizes:
         sent_at = clock.now
         clock.now += chunk_s + size * message_s
-        pace.came_back(size, sent_at)
-    return pace
+        latency_model.came_back(size, sent_at)
+    return latency_model
 
 
 SIZES = [1, 20, 5, 9] * 10
@@ -43,66 +43,68 @@ SIZES = [1, 20, 5, 9] * 10
 def test_what_a_chunk_and_a_message_cost_is_found(
     clock: Clock, chunk_s: float, message_s: float
 ) -> None:
-    pace = measured(clock, SIZES, chunk_s, message_s)
+    latency_model = measured(clock, SIZES, chunk_s, message_s)
     for messages in (1, 10, 100):
-        assert pace.seconds(messages) == pytest.approx(chunk_s + messages * message_s, rel=0.01)
+        assert latency_model.seconds(messages) == pytest.approx(
+            chunk_s + messages * message_s, rel=0.01
+        )
 
 
 def test_chunks_of_one_size_tell_what_that_size_takes(clock: Clock) -> None:
-    pace = measured(clock, [7] * 20, 0.1, 0.01)
-    assert pace.seconds(7) == pytest.approx(0.17)
-    assert 0.17 <= pace.seconds(14) <= 0.34
+    latency_model = measured(clock, [7] * 20, 0.1, 0.01)
+    assert latency_model.seconds(7) == pytest.approx(0.17)
+    assert 0.17 <= latency_model.seconds(14) <= 0.34
 
 
 def test_a_chunk_counts_from_when_the_one_before_it_was_back(clock: Clock) -> None:
-    pace, sent_at = Pace(clock), clock.now
+    latency_model, sent_at = LatencyModel(clock), clock.now
     for _ in range(10):  # all were sent at once
         clock.now += 0.1
-        pace.came_back(5, sent_at)
-    assert pace.seconds(5) == pytest.approx(0.1)
+        latency_model.came_back(5, sent_at)
+    assert latency_model.seconds(5) == pytest.approx(0.1)
 
 
 def test_idle_time_does_not_count(clock: Clock) -> None:
-    pace = Pace(clock)
+    latency_model = LatencyModel(clock)
     for size in SIZES:
         sent_at = clock.now
         clock.now += 0.01 * size
-        pace.came_back(size, sent_at)
+        latency_model.came_back(size, sent_at)
         clock.now += 3.0
-    assert pace.seconds(100) == pytest.approx(1.0, rel=0.01)
+    assert latency_model.seconds(100) == pytest.approx(1.0, rel=0.01)
 
 
 def test_what_was_long_ago_counts_little(clock: Clock) -> None:
-    pace = measured(clock, SIZES, 0.2, 0.0)
+    latency_model = measured(clock, SIZES, 0.2, 0.0)
     for size in SIZES * 2:
         sent_at = clock.now
         clock.now += 0.01 * size
-        pace.came_back(size, sent_at)
-    assert pace.seconds(100) == pytest.approx(1.0, rel=0.1)
+        latency_model.came_back(size, sent_at)
+    assert latency_model.seconds(100) == pytest.approx(1.0, rel=0.1)
 
 
 def test_a_chunk_that_a_worker_died_with_is_soon_forgotten(clock: Clock) -> None:
-    pace = measured(clock, SIZES, 0.01, 0.0)
+    latency_model = measured(clock, SIZES, 0.01, 0.0)
     sent_at = clock.now
     clock.now += 8.0
-    pace.came_back(5, sent_at)
-    assert pace.seconds(5) < 0.1
-    assert pace.margin(1) < 0.1
+    latency_model.came_back(5, sent_at)
+    assert latency_model.seconds(5) < 0.1
+    assert latency_model.margin(1) < 0.1
 
 
 def test_a_model_that_is_slower_from_now_on_is_believed(clock: Clock) -> None:
-    pace = measured(clock, SIZES, 0.01, 0.0)
+    latency_model = measured(clock, SIZES, 0.01, 0.0)
     for size in SIZES:
         sent_at = clock.now
         clock.now += 0.5
-        pace.came_back(size, sent_at)
-    assert pace.seconds(5) == pytest.approx(0.5, rel=0.2)
+        latency_model.came_back(size, sent_at)
+    assert latency_model.seconds(5) == pytest.approx(0.5, rel=0.2)
 
 
 def test_what_has_been_waited_is_not_waited_again(clock: Clock) -> None:
-    pace = measured(clock, SIZES, 0.2, 0.01)
+    latency_model = measured(clock, SIZES, 0.2, 0.01)
     sent_at = clock.now
     clock.now += 0.1
-    assert pace.until_back(16, sent_at) == pytest.approx(0.26, rel=0.01)
+    assert latency_model.until_back(16, sent_at) == pytest.approx(0.26, rel=0.01)
     clock.now += 10.0
-    assert pace.until_back(16, sent_at) == 0.0
+    assert latency_model.until_back(16, sent_at) == 0.0
