@@ -25,7 +25,7 @@ from celery_app.client.dispatch.key_quota import Room
 from celery_app.client.dispatch.local_cache import Recent
 from celery_app.client.dispatch.version_queue import VersionQueue
 from celery_app.client.entry import Entry, Key
-from celery_app.client.redis.cache_lookup import LookUp, Questions
+from celery_app.client.redis.cache_lookup import CacheLookup, LookUp
 from celery_app.client.redis.queue_capacity import QueueRoom
 from celery_app.client.run_forever import forever
 from monitoring.instruments import request_ids
@@ -100,7 +100,7 @@ class Dispatcher:
         self._recent = recent
         self._joinable: dict[Key, Entry] = {}
         self._work = asyncio.Event()
-        self._questions = Questions(look_up, self._work.set, self._busy)
+        self._cache_lookup = CacheLookup(look_up, self._work.set, self._busy)
         self._new_version_queue = lambda version: VersionQueue(
             credits, chunk_work, answer_s, lambda: workers(version) or 1, self._work.set
         )
@@ -151,8 +151,8 @@ class Dispatcher:
             self._count("shed", len(entries))
             raise Overloaded(f"{self.unanswered:,} messages wait already")
         joined = [self._join(entry) for entry in entries]
-        if self._questions:
-            self._questions.soon()
+        if self._cache_lookup:
+            self._cache_lookup.soon()
         return joined
 
     def passed(self, entry: Entry) -> Failure:
@@ -184,7 +184,7 @@ class Dispatcher:
 
     def _accept(self, entry: Entry) -> None:
         self._room.take(entry)
-        self._questions.add(entry)
+        self._cache_lookup.add(entry)
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         if isinstance(outcome, Attribution):
@@ -230,7 +230,7 @@ class Dispatcher:
 
     async def _look_up(self) -> None:
         """Answer from the cache what it has; the rest waits to be sent."""
-        for entry, known in await self._questions.ask():
+        for entry, known in await self._cache_lookup.ask():
             if known is not None:
                 self._settle(entry, known)
                 self._count("cached" if isinstance(known, Attribution) else "failed")
@@ -322,7 +322,7 @@ class Dispatcher:
         alone = answered and len(chunk_in_flight.entries) == 1
         version_queue.latency_model.came_back(chunk_in_flight.work, chunk_in_flight.sent_at, alone)
         self._answer(version_queue, chunk_in_flight, reply)
-        if version_queue.waits or self._questions:
+        if version_queue.waits or self._cache_lookup:
             self._work.set()
 
     def _answer(

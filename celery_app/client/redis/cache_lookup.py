@@ -25,7 +25,7 @@ REST_S = 5.0
 LookUp = Callable[[Sequence[str]], Awaitable[dict[str, Outcome]]]
 
 
-class Questions:
+class CacheLookup:
     """Gathers them, and asks. To be used in one loop's thread."""
 
     def __init__(self, look_up: LookUp, wake: Callable[[], None], busy: Callable[[], bool]) -> None:
