@@ -161,7 +161,7 @@ class Measured:
     def redis(self, number: int) -> None:
         """Measure what messages cost Valkey."""
         # What an api process remembers costs Valkey nothing.
-        with self._started({"BYLINE_RECENT_MESSAGES": "0"}) as system:
+        with self._started({"BYLINE_LOCAL_CACHE_MESSAGES": "0"}) as system:
             client = Redis.from_url(system.redis)
             # A full cache, as it is after a while: what is stored then pushes out something old.
             for load in (FULL, {"connections": 64, "mix": KNOWN}):
@@ -194,7 +194,7 @@ class Measured:
 
     def _recorded(self, load: str) -> list[list[bytes]]:
         with (
-            self._started({"BYLINE_RECENT_MESSAGES": "0"}) as system,
+            self._started({"BYLINE_LOCAL_CACHE_MESSAGES": "0"}) as system,
             ThreadPoolExecutor(1) as aside,
         ):
             port = urlsplit(system.redis).port

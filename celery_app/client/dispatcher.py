@@ -22,7 +22,7 @@ import msgspec
 from celery_app.client.dispatch import deadlines
 from celery_app.client.dispatch.in_flight import InFlightChunk
 from celery_app.client.dispatch.key_quota import Room
-from celery_app.client.dispatch.local_cache import Recent
+from celery_app.client.dispatch.local_cache import LocalCache
 from celery_app.client.dispatch.version_queue import VersionQueue
 from celery_app.client.entry import Entry, Key
 from celery_app.client.redis.cache_lookup import CacheLookup, LookUp
@@ -77,7 +77,7 @@ class Dispatcher:
         chunk_work: int,
         capacity: int,
         answer_s: float,
-        recent: Recent,
+        local_cache: LocalCache,
         workers: Callable[[str], int],
         pressure: Callable[[], Level],
         queue_room: QueueRoom,
@@ -97,7 +97,7 @@ class Dispatcher:
         self._receive = receive
         self._room = Room(capacity)
         self._answer_s = answer_s
-        self._recent = recent
+        self._local_cache = local_cache
         self._joinable: dict[Key, Entry] = {}
         self._work = asyncio.Event()
         self._cache_lookup = CacheLookup(look_up, self._work.set, self._busy)
@@ -169,7 +169,7 @@ class Dispatcher:
         return any(version_queue.in_flight for version_queue in self._version_queues.values())
 
     def _join(self, entry: Entry) -> Entry:
-        known = self._recent.get(entry.id)
+        known = self._local_cache.get(entry.id)
         if known is not None and suffices(known, entry.explain):
             entry.settle(known)
             self._count("cached")
@@ -188,7 +188,7 @@ class Dispatcher:
 
     def _settle(self, entry: Entry, outcome: Outcome) -> None:
         if isinstance(outcome, Attribution):
-            self._recent.put(outcome)
+            self._local_cache.put(outcome)
         self._room.free(entry)
         key = entry.key
         if key is not None and self._joinable.get(key) is entry:
@@ -213,7 +213,7 @@ class Dispatcher:
     async def _sweep(self) -> None:
         await asyncio.sleep(SWEEP_S)
         self._give_up()
-        self._recent.shrink(self._pressure() != "ok")
+        self._local_cache.shrink(self._pressure() != "ok")
         self._metrics.dispatcher.set(self.unanswered)
         self._metrics.credits_in_use.set(
             sum(

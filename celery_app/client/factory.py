@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery_app.app import make_celery
 from celery_app.client.client import Client
-from celery_app.client.dispatch.local_cache import Recent
+from celery_app.client.dispatch.local_cache import LocalCache
 from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.redis.model_registry import Directory
 from celery_app.client.redis.publisher import POP_S, Submitter
@@ -42,7 +42,7 @@ def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
         # Longer than anybody waits, and than it takes to notice that a worker died and to have
         # its tasks done by another.
         answer_s=max(3 * settings.visibility_timeout_s, settings.wait_max_s + 5),
-        recent=Recent(settings.recent_messages),
+        local_cache=LocalCache(settings.local_cache_messages),
         workers=directory.workers_of,
         pressure=directory.pressure,
         queue_room=room,

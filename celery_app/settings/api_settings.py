@@ -25,7 +25,7 @@ class ApiSettings(WorkerSettings, frozen=True, forbid_unknown_fields=True, kw_on
             "all is refused, and others are not. Evidence does not count here."
         ),
     ] = 4096
-    recent_messages: Annotated[
+    local_cache_messages: Annotated[
         int, about("Attributions that an api process itself remembers, for a minute.", ge=0)
     ] = 4096
     max_characters: Annotated[Count, about("Longest message, in characters.")] = 20_000

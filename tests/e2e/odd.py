@@ -206,7 +206,7 @@ def debug_log(start: Start) -> None:
 
 
 def little_cache(start: Start) -> None:
-    start.settings |= {"BYLINE_REDIS_MEGABYTES": "4", "BYLINE_RECENT_MESSAGES": "0"}
+    start.settings |= {"BYLINE_REDIS_MEGABYTES": "4", "BYLINE_LOCAL_CACHE_MESSAGES": "0"}
 
 
 def one_at_a_time(start: Start) -> None:

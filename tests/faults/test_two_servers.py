@@ -107,7 +107,7 @@ def test_a_celery_clients_result_is_there_once_the_cache_is_back(two: Two) -> No
 def test_without_the_broker_what_the_cache_has_is_answered(two: Two) -> None:
     two.cache()
     two.worker()
-    two.api(BYLINE_RECENT_MESSAGES="1")
+    two.api(BYLINE_LOCAL_CACHE_MESSAGES="1")
     for text in ("before", "the one that the api remembers itself"):
         assert two.attribute({"text": text}).status_code == 200
     two.broker.kill()

@@ -18,7 +18,7 @@ SHRUNK = 0.125
 REMEMBERED_S = 60.0
 
 
-class Recent:
+class LocalCache:
     """The last ``size`` attributions, by id; what was asked for longest ago goes first."""
 
     def __init__(self, size: int, now: Callable[[], float] = time.monotonic) -> None:

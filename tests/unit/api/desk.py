@@ -10,7 +10,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 from redis import ConnectionError as RedisConnectionError
 
-from celery_app.client.dispatch.local_cache import Recent
+from celery_app.client.dispatch.local_cache import LocalCache
 from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.entry import Entry
 from celery_app.client.redis.queue_capacity import QueueRoom
@@ -83,7 +83,7 @@ class Desk:
             "chunk_work": 4,
             "capacity": 100,
             "answer_s": 60.0,
-            "recent": Recent(8),
+            "local_cache": LocalCache(8),
             "workers": lambda version: 1,
             "pressure": lambda: self.pressure,
             "queue_room": self.room,
