@@ -7,7 +7,7 @@ from celery_app.client.client import Client
 from celery_app.client.dispatch.local_cache import LocalCache
 from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.redis.model_registry import Directory
-from celery_app.client.redis.publisher import POP_S, Submitter
+from celery_app.client.redis.publisher import POP_S, Publisher
 from celery_app.client.redis.queue_capacity import QueueRoom
 from celery_app.client.redis.redis_connection import Line
 from celery_app.connections import REDIS_TIMEOUT_S, connect, pool_async
@@ -31,11 +31,11 @@ def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
         lists=directory.lists,
     )
     replies = _line(settings.broker, 2 * POP_S)
-    submitter = Submitter(make_celery(settings), broker, cache, replies, promises, room)
+    publisher = Publisher(make_celery(settings), broker, cache, replies, promises, room)
     dispatcher = Dispatcher(
-        submitter.send,
-        submitter.receive,
-        submitter.look_up,
+        publisher.send,
+        publisher.receive,
+        publisher.look_up,
         credits=settings.credits,
         chunk_work=settings.chunk_messages,
         capacity=settings.dispatcher_messages,

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 POP_S = 5
 
 
-class Submitter:
+class Publisher:
     """Sends chunks to the broker, with a ``reply_to`` of this process."""
 
     def __init__(

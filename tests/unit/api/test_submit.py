@@ -10,7 +10,7 @@ import pytest
 
 from celery_app.app import make_celery
 from celery_app.client.entry import Entry
-from celery_app.client.redis.publisher import Submitter
+from celery_app.client.redis.publisher import Publisher
 from celery_app.client.redis.queue_capacity import QueueRoom
 from celery_app.settings import Settings
 from tasks.messages import REQUEST_IDS
@@ -32,13 +32,13 @@ class Line:
         self.headers.append(json.loads(message)["headers"])
 
 
-def submitter(line: Any) -> Submitter:
+def publisher(line: Any) -> Publisher:
     app = make_celery(Settings.from_environ({"BYLINE_REDIS_URL": "redis://127.0.0.1:1/0"}))
-    return Submitter(app, line, line, line, Mock(), QueueRoom(1))
+    return Publisher(app, line, line, line, Mock(), QueueRoom(1))
 
 
 async def test_what_leaves_without_a_credit_is_in_the_list_behind() -> None:
-    submitting = submitter(line := Line())
+    submitting = publisher(line := Line())
     for behind in (False, True):
         entry = Entry("1", "1", "v1")
         entry.behind = behind
@@ -47,7 +47,7 @@ async def test_what_leaves_without_a_credit_is_in_the_list_behind() -> None:
 
 
 async def test_a_chunk_carries_an_id_for_each_message_where_any_has_one() -> None:
-    submitting = submitter(line := Line())
+    submitting = publisher(line := Line())
     await submitting.send("named", [Entry("1", "1", "v1", request_id="a"), Entry("2", "2", "v1")])
     await submitting.send("nameless", [Entry("1", "1", "v1"), Entry("2", "2", "v1")])
     assert line.headers[0][REQUEST_IDS] == ["a", ""]
