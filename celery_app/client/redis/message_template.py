@@ -35,7 +35,7 @@ class Packed(NamedTuple):
     message: bytes
 
 
-class Envelope:
+class MessageTemplate:
     """Packs chunks for the workers."""
 
     def __init__(self, app: Celery, reply_to: str) -> None:

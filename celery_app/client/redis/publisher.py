@@ -11,7 +11,7 @@ from celery import Celery
 from redis import RedisError, ResponseError
 
 from celery_app.client.entry import Entry
-from celery_app.client.redis.message_template import Envelope
+from celery_app.client.redis.message_template import MessageTemplate
 from celery_app.client.redis.queue_capacity import QueueRoom
 from celery_app.client.redis.redis_connection import Line
 from tasks.errors import BrokerUnavailable
@@ -46,7 +46,7 @@ class Publisher:
         self._room = room
         self._replies = replies
         self._reply_to = f"{REPLIES}{uuid4().hex}"
-        self._envelope = Envelope(app, self._reply_to)
+        self._message_template = MessageTemplate(app, self._reply_to)
 
     async def send(self, chunk: str, entries: Sequence[Entry]) -> None:
         """Send ``entries``, all of one version and kind, as the task with id ``chunk``.
@@ -62,7 +62,7 @@ class Publisher:
         first = entries[0]
         if first.exact:
             options["exact"] = True
-        packed = self._envelope.pack(
+        packed = self._message_template.pack(
             queue_of(first.version),
             chunk,
             [entry.text for entry in entries],
