@@ -9,7 +9,7 @@ from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.redis.model_registry import Directory
 from celery_app.client.redis.publisher import POP_S, Publisher
 from celery_app.client.redis.queue_capacity import QueueRoom
-from celery_app.client.redis.redis_connection import Line
+from celery_app.client.redis.redis_connection import RedisConnection
 from celery_app.connections import REDIS_TIMEOUT_S, connect, pool_async
 from celery_app.settings import Settings
 from monitoring.instruments.metrics import ApiMetrics
@@ -21,8 +21,8 @@ def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
     room = QueueRoom(settings.promised_messages)
     directory = Directory(connect(settings.broker), connect(settings.cache), settings.here, room)
     directory.start()
-    broker = _line(settings.broker, REDIS_TIMEOUT_S)
-    cache = _line(settings.cache, REDIS_TIMEOUT_S)
+    broker = _connection_to(settings.broker, REDIS_TIMEOUT_S)
+    cache = _connection_to(settings.cache, REDIS_TIMEOUT_S)
     promises = Promises(
         broker.call,
         cache.call,
@@ -30,7 +30,7 @@ def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
         room=lambda: room.promises,
         lists=directory.lists,
     )
-    replies = _line(settings.broker, 2 * POP_S)
+    replies = _connection_to(settings.broker, 2 * POP_S)
     publisher = Publisher(make_celery(settings), broker, cache, replies, promises, room)
     dispatcher = Dispatcher(
         publisher.send,
@@ -52,5 +52,5 @@ def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
     return Client(settings, dispatcher, directory, promises)
 
 
-def _line(url: str, timeout_s: float) -> Line:
-    return Line(pool_async(url, timeout_s), timeout_s)
+def _connection_to(url: str, timeout_s: float) -> RedisConnection:
+    return RedisConnection(pool_async(url, timeout_s), timeout_s)

@@ -10,7 +10,7 @@ from redis import Redis, RedisError, ResponseError
 from redis.client import Pipeline
 
 from celery_app.backend import WholePipeline
-from celery_app.client.redis.redis_connection import Line
+from celery_app.client.redis.redis_connection import RedisConnection
 from celery_app.connections import connect_async, pool_async
 from tasks.storage.full_redis import Client
 from tests.parts import Stack
@@ -133,7 +133,7 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 @pytest.mark.anyio
 async def test_a_line_is_answered_as_redis_py_answers(own: Stack) -> None:
     url = own.env["BYLINE_REDIS_URL"]
-    plain, line = connect_async(url), Line(pool_async(url), timeout_s=5.0)
+    plain, line = connect_async(url), RedisConnection(pool_async(url), timeout_s=5.0)
     answers: list[list[Any]] = []
     for call in (plain.execute_command, line.call):
         own.redis.flushdb()

@@ -13,7 +13,7 @@ from redis import RedisError, ResponseError
 from celery_app.client.entry import Entry
 from celery_app.client.redis.message_template import MessageTemplate
 from celery_app.client.redis.queue_capacity import QueueRoom
-from celery_app.client.redis.redis_connection import Line
+from celery_app.client.redis.redis_connection import RedisConnection
 from tasks.errors import BrokerUnavailable
 from tasks.messages import REPLIES, Outcome
 from tasks.rollout import queue_of
@@ -33,9 +33,9 @@ class Publisher:
     def __init__(
         self,
         app: Celery,
-        broker: Line,
-        cache: Line,
-        replies: Line,
+        broker: RedisConnection,
+        cache: RedisConnection,
+        replies: RedisConnection,
         promises: Promises,
         room: QueueRoom,
     ) -> None:

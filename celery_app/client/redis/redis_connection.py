@@ -13,9 +13,7 @@ from collections import deque
 from typing import Any
 
 import hiredis
-from redis import ConnectionError as Gone
-from redis import RedisError, ResponseError
-from redis import TimeoutError as Silent
+from redis import RedisError, ResponseError, exceptions
 from redis.asyncio import ConnectionPool
 from redis.exceptions import InvalidResponse
 
@@ -23,7 +21,7 @@ from redis.exceptions import InvalidResponse
 AGAIN_S = 0.05
 
 
-class Line:
+class RedisConnection:
     """Sends commands; connects where it must. To be used in one loop's thread."""
 
     def __init__(self, pool: ConnectionPool, timeout_s: float) -> None:
@@ -43,7 +41,7 @@ class Line:
         wire = await self._connected()
         try:
             answer = await wire.send(packed)
-        except (Gone, Silent):
+        except (exceptions.ConnectionError, exceptions.TimeoutError):
             await asyncio.sleep(AGAIN_S)
             wire = await self._connected()
             answer = await wire.send(packed)
@@ -81,7 +79,7 @@ class _Wire(asyncio.Protocol):
     async def send(self, packed: bytes) -> Any:
         """Return the answer, an error too. Raises redis-py's errors of connections."""
         if self.broken:
-            raise Gone("the connection broke")
+            raise exceptions.ConnectionError("the connection broke")
         waiter = self._loop.create_future()
         self._waiting.append((waiter, time.monotonic()))
         if self._timer is None:
@@ -99,11 +97,11 @@ class _Wire(asyncio.Protocol):
                     if not waiter.done():
                         waiter.set_result(answer)
         except (InvalidResponse, IndexError):
-            self._break(Gone("Redis says what can't be understood"))
+            self._break(exceptions.ConnectionError("Redis says what can't be understood"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of asyncio's protocol."""
-        self._break(Gone(f"the connection to Redis broke: {exc or 'closed'}"))
+        self._break(exceptions.ConnectionError(f"the connection to Redis broke: {exc or 'closed'}"))
 
     def _look(self) -> None:
         """See whether the oldest command has waited for too long."""
@@ -114,7 +112,7 @@ class _Wire(asyncio.Protocol):
         if left > 0:
             self._timer = self._loop.call_later(left, self._look)
         else:
-            self._break(Silent("Redis is silent"))
+            self._break(exceptions.TimeoutError("Redis is silent"))
 
     def _break(self, error: RedisError) -> None:
         self.broken = True

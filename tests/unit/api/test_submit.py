@@ -19,7 +19,7 @@ from tasks.rollout import lists, queue_of
 pytestmark = pytest.mark.anyio
 
 
-class Line:
+class RedisConnection:
     """Notes the lists that are pushed to, and the headers of what is."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ def publisher(line: Any) -> Publisher:
 
 
 async def test_what_leaves_without_a_credit_is_in_the_list_behind() -> None:
-    submitting = publisher(line := Line())
+    submitting = publisher(line := RedisConnection())
     for behind in (False, True):
         entry = Entry("1", "1", "v1")
         entry.behind = behind
@@ -47,7 +47,7 @@ async def test_what_leaves_without_a_credit_is_in_the_list_behind() -> None:
 
 
 async def test_a_chunk_carries_an_id_for_each_message_where_any_has_one() -> None:
-    submitting = publisher(line := Line())
+    submitting = publisher(line := RedisConnection())
     await submitting.send("named", [Entry("1", "1", "v1", request_id="a"), Entry("2", "2", "v1")])
     await submitting.send("nameless", [Entry("1", "1", "v1"), Entry("2", "2", "v1")])
     assert line.headers[0][REQUEST_IDS] == ["a", ""]
