@@ -16,7 +16,7 @@ from flask import Flask
 
 from api.accelerator.flask_bridge import FlaskBridge, Scope, Send
 from api.accelerator.request_counts import RequestCounts
-from api.accelerator.response_waiter import attend
+from api.accelerator.response_waiter import handle_fast
 from api.access.auth import Authentication
 from api.access.keys import Key
 from api.app import create_app
@@ -46,7 +46,7 @@ class Disconnected(Exception):
     """The client closed the connection before its request was whole."""
 
 
-class Front:
+class AsgiApp:
     """The ASGI application of one process."""
 
     def __init__(self, runtime: Runtime, app: Flask) -> None:
@@ -76,12 +76,12 @@ class Front:
         status = await self._answer(asked, request_id, send)
         self._counts.note(route, status, time.perf_counter() - begin)
 
-    def attend(
+    def handle_fast(
         self, headers: Mapping[bytes, bytes], body: bytes, answered: Callable[[Answer], None]
     ) -> bool:
         """Answer a message posted to :data:`PATH`.
 
-        See :data:`api.accelerator.callback_cycle.Attend`.
+        See :data:`api.accelerator.callback_cycle.HandleFast`.
         """
         begin, request_id = time.perf_counter(), _request_id(headers)
 
@@ -92,12 +92,12 @@ class Front:
 
         with about([request_id]):
             try:
-                return self._attend(headers, body, answer)
+                return self._handle_fast(headers, body, answer)
             except Exception as error:  # as for others
                 answer(problem_of(error, self._wait_s))
         return True
 
-    def _attend(
+    def _handle_fast(
         self, headers: Mapping[bytes, bytes], body: bytes, answer: Callable[[Answer], None]
     ) -> bool:
         key = self._admitted(headers)
@@ -107,7 +107,7 @@ class Front:
         if len(body) > self._max_body_bytes:
             raise too_large(self._max_body_bytes)
         posted = Posted(b"", _text(headers, b"content-type"), body, key)
-        return attend(self._runtime.services.attributions, posted, answer)
+        return handle_fast(self._runtime.services.attributions, posted, answer)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -178,10 +178,10 @@ class Front:
         return self._authentication.key_of(_text(headers, b"authorization"))
 
 
-def create() -> Front:
+def create() -> AsgiApp:
     """Build one process's application. Called by the server, in its loop's thread."""
     app = create_app()
-    return Front(app.extensions["byline"], app)
+    return AsgiApp(app.extensions["byline"], app)
 
 
 def _id(path: str) -> str:

@@ -17,10 +17,10 @@ from api.errors import problem
 from api.http_response import Answer
 
 Headers = Sequence[tuple[bytes, bytes]]
-#: ``attend(headers, body, answered)`` answers a message that was posted, sooner or later. The
+#: ``handle_fast(headers, body, answered)`` answers a message that was posted, sooner or later. The
 #: headers' names are in lower case. Returns False where that takes a coroutine: then nothing was
 #: done.
-Attend = Callable[[Mapping[bytes, bytes], bytes, Callable[[Answer], None]], bool]
+HandleFast = Callable[[Mapping[bytes, bytes], bytes, Callable[[Answer], None]], bool]
 
 #: Answers' heads that are kept but for their length: one for each second that a ``Date`` lasts, and
 #: a few for errors.
@@ -36,7 +36,7 @@ class Connection(Protocol):
         """Go on with the next request."""
 
 
-class Exchange:
+class CallbackCycle:
     """One request and its answer. uvicorn takes it for its own cycle, and for a task of it."""
 
     __slots__ = ("_connection", "_defaults", "_over", "disconnected", "keep_alive")
@@ -49,7 +49,7 @@ class Exchange:
         connection: Connection,
         keep_alive: bool,
         defaults: Headers,
-        over: Callable[[Exchange], None],
+        over: Callable[[CallbackCycle], None],
     ) -> None:
         """``defaults`` are headers of each answer; ``over`` is told once it is written."""
         self._connection: Connection | None = connection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.accelerator.callback_cycle import Attend, Exchange
+from api.accelerator.callback_cycle import CallbackCycle, HandleFast
 from api.accelerator.http.connection import HttpConnection
 from api.service import PATH
 
@@ -19,11 +19,11 @@ class Protocol(HttpConnection):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._attend: Attend | None = getattr(self.app, "attend", None)
+        self._handle_fast: HandleFast | None = getattr(self.app, "handle_fast", None)
 
     def _accept(self) -> None:
         if (
-            self._attend is not None
+            self._handle_fast is not None
             and self.url == _URL
             and self._method == b"POST"
             and not (self._unanswered or self._ending or self.expect_100_continue)
@@ -66,16 +66,16 @@ class Protocol(HttpConnection):
 
     def _attended(self, body: bytes) -> bool:
         """Have the message answered without a task; return whether it will be."""
-        assert self._attend is not None
+        assert self._handle_fast is not None
         keeps = self._version != "1.0" and self.parser.should_keep_alive()
         defaults, tasks = self.server_state.default_headers, self.server_state.tasks
-        exchange = Exchange(self, keeps, defaults, tasks.discard)
-        before, self.cycle = self.cycle, exchange  # type: ignore[assignment]
-        tasks.add(exchange)  # type: ignore[arg-type]
+        cycle = CallbackCycle(self, keeps, defaults, tasks.discard)
+        before, self.cycle = self.cycle, cycle  # type: ignore[assignment]
+        tasks.add(cycle)  # type: ignore[arg-type]
         self._unanswered += 1
-        if self._attend(self._fields, body, exchange.answer):
+        if self._handle_fast(self._fields, body, cycle.answer):
             return True
         self._unanswered -= 1
-        tasks.discard(exchange)
+        tasks.discard(cycle)
         self.cycle = before
         return False

@@ -18,7 +18,9 @@ from celery_app.client.entry import Entry
 from tasks.messages import Outcome
 
 
-def attend(service: AttributionService, posted: Posted, answered: Callable[[Answer], None]) -> bool:
+def handle_fast(
+    service: AttributionService, posted: Posted, answered: Callable[[Answer], None]
+) -> bool:
     """Do as the service's ``create`` does, without a coroutine, for one message and no query.
 
     Returns False where there are many, or the body is large: then nothing was done. Raises as
@@ -32,11 +34,11 @@ def attend(service: AttributionService, posted: Posted, answered: Callable[[Answ
     options = service.options({}, asked, posted.key)
     client = service.client
     [entry] = client.dispatcher.ask([client.entry(asked.text, options)])
-    Attendant(service, entry, options, answered)
+    ResponseWaiter(service, entry, options, answered)
     return True
 
 
-class Attendant:
+class ResponseWaiter:
     """One who waits; ``answered`` is called once, with the answer."""
 
     __slots__ = ("_answered", "_entry", "_options", "_promise", "_service", "_timer")

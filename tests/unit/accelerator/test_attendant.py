@@ -9,7 +9,7 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 from redis import RedisError
 
-from api.accelerator.response_waiter import attend
+from api.accelerator.response_waiter import handle_fast
 from api.requests import bodies
 from api.requests.posted_request import Posted
 from celery_app.client.dispatch.key_quota import Room
@@ -28,7 +28,7 @@ class FastCounter(Counter):
 
     def hand_in(self, body: object, content_type: str = "application/json") -> bool:
         posted = Posted(b"", content_type, json.dumps(body).encode(), None)
-        return attend(self.attributions, posted, self.given.append)
+        return handle_fast(self.attributions, posted, self.given.append)
 
 
 @pytest.fixture

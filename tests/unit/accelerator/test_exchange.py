@@ -29,7 +29,9 @@ class Application:
         self.waiting: list[Callable[[Answer], None]] = []
         self.loop: asyncio.AbstractEventLoop | None = None
 
-    def attend(self, headers: Headers, body: bytes, answered: Callable[[Answer], None]) -> bool:
+    def handle_fast(
+        self, headers: Headers, body: bytes, answered: Callable[[Answer], None]
+    ) -> bool:
         self.loop = asyncio.get_running_loop()
         if not self.willing:
             return False

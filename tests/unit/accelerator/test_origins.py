@@ -41,13 +41,13 @@ def api(**settings: str) -> Iterator[tuple[int, Services]]:
     app = fake_app(**settings)
     runtime = app.extensions["byline"]
 
-    def attend(service: Services, posted: Posted, answered: Callable[[Answer], None]) -> bool:
+    def handle_fast(service: Services, posted: Posted, answered: Callable[[Answer], None]) -> bool:
         answered(service.count())
         return True
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asgi_app, "attend", attend)
-        with served(asgi_app.Front(runtime, app)) as (_, port):
+        patch.setattr(asgi_app, "handle_fast", handle_fast)
+        with served(asgi_app.AsgiApp(runtime, app)) as (_, port):
             yield port, runtime.services
 
 

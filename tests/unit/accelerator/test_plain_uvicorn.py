@@ -100,7 +100,7 @@ class Both:
 
     called = 0
 
-    def attend(self, headers: Any, body: bytes, answered: Callable[[Answer], None]) -> bool:
+    def handle_fast(self, headers: Any, body: bytes, answered: Callable[[Answer], None]) -> bool:
         self.called += 1
         answered(ANSWER)
         return True
