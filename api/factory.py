@@ -49,7 +49,7 @@ def build(settings: Settings, keys: KeysFile | None) -> Services:
     client = build_client(settings, metrics)
     limiter = RateLimiter(cache)
     window = Window(LABELS, settings.feedback_window_s)
-    labels = Labels(client.promises, cache, window, metrics, settings.result_ttl_s)
+    labels = Labels(client.pending_results, cache, window, metrics, settings.result_ttl_s)
     return Services(
         AttributionService(settings, client, limiter),
         FeedbackService(labels, limiter),

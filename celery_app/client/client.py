@@ -14,7 +14,7 @@ from celery_app.client.redis.model_registry import Directory
 from celery_app.settings import Settings
 from monitoring.instruments import request_ids
 from tasks.messages import Outcome, message_id, parse_text
-from tasks.storage.pending_results import Promises
+from tasks.storage.pending_results import PendingResults
 
 #: Seconds between two looks for an answer that a caller waits for by its id: at first, and at most.
 LOOK_S, LONGEST_LOOK_S = 0.05, 0.5
@@ -46,13 +46,17 @@ class Client:
     """Sends messages, and finds their outcomes. To be used in one event loop's thread."""
 
     def __init__(
-        self, settings: Settings, dispatcher: Dispatcher, directory: Directory, promises: Promises
+        self,
+        settings: Settings,
+        dispatcher: Dispatcher,
+        directory: Directory,
+        pending_results: PendingResults,
     ) -> None:
         self._max_characters = settings.max_characters
         self.dispatcher = dispatcher
         self.directory = directory
-        self.promises = promises
-        self._late = LateMessages(dispatcher, promises)
+        self.pending_results = pending_results
+        self._late = LateMessages(dispatcher, pending_results)
         self._readers = 0
 
     def entry(self, text: str, options: RequestOptions) -> Entry:
@@ -110,7 +114,9 @@ class Client:
                 await self._wait_for(id, explain, time.monotonic() + wait_s)
             finally:
                 self._readers -= 1
-        return await (self.promises.fetch if fetch else self.promises.find)(id, explain)
+        return await (self.pending_results.fetch if fetch else self.pending_results.find)(
+            id, explain
+        )
 
     async def _wait_for(self, id: str, explain: bool, until: float) -> None:
         """Wait until a message has an outcome, at most until a monotonic time.
@@ -118,7 +124,7 @@ class Client:
         Nothing is fetched yet: the caller may go away meanwhile.
         """
         look_s = LOOK_S
-        while await self.promises.find(id, explain) is None:
+        while await self.pending_results.find(id, explain) is None:
             left = until - time.monotonic()
             if left <= 0:
                 return

@@ -13,25 +13,25 @@ from celery_app.client.redis.redis_connection import RedisConnection
 from celery_app.connections import REDIS_TIMEOUT_S, connect, pool_async
 from celery_app.settings import Settings
 from monitoring.instruments.metrics import ApiMetrics
-from tasks.storage.pending_results import Promises
+from tasks.storage.pending_results import PendingResults
 
 
 def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
     """Build a client in its event loop's thread, and start the threads that look at Redis."""
-    room = QueueRoom(settings.promised_messages)
+    room = QueueRoom(settings.max_pending_results)
     directory = Directory(connect(settings.broker), connect(settings.cache), settings.here, room)
     directory.start()
     broker = _connection_to(settings.broker, REDIS_TIMEOUT_S)
     cache = _connection_to(settings.cache, REDIS_TIMEOUT_S)
-    promises = Promises(
+    pending_results = PendingResults(
         broker.call,
         cache.call,
         settings.result_ttl_s,
-        room=lambda: room.promises,
+        room=lambda: room.pending_results,
         lists=directory.lists,
     )
     replies = _connection_to(settings.broker, 2 * POP_S)
-    publisher = Publisher(make_celery(settings), broker, cache, replies, promises, room)
+    publisher = Publisher(make_celery(settings), broker, cache, replies, pending_results, room)
     dispatcher = Dispatcher(
         publisher.send,
         publisher.receive,
@@ -49,7 +49,7 @@ def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
         metrics=metrics,
     )
     metrics.credits.set(settings.credits)
-    return Client(settings, dispatcher, directory, promises)
+    return Client(settings, dispatcher, directory, pending_results)
 
 
 def _connection_to(url: str, timeout_s: float) -> RedisConnection:

@@ -11,7 +11,7 @@ from monitoring.instruments.metrics import ApiMetrics
 from monitoring.state.windows import Window
 from tasks.errors import CacheUnavailable, Conflict, NotFound
 from tasks.messages import Attribution
-from tasks.storage.pending_results import Promises
+from tasks.storage.pending_results import PendingResults
 
 FEEDBACK = "byline:feedback:"
 
@@ -20,10 +20,15 @@ class Labels:
     """Notes who wrote what, and whether the model had it right. In the event loop's thread."""
 
     def __init__(
-        self, promises: Promises, cache: Redis, window: Window, metrics: ApiMetrics, ttl_s: int
+        self,
+        pending_results: PendingResults,
+        cache: Redis,
+        window: Window,
+        metrics: ApiMetrics,
+        ttl_s: int,
     ) -> None:
         """``ttl_s``: seconds for which a message's author is remembered, and counts once."""
-        self._promises = promises
+        self._pending_results = pending_results
         self._cache = cache
         self._window = window
         self._metrics = metrics
@@ -58,7 +63,7 @@ class Labels:
 
     async def _attribution(self, id: str) -> Attribution:
         try:
-            outcome = await self._promises.find(id)
+            outcome = await self._pending_results.find(id)
         except KeyError:
             outcome = None
         if not isinstance(outcome, Attribution) or not outcome.candidates:

@@ -38,7 +38,7 @@ class ApiSettings(WorkerSettings, frozen=True, forbid_unknown_fields=True, kw_on
     result_ttl_s: Annotated[
         Count, about("Seconds for which attributions and results are kept.")
     ] = 86_400
-    promised_messages: Annotated[
+    max_pending_results: Annotated[
         Count,
         about(
             "Answers that are promised with 202 and not fetched, at most; further ones are refused "

@@ -156,7 +156,7 @@ def _queue() -> Row:
                 "Room for the queue",
                 [
                     Query("system:byline_queue_room:ratio", "tasks and promises"),
-                    Query("max(byline_promises) / 50000", "promises, of 50,000"),
+                    Query("max(byline_pending_results) / 50000", "promises, of 50,000"),
                 ],
                 SHARE,
                 "Share of the room in the broker's memory that tasks and promised answers take, "

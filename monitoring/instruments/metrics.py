@@ -238,8 +238,8 @@ class MonitorMetrics:
             "Infinite where the broker has no limit.",
             **own,
         )
-        self.promises = Gauge(
-            "byline_promises", "Answers that were promised with 202 and not fetched.", **own
+        self.pending_results = Gauge(
+            "byline_pending_results", "Answers that were promised with 202 and not fetched.", **own
         )
         self.dead_letters = Gauge("byline_dead_letters", "Messages that are dead letters.", **own)
         self.dead_letters.set(math.nan)  # until it is known: from none to many would be news

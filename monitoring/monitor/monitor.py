@@ -115,7 +115,7 @@ class Monitor:
         metrics.oldest.set(state.oldest_s)
         metrics.queue_bytes.set(state.memory.used)
         metrics.queue_room.set(state.memory.room)
-        metrics.promises.set(state.memory.promises)
+        metrics.pending_results.set(state.memory.pending_results)
         metrics.workers.set(state.workers)
         return state
 

@@ -96,7 +96,7 @@ def _unpacked(raw: bytes | None) -> Outcome | None:
     return unpack(id.decode(errors="replace"), record)
 
 
-class Promises:
+class PendingResults:
     """Makes and finds promises. ``make``, ``keep`` and ``release`` may raise ``RedisError``."""
 
     def __init__(

@@ -30,7 +30,7 @@ class QueueMemory(NamedTuple):
     #: What may be used; infinite where Redis has no limit.
     room: float
     #: How many answers are promised and not fetched.
-    promises: int
+    pending_results: int
 
     @property
     def promised_room(self) -> float:
@@ -50,7 +50,7 @@ def look(client: Redis, lists: Sequence[str]) -> QueueMemory:
         pipe.info("memory")
         answers: list[Any] = pipe.execute(raise_on_error=False)
     # What holds another type counts for nothing, nor what a Redis does not tell this user.
-    *sizes, promises, memory = [None if isinstance(a, ResponseError) else a for a in answers]
+    *sizes, pending_results, memory = [None if isinstance(a, ResponseError) else a for a in answers]
     limit = (memory or {}).get("maxmemory") or math.inf
-    used = sum(size or 0 for size in sizes) + (promises or 0) * PROMISE_BYTES
-    return QueueMemory(used, limit * QUEUE_SHARE, promises or 0)
+    used = sum(size or 0 for size in sizes) + (pending_results or 0) * PROMISE_BYTES
+    return QueueMemory(used, limit * QUEUE_SHARE, pending_results or 0)

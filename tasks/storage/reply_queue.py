@@ -62,9 +62,9 @@ class Replies:
             promised, *_ = without_wrong_types(pipe.execute(raise_on_error=False))
         self._keep(kept, promised)
 
-    def _keep(self, kept: Mapping[str, Outcome], promises: Sequence[bytes | None]) -> None:
+    def _keep(self, kept: Mapping[str, Outcome], pending_results: Sequence[bytes | None]) -> None:
         """Keep those of ``kept`` for which there is a promise."""
-        pairs = zip(kept.items(), promises, strict=False)
+        pairs = zip(kept.items(), pending_results, strict=False)
         promised = {id: outcome for (id, outcome), value in pairs if value is not None}
         if promised:
             self._broker.execute_command(*keep(promised))

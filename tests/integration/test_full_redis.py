@@ -120,7 +120,7 @@ def test_the_memory_of_the_queue_is_that_of_tasks_and_promises(own: Stack) -> No
     own.redis.set("byline:result:1", b"x" * MB, ex=60)
     found = queue_memory.look(own.redis, lists)
     assert found.used == pytest.approx(3 * MB, rel=0.2)
-    assert (found.room, found.promises) == (50 * MB, 1000)
+    assert (found.room, found.pending_results) == (50 * MB, 1000)
     own.redis.set("attributions", "no list")
     assert queue_memory.look(own.redis, lists).used == pytest.approx(found.used, rel=0.01)
 
@@ -158,9 +158,9 @@ def test_between_two_looks_what_is_under_way_counts(monkeypatch: pytest.MonkeyPa
 
 def test_promises_have_a_part_of_the_memory_at_most() -> None:
     room = QueueRoom(50_000)
-    assert room.promises == 50_000
+    assert room.pending_results == 50_000
     room.note(QueueMemory(0, 16.0 * MB, 0), 0)
-    assert room.promises == 8 * 1024
+    assert room.pending_results == 8 * 1024
 
 
 def app_of(stack: Stack) -> Celery:

@@ -19,7 +19,7 @@ from redis import Redis, ResponseError
 from model.types import Candidate, Evidence
 from tasks.messages import UNACKED, Attribution, Failure, Outcome, message_id
 from tasks.storage import pending_results
-from tasks.storage.pending_results import PROMISED, PROMISES, Promises
+from tasks.storage.pending_results import PROMISED, PROMISES, PendingResults
 from tasks.storage.reply_queue import Replies
 from tasks.storage.result_cache import RESULT
 from tests.parts import Stack, free_port, wait_for
@@ -35,7 +35,7 @@ EXPLAINED = Attribution(
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    stack = Stack(tmp_path_factory.mktemp("promises"))
+    stack = Stack(tmp_path_factory.mktemp("pending_results"))
     try:
         stack.valkey()
         yield stack.redis
@@ -48,23 +48,25 @@ class Kept:
 
     def __init__(self, redis: Redis) -> None:
         self.redis, self.room = redis, 2
-        self.promises = Promises(self.call, self.call, 60, lambda: self.room, lambda: [LIST])
+        self.pending_results = PendingResults(
+            self.call, self.call, 60, lambda: self.room, lambda: [LIST]
+        )
 
     async def call(self, *command: Any) -> Any:
         return self.redis.execute_command(*command)
 
     def make(self, *ids: str, queue: str = "", task: bytes = b"") -> bool:
-        return asyncio.run(self.promises.make(ids, queue, task))
+        return asyncio.run(self.pending_results.make(ids, queue, task))
 
     def keep(self, *outcomes: Outcome) -> None:
         for outcome in outcomes:
             Replies(self.redis, apart=True).send([], [], {outcome.id: outcome})
 
     def find(self, id: str = IDS[0]) -> Outcome | None:
-        return asyncio.run(self.promises.find(id))
+        return asyncio.run(self.pending_results.find(id))
 
     def fetch(self, id: str = IDS[0]) -> Outcome | None:
-        return asyncio.run(self.promises.fetch(id, explain=False))
+        return asyncio.run(self.pending_results.fetch(id, explain=False))
 
 
 @pytest.fixture
@@ -214,7 +216,7 @@ def test_what_was_promised_late_is_there_though_api_and_cache_are_gone(own: Stac
 
 def test_where_too_much_is_promised_new_promises_are_refused_and_old_ones_kept(own: Stack) -> None:
     worker = own.worker()
-    own.api(BYLINE_PROMISED_MESSAGES="3")
+    own.api(BYLINE_MAX_PENDING_RESULTS="3")
     worker.process.send_signal(signal.SIGSTOP)
     old = [own.attribute({"text": f"promised {number}"}, wait=0) for number in range(3)]
     assert [answer.status_code for answer in old] == [202] * 3

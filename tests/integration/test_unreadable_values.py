@@ -210,7 +210,7 @@ SHARED: dict[str, Callable[[Stack], str]] = {
     "their index": lambda _: "byline:unacked:index",
     "their mutex": lambda _: "byline:unacked:mutex",
     "window": lambda _: window_key(),
-    "promises": lambda _: PROMISES,
+    "pending_results": lambda _: PROMISES,
 }
 
 

@@ -15,7 +15,7 @@ from celery_app.client.entry import Entry
 from monitoring.instruments.request_ids import about
 from tasks.errors import BrokerUnavailable, BylineError, NoAnswer, Overloaded
 from tasks.messages import Failure, Outcome
-from tasks.storage.pending_results import Promises
+from tasks.storage.pending_results import PendingResults
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +26,9 @@ ACCEPT_S = 5.0
 class LateMessages:
     """Promises what is late. To be used in the loop's thread."""
 
-    def __init__(self, dispatcher: Dispatcher, promises: Promises) -> None:
+    def __init__(self, dispatcher: Dispatcher, pending_results: PendingResults) -> None:
         self._dispatcher = dispatcher
-        self._promises = promises
+        self._pending_results = pending_results
         #: Those that keep what was promised late, or make room.
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -67,7 +67,7 @@ class LateMessages:
     async def _promise_sent(self, entries: Sequence[Entry]) -> dict[str, Failure]:
         """Promise the answers of messages that had left before. Return why, where that fails."""
         try:
-            promised = self._promises.make([entry.id for entry in entries])
+            promised = self._pending_results.make([entry.id for entry in entries])
             if not await asyncio.wait_for(promised, ACCEPT_S):
                 return _failures(entries, Overloaded("too many answers are promised already"))
         except (RedisError, TimeoutError):
@@ -100,7 +100,7 @@ class LateMessages:
         if (outcome := _of_worker(entry)) is None:
             return
         try:
-            await self._promises.keep(entry.id, outcome)
+            await self._pending_results.keep(entry.id, outcome)
         except RedisError as error:
             with about([entry.request_id]):
                 logger.warning("an answer that was promised is kept in the cache only: %s", error)
@@ -110,7 +110,7 @@ class LateMessages:
         spare = [entry for entry in answered if entry.promised and not entry.told]
         known = {entry.id: outcome for entry in spare if (outcome := _of_worker(entry))}
         try:
-            await self._promises.release(known)
+            await self._pending_results.release(known)
         except RedisError as error:
             with about([entry.request_id for entry in spare]):
                 logger.warning("promises of what was answered take up room: %s", error)

@@ -17,7 +17,7 @@ from celery_app.client.redis.redis_connection import RedisConnection
 from tasks.errors import BrokerUnavailable
 from tasks.messages import REPLIES, Outcome
 from tasks.rollout import queue_of
-from tasks.storage.pending_results import Promises
+from tasks.storage.pending_results import PendingResults
 from tasks.storage.result_cache import found, keys
 from tasks.storage.wrong_type import is_wrong_type
 
@@ -36,13 +36,13 @@ class Publisher:
         broker: RedisConnection,
         cache: RedisConnection,
         replies: RedisConnection,
-        promises: Promises,
+        pending_results: PendingResults,
         room: QueueRoom,
     ) -> None:
         """``replies`` leads to the broker, and its timeout is above ``POP_S``: it is waited on."""
         self._broker = broker
         self._cache = cache
-        self._promises = promises
+        self._pending_results = pending_results
         self._room = room
         self._replies = replies
         self._reply_to = f"{REPLIES}{uuid4().hex}"
@@ -73,7 +73,7 @@ class Publisher:
         self._room.take(chunk, len(packed.message))
         try:
             if urgent := [entry for entry in entries if entry.urgent]:
-                made = await self._promises.make([e.id for e in urgent], *packed)
+                made = await self._pending_results.make([e.id for e in urgent], *packed)
                 for entry in urgent:
                     entry.promised = made
             else:

@@ -21,9 +21,9 @@ class QueueRoom:
     One thread looks; all else is for the loop's thread.
     """
 
-    def __init__(self, promised_messages: int) -> None:
-        """``promised_messages``: the most that may be promised, whatever memory there is."""
-        self._promised_messages = promised_messages
+    def __init__(self, max_pending_results: int) -> None:
+        """``max_pending_results``: the most that may be promised, whatever memory there is."""
+        self._promised_messages = max_pending_results
         #: Size of each task that was sent and is not answered, by its chunk's id, and when it was
         #: sent, monotonic, in seconds. The oldest is first.
         self._tasks: dict[str, tuple[int, float]] = {}
@@ -73,6 +73,6 @@ class QueueRoom:
         return f"full: {self._look[0]}" if full else "ok"
 
     @property
-    def promises(self) -> int:
+    def pending_results(self) -> int:
         """The most answers that may be promised and not fetched."""
         return int(min(self._promised_messages, self._look[0].promised_room))

@@ -73,23 +73,23 @@ async def test_after_the_wait_the_answer_is_promised(desk: Desk, hasty: FastCoun
     hasty.hand_in({"text": "one"})
     given = await hasty.answer()
     assert given.status == 202
-    [id] = hasty.promises.made
+    [id] = hasty.pending_results.made
     assert json.loads(given.body)["id"] == id
-    assert hasty.promises.kept == {}
+    assert hasty.pending_results.kept == {}
     await desk.answer()
     assert len(hasty.given) == 1
     # Stored before it was promised: the worker, which found no promise, has not kept it.
-    assert list(hasty.promises.kept) == [id]
-    assert hasty.promises.released == {}
+    assert list(hasty.pending_results.kept) == [id]
+    assert hasty.pending_results.released == {}
 
 
 async def test_what_is_answered_while_it_is_promised_takes_no_room(
     desk: Desk, hasty: FastCounter
 ) -> None:
-    hasty.promises.meanwhile = desk.answer
+    hasty.pending_results.meanwhile = desk.answer
     hasty.hand_in({"text": "one"})
     assert (await hasty.answer()).status == 200
-    assert list(hasty.promises.released) == hasty.promises.made
+    assert list(hasty.pending_results.released) == hasty.pending_results.made
 
 
 async def test_what_one_asker_was_promised_is_not_released_for_another(
@@ -102,7 +102,7 @@ async def test_what_one_asker_was_promised_is_not_released_for_another(
     await idle()
     await desk.answer()
     assert (await hasty.answer()).status == 200
-    assert hasty.promises.released == {}
+    assert hasty.pending_results.released == {}
 
 
 async def test_what_nobody_waits_for_any_longer_is_still_the_promise_of_an_answer(
@@ -115,28 +115,30 @@ async def test_what_nobody_waits_for_any_longer_is_still_the_promise_of_an_answe
         version_queue.in_flight._answer_s = 0.0
     desk.dispatcher._give_up()
     await idle()
-    assert hasty.promises.kept == {}  # the task is in the queue; that nobody waits is no outcome
+    assert (
+        hasty.pending_results.kept == {}
+    )  # the task is in the queue; that nobody waits is no outcome
 
 
 async def test_where_there_is_no_room_a_promise_is_refused(desk: Desk, hasty: FastCounter) -> None:
-    hasty.promises.room = False
+    hasty.pending_results.room = False
     hasty.hand_in({"text": "one"})
     given = await hasty.answer()
     assert (given.status, json.loads(given.body)["code"]) == (503, "overloaded")
     assert dict(given.headers)["Retry-After"]
     await desk.answer()
-    assert hasty.promises.kept == hasty.promises.released == {}
+    assert hasty.pending_results.kept == hasty.pending_results.released == {}
 
 
 async def test_after_the_deadline_there_is_none(desk: Desk, patient: FastCounter) -> None:
     patient.hand_in({"text": "one", "deadline_ms": 50})
     given = await patient.answer()
     assert (given.status, json.loads(given.body)["code"]) == (504, "deadline_passed")
-    assert not patient.promises.made
+    assert not patient.pending_results.made
 
 
 async def test_what_can_not_be_promised_is_not(hasty: FastCounter) -> None:
-    hasty.promises.gone = True
+    hasty.pending_results.gone = True
     hasty.hand_in({"text": "one"})
     assert (await hasty.answer()).status == 503
 
@@ -144,8 +146,8 @@ async def test_what_can_not_be_promised_is_not(hasty: FastCounter) -> None:
 async def test_who_joins_a_message_whose_promise_failed_is_not_told_of_one() -> None:
     entry = Entry("1" * 32, "one", "v1")
     entry.sent.set()
-    promises = Mock(make=AsyncMock(side_effect=RedisError), release=AsyncMock())
-    late = LateMessages(Mock(), promises)
+    pending_results = Mock(make=AsyncMock(side_effect=RedisError), release=AsyncMock())
+    late = LateMessages(Mock(), pending_results)
     for _ in range(2):
         [(_, outcome)] = await late.outcomes([entry], final=False)
         assert isinstance(outcome, Failure)
@@ -158,8 +160,8 @@ async def test_an_answer_that_can_not_be_kept_is_logged_with_its_request(
     entry = Entry("1" * 32, "one", "v1", request_id="first")
     entry.sent.set()
     make, keep = AsyncMock(return_value=True), AsyncMock(side_effect=RedisError)
-    promises = Mock(make=make, keep=keep, release=AsyncMock())
-    await LateMessages(Mock(), promises).outcomes([entry], final=False)
+    pending_results = Mock(make=make, keep=keep, release=AsyncMock())
+    await LateMessages(Mock(), pending_results).outcomes([entry], final=False)
     entry.settle(attribution(entry.id))
     await idle()
     assert "is kept in the cache only:  (request first)\n" in logged()
@@ -171,7 +173,7 @@ async def test_a_promise_that_breaks_is_answered_all_the_same(
     async def make(ids: Iterable[str]) -> bool:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(hasty.promises, "make", make)
+    monkeypatch.setattr(hasty.pending_results, "make", make)
     hasty.hand_in({"text": "one"})
     assert (await hasty.answer()).status == 500
 

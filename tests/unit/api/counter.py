@@ -27,7 +27,7 @@ class Directory:
         return "v1"
 
 
-class Promises:
+class PendingResults:
     """Notes what is promised, unless the broker is gone or there is no room."""
 
     def __init__(self) -> None:
@@ -58,8 +58,8 @@ class Counter:
 
     def __init__(self, desk: Desk, wait_s: float) -> None:
         settings = Settings.from_environ({"BYLINE_WAIT_S": str(wait_s)})
-        self.promises = Promises()
-        parts: Any = (desk.dispatcher, Directory(), self.promises)
+        self.pending_results = PendingResults()
+        parts: Any = (desk.dispatcher, Directory(), self.pending_results)
         client = Client(settings, *parts)
         self.attributions = AttributionService(settings, client, RateLimiter(Mock()))
         self.given: list[Answer] = []

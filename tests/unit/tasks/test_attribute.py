@@ -20,7 +20,7 @@ from tasks.messages import Attribution, Chunk, Failure, Outcome, Reply, message_
 from tasks.progress import Progress
 from tasks.storage.dead_letters import DEAD_LETTERS, DeadLetters
 from tasks.storage.lua_scripts import own_script
-from tasks.storage.pending_results import PROMISED, Promises
+from tasks.storage.pending_results import PROMISED, PendingResults
 from tasks.storage.reply_queue import Replies
 from tasks.storage.result_cache import ATTEMPTS, AttributionCache
 from tasks.work import EVIDENCE
@@ -250,7 +250,7 @@ def found(batch: Batch, id: str) -> Outcome | None:
         assert command == "MGET"
         return batch.store.mget(list(keys))
 
-    return asyncio.run(Promises(call, call, 60, lambda: 1, list).find(id))
+    return asyncio.run(PendingResults(call, call, 60, lambda: 1, list).find(id))
 
 
 @pytest.mark.parametrize("text", ["fine", "bad"])

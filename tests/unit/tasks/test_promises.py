@@ -10,7 +10,7 @@ import pytest
 from redis import ConnectionError
 
 from tasks.errors import BrokerUnavailable, CacheUnavailable
-from tasks.storage.pending_results import PROMISED, Call, Promises
+from tasks.storage.pending_results import PROMISED, Call, PendingResults
 
 ID = "5c" * 16
 
@@ -31,8 +31,10 @@ async def gone_after_the_promise(command: str, *_keys: Any) -> Any:
     raise ConnectionError("the server is gone")
 
 
-def promises(broker: Call, cache: Call, lists: Callable[[], Sequence[str]] = list) -> Promises:
-    return Promises(broker, cache, 60, lambda: 1, lists)
+def pending_results(
+    broker: Call, cache: Call, lists: Callable[[], Sequence[str]] = list
+) -> PendingResults:
+    return PendingResults(broker, cache, 60, lambda: 1, lists)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +50,9 @@ def test_an_answer_that_is_not_found_names_the_server_that_is_gone(
     broker: Call, cache: Call, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        asyncio.run(promises(broker, cache).find(ID))
+        asyncio.run(pending_results(broker, cache).find(ID))
     with pytest.raises(error):
-        asyncio.run(promises(broker, cache).fetch(ID, explain=False))
+        asyncio.run(pending_results(broker, cache).fetch(ID, explain=False))
 
 
 def test_a_pending_answer_is_pending_while_the_cache_is_gone() -> None:
@@ -58,10 +60,10 @@ def test_a_pending_answer_is_pending_while_the_cache_is_gone() -> None:
         assert keys == (PROMISED + ID,)
         return [b""]
 
-    assert asyncio.run(promises(pending, gone).find(ID)) is None
+    assert asyncio.run(pending_results(pending, gone).find(ID)) is None
 
 
 def test_a_broker_that_goes_while_a_lost_task_is_looked_for_is_named() -> None:
-    found = promises(gone_after_the_promise, empty, lambda: ["attributions"])
+    found = pending_results(gone_after_the_promise, empty, lambda: ["attributions"])
     with pytest.raises(BrokerUnavailable, match="the broker"):
         asyncio.run(found.fetch(ID, explain=False))
