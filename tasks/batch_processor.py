@@ -36,7 +36,7 @@ from tasks.messages import (
 )
 from tasks.progress import Progress
 from tasks.storage.dead_letters import DeadLetter, DeadLetters
-from tasks.storage.reply_queue import Replies
+from tasks.storage.reply_queue import ReplyQueue
 from tasks.storage.result_cache import AttributionCache
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Attributor:
         predictor: Predictor,
         cache: AttributionCache,
         dead_letters: DeadLetters,
-        replies: Replies,
+        replies: ReplyQueue,
         metrics: WorkerMetrics,
         max_characters: int,
         now: Callable[[], float] = time.time,

@@ -38,7 +38,7 @@ from tasks.malformed import MalformedStep, MalformedTasks
 from tasks.messages import Announcement
 from tasks.rollout import Register
 from tasks.storage.dead_letters import DeadLetters
-from tasks.storage.reply_queue import Replies
+from tasks.storage.reply_queue import ReplyQueue
 from tasks.storage.result_cache import AttributionCache
 
 #: Seconds for which messages may have to wait in a worker: others can't see to them there.
@@ -87,7 +87,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
         engine,
         cache,
         dead_letters,
-        Replies(connect(settings.broker), apart=settings.broker != settings.cache),
+        ReplyQueue(connect(settings.broker), apart=settings.broker != settings.cache),
         metrics,
         settings.max_characters,
     )

@@ -21,7 +21,7 @@ from tasks.storage.wrong_type import without_wrong_types
 _encode = msgspec.json.Encoder().encode
 
 
-class Replies:
+class ReplyQueue:
     """Sends replies, and keeps promises."""
 
     def __init__(self, broker: Redis, apart: bool) -> None:

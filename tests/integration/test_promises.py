@@ -20,7 +20,7 @@ from model.types import Candidate, Evidence
 from tasks.messages import UNACKED, Attribution, Failure, Outcome, message_id
 from tasks.storage import pending_results
 from tasks.storage.pending_results import PROMISED, PROMISES, PendingResults
-from tasks.storage.reply_queue import Replies
+from tasks.storage.reply_queue import ReplyQueue
 from tasks.storage.result_cache import RESULT
 from tests.parts import Stack, free_port, wait_for
 
@@ -60,7 +60,7 @@ class Kept:
 
     def keep(self, *outcomes: Outcome) -> None:
         for outcome in outcomes:
-            Replies(self.redis, apart=True).send([], [], {outcome.id: outcome})
+            ReplyQueue(self.redis, apart=True).send([], [], {outcome.id: outcome})
 
     def find(self, id: str = IDS[0]) -> Outcome | None:
         return asyncio.run(self.pending_results.find(id))

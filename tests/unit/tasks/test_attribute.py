@@ -21,7 +21,7 @@ from tasks.progress import Progress
 from tasks.storage.dead_letters import DEAD_LETTERS, DeadLetters
 from tasks.storage.lua_scripts import own_script
 from tasks.storage.pending_results import PROMISED, PendingResults
-from tasks.storage.reply_queue import Replies
+from tasks.storage.reply_queue import ReplyQueue
 from tasks.storage.result_cache import ATTEMPTS, AttributionCache
 from tasks.work import EVIDENCE
 
@@ -122,7 +122,7 @@ class Batch:
             self.predictor,
             cache,
             letters,
-            Replies(client, apart=False),
+            ReplyQueue(client, apart=False),
             metrics,
             100,
             now=lambda: 1000.0,
