@@ -14,7 +14,7 @@ from tasks.batch import Begun, kept_failures
 from tasks.batch_processor import Attributor
 from tasks.chunk_arguments import carried_ids, parse_chunk
 from tasks.chunk_request import ChunkRequest
-from tasks.cooldown import Breaker
+from tasks.cooldown import Cooldown
 from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import TASK, Chunk, Outcome
 from tasks.progress import Progress
@@ -65,7 +65,7 @@ class AttributeTask(Task):
         return self._attributor.replies.apart
 
     @property
-    def cache_gone(self) -> Breaker:
+    def cache_gone(self) -> Cooldown:
         """Whether the cache is left alone at present, as it can't be reached."""
         return self._attributor.cache_gone
 

@@ -14,7 +14,7 @@ from model.types import ModelError, Prediction
 from monitoring.instruments.metrics import OUTCOMES, WorkerMetrics
 from monitoring.instruments.request_ids import about, is_valid
 from tasks.batch import Begun, Message, Predictor, answer, counted, kept_failures, unique
-from tasks.cooldown import Breaker
+from tasks.cooldown import Cooldown
 from tasks.errors import (
     BecameDeadLetter,
     BylineError,
@@ -70,7 +70,7 @@ class Attributor:
         self._dead_letters = dead_letters
         self.replies = replies
         #: Is the cache gone, where there is more to do than to wait for it?
-        self.cache_gone = Breaker(REST_S if replies.apart else 0.0)
+        self.cache_gone = Cooldown(REST_S if replies.apart else 0.0)
         self.metrics = metrics
         self._counters = {name: metrics.messages.labels(name) for name in OUTCOMES}
         self._cache_duration = metrics.batch_duration.labels("cache")

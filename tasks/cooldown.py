@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-class Breaker:
+class Cooldown:
     """Remembers for ``rest_s`` seconds that something failed."""
 
     def __init__(self, rest_s: float, now: Callable[[], float] = time.monotonic) -> None:

@@ -16,7 +16,7 @@ from redis import DataError, RedisError
 
 from monitoring.instruments.log_once import log_once
 from monitoring.instruments.metrics import WorkerMetrics
-from tasks.cooldown import Breaker
+from tasks.cooldown import Cooldown
 from tasks.storage.dead_letters import DeadLetters
 from tasks.storage.wrong_type import is_wrong_type
 
@@ -115,7 +115,7 @@ class MalformedTasks:
     def __init__(self, letters: DeadLetters, metrics: WorkerMetrics) -> None:
         self._letters = letters
         self._metrics = metrics
-        self._gone = Breaker(REST_S)
+        self._gone = Cooldown(REST_S)
 
     def __json__(self) -> str:
         return type(self).__name__

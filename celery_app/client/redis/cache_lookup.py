@@ -10,7 +10,7 @@ from redis import RedisError
 
 from celery_app.client.entry import Entry
 from monitoring.instruments.request_ids import about
-from tasks.cooldown import Breaker
+from tasks.cooldown import Cooldown
 from tasks.messages import Outcome, suffices
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class CacheLookup:
         self._look_up = look_up
         self._wake = wake
         self._busy = busy
-        self._gone = Breaker(REST_S)
+        self._gone = Cooldown(REST_S)
         self._entries: list[Entry] = []
         #: Wakes, a little later.
         self._timer: asyncio.TimerHandle | None = None

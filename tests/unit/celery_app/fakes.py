@@ -13,7 +13,7 @@ from celery_app.worker import batcher
 from celery_app.worker.batcher import Batcher
 from celery_app.worker.tracing import Traced
 from tasks.batch import Begun
-from tasks.cooldown import Breaker
+from tasks.cooldown import Cooldown
 from tasks.messages import Chunk, Failure, Outcome
 from tasks.progress import Progress
 from tasks.work import work
@@ -109,7 +109,7 @@ class FakeTask:
         self.store_error: Exception | None = None
         self.requests: list[FakeRequest] = []
         self.answers_apart = False
-        self.cache_gone = Breaker(10.0)
+        self.cache_gone = Cooldown(10.0)
         self.replied = 0
         self.backend = SimpleNamespace(round_trip=self._round_trip)
 
