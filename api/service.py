@@ -173,7 +173,7 @@ class AttributionService:
         """Return which version must answer. Raises ``UnknownModel`` and ``NoModel``."""
         version = query.get("model")
         if version is not None:
-            self.client.directory.check(version)
+            self.client.model_registry.check(version)
         return version
 
 

@@ -19,7 +19,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
     @routes.get("/readyz")
     def ready() -> Response:
-        parts = runtime.services.client.directory.parts()
+        parts = runtime.services.client.model_registry.parts()
         # Without the cache, messages are computed all the same.
         well = all(state == "ok" for name, state in parts.items() if name != "cache")
         health = Health("ok" if well else "unavailable", parts)

@@ -18,13 +18,13 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @routes.get("/v1/models")
     def models() -> Response:
         parse_query(request.query_string, ())
-        directory = runtime.services.client.directory
-        announcement, workers = directory.current(), directory.workers()
+        model_registry = runtime.services.client.model_registry
+        announcement, workers = model_registry.current(), model_registry.workers()
         if workers is None:
             raise BrokerUnavailable("the broker can't be reached")
         versions = [
-            VersionInfo(version, directory.workers_of(version), round(share, 6))
-            for version, share in directory.versions().items()
+            VersionInfo(version, model_registry.workers_of(version), round(share, 6))
+            for version, share in model_registry.versions().items()
         ]
         info = ModelInfo(announcement.card, announcement.device, workers, versions)
         return answer(info).response()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from celery_app.client.dispatch.late import LateMessages
 from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.entry import Entry
-from celery_app.client.redis.model_registry import Directory
+from celery_app.client.redis.model_registry import ModelRegistry
 from celery_app.settings import Settings
 from monitoring.instruments import request_ids
 from tasks.messages import Outcome, message_id, parse_text
@@ -49,12 +49,12 @@ class Client:
         self,
         settings: Settings,
         dispatcher: Dispatcher,
-        directory: Directory,
+        model_registry: ModelRegistry,
         pending_results: PendingResults,
     ) -> None:
         self._max_characters = settings.max_characters
         self.dispatcher = dispatcher
-        self.directory = directory
+        self.model_registry = model_registry
         self.pending_results = pending_results
         self._late = LateMessages(dispatcher, pending_results)
         self._readers = 0
@@ -62,7 +62,7 @@ class Client:
     def entry(self, text: str, options: RequestOptions) -> Entry:
         """Return a message as it is sent. Raises ``InvalidMessage``, ``NoModel``."""
         valid = parse_text(text, self._max_characters)
-        version = options.model or self.directory.version_for(valid)
+        version = options.model or self.model_registry.version_for(valid)
         return Entry(
             message_id(version, valid),
             valid,

@@ -6,7 +6,7 @@ from celery_app.app import make_celery
 from celery_app.client.client import Client
 from celery_app.client.dispatch.local_cache import LocalCache
 from celery_app.client.dispatcher import Dispatcher
-from celery_app.client.redis.model_registry import Directory
+from celery_app.client.redis.model_registry import ModelRegistry
 from celery_app.client.redis.publisher import POP_S, Publisher
 from celery_app.client.redis.queue_capacity import QueueRoom
 from celery_app.client.redis.redis_connection import RedisConnection
@@ -19,8 +19,10 @@ from tasks.storage.pending_results import PendingResults
 def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
     """Build a client in its event loop's thread, and start the threads that look at Redis."""
     room = QueueRoom(settings.max_pending_results)
-    directory = Directory(connect(settings.broker), connect(settings.cache), settings.here, room)
-    directory.start()
+    model_registry = ModelRegistry(
+        connect(settings.broker), connect(settings.cache), settings.here, room
+    )
+    model_registry.start()
     broker = _connection_to(settings.broker, REDIS_TIMEOUT_S)
     cache = _connection_to(settings.cache, REDIS_TIMEOUT_S)
     pending_results = PendingResults(
@@ -28,7 +30,7 @@ def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
         cache.call,
         settings.result_ttl_s,
         room=lambda: room.pending_results,
-        lists=directory.lists,
+        lists=model_registry.lists,
     )
     replies = _connection_to(settings.broker, 2 * POP_S)
     publisher = Publisher(make_celery(settings), broker, cache, replies, pending_results, room)
@@ -43,13 +45,13 @@ def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
         # its tasks done by another.
         answer_s=max(3 * settings.visibility_timeout_s, settings.wait_max_s + 5),
         local_cache=LocalCache(settings.local_cache_messages),
-        workers=directory.workers_of,
-        pressure=directory.pressure,
+        workers=model_registry.workers_of,
+        pressure=model_registry.pressure,
         queue_room=room,
         metrics=metrics,
     )
     metrics.credits.set(settings.credits)
-    return Client(settings, dispatcher, directory, pending_results)
+    return Client(settings, dispatcher, model_registry, pending_results)
 
 
 def _connection_to(url: str, timeout_s: float) -> RedisConnection:

@@ -36,7 +36,7 @@ class State(NamedTuple):
     words: str
 
 
-class Directory:
+class ModelRegistry:
     """Looks at broker and cache once a second. Keeps the announcement while the broker is gone.
 
     No request waits for a Redis here: each is told what was seen last.
@@ -61,7 +61,7 @@ class Directory:
         """Look now, and from now on in threads of their own, one for each server."""
         for look in (self._look_at_broker, self._look_at_cache):
             look()
-            background.start(partial(self._keep, look), "directory")
+            background.start(partial(self._keep, look), "model_registry")
 
     def current(self) -> Announcement:
         """Return the announcement of the model being served. Does not block.

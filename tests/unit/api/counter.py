@@ -22,7 +22,7 @@ from tasks.messages import Outcome
 from tests.unit.api.desk import Desk, idle
 
 
-class Directory:
+class ModelRegistry:
     def version_for(self, text: str) -> str:
         return "v1"
 
@@ -59,7 +59,7 @@ class Counter:
     def __init__(self, desk: Desk, wait_s: float) -> None:
         settings = Settings.from_environ({"BYLINE_WAIT_S": str(wait_s)})
         self.pending_results = PendingResults()
-        parts: Any = (desk.dispatcher, Directory(), self.pending_results)
+        parts: Any = (desk.dispatcher, ModelRegistry(), self.pending_results)
         client = Client(settings, *parts)
         self.attributions = AttributionService(settings, client, RateLimiter(Mock()))
         self.given: list[Answer] = []

@@ -27,12 +27,12 @@ class Services:
         self.client = Mock()
         self.client.dispatcher.wait_s = 0.0
         self.metrics = Mock(RequestMetrics)
-        self.directory = self.client.directory
-        self.directory.parts.return_value = {}
-        self.directory.versions.return_value = {"v1": 1.0}
-        self.directory.workers.side_effect = self._workers
-        self.directory.workers_of.return_value = 1
-        self.directory.current.return_value = Mock(card={}, device="cpu")
+        self.model_registry = self.client.model_registry
+        self.model_registry.parts.return_value = {}
+        self.model_registry.versions.return_value = {"v1": 1.0}
+        self.model_registry.workers.side_effect = self._workers
+        self.model_registry.workers_of.return_value = 1
+        self.model_registry.current.return_value = Mock(card={}, device="cpu")
 
     async def create(self, *_: object) -> Answer:
         await asyncio.sleep(0)
