@@ -14,7 +14,7 @@ from celery_app.app import make_celery
 from celery_app.connections import connect
 from celery_app.settings import Settings, SettingsError
 from tasks.messages import REQUEST_IDS, TASK
-from tasks.rollout import Register
+from tasks.rollout import WorkerRegistry
 from tasks.storage.dead_letters import (
     AnyLetter,
     DeadLetter,
@@ -61,7 +61,7 @@ def _replay(settings: Settings, letter: AnyLetter) -> str:
         TASK,
         [[letter.text]],
         {"explain": letter.explain, "version": letter.version},
-        queue=Register(connect(settings.broker)).look().queue(letter.version),
+        queue=WorkerRegistry(connect(settings.broker)).look().queue(letter.version),
         headers={REQUEST_IDS: letter.request_ids[:1]},
     )
     return str(task.id)

@@ -12,7 +12,7 @@ from redis import RedisError
 
 from celery_app.connections import connect
 from celery_app.settings import Settings, SettingsError
-from tasks.rollout import Register, Rollout, Served
+from tasks.rollout import Rollout, ServedVersions, WorkerRegistry
 
 #: Seconds within which every api process has noticed.
 NOTICED_S = 1
@@ -26,7 +26,7 @@ class Refused(Exception):
 class Change:
     """Changes of a rollout, by what was served when they were asked for."""
 
-    served: Served
+    served: ServedVersions
 
     def serve(self, version: str) -> Rollout:
         """Send all new messages to ``version``."""
@@ -79,11 +79,13 @@ def main(arguments: Sequence[str]) -> int:
     """Do as told. Returns the exit status: 1 where that is refused, 2 for bad input."""
     options = _options(arguments)
     try:
-        register = Register(connect(Settings.from_environ(os.environ).broker))
+        worker_registry = WorkerRegistry(connect(Settings.from_environ(os.environ).broker))
         if options.command != "list":
-            served = register.look()
-            register.change(lambda now: _asked(options)(Change(served._replace(rollout=now))))
-        print(table(register.look()))
+            served = worker_registry.look()
+            worker_registry.change(
+                lambda now: _asked(options)(Change(served._replace(rollout=now)))
+            )
+        print(table(worker_registry.look()))
     except Refused as error:
         print(f"byline: {error}", file=sys.stderr)
         return 1
@@ -101,7 +103,7 @@ def _asked(options: argparse.Namespace) -> Callable[[Change], Rollout]:
     return Change.back if options.command == "back" else Change.follow
 
 
-def table(served: Served) -> str:
+def table(served: ServedVersions) -> str:
     """Return what is served, a line for each version, and who decides."""
     rollout = served.rollout
     if rollout is None:

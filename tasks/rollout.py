@@ -60,7 +60,7 @@ class Rollout(msgspec.Struct, frozen=True):
         return self.canary is not None and lot(text) < self.share
 
 
-class Served(NamedTuple):
+class ServedVersions(NamedTuple):
     """One look at what is served."""
 
     #: None: no worker has ever signed in.
@@ -104,7 +104,7 @@ def workers_of(version: str) -> str:
     return f"{WORKERS}:{version}"
 
 
-class Register:
+class WorkerRegistry:
     """Reads and writes it all. Every method may raise ``redis.RedisError``."""
 
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
@@ -151,7 +151,7 @@ class Register:
                 pipe.zrem(key, node)
             pipe.execute()
 
-    def look(self) -> Served:
+    def look(self) -> ServedVersions:
         """Return what is served. Two round trips."""
         told: Any
         names: Any
@@ -174,7 +174,7 @@ class Register:
         listed = dict(zip(versions, counts[1::2], strict=True))
         sure = self._well is not None and self._well[0] < alive
         gone = frozenset(v for v in versions if not listed[v] or (sure and not living[v]))
-        return Served(rollout, living, gone)
+        return ServedVersions(rollout, living, gone)
 
     def announcement(self, version: str) -> Announcement | None:
         """Return what workers of a version have announced; None: nothing, or long ago."""

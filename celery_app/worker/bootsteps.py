@@ -30,7 +30,7 @@ from monitoring.instruments.listener import Listener
 from monitoring.instruments.request_ids import about
 from tasks.attribute import AttributeTask
 from tasks.messages import ANNOUNCE_S, Announcement
-from tasks.rollout import Register, queue_of
+from tasks.rollout import WorkerRegistry, queue_of
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,9 @@ def _watch(batcher: Batcher, timeout_s: float) -> None:
         os._exit(EXIT_FAILURE)
 
 
-def announce_step(register: Register, announcement: Callable[[], Announcement]) -> Step:
+def announce_step(
+    worker_registry: WorkerRegistry, announcement: Callable[[], Announcement]
+) -> Step:
     """Return the step that signs this worker in as alive, for as long as Celery consumes."""
 
     class AnnounceStep(bootsteps.StartStopStep):
@@ -145,7 +147,7 @@ def announce_step(register: Register, announcement: Callable[[], Announcement]) 
             announced = announcement()
             self.version = announced.version
             card = msgspec.json.encode(announced)
-            sign = partial(_sign, register, consumer.hostname, self.version, card)
+            sign = partial(_sign, worker_registry, consumer.hostname, self.version, card)
             guarded(partial(sign, started=True), "the first signing in")()
             self.timer = consumer.timer.call_repeatedly(ANNOUNCE_S, guarded(sign, "signing in"))
 
@@ -156,7 +158,7 @@ def announce_step(register: Register, announcement: Callable[[], Announcement]) 
             if consumer.blueprint.state == bootsteps.RUN:
                 return  # it connects again, and others must not take it for gone
             try:
-                register.sign_out(consumer.hostname, self.version)
+                worker_registry.sign_out(consumer.hostname, self.version)
             except RedisError as error:
                 logger.warning("the worker could not sign out: %s", error)
 
@@ -218,9 +220,11 @@ class EventsStep(bootsteps.StartStopStep):
             ignore_errors(consumer, dispatcher.flush)
 
 
-def _sign(register: Register, node: str, version: str, card: bytes, started: bool = False) -> None:
+def _sign(
+    worker_registry: WorkerRegistry, node: str, version: str, card: bytes, started: bool = False
+) -> None:
     try:
-        register.sign(node, version, card, started)
+        worker_registry.sign(node, version, card, started)
     except RedisError as error:
         logger.warning("the worker could not sign in: %s", error)
 

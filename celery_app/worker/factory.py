@@ -36,7 +36,7 @@ from tasks.batch_processor import Attributor
 from tasks.chunk_request import DiscreetRequest
 from tasks.malformed import MalformedStep, MalformedTasks
 from tasks.messages import Announcement
-from tasks.rollout import Register
+from tasks.rollout import WorkerRegistry
 from tasks.storage.dead_letters import DeadLetters
 from tasks.storage.reply_queue import ReplyQueue
 from tasks.storage.result_cache import AttributionCache
@@ -106,15 +106,17 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     app.steps["worker"].add(metrics_step(registry, settings.metrics_host, port))
     holding = hold_step(settings.batch_timeout_s)
     app.steps["consumer"].update([EventsStep, RoomStep, AcknowledgeStep, MalformedStep, holding])
-    register = Register(connect(settings.broker))
+    worker_registry = WorkerRegistry(connect(settings.broker))
 
     def announcement() -> Announcement:
         metrics.model.clear()
         metrics.model.labels(engine.version, str(engine)).set(1)
         return Announcement(asdict(engine.card), str(engine))
 
-    forwarder = Forwarder(connect(settings.broker), lambda: engine.version, register)
-    app.steps["consumer"].update([announce_step(register, announcement), forward_step(forwarder)])
+    forwarder = Forwarder(connect(settings.broker), lambda: engine.version, worker_registry)
+    app.steps["consumer"].update(
+        [announce_step(worker_registry, announcement), forward_step(forwarder)]
+    )
     return app
 
 

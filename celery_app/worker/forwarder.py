@@ -22,7 +22,7 @@ from redis.exceptions import OutOfMemoryError
 
 from monitoring.instruments import background
 from tasks.messages import QUEUE
-from tasks.rollout import Register, lists, queue_of
+from tasks.rollout import WorkerRegistry, lists, queue_of
 from tasks.storage.lua_scripts import read_script
 from tasks.storage.wrong_type import delete_wrong_types, is_wrong_type
 
@@ -42,11 +42,13 @@ Step = type[bootsteps.StartStopStep]
 class Forwarder:
     """Moves tasks. Called by a thread of its own: it waits for them."""
 
-    def __init__(self, client: Redis, version: Callable[[], str], register: Register) -> None:
-        """``register`` is the one that this worker signs: it knows whether others could, too."""
+    def __init__(
+        self, client: Redis, version: Callable[[], str], worker_registry: WorkerRegistry
+    ) -> None:
+        """``worker_registry`` is the one that this worker signs: it knows whether others could, too."""
         self._client = client
         self._version = version
-        self._register = register
+        self._worker_registry = worker_registry
 
     def look(self, stop: threading.Event) -> None:
         """Move for a while what there is to be moved, or wait. Returns at once on ``stop``."""
@@ -64,7 +66,7 @@ class Forwarder:
     def _delete_wrong_types(self) -> bool:
         """Delete what is where a list should be. Returns whether there was anything."""
         try:
-            names = self._register.look().lists
+            names = self._worker_registry.look().lists
             return delete_wrong_types(self._client, dict.fromkeys(names, "list"))
         except RedisError as error:
             logger.warning("keys of another type can't be deleted: %s", error)
@@ -75,14 +77,14 @@ class Forwarder:
 
         Returns whether it is.
         """
-        own, served = self._version(), self._register.look()
+        own, served = self._version(), self._worker_registry.look()
         if served.rollout is None or served.rollout.current != own:
             return False
         for version in served.gone - {own}:
             while moved := self._moved(queue_of(version)):
                 logger.warning("%d tasks for %s are given to %s", moved, version, own)
-                self._register.remember(version)
-        self._register.forget(served.gone - {own})
+                self._worker_registry.remember(version)
+        self._worker_registry.forget(served.gone - {own})
         return True
 
     def _forward(self, stop: threading.Event) -> None:

@@ -15,7 +15,7 @@ from compose.parts.errors import CannotRun
 from compose.probe import DIRECT
 from monitoring.instruments import background
 from tasks.messages import WORKERS
-from tasks.rollout import Register
+from tasks.rollout import WorkerRegistry
 
 Probe = Callable[[], bool]
 
@@ -69,13 +69,13 @@ def workers(client: Redis, number: int) -> Probe:
 
     And what they serve is served, unless somebody has said that it is not to be.
     """
-    since, register = time.time(), Register(client)
+    since, worker_registry = time.time(), WorkerRegistry(client)
 
     def probe() -> bool:
         try:
             if client.zcount(WORKERS, since, "+inf") < number:
                 return False
-            rollout, living, _ = register.look()
+            rollout, living, _ = worker_registry.look()
             return rollout is not None and (rollout.told or living[rollout.current] > 0)
         except RedisError:
             return False
@@ -85,11 +85,15 @@ def workers(client: Redis, number: int) -> Probe:
 
 def api(url: str, client: Redis) -> Probe:
     """Is the api ready? Alive is enough where no worker here has the version to be served."""
-    ready, alive, register = page(f"{url}/readyz"), page(f"{url}/healthz"), Register(client)
+    ready, alive, worker_registry = (
+        page(f"{url}/readyz"),
+        page(f"{url}/healthz"),
+        WorkerRegistry(client),
+    )
 
     def unserved() -> bool:
         try:
-            rollout, living, _ = register.look()
+            rollout, living, _ = worker_registry.look()
         except RedisError:
             return False
         return rollout is not None and rollout.told and not living[rollout.current]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redis import Redis, RedisError
 
-from tasks.rollout import Register
+from tasks.rollout import WorkerRegistry
 
 _ASIDE = (
     "byline: {current} is to be served, as somebody has said, and the workers here have {own}.\n"
@@ -15,13 +15,13 @@ _ASIDE = (
 def served(client: Redis) -> tuple[str, str]:
     """Return the version the workers serve, and a warning where another is to be served."""
     try:
-        register = Register(client)
-        rollout, workers, _ = register.look()
+        worker_registry = WorkerRegistry(client)
+        rollout, workers, _ = worker_registry.look()
         if rollout is None:
             return "", ""
         current = rollout.current
         own = next((version for version, number in workers.items() if number), current)
-        announced = register.announcement(own)
+        announced = worker_registry.announcement(own)
     except RedisError:  # it was well a moment ago, and will be
         return "", ""
     words = "" if workers[current] else _ASIDE.format(current=current, own=own)

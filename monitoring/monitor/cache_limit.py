@@ -11,7 +11,7 @@ import logging
 from redis import Redis
 
 from monitoring.state.pressure import Level
-from tasks.rollout import Register
+from tasks.rollout import WorkerRegistry
 from tasks.storage import queue_memory
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,6 @@ class Allowance:
         self._set = wanted
 
     def _least(self) -> int:
-        used = queue_memory.look(self._server, Register(self._server).look().lists).used
+        used = queue_memory.look(self._server, WorkerRegistry(self._server).look().lists).used
         # A task that is taken is for a moment there twice.
         return min(self._size, max(int(self._size * SHRUNK), 2 * used + SPARE))

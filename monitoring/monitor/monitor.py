@@ -27,7 +27,7 @@ from monitoring.state.alerts import Alerts
 from monitoring.state.pressure import Memory
 from monitoring.state.windows import Window, versions
 from tasks.messages import Announcement
-from tasks.rollout import Register
+from tasks.rollout import WorkerRegistry
 from tasks.storage.dead_letters import DeadLetters
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Monitor:
         self._machine = machine
         self._dead_letters = DeadLetters(cache)
         self._queue = Queue(broker)
-        self._register = Register(broker)
+        self._worker_registry = WorkerRegistry(broker)
         self._quality: list[Quality] = []
         self._quality_at = -QUALITY_S
         self._cards: dict[str, Announcement] = {}
@@ -143,7 +143,7 @@ class Monitor:
         self._cards = {
             version: card
             for version in found
-            if (card := self._cards.get(version) or self._register.announcement(version))
+            if (card := self._cards.get(version) or self._worker_registry.announcement(version))
         }
         assessed = [self._assess(version) for version in found]
         return [quality for quality in assessed if quality is not None]

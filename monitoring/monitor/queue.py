@@ -10,7 +10,7 @@ import msgspec
 from redis import Redis
 
 from tasks.messages import LONGEST_WAIT_S, SENT, UNACKED
-from tasks.rollout import Register
+from tasks.rollout import WorkerRegistry
 from tasks.storage import queue_memory
 from tasks.storage.queue_memory import QueueMemory
 from tasks.storage.wrong_type import without_wrong_types
@@ -43,12 +43,12 @@ class Queue:
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now
-        self._register = Register(client, now)
+        self._worker_registry = WorkerRegistry(client, now)
         self._marks: dict[str, Marks] = {}
 
     def look(self) -> State:
         """Return how it is. Raises ``RedisError``."""
-        now, served = self._now(), self._register.look()
+        now, served = self._now(), self._worker_registry.look()
         names = served.lists
         kept = self._marks
         self._marks = {name: kept.get(name) or Marks(self._client, name) for name in names}

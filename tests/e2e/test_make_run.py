@@ -14,7 +14,7 @@ import pytest
 
 from compose.native.configuration import RETRIES
 from model.training.corpus import HELD_OUT_FOLD, load_sotu
-from tasks.rollout import Register, Rollout
+from tasks.rollout import Rollout, WorkerRegistry
 from tests.e2e.conftest import PORTS, Run
 from tests.parts import ROOT, Stack, free_port, wait_for
 
@@ -275,7 +275,7 @@ def test_workers_of_a_version_that_is_not_to_be_served_are_told_of(
     tmp_path: Path, runs: list[Run], own: Stack
 ) -> None:
     """Somebody said what is to be served; then it was started with another model."""
-    register = Register(own.redis)
+    register = WorkerRegistry(own.redis)
     register.change(lambda _: Rollout("trained-1", told=True))
     runs.append(run := Run(tmp_path, BYLINE_REDIS_URL=own.env["BYLINE_REDIS_URL"]))
     run.wait_until_up()

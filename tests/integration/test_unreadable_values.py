@@ -22,7 +22,7 @@ from monitoring.state.windows import ANSWERS, Window
 from monitoring.state.windows import VERSIONS as ANSWERED
 from tasks.errors import RateLimited
 from tasks.messages import MODEL, REPLIES, VERSIONS, WORKERS, Reply, message_id
-from tasks.rollout import ROLLOUT, Register, workers_of
+from tasks.rollout import ROLLOUT, WorkerRegistry, workers_of
 from tasks.storage.dead_letters import DEAD_LETTERS, MALFORMED, DeadLetter, DeadLetters
 from tasks.storage.pending_results import PROMISED, PROMISES
 from tasks.storage.result_cache import ATTEMPTS, FAILURE, RESULT
@@ -242,7 +242,9 @@ def test_no_value_of_a_shared_key_stops_anything(own: Stack, value: Any) -> None
     wait_for(lambda: own.held() == 0)
     # Each new process finds its way as well.
     own.worker(name="two")
-    wait_for(lambda: Register(own.redis).look().workers.get(VERSION) == 2, what="both to sign")
+    wait_for(
+        lambda: WorkerRegistry(own.redis).look().workers.get(VERSION) == 2, what="both to sign"
+    )
     api.stop()
     own.api()
     wait_for(lambda: own.attribute({"text": f"by new ones {time.time()}"}).status_code == 200)

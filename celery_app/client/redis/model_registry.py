@@ -16,7 +16,7 @@ from monitoring.state import pressure
 from monitoring.state.pressure import Level
 from tasks.errors import NoModel, UnknownModel
 from tasks.messages import Announcement
-from tasks.rollout import Register, Rollout, Served
+from tasks.rollout import Rollout, ServedVersions, WorkerRegistry
 from tasks.storage import queue_memory, wrong_type
 
 logger = logging.getLogger(__name__)
@@ -48,9 +48,9 @@ class ModelRegistry:
         self._memory = pressure.key(machine)
         self._broker = broker
         self._cache = cache
-        self._register = Register(broker)
+        self._worker_registry = WorkerRegistry(broker)
         #: As it was seen last; the broker may be gone since.
-        self._served = Served(None, {}, frozenset())
+        self._served = ServedVersions(None, {}, frozenset())
         self._reachable = False
         #: What each version has announced.
         self._known: dict[str, Announcement] = {}
@@ -172,7 +172,7 @@ class ModelRegistry:
 
     def _look_at_broker(self) -> None:
         try:
-            served = self._register.look()
+            served = self._worker_registry.look()
             self._learn(served)
             under_way = self._room.under_way
             self._room.note(queue_memory.look(self._broker, served.lists), under_way)
@@ -188,14 +188,14 @@ class ModelRegistry:
         memory = pressure.read(told)
         self._pressure = memory.level if memory else "ok"
 
-    def _learn(self, served: Served) -> None:
+    def _learn(self, served: ServedVersions) -> None:
         """Read what is announced: again what is asked, for its workers may have moved."""
         asked = {served.rollout.current, served.rollout.canary} if served.rollout else set()
         known = {}
         for version in served.workers:
             announced = None if version in asked else self._known.get(version)
             announced = (
-                announced or self._register.announcement(version) or self._known.get(version)
+                announced or self._worker_registry.announcement(version) or self._known.get(version)
             )
             if announced is not None:
                 known[version] = announced

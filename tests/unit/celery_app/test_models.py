@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from celery_app.models import Change, Refused, table
-from tasks.rollout import Rollout, Served
+from tasks.rollout import Rollout, ServedVersions
 
 WORKERS = {"v1": 2, "v2": 1, "v0": 0}
 
 
 def change(rollout: Rollout | None = Rollout("v1"), **workers: int) -> Change:  # noqa: B008
-    return Change(Served(rollout, WORKERS | workers, frozenset()))
+    return Change(ServedVersions(rollout, WORKERS | workers, frozenset()))
 
 
 def test_another_version_is_served_and_the_last_is_remembered() -> None:
@@ -77,13 +77,13 @@ def test_there_is_no_way_back_from_the_first() -> None:
 
 def test_before_any_worker_there_is_nothing_to_say() -> None:
     with pytest.raises(Refused, match="no worker has ever signed in"):
-        Change(Served(None, {}, frozenset())).follow()
-    assert table(Served(None, {}, frozenset())) == "no worker has ever signed in"
+        Change(ServedVersions(None, {}, frozenset())).follow()
+    assert table(ServedVersions(None, {}, frozenset())) == "no worker has ever signed in"
 
 
 def test_the_table_says_who_takes_what() -> None:
     rollout = Rollout("v1", "v2", 0.05, "v0", told=True)
-    said = table(Served(rollout, WORKERS, frozenset())).splitlines()
+    said = table(ServedVersions(rollout, WORKERS, frozenset())).splitlines()
     assert [line.split() for line in said[1:4]] == [
         ["v1", "2", "95.0%"],
         ["v2", "1", "5.0%"],

@@ -14,7 +14,7 @@ from celery_app.worker.bootsteps import announce_step
 from tasks.messages import Announcement
 
 
-class Register:
+class WorkerRegistry:
     """Fails as a defect would, with what kombu takes for a lost connection."""
 
     def __init__(self) -> None:
@@ -34,12 +34,12 @@ def hub() -> Any:
 
 def test_a_worker_that_can_not_sign_goes_on(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootsteps, "ANNOUNCE_S", 0.001)
-    register = Register()
-    signing: Any = register
+    worker_registry = WorkerRegistry()
+    signing: Any = worker_registry
     consumer = SimpleNamespace(timer=hub.timer, hostname="byline@one")
     step = announce_step(signing, lambda: Announcement({"version": "v1"}, "cpu"))(consumer)
     step.start(consumer)
     assert issubclass(KeyError, Transport.connection_errors)
-    while register.signed < 4:
+    while worker_registry.signed < 4:
         hub.fire_timers(propagate=Transport.connection_errors)
     step.timer.cancel()
