@@ -10,8 +10,8 @@ from celery import Task
 from redis.client import Pipeline
 
 from monitoring.instruments.request_ids import about
-from tasks.batch import Begun, kept_failures
-from tasks.batch_processor import Attributor
+from tasks.batch import InFlightBatch, kept_failures
+from tasks.batch_processor import BatchProcessor
 from tasks.chunk_arguments import carried_ids, parse_chunk
 from tasks.chunk_request import ChunkRequest
 from tasks.cooldown import Cooldown
@@ -31,9 +31,9 @@ class AttributeTask(Task):
     throws = (InvalidMessage,)  # the client's fault, and no matter for a traceback
     acks_late = True  # a task is acknowledged once its results are stored, not before
 
-    def __init__(self, attributor: Attributor, batch_messages: int) -> None:
+    def __init__(self, batch_processor: BatchProcessor, batch_messages: int) -> None:
         """``batch_messages`` is the largest batch, in messages' worth."""
-        self._attributor = attributor
+        self._batch_processor = batch_processor
         self._batch_messages = batch_messages
         self._outcomes: dict[str, list[Outcome]] = {}
 
@@ -47,56 +47,60 @@ class AttributeTask(Task):
 
         return receive_naming
 
-    def begin(self, chunks: Sequence[Chunk]) -> Begun:
+    def begin(self, chunks: Sequence[Chunk]) -> InFlightBatch:
         """Have the model begin with ``chunks``, as one batch."""
-        return self._attributor.begin(chunks)
+        return self._batch_processor.begin(chunks)
 
-    def begin_part(self, progress: Progress, work: int) -> Begun:
+    def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
         """Have the model begin with so much of the work that a chunk still needs."""
-        return self._attributor.begin_part(progress, work)
+        return self._batch_processor.begin_part(progress, work)
 
-    def begin_alone(self, progress: Progress, work: int, alive: Callable[[], None]) -> Begun:
+    def begin_alone(
+        self, progress: Progress, work: int, alive: Callable[[], None]
+    ) -> InFlightBatch:
         """Have the model see a chunk's next messages one at a time, and store each at once."""
-        return self._attributor.begin_alone(progress, work, alive)
+        return self._batch_processor.begin_alone(progress, work, alive)
 
     @property
     def answers_apart(self) -> bool:
         """Whether who waits can be answered though nothing can be stored."""
-        return self._attributor.replies.apart
+        return self._batch_processor.replies.apart
 
     @property
     def cache_gone(self) -> Cooldown:
         """Whether the cache is left alone at present, as it can't be reached."""
-        return self._attributor.cache_gone
+        return self._batch_processor.cache_gone
 
-    def finish(self, begun: Begun, pipe: Pipeline) -> list[list[Outcome]]:
+    def finish(self, in_flight: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
         """Wait for the batch's answers, and return those of the chunks that now have all.
 
         :meth:`run` then finds them ready.
         """
-        outcomes = self._attributor.finish(begun, pipe)
-        self._outcomes = {c.id: found for c, found in zip(begun.answered, outcomes, strict=True)}
+        outcomes = self._batch_processor.finish(in_flight, pipe)
+        self._outcomes = {
+            c.id: found for c, found in zip(in_flight.answered, outcomes, strict=True)
+        }
         return outcomes
 
     def take(self, id: str) -> list[Outcome] | None:
         """Return what :meth:`finish` found for a task, once; None where it was in no batch."""
         return self._outcomes.pop(id, None)
 
-    def reply(self, begun: Begun, outcomes: Sequence[list[Outcome]]) -> None:
+    def reply(self, in_flight: InFlightBatch, outcomes: Sequence[list[Outcome]]) -> None:
         """Tell those who wait or were promised an answer, unless it was done with the storing.
 
         Raises ``RedisError``.
         """
-        self._attributor.replies.send(begun.answered, outcomes, begun.kept)
-        self._attributor.record(begun)
+        self._batch_processor.replies.send(in_flight.answered, outcomes, in_flight.kept)
+        self._batch_processor.record(in_flight)
 
     def count_batch(self, reason: str) -> None:
         """Note why a batch is no larger than it is."""
-        self._attributor.metrics.batches.labels(reason).inc()
+        self._batch_processor.metrics.batches.labels(reason).inc()
 
     def rest(self) -> None:
         """Do, between two batches, what frees memory. Called by the model's thread."""
-        self._attributor.rest()
+        self._batch_processor.rest()
 
     def fail_all(self, chunks: Sequence[Chunk], error: BylineError) -> None:
         """Tell those who wait for ``chunks`` that ``error`` is all they will get.
@@ -106,8 +110,8 @@ class AttributeTask(Task):
         """
         awaited = [chunk for chunk in chunks if chunk.reply_to is not None]
         with self.backend.round_trip() as pipe:
-            failures = self._attributor.fail(awaited, pipe, error)
-        self._attributor.replies.send(awaited, failures, kept_failures(failures))
+            failures = self._batch_processor.fail(awaited, pipe, error)
+        self._batch_processor.replies.send(awaited, failures, kept_failures(failures))
 
     def on_revoked(self, request: Any, **_: Any) -> None:
         """Tell who waits for a task that was revoked or expired. Receives ``task_revoked``."""
@@ -136,6 +140,8 @@ class AttributeTask(Task):
             progress = Progress(parse_chunk(self.request.id or "direct", None, args, kwargs))
             while not progress.complete:
                 with self.backend.round_trip() as pipe:
-                    self._attributor.finish(self.begin_part(progress, self._batch_messages), pipe)
+                    self._batch_processor.finish(
+                        self.begin_part(progress, self._batch_messages), pipe
+                    )
             outcomes = progress.outcomes
         return Attributions(outcomes)

@@ -44,7 +44,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class Begun:
+class InFlightBatch:
     """A batch between its two halves, while the device computes, and what is to be told of it."""
 
     chunks: Sequence[Chunk]
@@ -91,18 +91,18 @@ class Begun:
         self.known = {id: outcome for id, outcome in self.known.items() if id in kept}
 
 
-def counted(begun: Begun) -> Counter[str]:
+def counted(in_flight: InFlightBatch) -> Counter[str]:
     """Return how many messages of a batch there are of each outcome."""
-    messages = [message for chunk in begun.admitted for message in chunk]
+    messages = [message for chunk in in_flight.admitted for message in chunk]
     refused = [message for message in messages if isinstance(message, Failure)]
     counts: Counter[str] = Counter()
     for failure in refused:
         counts["expired" if failure.code == DeadlinePassed.code else "failed"] += 1
-    for outcomes, name in ((begun.known, "cached"), (begun.computed, "computed")):
+    for outcomes, name in ((in_flight.known, "cached"), (in_flight.computed, "computed")):
         answered = sum(isinstance(outcome, Attribution) for outcome in outcomes.values())
         counts[name] = answered
         counts["failed"] += len(outcomes) - answered
-    counts["joined"] = len(messages) - len(refused) - len(begun.known) - len(begun.computed)
+    counts["joined"] = len(messages) - len(refused) - len(in_flight.known) - len(in_flight.computed)
     return +counts  # without what there is none of
 
 

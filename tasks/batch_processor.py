@@ -13,7 +13,7 @@ from redis.client import Pipeline
 from model.types import ModelError, Prediction
 from monitoring.instruments.metrics import OUTCOMES, WorkerMetrics
 from monitoring.instruments.request_ids import about, is_valid
-from tasks.batch import Begun, Message, Predictor, answer, counted, kept_failures, unique
+from tasks.batch import InFlightBatch, Message, Predictor, answer, counted, kept_failures, unique
 from tasks.cooldown import Cooldown
 from tasks.errors import (
     BecameDeadLetter,
@@ -49,7 +49,7 @@ ALONE_S = 0.25
 REST_S = 4.0
 
 
-class Attributor:
+class BatchProcessor:
     """Attributes whole batches. Called by the one thread that owns the model.
 
     In two halves, so that the device may compute while the thread sees to another batch.
@@ -78,15 +78,15 @@ class Attributor:
         self._max_characters = max_characters
         self._now = now  # wall clock: deadlines are set on other machines
 
-    def begin(self, chunks: Sequence[Chunk]) -> Begun:
+    def begin(self, chunks: Sequence[Chunk]) -> InFlightBatch:
         """Admit the messages, look into the cache, and have the model begin with the rest."""
         return self._begin(chunks, None)
 
-    def begin_part(self, progress: Progress, work: int) -> Begun:
+    def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
         """Begin, in the same way, with so much of the work that a chunk still needs."""
         return self._begin([progress.part(work)], progress)
 
-    def _begin(self, chunks: Sequence[Chunk], progress: Progress | None) -> Begun:
+    def _begin(self, chunks: Sequence[Chunk], progress: Progress | None) -> InFlightBatch:
         admitted = [self._admit(chunk) for chunk in chunks]
         wanted = _wanted(admitted, progress)
         start = time.monotonic()
@@ -95,9 +95,11 @@ class Attributor:
         fresh = [message for message in wanted.values() if message.id not in known]
         launched = self._predictor.launch([m.text for m in fresh]) if fresh else None
         self._note_waits(chunks)
-        return Begun(chunks, admitted, known, fresh, launched, cache_s, progress=progress)
+        return InFlightBatch(chunks, admitted, known, fresh, launched, cache_s, progress=progress)
 
-    def begin_alone(self, progress: Progress, work: int, alive: Callable[[], None]) -> Begun:
+    def begin_alone(
+        self, progress: Progress, work: int, alive: Callable[[], None]
+    ) -> InFlightBatch:
         """Attribute the next messages of a chunk that a worker died with, one at a time.
 
         Each is stored before the next is tried. One of which workers died again becomes a dead
@@ -112,31 +114,31 @@ class Attributor:
         start = time.monotonic()
         known = self._cached(wanted)
         cache_s = time.monotonic() - start
-        begun = Begun([chunk], [admitted], known, [], None, cache_s, progress=progress)
+        in_flight = InFlightBatch([chunk], [admitted], known, [], None, cache_s, progress=progress)
         for place, message in enumerate(admitted):
-            if message.id not in wanted or message.id in known or message.id in begun.computed:
+            if message.id not in wanted or message.id in known or message.id in in_flight.computed:
                 continue
-            if begun.computed and time.monotonic() > start + ALONE_S:
-                begun.shorten(place)
+            if in_flight.computed and time.monotonic() > start + ALONE_S:
+                in_flight.shorten(place)
                 break
             alive()
-            begun.computed[message.id] = self._try(wanted[message.id], begun)
-        return begun
+            in_flight.computed[message.id] = self._try(wanted[message.id], in_flight)
+        return in_flight
 
-    def _try(self, message: Message, begun: Begun) -> Outcome:
+    def _try(self, message: Message, in_flight: InFlightBatch) -> Outcome:
         if self._cache.attempt(message.id) <= ALONE:
             outcome = self._compute([message])[message.id]
         else:
-            outcome = self._make_dead_letter(message, begun)
+            outcome = self._make_dead_letter(message, in_flight)
         self._cache.put_alone(outcome)
         return outcome
 
-    def _make_dead_letter(self, message: Message, begun: Begun) -> Outcome:
-        request_ids = begun.request_ids({message.id})
+    def _make_dead_letter(self, message: Message, in_flight: InFlightBatch) -> Outcome:
+        request_ids = in_flight.request_ids({message.id})
         with about(request_ids):
             logger.error("workers died of the message %s; it is a dead letter", message.id)
         self.metrics.dead_letters.inc()
-        [chunk] = begun.chunks
+        [chunk] = in_flight.chunks
         self._dead_letters.put(
             DeadLetter(
                 message.id,
@@ -151,45 +153,47 @@ class Attributor:
         words = f"workers died of this message {ALONE + 1} times; it is a dead letter"
         return Failure(message.id, BecameDeadLetter.code, words)
 
-    def finish(self, begun: Begun, pipe: Pipeline) -> list[list[Outcome]]:
-        """Return the outcomes of each of ``begun.answered``, in the order of its messages.
+    def finish(self, in_flight: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
+        """Return the outcomes of each of ``in_flight.answered``, in the order of its messages.
 
         What must be stored and replied is queued on ``pipe``; the caller executes it, and
         acknowledges the chunks only then.
         """
-        begun.computed |= self._compute(begun.fresh, begun.launched)
-        begun.computed_at = time.monotonic()
-        _log_failures(begun)
-        settled = begun.known | begun.computed
+        in_flight.computed |= self._compute(in_flight.fresh, in_flight.launched)
+        in_flight.computed_at = time.monotonic()
+        _log_failures(in_flight)
+        settled = in_flight.known | in_flight.computed
         everything = settled
-        if begun.progress is not None:
-            everything = begun.progress.settled
+        if in_flight.progress is not None:
+            everything = in_flight.progress.settled
             everything.update(settled)
         outcomes = [
             [answer(m, everything) if isinstance(m, Message) else m for m in chunk]
-            for chunk in begun.admitted
+            for chunk in in_flight.admitted
         ]
-        refused = [m for chunk in begun.admitted for m in chunk if isinstance(m, Failure) and m.id]
-        self._cache.put(pipe, [*refused, *begun.computed.values()])
-        begun.kept = {**{failure.id: failure for failure in refused}, **settled}
-        known = everything | begun.kept  # a text may have been seen to in an earlier pass
-        for chunk, messages in zip(begun.chunks, begun.admitted, strict=True):
-            begun.kept |= self._renamed(chunk, messages, known)
-        if begun.progress is not None:
-            [added], total = outcomes, begun.progress.outcomes
+        refused = [
+            m for chunk in in_flight.admitted for m in chunk if isinstance(m, Failure) and m.id
+        ]
+        self._cache.put(pipe, [*refused, *in_flight.computed.values()])
+        in_flight.kept = {**{failure.id: failure for failure in refused}, **settled}
+        known = everything | in_flight.kept  # a text may have been seen to in an earlier pass
+        for chunk, messages in zip(in_flight.chunks, in_flight.admitted, strict=True):
+            in_flight.kept |= self._renamed(chunk, messages, known)
+        if in_flight.progress is not None:
+            [added], total = outcomes, in_flight.progress.outcomes
             total += added
-            outcomes = [total] if begun.progress.complete else []
-        self.replies.queue(pipe, begun.answered, outcomes, begun.kept)
+            outcomes = [total] if in_flight.progress.complete else []
+        self.replies.queue(pipe, in_flight.answered, outcomes, in_flight.kept)
         return outcomes
 
-    def record(self, begun: Begun) -> None:
+    def record(self, in_flight: InFlightBatch) -> None:
         """Count a batch that is seen to."""
-        self._cache_duration.observe(begun.cache_s)
-        self._store_duration.observe(time.monotonic() - begun.computed_at)
-        for outcome, number in counted(begun).items():
+        self._cache_duration.observe(in_flight.cache_s)
+        self._store_duration.observe(time.monotonic() - in_flight.computed_at)
+        for outcome, number in counted(in_flight).items():
             self._counters[outcome].inc(number)
-        if begun.computed:
-            self.metrics.batch_messages.observe(len(begun.computed))
+        if in_flight.computed:
+            self.metrics.batch_messages.observe(len(in_flight.computed))
 
     def rest(self) -> None:
         """Free what is kept for batches to come."""
@@ -304,14 +308,14 @@ class Attributor:
         return attribution
 
 
-def _log_failures(begun: Begun) -> None:
+def _log_failures(in_flight: InFlightBatch) -> None:
     """Logs which messages of a batch the model failed on, in one line, and why the first of them.
 
     An error of the model quotes no text.
     """
     failed = {
         outcome.id: outcome
-        for outcome in begun.computed.values()
+        for outcome in in_flight.computed.values()
         if isinstance(outcome, Failure) and outcome.code == ModelFailed.code
     }
     if not failed:
@@ -319,7 +323,7 @@ def _log_failures(begun: Begun) -> None:
     first, *others = failed.values()
     line = "the model failed on the message %s%s: %s"
     more = f" and {len(others)} more" if others else ""
-    with about(begun.request_ids(failed)):
+    with about(in_flight.request_ids(failed)):
         logger.warning(line, first.id, more, first.detail)
 
 

@@ -34,7 +34,7 @@ from celery_app.worker.waiting_tasks import LARGE_HELD, Batch, LargeTask, Taken,
 from model.types import DeviceLost
 from monitoring.instruments.request_ids import about
 from tasks.attribute import AttributeTask
-from tasks.batch import Begun
+from tasks.batch import InFlightBatch
 from tasks.chunk_request import ChunkRequest
 from tasks.errors import InternalError
 
@@ -234,12 +234,12 @@ class Batcher:
                     request.on_accepted(os.getpid(), started)
             if large is not None and live:
                 large.started = large.started or started
-                begun = self._begin_pass(large)
+                in_flight = self._begin_pass(large)
             else:
-                begun = self._task.begin([request.chunk for request in live if request.chunk])
-            return Batch(requests, live, begun, started, large)
+                in_flight = self._task.begin([request.chunk for request in live if request.chunk])
+            return Batch(requests, live, in_flight, started, large)
 
-    def _begin_pass(self, large: LargeTask) -> Begun:
+    def _begin_pass(self, large: LargeTask) -> InFlightBatch:
         if large.request.orphaned:
             return self._task.begin_alone(large.progress, self._limit, self._alive)
         return self._task.begin_part(large.progress, self._limit)
@@ -325,7 +325,7 @@ class Batcher:
         stored = not gone.resting
         try:
             with self._task.backend.round_trip() as pipe:
-                outcomes = self._task.finish(batch.begun, pipe)
+                outcomes = self._task.finish(batch.in_flight, pipe)
                 if batch.complete:
                     traced = [trace(self._task, request) for request in batch.live]
                 if not stored:
@@ -338,7 +338,7 @@ class Batcher:
             stored = False
         if batch.large is not None:
             stored = batch.large.stored = stored and batch.large.stored
-        self._task.reply(batch.begun, outcomes)
+        self._task.reply(batch.in_flight, outcomes)
         if stored:
             return traced
         kept = [t.request for t in traced if t.request.wants_result]

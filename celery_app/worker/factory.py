@@ -32,7 +32,7 @@ from model.types import Model, SequenceModel
 from monitoring.instruments.metrics import WorkerMetrics
 from monitoring.state.prediction_stats import Tally
 from tasks.attribute import AttributeTask
-from tasks.batch_processor import Attributor
+from tasks.batch_processor import BatchProcessor
 from tasks.chunk_request import DiscreetRequest
 from tasks.malformed import MalformedStep, MalformedTasks
 from tasks.messages import Announcement
@@ -83,7 +83,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     cache = AttributionCache(client, settings.result_ttl_s)
     dead_letters = DeadLetters(client)
     app.conf.broker_transport_options |= {"put_dead_letter": MalformedTasks(dead_letters, metrics)}
-    attributor = Attributor(
+    batch_processor = BatchProcessor(
         engine,
         cache,
         dead_letters,
@@ -93,7 +93,7 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     )
     # Of Celery's own tasks: a canvas carries others, with their texts and evidence.
     app.Task.Request, app.Task.resultrepr_maxsize = DiscreetRequest, 0
-    task = app.register_task(AttributeTask(attributor, settings.batch_messages))
+    task = app.register_task(AttributeTask(batch_processor, settings.batch_messages))
     task_revoked.connect(task.on_revoked, sender=task, weak=False)
     serving = model_step(
         engine, task, settings.batch_messages, settings.batch_wait_ms / 1000, HOLD_S

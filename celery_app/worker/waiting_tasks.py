@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tasks.batch import Begun
+from tasks.batch import InFlightBatch
 from tasks.chunk_request import ChunkRequest
 from tasks.progress import Progress
 
@@ -49,7 +49,7 @@ class Batch(NamedTuple):
     #: As taken, and those of them that were not revoked.
     requests: Sequence[ChunkRequest]
     live: Sequence[ChunkRequest]
-    begun: Begun
+    in_flight: InFlightBatch
     #: Monotonic time, in seconds.
     started: float
     #: The task of which this is a pass.

@@ -12,7 +12,7 @@ import pytest
 from celery_app.worker import batcher
 from celery_app.worker.batcher import Batcher
 from celery_app.worker.tracing import Traced
-from tasks.batch import Begun
+from tasks.batch import InFlightBatch
 from tasks.cooldown import Cooldown
 from tasks.messages import Chunk, Failure, Outcome
 from tasks.progress import Progress
@@ -122,39 +122,41 @@ class FakeTask:
         for request in self.requests:
             request.stored = True
 
-    def begin(self, chunks: Sequence[Chunk], progress: Progress | None = None) -> Begun:
+    def begin(self, chunks: Sequence[Chunk], progress: Progress | None = None) -> InFlightBatch:
         if self.error:
             error, self.error = self.error, None
             raise error
         self.batches.append(sum(len(chunk.texts) for chunk in chunks))
         number = len(self.batches)
         self.order.append(f"begin {number}")
-        return Begun(chunks, [], {}, [], number, 0.0, progress=progress)
+        return InFlightBatch(chunks, [], {}, [], number, 0.0, progress=progress)
 
-    def begin_part(self, progress: Progress, limit: int) -> Begun:
+    def begin_part(self, progress: Progress, limit: int) -> InFlightBatch:
         return self.begin([progress.part(limit)], progress)
 
-    def begin_alone(self, progress: Progress, limit: int, alive: Callable[[], None]) -> Begun:
+    def begin_alone(
+        self, progress: Progress, limit: int, alive: Callable[[], None]
+    ) -> InFlightBatch:
         alive()
         part = progress.part(limit)
         self.alone.append(len(part.texts))
         return self.begin([part], progress)
 
-    def finish(self, begun: Begun, pipe: Any) -> list[list[Outcome]]:
-        self.order.append(f"finish {begun.launched}")
+    def finish(self, in_flight: InFlightBatch, pipe: Any) -> list[list[Outcome]]:
+        self.order.append(f"finish {in_flight.launched}")
         if self.device_error:
             error, self.device_error = self.device_error, None
             raise error
-        for chunk in begun.chunks:
+        for chunk in in_flight.chunks:
             outcomes: list[Outcome] = [Failure("", "", "")] * len(chunk.texts)
-            if begun.progress is not None:
-                begun.progress.outcomes += outcomes
+            if in_flight.progress is not None:
+                in_flight.progress.outcomes += outcomes
             for request in self.requests:
                 if request.id == chunk.id:
                     request.computed += len(outcomes)
         return []
 
-    def reply(self, begun: Begun, outcomes: Any) -> None:
+    def reply(self, in_flight: InFlightBatch, outcomes: Any) -> None:
         self.replied += 1
 
     def count_batch(self, reason: str) -> None:

@@ -62,9 +62,9 @@ def test_a_worker_that_ends_in_a_batch_gives_back_what_that_could_not_store(
     monkeypatch.setattr(worker.batcher._later, "_seconds", 60.0)
     finish = worker.task.finish
 
-    def stopped(begun: int, pipe: Any) -> None:
+    def stopped(in_flight: int, pipe: Any) -> None:
         worker.batcher.close()
-        finish(begun, pipe)
+        finish(in_flight, pipe)
 
     monkeypatch.setattr(worker.task, "finish", stopped)
     celerys = FakeRequest(reply_to=None)

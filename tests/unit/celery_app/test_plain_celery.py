@@ -27,8 +27,8 @@ SHOWN = {"argsrepr", "kwargsrepr"}
 def app() -> Celery:
     app = Celery("plain", broker="memory://", set_as_current=False)
     app.conf.result_backend = "cache+memory://"
-    attributor: Any = None
-    app.register_task(AttributeTask(attributor, 64))
+    batch_processor: Any = None
+    app.register_task(AttributeTask(batch_processor, 64))
     return app
 
 

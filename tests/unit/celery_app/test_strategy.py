@@ -13,7 +13,7 @@ from redis import ConnectionError as RedisConnectionError
 from celery_app.worker import batcher
 from celery_app.worker.waiting_tasks import PASSED_OVER, Taken
 from model.types import DeviceLost
-from tasks.batch import Begun
+from tasks.batch import InFlightBatch
 from tests.unit.celery_app.fakes import FakeRequest, Worker
 
 
@@ -194,9 +194,9 @@ def test_a_large_task_is_given_back_after_the_pass_that_runs(worker: Worker) -> 
     worker.add(large := FakeRequest(20))
     finish = worker.task.finish
 
-    def closing(begun: Begun, pipe: Any) -> Any:
+    def closing(in_flight: InFlightBatch, pipe: Any) -> Any:
         worker.batcher.close()
-        return finish(begun, pipe)
+        return finish(in_flight, pipe)
 
     worker.task.finish = closing  # type: ignore[method-assign]
     run_all(worker)
@@ -268,7 +268,7 @@ def test_a_busy_thread_that_is_silent_shows(worker: Worker) -> None:
     silence: list[float] = []
     begin = worker.task.begin
 
-    def slow(chunks: Sequence[Any]) -> Begun:
+    def slow(chunks: Sequence[Any]) -> InFlightBatch:
         time.sleep(0.02)  # the forward pass
         silence.append(worker.batcher.silent_s)
         return begin(chunks)
@@ -429,7 +429,7 @@ def test_a_batch_that_can_not_begin_leaves_the_computing_one_alone(worker: Worke
     first, second, third = (FakeRequest(8) for _ in range(3))
     begin = worker.task.begin
 
-    def fail_the_second(chunks: Sequence[Any]) -> Begun:
+    def fail_the_second(chunks: Sequence[Any]) -> InFlightBatch:
         if chunks[0] is second.chunk:
             raise KeyError("a defect")
         return begin(chunks)

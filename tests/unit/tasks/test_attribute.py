@@ -14,7 +14,7 @@ from redis import ConnectionError as RedisConnectionError
 from model.types import Candidate, Evidence, ModelError, Prediction
 from monitoring.instruments.metrics import WorkerMetrics
 from tasks import batch_processor
-from tasks.batch_processor import Attributor
+from tasks.batch_processor import BatchProcessor
 from tasks.errors import Revoked
 from tasks.messages import Attribution, Chunk, Failure, Outcome, Reply, message_id
 from tasks.progress import Progress
@@ -118,7 +118,7 @@ class Batch:
         self.registry = CollectorRegistry()
         metrics = WorkerMetrics(self.registry)
         letters = DeadLetters(client)
-        self.attributor = Attributor(
+        self.batch_processor = BatchProcessor(
             self.predictor,
             cache,
             letters,
@@ -130,9 +130,9 @@ class Batch:
 
     def run(self, *chunks: Chunk) -> list[list[Any]]:
         pipe: Any = self.store
-        begun = self.attributor.begin(chunks)
-        outcomes = self.attributor.finish(begun, pipe)
-        self.attributor.record(begun)
+        in_flight = self.batch_processor.begin(chunks)
+        outcomes = self.batch_processor.finish(in_flight, pipe)
+        self.batch_processor.record(in_flight)
         return outcomes
 
 
@@ -299,7 +299,7 @@ def test_a_failed_chunk_is_told_to_the_api_and_to_those_who_ask(batch: Batch) ->
     batch.store.values[PROMISED + message_id("v1", "apple")] = b""
     chunks = [chunk("apple", "", to="byline:replies:x"), chunk("plain client's")]
     pipe: Any = batch.store
-    batch.attributor.fail(chunks[:1], pipe, Revoked("somebody did"))
+    batch.batch_processor.fail(chunks[:1], pipe, Revoked("somebody did"))
     [raw] = batch.store.lists["byline:replies:x"]
     assert authors(msgspec.json.decode(raw, type=Reply).outcomes) == ["revoked", "revoked"]
     failure = found(batch, message_id("v1", "apple"))
@@ -309,8 +309,8 @@ def test_a_failed_chunk_is_told_to_the_api_and_to_those_who_ask(batch: Batch) ->
 
 def alone(batch: Batch, given: Chunk) -> list[Any]:
     pipe: Any = batch.store
-    begun = batch.attributor.begin_alone(Progress(given), 8, lambda: None)
-    [outcomes] = batch.attributor.finish(begun, pipe)
+    in_flight = batch.batch_processor.begin_alone(Progress(given), 8, lambda: None)
+    [outcomes] = batch.batch_processor.finish(in_flight, pipe)
     return outcomes
 
 
@@ -374,7 +374,7 @@ def test_a_message_that_workers_died_of_again_becomes_a_dead_letter_alone(
 def test_each_trial_is_a_sign_of_life(batch: Batch) -> None:
     signs: list[int] = []
     texts = ("a", "b")
-    batch.attributor.begin_alone(
+    batch.batch_processor.begin_alone(
         Progress(chunk(*texts)), 8, lambda: signs.append(len(batch.predictor.batches))
     )
     assert signs == [0, 1]
@@ -387,13 +387,13 @@ def passes(
     pipe: Any = batch.store
     answered = []
     while not progress.complete:
-        begun = (
-            batch.attributor.begin_alone(progress, messages, lambda: None)
+        in_flight = (
+            batch.batch_processor.begin_alone(progress, messages, lambda: None)
             if alone
-            else batch.attributor.begin_part(progress, messages)
+            else batch.batch_processor.begin_part(progress, messages)
         )
-        answered.append(batch.attributor.finish(begun, pipe))
-        batch.attributor.record(begun)
+        answered.append(batch.batch_processor.finish(in_flight, pipe))
+        batch.batch_processor.record(in_flight)
     return answered
 
 
@@ -439,7 +439,7 @@ def test_a_text_that_comes_in_two_passes_has_an_answer_under_another_version_too
 def test_what_each_pass_computed_is_in_the_cache_at_once(batch: Batch) -> None:
     pipe: Any = batch.store
     progress = Progress(chunk("a", "b", "c", "d"))
-    batch.attributor.finish(batch.attributor.begin_part(progress, 2), pipe)
+    batch.batch_processor.finish(batch.batch_processor.begin_part(progress, 2), pipe)
     # Its worker is killed here; the task is delivered again.
     [*_, [outcomes]] = passes(batch, Progress(chunk("a", "b", "c", "d")), alone=True)
     assert batch.predictor.batches == [["a", "b"], ["c"], ["d"]]
