@@ -28,7 +28,7 @@ from typing import Any
 from celery.worker import state
 from redis import RedisError
 
-from celery_app.worker.delayed_requeue import Later
+from celery_app.worker.delayed_requeue import DelayedRequeue
 from celery_app.worker.tracing import Traced, exception_info, trace
 from celery_app.worker.waiting_tasks import LARGE_HELD, Batch, LargeTask, Taken, Waiting
 from model.types import DeviceLost
@@ -94,7 +94,7 @@ class Batcher:
         #: Seconds to wait before the next batch that can't be stored is given back.
         self._retry_s = FIRST_RETRY_S
         #: Computed, and to be found later by others, but the cache is gone.
-        self._later = Later(LONGEST_RETRY_S)
+        self._delayed_requeue = DelayedRequeue(LONGEST_RETRY_S)
 
     def add(self, request: ChunkRequest) -> None:
         """Take a request; wake the model's thread if it is idle. Called by Celery's main loop."""
@@ -153,7 +153,7 @@ class Batcher:
             self._changed.notify()
         for request in given_back:
             request.give_back()
-        self._later.close()
+        self._delayed_requeue.close()
 
     def _wake(self) -> None:
         if not self._running and self._waiting:
@@ -250,7 +250,7 @@ class Batcher:
         With the cache gone, no result can be stored, nor what workers died of be found.
         """
         later = [request for request in requests if request.orphaned or request.wants_result]
-        self._later.add(later)
+        self._delayed_requeue.add(later)
         return [request for request in requests if request not in later]
 
     def _finish(self, batch: Batch) -> None:
@@ -305,7 +305,7 @@ class Batcher:
         """Nothing could be stored: have it all delivered again, but not in a hot loop."""
         if self._task.answers_apart:  # others can be answered meanwhile
             self._task.cache_gone.failed()
-            self._later.add(requests)
+            self._delayed_requeue.add(requests)
             return
         words = "%d tasks go back to the queue in %.1f s, nothing stored: %s"
         logger.warning(words, len(requests), self._retry_s, error)
@@ -342,7 +342,7 @@ class Batcher:
         if stored:
             return traced
         kept = [t.request for t in traced if t.request.wants_result]
-        self._later.add(kept)
+        self._delayed_requeue.add(kept)
         return [each for each in traced if each.request not in kept]
 
     def _fail(self, requests: Sequence[ChunkRequest]) -> None:

@@ -11,7 +11,7 @@ from monitoring.instruments.request_ids import about
 from tasks.chunk_request import ChunkRequest
 
 
-class Later:
+class DelayedRequeue:
     """Gives requests back without keeping a thread from its work meanwhile."""
 
     def __init__(self, seconds: float) -> None:

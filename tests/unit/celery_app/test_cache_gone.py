@@ -30,7 +30,7 @@ def test_a_worker_that_ends_gives_back_what_could_not_be_stored(
 ) -> None:
     worker.task.answers_apart = True
     worker.task.store_error = RedisConnectionError("gone")
-    monkeypatch.setattr(worker.batcher._later, "_seconds", 60.0)
+    monkeypatch.setattr(worker.batcher._delayed_requeue, "_seconds", 60.0)
     celerys = FakeRequest(reply_to=None)
     worker.add(celerys)
     worker.step()
@@ -59,7 +59,7 @@ def test_a_worker_that_ends_in_a_batch_gives_back_what_that_could_not_store(
 ) -> None:
     worker.task.answers_apart = True
     worker.task.store_error = RedisConnectionError("gone")
-    monkeypatch.setattr(worker.batcher._later, "_seconds", 60.0)
+    monkeypatch.setattr(worker.batcher._delayed_requeue, "_seconds", 60.0)
     finish = worker.task.finish
 
     def stopped(in_flight: int, pipe: Any) -> None:
