@@ -12,7 +12,7 @@ import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
-from api.http_response import Answer
+from api.http_response import HttpResponse
 from celery_app.settings import Settings
 from tasks.errors import BylineError, RateLimited, TooLarge, WrongType
 
@@ -94,7 +94,7 @@ def check_json(content_type: str) -> None:
         raise WrongType("send the body as Content-Type: application/json, in UTF-8")
 
 
-def problem(code: str, detail: str, wait_s: float = 0.0) -> Answer:
+def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
     """Return the answer for an error's code and words.
 
     ``wait_s`` is how long what waits already will take: not before is it worth coming back.
@@ -108,10 +108,10 @@ def problem(code: str, detail: str, wait_s: float = 0.0) -> Answer:
     if status == HTTPStatus.UNAUTHORIZED:
         headers = (("WWW-Authenticate", "Bearer"),)
     body = msgspec.json.encode(document)
-    return Answer(body, status, "application/problem+json", headers, COUNTED.get(code, ""))
+    return HttpResponse(body, status, "application/problem+json", headers, COUNTED.get(code, ""))
 
 
-def problem_of(error: Exception, wait_s: float = 0.0) -> Answer:
+def problem_of(error: Exception, wait_s: float = 0.0) -> HttpResponse:
     """Return the answer for an exception; one that is not ours is a defect, and logged.
 
     ``wait_s`` as for :func:`problem`.

@@ -6,10 +6,10 @@ import msgspec
 
 from api.access.rate_limiter import RateLimiter
 from api.errors import check_json
-from api.http_response import Answer, answer
+from api.http_response import HttpResponse, json_response
 from api.requests.bodies import weight
 from api.requests.duplicate_keys import has_doubled_key
-from api.requests.posted_request import Posted
+from api.requests.posted_request import PostedRequest
 from api.requests.query import parse_query
 from api.schemas import FeedbackRequest, Learned
 from celery_app.client.labels import Labels
@@ -29,13 +29,13 @@ class FeedbackService:
         self._labels = labels
         self._limiter = limiter
 
-    async def create(self, posted: Posted) -> Answer:
+    async def create(self, posted: PostedRequest) -> HttpResponse:
         """Note who wrote a message: 202. Said twice, it counts once."""
         parse_query(posted.query, ())
         await self._limiter.let_through(posted.key, weight(posted.body))
         asked = _parse(posted.content_type, posted.body)
         correct = await self._labels.learn(asked.id, asked.author)
-        return answer(Learned(asked.id, asked.author, correct), 202)
+        return json_response(Learned(asked.id, asked.author, correct), 202)
 
 
 def _parse(content_type: str, body: bytes) -> FeedbackRequest:

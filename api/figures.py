@@ -6,7 +6,7 @@ import msgspec
 from redis import RedisError
 from redis.asyncio import Redis
 
-from api.http_response import Answer, answer
+from api.http_response import HttpResponse, json_response
 from api.requests.query import parse_query
 from celery_app.settings import Settings
 from monitoring.state import timeseries
@@ -27,7 +27,7 @@ class Figures:
             "grafana": settings.grafana_url,
         }
 
-    async def read(self, raw_query: bytes) -> Answer:
+    async def read(self, raw_query: bytes) -> HttpResponse:
         """Return the last points, the oldest first.
 
         Raises:
@@ -40,7 +40,7 @@ class Figures:
             seen, told = await timeseries.read(self._cache, self._machine, wanted)
         except RedisError:
             raise CacheUnavailable("the cache, where the figures are, can't be reached") from None
-        return answer(
+        return json_response(
             {
                 "points": list(map(msgspec.Raw, seen)),
                 "alerts": None if told is None else msgspec.Raw(told),

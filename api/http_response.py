@@ -12,7 +12,7 @@ _encode = msgspec.json.Encoder().encode
 _PRIVATE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """A response with a JSON body."""
 
     body: bytes
@@ -42,6 +42,6 @@ class Answer(NamedTuple):
         ]
 
 
-def answer(value: Any, status: int = 200, *headers: tuple[str, str]) -> Answer:
+def json_response(value: Any, status: int = 200, *headers: tuple[str, str]) -> HttpResponse:
     """Return ``value`` as an answer."""
-    return Answer(_encode(value), status, headers=headers)
+    return HttpResponse(_encode(value), status, headers=headers)

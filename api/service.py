@@ -17,9 +17,9 @@ from msgspec import UNSET, UnsetType
 from api.access.keys import Key
 from api.access.rate_limiter import RateLimiter
 from api.errors import problem
-from api.http_response import Answer, answer
+from api.http_response import HttpResponse, json_response
 from api.requests.bodies import AT_ONCE_BYTES, parse, parse_message, weight
-from api.requests.posted_request import Posted
+from api.requests.posted_request import PostedRequest
 from api.requests.query import flag, parse_query, wait_of
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from celery_app.client.client import Client, RequestOptions
@@ -52,7 +52,7 @@ class AttributionService:
         self.client = client
         self._limiter = limiter
 
-    async def create(self, posted: Posted) -> Answer:
+    async def create(self, posted: PostedRequest) -> HttpResponse:
         """Attribute a message or many: 200, or 202 for what takes longer than the wait.
 
         It costs the key the work of its messages, and an invalid request costs by its size.
@@ -80,7 +80,7 @@ class AttributionService:
 
     async def read(
         self, id: str, raw_query: bytes, head: bool = False, may_wait: bool = True
-    ) -> Answer:
+    ) -> HttpResponse:
         """Return the attribution ``id``: 200, or 202 where it is still pending after the wait.
 
         ``head``: who asks gets no body, so that the answer is not fetched yet.
@@ -96,11 +96,13 @@ class AttributionService:
             raise NotFound("no attribution has this id: unknown, or kept no longer") from None
         return _answer_one(id, outcome, explain)
 
-    async def _one(self, text: str, options: RequestOptions) -> Answer:
+    async def _one(self, text: str, options: RequestOptions) -> HttpResponse:
         [(entry, outcome)] = await self.client.outcomes([self.client.entry(text, options)], options)
         return self.answer(entry, outcome, options)
 
-    def answer(self, entry: Entry, outcome: Outcome | None, options: RequestOptions) -> Answer:
+    def answer(
+        self, entry: Entry, outcome: Outcome | None, options: RequestOptions
+    ) -> HttpResponse:
         """Return the answer to one message; None as outcome: safe in the queue, ask again."""
         # Only who is refused is told: to find out takes a thirtieth of what a message costs here.
         wait_s = (
@@ -110,7 +112,7 @@ class AttributionService:
 
     async def _many(
         self, messages: Sequence[msgspec.Raw], options: RequestOptions, key: Key | None
-    ) -> Answer:
+    ) -> HttpResponse:
         turns = Turns()
         parsed: list[MessageIn | Refused] = []
         for raw in messages:
@@ -134,7 +136,7 @@ class AttributionService:
             for each, message in zip(admitted, parsed, strict=True)
         ]
         pending = any(isinstance(item, Pending) for item in items)
-        return answer({"attributions": items}, 202 if pending else 200)
+        return json_response({"attributions": items}, 202 if pending else 200)
 
     def _admitted(self, message: MessageIn | Refused, options: RequestOptions) -> Entry | Refused:
         if isinstance(message, Refused):
@@ -177,13 +179,15 @@ class AttributionService:
         return version
 
 
-def _answer_one(id: str, outcome: Outcome | None, explain: bool, wait_s: float = 0.0) -> Answer:
+def _answer_one(
+    id: str, outcome: Outcome | None, explain: bool, wait_s: float = 0.0
+) -> HttpResponse:
     if outcome is None:
         location = f"{PATH}/{id}"
-        return answer(Pending(id, location), 202, ("Location", location))
+        return json_response(Pending(id, location), 202, ("Location", location))
     if isinstance(outcome, Failure):
         return problem(outcome.code, outcome.detail, wait_s)
-    return answer(_shown(outcome, explain))
+    return json_response(_shown(outcome, explain))
 
 
 def _item(entry: Entry, outcome: Outcome | None, ref: str | UnsetType, explain: bool) -> Item:

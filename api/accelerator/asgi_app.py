@@ -21,8 +21,8 @@ from api.access.auth import Authentication
 from api.access.keys import Key
 from api.app import create_app
 from api.errors import problem, problem_of, too_large
-from api.http_response import Answer
-from api.requests.posted_request import Posted, check_encoding
+from api.http_response import HttpResponse
+from api.requests.posted_request import PostedRequest, check_encoding
 from api.requests.request_ids import request_id_of
 from api.runtime import Runtime
 from api.service import PATH
@@ -77,7 +77,7 @@ class AsgiApp:
         self._counts.note(route, status, time.perf_counter() - begin)
 
     def handle_fast(
-        self, headers: Mapping[bytes, bytes], body: bytes, answered: Callable[[Answer], None]
+        self, headers: Mapping[bytes, bytes], body: bytes, answered: Callable[[HttpResponse], None]
     ) -> bool:
         """Answer a message posted to :data:`PATH`.
 
@@ -85,7 +85,7 @@ class AsgiApp:
         """
         begin, request_id = time.perf_counter(), _request_id(headers)
 
-        def answer(given: Answer) -> None:
+        def answer(given: HttpResponse) -> None:
             answered(given._replace(request_id=request_id))
             status = given.counted or given.status
             self._counts.note(PATH, status, time.perf_counter() - begin)
@@ -98,7 +98,7 @@ class AsgiApp:
         return True
 
     def _handle_fast(
-        self, headers: Mapping[bytes, bytes], body: bytes, answer: Callable[[Answer], None]
+        self, headers: Mapping[bytes, bytes], body: bytes, answer: Callable[[HttpResponse], None]
     ) -> bool:
         key = self._admitted(headers)
         check_encoding(_text(headers, b"content-encoding"))
@@ -106,7 +106,7 @@ class AsgiApp:
             return False  # Redis knows whether it may
         if len(body) > self._max_body_bytes:
             raise too_large(self._max_body_bytes)
-        posted = Posted(b"", _text(headers, b"content-type"), body, key)
+        posted = PostedRequest(b"", _text(headers, b"content-type"), body, key)
         return handle_fast(self._runtime.services.attributions, posted, answer)
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -128,7 +128,9 @@ class AsgiApp:
         await asyncio.sleep(COUNT_S)
         self._counts.count(self._runtime.services.metrics)
 
-    async def _answer(self, asked: Awaitable[Answer], request_id: str, send: Send) -> int | str:
+    async def _answer(
+        self, asked: Awaitable[HttpResponse], request_id: str, send: Send
+    ) -> int | str:
         """Send the answer; return the status that it is counted under."""
         try:
             given = await asked
@@ -154,15 +156,15 @@ class AsgiApp:
             return False
         return True
 
-    async def _create(self, scope: Scope, receive: Receive) -> Answer:
+    async def _create(self, scope: Scope, receive: Receive) -> HttpResponse:
         headers = dict(scope["headers"])
         key = self._admitted(headers)  # before anything of the body is read
         check_encoding(_text(headers, b"content-encoding"))
         body = await _body(headers, receive, self._max_body_bytes)
-        posted = Posted(scope["query_string"], _text(headers, b"content-type"), body, key)
+        posted = PostedRequest(scope["query_string"], _text(headers, b"content-type"), body, key)
         return await self._runtime.services.attributions.create(posted)
 
-    async def _read(self, scope: Scope) -> Answer:
+    async def _read(self, scope: Scope) -> HttpResponse:
         self._admitted(dict(scope["headers"]))
         id, head = _id(scope["path"].removesuffix("/")), scope["method"] == "HEAD"
         service = self._runtime.services.attributions

@@ -14,13 +14,13 @@ from typing import ClassVar, Protocol
 
 from api.accelerator.http.transport import Gathering
 from api.errors import problem
-from api.http_response import Answer
+from api.http_response import HttpResponse
 
 Headers = Sequence[tuple[bytes, bytes]]
 #: ``handle_fast(headers, body, answered)`` answers a message that was posted, sooner or later. The
 #: headers' names are in lower case. Returns False where that takes a coroutine: then nothing was
 #: done.
-HandleFast = Callable[[Mapping[bytes, bytes], bytes, Callable[[Answer], None]], bool]
+HandleFast = Callable[[Mapping[bytes, bytes], bytes, Callable[[HttpResponse], None]], bool]
 
 #: Answers' heads that are kept but for their length: one for each second that a ``Date`` lasts, and
 #: a few for errors.
@@ -66,7 +66,7 @@ class CallbackCycle:
     #: An answer is written in one piece.
     response_started = response_complete
 
-    def answer(self, given: Answer) -> None:
+    def answer(self, given: HttpResponse) -> None:
         """Write the answer, unless there is one already or nobody to read it."""
         connection, self._connection = self._connection, None
         if connection is None:
@@ -85,7 +85,9 @@ class CallbackCycle:
         asyncio.get_running_loop().call_soon(self.answer, gone)  # uvicorn goes through its tasks
 
 
-def encode(given: Answer, defaults: Headers, keep_alive: bool, head_only: bool = False) -> bytes:
+def encode(
+    given: HttpResponse, defaults: Headers, keep_alive: bool, head_only: bool = False
+) -> bytes:
     """Return an answer as it goes over the wire. ``defaults`` are headers of each answer."""
     head = _head(given.status, given.mimetype, given.headers, tuple(defaults))
     ending = b"" if keep_alive else b"connection: close\r\n"
@@ -103,7 +105,7 @@ def _head(
     defaults: tuple[tuple[bytes, bytes], ...],
 ) -> bytes:
     """Return an answer's head, up to its length."""
-    given = Answer(b"", status, mimetype, headers).asgi()
+    given = HttpResponse(b"", status, mimetype, headers).asgi()
     fields = [*defaults, *(field for field in given if field[0] != b"content-length")]
     lines = [b"%b: %b\r\n" % field for field in fields]
     first = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()

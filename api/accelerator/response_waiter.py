@@ -9,9 +9,9 @@ from collections.abc import Callable
 from msgspec import UNSET
 
 from api.errors import problem_of
-from api.http_response import Answer
+from api.http_response import HttpResponse
 from api.requests.bodies import AT_ONCE_BYTES, parse
-from api.requests.posted_request import Posted
+from api.requests.posted_request import PostedRequest
 from api.service import AttributionService
 from celery_app.client.client import RequestOptions
 from celery_app.client.entry import Entry
@@ -19,7 +19,7 @@ from tasks.messages import Outcome
 
 
 def handle_fast(
-    service: AttributionService, posted: Posted, answered: Callable[[Answer], None]
+    service: AttributionService, posted: PostedRequest, answered: Callable[[HttpResponse], None]
 ) -> bool:
     """Do as the service's ``create`` does, without a coroutine, for one message and no query.
 
@@ -48,7 +48,7 @@ class ResponseWaiter:
         service: AttributionService,
         entry: Entry,
         options: RequestOptions,
-        answered: Callable[[Answer], None],
+        answered: Callable[[HttpResponse], None],
     ) -> None:
         self._service = service
         self._entry = entry

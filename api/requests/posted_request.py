@@ -12,7 +12,7 @@ from api.errors import too_large
 from tasks.errors import BadRequest, WrongType
 
 
-class Posted(NamedTuple):
+class PostedRequest(NamedTuple):
     """A request with a body, as the services take it."""
 
     query: bytes
@@ -23,7 +23,7 @@ class Posted(NamedTuple):
     may_wait: bool = True
 
 
-def read_posted(max_body_bytes: int) -> Posted:
+def read_posted(max_body_bytes: int) -> PostedRequest:
     """Return the present request of Flask, with its body.
 
     Raises:
@@ -42,7 +42,7 @@ def read_posted(max_body_bytes: int) -> Posted:
         g.body_is_read = True
     if len(body) > max_body_bytes:  # cut off by werkzeug, which says nothing where none was told
         raise too_large(max_body_bytes)
-    return Posted(request.query_string, headers.get("Content-Type", ""), body, g.key)
+    return PostedRequest(request.query_string, headers.get("Content-Type", ""), body, g.key)
 
 
 def check_encoding(content_encoding: str) -> None:

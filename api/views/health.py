@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from api.http_response import answer
+from api.http_response import json_response
 from api.runtime import Runtime
 from api.schemas import Health
 
@@ -15,7 +15,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
 
     @routes.get("/healthz")
     def alive() -> Response:
-        return answer(Health("ok", {"api": "ok"})).response()
+        return json_response(Health("ok", {"api": "ok"})).response()
 
     @routes.get("/readyz")
     def ready() -> Response:
@@ -23,6 +23,6 @@ def blueprint(runtime: Runtime) -> Blueprint:
         # Without the cache, messages are computed all the same.
         well = all(state == "ok" for name, state in parts.items() if name != "cache")
         health = Health("ok" if well else "unavailable", parts)
-        return answer(health, 200 if well else 503).response()
+        return json_response(health, 200 if well else 503).response()
 
     return routes

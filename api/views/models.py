@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from api.http_response import answer
+from api.http_response import json_response
 from api.requests.query import parse_query
 from api.runtime import Runtime
 from api.schemas import ModelInfo, VersionInfo
@@ -27,6 +27,6 @@ def blueprint(runtime: Runtime) -> Blueprint:
             for version, share in model_registry.versions().items()
         ]
         info = ModelInfo(announcement.card, announcement.device, workers, versions)
-        return answer(info).response()
+        return json_response(info).response()
 
     return routes

@@ -11,7 +11,7 @@ from redis import RedisError
 
 from api.accelerator.response_waiter import handle_fast
 from api.requests import bodies
-from api.requests.posted_request import Posted
+from api.requests.posted_request import PostedRequest
 from celery_app.client.dispatch.key_quota import Room
 from celery_app.client.dispatch.late import LateMessages
 from celery_app.client.entry import Entry
@@ -27,7 +27,7 @@ class FastCounter(Counter):
     """Hands messages in as the accelerator does, without a coroutine."""
 
     def hand_in(self, body: object, content_type: str = "application/json") -> bool:
-        posted = Posted(b"", content_type, json.dumps(body).encode(), None)
+        posted = PostedRequest(b"", content_type, json.dumps(body).encode(), None)
         return handle_fast(self.attributions, posted, self.given.append)
 
 

@@ -15,7 +15,7 @@ import uvicorn
 
 from api.accelerator.callback_cycle import Headers
 from api.accelerator.protocol import Protocol
-from api.http_response import Answer
+from api.http_response import HttpResponse
 from tests.parts import free_port, wait_for
 
 
@@ -26,18 +26,18 @@ class Application:
         self.attended: list[tuple[dict[bytes, bytes], bytes]] = []
         self.asgi: list[bytes] = []
         self.willing = self.prompt = True
-        self.waiting: list[Callable[[Answer], None]] = []
+        self.waiting: list[Callable[[HttpResponse], None]] = []
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def handle_fast(
-        self, headers: Headers, body: bytes, answered: Callable[[Answer], None]
+        self, headers: Headers, body: bytes, answered: Callable[[HttpResponse], None]
     ) -> bool:
         self.loop = asyncio.get_running_loop()
         if not self.willing:
             return False
         self.attended.append((dict(headers), body))
         if self.prompt:
-            answered(Answer(b'{"by":"call"}', 201, headers=(("Location", "/here"),)))
+            answered(HttpResponse(b'{"by":"call"}', 201, headers=(("Location", "/here"),)))
         else:
             self.waiting.append(answered)
         return True
@@ -57,7 +57,7 @@ class Application:
         waiting, self.waiting = self.waiting, []
         assert self.loop is not None
         for answered in waiting:
-            self.loop.call_soon_threadsafe(answered, Answer(body))
+            self.loop.call_soon_threadsafe(answered, HttpResponse(body))
 
 
 class Served:
@@ -233,7 +233,7 @@ def test_a_server_that_has_waited_for_long_enough_says_so_once() -> None:
         wait_for(lambda: here.app.waiting, what="the request")
         here.server.should_exit = True
         received = all_of(client)
-        here.app.waiting[0](Answer(b"late"))
+        here.app.waiting[0](HttpResponse(b"late"))
     assert received.startswith(b"HTTP/1.1 503")
     assert b'"no_answer"' in received
     assert b"late" not in received
@@ -271,10 +271,10 @@ def test_an_answer_to_a_connection_that_is_gone_harms_nobody() -> None:
         wait_for(lambda: len(here.app.waiting) == 2, what="the other request")
         raised: list[str] = []
 
-        def answer(answers: list[Callable[[Answer], None]]) -> None:
+        def answer(answers: list[Callable[[HttpResponse], None]]) -> None:
             for answered in answers:
                 try:
-                    answered(Answer(b"{}"))
+                    answered(HttpResponse(b"{}"))
                 except RuntimeError as error:
                     raised.append(str(error))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from api.accelerator import asgi_app
-from api.http_response import Answer
-from api.requests.posted_request import Posted
+from api.http_response import HttpResponse
+from api.requests.posted_request import PostedRequest
 from tests.unit.accelerator.serving import all_of, connect, served
 from tests.unit.api.fake_runtime import Services, fake_app
 
@@ -41,7 +41,9 @@ def api(**settings: str) -> Iterator[tuple[int, Services]]:
     app = fake_app(**settings)
     runtime = app.extensions["byline"]
 
-    def handle_fast(service: Services, posted: Posted, answered: Callable[[Answer], None]) -> bool:
+    def handle_fast(
+        service: Services, posted: PostedRequest, answered: Callable[[HttpResponse], None]
+    ) -> bool:
         answered(service.count())
         return True
 

@@ -11,13 +11,13 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.accelerator.protocol import Protocol
-from api.http_response import Answer
+from api.http_response import HttpResponse
 from tests.unit.accelerator.serving import LAST, exchanged
 
 BYTE_BY_BYTE, AT_ONCE = 1, 1 << 30
 #: What differs between two connections.
 OF_CONNECTION = ("client", "server")
-ANSWER = Answer(b'{"by":"call"}', 201, headers=(("Location", "/here"),))
+ANSWER = HttpResponse(b'{"by":"call"}', 201, headers=(("Location", "/here"),))
 
 
 class Recorder:
@@ -100,7 +100,9 @@ class Both:
 
     called = 0
 
-    def handle_fast(self, headers: Any, body: bytes, answered: Callable[[Answer], None]) -> bool:
+    def handle_fast(
+        self, headers: Any, body: bytes, answered: Callable[[HttpResponse], None]
+    ) -> bool:
         self.called += 1
         answered(ANSWER)
         return True

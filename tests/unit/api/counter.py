@@ -12,8 +12,8 @@ from redis import ConnectionError as RedisConnectionError
 
 from api.access.rate_limiter import RateLimiter
 from api.errors import problem_of
-from api.http_response import Answer
-from api.requests.posted_request import Posted
+from api.http_response import HttpResponse
+from api.requests.posted_request import PostedRequest
 from api.service import AttributionService
 from celery_app.client.client import Client
 from celery_app.settings import Settings
@@ -62,21 +62,21 @@ class Counter:
         parts: Any = (desk.dispatcher, ModelRegistry(), self.pending_results)
         client = Client(settings, *parts)
         self.attributions = AttributionService(settings, client, RateLimiter(Mock()))
-        self.given: list[Answer] = []
+        self.given: list[HttpResponse] = []
 
     def hand_in(self, body: object) -> Any:
         """Have a body answered; :meth:`answer` waits for that."""
-        posted = Posted(b"", "application/json", json.dumps(body).encode(), None)
+        posted = PostedRequest(b"", "application/json", json.dumps(body).encode(), None)
         self._asking = asyncio.ensure_future(self._ask(posted))
 
-    async def _ask(self, posted: Posted) -> None:
+    async def _ask(self, posted: PostedRequest) -> None:
         try:
             given = await self.attributions.create(posted)
         except BylineError as error:
             given = problem_of(error)
         self.given.append(given)
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> HttpResponse:
         """Return the only answer, once it is there."""
         async with asyncio.timeout(20):
             while not self.given:

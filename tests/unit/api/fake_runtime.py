@@ -10,7 +10,7 @@ from unittest.mock import Mock
 from flask import Flask
 
 from api.app import create_app
-from api.http_response import Answer, answer
+from api.http_response import HttpResponse, answer
 from api.request_metrics import RequestMetrics
 from api.runtime import Runtime
 from celery_app.settings import Settings
@@ -34,7 +34,7 @@ class Services:
         self.model_registry.workers_of.return_value = 1
         self.model_registry.current.return_value = Mock(card={}, device="cpu")
 
-    async def create(self, *_: object) -> Answer:
+    async def create(self, *_: object) -> HttpResponse:
         await asyncio.sleep(0)
         return self.count()
 
@@ -44,7 +44,7 @@ class Services:
         self.count()
         return 1
 
-    def count(self) -> Answer:
+    def count(self) -> HttpResponse:
         self.asked += 1
         return DONE
 

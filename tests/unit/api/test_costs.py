@@ -11,7 +11,7 @@ import pytest
 
 from api.access.keys import Key
 from api.requests.bodies import REFUSED_BYTES
-from api.requests.posted_request import Posted
+from api.requests.posted_request import PostedRequest
 from tasks.errors import BylineError, InvalidMessage, RateLimited
 from tasks.work import EVIDENCE
 from tests.unit.api.counter import Counter
@@ -48,7 +48,7 @@ class Paying:
     async def ask(self, body: object, **query: str) -> list[int]:
         """Return what the request costs; it may be under way still, and is then called off."""
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        posted = Posted(urlencode(query).encode(), "application/json", sent, KEY)
+        posted = PostedRequest(urlencode(query).encode(), "application/json", sent, KEY)
         asked = self.attributions.create(posted)
         asking = asyncio.ensure_future(asked)
         async with asyncio.timeout(20):

@@ -11,8 +11,8 @@ import pytest
 
 from api import service
 from api.access.rate_limiter import RateLimiter
-from api.http_response import Answer
-from api.requests.posted_request import Posted
+from api.http_response import HttpResponse
+from api.requests.posted_request import PostedRequest
 from celery_app.client import yielding
 from tests.unit.api.counter import Counter
 from tests.unit.api.desk import Desk, idle
@@ -42,9 +42,11 @@ def counter(desk: Desk) -> Counter:
     return counter
 
 
-async def bulk(counter: Counter, text: str) -> Answer:
+async def bulk(counter: Counter, text: str) -> HttpResponse:
     body = json.dumps({"messages": [{"text": f"{text} {n}"} for n in range(MESSAGES)]})
-    return await counter.attributions.create(Posted(b"", "application/json", body.encode(), None))
+    return await counter.attributions.create(
+        PostedRequest(b"", "application/json", body.encode(), None)
+    )
 
 
 async def test_the_loop_turns_between_the_messages_of_a_bulk_request(
