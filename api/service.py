@@ -24,7 +24,7 @@ from api.requests.query import flag, parse_query, wait_of
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
 from celery_app.client.client import Client, RequestOptions
 from celery_app.client.entry import Entry
-from celery_app.client.yielding import Turns
+from celery_app.client.yielding import Yielder
 from celery_app.settings import Settings
 from tasks.errors import BylineError, InvalidMessage, NotFound
 from tasks.messages import Attribution, Failure, Outcome
@@ -113,7 +113,7 @@ class AttributionService:
     async def _many(
         self, messages: Sequence[msgspec.Raw], options: RequestOptions, key: Key | None
     ) -> HttpResponse:
-        turns = Turns()
+        turns = Yielder()
         parsed: list[MessageIn | Refused] = []
         for raw in messages:
             parsed.append(parse_message(raw))

@@ -26,7 +26,7 @@ from api.requests.posted_request import PostedRequest, check_encoding
 from api.requests.request_ids import request_id_of
 from api.runtime import Runtime
 from api.service import PATH
-from celery_app.client.run_forever import forever
+from celery_app.client.run_forever import run_forever
 from monitoring.instruments.request_ids import about, set_present
 from tasks.errors import BylineError
 
@@ -112,7 +112,7 @@ class AsgiApp:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         await self._runtime.open()
-        counting = asyncio.ensure_future(forever(self._count))
+        counting = asyncio.ensure_future(run_forever(self._count))
         # What was made up to here stays: looking through it for garbage took 40 ms each second.
         gc.collect()
         gc.freeze()

@@ -21,13 +21,13 @@ import msgspec
 
 from celery_app.client.dispatch import deadlines
 from celery_app.client.dispatch.in_flight import InFlightChunk
-from celery_app.client.dispatch.key_quota import Room
+from celery_app.client.dispatch.key_quota import KeyQuota
 from celery_app.client.dispatch.local_cache import LocalCache
 from celery_app.client.dispatch.version_queue import VersionQueue
 from celery_app.client.entry import Entry, Key
 from celery_app.client.redis.cache_lookup import CacheLookup, LookUp
-from celery_app.client.redis.queue_capacity import QueueRoom
-from celery_app.client.run_forever import forever
+from celery_app.client.redis.queue_capacity import QueueCapacity
+from celery_app.client.run_forever import run_forever
 from monitoring.instruments import request_ids
 from monitoring.instruments.log_once import log_once
 from monitoring.instruments.metrics import OUTCOMES, ApiMetrics
@@ -80,22 +80,22 @@ class Dispatcher:
         local_cache: LocalCache,
         workers: Callable[[str], int],
         pressure: Callable[[], Level],
-        queue_room: QueueRoom,
+        queue_capacity: QueueCapacity,
         metrics: ApiMetrics,
     ) -> None:
         """Chunks unanswered for ``answer_s`` seconds are given up, and their credits are free.
 
         ``chunk_work`` is the largest chunk and ``capacity`` what may wait, in messages' worth.
         ``workers(version)`` is how many workers serve it; ``pressure()``, how full the memory is;
-        ``queue_room``, that of the queue.
+        ``queue_capacity``, that of the queue.
         """
         self._pressure = pressure
-        self._queue_room = queue_room
+        self._queue_capacity = queue_capacity
         self._metrics = metrics
         self._counters = {outcome: metrics.messages.labels(outcome) for outcome in OUTCOMES}
         self._send = send
         self._receive = receive
-        self._room = Room(capacity)
+        self._room = KeyQuota(capacity)
         self._answer_s = answer_s
         self._local_cache = local_cache
         self._joinable: dict[Key, Entry] = {}
@@ -115,7 +115,7 @@ class Dispatcher:
         """Start the three coroutines; they run until :meth:`stop`."""
         self.loop = asyncio.get_running_loop()  # to ask for it is a system call
         steps = (self._pump, self._take_reply, self._sweep)
-        self._running = [asyncio.ensure_future(forever(step)) for step in steps]
+        self._running = [asyncio.ensure_future(run_forever(step)) for step in steps]
 
     async def stop(self) -> None:
         """Stop them. What is unanswered stays so."""
@@ -249,7 +249,7 @@ class Dispatcher:
         if self._pressure() == "critical":
             return Overloaded("memory is short: only what is known is answered")
         try:
-            self._queue_room.check()
+            self._queue_capacity.check()
         except Overloaded as error:
             return error
         version_queue = self._version_queue_of(entry.version)
@@ -304,7 +304,7 @@ class Dispatcher:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._drop_reply(type(error).__name__)
             return
-        self._queue_room.free(reply.chunk)
+        self._queue_capacity.free(reply.chunk)
         version_queue = next(
             (
                 version_queue

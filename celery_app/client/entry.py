@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from celery_app.client.dispatch.completion import Signal
+from celery_app.client.dispatch.completion import Completion
 from tasks.messages import Failure, Outcome
 from tasks.work import EVIDENCE, size
 
@@ -39,9 +39,9 @@ class Entry:
     #: Was somebody told so?
     told: bool = False
     #: Set when the broker has it, or need not have it any more.
-    sent: Signal = field(default_factory=Signal)
+    sent: Completion = field(default_factory=Completion)
     #: Set when the outcome is there.
-    done: Signal = field(default_factory=Signal)
+    done: Completion = field(default_factory=Completion)
     outcome: Outcome | None = None
     #: The name of the API key that it came with; where there are no keys, all are one.
     owner: str = ""

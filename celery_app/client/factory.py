@@ -8,7 +8,7 @@ from celery_app.client.dispatch.local_cache import LocalCache
 from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.redis.model_registry import ModelRegistry
 from celery_app.client.redis.publisher import POP_S, Publisher
-from celery_app.client.redis.queue_capacity import QueueRoom
+from celery_app.client.redis.queue_capacity import QueueCapacity
 from celery_app.client.redis.redis_connection import RedisConnection
 from celery_app.connections import REDIS_TIMEOUT_S, connect, pool_async
 from celery_app.settings import Settings
@@ -18,7 +18,7 @@ from tasks.storage.pending_results import PendingResults
 
 def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
     """Build a client in its event loop's thread, and start the threads that look at Redis."""
-    room = QueueRoom(settings.max_pending_results)
+    room = QueueCapacity(settings.max_pending_results)
     model_registry = ModelRegistry(
         connect(settings.broker), connect(settings.cache), settings.here, room
     )
@@ -47,7 +47,7 @@ def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
         local_cache=LocalCache(settings.local_cache_messages),
         workers=model_registry.workers_of,
         pressure=model_registry.pressure,
-        queue_room=room,
+        queue_capacity=room,
         metrics=metrics,
     )
     metrics.credits.set(settings.credits)

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 RETRY_S = 0.5
 
 
-async def forever(step: Callable[[], Awaitable[None]]) -> None:
+async def run_forever(step: Callable[[], Awaitable[None]]) -> None:
     """Do ``step`` until cancelled; what it raises is logged."""
     failures = Failures(step.__qualname__)
     while True:

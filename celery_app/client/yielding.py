@@ -9,7 +9,7 @@ import time
 TURN_S = 0.005
 
 
-class Turns:
+class Yielder:
     """Divides the work on one request. To be made when the work begins."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from redis.exceptions import OutOfMemoryError
 
 from celery_app.app import make_celery
 from celery_app.client.redis.message_template import MessageTemplate, Packed
-from celery_app.client.redis.queue_capacity import QueueRoom
+from celery_app.client.redis.queue_capacity import QueueCapacity
 from celery_app.settings import Settings
 from tasks.errors import Overloaded
 from tasks.messages import UNACKED
@@ -126,7 +126,7 @@ def test_the_memory_of_the_queue_is_that_of_tasks_and_promises(own: Stack) -> No
 
 
 def test_between_two_looks_what_is_under_way_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = QueueRoom(50_000)
+    room = QueueCapacity(50_000)
     room.take("huge", 10**12)  # without a limit all of it has room
     room.free("huge")
     room.note(QueueMemory(30, 100.0, 0), room.under_way)
@@ -157,7 +157,7 @@ def test_between_two_looks_what_is_under_way_counts(monkeypatch: pytest.MonkeyPa
 
 
 def test_promises_have_a_part_of_the_memory_at_most() -> None:
-    room = QueueRoom(50_000)
+    room = QueueCapacity(50_000)
     assert room.pending_results == 50_000
     room.note(QueueMemory(0, 16.0 * MB, 0), 0)
     assert room.pending_results == 8 * 1024

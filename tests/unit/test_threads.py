@@ -39,14 +39,14 @@ def test_every_coroutine_in_the_background_goes_on_for_ever() -> None:
         if name_of(call) in TASKS:
             [begun] = call.args
             assert isinstance(begun, ast.Call)
-            if name_of(begun) not in {"forever", *ONCE.get(path, ())}:
+            if name_of(begun) not in {"run_forever", *ONCE.get(path, ())}:
                 found.add(f"{path}:{call.lineno}")
-    assert not found, "use celery_app.client.run_forever.forever"
+    assert not found, "use celery_app.client.run_forever.run_forever"
 
 
 def test_what_is_looked_for_is_there() -> None:
     names = {name_of(call) for _, call in calls()}
-    assert {"Thread", "ensure_future", "forever"} <= names
+    assert {"Thread", "ensure_future", "run_forever"} <= names
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:

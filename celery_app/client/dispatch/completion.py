@@ -11,7 +11,7 @@ from functools import partial
 logger = logging.getLogger(__name__)
 
 
-class Signal:
+class Completion:
     """As ``asyncio.Event``, with a deadline for each waiter; that one takes a task for it."""
 
     __slots__ = ("_set", "_waiters")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery_app.client.entry import Entry
 
 
-class Room:
+class KeyQuota:
     """Room for so many messages' worth of characters."""
 
     def __init__(self, capacity: int) -> None:

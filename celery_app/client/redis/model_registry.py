@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from redis import Redis, RedisError
 
-from celery_app.client.redis.queue_capacity import QueueRoom
+from celery_app.client.redis.queue_capacity import QueueCapacity
 from monitoring.instruments import background
 from monitoring.state import pressure
 from monitoring.state.pressure import Level
@@ -42,7 +42,7 @@ class ModelRegistry:
     No request waits for a Redis here: each is told what was seen last.
     """
 
-    def __init__(self, broker: Redis, cache: Redis, machine: str, room: QueueRoom) -> None:
+    def __init__(self, broker: Redis, cache: Redis, machine: str, room: QueueCapacity) -> None:
         """``room`` is told what the queue takes of the broker's memory."""
         self._room = room
         self._memory = pressure.key(machine)

@@ -12,7 +12,7 @@ from redis import RedisError, ResponseError
 
 from celery_app.client.entry import Entry
 from celery_app.client.redis.message_template import MessageTemplate
-from celery_app.client.redis.queue_capacity import QueueRoom
+from celery_app.client.redis.queue_capacity import QueueCapacity
 from celery_app.client.redis.redis_connection import RedisConnection
 from tasks.errors import BrokerUnavailable
 from tasks.messages import REPLIES, Outcome
@@ -37,7 +37,7 @@ class Publisher:
         cache: RedisConnection,
         replies: RedisConnection,
         pending_results: PendingResults,
-        room: QueueRoom,
+        room: QueueCapacity,
     ) -> None:
         """``replies`` leads to the broker, and its timeout is above ``POP_S``: it is waited on."""
         self._broker = broker

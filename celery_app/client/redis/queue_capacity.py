@@ -15,7 +15,7 @@ FORGET_S = 60.0
 SHOWN_S = 3.0
 
 
-class QueueRoom:
+class QueueCapacity:
     """Knows what the queue takes: by the last look, and what this process has under way since.
 
     One thread looks; all else is for the loop's thread.

@@ -12,7 +12,7 @@ from redis import RedisError
 from api.accelerator.response_waiter import handle_fast
 from api.requests import bodies
 from api.requests.posted_request import PostedRequest
-from celery_app.client.dispatch.key_quota import Room
+from celery_app.client.dispatch.key_quota import KeyQuota
 from celery_app.client.dispatch.late import LateMessages
 from celery_app.client.entry import Entry
 from tasks.errors import InvalidMessage, Overloaded
@@ -195,7 +195,7 @@ async def test_what_can_not_be_taken_is_raised(desk: Desk, patient: FastCounter)
     with pytest.raises(InvalidMessage):
         patient.hand_in({"text": ""})
     patient.hand_in({"text": "one"})
-    desk.dispatcher._room = Room(0)
+    desk.dispatcher._room = KeyQuota(0)
     desk.dispatcher._room.take(Entry("other", "other", "v1"))
     with pytest.raises(Overloaded):
         patient.hand_in({"text": "two"})

@@ -13,7 +13,7 @@ from redis import ConnectionError as RedisConnectionError
 from celery_app.client.dispatch.local_cache import LocalCache
 from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.entry import Entry
-from celery_app.client.redis.queue_capacity import QueueRoom
+from celery_app.client.redis.queue_capacity import QueueCapacity
 from monitoring.instruments.metrics import ApiMetrics
 from monitoring.state.pressure import Level
 from tasks.errors import BrokerUnavailable
@@ -77,7 +77,7 @@ class Desk:
         self.cache, self.broker = Cache(), Broker()
         self.registry = CollectorRegistry()
         self.pressure: Level = "ok"
-        self.room = QueueRoom(100)
+        self.room = QueueCapacity(100)
         defaults = {
             "credits": 2,
             "chunk_work": 4,
@@ -86,7 +86,7 @@ class Desk:
             "local_cache": LocalCache(8),
             "workers": lambda version: 1,
             "pressure": lambda: self.pressure,
-            "queue_room": self.room,
+            "queue_capacity": self.room,
             "metrics": ApiMetrics(self.registry),
         }
         ends = (self.broker.send, self.broker.receive, self.cache.look_up)

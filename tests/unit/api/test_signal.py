@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from celery_app.client.dispatch.completion import Signal
+from celery_app.client.dispatch.completion import Completion
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,7 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 
 async def test_all_who_wait_are_woken() -> None:
-    signal = Signal()
+    signal = Completion()
     waiting = [asyncio.ensure_future(signal.wait(time.monotonic() + 20)) for _ in range(3)]
     await asyncio.sleep(0)
     signal.set()
@@ -26,13 +26,13 @@ async def test_all_who_wait_are_woken() -> None:
 
 
 async def test_who_comes_later_does_not_wait() -> None:
-    signal = Signal()
+    signal = Completion()
     signal.set()
     assert await signal.wait(time.monotonic() - 1)
 
 
 async def test_a_deadline_ends_one_wait_only() -> None:
-    signal = Signal()
+    signal = Completion()
     patient = asyncio.ensure_future(signal.wait(time.monotonic() + 20))
     assert not await signal.wait(time.monotonic() + 0.01)
     assert not patient.done()
@@ -41,7 +41,7 @@ async def test_a_deadline_ends_one_wait_only() -> None:
 
 
 async def test_a_waiter_that_is_cancelled_is_no_hindrance() -> None:
-    signal = Signal()
+    signal = Completion()
     waiting = asyncio.ensure_future(signal.wait(time.monotonic() + 20))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -51,7 +51,7 @@ async def test_a_waiter_that_is_cancelled_is_no_hindrance() -> None:
 
 
 async def test_who_is_to_be_called_is_called_once() -> None:
-    signal, calls = Signal(), []
+    signal, calls = Completion(), []
     signal.then(lambda: calls.append("before"))
     assert not calls
     signal.set()
@@ -61,7 +61,7 @@ async def test_who_is_to_be_called_is_called_once() -> None:
 
 
 async def test_one_who_breaks_keeps_nobody_from_being_woken() -> None:
-    signal, calls = Signal(), []
+    signal, calls = Completion(), []
     signal.then(lambda: calls.append(1 / 0))
     signal.then(lambda: calls.append("called"))
     signal.set()

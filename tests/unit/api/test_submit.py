@@ -11,7 +11,7 @@ import pytest
 from celery_app.app import make_celery
 from celery_app.client.entry import Entry
 from celery_app.client.redis.publisher import Publisher
-from celery_app.client.redis.queue_capacity import QueueRoom
+from celery_app.client.redis.queue_capacity import QueueCapacity
 from celery_app.settings import Settings
 from tasks.messages import REQUEST_IDS
 from tasks.rollout import lists, queue_of
@@ -34,7 +34,7 @@ class RedisConnection:
 
 def publisher(line: Any) -> Publisher:
     app = make_celery(Settings.from_environ({"BYLINE_REDIS_URL": "redis://127.0.0.1:1/0"}))
-    return Publisher(app, line, line, line, Mock(), QueueRoom(1))
+    return Publisher(app, line, line, line, Mock(), QueueCapacity(1))
 
 
 async def test_what_leaves_without_a_credit_is_in_the_list_behind() -> None:
