@@ -15,8 +15,8 @@ from celery_app.settings import GIB, Settings, SettingsError
 from monitoring.instruments import logs, processes
 from monitoring.instruments.metrics import MonitorMetrics
 from monitoring.monitor import server
-from monitoring.monitor.cache_limit import Allowance
-from monitoring.monitor.discovery import Neighbour
+from monitoring.monitor.cache_limit import CacheLimit
+from monitoring.monitor.discovery import Process
 from monitoring.monitor.figures import Figures
 from monitoring.monitor.memory import Limits, Scales
 from monitoring.monitor.monitor import Monitor
@@ -70,9 +70,9 @@ def build(
         ),
         Figures(
             [
-                Neighbour("api", options.api or settings.metrics_host, settings.api_metrics_port),
+                Process("api", options.api or settings.metrics_host, settings.api_metrics_port),
                 *(
-                    Neighbour("worker", options.worker or settings.metrics_host, port)
+                    Process("worker", options.worker or settings.metrics_host, port)
                     for port in range(
                         settings.metrics_port, settings.metrics_port + settings.workers
                     )
@@ -82,7 +82,7 @@ def build(
         Window(ANSWERS, settings.quality_window_s),
         Window(LABELS, settings.feedback_window_s),
         alerts,
-        Allowance(cache, settings.redis_megabytes * 2**20) if options.own_cache else None,
+        CacheLimit(cache, settings.redis_megabytes * 2**20) if options.own_cache else None,
         settings.here,
     )
 

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 EARLIEST, LATEST = 1971, 9998
 
 
-class DiscreetRequest(Request):
+class RedactedRequest(Request):
     """A request that shows nobody its arguments: they may hold texts.
 
     The client's own repr of them does, too, and events and logs would repeat it.
@@ -43,7 +43,7 @@ class DiscreetRequest(Request):
         return super().info(safe=True)
 
 
-class ChunkRequest(DiscreetRequest):
+class ChunkRequest(RedactedRequest):
     """A request for the task, checked when it arrives."""
 
     def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:

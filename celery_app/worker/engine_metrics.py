@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from model.serving.status import Status
 from monitoring.instruments.metrics import WorkerMetrics
-from monitoring.state.prediction_stats import Tally
+from monitoring.state.prediction_stats import PredictionStats
 
 
-def observer(metrics: WorkerMetrics, tally: Tally) -> Callable[[Status], None]:
+def observer(metrics: WorkerMetrics, prediction_stats: PredictionStats) -> Callable[[Status], None]:
     """Return what is to be told the engine's status after each batch, in the model's thread."""
     prepare = metrics.batch_duration.labels("prepare")
     forward = metrics.batch_duration.labels("forward")
@@ -17,14 +17,14 @@ def observer(metrics: WorkerMetrics, tally: Tally) -> Callable[[Status], None]:
 
     def told(status: Status) -> None:
         work = status.batch
-        tally.add(status.best, status.confidence)
+        prediction_stats.add(status.best, status.confidence)
         prepare.observe(work.prepare_s)
         forward.observe(work.forward_s)
         filled.inc(work.filled)
         padding.inc(work.cells - work.filled)
         metrics.halved.inc(work.halved)
         if status.unseen:
-            tally.add_unseen(status.unseen)
+            prediction_stats.add_unseen(status.unseen)
         if status.memory is not None:
             for kind, size in status.memory._asdict().items():
                 metrics.device_memory.labels(kind).set(size)

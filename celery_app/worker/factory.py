@@ -30,10 +30,10 @@ from model.serving.engine import Choose, Engine
 from model.serving.placement import Placement
 from model.types import Model, SequenceModel
 from monitoring.instruments.metrics import WorkerMetrics
-from monitoring.state.prediction_stats import Tally
+from monitoring.state.prediction_stats import PredictionStats
 from tasks.attribute import AttributeTask
 from tasks.batch_processor import BatchProcessor
-from tasks.chunk_request import DiscreetRequest
+from tasks.chunk_request import RedactedRequest
 from tasks.malformed import MalformedStep, MalformedTasks
 from tasks.messages import Announcement
 from tasks.rollout import WorkerRegistry
@@ -78,8 +78,8 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     metrics = WorkerMetrics(registry)
-    tally = Tally(metrics, model.card.authors, model.card.threshold)
-    engine = Engine(model, _placement(settings), choose, observer(metrics, tally))
+    prediction_stats = PredictionStats(metrics, model.card.authors, model.card.threshold)
+    engine = Engine(model, _placement(settings), choose, observer(metrics, prediction_stats))
     cache = AttributionCache(client, settings.result_ttl_s)
     dead_letters = DeadLetters(client)
     app.conf.broker_transport_options |= {"put_dead_letter": MalformedTasks(dead_letters, metrics)}
@@ -92,14 +92,14 @@ def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celer
         settings.max_characters,
     )
     # Of Celery's own tasks: a canvas carries others, with their texts and evidence.
-    app.Task.Request, app.Task.resultrepr_maxsize = DiscreetRequest, 0
+    app.Task.Request, app.Task.resultrepr_maxsize = RedactedRequest, 0
     task = app.register_task(AttributeTask(batch_processor, settings.batch_messages))
     task_revoked.connect(task.on_revoked, sender=task, weak=False)
     serving = model_step(
         engine, task, settings.batch_messages, settings.batch_wait_ms / 1000, HOLD_S
     )
     asked, told = connect(settings.broker, retries=0), connect(settings.cache, retries=0)
-    upkeep = Upkeep(settings, asked, told, tally, lambda: engine.version, metrics)
+    upkeep = Upkeep(settings, asked, told, prediction_stats, lambda: engine.version, metrics)
     app.steps["worker"].update([serving, upkeep_step(upkeep, serving)])
     port = settings.metrics_port + settings.worker_number
     app.steps["worker"].add(StacksStep)

@@ -21,7 +21,7 @@ from monitoring.instruments import background, processes
 from monitoring.instruments.background import guarded
 from monitoring.instruments.metrics import WorkerMetrics
 from monitoring.state import pressure
-from monitoring.state.prediction_stats import Tally
+from monitoring.state.prediction_stats import PredictionStats
 from monitoring.state.windows import ANSWERS, LABELS, Window
 from tasks.storage import pending_results, wrong_type
 
@@ -41,7 +41,7 @@ class Upkeep:
         settings: Settings,
         broker: Redis,
         cache: Redis,
-        tally: Tally,
+        prediction_stats: PredictionStats,
         version: Callable[[], str],
         metrics: WorkerMetrics,
     ) -> None:
@@ -51,7 +51,7 @@ class Upkeep:
         self._pressure = pressure.key(settings.here)
         self._broker = broker
         self._cache = cache
-        self._tally = tally
+        self._prediction_stats = prediction_stats
         self._version = version
         self._metrics = metrics
         self._answers = Window(ANSWERS, settings.quality_window_s)
@@ -68,7 +68,7 @@ class Upkeep:
 
     def report(self) -> None:
         """Have Redis add what the model answered since the last time."""
-        counts = self._tally.take()
+        counts = self._prediction_stats.take()
         if not counts:
             return
         try:
@@ -80,7 +80,7 @@ class Upkeep:
             logger.warning("it is not known whether what was answered was reported")
         except RedisError as error:
             logger.warning("what was answered can't be reported yet: %s", error)
-            self._tally.put_back(counts)
+            self._prediction_stats.put_back(counts)
 
     def heed(self, batcher: Any) -> None:
         """Have memory freed between batches where the machine is short of it."""

@@ -105,7 +105,7 @@ def count(texts: Sequence[str]) -> Bags:
     # A key is a row with its text's number in front, so that a text's keys begin at its bound.
     bounds = np.arange(len(texts) + 1, dtype=np.int32) << np.int32(ROW_BITS)
     bounds[-1] = _NO_KEY
-    keys, counts = _tally(_keys(texts, bounds))
+    keys, counts = _prediction_stats(_keys(texts, bounds))
     offsets: NDArray[np.int32] = keys.searchsorted(bounds).astype(np.int32)
     keys = keys[: offsets[-1]]
     return Bags(keys & np.int32((1 << ROW_BITS) - 1), counts[: len(keys)], offsets)
@@ -133,7 +133,7 @@ def _keys(texts: Sequence[str], bounds: NDArray[np.int32]) -> NDArray[np.int32]:
     return keys
 
 
-def _tally(keys: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _prediction_stats(keys: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """``np.unique`` with counts, in place and int32 throughout: half its time."""
     keys.sort()
     first = np.empty(len(keys) + 1, np.bool_)

@@ -22,7 +22,7 @@ SHRUNK = 0.5
 SPARE = 16 * 2**20
 
 
-class Allowance:
+class CacheLimit:
     """Sets it."""
 
     def __init__(self, server: Redis, size: int) -> None:

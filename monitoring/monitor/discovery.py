@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class Process:
     """Processes of one kind: all addresses that a host's name has, on one port."""
 
     kind: str

@@ -11,7 +11,7 @@ import msgspec
 from redis import Redis
 
 from monitoring.instruments.metrics import OUTCOMES
-from monitoring.monitor.discovery import Neighbour
+from monitoring.monitor.discovery import Process
 from monitoring.monitor.quality import Quality
 from monitoring.monitor.queue import State
 from monitoring.monitor.scrape import Counters, Series, scrape
@@ -72,7 +72,7 @@ def keep(client: Redis, machine: str, point: Point) -> None:
 class Figures:
     """Makes points from the metrics of the processes next door."""
 
-    def __init__(self, neighbours: Sequence[Neighbour]) -> None:
+    def __init__(self, neighbours: Sequence[Process]) -> None:
         self._neighbours = neighbours
         self._counters = Counters()
         self._at = 0.0

@@ -17,7 +17,7 @@ from redis import Redis, RedisError
 from monitoring.instruments.background import Failures
 from monitoring.instruments.log_once import log_once
 from monitoring.instruments.metrics import LEVELS, MonitorMetrics
-from monitoring.monitor.cache_limit import Allowance
+from monitoring.monitor.cache_limit import CacheLimit
 from monitoring.monitor.figures import Figures
 from monitoring.monitor.memory import Scales
 from monitoring.monitor.quality import Quality, assess
@@ -52,10 +52,10 @@ class Monitor:
         answers: Window,
         labels: Window,
         heard: Alerts,
-        allowance: Allowance | None,
+        cache_limit: CacheLimit | None,
         machine: str,
     ) -> None:
-        """``allowance`` is that of a cache that is ours to shrink, None: it is not."""
+        """``cache_limit`` is that of a cache that is ours to shrink, None: it is not."""
         self._broker = broker
         self._cache = cache
         self._metrics = metrics
@@ -64,7 +64,7 @@ class Monitor:
         self._answers = answers
         self._labels = labels
         self._alerts = heard
-        self._allowance = allowance
+        self._cache_limit = cache_limit
         self._machine = machine
         self._dead_letters = DeadLetters(cache)
         self._queue = Queue(broker)
@@ -95,8 +95,8 @@ class Monitor:
         memory = _try(self._look_at_memory)
         if memory is not None:
             _try(lambda: self._tell(memory))
-            if (allowance := self._allowance) is not None:
-                _try(lambda: allowance.adapt(memory.level))
+            if (cache_limit := self._cache_limit) is not None:
+                _try(lambda: cache_limit.adapt(memory.level))
         if time.monotonic() >= self._quality_at + QUALITY_S:
             self._quality_at = time.monotonic()
             self._quality = _try(self._look_at_quality) or []

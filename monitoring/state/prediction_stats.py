@@ -18,7 +18,7 @@ from monitoring.instruments.metrics import WorkerMetrics
 Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
-class Tally:
+class PredictionStats:
     """Filled by the model's thread, emptied by another.
 
     The thread only keeps what it is given: to count batch by batch takes it several times as long.

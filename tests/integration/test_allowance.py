@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitoring.monitor.cache_limit import SPARE, Allowance
+from monitoring.monitor.cache_limit import SPARE, CacheLimit
 from tasks.messages import QUEUE
 from tasks.rollout import lists
 from tests.parts import Stack
@@ -17,31 +17,31 @@ def size(stack: Stack) -> int:
 
 
 def test_it_is_halved_while_memory_is_short_and_given_back(own: Stack) -> None:
-    allowance = Allowance(own.redis, FULL)
-    allowance.adapt("ok")
+    cache_limit = CacheLimit(own.redis, FULL)
+    cache_limit.adapt("ok")
     assert size(own) == FULL
-    allowance.adapt("warning")
+    cache_limit.adapt("warning")
     assert size(own) == FULL // 2
     # Started again meanwhile, the server has forgotten.
     own.redis.config_set("maxmemory", FULL)
-    allowance.adapt("critical")
+    cache_limit.adapt("critical")
     assert size(own) == FULL // 2
-    allowance.adapt("ok")
+    cache_limit.adapt("ok")
     assert size(own) == FULL
 
 
 def test_what_a_monitor_before_has_left_is_set_right(own: Stack) -> None:
     own.redis.config_set("maxmemory", FULL // 2)
-    Allowance(own.redis, FULL).adapt("ok")
+    CacheLimit(own.redis, FULL).adapt("ok")
     assert size(own) == FULL
 
 
 def test_a_long_queue_keeps_what_it_needs(own: Stack) -> None:
     for number in range(12):
         own.redis.lpush(LISTS[number % 2], b"x" * 2**20)
-    Allowance(own.redis, FULL).adapt("critical")
+    CacheLimit(own.redis, FULL).adapt("critical")
     assert 24 * 2**20 + SPARE <= size(own) < FULL
     own.redis.config_set("maxmemory", FULL)
     own.redis.lpush(LISTS[0], b"x" * 2**23)
-    Allowance(own.redis, FULL).adapt("critical")
+    CacheLimit(own.redis, FULL).adapt("critical")
     assert size(own) == FULL

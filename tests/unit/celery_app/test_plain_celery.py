@@ -15,7 +15,7 @@ from kombu import Connection, Consumer, Queue
 from celery_app.worker.bootsteps import EVENTS, EventsStep
 from celery_app.worker.tracing import is_plain, trace
 from tasks.attribute import AttributeTask
-from tasks.chunk_request import ChunkRequest, DiscreetRequest
+from tasks.chunk_request import ChunkRequest, RedactedRequest
 from tasks.messages import TASK, Failure
 
 TEXT = "a secret text"
@@ -62,7 +62,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize("kind", [DiscreetRequest, ChunkRequest])
+@pytest.mark.parametrize("kind", [RedactedRequest, ChunkRequest])
 def test_a_request_is_celerys_but_for_what_it_shows_of_its_arguments(
     app: Celery, kind: type[Request], options: dict[str, Any]
 ) -> None:

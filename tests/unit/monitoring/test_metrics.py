@@ -23,7 +23,7 @@ from monitoring.instruments.metrics import (
     WorkerMetrics,
 )
 from monitoring.instruments.table import TOLD_BY, table
-from monitoring.state.prediction_stats import Tally
+from monitoring.state.prediction_stats import PredictionStats
 
 ROOT = Path(__file__).parents[3]
 #: Authors of a large model of somebody's own.
@@ -90,13 +90,13 @@ def test_the_docs_list_every_metric() -> None:
     assert set(TOLD_BY) == {"api", "worker", "monitor"}
 
 
-def tally(registry: CollectorRegistry) -> Tally:
-    return Tally(WorkerMetrics(registry), ("a", "b"), 0.5)
+def prediction_stats(registry: CollectorRegistry) -> PredictionStats:
+    return PredictionStats(WorkerMetrics(registry), ("a", "b"), 0.5)
 
 
-def add(tally: Tally, *answers: tuple[int, float]) -> None:
+def add(prediction_stats: PredictionStats, *answers: tuple[int, float]) -> None:
     best, confidence = zip(*answers, strict=True)
-    tally.add(np.array(best), np.array(confidence, np.float32))
+    prediction_stats.add(np.array(best), np.array(confidence, np.float32))
 
 
 def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
@@ -105,7 +105,7 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None
 
 def test_answers_are_counted_for_prometheus_and_for_the_monitor() -> None:
     registry = CollectorRegistry()
-    counted = tally(registry)
+    counted = prediction_stats(registry)
     add(counted, (0, 0.97), (0, 1.0))
     add(counted, (1, 0.25))
     counted.add_unseen([0.25, 0.5])
@@ -129,7 +129,7 @@ def test_answers_are_counted_for_prometheus_and_for_the_monitor() -> None:
 
 
 def test_what_was_taken_is_not_taken_again_unless_it_is_put_back() -> None:
-    counted = tally(CollectorRegistry())
+    counted = prediction_stats(CollectorRegistry())
     add(counted, (0, 0.5))
     taken = counted.take()
     assert counted.take() == {}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from monitoring.monitor import figures
-from monitoring.monitor.discovery import Neighbour
+from monitoring.monitor.discovery import Process
 from monitoring.monitor.figures import Figures
 
 #: Addresses by name, as a name server of containers gives them.
@@ -26,12 +26,12 @@ def _named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_address_of_a_name_is_one() -> None:
-    assert Neighbour("api", "api", 9806).urls() == {
+    assert Process("api", "api", 9806).urls() == {
         "api@10.0.0.2:9806": "http://10.0.0.2:9806/metrics",
         "api@10.0.0.3:9806": "http://10.0.0.3:9806/metrics",
     }
-    assert list(Neighbour("worker", "worker", 1).urls().values()) == ["http://[fd00::1]:1/metrics"]
-    assert Neighbour("worker", "nobody", 1).urls() == {}
+    assert list(Process("worker", "worker", 1).urls().values()) == ["http://[fd00::1]:1/metrics"]
+    assert Process("worker", "nobody", 1).urls() == {}
 
 
 def test_what_they_take_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +41,6 @@ def test_what_they_take_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
         "http://[fd00::1]:2/metrics": None,
     }
     monkeypatch.setattr(figures, "scrape", lambda url, _: pages[url])
-    seen = Figures([Neighbour("api", "api", 1), Neighbour("worker", "worker", 2)])
+    seen = Figures([Process("api", "api", 1), Process("worker", "worker", 2)])
     seen.look()
     assert seen.resident == 42
