@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.campaign import held_out
-from bench.faults.duplicate_check import Witness, computed_twice
+from bench.faults.duplicate_check import DuplicateCheck, computed_twice
 from bench.faults.fault_injection import (
     LASTS_S,
     Strike,
@@ -197,7 +197,7 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
     seconds = REPLACED_S if fault.replaces else SECONDS
     number = int(RATE * seconds)
     with Started(folder, watched(folder) | fault.settings) as system:
-        witness = Witness(passages)
+        duplicate_check = DuplicateCheck(passages)
         loss = measure(
             system.target,
             messages.stream(passages, Mix(seed=7), int(time.time())),
@@ -205,12 +205,12 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
             lambda: strike(system),
             number,
             RATE,
-            witness,
+            duplicate_check,
             breaks_at=BREAKS_S / seconds,
             then_s=THEN_S if fault.replaces else None,
         )
         twice = computed_twice(folder / "calls")
-        contradicted = witness.contradicted(system.target)
+        contradicted = duplicate_check.contradicted(system.target)
         ordered = None if fault.replaces else number
         return Outcome(loss, contradicted, twice, fault.honest, ordered)
 

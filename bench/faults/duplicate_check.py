@@ -23,7 +23,7 @@ DIGEST = 16
 PATIENCE_S, PAUSE_S = 15.0, 0.5
 
 
-class Witness(Recorder):
+class DuplicateCheck(Recorder):
     """Remembers every answer."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:

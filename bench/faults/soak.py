@@ -25,7 +25,7 @@ from rich.console import Console
 from bench.campaign import held_out
 from bench.faults.__main__ import HONEST, Outcome, watched
 from bench.faults.crowd import crowd
-from bench.faults.duplicate_check import Witness, computed_twice
+from bench.faults.duplicate_check import DuplicateCheck, computed_twice
 from bench.faults.fault_injection import cut_connections, fill_disk, freeze, kill
 from bench.faults.loss import measure
 from bench.load import messages
@@ -76,7 +76,7 @@ def _soak(options: argparse.Namespace, console: Console, folder: Path, watch: Wa
     """Run and break a system, and account for all messages. Returns what is wrong, in words."""
     texts = held_out(folder)
     passages = messages.read(texts)
-    witness, mix = Witness(passages), Mix(repeats=options.repeats, seed=options.seed)
+    duplicate_check, mix = DuplicateCheck(passages), Mix(repeats=options.repeats, seed=options.seed)
     seconds, over = options.minutes * 60, threading.Event()
     settings = watched(folder) | SETTINGS | {"BYLINE_KEYS_FILE": str(write_keys(folder))}
     with Started(folder, settings, MEASURED) as system:
@@ -86,14 +86,16 @@ def _soak(options: argparse.Namespace, console: Console, folder: Path, watch: Wa
             watching = aside.submit(watch.run, system, over)
             try:
                 drawn, count = messages.stream(passages, mix, 0), int(seconds * RATE)
-                loss = measure(system.target, drawn, passages, lambda: None, count, RATE, witness)
+                loss = measure(
+                    system.target, drawn, passages, lambda: None, count, RATE, duplicate_check
+                )
             finally:
                 over.set()
             watching.result()  # raises what went wrong there
             honest = HONEST | {BROKEN} if ("api", "kill") in breaking.result() else HONEST
         complaints, contradicted = [], 0
         try:
-            contradicted = witness.contradicted(system.target)
+            contradicted = duplicate_check.contradicted(system.target)
         except RuntimeError as error:  # said in the end, with all that is known
             complaints.append(str(error))
     outcome = Outcome(loss, contradicted, computed_twice(folder / "calls"), honest, count)

@@ -17,7 +17,7 @@ import uvloop
 from bench.load.http_client import Connection, Request, Target
 from bench.load.messages import Message
 from bench.load.recorder import BROKEN, NO_ANSWER, Answer, Promise, Recorder, outcomes
-from bench.load.request_pool import Stock
+from bench.load.request_pool import RequestPool
 from bench.load.schedule import Pacer
 
 #: Seconds after which a request without an answer has failed.
@@ -43,7 +43,7 @@ class HttpLoad:
         deadline_ms: int | None = None,
     ) -> None:
         self._target = target
-        self._stock = Stock(target, messages, bulk, deadline_ms)
+        self._stock = RequestPool(target, messages, bulk, deadline_ms)
         self._recorder = recorder
         self._most = connections
         self._bulk = bulk

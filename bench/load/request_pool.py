@@ -15,7 +15,7 @@ from bench.load.messages import Message
 MOST_MESSAGES, MOST_BYTES = 300_000, 192 * 2**20
 
 
-class Stock:
+class RequestPool:
     """Requests of ``bulk`` messages without end, as many of them ready as it was filled with."""
 
     def __init__(

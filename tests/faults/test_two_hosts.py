@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from bench.faults.__main__ import Outcome, watched
-from bench.faults.duplicate_check import Witness, computed_twice
+from bench.faults.duplicate_check import DuplicateCheck, computed_twice
 from bench.faults.loss import measure
 from bench.load import messages
 from bench.load.http_client import Target
@@ -127,12 +127,12 @@ def test_hosts_die_and_are_cut_off_and_nothing_is_lost(hosts: Hosts, network: Ne
 
     url = httpx.URL(hosts.url)
     target = Target(url.host, url.port or 80, "/v1/attributions")
-    witness = Witness(passages)
+    duplicate_check = DuplicateCheck(passages)
     sent = messages.stream(passages, Mix(seed=7), 0)
     number = int(RATE * LOAD_S)
-    loss = measure(target, sent, passages, strike, number, RATE, witness, breaks_at=0.1)
+    loss = measure(target, sent, passages, strike, number, RATE, duplicate_check, breaks_at=0.1)
     twice = computed_twice(hosts.folder / "calls")
-    outcome = Outcome(loss, witness.contradicted(target), twice)
+    outcome = Outcome(loss, duplicate_check.contradicted(target), twice)
     print(outcome.line("a host dies, then another is cut off"))
     assert all(before == after for before, after in signs.values()), "they were not gone"
     assert outcome.harmless, outcome

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.faults.__main__ import HONEST, Outcome, watched
-from bench.faults.duplicate_check import Witness, computed_twice
+from bench.faults.duplicate_check import DuplicateCheck, computed_twice
 from bench.faults.fault_injection import (
     Strike,
     cut_connections,
@@ -65,7 +65,7 @@ def broken(
     """Break things one after the other, under load, which ends ``APART_S`` after the last one."""
     number = int(RATE * MOST_S)
     with Started(folder, watched(folder) | SETTINGS) as system:
-        witness = Witness(passages)
+        duplicate_check = DuplicateCheck(passages)
         loss = measure(
             system.target,
             messages.stream(passages, Mix(repeats=0.3, seed=7), 0),
@@ -73,7 +73,7 @@ def broken(
             lambda: strike_all(system, strikes),
             number,
             RATE,
-            witness,
+            duplicate_check,
             breaks_at=BREAKS_S / MOST_S,
             then_s=APART_S,
         )
@@ -81,7 +81,7 @@ def broken(
         log = (folder / "state" / "logs" / "api.log").read_text()
         assert "Traceback" not in log, log[-5000:]  # nothing that breaks is a surprise to the api
         assert loss.sent > RATE * len(strikes) * APART_S
-        return Outcome(loss, witness.contradicted(system.target), twice, honest)
+        return Outcome(loss, duplicate_check.contradicted(system.target), twice, honest)
 
 
 def test_whatever_breaks_every_message_has_one_outcome(

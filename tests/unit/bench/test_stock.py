@@ -10,7 +10,7 @@ import pytest
 
 from bench.load.http_client import Request, Target
 from bench.load.messages import Message
-from bench.load.request_pool import Stock
+from bench.load.request_pool import RequestPool
 
 
 class Draws:
@@ -24,8 +24,8 @@ class Draws:
             self.drawn += 1
             yield Message(number, f"text {number}")
 
-    def stock(self, bulk: int = 1, deadline_ms: int | None = None) -> Stock:
-        return Stock(Target("host", 80, "/path"), self.messages(), bulk, deadline_ms)
+    def request_pool(self, bulk: int = 1, deadline_ms: int | None = None) -> RequestPool:
+        return RequestPool(Target("host", 80, "/path"), self.messages(), bulk, deadline_ms)
 
 
 def body(request: Request) -> object:
@@ -36,17 +36,17 @@ def body(request: Request) -> object:
 
 def test_every_message_is_sent_once_and_in_order() -> None:
     draws = Draws()
-    stock = draws.stock()
-    stock.fill(5, lambda: False)
+    request_pool = draws.request_pool()
+    request_pool.fill(5, lambda: False)
     assert draws.drawn == 5
-    taken = [stock.take() for _ in range(8)]
+    taken = [request_pool.take() for _ in range(8)]
     assert draws.drawn == 8
     assert [request.messages[0].passage for request in taken] == list(range(8))
     assert [body(request) for request in taken] == [{"text": f"text {n}"} for n in range(8)]
 
 
 def test_a_bulk_request_and_a_deadline_are_rendered() -> None:
-    request = Draws().stock(bulk=2, deadline_ms=500).take()
+    request = Draws().request_pool(bulk=2, deadline_ms=500).take()
     assert body(request) == {
         "messages": [{"text": "text 0"}, {"text": "text 1"}],
         "deadline_ms": 500,
@@ -55,17 +55,17 @@ def test_a_bulk_request_and_a_deadline_are_rendered() -> None:
 
 
 def test_no_more_is_ready_than_memory_is_given_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    size = len(Draws().stock().take().wire)
+    size = len(Draws().request_pool().take().wire)
     monkeypatch.setattr("bench.load.request_pool.MOST_BYTES", 10 * size)
     draws = Draws()
-    draws.stock().fill(1000, lambda: False)
+    draws.request_pool().fill(1000, lambda: False)
     assert draws.drawn == 10
     monkeypatch.setattr("bench.load.request_pool.MOST_MESSAGES", 7)
-    draws.stock(bulk=2).fill(1000, lambda: False)
+    draws.request_pool(bulk=2).fill(1000, lambda: False)
     assert draws.drawn == 10 + 8
 
 
 def test_filling_ends_when_the_load_is_stopped() -> None:
     draws = Draws()
-    draws.stock().fill(1000, lambda: draws.drawn >= 3)
+    draws.request_pool().fill(1000, lambda: draws.drawn >= 3)
     assert draws.drawn == 3

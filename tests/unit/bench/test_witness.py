@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.faults.duplicate_check import DIGEST, Witness, computed_twice
+from bench.faults.duplicate_check import DIGEST, DuplicateCheck, computed_twice
 from bench.load.http_client import Target
 from bench.load.messages import Message
 from bench.load.recorder import Answer
@@ -25,12 +25,12 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def contradicted(reply: Reply) -> int:
     """Return what is, of the answers to two messages."""
-    witness = Witness(PASSAGES)
+    duplicate_check = DuplicateCheck(PASSAGES)
     sent = [Message(n, passage.text) for n, passage in enumerate(PASSAGES)]
-    witness.note(sent, 0.0, 0.0, 0.1, [Answer(author="one", confidence=0.75)] * 2)
+    duplicate_check.note(sent, 0.0, 0.0, 0.1, [Answer(author="one", confidence=0.75)] * 2)
     server = Server(reply)
     try:
-        return witness.contradicted(Target("127.0.0.1", server.port, "/"))
+        return duplicate_check.contradicted(Target("127.0.0.1", server.port, "/"))
     finally:
         server.close()
 
