@@ -45,7 +45,7 @@ class Forwarder:
     def __init__(
         self, client: Redis, version: Callable[[], str], worker_registry: WorkerRegistry
     ) -> None:
-        """``worker_registry`` is the one that this worker signs: it knows whether others could, too."""
+        """``worker_registry`` is where this worker registers: it knows which others could, too."""
         self._client = client
         self._version = version
         self._worker_registry = worker_registry
