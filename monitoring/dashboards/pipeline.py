@@ -91,7 +91,7 @@ def queue() -> Row:
                 COUNT,
                 "Tasks that the api has sent and not yet seen answered, and how many may be.",
                 "If all that are allowed are in flight, messages gather in the dispatcher: fine "
-                "for a moment, the chunks get larger. For long, it is more load than the workers take.",
+                "for a moment, the chunks get larger. For long, it is more load than workers take.",
             ),
             lines(
                 "Messages that wait",
