@@ -43,7 +43,7 @@ def memory(pid: int) -> int:
 
 
 def resident(pid: int) -> int:
-    """Returns the resident size of a process in bytes: at least :func:`memory`, and fast to read."""
+    """Returns the resident size of a process in bytes: at least :func:`memory`, read faster."""
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:

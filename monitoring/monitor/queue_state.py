@@ -15,8 +15,8 @@ from tasks.storage import queue_memory
 from tasks.storage.queue_memory import QueueMemory
 from tasks.storage.wrong_type import without_wrong_types
 
-#: Tasks that are remembered of each list. When a list has as many, every second is forgotten, so that
-#: they are further apart the longer the oldest task waits.
+#: Tasks that are remembered of each list. When a list has as many, every second is forgotten, so
+#: that they are further apart the longer the oldest task waits.
 MAX_SIGHTINGS = 16
 
 

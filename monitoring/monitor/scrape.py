@@ -1,4 +1,4 @@
-"""Reads the metrics of Byline's other processes, as Prometheus would, and their counters' growth."""
+"""Reads the metrics of Byline's other processes, and computes how much their counters grow."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from tests.promql import RULES, metric_names, rules
-from tests.unit.monitoring.test_dashboards import FOREIGN, declared
+from tests.unit.monitoring.dashboards.test_dashboards import FOREIGN, declared
 
 TESTS = RULES / "tests"
 RUNBOOKS = RULES / "runbooks"

@@ -21,7 +21,7 @@ from tests.unit.alerting.rules import (
     needed,
     told,
 )
-from tests.unit.monitoring.test_dashboards import declared
+from tests.unit.monitoring.dashboards.test_dashboards import declared
 
 ALERTS = [
     pytest.param(rule, id=f"{rule['alert']}-{number}") for number, rule in enumerate(alerts())

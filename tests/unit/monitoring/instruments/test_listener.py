@@ -36,10 +36,10 @@ def test_a_page_of_another_site_neither_forges_alerts_nor_reads_metrics(
     url = f"http://127.0.0.1:{port}"
     assert httpx.post(f"{url}/alerts", content=BODY, headers=JSON | headers).status_code == status
     assert httpx.get(f"{url}/metrics", headers=headers).status_code == status
-    assert alerts.told() is None
+    assert alerts.firing() is None
     assert httpx.post(f"{url}/alerts", content=BODY, headers=JSON).status_code == 204
     assert httpx.get(f"{url}/metrics").status_code == 200
-    assert alerts.told() is not None
+    assert alerts.firing() is not None
 
 
 def test_a_client_of_http_1_0_names_no_host(monkeypatch: pytest.MonkeyPatch) -> None:

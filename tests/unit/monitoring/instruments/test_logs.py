@@ -97,7 +97,7 @@ def test_text_names_requests_at_the_end_of_the_first_line() -> None:
 @pytest.fixture
 def untouched() -> Iterator[None]:
     """Gives the loggers that a test configures what they had before."""
-    loggers = [logging.getLogger(name) for name in ("", *logs.SERVERS)]
+    loggers = [logging.getLogger(name) for name in ("", *logs.SERVER_LOGGERS)]
     before = [(each, each.handlers[:], each.level, each.propagate) for each in loggers]
     yield
     for each, handlers, level, propagate in before:

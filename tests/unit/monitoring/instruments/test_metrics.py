@@ -22,14 +22,14 @@ from monitoring.instruments.metrics import (
     MonitorMetrics,
     WorkerMetrics,
 )
-from monitoring.instruments.table import TOLD_BY, table
+from monitoring.instruments.metrics_table import PROCESSES, table
 from monitoring.state.prediction_stats import PredictionStats
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 #: Authors of a large model of somebody's own.
 AUTHORS = 200
 #: Series that one process may have with so many authors: Prometheus keeps each in memory.
-MOST = 600
+MAX_SERIES = 600
 
 
 def full(kind: type[Any]) -> CollectorRegistry:
@@ -81,13 +81,13 @@ def test_prometheus_finds_nothing_wrong(kind: type[Any]) -> None:
 @pytest.mark.parametrize("kind", [ApiMetrics, WorkerMetrics, MonitorMetrics])
 def test_the_number_of_series_is_bounded(kind: type[Any]) -> None:
     series = [line for line in generate_latest(full(kind)).splitlines() if line[:1] != b"#"]
-    assert len(series) < MOST
+    assert len(series) < MAX_SERIES
 
 
 def test_the_docs_list_every_metric() -> None:
     assert table() in (ROOT / "docs" / "monitoring.md").read_text("utf-8")
     assert table().count("\n") > 35
-    assert set(TOLD_BY) == {"api", "worker", "monitor"}
+    assert set(PROCESSES) == {"api", "worker", "monitor"}
 
 
 def prediction_stats(registry: CollectorRegistry) -> PredictionStats:

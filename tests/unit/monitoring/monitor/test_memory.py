@@ -13,7 +13,7 @@ from redis import ConnectionError as RedisConnectionError
 
 from celery_app.settings import GIB
 from monitoring.instruments import processes
-from monitoring.monitor.memory import Limits, Scales
+from monitoring.monitor.memory import Limits, MemoryMeter
 from monitoring.state import pressure
 
 MB = 2**20
@@ -26,10 +26,12 @@ class Server:
         return {"used_memory_rss": 50 * MB, "process_id": 3}
 
 
-def scales(limits: Limits, url: str = "redis://127.0.0.1:1/0", contained: bool = False) -> Scales:
+def scales(
+    limits: Limits, url: str = "redis://127.0.0.1:1/0", contained: bool = False
+) -> MemoryMeter:
     client: Any = Server()
     sizes = {1: 10 * MB, 2: 300 * MB, 3: 50 * MB}
-    return Scales(
+    return MemoryMeter(
         1,
         client,
         url,
@@ -60,33 +62,33 @@ def test_a_level_is_left_a_little_below_its_limit() -> None:
 def test_of_other_containers_counts_what_they_tell() -> None:
     weighed = scales(Limits(700 * MB, 1000 * MB), "redis://valkey:6379/0", contained=True)
     # Process 3 is one of our own: Redis's is another container's.
-    memory = weighed.weigh({"mps": 100 * MB}, told=200 * MB)
+    memory = weighed.measure({"mps": 100 * MB}, reported=200 * MB)
     assert memory.components == {"app": 560 * MB, "redis": 50 * MB, "mps": 100 * MB}
     assert (memory.used, memory.level) == (710 * MB, "warning")
 
 
 def test_the_servers_process_is_no_part_of_the_app() -> None:
-    memory = scales(Limits(400 * MB, 500 * MB)).weigh({})
+    memory = scales(Limits(400 * MB, 500 * MB)).measure({})
     assert memory.components == {"app": 310 * MB, "redis": 50 * MB}
     assert memory.used == 360 * MB
     assert memory.level == "ok"
 
 
 def test_what_metal_holds_is_the_machines_and_counted_once() -> None:
-    memory = scales(Limits(340 * MB, 500 * MB)).weigh({"mps": 200 * MB})
+    memory = scales(Limits(340 * MB, 500 * MB)).measure({"mps": 200 * MB})
     assert memory.components == {"app": 110 * MB, "redis": 50 * MB, "mps": 200 * MB}
     assert memory.used == 360 * MB
     assert memory.level == "warning"
 
 
 def test_what_a_gpu_of_its_own_holds_is_shown_and_not_the_machines() -> None:
-    memory = scales(Limits(400 * MB, 500 * MB)).weigh({"cuda": 9000 * MB})
+    memory = scales(Limits(400 * MB, 500 * MB)).measure({"cuda": 9000 * MB})
     assert memory.components["cuda"] == 9000 * MB
     assert memory.used == 360 * MB
 
 
 def test_a_server_elsewhere_takes_nothing_here() -> None:
-    memory = scales(Limits(400 * MB, 500 * MB), "redis://cache.example:6379/0").weigh({})
+    memory = scales(Limits(400 * MB, 500 * MB), "redis://cache.example:6379/0").measure({})
     assert memory.components["redis"] == 50 * MB
     # A process of ours may have the number that the server has over there.
     assert memory.components["app"] == memory.used == 360 * MB
@@ -94,9 +96,9 @@ def test_a_server_elsewhere_takes_nothing_here() -> None:
 
 def test_a_server_that_does_not_answer_weighs_what_it_did() -> None:
     weighed = scales(Limits(400 * MB, 500 * MB))
-    first = weighed.weigh({})
+    first = weighed.measure({})
     weighed._redis.info = _gone  # type: ignore[method-assign]
-    assert weighed.weigh({}) == first
+    assert weighed.measure({}) == first
 
 
 def _gone() -> dict[str, Any]:
@@ -104,7 +106,7 @@ def _gone() -> dict[str, Any]:
 
 
 def test_what_is_told_is_read_as_it_was() -> None:
-    memory = scales(Limits(300 * MB, 500 * MB)).weigh({})
+    memory = scales(Limits(300 * MB, 500 * MB)).measure({})
     assert pressure.read(pressure.encode(memory)) == memory
     assert pressure.read(None) is None
     for odd in (b'{"level": "none"}', b"{", b"\xff", b"[" * 100_000, b"[]"):

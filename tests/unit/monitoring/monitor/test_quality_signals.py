@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from model.ngram import classifier
-from monitoring.instruments.counting import BINS, MILLION
-from monitoring.monitor.quality import LEAST, Reference, assess
+from monitoring.instruments.count_units import BINS, MILLION
+from monitoring.monitor.quality_signals import MIN_MESSAGES, Reference, assess
 
 CARD: dict[str, Any] = json.loads((Path(classifier.SHIPPED) / "card.json").read_text("utf-8"))
 REFERENCE = CARD["details"]["reference"]
@@ -47,7 +47,7 @@ def past(answered: Counter[str], labels: Counter[str] = NOBODY) -> set[str]:
     return {name for name, signal in quality.signals.items() if signal.past}
 
 
-@pytest.mark.parametrize("messages", [LEAST, 100, 1000, 30_000])
+@pytest.mark.parametrize("messages", [MIN_MESSAGES, 100, 1000, 30_000])
 @pytest.mark.parametrize("seed", range(20))
 def test_answers_like_the_held_out_ones_are_past_no_threshold(messages: int, seed: int) -> None:
     labels = Counter(labels=messages, right=round(0.58 * messages), messages=messages)
@@ -55,7 +55,7 @@ def test_answers_like_the_held_out_ones_are_past_no_threshold(messages: int, see
 
 
 def test_of_few_messages_nothing_is_said() -> None:
-    quality = assess(CARD, "v", answers(LEAST - 1), Counter(labels=3, right=1, messages=29))
+    quality = assess(CARD, "v", answers(MIN_MESSAGES - 1), Counter(labels=3, right=1, messages=29))
     assert quality.signals == {}
     assert quality.interval == pytest.approx((0.0615, 0.7923), abs=1e-3)
     assert quality.coverage == pytest.approx(3 / 29)

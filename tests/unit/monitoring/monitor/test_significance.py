@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chi2
 
-from monitoring.monitor import statistics
-from monitoring.monitor.statistics import (
+from monitoring.monitor import significance
+from monitoring.monitor.significance import (
     FALSE_ALARM,
     chi_squared_quantile,
     divergence,
     divergence_noise,
-    noise,
+    mean_noise,
     pooled,
     share_above,
     wilson,
@@ -50,7 +50,7 @@ def test_by_chance_a_divergence_is_hardly_ever_as_large(
     seen: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At a false alarm in a hundred, about one in a hundred draws crosses the threshold."""
-    monkeypatch.setattr(statistics, "_Z", statistics.NormalDist().inv_cdf(0.99))
+    monkeypatch.setattr(significance, "_Z", significance.NormalDist().inv_cdf(0.99))
     generator = np.random.default_rng(1)
     shares = generator.dirichlet(np.ones(41))
     crossed = 0
@@ -72,5 +72,5 @@ def test_a_share_is_hardly_ever_exceeded_by_chance(expected: float, seen: int) -
 
 
 def test_the_noise_of_a_mean_shrinks_with_the_messages() -> None:
-    assert noise(0.25, 100, 10**9) == pytest.approx(4.265 * 0.5 / 10, rel=1e-3)
-    assert noise(0.25, 10_000, 10**9) < noise(0.25, 100, 10**9) / 9
+    assert mean_noise(0.25, 100, 10**9) == pytest.approx(4.265 * 0.5 / 10, rel=1e-3)
+    assert mean_noise(0.25, 10_000, 10**9) < mean_noise(0.25, 100, 10**9) / 9

@@ -11,7 +11,14 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from monitoring.monitor.server import application
 from monitoring.state import alerts
-from monitoring.state.alerts import BELIEVED_S, LARGEST, LONGEST, MOST, SETTLED_S, Alerts
+from monitoring.state.alerts import (
+    FORGET_AFTER_S,
+    MAX_ALERTS,
+    MAX_MESSAGE_BYTES,
+    MAX_TEXT_LENGTH,
+    SETTLED_AFTER_S,
+    Alerts,
+)
 
 
 def sent(name: str, status: str = "firing", severity: str = "warning") -> dict[str, Any]:
@@ -36,7 +43,7 @@ def message(*grouped: dict[str, Any]) -> bytes:
 
 
 def names(heard: Alerts) -> list[str] | None:
-    told = heard.told()
+    told = heard.firing()
     return None if told is None else [alert.name for alert in told.firing]
 
 
@@ -66,27 +73,27 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_what_fires_is_told_the_worst_first_until_it_ends(clock: list[float]) -> None:
     heard = Alerts()
-    assert heard.told() is None
-    heard.hear(message(sent("QueueOld"), sent("Watchdog", severity="none")))
-    heard.hear(message(sent("NoWorker", severity="critical")))
+    assert heard.firing() is None
+    heard.receive(message(sent("QueueOld"), sent("Watchdog", severity="none")))
+    heard.receive(message(sent("NoWorker", severity="critical")))
     assert names(heard) == ["NoWorker", "QueueOld"]
-    told = heard.told()
+    told = heard.firing()
     assert told is not None
     assert told.firing[1] == alerts.Alert(
         *("QueueOld", "warning", "QueueOld is 42", "More than it should be."),
         *("2026-01-02T03:04:05Z", "/alerting/runbooks/QueueOld.md"),
     )
-    heard.hear(message(sent("NoWorker", "resolved", "critical")))
+    heard.receive(message(sent("NoWorker", "resolved", "critical")))
     assert names(heard) == ["QueueOld"]
-    clock[0] += SETTLED_S
-    heard.hear(message(sent("QueueOld", "resolved")))
+    clock[0] += SETTLED_AFTER_S
+    heard.receive(message(sent("QueueOld", "resolved")))
     assert names(heard) == []
 
 
 def test_the_watchdog_alone_says_that_nothing_fires_once_all_were_said(clock: list[float]) -> None:
     heard = Alerts()
-    heard.hear(message(sent("Watchdog", severity="none")))
-    clock[0] += SETTLED_S - 1
+    heard.receive(message(sent("Watchdog", severity="none")))
+    clock[0] += SETTLED_AFTER_S - 1
     assert names(heard) is None, "what fires already is said again within a minute"
     clock[0] += 2
     assert names(heard) == []
@@ -94,30 +101,32 @@ def test_the_watchdog_alone_says_that_nothing_fires_once_all_were_said(clock: li
 
 def test_what_is_not_said_again_is_over(clock: list[float]) -> None:
     heard = Alerts()
-    heard.hear(message(sent("QueueOld")))
-    clock[0] += BELIEVED_S - 1
-    heard.hear(message(sent("Watchdog", severity="none")))
+    heard.receive(message(sent("QueueOld")))
+    clock[0] += FORGET_AFTER_S - 1
+    heard.receive(message(sent("Watchdog", severity="none")))
     assert names(heard) == ["QueueOld"]
     clock[0] += 2
     assert names(heard) == []
-    clock[0] += BELIEVED_S
+    clock[0] += FORGET_AFTER_S
     assert names(heard) is None
-    heard.hear(message(sent("Watchdog", severity="none")))
+    heard.receive(message(sent("Watchdog", severity="none")))
     assert names(heard) is None, "it begins anew"
 
 
 def test_neither_many_nor_long_ones_take_much_room() -> None:
     heard = Alerts()
-    heard.hear(message(*(sent(f"Alert{number}") for number in range(2 * MOST))))
+    heard.receive(message(*(sent(f"Alert{number}") for number in range(2 * MAX_ALERTS))))
     long = sent("Alert1")
-    long["annotations"]["summary"] = "x" * 10 * LONGEST
-    heard.hear(message(long))
-    heard.hear(message(sent("NoWorker", severity="critical")))  # there is always room for the worst
-    told = heard.told()
+    long["annotations"]["summary"] = "x" * 10 * MAX_TEXT_LENGTH
+    heard.receive(message(long))
+    heard.receive(
+        message(sent("NoWorker", severity="critical"))
+    )  # there is always room for the worst
+    told = heard.firing()
     assert told is not None
-    assert len(told.firing) == MOST
+    assert len(told.firing) == MAX_ALERTS
     assert told.firing[0].name == "NoWorker"
-    assert max(len(alert.summary) for alert in told.firing) == LONGEST
+    assert max(len(alert.summary) for alert in told.firing) == MAX_TEXT_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -125,10 +134,10 @@ def test_neither_many_nor_long_ones_take_much_room() -> None:
 )
 def test_what_is_no_message_is_refused_and_changes_nothing(body: bytes) -> None:
     heard = Alerts()
-    heard.hear(message(sent("QueueOld")))
+    heard.receive(message(sent("QueueOld")))
     status, words = post(heard, body)
     assert status.startswith("400 ")
-    assert words.startswith(b"no message of Alertmanager: ")
+    assert words.startswith(b"not a message of Alertmanager: ")
     assert names(heard) == ["QueueOld"]
 
 
@@ -139,8 +148,8 @@ def test_alerts_come_by_post_of_a_length_that_is_said() -> None:
     assert post(heard, body, CONTENT_TYPE="text/plain")[0].startswith("415 ")
     assert post(heard, body, CONTENT_LENGTH="")[0].startswith("411 ")
     assert post(heard, body, CONTENT_LENGTH="-1")[0].startswith("411 ")
-    assert post(heard, body, CONTENT_LENGTH=str(LARGEST + 1))[0].startswith("413 ")
-    assert heard.told() is None
+    assert post(heard, body, CONTENT_LENGTH=str(MAX_MESSAGE_BYTES + 1))[0].startswith("413 ")
+    assert heard.firing() is None
     assert post(heard, body) == ("204 No Content", b"")
     assert names(heard) == ["QueueOld"]
 
