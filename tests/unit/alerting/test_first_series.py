@@ -35,7 +35,7 @@ def wanted(matchers: str) -> list[set[tuple[str, str]]]:
 
 
 @pytest.mark.parametrize(("name", "matchers"), selected())
-def test_what_a_rule_selects_is_there_before_anybody_asks(name: str, matchers: str) -> None:
+def test_selected_series_exist_before_the_first_request(name: str, matchers: str) -> None:
     registries = [CollectorRegistry() for _ in range(2)]
     RequestMetrics(ApiMetrics(registries[0]))
     WorkerMetrics(registries[1])
@@ -50,5 +50,5 @@ def test_what_a_rule_selects_is_there_before_anybody_asks(name: str, matchers: s
         assert any(labels <= each for each in there), labels
 
 
-def test_rules_do_select() -> None:
+def test_rules_select_series() -> None:
     assert len(selected()) > 5

@@ -132,19 +132,19 @@ def asked_for() -> list[str]:
 
 
 @pytest.mark.parametrize("name", asked_for())
-def test_another_name_is_noticed(name: str) -> None:
+def test_renamed_metric_is_noticed(name: str) -> None:
     assert in_vain(told() - {name} | {f"{name}_renamed"}) == {name}
 
 
 @needs_promtool
-def test_what_is_not_changed_passes(tmp_path: Path) -> None:
+def test_unchanged_rules_pass(tmp_path: Path) -> None:
     work = [Mutant("", unit, of_unit(unit)) for unit in units()]
     passed = run_all(tmp_path, work)
     assert [one.unit for one, passes in zip(work, passed, strict=True) if not passes] == []
 
 
 @needs_promtool
-def test_what_is_changed_is_noticed(tmp_path: Path) -> None:
+def test_every_mutation_is_noticed(tmp_path: Path) -> None:
     work = list(mutants())
     assert len(work) > 4 * len(alerts())
     passed = zip(work, run_all(tmp_path, work), strict=True)

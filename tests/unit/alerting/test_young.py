@@ -80,7 +80,7 @@ SYSTEMS = (
 
 
 @pytest.mark.parametrize("made", SYSTEMS, ids=lambda made: made.__name__)
-def test_nothing_fires_until_there_is_an_outage(tmp_path: Path, made: type[System]) -> None:
+def test_nothing_fires_before_an_outage(tmp_path: Path, made: type[System]) -> None:
     system = made()
     begin = system.seconds
     system.run(LIMIT_S, {500: 2.5, 503: 2.5})
@@ -91,7 +91,7 @@ def test_nothing_fires_until_there_is_an_outage(tmp_path: Path, made: type[Syste
     asked(tmp_path, system, expected)
 
 
-def test_a_worker_that_is_gone_is_told_although_few_ask(tmp_path: Path) -> None:
+def test_missing_worker_is_reported_with_few_requests(tmp_path: Path) -> None:
     system = fresh()
     begin = system.seconds
     system.gauges["byline_workers"] = 0.0
@@ -103,7 +103,7 @@ def test_a_worker_that_is_gone_is_told_although_few_ask(tmp_path: Path) -> None:
     asked(tmp_path, system, expected)
 
 
-def test_an_outage_amid_traffic_is_told(tmp_path: Path) -> None:
+def test_outage_amid_traffic_is_reported(tmp_path: Path) -> None:
     system = System().run(900, {200: 5.0})
     begin = system.seconds
     system.run(LIMIT_S, {500: 5.0})

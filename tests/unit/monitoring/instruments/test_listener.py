@@ -28,7 +28,7 @@ BODY = (
         ({"Origin": "null"}, 403),
     ],
 )
-def test_a_page_of_another_site_neither_forges_alerts_nor_reads_metrics(
+def test_page_of_another_site_can_neither_post_alerts_nor_read_metrics(
     headers: dict[str, str], status: int
 ) -> None:
     alerts, port = Alerts(), free_port()
@@ -42,7 +42,7 @@ def test_a_page_of_another_site_neither_forges_alerts_nor_reads_metrics(
     assert alerts.firing() is not None
 
 
-def test_a_client_of_http_1_0_names_no_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_http_1_0_request_without_host_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HTTPConnection, "_http_vsn", 10)
     monkeypatch.setattr(HTTPConnection, "_http_vsn_str", "HTTP/1.0")
     port = free_port()

@@ -64,7 +64,7 @@ def full(kind: type[Any]) -> CollectorRegistry:
 
 
 @pytest.mark.parametrize("kind", [ApiMetrics, WorkerMetrics, MonitorMetrics])
-def test_prometheus_finds_nothing_wrong(kind: type[Any]) -> None:
+def test_promtool_accepts_all_metrics(kind: type[Any]) -> None:
     promtool = shutil.which("promtool")
     if promtool is None and os.environ.get("CI") != "true":
         pytest.skip("promtool is not installed")
@@ -79,12 +79,12 @@ def test_prometheus_finds_nothing_wrong(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", [ApiMetrics, WorkerMetrics, MonitorMetrics])
-def test_the_number_of_series_is_bounded(kind: type[Any]) -> None:
+def test_number_of_series_stays_below_its_limit(kind: type[Any]) -> None:
     series = [line for line in generate_latest(full(kind)).splitlines() if line[:1] != b"#"]
     assert len(series) < MAX_SERIES
 
 
-def test_the_docs_list_every_metric() -> None:
+def test_docs_contain_the_table_of_all_metrics() -> None:
     assert table() in (ROOT / "docs" / "monitoring.md").read_text("utf-8")
     assert table().count("\n") > 35
     assert set(PROCESSES) == {"api", "worker", "monitor"}
@@ -103,7 +103,7 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None
     return registry.get_sample_value(name, labels)
 
 
-def test_answers_are_counted_for_prometheus_and_for_the_monitor() -> None:
+def test_predictions_are_counted_for_prometheus_and_for_the_monitor() -> None:
     registry = CollectorRegistry()
     counted = prediction_stats(registry)
     add(counted, (0, 0.97), (0, 1.0))
@@ -128,7 +128,7 @@ def test_answers_are_counted_for_prometheus_and_for_the_monitor() -> None:
     assert value(registry, "byline_confidence_count") == 3
 
 
-def test_what_was_taken_is_not_taken_again_unless_it_is_put_back() -> None:
+def test_taken_counts_come_again_only_when_put_back() -> None:
     counted = prediction_stats(CollectorRegistry())
     add(counted, (0, 0.5))
     taken = counted.take()
@@ -138,7 +138,7 @@ def test_what_was_taken_is_not_taken_again_unless_it_is_put_back() -> None:
     assert counted.take()["messages"] == 2
 
 
-def test_many_at_once_are_counted_as_one_by_one() -> None:
+def test_observe_many_counts_as_observe_does() -> None:
     registry = CollectorRegistry()
     bulk = BulkHistogram("bulk", "Many.", ("of",), buckets=(0.1, 0.5, 1.0), registry=registry)
     single = Histogram("single", "One.", ("of",), buckets=(0.1, 0.5, 1.0), registry=registry)

@@ -25,7 +25,7 @@ def _named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
 
-def test_every_address_of_a_name_is_one() -> None:
+def test_every_address_of_a_host_name_is_an_endpoint() -> None:
     assert MetricsEndpoint("api", "api", 9806).urls() == {
         "api@10.0.0.2:9806": "http://10.0.0.2:9806/metrics",
         "api@10.0.0.3:9806": "http://10.0.0.3:9806/metrics",
@@ -36,7 +36,7 @@ def test_every_address_of_a_name_is_one() -> None:
     assert MetricsEndpoint("worker", "nobody", 1).urls() == {}
 
 
-def test_what_they_take_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resident_memory_of_all_processes_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
     pages: dict[str, dict[Any, float] | None] = {
         "http://10.0.0.2:1/metrics": {("process_resident_memory_bytes", ()): 30.0},
         "http://10.0.0.3:1/metrics": {("process_resident_memory_bytes", ()): 12.0},

@@ -42,13 +42,13 @@ def scales(
     )
 
 
-def test_of_48_gib_the_limits_are_those_promised() -> None:
+def test_limits_of_48_gib_are_those_in_the_docs() -> None:
     limits = Limits.of(48 * GIB, 0.7, 0.85)
     assert limits.warning / GIB == pytest.approx(33.6, abs=1e-9)
     assert limits.critical / GIB == pytest.approx(40.8, abs=1e-9)
 
 
-def test_a_level_is_left_a_little_below_its_limit() -> None:
+def test_level_ends_three_percent_below_its_limit() -> None:
     limits = Limits(warning=700, critical=850)
     assert [limits.level(used, "ok") for used in (699, 700, 849, 850)] == [
         *("ok", "warning", "warning", "critical")
@@ -59,7 +59,7 @@ def test_a_level_is_left_a_little_below_its_limit() -> None:
     assert limits.level(600, "warning") == "ok"
 
 
-def test_of_other_containers_counts_what_they_tell() -> None:
+def test_memory_reported_by_other_containers_is_added() -> None:
     weighed = scales(Limits(700 * MB, 1000 * MB), "redis://valkey:6379/0", contained=True)
     # Process 3 is one of our own: Redis's is another container's.
     memory = weighed.measure({"mps": 100 * MB}, reported=200 * MB)
@@ -67,34 +67,34 @@ def test_of_other_containers_counts_what_they_tell() -> None:
     assert (memory.used, memory.level) == (710 * MB, "warning")
 
 
-def test_the_servers_process_is_no_part_of_the_app() -> None:
+def test_redis_process_is_not_part_of_app() -> None:
     memory = scales(Limits(400 * MB, 500 * MB)).measure({})
     assert memory.components == {"app": 310 * MB, "redis": 50 * MB}
     assert memory.used == 360 * MB
     assert memory.level == "ok"
 
 
-def test_what_metal_holds_is_the_machines_and_counted_once() -> None:
+def test_metal_memory_is_counted_once() -> None:
     memory = scales(Limits(340 * MB, 500 * MB)).measure({"mps": 200 * MB})
     assert memory.components == {"app": 110 * MB, "redis": 50 * MB, "mps": 200 * MB}
     assert memory.used == 360 * MB
     assert memory.level == "warning"
 
 
-def test_what_a_gpu_of_its_own_holds_is_shown_and_not_the_machines() -> None:
+def test_gpu_memory_is_shown_and_not_counted() -> None:
     memory = scales(Limits(400 * MB, 500 * MB)).measure({"cuda": 9000 * MB})
     assert memory.components["cuda"] == 9000 * MB
     assert memory.used == 360 * MB
 
 
-def test_a_server_elsewhere_takes_nothing_here() -> None:
+def test_redis_on_another_machine_is_shown_and_not_counted() -> None:
     memory = scales(Limits(400 * MB, 500 * MB), "redis://cache.example:6379/0").measure({})
     assert memory.components["redis"] == 50 * MB
     # A process of ours may have the number that the server has over there.
     assert memory.components["app"] == memory.used == 360 * MB
 
 
-def test_a_server_that_does_not_answer_weighs_what_it_did() -> None:
+def test_last_figure_is_used_while_redis_does_not_answer() -> None:
     weighed = scales(Limits(400 * MB, 500 * MB))
     first = weighed.measure({})
     weighed._redis.info = _gone  # type: ignore[method-assign]
@@ -105,7 +105,7 @@ def _gone() -> dict[str, Any]:
     raise RedisConnectionError("gone")
 
 
-def test_what_is_told_is_read_as_it_was() -> None:
+def test_measurement_is_read_as_it_was_written() -> None:
     memory = scales(Limits(300 * MB, 500 * MB)).measure({})
     assert pressure.read(pressure.encode(memory)) == memory
     assert pressure.read(None) is None
@@ -113,7 +113,7 @@ def test_what_is_told_is_read_as_it_was() -> None:
         assert pressure.read(odd) is None
 
 
-def test_a_process_that_takes_memory_is_seen_with_all_its_descendants() -> None:
+def test_memory_of_all_descendants_is_measured() -> None:
     """Real processes: a child that starts a child that takes 64 MB."""
     take = "import sys; kept = b'x' * (64 << 20); print('taken', flush=True); sys.stdin.read()"
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {take!r}])"
@@ -134,7 +134,7 @@ def test_a_process_that_takes_memory_is_seen_with_all_its_descendants() -> None:
     assert processes.family(family[0]) == []
 
 
-def test_a_control_group_may_be_smaller_than_the_machine(
+def test_smallest_control_group_limit_is_the_total(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Limits of version 2 and version 1, of the group itself and of those around it."""
@@ -155,6 +155,6 @@ def test_a_control_group_may_be_smaller_than_the_machine(
     assert processes.total() == 500 * MB
 
 
-def test_the_machines_memory_is_no_more_than_its_own() -> None:
+def test_total_is_at_most_the_machines_memory() -> None:
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 0 < processes.total() <= pages

@@ -19,7 +19,7 @@ from monitoring.monitor.significance import (
 )
 
 
-def test_wilson_is_the_textbooks() -> None:
+def test_wilson_interval_is_that_of_the_literature() -> None:
     # Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I.
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
@@ -27,18 +27,18 @@ def test_wilson_is_the_textbooks() -> None:
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 5, 14, 40, 200])
-def test_the_quantile_errs_on_the_careful_side_and_little(freedom: int) -> None:
+def test_chi_squared_quantile_is_exact_to_fifteen_percent(freedom: int) -> None:
     exact = chi2.isf(FALSE_ALARM, freedom)
     assert exact * 0.999 < chi_squared_quantile(freedom) < exact * 1.15
 
 
-def test_the_divergence_is_between_nothing_and_one() -> None:
+def test_divergence_is_symmetric_and_between_0_and_1() -> None:
     assert divergence([0.5, 0.5], [0.5, 0.5]) == 0
     assert divergence([1, 0], [0, 1]) == pytest.approx(1)
     assert divergence([0.9, 0.1], [0.5, 0.5]) == divergence([0.5, 0.5], [0.9, 0.1])
 
 
-def test_rare_categories_are_one() -> None:
+def test_rare_categories_are_pooled() -> None:
     ours, theirs = pooled([50, 40, 6, 4], [0.5, 0.42, 0.04, 0.04])
     assert ours == [0.1, 0.5, 0.4]
     assert theirs == [0.08, 0.5, 0.42]
@@ -46,7 +46,7 @@ def test_rare_categories_are_one() -> None:
 
 
 @pytest.mark.parametrize("seen", [60, 500, 20_000])
-def test_by_chance_a_divergence_is_hardly_ever_as_large(
+def test_chance_rarely_exceeds_the_divergence_noise(
     seen: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At a false alarm in a hundred, about one in a hundred draws crosses the threshold."""
@@ -63,7 +63,7 @@ def test_by_chance_a_divergence_is_hardly_ever_as_large(
 
 @pytest.mark.parametrize("expected", [0.0, 0.0058, 0.05, 0.39, 0.9])
 @pytest.mark.parametrize("seen", [30, 100, 1000])
-def test_a_share_is_hardly_ever_exceeded_by_chance(expected: float, seen: int) -> None:
+def test_chance_rarely_exceeds_the_share_bound(expected: float, seen: int) -> None:
     threshold = share_above(expected, seen, 10**9)
     assert binom.sf(threshold * seen, seen, expected) <= FALSE_ALARM
     # Not for want of trying: a quarter less is exceeded more often.
@@ -71,6 +71,6 @@ def test_a_share_is_hardly_ever_exceeded_by_chance(expected: float, seen: int) -
     assert expected == 0 or binom.sf(closer * seen, seen, expected) > FALSE_ALARM
 
 
-def test_the_noise_of_a_mean_shrinks_with_the_messages() -> None:
+def test_mean_noise_shrinks_with_the_number_of_messages() -> None:
     assert mean_noise(0.25, 100, 10**9) == pytest.approx(4.265 * 0.5 / 10, rel=1e-3)
     assert mean_noise(0.25, 10_000, 10**9) < mean_noise(0.25, 100, 10**9) / 9

@@ -71,7 +71,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_what_fires_is_told_the_worst_first_until_it_ends(clock: list[float]) -> None:
+def test_firing_alerts_are_listed_most_severe_first_until_they_end(clock: list[float]) -> None:
     heard = Alerts()
     assert heard.firing() is None
     heard.receive(message(sent("QueueOld"), sent("Watchdog", severity="none")))
@@ -90,7 +90,7 @@ def test_what_fires_is_told_the_worst_first_until_it_ends(clock: list[float]) ->
     assert names(heard) == []
 
 
-def test_the_watchdog_alone_says_that_nothing_fires_once_all_were_said(clock: list[float]) -> None:
+def test_watchdog_alone_means_no_alerts_after_the_settling_time(clock: list[float]) -> None:
     heard = Alerts()
     heard.receive(message(sent("Watchdog", severity="none")))
     clock[0] += SETTLED_AFTER_S - 1
@@ -99,7 +99,7 @@ def test_the_watchdog_alone_says_that_nothing_fires_once_all_were_said(clock: li
     assert names(heard) == []
 
 
-def test_what_is_not_said_again_is_over(clock: list[float]) -> None:
+def test_alert_that_is_not_repeated_is_forgotten(clock: list[float]) -> None:
     heard = Alerts()
     heard.receive(message(sent("QueueOld")))
     clock[0] += FORGET_AFTER_S - 1
@@ -113,7 +113,7 @@ def test_what_is_not_said_again_is_over(clock: list[float]) -> None:
     assert names(heard) is None, "it begins anew"
 
 
-def test_neither_many_nor_long_ones_take_much_room() -> None:
+def test_number_and_length_of_kept_alerts_are_bounded() -> None:
     heard = Alerts()
     heard.receive(message(*(sent(f"Alert{number}") for number in range(2 * MAX_ALERTS))))
     long = sent("Alert1")
@@ -132,7 +132,7 @@ def test_neither_many_nor_long_ones_take_much_room() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{}", b"[]", b"\xff", b'{"alerts": [{"status": "firing"}]}', b"[" * 100_000]
 )
-def test_what_is_no_message_is_refused_and_changes_nothing(body: bytes) -> None:
+def test_unreadable_message_is_refused_and_changes_nothing(body: bytes) -> None:
     heard = Alerts()
     heard.receive(message(sent("QueueOld")))
     status, words = post(heard, body)
@@ -141,7 +141,7 @@ def test_what_is_no_message_is_refused_and_changes_nothing(body: bytes) -> None:
     assert names(heard) == ["QueueOld"]
 
 
-def test_alerts_come_by_post_of_a_length_that_is_said() -> None:
+def test_alerts_must_be_posted_as_json_with_a_length() -> None:
     heard = Alerts()
     body = message(sent("QueueOld"))
     assert post(heard, body, REQUEST_METHOD="GET")[0].startswith("405 ")
@@ -154,7 +154,7 @@ def test_alerts_come_by_post_of_a_length_that_is_said() -> None:
     assert names(heard) == ["QueueOld"]
 
 
-def test_the_metrics_are_beside_it() -> None:
+def test_metrics_are_served_on_the_same_port() -> None:
     status, page = post(Alerts(), b"", PATH_INFO="/metrics", REQUEST_METHOD="GET")
     assert status.startswith("200 ")
     assert b"byline_of_the_test 7.0" in page
