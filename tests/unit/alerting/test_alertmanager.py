@@ -1,4 +1,4 @@
-"""What Alertmanager makes of its configuration: who is told, of what, in which words."""
+"""Alertmanager's configuration routes each alert to its receivers, with readable texts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEMPLATES = sorted(
 
 
 def alert(name: str, status: str, severity: str = "critical") -> dict[str, Any]:
-    """An alert as Alertmanager hands it to a template."""
+    """Returns an alert as Alertmanager hands it to a template."""
     return {
         "status": status,
         "labels": {"alertname": name, "severity": severity, "team": "service"},
@@ -43,7 +43,7 @@ def alert(name: str, status: str, severity: str = "critical") -> dict[str, Any]:
 
 
 def rendered(folder: Path, template: str, *grouped: dict[str, Any]) -> str:
-    """What a template says of some alerts of one group."""
+    """Returns what a template renders for the alerts of one group."""
     firing = any(one["status"] == "firing" for one in grouped)
     data = {
         "status": "firing" if firing else "resolved",
@@ -77,7 +77,9 @@ def test_amtool_accepts_the_configuration() -> None:
         ({"alertname": "SomebodyElses"}, "warning"),
     ],
 )
-def test_alert_is_routed_to_the_receiver_of_its_labels(labels: dict[str, str], receiver: str) -> None:
+def test_alert_is_routed_to_the_receiver_of_its_labels(
+    labels: dict[str, str], receiver: str
+) -> None:
     pairs = [f"{name}={value}" for name, value in labels.items()]
     told = content(
         "amtool", "config", "routes", "test", f"--config.file={FILE}", *pairs
@@ -146,11 +148,13 @@ def test_every_template_used_is_defined() -> None:
 @needs_amtool
 @pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("statuses", [("firing",), ("resolved",), ("firing", "resolved")])
-def test_template_renders_without_errors(tmp_path: Path, template: str, statuses: tuple[str, ...]) -> None:
+def test_template_renders_without_errors(
+    tmp_path: Path, template: str, statuses: tuple[str, ...]
+) -> None:
     said = rendered(tmp_path, template, *(alert("QueueOld", status) for status in statuses))
     assert said.strip()
     assert "<no value>" not in said
-    assert "%!" not in said, "Go's word for a format that does not fit"
+    assert "%!" not in said, "Go writes %! where a format does not fit its value"
 
 
 @needs_amtool

@@ -1,4 +1,4 @@
-"""The alerts: complete, each with a runbook, tested both ways, and listed in the docs."""
+"""Every alert is complete, has a runbook and tests, and is listed in the docs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from tests.unit.alerting.rules import (
     Rule,
     about,
     alerts,
+    existing_metrics,
     files_of_tests,
-    in_vain,
+    missing_metrics,
     names,
-    needed,
-    told,
+    with_dependencies,
 )
 from tests.unit.monitoring.dashboards.test_dashboards import declared
 
 ALERTS = [
     pytest.param(rule, id=f"{rule['alert']}-{number}") for number, rule in enumerate(alerts())
 ]
-#: What a runbook says, in this order.
+#: Sections of a runbook, in this order.
 PARTS = ["What it means", "How to look", "What to do"]
-#: What alerts rest on, and is not there until enough was asked: service.yml, at MetricMissing.
+#: Metrics that alerts need and that exist only after enough messages: see MetricMissing in
+#: service.yml.
 NOT_YET = {
     "byline_quality_ratio",
     "byline_quality_past_threshold",
@@ -36,7 +37,7 @@ NOT_YET = {
 
 
 def said() -> Iterator[tuple[str, bool]]:
-    """What the tests expect: of an alert, whether it fires."""
+    """Yields each alert that a promtool test mentions, and whether the test expects it to fire."""
     for content in files_of_tests().values():
         for test in content["tests"]:
             for name in names():
@@ -76,7 +77,7 @@ def test_runbook_has_its_three_sections(name: str) -> None:
 @pytest.mark.parametrize("name", names())
 def test_metrics_in_a_runbook_exist(name: str) -> None:
     text = (RUNBOOKS / f"{name}.md").read_text("utf-8")
-    known = told() | {"ALERTS", "prometheus_rule_evaluation_failures_total"}
+    known = existing_metrics() | {"ALERTS", "prometheus_rule_evaluation_failures_total"}
     for expr in re.findall(r"^ask '(.*)'$", text, re.MULTILINE):
         assert metric_names(expr) <= known
 
@@ -102,15 +103,15 @@ def test_alert_has_no_threshold_of_its_own(rule: Rule) -> None:
 
 def test_every_threshold_is_used() -> None:
     asked = set().union(*(metric_names(rule["expr"]) for rule in alerts()))
-    assert {name for name in told() if name.startswith("threshold:")} - asked == set()
+    assert {name for name in existing_metrics() if name.startswith("threshold:")} - asked == set()
 
 
 def test_every_metric_in_a_rule_exists() -> None:
-    assert in_vain(told()) == set()
+    assert missing_metrics(existing_metrics()) == set()
 
 
 def test_metric_missing_watches_the_metrics_of_all_alerts() -> None:
-    resting = set().union(*(metric_names(rule["expr"]) for rule in needed(alerts())))
+    resting = set().union(*(metric_names(rule["expr"]) for rule in with_dependencies(alerts())))
     ours = set().union(*declared().values())
     (missing,) = (rule for rule in alerts() if rule["alert"] == "MetricMissing")
     assert resting & ours - metric_names(missing["expr"]) == NOT_YET

@@ -1,4 +1,4 @@
-"""Alertmanager's configuration as `make run` uses it: by which secrets there are."""
+"""`make run` uses the channels of Alertmanager's configuration whose secrets exist."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MONITOR = "http://127.0.0.1:1234"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The folder of the configuration, without anybody's secrets."""
+    """Returns a copy of the configuration's folder, without secrets."""
     return Path(shutil.copytree(FOLDER, tmp_path / "a", ignore=lambda path, names: ["secrets"]))
 
 
 def channels(configuration: dict[str, Any]) -> set[str]:
-    """Where alerts go: receiver and kind."""
+    """Returns the channels of a configuration, as receiver and kind."""
     return {
         f"{receiver['name']} {kind.removesuffix('_configs')}"
         for receiver in configuration["receivers"]

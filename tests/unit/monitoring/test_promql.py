@@ -1,4 +1,4 @@
-"""Which metrics an expression names."""
+"""The names of metrics in a PromQL expression are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Prometheus makes of its configuration and rules, and what the rules make of numbers."""
+"""promtool accepts configuration and rules, and the rules compute what they should."""
 
 from __future__ import annotations
 

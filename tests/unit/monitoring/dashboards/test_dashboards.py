@@ -1,4 +1,4 @@
-"""The dashboards: as the code makes them, complete, and of metrics that exist."""
+"""The dashboards are as the code renders them, are complete, and query metrics that exist."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _SUFFIXES = {
 
 
 def declared() -> dict[str, set[str]]:
-    """Every metric of ours: the names of its series."""
+    """Returns the names of the series of each of Byline's metrics."""
     found: dict[str, set[str]] = {}
     for metrics in (ApiMetrics, WorkerMetrics, MonitorMetrics):
         registry = CollectorRegistry()
@@ -75,7 +75,7 @@ def declared() -> dict[str, set[str]]:
 
 
 def asked_for() -> dict[str, set[str]]:
-    """The metrics named by each panel and rule."""
+    """Returns the metrics that each panel and each rule queries."""
     found: dict[str, set[str]] = {}
     for query in panel_queries():
         found.setdefault(f"{query.dashboard}: {query.panel}", set()).update(

@@ -1,4 +1,4 @@
-"""What Grafana is given when it starts."""
+"""Grafana is provisioned with data sources and dashboards."""
 
 from __future__ import annotations
 

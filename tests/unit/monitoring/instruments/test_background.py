@@ -1,4 +1,4 @@
-"""Steps that are repeated whatever they raise."""
+"""Background threads repeat their step also after an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The servers of metrics, of which the monitor's is told of alerts, too."""
+"""The metrics servers refuse pages of other sites; the monitor's server also receives alerts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of a log: text with its requests, or JSON, and nothing that was not meant to be shown."""
+"""Log lines are text or JSON, name their requests, and hold no arguments of tasks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def record(message: Any = "it is so", *args: Any, **attributes: Any) -> logging.
 
 
 def line(given: logging.LogRecord) -> dict[str, Any]:
-    """What is written, which is one line."""
+    """Returns the fields of the JSON line that is written for a record."""
     written = JsonLines("worker").format(given)
     assert written.isascii()
     assert written.splitlines() == [written]
@@ -96,7 +96,7 @@ def test_text_line_ends_with_the_request_ids() -> None:
 
 @pytest.fixture
 def untouched() -> Iterator[None]:
-    """Gives the loggers that a test configures what they had before."""
+    """Restores the loggers that a test configures."""
     loggers = [logging.getLogger(name) for name in ("", *logs.SERVER_LOGGERS)]
     before = [(each, each.handlers[:], each.level, each.propagate) for each in loggers]
     yield

@@ -1,4 +1,4 @@
-"""Which requests a server takes for those of another site's page."""
+"""Requests that a page of another site may have sent are told from all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which ids of requests are valid, and which a log line names."""
+"""Request ids are validated, and log lines name the valid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes next door: found by name, however many there are, and what they tell of themselves."""
+"""Byline's other processes are found by host name, and their memory is added up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory: the levels, and that nothing is counted twice. Processes and Redis are fakes here."""
+"""Memory has levels and is counted once. Processes and Redis are fakes in most tests."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ MB = 2**20
 
 
 class Server:
-    """Redis, as far as it says what it takes."""
+    """Stands in for Redis and reports its memory, unless it is down."""
+
+    is_down = False
 
     def info(self) -> dict[str, Any]:
+        if self.is_down:
+            raise RedisConnectionError("gone")
         return {"used_memory_rss": 50 * MB, "process_id": 3}
 
 
-def scales(
+def meter(
     limits: Limits, url: str = "redis://127.0.0.1:1/0", contained: bool = False
 ) -> MemoryMeter:
     client: Any = Server()
@@ -60,53 +64,50 @@ def test_level_ends_three_percent_below_its_limit() -> None:
 
 
 def test_memory_reported_by_other_containers_is_added() -> None:
-    weighed = scales(Limits(700 * MB, 1000 * MB), "redis://valkey:6379/0", contained=True)
-    # Process 3 is one of our own: Redis's is another container's.
-    memory = weighed.measure({"mps": 100 * MB}, reported=200 * MB)
+    contained = meter(Limits(700 * MB, 1000 * MB), "redis://valkey:6379/0", contained=True)
+    # Process 3 is one of this container's: the Redis process with that id is in another container.
+    memory = contained.measure({"mps": 100 * MB}, reported=200 * MB)
     assert memory.components == {"app": 560 * MB, "redis": 50 * MB, "mps": 100 * MB}
     assert (memory.used, memory.level) == (710 * MB, "warning")
 
 
 def test_redis_process_is_not_part_of_app() -> None:
-    memory = scales(Limits(400 * MB, 500 * MB)).measure({})
+    memory = meter(Limits(400 * MB, 500 * MB)).measure({})
     assert memory.components == {"app": 310 * MB, "redis": 50 * MB}
     assert memory.used == 360 * MB
     assert memory.level == "ok"
 
 
 def test_metal_memory_is_counted_once() -> None:
-    memory = scales(Limits(340 * MB, 500 * MB)).measure({"mps": 200 * MB})
+    memory = meter(Limits(340 * MB, 500 * MB)).measure({"mps": 200 * MB})
     assert memory.components == {"app": 110 * MB, "redis": 50 * MB, "mps": 200 * MB}
     assert memory.used == 360 * MB
     assert memory.level == "warning"
 
 
 def test_gpu_memory_is_shown_and_not_counted() -> None:
-    memory = scales(Limits(400 * MB, 500 * MB)).measure({"cuda": 9000 * MB})
+    memory = meter(Limits(400 * MB, 500 * MB)).measure({"cuda": 9000 * MB})
     assert memory.components["cuda"] == 9000 * MB
     assert memory.used == 360 * MB
 
 
 def test_redis_on_another_machine_is_shown_and_not_counted() -> None:
-    memory = scales(Limits(400 * MB, 500 * MB), "redis://cache.example:6379/0").measure({})
+    memory = meter(Limits(400 * MB, 500 * MB), "redis://cache.example:6379/0").measure({})
     assert memory.components["redis"] == 50 * MB
-    # A process of ours may have the number that the server has over there.
+    # A local process may have the same id as the Redis process on the other machine.
     assert memory.components["app"] == memory.used == 360 * MB
 
 
 def test_last_figure_is_used_while_redis_does_not_answer() -> None:
-    weighed = scales(Limits(400 * MB, 500 * MB))
-    first = weighed.measure({})
-    weighed._redis.info = _gone  # type: ignore[method-assign]
-    assert weighed.measure({}) == first
-
-
-def _gone() -> dict[str, Any]:
-    raise RedisConnectionError("gone")
+    server = Server()
+    measuring = meter(Limits(400 * MB, 500 * MB), server=server)
+    first = measuring.measure({})
+    server.is_down = True
+    assert measuring.measure({}) == first
 
 
 def test_measurement_is_read_as_it_was_written() -> None:
-    memory = scales(Limits(300 * MB, 500 * MB)).measure({})
+    memory = meter(Limits(300 * MB, 500 * MB)).measure({})
     assert pressure.read(pressure.encode(memory)) == memory
     assert pressure.read(None) is None
     for odd in (b'{"level": "none"}', b"{", b"\xff", b"[" * 100_000, b"[]"):
@@ -114,7 +115,7 @@ def test_measurement_is_read_as_it_was_written() -> None:
 
 
 def test_memory_of_all_descendants_is_measured() -> None:
-    """Real processes: a child that starts a child that takes 64 MB."""
+    """Real processes: a child starts a child that takes 64 MB."""
     take = "import sys; kept = b'x' * (64 << 20); print('taken', flush=True); sys.stdin.read()"
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {take!r}])"
     before = processes.sum_of(processes.family(os.getpid()))
@@ -137,7 +138,7 @@ def test_memory_of_all_descendants_is_measured() -> None:
 def test_smallest_control_group_limit_is_the_total(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Limits of version 2 and version 1, of the group itself and of those around it."""
+    """Limits of control groups version 2 and 1, of the group itself and of its parents."""
     groups = tmp_path / "cgroup"
     groups.write_text("4:cpu,memory:/docker/abc\n0::/system.slice/byline.service\n")
     newer, older = tmp_path / "v2", tmp_path / "v1"

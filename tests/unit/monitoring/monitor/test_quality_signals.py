@@ -1,4 +1,4 @@
-"""What the signals say of answers like the held-out ones, and of others."""
+"""Quality signals cross their thresholds only for answers that are unlike the held-out ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOBODY: Counter[str] = Counter()
 
 
 def answers(messages: int, seed: int = 0, sure: float = 0.0) -> Counter[str]:
-    """Counts of so many messages drawn as the held-out ones were; ``sure`` of them are sure."""
+    """Returns counts of messages like the held-out ones; a share of ``sure`` has high confidence."""
     generator = np.random.default_rng(seed)
     authors = REFERENCE["predicted_shares"]
     shares = np.array(list(authors.values()))

@@ -1,4 +1,4 @@
-"""Thresholds: they hold where nothing has changed, and give way where something has."""
+"""Chance alone rarely crosses the thresholds of the quality signals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_rare_categories_are_pooled() -> None:
 def test_chance_rarely_exceeds_the_divergence_noise(
     seen: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At a false alarm in a hundred, about one in a hundred draws crosses the threshold."""
+    """With a false-alarm rate of 1 %, about one draw in a hundred crosses the threshold."""
     monkeypatch.setattr(significance, "_Z", significance.NormalDist().inv_cdf(0.99))
     generator = np.random.default_rng(1)
     shares = generator.dirichlet(np.ones(41))
