@@ -20,7 +20,7 @@ NOBODY: Counter[str] = Counter()
 
 
 def answers(messages: int, seed: int = 0, sure: float = 0.0) -> Counter[str]:
-    """Returns counts of messages like the held-out ones; a share of ``sure`` has high confidence."""
+    """Returns counts of messages like the held-out ones; a share of ``sure`` is confident."""
     generator = np.random.default_rng(seed)
     authors = REFERENCE["predicted_shares"]
     shares = np.array(list(authors.values()))
