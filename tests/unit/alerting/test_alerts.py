@@ -27,7 +27,7 @@ ALERTS = [
     pytest.param(rule, id=f"{rule['alert']}-{number}") for number, rule in enumerate(alerts())
 ]
 #: Sections of a runbook, in this order.
-PARTS = ["What it means", "How to look", "What to do"]
+PARTS = ["What it means", "What to look at", "What to do"]
 #: Metrics that alerts need and that exist only after enough messages: see MetricMissing in
 #: service.yml.
 NOT_YET = {
