@@ -92,7 +92,7 @@ class MemoryMeter:
             logger.warning("Redis does not report its memory: %s", error)
         ours = set(self._family(self._root))
         if self._redis_is_here and not self._contained and "process_id" in self._redis_info:
-            # The family has the child that rewrites Redis's file and shares its pages.
+            # Redis's family has the child that rewrites its file and shares its pages with Redis.
             ours -= set(self._family(self._redis_info["process_id"]))
         app = self._sum_of(ours)
         if self._contained:

@@ -67,7 +67,7 @@ class Quality(msgspec.Struct, frozen=True):
 
 
 class Reference:
-    """What a model card says of the held-out messages. A card may lack any part of it."""
+    """A model card's figures of the held-out messages. A card may lack any of them."""
 
     def __init__(self, card: Mapping[str, Any]) -> None:
         details = _section(card, "details")

@@ -1,4 +1,4 @@
-"""How full a machine's memory is: the monitor writes it to Redis, and api and workers read it."""
+"""A machine's memory level, which the monitor writes to Redis for the api and the workers."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ PANELS = [
 ]
 QUERIED = [param for param in PANELS if param.values[0]["type"] != "text"]
 
-#: What comes from elsewhere, by who exports it.
+#: Metrics of other programs, by the program that exports them.
 FOREIGN = {
     "prometheus": {"up"},
     "every Python process": {

@@ -120,7 +120,7 @@ def test_lines_of_gunicorn_look_like_all_others(
     server.addHandler(logging.StreamHandler())
     server.propagate = False
     configuration = logs.configuration("api", "INFO", form)
-    # As uvicorn gives it to the processes that it starts.
+    # uvicorn pickles the configuration for the processes that it starts.
     logging.config.dictConfig(pickle.loads(pickle.dumps(configuration)))
     server.info("ready")
     server.debug("not shown")

@@ -86,7 +86,7 @@ def test_texts_with_unknown_features_cross_the_threshold_of_unseen() -> None:
 
 def test_wrong_labels_cross_the_threshold_of_accuracy() -> None:
     assert past(answers(400), Counter(labels=60, right=10, messages=400)) == {"accuracy"}
-    # Of as few as these, a third wrong more than expected may be chance.
+    # With so few labels, a third more wrong guesses than expected may be chance.
     assert past(answers(400), Counter(labels=30, right=14, messages=400)) == set()
 
 

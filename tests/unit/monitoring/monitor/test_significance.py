@@ -66,7 +66,7 @@ def test_chance_rarely_exceeds_the_divergence_noise(
 def test_chance_rarely_exceeds_the_share_bound(expected: float, seen: int) -> None:
     threshold = share_above(expected, seen, 10**9)
     assert binom.sf(threshold * seen, seen, expected) <= FALSE_ALARM
-    # Not for want of trying: a quarter less is exceeded more often.
+    # The bound is tight: chance exceeds a somewhat lower share more often.
     closer = expected + 0.6 * (threshold - expected)
     assert expected == 0 or binom.sf(closer * seen, seen, expected) > FALSE_ALARM
 
