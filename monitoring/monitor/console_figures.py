@@ -44,7 +44,7 @@ class QueuePoint(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """The figures of one moment in the console's charts. A field is None where its value is not known."""
+    """The figures of one moment in the console's charts. A field is None where unknown."""
 
     #: Unix time, in seconds.
     at: float
