@@ -39,7 +39,7 @@ def build() -> Dashboard:
     """Returns the dashboard."""
     return page(
         "resource",
-        "Has it room?",
+        "Does it have room?",
         GUIDE,
         [
             _glance(),
@@ -55,7 +55,7 @@ def build() -> Dashboard:
 
 def _glance() -> Row:
     return Row(
-        "Has it room?",
+        "Does it have room?",
         [
             number(
                 "Memory level",
