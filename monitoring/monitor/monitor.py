@@ -191,7 +191,7 @@ def _try(look: Callable[[], T]) -> T | None:
     try:
         return look()
     except RedisError as error:
-        logger.warning("Redis does not answer: %s", error)
+        logger.warning("a command to Redis failed: %s", error)
     except Exception as error:  # Redis may hold any value: nothing may end the monitor
         _failures.add(error)
     return None
