@@ -31,9 +31,12 @@ class Server:
 
 
 def meter(
-    limits: Limits, url: str = "redis://127.0.0.1:1/0", contained: bool = False
+    limits: Limits,
+    url: str = "redis://127.0.0.1:1/0",
+    contained: bool = False,
+    server: Server | None = None,
 ) -> MemoryMeter:
-    client: Any = Server()
+    client: Any = server or Server()
     sizes = {1: 10 * MB, 2: 300 * MB, 3: 50 * MB}
     return MemoryMeter(
         1,
