@@ -11,7 +11,7 @@ import pytest
 from api.accelerator.http import connection, unread
 from api.accelerator.http.transport import Gathering
 from tests.parts import wait_for
-from tests.unit.accelerator.serving import REQUEST, all_of, early, long, served, slow
+from tests.unit.api.accelerator.serving import REQUEST, all_of, early, long, served, slow
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 

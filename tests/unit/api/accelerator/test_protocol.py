@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.accelerator.protocol import Protocol
 from api.http_response import HttpResponse
-from tests.unit.accelerator.serving import LAST, exchanged
+from tests.unit.api.accelerator.serving import LAST, exchanged
 
 BYTE_BY_BYTE, AT_ONCE = 1, 1 << 30
 #: What differs between two connections.

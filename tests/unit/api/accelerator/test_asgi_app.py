@@ -13,7 +13,7 @@ import pytest
 from api.accelerator import asgi_app
 from api.http_response import HttpResponse
 from api.requests.posted_request import PostedRequest
-from tests.unit.accelerator.serving import all_of, connect, served
+from tests.unit.api.accelerator.serving import all_of, connect, served
 from tests.unit.api.fake_runtime import Services, fake_app
 
 #: Every kind of route. The first is answered by a call where its body comes whole.

@@ -14,7 +14,7 @@ from api.accelerator.http import connection, head_rules, parsing
 from api.accelerator.http.head_limits import PIECE_BYTES
 from monitoring.instruments.background import Failures
 from tests.parts import wait_for
-from tests.unit.accelerator.serving import (
+from tests.unit.api.accelerator.serving import (
     CHUNKED,
     LAST,
     REQUEST,

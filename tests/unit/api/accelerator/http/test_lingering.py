@@ -11,7 +11,7 @@ import pytest
 
 from api.accelerator.http import connection, lingering, unread
 from tests.parts import wait_for
-from tests.unit.accelerator.serving import all_of, connect, early, served
+from tests.unit.api.accelerator.serving import all_of, connect, early, served
 
 BODY = b"x" * 2**20
 LARGE = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % (10 * len(BODY))

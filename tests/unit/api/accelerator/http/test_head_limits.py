@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from api.accelerator.http.head_limits import MAX_FIELDS, MAX_FRAMING_BYTES, MAX_HEAD_BYTES
-from tests.unit.accelerator.serving import (
+from tests.unit.api.accelerator.serving import (
     CHUNKED,
     LAST,
     all_of,
