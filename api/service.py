@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from api.access.keys import Key
+from api.access.keys import ApiKey
 from api.access.rate_limiter import RateLimiter
 from api.errors import problem
 from api.http_response import HttpResponse, json_response
@@ -111,7 +111,7 @@ class AttributionService:
         return _answer_one(entry.id, outcome, options.explain, wait_s)
 
     async def _many(
-        self, messages: Sequence[msgspec.Raw], options: RequestOptions, key: Key | None
+        self, messages: Sequence[msgspec.Raw], options: RequestOptions, key: ApiKey | None
     ) -> HttpResponse:
         turns = Yielder()
         parsed: list[MessageIn | Refused] = []
@@ -150,7 +150,7 @@ class AttributionService:
         self,
         query: Mapping[str, str],
         asked: AttributionRequest[msgspec.Raw],
-        key: Key | None,
+        key: ApiKey | None,
         may_wait: bool = True,
     ) -> RequestOptions:
         """Return what a request asks for.

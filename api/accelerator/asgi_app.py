@@ -18,7 +18,7 @@ from api.accelerator.flask_bridge import FlaskBridge, Scope, Send
 from api.accelerator.request_counts import RequestCounts
 from api.accelerator.response_waiter import handle_fast
 from api.access.auth import Authentication
-from api.access.keys import Key
+from api.access.keys import ApiKey
 from api.app import create_app
 from api.errors import problem, problem_of, too_large
 from api.http_response import HttpResponse
@@ -170,7 +170,7 @@ class AsgiApp:
         service = self._runtime.services.attributions
         return await service.read(id, scope["query_string"], head)
 
-    def _admitted(self, headers: Mapping[bytes, bytes]) -> Key | None:
+    def _admitted(self, headers: Mapping[bytes, bytes]) -> ApiKey | None:
         """Return whose key a request has. Raises as the methods of ``Authentication``."""
         host, origin = headers.get(b"host"), headers.get(b"origin")
         self._authentication.check_origin(

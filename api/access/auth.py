@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.access.keys import Key
+from api.access.keys import ApiKey
 from api.access.keys_file import KeysFile
 from celery_app.settings import Settings
 from monitoring.instruments.origins import check_for
@@ -48,7 +48,7 @@ class Authentication:
         if reason := self._check(host, origin):
             raise _REFUSALS[reason]
 
-    def key_of(self, authorization: str) -> Key | None:
+    def key_of(self, authorization: str) -> ApiKey | None:
         """Return whose key a request has; None where everybody may ask.
 
         Raises:

@@ -29,7 +29,7 @@ _RATE = re.compile(r"[0-9]+(?:\.[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ApiKey:
     """One of those who may ask."""
 
     name: str
@@ -43,7 +43,7 @@ class Key:
         return f"{self.name} sha256:{self.digest.hex()}{rate}"
 
 
-def parse_line(line: str) -> Key | None:
+def parse_line(line: str) -> ApiKey | None:
     """Return the key that a line of the file describes; None where it holds only a comment.
 
     The command parses what it writes, and the api what it reads, with this function.
@@ -58,7 +58,7 @@ def parse_line(line: str) -> Key | None:
     if found is None:
         raise ValueError("not 'name sha256:<hash> [rate]'; a name has letters, digits, . _ - only")
     name, digest, rate = found.groups()
-    return Key(name, bytes.fromhex(digest), None if rate is None else _parse_rate(rate))
+    return ApiKey(name, bytes.fromhex(digest), None if rate is None else _parse_rate(rate))
 
 
 def _parse_rate(text: str) -> Decimal:
@@ -74,7 +74,7 @@ def _parse_rate(text: str) -> Decimal:
 class Keys:
     """All who may ask."""
 
-    def __init__(self, keys: Sequence[Key]) -> None:
+    def __init__(self, keys: Sequence[ApiKey]) -> None:
         self._keys = keys
 
     @classmethod
@@ -107,7 +107,7 @@ class Keys:
             raise SettingsError(f"BYLINE_KEYS_FILE={path} has no key: nobody could ask")
         return cls(keys)
 
-    def find(self, authorization: str) -> Key | None:
+    def find(self, authorization: str) -> ApiKey | None:
         """Return whose key is in an ``Authorization`` header; None: nobody's."""
         scheme, _, given = authorization.partition(" ")
         digest = sha256(given.strip().encode("utf-8", "surrogatepass")).digest()

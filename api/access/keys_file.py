@@ -6,7 +6,7 @@ import logging
 import time
 from pathlib import Path
 
-from api.access.keys import Key, Keys
+from api.access.keys import ApiKey, Keys
 from celery_app.settings import SettingsError
 from monitoring.instruments import background
 
@@ -34,7 +34,7 @@ class KeysFile:
         #: Why the file was bad at the last look; empty: it was not.
         self._logged = ""
 
-    def find(self, authorization: str) -> Key | None:
+    def find(self, authorization: str) -> ApiKey | None:
         """Return whose key is in an ``Authorization`` header; None: nobody's."""
         return self._keys.find(authorization)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from redis import RedisError
 from redis.asyncio import Redis
 
-from api.access.keys import Key
+from api.access.keys import ApiKey
 from tasks.errors import RateLimited
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class RateLimiter:
     def __init__(self, client: Redis) -> None:
         self._client = client
 
-    async def let_through(self, key: Key | None, amount: int) -> None:
+    async def let_through(self, key: ApiKey | None, amount: int) -> None:
         """Count ``amount`` messages, which a request is worth.
 
         More than a second's worth at once are let through when the key has been idle for as long.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from flask import g, request
 from werkzeug.exceptions import HTTPException
 
-from api.access.keys import Key
+from api.access.keys import ApiKey
 from api.errors import too_large
 from tasks.errors import BadRequest, WrongType
 
@@ -18,7 +18,7 @@ class PostedRequest(NamedTuple):
     query: bytes
     content_type: str
     body: bytes
-    key: Key | None
+    key: ApiKey | None
     #: May the caller wait for its answers? There may be no thread for that.
     may_wait: bool = True
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from api.access.keys import Key
+from api.access.keys import ApiKey
 from api.requests.bodies import REFUSED_BYTES
 from api.requests.posted_request import PostedRequest
 from tasks.errors import BylineError, InvalidMessage, RateLimited
@@ -19,17 +19,17 @@ from tests.unit.api.desk import Desk, idle
 
 pytestmark = pytest.mark.anyio
 
-KEY = Key("app", b"", 5.0)
+KEY = ApiKey("app", b"", 5.0)
 
 
 class Limiter:
     """Notes what is to be paid."""
 
     def __init__(self) -> None:
-        self.paid: list[tuple[Key | None, int]] = []
+        self.paid: list[tuple[ApiKey | None, int]] = []
         self.refuses = False
 
-    async def let_through(self, key: Key | None, amount: int) -> None:
+    async def let_through(self, key: ApiKey | None, amount: int) -> None:
         if self.refuses:
             raise RateLimited("too much", 1)
         self.paid.append((key, amount))
