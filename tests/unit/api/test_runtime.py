@@ -121,9 +121,9 @@ def test_services_start_in_the_context_of_no_request(
 def test_some_threads_are_left_where_all_others_wait(built: list[Services]) -> None:
     here = Runtime(Settings.from_environ({"BYLINE_API_THREADS": "6"}))
     with ExitStack() as waiting:
-        may = [waiting.enter_context(here.thread_to_wait()) for _ in range(4)]
+        may = [waiting.enter_context(here.may_wait()) for _ in range(4)]
         assert may == [True, True, False, False]
-    with here.thread_to_wait() as again:
+    with here.may_wait() as again:
         assert again
 
 
