@@ -1,4 +1,4 @@
-"""A transport that sends an answer's head and body by one system call, and lingers at its end."""
+"""A transport that sends a response's head and body with one system call, and then lingers."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from typing import Any
 from api.accelerator.http.lingering import Lingering
 
 
-class Gathering:
-    """A transport that sends what ends as a head does with what is written next.
+class CoalescingTransport:
+    """Wraps a transport: holds a response's head, and sends it together with the next write.
 
-    Nothing is held for longer than the present turn of the loop.
+    It holds a head until the end of the event loop's current iteration, and no longer.
     """
 
-    __slots__ = ("_head", "_lingering", "_loop", "_transport", "at_eof", "is_closing")
+    __slots__ = ("_held_head", "_lingering", "_loop", "_transport", "at_eof", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
-        self._head = b""
+        self._held_head = b""
         self._lingering: Lingering | None = None
         self.is_closing: Callable[[], bool] = transport.is_closing
-        #: Has the client said that it sends no more? Then there is nothing to linger for.
+        #: True if the client sends no more. Then the connection need not linger.
         self.at_eof = False
 
     def write(self, data: bytes) -> None:
-        """Send ``data``, unless the connection was closed, by the client too."""
-        if self._transport.is_closing():  # uvloop raises where its end is known already
-            self._head = b""
-        elif self._head:
-            self._transport.write(self._head + data)
-            self._head = b""
+        """Sends ``data``, unless Byline or the client has closed the connection."""
+        if self._transport.is_closing():  # uvloop raises if the connection is closed already
+            self._held_head = b""
+        elif self._held_head:
+            self._transport.write(self._held_head + data)
+            self._held_head = b""
         elif self._lingering is not None:
             return
         elif data.endswith(b"\r\n\r\n"):
-            self._head = data
-            self._loop.call_soon(self._flush)  # nothing follows a head alone
+            self._held_head = data
+            self._loop.call_soon(self._flush)  # sends the head if no body follows
         else:
             self._transport.write(data)
 
     def close(self) -> None:
-        """Send what is left and close, so that the client gets it also if it is still sending."""
+        """Sends what is held, and closes. A client that is still sending gets the response too."""
         if self._lingering is not None:
             return
         self._flush()
@@ -53,7 +53,7 @@ class Gathering:
             self._lingering = Lingering(self._transport, self._loop)
 
     def close_now(self) -> None:
-        """Close a connection that idles, or lingers: once its client has read what it was sent."""
+        """Closes an idle connection, or a lingering one once its client has read the responses."""
         if self._lingering is not None:
             self._lingering.end_once_sent()
         else:
@@ -61,10 +61,10 @@ class Gathering:
             self._transport.close()
 
     def _flush(self) -> None:
-        if self._head:
+        if self._held_head:
             if not self._transport.is_closing():
-                self._transport.write(self._head)
-            self._head = b""
+                self._transport.write(self._held_head)
+            self._held_head = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
