@@ -53,7 +53,7 @@ class HttpConnection(ParsingConnection):
     _error_response = b""
     #: Headers of the last complete head, by name in lower case.
     _fields: dict[bytes, bytes]
-    #: True if the connection may stay open, should the request be complete before its response.
+    #: True if the client lets the connection stay open after the response.
     _keep_alive = False
     #: Ends the connection if the request that is arriving is not complete in time.
     _request_timer: asyncio.TimerHandle | None = None
@@ -174,7 +174,7 @@ class HttpConnection(ParsingConnection):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Continues after a response; uvicorn's cycle or Byline's calls it."""
+        """Continues after a response; the request cycle calls it."""
         self._unanswered -= 1
         super().on_response_complete()
         if self._closing or self._unparsed:

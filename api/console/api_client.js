@@ -1,10 +1,10 @@
-// Requests to the api, with the key if it wants one.
+// Sends requests to the API, with the API key if the user has entered one.
 
 const KEY = "byline-key";
 const locked = new EventTarget();
 let key = remembered();
 
-/** What went wrong, in words for people. `status` is 0 if no answer came. */
+/** An error with a text for people. `status` is 0 if the API did not respond. */
 export class Problem extends Error {
   constructor(status, detail, { content = null, retryAfter = null } = {}) {
     super(detail);
@@ -18,8 +18,8 @@ export class Problem extends Error {
   }
 }
 
-/** Return the JSON at `path`; with a body, POST it. */
-export async function ask(path, body) {
+/** Returns the JSON at `path`. Posts `body`, if there is one. */
+export async function request(path, body) {
   const headers = { Accept: "application/json" };
   if (key) headers.Authorization = `Bearer ${key}`;
   if (body) headers["Content-Type"] = "application/json";
@@ -32,27 +32,28 @@ export async function ask(path, body) {
       signal: AbortSignal.timeout(60_000),
     });
   } catch {
-    throw new Problem(0, "The api does not answer.");
+    throw new Problem(0, "The API does not respond.");
   }
   const content = await response.json().catch(() => null);
   if (response.ok && content !== null) return content;
   if (response.status === 401) locked.dispatchEvent(new Event("locked"));
-  const detail = content?.detail || content?.title || `The api answered ${response.status}.`;
+  const detail = content?.detail || content?.title || `The API responded with status ${response.status}.`;
   throw new Problem(response.status, detail, {
     content,
     retryAfter: response.headers.get("Retry-After"),
   });
 }
 
+/** Calls `act` when the API refuses a request because its key is missing or wrong. */
 export const onLocked = (act) => locked.addEventListener("locked", act);
 
-/** Take the key to send from now on. It stays in this tab. */
+/** Sends this key from now on. The browser keeps it for this tab only. */
 export function useKey(given) {
   key = given;
   try {
     sessionStorage.setItem(KEY, given);
   } catch {
-    // Storage is switched off: it is known until the page is loaded again.
+    // Storage is switched off: the page knows the key until it is loaded again.
   }
 }
 
