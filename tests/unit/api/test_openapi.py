@@ -15,11 +15,11 @@ from tests.parts import ACCELERATED
 SETTINGS = Settings.from_environ({"BYLINE_MAX_BULK": "7", "BYLINE_MAX_CHARACTERS": "99"})
 
 
-def test_it_is_valid() -> None:
+def test_document_is_valid() -> None:
     validate(document(SETTINGS))
 
 
-def test_the_schemas_are_those_of_the_types() -> None:
+def test_schemas_are_those_of_the_types() -> None:
     schemas = document(SETTINGS)["components"]["schemas"]
     assert set(schemas["Attribution"]["required"]) == {
         "id",
@@ -43,7 +43,7 @@ def test_every_error_code_is_documented_with_its_status() -> None:
             assert any(code in words for answer, words in answers if answer == str(status)), code
 
 
-def test_the_api_never_imports_torch() -> None:
+def test_api_never_imports_torch() -> None:
     modules = "sys, api.plain_server, api.__main__"
     modules += ", api.accelerator.server, api.accelerator.asgi_app" if ACCELERATED else ""
     code = f"import {modules}; sys.exit('torch' in sys.modules)"

@@ -51,7 +51,7 @@ async def failing() -> None:
     raise LookupError("as raised on the loop")
 
 
-def test_services_start_once_however_many_threads_ask(built: list[Services]) -> None:
+def test_services_start_once_when_many_threads_ask(built: list[Services]) -> None:
     here = Runtime(Settings())
     assert built == []
     threads = [threading.Thread(target=here.ensure_started) for _ in range(8)]
@@ -65,7 +65,7 @@ def test_services_start_once_however_many_threads_ask(built: list[Services]) -> 
     here.stop()
 
 
-def test_a_coroutine_returns_and_raises_through_the_thread(built: list[Services]) -> None:
+def test_run_returns_and_raises_what_the_coroutine_does(built: list[Services]) -> None:
     here = Runtime(Settings())
     here.ensure_started()
     assert here.run(value(7)) == 7
@@ -74,7 +74,7 @@ def test_a_coroutine_returns_and_raises_through_the_thread(built: list[Services]
     here.stop()
 
 
-def test_a_forked_process_starts_its_own(
+def test_forked_process_starts_its_own_services(
     built: list[Services], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = Runtime(Settings())
@@ -90,7 +90,7 @@ def test_a_forked_process_starts_its_own(
     first.stop()
 
 
-def test_who_waits_on_the_loop_is_told_when_it_stops(built: list[Services]) -> None:
+def test_waiting_thread_gets_an_error_when_the_loop_stops(built: list[Services]) -> None:
     here = Runtime(Settings())
     here.ensure_started()
     with ThreadPoolExecutor(1) as pool:
@@ -101,7 +101,7 @@ def test_who_waits_on_the_loop_is_told_when_it_stops(built: list[Services]) -> N
             waiting.result(20)
 
 
-def test_services_start_in_the_context_of_no_request(
+def test_services_start_outside_the_request_context(
     built: list[Services], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
@@ -118,7 +118,7 @@ def test_services_start_in_the_context_of_no_request(
     here.stop()
 
 
-def test_some_threads_are_left_where_all_others_wait(built: list[Services]) -> None:
+def test_spare_threads_may_not_wait(built: list[Services]) -> None:
     here = Runtime(Settings.from_environ({"BYLINE_API_THREADS": "6"}))
     with ExitStack() as waiting:
         may = [waiting.enter_context(here.may_wait()) for _ in range(4)]
@@ -127,7 +127,7 @@ def test_some_threads_are_left_where_all_others_wait(built: list[Services]) -> N
         assert again
 
 
-def test_stopping_ends_the_thread_and_the_services(built: list[Services]) -> None:
+def test_stop_ends_the_thread_and_the_services(built: list[Services]) -> None:
     here = Runtime(Settings())
     here.stop()  # nothing was started
     here.ensure_started()
@@ -137,7 +137,7 @@ def test_stopping_ends_the_thread_and_the_services(built: list[Services]) -> Non
     built[0].client.dispatcher.stop.assert_awaited_once()
 
 
-def test_services_that_could_not_start_are_started_by_the_next_request(
+def test_failed_start_is_retried_by_the_next_request(
     built: list[Services], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, well = Runtime(Settings()), runtime.build
@@ -152,7 +152,7 @@ def test_services_that_could_not_start_are_started_by_the_next_request(
     here.stop()
 
 
-def test_a_bad_keys_file_is_told_before_anything_starts(tmp_path: Any) -> None:
+def test_invalid_keys_file_is_refused_before_anything_starts(tmp_path: Any) -> None:
     settings = Settings.from_environ({"BYLINE_KEYS_FILE": str(tmp_path / "none")})
     with pytest.raises(SettingsError):
         Runtime(settings)

@@ -1,4 +1,4 @@
-"""A real server with the protocol of the api, and small applications for it."""
+"""Helpers: a real server with the API's protocol, and small ASGI applications for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from api.accelerator.protocol import Protocol
+from api.accelerator.protocol import FastHttpProtocol
 from tests.parts import free_port, wait_for
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}"
@@ -21,6 +21,7 @@ CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Reads the body, and responds with 204."""
     body = await receive()
     while body.get("more_body"):
         body = await receive()
@@ -30,19 +31,19 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def slow(scope: Any, receive: Any, send: Any) -> None:
-    """Answer after the time that a request may take."""
+    """Responds after 0.5 s."""
     await asyncio.sleep(0.5)
     await application(scope, receive, send)
 
 
 async def early(scope: Any, receive: Any, send: Any) -> None:
-    """Answer before the body has come."""
+    """Responds before the body has arrived."""
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body"})
 
 
 async def long(scope: Any, receive: Any, send: Any) -> None:
-    """Answer with more than fits into the sockets' buffers."""
+    """Sends a response of 100 MiB, which exceeds the sockets' buffers."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
     for _ in range(100):
         await send({"type": "http.response.body", "body": b"x" * 2**20, "more_body": True})
@@ -51,13 +52,13 @@ async def long(scope: Any, receive: Any, send: Any) -> None:
 
 @contextmanager
 def served(
-    answers: Any = application, protocol: type[asyncio.Protocol] = Protocol
+    app: Any = application, protocol: type[asyncio.Protocol] = FastHttpProtocol
 ) -> Iterator[tuple[uvicorn.Server, int]]:
-    """Yield a real server with a protocol, as a rule Byline's, and its port."""
+    """Yields a running server for ``app``, and its port."""
     port = free_port()
-    # As `python -m api` has it: with proxy headers, uvicorn would hide the application's short way.
-    own = {"http": protocol, "lifespan": "off", "proxy_headers": False}
-    config = uvicorn.Config(answers, port=port, log_level="critical", **own)  # type: ignore[arg-type]
+    # With proxy headers, uvicorn would wrap the application and hide its `handle_fast`.
+    options = {"http": protocol, "lifespan": "off", "proxy_headers": False}
+    config = uvicorn.Config(app, port=port, log_level="critical", **options)  # type: ignore[arg-type]
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -71,12 +72,12 @@ def served(
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """Return what is sent until the other side closes."""
+    """Returns all that the other side sends until it closes."""
     return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answer with the number of headers, and of the bytes of the body."""
+    """Responds with the number of headers and of bytes of the body."""
     size, message = 0, await receive()
     size += len(message.get("body", b""))
     while message.get("more_body"):
@@ -96,9 +97,9 @@ def connect(port: int) -> socket.socket:
 
 
 def exchanged(
-    app: Any, data: bytes, step: int = 1 << 30, protocol: type[asyncio.Protocol] = Protocol
+    app: Any, data: bytes, step: int = 1 << 30, protocol: type[asyncio.Protocol] = FastHttpProtocol
 ) -> bytes:
-    """Return all that is answered to ``data``, sent in steps, until the connection is closed."""
+    """Sends ``data`` in steps, and returns all that the server sends until it closes."""
     with served(app, protocol) as (_, port), connect(port) as client:
         for start in range(0, len(data), step):
             client.sendall(data[start : start + step])
@@ -106,7 +107,7 @@ def exchanged(
 
 
 def check_problem(received: bytes, status: int, code: str) -> None:
-    """See that the answer is one problem document, and the last on its connection."""
+    """Checks that a response is a problem document and the last on its connection."""
     top, _, body = received.partition(b"\r\n\r\n")
     lines = top.split(b"\r\n")
     assert lines[0].startswith(b"HTTP/1.1 %d " % status), received[:300]

@@ -1,4 +1,4 @@
-"""A message that no coroutine waits for: what its asker is told, and when."""
+"""Messages that no coroutine waits for: which response a client gets, and when."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 class FastCounter(Counter):
-    """Hands messages in as the accelerator does, without a coroutine."""
+    """Posts messages as the accelerator does, without a coroutine."""
 
     def hand_in(self, body: object, content_type: str = "application/json") -> bool:
         posted = PostedRequest(b"", content_type, json.dumps(body).encode(), None)
@@ -41,7 +41,7 @@ async def hasty(desk: Desk) -> FastCounter:
     return FastCounter(desk, 0.05)
 
 
-async def test_it_is_answered_when_the_outcome_is_there(desk: Desk, patient: FastCounter) -> None:
+async def test_message_is_answered_with_its_outcome(desk: Desk, patient: FastCounter) -> None:
     assert patient.hand_in({"text": "one"})
     await idle()
     assert not patient.given
@@ -50,7 +50,7 @@ async def test_it_is_answered_when_the_outcome_is_there(desk: Desk, patient: Fas
     assert (given.status, json.loads(given.body)["author"]) == (200, "a")
 
 
-async def test_what_was_answered_lately_is_answered_at_once(
+async def test_message_answered_before_is_answered_at_once(
     desk: Desk, patient: FastCounter
 ) -> None:
     patient.hand_in({"text": "one"})
@@ -60,7 +60,7 @@ async def test_what_was_answered_lately_is_answered_at_once(
     assert [json.loads(given.body)["cached"] for given in patient.given] == [False, True]
 
 
-async def test_two_who_ask_the_same_are_both_answered(desk: Desk, patient: FastCounter) -> None:
+async def test_two_requests_with_one_message_share_a_task(desk: Desk, patient: FastCounter) -> None:
     for _ in range(2):
         patient.hand_in({"text": "one"})
     await idle()
@@ -69,7 +69,7 @@ async def test_two_who_ask_the_same_are_both_answered(desk: Desk, patient: FastC
     assert desk.broker.sizes() == [1]
 
 
-async def test_after_the_wait_the_answer_is_promised(desk: Desk, hasty: FastCounter) -> None:
+async def test_message_is_pending_after_the_wait(desk: Desk, hasty: FastCounter) -> None:
     hasty.hand_in({"text": "one"})
     given = await hasty.answer()
     assert given.status == 202
@@ -78,12 +78,12 @@ async def test_after_the_wait_the_answer_is_promised(desk: Desk, hasty: FastCoun
     assert hasty.pending_results.kept == {}
     await desk.answer()
     assert len(hasty.given) == 1
-    # Stored before it was promised: the worker, which found no promise, has not kept it.
+    # The outcome came before the worker could see that the result is pending: so the API keeps it.
     assert list(hasty.pending_results.kept) == [id]
     assert hasty.pending_results.released == {}
 
 
-async def test_what_is_answered_while_it_is_promised_takes_no_room(
+async def test_outcome_that_arrives_while_it_is_made_pending_is_released(
     desk: Desk, hasty: FastCounter
 ) -> None:
     hasty.pending_results.meanwhile = desk.answer
@@ -92,7 +92,7 @@ async def test_what_is_answered_while_it_is_promised_takes_no_room(
     assert list(hasty.pending_results.released) == hasty.pending_results.made
 
 
-async def test_what_one_asker_was_promised_is_not_released_for_another(
+async def test_pending_result_of_one_client_is_not_released_for_another(
     desk: Desk, hasty: FastCounter
 ) -> None:
     hasty.hand_in({"text": "one"})
@@ -105,7 +105,7 @@ async def test_what_one_asker_was_promised_is_not_released_for_another(
     assert hasty.pending_results.released == {}
 
 
-async def test_what_nobody_waits_for_any_longer_is_still_the_promise_of_an_answer(
+async def test_result_stays_pending_after_the_dispatcher_gives_up(
     desk: Desk, hasty: FastCounter
 ) -> None:
     hasty.hand_in({"text": "one"})
@@ -115,12 +115,13 @@ async def test_what_nobody_waits_for_any_longer_is_still_the_promise_of_an_answe
         version_queue.in_flight._answer_s = 0.0
     desk.dispatcher._give_up()
     await idle()
-    assert (
-        hasty.pending_results.kept == {}
-    )  # the task is in the queue; that nobody waits is no outcome
+    # The task is still in the queue, so there is no outcome to keep.
+    assert hasty.pending_results.kept == {}
 
 
-async def test_where_there_is_no_room_a_promise_is_refused(desk: Desk, hasty: FastCounter) -> None:
+async def test_message_gets_503_when_no_more_results_may_be_pending(
+    desk: Desk, hasty: FastCounter
+) -> None:
     hasty.pending_results.room = False
     hasty.hand_in({"text": "one"})
     given = await hasty.answer()
@@ -130,20 +131,20 @@ async def test_where_there_is_no_room_a_promise_is_refused(desk: Desk, hasty: Fa
     assert hasty.pending_results.kept == hasty.pending_results.released == {}
 
 
-async def test_after_the_deadline_there_is_none(desk: Desk, patient: FastCounter) -> None:
+async def test_message_gets_504_after_its_deadline(desk: Desk, patient: FastCounter) -> None:
     patient.hand_in({"text": "one", "deadline_ms": 50})
     given = await patient.answer()
     assert (given.status, json.loads(given.body)["code"]) == (504, "deadline_passed")
     assert not patient.pending_results.made
 
 
-async def test_what_can_not_be_promised_is_not(hasty: FastCounter) -> None:
+async def test_message_gets_503_when_the_broker_is_gone_after_the_wait(hasty: FastCounter) -> None:
     hasty.pending_results.gone = True
     hasty.hand_in({"text": "one"})
     assert (await hasty.answer()).status == 503
 
 
-async def test_who_joins_a_message_whose_promise_failed_is_not_told_of_one() -> None:
+async def test_second_waiter_also_fails_when_a_result_can_not_be_made_pending() -> None:
     entry = Entry("1" * 32, "one", "v1")
     entry.sent.set()
     pending_results = Mock(make=AsyncMock(side_effect=RedisError), release=AsyncMock())
@@ -154,7 +155,7 @@ async def test_who_joins_a_message_whose_promise_failed_is_not_told_of_one() -> 
         assert outcome.code == "broker_unavailable"
 
 
-async def test_an_answer_that_can_not_be_kept_is_logged_with_its_request(
+async def test_outcome_that_can_not_be_kept_is_logged_with_its_request_id(
     logged: Callable[[], str],
 ) -> None:
     entry = Entry("1" * 32, "one", "v1", request_id="first")
@@ -167,7 +168,7 @@ async def test_an_answer_that_can_not_be_kept_is_logged_with_its_request(
     assert "is kept in the cache only:  (request first)\n" in logged()
 
 
-async def test_a_promise_that_breaks_is_answered_all_the_same(
+async def test_defect_while_a_result_is_made_pending_gets_500(
     hasty: FastCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def make(ids: Iterable[str]) -> bool:
@@ -178,20 +179,20 @@ async def test_a_promise_that_breaks_is_answered_all_the_same(
     assert (await hasty.answer()).status == 500
 
 
-async def test_what_failed_is_told(desk: Desk, patient: FastCounter) -> None:
+async def test_message_gets_503_when_the_broker_is_down(desk: Desk, patient: FastCounter) -> None:
     desk.broker.down = True
     patient.hand_in({"text": "one"})
     assert (await patient.answer()).status == 503
 
 
-async def test_many_messages_are_none_of_its_business(desk: Desk, patient: FastCounter) -> None:
+async def test_bulk_request_is_declined(desk: Desk, patient: FastCounter) -> None:
     assert not patient.hand_in({"messages": [{"text": "one"}]})
     await idle()
     assert not patient.given
     assert not desk.cache.lookups
 
 
-async def test_what_can_not_be_taken_is_raised(desk: Desk, patient: FastCounter) -> None:
+async def test_invalid_message_and_full_queue_raise(desk: Desk, patient: FastCounter) -> None:
     with pytest.raises(InvalidMessage):
         patient.hand_in({"text": ""})
     patient.hand_in({"text": "one"})
@@ -202,6 +203,6 @@ async def test_what_can_not_be_taken_is_raised(desk: Desk, patient: FastCounter)
     assert not patient.given
 
 
-async def test_large_body_is_not_parsed_in_the_loop(patient: FastCounter) -> None:
-    assert not patient.hand_in({"text": "x" * (bodies.AT_ONCE_BYTES + 1)})
+async def test_large_body_is_declined(patient: FastCounter) -> None:
+    assert not patient.hand_in({"text": "x" * (bodies.INLINE_PARSE_BYTES + 1)})
     assert not patient.given

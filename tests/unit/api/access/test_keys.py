@@ -23,7 +23,7 @@ def written(folder: Path, *lines: str) -> Path:
     return path
 
 
-def test_finds_whose_key_it_is(tmp_path: Path) -> None:
+def test_bearer_token_finds_its_key(tmp_path: Path) -> None:
     text = ("# ours", "", line("app", "secret", "50"), line("web", "other") + "  # theirs")
     found = Keys.read(written(tmp_path, *text))
     assert (key := found.find("Bearer secret")) is not None
@@ -35,7 +35,7 @@ def test_finds_whose_key_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "given", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic secret", "secret", "Bearer sécret"]
 )
-def test_others_are_nobody(tmp_path: Path, given: str) -> None:
+def test_unknown_token_finds_no_key(tmp_path: Path, given: str) -> None:
     assert Keys.read(written(tmp_path, line("app", "secret"))).find(given) is None
 
 
@@ -51,7 +51,7 @@ def test_others_are_nobody(tmp_path: Path, given: str) -> None:
         "",
     ],
 )
-def test_a_file_that_is_wrong_is_refused(tmp_path: Path, text: str) -> None:
+def test_invalid_file_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError) as refused:
         Keys.read(written(tmp_path, text))
     assert "secret" not in str(refused.value)
@@ -64,7 +64,7 @@ GOOD_RATES = ["0.001", "1", "2.5", "050", "123456.789", "999999.999", "1000000"]
 
 
 @pytest.mark.parametrize("rate", BAD_RATES)
-def test_a_rate_that_cant_be_counted_is_refused_at_the_command_and_at_the_start(
+def test_invalid_rate_is_refused_by_the_command_and_by_the_api(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rate: str
 ) -> None:
     reason = "0.001 to 1000000, with at most three decimals"
@@ -78,7 +78,7 @@ def test_a_rate_that_cant_be_counted_is_refused_at_the_command_and_at_the_start(
 
 
 @pytest.mark.parametrize("rate", GOOD_RATES)
-def test_a_rate_that_the_command_takes_is_the_one_that_the_api_reads(
+def test_valid_rate_is_read_as_the_command_wrote_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rate: str
 ) -> None:
     assert keys.main(["app", rate]) == 0
@@ -88,12 +88,12 @@ def test_a_rate_that_the_command_takes_is_the_one_that_the_api_reads(
     assert found.rate == Decimal(rate)
 
 
-def test_a_file_that_is_missing_is_refused(tmp_path: Path) -> None:
+def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="can't be read"):
         Keys.read(tmp_path / "none")
 
 
-def test_a_new_key_works_and_only_its_hash_is_kept(
+def test_new_key_works_and_only_its_hash_is_stored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert keys.main(["mobile-app", "2.5"]) == 0
@@ -107,7 +107,7 @@ def test_a_new_key_works_and_only_its_hash_is_kept(
 
 
 @pytest.mark.parametrize("arguments", [["two words"], ["#x"], ["x\n"], [""], ["x #"], ["x", ""]])
-def test_what_no_file_could_hold_is_refused(
+def test_arguments_that_no_file_could_hold_are_refused(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     with pytest.raises(SystemExit):

@@ -33,14 +33,14 @@ def settle(keys: KeysFile) -> None:
     keys.look()
 
 
-def test_a_revoked_key_is_refused_and_a_new_one_let_in(path: Path) -> None:
+def test_revoked_key_is_refused_and_new_key_is_accepted(path: Path) -> None:
     keys = KeysFile(path)
     path.write_text(line("second") + line("third"))
     settle(keys)
     assert known(keys) == {"second", "third"}
 
 
-def test_a_file_put_in_its_place_is_taken(path: Path) -> None:
+def test_replaced_file_is_loaded(path: Path) -> None:
     """As editors, `mv` and Kubernetes do it."""
     keys = KeysFile(path)
     other = path.with_name("new")
@@ -50,7 +50,7 @@ def test_a_file_put_in_its_place_is_taken(path: Path) -> None:
     assert known(keys) == {"first", "third"}
 
 
-def test_a_new_rate_is_taken(path: Path) -> None:
+def test_new_rate_is_loaded(path: Path) -> None:
     keys = KeysFile(path)
     path.write_text(line("first", "2.5"))
     settle(keys)
@@ -59,7 +59,7 @@ def test_a_new_rate_is_taken(path: Path) -> None:
     assert key.rate == 2.5
 
 
-def test_a_file_that_is_still_being_written_is_waited_for(path: Path) -> None:
+def test_file_that_is_still_being_written_is_not_loaded(path: Path) -> None:
     keys = KeysFile(path)
     path.write_text(line("second"))
     keys.look()
@@ -72,7 +72,7 @@ def test_a_file_that_is_still_being_written_is_waited_for(path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["nonsense hushhush\n", "", line("first", "0.0"), None])
-def test_a_bad_file_leaves_the_old_keys_and_is_logged_once(
+def test_invalid_file_keeps_the_old_keys_and_is_logged_once(
     path: Path, caplog: pytest.LogCaptureFixture, text: str | None
 ) -> None:
     keys = KeysFile(path)
@@ -93,7 +93,7 @@ def test_a_bad_file_leaves_the_old_keys_and_is_logged_once(
     assert known(keys) == {"third"}
 
 
-def test_a_file_that_could_not_be_opened_is_tried_again(
+def test_file_that_could_not_be_opened_is_tried_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = KeysFile(path)

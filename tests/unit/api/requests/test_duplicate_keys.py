@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.requests.duplicate_keys import has_doubled_key
+from api.requests.duplicate_keys import has_duplicate_key
 
 KEYS = (b'"text"', b'"ref"')
 
@@ -19,8 +19,8 @@ KEYS = (b'"text"', b'"ref"')
         b'{"text": "\xff", "text": "b"}',
     ],
 )
-def test_a_key_stands_twice(document: bytes) -> None:
-    assert has_doubled_key(document, KEYS)
+def test_duplicate_key_is_found(document: bytes) -> None:
+    assert has_duplicate_key(document, KEYS)
 
 
 @pytest.mark.parametrize(
@@ -35,5 +35,5 @@ def test_a_key_stands_twice(document: bytes) -> None:
         b'{"text": "\xff", "ref": "text"}',
     ],
 )
-def test_no_key_stands_twice(document: bytes) -> None:
-    assert not has_doubled_key(document, KEYS)
+def test_document_without_duplicate_key_passes(document: bytes) -> None:
+    assert not has_duplicate_key(document, KEYS)

@@ -29,6 +29,6 @@ def url() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("size", "status"), [(LIMIT, 200), (LIMIT + 1, 413), (LIMIT + 2, 413), (10**6, 413)]
 )
-def test_body_about_the_limit_is_answered(url: str, size: int, status: int) -> None:
+def test_body_around_the_limit_gets_a_response(url: str, size: int, status: int) -> None:
     answer = httpx.post(f"{url}/v1/attributions", content=b" " * size, timeout=10)
     assert answer.status_code == status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.requests.query import SHOWN, parse_query
+from api.requests.query import MAX_SHOWN_CHARACTERS, parse_query
 from tasks.errors import InvalidMessage
 
 KNOWN = ("explain", "model", "wait")
@@ -19,14 +19,14 @@ KNOWN = ("explain", "model", "wait")
         (b"%77ait=&model=a%20b", {"wait": "", "model": "a b"}),
     ],
 )
-def test_what_is_known_is_returned(query: bytes, values: dict[str, str]) -> None:
+def test_known_names_are_returned(query: bytes, values: dict[str, str]) -> None:
     assert parse_query(query, KNOWN) == values
 
 
 @pytest.mark.parametrize(
     "query", [b"wait=abc&wait=1", b"wait=1&explain=true&wait=1", b"wait&%77ait"]
 )
-def test_a_name_that_comes_twice_is_named(query: bytes) -> None:
+def test_repeated_name_is_refused_and_named(query: bytes) -> None:
     with pytest.raises(InvalidMessage, match="names wait twice"):
         parse_query(query, KNOWN)
 
@@ -42,12 +42,12 @@ def test_a_name_that_comes_twice_is_named(query: bytes) -> None:
         (b"%ff%0a=1", r"'\\ufffd\\n'$"),
     ],
 )
-def test_a_name_that_is_unknown_is_named(query: bytes, words: str) -> None:
+def test_unknown_name_is_refused_and_named(query: bytes, words: str) -> None:
     with pytest.raises(InvalidMessage, match=words.replace("?", r"\?")):
         parse_query(query, KNOWN)
 
 
-def test_a_long_name_is_not_repeated() -> None:
+def test_long_unknown_name_is_shortened_in_the_error() -> None:
     with pytest.raises(InvalidMessage) as raised:
         parse_query(b"x" * 30_000, KNOWN)
-    assert len(str(raised.value)) < SHOWN + 60
+    assert len(str(raised.value)) < MAX_SHOWN_CHARACTERS + 60

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from api.requests.surrogates import mark_halves
+from api.requests.surrogates import mark_lone_surrogates
 
 
 @pytest.mark.parametrize(
@@ -21,19 +21,19 @@ from api.requests.surrogates import mark_halves
         (r"\\\ud83d", 1),
     ],
 )
-def test_halves_are_marked(escaped: str, halves: int) -> None:
-    marked = mark_halves(f'["{escaped}"]'.encode())
+def test_lone_surrogates_are_marked(escaped: str, halves: int) -> None:
+    marked = mark_lone_surrogates(f'["{escaped}"]'.encode())
     assert marked is not None
-    assert json.loads(marked.document)[0].count(marked.read) == halves
+    assert json.loads(marked.document)[0].count(marked.character) == halves
     json.loads(marked.document)[0].encode()
 
 
 @pytest.mark.parametrize("escaped", ["", "x", r"\ud83d\ude00", r"\\ud83d", r"\u00e4", "\U0001f600"])
-def test_what_is_whole_is_left_alone(escaped: str) -> None:
-    assert mark_halves(f'["{escaped}"]'.encode()) is None
+def test_document_without_lone_surrogate_is_left_alone(escaped: str) -> None:
+    assert mark_lone_surrogates(f'["{escaped}"]'.encode()) is None
 
 
-def test_a_mark_that_stands_there_already_is_not_taken() -> None:
-    marked = mark_halves('["\\ud83d", "\\ufdd0", "\\uFDD1", "\ufdd2"]'.encode())
+def test_character_of_the_document_is_not_used_as_mark() -> None:
+    marked = mark_lone_surrogates('["\\ud83d", "\\ufdd0", "\\uFDD1", "\ufdd2"]'.encode())
     assert marked is not None
-    assert marked.read == "\ufdd3"
+    assert marked.character == "\ufdd3"

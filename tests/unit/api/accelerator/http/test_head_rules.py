@@ -1,4 +1,4 @@
-"""Heads that a parser takes and Byline does not."""
+"""Rules for request heads that the parser does not check."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def check(version: str, *headers: tuple[bytes, bytes]) -> None:
         ("1.1", [HOST, (b"accept", b"a"), (b"accept", b"b"), (b"cookie", b""), (b"cookie", b"")]),
     ],
 )
-def test_what_is_right_is_taken(version: str, headers: Headers) -> None:
+def test_valid_head_is_accepted(version: str, headers: Headers) -> None:
     check(version, *headers)
 
 
 @pytest.mark.parametrize("name", sorted(head_rules.SINGLE))
-def test_what_may_come_once_does_not_come_twice(name: bytes) -> None:
+def test_single_field_sent_twice_is_refused(name: bytes) -> None:
     with pytest.raises(BadRequest, match=r"\d times"):
         check("1.1", HOST, (name, b"chunked"), (b"x", b""), (name, b"chunked"))
 
@@ -48,7 +48,7 @@ def test_what_may_come_once_does_not_come_twice(name: bytes) -> None:
         ("1.1", [HOST, (b"expect", b"100-continue, more")], ExpectationFailed),
     ],
 )
-def test_what_is_not_understood_is_refused(
+def test_unsupported_head_is_refused(
     version: str, headers: Headers, error: type[Exception]
 ) -> None:
     with pytest.raises(error):

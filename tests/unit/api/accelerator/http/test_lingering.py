@@ -1,4 +1,4 @@
-"""Connections that read on after their last answer: bytes sent to a real server."""
+"""Connections that still read after their last response: bytes sent to a real server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.accelerator.http import connection, lingering, unread
+from api.accelerator.http import connection, lingering, write_timeout
 from tests.parts import wait_for
 from tests.unit.api.accelerator.serving import all_of, connect, early, served
 
@@ -17,7 +17,7 @@ BODY = b"x" * 2**20
 LARGE = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % (10 * len(BODY))
 
 
-def test_who_sends_all_before_reading_gets_an_early_answer() -> None:
+def test_client_that_sends_all_before_it_reads_gets_an_early_response() -> None:
     with served(early) as (server, port), connect(port) as client:
         client.sendall(LARGE)
         for _ in range(10):
@@ -29,7 +29,7 @@ def test_who_sends_all_before_reading_gets_an_early_answer() -> None:
         wait_for(lambda: not server.server_state.connections, what="the end of the connection")
 
 
-def test_who_sends_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_that_exceeds_the_byte_limit_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lingering, "LINGER_BYTES", 10 * len(BODY))
     with served(early) as (server, port), connect(port) as client:
         client.sendall(LARGE)
@@ -38,22 +38,22 @@ def test_who_sends_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
         assert not server.server_state.connections
 
 
-def test_who_sends_for_ever_is_cut_off_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_that_never_stops_sending_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lingering, "LINGER_S", 0.6)
     monkeypatch.setattr(lingering, "LINGER_IDLE_S", 0.3)
     with served(early) as (server, port), connect(port) as client:
         client.sendall(LARGE)
 
-        def gone() -> bool:
+        def is_closed() -> bool:
             with contextlib.suppress(ConnectionError):
                 client.sendall(b"x")
             return not server.server_state.connections
 
         assert all_of(client).startswith(b"HTTP/1.1 204")
-        wait_for(gone, 10, "the end of the connection")
+        wait_for(is_closed, 10, "the end of the connection")
 
 
-def test_who_neither_sends_nor_closes_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_client_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lingering, "LINGER_IDLE_S", 0.2)
     with served(early) as (server, port), connect(port) as client:
         client.sendall(LARGE)
@@ -61,7 +61,7 @@ def test_who_neither_sends_nor_closes_is_cut_off(monkeypatch: pytest.MonkeyPatch
         wait_for(lambda: not server.server_state.connections, 5, "the end of the connection")
 
 
-def test_no_more_linger_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oldest_lingering_connection_closes_to_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lingering, "LINGER_CONNECTIONS", 3)
     clients = []
     with served(early) as (server, port):
@@ -69,14 +69,14 @@ def test_no_more_linger_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
             clients.append(connect(port))
             clients[-1].sendall(LARGE)
             assert all_of(clients[-1]).startswith(b"HTTP/1.1 204")
-        wait_for(lambda: len(server.server_state.connections) == 3, 3, "the others to be closed")
+        wait_for(lambda: len(server.server_state.connections) == 3, 3, "the end of the others")
         for client in clients:
             client.close()
-        wait_for(lambda: not lingering.Lingering.all, what="the end of all")
+        wait_for(lambda: not lingering.Lingering.all, what="the end of all connections")
 
 
-def test_a_server_that_stops_does_not_wait_for_who_lingers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "FAREWELL_S", 0.1)
+def test_stopping_server_closes_lingering_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "STOPPING_S", 0.1)
     with served(early) as (server, port), connect(port) as client:
         client.sendall(LARGE)
         assert all_of(client).startswith(b"HTTP/1.1 204")
@@ -86,54 +86,54 @@ def test_a_server_that_stops_does_not_wait_for_who_lingers(monkeypatch: pytest.M
         assert time.monotonic() - begun < lingering.LINGER_IDLE_S
 
 
-#: More than the sockets' buffers take.
-ANSWER_BYTES = 32 * 2**20
+#: Bytes of a response that exceeds the sockets' buffers.
+RESPONSE_BYTES = 32 * 2**20
 
 
 async def large(scope: Any, receive: Any, send: Any) -> None:
-    """Answer with much before the body has come; write all of it at once."""
-    headers = [(b"content-length", b"%d" % ANSWER_BYTES)]
+    """Sends a large response in one write, before the request body has arrived."""
+    headers = [(b"content-length", b"%d" % RESPONSE_BYTES)]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"x" * ANSWER_BYTES})
+    await send({"type": "http.response.body", "body": b"x" * RESPONSE_BYTES})
 
 
-def lingers(count: int = 1) -> None:
-    wait_for(lambda: len(lingering.Lingering.all) == count, what="connections that linger")
+def wait_for_lingering(count: int = 1) -> None:
+    wait_for(lambda: len(lingering.Lingering.all) == count, what="lingering connections")
 
 
 def read_all(client: socket.socket) -> int:
     return sum(map(len, iter(lambda: client.recv(1 << 20), b"")))
 
 
-def test_a_client_that_pauses_while_it_reads_gets_all_of_its_answer(
+def test_client_that_pauses_while_it_reads_gets_its_whole_response(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lingering, "LINGER_IDLE_S", 0.05)
     with served(large) as (_, port), connect(port) as client:
         client.sendall(LARGE)
-        lingers()
-        time.sleep(0.5)  # ten times what a silent client is allowed, but little of UNREAD_S
-        assert read_all(client) > ANSWER_BYTES
+        wait_for_lingering()
+        time.sleep(0.5)  # ten times LINGER_IDLE_S, but far less than WRITE_TIMEOUT_S
+        assert read_all(client) > RESPONSE_BYTES
 
 
-def test_a_client_that_never_reads_is_cut_off_though_it_sends(
+def test_client_that_sends_but_never_reads_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lingering, "LINGER_IDLE_S", 0.5)
-    monkeypatch.setattr(unread, "UNREAD_S", 1.0)
+    monkeypatch.setattr(write_timeout, "WRITE_TIMEOUT_S", 1.0)
     with served(large) as (server, port), connect(port) as client:
         client.sendall(LARGE)
-        lingers()
+        wait_for_lingering()
 
-        def gone() -> bool:
+        def is_closed() -> bool:
             with contextlib.suppress(ConnectionError):
                 client.sendall(b"x")
             return not server.server_state.connections
 
-        wait_for(gone, 10, "the end of the connection")
+        wait_for(is_closed, 10, "the end of the connection")
 
 
-def test_the_connection_that_makes_room_has_sent_its_answer(
+def test_connection_with_an_unsent_response_is_not_closed_to_make_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(lingering, "LINGER_CONNECTIONS", 2)
@@ -144,25 +144,25 @@ def test_the_connection_that_makes_room_has_sent_its_answer(
     with served(either) as (_, port), contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(port)) for _ in range(3)]
         clients[0].sendall(LARGE.replace(b"/", b"/large", 1))
-        lingers(1)
+        wait_for_lingering(1)
         clients[1].sendall(LARGE)
-        lingers(2)
+        wait_for_lingering(2)
         clients[2].sendall(LARGE)
         assert all_of(clients[2]).startswith(b"HTTP/1.1 204")
-        assert read_all(clients[0]) > ANSWER_BYTES
+        assert read_all(clients[0]) > RESPONSE_BYTES
         for client in clients:
             client.close()
 
 
-def test_a_server_that_stops_sends_the_answer_that_lingers(
+def test_stopping_server_sends_the_rest_of_a_lingering_response(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "FAREWELL_S", 0.1)
+    monkeypatch.setattr(connection, "STOPPING_S", 0.1)
     monkeypatch.setattr(lingering, "LINGER_IDLE_S", 0.1)
     with served(large) as (server, port), connect(port) as client:
         client.sendall(LARGE)
-        lingers()
+        wait_for_lingering()
         server.should_exit = True
-        time.sleep(0.5)  # past the farewell
-        assert read_all(client) > ANSWER_BYTES
+        time.sleep(0.5)  # longer than STOPPING_S
+        assert read_all(client) > RESPONSE_BYTES
         wait_for(lambda: not server.server_state.connections, 5, "the end of the connection")

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from api.access.keys import ApiKey
-from api.requests.bodies import REFUSED_BYTES
+from api.requests.bodies import BYTES_PER_MESSAGE
 from api.requests.posted_request import PostedRequest
 from tasks.errors import BylineError, InvalidMessage, RateLimited
 from tasks.work import EVIDENCE
@@ -77,10 +77,10 @@ LONG = "a" * 5_000
         ({"text": LONG}, 3),
         ({"messages": [{"text": "short"}, {"text": LONG}]}, 4),
         ({"messages": [{"text": "short"}, {"text": 5}, {"text": " "}]}, 3),
-        ({"messages": [{"text": "short"}, {"text": 5, "ref": "a" * REFUSED_BYTES}]}, 3),
+        ({"messages": [{"text": "short"}, {"text": 5, "ref": "a" * BYTES_PER_MESSAGE}]}, 3),
     ],
 )
-async def test_a_request_costs_the_work_of_its_messages(
+async def test_request_costs_the_work_of_its_messages(
     paying: Paying, body: object, cost: int
 ) -> None:
     assert await paying.ask(body) == [cost]
@@ -90,7 +90,7 @@ async def test_evidence_costs_more(paying: Paying) -> None:
     assert await paying.ask({"text": LONG}, explain="true") == [3 * EVIDENCE]
 
 
-async def test_what_the_queue_gets_is_its_owners(paying: Paying) -> None:
+async def test_queued_message_has_the_name_of_its_key(paying: Paying) -> None:
     await paying.ask({"text": "one"})
     [[entry]] = paying.desk.broker.chunks.values()
     assert entry.owner == KEY.name
@@ -100,28 +100,26 @@ async def test_what_the_queue_gets_is_its_owners(paying: Paying) -> None:
     ("body", "cost"),
     [
         (b"no JSON", 1),
-        (b"[" * 3 * REFUSED_BYTES, 4),
+        (b"[" * 3 * BYTES_PER_MESSAGE, 4),
         ({"text": 5}, 1),
         ({"text": ""}, 1),
         ({"text": " "}, 1),
         ({"messages": [0] * 1000}, 1),
     ],
 )
-async def test_an_invalid_request_costs_by_its_size(
-    paying: Paying, body: object, cost: int
-) -> None:
+async def test_invalid_request_costs_by_its_size(paying: Paying, body: object, cost: int) -> None:
     with pytest.raises(BylineError):
         await paying.ask(body)
     assert [amount for _, amount in paying.limiter.paid] == [cost]
 
 
-async def test_an_option_that_is_invalid_costs_as_well(paying: Paying) -> None:
+async def test_invalid_option_costs_too(paying: Paying) -> None:
     with pytest.raises(InvalidMessage):
         await paying.ask({"text": "one"}, explain="perhaps")
     assert paying.limiter.paid == [(KEY, 1)]
 
 
-async def test_who_has_asked_for_too_much_is_told_that_whatever_is_asked(paying: Paying) -> None:
+async def test_rate_limited_client_gets_that_error_for_any_request(paying: Paying) -> None:
     paying.limiter.refuses = True
     for body in ({"text": "one"}, {"messages": [{"text": "one"}]}, {"text": 5}, b"no JSON"):
         with pytest.raises(RateLimited):
