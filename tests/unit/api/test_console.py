@@ -1,4 +1,4 @@
-"""The console's files: what they are, who may see them, and what they may do."""
+"""The console's files: types, access without a key, security headers, and links."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def test_every_file_of_the_folder_is_served_without_a_key(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("path", console.PATHS)
 def test_file_is_served_with_its_type(client: FlaskClient, path: str) -> None:
-    answer = client.get(path)
+    response = client.get(path)
     name = path.rpartition("/")[2] or "index.html"
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == f"{TYPES[Path(name).suffix]}; charset=utf-8"
-    assert answer.data == (FOLDER / name).read_bytes()
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == f"{TYPES[Path(name).suffix]}; charset=utf-8"
+    assert response.data == (FOLDER / name).read_bytes()
 
 
 @pytest.mark.parametrize("path", console.PATHS)
@@ -80,8 +80,8 @@ def test_cached_file_is_revalidated_and_not_sent_again(client: FlaskClient) -> N
     ],
 )
 def test_other_paths_get_404(client: FlaskClient, path: str) -> None:
-    answer = client.get(path)
-    assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+    response = client.get(path)
+    assert (response.status_code, response.json["code"]) == (404, "not_found")
 
 
 def test_other_pages_keep_their_policy(client: FlaskClient) -> None:

@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, and says what the code does."""
+"""The OpenAPI document is valid, and agrees with the code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_schemas_are_those_of_the_types() -> None:
 
 
 def test_every_error_code_is_documented_with_its_status() -> None:
-    answers = [
+    responses = [
         (status, response["description"])
         for methods in document(SETTINGS)["paths"].values()
         for operation in methods.values()
@@ -40,7 +40,7 @@ def test_every_error_code_is_documented_with_its_status() -> None:
     ]
     for code, status in STATUS.items():
         if code not in ("method_not_allowed", "bad_request"):
-            assert any(code in words for answer, words in answers if answer == str(status)), code
+            assert any(code in words for each, words in responses if each == str(status)), code
 
 
 def test_api_never_imports_torch() -> None:

@@ -1,4 +1,4 @@
-"""Where a process starts its services: once, in a thread of its own, and again after a fork."""
+"""A runtime starts its services once, in a thread of their own, and again after a fork."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.parts import wait_for
 
 
 class Services:
-    """Services that note on which thread they were started."""
+    """Records the thread that started the services."""
 
     def __init__(self) -> None:
         self.client = Mock()
@@ -31,7 +31,7 @@ class Services:
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[Services]:
-    """All services that were built."""
+    """Returns the list of all services that were built."""
     found: list[Services] = []
 
     def build(*_: object) -> Services:
@@ -80,7 +80,9 @@ def test_forked_process_starts_its_own_services(
     here = Runtime(Settings())
     here.ensure_started()
     first = here._thread
-    monkeypatch.setattr(os, "getpid", lambda: -1)  # as the child sees it: its parent's loop is gone
+    monkeypatch.setattr(
+        os, "getpid", lambda: -1
+    )  # as in a child process, where the parent's loop does not run
     here.ensure_started()
     assert len(built) == 2
     assert here._thread is not first
@@ -140,13 +142,13 @@ def test_stop_ends_the_thread_and_the_services(built: list[Services]) -> None:
 def test_failed_start_is_retried_by_the_next_request(
     built: list[Services], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here, well = Runtime(Settings()), runtime.build
+    here, build = Runtime(Settings()), runtime.build
     monkeypatch.setattr(runtime, "build", Mock(side_effect=OSError("the port is taken")))
     with pytest.raises(OSError, match="taken"):
         here.ensure_started()
     assert not here.started
     assert here.wait_s() == 0
-    monkeypatch.setattr(runtime, "build", well)
+    monkeypatch.setattr(runtime, "build", build)
     here.ensure_started()
     assert here.started
     here.stop()

@@ -1,4 +1,4 @@
-"""What a request costs its key."""
+"""What a request costs its API key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = ApiKey("app", b"", 5.0)
 
 
 class Limiter:
-    """Notes what is to be paid."""
+    """Records the costs, or refuses all requests."""
 
     def __init__(self) -> None:
         self.paid: list[tuple[ApiKey | None, int]] = []
@@ -36,7 +36,7 @@ class Limiter:
 
 
 class Paying:
-    """The place where messages are handed in, with a limiter that notes."""
+    """The service of attributions with the fake limiter."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
@@ -46,7 +46,7 @@ class Paying:
         self.attributions._limiter = limiter
 
     async def ask(self, body: object, **query: str) -> list[int]:
-        """Return what the request costs; it may be under way still, and is then called off."""
+        """Posts a request and returns its costs. Cancels it if it waits for a worker."""
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
         posted = PostedRequest(urlencode(query).encode(), "application/json", sent, KEY)
         asked = self.attributions.create(posted)

@@ -114,7 +114,7 @@ class Both:
         start = {
             "type": "http.response.start",
             "status": RESPONSE.status,
-            "headers": RESPONSE.asgi(),
+            "headers": RESPONSE.asgi_headers(),
         }
         await send(start)
         await send({"type": "http.response.body", "body": RESPONSE.body})

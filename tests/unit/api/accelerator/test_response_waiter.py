@@ -46,8 +46,8 @@ async def test_message_is_answered_with_its_outcome(desk: Desk, patient: FastCou
     await idle()
     assert not patient.given
     await desk.answer()
-    given = await patient.answer()
-    assert (given.status, json.loads(given.body)["author"]) == (200, "a")
+    response = await patient.answer()
+    assert (response.status, json.loads(response.body)["author"]) == (200, "a")
 
 
 async def test_message_answered_before_is_answered_at_once(
@@ -57,7 +57,7 @@ async def test_message_answered_before_is_answered_at_once(
     await idle()
     await desk.answer()
     patient.hand_in({"text": "one"})
-    assert [json.loads(given.body)["cached"] for given in patient.given] == [False, True]
+    assert [json.loads(response.body)["cached"] for response in patient.given] == [False, True]
 
 
 async def test_two_requests_with_one_message_share_a_task(desk: Desk, patient: FastCounter) -> None:
@@ -65,16 +65,16 @@ async def test_two_requests_with_one_message_share_a_task(desk: Desk, patient: F
         patient.hand_in({"text": "one"})
     await idle()
     await desk.answer()
-    assert [given.status for given in patient.given] == [200, 200]
+    assert [response.status for response in patient.given] == [200, 200]
     assert desk.broker.sizes() == [1]
 
 
 async def test_message_is_pending_after_the_wait(desk: Desk, hasty: FastCounter) -> None:
     hasty.hand_in({"text": "one"})
-    given = await hasty.answer()
-    assert given.status == 202
+    response = await hasty.answer()
+    assert response.status == 202
     [id] = hasty.pending_results.made
-    assert json.loads(given.body)["id"] == id
+    assert json.loads(response.body)["id"] == id
     assert hasty.pending_results.kept == {}
     await desk.answer()
     assert len(hasty.given) == 1
@@ -124,17 +124,17 @@ async def test_message_gets_503_when_no_more_results_may_be_pending(
 ) -> None:
     hasty.pending_results.room = False
     hasty.hand_in({"text": "one"})
-    given = await hasty.answer()
-    assert (given.status, json.loads(given.body)["code"]) == (503, "overloaded")
-    assert dict(given.headers)["Retry-After"]
+    response = await hasty.answer()
+    assert (response.status, json.loads(response.body)["code"]) == (503, "overloaded")
+    assert dict(response.headers)["Retry-After"]
     await desk.answer()
     assert hasty.pending_results.kept == hasty.pending_results.released == {}
 
 
 async def test_message_gets_504_after_its_deadline(desk: Desk, patient: FastCounter) -> None:
     patient.hand_in({"text": "one", "deadline_ms": 50})
-    given = await patient.answer()
-    assert (given.status, json.loads(given.body)["code"]) == (504, "deadline_passed")
+    response = await patient.answer()
+    assert (response.status, json.loads(response.body)["code"]) == (504, "deadline_passed")
     assert not patient.pending_results.made
 
 

@@ -1,4 +1,4 @@
-"""API keys: the file, the hashes, who is let in."""
+"""The file of API keys, and the command that makes a key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def line(name: str, key: str, rate: str = "") -> str:
     return f"{name} sha256:{sha256(key.encode()).hexdigest()} {rate}"
 
 
-def written(folder: Path, *lines: str) -> Path:
+def write_file(folder: Path, *lines: str) -> Path:
     path = folder / "keys.txt"
     path.write_text("\n".join(lines))
     return path
@@ -25,7 +25,7 @@ def written(folder: Path, *lines: str) -> Path:
 
 def test_bearer_token_finds_its_key(tmp_path: Path) -> None:
     text = ("# ours", "", line("app", "secret", "50"), line("web", "other") + "  # theirs")
-    found = Keys.read(written(tmp_path, *text))
+    found = Keys.read(write_file(tmp_path, *text))
     assert (key := found.find("Bearer secret")) is not None
     assert (key.name, key.rate) == ("app", 50.0)
     assert (key := found.find("bearer  other ")) is not None
@@ -36,7 +36,7 @@ def test_bearer_token_finds_its_key(tmp_path: Path) -> None:
     "given", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic secret", "secret", "Bearer sécret"]
 )
 def test_unknown_token_finds_no_key(tmp_path: Path, given: str) -> None:
-    assert Keys.read(written(tmp_path, line("app", "secret"))).find(given) is None
+    assert Keys.read(write_file(tmp_path, line("app", "secret"))).find(given) is None
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,14 @@ def test_unknown_token_finds_no_key(tmp_path: Path, given: str) -> None:
 )
 def test_invalid_file_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        Keys.read(written(tmp_path, text))
+        Keys.read(write_file(tmp_path, text))
     assert "secret" not in str(refused.value)
 
 
-#: Each is refused alike by the command that writes a line and by the api that reads it.
+#: Rates that the command and the API refuse.
 BAD_RATES = ["0", "00", "0.0", "0.000", "0.0009", "1.0000", f"0.{'0' * 19}1", "1000000.001", "1e3"]
 BAD_RATES += ["-1", "+1", "inf", "nan", "1_000", "\N{ARABIC-INDIC DIGIT FIVE}", ".5", "5."]
+#: Rates that the command and the API accept.
 GOOD_RATES = ["0.001", "1", "2.5", "050", "123456.789", "999999.999", "1000000"]
 
 
@@ -69,7 +70,7 @@ def test_invalid_rate_is_refused_by_the_command_and_by_the_api(
 ) -> None:
     reason = "0.001 to 1000000, with at most three decimals"
     with pytest.raises(SettingsError, match=reason):
-        Keys.read(written(tmp_path, line("app", "a", rate)))
+        Keys.read(write_file(tmp_path, line("app", "a", rate)))
     with pytest.raises(SystemExit):
         keys.main(["app", "--", rate])
     output, error = capsys.readouterr()
@@ -83,7 +84,7 @@ def test_valid_rate_is_read_as_the_command_wrote_it(
 ) -> None:
     assert keys.main(["app", rate]) == 0
     output, shown = capsys.readouterr()
-    found = Keys.read(written(tmp_path, output)).find(f"Bearer {shown.split()[-1]}")
+    found = Keys.read(write_file(tmp_path, output)).find(f"Bearer {shown.split()[-1]}")
     assert found is not None
     assert found.rate == Decimal(rate)
 
@@ -101,7 +102,7 @@ def test_new_key_works_and_only_its_hash_is_stored(
     key = shown.split()[-1]
     assert key.startswith(keys.PREFIX)
     assert key not in output
-    found = Keys.read(written(tmp_path, output)).find(f"Bearer {key}")
+    found = Keys.read(write_file(tmp_path, output)).find(f"Bearer {key}")
     assert found is not None
     assert (found.name, found.rate) == ("mobile-app", 2.5)
 

@@ -1,4 +1,4 @@
-"""The keys file while the api runs: what changes is taken, what is bad is not."""
+"""The file of API keys while the API runs: valid changes are loaded, invalid ones are not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.access.keys_file import KeysFile
 
 
 def line(name: str, rate: str = "") -> str:
-    """A line for a key that is the same as its name."""
+    """Returns the line of a key that is the same as its name."""
     return f"{name} sha256:{sha256(name.encode()).hexdigest()} {rate}\n"
 
 
@@ -28,9 +28,9 @@ def known(keys: KeysFile) -> set[str]:
 
 
 def settle(keys: KeysFile) -> None:
-    """Two looks with nothing changing in between."""
-    keys.look()
-    keys.look()
+    """Checks the file twice, with no change in between."""
+    keys.check()
+    keys.check()
 
 
 def test_revoked_key_is_refused_and_new_key_is_accepted(path: Path) -> None:
@@ -41,7 +41,7 @@ def test_revoked_key_is_refused_and_new_key_is_accepted(path: Path) -> None:
 
 
 def test_replaced_file_is_loaded(path: Path) -> None:
-    """As editors, `mv` and Kubernetes do it."""
+    """Editors, `mv` and Kubernetes replace a file like this."""
     keys = KeysFile(path)
     other = path.with_name("new")
     other.write_text(line("first") + line("third"))
@@ -62,12 +62,12 @@ def test_new_rate_is_loaded(path: Path) -> None:
 def test_file_that_is_still_being_written_is_not_loaded(path: Path) -> None:
     keys = KeysFile(path)
     path.write_text(line("second"))
-    keys.look()
+    keys.check()
     with path.open("a") as file:
         file.write(line("third"))
-    keys.look()
-    assert known(keys) == {"first", "second"}, "half a file is not taken"
-    keys.look()
+    keys.check()
+    assert known(keys) == {"first", "second"}, "half a file was loaded"
+    keys.check()
     assert known(keys) == {"second", "third"}
 
 
@@ -82,7 +82,7 @@ def test_invalid_file_keeps_the_old_keys_and_is_logged_once(
         path.write_text(text)
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
-            keys.look()
+            keys.check()
     assert known(keys) == {"first", "second"}
     assert len(caplog.records) == 1
     assert str(path) in caplog.text
@@ -106,5 +106,5 @@ def test_file_that_could_not_be_opened_is_tried_again(
         full.setattr(Path, "read_text", refuse)
         settle(keys)
     assert known(keys) == {"first", "second"}
-    keys.look()
+    keys.check()
     assert known(keys) == {"third"}

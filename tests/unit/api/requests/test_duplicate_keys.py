@@ -1,4 +1,4 @@
-"""Keys that stand twice in an object, however they are written."""
+"""Duplicate keys of JSON objects, also with escapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that reads from the socket: no body is read twice, and none waited for."""
+"""Bodies around the size limit, with a server that reads from the socket: Werkzeug's."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def url() -> Iterator[str]:
     ("size", "status"), [(LIMIT, 200), (LIMIT + 1, 413), (LIMIT + 2, 413), (10**6, 413)]
 )
 def test_body_around_the_limit_gets_a_response(url: str, size: int, status: int) -> None:
-    answer = httpx.post(f"{url}/v1/attributions", content=b" " * size, timeout=10)
-    assert answer.status_code == status
+    response = httpx.post(f"{url}/v1/attributions", content=b" " * size, timeout=10)
+    assert response.status_code == status

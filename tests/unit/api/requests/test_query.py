@@ -1,4 +1,4 @@
-"""Queries: doubled and unknown names are refused."""
+"""Queries: repeated and unknown names are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The id of a request: taken over, or made."""
+"""The id of a request: the client's, or a new one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Halves of surrogate pairs: found wherever they stand, and nothing else is."""
+"""Lone surrogates in JSON documents are found, and nothing else is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.requests.surrogates import mark_lone_surrogates
 
 
 @pytest.mark.parametrize(
-    ("escaped", "halves"),
+    ("escaped", "count"),
     [
         (r"\ud83d", 1),
         (r"\uDC00", 1),
@@ -21,10 +21,10 @@ from api.requests.surrogates import mark_lone_surrogates
         (r"\\\ud83d", 1),
     ],
 )
-def test_lone_surrogates_are_marked(escaped: str, halves: int) -> None:
+def test_lone_surrogates_are_marked(escaped: str, count: int) -> None:
     marked = mark_lone_surrogates(f'["{escaped}"]'.encode())
     assert marked is not None
-    assert json.loads(marked.document)[0].count(marked.character) == halves
+    assert json.loads(marked.document)[0].count(marked.character) == count
     json.loads(marked.document)[0].encode()
 
 
