@@ -10,7 +10,7 @@ from unittest.mock import Mock
 from flask import Flask
 
 from api.app import create_app
-from api.http_response import HttpResponse, answer
+from api.http_response import HttpResponse, json_response
 from api.request_metrics import RequestMetrics
 from api.runtime import Runtime
 from celery_app.settings import Settings

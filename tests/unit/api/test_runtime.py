@@ -80,9 +80,7 @@ def test_forked_process_starts_its_own_services(
     here = Runtime(Settings())
     here.ensure_started()
     first = here._thread
-    monkeypatch.setattr(
-        os, "getpid", lambda: -1
-    )  # as in a child process, where the parent's loop does not run
+    monkeypatch.setattr(os, "getpid", lambda: -1)  # as in a child process
     here.ensure_started()
     assert len(built) == 2
     assert here._thread is not first
