@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = Settings.from_environ(os.environ)
         if settings.keys_file is not None:
-            Keys.read(settings.keys_file)  # each process reads the file again; here errors show
+            Keys.read(settings.keys_file)  # each process reads it again; an error stops the start
     except SettingsError as error:
         print(f"byline api: {error}", file=sys.stderr)
         return 2

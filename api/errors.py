@@ -62,7 +62,7 @@ RETRY_AFTER_S = {
 }
 #: Bytes that the server reads, at most, of a body that is too large.
 DISCARDED_BYTES = 64 * 2**20
-#: Status in the request metrics, for codes that are no failure of Byline: alerts count ``5..``.
+#: Status in the request metrics of errors that alerts on the statuses ``5..`` must not count.
 METRICS_STATUS = {"deadline_too_short": "504_too_short"}
 #: Error codes for the exceptions that Flask itself raises, by status.
 FLASK_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}

@@ -51,7 +51,7 @@ class Runtime:
         return self._pid == os.getpid()
 
     def wait_s(self) -> float:
-        """Returns the expected wait of a new message, in seconds. Not for the loop's thread."""
+        """Returns a new message's expected wait in seconds. The loop's thread must not call it."""
         return self.run(self._wait_s()) if self.started else 0.0
 
     async def _wait_s(self) -> float:

@@ -1,7 +1,7 @@
 """The accelerator's ASGI application: handles attributions itself, and passes the rest to Flask.
 
 Nearly every request posts or reads an attribution, and spends its time waiting. Here a request that
-waits occupies a coroutine. Under Flask, it would occupy a thread.
+waits occupies a coroutine. Flask would need a thread for it, and CPU time for routing and objects.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class CallbackCycle:
 
     __slots__ = ("_connection", "_default_headers", "_on_done", "disconnected", "keep_alive")
 
-    #: uvicorn sets it to wake the application; no application waits for this one.
+    #: uvicorn sets this event to wake an application. Here, no application waits for it.
     message_event: ClassVar[asyncio.Event] = asyncio.Event()
 
     def __init__(

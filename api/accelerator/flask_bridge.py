@@ -22,7 +22,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 #: Status, headers and body.
 Response = tuple[int, list[tuple[bytes, bytes]], bytes]
 
-#: Threads for views. A view waits for Redis at most.
+#: Threads for views. A view waits for nothing but Redis.
 THREADS = 16
 #: Threads for health checks, which wait for nothing.
 HEALTH_THREADS = 2

@@ -1,7 +1,7 @@
 """Collects the requests that the accelerator answered, and adds them to the metrics in groups.
 
-To count one request takes prometheus-client 4 us, and twice that in the middle of other work. This
-is a tenth of the CPU that a message costs in the accelerator. A group takes a twentieth of it.
+prometheus-client takes 4 us to count one request, and twice that in the middle of other work: a
+tenth of the CPU time that a message costs here. In a group, a request takes a twentieth of that.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ class Keys:
                 raise SettingsError(f"{path}, line {number}: {error}") from None
             keys.append(key)
         if not keys:
-            raise SettingsError(f"BYLINE_KEYS_FILE={path} has no key, so nobody could use it")
+            raise SettingsError(f"BYLINE_KEYS_FILE={path} has no key, so nobody could use the api")
         return cls(keys)
 
     def find(self, authorization: str) -> ApiKey | None:

@@ -32,9 +32,9 @@ class MarkedDocument(NamedTuple):
 
 
 def mark_lone_surrogates(document: bytes) -> MarkedDocument | None:
-    """Returns the document with a mark in the place of each lone surrogate; ``None`` without any.
+    """Returns the document with a mark in the place of each lone surrogate, or ``None``.
 
-    The mark is a character that the document does not hold.
+    The mark is a character that the document does not hold. ``None``: there is nothing to mark.
     """
     marks = (MarkedDocument(b"", b"\\u%04x" % point, chr(point)) for point in _MARKS)
     lower = document.lower()

@@ -1,7 +1,7 @@
 """Parses HTTP a piece at a time, checks size limits, and tells client errors from defects.
 
-The parser calls methods of the connection while it parses. It wraps any exception of theirs in an
-error of its own, so this module finds out whether the client or Byline caused the exception.
+The parser calls methods of the connection while it parses. If one raises an exception, the parser
+wraps it in an error of its own. This module finds out whether the client or a defect caused it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class ParsingConnection(WriteTimeoutProtocol):
 
 
 def error_to_send(error: Exception) -> BylineError:
-    """Returns the error for the response to what parsing raised. Logs a defect once a minute."""
+    """Returns the error to send for an exception of the parser. Logs a defect once a minute."""
     cause, context = error, error.__context__
     if isinstance(error, httptools.HttpParserCallbackError) and isinstance(context, Exception):
         cause = context

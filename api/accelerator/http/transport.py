@@ -1,4 +1,4 @@
-"""A transport that sends a response's head and body with one system call, and then lingers."""
+"""A transport that sends a response's head and body together: one system call, not two."""
 
 from __future__ import annotations
 
