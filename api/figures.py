@@ -53,7 +53,7 @@ def _local_url(port: int) -> str | None:
     return f"http://127.0.0.1:{port}" if port else None
 
 
-def _point_count(given: str) -> int:
-    if not (given.isascii() and given.isdigit() and len(given) < 4 and 1 <= int(given) <= POINTS):
+def _point_count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= POINTS):
         raise InvalidMessage(f"points must be a number from 1 to {POINTS}")
-    return int(given)
+    return int(text)

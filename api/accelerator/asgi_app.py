@@ -203,8 +203,8 @@ def _id(path: str) -> str:
 
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id")
-    return request_id_of(None if given is None else given.decode("latin-1"))
+    header = headers.get(b"x-request-id")
+    return request_id_of(None if header is None else header.decode("latin-1"))
 
 
 def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:

@@ -112,8 +112,8 @@ class Keys:
 
     def find(self, authorization: str) -> ApiKey | None:
         """Returns the key of an ``Authorization`` header; ``None`` if the file has no such key."""
-        scheme, _, given = authorization.partition(" ")
-        digest = sha256(given.strip().encode("utf-8", "surrogatepass")).digest()
+        scheme, _, token = authorization.partition(" ")
+        digest = sha256(token.strip().encode("utf-8", "surrogatepass")).digest()
         found = None
         for key in self._keys:  # no early return, so that the time taken reveals nothing
             if compare_digest(key.digest, digest):

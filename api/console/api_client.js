@@ -48,10 +48,10 @@ export async function request(path, body) {
 export const onLocked = (act) => locked.addEventListener("locked", act);
 
 /** Sends this key from now on. The browser keeps it for this tab only. */
-export function useKey(given) {
-  key = given;
+export function useKey(newKey) {
+  key = newKey;
   try {
-    sessionStorage.setItem(KEY, given);
+    sessionStorage.setItem(KEY, newKey);
   } catch {
     // Storage is switched off: the page knows the key until it is loaded again.
   }

@@ -16,8 +16,8 @@ const AROUND = new RegExp(`^${SPACE}|${SPACE}$`, "g");
 
 let card = { authors: [], threshold: null };
 
-export function setModel(given) {
-  card = given;
+export function setModel(newCard) {
+  card = newCard;
 }
 
 export function start() {

@@ -46,10 +46,10 @@ def wait_in(query: Mapping[str, str], settings: Settings, default: float | None 
 
     Raises ``InvalidMessage``.
     """
-    given = query.get("wait")
-    if given is None:
+    value = query.get("wait")
+    if value is None:
         return settings.wait_s if default is None else default
-    wait = float(given) if _NUMBER.fullmatch(given) else float("nan")
+    wait = float(value) if _NUMBER.fullmatch(value) else float("nan")
     if not 0 <= wait <= settings.wait_max_s:
         raise InvalidMessage(f"wait must be a number of seconds from 0 to {settings.wait_max_s:g}")
     return wait
@@ -57,7 +57,7 @@ def wait_in(query: Mapping[str, str], settings: Settings, default: float | None 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
     """Returns whether the query has ``name=true``. Raises ``InvalidMessage``."""
-    given = query.get(name, "false")
-    if given not in ("true", "false"):
+    value = query.get(name, "false")
+    if value not in ("true", "false"):
         raise InvalidMessage(f"{name} must be true or false")
-    return given == "true"
+    return value == "true"

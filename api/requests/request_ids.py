@@ -13,13 +13,13 @@ REQUEST_ID = "X-Request-ID"
 NEW_BYTES = 8
 
 
-def request_id_of(given: str | None) -> str:
-    """Returns the id of a request whose ``X-Request-ID`` is ``given``.
+def request_id_of(header: str | None) -> str:
+    """Returns the id of a request whose ``X-Request-ID`` is ``header``.
 
-    Headers, log lines and the queue will hold the id. So ``given`` is used only if it has 1 to 128
+    Headers, log lines and the queue will hold the id. So ``header`` is used only if it has 1 to 128
     characters, all of them ASCII letters, digits or ``. _ -``. Otherwise the id is new: 16
     hexadecimal digits.
     """
-    if given is not None and is_valid(given):
-        return given
+    if header is not None and is_valid(header):
+        return header
     return os.urandom(NEW_BYTES).hex()
