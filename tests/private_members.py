@@ -60,7 +60,7 @@ CALLED: dict[str, dict[str, tuple[str, ...]]] = {
 }
 #: Classes of Byline's that a library uses in the place of its own.
 STANDS_IN = {
-    "api.accelerator.callback_cycle.Exchange": (
+    "api.accelerator.callback_cycle.CallbackCycle": (
         "uvicorn.protocols.http.httptools_impl.RequestResponseCycle"
     ),
     "celery_app.transport.poller.Loop": "kombu.asynchronous.hub.Hub",

@@ -12,7 +12,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import ClassVar, Protocol
 
-from api.accelerator.http.transport import CoalescingTransport
+from api.accelerator.http.transport import LingeringTransport
 from api.errors import problem
 from api.http_response import HttpResponse
 
@@ -30,7 +30,7 @@ CACHED_HEADS = 64
 class Connection(Protocol):
     """What a cycle needs of its connection."""
 
-    transport: CoalescingTransport
+    transport: LingeringTransport
 
     def on_response_complete(self) -> None:
         """Continues with the next request."""

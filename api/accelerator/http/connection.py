@@ -19,7 +19,7 @@ from api.accelerator.http.errors import Timeout
 from api.accelerator.http.flow import HeldFlow
 from api.accelerator.http.head_limits import MAX_FIELDS, PIECE_BYTES, FramingCounter, check_head
 from api.accelerator.http.parsing import ParsingConnection, error_to_send
-from api.accelerator.http.transport import CoalescingTransport
+from api.accelerator.http.transport import LingeringTransport
 from api.errors import problem_of
 from tasks.errors import BylineError
 
@@ -34,7 +34,7 @@ _TIMEOUT_ERROR = f"the whole request did not arrive within {REQUEST_S:g} seconds
 class HttpConnection(ParsingConnection):
     """uvicorn's protocol, with Byline's transport, flow control and limits."""
 
-    transport: CoalescingTransport  # type: ignore[assignment]
+    transport: LingeringTransport  # type: ignore[assignment]
     flow: HeldFlow
 
     #: True if the application handles the request whose body is arriving.
@@ -60,7 +60,7 @@ class HttpConnection(ParsingConnection):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the connection; asyncio calls it."""
-        super().connection_made(CoalescingTransport(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(LingeringTransport(transport, self.loop))  # type: ignore[arg-type]
         self.flow = HeldFlow(self.transport)  # type: ignore[arg-type]
         self._request_timer = self.loop.call_later(REQUEST_S, self._on_timeout)
 

@@ -1,10 +1,10 @@
-"""The transport that coalesces a head and a body: its calls of the wrapped transport."""
+"""The transport that lingers: its calls of the wrapped transport."""
 
 from __future__ import annotations
 
 import asyncio
 
-from api.accelerator.http.transport import CoalescingTransport
+from api.accelerator.http.transport import LingeringTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 
@@ -29,41 +29,34 @@ class FakeTransport:
 
 
 def calls(*steps: str | bytes) -> list[bytes | str]:
-    """Returns the calls of the wrapped transport; the step ``turn`` ends a loop iteration."""
+    """Returns the calls of the wrapped transport."""
 
     async def run() -> list[bytes | str]:
         fake = FakeTransport()
-        transport = CoalescingTransport(fake, asyncio.get_running_loop())  # type: ignore[arg-type]
+        transport = LingeringTransport(fake, asyncio.get_running_loop())  # type: ignore[arg-type]
         transport.at_eof = True  # so that close() does not linger
         for step in steps:
-            if step == "turn":
-                await asyncio.sleep(0)
-            elif step == "close":
+            if step == "close":
                 transport.close()
             else:
                 transport.write(step)
-        await asyncio.sleep(0)
         return fake.calls
 
     return asyncio.run(run())
 
 
-def test_head_and_body_are_one_write() -> None:
-    assert calls(HEAD, b"{}", HEAD, b"[]") == [HEAD + b"{}", HEAD + b"[]"]
+def test_writes_pass_through_in_their_order() -> None:
+    assert calls(HEAD, b"{}", HEAD, b"[]") == [HEAD, b"{}", HEAD, b"[]"]
 
 
-def test_head_without_body_is_sent_in_the_same_loop_iteration() -> None:
-    assert calls(HEAD, "turn", b"late") == [HEAD, b"late"]
-
-
-def test_close_sends_the_held_head_first() -> None:
-    assert calls(HEAD, "close") == [HEAD, "close"]
+def test_write_after_close_is_dropped() -> None:
+    assert calls(HEAD, "close", b"late") == [HEAD, "close"]
 
 
 def test_other_attributes_are_those_of_the_transport() -> None:
     async def run() -> None:
         fake = FakeTransport()
-        transport = CoalescingTransport(fake, asyncio.get_running_loop())  # type: ignore[arg-type]
+        transport = LingeringTransport(fake, asyncio.get_running_loop())  # type: ignore[arg-type]
         assert transport.get_extra_info("peername") == "peername"
         assert not transport.is_closing()
 
