@@ -10,13 +10,16 @@ Hashing for Large Scale Multitask Learning").
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Part of every model's version. Change it with every change of this file that changes a feature.
+from model.ngram.hashing import CHARACTER_BASE, TOKEN_BASE, mix
+from model.ngram.tokenizer import Tokens, tokenize
+
+#: Part of every model's version. Change it with every change of this file, of hashing.py or of
+#: tokenizer.py that changes a feature.
 PREPROCESSING = "chars2-4,tokens1-2,rows360448,sqrt,v1"
 #: Number of rows of the weight table. With it the weights of 41 authors take less than 20 MB.
 ROWS = 360_448
@@ -38,23 +41,11 @@ _BETWEEN = " "
 #: longest run needs beyond its first, and one token, so that every batch has a token.
 _AFTER = " . "
 
-#: Base of the polynomial hash of characters: Knuth's golden ratio. It is odd, so multiplying by it
-#: modulo 2**32 loses nothing.
-_CHARACTER_BASE = np.uint32(0x9E3779B1)
-#: Base of the polynomial hash of tokens: the prime of FNV. It is odd, too.
-_TOKEN_BASE = np.uint32(0x01000193)
-#: The character base's multiplicative inverse modulo 2**32.
-_CHARACTER_INVERSE = np.uint32(pow(0x9E3779B1, -1, 1 << 32))
 #: A number for each length of a run of characters, so that different kinds of runs hash
 #: differently.
 _CHARACTER_SEEDS = np.array([[length] for length in CHARACTERS], np.uint32) * np.uint32(0x01000193)
 #: A number for each length of a run of tokens.
 _TOKEN_SEEDS = np.array([[100 + length] for length in TOKENS], np.uint32) * np.uint32(0x01000193)
-#: Number of a token's first characters whose order changes the hash. Of the later characters only
-#: the sum does.
-_DISTINCT = 64
-#: Number of powers of a base that are kept in memory: enough for a batch of about 250 messages.
-_POWERS = 1 << 16
 
 
 class Family(NamedTuple):
@@ -95,16 +86,6 @@ class Bags(NamedTuple):
         return values
 
 
-class _Tokens(NamedTuple):
-    """The tokens of a batch, and last the token of :data:`_AFTER`."""
-
-    hashes: NDArray[np.uint32]
-    #: Offset of the first code point of each token.
-    first: NDArray[np.intp]
-    #: Offset of the last code point of each token.
-    last: NDArray[np.intp]
-
-
 class _Grid(NamedTuple):
     """The rows of all n-grams of a batch: one array, and two views of it."""
 
@@ -136,7 +117,7 @@ def count(texts: Sequence[str]) -> Bags:
 def _keys(texts: Sequence[str], bounds: NDArray[np.int32]) -> NDArray[np.int32]:
     """Returns the key of each n-gram, unsorted, and ``_NO_KEY`` where no n-gram begins."""
     points = _points(texts)
-    tokens = _tokens(points)
+    tokens = tokenize(points)
     grid = _rows(points, tokens)
     keys, characters, tokenwise = (array.view(np.int32) for array in grid)
     # The bound of the text that each code point belongs to. A separator has _NO_KEY, and so have
@@ -174,7 +155,7 @@ def _unique_counts(keys: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[
 def families(text: str) -> Iterator[Family]:
     """Yields every family of n-grams in ``text``: runs of characters, then runs of tokens."""
     points = _points([text])
-    tokens = _tokens(points)
+    tokens = tokenize(points)
     grid = _rows(points, tokens)
     offsets = np.arange(len(text))
     for rows, length in zip(grid.characters, CHARACTERS, strict=True):
@@ -200,17 +181,17 @@ def _points(texts: Sequence[str]) -> NDArray[np.uint32]:
     return np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def _rows(points: NDArray[np.uint32], tokens: _Tokens) -> _Grid:
+def _rows(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
     """Returns the row of each n-gram, and any row where no n-gram begins."""
     middle, number = len(CHARACTERS) * len(points), len(tokens.hashes)
     every = np.empty(middle + len(TOKENS) * number, np.uint32)
     characters = every[:middle].reshape(len(CHARACTERS), len(points))
     tokenwise = every[middle:].reshape(len(TOKENS), number)
-    _runs(points + np.uint32(1), _CHARACTER_BASE, CHARACTERS, characters)
-    _runs(tokens.hashes, _TOKEN_BASE, TOKENS, tokenwise)
+    _runs(points + np.uint32(1), CHARACTER_BASE, CHARACTERS, characters)
+    _runs(tokens.hashes, TOKEN_BASE, TOKENS, tokenwise)
     characters ^= _CHARACTER_SEEDS
     tokenwise ^= _TOKEN_SEEDS
-    _mix(every)
+    mix(every)
     # Map 32 bits to 0..ROWS-1 evenly, without a division (Lemire 2016, "A fast alternative to the
     # modulo reduction").
     product = every.astype(np.uint64)
@@ -233,80 +214,3 @@ def _runs(
             np.multiply(shorter[: len(line)], base, out=line)
             line += units[length - 1 :]
         shorter = line
-
-
-def _tokens(points: NDArray[np.uint32]) -> _Tokens:
-    """Returns the tokens of the texts that :func:`_points` joined."""
-    units, word = _units(points)
-    solid = units.astype(np.bool_)
-    joined = word[1:] & word[:-1]
-    begins = solid.copy()
-    np.greater(solid[1:], joined, out=begins[1:])  # solid and not joined
-    first = begins.nonzero()[0]
-    last = (solid[:-1] > joined).nonzero()[0]
-    # A token's hash is the sum of each character's unit times base**(index in the token). The code
-    # takes base**(index in the batch) first, and then divides by base**(index of the token's
-    # start).
-    sums = (units * _powers(_CHARACTER_BASE, len(units))).cumsum(dtype=np.uint32)[last]
-    sums[1:] -= sums[:-1]
-    sums *= _powers(_CHARACTER_INVERSE, len(units))[first]
-    for number in (last - first >= _DISTINCT).nonzero()[0]:
-        own = units[first[number] : last[number] + 1]
-        powers = _powers(_CHARACTER_BASE, _DISTINCT)
-        powers = np.append(powers, np.full(len(own) - _DISTINCT, powers[-1]))
-        sums[number] = np.sum(own * powers, dtype=np.uint32)
-    _mix(sums)
-    return _Tokens(sums, first, last)
-
-
-def _powers(base: np.uint32, number: int) -> NDArray[np.uint32]:
-    """Returns 1, base, base**2 and so on, modulo 2**32."""
-    return _kept_powers(base)[:number] if number <= _POWERS else _new_powers(base, number)
-
-
-@cache
-def _kept_powers(base: np.uint32) -> NDArray[np.uint32]:
-    return _new_powers(base, _POWERS)
-
-
-def _new_powers(base: np.uint32, number: int) -> NDArray[np.uint32]:
-    powers = np.full(number, base, np.uint32)
-    powers[0] = 1
-    return np.cumprod(powers, dtype=np.uint32)
-
-
-def _units(points: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-    """Returns the unit of each code point, and whether the code point belongs to a word.
-
-    The unit is the number that the hash of a token adds up, 0 for white space.
-    """
-    units, words = _tables()
-    known = points.astype(np.intp)
-    found = units.take(known, mode="clip")
-    if points.max() >= len(units):
-        beyond = np.flatnonzero(points >= len(units))
-        found[beyond] = points[beyond] + np.uint32(1)
-    return found, words.take(known, mode="clip")
-
-
-@cache
-def _tables() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-    """Returns unit and membership of a word for each code point below 65,536.
-
-    The last code point is in no word. It stands for all code points above, which are in no word.
-    """
-    characters = [chr(point) for point in range(65_536)]
-    words = [c.isalnum() for c in characters]
-    # The unit is the lower-case code point plus 1. A few letters have two characters in lower case:
-    # they keep their case, so that no offset changes.
-    folded = [ord(c.lower()) if len(c.lower()) == 1 else ord(c) for c in characters]
-    spaces = [c.isspace() and not c.isalnum() for c in characters]
-    units = [0 if space else unit + 1 for space, unit in zip(spaces, folded, strict=True)]
-    return np.array(units, np.uint32), np.array(words, np.bool_)
-
-
-def _mix(hashes: NDArray[np.uint32]) -> None:
-    """Applies a shortened finaliser of MurmurHash3 in place: every bit changes the high bits."""
-    hashes *= np.uint32(0x85EBCA6B)
-    hashes ^= hashes >> np.uint32(15)
-    hashes *= np.uint32(0xC2B2AE35)
