@@ -9,9 +9,9 @@ LOW_WATERMARK = 0.8
 def environment(share: float) -> dict[str, str]:
     """Returns the variables that limit torch to ``share`` of the memory that Metal recommends.
 
-    Both watermarks are set, because torch refuses a high watermark below the low one, and the low
-    one's default is 1.4. The high one's default, 1.7, lies above the memory of the machine: the
-    machine would swap.
+    Both watermarks are set, because torch refuses a high watermark below the low watermark, whose
+    default is 1.4. The high watermark's default, 1.7, is more than the memory of the machine, which
+    would swap.
     """
     return {
         "PYTORCH_MPS_HIGH_WATERMARK_RATIO": f"{share:.3f}",

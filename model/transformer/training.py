@@ -28,7 +28,7 @@ from model.transformer import classifier, encoder, finetune, head
 from model.transformer.encoder import Encoder
 from model.transformer.head import Head
 from model.transformer.parameters import PREPROCESSING, TransformerWeights
-from model.transformer.trial import Trial, Variant, judge
+from model.transformer.trial import Trial, Variant, run_trial
 from model.types import Encoded, ModelCard
 
 #: Numbers of fine-tuned layers, in the variants that fine-tune the encoder.
@@ -209,7 +209,7 @@ def _trials(trainer: Trainer) -> tuple[list[Trial], float]:
     shares = _shares(corpus, rest)
     variants = [Variant(*pair) for pair in product(heads, (False, True))]
     return [
-        judge(variant, heads[variant.layers or 0], ngrams, labels, shares)
+        run_trial(variant, heads[variant.layers or 0], ngrams, labels, shares)
         for variant in (Variant(None, True), *variants)
     ], round(alone, 4)
 

@@ -69,7 +69,9 @@ class Trial(NamedTuple):
         }
 
 
-def judge(variant: Variant, head: Floats, ngrams: Floats, labels: Classes, shares: Floats) -> Trial:
+def run_trial(
+    variant: Variant, head: Floats, ngrams: Floats, labels: Classes, shares: Floats
+) -> Trial:
     """Calibrates a variant on messages that its parts have not seen, and measures it on them.
 
     ``head`` and ``ngrams`` are logits of the shape (messages, authors). ``shares`` is each author's

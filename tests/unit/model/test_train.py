@@ -1,3 +1,5 @@
+"""The command ``make train``: what it writes, that the engine serves it, and its errors."""
+
 from __future__ import annotations
 
 import json

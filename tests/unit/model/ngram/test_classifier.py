@@ -1,3 +1,5 @@
+"""The shipped n-gram model: its probabilities, padded and ragged batches, and refused weights."""
+
 from __future__ import annotations
 
 import shutil

@@ -1,3 +1,5 @@
+"""The evidence of the n-gram model: its sums, its parts, and odd texts."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""The n-gram features: batches, offsets, hashes and values."""
+
 from __future__ import annotations
 
 import zlib

@@ -1,3 +1,5 @@
+"""The predictions that are made from a model's output."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -18,9 +20,8 @@ def test_author_is_named_only_at_or_above_the_threshold() -> None:
 
 
 def test_confidences_are_rounded_as_by_python() -> None:
-    halves = (
-        2 * np.arange(64) + 1
-    ) / 128  # Multiples of 2**-7, whose seventh and last digit is a 5.
+    # Odd multiples of 2**-7: their seventh digit is the last, and it is a 5.
+    halves = (2 * np.arange(64) + 1) / 128
     confidences = np.append(np.random.default_rng(0).random(10_000), halves).astype(np.float32)
     rows = np.stack([confidences, np.zeros_like(confidences)], 1)
     found = [prediction.confidence for prediction in predictions(rows, CARD)]

@@ -1,3 +1,5 @@
+"""The corpus: how documents are cut into messages, and how these are split into folds."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The metrics, the temperature and the threshold of a trained model."""
+
 from __future__ import annotations
 
 import numpy as np

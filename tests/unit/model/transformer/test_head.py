@@ -1,3 +1,5 @@
+"""The fit of the transformer's head."""
+
 from __future__ import annotations
 
 import numpy as np
