@@ -119,6 +119,7 @@ class NgramModel:
         return scores * temperature, bias * temperature
 
     def _pad(self, bags: features.Bags, values: NDArray[np.float32]) -> Batch:
+        """Returns the bags as a padded batch of a shape of the grid, on the device."""
         sizes = np.diff(bags.offsets)
         shape = (_round_up(GRID_TEXTS, len(sizes)), _round_up(GRID_LENGTHS, int(sizes.max())))
         filled = np.arange(shape[1]) < np.pad(sizes, (0, shape[0] - len(sizes)))[:, None]
@@ -132,6 +133,7 @@ class NgramModel:
         )
 
     def _warm_up_grid(self) -> None:
+        """Runs every padded shape once."""
         no_offsets = torch.zeros(0, dtype=torch.int32)
         for texts in GRID_TEXTS:
             for length in GRID_LENGTHS:

@@ -170,6 +170,7 @@ class SequencePlanner:
         )
 
     def _blank(self, rows: int, length: int, width: int) -> Pass:
+        """Returns a pass of this shape for the warm-up, with zeros for tokens and features."""
         tokens = np.zeros((rows, length), np.int64)
         lengths = np.full(rows, length, np.int64)
         features = np.zeros((rows, width), np.float32)

@@ -145,6 +145,7 @@ def passages(text: str) -> Iterator[str]:
 
 
 def _sentences(text: str) -> Iterator[str]:
+    """Yields the sentences of ``text``, with white space reduced to single spaces."""
     start = 0
     for end in [match.end() for match in _END.finditer(text)] + [len(text)]:
         sentence = " ".join(text[start:end].split())
@@ -154,6 +155,11 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _corpus(records: list[Record], description: dict[str, Any]) -> Corpus:
+    """Returns the corpus of the authors that have at least ``MIN_DOCUMENTS`` documents.
+
+    Raises:
+        DataError: there are fewer than two such authors.
+    """
     if len({record.author for record in records}) < 2:
         raise DataError("one author only: at least two authors are needed")
     numbers = _document_numbers(records)
