@@ -81,7 +81,7 @@ def _csv(path: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _record(path: Path, line: int, fields: dict[str, Any]) -> Record:
-    """Returns the record of a line, or raises DataError for a field that is missing or no string."""
+    """Returns the record of a line. Raises DataError if a field is missing or not a string."""
     for name in ("text", "author"):
         value = fields.get(name)
         if value is not None and not isinstance(value, str):
