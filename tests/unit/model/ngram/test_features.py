@@ -134,4 +134,4 @@ def test_hash_is_the_same_on_every_machine() -> None:
 
 def test_too_many_texts_are_refused() -> None:
     with pytest.raises(ValueError, match="at most"):
-        features.count(["a"] * (features.MOST_TEXTS + 1))
+        features.count(["a"] * (features.MAX_TEXTS + 1))
