@@ -1,4 +1,4 @@
-"""The engine: one thread, warm buckets, and models that misbehave."""
+"""The engine on the CPU: order, warm-up, threads, and models that break the protocol."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-from model.serving.device import DeviceError, choose, try_out
 from model.serving.engine import Engine
 from model.serving.placement import Placement
 from model.serving.status import Status
@@ -24,13 +23,13 @@ def started(model: Vowels) -> Engine:
     return engine
 
 
-def test_predictions_keep_the_order_over_several_passes() -> None:
+def test_predictions_keep_the_order_of_texts_over_several_passes() -> None:
     texts = ["aeiou", "xyz"] * 20  # the largest bucket holds 16
     predictions = started(Vowels()).predict(texts)
     assert [p.author for p in predictions] == ["vowels", "consonants"] * 20
 
 
-def test_confidences_are_ranked_and_sum_to_one() -> None:
+def test_candidates_are_sorted_and_their_confidences_sum_to_one() -> None:
     [prediction] = started(Vowels()).predict(["hello"])
     confidences = [candidate.confidence for candidate in prediction.candidates]
     assert confidences == sorted(confidences, reverse=True)
@@ -38,33 +37,31 @@ def test_confidences_are_ranked_and_sum_to_one() -> None:
     assert prediction.confidence == confidences[0]
 
 
-def test_below_the_threshold_it_abstains() -> None:
+def test_engine_abstains_below_the_threshold() -> None:
     [unsure] = started(Vowels()).predict(["abcdef"])
     assert unsure.author is None
     assert unsure.confidence < Vowels.card.threshold
 
 
-def test_every_bucket_is_warmed_before_it_is_ready(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_start_runs_every_bucket_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = []
 
-    class Noted(Vowels):
+    class Recording(Vowels):
         def prepare(self, texts: Sequence[str]) -> torch.Tensor:
             shapes.append(Bucket(len(texts), max(map(len, texts))))
             return super().prepare(texts)
 
     monkeypatch.setenv(CALLS, str(tmp_path / "calls"))
-    started(Noted())
+    started(Recording())
     assert tuple(shapes) == Vowels.buckets
 
 
-def test_a_model_that_cant_be_warmed_is_told_apart() -> None:
+def test_start_raises_model_error_when_the_warm_up_fails() -> None:
     with pytest.raises(ModelError, match=r"RuntimeError at Broken\.forward"):
         started(Broken())
 
 
-def test_what_the_model_says_of_the_text_is_not_repeated() -> None:
+def test_error_does_not_quote_the_text_of_the_models_error() -> None:
     with pytest.raises(ModelError) as raised:
         started(Vowels()).predict(["POISON secret"])
     assert "secret" not in str(raised.value)
@@ -72,19 +69,19 @@ def test_what_the_model_says_of_the_text_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("output", "words"),
     [
         (torch.ones(2, 2), "shape"),
         (torch.ones(1, 3), "shape"),
         (torch.full((1, 2), float("nan")), "not finite"),
     ],
 )
-def test_a_model_that_breaks_its_protocol_is_caught(answer: torch.Tensor, words: str) -> None:
+def test_wrong_shape_or_nan_raises_model_error(output: torch.Tensor, words: str) -> None:
     class Wrong(Vowels):
         right = True
 
         def forward(self, batch: torch.Tensor) -> torch.Tensor:
-            return super().forward(batch) if self.right else answer
+            return super().forward(batch) if self.right else output
 
     model = Wrong()
     engine = started(model)
@@ -93,41 +90,26 @@ def test_a_model_that_breaks_its_protocol_is_caught(answer: torch.Tensor, words:
         engine.predict(["one"])
 
 
-def test_another_thread_is_refused() -> None:
+def test_predict_from_another_thread_is_refused() -> None:
     engine = started(Vowels())
     with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="another thread"):
         pool.submit(engine.predict, ["hello"]).result()
 
 
-def test_the_device_that_is_asked_for_is_used_or_refused() -> None:
-    assert choose("cpu").torch == torch.device("cpu")
-    missing = "mps" if not torch.backends.mps.is_available() else "cuda:99"
-    with pytest.raises(DeviceError, match=missing):
-        choose(missing)
-
-
-def test_a_device_that_computes_wrongly_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    product = torch.Tensor.__matmul__
-    answers = iter([0.0, 1.0])  # right on the CPU, then wrong on the device
-    monkeypatch.setattr(torch.Tensor, "__matmul__", lambda a, b: product(a, b) + next(answers))
-    with pytest.raises(DeviceError, match="can't be trusted"):
-        try_out(torch.device("cpu"))
-
-
 class Novel(Vowels):
-    """A model that says how much of a text is new to it, or what it is told to say."""
+    """A model whose ``unseen`` returns or raises what the test gives it."""
 
-    def __init__(self, said: object) -> None:
-        self.said = said
+    def __init__(self, result: object) -> None:
+        self.result = result
 
     def unseen(self, texts: Sequence[str]) -> object:
-        if isinstance(self.said, Exception):
-            raise self.said
-        return self.said
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("result", "kept"),
     [
         ([0.25], (0.25,)),
         ([float("nan")], ()),
@@ -137,10 +119,12 @@ class Novel(Vowels):
         (ValueError("a text"), ()),
     ],
 )
-def test_what_is_new_costs_nobody_an_answer(said: object, kept: tuple[float, ...]) -> None:
+def test_invalid_novelty_is_dropped_and_the_prediction_kept(
+    result: object, kept: tuple[float, ...]
+) -> None:
     seen: list[Status] = []
-    model: Any = Novel(said)
-    engine = Engine(model, Placement("cpu"), told=seen.append)
+    model: Any = Novel(result)
+    engine = Engine(model, Placement("cpu"), on_batch=seen.append)
     engine.start()
     assert engine.predict(["aeiou"])[0].author == "vowels"
     assert seen[-1].unseen == kept

@@ -1,4 +1,4 @@
-"""The example in docs/models.md does what the page says."""
+"""The examples of docs/models.md are models that the engine can serve."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "models.md"
 @pytest.mark.parametrize(
     ("name", "protocol"), [("VowelModel", Model), ("VowelSequences", SequenceModel)]
 )
-def test_a_model_on_the_page_can_be_served(name: str, protocol: Any) -> None:
+def test_example_model_is_served(name: str, protocol: Any) -> None:
     codes = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     [code] = [code for code in codes if f"class {name}:" in code]
     names: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The engine on a device whose memory ends, or that computes by itself. The device is a fake."""
+"""The engine on a fake GPU: memory that runs out, overlapping batches, and half precision."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def expected(given: list[str]) -> list[str]:
     return authors(started(Device(torch.device("cpu"))), given)
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost() -> None:
+def test_batch_that_does_not_fit_is_halved_and_loses_no_text() -> None:
     gpu = FakeGPU()
     engine = started(gpu)
     given = texts(100)
     assert engine.status.limit == 256
-    gpu.room = 70  # the memory went to somebody else
+    gpu.room = 70  # Another process has taken the memory.
     assert authors(engine, given) == expected(given)
     assert engine.status.batch.halved >= 1
     assert gpu.released == engine.status.batch.halved
 
 
-def test_the_lower_limit_is_remembered() -> None:
+def test_lowered_limit_holds_for_later_batches() -> None:
     gpu = FakeGPU()
     engine = started(gpu)
     gpu.room = 70
@@ -60,14 +60,14 @@ def test_the_lower_limit_is_remembered() -> None:
     assert max(rows * length for rows, length in gpu.shapes) <= 64
 
 
-def test_warming_finds_the_limit_before_the_first_message() -> None:
+def test_warm_up_finds_the_limit_before_the_first_message() -> None:
     engine = started(FakeGPU(memory=100))
     assert engine.status.limit == 64
     assert authors(engine, texts(50)) == expected(texts(50))
     assert engine.status.total.halved == 0
 
 
-def test_one_message_that_does_not_fit_fails_and_lowers_nothing() -> None:
+def test_single_message_that_does_not_fit_fails_and_keeps_the_limit() -> None:
     gpu = FakeGPU()
     engine = started(gpu)
     gpu.room = 0
@@ -78,12 +78,12 @@ def test_one_message_that_does_not_fit_fails_and_lowers_nothing() -> None:
     assert authors(engine, ["aeiou"]) == ["vowels"]
 
 
-def test_a_device_without_memory_for_anything_is_refused() -> None:
+def test_start_fails_on_a_device_without_memory_for_one_message() -> None:
     with pytest.raises(ModelError, match="does not fit"):
         started(FakeGPU(memory=1))
 
 
-def test_running_out_of_memory_is_told_once_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_running_out_of_memory_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     gpu = FakeGPU()
     engine = started(gpu)
     gpu.room = 130
@@ -96,7 +96,7 @@ def test_running_out_of_memory_is_told_once_in_the_log(caplog: pytest.LogCapture
     )
 
 
-def test_memory_that_ends_in_the_forward_pass_counts_too() -> None:
+def test_out_of_memory_in_the_forward_pass_halves_the_batch() -> None:
     class Hungry(Letters):
         hungry = False
 
@@ -112,14 +112,14 @@ def test_memory_that_ends_in_the_forward_pass_counts_too() -> None:
     assert engine.status.limit == 64
 
 
-def test_an_error_that_is_none_of_memory_is_not_halved_by_the_engine() -> None:
+def test_other_error_does_not_lower_the_limit() -> None:
     engine = started(FakeGPU())
     with pytest.raises(ModelError, match="ValueError"):
         engine.predict(["fine", "POISON secret"])
     assert engine.status.limit == 256
 
 
-def test_a_plain_model_that_runs_out_of_memory_is_halved_too() -> None:
+def test_out_of_memory_halves_the_batch_of_a_text_model() -> None:
     class Large(Vowels):
         room = 16
 
@@ -137,18 +137,18 @@ def test_a_plain_model_that_runs_out_of_memory_is_halved_too() -> None:
     assert engine.status.limit == 4
 
 
-def test_two_batches_can_be_on_their_way_at_once() -> None:
+def test_two_launched_batches_are_collected_in_any_order() -> None:
     gpu = FakeGPU(overlaps=True)
     engine = started(gpu)
     assert engine.overlaps
     first, second = engine.launch(texts(20)), engine.launch(["aeiou"])
-    assert gpu.pending == len(first.answers) + len(second.answers)
+    assert gpu.pending == len(first.downloads) + len(second.downloads)
     assert [p.candidates[0].author for p in engine.collect(second)] == ["vowels"]
     assert [p.candidates[0].author for p in engine.collect(first)] == expected(texts(20))
     assert gpu.pending == 0
 
 
-def test_padding_and_memory_are_published_for_other_threads() -> None:
+def test_status_shows_padding_and_memory_to_other_threads() -> None:
     gpu = FakeGPU()
     engine = started(gpu)
     engine.predict(["abcdefgh", "abcdefg", "abcdef"])
@@ -163,7 +163,7 @@ def test_padding_and_memory_are_published_for_other_threads() -> None:
     assert engine.status.batch.padding == 0
 
 
-def test_no_other_thread_can_launch_or_collect() -> None:
+def test_launch_and_collect_from_another_thread_are_refused() -> None:
     engine = started(FakeGPU())
     launched = engine.launch(["hello"])
     with ThreadPoolExecutor(1) as pool:
@@ -173,7 +173,7 @@ def test_no_other_thread_can_launch_or_collect() -> None:
     assert len(engine.collect(launched)) == 1
 
 
-def test_cores_are_shared_among_the_workers_of_a_sequence_model() -> None:
+def test_workers_of_a_sequence_model_share_the_cores() -> None:
     before = torch.get_num_threads()
     try:
         started(FakeGPU(), threads=3)
@@ -187,7 +187,9 @@ def test_cores_are_shared_among_the_workers_of_a_sequence_model() -> None:
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)]
 )
-def test_half_precision_is_used_after_it_was_compared(precision: str, dtype: torch.dtype) -> None:
+def test_half_precision_is_used_when_its_probabilities_agree(
+    precision: str, dtype: torch.dtype
+) -> None:
     model = Letters()
     engine = Engine(model, Placement(precision=precision), lambda name, worker: FakeGPU())
     engine.start()
@@ -197,7 +199,7 @@ def test_half_precision_is_used_after_it_was_compared(precision: str, dtype: tor
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no such kernel"), torch.OutOfMemoryError("full")])
-def test_half_precision_that_can_not_be_computed_is_refused(error: Exception) -> None:
+def test_half_precision_is_refused_when_the_device_raises(error: Exception) -> None:
     class Lacks(Letters):
         def forward(self, batch: Padded) -> torch.Tensor:
             if self.dtype != torch.float32:
@@ -209,7 +211,7 @@ def test_half_precision_that_can_not_be_computed_is_refused(error: Exception) ->
         engine.start()
 
 
-def test_a_device_that_breaks_for_good_is_no_matter_of_the_message() -> None:
+def test_accelerator_error_raises_device_lost() -> None:
     class Breaks(Letters):
         broken = False
 
@@ -225,7 +227,7 @@ def test_a_device_that_breaks_for_good_is_no_matter_of_the_message() -> None:
         engine.launch(["a"])
 
 
-def test_a_shape_that_computes_nonsense_is_found_while_warming() -> None:
+def test_start_fails_when_a_shape_returns_nan() -> None:
     class Nonsense(Letters):
         def forward(self, batch: Padded) -> torch.Tensor:
             return super().forward(batch) * (torch.nan if len(batch.tokens) == 8 else 1)
@@ -234,7 +236,7 @@ def test_a_shape_that_computes_nonsense_is_found_while_warming() -> None:
         started(FakeGPU(), Nonsense())
 
 
-def test_half_precision_that_computes_something_else_is_refused() -> None:
+def test_half_precision_is_refused_when_its_probabilities_differ() -> None:
     class Rounds(Letters):
         def forward(self, batch: Padded) -> torch.Tensor:
             exact = super().forward(batch)
@@ -245,6 +247,6 @@ def test_half_precision_that_computes_something_else_is_refused() -> None:
         engine.start()
 
 
-def test_a_plain_model_runs_in_fp32_only() -> None:
+def test_text_model_is_refused_in_half_precision() -> None:
     with pytest.raises(DeviceError, match="fp32 only"):
         Engine(Vowels(), Placement("cpu", precision="bf16")).start()

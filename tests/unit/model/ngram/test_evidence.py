@@ -1,10 +1,12 @@
+"""The evidence of the n-gram model: its sums, its parts, and odd texts."""
+
 from __future__ import annotations
 
 import pytest
 import torch
 
 from model.ngram.classifier import NgramModel
-from model.ngram.evidence import PARTS, SHOWN
+from model.ngram.evidence import MAX_PARTS, PART_CHARACTERS
 
 TEXTS = [
     "We gathered at the river, and nobody spoke of the harvest; the harvest had failed us twice.",
@@ -29,7 +31,7 @@ def centred(model: NgramModel, text: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_weights_add_up_to_the_score_that_forward_used(model: NgramModel, text: str) -> None:
+def test_weights_add_up_to_the_score_of_forward(model: NgramModel, text: str) -> None:
     for index in (0, 7, len(model.card.authors) - 1):
         evidence = model.explain(text, model.card.authors[index])
         total = evidence.bias + sum(part.weight for part in evidence.parts) + evidence.rest
@@ -37,7 +39,7 @@ def test_weights_add_up_to_the_score_that_forward_used(model: NgramModel, text: 
         assert evidence.score == pytest.approx(centred(model, text)[index].item(), abs=1e-4)
 
 
-def test_scores_differ_as_the_log_probabilities_do(model: NgramModel) -> None:
+def test_scores_of_authors_differ_like_log_probabilities(model: NgramModel) -> None:
     text = TEXTS[0]
     logs = model.forward(model.prepare([text]))[0].double().log()
     scores = [model.explain(text, author).score for author in model.card.authors]
@@ -45,16 +47,16 @@ def test_scores_differ_as_the_log_probabilities_do(model: NgramModel) -> None:
         assert score - scores[0] == pytest.approx((logs[index] - logs[0]).item(), abs=1e-4)
 
 
-def test_parts_are_words_in_their_places_strongest_first(model: NgramModel) -> None:
+def test_parts_are_words_of_the_text_sorted_by_strength(model: NgramModel) -> None:
     for text in TEXTS:
         parts = model.explain(text, model.card.authors[3]).parts
-        assert len(parts) <= PARTS
+        assert len(parts) <= MAX_PARTS
         assert [text[p.start : p.start + len(p.text)] for p in parts] == [p.text for p in parts]
         sizes = [abs(part.weight) for part in parts]
         assert sizes == sorted(sizes, reverse=True)
 
 
-def test_all_parts_of_a_short_text_are_its_words(model: NgramModel) -> None:
+def test_parts_of_a_short_text_are_all_its_words(model: NgramModel) -> None:
     text = "Few words,  with spaces. "
     evidence = model.explain(text, model.card.authors[0])
     in_order = sorted(evidence.parts, key=lambda part: part.start)
@@ -62,17 +64,17 @@ def test_all_parts_of_a_short_text_are_its_words(model: NgramModel) -> None:
     assert evidence.rest == 0
 
 
-def test_of_a_text_without_spaces_the_beginning_is_shown(model: NgramModel) -> None:
+def test_text_without_spaces_is_one_shortened_part(model: NgramModel) -> None:
     text = "東京" * 4000
     [part] = model.explain(text, model.card.authors[0]).parts
-    assert (part.text, part.start) == (text[:SHOWN], 0)
+    assert (part.text, part.start) == (text[:PART_CHARACTERS], 0)
 
 
-def test_the_empty_text_has_only_the_bias(model: NgramModel) -> None:
+def test_evidence_of_the_empty_text_is_the_bias(model: NgramModel) -> None:
     evidence = model.explain("", model.card.authors[0])
     assert (evidence.parts, evidence.rest, evidence.score) == ((), 0, evidence.bias)
 
 
-def test_an_unknown_author_is_refused(model: NgramModel) -> None:
+def test_unknown_author_is_refused(model: NgramModel) -> None:
     with pytest.raises(ValueError, match="does not know"):
         model.explain("text", "Nobody")

@@ -1,4 +1,4 @@
-"""What only a GPU can show. Run where CUDA or Metal is found, skipped elsewhere."""
+"""The models on a real GPU. Without CUDA and Metal, these tests are skipped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from model.ngram.classifier import NgramModel
 from model.serving.device import Device, choose
 from model.serving.engine import Engine
 from model.serving.placement import Placement
-from tests.unit.model.test_ngram import TEXTS
+from tests.unit.model.ngram.test_classifier import TEXTS
 
 FOUND = [
     name
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not FOUND, reason="no CUDA and no Metal on this machine"),
 ]
-# One text that no UTF-8 can carry never reaches a model.
+# The text with a lone surrogate never reaches a model, because UTF-8 can't encode it.
 GIVEN = [text for text in TEXTS if text.isascii() or "\ud800" not in text] * 8
 
 
@@ -42,7 +42,7 @@ def confidences(made: Engine) -> list[float]:
     return [prediction.confidence for prediction in made.predict(GIVEN)]
 
 
-def test_the_default_model_says_what_it_says_on_the_cpu(device: Device) -> None:
+def test_default_model_agrees_with_the_cpu(device: Device) -> None:
     expected = confidences(engine(NgramModel(), "cpu"))
     assert confidences(engine(NgramModel(), str(device))) == pytest.approx(expected, abs=1e-3)
 
@@ -50,7 +50,7 @@ def test_the_default_model_says_what_it_says_on_the_cpu(device: Device) -> None:
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("fp32", 1e-3), ("bf16", 0.05), ("fp16", 0.05)]
 )
-def test_the_transformer_does_too(device: Device, precision: str, tolerance: float) -> None:
+def test_transformer_agrees_with_the_cpu(device: Device, precision: str, tolerance: float) -> None:
     pytest.importorskip("tokenizers")
     from model.transformer.classifier import TransformerModel
 
@@ -59,7 +59,7 @@ def test_the_transformer_does_too(device: Device, precision: str, tolerance: flo
     assert actual == pytest.approx(expected, abs=tolerance)
 
 
-def test_batches_that_overlap_do_not_mix(device: Device) -> None:
+def test_overlapping_batches_keep_their_own_predictions(device: Device) -> None:
     pytest.importorskip("tokenizers")
     from model.transformer.classifier import TransformerModel
 
@@ -71,7 +71,7 @@ def test_batches_that_overlap_do_not_mix(device: Device) -> None:
         assert prediction.confidence == pytest.approx(one.confidence, abs=1e-3)
 
 
-def test_memory_is_published(device: Device) -> None:
+def test_status_shows_the_memory(device: Device) -> None:
     made = engine(NgramModel(), str(device))
     made.predict(GIVEN)
     memory = made.status.memory
@@ -80,7 +80,7 @@ def test_memory_is_published(device: Device) -> None:
 
 
 @pytest.mark.skipif("cuda" not in FOUND, reason="only CUDA's memory can be limited at run time")
-def test_memory_that_ends_halves_the_batch() -> None:
+def test_batch_is_halved_when_the_memory_runs_out() -> None:
     pytest.importorskip("tokenizers")
     from model.transformer.classifier import TransformerModel
 

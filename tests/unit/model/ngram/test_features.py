@@ -1,3 +1,5 @@
+"""The n-gram features: batches, offsets, hashes and values."""
+
 from __future__ import annotations
 
 import zlib
@@ -9,14 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.ngram import features
-from tests.unit.model import plain_features
+from model.ngram import features, hashing
+from tests.unit.model.ngram import plain_features
 
 TEXTS = ["The cat sat. The Cat!", "", "x", "ÄRGER im Büro 🎉🎉", "a\0b", " ", "the cat"]
 LONG = "b" * 70 + "🎉🎉 " + "z" * 200
-#: Any text, and those that are all corner cases: marks, spaces, folding, long tokens.
+#: Any text.
 ANY = st.text(st.characters(exclude_categories=()), max_size=80)
+#: Texts of corner cases: marks, white space, letters with an odd lower case, and surrogates.
 ODD = st.text("  ..aZ9\u2003ÉİßΣ\uffff\ud800🎉𝐀\0", max_size=12)
+#: Texts with long tokens.
 REPEATED = st.builds(str.__mul__, st.text("aB1. 🎉", max_size=5), st.integers(0, 90))
 SOME_TEXT = ANY | ODD | REPEATED
 
@@ -31,7 +35,7 @@ def spans(text: str) -> list[list[tuple[int, int]]]:
     return [list(zip(f.first.tolist(), f.last.tolist(), strict=True)) for f in found]
 
 
-def test_a_batch_gives_each_text_what_it_gets_alone() -> None:
+def test_bag_of_a_text_is_the_same_in_a_batch_and_alone() -> None:
     bags = features.count(TEXTS)
     for number, text in enumerate(TEXTS):
         inside = slice(*bags.offsets[number : number + 2])
@@ -49,25 +53,25 @@ def together(texts: list[str]) -> list[dict[int, int]]:
 
 @given(st.lists(SOME_TEXT, min_size=1, max_size=8))
 @settings(deadline=None, derandomize=True, max_examples=300)
-def test_bags_are_those_of_one_n_gram_at_a_time(texts: list[str]) -> None:
+def test_bags_equal_those_of_the_simple_implementation(texts: list[str]) -> None:
     assert together(texts) == [plain_features.bag(text) for text in texts]
 
 
-def test_so_are_those_of_a_large_batch() -> None:
+def test_bags_of_a_large_batch_equal_those_of_the_simple_implementation() -> None:
     texts = ["", "a", " ", "🎉", LONG, "ab", "It was 1861, and raining. "] * 36
     texts += ["", "end", "", ""]
     assert len(texts) == 256
     assert together(texts) == [plain_features.bag(text) for text in texts]
 
 
-def test_so_are_those_of_more_characters_than_powers_are_kept() -> None:
-    texts = ["Rain fell, all night. " * (features._POWERS // 20), LONG, "It's over"]
+def test_bags_are_right_beyond_the_powers_in_memory() -> None:
+    texts = ["Rain fell, all night. " * (hashing.KEPT_POWERS // 20), LONG, "It's over"]
     assert together(texts) == [plain_features.bag(text) for text in texts]
 
 
 @given(SOME_TEXT)
 @settings(deadline=None, derandomize=True)
-def test_families_are_what_is_counted_each_in_its_place(text: str) -> None:
+def test_families_hold_the_counted_n_grams_with_their_offsets(text: str) -> None:
     found = list(features.families(text))
     assert Counter(row for family in found for row in family.rows.tolist()) == bag(text)
     for family, length in zip(found, features.CHARACTERS, strict=False):
@@ -80,13 +84,13 @@ def test_families_are_what_is_counted_each_in_its_place(text: str) -> None:
         assert ["".join(span.split()) for span in spanned] == ["".join(run) for run in runs]
 
 
-def test_every_n_gram_is_counted_once() -> None:
+def test_every_occurrence_of_an_n_gram_is_counted_once() -> None:
     text = "Ab, ab"
-    # Characters: 5 of two, 4 of three, 3 of four. Tokens: Ab | , | ab, and two pairs of them.
+    # Runs of characters: 5 of two, 4 of three, 3 of four. Tokens: "Ab", "," and "ab", and 2 pairs.
     assert sum(bag(text).values()) == 5 + 4 + 3 + 3 + 2
 
 
-def test_spans_cover_characters_and_tokens() -> None:
+def test_families_span_runs_of_characters_and_of_tokens() -> None:
     twos, threes, fours, tokens, pairs = spans("Hi, you")
     assert twos[0] == (0, 1)
     assert threes[-1] == (4, 6)
@@ -95,7 +99,7 @@ def test_spans_cover_characters_and_tokens() -> None:
     assert pairs == [(0, 2), (2, 6)]
 
 
-def test_characters_keep_their_case_and_tokens_fold_it() -> None:
+def test_case_matters_for_characters_but_not_for_tokens() -> None:
     def rows(text: str) -> tuple[list[int], list[int]]:
         found = list(features.families(text))
         return found[0].rows.tolist(), found[3].rows.tolist()
@@ -104,7 +108,7 @@ def test_characters_keep_their_case_and_tokens_fold_it() -> None:
     assert rows("ÉTÉ")[1] == rows("été")[1]
 
 
-def test_rows_lie_in_the_table_and_spread_over_it() -> None:
+def test_rows_spread_evenly_over_the_table() -> None:
     bags = features.count([f"number {n} of many, {n * 7919}" for n in range(1000)])
     assert bags.rows.min() >= 0
     assert bags.rows.max() < features.ROWS
@@ -112,7 +116,7 @@ def test_rows_lie_in_the_table_and_spread_over_it() -> None:
     assert abs(halves[0] - halves[1]) < 0.1 * halves.sum()
 
 
-def test_values_of_a_text_have_length_one_and_an_empty_text_has_none() -> None:
+def test_values_have_length_one_or_none_for_an_empty_text() -> None:
     idf = np.linspace(1, 9, features.ROWS, dtype=np.float32)
     bags = features.count(TEXTS)
     squares = bags.values(idf) ** 2
@@ -121,8 +125,8 @@ def test_values_of_a_text_have_length_one_and_an_empty_text_has_none() -> None:
     assert sums == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_hash_is_the_same_on_every_machine() -> None:
-    """The committed weights depend on it: other numbers here need another PREPROCESSING."""
+def test_hash_is_the_same_on_every_machine() -> None:
+    """The committed weights depend on the hash. Other numbers here need another PREPROCESSING."""
     assert features.count(["Hello, you"]).rows.tolist()[:4] == [15523, 31389, 32525, 33163]
     bags = features.count([*TEXTS, LONG])
     assert zlib.crc32(b"".join(array.astype("<i4").tobytes() for array in bags)) == 1483632419
@@ -130,4 +134,4 @@ def test_the_hash_is_the_same_on_every_machine() -> None:
 
 def test_too_many_texts_are_refused() -> None:
     with pytest.raises(ValueError, match="at most"):
-        features.count(["a"] * (features.MOST_TEXTS + 1))
+        features.count(["a"] * (features.MAX_TEXTS + 1))

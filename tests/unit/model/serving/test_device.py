@@ -1,12 +1,12 @@
-"""Which device a worker gets."""
+"""The choice of a device, its self-test, and errors that mean a full memory."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from model.serving import device, metal
-from model.serving.device import Device, choose
+from model.serving import device
+from model.serving.device import Device, DeviceError, choose, self_test
 
 
 @pytest.mark.parametrize(
@@ -18,18 +18,18 @@ from model.serving.device import Device, choose
         ("cpu", 1, "cpu"),
     ],
 )
-def test_workers_are_dealt_the_gpus_in_turn(
+def test_workers_get_the_gpus_in_turn(
     name: str, worker: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    tried: list[str] = []
-    monkeypatch.setattr(device, "try_out", lambda found: tried.append(str(found)))
+    tested: list[str] = []
+    monkeypatch.setattr(device, "self_test", lambda found: tested.append(str(found)))
     monkeypatch.setattr(device, "_KINDS", {"cpu": Device, "cuda": Device})
     assert str(choose(name, worker)) == expected
-    assert tried == [expected]
+    assert tested == [expected]
 
 
-def test_auto_takes_the_next_best_where_one_fails_its_trial(
+def test_auto_takes_the_next_device_when_the_self_test_fails(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -39,11 +39,19 @@ def test_auto_takes_the_next_best_where_one_fails_its_trial(
     assert "device cuda:0 can't be used" in caplog.text
 
 
-def test_both_of_metals_marks_are_set_and_in_order() -> None:
-    found = metal.environment(0.5)
-    low, high = (found[f"PYTORCH_MPS_{mark}_WATERMARK_RATIO"] for mark in ("LOW", "HIGH"))
-    assert 0 < float(low) < float(high) == 0.5
-    assert found["PYTORCH_ENABLE_MPS_FALLBACK"] == "1"
+def test_named_device_is_used_or_refused() -> None:
+    assert choose("cpu").torch == torch.device("cpu")
+    missing = "mps" if not torch.backends.mps.is_available() else "cuda:99"
+    with pytest.raises(DeviceError, match=missing):
+        choose(missing)
+
+
+def test_device_with_a_wrong_product_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    product = torch.Tensor.__matmul__
+    errors = iter([0.0, 1.0])  # The CPU's product is right, and the device's is wrong.
+    monkeypatch.setattr(torch.Tensor, "__matmul__", lambda a, b: product(a, b) + next(errors))
+    with pytest.raises(DeviceError, match="can't be trusted"):
+        self_test(torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -58,10 +66,10 @@ def test_both_of_metals_marks_are_set_and_in_order() -> None:
         (ValueError("out of memory"), False),
     ],
 )
-def test_what_says_that_memory_is_full_is_told_apart(error: Exception, full: bool) -> None:
+def test_is_full_recognises_out_of_memory_errors_only(error: Exception, full: bool) -> None:
     assert Device(torch.device("cpu")).is_full(error) is full
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_the_cpu_has_no_memory_of_its_own() -> None:
+def test_memory_is_none_on_the_cpu() -> None:
     assert choose("auto").memory() is None

@@ -1,4 +1,4 @@
-"""The default model's features written down once more, one n-gram at a time."""
+"""A second, simple implementation of the n-gram features, for one n-gram at a time."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from itertools import pairwise
 from model.ngram.features import ROWS
 
 _CHARACTER_BASE, _TOKEN_BASE = 0x9E3779B1, 0x01000193
-_DISTINCT = 64
+_ORDERED_CHARACTERS = 64
 
 
 def bag(text: str) -> Counter[int]:
-    """Return how often each row occurs in ``text``."""
+    """Returns how often each row occurs in ``text``."""
     points = [ord(character) + 1 for character in text]
     hashes = [_token_hash(token) for token in tokens(text)]
     runs = [_row(_run(points[i : i + n]), n) for n in (2, 3, 4) for i in range(len(text) - n + 1)]
@@ -22,7 +22,7 @@ def bag(text: str) -> Counter[int]:
 
 
 def tokens(text: str) -> list[str]:
-    """Return runs of letters and digits, and each mark; what lies above U+FFFF is a mark."""
+    """Returns runs of letters and digits, and single marks. Characters above U+FFFF are marks."""
     found: list[str] = []
     inside = False
     for character in text:
@@ -44,10 +44,10 @@ def _run(units: list[int]) -> int:
 
 def _token_hash(token: str) -> int:
     value = 0
-    for place, character in enumerate(token):
+    for index, character in enumerate(token):
         lower = character.lower() if character <= "\uffff" else character
         unit = ord(lower if len(lower) == 1 else character) + 1
-        value += unit * _CHARACTER_BASE ** min(place, _DISTINCT - 1)
+        value += unit * _CHARACTER_BASE ** min(index, _ORDERED_CHARACTERS - 1)
     return _mix(value)
 
 

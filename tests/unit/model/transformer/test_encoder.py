@@ -1,4 +1,4 @@
-"""The encoder: padding is not seen, the package is what it was, and what is missing is said."""
+"""The encoder and its tokenizer: padding, pooling, attention, and the package with the weights."""
 
 from __future__ import annotations
 
@@ -37,19 +37,21 @@ def batch(
     return tokens, torch.tensor(lengths)
 
 
-def test_tokens_are_those_of_bert(tokenizer: encoder.TextTokenizer) -> None:
+def test_tokens_and_spans_are_those_of_bert(tokenizer: encoder.TextTokenizer) -> None:
     tokens, offsets = tokenizer(["Hello fellow citizens", "a"])
     assert tokens.tolist() == [101, 7592, 3507, 4480, 102, 101, 1037, 102]
     assert offsets.tolist() == [0, 5, 8]
     assert tokenizer.spans("Hello fellow citizens") == [(0, 0), (0, 5), (6, 12), (13, 21), (0, 0)]
 
 
-def test_a_long_text_is_read_to_the_limit(tokenizer: encoder.TextTokenizer) -> None:
+def test_long_text_is_cut_at_the_limit(tokenizer: encoder.TextTokenizer) -> None:
     tokens, _ = tokenizer(["word " * 1000])
-    assert len(tokens) == encoder.LONGEST
+    assert len(tokens) == encoder.MAX_TOKENS
 
 
-def test_padding_is_not_seen(loaded: encoder.Encoder, tokenizer: encoder.TextTokenizer) -> None:
+def test_padding_does_not_change_a_vector(
+    loaded: encoder.Encoder, tokenizer: encoder.TextTokenizer
+) -> None:
     with torch.inference_mode():
         together = loaded(*batch(tokenizer, TEXTS, 64))
         for row, text in enumerate(TEXTS):
@@ -58,10 +60,10 @@ def test_padding_is_not_seen(loaded: encoder.Encoder, tokenizer: encoder.TextTok
             torch.testing.assert_close(together[row], alone[0], rtol=1e-4, atol=1e-5)
 
 
-def test_the_last_means_are_the_sentence_vectors_the_weights_were_trained_for(
+def test_last_layers_means_are_close_for_sentences_of_the_same_meaning(
     loaded: encoder.Encoder, tokenizer: encoder.TextTokenizer
 ) -> None:
-    """Sentences that say the same are close, as all-MiniLM-L6-v2 was trained to have it."""
+    """all-MiniLM-L6-v2 was trained for this."""
     texts = [
         "How many people live in Berlin?",
         "What is Berlin's population?",
@@ -75,7 +77,7 @@ def test_the_last_means_are_the_sentence_vectors_the_weights_were_trained_for(
     assert far < 0.2
 
 
-def test_attention_while_training_is_that_of_serving() -> None:
+def test_attention_is_the_same_in_training_and_in_serving() -> None:
     torch.manual_seed(0)
     layer = encoder.Layer().eval()
     x, lengths = torch.randn(2, 7, encoder.WIDTH), torch.tensor([7, 4])
@@ -83,12 +85,12 @@ def test_attention_while_training_is_that_of_serving() -> None:
     with torch.inference_mode():
         served = layer(x, mask)
         trained = layer.train()(x, mask)
-    inside = encoder.shares(lengths, 7) > 0
+    inside = encoder.mean_weights(lengths, 7) > 0
     torch.testing.assert_close(trained[inside], served[inside], rtol=1e-4, atol=1e-5)
 
 
-def test_attention_is_a_weighted_mean_of_what_is_inside() -> None:
-    """Against the formula of Vaswani et al. 2017, written out for one head at a time."""
+def test_attention_follows_the_formula_and_ignores_padding() -> None:
+    """Computes the formula of Vaswani et al. 2017 for one head at a time, and compares."""
     torch.manual_seed(1)
     layer, x = encoder.Layer().eval(), torch.randn(1, 5, encoder.WIDTH)
     with torch.inference_mode():
@@ -104,18 +106,20 @@ def test_attention_is_a_weighted_mean_of_what_is_inside() -> None:
     torch.testing.assert_close(served[0], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_shares_add_up_to_one() -> None:
-    shares = encoder.shares(torch.tensor([1, 3]), 4)
-    assert shares.tolist() == [[1, 0, 0, 0], pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])]
+def test_mean_weights_sum_to_one_and_are_zero_for_padding() -> None:
+    weights = encoder.mean_weights(torch.tensor([1, 3]), 4)
+    assert weights.tolist() == [[1, 0, 0, 0], pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])]
 
 
-def test_another_file_than_the_known_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_with_another_hash_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(encoder.DIGESTS, "tokenizer.json", "0" * 32)
     with pytest.raises(encoder.EncoderMissing, match="not the file"):
         encoder.TextTokenizer()
 
 
-def test_a_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_a_missing_package_tells_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(encoder, "PACKAGE", "no-such-package")
     with pytest.raises(encoder.EncoderMissing, match="make run MODEL=transformer"):
         encoder.load()

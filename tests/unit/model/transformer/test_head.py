@@ -1,3 +1,5 @@
+"""The fit of the transformer's head."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,7 +10,7 @@ from model.transformer import head
 
 
 @pytest.mark.parametrize("authors", [2, 3])
-def test_a_head_tells_apart_what_is_apart(authors: int) -> None:
+def test_head_separates_distant_clusters_and_folds_its_scaling(authors: int) -> None:
     chance = np.random.default_rng(0)
     labels = np.arange(30 * authors) % authors
     centres = chance.normal(0, 3, (authors, 5))

@@ -1,4 +1,4 @@
-"""Which processors numpy is told about, and that it is told in time."""
+"""The environment variables for numpy on Zen 4, and that a worker sets them before its import."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ZEN_4 = {"vendor_id": "AuthenticAMD", "cpu family": "25", "flags": "fpu sse avx2
 
 
 def cpuinfo(folder: Path, **changes: str) -> Path:
-    """Return a file as Linux has it: a block for each core."""
+    """Returns a file in the format of /proc/cpuinfo: a block of lines for each core."""
     lines = ["processor\t: 0", *(f"{k}\t: {v}" for k, v in (ZEN_4 | changes).items())]
     path = folder / "cpuinfo"
     path.write_text("\n".join([*lines, "power management:", "", "processor\t: 1", ""]))
     return path
 
 
-def test_on_zen_4_numpy_sorts_without_avx_512(tmp_path: Path) -> None:
+def test_avx_512_is_disabled_on_zen_4(tmp_path: Path) -> None:
     assert processor.environment(cpuinfo(tmp_path)) == {"NPY_DISABLE_CPU_FEATURES": "X86_V4"}
 
 
@@ -35,16 +35,16 @@ def test_on_zen_4_numpy_sorts_without_avx_512(tmp_path: Path) -> None:
     ],
     ids=["Intel", "Zen 5", "Zen 3"],
 )
-def test_on_others_it_is_told_nothing(tmp_path: Path, changes: dict[str, str]) -> None:
+def test_nothing_is_set_on_other_processors(tmp_path: Path, changes: dict[str, str]) -> None:
     assert processor.environment(cpuinfo(tmp_path, **changes)) == {}
 
 
-def test_where_nothing_is_known_of_the_processor_it_is_told_nothing(tmp_path: Path) -> None:
+def test_nothing_is_set_without_a_readable_cpuinfo(tmp_path: Path) -> None:
     assert processor.environment(tmp_path / "cpuinfo") == {}
     (tmp_path / "cpuinfo").write_bytes(b"\xff\n")
     assert processor.environment(tmp_path / "cpuinfo") == {}
 
 
-def test_a_worker_sets_it_before_numpy_is_imported() -> None:
+def test_worker_module_does_not_import_numpy() -> None:
     script = "import sys, celery_app.worker; sys.exit('numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
