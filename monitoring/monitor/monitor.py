@@ -17,12 +17,13 @@ from redis import Redis, RedisError
 from monitoring.instruments.background import Failures
 from monitoring.instruments.log_once import log_once
 from monitoring.instruments.metrics import LEVELS, MonitorMetrics
+from monitoring.monitor import figures
 from monitoring.monitor.cache_limit import CacheLimit
 from monitoring.monitor.figures import Figures
 from monitoring.monitor.memory import Scales
 from monitoring.monitor.quality import Quality, assess
 from monitoring.monitor.queue import Queue, State
-from monitoring.state import alerts, pressure, timeseries
+from monitoring.state import alerts, pressure
 from monitoring.state.alerts import Alerts
 from monitoring.state.pressure import Memory
 from monitoring.state.windows import Window, versions
@@ -105,7 +106,7 @@ class Monitor:
         quality = next(iter([*asked, *self._quality]), None)
         point = _try(lambda: self._figures.point(queue, memory, quality))
         if point is not None:
-            _try(lambda: timeseries.keep(self._cache, self._machine, point))
+            _try(lambda: figures.keep(self._cache, self._machine, point))
         _try(lambda: alerts.keep(self._cache, self._machine, self._alerts.told()))
 
     def _look_at_queue(self) -> State:
