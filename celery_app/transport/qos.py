@@ -75,9 +75,8 @@ class QoS(redis.QoS):
         held = dict.fromkeys(self._delivered.keys() - self._dirty, time())
         if held:
             with self.channel.conn_or_acquire() as client:
-                client.zadd(
-                    self.unacked_index_key, held, xx=True
-                )  # xx: a task that another worker took stays away
+                # xx: a task that another worker has taken over is not added again.
+                client.zadd(self.unacked_index_key, held, xx=True)
 
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:
         """Return the tasks of dead workers to their queues."""

@@ -83,8 +83,8 @@ class ModelRegistry:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
-        self._broker.close()
-        self._cache.close()
+        for client in (self._broker, self._cache):
+            client.connection_pool.disconnect()
 
     def current(self) -> Announcement:
         """Return the announcement of the version that new messages go to.

@@ -17,7 +17,7 @@ from celery_app.client.entry import Entry
 from celery_app.client.redis.queue_capacity import QueueCapacity
 from monitoring.instruments.metrics import ApiMetrics
 from monitoring.state.pressure import Level
-from tasks.errors import BrokerUnavailable
+from tasks.errors import BrokerUnavailable, NoModel, UnknownModel
 from tasks.messages import Attribution, Outcome, Reply
 
 #: Turns of the loop after which everything that could happen has happened.
@@ -78,11 +78,31 @@ class FakeModelRegistry:
     """Each version has so many workers, and the memory is as full as a test says."""
 
     def __init__(self, workers: int = 1) -> None:
-        self.workers = workers
+        self.worker_count = workers
         self.level: Level = "ok"
+        self.reachable = True
+        self.started = self.stopped = False
+
+    def start(self) -> None:
+        self.started = True
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def workers(self) -> int | None:
+        return self.worker_count if self.reachable else None
 
     def workers_of(self, version: str) -> int:
-        return self.workers
+        return self.worker_count
+
+    def version_for(self, text: str) -> str:
+        if not (self.reachable and self.worker_count):
+            raise NoModel("no worker has announced a model yet")
+        return "v1"
+
+    def check(self, version: str) -> None:
+        if version != "v1":
+            raise UnknownModel("no worker serves it; served: v1")
 
     def pressure(self) -> Level:
         return self.level
