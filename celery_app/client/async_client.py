@@ -26,6 +26,7 @@ WINDOW = 1024
 #: Texts that a call hands to the dispatcher together.
 PART = 128
 
+_CLOSED = Failure("", NoAnswer.code, "the client was closed")
 _ERRORS = {kind.code: kind for kind in BylineError.__subclasses__()}
 
 
@@ -59,8 +60,8 @@ class Client:
             SettingsError: a setting contradicts another, or a URL can't be used.
         """
         self._settings = Settings(redis_url=SecretURL(redis_url), **settings)
-        self._client: AttributionClient | None = None
-        #: What each call under way waits for.
+        self._inner: AttributionClient | None = None
+        #: The texts of each call under way.
         self._calls: dict[int, list[Entry | Failure]] = {}
 
     async def __aenter__(self) -> Client:
@@ -75,28 +76,27 @@ class Client:
 
         A Redis that can't be reached raises nothing here: the client goes on trying.
         """
-        if self._client is not None:
+        if self._inner is not None:
             raise RuntimeError("the client is open already")
-        client = make_client(self._settings, ApiMetrics(CollectorRegistry()))
+        inner = make_client(self._settings, ApiMetrics(CollectorRegistry()))
         try:
-            await asyncio.to_thread(client.model_registry.start)
+            await asyncio.to_thread(inner.model_registry.start)
         except BaseException:
-            await client.close()
+            await inner.close()
             raise
-        client.dispatcher.start()
-        self._client = client
+        inner.dispatcher.start()
+        self._inner = inner
 
     async def close(self) -> None:
         """Stop the client. Calls that still wait get the failure ``no_answer``."""
-        client, self._client = self._client, None
-        if client is None:
+        inner, self._inner = self._inner, None
+        if inner is None:
             return
-        await client.close()
-        error = NoAnswer("the client was closed")
+        await inner.close()
         for accepted in self._calls.values():
             for each in accepted:
                 if isinstance(each, Entry) and not each.done.is_set():
-                    each.settle(_failure(error, each.id))
+                    each.settle(_CLOSED._replace(id=each.id))
 
     async def attribute(
         self, texts: Iterable[str], **options: Unpack[CallOptions]
@@ -126,31 +126,32 @@ class Client:
         accepted: list[Entry | Failure] = []
         self._calls[id(accepted)] = accepted
         try:
-            client = await self._send(list(texts), request, accepted)
+            inner = await self._send(list(texts), request, accepted)
             await _wait_for(accepted, request.patience)
         finally:
             del self._calls[id(accepted)]
-        return [_outcome(client, each) for each in accepted]
+        return [_outcome(inner, each) for each in accepted]
 
     async def _send(
         self, texts: Sequence[str], options: RequestOptions, accepted: list[Entry | Failure]
     ) -> AttributionClient:
         """Hand all texts to the dispatcher, at most WINDOW at a time. Add each to ``accepted``."""
-        client = self._opened()
+        inner = self._opened()
         turns = Yielder()
         for start in range(0, len(texts), PART):
             if start >= WINDOW:
                 first = start - WINDOW
                 await _wait_for(accepted[first : first + PART], options.patience)
-            client = self._opened()
-            accepted += _ask(client, texts[start : start + PART], options)
+            part = texts[start : start + PART]
+            open_still = self._inner is inner
+            accepted += _ask(inner, part, options) if open_still else [_CLOSED] * len(part)
             await turns.rest()
-        return client
+        return inner
 
     def _opened(self) -> AttributionClient:
-        if self._client is None:
+        if self._inner is None:
             raise RuntimeError("the client is not open: use `async with`")
-        return self._client
+        return self._inner
 
 
 def _request_options(
@@ -175,25 +176,25 @@ def _request_options(
 
 
 def _ask(
-    client: AttributionClient, texts: Sequence[str], options: RequestOptions
+    inner: AttributionClient, texts: Sequence[str], options: RequestOptions
 ) -> list[Entry | Failure]:
     """Hand texts to the dispatcher. Return the entry of each text, or its failure."""
-    parsed = [_entry(client, text, options) for text in texts]
+    parsed = [_entry(inner, text, options) for text in texts]
     entries = [each for each in parsed if isinstance(each, Entry)]
     try:
-        joined = iter(client.dispatcher.ask(entries))
+        joined = iter(inner.dispatcher.ask(entries))
     except BylineError as error:
         return [each if isinstance(each, Failure) else _failure(error, each.id) for each in parsed]
     return [each if isinstance(each, Failure) else next(joined) for each in parsed]
 
 
-def _entry(client: AttributionClient, text: str, options: RequestOptions) -> Entry | Failure:
+def _entry(inner: AttributionClient, text: str, options: RequestOptions) -> Entry | Failure:
     try:
         if options.model is not None:
-            client.model_registry.check(options.model)
-        return client.entry(text, options)
+            inner.model_registry.check(options.model)
+        return inner.entry(text, options)
     except NoModel as error:
-        if client.model_registry.workers() is None:
+        if inner.model_registry.workers() is None:
             return _failure(BrokerUnavailable("the broker can't be reached"))
         return _failure(error)
     except BylineError as error:
@@ -206,10 +207,10 @@ async def _wait_for(accepted: Iterable[Entry | Failure], until: float) -> None:
             await each.done.wait(until)
 
 
-def _outcome(client: AttributionClient, accepted: Entry | Failure) -> Outcome:
+def _outcome(inner: AttributionClient, accepted: Entry | Failure) -> Outcome:
     if isinstance(accepted, Failure):
         return accepted
-    return accepted.outcome or client.dispatcher.passed(accepted)
+    return accepted.outcome or inner.dispatcher.passed(accepted)
 
 
 def _failure(error: BylineError, id: str = "") -> Failure:

@@ -75,8 +75,8 @@ class AttributionClient:
         Messages without an outcome get none.
         """
         await self.dispatcher.stop()
-        for connection in self._connections:
-            connection.close()
+        for redis_connection in self._connections:
+            redis_connection.close()
         await asyncio.to_thread(self.model_registry.stop)
 
     def entry(self, text: str, options: RequestOptions) -> Entry:

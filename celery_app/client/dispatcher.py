@@ -72,7 +72,7 @@ class Dispatcher:
         limits: DispatchLimits,
         metrics: ApiMetrics,
     ) -> None:
-        self.publisher = publisher
+        self._publisher = publisher
         self._model_registry = model_registry
         self._queue_capacity = queue_capacity
         self._local_cache = local_cache
@@ -239,7 +239,7 @@ class Dispatcher:
         version_queue.in_flight.add(chunk_id, entries)
         self._metrics.chunk_messages.observe(len(entries))
         try:
-            await self.publisher.send(chunk_id, entries)
+            await self._publisher.send(chunk_id, entries)
         except (BrokerUnavailable, Overloaded) as error:
             if version_queue.in_flight.pop(chunk_id):
                 self._fail(entries, error)
@@ -260,7 +260,7 @@ class Dispatcher:
                 self._fail(entries, NoAnswer(f"no worker answered within {self._answer_s:g} s"))
 
     async def _take_reply(self) -> None:
-        raw = await self.publisher.receive()
+        raw = await self._publisher.receive()
         reply = None if raw is None else self._replies.read(raw)
         if reply is None:
             return
