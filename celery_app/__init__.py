@@ -6,7 +6,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Build the app of Celery's commands when Celery asks for the name ``celery``.
+    """Builds the app of Celery's commands when Celery asks for the name ``celery``.
 
     The app imports packages beside this one. Celery has the current folder on the path only while
     it imports this package, so the folder is put on the path again.

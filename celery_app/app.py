@@ -17,7 +17,7 @@ ALONE_S = 20.0
 
 
 def make_celery(settings: Settings) -> Celery:
-    """Return Byline's Celery app, the same for workers, clients and Celery's own commands.
+    """Returns Byline's Celery app, the same for workers, clients and Celery's own commands.
 
     Raises:
         SettingsError: the settings have no URL of Redis.
@@ -63,5 +63,5 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def _tls(url: str) -> dict[str, VerifyMode] | None:
-    """Return how the server's certificate is verified; None: no TLS. The URL may overrule it."""
+    """Returns how the server's certificate is verified; None: no TLS. The URL may overrule it."""
     return {"ssl_cert_reqs": CERT_REQUIRED} if url.startswith("rediss:") else None

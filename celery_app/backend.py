@@ -41,7 +41,7 @@ class WholePipeline(PersistentPipeline):
         return [_response(connection) for _ in commands]  # all of them, also after an error
 
     def raise_first_error(self, commands: Any, responses: Sequence[Any]) -> None:
-        """Raise the first error, other than that a key holds another type."""
+        """Raises the first error, other than that a key holds another type."""
         super().raise_first_error(commands, [None if is_wrong_type(r) else r for r in responses])
 
 
@@ -65,7 +65,7 @@ class CacheBackend(RedisBackend):
 
     @contextmanager
     def round_trip(self) -> Iterator[Pipeline]:
-        """Gather the results that the block stores, and the commands it adds to the pipeline.
+        """Gathers the results that the block stores, and the commands it adds to the pipeline.
 
         All is sent at the end, in order, in one round trip. If the block raises, nothing is sent.
 
@@ -99,7 +99,7 @@ class CacheBackend(RedisBackend):
         return result
 
     def encode(self, data: Any) -> Any:
-        """Return a result as it is stored. msgspec writes it: json is slow for a large task."""
+        """Returns a result as it is stored. msgspec writes it: json is slow for a large task."""
         if isinstance(data, dict) and isinstance(data.get("result"), Attributions):
             try:
                 return _encode({**data, "result": data["result"].encodable}).decode()

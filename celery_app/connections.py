@@ -19,12 +19,12 @@ CONNECTIONS = 32
 
 
 def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:
-    """Return a Redis client for asyncio, like :func:`connect`."""
+    """Returns a Redis client for asyncio, like :func:`connect`."""
     return AsyncRedis(connection_pool=pool_async(url, timeout_s))
 
 
 def pool_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncConnectionPool:
-    """Return the connection pool of an asyncio client."""
+    """Returns the connection pool of an asyncio client."""
     return AsyncConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
@@ -36,7 +36,7 @@ def pool_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncConnectionP
 
 
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> Redis:
-    """Return a Redis client that waits ``timeout_s`` seconds for a response, and tries again.
+    """Returns a Redis client that waits ``timeout_s`` seconds for a response, and tries again.
 
     It keeps a limited number of connections. A caller that finds none free waits for one. Redis
     takes its writes even when its memory is full: no write of this client is a new message.

@@ -26,7 +26,7 @@ from tasks.storage.result_cache import AttributionCache
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command. Return the exit status: 1 if there is no such letter, 2 for bad input."""
+    """Runs the command. Returns the exit status: 1 if there is no such letter, 2 for bad input."""
     options = _options(arguments)
     try:
         settings = Settings.from_environ(os.environ)
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _replay(settings: Settings, letter: AnyLetter) -> str:
-    """Send a message once more. Return the id of its task."""
+    """Sends a message once more. Returns the id of its task."""
     if not isinstance(letter, DeadLetter):
         raise NoDeadLetter(f"{letter.id} can't be replayed: what it held is not kept")
     task = make_celery(settings).send_task(

@@ -29,7 +29,7 @@ class Change:
     served: ServedVersions
 
     def serve(self, version: str) -> Rollout:
-        """Send all new messages to ``version``."""
+        """Sends all new messages to ``version``."""
         self._must_live(version)
         current = self._current
         if version == current.current:
@@ -37,7 +37,7 @@ class Change:
         return Rollout(version, previous=current.current, told=True)
 
     def share(self, version: str, share: float) -> Rollout:
-        """Send a share of the new messages to ``version``; with 0, end the canary."""
+        """Sends a share of the new messages to ``version``; with 0, ends the canary."""
         current = self._current
         if not 0 <= share < 1:
             raise Refused(
@@ -53,7 +53,7 @@ class Change:
         return Rollout(current.current, version, share, current.previous, told=True)
 
     def back(self) -> Rollout:
-        """End the canary. Where there is none, serve the version that was served before."""
+        """Ends the canary. Where there is none, serves the version that was served before."""
         current = self._current
         if current.canary is not None:
             return Rollout(current.current, previous=current.previous, told=True)
@@ -62,7 +62,7 @@ class Change:
         return self.serve(current.previous)
 
     def follow(self) -> Rollout:
-        """Let the workers decide again which version is served."""
+        """Lets the workers decide again which version is served."""
         return Rollout(self._current.current, previous=self._current.previous)
 
     @property
@@ -78,7 +78,7 @@ class Change:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command. Return the exit status: 1 if the change is refused, 2 for bad input."""
+    """Runs the command. Returns the exit status: 1 if the change is refused, 2 for bad input."""
     options = _options(arguments)
     try:
         worker_registry = WorkerRegistry(connect(Settings.from_environ(os.environ).broker))
@@ -106,7 +106,7 @@ def _asked(options: argparse.Namespace) -> Callable[[Change], Rollout]:
 
 
 def table(served: ServedVersions) -> str:
-    """Return a table of the versions, with notes on who decides which version is served."""
+    """Returns a table of the versions, with notes on who decides which version is served."""
     rollout = served.rollout
     if rollout is None:
         return "no worker has ever signed in"

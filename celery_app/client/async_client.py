@@ -72,7 +72,7 @@ class Client:
         await self.close()
 
     async def open(self) -> None:
-        """Start the client on the running event loop.
+        """Starts the client on the running event loop.
 
         A Redis that can't be reached raises nothing here: the client goes on trying.
         """
@@ -88,7 +88,7 @@ class Client:
         self._inner = inner
 
     async def close(self) -> None:
-        """Stop the client. Calls that still wait get the failure ``no_answer``."""
+        """Stops the client. Calls that still wait get the failure ``no_answer``."""
         inner, self._inner = self._inner, None
         if inner is None:
             return
@@ -101,7 +101,7 @@ class Client:
     async def attribute(
         self, texts: Iterable[str], **options: Unpack[CallOptions]
     ) -> list[Attribution]:
-        """Return the attribution of each text, in order. The options are ``CallOptions``.
+        """Returns the attribution of each text, in order. The options are ``CallOptions``.
 
         Raises:
             BylineError: the error of the first text that has no attribution. Its note says which.
@@ -116,7 +116,7 @@ class Client:
     async def attribute_each(
         self, texts: Iterable[str], **options: Unpack[CallOptions]
     ) -> list[Outcome]:
-        """Return the attribution of each text, or its ``Failure``, in order.
+        """Returns the attribution of each text, or its ``Failure``, in order.
 
         A text that fails does not affect the others. The options are ``CallOptions``.
         """
@@ -135,7 +135,7 @@ class Client:
     async def _send(
         self, texts: Sequence[str], options: RequestOptions, accepted: list[Entry | Failure]
     ) -> AttributionClient:
-        """Hand all texts to the dispatcher, at most WINDOW at a time. Add each to ``accepted``."""
+        """Hands all texts to the dispatcher, at most WINDOW at a time, and adds them to ``accepted``."""
         inner = self._opened()
         turns = Yielder()
         for start in range(0, len(texts), PART):
@@ -178,7 +178,7 @@ def _request_options(
 def _ask(
     inner: AttributionClient, texts: Sequence[str], options: RequestOptions
 ) -> list[Entry | Failure]:
-    """Hand texts to the dispatcher. Return the entry of each text, or its failure."""
+    """Hands texts to the dispatcher. Returns the entry of each text, or its failure."""
     parsed = [_entry(inner, text, options) for text in texts]
     entries = [each for each in parsed if isinstance(each, Entry)]
     try:
@@ -218,7 +218,7 @@ def _failure(error: BylineError, id: str = "") -> Failure:
 
 
 def _error(failure: Failure, index: int) -> BylineError:
-    """Return a failure as the exception of its code."""
+    """Returns a failure as the exception of its code."""
     error = _ERRORS.get(failure.code, BylineError)(failure.detail)
     error.code = failure.code
     error.add_note(f"it is the error of texts[{index}]")

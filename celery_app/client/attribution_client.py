@@ -70,7 +70,7 @@ class AttributionClient:
         self._readers = 0
 
     async def close(self) -> None:
-        """Stop the dispatcher, end the threads, and close the connections.
+        """Stops the dispatcher, ends the threads, and closes the connections.
 
         Messages without an outcome get none.
         """
@@ -80,7 +80,7 @@ class AttributionClient:
         await asyncio.to_thread(self.model_registry.stop)
 
     def entry(self, text: str, options: RequestOptions) -> Entry:
-        """Return the entry of a message. Raises ``InvalidMessage``, ``NoModel``."""
+        """Returns the entry of a message. Raises ``InvalidMessage``, ``NoModel``."""
         valid = parse_text(text, self._max_characters)
         version = options.model or self.model_registry.version_for(valid)
         return Entry(
@@ -99,7 +99,7 @@ class AttributionClient:
     async def outcomes(
         self, entries: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Send messages, and wait for their outcomes. Return the entries to answer with.
+        """Sends messages, and waits for their outcomes. Returns the entries to answer with.
 
         None as outcome: the message takes longer than the caller waits, and its outcome is promised
         for later.
@@ -115,7 +115,7 @@ class AttributionClient:
     async def late_outcomes(
         self, joined: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Return the outcomes of messages at the end of the caller's wait, like :meth:`outcomes`.
+        """Returns the outcomes of messages at the end of the caller's wait, like :meth:`outcomes`.
 
         Messages without an outcome are promised for later, or fail.
         """
@@ -124,7 +124,7 @@ class AttributionClient:
     async def find(
         self, id: str, explain: bool, wait_s: float = 0.0, fetch: bool = True
     ) -> Outcome | None:
-        """Return the outcome of the message ``id``; None: it is still pending after ``wait_s``.
+        """Returns the outcome of the message ``id``; None: it is still pending after ``wait_s``.
 
         ``fetch``: the caller gets the outcome, so that the promise need not be kept any longer.
 
@@ -143,7 +143,7 @@ class AttributionClient:
         )
 
     async def _wait_for(self, id: str, explain: bool, until: float) -> None:
-        """Wait until a message has an outcome, at most until a monotonic time.
+        """Waits until a message has an outcome, at most until a monotonic time.
 
         The outcome is not fetched yet: the caller may go away meanwhile.
         """

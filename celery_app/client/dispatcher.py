@@ -92,13 +92,13 @@ class Dispatcher:
         self.loop: asyncio.AbstractEventLoop
 
     def start(self) -> None:
-        """Start the three coroutines. They run until :meth:`stop`."""
+        """Starts the three coroutines. They run until :meth:`stop`."""
         self.loop = asyncio.get_running_loop()  # kept, because asking for it is a system call
         steps = (self._pump, self._take_reply, self._sweep)
         self._running = [asyncio.ensure_future(run_forever(step)) for step in steps]
 
     async def stop(self) -> None:
-        """Stop the coroutines. Messages without an outcome get none."""
+        """Stops the coroutines. Messages without an outcome get none."""
         running = set(self._running)
         while running:
             for task in running:
@@ -116,11 +116,11 @@ class Dispatcher:
         return self._version_queues.wait_s
 
     def wait_for(self, version: str) -> float:
-        """Return the seconds that a message for one model version will take."""
+        """Returns the seconds that a message for one model version will take."""
         return self._version_queues.wait_for(version)
 
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Take the messages of one request. Return the entries to wait for.
+        """Takes the messages of one request. Returns the entries to wait for.
 
         These are the entries themselves, or earlier entries of the same message.
 
@@ -137,11 +137,11 @@ class Dispatcher:
         return joined
 
     def passed(self, entry: Entry) -> Failure:
-        """Return the failure of a message whose deadline passed: see ``deadlines.passed``."""
+        """Returns the failure of a message whose deadline passed: see ``deadlines.passed``."""
         return deadlines.passed(entry, self._version_queues.of(entry.version).latency_model.idle)
 
     def hasten(self, entries: Iterable[Entry]) -> None:
-        """Send these entries even without a credit, because their outcomes are to be promised."""
+        """Sends these entries even without a credit, because their outcomes are to be promised."""
         for entry in entries:
             entry.urgent = True
         self._work.set()
@@ -187,7 +187,7 @@ class Dispatcher:
             await self._send_from(version_queue)
 
     async def _sweep(self) -> None:
-        """Give up chunks whose replies are lost, and set the metrics; once a second."""
+        """Gives up chunks whose replies are lost, and sets the metrics; once a second."""
         await asyncio.sleep(SWEEP_S)
         self._give_up()
         self._local_cache.shrink(self._model_registry.pressure() != "ok")
@@ -197,7 +197,7 @@ class Dispatcher:
         self._work.set()  # a stalled chunk holds no credit, and a deadline may have passed
 
     async def _look_up(self) -> None:
-        """Settle the messages that the result cache knows. The others wait to be sent."""
+        """Settles the messages that the result cache knows. The others wait to be sent."""
         for entry, known in await self._cache_lookup.ask():
             if known is not None:
                 self._settle(entry, known)
@@ -208,7 +208,7 @@ class Dispatcher:
                 self._version_queues.of(entry.version).add(entry)
 
     def _refusal(self, entry: Entry) -> BylineError | None:
-        """Return why a message can't be taken; None: it can."""
+        """Returns why a message can't be taken; None: it can."""
         if self._model_registry.pressure() == "critical":
             return Overloaded("memory is short: only messages in the cache are answered")
         try:
@@ -234,7 +234,7 @@ class Dispatcher:
             await self._dispatch(version_queue, entries)
 
     async def _dispatch(self, version_queue: VersionQueue, entries: list[Entry]) -> None:
-        """Send one chunk. Where that fails, its messages fail."""
+        """Sends one chunk. Where that fails, its messages fail."""
         chunk_id = str(uuid4())
         version_queue.in_flight.add(chunk_id, entries)
         self._metrics.chunk_messages.observe(len(entries))
@@ -254,7 +254,7 @@ class Dispatcher:
             entry.sent.set()
 
     def _give_up(self) -> None:
-        """Free the credits of chunks whose replies are lost. Their results are in the cache."""
+        """Frees the credits of chunks whose replies are lost. Their results are in the cache."""
         for version_queue in self._version_queues.values():
             for entries in version_queue.in_flight.given_up():
                 self._fail(entries, NoAnswer(f"no worker answered within {self._answer_s:g} s"))
@@ -276,7 +276,7 @@ class Dispatcher:
     def _settle_chunk(
         self, version_queue: VersionQueue, chunk: InFlightChunk, reply: Reply
     ) -> None:
-        """Settle each message of a chunk with its outcome from the reply."""
+        """Settles each message of a chunk with its outcome from the reply."""
         answered = any(isinstance(outcome, Attribution) for outcome in reply.outcomes)
         alone = answered and len(chunk.entries) == 1
         version_queue.latency_model.came_back(chunk.work, chunk.sent_at, alone)

@@ -82,7 +82,7 @@ class Entry:
         return (self.id, self.owner, *self.kind) if self.deadline is None else None
 
     def may_be(self, outcome: Outcome) -> bool:
-        """Return whether ``outcome`` may belong to this message.
+        """Returns whether ``outcome`` may belong to this message.
 
         An attribution by another version has another id.
         """
@@ -91,7 +91,7 @@ class Entry:
         return outcome.id == self.id or outcome.model != self.version
 
     def settle(self, outcome: Outcome) -> None:
-        """Set the outcome, and wake all callers that wait for it."""
+        """Sets the outcome, and wakes all callers that wait for it."""
         self.outcome = outcome
         self.done.set()
         self.sent.set()

@@ -31,7 +31,7 @@ class EventLoopThread(threading.Thread):
         self._stopping = asyncio.Event()
 
     def run(self) -> None:
-        """Run the loop, and cancel its tasks at the end; a part of :class:`threading.Thread`."""
+        """Runs the loop, and cancels its tasks at the end; a part of :class:`threading.Thread`."""
         with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
             runner.run(self._run(), context=Context())
 
@@ -39,13 +39,13 @@ class EventLoopThread(threading.Thread):
         await self._stopping.wait()
 
     def stop(self) -> None:
-        """Stop the loop, and wait until the thread has ended."""
+        """Stops the loop, and waits until the thread has ended."""
         self.loop.call_soon_threadsafe(self._stopping.set)
         self.join()
 
 
 def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on another thread's loop. Return or raise what the coroutine does.
+    """Runs a coroutine on another thread's loop. Returns or raises what the coroutine does.
 
     Raises:
         NoAnswer: the loop stopped before the coroutine ended.

@@ -22,7 +22,7 @@ BEYOND_WAIT_S = 5
 
 
 def build_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
-    """Build a client, and start the threads that look at Redis. Blocks for the first look.
+    """Builds a client, and starts the threads that look at Redis. Blocks for the first look.
 
     The caller starts the dispatcher. Call this in the event loop's thread.
     """
@@ -32,7 +32,7 @@ def build_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
 
 
 def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
-    """Build a client, and start none of its parts. Call this in the event loop's thread.
+    """Builds a client, and starts none of its parts. Call this in the event loop's thread.
 
     Raises:
         SettingsError: the settings have no URL of Redis.
@@ -67,7 +67,7 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
 
 
 def limits_of(settings: Settings) -> DispatchLimits:
-    """Return the limits of a dispatcher.
+    """Returns the limits of a dispatcher.
 
     A chunk is given up after longer than any caller waits, and than it takes to notice that its
     worker died and to have the task done by another.

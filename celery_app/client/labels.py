@@ -36,7 +36,7 @@ class Labels:
         self._ttl_s = ttl_s
 
     async def learn(self, id: str, author: str) -> bool:
-        """Record the author of a message. Return whether the model's best guess was this author.
+        """Records the author of a message. Returns whether the model's best guess was this author.
 
         Raises:
             NotFound: no attribution has this id, yet or any more.
@@ -55,7 +55,7 @@ class Labels:
         return attribution.candidates[0].author == author
 
     async def _before(self, name: str) -> bytes | None:
-        """Return the author that was given before. Delete the key where it holds no string."""
+        """Returns the author that was given before. Deletes the key where it holds no string."""
         found: Any = await self._cache.mget([name])
         before: bytes | None = found[0]
         if before is None:

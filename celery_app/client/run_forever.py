@@ -17,7 +17,7 @@ RETRY_S = 0.5
 
 
 async def run_forever(step: Callable[[], Awaitable[None]]) -> None:
-    """Repeat ``step`` until cancelled. Log what the step raises."""
+    """Repeats ``step`` until cancelled. Logs what the step raises."""
     failures = Failures(step.__qualname__)
     while True:
         try:

@@ -35,7 +35,7 @@ class SyncClient:
         self.close()
 
     def open(self) -> None:
-        """Start the client, and the thread of its event loop."""
+        """Starts the client, and the thread of its event loop."""
         if self._thread is not None:
             raise RuntimeError("the client is open already")
         thread = EventLoopThread()
@@ -48,14 +48,14 @@ class SyncClient:
         self._thread = thread
 
     def close(self) -> None:
-        """Stop the client, and its thread. Calls that still wait get the failure ``no_answer``."""
+        """Stops the client, and its thread. Calls that still wait get the failure ``no_answer``."""
         thread, self._thread = self._thread, None
         if thread is not None:
             run_on(thread.loop, self._client.close())
             thread.stop()
 
     def attribute(self, texts: Iterable[str], **options: Unpack[CallOptions]) -> list[Attribution]:
-        """Return the attribution of each text, in order: see ``Client.attribute``.
+        """Returns the attribution of each text, in order: see ``Client.attribute``.
 
         Raises:
             BylineError: the error of the first text that has no attribution.
@@ -63,7 +63,7 @@ class SyncClient:
         return run_on(self._loop, self._client.attribute(texts, **options))
 
     def attribute_each(self, texts: Iterable[str], **options: Unpack[CallOptions]) -> list[Outcome]:
-        """Return the attribution or ``Failure`` of each text: see ``Client.attribute_each``."""
+        """Returns the attribution or ``Failure`` of each text: see ``Client.attribute_each``."""
         return run_on(self._loop, self._client.attribute_each(texts, **options))
 
     @property

@@ -16,7 +16,7 @@ class Yielder:
         self._until = time.monotonic() + TURN_S
 
     async def rest(self) -> None:
-        """Give other requests a turn, if the work has gone on for ``TURN_S`` seconds."""
+        """Gives other requests a turn, if the work has gone on for ``TURN_S`` seconds."""
         if time.monotonic() >= self._until:
             await asyncio.sleep(0)
             self._until = time.monotonic() + TURN_S

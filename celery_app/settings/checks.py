@@ -42,7 +42,7 @@ _CERT_REQS = ("none", "optional", "required")
 
 
 def check_together(settings: Any) -> None:
-    """Check that no setting contradicts another.
+    """Checks that no setting contradicts another.
 
     Raises:
         SettingsError: two settings contradict each other. The error names both.
@@ -76,7 +76,7 @@ def check_together(settings: Any) -> None:
 
 
 def _unusable(url: str) -> str:
-    """Return why a URL of Redis can't be used; empty: it can."""
+    """Returns why a URL of Redis can't be used; empty: it can."""
     if not url.startswith(_SCHEMES):
         return f"must begin with {' or '.join(_SCHEMES)}"
     try:
@@ -97,7 +97,7 @@ def _unusable(url: str) -> str:
 
 
 def with_password(server: str, url: SecretURL | None, file: Path | None) -> SecretURL | None:
-    """Return the URL of ``server``, ``redis`` or ``cache``, with the password from its file.
+    """Returns the URL of ``server``, ``redis`` or ``cache``, with the password from its file.
 
     Without a file it is the URL as it is.
 

@@ -12,14 +12,14 @@ PREFIX = "BYLINE_"
 
 
 def unknown(field: str, known: Sequence[str]) -> str:
-    """Return the error of a field that does not exist. It names the field that may be meant."""
+    """Returns the error of a field that does not exist. It names the field that may be meant."""
     close = difflib.get_close_matches(field, known, n=1)
     hint = f"; did you mean {PREFIX}{close[0].upper()}?" if close else ""
     return f"{PREFIX}{field.upper()} is not a setting{hint}"
 
 
 def in_words(error: str, values: Mapping[str, str]) -> str:
-    """Return an error of msgspec with the name of the variable in the place of the field.
+    """Returns an error of msgspec with the name of the variable in the place of the field.
 
     msgspec ends its messages with the place, ```$.field```.
     """

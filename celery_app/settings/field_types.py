@@ -15,5 +15,5 @@ Seconds = Positive
 
 
 def about(description: str, **limits: Any) -> Meta:
-    """Return the description of a setting for the reference, with the limits to check."""
+    """Returns the description of a setting for the reference, with the limits to check."""
     return Meta(description=description, **limits)

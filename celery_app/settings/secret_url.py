@@ -21,15 +21,15 @@ class SecretURL(str):
     __slots__ = ()
 
     def __new__(cls, url: str) -> SecretURL:
-        """Return the URL with the characters of ``url``, which may be a ``SecretURL`` already."""
+        """Returns the URL with the characters of ``url``, which may be a ``SecretURL`` already."""
         return super().__new__(cls, str.__str__(url))
 
     def reveal(self) -> str:
-        """Return the whole URL, as a plain string."""
+        """Returns the whole URL, as a plain string."""
         return str.__str__(self)
 
     def __str__(self) -> str:
-        """Return the URL without any part that may be a password, even where it is not a URL."""
+        """Returns the URL without any part that may be a password, even where it is not a URL."""
         known = _URL.fullmatch(self)
         if known is None:
             return f"{re.match(_SCHEME, self)[0]}…"  # type: ignore[index]  # may match nothing
@@ -37,9 +37,9 @@ class SecretURL(str):
         return f"{scheme}{'…@' if user else ''}{place}{'?…' if query else ''}"
 
     def __repr__(self) -> str:
-        """Return what ``str`` returns, quoted."""
+        """Returns what ``str`` returns, quoted."""
         return repr(str(self))
 
     def __format__(self, format_spec: str) -> str:
-        """Return what ``str`` returns, formatted."""
+        """Returns what ``str`` returns, formatted."""
         return format(str(self), format_spec)

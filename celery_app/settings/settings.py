@@ -27,7 +27,7 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
     """
 
     def __post_init__(self) -> None:
-        """Check that no value contradicts another. Hold each URL of Redis as a ``SecretURL``.
+        """Checks that no value contradicts another. Holds each URL of Redis as a ``SecretURL``.
 
         Raises:
             SettingsError: two values contradict each other.
@@ -39,7 +39,7 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Build the settings from the variables that begin with ``BYLINE_``.
+        """Builds the settings from the variables that begin with ``BYLINE_``.
 
         An empty variable counts as unset. The URLs get the passwords that are in files.
 

@@ -10,7 +10,7 @@ from celery_app.settings import PREFIX, Settings
 
 
 def table() -> str:
-    """Return the table, with a row for each setting."""
+    """Returns the table, with a row for each setting."""
     hints = get_type_hints(Settings, include_extras=True)
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for field in msgspec.structs.fields(Settings):

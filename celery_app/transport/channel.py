@@ -85,7 +85,7 @@ class Channel(redis.Channel):
 
     @contextmanager
     def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Redis]:
-        """Yield a client. Kombu makes a client each time, which takes longer than most commands."""
+        """Yields a client. Kombu makes one each time, which takes longer than most commands."""
         if self._shared is None or self._shared.connection_pool is not self.pool:
             self._shared = self._create_client()
         yield client or self._shared
@@ -95,7 +95,7 @@ class Channel(redis.Channel):
         return Client
 
     def give_back(self, entry: bytes, pipe: Any, leftmost: bool) -> None:
-        """Queue on ``pipe`` the command that returns a task to its queue.
+        """Queues on ``pipe`` the command that returns a task to its queue.
 
         Raises whatever is wrong with the task. Kombu drops such a task, and logs all of it.
         """
@@ -122,7 +122,7 @@ class Channel(redis.Channel):
         return self._lists(list(self.active_queues), self.priority_steps)
 
     def close(self) -> None:
-        """Send the acknowledgements, return all other tasks to their queues, and close."""
+        """Sends the acknowledgements, returns all other tasks to their queues, and closes."""
         if not self.closed:
             try:
                 self.qos.settle()
@@ -131,13 +131,13 @@ class Channel(redis.Channel):
         super().close()
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
-        """Consume a queue, and remember whether its consumer acknowledges."""
+        """Consumes a queue, and remembers whether its consumer acknowledges."""
         (self._unacknowledging.add if no_ack else self._unacknowledging.discard)(queue)
         self._prefixes.clear()
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
-        """Get one task. It is acknowledged at once where the caller will not do so."""
+        """Gets one task. It is acknowledged at once where the caller will not do so."""
         message = super().basic_get(queue, no_ack, **kwargs)
         if message is not None and no_ack:
             self.qos.ack(message.delivery_tag)
@@ -181,7 +181,7 @@ class Channel(redis.Channel):
                 return task
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        """Send a claim. Before it, have Redis wait for a task, unless tasks were left behind."""
+        """Sends a claim. Before it, has Redis wait for a task, unless tasks were left behind."""
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
             return
@@ -196,7 +196,7 @@ class Channel(redis.Channel):
         connection.send_packed_command(connection.pack_commands([*wait, claim]))
 
     def _wait(self, first: str) -> list[Any]:
-        """Return the command that waits for a task on the first list.
+        """Returns the command that waits for a task on the first list.
 
         A Redis without memory refuses BLMOVE. Then the command waits as long on a list that is
         always empty.
@@ -206,7 +206,7 @@ class Channel(redis.Channel):
         return ["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]
 
     def _brpop_read(self, **options: Any) -> bool:
-        """Deliver the tasks that the claim took. Raises ``Empty`` where it took none."""
+        """Delivers the tasks that the claim took. Raises ``Empty`` where it took none."""
         try:
             tasks = claimed_tasks(self._read_claim())
         finally:
@@ -228,7 +228,7 @@ class Channel(redis.Channel):
 
     @contextmanager
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
-        """Make a dead letter of the task where the block raises anything, unless Redis failed.
+        """Makes a dead letter of the task where the block raises anything, unless Redis failed.
 
         Kombu counts ``KeyError`` and others among the errors of a connection. But the block reads
         nothing from the connection that tasks come from. Without the dead letter, such a task would
@@ -244,7 +244,7 @@ class Channel(redis.Channel):
                 self.qos.ack(tag)
 
     def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
-        """Deliver a broadcast, such as a command of remote control. Log one that can't be read."""
+        """Delivers a broadcast, such as a remote control command. Logs one that can't be read."""
         try:
             return bool(super()._deliver_fanout_message(message, exchange))
         except Exception as error:
@@ -277,7 +277,7 @@ class Channel(redis.Channel):
         return response
 
     def _read_script(self, client: Redis, connection: Any) -> list[bytes]:
-        """Return the script's response. Send it again if Redis had no memory to note the tasks."""
+        """Returns the script's response. Sends it again if Redis had no memory to note tasks."""
         try:
             return client.parse_response(connection, "EVAL") or []
         except OutOfMemoryError:
@@ -285,7 +285,7 @@ class Channel(redis.Channel):
             return client.parse_response(connection, "EVAL") or []
 
     def _read_wait(self, client: Redis, connection: Any) -> ResponseError | None:
-        """Read the response to the waiting command. Return its error: the claim may have worked."""
+        """Reads the response to the wait. Returns its error, because the claim may have worked."""
         try:
             if self._sent_wait:
                 client.parse_response(connection, "BLMOVE")

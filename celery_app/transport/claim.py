@@ -30,7 +30,7 @@ class ClaimPrefix(NamedTuple):
 def claim_prefix(
     lists: Sequence[str], unacked_keys: Sequence[str], noted: list[int]
 ) -> ClaimPrefix:
-    """Return the prefix of claims from ``lists``.
+    """Returns the prefix of claims from ``lists``.
 
     ``unacked_keys`` are kombu's hash and index of unacknowledged tasks.
     """
@@ -39,12 +39,12 @@ def claim_prefix(
 
 
 def claim_command(prefix: ClaimPrefix, max_tasks: int, tags: Sequence[str | bytes]) -> list[Any]:
-    """Return a claim. It also acknowledges the tasks with the delivery tags ``tags``."""
+    """Returns a claim. It also acknowledges the tasks with the delivery tags ``tags``."""
     return [*prefix.command, time(), max_tasks, *prefix.noted, *tags]
 
 
 def first_list(claim: Sequence[Any]) -> str:
-    """Return the list that a claim takes tasks from first."""
+    """Returns the list that a claim takes tasks from first."""
     return str(claim[3])
 
 
@@ -59,7 +59,7 @@ class ClaimedTask(NamedTuple):
 
 
 def claimed_tasks(response: Sequence[bytes]) -> list[ClaimedTask]:
-    """Return the tasks in the response to a claim."""
+    """Returns the tasks in the response to a claim."""
     columns = zip(response[::3], response[1::3], response[2::3], strict=True)
     return [ClaimedTask(*columns) for columns in columns]
 
@@ -72,11 +72,11 @@ class PriorityOrder:
         self._left_behind = 0
 
     def note(self, left_behind: bool) -> None:
-        """Record whether a claim left tasks behind."""
+        """Records whether a claim left tasks behind."""
         self._left_behind = self._left_behind + 1 if left_behind else 0
 
     def steps(self, all_steps: Sequence[int], first_only: bool) -> list[int]:
-        """Return the priorities to take tasks of, in order. ``all_steps`` begins with the highest.
+        """Returns the priorities to take tasks of, in order. ``all_steps`` begins with the highest.
 
         ``first_only``: tasks of the highest priority alone are wanted.
         """

@@ -18,11 +18,11 @@ class Poller(redis.MultiChannelPoller):
         self.turns = False
 
     def is_paused(self, channel: Any) -> bool:
-        """Return whether the response to a channel's claim is left unread, for want of room."""
+        """Returns whether the response to a channel's claim is left unread, for want of room."""
         return any(paused[0] is channel for paused in self._paused_brpop.values())
 
     def get(self, callback: Any, timeout: float | None = None) -> None:
-        """Deliver tasks. Where there are none, sweep for dead workers' tasks, and raise Empty."""
+        """Delivers tasks. If there are none, sweeps for dead workers' tasks, and raises Empty."""
         try:
             super().get(callback, timeout)
         except Empty:
@@ -30,7 +30,7 @@ class Poller(redis.MultiChannelPoller):
             raise
 
     def on_poll_start(self) -> None:
-        """Send claims where there is room. Kombu calls this at each turn of the worker's loop."""
+        """Sends claims where there is room. Kombu calls this at each turn of the worker's loop."""
         while True:
             self.turns = True
             super().on_poll_start()
@@ -54,6 +54,6 @@ class Loop:
         return getattr(self._hub, name)
 
     def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
-        """Have ``callback`` called when ``fd`` is readable. Does nothing if it is added already."""
+        """Has ``callback`` called when ``fd`` is readable. Does nothing if it is added already."""
         if self._hub.readers.get(fd) != (callback, args):
             self._hub.add_reader(fd, callback, *args)

@@ -30,11 +30,11 @@ class QoS(redis.QoS):
         self.sweeping = False
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Note the task in this process only: the claim has noted it in Redis."""
+        """Notes the task in this process only: the claim has noted it in Redis."""
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str | bytes) -> None:
-        """Acknowledge a task with the next claim or :meth:`settle`. Any thread may call this.
+        """Acknowledges a task with the next claim or :meth:`settle`. Any thread may call this.
 
         A tag that is not UTF-8 is given as bytes, as Redis has it. Kombu never holds such a task.
         """
@@ -52,7 +52,7 @@ class QoS(redis.QoS):
         return bool(self._acknowledged)
 
     def unsettled(self) -> list[str | bytes]:
-        """Return the tags to send to Redis, the same tags again until :meth:`settled` is called.
+        """Returns the tags to send to Redis, the same tags again until :meth:`settled` is called.
 
         To send a tag twice does no harm.
         """
@@ -60,18 +60,18 @@ class QoS(redis.QoS):
         return self._unsettled
 
     def settled(self) -> None:
-        """Note that Redis has acknowledged the tags that :meth:`unsettled` returned last."""
+        """Notes that Redis has acknowledged the tags that :meth:`unsettled` returned last."""
         self._unsettled = []
 
     def settle(self) -> None:
-        """Send the acknowledgements to Redis. Raises ``RedisError``."""
+        """Sends the acknowledgements to Redis. Raises ``RedisError``."""
         if tags := self.unsettled():
             with self.pipe_or_acquire() as pipe:
                 pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
             self.settled()
 
     def touch(self) -> None:
-        """Refresh the visibility timeout of the tasks held here. Raises ``RedisError``."""
+        """Refreshes the visibility timeout of the tasks held here. Raises ``RedisError``."""
         held = dict.fromkeys(self._delivered.keys() - self._dirty, time())
         if held:
             with self.channel.conn_or_acquire() as client:
@@ -79,7 +79,7 @@ class QoS(redis.QoS):
                 client.zadd(self.unacked_index_key, held, xx=True)
 
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Return the tasks of dead workers to their queues."""
+        """Returns the tasks of dead workers to their queues."""
         self.sweeping = True
         try:
             self.mend()
@@ -88,7 +88,7 @@ class QoS(redis.QoS):
             self.sweeping = False
 
     def mend(self) -> None:
-        """Repair the queue's keys where another program or a hand has changed them."""
+        """Repairs the queue's keys where another program or a hand has changed them."""
         channels = self.channel.connection.channels
         lists = {name for channel in channels for name in channel.active_lists}
         keys = [self.unacked_key, self.unacked_index_key, self.unacked_mutex_key, *lists]
@@ -98,7 +98,7 @@ class QoS(redis.QoS):
     def restore_by_tag(
         self, tag: str | bytes, client: Redis | None = None, leftmost: bool = False
     ) -> None:
-        """Return a task to its queue. A task that can't be read becomes a dead letter.
+        """Returns a task to its queue. A task that can't be read becomes a dead letter.
 
         Kombu's own method raises for such a task, at each sweep and at each start of a worker.
         """

@@ -19,7 +19,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def read(raw: bytes) -> Any:
-    """Return the value that kombu reads from ``raw``. Kombu itself reads values such as NaN."""
+    """Returns the value that kombu reads from ``raw``. Kombu itself reads values such as NaN."""
     if _TYPED not in raw:
         try:
             return _decode(raw)
@@ -42,7 +42,7 @@ class Message(virtual.Message):
 
 
 def tagged(task: bytes, tag: bytes) -> Any:
-    """Return a task, with the delivery tag that it is noted under.
+    """Returns a task, with the delivery tag that it is noted under.
 
     Raises whatever is wrong with the task.
     """

@@ -55,7 +55,7 @@ def slow(own: Stack) -> Stack:
 
 
 def texts(name: str, count: int) -> list[str]:
-    """Return texts that differ, of both authors in turn."""
+    """Returns texts that differ, of both authors in turn."""
     return [f"{'aeiou' if n % 2 else 'xyz'} {name} {n}" for n in range(count)]
 
 

@@ -54,7 +54,7 @@ class Admission:
         return sum(self._answered(sum(queue.work for queue in self._waiting.values()) + 1))
 
     def too_late(self, entry: Entry) -> bool:
-        """Return whether to refuse a message because of a deadline.
+        """Returns whether to refuse a message because of a deadline.
 
         True where the message would be answered after its own deadline, or where it would make
         another message of its chunk miss a deadline. False where the deadline has passed already:
@@ -88,7 +88,7 @@ class Admission:
         )
 
     def _answered(self, work: int) -> tuple[float, float]:
-        """Return the seconds until so much of the waiting work is done, and a margin in seconds."""
+        """Returns the seconds until so much waiting work is done, and a margin in seconds."""
         snapshot, latency_model = self._look(), self._latency_model
         full, rest = divmod(work - 1, self._chunk_work)
         then = full * latency_model.seconds(self._chunk_work) + latency_model.seconds(rest + 1)

@@ -22,11 +22,11 @@ class Completion:
         self._callbacks: list[Callable[[], None]] = []
 
     def is_set(self) -> bool:
-        """Return whether :meth:`set` was called."""
+        """Returns whether :meth:`set` was called."""
         return self._set
 
     def set(self) -> None:
-        """Wake all waiters. Call it in the loop's thread."""
+        """Wakes all waiters. Call it in the loop's thread."""
         self._set = True
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
@@ -36,14 +36,14 @@ class Completion:
                 logger.exception("a callback of a message failed")
 
     def then(self, callback: Callable[[], None]) -> None:
-        """Have ``callback`` called when the event is set, or at once if it is set already."""
+        """Has ``callback`` called when the event is set, or at once if it is set already."""
         if self._set:
             callback()
         else:
             self._callbacks.append(callback)
 
     async def wait(self, until: float) -> bool:
-        """Wait until the event is set, or the monotonic time ``until``; return whether it is set.
+        """Waits until the event is set, or the monotonic time ``until``; returns whether it is set.
 
         With ``math.inf`` the wait has no end of its own.
         """

@@ -38,14 +38,14 @@ class IdleLatency:
         return max(MIN_LATENCY_S, self._lowest) if self._answers else MIN_LATENCY_S
 
     def note(self, seconds: float) -> None:
-        """Record how long one answer took that had no message ahead."""
+        """Records how long one answer took that had no message ahead."""
         self._answers += 1
         self._mean += (seconds - self._mean) * max(WEIGHT, 1 / self._answers)
         self._lowest = min(self._lowest, self._mean)
 
 
 def too_short(entry: Entry, idle: IdleLatency) -> DeadlineTooShort | None:
-    """Return the error for a deadline that is too short; None: the deadline is long enough."""
+    """Returns the error for a deadline that is too short; None: the deadline is long enough."""
     if entry.limit is None or entry.limit >= idle.seconds:
         return None
     min_ms = 1000 * idle.seconds
@@ -53,14 +53,14 @@ def too_short(entry: Entry, idle: IdleLatency) -> DeadlineTooShort | None:
 
 
 def passed(entry: Entry, idle: IdleLatency) -> Failure:
-    """Return the failure of a message whose deadline passed: it was too short, or Byline slow."""
+    """Returns the failure of a message whose deadline passed: it was too short, or Byline slow."""
     late = DeadlinePassed("the deadline passed before the message was attributed")
     error = too_short(entry, idle) or late
     return Failure(entry.id, error.code, str(error))
 
 
 def for_caller(entry: Entry, outcome: Outcome, idle: IdleLatency) -> Outcome:
-    """Return a worker's outcome as the caller gets it.
+    """Returns a worker's outcome as the caller gets it.
 
     A worker reports every missed deadline as passed: it does not know which were too short.
     """

@@ -29,7 +29,7 @@ class Share:
     deficit: int = QUANTUM
 
     def move(self, taken: list[Entry], room: int, allowed: float) -> int:
-        """Move messages to ``taken``, up to ``room`` and ``allowed`` work; return their work.
+        """Moves messages to ``taken``, up to ``room`` and ``allowed`` work; returns their work.
 
         The first message of a chunk is moved even where it is larger than the room.
         """
@@ -61,7 +61,7 @@ class FairQueue:
         return bool(self._turns)
 
     def add(self, entry: Entry) -> None:
-        """Add a message behind the others of its owner."""
+        """Adds a message behind the others of its owner."""
         share = self._shares.get(entry.owner)
         if share is None:
             share = self._shares[entry.owner] = Share()
@@ -73,7 +73,7 @@ class FairQueue:
             self._earliest = entry.deadline
 
     def take(self, work: int) -> list[Entry]:
-        """Remove the next messages, and return them: at least one, and more up to so much work."""
+        """Removes and returns the next messages: at least one, and more up to so much work."""
         taken: list[Entry] = []
         while self._turns:
             owner, alone = self._turns[0], len(self._turns) == 1
@@ -93,7 +93,7 @@ class FairQueue:
         return taken
 
     def take_urgent(self, work: int) -> list[Entry]:
-        """Remove urgent messages, and return them: at least one, and more up to so much work."""
+        """Removes and returns urgent messages: at least one, and more up to so much work."""
         taken: list[Entry] = []
         for owner, share in list(self._shares.items()):
             before = len(taken)
@@ -106,7 +106,7 @@ class FairQueue:
         return taken
 
     def drop_late(self, now: float) -> list[Entry]:
-        """Remove the messages whose deadline is before the Unix time ``now``, and return them."""
+        """Removes the messages whose deadline is before the Unix time ``now``, and returns them."""
         if self._earliest >= now:
             return []
         dropped: list[Entry] = []
@@ -121,7 +121,7 @@ class FairQueue:
         return dropped
 
     def ahead_of(self, entry: Entry) -> int:
-        """Return the work that would leave before ``entry`` if it were added now."""
+        """Returns the work that would leave before ``entry`` if it were added now."""
         own = self._shares.get(entry.owner)
         before = own.work if own else 0
         if len(self._shares) == (own is not None):
@@ -131,7 +131,7 @@ class FairQueue:
         return before + sum(min(work, reach) for work in others)
 
     def last(self, work: int) -> list[Entry]:
-        """Return the messages that came last, one of each owner in turn, up to so much work."""
+        """Returns the messages that came last, one of each owner in turn, up to so much work."""
         found: list[Entry] = []
         ends = [reversed(share.entries) for share in self._shares.values()]
         while ends and work > 0:

@@ -44,7 +44,7 @@ class FlushPolicy:
         self._due_at = 0.0
 
     def due(self, waiting: int) -> bool:
-        """Return whether so much waiting work, in messages' worth, may leave as a chunk now."""
+        """Returns whether so much waiting work, in messages' worth, may leave as a chunk now."""
         in_flight = self._in_flight.with_credit
         if not in_flight:
             return True
@@ -63,7 +63,7 @@ class FlushPolicy:
         return False
 
     def _wake_in(self, seconds: float) -> None:
-        """Wake the dispatcher after so many seconds, unless a timer ends sooner."""
+        """Wakes the dispatcher after so many seconds, unless a timer ends sooner."""
         loop = asyncio.get_running_loop()
         due_at = loop.time() + seconds
         if self._timer is not None:

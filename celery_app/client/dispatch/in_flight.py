@@ -45,13 +45,13 @@ class InFlight:
         self.changes = 0
 
     def add(self, chunk_id: str, entries: list[Entry]) -> None:
-        """Add a chunk that is about to be sent: the reply may come before sending has ended."""
+        """Adds a chunk that is about to be sent: the reply may come before sending has ended."""
         work = sum([entry.work for entry in entries])
         self._in_flight[chunk_id] = InFlightChunk(time.monotonic(), entries, work)
         self.changes += 1
 
     def pop(self, chunk_id: str) -> InFlightChunk | None:
-        """Remove a chunk and return it; None: it was given up before."""
+        """Removes a chunk and returns it; None: it was given up before."""
         self.changes += 1
         return self._in_flight.pop(chunk_id, None)
 
@@ -78,7 +78,7 @@ class InFlight:
         ]
 
     def given_up(self) -> Iterator[list[Entry]]:
-        """Remove the chunks that were sent too long ago, and yield the entries of each."""
+        """Removes the chunks that were sent too long ago, and yields the entries of each."""
         oldest = time.monotonic() - self._answer_s
         for chunk_id, chunk in list(self._in_flight.items()):
             if chunk.sent_at > oldest:

@@ -21,7 +21,7 @@ class KeyQuota:
         self.messages = 0
 
     def has_room(self, owner: str, size: int) -> bool:
-        """Return whether a request of ``size`` messages' worth is let in.
+        """Returns whether a request of ``size`` messages' worth is let in.
 
         A request that fits is let in. Where it does not fit, an owner still gets an equal share of
         the room, beside owners who took more before. An owner with no message held is let in with
@@ -33,16 +33,16 @@ class KeyQuota:
         return held + size <= self._capacity // len(self._owners)
 
     def is_half_full_of(self, version: str) -> bool:
-        """Return whether messages for one version take more than half of the room."""
+        """Returns whether messages for one version take more than half of the room."""
         return self._versions.get(version, 0) > self._capacity // 2
 
     def take(self, entry: Entry) -> None:
-        """Count a message that the dispatcher takes."""
+        """Counts a message that the dispatcher takes."""
         self._change(entry.owner, entry.version, entry.size)
         self.messages += 1
 
     def free(self, entry: Entry) -> None:
-        """Stop counting a message that has its outcome."""
+        """Stops counting a message that has its outcome."""
         self._change(entry.owner, entry.version, -entry.size)
         self.messages -= 1
         if not self._owners[entry.owner]:

@@ -38,7 +38,7 @@ class LateMessages:
     async def outcomes(
         self, joined: Sequence[Entry], final: bool
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Return each entry with its outcome; None: it is safe in the queue, and is promised.
+        """Returns each entry with its outcome; None: it is safe in the queue, and is promised.
 
         ``final``: the deadline has passed, so that a late message fails instead.
         """
@@ -51,7 +51,7 @@ class LateMessages:
         return outcomes
 
     async def _promised(self, late: Sequence[Entry], final: bool) -> dict[str, Failure]:
-        """Promise the outcomes. Return the failures of messages that can't be promised, by id."""
+        """Promises the outcomes. Returns the failures of messages that can't be promised, by id."""
         if final:
             return {entry.id: self._dispatcher.passed(entry) for entry in late}
         self._dispatcher.hasten(late)
@@ -68,7 +68,7 @@ class LateMessages:
         return failures | (await self._promise_sent(sent) if sent else {})
 
     async def _promise_sent(self, entries: Sequence[Entry]) -> dict[str, Failure]:
-        """Promise the outcomes of messages that were sent before. Return failures by id."""
+        """Promises the outcomes of messages that were sent before. Returns failures by id."""
         try:
             promised = self._pending_results.make([entry.id for entry in entries])
             if not await asyncio.wait_for(promised, ACCEPT_S):
@@ -91,17 +91,17 @@ class LateMessages:
         self._hold(asyncio.ensure_future(self._release([entry])))
 
     def _hold(self, task: asyncio.Task[None]) -> None:
-        """Hold a reference to a task until it is done: the event loop holds none."""
+        """Holds a reference to a task until it is done: the event loop holds none."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _release_later(self, entry: Entry) -> None:
-        """Release a message's promise, which no caller knows of, once it has an outcome."""
+        """Releases a message's promise, which no caller knows of, once it has an outcome."""
         if not entry.done.is_set():
             entry.done.then(partial(self._start_release, entry))
 
     async def _keep(self, entry: Entry) -> None:
-        """Keep an outcome at the broker for the caller that has the promise."""
+        """Keeps an outcome at the broker for the caller that has the promise."""
         if (outcome := _of_worker(entry)) is None:
             return
         try:
@@ -111,7 +111,7 @@ class LateMessages:
                 logger.warning("a promised outcome is kept in the cache only: %s", error)
 
     async def _release(self, answered: Sequence[Entry]) -> None:
-        """Release the promises of messages that were answered before a caller knew of a promise."""
+        """Releases the promises of messages that were answered before a caller knew of them."""
         spare = [entry for entry in answered if entry.promised and not entry.reported_pending]
         known = {entry.id: outcome for entry in spare if (outcome := _of_worker(entry))}
         try:
@@ -122,7 +122,7 @@ class LateMessages:
 
 
 def _of_worker(entry: Entry) -> Outcome | None:
-    """Return the outcome from a worker; None: this process gave up waiting for the worker."""
+    """Returns the outcome from a worker; None: this process gave up waiting for the worker."""
     outcome = entry.outcome
     gave_up = isinstance(outcome, Failure) and outcome.code == NoAnswer.code
     return None if gave_up else outcome

@@ -43,7 +43,7 @@ class LatencyModel:
         self._last = -math.inf
 
     def came_back(self, work: int, sent_at: float, alone: bool = False) -> None:
-        """Record a chunk that came back. Its time counts from when the chunk before it was back.
+        """Records a chunk that came back. Its time counts from when the chunk before it was back.
 
         ``alone``: the chunk was one message, and has an attribution.
         """
@@ -64,7 +64,7 @@ class LatencyModel:
         )
 
     def seconds(self, work: int) -> float:
-        """Return the expected seconds of a chunk of so much work; 0: nothing is known yet."""
+        """Returns the expected seconds of a chunk of so much work; 0: nothing is known yet."""
         count, sizes, squares, seconds, products = self._sums
         if not count or not work:
             return 0.0
@@ -74,11 +74,11 @@ class LatencyModel:
         return (seconds - each * sizes) / count + each * work
 
     def until_back(self, work: int, sent_at: float) -> float:
-        """Return the seconds until a chunk, the next one to come back, is back."""
+        """Returns the seconds until a chunk, the next one to come back, is back."""
         return max(0.0, self.seconds(work) - self._waited(sent_at))
 
     def margin(self, chunks: int) -> float:
-        """Return the seconds that so many chunks may take beyond the expected time."""
+        """Returns the seconds that so many chunks may take beyond the expected time."""
         return DEVIATIONS * self._deviation * math.sqrt(chunks)
 
     def _waited(self, sent_at: float) -> float:

@@ -27,7 +27,7 @@ class LocalCache:
         self._kept: OrderedDict[str, tuple[float, Attribution]] = OrderedDict()
 
     def get(self, id: str) -> Attribution | None:
-        """Return the attribution, marked as cached; None: it is not kept here."""
+        """Returns the attribution, marked as cached; None: it is not kept here."""
         kept = self._kept.get(id)
         if kept is None:
             return None
@@ -38,13 +38,13 @@ class LocalCache:
         return kept[1]
 
     def shrink(self, short: bool) -> None:
-        """Keep fewer attributions while memory is short, and as many as before otherwise."""
+        """Keeps fewer attributions while memory is short, and as many as before otherwise."""
         self._size = int(self._full * SHRUNK) if short else self._full
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
 
     def put(self, attribution: Attribution) -> None:
-        """Keep an attribution, unless it has evidence: evidence quotes the text, and is rare."""
+        """Keeps an attribution, unless it has evidence: evidence quotes the text, and is rare."""
         if attribution.evidence is not msgspec.UNSET:
             return
         until = self._now() + REMEMBERED_S

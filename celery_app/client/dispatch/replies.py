@@ -26,7 +26,7 @@ class ReplyReader:
         self._metrics = metrics
 
     def read(self, raw: bytes) -> Reply | None:
-        """Return the reply that ``raw`` holds; None: it can't be read."""
+        """Returns the reply that ``raw`` holds; None: it can't be read."""
         try:
             return _decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -36,7 +36,7 @@ class ReplyReader:
     def outcomes(
         self, chunk: InFlightChunk, reply: Reply
     ) -> Iterator[tuple[Entry, Outcome | InternalError]]:
-        """Yield each message of a chunk with its outcome, or the error where there is none."""
+        """Yields each message of a chunk with its outcome, or the error where there is none."""
         outcomes = reply.outcomes
         if len(outcomes) > len(chunk.entries):
             self._drop("too many outcomes")

@@ -60,7 +60,7 @@ class VersionQueue:
         return not self._waiting and not self.in_flight
 
     def add(self, entry: Entry) -> None:
-        """Add a message to those that wait."""
+        """Adds a message to those that wait."""
         kind = entry.kind
         queue = self._waiting.get(kind)
         if queue is None:
@@ -68,7 +68,7 @@ class VersionQueue:
         queue.add(entry)
 
     def drop_late(self) -> list[Entry]:
-        """Remove the waiting messages whose deadline has passed, and return them."""
+        """Removes the waiting messages whose deadline has passed, and returns them."""
         now, dropped = time.time(), []
         for kind, queue in list(self._waiting.items()):
             dropped += queue.drop_late(now)
@@ -76,7 +76,7 @@ class VersionQueue:
         return dropped
 
     def next_chunk(self) -> list[Entry]:
-        """Remove the messages that may leave now, and return them: one chunk of one kind.
+        """Removes the messages that may leave now, and returns them: one chunk of one kind.
 
         The kind with the highest priority comes first.
         """
@@ -98,7 +98,7 @@ class VersionQueue:
         return []
 
     def _turn(self, kind: Kind) -> tuple[int, bool, Kind]:
-        """Return the sort key of a kind: kinds without evidence are first, up to PASSED_OVER."""
+        """Returns the sort key of a kind: kinds without evidence are first, up to PASSED_OVER."""
         return kind[0], self._passed_over[kind] < PASSED_OVER, kind
 
     def _pass_over(self, leaving: Kind) -> None:

@@ -25,11 +25,11 @@ class VersionQueues:
         return len(self._queues)
 
     def values(self) -> list[VersionQueue]:
-        """Return all version queues."""
+        """Returns all version queues."""
         return list(self._queues.values())
 
     def of(self, version: str) -> VersionQueue:
-        """Return the queue of a version. Make it where there is none."""
+        """Returns the queue of a version. Makes it where there is none."""
         queue = self._queues.get(version)
         if queue is None:
             queue = VersionQueue(version, self._limits, self._model_registry, self._wake)
@@ -37,14 +37,14 @@ class VersionQueues:
         return queue
 
     def with_chunk(self, chunk_id: str) -> VersionQueue | None:
-        """Return the queue that has this chunk in flight; None: the chunk was given up."""
+        """Returns the queue that has this chunk in flight; None: the chunk was given up."""
         for queue in self._queues.values():
             if chunk_id in queue.in_flight:
                 return queue
         return None
 
     def drop_unused(self) -> None:
-        """Remove the queues that hold no message, of versions that have no worker any more."""
+        """Removes the queues that hold no message, of versions that have no worker any more."""
         self._queues = {
             version: queue
             for version, queue in self._queues.items()
@@ -67,6 +67,6 @@ class VersionQueues:
         return max(map(self.wait_for, self._queues), default=0.0)
 
     def wait_for(self, version: str) -> float:
-        """Return the seconds that a message for ``version`` that comes now would take."""
+        """Returns the seconds that a message for ``version`` that comes now would take."""
         queue = self._queues.get(version)
         return queue.admission.wait_s if queue else 0.0

@@ -45,11 +45,11 @@ class CacheLookup:
         return len(self._entries)
 
     def add(self, entry: Entry) -> None:
-        """Add a message to the next lookup."""
+        """Adds a message to the next lookup."""
         self._entries.append(entry)
 
     def soon(self) -> None:
-        """Wake the dispatcher; a little later for a few messages while chunks are in flight."""
+        """Wakes the dispatcher; a little later for a few messages while chunks are in flight."""
         few = len(self._entries) < WORTH_A_LOOK
         if few and self._timer is not None:
             return
@@ -63,7 +63,7 @@ class CacheLookup:
         self._wake.set()
 
     async def ask(self) -> list[tuple[Entry, Outcome | None]]:
-        """Look all gathered messages up, and return each with its outcome.
+        """Looks all gathered messages up, and returns each with its outcome.
 
         None: the cache has no outcome, or none with the evidence that the message asks for.
         """

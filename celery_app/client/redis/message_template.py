@@ -53,7 +53,7 @@ class MessageTemplate:
         priority: int,
         request_ids: Sequence[str] = (),
     ) -> Packed:
-        """Return the message of the task with id ``chunk``.
+        """Returns the message of the task with id ``chunk``.
 
         ``request_ids`` has an id for each text, or is empty.
         """
@@ -85,7 +85,7 @@ class MessageTemplate:
 
 
 def _template(app: Celery, reply_to: str, queue: str) -> dict[str, Any]:
-    """Have Celery send a task into memory, and return the message that Redis would have got."""
+    """Has Celery send a task into memory, and returns the message that Redis would have got."""
     with Connection("memory://") as connection:
         app.send_task(
             TASK,
@@ -105,5 +105,5 @@ def _template(app: Celery, reply_to: str, queue: str) -> dict[str, Any]:
 
 
 def _list(queue: str, priority: int) -> str:
-    """Return the Redis list of a priority. Priorities between two of kombu's steps share a list."""
+    """Returns the Redis list of a priority. Priorities between two of kombu's steps share one."""
     return lists(queue)[bisect(STEPS, priority) - 1]

@@ -72,14 +72,14 @@ class ModelRegistry:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Look at both servers now, and then once a second in a thread for each. Blocks."""
+        """Looks at both servers now, and then once a second in a thread for each. Blocks."""
         for look in (self._look_at_broker, self._look_at_cache):
             look()
             step = partial(self._look_later, look)
             self._threads.append(background.start(step, "model_registry", self._stopping))
 
     def stop(self) -> None:
-        """End the threads, and close the connections. Blocks until the threads have ended."""
+        """Ends the threads, and closes the connections. Blocks until the threads have ended."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()
@@ -87,7 +87,7 @@ class ModelRegistry:
             client.connection_pool.disconnect()
 
     def current(self) -> Announcement:
-        """Return the announcement of the version that new messages go to.
+        """Returns the announcement of the version that new messages go to.
 
         Raises:
             NoModel: no worker has announced a model.
@@ -99,7 +99,7 @@ class ModelRegistry:
         return known
 
     def version_for(self, text: str) -> str:
-        """Return the version that a message goes to: the current one, or the canary.
+        """Returns the version that a message goes to: the current one, or the canary.
 
         ``text`` is in its canonical form.
 
@@ -112,7 +112,7 @@ class ModelRegistry:
         return rollout.current
 
     def check(self, version: str) -> None:
-        """Raise an error if no message can be sent to a version.
+        """Raises an error if no message can be sent to a version.
 
         Raises:
             NoModel: the version is the canary, but has no worker at present.
@@ -126,7 +126,7 @@ class ModelRegistry:
         raise UnknownModel(f"no worker serves it; served: {', '.join(sorted(self._living()))}")
 
     def versions(self) -> dict[str, float]:
-        """Return the share of new messages that goes to each version, from 0 to 1.
+        """Returns the share of new messages that goes to each version, from 0 to 1.
 
         Raises:
             NoModel: no worker has announced a model.
@@ -138,7 +138,7 @@ class ModelRegistry:
         return shares
 
     def states(self) -> dict[str, str]:
-        """Return the state of each server: ``ok`` where it answers."""
+        """Returns the state of each server: ``ok`` where it answers."""
         now = time.monotonic()
         return {
             name: state.words
@@ -148,7 +148,7 @@ class ModelRegistry:
         }
 
     def parts(self) -> dict[str, str]:
-        """Return the state of each part that an answer needs, by name: ``ok`` where it works."""
+        """Returns the state of each part that an answer needs, by name: ``ok`` where it works."""
         workers = self.workers()
         worker = "unknown" if workers is None else "ok" if workers else "none alive"
         parts = {**self.states(), "worker": worker}
@@ -159,22 +159,22 @@ class ModelRegistry:
         return parts
 
     def workers(self) -> int | None:
-        """Return how many workers serve the current version; None: the broker can't be reached."""
+        """Returns how many workers serve the current version; None: the broker can't be reached."""
         if not self._reachable:
             return None
         rollout = self._served.rollout
         return self.workers_of(rollout.current) if rollout else 0
 
     def workers_of(self, version: str) -> int:
-        """Return how many workers of a version were alive."""
+        """Returns how many workers of a version were alive."""
         return self._served.workers.get(version, 0)
 
     def lists(self) -> list[str]:
-        """Return the Redis lists of all queues; empty while they are not known."""
+        """Returns the Redis lists of all queues; empty while they are not known."""
         return self._served.lists if self._served.rollout else []
 
     def pressure(self) -> Level:
-        """Return how full this machine's memory is, as its monitor reports."""
+        """Returns how full this machine's memory is, as its monitor reports."""
         return self._pressure
 
     def _look_later(self, look: Callable[[], None]) -> None:
@@ -208,7 +208,7 @@ class ModelRegistry:
         self._pressure = memory.level if memory else "ok"
 
     def _learn(self, served: ServedVersions) -> None:
-        """Read the announcements of the versions that workers serve.
+        """Reads the announcements of the versions that workers serve.
 
         An announcement is read once, except those of the current version and the canary: their
         workers may have moved to another device.

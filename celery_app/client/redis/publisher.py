@@ -46,7 +46,7 @@ class Publisher:
         self._message_template = MessageTemplate(app, self._reply_to)
 
     async def send(self, chunk_id: str, entries: Sequence[Entry]) -> None:
-        """Send ``entries``, all of one version and kind, as the task with id ``chunk_id``.
+        """Sends ``entries``, all of one version and kind, as the task with id ``chunk_id``.
 
         The outcomes of urgent entries are promised in the same step, where there is room for that.
 
@@ -85,7 +85,7 @@ class Publisher:
         )
 
     async def receive(self) -> bytes | None:
-        """Return the next reply; None: none came for ``POP_S`` seconds. Raises ``RedisError``."""
+        """Returns the next reply; None: none came for ``POP_S`` seconds. Raises ``RedisError``."""
         try:
             popped: Any = await self._replies.call("BRPOP", self._reply_to, POP_S)
         except ResponseError as error:

@@ -35,11 +35,11 @@ class QueueCapacity:
         self._refused_at = -SHOWN_S
 
     def note(self, seen: QueueMemory, under_way: int) -> None:
-        """Set the last look at the queue. ``under_way``: that attribute's value before the look."""
+        """Sets the last look at the queue. ``under_way``: the attribute's value before the look."""
         self._look = seen, under_way
 
     def take(self, chunk_id: str, size: int) -> None:
-        """Count a task of ``size`` bytes that is about to be sent.
+        """Counts a task of ``size`` bytes that is about to be sent.
 
         Raises:
             Overloaded: the queue has no room for the task.
@@ -53,12 +53,12 @@ class QueueCapacity:
             self.free(oldest)
 
     def free(self, chunk_id: str) -> None:
-        """Stop counting a task: its reply came, or it was not sent."""
+        """Stops counting a task: its reply came, or it was not sent."""
         size, _ = self._tasks.pop(chunk_id, (0, 0.0))
         self.under_way -= size
 
     def check(self, size: int = 0) -> None:
-        """Raise ``Overloaded`` if ``size`` more bytes would not fit into the queue."""
+        """Raises ``Overloaded`` if ``size`` more bytes would not fit into the queue."""
         seen, under_way = self._look
         if seen.used + self.under_way - under_way + size > seen.room:
             self._refused_at = time.monotonic()

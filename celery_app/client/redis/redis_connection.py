@@ -32,7 +32,7 @@ class RedisConnection:
         self._connecting = asyncio.Lock()
 
     async def call(self, *command: str | bytes | float) -> Any:
-        """Return the response of Redis, with strings as bytes.
+        """Returns the response of Redis, with strings as bytes.
 
         A command whose connection breaks is sent once more.
 
@@ -52,7 +52,7 @@ class RedisConnection:
         return response
 
     def close(self) -> None:
-        """Close the connection. A later command opens another."""
+        """Closes the connection. A later command opens another."""
         if self._protocol is not None:
             self._protocol.close()
 
@@ -84,7 +84,7 @@ class _RedisProtocol(asyncio.Protocol):
         self._transport.set_protocol(self)
 
     async def send(self, packed: bytes) -> Any:
-        """Return the response, also where it is an error. Raises redis-py's connection errors."""
+        """Returns the response, also where it is an error. Raises redis-py's connection errors."""
         if self.broken:
             raise exceptions.ConnectionError("the connection broke")
         waiter = self._loop.create_future()
@@ -95,11 +95,11 @@ class _RedisProtocol(asyncio.Protocol):
         return await waiter
 
     def close(self) -> None:
-        """Close the connection. Commands without a response fail."""
+        """Closes the connection. Commands without a response fail."""
         self._break(exceptions.ConnectionError("the connection was closed"))
 
     def data_received(self, data: bytes) -> None:
-        """Hand responses to the commands that wait for them; a part of asyncio's protocol."""
+        """Hands responses to the commands that wait for them; a part of asyncio's protocol."""
         self._reader.feed(data)
         try:
             while (response := self._reader.gets()) is not False:
@@ -111,11 +111,11 @@ class _RedisProtocol(asyncio.Protocol):
             self._break(exceptions.ConnectionError("the response of Redis can't be read"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail the commands without a response; a part of asyncio's protocol."""
+        """Fails the commands without a response; a part of asyncio's protocol."""
         self._break(exceptions.ConnectionError(f"the connection to Redis broke: {exc or 'closed'}"))
 
     def _check_timeout(self) -> None:
-        """Break the connection if the oldest command has waited for too long."""
+        """Breaks the connection if the oldest command has waited for too long."""
         self._timer = None
         if self.broken or not self._waiting:
             return

@@ -16,5 +16,5 @@ class ResultStore:
         self._cache = cache
 
     async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:
-        """Return the outcomes that the cache has, by id; one MGET. Raises ``RedisError``."""
+        """Returns the outcomes that the cache has, by id; one MGET. Raises ``RedisError``."""
         return found(ids, await self._cache.call("MGET", *keys(ids)))

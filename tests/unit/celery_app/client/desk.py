@@ -25,7 +25,7 @@ TURNS = 20
 
 
 async def idle() -> None:
-    """Let the loop turn until nothing happens any more."""
+    """Lets the loop turn until nothing happens any more."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
 
@@ -65,11 +65,11 @@ class FakePublisher:
         return await self.replies.get()
 
     def sizes(self) -> list[int]:
-        """Return how many messages each chunk has."""
+        """Returns how many messages each chunk has."""
         return [len(entries) for entries in self.chunks.values()]
 
     def answer(self, chunk_id: str) -> None:
-        """Reply to a chunk with an attribution for each of its messages."""
+        """Replies to a chunk with an attribution for each of its messages."""
         outcomes: list[Any] = [attribution(e.id) for e in self.chunks[chunk_id]]
         self.replies.put_nowait(msgspec.json.encode(Reply(chunk_id, outcomes)))
 
@@ -135,13 +135,13 @@ class Desk:
         await self.dispatcher.stop()
 
     async def ask(self, *ids: str, **options: Any) -> list[Entry]:
-        """Ask for messages, whose texts are their ids, and let the loop turn."""
+        """Asks for messages, whose texts are their ids, and lets the loop turn."""
         entries = self.dispatcher.ask([Entry(id, id, "v1", **options) for id in ids])
         await idle()
         return entries
 
     async def answer(self, place: int = 0) -> None:
-        """Answer the chunk that was sent as number ``place``, from 0, and let the loop turn."""
+        """Answers the chunk that was sent as number ``place``, from 0, and lets the loop turn."""
         self.broker.answer(list(self.broker.chunks)[place])
         await idle()
 

@@ -18,7 +18,7 @@ def entry(owner: str, number: int = 0, text: str = SHORT, deadline: float | None
 
 
 def queue(**messages: int) -> FairQueue:
-    """Return a queue with so many messages of each owner; the first owner's come first."""
+    """Returns a queue with so many messages of each owner; the first owner's come first."""
     waiting = FairQueue()
     for owner, count in messages.items():
         for number in range(count):

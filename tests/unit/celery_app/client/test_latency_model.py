@@ -27,7 +27,7 @@ def test_expected_time_is_zero_before_the_first_chunk(clock: Clock) -> None:
 
 
 def measured(clock: Clock, sizes: list[int], chunk_s: float, message_s: float) -> LatencyModel:
-    """Return what is learned of a model that takes so long for a chunk and for each message."""
+    """Returns what is learned of a model that takes so long for a chunk and for each message."""
     latency_model = LatencyModel(clock)
     for size in sizes:
         sent_at = clock.now
