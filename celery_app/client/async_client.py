@@ -135,7 +135,7 @@ class Client:
     async def _send(
         self, texts: Sequence[str], options: RequestOptions, accepted: list[Entry | Failure]
     ) -> AttributionClient:
-        """Hands all texts to the dispatcher, at most WINDOW at a time, and adds them to ``accepted``."""
+        """Hands all texts to the dispatcher, WINDOW at a time at most. Fills ``accepted``."""
         inner = self._opened()
         turns = Yielder()
         for start in range(0, len(texts), PART):
