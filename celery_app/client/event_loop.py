@@ -14,7 +14,7 @@ from tasks.errors import NoAnswer
 try:
     from uvloop import new_event_loop
 except ImportError:  # a program that uses the client alone may not have it
-    from asyncio import new_event_loop
+    from asyncio import new_event_loop  # type: ignore[assignment]
 
 T = TypeVar("T")
 

@@ -156,7 +156,7 @@ class Channel(redis.Channel):
         self, queues: list[str], max_tasks: int, tags: Sequence[str | bytes] = ()
     ) -> list[Any]:
         steps = self._priority_order.steps(self.priority_steps, self.wants_pressing_only())
-        key = (*steps, *queues)
+        key: tuple[int | str, ...] = (*steps, *queues)
         prefix = self._prefixes.get(key)
         if prefix is None:
             noted = [int(queue not in self._unacknowledging) for queue in queues] * len(steps)
