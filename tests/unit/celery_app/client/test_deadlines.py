@@ -122,7 +122,7 @@ async def test_a_caller_is_told_whether_the_deadline_was_too_short(
     assert given.status == status
     assert code.encode() in given.body
     # Statuses 5.. count as failures of Byline; see alerting/windows.yml.
-    assert given.counted == ("504_too_short" if code == "deadline_too_short" else "")
+    assert given.metrics_status == ("504_too_short" if code == "deadline_too_short" else "")
 
 
 @pytest.mark.anyio
