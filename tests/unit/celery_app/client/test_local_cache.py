@@ -1,4 +1,4 @@
-"""The nearest cache: bounded in number and in time."""
+"""The cache in the process: bounded in number and in time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def attribution(id: str) -> Attribution:
     return Attribution(id, "a", 0.9, (), "v1")
 
 
-def test_what_was_answered_is_known_as_cached() -> None:
+def test_an_attribution_is_found_marked_as_cached() -> None:
     local_cache = LocalCache(2)
     local_cache.put(given := attribution("1"))
     known = local_cache.get("1")
@@ -28,7 +28,7 @@ def test_what_was_answered_is_known_as_cached() -> None:
     assert local_cache.get("2") is None
 
 
-def test_what_was_asked_for_longest_ago_goes_first() -> None:
+def test_the_least_recently_used_attribution_is_dropped_first() -> None:
     local_cache = LocalCache(2)
     for id in ("1", "2"):
         local_cache.put(attribution(id))
@@ -37,7 +37,7 @@ def test_what_was_asked_for_longest_ago_goes_first() -> None:
     assert [local_cache.get(id) is not None for id in ("1", "2", "3")] == [True, False, True]
 
 
-def test_nothing_is_remembered_for_long() -> None:
+def test_an_attribution_is_dropped_after_its_time() -> None:
     local_cache = LocalCache(2, clock := Clock())
     local_cache.put(attribution("1"))
     clock.time = REMEMBERED_S
@@ -46,7 +46,7 @@ def test_nothing_is_remembered_for_long() -> None:
     assert local_cache.get("1") is None
 
 
-def test_what_quotes_a_text_is_not_remembered() -> None:
+def test_an_attribution_with_evidence_is_not_kept() -> None:
     local_cache = LocalCache(2)
     explained = attribution("1")
     explained.evidence = Evidence("a", 1.0, 0.0, (), 0.0)
@@ -54,7 +54,7 @@ def test_what_quotes_a_text_is_not_remembered() -> None:
     assert local_cache.get("1") is None
 
 
-def test_of_size_none_it_remembers_nothing() -> None:
+def test_a_cache_of_size_zero_keeps_nothing() -> None:
     local_cache = LocalCache(0)
     local_cache.put(attribution("1"))
     assert local_cache.get("1") is None

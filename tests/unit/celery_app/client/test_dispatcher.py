@@ -1,4 +1,4 @@
-"""The dispatcher: credits, chunks, joining, and that every waiter is answered."""
+"""The dispatcher: credits, chunks, joining, and an outcome for every message."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from celery_app.client.entry import Entry
 from celery_app.client.redis import cache_lookup
 from tasks.errors import Overloaded
 from tasks.messages import Attribution, Failure, Reply
-from tests.unit.api.desk import Desk, attribution, idle
+from tests.unit.celery_app.client.desk import Desk, attribution, idle
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_when_idle_a_message_leaves_at_once(desk: Desk) -> None:
+async def test_a_message_leaves_at_once_when_idle(desk: Desk) -> None:
     [entry] = await desk.ask("1")
     assert entry.sent.is_set()
     await desk.answer()
@@ -27,7 +27,7 @@ async def test_when_idle_a_message_leaves_at_once(desk: Desk) -> None:
     assert desk.dispatcher.unanswered == 0
 
 
-async def test_without_a_credit_messages_gather(desk: Desk) -> None:
+async def test_messages_gather_without_a_credit(desk: Desk) -> None:
     await desk.ask("1")
     await desk.ask("2")
     await desk.ask("3")
@@ -37,14 +37,14 @@ async def test_without_a_credit_messages_gather(desk: Desk) -> None:
     assert desk.broker.sizes() == [1, 1, 3]
 
 
-async def test_a_chunk_is_never_larger_than_the_largest(desk: Desk) -> None:
+async def test_many_messages_leave_in_chunks_of_at_most_the_largest_size(desk: Desk) -> None:
     await desk.ask(*"123456789")
     assert desk.broker.sizes() == [4, 4]
     await desk.answer(0)
     assert desk.broker.sizes() == [4, 4, 1]
 
 
-async def test_what_is_cached_never_leaves(desk: Desk) -> None:
+async def test_a_cached_message_is_not_sent(desk: Desk) -> None:
     desk.cache.known["1"] = attribution("1")
     known, new = await desk.ask("1", "2")
     assert known.outcome is desk.cache.known["1"]
@@ -52,7 +52,7 @@ async def test_what_is_cached_never_leaves(desk: Desk) -> None:
     assert not new.done.is_set()
 
 
-async def test_while_a_chunk_is_under_way_few_messages_wait_to_be_looked_up_together(
+async def test_few_messages_wait_to_be_looked_up_together_while_a_chunk_is_in_flight(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_lookup, "WORTH_A_LOOK", 3)
@@ -66,7 +66,7 @@ async def test_while_a_chunk_is_under_way_few_messages_wait_to_be_looked_up_toge
     assert desk.cache.lookups == [["1"], ["2", "3"]]
 
 
-async def test_many_messages_are_looked_up_at_once(
+async def test_many_messages_are_looked_up_without_waiting(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_lookup, "WORTH_A_LOOK", 3)
@@ -76,7 +76,7 @@ async def test_many_messages_are_looked_up_at_once(
     assert desk.cache.lookups == [["1"], ["2", "3", "4"]]
 
 
-async def test_a_credit_that_gets_free_has_what_waits_looked_up(
+async def test_waiting_messages_are_looked_up_when_a_credit_gets_free(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_lookup, "WORTH_A_LOOK", 3)
@@ -87,19 +87,19 @@ async def test_a_credit_that_gets_free_has_what_waits_looked_up(
     assert entry.sent.is_set()
 
 
-async def test_lookups_are_gathered(desk: Desk) -> None:
+async def test_messages_of_two_requests_are_looked_up_together(desk: Desk) -> None:
     desk.dispatcher.ask([Entry("1", "1", "v1")])
     desk.dispatcher.ask([Entry("2", "2", "v1")])
     await idle()
     assert desk.cache.lookups == [["1", "2"]]
 
 
-async def test_without_a_cache_messages_are_sent(desk: Desk) -> None:
+async def test_messages_are_sent_when_the_cache_is_down(desk: Desk) -> None:
     desk.cache.down = True
     assert (await desk.ask("1"))[0].sent.is_set()
 
 
-async def test_who_asks_for_the_same_joins(desk: Desk) -> None:
+async def test_the_same_message_joins_the_first_until_it_is_answered(desk: Desk) -> None:
     [first] = await desk.ask("1")
     [second] = await desk.ask("1")
     assert second is first
@@ -109,32 +109,34 @@ async def test_who_asks_for_the_same_joins(desk: Desk) -> None:
     assert later is not first
 
 
-async def test_a_message_that_another_joins_keeps_the_id_of_its_first_request(desk: Desk) -> None:
+async def test_a_joined_message_keeps_the_id_of_its_first_request(desk: Desk) -> None:
     await desk.ask("1", request_id="first")
     [joined] = await desk.ask("1", request_id="second")
     assert joined.request_id == "first"
 
 
-async def test_a_defect_in_sending_is_logged_with_the_requests(
-    desk: Desk, logged: Callable[[], str]
+async def test_a_defect_in_sending_fails_the_message_and_is_logged_with_its_request(
+    desk: Desk, logged: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(chunk: str, entries: Sequence[Entry]) -> None:
+    async def broken(chunk_id: str, entries: Sequence[Entry]) -> None:
         raise KeyError("a defect")
 
-    desk.dispatcher._send = broken
+    monkeypatch.setattr(desk.broker, "send", broken)
     [entry] = await desk.ask("1", request_id="first")
     assert isinstance(entry.outcome, Failure)
     assert "a chunk could not be sent (request first)" in logged()
 
 
-async def test_who_wants_something_else_does_not_join(desk: Desk) -> None:
+async def test_the_same_text_with_other_options_does_not_join(desk: Desk) -> None:
     plain = (await desk.ask("1"))[0]
     explained = (await desk.ask("1", explain=True))[0]
     hurried = (await desk.ask("1", deadline=time.time() + 60))[0]
     assert len({id(entry) for entry in (plain, explained, hurried)}) == 3
 
 
-async def test_kinds_do_not_share_a_chunk_and_the_pressing_go_first(desk: Desk) -> None:
+async def test_kinds_have_chunks_of_their_own_and_the_highest_priority_leaves_first(
+    desk: Desk,
+) -> None:
     await desk.ask("busy 1")
     await desk.ask("busy 2")
     await desk.ask("later", priority=9)
@@ -146,7 +148,7 @@ async def test_kinds_do_not_share_a_chunk_and_the_pressing_go_first(desk: Desk) 
     assert sent == [["now"], ["why"]]
 
 
-async def test_what_is_promised_leaves_without_a_credit(desk: Desk) -> None:
+async def test_a_promised_message_leaves_without_a_credit(desk: Desk) -> None:
     await desk.ask("1")
     await desk.ask("2")
     promised, other = await desk.ask("3", "4")
@@ -156,7 +158,7 @@ async def test_what_is_promised_leaves_without_a_credit(desk: Desk) -> None:
     assert not other.sent.is_set()
 
 
-async def test_a_full_outbox_takes_nothing_of_what_does_not_fit() -> None:
+async def test_a_request_that_does_not_fit_is_refused_as_a_whole() -> None:
     async with Desk(capacity=3) as desk:
         await desk.ask("1", "2")
         with pytest.raises(Overloaded):
@@ -165,7 +167,7 @@ async def test_a_full_outbox_takes_nothing_of_what_does_not_fit() -> None:
         await desk.ask("3")
 
 
-async def test_a_broker_that_is_down_is_told_to_all_and_costs_no_credit(desk: Desk) -> None:
+async def test_a_broker_that_is_down_fails_all_messages_and_costs_no_credit(desk: Desk) -> None:
     desk.broker.down = True
     entries = await desk.ask("1", "2")
     assert [e.outcome.code for e in entries if e.outcome] == ["broker_unavailable"] * 2
@@ -176,14 +178,14 @@ async def test_a_broker_that_is_down_is_told_to_all_and_costs_no_credit(desk: De
         assert (await desk.ask(id))[0].sent.is_set()
 
 
-async def test_what_is_late_already_is_not_sent(desk: Desk) -> None:
+async def test_a_message_whose_deadline_has_passed_is_not_sent(desk: Desk) -> None:
     [entry] = await desk.ask("1", deadline=time.time() - 1)
     assert entry.outcome is not None
     assert entry.outcome.code == "deadline_passed"
     assert desk.broker.sizes() == []
 
 
-async def test_a_reply_that_makes_no_sense_stops_nothing(desk: Desk) -> None:
+async def test_a_reply_that_cant_be_read_does_not_stop_the_next(desk: Desk) -> None:
     desk.broker.replies.put_nowait(b"nonsense")
     [entry] = await desk.ask("1")
     await desk.answer()
@@ -191,7 +193,7 @@ async def test_a_reply_that_makes_no_sense_stops_nothing(desk: Desk) -> None:
     assert isinstance(entry.outcome, Attribution)
 
 
-async def test_a_reply_that_leaves_a_message_out_fails_it(desk: Desk) -> None:
+async def test_a_message_that_the_reply_leaves_out_fails(desk: Desk) -> None:
     entries = await desk.ask("1", "2")
     [chunk] = desk.broker.chunks
     outcomes: list[Any] = [attribution("1")]
@@ -203,30 +205,32 @@ async def test_a_reply_that_leaves_a_message_out_fails_it(desk: Desk) -> None:
     assert desk.dispatcher.unanswered == 0
 
 
-async def test_what_is_settled_need_not_be_sent(desk: Desk) -> None:
+async def test_a_message_with_an_outcome_counts_as_sent(desk: Desk) -> None:
     desk.cache.known["1"] = attribution("1")
     [entry] = await desk.ask("1")
     assert entry.sent.is_set()
 
 
-async def test_what_is_promised_while_another_chunk_is_being_sent_leaves_too() -> None:
+async def test_a_message_promised_while_another_chunk_is_being_sent_leaves_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with Desk(credits=1) as desk:
         promised: list[Entry] = []
         send = desk.broker.send
 
-        async def slow_send(chunk: str, entries: Sequence[Entry]) -> None:
-            await send(chunk, entries)
-            if not promised:  # somebody asks, and is promised, while the pump is in here
+        async def slow_send(chunk_id: str, entries: Sequence[Entry]) -> None:
+            await send(chunk_id, entries)
+            if not promised:  # a message is asked for, and promised, while the pump is in here
                 promised.extend(desk.dispatcher.ask([Entry("2", "2", "v1")]))
                 desk.dispatcher.hasten(promised)
 
-        desk.dispatcher._send = slow_send
+        monkeypatch.setattr(desk.broker, "send", slow_send)
         await desk.ask("1")
         await promised[0].sent.wait(time.monotonic() + 5)
         assert promised[0].sent.is_set()
 
 
-async def test_a_cache_that_makes_no_sense_costs_nobody_an_answer(
+async def test_messages_are_computed_when_the_cache_holds_nonsense(
     desk: Desk, logged: Callable[[], str]
 ) -> None:
     desk.cache.nonsense = True
@@ -234,10 +238,10 @@ async def test_a_cache_that_makes_no_sense_costs_nobody_an_answer(
     await desk.answer()
     assert isinstance(entry.outcome, Attribution)
     assert desk.dispatcher.unanswered == 0
-    assert "what the cache holds makes no sense (request first)" in logged()
+    assert "the cache's contents can't be used" in logged()
 
 
-async def test_who_could_not_be_answered_in_time_is_told_at_once(desk: Desk) -> None:
+async def test_a_message_that_would_be_late_is_refused_at_once(desk: Desk) -> None:
     await desk.ask("1")
     await asyncio.sleep(0.05)
     await desk.answer()  # so a chunk takes 50 ms
@@ -253,14 +257,14 @@ async def test_who_could_not_be_answered_in_time_is_told_at_once(desk: Desk) -> 
     assert isinstance(known.outcome, Attribution)
 
 
-async def test_that_a_message_is_a_dead_letter_is_an_answer(desk: Desk) -> None:
+async def test_a_dead_letter_in_the_cache_is_the_outcome(desk: Desk) -> None:
     desk.cache.known["deadly"] = Failure("deadly", "dead_letter", "died of it")
     [entry] = await desk.ask("deadly", explain=True)
     assert entry.outcome == Failure("deadly", "dead_letter", "died of it")
     assert desk.broker.sizes() == []
 
 
-async def test_what_could_not_be_sent_says_nothing_about_the_model(desk: Desk) -> None:
+async def test_a_chunk_that_could_not_be_sent_does_not_change_the_expected_wait(desk: Desk) -> None:
     await desk.ask("1")
     await asyncio.sleep(0.02)
     await desk.answer()
@@ -274,7 +278,7 @@ async def test_what_could_not_be_sent_says_nothing_about_the_model(desk: Desk) -
     assert desk.dispatcher.wait_s < usual + 0.05
 
 
-async def test_a_cache_that_is_gone_is_not_asked_for_a_while(desk: Desk) -> None:
+async def test_a_cache_that_failed_is_not_asked_for_a_while(desk: Desk) -> None:
     desk.cache.down = True
     await desk.ask("1")
     desk.cache.down = False
@@ -283,7 +287,7 @@ async def test_a_cache_that_is_gone_is_not_asked_for_a_while(desk: Desk) -> None
     assert desk.broker.sizes() == [1, 1]
 
 
-async def test_a_version_that_hangs_leaves_the_others_half_of_the_room() -> None:
+async def test_a_version_that_hangs_leaves_other_versions_half_of_the_room() -> None:
     async with Desk(capacity=20, chunk_work=4) as desk:
         await desk.ask("current")
         hung = [Entry(f"canary {n}", "text", "v2") for n in range(19)]
@@ -296,7 +300,7 @@ async def test_a_version_that_hangs_leaves_the_others_half_of_the_room() -> None
         assert entry.sent.is_set()
 
 
-async def test_each_version_has_credits_and_a_pace_of_its_own() -> None:
+async def test_each_version_has_credits_and_latencies_of_its_own() -> None:
     async with Desk(credits=1) as desk:
         desk.dispatcher.ask([Entry("slow", "text", "v2")])
         await idle()

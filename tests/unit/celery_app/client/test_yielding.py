@@ -1,4 +1,4 @@
-"""A large request: what is worked through of it leaves the loop to others now and then."""
+"""A large request leaves the loop to other requests now and then."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from api.http_response import HttpResponse
 from api.requests.posted_request import PostedRequest
 from celery_app.client import yielding
 from tests.unit.api.counter import Counter
-from tests.unit.api.desk import Desk, idle
+from tests.unit.celery_app.client.desk import Desk, idle
 
 pytestmark = pytest.mark.anyio
 
 MESSAGES = 40
 
 
-class Looks:
+class LoopTurns:
     """Counts the turns of the loop."""
 
     def __init__(self) -> None:
         self.turns = 0
 
-    async def look(self) -> None:
+    async def count(self) -> None:
         while True:
             self.turns += 1
             await asyncio.sleep(0)
@@ -53,23 +53,23 @@ async def test_the_loop_turns_between_the_messages_of_a_bulk_request(
     desk: Desk, counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(yielding, "TURN_S", 0.0)
-    looks = Looks()
-    turned: list[int] = []
+    loop_turns = LoopTurns()
+    turns_before: list[int] = []
     ask = desk.dispatcher.ask
 
     def note(*given: Any) -> Any:
-        turned.append(looks.turns)
+        turns_before.append(loop_turns.turns)
         return ask(*given)
 
     monkeypatch.setattr(desk.dispatcher, "ask", note)
-    looking = asyncio.ensure_future(looks.look())
+    counting = asyncio.ensure_future(loop_turns.count())
     asking = asyncio.ensure_future(bulk(counter, "text"))
     await idle()
-    while not turned:
+    while not turns_before:
         await asyncio.sleep(0)
-    looking.cancel()
+    counting.cancel()
     asking.cancel()
-    assert turned[0] >= MESSAGES
+    assert turns_before[0] >= MESSAGES
 
 
 @pytest.mark.parametrize(("text", "apart"), [("short", False), ("long" * 1000, True)])

@@ -1,4 +1,4 @@
-"""Fair shares between API keys in what leaves."""
+"""Fair shares of API keys in the messages that leave."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def entry(owner: str, number: int = 0, text: str = SHORT, deadline: float | None
 
 
 def queue(**messages: int) -> FairQueue:
-    """Return a queue with so many messages of each owner, those of the first owner in front."""
+    """Returns a queue with so many messages of each owner; the first owner's come first."""
     waiting = FairQueue()
     for owner, count in messages.items():
         for number in range(count):
@@ -30,7 +30,7 @@ def ids(entries: list[Entry]) -> list[str]:
     return [entry.id for entry in entries]
 
 
-def test_the_messages_of_one_owner_leave_in_their_order() -> None:
+def test_messages_of_one_owner_leave_in_their_order() -> None:
     waiting = queue(a=5)
     assert ids(waiting.take(3)) == ["a 0", "a 1", "a 2"]
     assert waiting.work == 2
@@ -39,7 +39,7 @@ def test_the_messages_of_one_owner_leave_in_their_order() -> None:
     assert waiting.take(3) == []
 
 
-def test_a_million_messages_of_one_owner_leave_the_others_next_in_line() -> None:
+def test_a_million_messages_of_one_owner_do_not_keep_another_owner_waiting() -> None:
     waiting, greedy = FairQueue(), entry("greedy")
     for _ in range(1_000_000):
         waiting.add(greedy)
@@ -60,7 +60,7 @@ def test_owners_have_equal_shares_of_a_chunk() -> None:
         }
 
 
-def test_what_an_owner_does_not_need_is_the_others() -> None:
+def test_the_unused_share_of_an_owner_goes_to_others() -> None:
     waiting = queue(a=100, b=3)
     assert Counter(entry.owner for entry in waiting.take(40)) == {"a": 37, "b": 3}
 
@@ -73,13 +73,13 @@ def test_owners_have_equal_shares_of_work_and_not_of_messages() -> None:
     assert taken == {"short": 8 * QUANTUM, "long": 8 * QUANTUM // LONG_WORK}
 
 
-def test_a_turn_that_a_full_chunk_ends_goes_on_in_the_next_chunk() -> None:
+def test_a_turn_that_a_full_chunk_interrupts_goes_on_in_the_next_chunk() -> None:
     waiting = queue(a=1000, b=1000)
     taken = [entry.owner for _ in range(2 * QUANTUM) for entry in waiting.take(1)]
     assert taken == ["a"] * QUANTUM + ["b"] * QUANTUM
 
 
-def test_a_message_that_is_more_work_than_a_chunk_leaves_alone_and_costs_its_owner() -> None:
+def test_a_message_with_more_work_than_a_chunk_leaves_alone_and_costs_its_owner_turns() -> None:
     waiting = FairQueue()
     for owner in ("a", "b"):
         for number in range(20):
@@ -87,7 +87,7 @@ def test_a_message_that_is_more_work_than_a_chunk_leaves_alone_and_costs_its_own
             waiting.add(entry(owner, number, text))
     chunks = [waiting.take(8) for _ in range(4)]
     assert [Counter(entry.owner for entry in chunk) for chunk in chunks] == [
-        {"b": QUANTUM},  # one of a costs two turns
+        {"b": QUANTUM},  # a message of a costs two turns
         {"a": 1},
         {"b": QUANTUM},
         {"b": 4},
@@ -102,7 +102,7 @@ def test_a_message_that_does_not_fit_waits_for_the_next_chunk() -> None:
     assert ids(waiting.take(5)) == ["a 2", "a 3"]
 
 
-def test_the_urgent_leave_before_the_others() -> None:
+def test_urgent_messages_leave_before_others() -> None:
     waiting, urgent = FairQueue(), [entry("a", 1), entry("b", 1), entry("b", 2)]
     for each in (entry("a"), *urgent, entry("b")):
         waiting.add(each)
@@ -114,7 +114,7 @@ def test_the_urgent_leave_before_the_others() -> None:
     assert waiting.work == 2
 
 
-def test_the_late_are_dropped_and_no_others() -> None:
+def test_only_messages_whose_deadline_has_passed_are_dropped() -> None:
     now = time.time()
     waiting = FairQueue()
     for number, deadline in enumerate((None, now - 1, now + 1, now + 2)):
@@ -126,7 +126,7 @@ def test_the_late_are_dropped_and_no_others() -> None:
     assert ids(waiting.take(9)) == ["a 0", "a 3"]
 
 
-def test_only_an_equal_share_of_the_others_leaves_before_a_message() -> None:
+def test_only_an_equal_share_of_other_owners_leaves_before_a_message() -> None:
     waiting = queue(greedy=1000)
     assert waiting.ahead_of(entry("greedy")) == 1000
     assert waiting.ahead_of(entry("other")) == QUANTUM + 1
@@ -135,7 +135,7 @@ def test_only_an_equal_share_of_the_others_leaves_before_a_message() -> None:
     assert waiting.ahead_of(entry("greedy")) == 1001
 
 
-def test_the_last_are_found_in_turn() -> None:
+def test_the_last_messages_are_found_owner_by_owner() -> None:
     waiting = queue(a=3, b=1)
     assert ids(waiting.last(3)) == ["a 2", "b 0", "a 1"]
     assert len(waiting.last(100)) == 4

@@ -1,4 +1,4 @@
-"""When chunks leave: credits that are lost or stalled, and what is under way."""
+"""When chunks leave: lost and stalled credits, and waiting for the chunks in flight."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from celery_app.client import dispatcher
 from celery_app.client.dispatch import flush_policy, in_flight
 from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.entry import Entry
-from tests.unit.api.desk import Desk
+from tests.unit.celery_app.client.desk import Desk, FakeModelRegistry
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_lost_replies_give_their_credits_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_chunk_without_a_reply_is_given_up_and_its_credit_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(dispatcher, "SWEEP_S", 0.0)
     async with Desk(answer_s=0.0) as desk:
         [entry] = await desk.ask("1")
@@ -38,7 +40,7 @@ async def test_a_stalled_chunk_holds_no_credit(monkeypatch: pytest.MonkeyPatch) 
         assert desk.dispatcher.unanswered == 0
 
 
-async def test_what_is_stalled_is_told_by_what_a_chunk_takes() -> None:
+async def test_a_chunk_has_stalled_after_a_multiple_of_the_expected_time() -> None:
     async with Desk(credits=1) as desk:
         await desk.ask("1")
         await desk.answer()  # at once, so that a quarter of a second is long
@@ -50,7 +52,7 @@ async def test_what_is_stalled_is_told_by_what_a_chunk_takes() -> None:
         assert entry.sent.is_set()
 
 
-async def test_a_few_wait_for_what_is_under_way_but_not_for_long(
+async def test_few_messages_wait_for_the_chunk_in_flight_but_not_for_long(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flush_policy, "LINGER_S", 60.0)
@@ -65,7 +67,7 @@ async def test_a_few_wait_for_what_is_under_way_but_not_for_long(
     assert await entry.sent.wait(time.monotonic() + 20)
 
 
-async def test_many_do_not_wait_for_what_is_under_way(
+async def test_many_messages_do_not_wait_for_the_chunk_in_flight(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flush_policy, "LINGER_S", 60.0)
@@ -74,7 +76,7 @@ async def test_many_do_not_wait_for_what_is_under_way(
     assert desk.broker.sizes() == [1, 4]
 
 
-async def test_where_each_worker_has_a_chunk_the_next_gathers(
+async def test_messages_gather_while_each_worker_has_a_chunk(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flush_policy, "LEAD_S", 0.02)
@@ -88,8 +90,8 @@ async def test_where_each_worker_has_a_chunk_the_next_gathers(
     assert desk.broker.sizes() == [1, 1, 2]
 
 
-async def test_a_second_worker_has_a_chunk_at_once() -> None:
-    async with Desk(workers=lambda version: 2) as desk:
+async def test_a_free_second_worker_gets_a_chunk_at_once() -> None:
+    async with Desk(workers=2) as desk:
         await desk.ask("1")
         await asyncio.sleep(0.2)
         await desk.answer()
@@ -98,15 +100,18 @@ async def test_a_second_worker_has_a_chunk_at_once() -> None:
         assert desk.broker.sizes() == [1, 1, 2]
 
 
-async def test_a_short_while_is_waited_for_as_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a loop returns for less than a millisecond may be another kind of handle."""
+async def test_the_dispatcher_is_woken_after_a_wait_of_any_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For less than a millisecond, a loop may return another kind of timer handle."""
     woken = asyncio.Event()
-    snapshot = in_flight.InFlight(60.0, lambda: 0.0)
-    leaving = flush_policy.FlushPolicy(snapshot, LatencyModel(), 2, lambda: 2, woken.set)
-    snapshot.add("chunk", [Entry("1", "1", "v1")])
-    now = snapshot.in_time[0].sent_at
+    latency_model, model_registry = LatencyModel(), FakeModelRegistry(workers=2)
+    chunks = in_flight.InFlight(60.0, latency_model, chunk_work=4)
+    policy = flush_policy.FlushPolicy(chunks, latency_model, 2, model_registry, "v1", woken)
+    chunks.add("chunk", [Entry("1", "1", "v1")])
+    now = chunks.with_credit[0].sent_at
     monkeypatch.setattr(time, "monotonic", lambda: now)
     for seconds in (0.0005, 60.0, 0.0001):
         monkeypatch.setattr(flush_policy, "LINGER_S", seconds)
-        assert not leaving.due(1)
+        assert not policy.due(1)
     await asyncio.wait_for(woken.wait(), 5)
