@@ -1,4 +1,4 @@
-"""Progress of a chunk that is computed in several passes, as one batch can't hold it."""
+"""Progress of a chunk that is too much work for one batch and is computed in several passes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tasks.work import work
 
 @dataclass(slots=True)
 class Progress:
-    """Outcomes of a chunk's first messages; each pass adds those of the next."""
+    """Outcomes of a chunk's first messages. Each pass adds the outcomes of the next messages."""
 
     chunk: Chunk
-    #: In the order of the messages.
+    #: Outcomes in the order of the messages.
     outcomes: list[Outcome] = field(default_factory=list)
-    #: The same by id: a message that comes twice is computed once.
-    settled: dict[str, Outcome] = field(default_factory=dict)
-    #: The work of the first messages together: of none of them, of one, and so on.
+    #: The same outcomes by message id, so that a duplicate is not computed again.
+    outcomes_by_id: dict[str, Outcome] = field(default_factory=dict)
+    #: Running total of the messages' work: of the first 0 messages, of the first 1, and so on.
     _work: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -30,12 +30,12 @@ class Progress:
 
     @property
     def remaining(self) -> int:
-        """How many messages no pass has computed yet."""
+        """The number of messages that no pass has computed yet."""
         return len(self.chunk.texts) - len(self.outcomes)
 
     @property
     def work(self) -> int:
-        """How much work no pass has done yet."""
+        """The work of the messages that no pass has computed yet."""
         return self._work[-1] - self._work[len(self.outcomes)]
 
     @property
@@ -44,18 +44,19 @@ class Progress:
         return not self.remaining
 
     def part(self, work: int) -> Chunk:
-        """Return the next messages as a chunk: one, and then as many as so much work allows.
+        """Returns the next messages as a chunk: at least one, and as many as ``work`` allows.
 
-        Only the first part has waited.
+        Only the first part has the time at which the chunk was sent, so that the wait in the queue
+        is measured once.
         """
         start = len(self.outcomes)
         end = max(start + 1, bisect_right(self._work, self._work[start] + work) - 1)
         rest = msgspec.structs.replace(self.chunk, sent_at=None) if start else self.chunk
-        return cut(rest, start, end)
+        return slice_chunk(rest, start, end)
 
 
-def cut(chunk: Chunk, start: int, end: int) -> Chunk:
-    """Return the messages from ``start`` to ``end`` as a chunk."""
+def slice_chunk(chunk: Chunk, start: int, end: int) -> Chunk:
+    """Returns a chunk of the messages from ``start`` to before ``end``."""
     return msgspec.structs.replace(
         chunk,
         texts=chunk.texts[start:end],
