@@ -43,7 +43,7 @@ class AttributeTask(Task):
         self._outcomes: dict[str, list[Outcome]] = {}
 
     def start_strategy(self, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
-        """Returns Celery's function that receives a task. Its log lines name the task's requests."""
+        """Returns Celery's function that receives tasks; its log lines name their HTTP requests."""
         receive = super().start_strategy(app, consumer, **kwargs)
 
         def receive_naming_requests(message: Any, *args: Any, **kwargs: Any) -> Any:

@@ -100,7 +100,7 @@ class BatchProcessor:
     def _look_up(
         self, chunks: Sequence[Chunk], progress: Progress | None
     ) -> tuple[InFlightBatch, dict[str, ValidMessage]]:
-        """Admits and looks up. Returns the batch, and its messages that no earlier pass computed."""
+        """Returns the batch with its cached outcomes, and the messages that no earlier pass had."""
         admitted = [self._admission.admit(chunk) for chunk in chunks]
         wanted = unique_messages(message for chunk in admitted for message in chunk)
         if progress is not None:

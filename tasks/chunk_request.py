@@ -49,7 +49,7 @@ class ChunkRequest(RedactedRequest):
     """A request for ``byline.attribute``. Its chunk is parsed when the request arrives."""
 
     def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
-        """Raises ``Malformed`` at once where Celery could not use the task and would raise later."""
+        """Raises ``Malformed`` where Celery could not use the task and would raise later."""
         headers = kwargs.get("headers")
         check_headers(message.headers if headers is None else headers)
         super().__init__(message, *args, **kwargs)

@@ -94,7 +94,7 @@ class Attribution(msgspec.Struct):
 
 
 class Failure(NamedTuple):
-    """The reason why a message has no attribution. JSON has it as an array, attributions as maps."""
+    """The reason why a message has no attribution: an array in JSON, while attributions are maps."""
 
     id: str
     code: str
@@ -105,7 +105,7 @@ Outcome = Attribution | Failure
 
 
 def suffices(outcome: Outcome, explain: bool) -> bool:
-    """Returns whether a stored outcome is enough: with ``explain`` an attribution needs evidence."""
+    """Returns whether a stored outcome is enough. ``explain``: an attribution must have evidence."""
     if isinstance(outcome, Failure) or not explain:
         return True
     return outcome.evidence is not msgspec.UNSET
@@ -217,7 +217,7 @@ def _rare_marks() -> dict[int, str]:
 
 @cache
 def _too_many_marks() -> re.Pattern[str]:
-    """Returns the expression. It begins with a class, as only that is searched for in a fast loop."""
+    """Returns the expression. It begins with a class, which alone is searched in a fast loop."""
     marks = "".join(map(chr, _marks(0x300, 0x10000)))
     return re.compile(f"[{marks}][{marks}]{{{MAX_MARKS}}}")
 

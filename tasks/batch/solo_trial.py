@@ -50,8 +50,8 @@ class SoloTrial:
     ) -> None:
         """Computes the batch's messages that are neither cached nor computed, and stores each.
 
-        ``wanted`` are the messages that no earlier pass computed, by id. ``version`` is the model's.
-        ``started`` is the monotonic time at which the pass began, in seconds. ``heartbeat()`` is
+        ``wanted`` are the messages that no earlier pass computed, by id, and ``version`` is the
+        model's. ``started`` is the monotonic time at which the pass began, in seconds. ``heartbeat()`` is
         called before each message, as one message takes no longer than a batch may.
         """
         [admitted] = batch.admitted
