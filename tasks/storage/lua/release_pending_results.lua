@@ -1,4 +1,5 @@
--- Gives the promises an end, ARGV[1], and no longer counts them. Pairs of id and value follow.
+-- Releases pending results that were fetched: they expire at the Unix time ARGV[1] and are not counted any
+-- more. Pairs of id and value follow. The value is stored where the result was still pending.
 for i = 2, #ARGV, 2 do
   local key = 'byline:promise:' .. ARGV[i]
   local value = held(key)

@@ -1,5 +1,5 @@
--- Keeps the outcomes of what is promised. ARGV are pairs of id and value. Nothing is written over what
--- says more.
+-- Stores outcomes, but only those of pending results. ARGV are pairs of id and value. A value that says
+-- more, by worth(), is not replaced.
 for i = 1, #ARGV, 2 do
   local key = 'byline:promise:' .. ARGV[i]
   local value = held(key)

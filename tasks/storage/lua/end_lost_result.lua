@@ -1,8 +1,10 @@
--- Ends the pending promise of the id ARGV[1], under KEYS[2], whose task is in none of the other
--- keys: kombu's hash of what workers hold, and the lists of tasks. Returns whether it is lost. Each
--- task of the api says when it was sent, which was before its answer was promised. With many tasks
--- about, it is not looked for. ARGV[2] is for how long promises are kept, ARGV[3] when the latest
--- was made that may be lost, ARGV[4] what to keep instead, and ARGV[5] for how many seconds.
+-- Ends a pending result whose task is lost. Returns 1 where it is lost.
+-- KEYS: the sorted set of pending results, the pending result's key, kombu's hash of the tasks that
+-- workers hold, and the lists of all queues.
+-- ARGV: the id, the seconds for which pending results are kept, the Unix time before which the result
+-- must have been promised, the value to store instead, and the seconds for which to store it.
+-- A task is not lost while the hash or a list may hold it: each task of the api says when it was sent,
+-- which is before its result was promised. With more than 64 tasks, none is looked for.
 local made = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0) - ARGV[2]
 if redis.call('GET', KEYS[2]) ~= '' or made > tonumber(ARGV[3]) then return 0 end
 local left = 64

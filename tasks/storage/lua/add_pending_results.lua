@@ -1,5 +1,8 @@
--- Makes promises, and queues their task. The task goes first: where its list can't be written, nothing
--- is promised. A promise that was kept with an attribution stays as it is: only more may follow.
+-- Adds pending results and queues their task. Returns 1, or 0 where there is no room for the results.
+-- KEYS: the sorted set of pending results, and the task's list, if there is a task.
+-- ARGV: the largest number of pending results, the Unix time until which these are kept, the task, ids.
+-- The task goes first: where its list can't be written, nothing is promised. A result that already holds
+-- an attribution keeps it until the new one is stored.
 local promises, list = KEYS[1], KEYS[2]
 local kind = redis.call('TYPE', promises).ok
 if kind ~= 'none' and kind ~= 'zset' then make_way(promises) end
