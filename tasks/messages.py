@@ -94,7 +94,7 @@ class Attribution(msgspec.Struct):
 
 
 class Failure(NamedTuple):
-    """The reason why a message has no attribution: an array in JSON, while attributions are maps."""
+    """The reason why a message has no attribution. In JSON it is an array, not an object."""
 
     id: str
     code: str
@@ -105,7 +105,7 @@ Outcome = Attribution | Failure
 
 
 def suffices(outcome: Outcome, explain: bool) -> bool:
-    """Returns whether a stored outcome is enough. ``explain``: an attribution must have evidence."""
+    """Returns whether an outcome is enough. With ``explain`` an attribution needs evidence."""
     if isinstance(outcome, Failure) or not explain:
         return True
     return outcome.evidence is not msgspec.UNSET

@@ -75,7 +75,7 @@ class ServedVersions(NamedTuple):
     gone: frozenset[str]
 
     def queue(self, version: str) -> str:
-        """Returns the queue for tasks that want ``version``: the common queue if the version is gone."""
+        """Returns the queue for tasks that want ``version``; the common queue if it is gone."""
         return queue_of(version) if version in self.workers.keys() - self.gone else QUEUE
 
     @property
@@ -184,11 +184,11 @@ class WorkerRegistry:
         return ServedVersions(rollout, living, gone)
 
     def announcement(self, version: str) -> Announcement | None:
-        """Returns the announcement of a version's workers; None where there is none, or none any more."""
+        """Returns the announcement of a version's workers; None where there is none."""
         return _read_announcement(version, wrong_type.get(self._client, MODEL + version))
 
     def change(self, update: Callable[[Rollout | None], Rollout]) -> Rollout:
-        """Replaces the rollout by ``update(rollout)``, in one transaction, and returns the new one."""
+        """Sets the rollout to ``update(rollout)`` in one transaction. Returns the new rollout."""
 
         def write(pipe: Any) -> Rollout:
             [raw_rollout] = pipe.mget(ROLLOUT)
@@ -197,7 +197,7 @@ class WorkerRegistry:
             pipe.multi()
             pipe.set(ROLLOUT, _encode(rollout))
             if before is not None and before.current != rollout.current:
-                # Processes that have not noticed yet still send to the old version, so its queue must
+                # Processes that have not noticed yet still send to the old version. Its queue must
                 # be remembered, however long ago its workers died.
                 pipe.zadd(VERSIONS, {before.current: self._now()})
             return rollout
@@ -208,7 +208,7 @@ class WorkerRegistry:
         return rollout
 
     def remember(self, version: str) -> None:
-        """Notes that workers hold tasks of a version: a task that is given back goes to its queue."""
+        """Notes that tasks of a version exist. One that is given back goes to that queue."""
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
@@ -219,7 +219,7 @@ class WorkerRegistry:
             self._client.delete(workers_of(version))
 
     def _leave_others(self, node: str, version: str) -> None:
-        """Removes a starting node from other versions: it may have been killed serving one of them."""
+        """Removes a starting node from other versions: it may have been killed serving another."""
         names: Any = self._client.zrange(VERSIONS, 0, -1)
         with self._client.pipeline(transaction=False) as pipe:
             for other in {name.decode(errors="replace") for name in names} - {version}:

@@ -13,9 +13,7 @@ from tasks.messages import Chunk, Failure, Outcome, canonical, message_id, parse
 class Admission:
     """Decides which messages of a chunk the model may attribute."""
 
-    def __init__(
-        self, predictor: Predictor, max_characters: int, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, predictor: Predictor, max_characters: int, now: Callable[[], float]) -> None:
         self._predictor = predictor
         self._max_characters = max_characters
         self._now = now

@@ -72,7 +72,7 @@ class InFlightBatch:
         ]
 
     def keep_first(self, messages: int) -> None:
-        """Keeps the first messages of the batch's one chunk, and leaves the rest to a later pass."""
+        """Keeps the first messages of the batch's one chunk. A later pass does the rest."""
         [chunk], [admitted] = self.chunks, self.admitted
         self.chunks, self.admitted = [slice_chunk(chunk, 0, messages)], [admitted[:messages]]
         kept = {message.id for message in self.admitted[0]}

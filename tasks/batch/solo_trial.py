@@ -51,8 +51,9 @@ class SoloTrial:
         """Computes the batch's messages that are neither cached nor computed, and stores each.
 
         ``wanted`` are the messages that no earlier pass computed, by id, and ``version`` is the
-        model's. ``started`` is the monotonic time at which the pass began, in seconds. ``heartbeat()`` is
-        called before each message, as one message takes no longer than a batch may.
+        model's. ``started`` is the monotonic time at which the pass began, in seconds.
+        ``heartbeat()`` is called before each message, as one message takes no longer than a batch
+        may.
         """
         [admitted] = batch.admitted
         for index, message in enumerate(admitted):
