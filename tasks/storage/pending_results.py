@@ -206,9 +206,9 @@ class PendingResults:
         arguments = [id, self._ttl_s, latest, _packed(failure), FAILURE_TTL_S]
         try:
             ended = await self._broker("EVAL", _END_LOST, len(keys), *keys, *arguments)
-            return failure if ended else None
         except RedisError as error:
             raise BrokerUnavailable(_NO_BROKER) from error
+        return failure if ended else None
 
 
 async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisError | None]:
