@@ -1,4 +1,4 @@
-"""Starts a worker: ``python -m celery_app.worker [options of celery worker]``."""
+"""Starts a worker on the command line: ``python -m celery_app.worker [options of celery worker]``."""
 
 import sys
 

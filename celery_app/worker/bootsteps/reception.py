@@ -1,4 +1,4 @@
-"""How Celery's consumer receives and acknowledges, where its own way is not that of batches."""
+"""Bootsteps that change how Celery's consumer receives and acknowledges tasks, to suit batches."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from kombu.message import Message
 
 
 class RoomStep(bootsteps.StartStopStep):
-    """Has Celery receive no more than the batcher has room for, in messages.
+    """Makes Celery receive tasks only while the batcher has room for their messages.
 
-    Celery's prefetch counts tasks, and a task may hold one message or hundreds.
+    Celery's own limit, the prefetch count, counts tasks. A task may hold one message or hundreds.
     """
 
     requires = (Tasks,)
 
     def start(self, consumer: Any) -> None:
-        """Ask the batcher, too, whether to receive, and of which priorities."""
+        """Makes the channel ask the batcher, too, whether to receive, and which priorities."""
         channel, batcher = consumer.task_consumer.channel, consumer.controller.batcher
-        channel.wants_pressing_only = batcher.wants_pressing_only
+        channel.wants_pressing_only = batcher.wants_urgent_only
         qos = channel.qos
         can_consume = qos.can_consume
         qos.can_consume = lambda: batcher.has_room() and can_consume()
 
 
 class AcknowledgeStep(bootsteps.StartStopStep):
-    """Has a task acknowledged by the thread that has seen to it.
+    """Makes the model's thread acknowledge its tasks itself.
 
-    Celery wakes its loop for each task, to have it acknowledged there. With Byline's transport that
-    only notes the task for the next claim, and any thread may do so.
+    Celery wakes its loop for each task, and acknowledges there. With Byline's transport, to
+    acknowledge is only to note the task for the next claim, which any thread may do.
     """
 
     requires = (Tasks,)
 
     def start(self, consumer: Any) -> None:
-        """Acknowledge at once, and wake the loop only where it would not turn by itself."""
+        """Acknowledges at once, and wakes the loop only where it would not turn by itself."""
         cycle = consumer.task_consumer.channel.connection.cycle
         soon = partial(type(consumer).call_soon_ack, consumer)
 
         def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             if getattr(function, "__func__", None) is not Message.ack_log_error:
-                return soon(function, *args, **kwargs)  # to give back takes a round trip
+                return soon(function, *args, **kwargs)  # giving a task back takes a round trip
             function(*args, **kwargs)
             if not cycle.turns:
                 consumer.call_soon(_nothing)
@@ -54,4 +54,4 @@ class AcknowledgeStep(bootsteps.StartStopStep):
 
 
 def _nothing() -> None:
-    """Be what wakes the loop."""
+    """Does nothing: Celery's loop wakes in order to call it."""
