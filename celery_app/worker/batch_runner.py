@@ -87,7 +87,7 @@ class BatchRunner:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the busy thread last showed that it is alive; 0 where it is idle."""
+        """Seconds since the busy thread last showed that it is alive; 0 when idle."""
         alive_at = self._alive_at
         return 0.0 if alive_at is None else time.monotonic() - alive_at
 

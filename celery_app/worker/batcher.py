@@ -91,7 +91,7 @@ class Batcher:
         self.runner = BatchRunner(task, max_work, self, self._closed)
 
     def add(self, request: ChunkRequest) -> None:
-        """Takes a request, and starts the model's thread if it is idle. Celery's loop calls this."""
+        """Takes a request, and wakes the model's thread if it is idle. Celery's loop calls this."""
         with self._changed:
             if not self._closed.is_set():
                 if not self._waiting:
@@ -132,7 +132,7 @@ class Batcher:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the busy model's thread last showed that it is alive; 0 where it is idle."""
+        """Seconds since the busy model's thread last showed that it is alive; 0 when idle."""
         return self.runner.silent_s
 
     @property

@@ -72,7 +72,7 @@ def load_model(settings: Settings) -> AnyModel:
 
 
 def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celery:
-    """Returns the worker's Celery app, which serves ``model`` on the device that ``choose`` gives."""
+    """Returns the worker's Celery app. It serves ``model`` on the device that ``choose`` gives."""
     redact()
     app = make_celery(settings)
     app.conf.worker_prefetch_multiplier = settings.prefetch  # the pool has one thread
