@@ -1,4 +1,4 @@
-"""Tasks are read as kombu reads them, faster."""
+"""Tasks and bodies are read as kombu reads them."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ from celery_app.transport.serialization import JSON, Message, read
         {},
     ],
 )
-def test_what_kombu_wrote_is_read_as_kombu_reads_it(value: object) -> None:
+def test_json_that_kombu_wrote_is_read_as_kombu_reads_it(value: object) -> None:
     raw = kombu_json.dumps(value).encode()
     assert read(raw) == kombu_json.loads(raw)
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b'{"a": 0x10}', b"\xff\xfe", b"[" * 100_000])
-def test_what_kombu_can_not_read_is_not_read(raw: bytes) -> None:
+def test_bytes_that_kombu_cannot_read_are_refused(raw: bytes) -> None:
     with pytest.raises((ValueError, RecursionError)):
         read(raw)
 
 
-def test_an_ordinary_task_is_not_left_to_kombu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ordinary_task_is_read_without_kombu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(serialization, "loads")
     assert read(json.dumps([[["text"]], {}, {"chain": None}]).encode()) == [
         [["text"]],
@@ -66,19 +66,19 @@ def message(body: str, kind: str = JSON, accept: Any = (JSON,)) -> Message:
     return message
 
 
-def test_a_body_is_decoded() -> None:
+def test_a_json_body_is_decoded() -> None:
     assert message('[["a"], {}, null]').payload == [["a"], {}, None]
 
 
 @pytest.mark.parametrize("body", ["{", "[" * 100_000, "[0x10]"])
-def test_a_body_that_is_no_json_is_kombus_error(body: str) -> None:
+def test_a_body_that_is_no_json_raises_kombus_error(body: str) -> None:
     broken = message(body)
     with pytest.raises(DecodeError):
         _ = broken.payload
 
 
 @pytest.mark.parametrize("kind", [JSON, "application/x-python-serialize"])
-def test_what_is_not_accepted_is_not_decoded(kind: str) -> None:
+def test_a_content_type_that_is_not_accepted_is_refused(kind: str) -> None:
     refused = message('["a"]', kind, accept=("application/x-yaml",))
     with pytest.raises(ContentDisallowed):
         _ = refused.payload

@@ -1,10 +1,10 @@
-"""A worker of fakes."""
+"""The fixture ``worker``: a batcher with fakes around it."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.unit.celery_app.fakes import Worker
+from tests.unit.celery_app.worker.fakes import Worker
 
 
 @pytest.fixture

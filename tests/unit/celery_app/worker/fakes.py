@@ -1,4 +1,4 @@
-"""A worker's thread, its task and its requests, as fakes."""
+"""Fakes of a worker's thread, of its task and of its requests."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from celery_app.worker import batcher
+from celery_app.worker import batch_runner
 from celery_app.worker.batcher import Batcher
 from celery_app.worker.tracing import Traced
-from tasks.batch import InFlightBatch
+from tasks.batch.in_flight import InFlightBatch
+from tasks.batch.progress import Progress
 from tasks.cooldown import Cooldown
 from tasks.messages import Chunk, Failure, Outcome
-from tasks.progress import Progress
 from tasks.work import work
 
 
 class FakeRequest:
-    """As much of a request as the batcher touches; notes how it ended."""
+    """A request as the batcher uses it. It notes how it ended."""
 
     def __init__(
         self,
@@ -30,11 +30,11 @@ class FakeRequest:
         reply_to: str | None = "list",
         text: str = "x",
         explain: bool = False,
-        behind: bool = False,
+        low_priority: bool = False,
         request_ids: Sequence[str] = (),
     ) -> None:
         self.request_ids = request_ids
-        self.behind = behind
+        self.low_priority = low_priority
         self.messages = messages
         self.work = messages * work(text, explain)
         self.orphaned = orphaned
@@ -50,7 +50,7 @@ class FakeRequest:
         self.ended = "revoked" if revoked else ""
         self._revoked = revoked
         self.stored = self.may_be_unstored = False
-        #: How many of the messages were in a batch that was finished.
+        #: Number of messages that were in a finished batch.
         self.computed = 0
 
     @property
@@ -95,11 +95,11 @@ class Pipe:
 
 
 class FakeTask:
-    """Notes the batches; raises ``error`` on the next one."""
+    """A task that notes its batches. Where ``error`` is set, the next batch raises it."""
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
-        self.rested = 0
+        self.freed = 0
         self.batches: list[int] = []
         self.alone: list[int] = []
         self.order: list[str] = []
@@ -108,8 +108,8 @@ class FakeTask:
         self.failed: list[Any] = []
         self.store_error: Exception | None = None
         self.requests: list[FakeRequest] = []
-        self.answers_apart = False
-        self.cache_gone = Cooldown(10.0)
+        self.has_separate_cache = False
+        self.cache_cooldown = Cooldown(10.0)
         self.replied = 0
         self.backend = SimpleNamespace(round_trip=self._round_trip)
 
@@ -135,58 +135,78 @@ class FakeTask:
         return self.begin([progress.part(limit)], progress)
 
     def begin_alone(
-        self, progress: Progress, limit: int, alive: Callable[[], None]
+        self, progress: Progress, limit: int, heartbeat: Callable[[], None]
     ) -> InFlightBatch:
-        alive()
+        heartbeat()
         part = progress.part(limit)
         self.alone.append(len(part.texts))
         return self.begin([part], progress)
 
-    def finish(self, in_flight: InFlightBatch, pipe: Any) -> list[list[Outcome]]:
-        self.order.append(f"finish {in_flight.launched}")
+    def finish(self, batch: InFlightBatch, pipe: Any) -> list[list[Outcome]]:
+        self.order.append(f"finish {batch.launched}")
         if self.device_error:
             error, self.device_error = self.device_error, None
             raise error
-        for chunk in in_flight.chunks:
+        for chunk in batch.chunks:
             outcomes: list[Outcome] = [Failure("", "", "")] * len(chunk.texts)
-            if in_flight.progress is not None:
-                in_flight.progress.outcomes += outcomes
+            if batch.progress is not None:
+                batch.progress.outcomes += outcomes
             for request in self.requests:
                 if request.id == chunk.id:
                     request.computed += len(outcomes)
         return []
 
-    def reply(self, in_flight: InFlightBatch, outcomes: Any) -> None:
+    def reply(self, batch: InFlightBatch, outcomes: Any) -> None:
         self.replied += 1
 
     def count_batch(self, reason: str) -> None:
         self.reasons.append(reason)
 
-    def rest(self) -> None:
-        self.rested += 1
+    def free_memory(self) -> None:
+        self.freed += 1
 
     def fail_all(self, chunks: Sequence[Any], error: Exception) -> None:
         self.failed += chunks
 
 
 class Worker:
-    """A batcher whose model thread is stepped by the test."""
+    """A batcher whose model thread is stepped by the test. It is the executor and the device."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, limit: int = 8) -> None:
-        monkeypatch.setattr(batcher, "trace", lambda task, request: Traced(request, False, "done"))
-        monkeypatch.setattr(batcher, "FIRST_RETRY_S", 0.001)
-        monkeypatch.setattr(batcher, "LONGEST_RETRY_S", 0.016)
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, limit: int = 8, longest_retry_s: float = 0.016
+    ) -> None:
+        def traced(task: Any, request: Any) -> Traced:
+            return Traced(request, False, "done")
+
+        monkeypatch.setattr(batch_runner, "trace", traced)
+        monkeypatch.setattr(batch_runner, "FIRST_RETRY_S", 0.001)
+        monkeypatch.setattr(batch_runner, "LONGEST_RETRY_S", longest_retry_s)
         self.task = FakeTask()
         self.submitted: list[Callable[[], None]] = []
-        task: Any = self.task
+        #: Raised when the next batch is submitted.
+        self.submit_error: Exception | None = None
         self.overlaps = False
-        self.batcher = Batcher(task, self.submitted.append, limit, 0.0, 1.0, lambda: self.overlaps)
+        task: Any = self.task
+        self.batcher = Batcher(task, self, self, limit, 0.0, 1.0)
+        self.runner = self.batcher.runner
+
+    def submit(self, target: Callable[[], None]) -> None:
+        if self.submit_error:
+            error, self.submit_error = self.submit_error, None
+            raise error
+        self.submitted.append(target)
 
     def add(self, *requests: FakeRequest) -> None:
         self.task.requests += requests
         for request in requests:
-            taken: Any = request
-            self.batcher.add(taken)
+            fake: Any = request
+            self.batcher.add(fake)
 
     def step(self) -> None:
+        """Runs what the thread does next."""
         self.submitted.pop(0)()
+
+    def run_all(self) -> None:
+        """Steps until the thread has nothing left to do."""
+        while self.submitted:
+            self.step()

@@ -1,4 +1,4 @@
-"""What Celery logs shows no text: not of what it discards, nor on a signal, nor when it debugs."""
+"""Celery's debug log and its stack dump on SIGUSR1 show no message texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 from celery.apps.worker import install_cry_handler
 from celery.concurrency.base import BasePool
 
-from celery_app.worker.log_redaction import StacksStep, redact
+from celery_app.worker.bootsteps.worker_steps import StackDumpStep
+from celery_app.worker.log_redaction import redact
 
 TEXT = "aubergines"
 
@@ -24,16 +25,16 @@ def restored() -> Iterator[None]:
     signal.signal(signal.SIGUSR1, before)
 
 
-def test_the_signal_for_stacks_shows_no_variables(
+def test_the_stack_dump_on_sigusr1_shows_no_local_variables(
     capfd: pytest.CaptureFixture[str], restored: None
 ) -> None:
-    text = TEXT * 2  # a local variable, which Celery's handler would show
+    text = TEXT * 2  # a local variable, which Celery's own handler would show
     install_cry_handler()
-    StacksStep(SimpleNamespace()).start(SimpleNamespace())
+    StackDumpStep(SimpleNamespace()).start(SimpleNamespace())
     os.kill(os.getpid(), signal.SIGUSR1)
     shown = "".join(capfd.readouterr())
     assert "most recent call first" in shown
-    assert "test_the_signal_for_stacks" in shown
+    assert "test_the_stack_dump" in shown
     assert text not in shown
 
 

@@ -1,4 +1,4 @@
-"""What Byline changes of Celery's worker leaves the rest as Celery has it."""
+"""Byline's requests, tracing and events do what Celery's own do, apart from what they hide."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from celery.app.trace import trace_task
 from celery.worker.request import Request
 from kombu import Connection, Consumer, Queue
 
-from celery_app.worker.bootsteps import EVENTS, EventsStep
+from celery_app.worker.bootsteps.consumer_steps import MAX_BUFFERED_EVENTS, EventsStep
 from celery_app.worker.tracing import is_plain, trace
 from tasks.attribute import AttributeTask
 from tasks.chunk_request import ChunkRequest, RedactedRequest
@@ -33,7 +33,7 @@ def app() -> Celery:
 
 
 def message(app: Celery, **options: Any) -> Any:
-    """Return the message of a task, as a worker receives it."""
+    """Returns the message of a task, as a worker receives it."""
     with Connection("memory://") as connection:
         app.send_task(TASK, args=[[TEXT]], connection=connection, queue="tests", **options)
         channel = connection.default_channel
@@ -47,7 +47,7 @@ def request(kind: type[Request], app: Celery, received: Any) -> Any:
 
 
 def properties(made: Any) -> dict[str, Any]:
-    """Return the public properties of a request."""
+    """Returns the public properties of a request."""
     names = (name for name, value in vars(Request).items() if isinstance(value, property))
     public = {name for name in names if not name.startswith("_")}
     return {name: getattr(made, name) for name in public - SHOWN}
@@ -63,7 +63,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("kind", [RedactedRequest, ChunkRequest])
-def test_a_request_is_celerys_but_for_what_it_shows_of_its_arguments(
+def test_a_request_is_as_celerys_except_that_it_shows_no_arguments(
     app: Celery, kind: type[Request], options: dict[str, Any]
 ) -> None:
     received = message(app, **options)
@@ -85,7 +85,7 @@ def test_callbacks_are_found_where_celery_sends_them(app: Celery) -> None:
     assert ours.embed == received.payload[2]
 
 
-def test_what_goes_past_the_tracer_ends_as_it_does_in_it(
+def test_a_task_that_bypasses_the_tracer_ends_as_in_the_tracer(
     app: Celery, caplog: pytest.LogCaptureFixture
 ) -> None:
     task: Any = app.tasks[TASK]
@@ -94,7 +94,7 @@ def test_what_goes_past_the_tracer_ends_as_it_does_in_it(
     assert is_plain(made)
     task._outcomes = {made.id: outcomes}
     with caplog.at_level(logging.WARNING):
-        past = trace(task, made)
+        bypassed = trace(task, made)
     assert task._outcomes == {}
     task._outcomes = {made.id: outcomes}
     context = made.request_dict | made.embed | {"args": made.args, "kwargs": made.kwargs}
@@ -102,12 +102,12 @@ def test_what_goes_past_the_tracer_ends_as_it_does_in_it(
         task, made.id, made.args, made.kwargs, context, hostname="here", app=app
     )
     assert failure is None
-    assert (past.failed, past.result) == (False, shown)
+    assert (bypassed.failed, bypassed.result) == (False, shown)
     assert app.backend.get(app.backend.get_key_for_task(made.id)) is None  # by neither
 
 
 class Timer:
-    """Notes what is to be called, and calls it when it is told to."""
+    """A timer that notes the function to call, for the test to call."""
 
     def call_repeatedly(self, seconds: float, call: Any) -> Any:
         self.call = call
@@ -115,7 +115,7 @@ class Timer:
 
 
 def received_events(app: Celery, step: bool) -> list[dict[str, Any]]:
-    """Return the events that a watcher receives of those that a worker's dispatcher sends."""
+    """Returns the events that a monitor receives from a worker's dispatcher."""
     events: list[dict[str, Any]] = []
     with Connection("memory://") as connection:
         channel = connection.channel()
@@ -138,7 +138,7 @@ def received_events(app: Celery, step: bool) -> list[dict[str, Any]]:
                 dispatcher.send("task-received", uuid=str(number), number=number)
             dispatcher.send("worker-heartbeat", freq=2)
             if step:
-                assert len(dispatcher._group_buffer["task"]) == 3 < EVENTS
+                assert len(dispatcher._group_buffer["task"]) == 3 < MAX_BUFFERED_EVENTS
                 consumer.timer.call()
                 ours.stop(consumer)
             dispatcher.send("task-succeeded", uuid="last", number=3)
@@ -148,7 +148,7 @@ def received_events(app: Celery, step: bool) -> list[dict[str, Any]]:
     return events
 
 
-def test_events_that_a_timer_sends_are_those_that_celery_sends(app: Celery) -> None:
+def test_events_sent_by_a_timer_are_those_that_celery_sends(app: Celery) -> None:
     volatile = ("timestamp", "clock", "local_received")
     plain, ours = (
         sorted(

@@ -1,4 +1,4 @@
-"""What Celery sets up to log, in a process of its own: as text, and as JSON."""
+"""The log of a Celery worker, in a process of its own: as text, and as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.parts import ROOT
 
-#: Logs in each of the ways that a worker does.
+#: A program that logs in each way in which a worker logs.
 LOGS = """
 import logging
 import sys
@@ -48,7 +48,7 @@ def logged(form: str) -> list[str]:
     return (done.stdout + done.stderr).splitlines()
 
 
-def test_all_that_a_worker_says_is_json() -> None:
+def test_every_line_of_a_worker_is_json_where_json_is_wanted() -> None:
     lines = [json.loads(line) for line in logged("json")]
     *named, last = lines
     assert {line["process"] for line in lines} == {"worker"}
@@ -60,7 +60,7 @@ def test_all_that_a_worker_says_is_json() -> None:
 
 
 @pytest.mark.parametrize("words", LINES)
-def test_text_looks_as_celerys_and_names_requests(words: str) -> None:
+def test_a_line_of_text_looks_like_celerys_and_names_the_requests(words: str) -> None:
     [line] = [line for line in logged("text") if words in line]
     assert re.match(r"\[[\d :,-]+: [A-Z]+/MainProcess\] ", line)
     assert line.endswith(" (requests one, two)")

@@ -1,4 +1,4 @@
-"""Which server is named where a promise can't be looked up."""
+"""Which server the error names where a pending result can't be looked up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ID = "5c" * 16
 
 
 async def empty(_command: str, *keys: str) -> list[None]:
-    """Answers as a server that has none of the keys."""
+    """Responds as a server that has none of the keys."""
     return [None] * len(keys)
 
 
@@ -24,8 +24,8 @@ async def gone(*_command: Any) -> Any:
     raise ConnectionError("the server is gone")
 
 
-async def gone_after_the_promise(command: str, *_keys: Any) -> Any:
-    """Says that the answer is pending, and can't be reached after that."""
+async def gone_after_the_lookup(command: str, *_keys: Any) -> Any:
+    """Responds that the result is pending, and can't be reached after that."""
     if command == "MGET":
         return [b""]
     raise ConnectionError("the server is gone")
@@ -46,7 +46,7 @@ def pending_results(
         (empty, empty, KeyError),
     ],
 )
-def test_an_answer_that_is_not_found_names_the_server_that_is_gone(
+def test_the_error_of_a_result_that_is_not_found_names_the_server_that_is_gone(
     broker: Call, cache: Call, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -55,7 +55,7 @@ def test_an_answer_that_is_not_found_names_the_server_that_is_gone(
         asyncio.run(pending_results(broker, cache).fetch(ID, explain=False))
 
 
-def test_a_pending_answer_is_pending_while_the_cache_is_gone() -> None:
+def test_a_pending_result_is_pending_while_the_cache_is_gone() -> None:
     async def pending(_command: str, *keys: str) -> list[bytes]:
         assert keys == (PROMISED + ID,)
         return [b""]
@@ -63,7 +63,7 @@ def test_a_pending_answer_is_pending_while_the_cache_is_gone() -> None:
     assert asyncio.run(pending_results(pending, gone).find(ID)) is None
 
 
-def test_a_broker_that_goes_while_a_lost_task_is_looked_for_is_named() -> None:
-    found = pending_results(gone_after_the_promise, empty, lambda: ["attributions"])
+def test_the_error_names_a_broker_that_goes_while_a_lost_task_is_looked_for() -> None:
+    found = pending_results(gone_after_the_lookup, empty, lambda: ["attributions"])
     with pytest.raises(BrokerUnavailable, match="the broker"):
         asyncio.run(found.fetch(ID, explain=False))

@@ -1,4 +1,4 @@
-"""What is kept of an outcome, and read again."""
+"""The records of outcomes: written, read again, and read as an earlier release wrote them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVIDENCE = Evidence("Ada", 1.5, 0.5, (Part("a word", 2, 0.75),), 0.25)
         Failure(ID, "dead_letter", "workers died of it"),
     ],
 )
-def test_what_is_read_is_what_was_kept_and_says_that_it_is_cached(outcome: Outcome) -> None:
+def test_a_record_is_read_as_it_was_written_and_marked_as_cached(outcome: Outcome) -> None:
     kept = unpack(ID, pack(outcome))
     if isinstance(outcome, Attribution):
         assert kept == msgspec.structs.replace(outcome, cached=True)
@@ -34,7 +34,7 @@ def test_what_is_read_is_what_was_kept_and_says_that_it_is_cached(outcome: Outco
         assert kept == outcome
 
 
-def test_neither_the_id_nor_names_of_fields_are_kept() -> None:
+def test_a_record_holds_neither_the_id_nor_names_of_fields() -> None:
     raw = pack(Attribution(ID, None, 0.7, NAMED, "v1"))
     assert msgspec.json.decode(raw) == [
         1,
@@ -53,7 +53,7 @@ def test_neither_the_id_nor_names_of_fields_are_kept() -> None:
         Failure(ID, "model_failed", "it raised"),
     ],
 )
-def test_what_earlier_code_kept_is_read_as_well(outcome: Outcome) -> None:
+def test_json_of_an_earlier_release_is_read_as_well(outcome: Outcome) -> None:
     kept = unpack(ID, msgspec.json.encode(outcome))
     if isinstance(outcome, Attribution):
         assert kept == msgspec.structs.replace(outcome, cached=True)
@@ -62,7 +62,7 @@ def test_what_earlier_code_kept_is_read_as_well(outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize("write", [pack, msgspec.json.encode], ids=["record", "json"])
-def test_a_dead_letter_kept_under_its_earlier_code_is_told_under_the_new_one(
+def test_a_dead_letter_with_its_earlier_code_is_read_with_the_new_code(
     write: Callable[[Outcome], bytes],
 ) -> None:
     kept = unpack(ID, write(Failure(ID, "set_aside", "workers died of it")))
@@ -72,5 +72,5 @@ def test_a_dead_letter_kept_under_its_earlier_code_is_told_under_the_new_one(
 @pytest.mark.parametrize(
     "raw", [b"", b"{}", b"[]", b'["id","code"]', b"[1,null]", b"\xff", b'"\xff"', b"[" * 5000]
 )
-def test_what_somebody_else_wrote_counts_as_nothing(raw: bytes) -> None:
+def test_bytes_that_are_no_record_are_read_as_none(raw: bytes) -> None:
     assert unpack(ID, raw) is None
