@@ -34,7 +34,7 @@ def set_up(form: Format) -> None:
 
 
 def _log_warnings() -> None:
-    """Logs Python's warnings. Celery may issue one, of running as root, before its log is set up."""
+    """Logs Python's warnings. Celery may issue one, as root, before the log is set up."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines(PROCESS))
     logger = logging.getLogger("py.warnings")
