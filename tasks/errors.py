@@ -35,7 +35,7 @@ class DeadlinePassed(BylineError):
 
 
 class DeadlineTooShort(BylineError):
-    """The client's deadline is shorter than the time that an empty queue needs for an answer."""
+    """The client's deadline is shorter than an answer takes, even with an empty queue."""
 
     code = "deadline_too_short"
 

@@ -57,7 +57,7 @@ class Batch(NamedTuple):
 
 
 class RestQueue(Protocol):
-    """Takes large tasks that need further passes: the batcher."""
+    """A queue of large tasks that need further passes, as the batcher has one."""
 
     def add_rest(self, large: LargeTask) -> None:
         """Takes a large task again, or gives it back to the broker where the worker ends."""
@@ -99,7 +99,7 @@ class BatchRunner:
         self._alive_at = time.monotonic()
 
     def close(self) -> None:
-        """Gives back the tasks that wait to be given back."""
+        """Gives back, at once, the tasks whose return was delayed."""
         self._delayed_requeue.close()
 
     def begin(self, taken: NextBatch) -> Batch | None:

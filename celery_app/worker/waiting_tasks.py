@@ -117,7 +117,7 @@ class WaitingTasks:
 
     @property
     def is_full(self) -> bool:
-        """Whether more tasks would make the next batch no larger."""
+        """Whether the next batch is as large as it can be."""
         largest = max(self.urgent_work, self.low_priority_work)
         return largest >= self._max_work or bool(self._large)
 
