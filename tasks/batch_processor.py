@@ -58,8 +58,8 @@ class BatchProcessor:
         self._computation = Computation(predictor)
         self._solo_trial = SoloTrial(self._computation, cache, dead_letters, metrics, now)
         self.replies = replies
-        #: Running while the cache is left alone. It never runs where cache and broker are one
-        #: server: a worker can do nothing without its broker but wait.
+        #: Runs for a while after the cache did not answer. It never runs where cache and broker are
+        #: one server: without its broker a worker can only wait.
         self.cache_cooldown = Cooldown(CACHE_COOLDOWN_S if replies.apart else 0.0)
         self.metrics = metrics
         self._counters = {name: metrics.messages.labels(name) for name in OUTCOMES}

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds after which tasks go back to the queue when their results can't be stored, at first.
 FIRST_RETRY_S = 0.2
-#: The same after many failures in a row: the time doubles with each.
+#: Longest such time, in seconds: it doubles with each failure in a row.
 LONGEST_RETRY_S = 5.0
 #: Exit status of a worker whose device or model fails.
 EXIT_FAILURE = 1
@@ -154,7 +154,7 @@ class BatchRunner:
             self.seconds_per_work = seconds / max(1, sum(request.work for request in batch.live))
         for request, failed, result in traced:
             with _isolating(request):
-                # Celery calls it on_success also for a failed task: ``failed`` tells them apart.
+                # Celery's name for the end of a task; ``failed`` says whether the task failed.
                 request.on_success((failed, result, seconds))
 
     def _store(self, batch: Batch) -> list[Traced]:

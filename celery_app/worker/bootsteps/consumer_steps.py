@@ -75,7 +75,7 @@ def _end_if_hung(batcher: Batcher, timeout_s: float) -> None:
     """Ends the process where the model's thread is silent for too long: a thread can't be ended."""
     if batcher.silent_s < timeout_s:
         # Ends the process also where this function is not called again, since the model does not
-        # release the interpreter. By number, since Celery has replaced sys.stderr.
+        # release the interpreter. Descriptor 2 is stderr; Celery has replaced sys.stderr.
         faulthandler.dump_traceback_later(timeout_s, file=2, exit=True)
         return
     with about(batcher.request_ids):

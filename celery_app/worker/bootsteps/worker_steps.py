@@ -150,7 +150,7 @@ class StackDumpStep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """Replaces Celery's signal handler, which is installed by now."""
-        # By number, since Celery has replaced sys.stderr by an object without descriptor.
+        # Descriptor 2 is stderr. Celery has replaced sys.stderr by an object without descriptor.
         faulthandler.register(signal.SIGUSR1, file=2)
 
 
