@@ -10,8 +10,9 @@ from redis import RedisError
 from redis.client import Pipeline
 
 from monitoring.instruments.metrics import OUTCOMES, WorkerMetrics
+from monitoring.instruments.request_ids import about
 from tasks.batch.admission import Admission
-from tasks.batch.computation import Computation, Predictor, log_model_failures
+from tasks.batch.computation import Computation, Predictor
 from tasks.batch.in_flight import (
     InFlightBatch,
     ValidMessage,
@@ -23,7 +24,7 @@ from tasks.batch.in_flight import (
 from tasks.batch.progress import Progress
 from tasks.batch.solo_trial import SoloTrial
 from tasks.cooldown import Cooldown
-from tasks.errors import BylineError
+from tasks.errors import BylineError, ModelFailed
 from tasks.messages import LONGEST_WAIT_S, Chunk, Failure, Outcome, suffices
 from tasks.storage.dead_letters import DeadLetters
 from tasks.storage.reply_queue import ReplyQueue
@@ -130,7 +131,7 @@ class BatchProcessor:
         """
         batch.computed |= self._computation.compute(batch.uncached, batch.launched)
         batch.computed_at = time.monotonic()
-        log_model_failures(batch)
+        _log_model_failures(batch)
         new = known = batch.cached | batch.computed
         if batch.progress is not None:
             known = batch.progress.outcomes_by_id
@@ -202,3 +203,22 @@ class BatchProcessor:
             if chunk.sent_at is not None:
                 wait_s = min(max(0.0, now - chunk.sent_at), LONGEST_WAIT_S)
                 self.metrics.queue_wait.observe(wait_s)
+
+
+def _log_model_failures(batch: InFlightBatch) -> None:
+    """Logs, in one line, the messages of a batch that the model failed on, and the first error.
+
+    A model error quotes no text.
+    """
+    failed = {
+        outcome.id: outcome
+        for outcome in batch.computed.values()
+        if isinstance(outcome, Failure) and outcome.code == ModelFailed.code
+    }
+    if not failed:
+        return
+    first, *others = failed.values()
+    line = "the model failed on the message %s%s: %s"
+    more = f" and {len(others)} more" if others else ""
+    with about(batch.request_ids(failed)):
+        logger.warning(line, first.id, more, first.detail)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from model.types import Evidence, ModelError, Prediction
-from monitoring.instruments.request_ids import about
-from tasks.batch.in_flight import InFlightBatch, ValidMessage
+from tasks.batch.in_flight import ValidMessage
 from tasks.errors import ModelFailed
 from tasks.messages import Attribution, Failure, Outcome
-
-logger = logging.getLogger(__name__)
 
 
 class Predictor(Protocol):
@@ -79,22 +75,3 @@ class Computation:
             evidence = self._predictor.explain(message.text, prediction.candidates[0].author)
             attribution.evidence = evidence
         return attribution
-
-
-def log_model_failures(batch: InFlightBatch) -> None:
-    """Logs, in one line, the messages of a batch that the model failed on, and the first error.
-
-    A model error quotes no text.
-    """
-    failed = {
-        outcome.id: outcome
-        for outcome in batch.computed.values()
-        if isinstance(outcome, Failure) and outcome.code == ModelFailed.code
-    }
-    if not failed:
-        return
-    first, *others = failed.values()
-    line = "the model failed on the message %s%s: %s"
-    more = f" and {len(others)} more" if others else ""
-    with about(batch.request_ids(failed)):
-        logger.warning(line, first.id, more, first.detail)
