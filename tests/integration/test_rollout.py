@@ -20,7 +20,7 @@ from tasks.rollout import (
     PAUSE_S,
     ROLLOUT,
     Rollout,
-    Served,
+    ServedVersions,
     WorkerRegistry,
     lot,
     queue_of,
@@ -265,7 +265,7 @@ def test_a_version_is_forgotten_a_day_after_its_last_worker(own: Stack) -> None:
     now = [1000.0]
     worker_registry = WorkerRegistry(own.redis, lambda: now[0])
 
-    def look_on(seconds: float) -> Served:
+    def look_on(seconds: float) -> ServedVersions:
         now[0] += seconds
         for _ in range(8):  # it is sure of who is gone
             now[0] += ALIVE_S - 1
