@@ -30,7 +30,7 @@ from celery_app.worker.bootsteps.worker_steps import (
 from celery_app.worker.engine_metrics import engine_observer
 from celery_app.worker.forwarder import Forwarder
 from celery_app.worker.housekeeping import Housekeeping
-from celery_app.worker.log_redaction import redact
+from celery_app.worker.logs.redaction import redact
 from model.serving.device import choose
 from model.serving.engine import Choose, Engine
 from model.serving.placement import Placement

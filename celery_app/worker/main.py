@@ -12,7 +12,7 @@ from celery.bin.worker import worker
 from celery.exceptions import ImproperlyConfigured
 
 from celery_app.settings import Settings, SettingsError
-from celery_app.worker.worker_log import set_up
+from celery_app.worker.logs.worker_log import set_up
 from model.serving import metal, processor
 
 

@@ -19,7 +19,7 @@ import warnings
 from celery import Celery
 from celery.apps import worker
 from celery.utils.log import get_multiprocessing_logger, get_task_logger
-from celery_app.worker.worker_log import set_up
+from celery_app.worker.logs.worker_log import set_up
 from monitoring.instruments.request_ids import about
 
 set_up(sys.argv[1])

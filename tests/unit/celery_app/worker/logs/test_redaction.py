@@ -13,7 +13,7 @@ from celery.apps.worker import install_cry_handler
 from celery.concurrency.base import BasePool
 
 from celery_app.worker.bootsteps.worker_steps import StackDumpStep
-from celery_app.worker.log_redaction import redact
+from celery_app.worker.logs.redaction import redact
 
 TEXT = "aubergines"
 

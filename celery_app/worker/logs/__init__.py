@@ -1,0 +1,1 @@
+"""Logs of a worker: their setup, and the redaction of message texts."""
