@@ -26,7 +26,7 @@ DEFAULT = ("steady", "unique", "zipf", "bulk")
 
 
 def main(arguments: list[str]) -> int:
-    """Run scenarios and write their report. Returns 1 where a limit was broken, 2 for bad input."""
+    """Runs scenarios and write their report. Returns 1 where a limit was broken, 2 for bad input."""
     options = _parser().parse_args(arguments)
     console = Console()
     runs: list[Run] = []
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Return the scenarios under names of their own: files are named after them."""
+    """Returns the scenarios under names of their own: files are named after them."""
     chosen: dict[str, Scenario] = {}
     for given in options.scenarios:
         stem = Path(given).stem

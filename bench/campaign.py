@@ -35,14 +35,14 @@ class System(Protocol):
     redis: str
 
     def parts(self) -> Any:
-        """Return the processes of each part."""
+        """Returns the processes of each part."""
 
     def batches(self) -> dict[float, int] | None:
-        """Return the batches so far by size class, None where that is not told."""
+        """Returns the batches so far by size class, None where that is not told."""
 
 
 def held_out(folder: Path) -> Path:
-    """Write the messages that the shipped models were not trained on; return the file."""
+    """Writes the messages that the shipped models were not trained on; returns the file."""
     path = folder / "held-out.jsonl"
     subprocess.run([sys.executable, "-m", "model.heldout", str(path)], check=True)
     return path
@@ -57,7 +57,7 @@ def run(
     show: Callable[[Progress], None],
     variant: int | None = None,
 ) -> Run:
-    """Put ``scenario``'s load on ``system``.
+    """Puts ``scenario``'s load on ``system``.
 
     ``variant`` is that of the passages' first new messages; where none is given, the clock says.
 

@@ -30,7 +30,7 @@ _ALPHABET = str.maketrans(f"{_LETTERS}{_DIGITS}+/", f"./{_LETTERS}{_DIGITS}", "=
 
 
 def hashed(password: str, salt: bytes = b"") -> str:
-    """Return the hash of a password, ``$2b$04$…``; without a ``salt`` with a random one.
+    """Returns the hash of a password, ``$2b$04$…``; without a ``salt`` with a random one.
 
     Raises:
         ValueError: the password has more than :data:`LONGEST` bytes.
@@ -68,7 +68,7 @@ class _Blowfish:
                 table[at : at + 2] = left, right
 
     def encrypt_often(self, block: bytes) -> bytes:
-        """Return eight bytes, encrypted 64 times."""
+        """Returns eight bytes, encrypted 64 times."""
         left, right = int.from_bytes(block[:4]), int.from_bytes(block[4:])
         for _ in range(64):
             left, right = self._encrypt(left, right)
@@ -85,13 +85,13 @@ class _Blowfish:
 
 
 def _words(data: bytes) -> Iterator[int]:
-    """Yield the 32-bit words of data that begins again where it ends."""
+    """Yields the 32-bit words of data that begins again where it ends."""
     for four in zip(*[cycle(data)] * 4, strict=True):
         yield int.from_bytes(bytes(four))
 
 
 def _pi(words: int) -> list[int]:
-    """Return the first 32-bit words of pi's fraction, by Machin's formula."""
+    """Returns the first 32-bit words of pi's fraction, by Machin's formula."""
     spare = 64  # bits for the errors of all the divisions
     one = 1 << 32 * words + spare
     fraction = (4 * (4 * _arctan(5, one) - _arctan(239, one)) - 3 * one) >> spare
@@ -99,7 +99,7 @@ def _pi(words: int) -> list[int]:
 
 
 def _arctan(inverse: int, one: int) -> int:
-    """Return the arc tangent of ``1 / inverse``, in units of ``1 / one``."""
+    """Returns the arc tangent of ``1 / inverse``, in units of ``1 / one``."""
     term = total = one // inverse
     divisor = 1
     while term:

@@ -22,7 +22,7 @@ WEB_CONFIG = "monitoring-web.yml"
 
 
 def make(folder: Path) -> list[str]:
-    """Make those that are not there; return their names."""
+    """Makes those that are not there; returns their names."""
     folder.mkdir(exist_ok=True)
     # The folder keeps others out. The files don't: compose mounts them as they are, and the users
     # of the containers are none of this machine's.
@@ -39,7 +39,7 @@ def make(folder: Path) -> list[str]:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a file for the containers, whole or not at all: half a password would be one."""
+    """Writes a file for the containers, whole or not at all: half a password would be one."""
     half = file.with_name(f"{file.name}.half")
     half.write_text(text)
     half.chmod(0o444)
@@ -47,7 +47,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make them, and say where. Returns the exit status."""
+    """Makes them, and say where. Returns the exit status."""
     folder = Path(arguments[0]) if arguments else FOLDER
     for name in make(folder):
         print(f"byline: {folder / name} is new")

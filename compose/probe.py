@@ -17,7 +17,7 @@ ANSWER_S = 4.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Look once; return the exit status."""
+    """Looks once; returns the exit status."""
     url, *words = arguments
     try:
         with DIRECT.open(url, timeout=ANSWER_S) as response:

@@ -54,7 +54,7 @@ def main(api: str) -> int:
 
 
 def choose(settings: Settings) -> tuple[str, str]:
-    """Return a message that the settings allow, and who has written it."""
+    """Returns a message that the settings allow, and who has written it."""
     text, source = ANYTHING, "nobody: made up for models of other authors"
     if settings.model_dir is None and settings.model_class in MODELS.values():
         from model.training.corpus import HELD_OUT_FOLD, load_sotu  # noqa: PLC0415 - pandas takes a second
@@ -66,7 +66,7 @@ def choose(settings: Settings) -> tuple[str, str]:
 
 
 def attribute(url: str, text: str, source: str, wait_s: float) -> str:
-    """Return what to show of the attribution.
+    """Returns what to show of the attribution.
 
     Raises:
         NoAttribution: the answer is none.

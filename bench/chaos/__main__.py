@@ -24,7 +24,7 @@ from bench.system.system import status
 
 
 def main() -> int:
-    """Strike all cells that were asked for, and print what followed."""
+    """Strikes all cells that were asked for, and print what followed."""
     options = _options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is to end, too
     console = Console()

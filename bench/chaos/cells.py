@@ -65,7 +65,7 @@ class Cell:
 
 
 def matrix(parts: Iterable[str]) -> Iterator[Cell]:
-    """Yield all cells, phase by phase: those that share a running system follow each other."""
+    """Yields all cells, phase by phase: those that share a running system follow each other."""
     struck = [*parts, DAEMON, RUNNER]
     for phase in PHASES:
         for part in struck:

@@ -30,7 +30,7 @@ _numbers = itertools.count()
 
 
 def post(target: Target, wait_s: float, timeout_s: float) -> tuple[int, bytes]:
-    """Send a message that was never sent before. Returns the status and the body of the answer.
+    """Sends a message that was never sent before. Returns the status and the body of the answer.
 
     Raises:
         OSError, HTTPException: none came.
@@ -44,7 +44,7 @@ def post(target: Target, wait_s: float, timeout_s: float) -> tuple[int, bytes]:
 
 
 def get(target: Target, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
-    """Return the status and the body of a page; status 0: no answer came."""
+    """Returns the status and the body of a page; status 0: no answer came."""
     try:
         return _asked(
             urllib.request.Request(f"http://{target.host}:{target.port}{path}"), timeout_s
@@ -63,7 +63,7 @@ class Ledger:
         self.failed: Counter[str] = Counter()
 
     def send(self, target: Target, wait_s: float = 2.0) -> None:
-        """Send one message, and note what became of it."""
+        """Sends one message, and note what became of it."""
         try:
             status, body = post(target, wait_s, TIMEOUT_S)
         except (OSError, HTTPException) as error:
@@ -79,7 +79,7 @@ class Ledger:
             self.accepted += [f"{target.path}/{answer.id}" for answer in found]
 
     def missing(self, target: Target) -> Counter[str]:
-        """Return how many of the accepted have no answer in the end, by what is said of them."""
+        """Returns how many of the accepted have no answer in the end, by what is said of them."""
         until = time.monotonic() + ANSWERED_S
         waiting = list(self.accepted)
         while True:
@@ -92,7 +92,7 @@ class Ledger:
 
 @contextmanager
 def light_load(target: Target, ledger: Ledger) -> Iterator[None]:
-    """Send messages for as long as the block lasts; leave it when each has its outcome."""
+    """Sends messages for as long as the block lasts; leave it when each has its outcome."""
     over = threading.Event()
 
     def keep_sending(senders: ThreadPoolExecutor) -> None:

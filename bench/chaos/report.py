@@ -13,7 +13,7 @@ HEADER = """
 
 
 def row(result: Result) -> str:
-    """Return a row of the table."""
+    """Returns a row of the table."""
     cell = result.cell
     verdict = "; ".join(result.complaints) or "well"
     fields = (
@@ -24,12 +24,12 @@ def row(result: Result) -> str:
 
 
 def table(results: Iterable[Result]) -> str:
-    """Return all rows, as Markdown."""
+    """Returns all rows, as Markdown."""
     return "\n".join((HEADER, *map(row, results)))
 
 
 def overview(results: Sequence[Result]) -> str:
-    """Return the seconds of each part and phase for SIGKILL, SIGSTOP and SIGTERM, as Markdown.
+    """Returns the seconds of each part and phase for SIGKILL, SIGSTOP and SIGTERM, as Markdown.
 
     What failed is bold.
     """

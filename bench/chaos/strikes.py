@@ -58,7 +58,7 @@ class Strikes:
         self._parts: list[str] = []
 
     def parts(self) -> list[str]:
-        """Start and stop once; return the parts that there are. Leaves messages unanswered."""
+        """Starts and stop once; returns the parts that there are. Leaves messages unanswered."""
         trial = self._running()
         trial.wait_until_up()
         pids = trial.pids()
@@ -87,14 +87,14 @@ class Strikes:
         return result
 
     def close(self) -> None:
-        """End the system that is there."""
+        """Ends the system that is there."""
         trial, self._trial = self._trial, None
         if trial is not None:
             trial.__exit__(None, None, None)
             trial.kill()
 
     def _discard(self, logs: Path) -> None:
-        """End the system that is there, but keep its logs; the next cell has another."""
+        """Ends the system that is there, but keep its logs; the next cell has another."""
         trial, self._trial = self._trial, None
         assert trial is not None
         trial.kill()
@@ -105,7 +105,7 @@ class Strikes:
         (logs / "make-run.log").write_text(trial.output)
 
     def _before(self, cell: Cell, result: Result) -> None:
-        """Strike a system that starts, and has messages that were promised before."""
+        """Strikes a system that starts, and has messages that were promised before."""
         self.close()
         trial = self._trial = self._new()
         assert self._kept is not None
@@ -116,7 +116,7 @@ class Strikes:
         self._end(trial, result)
 
     def _serving(self, cell: Cell, result: Result) -> None:
-        """Strike a system that serves, or that was just told to stop, under a light load."""
+        """Strikes a system that serves, or that was just told to stop, under a light load."""
         trial = self._trial = self._running()
         trial.wait_until_up()
         ledger = Ledger()
@@ -144,7 +144,7 @@ class Strikes:
         return Trial(self._folder / str(self._trials))
 
     def _struck(self, cell: Cell, trial: Trial, result: Result) -> None:
-        """Strike when the phase has come, and time what follows."""
+        """Strikes when the phase has come, and time what follows."""
         pid = trial.moment(cell.phase, cell.part)
         if cell.phase == STOPPING:
             trial.interrupt()
@@ -221,7 +221,7 @@ class Strikes:
 
 
 def hit(pid: int, name: str) -> None:
-    """Send a signal; a process that is stopped goes on after a while, which is waited for."""
+    """Sends a signal; a process that is stopped goes on after a while, which is waited for."""
     with suppress(ProcessLookupError):  # it ended by itself, as everything does while it stops
         os.kill(pid, signal.Signals[f"SIG{name}"])
     if name == "STOP":

@@ -51,14 +51,14 @@ class Trial(Started):
         self._begun = 0
 
     def launch(self) -> None:
-        """Start it; what is noted of its processes counts from now on."""
+        """Starts it; what is noted of its processes counts from now on."""
         if self._process is not None:
             self._process.wait(UP_S)  # it has ended, or is about to
         self._begun = self._journal.stat().st_size if self._journal.exists() else 0
         super().launch()
 
     def take_state(self, other: Path) -> None:
-        """Begin with what another system had kept."""
+        """Begins with what another system had kept."""
         shutil.copytree(other / "valkey", self.state / "valkey")
 
     @property
@@ -80,7 +80,7 @@ class Trial(Started):
         return f"the runner ended with status {self.status} ({last})"
 
     def pids(self) -> dict[str, int]:
-        """Return the process that each part was started as last, the runner among them."""
+        """Returns the process that each part was started as last, the runner among them."""
         assert self._process is not None
         found = {RUNNER: self._process.pid}
         if self._journal.exists():
@@ -91,7 +91,7 @@ class Trial(Started):
         return found
 
     def moment(self, phase: str, part: str) -> int:
-        """Wait until a part is in a phase, and return its process.
+        """Waits until a part is in a phase, and returns its process.
 
         Raises:
             NotRunning: it never comes to that.
@@ -105,16 +105,16 @@ class Trial(Started):
         return self._wait_for(lambda: self.pids().get(part, 0), f"{part} to be started")
 
     def wait_until_up(self) -> None:
-        """Wait for the line that the runner prints last."""
+        """Waits for the line that the runner prints last."""
         self._wait_for(lambda: UP in self.output, "all parts")
 
     def interrupt(self) -> None:
-        """Do as Ctrl-C does."""
+        """Does as Ctrl-C does."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
 
     def serves(self) -> bool:
-        """Return whether it is ready, and a new message is answered at once, or nearly so."""
+        """Returns whether it is ready, and a new message is answered at once, or nearly so."""
         if get(self.target, "/readyz", 2.0)[0] != 200:
             return False
         try:
@@ -123,17 +123,17 @@ class Trial(Started):
             return False
 
     def deaf(self) -> list[str]:
-        """Return the parts that were started and whose port nobody listens on."""
+        """Returns the parts that were started and whose port nobody listens on."""
         parts = set(self.pids()) - {RUNNER, DAEMON}
         return [part for part in sorted(parts) if not listens(self._port(part))]
 
     def left_behind(self) -> list[str]:
-        """Return what is left of it, in words: processes, and files in the temporary folder."""
+        """Returns what is left of it, in words: processes, and files in the temporary folder."""
         processes = [f"process {pid}: {_command(pid)}" for pid in self.processes()]
         return processes + [f"a file: {path.name}" for path in self.temporary.iterdir()]
 
     def processes(self) -> list[int]:
-        """Return every process that was started with this system's environment.
+        """Returns every process that was started with this system's environment.
 
         Valkey writes its title over its environment, and is found as the one on its port.
         """
@@ -147,7 +147,7 @@ class Trial(Started):
         ]
 
     def kill(self) -> None:
-        """End whatever is left of it, however that went."""
+        """Ends whatever is left of it, however that went."""
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -177,7 +177,7 @@ class Trial(Started):
         return value
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Return the process that each part was started as last."""
+        """Returns the process that each part was started as last."""
         return {part: [pid] for part, pid in self.pids().items()}
 
 

@@ -155,7 +155,7 @@ class Outcome:
         return found
 
     def line(self, name: str) -> str:
-        """Return a row of the table."""
+        """Returns a row of the table."""
         loss = self.loss
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in loss.failed.items())
         refused = f"{sum(loss.failed.values()):,}" + (f" ({reasons})" if reasons else "")
@@ -166,7 +166,7 @@ class Outcome:
 
 
 def main() -> int:
-    """Run all faults and print the table. Returns 1 where a fault did harm."""
+    """Runs all faults and print the table. Returns 1 where a fault did harm."""
     options = _options()
     console = Console()
     found: dict[str, Outcome] = {}
@@ -188,7 +188,7 @@ def main() -> int:
 
 
 def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Outcome:
-    """Break something on a system of its own, ten seconds into a load, or in a course."""
+    """Breaks something on a system of its own, ten seconds into a load, or in a course."""
     if (course := fault.course) is not None:
         with Started(folder, watched(folder) | fault.settings) as system:
             return Outcome(course(system), 0, computed_twice(folder / "calls"), fault.honest)
@@ -216,7 +216,7 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
 
 
 def watched(folder: Path) -> dict[str, str]:
-    """Return the settings with which the default model notes what it computes."""
+    """Returns the settings with which the default model notes what it computes."""
     return {
         "BYLINE_MODEL": "tests.faults.model:Troubled",
         "TEST_MODEL_CALLS": str(folder / "calls"),

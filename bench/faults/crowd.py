@@ -94,7 +94,7 @@ class LatePromises:
     _due: dict[str, float] = field(default_factory=dict)
 
     def run(self, over: threading.Event) -> None:
-        """Send messages and fetch answers until it is over."""
+        """Sends messages and fetch answers until it is over."""
         sending = send_without_end(self.system, self.account, SHORT)
         while not over.wait(PROMISED_EACH_S):
             next(sending)
@@ -106,7 +106,7 @@ class LatePromises:
 
 
 def _loss(system: Started, recorder: Recorder) -> Loss:
-    """Return what became of the greedy key's messages; those promised for later are asked for."""
+    """Returns what became of the greedy key's messages; those promised for later are asked for."""
     failed = dict(recorder.failed)
     failed.pop(Recorder.PROMISED, None)
     kept = count_kept(system.target._replace(key=GREEDY), recorder.promised)

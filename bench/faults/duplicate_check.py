@@ -39,7 +39,7 @@ class DuplicateCheck(Recorder):
         self.changed += self.given.setdefault(message.text, found) != found
 
     def contradicted(self, target: Target) -> int:
-        """Ask everything again, and return how many answers were not the first one's.
+        """Asks everything again, and returns how many answers were not the first one's.
 
         Raises:
             RuntimeError: something that was answered once is not any more.
@@ -54,7 +54,7 @@ class DuplicateCheck(Recorder):
 
 
 def computed_twice(calls: Path) -> int:
-    """Return how many forward passes of a text were not its first, as its model has noted."""
+    """Returns how many forward passes of a text were not its first, as its model has noted."""
     noted = calls.read_bytes()
     counts = Counter(noted[start : start + DIGEST] for start in range(0, len(noted), DIGEST))
     return sum(counts.values()) - len(counts)
@@ -75,7 +75,7 @@ def _ask(target: Target, texts: Sequence[str]) -> list[Answer]:
 
 
 def _missing(answer: Answer) -> str:
-    """Return why a message has no attribution; empty: it has one."""
+    """Returns why a message has no attribution; empty: it has one."""
     if answer.error is not None:
         return answer.error.code
     return Recorder.PROMISED if answer.location else ""

@@ -31,12 +31,12 @@ AGAIN_S = 60.0
 
 
 def kill(part: str) -> Strike:
-    """Kill a part with -9."""
+    """Kills a part with -9."""
     return lambda system: os.kill(first(system, part), signal.SIGKILL)
 
 
 def freeze(part: str) -> Strike:
-    """Stop a part where it is; it goes on after a while, and knows nothing of it."""
+    """Stops a part where it is; it goes on after a while, and knows nothing of it."""
 
     def strike(system: Started) -> None:
         pid = first(system, part)
@@ -66,7 +66,7 @@ def fill_disk(system: Started) -> None:
 
 
 def trouble(system: Started) -> Path:
-    """Return the file that tells the model, where it is one made for it, to get into trouble."""
+    """Returns the file that tells the model, where it is one made for it, to get into trouble."""
     return system.folder / "trouble"
 
 
@@ -100,7 +100,7 @@ def restart_workers(system: Started) -> None:
 
 
 def first(system: Started, part: str) -> int:
-    """Return the process that a part began with.
+    """Returns the process that a part began with.
 
     Raises:
         NotRunning: there is no such part.
@@ -112,7 +112,7 @@ def first(system: Started, part: str) -> int:
 
 
 def _at_work(system: Started, since: float) -> bool:
-    """Return whether every worker has given a sign of life since then, in Unix time."""
+    """Returns whether every worker has given a sign of life since then, in Unix time."""
     with Redis.from_url(system.redis) as client:
         return int(client.zcount("byline:workers", since, "+inf")) >= len(system.model_pids())
 

@@ -63,7 +63,7 @@ def measure(
     breaks_at: float = BREAKS_AT,
     then_s: float | None = None,
 ) -> Loss:
-    """Send ``number`` messages at ``rate``, a second; after a share of them, ``strike()``; count.
+    """Sends ``number`` messages at ``rate``, a second; after a share of them, ``strike()``; count.
 
     With ``then_s`` the load ends that many seconds after ``strike`` has returned, and ``number`` is
     the most. What ``strike`` raises is raised once the load is over.
@@ -107,7 +107,7 @@ def measure(
 
 
 def _after(seconds: float, strike: Callable[[], None]) -> float:
-    """Return the monotonic time at which it was done."""
+    """Returns the monotonic time at which it was done."""
     time.sleep(seconds)  # into the load
     strike()
     return time.monotonic()
@@ -120,7 +120,7 @@ def _stop(load: HttpLoad, breaking: Future[float], then_s: float) -> None:
 
 
 def kill(pids: Sequence[int]) -> Callable[[], None]:
-    """Return what kills the first of some processes with -9.
+    """Returns what kills the first of some processes with -9.
 
     Raises:
         RuntimeError: there is none.
@@ -131,7 +131,7 @@ def kill(pids: Sequence[int]) -> Callable[[], None]:
 
 
 def count_kept(target: Target, places: Sequence[str]) -> int:
-    """Return how many answers, which were promised, are there within ``PROMISE_S`` seconds."""
+    """Returns how many answers, which were promised, are there within ``PROMISE_S`` seconds."""
     until = time.monotonic() + PROMISE_S
     waiting = list(places)
     while waiting and time.monotonic() < until:

@@ -62,7 +62,7 @@ class Account:
     refused: Counter[str] = field(default_factory=Counter)
 
     def close(self, system: Started) -> Loss:
-        """Ask for each message that was accepted, until it is answered or it takes too long."""
+        """Asks for each message that was accepted, until it is answered or it takes too long."""
         until = time.monotonic() + ANSWERED_S
         while self.accepted and time.monotonic() < until:
             self.fetch(system, list(self.accepted))
@@ -74,7 +74,7 @@ class Account:
         return Loss(sent, *counts, refused, None, 0.0)
 
     def fetch(self, system: Started, ids: Sequence[str]) -> None:
-        """Ask once for the answers of messages that were accepted."""
+        """Asks once for the answers of messages that were accepted."""
         for id in ids:
             if _status(system, id) == 200:
                 del self.accepted[id]
@@ -107,7 +107,7 @@ def fill_cache(system: Started) -> Loss:
 
 
 def store_others_results(system: Started) -> None:
-    """Store results that nobody asked for: several times as many as the cache holds."""
+    """Stores results that nobody asked for: several times as many as the cache holds."""
     with Redis.from_url(system.redis) as client:
         for start in range(0, OTHERS, TOGETHER):
             with client.pipeline(transaction=False) as pipe:
@@ -117,7 +117,7 @@ def store_others_results(system: Started) -> None:
 
 
 def cut_power(fsync: str) -> Course:
-    """Return the course that kills all at once, and keeps only what the disk has for certain.
+    """Returns the course that kills all at once, and keeps only what the disk has for certain.
 
     ``fsync`` is Valkey's ``appendfsync``, ``always`` or ``everysec``.
     """
@@ -148,7 +148,7 @@ def cut_power(fsync: str) -> Course:
 
 
 def send_without_end(system: Started, account: Account, characters: int) -> Iterator[None]:
-    """Send messages, and don't wait for their answers; note in each turn what becomes of them."""
+    """Sends messages, and don't wait for their answers; note in each turn what becomes of them."""
     for number in count():
         texts = [f"{number} {place} {'aeiou ' * (characters // 6)}" for place in range(BULK)]
         body = {"messages": [{"text": text} for text in texts]}
@@ -170,7 +170,7 @@ def send_without_end(system: Started, account: Account, characters: int) -> Iter
 
 
 def _status(system: Started, id: str) -> int:
-    """Return the status of an answer; 0: there is none."""
+    """Returns the status of an answer; 0: there is none."""
     asked = request(system.target, f"{system.target.path}/{id}")
     try:
         with DIRECT.open(asked, timeout=10) as response:
@@ -183,5 +183,5 @@ def _status(system: Started, id: str) -> int:
 
 
 def _newest(folder: Path) -> Path:
-    """Return the file that Valkey writes to."""
+    """Returns the file that Valkey writes to."""
     return max(folder.glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)

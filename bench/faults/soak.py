@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def _soak(options: argparse.Namespace, console: Console, folder: Path, watch: Watch) -> list[str]:
-    """Run and break a system, and account for all messages. Returns what is wrong, in words."""
+    """Runs and break a system, and account for all messages. Returns what is wrong, in words."""
     texts = held_out(folder)
     passages = messages.read(texts)
     duplicate_check, mix = DuplicateCheck(passages), Mix(repeats=options.repeats, seed=options.seed)
@@ -111,7 +111,7 @@ def _soak(options: argparse.Namespace, console: Console, folder: Path, watch: Wa
 
 
 def _told(console: Console, name: str, outcome: Outcome) -> list[str]:
-    """Print what became of a load's messages, and return what is wrong with it, in words."""
+    """Prints what became of a load's messages, and returns what is wrong with it, in words."""
     loss = outcome.loss
     console.print(
         f"{name}sent {loss.sent:,}, answered {loss.answered:,}, promised and there {loss.kept:,}"
@@ -127,7 +127,7 @@ def _told(console: Console, name: str, outcome: Outcome) -> list[str]:
 def _break(
     system: Started, chance: random.Random, console: Console, over: threading.Event
 ) -> set[tuple[str, str]]:
-    """Break things until it is over. Returns which part was broken how."""
+    """Breaks things until it is over. Returns which part was broken how."""
     done: set[tuple[str, str]] = set()
     struck: dict[str, float] = {}
     began = time.monotonic()

@@ -32,7 +32,7 @@ class Greedy:
 
 
 def write_keys(folder: Path) -> Path:
-    """Write the file with both keys, as ``BYLINE_KEYS_FILE`` names it, and return its path."""
+    """Writes the file with both keys, as ``BYLINE_KEYS_FILE`` names it, and returns its path."""
     path = folder / "keys.txt"
     keys = {"measured": MEASURED, "greedy": GREEDY}
     lines = (f"{name} sha256:{sha256(key.encode()).hexdigest()}\n" for name, key in keys.items())
@@ -42,7 +42,7 @@ def write_keys(folder: Path) -> Path:
 
 @contextmanager
 def greedy(job: Job) -> Iterator[Greedy]:
-    """Run the second load of a scenario, if it has one, from before the block to its end.
+    """Runs the second load of a scenario, if it has one, from before the block to its end.
 
     Raises:
         RuntimeError: it did not begin, or died.

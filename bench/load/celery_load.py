@@ -48,7 +48,7 @@ class CeleryLoad:
         self._stopped = threading.Event()
 
     def run(self, warmup_s: float, seconds: float, most_messages: int) -> tuple[float, float]:
-        """Run the load, as :meth:`bench.load.load.HttpLoad.run` does."""
+        """Runs the load, as :meth:`bench.load.load.HttpLoad.run` does."""
         begin = time.monotonic()
         measured_from = begin + warmup_s
         end = measured_from + seconds
@@ -64,7 +64,7 @@ class CeleryLoad:
         return measured_from, max(0.0, min(time.monotonic(), end) - measured_from)
 
     def stop(self) -> None:
-        """Send no more."""
+        """Sends no more."""
         self._stopped.set()
 
     def _work(self, begin: float, measured_from: float, end: float, most: int) -> None:
@@ -88,7 +88,7 @@ class CeleryLoad:
                     self._recorder.carried += len(messages)
 
     def _wait_until(self, due: float) -> bool:
-        """Wait; return whether the load was stopped meanwhile."""
+        """Wait; returns whether the load was stopped meanwhile."""
         return self._stopped.wait(max(0.0, due - time.monotonic()))
 
     def _attribute(self, client: Celery, messages: Sequence[Message]) -> list[Answer] | str:

@@ -68,7 +68,7 @@ class Record:
 
 
 def main(job: Job, pipe: Pipe) -> None:
-    """Run ``job``; send a :class:`Progress` a second, and in the end a :class:`Record`."""
+    """Runs ``job``; sends a :class:`Progress` a second, and in the end a :class:`Record`."""
     early = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):  # before anything that takes time
         signal.signal(sign, lambda *_: early.set())
@@ -107,7 +107,7 @@ def _tell(recorder: Recorder, pipe: Pipe, over: threading.Event) -> None:
 
 
 def _messages(scenario: Scenario) -> int:
-    """Return how many messages the load will send, at most where that is not known."""
+    """Returns how many messages the load will send, at most where that is not known."""
     seconds = scenario.warmup_seconds + scenario.seconds
     return min(scenario.most_messages, math.ceil((scenario.rate or CLOSED_RATE) * seconds))
 

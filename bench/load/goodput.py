@@ -16,14 +16,14 @@ MOST_STEPS = 7
 
 
 def held(run: Run) -> bool:
-    """Return whether a run at a rate held it."""
+    """Returns whether a run at a rate held it."""
     # What is not answered as fast as it is due waits, so the bound on waiting holds the rate.
     unanswered = run.totals.sent - run.totals.answered
     return 0 < run.latency.p95_ms <= BOUND_MS and unanswered <= MAY_FAIL * run.totals.sent
 
 
 def search(measure: Callable[[float], Run], begin: float) -> Run | None:
-    """Return the run at the highest rate held; None where none was.
+    """Returns the run at the highest rate held; None where none was.
 
     ``measure(rate)`` runs at a rate. It begins at ``begin``, in messages per second, goes up for
     as long as rates are held, or down until one is, and ends with a rate between the two.

@@ -42,7 +42,7 @@ class Owner(Protocol):
 def render(
     target: Target, messages: Sequence[Message], bulk: bool, deadline_ms: int | None = None
 ) -> bytes:
-    """Return the request as it goes over the wire."""
+    """Returns the request as it goes over the wire."""
     asked: dict[str, object] = {"text": messages[0].text}
     if bulk:
         asked = {"messages": [{"text": message.text} for message in messages]}
@@ -72,14 +72,14 @@ class Connection(asyncio.Protocol):
         self.closing = False
 
     def send(self, request: Request, due: float, now: float) -> None:
-        """Send a request; the owner is told once what became of it."""
+        """Sends a request; the owner is told once what became of it."""
         self.request = request
         self.due = due
         self.left = now
         self._transport.write(request.wire)
 
     def abort(self) -> None:
-        """Close at once; a request under way counts as broken."""
+        """Closes at once; a request under way counts as broken."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -66,7 +66,7 @@ class HttpLoad:
         self._stock.fill(messages, lambda: self._stopping)
 
     def run(self, warmup_s: float, seconds: float, most_messages: int) -> tuple[float, float]:
-        """Run the load. The recorder has yet to judge what it kept.
+        """Runs the load. The recorder has yet to judge what it kept.
 
         Returns:
             The monotonic time at which the measuring began, and the seconds measured, fewer than
@@ -75,11 +75,11 @@ class HttpLoad:
         return uvloop.run(self._run(warmup_s, seconds, -(-most_messages // self._bulk)))
 
     def stop(self) -> None:
-        """Send no more than what is due; what is under way may still be answered."""
+        """Sends no more than what is due; what is under way may still be answered."""
         self._stopping = True
 
     def finished(self, connection: Connection, request: Request, status: int, body: bytes) -> None:
-        """Note a response and use its connection again."""
+        """Notes a response and use its connection again."""
         now = time.monotonic()
         since = connection.due - self._measured_from
         if status == 200 and since >= 0:
@@ -92,7 +92,7 @@ class HttpLoad:
             self._free(connection, now)
 
     def lost(self, connection: Connection) -> None:
-        """Replace a connection that a closed loop needs, or that something waits for."""
+        """Replaces a connection that a closed loop needs, or that something waits for."""
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -185,7 +185,7 @@ class HttpLoad:
             await asyncio.sleep(LOOK_S)
 
     async def _watch(self) -> None:
-        """Give up requests that have waited too long: nobody broke their connection but we."""
+        """Gives up requests that have waited too long: nobody broke their connection but we."""
         while True:
             await asyncio.sleep(1.0)
             now = time.monotonic()
@@ -195,7 +195,7 @@ class HttpLoad:
                     connection.abort()
 
     async def _drain(self) -> None:
-        """Wait for what is under way; what is not answered then has failed."""
+        """Waits for what is under way; what is not answered then has failed."""
         self._stopping = True
         until = time.monotonic() + DRAIN_S
         while time.monotonic() < until and (self._due or any(c.request for c in self._all)):
@@ -207,7 +207,7 @@ class HttpLoad:
             self._unanswered(connection, now)
 
     def _unanswered(self, connection: Connection, now: float) -> None:
-        """Note that what is under way, if anything, has no answer; later none counts."""
+        """Notes that what is under way, if anything, has no answer; later none counts."""
         request, connection.request = connection.request, None
         if request is not None:
             self._note(request, connection.due, connection.left, now, NO_ANSWER)

@@ -31,7 +31,7 @@ class Message(NamedTuple):
 
 
 def read(path: Path) -> list[Passage]:
-    """Read passages from a .jsonl with ``text`` and ``author``.
+    """Reads passages from a .jsonl with ``text`` and ``author``.
 
     Raises:
         ValueError: a line is not such an object, or there is none. The line is named.
@@ -53,7 +53,7 @@ def read(path: Path) -> list[Passage]:
 
 
 def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
-    """Yield messages without end: the share ``mix.repeats`` from its population, the rest new.
+    """Yields messages without end: the share ``mix.repeats`` from its population, the rest new.
 
     The population is passages as they are. A new message is a passage with two of its words left
     out: nearly as its author wrote it, so that the model finds it as hard, and no cache knows it.
@@ -77,7 +77,7 @@ def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
 
 
 def variant(text: str, number: int) -> str:
-    """Return the variant of ``text`` with this number: each pair of its words left out is one.
+    """Returns the variant of ``text`` with this number: each pair of its words left out is one.
 
     A text of fewer than three words has the number put after it instead.
     """

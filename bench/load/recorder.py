@@ -80,7 +80,7 @@ _promise = msgspec.json.Decoder(Promise)
 
 
 def outcomes(status: int, body: bytes, bulk: bool) -> list[Answer] | Promise | str:
-    """Return the answers in a response, a promise of one, or why there is none."""
+    """Returns the answers in a response, a promise of one, or why there is none."""
     if status not in (200, 202):
         return _reason(status, body)
     try:
@@ -99,7 +99,7 @@ def _reason(status: int, body: bytes) -> str:
 
 
 def _size(messages: Sequence[Message], body: bytes) -> int:
-    """Return about how many bytes an answer and its texts take, which are taken for alike."""
+    """Returns about how many bytes an answer and its texts take, which are taken for alike."""
     return len(body) + len(messages) * (len(messages[0].text) + ADDED_BYTES)
 
 
@@ -150,7 +150,7 @@ class Recorder:
         latency: float,
         found: list[Answer] | Promise | str,
     ) -> None:
-        """Note one request; ``found`` is its answers, or why it has none."""
+        """Notes one request; ``found`` is its answers, or why it has none."""
         self._add(len(messages), due, late, latency)
         self._settle(len(self.due) - 1, messages, found)
 
@@ -162,7 +162,7 @@ class Recorder:
         latency: float,
         body: bytes,
     ) -> None:
-        """Note one request whose response had status 200, and look at its ``body`` later."""
+        """Notes one request whose response had status 200, and look at its ``body`` later."""
         self._places.append(len(self.due))
         self._messages.append(messages)
         self._bodies.append(body)
@@ -172,7 +172,7 @@ class Recorder:
             self._judge_oldest()
 
     def judge_kept(self) -> None:
-        """Look at all that is kept, in the order in which it came."""
+        """Looks at all that is kept, in the order in which it came."""
         while self._places:
             self._judge_oldest()
 
@@ -215,7 +215,7 @@ class Recorder:
             self._judge(message, answer, place)
 
     def _judge(self, message: Message, answer: Answer, place: int) -> None:
-        """Judge an answer; ``place`` is that of its request among all."""
+        """Judges an answer; ``place`` is that of its request among all."""
         best = answer.candidates[0].author if answer.candidates else answer.author
         self.confidence.append(answer.confidence)
         self.by_passage[message.passage] += 1

@@ -36,7 +36,7 @@ class RequestPool:
             left -= len(request.wire)
 
     def take(self) -> Request:
-        """Return the next request."""
+        """Returns the next request."""
         return self._ready.popleft() if self._ready else self._draw()
 
     def _draw(self) -> Request:

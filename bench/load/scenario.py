@@ -82,12 +82,12 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 def names() -> list[str]:
-    """Return the names of the scenarios that come with Byline."""
+    """Returns the names of the scenarios that come with Byline."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def load(name: str, changes: Mapping[str, Any] | None = None) -> Scenario:
-    """Return the scenario ``name``, one that comes with Byline or a file, with ``changes``.
+    """Returns the scenario ``name``, one that comes with Byline or a file, with ``changes``.
 
     Raises:
         ScenarioError: there is none, or it is not a scenario.

@@ -12,9 +12,9 @@ class Pacer:
     rate: float
 
     def due_by(self, elapsed: float) -> int:
-        """Return how many requests are due in the first ``elapsed`` seconds; the first at 0."""
+        """Returns how many requests are due in the first ``elapsed`` seconds; the first at 0."""
         return int(elapsed * self.rate) + 1 if elapsed >= 0 else 0
 
     def due_at(self, number: int) -> float:
-        """Return when the request with this number, from 0, is due, in seconds."""
+        """Returns when the request with this number, from 0, is due, in seconds."""
         return number / self.rate

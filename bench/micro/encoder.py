@@ -27,7 +27,7 @@ THREADS = 2
 
 
 def main() -> int:
-    """Measure both and print them."""
+    """Measures both and print them."""
     options = _options()
     if options.name:
         print(json.dumps(measure(options.name, options.dtype, options.messages)))
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def measure(name: str, dtype: str, messages: Path) -> dict[str, Any]:
-    """Load one of them and run it over the messages, sorted by length."""
+    """Loads one of them and run it over the messages, sorted by length."""
     began = time.perf_counter()
     torch = import_module("torch")
     torch.set_num_threads(THREADS)

@@ -29,7 +29,7 @@ VOCABULARY = 20_000
 
 
 def main() -> int:
-    """Measure and print; return 1 where a batch of 64 stays below the bar."""
+    """Measures and print; returns 1 where a batch of 64 stays below the bar."""
     options = _options()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: int) -> float:
-    """Return the seconds that a batch takes, the median over the rounds of each one's mean."""
+    """Returns the seconds that a batch takes, the median over the rounds of each one's mean."""
     batches = [write(size) for _ in range(max(4, 1024 // size))]
     means = []
     for number in range(rounds + 1):
@@ -64,7 +64,7 @@ def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: in
 
 
 def texts_of(chance: random.Random) -> Callable[[int], list[str]]:
-    """Return what writes that many texts, of words as common as Zipf's law says."""
+    """Returns what writes that many texts, of words as common as Zipf's law says."""
     letters = "etaoinshrdlcumwfgypbvk"
     words = [
         "".join(chance.choices(letters, range(len(letters), 0, -1), k=chance.randint(2, 10)))

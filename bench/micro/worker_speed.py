@@ -47,7 +47,7 @@ ALLOWED = 0.10
 
 
 def main() -> int:
-    """Measure and compare; return 1 where the worker costs more than is allowed."""
+    """Measures and compare; returns 1 where the worker costs more than is allowed."""
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
         messages = Path(folder) / "messages"
@@ -79,7 +79,7 @@ def main() -> int:
 
 
 def bare(messages: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Run the model in a loop; return messages/s."""
+    """Runs the model in a loop; returns messages/s."""
     torch, engine_module = import_module("torch"), import_module("model.serving.engine")
     module, _, name = _model_class(options.model).partition(":")
     model = getattr(import_module(module), name)()
@@ -104,7 +104,7 @@ def bare(messages: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def worker(folder: Path, messages: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Have a worker do the same; return messages/s."""
+    """Have a worker do the same; returns messages/s."""
     env = {
         "BYLINE_MODEL": options.model,
         "BYLINE_DEVICE": options.device,
@@ -123,7 +123,7 @@ def serve_all(
     chunk: int = CHUNK,
     in_flight: int = 0,
 ) -> dict[str, Any]:
-    """Send ``texts`` to a worker that is ready; return messages/s from first task to last answer.
+    """Sends ``texts`` to a worker that is ready; returns messages/s from first task to last answer.
 
     In tasks of ``chunk`` messages: all at once, or as an api does, never more than ``in_flight``.
 
@@ -175,7 +175,7 @@ def serve_all(
 def _replies(
     app: Celery, client: Redis, tasks: Sequence[Sequence[str]], in_flight: int
 ) -> list[Any]:
-    """Have ``tasks`` answered with never more than so many in flight, and return the answers."""
+    """Have ``tasks`` answered with never more than so many in flight, and returns the answers."""
     [version] = client.zrange("byline:versions", 0, -1)
     replies, answers = "byline:replies:speed", []
     for number in range(len(tasks) + in_flight):
@@ -208,7 +208,7 @@ def _bare_in_a_process() -> dict[str, Any]:
 
 
 def texts_of(messages: Path, count: int) -> list[str]:
-    """Return so many texts, each different, for what was computed once is cached."""
+    """Returns so many texts, each different, for what was computed once is cached."""
     lines = [json.loads(line) for line in messages.read_text().splitlines()]
     return [f"{lines[n % len(lines)]} {n}" for n in range(count)]
 

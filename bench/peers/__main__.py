@@ -24,7 +24,7 @@ from bench.faults.loss import Loss
 from bench.load import messages
 from bench.load.scenario import Mix
 from bench.peers.catalog import PEERS
-from bench.peers.course import BYLINE, Course, Figures
+from bench.peers.measurement_schedule import BYLINE, Course, Figures
 from bench.peers.systems import ENVIRONMENTS, PeerSystem
 from bench.peers.table import show
 from bench.system.system import NotRunning, Started
@@ -33,7 +33,7 @@ NAMES = (BYLINE, *(peer.name for peer in PEERS))
 
 
 def main() -> int:
-    """Measure all; print and write the tables. Returns 2 where an environment is missing."""
+    """Measures all; prints and write the tables. Returns 2 where an environment is missing."""
     options = _options()
     missing = [
         peer.folder
@@ -99,7 +99,7 @@ def _loss(system: Any, path: Path) -> Loss | str:
 
 
 def _write(out: Path, rounds: dict[str, list[Figures]], losses: dict[str, Loss | str]) -> None:
-    """Write what there is so far, so that a campaign cut short has its figures."""
+    """Writes what there is so far, so that a campaign cut short has its figures."""
     out.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode({"rounds": rounds, "losses": losses}))
     (out / "peers.json").write_bytes(text)

@@ -39,7 +39,7 @@ class Peer:
     stop_seconds: float = 15.0
 
     def programs(self, binaries: Path, port: int) -> dict[str, list[str]]:
-        """Return the parts' arguments, in the order of their start."""
+        """Returns the parts' arguments, in the order of their start."""
         return {
             part: [word.format(bin=binaries, port=port) for word in command.split()]
             for part, command in self.parts
@@ -47,7 +47,7 @@ class Peer:
 
 
 def model_pids(peer: Peer, run: str) -> list[int]:
-    """Return the processes that run the model, of those started with ``BENCH_RUN=run``."""
+    """Returns the processes that run the model, of those started with ``BENCH_RUN=run``."""
     found = marks.processes(run)
     return sorted(
         pid

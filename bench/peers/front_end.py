@@ -12,7 +12,7 @@ TIMEOUT_S = 30
 
 
 def front_end(celery: Celery, task: str) -> Flask:
-    """Return a front end that sends a task a message, bulk requests as a group of them."""
+    """Returns a front end that sends a task a message, bulk requests as a group of them."""
     app = Flask("peer")
 
     @app.post("/")

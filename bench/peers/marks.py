@@ -17,7 +17,7 @@ class Process(NamedTuple):
 
 
 def processes(run: str) -> dict[int, Process]:
-    """Return all processes that were started with ``BENCH_RUN=run``, in whatever session.
+    """Returns all processes that were started with ``BENCH_RUN=run``, in whatever session.
 
     Their descendants count, too: one that gives itself a title overwrites its environment.
     """

@@ -17,7 +17,7 @@ class Predictor:
     """The model, for the thread that made it: the engine refuses any other."""
 
     def __init__(self, threads: int = 1) -> None:
-        """Load the class that ``BENCH_MODEL`` names, with so many threads for torch.
+        """Loads the class that ``BENCH_MODEL`` names, with so many threads for torch.
 
         One thread computes the default model fastest: a batch takes a few milliseconds, too short
         to be worth splitting, and the peers' other processes want the second core.
@@ -30,7 +30,7 @@ class Predictor:
         self._engine.start()
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """Attribute a batch of texts."""
+        """Attributes a batch of texts."""
         # Not dataclasses.asdict: it copies deeply, which costs more than the model.
         return [
             {
@@ -45,7 +45,7 @@ class Predictor:
         ]
 
     def answer(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Answer the bodies of HTTP requests, single and bulk ones, with one call of the model."""
+        """Answers the bodies of HTTP requests, single and bulk ones, with one call of the model."""
         texts = [text for request in requests for text in _texts(request)]
         predictions = iter(self.predict(texts))
         return [
@@ -60,16 +60,16 @@ class PredictorThread:
     """A predictor with a thread of its own, for servers whose loop must go on meanwhile."""
 
     def __init__(self, threads: int = 1) -> None:
-        """Load the model in the new thread."""
+        """Loads the model in the new thread."""
         self._executor = ThreadPoolExecutor(1, "model")
         self._predictor = self._executor.submit(Predictor, threads).result()
 
     async def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """Attribute a batch of texts."""
+        """Attributes a batch of texts."""
         return await asyncio.wrap_future(self._executor.submit(self._predictor.predict, texts))
 
     async def answer(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Answer the bodies of HTTP requests, single and bulk ones."""
+        """Answers the bodies of HTTP requests, single and bulk ones."""
         return await asyncio.wrap_future(self._executor.submit(self._predictor.answer, requests))
 
 

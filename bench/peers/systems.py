@@ -70,20 +70,20 @@ class PeerSystem:
             process.wait()
 
     def processes(self) -> dict[int, marks.Process]:
-        """Return all processes of this run."""
+        """Returns all processes of this run."""
         return marks.processes(self._run)
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Return the processes: Valkey's, and all others."""
+        """Returns the processes: Valkey's, and all others."""
         valkey = self._started.get("valkey")
         found = [pid for pid in self.processes() if valkey is None or pid != valkey.pid]
         return {**({"valkey": [valkey.pid]} if valkey else {}), "server": found}
 
     def batches(self) -> None:
-        """Return None: peers do not tell."""
+        """Returns None: peers do not tell."""
 
     def model_pids(self) -> list[int]:
-        """Return the processes that run the model."""
+        """Returns the processes that run the model."""
         return model_pids(self.peer, self._run)
 
     def _start(self, part: str, command: list[str]) -> None:

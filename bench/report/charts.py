@@ -68,7 +68,7 @@ class _Kind(NamedTuple):
 
 
 def of_run(run: Run, key: str) -> list[Chart]:
-    """Return the plots that ``run`` has figures for. ``key`` begins their ids: one a run."""
+    """Returns the plots that ``run`` has figures for. ``key`` begins their ids: one a run."""
     return [
         _chart(kind.title, kind.says, f"{key}-{number}", kind.draw, run)
         for number, kind in enumerate(KINDS)
@@ -77,7 +77,7 @@ def of_run(run: Run, key: str) -> list[Chart]:
 
 
 def of_runs(runs: Mapping[str, Run], key: str) -> list[Chart]:
-    """Return the plots that show several runs at once, by their labels."""
+    """Returns the plots that show several runs at once, by their labels."""
     answered = {label: run for label, run in runs.items() if _curve(run)}
     if not answered:
         return []
@@ -197,7 +197,7 @@ def _stack(axes: Axes, run: Run, samples: Sequence[tuple[float, Mapping[str, flo
 
 
 def _colours(timeline: Sequence[Second]) -> dict[str, str]:
-    """Return a colour by part, the same in every plot; the largest in memory comes first."""
+    """Returns a colour by part, the same in every plot; the largest in memory comes first."""
     peaks: dict[str, int] = {}
     for second in timeline:
         for part in second.cpu | second.pss:

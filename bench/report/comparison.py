@@ -52,7 +52,7 @@ class Figure(NamedTuple):
 
 
 def compare(before: Run, after: Run) -> list[Figure]:
-    """Return the figures of both runs, those that say most first."""
+    """Returns the figures of both runs, those that say most first."""
     parts = before.pss | after.pss
     return [
         _figure("throughput", "msg/s", before.totals.throughput, after.totals.throughput, "higher"),
@@ -69,7 +69,7 @@ def compare(before: Run, after: Run) -> list[Figure]:
 
 
 def obstacles(before: Run, after: Run) -> list[str]:
-    """Return why the two can't be compared without care, in sentences; empty: they can."""
+    """Returns why the two can't be compared without care, in sentences; empty: they can."""
     scenarios = _differences(before.scenario, after.scenario, leave_out=NO_LOAD)
     found = [f"The scenarios differ: {difference}." for difference in scenarios]
     machines = _differences(before.machine, after.machine)
@@ -83,7 +83,7 @@ def obstacles(before: Run, after: Run) -> list[str]:
 
 
 def show(before: Run, after: Run, console: Console | None = None) -> None:
-    """Print both runs' figures and what stands against comparing them."""
+    """Prints both runs' figures and what stands against comparing them."""
     console = console or Console()
     table = Table(title="Before and after", title_justify="left", title_style="bold")
     table.add_column("")
@@ -101,7 +101,7 @@ def show(before: Run, after: Run, console: Console | None = None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare the reports that the command line names. Exits with 2 where one is no report."""
+    """Compares the reports that the command line names. Exits with 2 where one is no report."""
     parser = argparse.ArgumentParser(prog="python -m bench.report.comparison", description=__doc__)
     parser.add_argument("before", type=Path, help="a report, JSON")
     parser.add_argument("after", type=Path, help="another")

@@ -38,7 +38,7 @@ class Section(NamedTuple):
 
 
 def render(runs: Sequence[Run]) -> str:
-    """Return the page. The same runs give the same text. Raises ``ValueError`` without a run."""
+    """Returns the page. The same runs give the same text. Raises ``ValueError`` without a run."""
     if not runs:
         raise ValueError("a report needs at least one run")
     environment = Environment(
@@ -59,7 +59,7 @@ def render(runs: Sequence[Run]) -> str:
 
 
 def write(runs: Sequence[Run], path: Path) -> None:
-    """Write the page. Raises ``OSError``, or ``ValueError`` without a run."""
+    """Writes the page. Raises ``OSError``, or ``ValueError`` without a run."""
     path.write_text(render(runs), encoding="utf-8")
 
 

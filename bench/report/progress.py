@@ -46,7 +46,7 @@ class Line:
         self._progress.stop()
 
     def show(self, told: generator.Progress) -> None:
-        """Show what the generator told, which it does once a second."""
+        """Shows what the generator told, which it does once a second."""
         rate = (told.requests - self._last) * self._scenario.bulk
         self._last = told.requests
         p95 = "" if told.p95 is None else f", P95 {told.p95 * 1e3:.0f} ms"

@@ -17,7 +17,7 @@ BINS = 15
 
 
 def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
-    """Return the quality of the answers; None where there were none.
+    """Returns the quality of the answers; None where there were none.
 
     A run may send one passage many times, nearly alike. The answers to one passage are no
     independent evidence, so chance is reckoned with the effective number of passages, Kish's
@@ -48,13 +48,13 @@ def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
 
 
 def effective(weights: Iterable[int]) -> float:
-    """Return how many independent trials so many answers to each passage are worth."""
+    """Returns how many independent trials so many answers to each passage are worth."""
     counts = np.array(list(weights), np.float64)
     return float(counts.sum() ** 2 / (counts**2).sum())
 
 
 def wilson(share: float, count: float, z: float) -> tuple[float, float]:
-    """Return the Wilson score interval of ``share`` seen in ``count`` trials (Wilson 1927)."""
+    """Returns the Wilson score interval of ``share`` seen in ``count`` trials (Wilson 1927)."""
     centre = share + z * z / (2 * count)
     spread = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     scale = 1 + z * z / count
@@ -62,7 +62,7 @@ def wilson(share: float, count: float, z: float) -> tuple[float, float]:
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Return the expected calibration error in bins of equal width (Naeini et al. 2015)."""
+    """Returns the expected calibration error in bins of equal width (Naeini et al. 2015)."""
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     error = 0.0
     for number in np.unique(place):

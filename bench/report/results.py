@@ -134,7 +134,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(path: Path) -> Run:
-    """Read a report. Raises ``OSError``, or ``ValueError`` where it is none."""
+    """Reads a report. Raises ``OSError``, or ``ValueError`` where it is none."""
     try:
         run = msgspec.json.decode(path.read_bytes(), type=Run)
     except msgspec.DecodeError as error:
@@ -145,5 +145,5 @@ def read(path: Path) -> Run:
 
 
 def write(run: Run, path: Path) -> None:
-    """Write a report as JSON."""
+    """Writes a report as JSON."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(run)))

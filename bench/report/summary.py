@@ -39,7 +39,7 @@ class Observed:
 def summarise(
     name: str, scenario: Scenario, record: Record, observed: Observed, interrupted: bool
 ) -> Run:
-    """Return the report of a run."""
+    """Returns the report of a run."""
     recorder = record.recorder
     latency = np.array(recorder.latency, np.float64) * 1e3
     answered = latency[~np.isnan(latency)]
@@ -69,7 +69,7 @@ def summarise(
 
 
 def machine() -> Machine:
-    """Return what this machine is."""
+    """Returns what this machine is."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         memory = Path("/proc/meminfo").read_text().split("MemTotal:")[1].split()[0]
@@ -86,7 +86,7 @@ def machine() -> Machine:
 
 
 def totals(record: Record) -> Totals:
-    """Return what was sent and what came back."""
+    """Returns what was sent and what came back."""
     recorder = record.recorder
     answered = sum(recorder.answered)
     # What is answered after the end was not answered at that rate.

@@ -20,7 +20,7 @@ BAR = 30
 
 
 def show(run: Run, console: Console | None = None) -> None:
-    """Print ``run``; without a console, on standard output."""
+    """Prints ``run``; without a console, on standard output."""
     console = console or Console()
     # Text, not str: a title or an error's code may hold what rich takes for markup.
     console.print()
@@ -34,7 +34,7 @@ def show(run: Run, console: Console | None = None) -> None:
 
 
 def warnings(run: Run) -> list[str]:
-    """Return why the figures of ``run`` may not mean what they seem to, in sentences."""
+    """Returns why the figures of ``run`` may not mean what they seem to, in sentences."""
     found = []
     if run.interrupted:
         found.append(
@@ -57,18 +57,18 @@ def warnings(run: Run) -> list[str]:
 
 
 def milliseconds(value: float) -> str:
-    """Return milliseconds to about three digits, with their unit."""
+    """Returns milliseconds to about three digits, with their unit."""
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:,.{digits}f} ms"
 
 
 def megabytes(size: float) -> str:
-    """Return bytes as MB, millions of them, with their unit."""
+    """Returns bytes as MB, millions of them, with their unit."""
     return f"{size / 1e6:,.0f} MB"
 
 
 def load(scenario: Scenario) -> str:
-    """Return in words how much is sent which way, for how long."""
+    """Returns in words how much is sent which way, for how long."""
     if scenario.rate is None:
         pace = f"closed loop, {scenario.connections:,} connections"
     else:
@@ -88,13 +88,13 @@ def _beside(scenario: Scenario) -> str:
 
 
 def other_key(totals: Totals) -> str:
-    """Return in words what the key got that asked for much."""
+    """Returns in words what the key got that asked for much."""
     failed = sum(totals.failed.values())
     return f"{totals.throughput:,.1f} msg/s answered; {failed:,} messages refused or promised"
 
 
 def messages(mix: Mix) -> str:
-    """Return in words which messages are sent."""
+    """Returns in words which messages are sent."""
     if not mix.repeats:
         return "every message is new"
     zipf = f"Zipf, exponent {mix.exponent:g}"
@@ -102,12 +102,12 @@ def messages(mix: Mix) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Return ``part`` of ``whole`` in per cent; a dash where there is no whole."""
+    """Returns ``part`` of ``whole`` in per cent; a dash where there is no whole."""
     return f"{100 * part / whole:.2f} %" if whole else "–"
 
 
 def batch_sizes(batches: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Return the size classes, ascending, as ranges such as ``5–8`` with their counts."""
+    """Returns the size classes, ascending, as ranges such as ``5–8`` with their counts."""
     classes, lowest = [], 1
     for bound in sorted(batches, key=float):
         if float(bound) == float("inf"):
@@ -121,7 +121,7 @@ def batch_sizes(batches: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def agreement(quality: Quality) -> str:
-    """Return in words what the card says, and whether the run agrees."""
+    """Returns in words what the card says, and whether the run agrees."""
     if quality.card_accuracy is None:
         return "the card has none to compare with"
     words = {True: ": they agree", False: ": they do not agree", None: ""}

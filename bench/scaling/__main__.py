@@ -73,7 +73,7 @@ RECORDED = ("64 connections, one by one", "8 connections, 64 a request")
 
 
 def main() -> int:
-    """Measure what was asked for, print it, and write it as JSON."""
+    """Measures what was asked for, print it, and write it as JSON."""
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
         measured = Measured(Path(folder), options.seconds)
@@ -118,7 +118,7 @@ class Measured:
         self._replays: list[Replay] = []
 
     def study(self) -> Study:
-        """Return all that was measured."""
+        """Returns all that was measured."""
         points = {
             part: [
                 Point(load, count, rounds)
@@ -137,7 +137,7 @@ class Measured:
         )
 
     def workers(self, number: int) -> None:
-        """Measure with each number of workers, over HTTP and straight to the queue."""
+        """Measures with each number of workers, over HTTP and straight to the queue."""
         for count in rotated(WORKERS, number):
             settings = {
                 "BYLINE_MODEL": MODEL,
@@ -151,7 +151,7 @@ class Measured:
                 self._measure("workers", TASKS, count, system, **tasks)
 
     def api(self, number: int) -> None:
-        """Measure with each number of api processes, and two workers of the default model."""
+        """Measures with each number of api processes, and two workers of the default model."""
         for count in rotated(PROCESSES, number):
             settings = {"BYLINE_WORKERS": "2", "BYLINE_API_PROCESSES": str(count)}
             with self._started(settings) as system:
@@ -159,7 +159,7 @@ class Measured:
                     self._measure("api", load, count, system, connections=64, mix=mix)
 
     def redis(self, number: int) -> None:
-        """Measure what messages cost Valkey."""
+        """Measures what messages cost Valkey."""
         # What an api process remembers costs Valkey nothing.
         with self._started({"BYLINE_LOCAL_CACHE_MESSAGES": "0"}) as system:
             client = Redis.from_url(system.redis)
@@ -177,7 +177,7 @@ class Measured:
                 print(f"redis, {load}: {totals.throughput:,.0f} messages/s", flush=True)
 
     def again(self, rounds: int) -> None:
-        """Record what Valkey is sent, and send it again to one that nobody else uses."""
+        """Records what Valkey is sent, and send it again to one that nobody else uses."""
         for load in RECORDED:
             commands = self._recorded(load)
             messages = sum(map(stored, commands))
@@ -212,7 +212,7 @@ class Measured:
         print(f"{part}, {count}, {load}: {found.throughput:,.0f} messages/s", flush=True)
 
     def _run(self, system: Started, **fields: Any) -> Load:
-        """Put a load on it; again, where others kept the machine busy meanwhile."""
+        """Puts a load on it; again, where others kept the machine busy meanwhile."""
         for _ in range(TRIES):
             wait_for_quiet()
             found = self._once(system, fields)
@@ -235,12 +235,12 @@ class Measured:
 
 
 def elsewhere_seconds() -> float:
-    """Return the CPU time that the machine has spent on what is not started here."""
+    """Returns the CPU time that the machine has spent on what is not started here."""
     return machine_seconds() - own_seconds()
 
 
 def wait_for_quiet() -> None:
-    """Wait until others leave the machine alone, or for long enough."""
+    """Waits until others leave the machine alone, or for long enough."""
     until = time.monotonic() + QUIET_S
     used = DISTURBED * LOOK_S
     while used >= DISTURBED * LOOK_S and time.monotonic() < until:

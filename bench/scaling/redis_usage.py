@@ -65,7 +65,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 def counters(client: Redis) -> Counters:
-    """Return what the server counted until now."""
+    """Returns what the server counted until now."""
     stats: dict[str, Any] = client.info("commandstats")
     cpu: dict[str, float] = client.info("cpu")
     net: dict[str, int] = client.info("stats")
@@ -80,7 +80,7 @@ def counters(client: Redis) -> Counters:
 
 
 def between(before: Counters, after: Counters) -> Counters:
-    """Return what was counted meanwhile."""
+    """Returns what was counted meanwhile."""
     return Counters(
         after.seconds - before.seconds,
         {name: calls - before.calls.get(name, 0) for name, calls in after.calls.items()},
@@ -91,7 +91,7 @@ def between(before: Counters, after: Counters) -> Counters:
 
 
 def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Cost:
-    """Return what each of ``messages`` cost, less what ``idle`` parts do in the same time."""
+    """Returns what each of ``messages`` cost, less what ``idle`` parts do in the same time."""
     share = load.seconds / idle.seconds
 
     def each(loaded: float, resting: float) -> float:
@@ -108,7 +108,7 @@ def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Co
 
 
 def middle(costs: Iterable[Cost]) -> Cost:
-    """Return the medians of several rounds, figure by figure."""
+    """Returns the medians of several rounds, figure by figure."""
     rounds = list(costs)
     names = {name: None for each in rounds for name in each.calls}
     return Cost(
@@ -122,5 +122,5 @@ def middle(costs: Iterable[Cost]) -> Cost:
 
 
 def shards(rate: float, saturation: float) -> int:
-    """Return how many servers ``rate`` messages/s need where none may be busier than ``BUSY``."""
+    """Returns how many servers ``rate`` messages/s need where none may be busier than ``BUSY``."""
     return math.ceil(rate / (BUSY * saturation))

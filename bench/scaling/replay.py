@@ -32,7 +32,7 @@ _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
 def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
-    """Return what a server here is sent in so many seconds after so many, in order."""
+    """Returns what a server here is sent in so many seconds after so many, in order."""
     time.sleep(after)  # into the load
     shown = []
     with socket.create_connection(("127.0.0.1", port)) as connection:
@@ -46,7 +46,7 @@ def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
 
 
 def parse(line: bytes) -> list[bytes]:
-    """Return a command as MONITOR shows it; empty where it is none to be sent again.
+    """Returns a command as MONITOR shows it; empty where it is none to be sent again.
 
     What a script runs is not: the script is.
     """
@@ -59,13 +59,13 @@ def parse(line: bytes) -> list[bytes]:
 
 
 def at_once(words: list[bytes]) -> list[bytes]:
-    """Return the command that does the same without waiting."""
+    """Returns the command that does the same without waiting."""
     name = words[0].upper()
     return [AT_ONCE[name], *words[1:-1]] if name in AT_ONCE else words
 
 
 def pack(commands: Iterable[Sequence[bytes]]) -> bytes:
-    """Return commands as they go over the wire."""
+    """Returns commands as they go over the wire."""
     return b"".join(
         b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)
         for words in commands
@@ -73,7 +73,7 @@ def pack(commands: Iterable[Sequence[bytes]]) -> bytes:
 
 
 def stored(command: Sequence[bytes]) -> int:
-    """Return of how many messages a command stores the attributions."""
+    """Returns of how many messages a command stores the attributions."""
     if command[0].upper() != b"EVAL":
         return 0
     keys = command[3 : 3 + int(command[2])]
@@ -81,7 +81,7 @@ def stored(command: Sequence[bytes]) -> int:
 
 
 def replay(port: int, commands: Sequence[Sequence[bytes]]) -> float:
-    """Send ``commands`` to a server here, which forgets all it has before; return its CPU seconds.
+    """Sends ``commands`` to a server here, which forgets all it has before; returns its CPU seconds.
 
     Only those of the thread that runs them.
     """

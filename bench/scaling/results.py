@@ -51,15 +51,15 @@ class Point(msgspec.Struct, frozen=True):
         return min(found), max(found)
 
     def cores(self, kind: str) -> float:
-        """Return the CPU time of a kind of part, in cores."""
+        """Returns the CPU time of a kind of part, in cores."""
         return self.middle(lambda each: each.cpu.get(kind, 0.0))
 
     def microseconds(self, kind: str) -> float:
-        """Return the CPU time of a kind of part for each message."""
+        """Returns the CPU time of a kind of part for each message."""
         return self.middle(lambda each: 1e6 * each.cpu.get(kind, 0.0) / each.throughput)
 
     def middle(self, figure: Callable[[Round], float]) -> float:
-        """Return the median of a figure over the rounds."""
+        """Returns the median of a figure over the rounds."""
         return median(map(figure, self.rounds))
 
 
@@ -102,13 +102,13 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rotated(items: Sequence[Item], number: int) -> list[Item]:
-    """Return the items, beginning with another one in each round."""
+    """Returns the items, beginning with another one in each round."""
     first = number % len(items)
     return [*items[first:], *items[:first]]
 
 
 def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
-    """Return the CPU time by kind of part: workers together, and what only watches."""
+    """Returns the CPU time by kind of part: workers together, and what only watches."""
     found: dict[str, float] = {}
     for part, cores in cpu.items():
         name = part.partition("-")[0]
@@ -118,7 +118,7 @@ def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
 
 
 def speed_ups(points: Sequence[Point]) -> list[float]:
-    """Return how many times as fast each point is as that of its load with the fewest parts."""
+    """Returns how many times as fast each point is as that of its load with the fewest parts."""
     fewest = {}
     for point in sorted(points, key=lambda point: -point.count):
         fewest[point.load] = point.throughput

@@ -17,7 +17,7 @@ WIDTH = 150
 
 
 def show(study: Study, console: Console | None = None) -> None:
-    """Print ``study``; without a console, on standard output."""
+    """Prints ``study``; without a console, on standard output."""
     console = console or Console()
     console.width = max(console.width, WIDTH)  # a file has none
     for parts, points in (("workers", study.workers), ("api processes", study.api)):

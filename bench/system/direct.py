@@ -11,7 +11,7 @@ DIRECT = build_opener(ProxyHandler({}))
 
 
 def request(target: Target, path: str, body: object = None) -> Request:
-    """Return a request with the target's key: a POST of ``body`` as JSON, or a GET without one."""
+    """Returns a request with the target's key: a POST of ``body`` as JSON, or a GET without one."""
     asked = Request(f"http://{target.host}:{target.port}{path}")
     if target.key:
         asked.add_header("Authorization", f"Bearer {target.key}")

@@ -43,5 +43,5 @@ class Utilisation:
         self._samples = [float(line) for line in output.split() if line.strip().isdigit()]
 
     def mean(self) -> float | None:
-        """Return the share of the time in which it computed, in percent; None without a GPU."""
+        """Returns the share of the time in which it computed, in percent; None without a GPU."""
         return statistics.mean(self._samples) if self._samples else None

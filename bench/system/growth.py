@@ -36,7 +36,7 @@ class Watch:
     looks: dict[tuple[str, int], list[tuple[float, int, int]]] = field(default_factory=dict)
 
     def look(self, system: Started) -> None:
-        """Look once."""
+        """Looks once."""
         now = time.monotonic()
         clients = _sockets(system.target.port)
         for part, pids in system.parts().items():
@@ -45,12 +45,12 @@ class Watch:
                 self.looks.setdefault((part, pids[0]), []).append(entry)
 
     def run(self, system: Started, over: threading.Event) -> None:
-        """Look every few seconds until it is over."""
+        """Looks every few seconds until it is over."""
         while not over.wait(LOOK_S):
             self.look(system)
 
     def growth(self) -> dict[str, tuple[float, float] | None]:
-        """Return for each part megabytes and open files a minute.
+        """Returns for each part megabytes and open files a minute.
 
         None for a part of which no process was seen for long enough to tell.
         """
@@ -66,7 +66,7 @@ class Watch:
 
 
 def slope(processes: Sequence[NDArray[np.float64]], column: int) -> float:
-    """Return the growth a second of a column of looks, whose first one is the time.
+    """Returns the growth a second of a column of looks, whose first one is the time.
 
     The median of the slopes between any two looks at the same process (Theil-Sen; P. K. Sen,
     "Estimates of the regression coefficient based on Kendall's tau", JASA 63, 1968): a leak that
@@ -82,7 +82,7 @@ def slope(processes: Sequence[NDArray[np.float64]], column: int) -> float:
 
 
 def grown(growth: Mapping[str, tuple[float, float] | None]) -> list[str]:
-    """Return in words what grew, and whether there was anything to judge."""
+    """Returns in words what grew, and whether there was anything to judge."""
     ours = {part: used for part, used in growth.items() if used and part != FILLING}
     found = [
         f"{part} has grown"
@@ -93,7 +93,7 @@ def grown(growth: Mapping[str, tuple[float, float] | None]) -> list[str]:
 
 
 def _files(pid: int, clients: set[str]) -> int:
-    """Return how many files a process has open, without its clients' connections."""
+    """Returns how many files a process has open, without its clients' connections."""
     try:
         links = [str(file.readlink()) for file in (PROC / str(pid) / "fd").iterdir()]
     except (FileNotFoundError, ProcessLookupError, PermissionError):  # gone, or a file is
@@ -102,7 +102,7 @@ def _files(pid: int, clients: set[str]) -> int:
 
 
 def _sockets(port: int) -> set[str]:
-    """Return the sockets whose own port this is, as links in /proc name them."""
+    """Returns the sockets whose own port this is, as links in /proc name them."""
     lines = (PROC / "net" / "tcp").read_text().splitlines()[1:]
     found = (line.split() for line in lines)
     return {f"socket:[{line[9]}]" for line in found if int(line[1].rpartition(":")[2], 16) == port}

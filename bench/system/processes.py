@@ -34,7 +34,7 @@ class Processes:
             _end(process)
 
     def start(self, name: str, arguments: list[str], env: Mapping[str, str]) -> None:
-        """Start a program in a group of its own; its output goes to a file of its name."""
+        """Starts a program in a group of its own; its output goes to a file of its name."""
         with (self._folder / f"{name}.log").open("wb") as output:
             self._started[name] = subprocess.Popen(
                 arguments,
@@ -46,7 +46,7 @@ class Processes:
             )
 
     def wait(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Wait until ``ready()``.
+        """Waits until ``ready()``.
 
         Raises:
             RuntimeError: a process ended first, or it took longer than ``seconds``.
@@ -62,7 +62,7 @@ class Processes:
 
 
 def listens(port: int) -> bool:
-    """Return whether somebody listens on ``port`` of the loopback address."""
+    """Returns whether somebody listens on ``port`` of the loopback address."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

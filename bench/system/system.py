@@ -58,11 +58,11 @@ class Running:
         pass
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Return none."""
+        """Returns none."""
         return {}
 
     def model(self) -> dict[str, Any]:
-        """Return what the api says of its model.
+        """Returns what the api says of its model.
 
         Raises:
             NotRunning: it does not answer, or has no model.
@@ -70,7 +70,7 @@ class Running:
         return _get(request(self.target, "/v1/models"))
 
     def batches(self) -> dict[float, int] | None:
-        """Return None: its workers' endpoints are not known."""
+        """Returns None: its workers' endpoints are not known."""
         return None
 
 
@@ -109,7 +109,7 @@ class Started(Running):
         return self
 
     def launch(self) -> None:
-        """Start the runner, and don't wait for its parts."""
+        """Starts the runner, and don't wait for its parts."""
         command = [sys.executable, "-X", "utf8", "-m", "compose.native", "--exporter", EXPORTER]
         assert self.log is not None
         with self.log.open("wb") as output, interrupts_held():
@@ -123,7 +123,7 @@ class Started(Running):
             )
 
     def kill(self) -> None:
-        """Kill all of it at once with -9, as when the power goes."""
+        """Kills all of it at once with -9, as when the power goes."""
         assert self._process is not None
         for pid in tree(self._process.pid):
             with suppress(ProcessLookupError):
@@ -131,7 +131,7 @@ class Started(Running):
         self._process.wait(DOWN_S)
 
     def again(self) -> None:
-        """Start it once more, on what it has kept, and wait until it is up."""
+        """Starts it once more, on what it has kept, and wait until it is up."""
         self.launch()
         self._pids = self._wait()
 
@@ -152,7 +152,7 @@ class Started(Running):
             process.wait()
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Return the processes of each part, children included."""
+        """Returns the processes of each part, children included."""
         assert self.log is not None
         again = re.findall(AGAIN, self.log.read_text(errors="replace"), re.MULTILINE)
         # What runs the parts is none: theirs are its children.
@@ -160,12 +160,12 @@ class Started(Running):
         return {name: tree(pid) for name, pid in self._pids.items()}
 
     def batches(self) -> dict[float, int] | None:
-        """Return how many batches there were so far, by the upper bound of their size class."""
+        """Returns how many batches there were so far, by the upper bound of their size class."""
         text = _read(f"http://127.0.0.1:{self._ports['METRICS']}/metrics")
         return histogram(text, "byline_batch_messages")
 
     def model_pids(self) -> list[int]:
-        """Return the workers' processes."""
+        """Returns the workers' processes."""
         return [pids[0] for name, pids in self.parts().items() if name.startswith("worker")]
 
     def _wait(self) -> dict[str, int]:
@@ -196,7 +196,7 @@ def interrupts_held() -> Iterator[None]:
 
 
 def status(name: str, main: Callable[[], int]) -> int:
-    """Return the exit status of a program that starts a system: 2 if it can't, 130 on Ctrl-C."""
+    """Returns the exit status of a program that starts a system: 2 if it can't, 130 on Ctrl-C."""
     try:
         return main()
     except NotRunning as error:
@@ -207,7 +207,7 @@ def status(name: str, main: Callable[[], int]) -> int:
 
 
 def histogram(text: str, name: str) -> dict[float, int]:
-    """Return the counts of a Prometheus histogram by upper bound, each bucket by itself."""
+    """Returns the counts of a Prometheus histogram by upper bound, each bucket by itself."""
     found = re.findall(rf'^{name}_bucket{{le="([^"]+)"}} (\S+)$', text, re.MULTILINE)
     counts: dict[float, int] = {}
     below = 0
@@ -218,7 +218,7 @@ def histogram(text: str, name: str) -> dict[float, int]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback address that nobody listens on, none twice.
+    """Returns ports of the loopback address that nobody listens on, none twice.
 
     None that a client may be given for its end of a connection, and each with some free ones
     behind it: several workers have their metrics on ports that follow each other.

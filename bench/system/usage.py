@@ -35,7 +35,7 @@ class Meter:
         self._last: tuple[float, dict[int, float]] = (time.monotonic(), {})
 
     def look(self) -> Sample:
-        """Return what the parts use now."""
+        """Returns what the parts use now."""
         parts = {name: list(pids) for name, pids in self._parts().items()}
         now, before = time.monotonic(), self._last
         used = {pid: cpu_seconds(pid) for pids in parts.values() for pid in pids}
@@ -49,7 +49,7 @@ class Meter:
 
 
 def pss(pid: int) -> int:
-    """Return the proportional set size in bytes, 0 for a process that is gone."""
+    """Returns the proportional set size in bytes, 0 for a process that is gone."""
     try:
         rollup = (PROC / str(pid) / "smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -58,13 +58,13 @@ def pss(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time used so far, 0 for a process that is gone."""
+    """Returns the CPU time used so far, 0 for a process that is gone."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) * TICK_S if fields else 0.0
 
 
 def machine_seconds() -> float:
-    """Return the CPU time that all of the machine used so far, 0 where that is not told."""
+    """Returns the CPU time that all of the machine used so far, 0 where that is not told."""
     try:
         fields = (PROC / "stat").read_text().split("\n", 1)[0].split()[1:]
     except FileNotFoundError:
@@ -74,14 +74,14 @@ def machine_seconds() -> float:
 
 
 def own_seconds() -> float:
-    """Return the CPU time that this process and all that descend from it used so far."""
+    """Returns the CPU time that this process and all that descend from it used so far."""
     ended = os.times()
     gone = ended.children_user + ended.children_system
     return gone + sum(cpu_seconds(pid) for pid in tree(os.getpid()))
 
 
 def tree(pid: int) -> list[int]:
-    """Return ``pid`` and all that descend from it."""
+    """Returns ``pid`` and all that descend from it."""
     parent = {int(p.name): _parent(int(p.name)) for p in PROC.glob("[0-9]*")}
     found = [pid]
     for ancestor in found:  # grows while it is read
@@ -95,7 +95,7 @@ def _parent(pid: int) -> int:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields after the command's name, which may hold anything; none if it is gone."""
+    """Returns the fields after the command's name, which may hold anything; none if it is gone."""
     try:
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

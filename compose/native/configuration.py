@@ -22,7 +22,7 @@ RETRIES = 4
 
 
 def configure(parts: Sequence[Part], run_dir: Path) -> Path:
-    """Write supervisord's configuration, and a script for each part; return the former's path.
+    """Writes supervisord's configuration, and a script for each part; returns the former's path.
 
     A part's command is in its script because supervisord reads `` #``, `` ;`` and ``%`` in its
     configuration as its own. The path of the run folder has none of them.
@@ -42,7 +42,7 @@ def _script(part: Part, run_dir: Path) -> Path:
 
 
 def _configuration(parts: Sequence[Part], run_dir: Path) -> str:
-    """Return supervisord's configuration. All parts start at once, and wait for each other."""
+    """Returns supervisord's configuration. All parts start at once, and wait for each other."""
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     sections: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": run_dir / "socket", "chmod": "0700"},

@@ -27,10 +27,10 @@ import psutil
 
 from compose.native.configuration import DAEMON, DIE_WITH_PARENT, configure
 from compose.native.logs import last_lines, size
+from compose.native.run_dir import make_run_dir, remove_run_dir
 from compose.native.terminal import Stop, say
 from compose.parts.part import Part
 from compose.parts.processes import end_session
-from compose.parts.run_dir import make_run_dir, remove_run_dir
 
 #: Seconds supervisord has to answer.
 ANSWER_S = 2.0
@@ -80,7 +80,7 @@ class Control:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End everything, in order, whatever signal comes meanwhile."""
+        """Ends everything, in order, whatever signal comes meanwhile."""
         with self._stop_signal.held():
             with suppress(ProcessLookupError):
                 self._daemon.terminate()
@@ -113,7 +113,7 @@ class Control:
         return self.logs / f"{name}.log"
 
     def last_words(self, part: Part) -> str:
-        """Return why a part ended, with the end of its log, and what to do about it."""
+        """Returns why a part ended, with the end of its log, and what to do about it."""
         log = self.log(part.name)
         lines = last_lines(log, begin=self._begin[part.name])
         shown = "".join(f"\n    {line}" for line in lines) or " nothing"
@@ -122,7 +122,7 @@ class Control:
         return f"{words}\n  {advice}" if advice else words
 
     def hopeless(self) -> str:
-        """Return the last words of a vital part that won't ever start; empty: there is none."""
+        """Returns the last words of a vital part that won't ever start; empty: there is none."""
         if self._refusals > 1:
             return f"{DAEMON} does not start; its own words on why are printed above"
         for part in self._parts.values():
@@ -132,7 +132,7 @@ class Control:
         return ""
 
     def _advised_twice(self, part: Part) -> bool:
-        """Return whether a person has to act, by what the log says of each of two ends in a row."""
+        """Returns whether a person has to act, by what the log says of each of two ends in a row."""
         before, begin, times = self._advised[part.name]
         end = (self._ends(part.name) or [("", "")])[-1][0]
         if end != before:
@@ -159,7 +159,7 @@ class Control:
             self._started.add(name)
 
     def _start_again(self, name: str, full_name: str) -> None:
-        """Start a part that was given up: a message may be what it dies of, or a full disk."""
+        """Starts a part that was given up: a message may be what it dies of, or a full disk."""
         now = time.monotonic()
         if name not in self.given_up:
             words = self.last_words(self._parts[name])
@@ -170,7 +170,7 @@ class Control:
             self._rpc.startProcess(full_name, False)
 
     def _ends(self, name: str) -> list[tuple[str, str]]:
-        """Return when and why a part ended, each time: only supervisord's log has the reasons."""
+        """Returns when and why a part ended, each time: only supervisord's log has the reasons."""
         lines = last_lines(self.log(DAEMON), 500, self._begin[DAEMON])
         end = rf"(\S+ \S+) \w+ (?:exited|stopped): {name} \(([^;)]*)"
         return re.findall(end, "\n".join(lines))

@@ -10,7 +10,7 @@ MOST = 65_536
 
 
 def size(log: Path) -> int:
-    """Return a log's size in bytes, 0 where there is none."""
+    """Returns a log's size in bytes, 0 where there is none."""
     try:
         return log.stat().st_size
     except OSError:
@@ -18,7 +18,7 @@ def size(log: Path) -> int:
 
 
 def since(log: Path, begin: int) -> tuple[bytes, int]:
-    """Return what was written after the first ``begin`` bytes, and the log's size.
+    """Returns what was written after the first ``begin`` bytes, and the log's size.
 
     Of more than :data:`MOST` bytes, only the last ones are returned.
     """
@@ -33,7 +33,7 @@ def since(log: Path, begin: int) -> tuple[bytes, int]:
 
 
 def last_lines(log: Path, lines: int = 12, begin: int = 0) -> list[str]:
-    """Return the last lines written after the first ``begin`` bytes."""
+    """Returns the last lines written after the first ``begin`` bytes."""
     return since(log, begin)[0].decode(errors="replace").rstrip().splitlines()[-lines:]
 
 
@@ -44,7 +44,7 @@ class News:
         self._read = {log: size(log) for log in logs}
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        """Yield each complete new line, with the name of the log it stands in."""
+        """Yields each complete new line, with the name of the log it stands in."""
         for log, read in self._read.items():
             text, end = since(log, read)
             whole, newline, rest = text.rpartition(b"\n")

@@ -35,7 +35,7 @@ SAMPLE_S = 45.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run Byline; return the exit status."""
+    """Runs Byline; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m compose.native", description=__doc__)
     parser.add_argument(
         "--exporter",
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop) -> None:
-    """Start the parts, show what runs where, and watch them until interrupted."""
+    """Starts the parts, show what runs where, and watch them until interrupted."""
     begin = time.monotonic()
     parts, environ, client, api, words = assemble(settings, exporter, folder)
     with Control(parts, environ, folder, lock, stop) as control:
@@ -80,7 +80,7 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
 
 
 def _start(control: Control, parts: Sequence[Part]) -> None:
-    """Wait until all parts are well, or can be done without. Raises SystemExit: one never is."""
+    """Waits until all parts are well, or can be done without. Raises SystemExit: one never is."""
     asked = [Waiting(part.healthy) for part in parts]
     begin = time.monotonic()
     try:
@@ -120,7 +120,7 @@ def _watch(control: Control, news: News) -> None:
 
 
 def _sample(control: Control, news: News, environ: dict[str, str], api: str) -> str:
-    """Have a process of its own attribute a first message; return what to say, come what may."""
+    """Have a process of its own attribute a first message; returns what to say, come what may."""
     say("byline: sample message …")
     reason = f"no answer within {SAMPLE_S:g} s"
     until = time.monotonic() + SAMPLE_S

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from compose.native import private_folder
 from compose.native.terminal import say
-from compose.parts import private_folder
 from compose.parts.errors import CannotRun
 from compose.parts.processes import alive
 
@@ -23,7 +23,7 @@ KILLED_S = 15.0
 
 @contextmanager
 def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
-    """Make the state folder, see that it takes data, and keep all others out of it.
+    """Makes the state folder, see that it takes data, and keep all others out of it.
 
     Yields:
         Its absolute path; the lock's file descriptor, which keeps others out for as long as any
@@ -55,7 +55,7 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
 
 
 def _lock(lock: IO[str], state_dir: Path) -> bool:
-    """Lock the file. Return whether the run that had it last was killed."""
+    """Locks the file. Returns whether the run that had it last was killed."""
     lock.seek(0)
     owner = lock.read().strip()
     killed = owner.isdecimal() and not alive(int(owner))
@@ -80,7 +80,7 @@ def _note(lock: IO[str], owner: str) -> None:
 
 
 def _fill(probe: Path) -> None:
-    """Write :data:`ROOM` bytes and take them away again."""
+    """Writes :data:`ROOM` bytes and take them away again."""
     try:
         with probe.open("wb") as file:
             file.write(bytes(ROOM))

@@ -17,7 +17,7 @@ ROOM_S = 0.2
 
 
 def say(text: str, stream: int = STDOUT) -> None:
-    """Print lines. A closed terminal, a full disk or a reader that is gone ends nothing."""
+    """Prints lines. A closed terminal, a full disk or a reader that is gone ends nothing."""
     rest = f"{text}\n".encode(errors="replace")
     with suppress(OSError):
         # There is room for PIPE_BUF bytes at least: to write more may block for ever.
@@ -26,7 +26,7 @@ def say(text: str, stream: int = STDOUT) -> None:
 
 
 def prepare() -> None:
-    """Make Ctrl-C end this process at once, and have standard streams that nothing else takes."""
+    """Makes Ctrl-C end this process at once, and have standard streams that nothing else takes."""
     _listen(_leave)
     while (number := os.open(os.devnull, os.O_RDWR)) <= STDERR:
         pass  # else the next file opened, a lock say, would get a closed stream's number
@@ -41,7 +41,7 @@ class Stop:
         _listen(self._ask)
 
     def check(self) -> None:
-        """Raise the KeyboardInterrupt that came in :meth:`held`, or that a library has caught."""
+        """Raises the KeyboardInterrupt that came in :meth:`held`, or that a library has caught."""
         if self._asked:
             raise KeyboardInterrupt
 

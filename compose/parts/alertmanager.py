@@ -32,7 +32,7 @@ class Unfit(Exception):
 def part(
     settings: Settings, folder: Path, program: str, login: MonitoringLogin
 ) -> tuple[Part, str]:
-    """Return the part, of which ``folder`` holds the configuration and the data, and who is told.
+    """Returns the part, of which ``folder`` holds the configuration and the data, and who is told.
 
     Raises:
         Unfit: there is no such configuration, or it is none.
@@ -88,7 +88,7 @@ def channels(configuration: Map) -> str:
 
 
 def configured(configuration: Map, folder: Path, monitor: str) -> Map:
-    """Return a configuration as it is to be used here.
+    """Returns a configuration as it is to be used here.
 
     Channels are left out whose secrets are not there: each alert would be an error. ``folder`` is
     where its files are, ``monitor`` the URL of what the console shows alerts of.
@@ -106,7 +106,7 @@ def configured(configuration: Map, folder: Path, monitor: str) -> Map:
 
 
 def _absolute(value: Any, folder: Path) -> Any:
-    """Return a value in which files are found from anywhere."""
+    """Returns a value in which files are found from anywhere."""
     if isinstance(value, list):
         return [_absolute(each, folder) for each in value]
     if not isinstance(value, dict):
@@ -126,7 +126,7 @@ def _has_secrets(channel: Map, fallback: str | None) -> bool:
 
 
 def _files(value: Any) -> Any:
-    """Yield the files that a channel's settings name, at any depth."""
+    """Yields the files that a channel's settings name, at any depth."""
     for key, each in value.items():
         if isinstance(each, dict):
             yield from _files(each)

@@ -30,7 +30,7 @@ class Assembly(NamedTuple):
 
 
 def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
-    """Write what the parts read into the state folder; return them.
+    """Writes what the parts read into the state folder; returns them.
 
     ``exporter`` is the Python of celery-exporter's own environment.
     """
@@ -52,7 +52,7 @@ def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
 
 
 def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tuple[list[Part], str]:
-    """Return Prometheus and what goes with it, and what a person is told of them.
+    """Returns Prometheus and what goes with it, and what a person is told of them.
 
     Alertmanager is taken out of ``found`` where its configuration can't be used.
     """
@@ -71,7 +71,7 @@ def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tupl
 
 
 def environment(settings: Settings, login: str, found: Container[str]) -> dict[str, str]:
-    """Return what the parts find in their environment: ours, and what was decided here."""
+    """Returns what the parts find in their environment: ours, and what was decided here."""
     return {
         **os.environ,
         VARIABLE: os.environ.get(VARIABLE) or login,

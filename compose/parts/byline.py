@@ -57,7 +57,7 @@ def services(
 
 
 def api_url(settings: Settings) -> str:
-    """Return where the api is reached."""
+    """Returns where the api is reached."""
     return f"http://{reached(settings.api_host)}:{settings.api_port}"
 
 
@@ -71,7 +71,7 @@ API = (
 
 
 def _worker(settings: Settings, number: int, client: Redis) -> Part:
-    """Return one of the workers: alone it is ``worker``, of several ``worker-1`` and so on."""
+    """Returns one of the workers: alone it is ``worker``, of several ``worker-1`` and so on."""
     suffix = f"-{number + 1}" if settings.workers > 1 else ""
     command = (
         *(

@@ -14,7 +14,7 @@ from celery.events.state import State
 
 
 def recent(tasks: int) -> type[State]:
-    """Return the class of what is known of the workers, and of the last ``tasks`` tasks."""
+    """Returns the class of what is known of the workers, and of the last ``tasks`` tasks."""
 
     class Recent(State):
         def __init__(self, *given: Any, **named: Any) -> None:
@@ -24,7 +24,7 @@ def recent(tasks: int) -> type[State]:
 
 
 def main(arguments: list[str]) -> None:
-    """Export until it is told to stop. The broker's URL comes in the environment."""
+    """Exports until it is told to stop. The broker's URL comes in the environment."""
     # Its tracebacks would show local variables: events, which hold texts, and the password.
     os.environ["LOGURU_DIAGNOSE"] = "NO"
     from src.cli import cli  # noqa: PLC0415 - is in its environment only

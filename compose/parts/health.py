@@ -47,7 +47,7 @@ class Waiting:
         self._over.wait(PAUSE_S)
 
     def end(self) -> None:
-        """Ask no more."""
+        """Asks no more."""
         self._over.set()
 
 

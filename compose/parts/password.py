@@ -41,12 +41,12 @@ class MonitoringLogin(NamedTuple):
         return f"{USER}:{self.password}"
 
     def url(self, address: str) -> str:
-        """Return the URL, with the login, of what listens on an address."""
+        """Returns the URL, with the login, of what listens on an address."""
         return f"http://{USER}:{quote(self.password, safe='')}@{address}"
 
 
 def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return ``user:password``, and words that say where a person finds it.
+    """Returns ``user:password``, and words that say where a person finds it.
 
     What the user has set goes first.
     """
@@ -57,7 +57,7 @@ def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def monitoring_login(folder: Path) -> MonitoringLogin:
-    """Return the login of Prometheus and Alertmanager, which read a file that has its hash.
+    """Returns the login of Prometheus and Alertmanager, which read a file that has its hash.
 
     Raises:
         CannotRun: the file holds a password that is too long.
@@ -73,26 +73,26 @@ def monitoring_login(folder: Path) -> MonitoringLogin:
 
 
 def is_older(web_config: Path, password_file: Path) -> bool:
-    """Return whether the hash, which takes half a second, has to be computed for a password."""
+    """Returns whether the hash, which takes half a second, has to be computed for a password."""
     if not web_config.exists():
         return True
     return web_config.stat().st_mtime_ns < password_file.stat().st_mtime_ns
 
 
 def web_configuration(password: str) -> str:
-    """Return what ``--web.config.file`` takes."""
+    """Returns what ``--web.config.file`` takes."""
     return f"basic_auth_users: {{{USER}: '{bcrypt.hashed(password)}'}}\n"
 
 
 def _kept(file: Path) -> tuple[str, str]:
-    """Return the password in a file, which is made if it is not there, and words on where it is."""
+    """Returns the password in a file, which is made if it is not there, and words on where it is."""
     if not file.exists():
         write_private(file, secrets.token_urlsafe(12) + "\n")
     return file.read_text().strip(), f"user {USER}, password in {os.path.relpath(file)}"
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file for its owner only, whole or not at all: half a password would be one."""
+    """Writes a file for its owner only, whole or not at all: half a password would be one."""
     with NamedTemporaryFile("w", dir=file.parent, delete=False) as output:
         output.write(text)
     Path(output.name).replace(file)

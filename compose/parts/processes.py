@@ -11,14 +11,14 @@ import psutil
 
 
 def alive(pid: int) -> bool:
-    """Return whether there is such a process. A zombie is none."""
+    """Returns whether there is such a process. A zombie is none."""
     with suppress(psutil.Error):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
 
 
 def end_session(session: int, patience_s: float) -> None:
-    """Wait for all processes of a session to end; kill those that don't in time."""
+    """Waits for all processes of a session to end; kill those that don't in time."""
     until = time.monotonic() + patience_s
     while left := [pid for pid in psutil.pids() if _is_in(pid, session)]:
         late = time.monotonic() - until

@@ -30,7 +30,7 @@ URL_FILE = "url"
 
 
 def programs(settings: Settings) -> dict[str, str]:
-    """Return which of them are to be started: by part, the program."""
+    """Returns which of them are to be started: by part, the program."""
     if not settings.prometheus_port or not CONFIGURATION.exists():
         return {}  # switched off, or not this repository but what was installed of it
     names = {"prometheus": ("prometheus",), "redis-exporter": REDIS_EXPORTER}
@@ -45,7 +45,7 @@ def programs(settings: Settings) -> dict[str, str]:
 def parts(
     settings: Settings, folder: Path, found: dict[str, str], login: MonitoringLogin
 ) -> list[Part]:
-    """Return the parts, of which ``folder`` holds the configuration and the data."""
+    """Returns the parts, of which ``folder`` holds the configuration and the data."""
     configuration = configure(settings, folder, found, login.prefix)
     address = f"{LOOPBACK}:{settings.prometheus_port}"
     write_private(folder / URL_FILE, login.url(address) + "\n")
@@ -76,7 +76,7 @@ def parts(
 
 
 def configure(settings: Settings, folder: Path, found: Container[str], prefix: str) -> Path:
-    """Write what Prometheus reads into ``folder``; return its configuration.
+    """Writes what Prometheus reads into ``folder``; returns its configuration.
 
     ``prefix`` is the first part of Alertmanager's paths.
     """

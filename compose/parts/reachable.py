@@ -50,7 +50,7 @@ def check_redis(setting: str, url: SecretURL) -> None:
 
 
 def _listening(settings: Settings) -> list[tuple[str, str, int]]:
-    """Return the part, the address and the port of each that is going to listen."""
+    """Returns the part, the address and the port of each that is going to listen."""
     ports = {
         "api": settings.api_host,
         "api_metrics": settings.metrics_host,
@@ -69,7 +69,7 @@ def _listening(settings: Settings) -> list[tuple[str, str, int]]:
 
 
 def _refusal(host: str, port: int) -> OSError | None:
-    """Return why nobody can listen there; None: one can."""
+    """Returns why nobody can listen there; None: one can."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

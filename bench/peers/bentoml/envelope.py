@@ -23,7 +23,7 @@ class Envelope:
         self._app = app
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serves one request."""
         if scope["type"] != "http" or scope["path"] != "/attribute":
             await self._app(scope, receive, send)
             return

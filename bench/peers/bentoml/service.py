@@ -22,7 +22,7 @@ class Attribution:
     """A worker with a model of its own."""
 
     def __init__(self) -> None:
-        """Load the model; its thread leaves the worker's loop free to take requests."""
+        """Loads the model; its thread leaves the worker's loop free to take requests."""
         self._predictor = PredictorThread()
 
     # The wait adapts by itself. The latency is no target for it but a limit: who would take longer
@@ -30,7 +30,7 @@ class Attribution:
     # documented default, with which nothing is turned away.
     @bentoml.api(route="/attribute", batchable=True, max_batch_size=BATCH, max_latency_ms=60_000)
     async def attribute(self, messages: list[dict[str, str]]) -> list[dict[str, Any]]:
-        """Attribute what has gathered."""
+        """Attributes what has gathered."""
         return await self._predictor.predict([message["text"] for message in messages])
 
 

@@ -25,7 +25,7 @@ _predictors: list[Predictor] = []  # one, in each of the pool's processes
 
 @worker_process_init.connect
 def load(**_: Any) -> None:
-    """Load the model in each of the pool's processes, after the fork."""
+    """Loads the model in each of the pool's processes, after the fork."""
     _predictors.append(Predictor())
 
 
@@ -33,7 +33,7 @@ def load(**_: Any) -> None:
 # fewer are better, and an answer waits 5 ms on average: small beside the 55 ms that it may take.
 @app.task(base=Batches, name="batches.attribute", flush_every=BATCH, flush_interval=0.01)
 def attribute(requests: list[SimpleRequest]) -> None:
-    """Attribute what has gathered; the library leaves the results to the task."""
+    """Attributes what has gathered; the library leaves the results to the task."""
     try:
         predictions = _predictors[0].predict([request.args[0] for request in requests])
     except Exception as error:  # or whoever waits would learn of it only by the timeout

@@ -9,5 +9,5 @@ from bench.peers.front_end import front_end
 
 
 def create() -> Flask:
-    """Return the front end."""
+    """Returns the front end."""
     return front_end(celery, "batches.attribute")

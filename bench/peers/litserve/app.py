@@ -15,33 +15,33 @@ class Attribution(litserve.LitAPI):
     """What its inference worker does."""
 
     def setup(self, device: str) -> None:
-        """Load the model, in the worker."""
+        """Loads the model, in the worker."""
         self._predictor = Predictor()
 
     # Not annotated: FastAPI would take the types for a model of the request and of the answer.
     def decode_request(self, request):  # type: ignore[no-untyped-def]
-        """Return the body as it is."""
+        """Returns the body as it is."""
         return request
 
     def batch(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Leave the list a list: there are no tensors to stack."""
+        """Leaves the list a list: there are no tensors to stack."""
         return inputs
 
     def predict(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Attribute what has gathered."""
+        """Attributes what has gathered."""
         return self._predictor.answer(inputs)
 
     def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Leave the list a list."""
+        """Leaves the list a list."""
         return output
 
     def encode_response(self, output):  # type: ignore[no-untyped-def]
-        """Return the answer as it is."""
+        """Returns the answer as it is."""
         return output
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
+    """Serves until SIGTERM."""
     # LitServe stops its processes after Ctrl-C only; SIGTERM would leave all of them behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Without a timeout the worker asks its empty queue again and again and takes a core for it.

@@ -15,25 +15,25 @@ class Attribution(Worker):
     """What its worker processes do."""
 
     def __init__(self) -> None:
-        """Load the model, in the worker."""
+        """Loads the model, in the worker."""
         super().__init__()
         self._predictor = Predictor()
 
     def deserialize(self, data: bytes) -> Any:
-        """Decode JSON, faster than the standard library, which is the default."""
+        """Decodes JSON, faster than the standard library, which is the default."""
         return msgspec.json.decode(data)
 
     def serialize(self, data: Any) -> bytes:
-        """Encode JSON likewise; the default also indents it."""
+        """Encodes JSON likewise; the default also indents it."""
         return msgspec.json.encode(data)
 
     def forward(self, data: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Attribute what has gathered."""
+        """Attributes what has gathered."""
         return self._predictor.answer(data)
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
+    """Serves until SIGTERM."""
     server = Server()
     # Two: the second core is idle otherwise, and Mosec restarts a worker that died only while
     # another one lives. A batch waits 5 ms at most for others: small beside the 55 ms in all.

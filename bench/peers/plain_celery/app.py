@@ -19,12 +19,12 @@ _predictors: list[Predictor] = []  # one, in each of the pool's processes
 
 @worker_process_init.connect
 def load(**_: Any) -> None:
-    """Load the model in each of the pool's processes, after the fork."""
+    """Loads the model in each of the pool's processes, after the fork."""
     _predictors.append(Predictor())
 
 
 @app.task(name="plain.attribute")
 def attribute(text: str) -> dict[str, Any]:
-    """Attribute one message."""
+    """Attributes one message."""
     [prediction] = _predictors[0].predict([text])
     return prediction

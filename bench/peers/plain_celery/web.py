@@ -9,5 +9,5 @@ from bench.peers.plain_celery.app import app as celery
 
 
 def create() -> Flask:
-    """Return the front end."""
+    """Returns the front end."""
     return front_end(celery, "plain.attribute")

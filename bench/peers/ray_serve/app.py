@@ -28,17 +28,17 @@ class Attribution:
     """A replica with a model of its own."""
 
     def __init__(self) -> None:
-        """Load the model; its thread leaves the replica's loop free to take requests."""
+        """Loads the model; its thread leaves the replica's loop free to take requests."""
         self._predictor = PredictorThread()
 
     # An idle replica waits so long for company: small beside the 55 ms an answer may take.
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0.005)
     async def attribute(self, bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Attribute what has gathered."""
+        """Attributes what has gathered."""
         return await self._predictor.answer(bodies)
 
     async def __call__(self, request: Request) -> Response:
-        """Answer one request; a response made here is sent as it is, without a second encoding."""
+        """Answers one request; a response made here is sent as it is, without a second encoding."""
         if request.method == "GET":
             return Response("ready")
         answer = await self.attribute(msgspec.json.decode(await request.body()))
@@ -46,7 +46,7 @@ class Attribution:
 
 
 def main() -> None:
-    """Start a Ray of our own with the deployment, until SIGTERM; then end all of Ray's daemons."""
+    """Starts a Ray of our own with the deployment, until SIGTERM; then end all of Ray's daemons."""
     signals = {signal.SIGTERM, signal.SIGINT}
     # Before Ray starts threads, which inherit it; Ray's handlers would leave daemons behind.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)

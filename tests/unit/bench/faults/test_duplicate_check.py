@@ -11,7 +11,7 @@ from bench.faults.duplicate_check import DIGEST, DuplicateCheck, computed_twice
 from bench.load.http_client import Target
 from bench.load.messages import Message
 from bench.load.recorder import Answer
-from tests.unit.bench.test_load import ONE, PASSAGES, Reply, Server
+from tests.unit.bench.load.test_load import ONE, PASSAGES, Reply, Server
 
 ALSO_ONE = {**ONE, "confidence": 0.5}
 REFUSED = {"error": {"code": "overloaded", "detail": ""}}

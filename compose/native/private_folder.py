@@ -15,7 +15,7 @@ OWN = re.compile(
 
 
 def shut(folder: Path) -> str:
-    """Shut a state folder that others can look into. Return why it stays open; empty: it does not.
+    """Shuts a state folder that others can look into. Returns why it stays open; empty: it does not.
 
     Where the folder holds what is not Byline's, only Byline's own folders in it are shut: others
     may need the rest.
@@ -37,5 +37,5 @@ def shut(folder: Path) -> str:
 
 
 def _is_open(folder: Path) -> bool:
-    """Return whether anybody but the owner can look into the folder."""
+    """Returns whether anybody but the owner can look into the folder."""
     return bool(stat.S_IMODE(folder.stat().st_mode) & 0o077)

@@ -16,7 +16,7 @@ from bench.load.generator import Job
 from bench.load.http_client import Target, render
 from bench.load.messages import Message
 from bench.load.scenario import Beside, Scenario, load
-from tests.unit.bench.test_load import ONE, PASSAGES, Server
+from tests.unit.bench.load.test_load import ONE, PASSAGES, Server
 
 SCENARIO = Scenario(title="x", rate=10, beside=Beside(connections=2, bulk=3))
 

@@ -16,7 +16,7 @@ PREFIX = "byline-"
 
 
 def make_run_dir(state: Path) -> Path:
-    """Make the folder: in the state folder, where its path is short and plain, or a temporary one.
+    """Makes the folder: in the state folder, where its path is short and plain, or a temporary one.
 
     Raises:
         CannotRun: no path is short enough.
@@ -37,7 +37,7 @@ def make_run_dir(state: Path) -> Path:
 
 
 def remove_run_dir(state: Path) -> None:
-    """Remove the folder, if there is one."""
+    """Removes the folder, if there is one."""
     here = state / "run"
     if here.is_symlink() and here.readlink().name.startswith(PREFIX):
         shutil.rmtree(here.readlink(), ignore_errors=True)

@@ -16,13 +16,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from compose.native import configuration, control
+from compose.native import configuration, control, run_dir
 from compose.native.control import Control
+from compose.native.run_dir import make_run_dir, remove_run_dir
 from compose.native.terminal import STOP_SIGNALS, Stop
-from compose.parts import run_dir
 from compose.parts.part import Part
 from compose.parts.processes import alive
-from compose.parts.run_dir import make_run_dir, remove_run_dir
 from tests.parts import wait_for
 
 

@@ -71,7 +71,7 @@ class Course:
         self._variant = 0
 
     def run(self, system: Any) -> Figures:
-        """Put ``system`` through it."""
+        """Puts ``system`` through it."""
         self._measure(system, Mix(), 1, None, FIRST_WARMUP_S)
         mixes = {}
         for name, (mix, bulk) in MIXES.items():

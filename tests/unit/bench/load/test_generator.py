@@ -16,7 +16,7 @@ from bench.load import generator
 from bench.load.generator import Job, Progress, Record
 from bench.load.http_client import Target
 from bench.load.scenario import Scenario
-from tests.unit.bench.test_load import ONE, PASSAGES, Server
+from tests.unit.bench.load.test_load import ONE, PASSAGES, Server
 
 
 @pytest.fixture
