@@ -20,7 +20,7 @@ REFUSED = {"error": {"code": "overloaded", "detail": ""}}
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.faults.duplicate_check.PAUSE_S", 0.01)
-    monkeypatch.setattr("bench.faults.duplicate_check.PATIENCE_S", 3.0)
+    monkeypatch.setattr("bench.faults.duplicate_check.RETRY_FOR_S", 3.0)
 
 
 def contradicted(reply: Reply) -> int:
@@ -57,7 +57,7 @@ def test_it_is_asked_until_there_is_an_answer() -> None:
 def test_what_is_never_answered_again_is_no_contradiction_but_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bench.faults.duplicate_check.PATIENCE_S", 0.0)
+    monkeypatch.setattr("bench.faults.duplicate_check.RETRY_FOR_S", 0.0)
     with pytest.raises(RuntimeError, match="no answer: overloaded"):
         contradicted(lambda number, body: (200, {"attributions": [ONE, REFUSED]}))
 

@@ -37,7 +37,7 @@ def test_an_honest_refusal_does_no_harm(reason: str) -> None:
 def test_any_other_reason_does(reason: str) -> None:
     found = outcome(failed={"overloaded": 2, reason: 4})
     assert not found.harmless
-    assert found.complaints == [f"4 {reason}: no reason that a client may be given"]
+    assert found.complaints == [f"4 {reason}: not an allowed reason"]
 
 
 def test_only_who_kills_the_api_may_break_connections() -> None:

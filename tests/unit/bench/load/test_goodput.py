@@ -32,7 +32,7 @@ def test_finds_the_rate_within_a_few_percent(capacity: float) -> None:
     assert best is not None
     assert best.scenario.rate is not None
     assert 0.75 * 1000 * capacity < best.scenario.rate <= 1000 * capacity
-    assert len(tried) <= goodput.MOST_STEPS
+    assert len(tried) <= goodput.MAX_STEPS
 
 
 def test_there_may_be_none() -> None:

@@ -56,11 +56,11 @@ def test_a_bulk_request_and_a_deadline_are_rendered() -> None:
 
 def test_no_more_is_ready_than_memory_is_given_to(monkeypatch: pytest.MonkeyPatch) -> None:
     size = len(Draws().request_pool().take().wire)
-    monkeypatch.setattr("bench.load.request_pool.MOST_BYTES", 10 * size)
+    monkeypatch.setattr("bench.load.request_pool.MAX_BYTES", 10 * size)
     draws = Draws()
     draws.request_pool().fill(1000, lambda: False)
     assert draws.drawn == 10
-    monkeypatch.setattr("bench.load.request_pool.MOST_MESSAGES", 7)
+    monkeypatch.setattr("bench.load.request_pool.MAX_MESSAGES", 7)
     draws.request_pool(bulk=2).fill(1000, lambda: False)
     assert draws.drawn == 10 + 8
 
