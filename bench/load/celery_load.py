@@ -64,7 +64,7 @@ class CeleryLoad:
         return measured_from, max(0.0, min(time.monotonic(), end) - measured_from)
 
     def stop(self) -> None:
-        """Sends no more."""
+        """Stops sending. Tasks under way may still be answered."""
         self._stopped.set()
 
     def _work(self, begin: float, measured_from: float, end: float, max_tasks: int) -> None:

@@ -1,4 +1,4 @@
-"""What every system is put through: three mixes, a steady rate, and a kill."""
+"""The measurements of one round of one system: three mixes of messages, and a steady rate."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from bench.load.scenario import Mix, Scenario
 from bench.report.results import Run
 from bench.report.summary import Observed
 
+#: The name of Byline in the tables.
 BYLINE = "Byline"
-#: Seconds before each step that are not measured: systems learn how large their batches may be.
+#: Seconds of load before each measured step, in which systems adapt their batch sizes.
 WARMUP_S = 1.5
+#: Seconds of load before the first step.
 FIRST_WARMUP_S = 4.0
-#: The mixes, and how many messages a request holds. About 60 % of the second come again.
+#: The mixes, and the messages in a request. About 60 % of the second mix's messages repeat.
 MIXES = {
     "unique": (Mix(), 1),
     "zipf": (Mix(repeats=0.6, exponent=1.0, population=1000), 1),
@@ -26,19 +28,21 @@ MIXES = {
 }
 #: Requests under way in the closed loop, by messages in a request.
 CONNECTIONS = {1: 64, 64: 8}
-#: Most requests under way in an open loop.
-MOST_CONNECTIONS = 1024
-#: Variants of each passage set apart for a step: more than the fastest system is sent.
+#: Requests under way in an open loop, at most.
+MAX_CONNECTIONS = 1024
+#: Variants of each passage that are reserved for a step: more than the fastest system gets.
 VARIANTS = 16
-#: The rate in messages per second at which latency and memory are compared.
+#: Messages per second at which latency and memory are compared.
 STEADY = 500.0
 
 
 class MixFigures(msgspec.Struct):
-    """Messages per second: at most, and with a P95 within the bound; None: none held."""
+    """The figures of one mix of messages."""
 
+    #: Messages per second in the closed loop.
     ceiling: float
     ceiling_p95_ms: float
+    #: The highest rate in messages per second with a P95 within the bound; None where none held.
     goodput: float | None
     #: Share of all messages that failed.
     failed: float
@@ -46,20 +50,20 @@ class MixFigures(msgspec.Struct):
 
 
 class Figures(msgspec.Struct):
-    """One round of one system."""
+    """The figures of one round of one system. Latency and memory are those at :data:`STEADY`."""
 
     mixes: dict[str, MixFigures]
-    #: Milliseconds at :data:`STEADY`.
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    #: Share of the messages that failed.
     steady_failed: float
-    #: Bytes at :data:`STEADY`, by part.
+    #: Proportional set size in bytes, by part.
     pss: dict[str, int]
 
 
-class Course:
-    """One round of one system."""
+class MeasurementSchedule:
+    """Measures one system for one round."""
 
     def __init__(self, name: str, passages: Path, seconds: float, console: Console) -> None:
         self._name = name
@@ -71,7 +75,7 @@ class Course:
         self._variant = 0
 
     def run(self, system: Any) -> Figures:
-        """Puts ``system`` through it."""
+        """Measures ``system``, step by step."""
         self._measure(system, Mix(), 1, None, FIRST_WARMUP_S)
         mixes = {}
         for name, (mix, bulk) in MIXES.items():
@@ -116,11 +120,11 @@ class Course:
         warmup_s: float,
         seconds: float | None = None,
     ) -> Run:
-        self._seed += 1  # no step is sent what the cache knows from the one before
+        self._seed += 1  # so that no step sends messages that an earlier step put into the cache
         scenario = Scenario(
             title=self._name,
             rate=rate,
-            connections=CONNECTIONS[bulk] if rate is None else MOST_CONNECTIONS,
+            connections=CONNECTIONS[bulk] if rate is None else MAX_CONNECTIONS,
             seconds=seconds or self._seconds,
             warmup_seconds=warmup_s,
             bulk=bulk,
@@ -136,7 +140,7 @@ class Course:
             self._variant,
         )
         self._variant += VARIANTS
-        if done.interrupted:  # a campaign has no use for half a step
+        if done.interrupted:  # half a step has no meaning
             raise KeyboardInterrupt
         return done
 

@@ -1,4 +1,4 @@
-"""The comparison, as tables that can go into a README."""
+"""The comparison of Byline and its peers as Markdown tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from bench.faults.loss import Loss
 from bench.peers.measurement_schedule import BYLINE, Figures
 
-#: Parts of Byline that only look on; what they take is shown apart.
+#: Parts of Byline that only monitor. Their memory is shown separately.
 MONITORING = ("flower", "exporter", "monitor")
 QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
 HEADER = (
@@ -73,7 +73,7 @@ def steady(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
 
 
 def kept(losses: Mapping[str, Loss | str]) -> list[str]:
-    """Returns the table of what was lost when the model's process was killed."""
+    """Returns the table of messages that were lost when the model's process was killed."""
     lines = [
         "",
         "| model process killed with -9 | sent | answered | answered later | lost | serves again |",
@@ -105,7 +105,7 @@ def _median(figures: Sequence[Figures], of: Callable[[Figures], float]) -> float
 
 
 def _pss(figures: Figures, parts: Sequence[str] | None = None) -> float:
-    """Returns megabytes."""
+    """Returns the proportional set size of some parts, or of all, in megabytes."""
     return sum(size for part, size in figures.pss.items() if parts is None or part in parts) / 1e6
 
 

@@ -1,4 +1,4 @@
-"""The peer's front end, the same as that of plain Celery."""
+"""The front end of the peer celery-batches, the same as that of plain Celery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The peer's front end: Flask, a task a message, ``AsyncResult.get``."""
+"""The front end of the peer plain Celery: Flask, one task a message, and ``AsyncResult.get``."""
 
 from __future__ import annotations
 

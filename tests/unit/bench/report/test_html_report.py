@@ -83,7 +83,7 @@ def test_shows(figure: str) -> None:
 
 def test_the_headline_comes_before_the_plots_and_these_before_the_settings() -> None:
     text = page(run()).text
-    places = [text.index(words) for words in ("19 of 20", TITLES[0], TITLES[-1], "What was sent")]
+    places = [text.index(words) for words in ("19 of 20", TITLES[0], TITLES[-1], "Load open loop")]
     assert places == sorted(places)
 
 
