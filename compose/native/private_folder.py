@@ -1,4 +1,4 @@
-"""The mode of the state folder: texts and passwords in it are for its owner only."""
+"""Makes the state folder private to its owner, because it holds texts and passwords."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-#: What Byline keeps in the state folder, and what its documentation has people put there.
+#: Names of Byline's files in the state folder, and of those that its documentation puts there.
 OWN = re.compile(
     r"logs|valkey.*|prometheus|alertmanager|lock|probe|run|byline-.*|models|backup"
     r"|(flower|monitoring)-password|monitoring-web\.yml"
 )
 
 
-def shut(folder: Path) -> str:
-    """Shuts a state folder that others can look into. Returns why it stays open; empty: it does not.
+def make_private(folder: Path) -> str:
+    """Makes a state folder private. Returns why other users can still look into it; else "".
 
-    Where the folder holds what is not Byline's, only Byline's own folders in it are shut: others
-    may need the rest.
+    Where the folder also holds other programs' files, only Byline's own folders in it are made
+    private: other users may need the rest.
 
     Raises:
         OSError: the folder can't be read.
@@ -27,7 +27,7 @@ def shut(folder: Path) -> str:
     foreign = sorted(path.name for path in held if not OWN.fullmatch(path.name))
     own = [path for path in held if path.name not in foreign and path.is_dir()]
     for each in own if foreign else [folder, *own]:
-        with suppress(OSError):  # somebody else's, or a file system without modes
+        with suppress(OSError):  # another user's folder, or a file system without modes
             if _is_open(each):
                 each.chmod(0o700)
     if not _is_open(folder):
@@ -37,5 +37,5 @@ def shut(folder: Path) -> str:
 
 
 def _is_open(folder: Path) -> bool:
-    """Returns whether anybody but the owner can look into the folder."""
+    """Returns whether other users can look into the folder."""
     return bool(stat.S_IMODE(folder.stat().st_mode) & 0o077)

@@ -1,4 +1,4 @@
-"""The run folder: it holds supervisord's configuration and socket, and goes with the run."""
+"""Makes and removes the run folder, with supervisord's configuration and socket for one run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from pathlib import Path
 
 from compose.parts.errors import CannotRun
 
-#: Bytes that the path of a socket may have: 108 on Linux, 104 on macOS, the last one 0.
+#: Bytes that the path of a socket may have: 108 on Linux and 104 on macOS, with a last zero byte.
 SOCKET_BYTES = 103
+#: The prefix of the run folder's name.
 PREFIX = "byline-"
 
 
 def make_run_dir(state: Path) -> Path:
-    """Makes the folder: in the state folder, where its path is short and plain, or a temporary one.
+    """Makes the folder inside the state folder, or in a temporary one for a short and plain path.
 
     Raises:
-        CannotRun: no path is short enough.
+        CannotRun: no folder has a path that is short enough.
     """
-    remove_run_dir(state)  # of a run that was killed
+    remove_run_dir(state)  # a killed run may have left its own
     here = state / "run"
     for folder in (state, Path(tempfile.gettempdir()), Path("/tmp")):
-        # supervisord binds another name first, which ends in its process id, and it can't be told
-        # of a log with a % in its path, neither escaped nor not.
+        # supervisord first binds a longer name, which ends in its process id. It also accepts no
+        # log with a % in its path, escaped or not.
         path = os.fsencode(folder / f"{PREFIX}12345678" / "socket.4194304")
         if len(path) > SOCKET_BYTES or not re.fullmatch(rb"[\w./+@~-]+", path):
             continue
@@ -37,7 +38,7 @@ def make_run_dir(state: Path) -> Path:
 
 
 def remove_run_dir(state: Path) -> None:
-    """Removes the folder, if there is one."""
+    """Removes the run folder, if there is one."""
     here = state / "run"
     if here.is_symlink() and here.readlink().name.startswith(PREFIX):
         shutil.rmtree(here.readlink(), ignore_errors=True)

@@ -84,7 +84,12 @@ def test_it_asks_for_no_more_than_the_settings_allow(
     monkeypatch.setattr(Api, "body", json.dumps(ATTRIBUTION))
     assert sample_message.main(api) == 0
     said = capsys.readouterr().out
-    for row in ("written by  nobody", "author      nobody it would", "evidence    none", "took"):
+    for row in (
+        "written by  nobody",
+        "author      none: the model abstains",
+        "evidence    none",
+        "took",
+    ):
         assert f"\n  {row}" in said
     path, text = Api.asked[-1]
     assert path == "/v1/attributions?explain=true&wait=7.5"

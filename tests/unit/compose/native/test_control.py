@@ -19,13 +19,13 @@ import pytest
 from compose.native import configuration, control, run_dir
 from compose.native.control import Control
 from compose.native.run_dir import make_run_dir, remove_run_dir
-from compose.native.terminal import STOP_SIGNALS, Stop
+from compose.native.terminal import STOP_SIGNALS, StopSignal
 from compose.parts.part import Part
 from compose.parts.processes import alive
 from tests.parts import wait_for
 
 
-class Quiet(Stop):
+class Quiet(StopSignal):
     """Leaves the tests' own signals as they are."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ def supervised(
     folder: Path,
     *scripts: str,
     advice: Callable[[Sequence[str]], str] = lambda _: "",
-    stop: Stop | None = None,
+    stop: StopSignal | None = None,
 ) -> Iterator[Control]:
     """Run scripts as the parts `part-0` and so on, in a state folder."""
     (folder / "logs").mkdir()
@@ -202,7 +202,7 @@ def test_ctrl_c_does_not_cut_short_the_end_of_all_parts(tmp_path: Path) -> None:
     try:
         with (
             suppress(_Reason),
-            supervised(tmp_path, script, stop=Stop()) as running,
+            supervised(tmp_path, script, stop=StopSignal()) as running,
         ):
             pid = wait_for(lambda: runs(running))
             daemon = daemon_of(pid)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from compose.native.terminal import STOP_SIGNALS, Stop, say
+from compose.native.terminal import STOP_SIGNALS, StopSignal, say
 
 
 @pytest.fixture
-def stop() -> Iterator[Stop]:
+def stop() -> Iterator[StopSignal]:
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` has it
-        yield Stop()
+        yield StopSignal()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -70,7 +70,7 @@ def test_a_long_text_is_printed_whole_to_a_reader_that_reads() -> None:
     os.close(writer)
 
 
-def test_ctrl_c_is_raised_once_and_remembered(stop: Stop) -> None:
+def test_ctrl_c_is_raised_once_and_remembered(stop: StopSignal) -> None:
     stop.check()
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
@@ -80,13 +80,13 @@ def test_ctrl_c_is_raised_once_and_remembered(stop: Stop) -> None:
         stop.check()  # a library may have caught it
 
 
-def test_ctrl_c_waits_for_what_is_being_started(stop: Stop) -> None:
+def test_ctrl_c_waits_for_what_is_being_started(stop: StopSignal) -> None:
     with stop.held():
         signal.raise_signal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         stop.check()
 
 
-def test_a_hangup_that_is_ignored_stays_ignored(stop: Stop) -> None:
+def test_a_hangup_that_is_ignored_stays_ignored(stop: StopSignal) -> None:
     signal.raise_signal(signal.SIGHUP)
     stop.check()

@@ -12,7 +12,7 @@ from celery_app.settings import Settings
 from compose.parts import prometheus
 from compose.parts.assembly import environment
 from compose.parts.errors import CannotRun
-from compose.parts.health import Waiting
+from compose.parts.health import HealthThread
 
 
 def test_a_password_from_a_file_is_handed_on_once(
@@ -50,8 +50,8 @@ def test_programs_of_their_makers_go_before_debians(
 
 def test_a_look_that_fails_unforeseen_is_followed_by_another() -> None:
     looks = iter([0, 1])
-    waiting = Waiting(lambda: bool(1 / next(looks)))
-    assert waiting.well.wait(10)
+    waiting = HealthThread(lambda: bool(1 / next(looks)))
+    assert waiting.healthy.wait(10)
 
 
 def test_without_room_for_a_thread_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,4 +60,4 @@ def test_without_room_for_a_thread_it_is_said_what_to_do(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(threading.Thread, "start", no_room)
     with pytest.raises(CannotRun, match="can't start new thread: see to the limit on processes"):
-        Waiting(lambda: True)
+        HealthThread(lambda: True)
