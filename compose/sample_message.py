@@ -47,7 +47,7 @@ def main(api: str) -> int:
     except NoAttribution as reason:
         print(reason)
         return 1
-    except Exception as error:  # of the corpus, the model or the answer: the sample is optional
+    except Exception as error:  # from corpus, model or answer: a failed sample ends nothing
         print(" ".join(f"{type(error).__name__}: {error}".split()))
         return 1
     return 0

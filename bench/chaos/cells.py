@@ -40,12 +40,12 @@ class Cell:
 
     @property
     def ends(self) -> bool:
-        """Whether the system has to end: it was told to stop, before the signal or by it."""
+        """True where the system has to end, because it is told to stop before or by the signal."""
         return self.phase == STOPPING or (self.part == RUNNER and self.signal == "TERM")
 
     @property
     def started_by_hand(self) -> bool:
-        """Whether the signal ends the runner, so that only the user can start the system again."""
+        """True where the signal ends the runner, so that only the user can start the system again."""
         return self.part == RUNNER and self.signal == "KILL" and self.phase != STOPPING
 
     @property

@@ -136,12 +136,12 @@ class Outcome:
 
     @property
     def harmless(self) -> bool:
-        """Whether every message was sent, was accounted for, and had one effect."""
+        """True where every message was sent and accounted for, and had one effect."""
         return not self.complaints
 
     @property
     def complaints(self) -> list[str]:
-        """What is wrong, in words; empty where the fault did no harm."""
+        """The harm that the fault did, in words; empty where it did none."""
         loss = self.loss
         known = loss.answered + loss.kept + loss.broken + sum(loss.failed.values())
         found = [

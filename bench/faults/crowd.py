@@ -56,7 +56,7 @@ class Crowd:
 
     @property
     def complaints(self) -> list[str]:
-        """What is wrong with the extra load itself, in words."""
+        """Problems of the extra load itself, in words."""
         found = [f"promised: {count} ended with {status}" for status, count in self.lost.items()]
         if not self.full >= MOSTLY * self.looks > 0:
             found.append(f"the cache was full in {self.full} of {self.looks} looks only")

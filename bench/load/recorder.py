@@ -38,7 +38,7 @@ class Candidate(msgspec.Struct):
 
 
 class Reason(msgspec.Struct):
-    """Why one message of a bulk request failed."""
+    """The reason why one message of a bulk request failed."""
 
     code: str
 

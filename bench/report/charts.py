@@ -20,7 +20,11 @@ from bench.report.table import batch_sizes
 #: Okabe and Ito's colours, which colour-blind readers can distinguish, without the yellow, which is
 #: too faint on white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-BLUE, ORANGE, GREEN, _, SKY, RED = COLOURS
+BLUE = COLOURS[0]
+ORANGE = COLOURS[1]
+GREEN = COLOURS[2]
+SKY = COLOURS[4]
+RED = COLOURS[5]
 NAVY = "#12324F"
 INK = "#4A5561"
 #: Percentiles that get a tick.

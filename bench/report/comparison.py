@@ -43,7 +43,7 @@ class Figure(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether the value after is ``better``, ``worse`` or the ``same``; empty where unknown."""
+        """``better``, ``worse`` or ``same``, for the value after; empty where that is unknown."""
         if self.better is None or self.before is None or self.after is None:
             return ""
         if self.alike:

@@ -27,7 +27,7 @@ CURVE = 100 * (1 - np.logspace(0, -5, 60))
 
 @dataclass(slots=True)
 class Observed:
-    """What is known of the system under load: its model, memory and CPU samples, and batches."""
+    """The observed system: its model, its memory and CPU samples, and its batches."""
 
     system: str
     card: dict[str, Any] | None = None

@@ -64,7 +64,7 @@ class StopSignal:
 
 def _listen(handler: signal.Handlers | object) -> None:
     for number in STOP_SIGNALS:
-        # `nohup` ignores SIGHUP, and it stays ignored.
+        # Under `nohup`, SIGHUP is ignored, and stays ignored.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)  # type: ignore[arg-type]
 

@@ -65,8 +65,8 @@ def part(
         f"--config.file={written}",
         f"--storage.path={folder / 'data'}",
         f"--web.listen-address={LOOPBACK}:{settings.alertmanager_port}",
-        # Without the prefix, because this URL is part of notifications. Alertmanager redirects a
-        # user who has logged in to the prefix.
+        # The external URL is part of notifications, and so lacks the prefix. Alertmanager redirects
+        # users to the prefix once they have logged in.
         *(f"--web.external-url={here}", f"--web.route-prefix=/{login.prefix}"),
         f"--web.config.file={login.web_config}",
         "--cluster.listen-address=",  # no cluster
