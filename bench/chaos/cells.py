@@ -45,7 +45,7 @@ class Cell:
 
     @property
     def started_by_hand(self) -> bool:
-        """True where the signal ends the runner, so that only the user can start the system again."""
+        """True where the signal ends the runner, so that only the user can restart the system."""
         return self.part == RUNNER and self.signal == "KILL" and self.phase != STOPPING
 
     @property

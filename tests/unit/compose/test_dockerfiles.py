@@ -24,13 +24,13 @@ def instructions(file: Path) -> list[tuple[str, str]]:
     return [(name, rest) for name, rest in split]
 
 
-def test_there_is_one_for_each_role() -> None:
+def test_there_is_one_dockerfile_for_each_role() -> None:
     assert {file.stem for file in DOCKERFILES} == set(OURS)
     for name in OURS:
         assert SERVICES[name]["build"]["dockerfile"] == f"compose/images/{name}.Dockerfile"
 
 
-def test_all_have_one_base_and_it_is_pinned() -> None:
+def test_all_images_share_one_pinned_base() -> None:
     bases = {
         rest.split()[0]
         for file in DOCKERFILES
@@ -42,7 +42,7 @@ def test_all_have_one_base_and_it_is_pinned() -> None:
 
 
 @EACH
-def test_what_builds_it_is_not_in_it(file: Path) -> None:
+def test_build_tools_are_not_in_the_final_image(file: Path) -> None:
     steps = instructions(file)
     (_, last) = [place for place, (name, _) in enumerate(steps) if name == "FROM"]
     final = steps[last + 1 :]
@@ -59,7 +59,7 @@ def test_what_builds_it_is_not_in_it(file: Path) -> None:
 
 
 @EACH
-def test_what_is_copied_is_there_and_gets_through(file: Path) -> None:
+def test_copied_files_exist_and_pass_dockerignore(file: Path) -> None:
     let_through = [
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"
     ]
@@ -71,7 +71,7 @@ def test_what_is_copied_is_there_and_gets_through(file: Path) -> None:
 
 
 @EACH
-def test_a_lock_has_what_all_others_have(file: Path) -> None:
+def test_a_role_lock_is_a_subset_of_the_run_lock(file: Path) -> None:
     run = (LOCKS / "run.lock").read_text().splitlines()
     own = (LOCKS / f"{file.stem}.lock").read_text().splitlines()
     assert set(own) < set(run)
@@ -92,7 +92,7 @@ sys.exit(status)
 
 
 @pytest.mark.parametrize("name", ["api", "monitor"])
-def test_versions_of_the_model_are_moved_from_its_container(name: str, tmp_path: Path) -> None:
+def test_model_versions_can_be_listed_in_a_container(name: str, tmp_path: Path) -> None:
     """The files and the settings that it has, with nobody where Redis is."""
     for instruction, rest in instructions(FOLDER / "images" / f"{name}.Dockerfile"):
         if instruction == "COPY" and not rest.startswith(("--from", "compose/install", "req")):

@@ -40,7 +40,7 @@ TRIGGER = {"serverAddress", "query", "threshold", "activationThreshold", "ignore
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("version", VERSIONS)
-def test_they_fit_the_schemas_of_kubernetes(source: str, version: str) -> None:
+def test_manifests_fit_the_schemas_of_kubernetes(source: str, version: str) -> None:
     known = [manifest for manifest in of(source) if manifest["kind"] != "ScaledObject"]
     assert len(known) > 15
     for manifest in known:
@@ -67,7 +67,7 @@ def test_the_scaled_object_fits_that_of_keda(source: str) -> None:
         assert trigger["metadata"].keys() <= TRIGGER
 
 
-def test_what_scales_the_workers_is_a_metric_of_byline() -> None:
+def test_workers_are_scaled_by_a_metric_that_byline_has() -> None:
     page = (Path(__file__).parents[3] / "docs" / "monitoring.md").read_text("utf-8")
     [scaled] = of_kind("files", "ScaledObject")
     for trigger in scaled["spec"]["triggers"]:
@@ -76,7 +76,7 @@ def test_what_scales_the_workers_is_a_metric_of_byline() -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_pods_may_do_little(source: str) -> None:
+def test_pods_have_minimal_privileges(source: str) -> None:
     for name, pod in pods(source).items():
         assert pod["enableServiceLinks"] is False, name  # or they would set BYLINE_ variables
         assert pod["automountServiceAccountToken"] is False, name
@@ -136,7 +136,7 @@ def test_tracebacks_of_celery_exporter_show_no_variables(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", RENDERED)
-def test_what_is_under_way_is_finished_before_the_end(source: str) -> None:
+def test_pods_have_time_to_finish_work_under_way(source: str) -> None:
     api, worker = pods(source)["api"], pods(source)["worker"]
     [container] = api["containers"]
     sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -155,7 +155,7 @@ def test_no_worker_is_idle_for_lack_of_credits(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", RENDERED)
-def test_everything_that_is_named_is_there(source: str) -> None:
+def test_everything_that_a_manifest_names_exists(source: str) -> None:
     labels = [pod["labels"].items() for pod in pods(source).values()]
     for manifest in of_kind(source, *WORKLOADS, "Service", "PodDisruptionBudget"):
         selector = manifest["spec"]["selector"]
@@ -183,7 +183,7 @@ def test_images_have_the_versions_that_compose_has(source: str) -> None:
 
 
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=lambda path: str(path.relative_to(FOLDER)))
-def test_a_kustomization_names_what_is_there_and_all_of_it(folder: Path) -> None:
+def test_a_kustomization_names_exactly_the_files_of_its_folder(folder: Path) -> None:
     content = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
     named = [folder / one for one in content["resources"]]
     assert all((path / "kustomization.yaml").exists() for path in named if path.suffix == "")
@@ -246,7 +246,7 @@ def test_no_secret_is_written_down() -> None:
 
 
 @needs_promtool
-def test_prometheus_takes_what_finds_the_pods(tmp_path: Path) -> None:
+def test_prometheus_accepts_the_discovery_of_pods(tmp_path: Path) -> None:
     [job] = yaml.safe_load((FOLDER / "scrape.yaml").read_text("utf-8"))
     # Debian's build of Prometheus knows no Kubernetes.
     found_by = job.pop("kubernetes_sd_configs")
@@ -259,7 +259,7 @@ def test_prometheus_takes_what_finds_the_pods(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "status"), [(b'byline_model_info{version="1"} 1.0\n', 0), (b"byline_batches 0\n", 1)]
 )
-def test_a_worker_has_started_once_it_tells_its_model(page: bytes, status: int) -> None:
+def test_a_worker_pod_has_started_once_its_metrics_name_the_model(page: bytes, status: int) -> None:
     command = pods("files")["worker"]["containers"][0]["startupProbe"]["exec"]["command"]
 
     class Metrics(BaseHTTPRequestHandler):

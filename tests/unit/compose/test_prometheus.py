@@ -39,12 +39,12 @@ def laid_out(folder: Path) -> Path:
 
 
 @needs_promtool
-def test_prometheus_takes_it_with_every_rule(tmp_path: Path) -> None:
+def test_prometheus_accepts_the_configuration_with_every_rule(tmp_path: Path) -> None:
     said = content("promtool", "check", "config", laid_out(tmp_path))
     assert len(re.findall(r"\d+ rules found", said)) == len(list((ROOT / "alerting").glob("*.yml")))
 
 
-def test_it_asks_as_often_and_under_the_same_names_as_a_native_one() -> None:
+def test_scrape_intervals_and_job_names_equal_those_of_native_runs() -> None:
     for same in ("global", "rule_files"):
         assert CONFIGURATION[same] == NATIVE[same]
     named = {job["job_name"] for job in CONFIGURATION["scrape_configs"]}
@@ -55,7 +55,7 @@ def test_it_asks_as_often_and_under_the_same_names_as_a_native_one() -> None:
     assert asked <= JOBS
 
 
-def test_both_ask_for_the_login_that_prometheus_has() -> None:
+def test_prometheus_and_alertmanager_need_the_login_that_prometheus_uses() -> None:
     (own,) = CONFIGURATION["alerting"]["alertmanagers"]
     (itself,) = (job for job in CONFIGURATION["scrape_configs"] if job["job_name"] == "prometheus")
     login = {"username": USER, "password_file": "/run/secrets/monitoring-password"}
@@ -67,7 +67,7 @@ def test_both_ask_for_the_login_that_prometheus_has() -> None:
     assert [job for job in CONFIGURATION["scrape_configs"] if "basic_auth" in job] == [itself]
 
 
-def test_each_name_is_that_of_a_container_it_can_reach() -> None:
+def test_each_target_is_a_container_that_prometheus_can_reach() -> None:
     reached = {name for name, service in SERVICES.items() if "watched" in service["networks"]}
     aliases = {
         alias: name
@@ -90,7 +90,7 @@ def test_each_name_is_that_of_a_container_it_can_reach() -> None:
 
 
 @needs_amtool
-def test_alertmanager_takes_what_it_is_given_and_tells_the_monitor(tmp_path: Path) -> None:
+def test_alertmanager_accepts_its_configuration_and_notifies_the_monitor(tmp_path: Path) -> None:
     """Its own start, with the container's folders below another, and amtool at its end."""
     service = SERVICES["alertmanager"]
     source = service["volumes"][0].partition(":")[0]

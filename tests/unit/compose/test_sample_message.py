@@ -60,7 +60,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         (0, "", "RemoteDisconnected: "),
     ],
 )
-def test_whatever_is_answered_is_one_line(
+def test_any_answer_without_an_attribution_is_printed_as_one_line(
     status: int,
     body: str,
     words: str,
@@ -76,7 +76,7 @@ def test_whatever_is_answered_is_one_line(
     assert said.count("\n") == 1
 
 
-def test_it_asks_for_no_more_than_the_settings_allow(
+def test_the_sample_message_stays_within_the_settings(
     api: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BYLINE_WAIT_MAX_S", "7.5")
@@ -96,7 +96,7 @@ def test_it_asks_for_no_more_than_the_settings_allow(
     assert text == sample_message.ANYTHING[:20]
 
 
-def test_where_keys_are_asked_for_none_is_sent(
+def test_with_a_keys_file_no_sample_message_is_sent(
     api: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Api.asked.clear()
@@ -106,7 +106,7 @@ def test_where_keys_are_asked_for_none_is_sent(
     assert Api.asked == []
 
 
-def test_where_nobody_listens_it_is_one_line(
+def test_an_api_that_does_not_listen_is_reported_in_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BYLINE_MODEL", "tests.models:Vowels")

@@ -113,7 +113,7 @@ def test_a_health_check_looks_at_the_page() -> None:
     assert probe.main([f"{here}/"]) == 1
 
 
-def test_launchd_starts_the_worker_with_settings_that_go_with_the_containers() -> None:
+def test_launchd_starts_the_worker_with_settings_that_fit_the_containers() -> None:
     printed = subprocess.run(
         [FOLDER / "mac" / "worker", "print"], capture_output=True, timeout=10, check=True
     ).stdout
@@ -149,7 +149,7 @@ def asked_of_compose(tmp_path: Path, *arguments: str) -> tuple[str, list[str]]:
     return said, [model, following]
 
 
-def test_each_variant_has_its_files_and_folders_as_seen_from_here(tmp_path: Path) -> None:
+def test_make_up_passes_the_files_and_folders_of_each_variant(tmp_path: Path) -> None:
     said, folders = asked_of_compose(tmp_path, "up")
     assert said.startswith("--file compose/compose.yaml --profile monitoring up ")
     assert folders == ["", ""]
@@ -166,7 +166,7 @@ def test_each_variant_has_its_files_and_folders_as_seen_from_here(tmp_path: Path
     assert said.endswith(" down --remove-orphans")
 
 
-def test_without_compose_it_is_said_what_is_missing(tmp_path: Path) -> None:
+def test_make_down_without_compose_names_the_missing_program(tmp_path: Path) -> None:
     """Programs that the target needs, and no engine among them."""
     for program in ("sh", "awk", "true"):
         found = subprocess.run(["which", program], capture_output=True, text=True, check=True)

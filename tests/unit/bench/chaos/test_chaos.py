@@ -46,11 +46,13 @@ def test_the_matrix_has_each_part_in_each_phase_by_each_signal_once() -> None:
     ],
     ids=str,
 )
-def test_what_has_to_follow(cell: Cell, ends: bool, by_hand: bool, exit_status: int) -> None:
+def test_a_case_says_how_the_system_has_to_end(
+    cell: Cell, ends: bool, by_hand: bool, exit_status: int
+) -> None:
     assert (cell.ends, cell.started_by_hand, cell.exit_status) == (ends, by_hand, exit_status)
 
 
-def test_what_is_killed_is_replaced_and_with_it_all_that_it_started() -> None:
+def test_a_killed_part_and_the_parts_it_started_are_replaced() -> None:
     assert Cell("flower", "running", "KILL").replaced == {"flower"}
     assert Cell("flower", "running", "TERM").replaced == {"flower"}
     assert Cell("flower", "running", "STOP").replaced == set()
@@ -62,7 +64,7 @@ def test_what_is_killed_is_replaced_and_with_it_all_that_it_started() -> None:
         assert Cell(part, "running", "KILL").replaced == vital
 
 
-def test_only_who_loses_the_api_may_lose_connections() -> None:
+def test_connections_may_break_only_where_the_api_ends() -> None:
     broken = {cell.part for cell in matrix(["api", "worker", "valkey"]) if BROKEN in cell.honest}
     assert broken == {"api", "worker", "valkey", "supervisord", "runner"}
     running = {
@@ -73,7 +75,7 @@ def test_only_who_loses_the_api_may_lose_connections() -> None:
     assert running == {"api", "supervisord", "runner"}
 
 
-def test_supervisords_log_tells_each_process() -> None:
+def test_process_ids_are_read_from_supervisords_log() -> None:
     log = """
 2026-01-01 00:00:00,000 INFO supervisord started with pid 11
 2026-01-01 00:00:00,100 INFO spawned: 'redis-exporter' with pid 12
@@ -88,7 +90,7 @@ def result(**given: object) -> Result:
     return Result(Cell("worker", "running", "KILL"), **given)  # type: ignore[arg-type]
 
 
-def test_a_row_has_all_that_was_found() -> None:
+def test_a_row_shows_the_result_and_its_complaints() -> None:
     assert report.row(result(served_s=1.25, whole_s=2.0, accepted=50)) == (
         "| worker | running | KILL | 1.2 | 2.0 | 50 | 0 | well |"
     )
@@ -96,7 +98,7 @@ def test_a_row_has_all_that_was_found() -> None:
     assert report.row(lost) == "| worker | running | KILL | – | – | 50 | 2 | a / b; c |"
 
 
-def test_the_overview_has_the_three_signals_in_a_field_and_what_failed_in_bold() -> None:
+def test_the_overview_shows_three_signals_in_a_field_and_failures_in_bold() -> None:
     stopped = Result(Cell("worker", "stopping", "TERM"), 3.0, complaints=["left behind"])
     lines = report.overview([result(served_s=1.0), stopped]).splitlines()
     assert lines[0] == "| part | starting | warming | sample | running | stopping |"
@@ -141,7 +143,7 @@ def target() -> Iterator[Target]:
         thread.join()
 
 
-def test_answers_and_promises_are_accepted_and_the_rest_has_a_reason(target: Target) -> None:
+def test_answers_and_promises_are_accepted_and_other_outcomes_have_a_reason(target: Target) -> None:
     Api.said += [
         (200, {"id": "known"}),
         (202, {"id": "later", "location": "/v1/attributions/later"}),
@@ -156,7 +158,7 @@ def test_answers_and_promises_are_accepted_and_the_rest_has_a_reason(target: Tar
     assert sent.failed == {"overloaded": 1, "HTTP 500": 1, BROKEN: 1}
 
 
-def test_what_was_accepted_and_is_not_there_is_missing(
+def test_an_accepted_message_without_an_answer_is_missing(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledger, "ANSWERED_S", 0.1)
@@ -177,7 +179,7 @@ def test_a_light_load_ends_with_its_block(target: Target) -> None:
     assert (len(sent.accepted), sent.failed) == (count, {})
 
 
-def test_a_process_that_is_stopped_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_continues_after_sigstop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strikes, "LASTS_S", 0.3)
     command = [sys.executable, "-c", "import sys; sys.stdin.readline(); print('goes on')"]
     with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as process:
@@ -188,7 +190,7 @@ def test_a_process_that_is_stopped_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
         assert out == "goes on\n"
 
 
-def test_a_process_that_is_killed_is_killed() -> None:
+def test_sigkill_kills_a_process() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1) as process:
         hit(process.pid, "KILL")
         assert process.wait(10) == -signal.SIGKILL

@@ -80,7 +80,7 @@ class Rounds(threading.Event):
         return self._left < 0
 
 
-def test_every_promised_message_is_fetched_or_its_failure_told(
+def test_every_promised_message_is_fetched_or_counted_as_failed(
     system: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crowd, "FETCHED_AFTER_S", 0.0)
@@ -103,5 +103,5 @@ def test_answers_are_not_fetched_before_their_time(system: Started) -> None:
 
 
 @pytest.mark.parametrize(("looks", "full", "well"), [(10, 9, True), (10, 8, False), (0, 0, False)])
-def test_a_cache_that_was_not_full_is_told(looks: int, full: int, well: bool) -> None:
+def test_a_cache_that_was_not_full_is_a_complaint(looks: int, full: int, well: bool) -> None:
     assert (not Crowd(looks=looks, full=full).complaints) == well

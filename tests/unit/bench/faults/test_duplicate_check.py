@@ -40,7 +40,7 @@ def test_an_answer_that_differs_from_the_first_is_counted() -> None:
     assert contradicted(lambda number, body: (200, {"attributions": [ONE, ALSO_ONE]})) == 1
 
 
-def test_it_is_asked_until_there_is_an_answer() -> None:
+def test_the_check_retries_until_all_messages_are_answered() -> None:
     answers: Iterator[tuple[int, object] | None] = iter(
         [
             (503, {"code": "broker_unavailable"}),
@@ -54,7 +54,7 @@ def test_it_is_asked_until_there_is_an_answer() -> None:
     assert next(answers, "none is left") == "none is left"
 
 
-def test_what_is_never_answered_again_is_no_contradiction_but_a_failure(
+def test_a_message_that_is_never_answered_again_raises_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("bench.faults.duplicate_check.RETRY_FOR_S", 0.0)
@@ -62,7 +62,7 @@ def test_what_is_never_answered_again_is_no_contradiction_but_a_failure(
         contradicted(lambda number, body: (200, {"attributions": [ONE, REFUSED]}))
 
 
-def test_every_pass_but_a_texts_first_is_one_too_many(tmp_path: Path) -> None:
+def test_each_forward_pass_after_a_texts_first_counts(tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     calls.write_bytes(b"".join(bytes([text]) * DIGEST for text in (1, 2, 1, 3, 1)))
     assert computed_twice(calls) == 2

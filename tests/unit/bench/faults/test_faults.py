@@ -25,7 +25,7 @@ def outcome(
 
 
 @pytest.mark.parametrize("reason", sorted(HONEST))
-def test_an_honest_refusal_does_no_harm(reason: str) -> None:
+def test_a_refusal_with_an_allowed_reason_does_no_harm(reason: str) -> None:
     found = outcome(failed={reason: 6}, ordered=100)
     assert found.harmless
     assert found.complaints == []
@@ -34,13 +34,13 @@ def test_an_honest_refusal_does_no_harm(reason: str) -> None:
 @pytest.mark.parametrize(
     "reason", [NO_ANSWER, BROKEN, "never sent", "internal_error", "model_failed", "HTTP 500"]
 )
-def test_any_other_reason_does(reason: str) -> None:
+def test_a_failure_with_another_reason_does_harm(reason: str) -> None:
     found = outcome(failed={"overloaded": 2, reason: 4})
     assert not found.harmless
     assert found.complaints == [f"4 {reason}: not an allowed reason"]
 
 
-def test_only_who_kills_the_api_may_break_connections() -> None:
+def test_connections_may_break_only_where_the_api_is_killed() -> None:
     assert outcome(failed={BROKEN: 6}, honest=HONEST | {BROKEN}).harmless
     assert [fault.name for fault in FAULTS if BROKEN in fault.honest] == ["the api is killed"]
     assert all(NO_ANSWER not in fault.honest for fault in FAULTS)
@@ -55,12 +55,12 @@ def test_only_who_kills_the_api_may_break_connections() -> None:
         (outcome(contradicted=2), "2 effects doubled"),
     ],
 )
-def test_what_is_wrong_is_said(found: Outcome, words: str) -> None:
+def test_each_kind_of_harm_is_a_complaint(found: Outcome, words: str) -> None:
     assert not found.harmless
     assert found.complaints == [words]
 
 
-def test_computing_twice_is_counted_and_no_harm() -> None:
+def test_computing_a_message_twice_is_counted_and_does_no_harm() -> None:
     assert outcome().line("a fault") == (
         "| a fault | 100 | 90 | 4 | 6 (6 broker_unavailable) | 0 | 0 | 3 | at once |"
     )

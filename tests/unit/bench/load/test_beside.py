@@ -47,7 +47,7 @@ def test_a_request_comes_with_its_key() -> None:
     assert b"Authorization" not in render(Target("host", 80, "/"), message, False)
 
 
-def test_the_second_load_runs_during_the_block_and_tells_what_it_got(
+def test_the_second_load_runs_during_the_block_and_returns_its_record(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(beside, "READY", 30)
@@ -60,14 +60,14 @@ def test_the_second_load_runs_during_the_block_and_tells_what_it_got(
     assert not recorder.failed
 
 
-def test_a_scenario_without_one_is_run_alone(tmp_path: Path) -> None:
+def test_a_scenario_without_a_second_load_runs_alone(tmp_path: Path) -> None:
     alone = msgspec.structs.replace(SCENARIO, beside=None)
     with greedy(job(1, tmp_path, alone)) as other:
         pass
     assert other.record is None
 
 
-def test_the_greedy_key_of_the_scenario_asks_for_more_than_the_model_can_do() -> None:
+def test_the_greedy_key_asks_for_more_than_the_model_can_do() -> None:
     fair = load("fair")
     assert fair.beside is not None
     assert fair.deadline_ms is not None

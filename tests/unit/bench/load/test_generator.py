@@ -50,7 +50,7 @@ def until_record(pipe: Pipe) -> Record:
 
 
 @pytest.mark.parametrize("rate", [200.0, None])
-def test_a_load_that_is_stopped_tells_what_there_is(
+def test_a_stopped_load_returns_the_record_so_far(
     server: Server, tmp_path: Path, rate: float | None
 ) -> None:
     scenario = Scenario(
@@ -73,7 +73,7 @@ def test_a_load_that_is_stopped_tells_what_there_is(
     assert sum(recorder.answered) == len(recorder.right) == sent - sent // 10
 
 
-def test_a_load_that_is_stopped_while_it_warms_up_has_a_record(
+def test_a_load_that_is_stopped_during_the_warm_up_has_an_empty_record(
     server: Server, tmp_path: Path
 ) -> None:
     scenario = Scenario(title="x", rate=200, seconds=600, warmup_seconds=600)

@@ -21,7 +21,7 @@ def measured(rate: float, capacity: float, failed: int = 0) -> Run:
 
 
 @pytest.mark.parametrize("capacity", [0.35, 0.5, 0.8, 1.0, 1.05, 1.3, 2.0, 4.0])
-def test_finds_the_rate_within_a_few_percent(capacity: float) -> None:
+def test_the_search_finds_the_capacity_within_a_few_percent(capacity: float) -> None:
     tried: list[float] = []
 
     def measure(rate: float) -> Run:
@@ -35,9 +35,9 @@ def test_finds_the_rate_within_a_few_percent(capacity: float) -> None:
     assert len(tried) <= goodput.MAX_STEPS
 
 
-def test_there_may_be_none() -> None:
+def test_the_search_returns_none_where_no_rate_is_held() -> None:
     assert goodput.search(lambda rate: measured(rate, 0.0), 1000.0) is None
 
 
-def test_what_fails_is_not_held() -> None:
+def test_a_rate_with_failures_is_not_held() -> None:
     assert goodput.search(lambda rate: measured(rate, 1e9, failed=2), 1000.0) is None

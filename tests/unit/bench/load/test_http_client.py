@@ -87,7 +87,7 @@ def test_a_response_in_one_segment_is_read() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 12, 40, *range(len(HEAD) + 1, len(HEAD) + 5), len(PLAIN) - 1])
-def test_where_a_response_is_cut_makes_no_difference(cut: int) -> None:
+def test_a_response_is_read_wherever_it_is_split(cut: int) -> None:
     assert exchange([PLAIN[:cut], PLAIN[cut:]], [PLAIN]) == ([HELLO, HELLO], False, False)
 
 
@@ -97,7 +97,7 @@ def test_a_chunked_body_is_put_together() -> None:
     assert found == ([HELLO] * 4, False, False)
 
 
-def test_a_length_does_not_count_where_the_body_is_chunked() -> None:
+def test_a_content_length_is_ignored_where_the_body_is_chunked() -> None:
     """As RFC 9112, 6.3 has it, or the connection is given up: never five bytes of chunks."""
     both = CHUNKED.replace(b"\r\n\r\n2", b"\r\nContent-Length: 5\r\n\r\n2", 1)
     [(status, body)], *_ = exchange([both])
@@ -111,31 +111,31 @@ def test_the_last_response_of_a_connection_counts_and_nothing_is_sent_after_it()
     assert exchange([old], [PLAIN]) == ([HELLO], True, True)
 
 
-def test_a_connection_that_is_said_to_stay_is_used_again() -> None:
+def test_a_keep_alive_connection_is_used_again() -> None:
     kept = HEAD + b"\r\nConnection: Keep-Alive\r\n\r\nhello"
     assert exchange([kept], [kept], [PLAIN]) == ([HELLO] * 3, False, False)
 
 
-def test_a_response_without_a_body_is_none_of_the_next_one() -> None:
+def test_a_response_without_a_body_does_not_take_bytes_of_the_next_one() -> None:
     assert exchange([EMPTY], [PLAIN]) == ([(204, b""), HELLO], False, False)
 
 
-def test_an_error_is_read_as_any_response() -> None:
+def test_an_error_response_is_read_like_any_other() -> None:
     refused = PLAIN.replace(b"200 OK", b"503 Service Unavailable")
     assert exchange([refused], [PLAIN]) == ([(503, b"hello"), HELLO], False, False)
 
 
 @pytest.mark.parametrize("garbage", [b"\0\1\2\3", b"hello, I am no response\r\n\r\n"])
-def test_garbage_is_no_response_and_ends_the_connection(garbage: bytes) -> None:
+def test_garbage_ends_the_connection_without_a_response(garbage: bytes) -> None:
     assert exchange([garbage], [PLAIN]) == ([BROKEN], True, True)
     assert exchange([PLAIN + garbage], [PLAIN]) == ([HELLO], True, True)
 
 
-def test_two_responses_to_one_request_are_one() -> None:
+def test_a_second_response_to_one_request_is_ignored() -> None:
     assert exchange([PLAIN + PLAIN], [PLAIN])[0] == [HELLO, HELLO]
 
 
-def test_a_response_that_breaks_off_is_none() -> None:
+def test_a_response_that_breaks_off_counts_as_broken() -> None:
     assert exchange([PLAIN[:-1], None], [PLAIN]) == ([BROKEN], True, True)
     assert exchange([None], [PLAIN]) == ([BROKEN], True, True)
 

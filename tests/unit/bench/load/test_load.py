@@ -150,7 +150,7 @@ def test_errors_are_counted_by_their_kind(servers: list[Server]) -> None:
     assert sum(recorder.answered) == 10
 
 
-def test_a_request_that_waited_too_long_has_no_answer(
+def test_a_request_beyond_the_timeout_counts_as_no_answer(
     servers: list[Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server is well, and so is the connection; what it would say later does not count."""
@@ -163,7 +163,7 @@ def test_a_request_that_waited_too_long_has_no_answer(
     assert time.monotonic() - began < 6  # given up, and not waited for
 
 
-def test_a_bulk_request_is_its_messages(servers: list[Server]) -> None:
+def test_a_bulk_request_counts_as_its_messages(servers: list[Server]) -> None:
     bad = {"error": {"code": "invalid", "detail": ""}}
     servers.append(server := Server(lambda number, body: (200, {"attributions": [ONE, bad, ONE]})))
     recorder = send(server, most=30, bulk=3)
@@ -191,7 +191,7 @@ def test_a_closed_loop_keeps_every_connection_busy(servers: list[Server]) -> Non
 
 
 @pytest.mark.parametrize("ready", [0, 15, 100])
-def test_what_is_ready_is_sent_first_and_nothing_twice(servers: list[Server], ready: int) -> None:
+def test_prepared_requests_are_sent_first_and_none_twice(servers: list[Server], ready: int) -> None:
     texts = []
 
     def reply(number: int, body: dict[str, object]) -> tuple[int, object]:
@@ -204,7 +204,7 @@ def test_what_is_ready_is_sent_first_and_nothing_twice(servers: list[Server], re
     assert sum(recorder.answered) == 40
 
 
-def test_what_was_due_before_the_measuring_is_no_figure_of_it(servers: list[Server]) -> None:
+def test_requests_due_during_the_warm_up_are_not_measured(servers: list[Server]) -> None:
     """At 100 a second, answered after 0.1 s: of 30 in the warm-up, ten are answered after it."""
     servers.append(server := Server(lambda number, body: (200, ONE), lambda n: 0.1))
     recorder = send(server, rate=100, most=60, connections=50, warmup=0.3)

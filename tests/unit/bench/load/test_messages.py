@@ -27,7 +27,7 @@ def test_without_repeats_no_message_comes_twice() -> None:
     assert len({message.text for message in sent}) == len(sent)
 
 
-def test_every_passage_takes_its_turn() -> None:
+def test_all_passages_are_sent_equally_often() -> None:
     turns = Counter(message.passage for message in take(Mix()))
     assert set(turns.values()) == {10_000 // 50}
 
@@ -51,7 +51,7 @@ def test_a_text_too_short_to_leave_words_out_gets_a_number() -> None:
     assert messages.variant("two words", 7) == "two words 7"
 
 
-def test_repeats_have_the_share_and_the_frequencies_asked_for() -> None:
+def test_repeats_have_the_requested_share_and_frequencies() -> None:
     sent = take(Mix(repeats=0.6, exponent=1.0, population=10))
     repeated = Counter(m.text for m in sent if m.text in PLAIN)
     assert sum(repeated.values()) == pytest.approx(6000, abs=200)

@@ -44,7 +44,7 @@ def figures(recorder: Recorder) -> list[object]:
     return [*map(list, arrays), *map(list, judged), told, *counts]
 
 
-def test_what_is_kept_counts_as_what_is_noted() -> None:
+def test_a_kept_response_counts_like_a_noted_one() -> None:
     noted = Recorder(PASSAGES)
     for number, (messages, answer) in enumerate(EXCHANGES):
         found = outcomes(200, json.dumps(answer).encode(), len(messages) > 1)
@@ -57,7 +57,7 @@ def test_what_is_kept_counts_as_what_is_noted() -> None:
     assert list(recorder.right) == [1, 0, 1, 1, 1, 1]
 
 
-def test_a_failure_between_answers_that_are_kept_takes_no_place_of_theirs() -> None:
+def test_a_failure_between_kept_responses_does_not_shift_their_indices() -> None:
     recorder = kept(EXCHANGES[:1])
     recorder.note(SENT[:1], 1.0, 0.001, 0.1, "overloaded")
     recorder.keep(SENT[:1], 2.0, 0.001, 0.1, json.dumps({"author": 5}).encode())
@@ -68,7 +68,7 @@ def test_a_failure_between_answers_that_are_kept_takes_no_place_of_theirs() -> N
     assert list(recorder.answered) == list(recorder.cached) == [1, 0, 0, 1]
 
 
-def test_bulk_items_that_are_promised_for_later_are_to_be_asked_for() -> None:
+def test_promised_bulk_items_are_listed_by_location() -> None:
     body = json.dumps({"attributions": [ONE, {"id": "b", "location": "/b"}]}).encode()
     recorder = Recorder(PASSAGES)
     recorder.note(SENT, 0.0, 0.001, 0.1, outcomes(202, body, bulk=True))
@@ -77,7 +77,7 @@ def test_bulk_items_that_are_promised_for_later_are_to_be_asked_for() -> None:
     assert list(recorder.answered) == [1]
 
 
-def test_past_its_bound_the_oldest_is_judged_for_each_that_comes(
+def test_beyond_the_limit_each_new_response_decodes_the_oldest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     size = len(json.dumps(ONE)) + len(SENT[0].text) + ADDED_BYTES
@@ -88,7 +88,7 @@ def test_past_its_bound_the_oldest_is_judged_for_each_that_comes(
     assert list(recorder.answered) == [1] * 10
 
 
-def test_an_answer_is_judged_with_its_requests_place() -> None:
+def test_an_answer_is_judged_with_the_index_of_its_request() -> None:
     places = []
 
     class Noting(Recorder):

@@ -54,7 +54,7 @@ def test_a_bulk_request_and_a_deadline_are_rendered() -> None:
     assert len(request.messages) == 2
 
 
-def test_no_more_is_ready_than_memory_is_given_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filling_stops_at_the_limits_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     size = len(Draws().request_pool().take().wire)
     monkeypatch.setattr("bench.load.request_pool.MAX_BYTES", 10 * size)
     draws = Draws()

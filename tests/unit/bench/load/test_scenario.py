@@ -11,7 +11,7 @@ from bench.load.scenario import ScenarioError
 
 
 @pytest.mark.parametrize("name", scenario.names())
-def test_what_comes_with_byline_can_be_read(name: str) -> None:
+def test_scenarios_that_come_with_byline_are_valid(name: str) -> None:
     assert scenario.load(name).title
 
 
@@ -36,7 +36,9 @@ def test_bulk_requests_are_fewer_than_messages() -> None:
         ("title = 'x'\n[limits]\np42_ms = 1", "p42_ms"),
     ],
 )
-def test_what_is_no_scenario_is_refused(text: str, words: str, tmp_path: Path) -> None:
+def test_an_invalid_scenario_is_refused_with_a_reason(
+    text: str, words: str, tmp_path: Path
+) -> None:
     path = tmp_path / "own.toml"
     path.write_text(text)
     with pytest.raises(ScenarioError, match=r"own\.toml") as refused:
@@ -44,6 +46,6 @@ def test_what_is_no_scenario_is_refused(text: str, words: str, tmp_path: Path) -
     assert words in str(refused.value)
 
 
-def test_a_name_that_is_unknown_lists_those_that_are_not() -> None:
+def test_an_unknown_name_is_refused_with_the_known_names() -> None:
     with pytest.raises(ScenarioError, match=r"steady, .*unique"):
         scenario.load("stedy")

@@ -90,7 +90,7 @@ def test_failures_are_compared_by_share() -> None:
 
 
 @pytest.mark.parametrize("name", ["P50", "longest", "memory (PSS)", "worker", "accuracy"])
-def test_what_a_run_does_not_have_is_neither_zero_nor_better(name: str) -> None:
+def test_a_figure_that_a_run_lacks_is_neither_zero_nor_better(name: str) -> None:
     for pair in ((run(), bare_run()), (bare_run(), run())):
         found = figure(name, *pair)
         assert None in (found.before, found.after)
@@ -130,7 +130,9 @@ def test_another_title_or_limit_is_the_same_load() -> None:
         ({"generator": Generator(0.9, 0.0)}, "In the run after: The load generator used"),
     ],
 )
-def test_warns_of_what_can_not_be_compared(changes: dict[str, object], words: str) -> None:
+def test_runs_that_can_not_be_compared_give_a_warning(
+    changes: dict[str, object], words: str
+) -> None:
     (obstacle,) = comparison.obstacles(run(), run(**changes))
     assert words in obstacle
     assert f"WARNING: {obstacle}" in shown(run(), run(**changes))
@@ -153,7 +155,7 @@ def test_compares_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"[1]", b"\xff\xfe", b"<html>", "format"])
-def test_exits_with_2_and_the_file_s_name_where_one_is_no_report(
+def test_a_file_that_is_no_report_gives_exit_status_2_and_its_name(
     content: bytes | str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"

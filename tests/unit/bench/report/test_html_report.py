@@ -81,7 +81,7 @@ def test_shows(figure: str) -> None:
     assert figure in page(run()).text
 
 
-def test_the_headline_comes_before_the_plots_and_these_before_the_settings() -> None:
+def test_headline_figures_come_before_plots_and_plots_before_settings() -> None:
     text = page(run()).text
     places = [text.index(words) for words in ("19 of 20", TITLES[0], TITLES[-1], "Load open loop")]
     assert places == sorted(places)
@@ -153,7 +153,7 @@ def test_several_runs_are_shown_in_one_plot_and_one_table() -> None:
     assert "Latency of all runs" not in page(run()).text
 
 
-def test_many_runs_with_long_names_leave_the_plot_its_room(
+def test_the_plot_keeps_its_size_with_many_long_names(
     recwarn: pytest.WarningsRecorder,
 ) -> None:
     page(*(run(name=f"a-rather-long-name-of-a-scenario-{number}") for number in range(6)))
@@ -167,7 +167,7 @@ def test_the_table_of_several_runs_says_which_broke_limits() -> None:
     assert cells == ["kept", "2 broken", "–"]
 
 
-def test_what_is_not_known_is_left_out_and_not_shown_as_zero() -> None:
+def test_unknown_figures_are_left_out_and_not_shown_as_zero() -> None:
     found = page(bare_run())
     assert [title for title in TITLES if title in found.text] == ["Throughput over time"]
     assert "P50 – nothing was answered" in found.text
@@ -217,6 +217,6 @@ def test_writes_a_file(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == html_report.render([run()])
 
 
-def test_no_run_is_no_report() -> None:
+def test_a_report_without_a_run_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         html_report.render([])

@@ -34,7 +34,7 @@ def test_calibration_error_is_the_mean_gap() -> None:
     assert calibration_error(confidence, right) == pytest.approx((0.45 + 0.15) / 2)
 
 
-def test_what_chance_allows_agrees_with_the_card() -> None:
+def test_an_accuracy_within_chance_agrees_with_the_card() -> None:
     quality = judge(recorder(490, 510), CARD)
     assert quality is not None
     assert quality.agrees
@@ -42,7 +42,7 @@ def test_what_chance_allows_agrees_with_the_card() -> None:
     assert quality.accuracy_when_answered == 1.0
 
 
-def test_what_chance_does_not_allow_does_not() -> None:
+def test_an_accuracy_beyond_chance_disagrees_with_the_card() -> None:
     quality = judge(recorder(400, 600), CARD)
     assert quality is not None
     assert quality.agrees is False
@@ -55,7 +55,7 @@ def test_answers_to_one_passage_count_once() -> None:
     assert quality.agrees
 
 
-def test_without_answers_or_card_nothing_is_said() -> None:
+def test_without_answers_or_card_there_is_no_verdict() -> None:
     assert judge(recorder(0, 0), CARD) is None
     quality = judge(recorder(1, 1), None)
     assert quality is not None

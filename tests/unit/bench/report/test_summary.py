@@ -47,7 +47,7 @@ def sample(time: float, megabytes: int) -> Sample:
     return Sample(time, {"worker": megabytes * 10**6}, {"worker": 0.5})
 
 
-def test_percentiles_are_those_of_what_was_answered() -> None:
+def test_percentiles_count_answered_messages_only() -> None:
     found = run([0.010] * 94 + [0.100] * 5 + [NAN])
     assert found.latency.p50_ms == pytest.approx(10, rel=1e-3)
     assert found.latency.p99_ms == pytest.approx(100, rel=1e-3)
@@ -56,7 +56,7 @@ def test_percentiles_are_those_of_what_was_answered() -> None:
     assert found.totals.failed == {"overloaded": 1}
 
 
-def test_what_is_answered_after_the_end_is_no_throughput() -> None:
+def test_answers_after_the_end_do_not_count_as_throughput() -> None:
     found = run([0.010] * 50 + [9.0] * 50)
     assert found.totals.answered == 100
     assert found.totals.throughput == pytest.approx(50 / 10)
@@ -69,18 +69,18 @@ def test_the_histogram_can_be_read_by_its_library() -> None:
     assert histogram.get_value_at_percentile(90) == pytest.approx(200_000, rel=1e-3)
 
 
-def test_the_timeline_has_a_second_each() -> None:
+def test_the_timeline_has_one_entry_for_each_second() -> None:
     found = run([0.010] * 10 + [0.020] * 10 + [NAN] * 10)
     assert [s.p50_ms for s in found.timeline] == [pytest.approx(10), pytest.approx(20), None]
     assert [s.failed for s in found.timeline] == [0, 0, 10]
     assert [s.pss.get("worker") for s in found.timeline] == [10**6, 3 * 10**6, None]
 
 
-def test_memory_is_the_peak_while_it_was_measured() -> None:
+def test_memory_is_the_peak_during_the_measurement() -> None:
     assert run([0.01] * 30).pss == {"worker": 3 * 10**6}
 
 
-def test_limits_that_were_broken_are_named() -> None:
+def test_broken_limits_are_named() -> None:
     assert run([0.010] * 20, p95_ms=15, failed=0).broken_limits == []
     broken = run([0.010, NAN] * 10, p95_ms=5, failed=0).broken_limits
     assert [words.partition(":")[0] for words in broken] == ["p95_ms", "failed"]
@@ -88,7 +88,7 @@ def test_limits_that_were_broken_are_named() -> None:
     assert run([0.010] * 20, throughput=11).broken_limits == ["throughput: 10.0, at least 11.0"]
 
 
-def test_a_run_in_which_nothing_was_answered_is_a_report() -> None:
+def test_a_run_without_answers_gives_a_report() -> None:
     found = run([NAN] * 20)
     assert found.latency.p95_ms == 0
     assert found.curve == []
@@ -103,7 +103,7 @@ def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
         results.read(tmp_path / "none.json")
 
 
-def test_prometheus_buckets_are_taken_apart() -> None:
+def test_cumulated_prometheus_buckets_are_separated() -> None:
     text = (
         'm_bucket{le="1.0"} 2.0\nm_bucket{le="4.0"} 5.0\nm_bucket{le="+Inf"} 6.0\n'
         'other_bucket{le="1.0"} 9.0\n'

@@ -65,11 +65,11 @@ def test_warns(changes: dict[str, object], words: str) -> None:
     assert f"WARNING: {warning}" in shown(run(**changes))
 
 
-def test_a_generator_just_within_its_bounds_is_no_reason_to_warn() -> None:
+def test_a_generator_just_within_its_limits_gives_no_warning() -> None:
     assert table.warnings(run(generator=Generator(cpu=0.5, late_p99_ms=5.0))) == []
 
 
-def test_broken_limits_are_named_and_none_is_said_to_be_kept() -> None:
+def test_a_run_with_broken_limits_names_them_and_praises_none() -> None:
     text = shown(run(broken_limits=["p95_ms is 61, at most 50 is allowed"]))
     assert "LIMIT BROKEN: p95_ms is 61, at most 50 is allowed" in text
     assert "Every limit was kept" not in text
@@ -86,13 +86,13 @@ def test_without_an_answer_there_is_no_latency() -> None:
     assert text.count("not measured") == 2
 
 
-def test_disagreement_with_the_card_is_said() -> None:
+def test_disagreement_with_the_card_is_stated() -> None:
     assert table.agreement(msgspec.structs.replace(QUALITY, agrees=False)).endswith("not agree")
     without = msgspec.structs.replace(QUALITY, card_accuracy=None, agrees=None)
     assert "none to compare with" in table.agreement(without)
 
 
-def test_what_looks_like_markup_is_shown_as_it_is() -> None:
+def test_text_that_looks_like_markup_is_shown_literally() -> None:
     odd = run(
         scenario=Scenario(title="[bold]not bold[/nothing] :smile:"),
         totals=totals(failed={"[/red]": 1}),
@@ -112,7 +112,7 @@ def test_batch_sizes_are_ordered_ranges() -> None:
     ]
 
 
-def test_the_histogram_s_bars_are_in_proportion_and_no_batch_is_lost_from_sight() -> None:
+def test_bars_of_batch_sizes_are_proportional_and_a_single_batch_stays_visible() -> None:
     lines = shown(run(batches={"1": 1000, "2": 500, "4": 1, "8": 0})).splitlines()
     bars = [line for line in lines if "█" in line or "▏" in line]
     assert [line.count("█") for line in bars] == [30, 15, 0]
@@ -120,7 +120,7 @@ def test_the_histogram_s_bars_are_in_proportion_and_no_batch_is_lost_from_sight(
 
 
 @pytest.mark.parametrize("batches", [None, {}, {"1": 0}])
-def test_without_batches_says_so(batches: dict[str, int] | None) -> None:
+def test_a_run_without_batches_is_described_as_such(batches: dict[str, int] | None) -> None:
     assert "none known" in shown(run(batches=batches))
 
 

@@ -23,13 +23,13 @@ def a_cost(**changes: object) -> Cost:
     return Cost(**fields | changes)  # type: ignore[arg-type]
 
 
-def test_between_two_looks_is_what_was_added() -> None:
+def test_between_returns_the_growth_of_the_counters() -> None:
     before = Counters(100.0, {"get": 5}, 1.0, 2.0, 300)
     after = Counters(104.0, {"get": 8, "set": 7}, 1.5, 2.75, 1000)
     assert between(before, after) == Counters(4.0, {"get": 3, "set": 7}, 0.5, 0.75, 700)
 
 
-def test_a_message_does_not_pay_for_what_an_idle_system_does() -> None:
+def test_the_cost_of_a_message_excludes_an_idle_systems_work() -> None:
     load = Counters(5.0, {"set": 1000, "ping": 10, "get": 105}, 0.25, 0.5, 100_500)
     found = cost(load, IDLE, messages=1000, throughput=250.0)
     assert found.calls == {"set": 1.0, "ping": 0.0, "get": pytest.approx(0.1)}
@@ -38,7 +38,7 @@ def test_a_message_does_not_pay_for_what_an_idle_system_does() -> None:
     assert (found.messages, found.throughput) == (1000, 250.0)
 
 
-def test_what_idle_did_by_chance_more_often_is_no_gain() -> None:
+def test_an_idle_system_that_did_more_by_chance_gives_no_negative_cost() -> None:
     load = Counters(10.0, {"ping": 5}, 0.05, 0.1, 10)
     found = cost(load, IDLE, messages=10, throughput=1.0)
     assert found.calls == {"ping": 0.0}
@@ -52,11 +52,11 @@ def test_figures_of_a_cost() -> None:
     assert found.saturation == pytest.approx(40_000.0)
 
 
-def test_what_is_cached_is_in_no_task() -> None:
+def test_cached_messages_belong_to_no_task() -> None:
     assert a_cost(calls={"mget": 0.1}).per_task == math.inf
 
 
-def test_the_middle_is_taken_figure_by_figure() -> None:
+def test_the_median_of_rounds_is_taken_figure_by_figure() -> None:
     rounds = [
         a_cost(main_us=30.0, all_us=31.0, calls={"set": 1.0}),
         a_cost(main_us=10.0, all_us=33.0, calls={"set": 3.0, "del": 0.5}),

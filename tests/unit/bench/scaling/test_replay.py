@@ -39,11 +39,11 @@ def test_a_command_is_read_as_it_was_sent(shown: bytes, words: list[bytes]) -> N
         b"",
     ],
 )
-def test_what_is_not_to_be_sent_again_is_left_out(line: bytes) -> None:
+def test_commands_that_can_not_be_replayed_are_left_out(line: bytes) -> None:
     assert parse(line) == []
 
 
-def test_packed_as_the_protocol_has_it() -> None:
+def test_commands_are_packed_in_redis_protocol() -> None:
     packed = pack([[b"SET", b"k", "é".encode()], [b"PING"]])
     assert packed == b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\n\xc3\xa9\r\n*1\r\n$4\r\nPING\r\n"
 
@@ -58,7 +58,7 @@ class Pipe:
         self.commands.append([w if isinstance(w, bytes) else str(w).encode() for w in words])
 
 
-def test_each_attribution_that_is_stored_is_a_message() -> None:
+def test_stored_attributions_are_counted_as_messages() -> None:
     client: Any = None
     pipe: Any = Pipe()
     cache = AttributionCache(client, ttl_s=60)

@@ -15,7 +15,7 @@ def point(load: str, count: int, *rates: float) -> Point:
     return Point(load, count, [a_round(rate, api=0.5) for rate in rates])
 
 
-def test_the_order_rotates_and_each_comes_once_a_round() -> None:
+def test_the_order_rotates_and_each_item_comes_once_a_round() -> None:
     assert [rotated((1, 2, 4), number) for number in range(4)] == [
         [1, 2, 4],
         [2, 4, 1],
@@ -24,7 +24,7 @@ def test_the_order_rotates_and_each_comes_once_a_round() -> None:
     ]
 
 
-def test_workers_count_together_and_what_watches_is_the_rest() -> None:
+def test_workers_count_together_and_monitoring_is_the_rest() -> None:
     cpu = {"worker-1": 0.25, "worker-2": 0.5, "api": 0.125, "flower": 0.25, "monitor": 0.5}
     assert by_kind(cpu) == {"worker": 0.75, "api": 0.125, "rest": 0.75}
     assert by_kind({"worker": 0.5}) == {"worker": 0.5}
@@ -39,7 +39,7 @@ def test_a_point_is_the_median_of_its_rounds() -> None:
     assert found.microseconds("api") == pytest.approx(1e6 * 0.5 / 900)
 
 
-def test_speed_ups_are_beside_the_fewest_of_the_same_load() -> None:
+def test_speed_ups_are_relative_to_the_fewest_parts_of_the_same_load() -> None:
     points = [
         point("tasks", 4, 1200.0),
         point("HTTP", 1, 200.0),

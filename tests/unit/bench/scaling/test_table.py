@@ -59,7 +59,7 @@ def test_a_rare_command_is_not_shown() -> None:
     assert "ping" not in shown(study())
 
 
-def test_what_was_not_measured_is_not_shown() -> None:
+def test_a_part_that_was_not_measured_is_not_shown() -> None:
     text = shown(study(workers=[], redis=[], replays=[], api=[point(1, 100.0)]))
     assert "api processes" in text
     assert "workers" not in text

@@ -35,7 +35,7 @@ def test_a_leak_is_seen_however_seldom_it_shows(looks: int) -> None:
 
 
 @pytest.mark.parametrize("at", [0.2, 0.4, 0.6, 0.8])
-def test_a_single_step_is_none(at: float) -> None:
+def test_a_single_step_is_no_growth(at: float) -> None:
     assert megabytes(lambda n: 100 + 11 * (n > at * ALL)) == pytest.approx(0, abs=0.01)
 
 
@@ -45,16 +45,16 @@ def test_steps_that_level_off_are_within_what_the_api_may() -> None:
     assert grown(seen.growth()) == []
 
 
-def test_noise_is_none() -> None:
+def test_noise_is_no_growth() -> None:
     noise = np.random.default_rng(7).normal(scale=3, size=ALL)
     assert abs(megabytes(lambda n: 100 + noise[n])) < 0.5
 
 
-def test_what_fills_at_first_does_not_count() -> None:
+def test_caches_that_fill_at_first_do_not_count_as_growth() -> None:
     assert megabytes(lambda n: min(n, FILLING_LOOKS)) == 0
 
 
-def test_files_are_judged_too() -> None:
+def test_growing_open_files_are_reported() -> None:
     a_minute = (FILES + 1) * LOOK_S / 60
     seen = watch("monitor", lambda n: 50, files=lambda n: 20 + n * a_minute)
     assert grown(seen.growth()) == ["monitor has grown"]
@@ -68,7 +68,7 @@ def test_only_looks_at_the_same_process_are_compared() -> None:
 
 
 @pytest.mark.parametrize(("part", "words"), [("flower", ["flower has grown"]), (FILLING, [])])
-def test_what_fills_up_is_shown_and_not_judged(part: str, words: list[str]) -> None:
+def test_a_part_that_still_fills_up_is_shown_and_not_judged(part: str, words: list[str]) -> None:
     a_look = (MEGABYTES + 1) * LOOK_S / 60
     seen = watch(part, lambda n: 50 + n * a_look)
     seen.looks["monitor", 2] = [(LOOK_S * n, 50_000_000, 20) for n in range(ALL)]
@@ -78,7 +78,7 @@ def test_what_fills_up_is_shown_and_not_judged(part: str, words: list[str]) -> N
     assert grown(seen.growth()) == words
 
 
-def test_who_was_seen_too_briefly_is_named_and_nobody_else_is_a_failure() -> None:
+def test_a_part_seen_too_briefly_is_unknown_and_no_judged_part_is_a_failure() -> None:
     growth = watch("worker-1", lambda n: n, FILLING_LOOKS + LOOKS - 1).growth()
     assert growth == {"worker-1": None}
     assert grown(growth) == ["no part was seen for long enough to be judged"]

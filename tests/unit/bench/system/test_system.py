@@ -9,7 +9,7 @@ import pytest
 from bench.system.system import interrupts_held
 
 
-def test_an_interrupt_waits_for_what_is_being_started() -> None:
+def test_ctrl_c_waits_until_the_process_is_started() -> None:
     started = []
     before = signal.getsignal(signal.SIGINT)
 
@@ -24,12 +24,12 @@ def test_an_interrupt_waits_for_what_is_being_started() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_without_one_nothing_is_raised() -> None:
+def test_without_ctrl_c_nothing_is_raised() -> None:
     with interrupts_held():
         pass
 
 
-def test_what_else_goes_wrong_is_told_first() -> None:
+def test_another_error_is_raised_before_ctrl_c() -> None:
     before = signal.getsignal(signal.SIGINT)
 
     def fail() -> None:

@@ -80,7 +80,7 @@ def daemon_of(part: int) -> psutil.Process:
     return parent
 
 
-def test_a_part_that_ends_is_started_again_and_told_of(
+def test_a_part_that_ends_is_started_again_and_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with supervised(tmp_path, "sleep 60") as running:
@@ -102,7 +102,7 @@ def test_children_that_outlive_a_killed_part_are_ended(tmp_path: Path) -> None:
         wait_for(lambda: not any(alive(child.pid) for child in children), what="their end")
 
 
-def test_a_part_that_is_given_up_is_told_of_once_and_tried_for_ever(
+def test_a_part_that_is_given_up_is_reported_once_and_tried_for_ever(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(configuration, "RETRIES", 0)
@@ -123,7 +123,7 @@ def test_a_part_that_is_given_up_is_told_of_once_and_tried_for_ever(
 
 
 @pytest.mark.parametrize("started_s", [5, 0])
-def test_only_a_mistake_made_twice_is_hopeless(
+def test_only_two_wrong_starts_in_a_row_are_hopeless(
     started_s: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With 0 it is started again at once, as what takes long to find its mistake is."""
@@ -223,7 +223,7 @@ def test_ctrl_c_does_not_cut_short_the_end_of_all_parts(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel sends no such signal")
-def test_a_command_is_not_run_where_its_parent_went_before_the_kernel_was_told() -> None:
+def test_a_command_is_not_run_where_its_parent_has_ended_before() -> None:
     gone = subprocess.Popen(["true"])
     gone.wait(10)
     for parent, printed in ((os.getpid(), "ran\n"), (gone.pid, "")):
@@ -233,7 +233,7 @@ def test_a_command_is_not_run_where_its_parent_went_before_the_kernel_was_told()
         assert done.returncode == (0 if printed else 1)
 
 
-def test_a_number_that_another_process_has_by_now_is_not_killed(tmp_path: Path) -> None:
+def test_a_process_id_that_another_process_has_by_now_is_not_killed(tmp_path: Path) -> None:
     with (
         subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger,
         supervised(tmp_path, "sleep 60") as running,
@@ -311,7 +311,7 @@ def _answer_once(server: socket.socket, body: bytes) -> None:
         connection.sendall(head + body)
 
 
-def test_what_a_part_leaves_behind_goes_with_the_run(tmp_path: Path) -> None:
+def test_temporary_files_of_a_part_are_removed_with_the_run(tmp_path: Path) -> None:
     script = 'touch "$TMPDIR/left"; sleep 60'
     with supervised(tmp_path, script) as running:
         wait_for(lambda: runs(running))
@@ -320,7 +320,7 @@ def test_what_a_part_leaves_behind_goes_with_the_run(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_the_socket_is_where_its_path_is_short_and_goes_with_the_next_run(
+def test_the_run_folder_has_a_short_path_and_the_next_run_removes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = tmp_path / ("long" * 25)

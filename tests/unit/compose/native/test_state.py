@@ -24,13 +24,13 @@ def opened(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_new_one_is_its_owners(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_new_state_folder_is_private(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with claimed(tmp_path / "new"):
         assert modes(tmp_path / "new") == {0o700}
     assert "look into" not in capfd.readouterr().out
 
 
-def test_one_that_others_could_look_into_is_shut(
+def test_a_state_folder_that_others_could_read_is_made_private(
     opened: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with claimed(opened):
@@ -38,7 +38,7 @@ def test_one_that_others_could_look_into_is_shut(
     assert "look into" not in capfd.readouterr().out
 
 
-def test_one_that_holds_what_is_not_ours_stays_open_and_ours_in_it_is_shut(
+def test_a_folder_with_other_files_stays_open_and_bylines_folders_in_it_are_private(
     opened: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """It may be /tmp, or a home."""
@@ -50,7 +50,7 @@ def test_one_that_holds_what_is_not_ours_stays_open_and_ours_in_it_is_shut(
     assert "it also holds 'theirs'" in capfd.readouterr().out
 
 
-def test_one_that_can_not_be_shut_is_told_of(
+def test_a_state_folder_that_can_not_be_made_private_is_reported(
     opened: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

@@ -24,7 +24,7 @@ def stop() -> Iterator[StopSignal]:
             signal.signal(number, handler)
 
 
-def test_a_reader_that_is_gone_or_stuck_and_a_full_disk_are_nothing() -> None:
+def test_printing_ignores_an_ended_or_stuck_reader_and_a_full_disk() -> None:
     reader, writer = os.pipe()
     while True:  # until it is full
         os.set_blocking(writer, False)
@@ -44,7 +44,7 @@ def test_a_reader_that_is_gone_or_stuck_and_a_full_disk_are_nothing() -> None:
         os.close(full)
 
 
-def test_a_long_text_stops_where_its_reader_does() -> None:
+def test_printing_a_long_text_stops_with_its_reader() -> None:
     reader, writer = os.pipe()
     text = "x" * 1_000_000
     printing = threading.Thread(target=say, args=(text, writer), daemon=True)
@@ -80,7 +80,7 @@ def test_ctrl_c_is_raised_once_and_remembered(stop: StopSignal) -> None:
         stop.check()  # a library may have caught it
 
 
-def test_ctrl_c_waits_for_what_is_being_started(stop: StopSignal) -> None:
+def test_ctrl_c_waits_for_a_block_that_starts_a_process(stop: StopSignal) -> None:
     with stop.held():
         signal.raise_signal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):

@@ -32,7 +32,7 @@ def test_a_password_from_a_file_is_handed_on_once(
     assert handed_on.cache == settings.cache == "redis://:secret@localhost:2/0"
 
 
-def test_programs_of_their_makers_go_before_debians(
+def test_the_makers_program_has_precedence_over_debians(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -48,13 +48,13 @@ def test_programs_of_their_makers_go_before_debians(
         assert prometheus.programs(Settings()) == found
 
 
-def test_a_look_that_fails_unforeseen_is_followed_by_another() -> None:
+def test_a_probe_that_raises_is_called_again() -> None:
     looks = iter([0, 1])
     waiting = HealthThread(lambda: bool(1 / next(looks)))
     assert waiting.healthy.wait(10)
 
 
-def test_without_room_for_a_thread_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_can_not_start_gives_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

@@ -108,7 +108,9 @@ def test_a_page_of_another_site_can_not_forge_alerts_or_silences(monitoring: Mon
     assert httpx.get(f"{monitoring.url('alertmanager')}/api/v2/silences").json() == []
 
 
-def test_nor_where_the_browser_remembers_the_password(monitoring: Monitoring) -> None:
+def test_a_page_of_another_site_can_not_forge_alerts_with_a_remembered_password(
+    monitoring: Monitoring,
+) -> None:
     for path, body in POSTS:
         headers = {"Content-Type": "text/plain", "Origin": EVIL}
         answer = httpx.post(
@@ -135,7 +137,7 @@ def test_nothing_is_read_without_the_login_under_any_name(
             assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_no_other_site_may_read_what_prometheus_tells_those_who_have_logged_in(
+def test_no_other_site_may_read_prometheus_with_a_users_login(
     monitoring: Monitoring,
 ) -> None:
     url, own = f"{monitoring.prometheus}/api/v1/labels", monitoring.prometheus
@@ -145,13 +147,13 @@ def test_no_other_site_may_read_what_prometheus_tells_those_who_have_logged_in(
         assert answer.headers.get("Access-Control-Allow-Origin") == allowed
 
 
-def test_who_logs_in_is_sent_to_alertmanagers_pages(monitoring: Monitoring) -> None:
+def test_a_login_is_redirected_to_alertmanagers_pages(monitoring: Monitoring) -> None:
     page = httpx.get(monitoring.alertmanager, auth=monitoring.auth, follow_redirects=True)
     assert page.status_code == 200
     assert str(page.url) == f"{monitoring.alertmanager}/{monitoring.login.prefix}/"
 
 
-def test_prometheus_itself_and_its_alertmanager_are_asked_with_the_login(
+def test_prometheus_uses_the_login_for_itself_and_for_alertmanager(
     monitoring: Monitoring,
 ) -> None:
     wait_for(lambda: "Watchdog" in monitoring.state.alerts(), 60, "an alert")
@@ -170,7 +172,7 @@ def test_prometheus_itself_and_its_alertmanager_are_asked_with_the_login(
 
 
 @needs_amtool
-def test_amtool_takes_the_url_that_is_told(monitoring: Monitoring) -> None:
+def test_amtool_works_with_the_url_in_the_file(monitoring: Monitoring) -> None:
     wait_for(lambda: "Watchdog" in monitoring.state.alerts(), 60, "an alert")
     said = content("amtool", f"--alertmanager.url={monitoring.url('alertmanager')}", "alert")
     assert "Watchdog" in said
@@ -191,7 +193,7 @@ def test_the_containers_health_check_has_the_login(monitoring: Monitoring) -> No
     assert SERVICES["alertmanager"]["healthcheck"]["test"][1] == check.replace("9090", "9093")
 
 
-def test_the_password_is_its_owners_and_in_no_argument(monitoring: Monitoring) -> None:
+def test_the_password_is_in_private_files_and_in_no_argument(monitoring: Monitoring) -> None:
     files = [
         monitoring.login.web_config,
         *(monitoring.folder / name for name in ("monitoring-password", "prometheus/url")),
@@ -204,7 +206,7 @@ def test_the_password_is_its_owners_and_in_no_argument(monitoring: Monitoring) -
     assert monitoring.login.password not in monitoring.login.web_config.read_text()
 
 
-def test_another_password_takes_the_place_of_the_first(tmp_path: Path) -> None:
+def test_a_changed_password_replaces_the_hash(tmp_path: Path) -> None:
     first = monitoring_login(tmp_path)
     hashed = first.web_config.read_text()
     second = monitoring_login(tmp_path)
