@@ -1,4 +1,4 @@
-"""Hashes that others' bcrypt makes of the same passwords and salts."""
+"""Tests of bcrypt hashes against those of another implementation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from compose import bcrypt
 
 
 def salt_of(hashed: str) -> bytes:
-    """The salt of a hash: the first 22 characters of its last part, in bcrypt's own base64."""
+    """Returns the salt of a hash: 22 characters after the last "$", in bcrypt's own base64."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     own = str.maketrans(f"./{letters}0123456789", f"{letters}0123456789+/")
     return b64decode(hashed.rpartition("$")[2][:22].translate(own) + "==")

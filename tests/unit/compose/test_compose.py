@@ -1,4 +1,4 @@
-"""The containers: every file is valid, and every container as confined as it can be."""
+"""Tests of the compose files: each is valid, and each container is as confined as possible."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_compose_file_fits_the_specification() -> None:
 
 
 def merged(*overrides: str, profile: str = "monitoring") -> dict[str, Any]:
-    """What Docker's compose makes of the files. It needs no engine for that."""
+    """Returns the configuration that Docker's compose merges from the files, without an engine."""
     files = ["compose.yaml", *(f"compose.{name}.yaml" for name in overrides)]
     done = subprocess.run(
         [
@@ -77,7 +77,7 @@ def test_gpu_workers_have_one_gpu_and_torch_with_cuda() -> None:
 
 
 def served(worker: dict[str, Any]) -> tuple[str, bool]:
-    """The folder of a worker's model, and whether it may only read it."""
+    """Returns the folder of a worker's model, and whether it is mounted read-only."""
     (model,) = worker["volumes"]
     assert worker["environment"]["BYLINE_MODEL_DIR"] == model["target"]
     return model["source"], model["read_only"]
@@ -98,7 +98,7 @@ def test_workers_of_the_next_version_are_as_the_others_but_for_their_model(
 ) -> None:
     services = merged(*overrides)["services"]
     worker, beside = services["worker"], services["worker-next"]
-    # What is checked of the one is true of the other: networks and names there, secrets, limits.
+    # So the checks of the worker hold for both: networks, aliases, secrets and limits.
     assert worker.keys() | {"volumes"} == beside.keys()
     different = {name for name in worker if worker[name] != beside[name]}
     assert different == {"image", "environment"}
@@ -106,7 +106,7 @@ def test_workers_of_the_next_version_are_as_the_others_but_for_their_model(
         name: value for name, value in beside["environment"].items() if name != "BYLINE_MODEL_DIR"
     }
     assert served(beside) == ("/models/next", True)
-    # Where each is built, none may have the other's name.
+    # Each image is built, so that no two may have the same name.
     images = [service["image"] for service in services.values()]
     assert images.count(beside["image"]) == 1
     assert PINNED.fullmatch(beside["image"])
@@ -124,7 +124,7 @@ def test_on_a_mac_everything_except_the_worker_is_in_containers() -> None:
     (port,) = services["valkey"]["ports"]
     assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "6390", 6379)
     assert "host.docker.internal" in services["monitor"]["command"]
-    for name in ("monitor", "prometheus"):  # they have to reach it
+    for name in ("monitor", "prometheus"):  # both have to reach the worker
         assert "outside" in services[name]["networks"]
 
 
@@ -142,10 +142,10 @@ def test_a_container_has_minimal_privileges(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert not {"privileged", "cap_add", "pid", "ipc", "network_mode", "devices"} & set(service)
-    if name not in OURS:  # their images say who they are
+    if name not in OURS:  # the other images set their user
         assert service["user"].partition(":")[0] not in ("", "0", "root")
     for volume in service.get("volumes", ()):
-        # What is ours is there to be read; what is written is in a volume of its own.
+        # Files of the repository are read-only; data are in named volumes.
         assert volume.endswith(":ro") or volume.partition(":")[0] in COMPOSE["volumes"]
 
 
@@ -163,12 +163,12 @@ def test_only_the_load_balancer_is_reachable_from_outside() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["load-balancer"]
     outer = {name for name, network in COMPOSE["networks"].items() if not network.get("internal")}
     assert {name for name, service in SERVICES.items() if outer & set(service["networks"])} == {
-        *("load-balancer", "alertmanager")  # which calls for help
+        *("load-balancer", "alertmanager")  # which sends alerts
     }
     everybody, *operators = SERVICES["load-balancer"]["ports"]
     assert everybody.startswith("${PUBLISH_ADDRESS:-127.0.0.1}:")
     assert all(port.startswith("127.0.0.1:") for port in operators)
-    # Not even the load balancer reaches Redis, nor anybody's metrics.
+    # The load balancer itself reaches neither Redis nor metrics.
     assert not {"back", "watched"} & set(SERVICES["load-balancer"]["networks"])
 
 
@@ -249,7 +249,7 @@ def test_a_container_is_given_the_time_that_it_takes_to_stop() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_everything_that_a_compose_file_names_exists(file: Path) -> None:
-    """Folders, files, networks, volumes and secrets; an override's, in it or in compose.yaml."""
+    """Names of folders, files, networks and secrets exist, in the file or in compose.yaml."""
     content: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
     for service in content["services"].values():
         for kind in ("networks", "secrets"):

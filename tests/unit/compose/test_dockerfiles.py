@@ -1,4 +1,4 @@
-"""The images: pinned, built in two stages, run by nobody in particular, and small."""
+"""Tests of the Dockerfiles: pinned bases, two stages, an unprivileged user, and few files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCKS = ROOT / "requirements"
 
 
 def instructions(file: Path) -> list[tuple[str, str]]:
-    """The lines of a Dockerfile as instruction and arguments."""
+    """Returns the instruction and the arguments of each line of a Dockerfile."""
     lines = file.read_text("utf-8").splitlines()
     split = (line.split(" ", 1) for line in lines if line and not line.startswith("#"))
     return [(name, rest) for name, rest in split]
@@ -53,7 +53,7 @@ def test_build_tools_are_not_in_the_final_image(file: Path) -> None:
     (user,) = [rest for name, rest in final if name == "USER"]
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", user)
     assert final[-1][0] == "ENTRYPOINT"
-    assert final[-1][1].startswith("[")  # no shell between it and its signals, unless it says exec
+    assert final[-1][1].startswith("[")  # without a shell, so that signals reach the program
     assert '"sh"' not in final[-1][1] or " exec " in final[-1][1]
     assert not {"ADD", "MAINTAINER"} & {name for name, _ in steps}
 
@@ -78,7 +78,7 @@ def test_a_role_lock_is_a_subset_of_the_run_lock(file: Path) -> None:
     assert ("torch==2.13.0" in own) == (file.stem == "worker")
 
 
-#: Lists versions, and says which packages that took.
+#: A program that lists the model's versions, and prints the packages that it has imported.
 _LIST = """
 import sys
 from importlib.metadata import packages_distributions
@@ -93,7 +93,7 @@ sys.exit(status)
 
 @pytest.mark.parametrize("name", ["api", "monitor"])
 def test_model_versions_can_be_listed_in_a_container(name: str, tmp_path: Path) -> None:
-    """The files and the settings that it has, with nobody where Redis is."""
+    """Runs with the image's files and settings, and without a Redis."""
     for instruction, rest in instructions(FOLDER / "images" / f"{name}.Dockerfile"):
         if instruction == "COPY" and not rest.startswith(("--from", "compose/install", "req")):
             *sources, target = rest.split()

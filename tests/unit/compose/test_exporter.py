@@ -1,4 +1,4 @@
-"""How many tasks celery-exporter remembers."""
+"""Tests of the number of tasks that celery-exporter remembers."""
 
 from __future__ import annotations
 

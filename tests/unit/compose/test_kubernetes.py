@@ -1,4 +1,4 @@
-"""The manifests for Kubernetes fit its schemas, KEDA's, each other, and Byline."""
+"""Tests of the manifests for Kubernetes against its schemas, KEDA's, and Byline's settings."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from tests.unit.compose.manifests import (
 from tests.unit.compose.manifests import manifests as of
 
 SOURCES = ("files", *RENDERED)
-#: The first Kubernetes that has all that is used here (a pod's `preStop.sleep`), and the newest.
+#: The first Kubernetes with all features used here (a pod's `preStop.sleep`), and the newest.
 VERSIONS = ("1.30", "1.37")
 KEDA = Path(__file__).with_name("keda.sh_scaledobjects.yaml")
-#: What KEDA's trigger for Prometheus takes (https://keda.sh/docs/2.20/scalers/prometheus/).
+#: The fields of KEDA's trigger for Prometheus (https://keda.sh/docs/2.20/scalers/prometheus/).
 TRIGGER = {"serverAddress", "query", "threshold", "activationThreshold", "ignoreNullValues"}
 
 
@@ -78,7 +78,7 @@ def test_workers_are_scaled_by_a_metric_that_byline_has() -> None:
 @pytest.mark.parametrize("source", SOURCES)
 def test_pods_have_minimal_privileges(source: str) -> None:
     for name, pod in pods(source).items():
-        assert pod["enableServiceLinks"] is False, name  # or they would set BYLINE_ variables
+        assert pod["enableServiceLinks"] is False, name  # else Kubernetes sets BYLINE_ variables
         assert pod["automountServiceAccountToken"] is False, name
         assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert pod["securityContext"]["runAsUser"] > 0, name
@@ -163,7 +163,7 @@ def test_everything_that_a_manifest_names_exists(source: str) -> None:
         assert sum(chosen <= own for own in labels) == 1, manifest["metadata"]["name"]
     deployments = {one["metadata"]["name"]: one for one in of_kind(source, "Deployment")}
     for scaler in of_kind(source, "ScaledObject", "HorizontalPodAutoscaler"):
-        # Two that say how many there are to be would take turns.
+        # A Deployment with replicas and its autoscaler would change the number in turns.
         assert "replicas" not in deployments[scaler["spec"]["scaleTargetRef"]["name"]]["spec"]
     for policy in of_kind(source, "NetworkPolicy"):
         assert any(_matches(policy["spec"]["podSelector"], dict(own)) for own in labels)
@@ -193,7 +193,7 @@ def test_a_kustomization_names_exactly_the_files_of_its_folder(folder: Path) -> 
 
 
 def test_no_deployment_chooses_the_pods_of_the_next_version_and_of_the_others() -> None:
-    """As kustomize's labels are written: a selector's are changed where it has them."""
+    """kustomize adds labels to a selector only where the selector already has labels."""
     content = yaml.safe_load((FOLDER / "next/worker/kustomization.yaml").read_text("utf-8"))
     [(label, following)] = content["labels"][0]["pairs"].items()
     assert content["labels"][0]["includeSelectors"] is True
@@ -228,9 +228,9 @@ def test_workers_of_the_next_version_are_reached_and_guarded_as_the_others() -> 
         sum(_matches(budget["spec"]["selector"], labels) for budget in budgets) == 1
         for labels in own
     )
-    # Prometheus calls them by this one.
+    # Prometheus uses this label as the job's name.
     assert {labels["app.kubernetes.io/component"] for labels in own} == {"worker"}
-    # How many there are somebody says, and who applies this again must not reset it.
+    # The user scales these workers, and applying the files again must not reset the number.
     deployments = {one["metadata"]["name"]: one["spec"] for one in of_kind("next", "Deployment")}
     assert "replicas" not in deployments["worker-next"]
     [scaled] = of_kind("next", "ScaledObject")
@@ -248,7 +248,7 @@ def test_no_secret_is_written_down() -> None:
 @needs_promtool
 def test_prometheus_accepts_the_discovery_of_pods(tmp_path: Path) -> None:
     [job] = yaml.safe_load((FOLDER / "scrape.yaml").read_text("utf-8"))
-    # Debian's build of Prometheus knows no Kubernetes.
+    # Debian's build of Prometheus has no support for Kubernetes.
     found_by = job.pop("kubernetes_sd_configs")
     assert found_by == [{"role": "pod", "namespaces": {"names": ["byline"]}}]
     file = tmp_path / "prometheus.yml"
@@ -269,7 +269,7 @@ def test_a_worker_pod_has_started_once_its_metrics_name_the_model(page: bytes, s
             self.wfile.write(page)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Logs nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Metrics) as server:
         Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""The load balancer's configuration: nginx takes it, and it goes with the api's settings."""
+"""Tests of nginx's configuration: nginx accepts it, and it fits the api's settings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
 
 def test_nginx_uses_only_the_first_name_server() -> None:
     script = nginx.TEMPLATES / "16-one-resolver.envsh"
-    assert os.access(script, os.X_OK)  # or the entry point passes it over
+    assert os.access(script, os.X_OK)  # else the entry point ignores the file
     told = subprocess.run(
         ["sh", "-ec", f'. {script}; sh -c "echo \\$NGINX_LOCAL_RESOLVERS"'],
         env={"PATH": os.environ["PATH"], "NGINX_LOCAL_RESOLVERS": "10.89.2.1 [fd00::1] 9.9.9.9"},
@@ -62,7 +62,7 @@ def test_nginx_and_the_api_have_the_same_limit_of_bodies() -> None:
 
 def test_nginx_waits_for_longer_than_any_answer_takes() -> None:
     (waits,) = seconds("proxy_read_timeout")
-    # The longest wait; then a promise is noted, sent, and perhaps taken back.
+    # After the longest wait, the api notes a promise, sends it, and may take it back.
     assert waits > Settings().wait_max_s + 3 * ACCEPT_S
 
 

@@ -1,4 +1,4 @@
-"""The sample message of `make run`: whatever the api answers is one line, or an attribution."""
+"""Tests of the sample message: it prints an attribution, or one line with the reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ATTRIBUTION = {"author": None, "confidence": 0.5, "candidates": [], "cached": Fa
 
 
 class Api(BaseHTTPRequestHandler):
-    """Answers as it is told to; status 0: not at all."""
+    """An api that answers with ``status`` and ``body``, or not at all for status 0."""
 
     status = 200
     body = ""
@@ -34,7 +34,7 @@ class Api(BaseHTTPRequestHandler):
             self.wfile.write(self.body.encode())
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Logs nothing."""
 
 
 @pytest.fixture

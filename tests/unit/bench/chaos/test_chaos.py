@@ -1,4 +1,4 @@
-"""The cells of the matrix, their accounts, and the rows that tell of them."""
+"""Tests of ``make chaos``: its cases, its ledger of messages, and its tables."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_the_overview_shows_three_signals_in_a_field_and_failures_in_bold() -> N
 
 
 class Api(BaseHTTPRequestHandler):
-    """Accepts messages, and has the answers to all but one."""
+    """An api that accepts messages, and has answers only to those in ``known``."""
 
     said: ClassVar[list[tuple[int, object]]] = []
     known: ClassVar[set[str]] = set()
@@ -121,7 +121,7 @@ class Api(BaseHTTPRequestHandler):
         self._answer(200 if self.path.rpartition("/")[2] in self.known else 404, {})
 
     def log_message(self, *given: object) -> None:
-        """Nothing."""
+        """Logs nothing."""
 
     def _answer(self, status: int, document: object) -> None:
         body = json.dumps(document).encode()

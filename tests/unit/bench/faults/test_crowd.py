@@ -1,4 +1,4 @@
-"""Messages whose answers are fetched late, and a cache that has to be full."""
+"""Tests of the soak's extra load: answers that are fetched late, and a cache that stays full."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from bench.system.system import Started
 
 
 class Api(BaseHTTPRequestHandler):
-    """Accepts every message, and has each answer at the second time of asking, but for the first of
-    a bulk, which it answers at once. The first request and the first question of all break off.
+    """An api that promises every message, and has the answer at the second request for it.
+
+    The first message of a bulk is answered at once. The connections of the first POST and of the
+    first GET of all break off.
     """
 
     bulks: ClassVar = 0
@@ -69,7 +71,7 @@ def system(tmp_path: Path) -> Iterator[Started]:
 
 
 class Rounds(threading.Event):
-    """Is over after so many rounds, and does not wait between them."""
+    """An event that is set after ``count`` waits, none of which takes time."""
 
     def __init__(self, count: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Effects that were doubled are counted; what is on its way back is waited for."""
+"""Tests of the duplicate check: it counts changed answers, and retries while there are none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def contradicted(reply: Reply) -> int:
-    """Return what is, of the answers to two messages."""
+    """Returns how many of the answers to two messages differ from the first ones."""
     duplicate_check = DuplicateCheck(PASSAGES)
     sent = [Message(n, passage.text) for n, passage in enumerate(PASSAGES)]
     duplicate_check.note(sent, 0.0, 0.0, 0.1, [Answer(author="one", confidence=0.75)] * 2)

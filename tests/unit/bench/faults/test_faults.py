@@ -1,4 +1,4 @@
-"""Which outcomes of a fault are harmless."""
+"""Tests of the outcomes of faults: the harmless ones, and the complaints of the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second load beside the measured one."""
+"""Tests of the second load, with its own API key, beside the measured one."""
 
 from __future__ import annotations
 
@@ -71,5 +71,5 @@ def test_the_greedy_key_asks_for_more_than_the_model_can_do() -> None:
     fair = load("fair")
     assert fair.beside is not None
     assert fair.deadline_ms is not None
-    # As tests.accelerated says: 430 messages a second.
+    # The model of tests.accelerated computes 430 messages a second.
     assert fair.beside.connections * fair.beside.bulk / 430 > 2 * fair.deadline_ms / 1000

@@ -1,4 +1,4 @@
-"""The generator as a process of its own: it says how it goes, and Ctrl-C gives a record."""
+"""Tests of the load generator's process: it reports its progress, and a signal ends it early."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.unit.bench.load.test_load import ONE, PASSAGES, Server
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """Refuses every tenth."""
+    """A server that refuses every tenth message."""
     server = Server(lambda n, body: (503, {"code": "overloaded"}) if n % 10 == 9 else (200, ONE))
     yield server
     server.close()
 
 
 def start(server: Server, folder: Path, scenario: Scenario) -> tuple[Pipe, int]:
-    """Return the generator's pipe and process."""
+    """Starts the generator, and returns its pipe and its process id."""
     passages = folder / "passages.jsonl"
     passages.write_text("\n".join(json.dumps(passage._asdict()) for passage in PASSAGES))
     job = Job(scenario, Target("127.0.0.1", server.port, "/"), "", passages, 0)
@@ -44,9 +44,9 @@ def start(server: Server, folder: Path, scenario: Scenario) -> tuple[Pipe, int]:
 def until_record(pipe: Pipe) -> Record:
     while True:
         assert pipe.poll(20)
-        said = pipe.recv()
-        if isinstance(said, Record):
-            return said
+        report = pipe.recv()
+        if isinstance(report, Record):
+            return report
 
 
 @pytest.mark.parametrize("rate", [200.0, None])

@@ -1,4 +1,4 @@
-"""The search for the highest rate within the bound."""
+"""Tests of the search for the highest rate within the latency bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Responses in every form that HTTP/1.1 allows a server, over real sockets."""
+"""Tests of the load's HTTP client with all forms of HTTP/1.1 responses, over real sockets."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ EMPTY = b"HTTP/1.1 204 No Content\r\n\r\n"
 BROKEN = (0, b"")
 HELLO = (200, b"hello")
 
-#: What a server sends in answer to one request, segment by segment; None: it closes.
+#: The segments that a server sends as the response to one request; None closes the connection.
 Answer = Sequence[bytes | None]
 
 
-class Told:
-    """Owns a connection: what it was told."""
+class Owner:
+    """The owner of a connection, which records the calls that it gets."""
 
     def __init__(self) -> None:
         self.finished_with: list[tuple[int, bytes]] = []
@@ -44,10 +44,9 @@ class Told:
 
 
 def exchange(*answers: Answer) -> tuple[list[tuple[int, bytes]], bool, bool]:
-    """Send a request for each answer, unless the connection closes.
+    """Sends a request for each answer, unless the connection closes.
 
-    Returns what became of them, and whether the connection took itself for one that closes, and
-    was closed.
+    Returns their outcomes, whether the connection marked itself as closing, and whether it closed.
     """
     return uvloop.run(asyncio.wait_for(_exchange(answers), 10))
 
@@ -62,21 +61,21 @@ async def _exchange(answers: Sequence[Answer]) -> tuple[list[tuple[int, bytes]],
                     writer.close()
                     return
                 writer.write(segment)
-                await asyncio.sleep(0.02)  # so that each is a segment of its own
+                await asyncio.sleep(0.02)  # so that each part is a segment of its own
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    told = Told()
+    owner = Owner()
     _, connection = await asyncio.get_running_loop().create_connection(
-        lambda: Connection(told), *server.sockets[0].getsockname()
+        lambda: Connection(owner), *server.sockets[0].getsockname()
     )
     for answer in answers:
-        told.something.clear()
+        owner.something.clear()
         connection.send(REQUEST, 0.0, 0.0)
-        await told.something.wait()
-        await asyncio.sleep(0.03 * len(answer))  # whatever else comes does
+        await owner.something.wait()
+        await asyncio.sleep(0.03 * len(answer))  # late segments arrive meanwhile
         if connection.closing:
             break
-    found = told.finished_with, connection.closing, told.closed
+    found = owner.finished_with, connection.closing, owner.closed
     connection.abort()
     server.close()
     return found
@@ -98,7 +97,7 @@ def test_a_chunked_body_is_put_together() -> None:
 
 
 def test_a_content_length_is_ignored_where_the_body_is_chunked() -> None:
-    """As RFC 9112, 6.3 has it, or the connection is given up: never five bytes of chunks."""
+    """As in RFC 9112, 6.3, or the connection is closed, but never as five bytes of chunks."""
     both = CHUNKED.replace(b"\r\n\r\n2", b"\r\nContent-Length: 5\r\n\r\n2", 1)
     [(status, body)], *_ = exchange([both])
     assert (status, body) in (HELLO, BROKEN)

@@ -1,4 +1,4 @@
-"""The generator against a small real server: what it counts is what happened."""
+"""Tests of the HTTP load against a small real server: its counts are those of the server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Reply = Callable[[int, dict[str, object]], tuple[int, object] | None]
 
 
 class Server:
-    """Answers on the loopback address as ``reply`` says, after ``delay(number)`` seconds."""
+    """A server that answers as ``reply`` says, after ``delay(number)`` seconds."""
 
     def __init__(self, reply: Reply, delay: Callable[[int], float] = lambda number: 0.0) -> None:
         self._reply, self._delay = reply, delay
@@ -87,7 +87,7 @@ def send(
     server: Server,
     *,
     rate: float | None = None,
-    most: int = 40,
+    max_messages: int = 40,
     connections: int = 4,
     bulk: int = 1,
     seconds: float = 20.0,
@@ -105,7 +105,7 @@ def send(
         pacer=None if rate is None else Pacer(rate),
     )
     load.prepare(ready)
-    load.run(warmup, seconds, most)
+    load.run(warmup, seconds, max_messages)
     recorder.judge_kept()
     return recorder
 
@@ -115,16 +115,16 @@ def test_answers_are_counted_and_judged(servers: list[Server]) -> None:
     recorder = send(server, rate=400)
     assert list(recorder.answered) == list(recorder.cached) == [1] * 40
     assert not recorder.failed
-    assert sum(recorder.right) == 20  # every second passage is by somebody else
+    assert sum(recorder.right) == 20  # the server names the author of every second passage
     assert set(recorder.confidence) == {0.75}
 
 
 def test_a_stall_is_charged_to_every_request_that_was_due(servers: list[Server]) -> None:
-    """One connection, a stall of 0.3 s at the first request, ten due meanwhile."""
+    """The first request stalls the only connection for 0.3 s, and ten more are due meanwhile."""
     servers.append(
         server := Server(lambda number, body: (200, ONE), lambda n: 0.3 if n == 0 else 0)
     )
-    recorder = send(server, rate=100, most=30, connections=1)
+    recorder = send(server, rate=100, max_messages=30, connections=1)
     by_due = [latency for _, latency in sorted(zip(recorder.due, recorder.latency, strict=True))]
     assert len(by_due) == 30
     assert all(latency > 0.19 for latency in by_due[:10])
@@ -140,7 +140,7 @@ def test_errors_are_counted_by_their_kind(servers: list[Server]) -> None:
         (200, ONE),
     ]
     servers.append(server := Server(lambda number, body: answers[number % 5]))
-    recorder = send(server, rate=200, most=50)
+    recorder = send(server, rate=200, max_messages=50)
     assert recorder.failed == {
         "overloaded": 10,
         "HTTP 500": 10,
@@ -153,31 +153,31 @@ def test_errors_are_counted_by_their_kind(servers: list[Server]) -> None:
 def test_a_request_beyond_the_timeout_counts_as_no_answer(
     servers: list[Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server is well, and so is the connection; what it would say later does not count."""
+    """Server and connection are healthy, but a response after the timeout does not count."""
     monkeypatch.setattr("bench.load.load.TIMEOUT_S", 0.2)
     servers.append(server := Server(lambda number, body: (200, ONE), lambda n: 8 if n == 2 else 0))
     began = time.monotonic()
-    recorder = send(server, rate=200, most=10)
+    recorder = send(server, rate=200, max_messages=10)
     assert recorder.failed == {NO_ANSWER: 1}
     assert sum(recorder.answered) == 9
-    assert time.monotonic() - began < 6  # given up, and not waited for
+    assert time.monotonic() - began < 6  # the load does not wait for the late response
 
 
 def test_a_bulk_request_counts_as_its_messages(servers: list[Server]) -> None:
     bad = {"error": {"code": "invalid", "detail": ""}}
     servers.append(server := Server(lambda number, body: (200, {"attributions": [ONE, bad, ONE]})))
-    recorder = send(server, most=30, bulk=3)
+    recorder = send(server, max_messages=30, bulk=3)
     assert set(recorder.sent) == {3}
     assert set(recorder.answered) == {2}
     assert recorder.failed["invalid"] == len(recorder.sent)
 
 
 def test_a_closed_loop_keeps_every_connection_busy(servers: list[Server]) -> None:
-    under_way, most = [0], [0]
+    under_way, highest = [0], [0]
 
     def note(number: int) -> float:
         under_way[0] += 1
-        most[0] = max(most[0], under_way[0])
+        highest[0] = max(highest[0], under_way[0])
         return 0.02
 
     def reply(number: int, body: dict[str, object]) -> tuple[int, object]:
@@ -185,8 +185,8 @@ def test_a_closed_loop_keeps_every_connection_busy(servers: list[Server]) -> Non
         return 200, ONE
 
     servers.append(server := Server(reply, note))
-    recorder = send(server, most=60, connections=6)
-    assert most[0] == 6
+    recorder = send(server, max_messages=60, connections=6)
+    assert highest[0] == 6
     assert sum(recorder.answered) >= 60
 
 
@@ -205,9 +205,9 @@ def test_prepared_requests_are_sent_first_and_none_twice(servers: list[Server], 
 
 
 def test_requests_due_during_the_warm_up_are_not_measured(servers: list[Server]) -> None:
-    """At 100 a second, answered after 0.1 s: of 30 in the warm-up, ten are answered after it."""
+    """At 100 a second and 0.1 s each, ten of the warm-up's 30 are answered after its end."""
     servers.append(server := Server(lambda number, body: (200, ONE), lambda n: 0.1))
-    recorder = send(server, rate=100, most=60, connections=50, warmup=0.3)
+    recorder = send(server, rate=100, max_messages=60, connections=50, warmup=0.3)
     assert sum(recorder.sent) == sum(recorder.answered) == len(recorder.right) == 30
     assert min(recorder.due) >= 0
     assert 5 <= recorder.carried <= 15

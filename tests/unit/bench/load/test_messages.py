@@ -1,4 +1,4 @@
-"""The mix: new messages are new, repeated ones are the same again."""
+"""Tests of the mix of messages: new messages are new, and repeated ones are unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.load.messages import Passage
 from bench.load.scenario import Mix
 
 PASSAGES = [
-    Passage(" ".join(f"w{n}.{place}" for place in range(30)), f"author {n % 3}") for n in range(50)
+    Passage(" ".join(f"w{n}.{word}" for word in range(30)), f"author {n % 3}") for n in range(50)
 ]
 PLAIN = {passage.text for passage in PASSAGES}
 

@@ -1,4 +1,4 @@
-"""What is kept and judged later counts as what is judged at once."""
+"""Tests of the recorder: a response that is decoded later counts like one decoded at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TWO = {"author": None, "confidence": 0.25, "candidates": [{"author": "two"}]}
 BAD = {"error": {"code": "invalid", "detail": ""}}
 SENT = [Message(0, "by one"), Message(1, "by two")]
 
-#: Messages, and the body of the answer.
+#: The messages of a request, and the body of its response.
 Exchange = tuple[Sequence[Message], object]
 EXCHANGES: list[Exchange] = [
     (SENT[:1], ONE),
@@ -39,9 +39,9 @@ def kept(exchanges: Sequence[Exchange]) -> Recorder:
 def figures(recorder: Recorder) -> list[object]:
     arrays = (recorder.due, recorder.late, recorder.sent, recorder.answered, recorder.cached)
     judged = (recorder.confidence, recorder.right, recorder.named)
-    told = [str(latency) for latency in recorder.latency]  # NaN is not itself
+    latencies = [str(latency) for latency in recorder.latency]  # NaN does not equal itself
     counts = [recorder.failed, recorder.by_passage, recorder.promised]
-    return [*map(list, arrays), *map(list, judged), told, *counts]
+    return [*map(list, arrays), *map(list, judged), latencies, *counts]
 
 
 def test_a_kept_response_counts_like_a_noted_one() -> None:
@@ -89,16 +89,16 @@ def test_beyond_the_limit_each_new_response_decodes_the_oldest(
 
 
 def test_an_answer_is_judged_with_the_index_of_its_request() -> None:
-    places = []
+    indices = []
 
     class Noting(Recorder):
-        def _judge(self, message: Message, answer: Answer, place: int) -> None:
-            super()._judge(message, answer, place)
-            places.append((place, message.passage, self.due[place]))
+        def _judge(self, message: Message, answer: Answer, index: int) -> None:
+            super()._judge(message, answer, index)
+            indices.append((index, message.passage, self.due[index]))
 
     recorder = Noting(PASSAGES)
     recorder.note(SENT[:1], 0.0, 0.0, 0.1, "overloaded")
     recorder.keep(SENT, 1.0, 0.0, 0.1, json.dumps({"attributions": [ONE, TWO]}).encode())
     recorder.note(SENT[:1], 2.0, 0.0, 0.1, [Answer(author="one")])
     recorder.judge_kept()
-    assert places == [(2, 0, 2.0), (1, 0, 1.0), (1, 1, 1.0)]
+    assert indices == [(2, 0, 2.0), (1, 0, 1.0), (1, 1, 1.0)]

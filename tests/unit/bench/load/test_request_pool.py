@@ -1,4 +1,4 @@
-"""What is ready is sent first, and what follows it is drawn as it goes."""
+"""Tests of the request pool: prepared requests come first, later ones are rendered on demand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.load.request_pool import RequestPool
 
 
 class Draws:
-    """Messages without end, which counts how many were drawn."""
+    """An endless source of messages that counts how many were drawn."""
 
     def __init__(self) -> None:
         self.drawn = 0

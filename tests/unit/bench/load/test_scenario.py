@@ -1,4 +1,4 @@
-"""Scenarios: those that come with Byline are valid, others are refused in words."""
+"""Tests of scenarios: the shipped ones are valid, and invalid ones are refused with a reason."""
 
 from __future__ import annotations
 

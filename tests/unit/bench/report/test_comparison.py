@@ -1,4 +1,4 @@
-"""Two runs side by side: ratios, which is better, and what stands against comparing them."""
+"""Tests of the comparison of two runs: ratios, verdicts, and warnings."""
 
 from __future__ import annotations
 

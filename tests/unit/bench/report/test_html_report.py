@@ -1,4 +1,4 @@
-"""The HTML report: what it shows, that it stands alone, and that it copes with what is missing."""
+"""Tests of the HTML report: its content, that it is self-contained, and missing figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TITLES = [kind.title for kind in charts.KINDS]
 
 
 class Page(HTMLParser):
-    """What a page holds: its text, ids, references within it, and all that it would load."""
+    """A parsed page: its text, ids and internal references, and the URLs that it would load."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

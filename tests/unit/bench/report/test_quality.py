@@ -1,4 +1,4 @@
-"""Quality under load, against figures worked out by hand or from the literature."""
+"""Tests of the quality figures against values computed by hand or from the literature."""
 
 from __future__ import annotations
 

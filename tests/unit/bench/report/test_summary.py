@@ -1,4 +1,4 @@
-"""From what the generator noted to a report."""
+"""Tests of the report that is computed from the generator's record."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAN = float("nan")
 
 
 def run(latencies: list[float], **limits: float) -> Run:
-    """Ten requests a second, with these latencies in seconds; began at monotonic time 100."""
+    """Returns the report of ten requests a second, from time 100, with latencies in seconds."""
     recorder = Recorder([Passage("text", "author")])
     for number, latency in enumerate(latencies):
         recorder.due.append(number / 10)

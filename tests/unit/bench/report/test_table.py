@@ -1,4 +1,4 @@
-"""A run on the terminal: its figures, and the words of warning."""
+"""Tests of a run's table on the terminal: its figures and its warnings."""
 
 from __future__ import annotations
 

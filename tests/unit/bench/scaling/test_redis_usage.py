@@ -1,4 +1,4 @@
-"""What a message costs Valkey: the arithmetic."""
+"""Tests of the arithmetic of a message's cost for Valkey."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands as MONITOR shows them, and as they are sent again."""
+"""Tests of recorded commands: parsed from MONITOR's output, and packed for the replay."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_commands_are_packed_in_redis_protocol() -> None:
 
 
 class Pipe:
-    """Keeps the commands that are queued on it."""
+    """A pipeline that keeps its commands."""
 
     def __init__(self) -> None:
         self.commands: list[list[bytes]] = []

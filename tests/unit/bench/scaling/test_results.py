@@ -1,4 +1,4 @@
-"""What a scaling study makes of its rounds."""
+"""Tests of the figures that a scaling study computes from its rounds."""
 
 from __future__ import annotations
 

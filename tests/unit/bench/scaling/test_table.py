@@ -1,4 +1,4 @@
-"""A scaling study on the terminal."""
+"""Tests of a scaling study's tables on the terminal."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def shown(one: Study) -> str:
     "words",
     [
         *("3,100", "3,000", "3,200", "7.75", "512 ms"),  # eight workers
-        *("129 µs", "0.60", "0.02"),  # theirs a message, all cores, others
+        *("129 µs", "0.60", "0.02"),  # CPU time a message, all cores, other programs
         *("25.0", "1.13", "1,234", "41.0 µs", "40.0 µs", "25,000/s"),  # Valkey
         *("1.000", "0.040", "0.090"),  # commands
         "9,000 commands of 5,000 messages: its core is full at 100,000 messages/s",

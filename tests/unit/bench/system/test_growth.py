@@ -1,4 +1,4 @@
-"""What the soak takes for growth, and what it does not."""
+"""Tests of the soak's detection of growing memory and open files."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import pytest
 
 from bench.system.growth import FILES, FILLING, LOOK_S, LOOKS, MEGABYTES, SETTLE_S, Watch, grown
 
-#: Looks that do not count, and those of ten minutes.
-FILLING_LOOKS, ALL = int(SETTLE_S / LOOK_S), 120
+#: Looks at the beginning, which do not count.
+FILLING_LOOKS = int(SETTLE_S / LOOK_S)
+#: Looks in ten minutes.
+ALL = 120
 
-#: Megabytes by the number of the look.
+#: Returns megabytes, or open files, for the number of a look.
 Size = Callable[[int], float]
 
 
 def watch(part: str, size: Size, count: int = ALL, files: Size = lambda look: 20) -> Watch:
-    """Return what was seen of one process."""
+    """Returns the looks at one process."""
     looks = [(LOOK_S * n, int(1e6 * size(n)), int(files(n))) for n in range(count)]
     return Watch({(part, 1): looks})
 
@@ -30,7 +32,7 @@ def megabytes(size: Size, count: int = ALL) -> float:
 
 @pytest.mark.parametrize("looks", [1, 2, 6, 12])
 def test_a_leak_is_seen_however_seldom_it_shows(looks: int) -> None:
-    """Twelve megabytes a minute, one a look; or two every second look, and so on."""
+    """The leak is 12 MB a minute: 1 MB at each look, or 2 MB at every second look, and so on."""
     assert megabytes(lambda n: 100 + looks * (n // looks)) == pytest.approx(12, rel=0.1)
 
 
@@ -40,7 +42,7 @@ def test_a_single_step_is_no_growth(at: float) -> None:
 
 
 def test_steps_that_level_off_are_within_what_the_api_may() -> None:
-    """As the api's, frozen three times in the two and a half minutes that it lived."""
+    """The steps are those of an api that was frozen three times in two and a half minutes."""
     seen = watch("api", lambda n: 60 + 10.8 * (n > 12) + 3.7 * (n > 18) + 0.9 * (n > 25), 30)
     assert grown(seen.growth()) == []
 
@@ -61,7 +63,7 @@ def test_growing_open_files_are_reported() -> None:
 
 
 def test_only_looks_at_the_same_process_are_compared() -> None:
-    """The second one began smaller, and ended larger."""
+    """The second process uses more memory than the first, and neither grows."""
     seen = watch("worker-1", lambda n: 100, 30)
     seen.looks["worker-1", 2] = [(1000 + LOOK_S * n, 200_000_000, 20) for n in range(30)]
     assert seen.growth() == {"worker-1": (0, 0)}

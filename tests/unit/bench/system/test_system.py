@@ -1,4 +1,4 @@
-"""What is started for a load, whenever Ctrl-C comes."""
+"""Tests of Ctrl-C while the system under test is being started."""
 
 from __future__ import annotations
 

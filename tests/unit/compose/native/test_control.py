@@ -1,4 +1,4 @@
-"""Parts that end, under a real supervisord; the parts are shells."""
+"""Tests of Control with a real supervisord, and with shell scripts as parts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.parts import wait_for
 
 
 class Quiet(StopSignal):
-    """Leaves the tests' own signals as they are."""
+    """A StopSignal that does not change the signal handlers of the tests."""
 
     def __init__(self) -> None:
         self._asked = self._held = False
@@ -47,7 +47,7 @@ def supervised(
     advice: Callable[[Sequence[str]], str] = lambda _: "",
     stop: StopSignal | None = None,
 ) -> Iterator[Control]:
-    """Run scripts as the parts `part-0` and so on, in a state folder."""
+    """Runs scripts as the parts `part-0` and so on, in a state folder."""
     (folder / "logs").mkdir()
     parts = [
         Part(
@@ -69,7 +69,7 @@ def supervised(
 
 
 def runs(running: Control, part: str = "part-0") -> int:
-    """Return the process of a part, 0 where there is none."""
+    """Returns the process id of a part; 0 where the part does not run."""
     running.look()
     return running.pids.get(part, 0)
 
@@ -126,7 +126,7 @@ def test_a_part_that_is_given_up_is_reported_once_and_tried_for_ever(
 def test_only_two_wrong_starts_in_a_row_are_hopeless(
     started_s: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With 0 it is started again at once, as what takes long to find its mistake is."""
+    """With 0 the part counts as started, and restarts at once, like one that fails late."""
     monkeypatch.setattr(configuration, "STARTED_S", started_s)
     mistaken = f"echo again >> {tmp_path}/starts; sleep 0.3; exit 2"
     with supervised(tmp_path, mistaken, "sleep 60") as running:
@@ -140,7 +140,7 @@ def test_only_two_wrong_starts_in_a_row_are_hopeless(
 def test_only_damage_found_after_two_ends_in_a_row_is_hopeless(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first end is a damage, the second is not; the damage stays until the fourth start."""
+    """The log names damage at each end except the second, so that the fourth end is hopeless."""
     monkeypatch.setattr(configuration, "STARTED_S", 0)
     starts = tmp_path / "starts"
     script = f"""
@@ -186,7 +186,7 @@ def test_a_path_may_hold_what_supervisord_takes_for_a_comment(tmp_path: Path) ->
 
 
 class _Reason(Exception):
-    """Why everything is to end."""
+    """An exception that ends the run."""
 
 
 def test_ctrl_c_does_not_cut_short_the_end_of_all_parts(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_ctrl_c_does_not_cut_short_the_end_of_all_parts(tmp_path: Path) -> None:
         ):
             pid = wait_for(lambda: runs(running))
             daemon = daemon_of(pid)
-            # Once the shell has its trap, it has a child.
+            # The shell has a child once its trap is set.
             wait_for(lambda: psutil.Process(pid).children(), what="its trap")
             thread.start()
             raise _Reason
@@ -249,7 +249,7 @@ def test_a_process_id_that_another_process_has_by_now_is_not_killed(tmp_path: Pa
 def test_supervisord_is_started_again_with_its_parts(
     number: signal.Signals, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    # The first of them won't end for the asking.
+    # The first part ignores SIGTERM.
     with supervised(tmp_path, "trap '' TERM; while sleep 60; do :; done", "sleep 60") as running:
         first = wait_for(lambda: runs(running, "part-1") and runs(running, "part-0"))
         before = {**running.pids}
@@ -281,12 +281,12 @@ def test_a_supervisord_that_does_not_answer_ends_nothing(
         daemon.resume()
         os.kill(pid, signal.SIGKILL)
         assert wait_for(lambda: (now := runs(running)) != pid and now)
-        daemon.suspend()  # and so it is when everything is to end
+        daemon.suspend()  # and stays frozen while the run ends
     assert not alive(daemon.pid)
 
 
 def test_a_supervisord_that_ends_within_its_answer_ends_nothing(tmp_path: Path) -> None:
-    """It is a server here that cuts each answer off, with the length that it had so far."""
+    """A server in supervisord's place sends an incomplete answer with a matching length."""
     with supervised(tmp_path, "sleep 60") as running, socket.socket(socket.AF_UNIX) as server:
         pid = wait_for(lambda: runs(running))
         path = tmp_path / "run" / "socket"
@@ -331,7 +331,7 @@ def test_the_run_folder_has_a_short_path_and_the_next_run_removes_it(
     for state in (tmp_path, long, odd):
         left = make_run_dir(state)
         assert left.parent == (Path("/tmp") if state != tmp_path else state)
-        made = make_run_dir(state)  # the run that had the other was killed
+        made = make_run_dir(state)  # as after a run that was killed
         assert not left.exists()
         remove_run_dir(state)
         assert not made.exists()

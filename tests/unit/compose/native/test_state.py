@@ -1,4 +1,4 @@
-"""The state folder: who may look into it."""
+"""Tests that the state folder is private to its owner."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def modes(folder: Path) -> set[int]:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Path:
-    """A state folder as earlier versions made it."""
+    """A state folder with the modes of earlier versions."""
     for name in ("logs", "valkey", "prometheus", "models"):
         (tmp_path / name).mkdir(mode=0o755)
     (tmp_path / "lock").touch()
@@ -41,7 +41,7 @@ def test_a_state_folder_that_others_could_read_is_made_private(
 def test_a_folder_with_other_files_stays_open_and_bylines_folders_in_it_are_private(
     opened: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It may be /tmp, or a home."""
+    """The folder may be /tmp, or a home directory."""
     (opened / "theirs").mkdir(mode=0o755)
     with claimed(opened):
         assert stat.S_IMODE(opened.stat().st_mode) == 0o755

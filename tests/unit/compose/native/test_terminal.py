@@ -1,4 +1,4 @@
-"""Printing never fails, and Ctrl-C comes once."""
+"""Tests that printing never fails, and that Ctrl-C is raised once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from compose.native.terminal import STOP_SIGNALS, StopSignal, say
 def stop() -> Iterator[StopSignal]:
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` has it
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under `nohup`
         yield StopSignal()
     finally:
         for number, handler in before.items():
@@ -26,7 +26,7 @@ def stop() -> Iterator[StopSignal]:
 
 def test_printing_ignores_an_ended_or_stuck_reader_and_a_full_disk() -> None:
     reader, writer = os.pipe()
-    while True:  # until it is full
+    while True:  # until the pipe is full
         os.set_blocking(writer, False)
         try:
             os.write(writer, bytes(4096))
@@ -74,10 +74,10 @@ def test_ctrl_c_is_raised_once_and_remembered(stop: StopSignal) -> None:
     stop.check()
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-    signal.raise_signal(signal.SIGINT)  # which must not cut the end short
+    signal.raise_signal(signal.SIGINT)  # must not interrupt the end
     signal.raise_signal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
-        stop.check()  # a library may have caught it
+        stop.check()  # a library may have caught the exception
 
 
 def test_ctrl_c_waits_for_a_block_that_starts_a_process(stop: StopSignal) -> None:

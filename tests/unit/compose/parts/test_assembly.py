@@ -1,4 +1,4 @@
-"""What the native runner hands on to its parts."""
+"""Tests of the parts' environment, the choice of programs, and the health threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager as `make run` starts them: nobody asks them without the login."""
+"""Tests that Prometheus and Alertmanager, as `make run` starts them, need the login."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ SILENCE = {
     "createdBy": "evil",
     "comment": "forged",
 }
-#: Paths that take what changes something, of Alertmanager 0.25 and of newer ones.
+#: Paths of requests that change something, in Alertmanager 0.25 and in newer ones.
 POSTS = [
     (f"/api/{version}/{kind}", body)
     for version in ("v1", "v2")
     for kind, body in (("alerts", ALERTS), ("silences", SILENCE))
 ]
-#: What a page may send without being asked first, and what it may not.
+#: Content types that another site's page may send without a preflight request, and JSON.
 TYPES = ("text/plain", "application/x-www-form-urlencoded", "application/json")
 
 
 class Monitoring:
-    """Both, and what others know of them."""
+    """A running Prometheus and Alertmanager, with their URLs and the login."""
 
     def __init__(self, folder: Path, login: MonitoringLogin, parts: list[Description]) -> None:
         self.folder, self.login, self.parts = folder, login, parts
@@ -61,7 +61,7 @@ class Monitoring:
         self.auth = (USER, login.password)
 
     def url(self, part: str) -> str:
-        """The URL that people and programs are told."""
+        """Returns the URL with the login, from the part's file."""
         return (self.folder / part / "url").read_text().strip()
 
     def alerts(self) -> set[str]:
@@ -84,7 +84,7 @@ def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]
     started = []
     try:
         for part in described:
-            # An alert that is raised before Alertmanager is found is sent again at once.
+            # Shortened, so that an alert from before Alertmanager was found is sent again at once.
             command = [str(word).replace("delay=20s", "delay=1s") for word in part.command]
             started.append(Part(command, folder / f"{part.name}.log", {}))
             wait_for(part.healthy, 60, part.name)
@@ -132,7 +132,7 @@ def test_nothing_is_read_without_the_login_under_any_name(
         for headers in ({}, {"Host": "evil.example"}, {"Origin": EVIL}):
             answer = httpx.get(url + path, headers=headers)
             assert answer.status_code == 401
-            # A redirect would tell Alertmanager's secret path.
+            # A redirect would reveal Alertmanager's secret path.
             assert "Location" not in answer.headers
             assert "Access-Control-Allow-Origin" not in answer.headers
 
@@ -159,7 +159,7 @@ def test_prometheus_uses_the_login_for_itself_and_for_alertmanager(
     wait_for(lambda: "Watchdog" in monitoring.state.alerts(), 60, "an alert")
     known = {each["url"] for each in monitoring.asked("alertmanagers")["activeAlertmanagers"]}
     prefix = f"{monitoring.alertmanager}/{monitoring.login.prefix}"
-    # Alertmanagers of the user's are told no password.
+    # The user's own Alertmanagers get no password.
     assert known == {f"{prefix}/api/v2/alerts", "http://127.0.0.1:1/api/v2/alerts"}
 
     def up() -> dict[str, str]:
@@ -213,7 +213,7 @@ def test_a_changed_password_replaces_the_hash(tmp_path: Path) -> None:
     assert second.password == first.password
     assert second.prefix != first.prefix
     assert second.web_config.read_text() == hashed
-    time.sleep(0.01)  # files of one moment are of one age
+    time.sleep(0.01)  # so that the new file has a later time
     (tmp_path / "monitoring-password").write_text("mine\n")
     assert monitoring_login(tmp_path).password == "mine"
     assert first.web_config.read_text() != hashed

@@ -1,4 +1,4 @@
-"""The embedded Valkey's words, and which of them are about damage."""
+"""Tests of the advice on damaged data, from the messages of the embedded Valkey."""
 
 from __future__ import annotations
 
