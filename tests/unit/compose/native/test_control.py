@@ -7,7 +7,6 @@ import shlex
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,9 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from compose.native import configuration, control, run_dir
+from compose.native import configuration, control
 from compose.native.control import Control
-from compose.native.run_dir import make_run_dir, remove_run_dir
 from compose.native.terminal import STOP_SIGNALS, StopSignal
 from compose.parts.part import Part
 from compose.parts.processes import alive
@@ -200,10 +198,7 @@ def test_ctrl_c_does_not_cut_short_the_end_of_all_parts(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=interrupt)
     try:
-        with (
-            suppress(_Reason),
-            supervised(tmp_path, script, stop=StopSignal()) as running,
-        ):
+        with suppress(_Reason), supervised(tmp_path, script, stop=StopSignal()) as running:
             pid = wait_for(lambda: runs(running))
             daemon = daemon_of(pid)
             # The shell has a child once its trap is set.
@@ -220,17 +215,6 @@ def test_ctrl_c_does_not_cut_short_the_end_of_all_parts(tmp_path: Path) -> None:
     assert not alive(daemon.pid)
     assert not alive(pid)
     assert not (tmp_path / "run").is_symlink()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel sends no such signal")
-def test_a_command_is_not_run_where_its_parent_has_ended_before() -> None:
-    gone = subprocess.Popen(["true"])
-    gone.wait(10)
-    for parent, printed in ((os.getpid(), "ran\n"), (gone.pid, "")):
-        command = [*configuration.DIE_WITH_PARENT, str(parent), "echo", "ran"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-        assert done.stdout == printed
-        assert done.returncode == (0 if printed else 1)
 
 
 def test_a_process_id_that_another_process_has_by_now_is_not_killed(tmp_path: Path) -> None:
@@ -318,21 +302,3 @@ def test_temporary_files_of_a_part_are_removed_with_the_run(tmp_path: Path) -> N
         wait_for((tmp_path / "run" / "left").exists, what="its file")
         folder = (tmp_path / "run").resolve()
     assert not folder.exists()
-
-
-def test_the_run_folder_has_a_short_path_and_the_next_run_removes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    long = tmp_path / ("long" * 25)
-    odd = tmp_path / "100%"
-    for folder in (long, odd):
-        folder.mkdir()
-    monkeypatch.setattr(run_dir.tempfile, "gettempdir", lambda: str(long))
-    for state in (tmp_path, long, odd):
-        left = make_run_dir(state)
-        assert left.parent == (Path("/tmp") if state != tmp_path else state)
-        made = make_run_dir(state)  # as after a run that was killed
-        assert not left.exists()
-        remove_run_dir(state)
-        assert not made.exists()
-        assert not (state / "run").is_symlink()
