@@ -48,16 +48,8 @@ def supervised(
     """Runs scripts as the parts `part-0` and so on, in a state folder."""
     (folder / "logs").mkdir()
     parts = [
-        Part(
-            f"part-{number}",
-            ["sh", "-c", script],
-            "",
-            lambda: True,
-            rank=1,
-            stop_s=1,
-            advice=advice,
-        )
-        for number, script in enumerate(scripts)
+        Part(f"part-{n}", ["sh", "-c", script], "", lambda: True, rank=1, stop_s=1, advice=advice)
+        for n, script in enumerate(scripts)
     ]
     with (
         (folder / "lock").open("w") as lock,
