@@ -71,10 +71,10 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
     with Control(parts, environ, folder, lock, stop) as control:
         _start(control, parts)
         say(f"byline: all well after {time.monotonic() - begin:.1f} s; logs in {control.logs}\n")
-        serves, aside = served_version(client)
-        say(f"{_table(parts, control.pids, serves)}\n{words}\n")
+        version, warning = served_version(client)
+        say(f"{_table(parts, control.pids, version)}\n{words}\n")
         new_lines = NewLines(control.log(part.name) for part in parts)
-        say(aside or _sample(control, new_lines, environ, api))
+        say(warning or _sample(control, new_lines, environ, api))
         say("byline: running; Ctrl-C stops everything")
         while True:
             _watch(control, new_lines)
@@ -156,7 +156,7 @@ def _sample(control: Control, new_lines: NewLines, environ: dict[str, str], api:
     return f"byline: the sample message was not attributed: {reason}"
 
 
-def _table(parts: Sequence[Part], pids: Mapping[str, int], serves: str) -> str:
+def _table(parts: Sequence[Part], pids: Mapping[str, int], version: str) -> str:
     rows = [("part", "pid", "where")]
-    rows += [(p.name, str(pids.get(p.name, "–")), p.address or serves) for p in parts]
+    rows += [(p.name, str(pids.get(p.name, "–")), p.address or version) for p in parts]
     return "\n".join(f"  {name:<16}{pid:<9}{where}" for name, pid, where in rows)
