@@ -98,8 +98,8 @@ def _refuse_elsewhere(options: argparse.Namespace) -> None:
 def _run_all(
     chosen: dict[str, Scenario], options: argparse.Namespace, console: Console, runs: list[Run]
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="byline-bench-") as name_of_folder:
-        folder = Path(name_of_folder)
+    with tempfile.TemporaryDirectory(prefix="byline-bench-") as path:
+        folder = Path(path)
         passages = options.messages or held_out(folder)
         for name, wanted in chosen.items():
             with _system(wanted, options, folder) as system, Line(console, name, wanted) as line:

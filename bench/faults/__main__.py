@@ -175,8 +175,8 @@ def main() -> int:
     options = _options()
     console = Console()
     found: dict[str, Outcome] = {}
-    with tempfile.TemporaryDirectory(prefix="byline-faults-") as name_of_folder:
-        folder = Path(name_of_folder)
+    with tempfile.TemporaryDirectory(prefix="byline-faults-") as path:
+        folder = Path(path)
         passages = messages.read(held_out(folder))
         for fault in FAULTS:
             if options.only not in fault.name:

@@ -46,8 +46,8 @@ def main() -> int:
     console = Console()
     rounds: dict[str, list[Figures]] = {name: [] for name in options.systems}
     losses: dict[str, Loss | str] = {}
-    with tempfile.TemporaryDirectory(prefix="byline-bench-") as name_of_folder:
-        folder = Path(name_of_folder)
+    with tempfile.TemporaryDirectory(prefix="byline-bench-") as path:
+        folder = Path(path)
         passages = held_out(folder)
         for number in range(options.rounds):
             for name in _rotated(options.systems, number):

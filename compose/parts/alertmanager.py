@@ -50,9 +50,8 @@ def part(
         line = f", see line {mark.line + 1}" if mark else ""
         raise Unfit(f"{CONFIGURATION} is not YAML{line}") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        words = (
-            f"{type(error).__name__}: {error}"  # not repr: a decoding error's has the whole file
-        )
+        # Not repr(error): that of a decoding error holds the whole file.
+        words = f"{type(error).__name__}: {error}"
         raise Unfit(f"{CONFIGURATION} is no configuration of Alertmanager: {words}") from None
     folder.mkdir(exist_ok=True)
     written = folder / CONFIGURATION.name
