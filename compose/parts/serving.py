@@ -7,8 +7,8 @@ from redis import Redis, RedisError
 from tasks.rollout import WorkerRegistry
 
 _WARNING = (
-    "byline: {current} is to be served, because an operator has set it, but the workers here have {own}.\n"
-    "        To serve {own}: .venv/bin/python -m celery_app.models serve {own}"
+    "byline: {current} is to be served, because an operator has set it, but the workers here\n"
+    "        have {own}. To serve that: .venv/bin/python -m celery_app.models serve {own}"
 )
 
 
