@@ -104,7 +104,7 @@ def test_a_page_of_another_site_can_not_forge_alerts_or_silences(monitoring: Mon
             url = f"{monitoring.alertmanager}{prefix}{path}"
             answer = client.post(url, content=json.dumps(body), headers=headers)
             assert answer.status_code == 401, (url, headers)
-    assert "Forged" not in monitoring.state.alerts()
+    assert "Forged" not in monitoring.alerts()
     assert httpx.get(f"{monitoring.url('alertmanager')}/api/v2/silences").json() == []
 
 
@@ -120,7 +120,7 @@ def test_a_page_of_another_site_can_not_forge_alerts_with_a_remembered_password(
             auth=monitoring.auth,
         )
         assert answer.status_code in (404, 405)
-    assert "Forged" not in monitoring.state.alerts()
+    assert "Forged" not in monitoring.alerts()
     assert httpx.get(f"{monitoring.url('alertmanager')}/api/v2/silences").json() == []
 
 
@@ -156,7 +156,7 @@ def test_a_login_is_redirected_to_alertmanagers_pages(monitoring: Monitoring) ->
 def test_prometheus_uses_the_login_for_itself_and_for_alertmanager(
     monitoring: Monitoring,
 ) -> None:
-    wait_for(lambda: "Watchdog" in monitoring.state.alerts(), 60, "an alert")
+    wait_for(lambda: "Watchdog" in monitoring.alerts(), 60, "an alert")
     known = {each["url"] for each in monitoring.asked("alertmanagers")["activeAlertmanagers"]}
     prefix = f"{monitoring.alertmanager}/{monitoring.login.prefix}"
     # The user's own Alertmanagers get no password.
@@ -173,7 +173,7 @@ def test_prometheus_uses_the_login_for_itself_and_for_alertmanager(
 
 @needs_amtool
 def test_amtool_works_with_the_url_in_the_file(monitoring: Monitoring) -> None:
-    wait_for(lambda: "Watchdog" in monitoring.state.alerts(), 60, "an alert")
+    wait_for(lambda: "Watchdog" in monitoring.alerts(), 60, "an alert")
     said = content("amtool", f"--alertmanager.url={monitoring.url('alertmanager')}", "alert")
     assert "Watchdog" in said
 
