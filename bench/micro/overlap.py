@@ -65,7 +65,7 @@ def _worker() -> int:
     )
     model.forward = device.forward(len(model.card.authors))
     app = factory.build(settings, model, lambda *_: device)
-    status: int = import_module("celery_app.worker").serve(app, settings, [])
+    status: int = import_module("celery_app.worker.main").serve(app, settings, [])
     return status
 
 
