@@ -21,12 +21,15 @@ from bench.report.results import Run
 from bench.report.summary import Observed
 from bench.system.system import NotRunning, Running, Started
 
-#: What `make bench` runs where nothing is named: the ceiling, the promise, and what is between.
+#: Scenarios that run where the command line names none: a steady rate, and three ceilings.
 DEFAULT = ("steady", "unique", "zipf", "bulk")
 
 
 def main(arguments: list[str]) -> int:
-    """Run scenarios and write their report. Returns 1 where a limit was broken, 2 for bad input."""
+    """Runs scenarios and writes their report.
+
+    Returns 1 where a run broke one of its scenario's limits, 2 for bad input.
+    """
     options = _parser().parse_args(arguments)
     console = Console()
     runs: list[Run] = []
@@ -37,7 +40,7 @@ def main(arguments: list[str]) -> int:
     except (ScenarioError, NotRunning, RuntimeError, ValueError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    finally:  # what was measured is kept, however it ends
+    finally:  # the runs that ended are written, also after an error
         if runs:
             _write(runs, options.out, console)
     return 1 if any(run.broken_limits for run in runs) else 0
@@ -66,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Return the scenarios under names of their own: files are named after them."""
+    """Returns each scenario under a unique name, which is also the name of its file."""
     chosen: dict[str, Scenario] = {}
     for given in options.scenarios:
         stem = Path(given).stem
@@ -82,7 +85,7 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _refuse_elsewhere(options: argparse.Namespace) -> None:
-    """A load test that hits a machine by mistake is an attack."""
+    """Raises ScenarioError for another machine: a load test sent there by mistake is an attack."""
     if options.url is None or options.anywhere:
         return
     host = Running(options.url).target.host
@@ -95,8 +98,8 @@ def _refuse_elsewhere(options: argparse.Namespace) -> None:
 def _run_all(
     chosen: dict[str, Scenario], options: argparse.Namespace, console: Console, runs: list[Run]
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="byline-bench-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="byline-bench-") as path:
+        folder = Path(path)
         passages = options.messages or held_out(folder)
         for name, wanted in chosen.items():
             with _system(wanted, options, folder) as system, Line(console, name, wanted) as line:

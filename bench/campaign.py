@@ -1,4 +1,4 @@
-"""One run: the generator beside the system, watched, and its report."""
+"""Runs one load test: starts the load generator, samples the system, and makes the report."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from bench.report.results import Run
 from bench.report.summary import Observed, summarise, totals
 from bench.system.usage import Meter
 
-#: Seconds between two looks at memory and CPU time.
+#: Seconds between two samples of memory and CPU time.
 LOOK_S = 1.0
-#: Seconds after which a generator that should have ended is ended.
+#: Seconds that the generator has to end by itself. Then it is killed.
 GRACE_S = 60.0
 
 
 class System(Protocol):
-    """What is under load."""
+    """A system under load: Byline, or a peer."""
 
     target: Target
     redis: str
 
     def parts(self) -> Any:
-        """Return the processes of each part."""
+        """Returns the process ids of each part, by the part's name."""
 
     def batches(self) -> dict[float, int] | None:
-        """Return the batches so far by size class, None where that is not told."""
+        """Returns the number of batches so far by size class; None where the system has none."""
 
 
 def held_out(folder: Path) -> Path:
-    """Write the messages that the shipped models were not trained on; return the file."""
+    """Writes the messages that the shipped models were not trained on, and returns the file."""
     path = folder / "held-out.jsonl"
     subprocess.run([sys.executable, "-m", "model.heldout", str(path)], check=True)
     return path
@@ -57,11 +57,12 @@ def run(
     show: Callable[[Progress], None],
     variant: int | None = None,
 ) -> Run:
-    """Put ``scenario``'s load on ``system``.
+    """Puts ``scenario``'s load on ``system``, and returns the report.
 
-    ``variant`` is that of the passages' first new messages; where none is given, the clock says.
+    ``variant`` numbers the first new messages that are made of the passages; without it, the
+    number comes from the clock.
 
-    Ctrl-C ends the load early; the report then says so, and covers what was measured.
+    Ctrl-C ends the load early. The report says so, and covers the seconds that were measured.
 
     Raises:
         RuntimeError: the generator died.
@@ -94,7 +95,7 @@ def _measured(
                 break
             except KeyboardInterrupt:
                 interrupted = True
-                process.terminate()  # it takes that as: send no more, and tell what there is
+                process.terminate()  # on SIGTERM the generator stops sending and sends its record
     finally:
         process.join(GRACE_S)
         process.kill()
@@ -109,12 +110,12 @@ def _follow(
     while True:
         if pipe.poll(max(0.0, look_at - time.monotonic())):
             try:
-                said = pipe.recv()
+                report = pipe.recv()
             except EOFError:
                 raise RuntimeError("the load generator died, see above") from None
-            if isinstance(said, Record):
-                return said
-            show(said)
+            if isinstance(report, Record):
+                return report
+            show(report)
         elif time.monotonic() >= look_at:
             observed.samples.append(meter.look())
             look_at += LOOK_S

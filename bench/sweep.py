@@ -1,7 +1,8 @@
-"""The highest rate within the latency that counts: ``python -m bench.sweep --device cuda``.
+"""Searches for Byline's goodput on one device: ``python -m bench.sweep --device cuda``.
 
-Byline is started as `make run` starts it; unique single messages come over HTTP, in an open loop,
-at rates that begin with what a closed loop reaches. The utilisation of a GPU is shown, too.
+Goodput is the highest rate at which the P95 latency stays within its bound. The program starts
+Byline as `make run` does, and sends unique single messages over HTTP in an open loop. The first
+rate is the one that a closed loop reaches. It also prints how busy an NVIDIA GPU is.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from bench.report.summary import Observed
 from bench.system.gpu import Utilisation
 from bench.system.system import Started
 
-#: Seconds before each step that are not measured.
+#: Seconds of load before each step. They are not measured.
 WARMUP_S = 3.0
 
 
 def main() -> int:
-    """Search, and print the best. Returns 1 where no rate is within the bound."""
+    """Searches, and prints the best rate. Returns 1 where no rate is within the bound."""
     options = _options()
     settings = {
         "BYLINE_MODEL": options.model,

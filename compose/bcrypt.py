@@ -1,8 +1,8 @@
-"""Password hashes as Prometheus and Alertmanager read them: bcrypt, and nothing else.
+"""Computes bcrypt password hashes, the only kind that Prometheus and Alertmanager read.
 
-Python's standard library computes none since 3.13, and :mod:`compose.passwords` runs before
-anything is installed. The passwords are random, so that a slow hash protects nothing: the cost is
-the smallest, and what is here need not be quick.
+Python's standard library computes none since 3.13, and :mod:`compose.passwords` runs before any
+package is installed. The passwords are random, so that a slow hash would protect nothing: the cost
+is the smallest possible, and this code need not be fast.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ from base64 import b64encode
 from collections.abc import Iterator
 from itertools import cycle
 
-#: Log2 of the number of rounds; 4 is the least that bcrypt knows.
+#: Log2 of the number of rounds; 4 is the smallest that bcrypt allows.
 COST = 4
 #: Bytes of a salt.
 SALT = 16
-#: Bytes of a password that count, without the zero byte that ends it.
+#: Bytes of a password that bcrypt uses, without the zero byte that ends it.
 LONGEST = 71
 
+#: Mask of a 32-bit word.
 _WORD = 0xFFFFFFFF
-#: 18 subkeys, and four boxes of 256 words each.
-_SUBKEYS, _BOX = 18, 256
+#: Subkeys of Blowfish.
+_SUBKEYS = 18
+#: Words in each of Blowfish's four boxes.
+_BOX = 256
+#: The text that bcrypt encrypts with the password.
 _TEXT = b"OrpheanBeholderScryDoubt"
 #: base64 in bcrypt's own alphabet.
 _DIGITS = "0123456789"
@@ -30,7 +34,7 @@ _ALPHABET = str.maketrans(f"{_LETTERS}{_DIGITS}+/", f"./{_LETTERS}{_DIGITS}", "=
 
 
 def hashed(password: str, salt: bytes = b"") -> str:
-    """Return the hash of a password, ``$2b$04$…``; without a ``salt`` with a random one.
+    """Returns the hash of a password, ``$2b$04$…``, with a random salt if none is given.
 
     Raises:
         ValueError: the password has more than :data:`LONGEST` bytes.
@@ -44,13 +48,13 @@ def hashed(password: str, salt: bytes = b"") -> str:
     for _ in range(2**COST):
         cipher.expand(key + b"\0")
         cipher.expand(salt)
-    # The last of the 24 bytes is left out, by custom.
+    # By convention, the last of the 24 bytes is left out.
     digest = b"".join(cipher.encrypt_often(_TEXT[at : at + 8]) for at in range(0, 24, 8))[:23]
     return f"$2b${COST:02}${_base64(salt)}{_base64(digest)}"
 
 
 class _Blowfish:
-    """The cipher, whose tables begin as the digits of pi, and are changed by keys and salts."""
+    """The Blowfish cipher. Its tables begin as the digits of pi; keys and salts change them."""
 
     def __init__(self) -> None:
         words = _pi(_SUBKEYS + 4 * _BOX)
@@ -58,7 +62,7 @@ class _Blowfish:
         self._boxes = [words[at : at + _BOX] for at in range(_SUBKEYS, len(words), _BOX)]
 
     def expand(self, key: bytes, salt: bytes = b"\0") -> None:
-        """Mix a key, and perhaps a salt, into the tables."""
+        """Mixes a key, and perhaps a salt, into the tables."""
         words, mixed = _words(key), _words(salt)
         self._subkeys = [subkey ^ next(words) for subkey in self._subkeys]
         left = right = 0
@@ -68,7 +72,7 @@ class _Blowfish:
                 table[at : at + 2] = left, right
 
     def encrypt_often(self, block: bytes) -> bytes:
-        """Return eight bytes, encrypted 64 times."""
+        """Returns eight bytes, encrypted 64 times."""
         left, right = int.from_bytes(block[:4]), int.from_bytes(block[4:])
         for _ in range(64):
             left, right = self._encrypt(left, right)
@@ -85,21 +89,21 @@ class _Blowfish:
 
 
 def _words(data: bytes) -> Iterator[int]:
-    """Yield the 32-bit words of data that begins again where it ends."""
+    """Yields the 32-bit words of ``data``, which is repeated without end."""
     for four in zip(*[cycle(data)] * 4, strict=True):
         yield int.from_bytes(bytes(four))
 
 
 def _pi(words: int) -> list[int]:
-    """Return the first 32-bit words of pi's fraction, by Machin's formula."""
-    spare = 64  # bits for the errors of all the divisions
+    """Returns the first 32-bit words of pi's fraction, by Machin's formula."""
+    spare = 64  # extra bits for the rounding errors of all divisions
     one = 1 << 32 * words + spare
     fraction = (4 * (4 * _arctan(5, one) - _arctan(239, one)) - 3 * one) >> spare
     return [fraction >> 32 * (words - 1 - at) & _WORD for at in range(words)]
 
 
 def _arctan(inverse: int, one: int) -> int:
-    """Return the arc tangent of ``1 / inverse``, in units of ``1 / one``."""
+    """Returns the arc tangent of ``1 / inverse``, in units of ``1 / one``."""
     term = total = one // inverse
     divisor = 1
     while term:

@@ -1,8 +1,9 @@
 """Runs a command that ends with its parent: ``python die_with_parent.py PARENT command …``.
 
-On Linux the kernel sends the command a SIGTERM once the process that started it is gone, however
-it went: a SIGKILL leaves nobody to clean up otherwise. Elsewhere this is a plain ``exec``.
-``PARENT`` is that process's id: where it has gone before the kernel knew, the command is not run.
+On Linux the kernel sends the command SIGTERM once its parent process has ended, also after SIGKILL,
+which gives the parent no chance to stop its children. On other systems this is a plain ``exec``.
+``PARENT`` is the parent's process id. The command is not run where the parent has ended before the
+kernel was asked to watch it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import signal
 import sys
 
-#: prctl(2).
+#: The option of prctl(2) that sets the signal.
 PR_SET_PDEATHSIG = 1
 
 if __name__ == "__main__":
@@ -20,5 +21,5 @@ if __name__ == "__main__":
         if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
         if os.getppid() != int(sys.argv[1]):
-            sys.exit("die_with_parent: the parent is gone")
+            sys.exit("die_with_parent: the parent has ended")
     os.execvp(sys.argv[2], sys.argv[2:])

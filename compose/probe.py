@@ -1,6 +1,6 @@
-"""A container's health check: ``python -m compose.probe URL [WORDS]``. Needs nothing but Python.
+"""The health check of a container: ``python -m compose.probe URL [WORDS]``. Needs only Python.
 
-Ends with 0 where the page answers with status 200 and, if told so, with some words in it.
+The exit status is 0 where the URL answers with status 200, and its page contains all the words.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
 
-#: Opens pages of Byline's own, which no proxy of the environment leads to.
+#: Opens Byline's own pages, without the environment's proxy.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-#: Seconds that the page is given.
+#: Seconds that the page may take to answer.
 ANSWER_S = 4.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Look once; return the exit status."""
+    """Requests the page once, and returns the exit status."""
     url, *words = arguments
     try:
         with DIRECT.open(url, timeout=ANSWER_S) as response:

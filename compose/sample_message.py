@@ -1,8 +1,8 @@
-"""Has the api attribute a first message, through HTTP as any client would, and shows the answer.
+"""Sends the api a sample message over HTTP, as any client does, and prints the attribution.
 
-``python -m compose.sample_message http://localhost:8000``. A process of its own, so that
-``make run`` never holds pandas, which reads the shipped models' corpus, and sees to the parts
-meanwhile. It ends with status 1 where there is no attribution, and prints why in one line.
+``python -m compose.sample_message http://localhost:8000``. ``make run`` starts it as a process of
+its own: it loads pandas, which reads the shipped models' corpus, and ``make run`` watches the parts
+meanwhile. The exit status is 1 where there is no attribution; the reason is printed in one line.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ from urllib.error import HTTPError
 from celery_app.settings import MODELS, Settings
 from compose.probe import DIRECT
 
-#: For a model that knows other authors than the one that is shipped.
+#: The sample message for models that know other authors than the shipped ones.
 ANYTHING = (
     "I have given this a good deal of thought, and I would rather tell you plainly what I make "
     "of it than leave you to guess. We began late, we spent more than we had, and yet the work "
     "was done well; whoever comes after us will find it easier to go on than we found it to begin."
 )
-#: Seconds an attribution may take, where the settings allow for as many.
+#: Seconds that an attribution may take, where the settings allow as many.
 ANSWER_S = 30.0
-#: Parts of the evidence that are shown.
+#: Parts of the evidence that are shown, at most.
 EVIDENCE = 5
 
 
 class NoAttribution(Exception):
-    """There is none. Says why."""
+    """There is no attribution. The text says why."""
 
 
 def main(api: str) -> int:
-    """Choose, send, and show. Returns the exit status."""
+    """Sends the sample message, and prints the attribution. Returns the exit status."""
     try:
         settings = Settings.from_environ(os.environ)
         if settings.keys_file is not None:
-            raise NoAttribution("BYLINE_KEYS_FILE is set, and nowhere is a key to be read")
+            raise NoAttribution("BYLINE_KEYS_FILE is set, and its file holds only hashes of keys")
         text, source = choose(settings)
         print(attribute(f"{api}/v1/attributions", text, source, min(ANSWER_S, settings.wait_max_s)))
     except NoAttribution as reason:
         print(reason)
         return 1
-    except Exception as error:  # a corpus, a model or an answer of whatever kind: it only shows
+    except Exception as error:  # from corpus, model or answer: a failed sample ends nothing
         print(" ".join(f"{type(error).__name__}: {error}".split()))
         return 1
     return 0
 
 
 def choose(settings: Settings) -> tuple[str, str]:
-    """Return a message that the settings allow, and who has written it."""
+    """Returns a message that the settings allow, and a description of its author."""
     text, source = ANYTHING, "nobody: made up for models of other authors"
     if settings.model_dir is None and settings.model_class in MODELS.values():
         from model.training.corpus import HELD_OUT_FOLD, load_sotu  # noqa: PLC0415 - pandas takes a second
@@ -66,10 +66,10 @@ def choose(settings: Settings) -> tuple[str, str]:
 
 
 def attribute(url: str, text: str, source: str, wait_s: float) -> str:
-    """Return what to show of the attribution.
+    """Sends a message, and returns the text that shows its attribution.
 
     Raises:
-        NoAttribution: the answer is none.
+        NoAttribution: the api did not answer with an attribution.
     """
     request = urllib.request.Request(
         f"{url}?explain=true&wait={wait_s:g}",
@@ -97,7 +97,7 @@ def _problem(error: HTTPError) -> str:
 
 
 def _shown(url: str, text: str, source: str, answer: dict[str, Any], took: float) -> str:
-    author = answer["author"] or "nobody it would name: it abstains"
+    author = answer["author"] or "none: the model abstains"
     rows = {
         "written by": source,
         "author": f"{author}, confidence {answer['confidence']:.2f}",

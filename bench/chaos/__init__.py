@@ -1,1 +1,1 @@
-"""``make chaos``: each part of ``make run`` is struck in each phase, by each of three signals."""
+"""``make chaos``: sends each part of ``make run`` three signals in each phase of its life."""

@@ -1,7 +1,8 @@
-"""Strikes each part of ``make run`` in each phase, by each signal: ``make chaos``.
+"""Sends each part of ``make run`` a signal in each phase of its life: ``make chaos``.
 
-The system has to serve again within ten seconds (or, told to stop, to have ended and left nothing
-behind), and all that it accepted has to be answered. Returns 1 where a cell fails.
+The system has to serve again within ten seconds. A system that was told to stop has to end within
+that time, and to leave no process and no file. Every message that the system accepted has to be
+answered. The exit status is 1 where a case fails.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from bench.system.system import status
 
 
 def main() -> int:
-    """Strike all cells that were asked for, and print what followed."""
+    """Runs the cases that the command line asks for, and prints their results."""
     options = _options()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is to end, too
+    # SIGTERM is handled like Ctrl-C, so that the system under test is stopped as well.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     begin = time.monotonic()
     results: list[Result] = []
-    with tempfile.TemporaryDirectory(prefix="byline-chaos-") as place:
-        strikes = Strikes(Path(place), options.within)
+    with tempfile.TemporaryDirectory(prefix="byline-chaos-") as folder:
+        strikes = Strikes(Path(folder), options.within)
         try:
             cells = [
                 cell

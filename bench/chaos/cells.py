@@ -1,4 +1,4 @@
-"""The matrix: which part is struck, in which phase, by which signal, and what has to follow."""
+"""The cases of ``make chaos``: a part, a phase and a signal, and what the system has to do then."""
 
 from __future__ import annotations
 
@@ -8,26 +8,31 @@ from dataclasses import dataclass
 from bench.faults.__main__ import HONEST
 from bench.load.recorder import BROKEN
 
-#: The phases in which nobody is served yet, in order.
+#: The phases before the system serves clients, in order.
 #:
-#: - starting: the struck process has just been started.
+#: - starting: the process that gets the signal has just been started.
 #: - warming: the worker loads its model, and has not signed in.
-#: - sample: the runner has just said that it sends its sample message.
+#: - sample: the runner has just printed that it sends its sample message.
 BEFORE = ("starting", "warming", "sample")
-RUNNING, STOPPING = "running", "stopping"
+#: The phase in which the system serves clients.
+RUNNING = "running"
+#: The phase after Ctrl-C.
+STOPPING = "stopping"
 PHASES = (*BEFORE, RUNNING, STOPPING)
 SIGNALS = ("KILL", "STOP", "TERM")
-#: The process of ``make run`` itself, and the one that starts the parts for it.
-RUNNER, DAEMON = "runner", "supervisord"
-#: The parts without which nobody is served.
+#: The process of ``make run`` itself.
+RUNNER = "runner"
+#: The process that starts the parts for ``make run``.
+DAEMON = "supervisord"
+#: The system can't serve clients without these parts.
 VITAL = frozenset({"valkey", "worker", "api", DAEMON})
-#: With these, the process that holds the clients' connections may end.
+#: The api, which holds the clients' connections, may end when one of these parts ends.
 HOLDERS = frozenset({"api", DAEMON, RUNNER})
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One strike."""
+    """One case: the part that gets the signal, the phase, and the signal's name."""
 
     part: str
     phase: str
@@ -35,29 +40,29 @@ class Cell:
 
     @property
     def ends(self) -> bool:
-        """Whether the system has to end: it was told to, before the strike or by it."""
+        """True where the system has to end, because it is told to stop before or by the signal."""
         return self.phase == STOPPING or (self.part == RUNNER and self.signal == "TERM")
 
     @property
     def started_by_hand(self) -> bool:
-        """Whether nobody is left to start the system again but its user."""
+        """True where the signal ends the runner, so that only the user can restart the system."""
         return self.part == RUNNER and self.signal == "KILL" and self.phase != STOPPING
 
     @property
     def replaced(self) -> frozenset[str]:
-        """The parts whose processes have to be others after the strike."""
+        """The parts that have to run in new processes after the signal."""
         if self.ends or self.signal == "STOP":
             return frozenset()
         return VITAL if self.part in (DAEMON, RUNNER) else frozenset({self.part})
 
     @property
     def exit_status(self) -> int:
-        """The exit status of a runner that has to end."""
+        """The exit status that the runner has to end with."""
         return -9 if self.part == RUNNER and self.signal == "KILL" else 0
 
     @property
     def honest(self) -> frozenset[str]:
-        """Why a message may have been neither answered nor promised."""
+        """The reasons with which the system may refuse a message in this case."""
         return HONEST | {BROKEN} if self.phase == STOPPING or self.part in HOLDERS else HONEST
 
     def __str__(self) -> str:
@@ -65,7 +70,7 @@ class Cell:
 
 
 def matrix(parts: Iterable[str]) -> Iterator[Cell]:
-    """Yield all cells, phase by phase: those that share a running system follow each other."""
+    """Yields all cases, phase by phase, so that cases that share a running system are adjacent."""
     struck = [*parts, DAEMON, RUNNER]
     for phase in PHASES:
         for part in struck:

@@ -1,4 +1,4 @@
-"""The account of a trial: each message that was accepted, and whether it is answered in the end."""
+"""Accounts for the messages of one case: which the system accepted, and which it answered."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ from urllib.error import HTTPError, URLError
 from bench.load.http_client import Target
 from bench.load.recorder import BROKEN, NO_ANSWER, Promise, outcomes
 
-#: Messages a second of a light load; requests under way at most, which a freeze gathers.
-RATE, MOST = 20.0, 256
+#: Messages a second of the light load.
+RATE = 20.0
+#: Requests under way at most. They accumulate while a part is frozen.
+MAX_UNDER_WAY = 256
 #: Seconds that a client of the load waits for an answer.
 TIMEOUT_S = 20.0
-#: Seconds within which all that was accepted is answered, once the system serves again.
+#: Seconds within which every accepted message is answered, once the system serves again.
 ANSWERED_S = 30.0
 
-#: Nothing here is asked through a proxy.
+#: Opens URLs without the environment's proxy.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _numbers = itertools.count()
 
 
 def post(target: Target, wait_s: float, timeout_s: float) -> tuple[int, bytes]:
-    """Send a message that was never sent before. Returns the status and the body of the answer.
+    """Sends a message that was never sent before. Returns the response's status and body.
 
     Raises:
-        OSError, HTTPException: none came.
+        OSError, HTTPException: there was no response.
     """
     url = f"http://{target.host}:{target.port}{target.path}?wait={wait_s:g}"
     text = f"aeiou, message {next(_numbers)} at {time.time_ns()}"
@@ -44,7 +46,7 @@ def post(target: Target, wait_s: float, timeout_s: float) -> tuple[int, bytes]:
 
 
 def get(target: Target, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
-    """Return the status and the body of a page; status 0: no answer came."""
+    """Returns the status and the body of a page. Status 0 means that there was no response."""
     try:
         return _asked(
             urllib.request.Request(f"http://{target.host}:{target.port}{path}"), timeout_s
@@ -54,16 +56,16 @@ def get(target: Target, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
 
 
 class Ledger:
-    """The messages that were sent, and what became of each."""
+    """The messages that were sent, and the outcome of each."""
 
     def __init__(self) -> None:
-        #: Where the answers of all that was accepted are.
+        #: The URL path of the attribution of each accepted message.
         self.accepted: list[str] = []
-        #: How many were neither answered nor promised, by reason.
+        #: How many messages were neither answered nor promised, by reason.
         self.failed: Counter[str] = Counter()
 
     def send(self, target: Target, wait_s: float = 2.0) -> None:
-        """Send one message, and note what became of it."""
+        """Sends one message, and notes its outcome."""
         try:
             status, body = post(target, wait_s, TIMEOUT_S)
         except (OSError, HTTPException) as error:
@@ -79,20 +81,20 @@ class Ledger:
             self.accepted += [f"{target.path}/{answer.id}" for answer in found]
 
     def missing(self, target: Target) -> Counter[str]:
-        """Return how many of the accepted have no answer in the end, by what is said of them."""
+        """Returns how many accepted messages stay without an answer, by their HTTP status."""
         until = time.monotonic() + ANSWERED_S
         waiting = list(self.accepted)
         while True:
-            said = {place: get(target, place) for place in waiting}
-            waiting = [place for place, (status, _) in said.items() if status != 200]
+            responses = {path: get(target, path) for path in waiting}
+            waiting = [path for path, (status, _) in responses.items() if status != 200]
             if not waiting or time.monotonic() > until:
-                return Counter(f"HTTP {said[place][0]}" for place in waiting)
+                return Counter(f"HTTP {responses[path][0]}" for path in waiting)
             time.sleep(0.2)  # between two rounds, until the deadline
 
 
 @contextmanager
 def light_load(target: Target, ledger: Ledger) -> Iterator[None]:
-    """Send messages for as long as the block lasts; leave it when each has its outcome."""
+    """Sends messages while the block runs. Returns from it once each message has its outcome."""
     over = threading.Event()
 
     def keep_sending(senders: ThreadPoolExecutor) -> None:
@@ -102,7 +104,7 @@ def light_load(target: Target, ledger: Ledger) -> Iterator[None]:
             if over.wait(max(0.0, begin + number / RATE - time.monotonic())):
                 return
 
-    with ThreadPoolExecutor(MOST) as senders, ThreadPoolExecutor(1) as clock:
+    with ThreadPoolExecutor(MAX_UNDER_WAY) as senders, ThreadPoolExecutor(1) as clock:
         sending = clock.submit(keep_sending, senders)
         try:
             yield

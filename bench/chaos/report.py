@@ -1,4 +1,4 @@
-"""The matrix as it was found: a row for each cell, and all of it on one screen."""
+"""The results of ``make chaos`` as Markdown: one row for each case, and an overview."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEADER = """
 
 
 def row(result: Result) -> str:
-    """Return a row of the table."""
+    """Returns the table row of one case."""
     cell = result.cell
     verdict = "; ".join(result.complaints) or "well"
     fields = (
@@ -24,14 +24,14 @@ def row(result: Result) -> str:
 
 
 def table(results: Iterable[Result]) -> str:
-    """Return all rows, as Markdown."""
+    """Returns the table of all results as Markdown."""
     return "\n".join((HEADER, *map(row, results)))
 
 
 def overview(results: Sequence[Result]) -> str:
-    """Return the seconds of each part and phase for SIGKILL, SIGSTOP and SIGTERM, as Markdown.
+    """Returns the seconds of each part and phase for SIGKILL, SIGSTOP and SIGTERM, as Markdown.
 
-    What failed is bold.
+    The seconds of a failed case are bold.
     """
     found = {(r.cell.part, r.cell.phase, r.cell.signal): _brief(r) for r in results}
     parts = dict.fromkeys(part for part, _, _ in found)

@@ -1,4 +1,4 @@
-"""A strike, and what follows from it."""
+"""Runs the cases of ``make chaos``: sends a part a signal, and checks how the system recovers."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from bench.chaos.trial import LOOK_S, STOPS_S, Trial
 from bench.faults.fault_injection import LASTS_S
 from bench.system.system import NotRunning
 
-#: Seconds within which it serves again, or has ended, from the end of the strike.
+#: Seconds after the signal within which the system has to serve again, or to have ended.
 WITHIN_S = 10.0
-#: Seconds that are waited for that, so that one that takes longer has a figure too.
-PATIENCE_S = 120.0
-#: Seconds of load before a strike.
+#: Seconds for which the test waits for that. A system that needs longer than allowed is measured.
+GIVE_UP_S = 120.0
+#: Seconds of load before the signal.
 LOADED_S = 1.0
-#: Messages that are promised, and not yet answered, when a system is started in a cell.
+#: Messages that are promised, and not yet answered, when a case starts a system.
 BACKLOG = 64
 
 
 @dataclass(slots=True)
 class Result:
-    """What a strike did."""
+    """The result of one case."""
 
     cell: Cell
-    #: Seconds from its end until the system served again; where it had to end, until it had.
+    #: Seconds from the signal until the system served again, or had ended where it had to end.
     served_s: float | None = None
-    #: Seconds until every part was there again, the watching ones included.
+    #: Seconds until every part ran again, the monitoring included.
     whole_s: float | None = None
-    #: Messages that were accepted.
+    #: Messages that the system accepted.
     accepted: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     #: What is wrong, in words.
@@ -45,20 +45,20 @@ class Result:
 
 
 class Strikes:
-    """Strikes cell after cell, on a system that is started when a cell needs another."""
+    """Runs one case after another, and starts a new system where a case needs one."""
 
     def __init__(self, folder: Path, within_s: float = WITHIN_S) -> None:
         self._folder = folder
         self._within_s = within_s
         self._trials = 0
         self._trial: Trial | None = None
-        #: What the first system had kept when it ended: the state that starts begin with.
+        #: The state folder of the first system. Each case before ``running`` starts with its data.
         self._kept: Path | None = None
         self._promised = Ledger()
         self._parts: list[str] = []
 
     def parts(self) -> list[str]:
-        """Start and stop once; return the parts that there are. Leaves messages unanswered."""
+        """Starts and stops a system once, and returns its parts. Leaves messages unanswered."""
         trial = self._running()
         trial.wait_until_up()
         pids = trial.pids()
@@ -73,7 +73,7 @@ class Strikes:
         return self._parts
 
     def strike(self, cell: Cell, logs: Path) -> Result:
-        """Strike, and see what follows. ``logs``: where those of a system that failed are kept."""
+        """Runs one case. ``logs`` is the folder that gets the logs of a failed case."""
         result = Result(cell)
         try:
             if cell.phase in BEFORE:
@@ -87,25 +87,25 @@ class Strikes:
         return result
 
     def close(self) -> None:
-        """End the system that is there."""
+        """Ends the system that runs."""
         trial, self._trial = self._trial, None
         if trial is not None:
             trial.__exit__(None, None, None)
             trial.kill()
 
     def _discard(self, logs: Path) -> None:
-        """End the system that is there, but keep its logs; the next cell has another."""
+        """Ends the system that runs, and keeps its logs. The next case gets a new system."""
         trial, self._trial = self._trial, None
         assert trial is not None
         trial.kill()
         shutil.rmtree(logs, ignore_errors=True)
-        if (trial.state / "logs").exists():  # else it ended before it wrote any
+        if (trial.state / "logs").exists():  # else the system ended before it wrote a log
             shutil.copytree(trial.state / "logs", logs)
         logs.mkdir(parents=True, exist_ok=True)
         (logs / "make-run.log").write_text(trial.output)
 
     def _before(self, cell: Cell, result: Result) -> None:
-        """Strike a system that starts, and has messages that were promised before."""
+        """Sends the signal to a system that starts with messages that were promised before."""
         self.close()
         trial = self._trial = self._new()
         assert self._kept is not None
@@ -116,7 +116,7 @@ class Strikes:
         self._end(trial, result)
 
     def _serving(self, cell: Cell, result: Result) -> None:
-        """Strike a system that serves, or that was just told to stop, under a light load."""
+        """Sends the signal to a system under a light load that serves, or was just told to stop."""
         trial = self._trial = self._running()
         trial.wait_until_up()
         ledger = Ledger()
@@ -124,7 +124,7 @@ class Strikes:
             time.sleep(LOADED_S)  # into the load
             self._struck(cell, trial, result)
         self._account(cell, trial, result, ledger)
-        if cell.started_by_hand:  # what it left behind has to be cleared by now
+        if cell.started_by_hand:  # the second start has to have removed what the first one left
             self._end(trial, result)
 
     def _end(self, trial: Trial, result: Result) -> None:
@@ -144,7 +144,7 @@ class Strikes:
         return Trial(self._folder / str(self._trials))
 
     def _struck(self, cell: Cell, trial: Trial, result: Result) -> None:
-        """Strike when the phase has come, and time what follows."""
+        """Sends the signal once the phase is reached, and times the recovery."""
         pid = trial.moment(cell.phase, cell.part)
         if cell.phase == STOPPING:
             trial.interrupt()
@@ -160,7 +160,7 @@ class Strikes:
         self._see_it_serve(cell, trial, before, since, result)
 
     def _account(self, cell: Cell, trial: Trial, result: Result, ledger: Ledger) -> None:
-        """See that all that was accepted is answered, after another start where it has ended."""
+        """Checks that every accepted message is answered. Starts a system that has ended again."""
         if trial.status is not None:
             trial.launch()
             trial.wait_until_up()
@@ -170,20 +170,21 @@ class Strikes:
             result.complaints.append(f"accepted, and never answered: {dict(result.lost)}")
         for reason, count in ledger.failed.items():
             if reason not in cell.honest:
-                result.complaints.append(f"{count} {reason}: no reason that a client may be given")
-        if "\nTraceback" in trial.output:  # its own; what parts say has their names before it
+                result.complaints.append(f"{count} {reason}: not an allowed reason")
+        # A traceback of the runner begins the line. A part's line begins with the part's name.
+        if "\nTraceback" in trial.output:
             result.complaints.append("the runner printed a traceback")
 
     def _see_it_serve(
         self, cell: Cell, trial: Trial, before: Mapping[str, int], since: float, result: Result
     ) -> None:
-        """Time until it serves, and until all parts are there.
+        """Times how long the system takes to serve, and to run all its parts.
 
         Raises:
-            NotRunning: the runner has ended, or it does neither.
+            NotRunning: the runner has ended, or the system does not recover.
         """
         missing = ["an answer"]
-        while time.monotonic() < since + PATIENCE_S:
+        while time.monotonic() < since + GIVE_UP_S:
             if trial.status is not None:
                 raise NotRunning(f"{trial.end} before it served again")
             now = trial.pids()
@@ -198,13 +199,13 @@ class Strikes:
                 result.whole_s = time.monotonic() - since
                 return
             time.sleep(LOOK_S)  # between two looks, until the deadline
-        raise NotRunning(f"after {PATIENCE_S:g} s still missing: {', '.join(missing)}")
+        raise NotRunning(f"after {GIVE_UP_S:g} s still missing: {', '.join(missing)}")
 
     def _see_it_end(
         self, trial: Trial, exit_status: int, since: float, result: Result
     ) -> float | None:
-        """Time until the runner has ended, and all else; note what it leaves behind."""
-        while time.monotonic() < since + PATIENCE_S:
+        """Times how long the system takes to end, and notes the processes and files it leaves."""
+        while time.monotonic() < since + GIVE_UP_S:
             if trial.status is not None and not trial.processes():
                 break
             time.sleep(LOOK_S)  # between two looks, until the deadline
@@ -214,17 +215,17 @@ class Strikes:
             result.complaints.append(words)
         if trial.status != exit_status:
             result.complaints.append(f"exit status {trial.status}, and not {exit_status}")
-        # One that was killed itself can't clear up: the next one does.
+        # A killed runner can't remove its files: the next start removes them.
         if exit_status == 0 and (left := trial.left_behind()):
             result.complaints.append(f"left behind: {'; '.join(left)}")
         return took
 
 
 def hit(pid: int, name: str) -> None:
-    """Send a signal; a process that is stopped goes on after a while, which is waited for."""
-    with suppress(ProcessLookupError):  # it ended by itself, as everything does while it stops
+    """Sends a process a signal. After SIGSTOP, waits for a while and sends SIGCONT."""
+    with suppress(ProcessLookupError):  # the process ended by itself while the system stopped
         os.kill(pid, signal.Signals[f"SIG{name}"])
     if name == "STOP":
-        time.sleep(LASTS_S)  # the strike itself
-        with suppress(ProcessLookupError):  # it was killed meanwhile
+        time.sleep(LASTS_S)  # the process is frozen
+        with suppress(ProcessLookupError):  # the process was killed meanwhile
             os.kill(pid, signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""A system that is struck before it serves as well as after, and started again on what it kept."""
+"""The Byline that ``make chaos`` starts, interrupts, inspects, and starts again on its data."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ from bench.system.usage import PROC
 
 T = TypeVar("T")
 
-#: What `make run` starts where it is installed, by the name of its port.
+#: The monitoring programs that `make run` starts where they are installed, by port name.
 WATCHING = ("PROMETHEUS", "ALERTMANAGER", "REDIS_EXPORTER")
-#: A part's port, where it is not called like the part.
+#: The port names of parts whose port has another name than the part.
 PORT = {"valkey": "REDIS", "worker": "METRICS"}
-#: A model of a few numbers: a start is that of the parts, and of torch.
+#: A model of a few numbers, which loads at once: only the parts and torch take time to start.
 MODEL = "tests.models:Vowels"
-#: What the runner prints before it sends its sample message.
+#: The line that the runner prints before it sends its sample message.
 SAMPLE = "byline: sample message"
-#: What supervisord notes of each process that it starts, and of itself.
+#: The lines in which supervisord logs each process that it starts, and itself.
 SPAWNED = re.compile(r"spawned: '([\w-]+)' with pid (\d+)|(supervisord) started with pid (\d+)")
-#: Found in the memory of a worker that has begun to load its model.
+#: A library that a worker has mapped once it has begun to load its model.
 LOADS = "libtorch"
-#: Seconds between two looks, and from Ctrl-C to a strike that meets a system that stops.
-LOOK_S, STOPS_S = 0.05, 0.1
+#: Seconds between two looks at the system.
+LOOK_S = 0.05
+#: Seconds from Ctrl-C to the signal in the phase ``stopping``.
+STOPS_S = 0.1
 
 
 class Trial(Started):
-    """All of Byline, which is started and stopped again and again in one folder."""
+    """All of Byline, which can be started and stopped many times in one folder."""
 
     port_names = (*PORTS, *WATCHING)
 
@@ -51,19 +53,19 @@ class Trial(Started):
         self._begun = 0
 
     def launch(self) -> None:
-        """Start it; what is noted of its processes counts from now on."""
+        """Starts the system. Process ids that supervisord logged before no longer count."""
         if self._process is not None:
-            self._process.wait(UP_S)  # it has ended, or is about to
+            self._process.wait(UP_S)  # the runner before has ended, or is about to
         self._begun = self._journal.stat().st_size if self._journal.exists() else 0
         super().launch()
 
     def take_state(self, other: Path) -> None:
-        """Begin with what another system had kept."""
+        """Copies the queue and the cache of another system."""
         shutil.copytree(other / "valkey", self.state / "valkey")
 
     @property
     def output(self) -> str:
-        """What the runner has printed since it was started."""
+        """The text that the runner has printed since it was started."""
         assert self.log is not None
         return self.log.read_text(errors="replace")
 
@@ -75,12 +77,12 @@ class Trial(Started):
 
     @property
     def end(self) -> str:
-        """How the runner ended, in words, with the last that it said."""
+        """The runner's exit status and its last line, in words."""
         last = self.output.strip().rpartition("\n")[2]
         return f"the runner ended with status {self.status} ({last})"
 
     def pids(self) -> dict[str, int]:
-        """Return the process that each part was started as last, the runner among them."""
+        """Returns the newest process id of each part, the runner included."""
         assert self._process is not None
         found = {RUNNER: self._process.pid}
         if self._journal.exists():
@@ -91,10 +93,10 @@ class Trial(Started):
         return found
 
     def moment(self, phase: str, part: str) -> int:
-        """Wait until a part is in a phase, and return its process.
+        """Waits until a part is in a phase, and returns its process id.
 
         Raises:
-            NotRunning: it never comes to that.
+            NotRunning: the part does not get into that phase.
         """
         if phase == "warming":
             self._wait_for(self._worker_loads, "a worker that loads its model")
@@ -105,16 +107,16 @@ class Trial(Started):
         return self._wait_for(lambda: self.pids().get(part, 0), f"{part} to be started")
 
     def wait_until_up(self) -> None:
-        """Wait for the line that the runner prints last."""
+        """Waits for the last line that the runner prints when it starts."""
         self._wait_for(lambda: UP in self.output, "all parts")
 
     def interrupt(self) -> None:
-        """Do as Ctrl-C does."""
+        """Sends the runner the signal that Ctrl-C sends."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
 
     def serves(self) -> bool:
-        """Return whether it is ready, and a new message is answered at once, or nearly so."""
+        """Returns whether the system is ready, and answers a new message within a second."""
         if get(self.target, "/readyz", 2.0)[0] != 200:
             return False
         try:
@@ -123,19 +125,19 @@ class Trial(Started):
             return False
 
     def deaf(self) -> list[str]:
-        """Return the parts that were started and whose port nobody listens on."""
+        """Returns the parts that were started and do not listen on their port."""
         parts = set(self.pids()) - {RUNNER, DAEMON}
         return [part for part in sorted(parts) if not listens(self._port(part))]
 
     def left_behind(self) -> list[str]:
-        """Return what is left of it, in words: processes, and files in the temporary folder."""
+        """Returns in words the processes and temporary files that the system left."""
         processes = [f"process {pid}: {_command(pid)}" for pid in self.processes()]
         return processes + [f"a file: {path.name}" for path in self.temporary.iterdir()]
 
     def processes(self) -> list[int]:
-        """Return every process that was started with this system's environment.
+        """Returns every process that was started with this system's environment.
 
-        Valkey writes its title over its environment, and is found as the one on its port.
+        Valkey overwrites its environment with its title, and is found by the port in the title.
         """
         mark = f"BYLINE_STATE_DIR={self.state}\0".encode()
         title = f":{self._port('valkey')}".encode()
@@ -147,7 +149,7 @@ class Trial(Started):
         ]
 
     def kill(self) -> None:
-        """End whatever is left of it, however that went."""
+        """Kills all processes of the system that still run."""
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -177,14 +179,14 @@ class Trial(Started):
         return value
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Return the process that each part was started as last."""
+        """Returns the newest process of each part."""
         return {part: [pid] for part, pid in self.pids().items()}
 
 
 def _read(pid: int, file: str) -> bytes:
     try:
         return (PROC / str(pid) / file).read_bytes()
-    except OSError:  # gone meanwhile, or somebody else's
+    except OSError:  # the process has ended, or is another user's
         return b""
 
 

@@ -1,10 +1,11 @@
-"""What breaking each part does to a load: ``make faults``.
+"""Breaks each part of Byline under load, and accounts for every message: ``make faults``.
 
-Byline is started anew for each fault and sent 500 messages a second. Ten seconds later the fault
-happens. Every message is accounted for: answered, promised for later and then there, refused with a
-reason or cut off (the client knows that it has to send it again), or lost. Then all is asked again:
-an answer that differs from the first would be an effect that happened twice. A refusal is one only
-by a reason that tells the client to come back: a 500, or no answer at all, is none.
+Byline is started anew for each fault, and gets 500 messages a second. The fault happens after ten
+seconds. Every message has one outcome: it is answered; or promised for later, and answered then; or
+refused with a reason, or cut off, so that the client knows that it has to send the message again;
+or lost. In the end all messages are sent again: an answer that differs from the first one means
+that an effect happened twice. A refusal counts only if its reason tells the client to come back; a
+500, or no response at all, is an error.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from bench.faults.fault_injection import (
     slow_model,
 )
 from bench.faults.loss import Loss, measure
-from bench.faults.promised import TOO_LATE, Course, cut_power, fill_cache, fill_queue
+from bench.faults.promised import TOO_LATE, PromiseFault, cut_power, fill_cache, fill_queue
 from bench.load import messages
 from bench.load.recorder import BROKEN
 from bench.load.scenario import Mix
@@ -42,13 +43,17 @@ from bench.system.system import Started, status
 
 #: Messages a second.
 RATE = 500.0
-#: Seconds of load before a fault, and in all.
-BREAKS_S, SECONDS = 10.0, 20.0
-#: Where parts are replaced one after the other: seconds of load at most, and after the last one.
-REPLACED_S, THEN_S = 200.0, 10.0
+#: Seconds of load before the fault.
+BREAKS_S = 10.0
+#: Seconds of load in all.
+SECONDS = 20.0
+#: Seconds of load at most, where the fault replaces processes one after the other.
+REPLACED_S = 200.0
+#: Seconds of load after the last process was replaced.
+THEN_S = 10.0
 TWO_WORKERS = {"BYLINE_WORKERS": "2"}
-#: What a client may be told meanwhile: what the api answers with 503 or 504. Not ``revoked``, for
-#: nobody revokes anything here.
+#: The error codes that a client may get during a fault: those of the api's 503 and 504 responses.
+#: ``revoked`` is not one of them, for nobody revokes a task here.
 HONEST = frozenset(
     {
         "broker_unavailable",
@@ -63,18 +68,18 @@ HONEST = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that breaks."""
+    """A fault: a name, the function that causes it, and the refusals that it excuses."""
 
     name: str
-    #: What happens ten seconds into the load. None: it has a course instead.
+    #: Breaks something ten seconds into the load; None where ``promise_fault`` is given.
     strike: Strike | None
     settings: Mapping[str, str] = field(default_factory=dict)
-    #: Why a message may have been neither answered nor promised.
+    #: The reasons with which the system may refuse a message.
     honest: frozenset[str] = HONEST
-    #: Does it take as long as the machine needs? Then so does the load.
+    #: True where the fault replaces processes. The load then lasts until all are replaced.
     replaces: bool = False
-    #: What is done to the system instead, and accounted for, where it is about promises.
-    course: Course | None = None
+    #: Sends its own messages, breaks something, and returns the outcome of the messages.
+    promise_fault: PromiseFault | None = None
 
 
 FAULTS = (
@@ -83,7 +88,7 @@ FAULTS = (
     Fault(f"the worker is frozen for {LASTS_S:g} s", freeze("worker")),
     Fault(f"the model is slow for {LASTS_S:g} s", slow_model),
     Fault("a forward pass never returns", hang_model, {"BYLINE_BATCH_TIMEOUT_S": "2"}),
-    # The only one that ends who holds the clients' connections.
+    # The only fault that ends the process that holds the clients' connections.
     Fault("the api is killed", kill("api"), honest=HONEST | {BROKEN}),
     Fault("Valkey is killed", kill("valkey")),
     Fault(f"Valkey is frozen for {LASTS_S:g} s", freeze("valkey")),
@@ -92,7 +97,7 @@ FAULTS = (
     Fault(
         "the workers are replaced, one after the other",
         restart_workers,
-        # As for an upgrade: two of each, so that there is always one.
+        # Two processes of each, as for an upgrade, so that one always runs.
         TWO_WORKERS | {"BYLINE_API_PROCESSES": "2"},
         replaces=True,
     ),
@@ -102,14 +107,14 @@ FAULTS = (
         TWO_WORKERS | {"BYLINE_API_PROCESSES": "2"},
         replaces=True,
     ),
-    Fault("the queue fills Valkey, and the worker is killed", None, course=fill_queue),
-    Fault("others fill the cache", None, course=fill_cache),
-    Fault("the power goes; appendfsync always", None, course=cut_power("always")),
+    Fault("the queue fills Valkey, and the worker is killed", None, promise_fault=fill_queue),
+    Fault("others fill the cache", None, promise_fault=fill_cache),
+    Fault("the power goes; appendfsync always", None, promise_fault=cut_power("always")),
     Fault(
         "the power goes; appendfsync everysec",
         None,
         honest=HONEST | {TOO_LATE},
-        course=cut_power("everysec"),
+        promise_fault=cut_power("everysec"),
     ),
 )
 HEADER = """
@@ -119,28 +124,28 @@ HEADER = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a fault did."""
+    """The result of one fault."""
 
     loss: Loss
     contradicted: int
     computed_twice: int
-    #: As the fault's.
+    #: The reasons with which the system may refuse a message, as in the fault.
     honest: frozenset[str] = HONEST
-    #: How many messages should have been sent. None: it is not looked at.
+    #: How many messages should have been sent; None where any number is right.
     ordered: int | None = None
 
     @property
     def harmless(self) -> bool:
-        """Whether all was sent, and every message was accounted for, and had one effect."""
+        """True where every message was sent and accounted for, and had one effect."""
         return not self.complaints
 
     @property
     def complaints(self) -> list[str]:
-        """What is wrong, in words."""
+        """The harm that the fault did, in words; empty where it did none."""
         loss = self.loss
         known = loss.answered + loss.kept + loss.broken + sum(loss.failed.values())
         found = [
-            f"{count:,} {reason}: no reason that a client may be given"
+            f"{count:,} {reason}: not an allowed reason"
             for reason, count in loss.failed.items()
             if reason not in self.honest
         ]
@@ -155,7 +160,7 @@ class Outcome:
         return found
 
     def line(self, name: str) -> str:
-        """Return a row of the table."""
+        """Returns the table row of this outcome."""
         loss = self.loss
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in loss.failed.items())
         refused = f"{sum(loss.failed.values()):,}" + (f" ({reasons})" if reasons else "")
@@ -166,12 +171,12 @@ class Outcome:
 
 
 def main() -> int:
-    """Run all faults and print the table. Returns 1 where a fault did harm."""
+    """Runs all faults, and prints the table. Returns 1 where a fault did harm."""
     options = _options()
     console = Console()
     found: dict[str, Outcome] = {}
-    with tempfile.TemporaryDirectory(prefix="byline-faults-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="byline-faults-") as path:
+        folder = Path(path)
         passages = messages.read(held_out(folder))
         for fault in FAULTS:
             if options.only not in fault.name:
@@ -188,10 +193,11 @@ def main() -> int:
 
 
 def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Outcome:
-    """Break something on a system of its own, ten seconds into a load, or in a course."""
-    if (course := fault.course) is not None:
+    """Starts a system, runs one fault on it, and returns the result."""
+    if (promise_fault := fault.promise_fault) is not None:
         with Started(folder, watched(folder) | fault.settings) as system:
-            return Outcome(course(system), 0, computed_twice(folder / "calls"), fault.honest)
+            loss = promise_fault(system)
+            return Outcome(loss, 0, computed_twice(folder / "calls"), fault.honest)
     strike = fault.strike
     assert strike is not None
     seconds = REPLACED_S if fault.replaces else SECONDS
@@ -216,7 +222,7 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
 
 
 def watched(folder: Path) -> dict[str, str]:
-    """Return the settings with which the default model notes what it computes."""
+    """Returns the settings of a test model that is the default one and notes what it computes."""
     return {
         "BYLINE_MODEL": "tests.faults.model:Troubled",
         "TEST_MODEL_CALLS": str(folder / "calls"),
@@ -226,7 +232,7 @@ def watched(folder: Path) -> dict[str, str]:
 
 def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
-    parser.add_argument("--only", default="", help="those whose names hold this")
+    parser.add_argument("--only", default="", help="run the faults whose names contain this text")
     return parser.parse_args(arguments)
 
 

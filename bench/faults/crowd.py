@@ -1,4 +1,4 @@
-"""What else goes on beside the soak's load: a full cache, a greedy key, promises fetched late."""
+"""Extra load for ``make soak``: a full cache, a greedy API key, and promises fetched late."""
 
 from __future__ import annotations
 
@@ -23,33 +23,40 @@ from bench.system.system import Started
 
 #: The greedy key's load: connections that never rest, and messages in each request.
 GREEDY_LOAD = Beside(connections=4, bulk=64)
-#: Seconds between two requests whose answers are promised, which are 50 each.
+#: Seconds between two requests of 50 messages each, whose answers are promised for later.
 PROMISED_EACH_S = 10.0
-#: Seconds after which a promised answer is first asked for: at least, and at most.
-FETCHED_AFTER_S, FETCHED_BEFORE_S = 30.0, 600.0
-#: Seconds between two looks at the cache, and the share of Valkey's memory from which it is full.
-LOOK_S, FULL = 5.0, 0.95
+#: Seconds after which a promised answer is first fetched, at least.
+FETCHED_AFTER_S = 30.0
+#: Seconds after which a promised answer is first fetched, at most.
+FETCHED_BEFORE_S = 600.0
+#: Seconds between two looks at the cache.
+LOOK_S = 5.0
+#: Share of Valkey's maxmemory from which the cache counts as full.
+FULL = 0.95
 #: Share of the looks in which the cache has to be full.
 MOSTLY = 0.9
 
 
 @dataclass(slots=True)
 class Crowd:
-    """What became of it."""
+    """The result of the extra load."""
 
-    #: The messages whose answers were promised, and those of the greedy key; None: not over yet.
+    #: The outcome of the messages whose answers were promised; None until the load is over.
     promised: Loss | None = None
+    #: The outcome of the greedy key's messages; None until the load is over.
     greedy: Loss | None = None
-    #: The statuses with which promises ended that were never kept.
+    #: How many promised answers never came, by the HTTP status of the last request for them.
     lost: Mapping[int, int] = field(default_factory=dict)
-    #: Looks at the cache, those in which it was full, and how many results Valkey evicted.
+    #: Looks at the cache.
     looks: int = 0
+    #: Looks in which the cache was full.
     full: int = 0
+    #: Results that Valkey evicted.
     evicted: int = 0
 
     @property
     def complaints(self) -> list[str]:
-        """What is wrong with the crowd itself, in words."""
+        """Problems of the extra load itself, in words."""
         found = [f"promised: {count} ended with {status}" for status, count in self.lost.items()]
         if not self.full >= MOSTLY * self.looks > 0:
             found.append(f"the cache was full in {self.full} of {self.looks} looks only")
@@ -58,9 +65,9 @@ class Crowd:
 
 @contextmanager
 def crowd(system: Started, passages: Path, mix: Mix, seconds: float) -> Iterator[Crowd]:
-    """Have the cache filled, and all of it go on during the block, for so many seconds at most.
+    """Fills the cache, and runs the extra load during the block, for ``seconds`` at most.
 
-    After the block every message of it is accounted for. Raises what went wrong beside it.
+    After the block the outcome of every message is known. Raises the errors of the load's threads.
     """
     found, over, late = Crowd(), threading.Event(), LatePromises(system, random.Random(mix.seed))
     store_others_results(system)
@@ -76,7 +83,7 @@ def crowd(system: Started, passages: Path, mix: Mix, seconds: float) -> Iterator
         finally:
             over.set()
     for ended in (fetching, watching):
-        ended.result()  # raises what went wrong there
+        ended.result()  # raises the thread's error
     found.promised = late.account.close(system)
     found.lost = late.account.lost
     assert other.record is not None
@@ -85,16 +92,16 @@ def crowd(system: Started, passages: Path, mix: Mix, seconds: float) -> Iterator
 
 @dataclass(slots=True)
 class LatePromises:
-    """Messages whose answers are promised, and not asked for until minutes later."""
+    """Sends messages whose answers are promised, and fetches the answers minutes later."""
 
     system: Started
     chance: random.Random
     account: Account = field(default_factory=Account)
-    #: When each promised answer is to be asked for, monotonic, in seconds, by its id.
+    #: Monotonic time in seconds at which each promised answer is to be fetched, by its id.
     _due: dict[str, float] = field(default_factory=dict)
 
     def run(self, over: threading.Event) -> None:
-        """Send messages and fetch answers until it is over."""
+        """Sends messages and fetches answers until ``over`` is set."""
         sending = send_without_end(self.system, self.account, SHORT)
         while not over.wait(PROMISED_EACH_S):
             next(sending)
@@ -106,7 +113,7 @@ class LatePromises:
 
 
 def _loss(system: Started, recorder: Recorder) -> Loss:
-    """Return what became of the greedy key's messages; those promised for later are asked for."""
+    """Fetches the greedy key's promised answers, and returns the outcome of all its messages."""
     failed = dict(recorder.failed)
     failed.pop(Recorder.PROMISED, None)
     kept = count_kept(system.target._replace(key=GREEDY), recorder.promised)
@@ -116,15 +123,15 @@ def _loss(system: Started, recorder: Recorder) -> Loss:
 
 
 def _watch_cache(system: Started, found: Crowd, over: threading.Event) -> None:
-    evicted = 0  # since this Valkey was started
+    evicted = 0  # results that this Valkey process evicted
     with Redis.from_url(system.redis) as client:
         while not over.wait(LOOK_S):
             try:
                 seen = client.info()
-            except RedisError:  # it is killed just now, or frozen
+            except RedisError:  # Valkey is killed just now, or frozen
                 continue
             found.looks += 1
             found.full += seen["used_memory"] >= FULL * seen["maxmemory"]
-            # A Valkey that was started again counts from zero.
+            # A Valkey that was started again counts from 0.
             found.evicted += max(0, seen["evicted_keys"] - evicted)
             evicted = seen["evicted_keys"]

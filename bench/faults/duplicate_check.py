@@ -1,4 +1,4 @@
-"""Were effects doubled? Every answer is remembered, and asked for again in the end."""
+"""Checks that no message had two effects: remembers every answer, and asks again in the end."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from bench.system.direct import DIRECT, request
 
 #: Messages in one request.
 BULK = 256
-#: Bytes that a model made for it appends to a file for each text it computes.
+#: Bytes that the test model appends to a file for each text that it computes.
 DIGEST = 16
-#: Seconds for which it is asked again for what has no answer, and between two tries: what broke
-#: last may still be on its way back.
-PATIENCE_S, PAUSE_S = 15.0, 0.5
+#: Seconds for which the check retries a request without answers: the system may still recover.
+RETRY_FOR_S = 15.0
+#: Seconds between two tries.
+PAUSE_S = 0.5
 
 
 class DuplicateCheck(Recorder):
-    """Remembers every answer."""
+    """A recorder that remembers every answer, and counts answers that differ from the first."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         super().__init__(passages)
-        #: Author and confidence, by the message's text: the first answer.
+        #: Author and confidence of the first answer to each message, by the message's text.
         self.given: dict[str, tuple[str | None, float]] = {}
-        #: Answers that were not the first one's.
+        #: Answers that differ from the first one.
         self.changed = 0
 
-    def _judge(self, message: Message, answer: Answer, place: int) -> None:
-        super()._judge(message, answer, place)
+    def _judge(self, message: Message, answer: Answer, index: int) -> None:
+        super()._judge(message, answer, index)
         found = (answer.author, answer.confidence)
         self.changed += self.given.setdefault(message.text, found) != found
 
     def contradicted(self, target: Target) -> int:
-        """Ask everything again, and return how many answers were not the first one's.
+        """Sends all messages again, and returns how many answers differ from the first one.
 
         Raises:
-            RuntimeError: something that was answered once is not any more.
+            RuntimeError: a message that was answered before gets no answer any more.
         """
         texts = list(self.given)
         chunks = (texts[start : start + BULK] for start in range(0, len(texts), BULK))
@@ -54,14 +55,14 @@ class DuplicateCheck(Recorder):
 
 
 def computed_twice(calls: Path) -> int:
-    """Return how many forward passes of a text were not its first, as its model has noted."""
+    """Returns how many times the test model computed a text that it had computed before."""
     noted = calls.read_bytes()
     counts = Counter(noted[start : start + DIGEST] for start in range(0, len(noted), DIGEST))
     return sum(counts.values()) - len(counts)
 
 
 def _ask(target: Target, texts: Sequence[str]) -> list[Answer]:
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + RETRY_FOR_S
     while True:
         found = _asked(target, texts)
         if isinstance(found, list):
@@ -75,7 +76,7 @@ def _ask(target: Target, texts: Sequence[str]) -> list[Answer]:
 
 
 def _missing(answer: Answer) -> str:
-    """Return why a message has no attribution; empty: it has one."""
+    """Returns why a message has no attribution; empty where it has one."""
     if answer.error is not None:
         return answer.error.code
     return Recorder.PROMISED if answer.location else ""
@@ -89,5 +90,5 @@ def _asked(target: Target, texts: Sequence[str]) -> list[Answer] | Promise | str
     except HTTPError as error:
         with error:
             return outcomes(error.code, error.read(), bulk=True)
-    except (OSError, HTTPException) as error:  # it does not listen, or died at it
+    except (OSError, HTTPException) as error:  # the api does not listen, or died meanwhile
         return repr(error)

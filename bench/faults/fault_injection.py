@@ -1,7 +1,7 @@
-"""What may break, and how it is broken: each takes the system under load, and returns at once.
+"""Functions that break a part of a running Byline: kill, freeze, fill the disk, slow the model.
 
-What lasts for a while is undone by itself. All of it is done to processes that were started for
-the purpose, and needs no privileges.
+Most return at once; a fault that lasts undoes itself after :data:`LASTS_S` seconds. They act only
+on processes that the test has started, and need no privileges.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from redis import Redis
 
 from bench.system.system import NotRunning, Started
 
-#: Breaks something.
+#: Breaks something in the system that it gets.
 Strike = Callable[[Started], None]
 
-#: Seconds for which a process is frozen, a disk full, a model slow.
+#: Seconds for which a process is frozen, the disk full, or the model slow.
 LASTS_S = 5.0
-#: Processes of the api that are replaced.
+#: Processes of the api that :func:`restart_api` replaces.
 API = 2
-#: Seconds in which a process that was told to stop is replaced, on a busy machine.
+#: Seconds within which a process that was told to stop is replaced, on a busy machine.
 AGAIN_S = 60.0
 
 
 def kill(part: str) -> Strike:
-    """Kill a part with -9."""
+    """Returns a fault that kills a part with SIGKILL."""
     return lambda system: os.kill(first(system, part), signal.SIGKILL)
 
 
 def freeze(part: str) -> Strike:
-    """Stop a part where it is; it goes on after a while, and knows nothing of it."""
+    """Returns a fault that freezes a part with SIGSTOP, and lets it continue after a while."""
 
     def strike(system: Started) -> None:
         pid = first(system, part)
@@ -47,17 +47,17 @@ def freeze(part: str) -> Strike:
 
 
 def cut_connections(system: Started) -> None:
-    """Have Redis close all connections, those on which it is waited for included."""
+    """Makes Valkey close all client connections, those of blocking commands included."""
     with Redis.from_url(system.redis) as client:
         for kind in ("normal", "pubsub"):
             client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
 
 def fill_disk(system: Started) -> None:
-    """Have no write to the append-only file succeed, as on a full disk.
+    """Makes each write to Valkey's append-only file fail, as on a full disk.
 
-    By a limit of the size of a process's files: an error that Valkey treats alike, and that needs
-    no disk of its own. Linux only.
+    The function limits the size of the files that Valkey may write. Valkey treats this error as it
+    treats a full disk, and no extra disk is needed. Linux only.
     """
     pid = first(system, "valkey")
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
@@ -66,31 +66,31 @@ def fill_disk(system: Started) -> None:
 
 
 def trouble(system: Started) -> Path:
-    """Return the file that tells the model, where it is one made for it, to get into trouble."""
+    """Returns the file whose content tells the test model to be slow or to hang."""
     return system.folder / "trouble"
 
 
 def slow_model(system: Started) -> None:
-    """Have each forward pass take half a second more."""
+    """Makes each forward pass take half a second longer."""
     file = trouble(system)
     file.write_text("slow")
     _later(file.unlink)
 
 
 def hang_model(system: Started) -> None:
-    """Have one forward pass never return."""
+    """Makes one forward pass hang for ever."""
     trouble(system).write_text("hang")
 
 
 def restart_api(system: Started) -> None:
-    """Have the api's two processes replaced one after the other, as for an upgrade, and wait."""
+    """Replaces the api's two processes one after the other, as for an upgrade, and waits."""
     before = set(system.parts()["api"])
     os.kill(first(system, "api"), signal.SIGHUP)
     _wait(lambda: len(before - set(system.parts()["api"])) >= API, "the api's processes to go")
 
 
 def restart_workers(system: Started) -> None:
-    """Tell one worker after the other to stop, as for an upgrade, and wait for its successor."""
+    """Stops one worker after the other, as for an upgrade, and waits for each successor."""
     for part in [part for part in system.parts() if part.startswith("worker")]:
         before = first(system, part)
         os.kill(before, signal.SIGTERM)
@@ -100,7 +100,7 @@ def restart_workers(system: Started) -> None:
 
 
 def first(system: Started, part: str) -> int:
-    """Return the process that a part began with.
+    """Returns the first process of a part, the parent of its other processes.
 
     Raises:
         NotRunning: there is no such part.
@@ -112,7 +112,7 @@ def first(system: Started, part: str) -> int:
 
 
 def _at_work(system: Started, since: float) -> bool:
-    """Return whether every worker has given a sign of life since then, in Unix time."""
+    """Returns whether every worker has reported to be alive after ``since``, in Unix time."""
     with Redis.from_url(system.redis) as client:
         return int(client.zcount("byline:workers", since, "+inf")) >= len(system.model_pids())
 
@@ -132,6 +132,6 @@ def _later(action: Callable[..., object], *arguments: object) -> None:
 
 
 def _undo(action: Callable[..., object], arguments: tuple[object, ...]) -> None:
-    # Ended meanwhile, by another fault.
+    # Another fault may have ended the process meanwhile.
     with suppress(ProcessLookupError, FileNotFoundError):
         action(*arguments)

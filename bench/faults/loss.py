@@ -1,4 +1,4 @@
-"""What is lost when something breaks in the middle of a load: every message is accounted for."""
+"""Sends a load, breaks something in its middle, and counts the outcome of every message."""
 
 from __future__ import annotations
 
@@ -18,37 +18,41 @@ from bench.load.recorder import Recorder
 from bench.load.schedule import Pacer
 from bench.system.direct import DIRECT, request
 
-#: Messages sent, their rate, and the share of them after which it breaks.
-MESSAGES, RATE, BREAKS_AT = 2000, 200.0, 0.5
-#: Connections; more than are ever needed, so that none waits for one.
+#: Messages that are sent.
+MESSAGES = 2000
+#: Messages a second.
+RATE = 200.0
+#: Share of the messages that is sent before the fault.
+BREAKS_AT = 0.5
+#: Connections at most; more than any load needs, so that no message waits for a connection.
 CONNECTIONS = 2000
-#: Seconds within which an answer is there when all is well.
+#: Seconds within which an undisturbed system answers.
 PROMPT_S = 0.5
-#: Seconds for which an answer that was promised for later is asked for.
+#: Seconds for which an answer that was promised for later is requested.
 PROMISE_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What became of the messages."""
+    """The outcome of the messages of a load."""
 
     sent: int
     answered: int
-    #: Promised for later, and then there.
+    #: Messages that were promised for later, and answered then.
     kept: int
-    #: Promised for later, and never there.
+    #: Messages that were promised for later, and never answered.
     broken: int
-    #: Neither answered nor promised: by the reason that was given, if one was.
+    #: Messages that were neither answered nor promised, by the reason.
     failed: dict[str, int]
-    #: Seconds from the breaking to the first answer to a request that was sent after it.
+    #: Seconds from the fault to the first answer to a request that was sent after it.
     recovered_s: float | None
-    #: Seconds from the breaking until the last request was due that then failed, was promised for
-    #: later, or took longer than ``PROMPT_S``.
+    #: Seconds from the fault until the last request was due that failed, was promised for later,
+    #: or took longer than ``PROMPT_S``.
     disturbed_s: float
 
     @property
     def lost(self) -> dict[str, int]:
-        """All that was not answered, by the reason."""
+        """The number of messages that were not answered, by the reason."""
         return self.failed | ({"promised, never there": self.broken} if self.broken else {})
 
 
@@ -63,25 +67,26 @@ def measure(
     breaks_at: float = BREAKS_AT,
     then_s: float | None = None,
 ) -> Loss:
-    """Send ``number`` messages at ``rate``, a second; after a share of them, ``strike()``; count.
+    """Sends ``number`` messages, calls ``strike`` meanwhile, and returns the messages' outcome.
 
-    With ``then_s`` the load ends that many seconds after ``strike`` has returned, and ``number`` is
-    the most. What ``strike`` raises is raised once the load is over.
+    ``rate`` is in messages a second; ``strike`` is called once the share ``breaks_at`` is sent.
+    With ``then_s`` the load ends that many seconds after ``strike`` has returned, or after
+    ``number`` messages. An exception of ``strike`` is raised once the load is over.
 
     Raises:
-        RuntimeError: it took longer than the load, which so had little of it.
+        RuntimeError: ``strike`` took longer than the load.
     """
     recorder = recorder or Recorder(passages)
     load = HttpLoad(target, messages, recorder, connections=CONNECTIONS, bulk=1, pacer=Pacer(rate))
     breaks_s = breaks_at * number / rate
     with ThreadPoolExecutor(2) as aside:
-        breaking = aside.submit(_after, breaks_s, strike)
+        injection = aside.submit(_after, breaks_s, strike)
         if then_s is not None:
-            aside.submit(_stop, load, breaking, then_s)
+            aside.submit(_stop, load, injection, then_s)
         began, _ = load.run(0.0, number / rate + 5, number)
         recorder.judge_kept()
-        if breaking.result() > began + number / rate:
-            raise RuntimeError("the load was over before all was broken")
+        if injection.result() > began + number / rate:
+            raise RuntimeError("the load ended before the fault was complete")
     kept = count_kept(target, recorder.promised)
     failed = dict(recorder.failed)
     failed.pop(Recorder.PROMISED, None)
@@ -93,7 +98,7 @@ def measure(
     disturbed = [
         due - breaks_s
         for due, latency in zip(recorder.due, recorder.latency, strict=True)
-        if due > breaks_s and not latency < PROMPT_S  # NaN: it failed
+        if due > breaks_s and not latency < PROMPT_S  # NaN: the request failed
     ]
     return Loss(
         sum(recorder.sent),
@@ -107,42 +112,42 @@ def measure(
 
 
 def _after(seconds: float, strike: Callable[[], None]) -> float:
-    """Return the monotonic time at which it was done."""
-    time.sleep(seconds)  # into the load
+    """Calls ``strike`` after some seconds. Returns the monotonic time at which it returned."""
+    time.sleep(seconds)  # of load, before the fault
     strike()
     return time.monotonic()
 
 
-def _stop(load: HttpLoad, breaking: Future[float], then_s: float) -> None:
-    wait([breaking])
+def _stop(load: HttpLoad, injection: Future[float], then_s: float) -> None:
+    wait([injection])
     time.sleep(then_s)  # of load, after the fault
     load.stop()
 
 
 def kill(pids: Sequence[int]) -> Callable[[], None]:
-    """Return what kills the first of some processes with -9.
+    """Returns a function that kills the first of ``pids`` with SIGKILL.
 
     Raises:
-        RuntimeError: there is none.
+        RuntimeError: ``pids`` is empty.
     """
     if not pids:
         raise RuntimeError("no process that runs the model was found")
     return lambda: os.kill(pids[0], signal.SIGKILL)
 
 
-def count_kept(target: Target, places: Sequence[str]) -> int:
-    """Return how many answers, which were promised, are there within ``PROMISE_S`` seconds."""
+def count_kept(target: Target, paths: Sequence[str]) -> int:
+    """Returns how many of the promised answers at ``paths`` come within ``PROMISE_S`` seconds."""
     until = time.monotonic() + PROMISE_S
-    waiting = list(places)
+    waiting = list(paths)
     while waiting and time.monotonic() < until:
-        waiting = [place for place in waiting if not _there(target, place)]
+        waiting = [path for path in waiting if not _is_answered(target, path)]
         time.sleep(0.5 if waiting else 0.0)  # between two rounds, until the deadline
-    return len(places) - len(waiting)
+    return len(paths) - len(waiting)
 
 
-def _there(target: Target, place: str) -> bool:
+def _is_answered(target: Target, path: str) -> bool:
     try:
-        with DIRECT.open(request(target, place), timeout=10) as response:
+        with DIRECT.open(request(target, path), timeout=10) as response:
             return bool(response.status == 200 and "author" in json.load(response))
-    except (OSError, HTTPException, ValueError):  # not there yet
+    except (OSError, HTTPException, ValueError):  # there is no answer yet
         return False

@@ -1,7 +1,7 @@
-"""Faults that are about promises: many answers are promised, something happens, each is asked for.
+"""Faults that test promises: collect many promised answers, break something, fetch each answer.
 
-A course has a system of its own, sends it messages with ``?wait=0``, and returns what became of
-each: promised and then there, refused with a reason, or lost.
+Each fault gets a system of its own, and sends it messages with ``?wait=0``. It returns the outcome
+of each message: promised and then answered, refused with a reason, or lost.
 """
 
 from __future__ import annotations
@@ -28,41 +28,50 @@ from bench.load.recorder import BROKEN
 from bench.system.direct import DIRECT, request
 from bench.system.system import Started
 
-#: Requests of a course that does not end by itself, and messages in one request.
-REQUESTS, BULK = 40, 50
-#: Characters of a message, and of one that is to fill the queue.
-SHORT, LONG = 100, 12_000
-#: Results that others put into the cache, bytes of each, and so many at once.
-OTHERS, SIZE, TOGETHER = 400_000, 200, 1000
-#: Seconds before a power cut from which on a file that is written each second may lack what came:
-#: the second, and as long again until a busy disk has it.
+#: Requests of a fault that would not end by itself.
+REQUESTS = 40
+#: Messages in one request.
+BULK = 50
+#: Characters of a message.
+SHORT = 100
+#: Characters of a message that is to fill the queue.
+LONG = 12_000
+#: Results that other clients put into the cache.
+OTHERS = 400_000
+#: Bytes of each of these results.
+SIZE = 200
+#: Results that are stored with one pipeline.
+TOGETHER = 1000
+#: Seconds before a power cut whose messages may be lost with ``appendfsync everysec``: one second
+#: until Valkey syncs the file, and one more for a busy disk.
 LATE_S = 2.0
-#: Why a message that was accepted so late may be gone.
+#: The reason for which a message that was accepted in these seconds may be lost.
 TOO_LATE = "gone with the last 2 s"
-#: Seconds for which a promised answer is asked for.
+#: Seconds for which a promised answer is requested.
 ANSWERED_S = 60.0
 
-#: Does something to a system. Returns what became of all messages.
-Course = Callable[[Started], Loss]
+#: Sends messages to a system, and breaks something. Returns the outcome of all messages.
+PromiseFault = Callable[[Started], Loss]
 
 
 @dataclass(slots=True)
 class Account:
-    """The messages of a course."""
+    """The messages that a fault has sent, and the outcome of each."""
 
-    #: By the id of each message that was accepted, and whose answer was not fetched: when it was
-    #: accepted, monotonic, in seconds.
+    #: The accepted messages whose answer is not fetched yet: the monotonic time of acceptance in
+    #: seconds, by the message's id.
     accepted: dict[str, float] = field(default_factory=dict)
-    #: How many were answered at once, and need no promise; and how many answers were fetched.
+    #: Messages that were answered at once.
     answered: int = 0
+    #: Promised answers that were fetched.
     fetched: int = 0
-    #: The statuses of answers that were never there, once all have been asked for.
+    #: Promised answers that never came, by the HTTP status of the last request for them.
     lost: Counter[int] = field(default_factory=Counter)
-    #: How many were not, by the reason that was given.
+    #: Messages that were not accepted, by the reason.
     refused: Counter[str] = field(default_factory=Counter)
 
     def close(self, system: Started) -> Loss:
-        """Ask for each message that was accepted, until it is answered or it takes too long."""
+        """Fetches the answers of all accepted messages, for ``ANSWERED_S`` seconds at most."""
         until = time.monotonic() + ANSWERED_S
         while self.accepted and time.monotonic() < until:
             self.fetch(system, list(self.accepted))
@@ -74,7 +83,7 @@ class Account:
         return Loss(sent, *counts, refused, None, 0.0)
 
     def fetch(self, system: Started, ids: Sequence[str]) -> None:
-        """Ask once for the answers of messages that were accepted."""
+        """Requests the answer of each accepted message in ``ids`` once."""
         for id in ids:
             if _status(system, id) == 200:
                 del self.accepted[id]
@@ -82,7 +91,7 @@ class Account:
 
 
 def fill_queue(system: Started) -> Loss:
-    """Have nobody take tasks until new ones are refused; fill Valkey; kill the worker."""
+    """Freezes the worker until the api refuses messages, fills Valkey, and kills the worker."""
     worker, account = first(system, "worker"), Account()
     os.kill(worker, signal.SIGSTOP)
     for _ in send_without_end(system, account, LONG):
@@ -90,15 +99,15 @@ def fill_queue(system: Started) -> Loss:
             break
     with Redis.from_url(system.redis) as client, suppress(OutOfMemoryError):
         lists = [key for key in client.scan_iter("attributions.*") if client.type(key) == b"list"]
-        queue = max(lists, key=client.llen)  # each priority has a list
-        while task := client.lindex(queue, -1):  # as others' tasks, until there is no memory
+        queue = max(lists, key=client.llen)  # each priority has a list of its own
+        while task := client.lindex(queue, -1):  # copies a task until Valkey has no memory left
             client.lpush(queue, task)
     os.kill(worker, signal.SIGKILL)
     return account.close(system)
 
 
 def fill_cache(system: Started) -> Loss:
-    """Have others fill the cache several times over, beside what was promised."""
+    """Fills the cache several times over with results of other messages, beside the promises."""
     account = Account()
     for _ in islice(send_without_end(system, account, SHORT), REQUESTS):
         pass
@@ -107,7 +116,7 @@ def fill_cache(system: Started) -> Loss:
 
 
 def store_others_results(system: Started) -> None:
-    """Store results that nobody asked for: several times as many as the cache holds."""
+    """Stores results that no client requested: several times as many as the cache holds."""
     with Redis.from_url(system.redis) as client:
         for start in range(0, OTHERS, TOGETHER):
             with client.pipeline(transaction=False) as pipe:
@@ -116,13 +125,13 @@ def store_others_results(system: Started) -> None:
                 pipe.execute(raise_on_error=False)
 
 
-def cut_power(fsync: str) -> Course:
-    """Return the course that kills all at once, and keeps only what the disk has for certain.
+def cut_power(fsync: str) -> PromiseFault:
+    """Returns a fault that kills all processes, and keeps only data that is surely on the disk.
 
     ``fsync`` is Valkey's ``appendfsync``, ``always`` or ``everysec``.
     """
 
-    def course(system: Started) -> Loss:
+    def fault(system: Started) -> Loss:
         account, sizes = Account(), []
         with Redis.from_url(system.redis) as client:
             client.config_set("appendfsync", fsync)
@@ -144,19 +153,19 @@ def cut_power(fsync: str) -> Course:
                 account.refused[TOO_LATE] += 1
         return account.close(system)
 
-    return course
+    return fault
 
 
 def send_without_end(system: Started, account: Account, characters: int) -> Iterator[None]:
-    """Send messages, and don't wait for their answers; note in each turn what becomes of them."""
+    """Sends one request in each turn, without waiting for answers, and notes its outcome."""
     for number in count():
-        texts = [f"{number} {place} {'aeiou ' * (characters // 6)}" for place in range(BULK)]
+        texts = [f"{number} {item} {'aeiou ' * (characters // 6)}" for item in range(BULK)]
         body = {"messages": [{"text": text} for text in texts]}
         asked = request(system.target, f"{system.target.path}?wait=0", body)
         try:
             with DIRECT.open(asked, timeout=30) as response:
                 items = json.load(response)["attributions"]
-        except HTTPError as error:  # of all of them
+        except HTTPError as error:  # the api refused the whole request
             with error:
                 account.refused[json.load(error)["code"]] += BULK
         except (OSError, HTTPException):
@@ -170,7 +179,7 @@ def send_without_end(system: Started, account: Account, characters: int) -> Iter
 
 
 def _status(system: Started, id: str) -> int:
-    """Return the status of an answer; 0: there is none."""
+    """Returns the HTTP status of a message's answer; 0 where there was no response."""
     asked = request(system.target, f"{system.target.path}/{id}")
     try:
         with DIRECT.open(asked, timeout=10) as response:
@@ -183,5 +192,5 @@ def _status(system: Started, id: str) -> int:
 
 
 def _newest(folder: Path) -> Path:
-    """Return the file that Valkey writes to."""
+    """Returns the append-only file that Valkey writes to now."""
     return max(folder.glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)

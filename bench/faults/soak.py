@@ -1,9 +1,9 @@
-"""Ten minutes of load with faults at random: ``make soak``.
+"""Ten minutes of load with random faults: ``make soak``.
 
-Every few seconds a process is killed or frozen, chosen by a seed, so that a run can be repeated.
-In the end every message is accounted for, no effect has happened twice, and neither memory nor
-open files have grown. With ``--crowded`` the cache is full all the time, a second key asks for all
-that it can get, and answers are promised that nobody fetches for minutes.
+Every few seconds a process is killed or frozen. A seed chooses the faults, so that a run can be
+repeated. In the end every message has to be accounted for, no effect may have happened twice, and
+neither memory nor open files may have grown. With ``--crowded`` the cache is always full, a second
+API key asks for all that it can get, and promised answers are fetched only after minutes.
 """
 
 from __future__ import annotations
@@ -35,14 +35,18 @@ from bench.load.scenario import Mix
 from bench.system.growth import UNKNOWN, Watch, grown
 from bench.system.system import Started, status
 
+#: Messages a second.
 RATE = 200.0
 SETTINGS = {"BYLINE_WORKERS": "2", "BYLINE_VISIBILITY_TIMEOUT_S": "3"}
-#: Seconds from one fault to the next: at least, at most. A part is left alone for a while after
-#: its turn, for one that dies again and again is taken for broken, and Byline ends.
-PAUSE_S, LONGEST_PAUSE_S, REST_S = 10.0, 20.0, 30.0
+#: Seconds from one fault to the next, at least.
+PAUSE_S = 10.0
+#: Seconds from one fault to the next, at most.
+LONGEST_PAUSE_S = 20.0
+#: Seconds without a fault for a part that had one. Byline gives up a part that dies repeatedly.
+REST_S = 30.0
 
 
-#: What may happen, to which part.
+#: The faults: a part, the fault's name, and the function that causes it.
 KINDS = (
     *(
         (part, name, break_(part))
@@ -55,17 +59,17 @@ KINDS = (
 
 
 def main() -> int:
-    """Soak. Returns 1 where a message has no honest outcome, or something grew."""
+    """Runs the load. Returns 1 where a message has no allowed outcome, or a process grew."""
     options = _options()
     console = Console()
     console.print(f"seed {options.seed}, {options.minutes:g} minutes")
     watch = Watch()
-    with tempfile.TemporaryDirectory(prefix="byline-soak-") as place:
-        complaints = _soak(options, console, Path(place), watch)
+    with tempfile.TemporaryDirectory(prefix="byline-soak-") as folder:
+        complaints = _soak(options, console, Path(folder), watch)
     growth = watch.growth()
     for part, used in sorted(growth.items()):
-        told = f"{used[0]:+.1f} MB and {used[1]:+.1f} open files a minute" if used else UNKNOWN
-        console.print(f"{part}: {told}")
+        words = f"{used[0]:+.1f} MB and {used[1]:+.1f} open files a minute" if used else UNKNOWN
+        console.print(f"{part}: {words}")
     complaints += grown(growth)
     for words in complaints:
         console.print(words)
@@ -73,7 +77,7 @@ def main() -> int:
 
 
 def _soak(options: argparse.Namespace, console: Console, folder: Path, watch: Watch) -> list[str]:
-    """Run and break a system, and account for all messages. Returns what is wrong, in words."""
+    """Runs a system with random faults, and returns in words what was wrong."""
     texts = held_out(folder)
     passages = messages.read(texts)
     duplicate_check, mix = DuplicateCheck(passages), Mix(repeats=options.repeats, seed=options.seed)
@@ -82,7 +86,7 @@ def _soak(options: argparse.Namespace, console: Console, folder: Path, watch: Wa
     with Started(folder, settings, MEASURED) as system:
         beside = crowd(system, texts, mix, seconds) if options.crowded else nullcontext()
         with beside as others, ThreadPoolExecutor(2) as aside:
-            breaking = aside.submit(_break, system, random.Random(options.seed), console, over)
+            injection = aside.submit(_break, system, random.Random(options.seed), console, over)
             watching = aside.submit(watch.run, system, over)
             try:
                 drawn, count = messages.stream(passages, mix, 0), int(seconds * RATE)
@@ -91,27 +95,27 @@ def _soak(options: argparse.Namespace, console: Console, folder: Path, watch: Wa
                 )
             finally:
                 over.set()
-            watching.result()  # raises what went wrong there
-            honest = HONEST | {BROKEN} if ("api", "kill") in breaking.result() else HONEST
+            watching.result()  # raises the thread's error
+            honest = HONEST | {BROKEN} if ("api", "kill") in injection.result() else HONEST
         complaints, contradicted = [], 0
         try:
             contradicted = duplicate_check.contradicted(system.target)
-        except RuntimeError as error:  # said in the end, with all that is known
+        except RuntimeError as error:  # printed in the end, with the other complaints
             complaints.append(str(error))
     outcome = Outcome(loss, contradicted, computed_twice(folder / "calls"), honest, count)
-    complaints += _told(console, "", outcome)
+    complaints += _report(console, "", outcome)
     if others is not None:
         for name, became in (("promised: ", others.promised), ("greedy key: ", others.greedy)):
             assert became is not None
-            complaints += _told(console, name, Outcome(became, 0, 0, honest))
+            complaints += _report(console, name, Outcome(became, 0, 0, honest))
         cache = f"cache full in {others.full} of {others.looks} looks"
         console.print(f"{cache}, {others.evicted:,} results evicted")
         complaints += others.complaints
     return complaints
 
 
-def _told(console: Console, name: str, outcome: Outcome) -> list[str]:
-    """Print what became of a load's messages, and return what is wrong with it, in words."""
+def _report(console: Console, name: str, outcome: Outcome) -> list[str]:
+    """Prints the outcome of a load's messages, and returns in words what is wrong with it."""
     loss = outcome.loss
     console.print(
         f"{name}sent {loss.sent:,}, answered {loss.answered:,}, promised and there {loss.kept:,}"
@@ -127,7 +131,7 @@ def _told(console: Console, name: str, outcome: Outcome) -> list[str]:
 def _break(
     system: Started, chance: random.Random, console: Console, over: threading.Event
 ) -> set[tuple[str, str]]:
-    """Break things until it is over. Returns which part was broken how."""
+    """Causes random faults until ``over`` is set. Returns the part and the name of each fault."""
     done: set[tuple[str, str]] = set()
     struck: dict[str, float] = {}
     began = time.monotonic()
@@ -142,7 +146,7 @@ def _break(
         console.print(f"{now - began:5.0f} s  {name} {part}")
         try:
             strike(system)
-        except (ProcessLookupError, RedisError):  # just ended, and being started again
+        except (ProcessLookupError, RedisError):  # the part has just ended, and is restarted
             continue
     return done
 
@@ -152,7 +156,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--repeats", type=float, default=0.3, help="share of repeated messages")
-    parser.add_argument("--crowded", action="store_true", help="not alone: see above")
+    parser.add_argument("--crowded", action="store_true", help="with the extra load, see above")
     return parser.parse_args(arguments)
 
 

@@ -1,4 +1,4 @@
-"""A second load beside the one that is measured: a key that asks for all it can get."""
+"""A second load beside the measured one, with an API key that asks for all it can get."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ from bench.load import generator
 from bench.load.generator import Job, Record
 from bench.load.scenario import Beside
 
-#: The API keys of the two loads, which are a load test's own and no secrets.
-MEASURED, GREEDY = "key-of-the-measured-load", "key-of-the-greedy-load"
-#: Messages that are ready before it begins: what it sends after them is drawn as it goes.
+#: The API key of the measured load. It is made for the load test, and no secret.
+MEASURED = "key-of-the-measured-load"
+#: The API key of the second load, likewise.
+GREEDY = "key-of-the-greedy-load"
+#: Messages that are rendered before the second load begins. Later ones are rendered as it runs.
 READY = 16_384
-#: Seconds until it has begun, and until it has ended, at most.
-BEGIN_S, END_S = 60.0, 60.0
+#: Seconds that the second load may take to begin.
+BEGIN_S = 60.0
+#: Seconds that the second load may take to end.
+END_S = 60.0
 
 
 @dataclass(slots=True)
 class Greedy:
-    """What became of the second load, once it has ended."""
+    """The record of the second load; None until the load has ended, or where there is none."""
 
     record: Record | None = None
 
 
 def write_keys(folder: Path) -> Path:
-    """Write the file with both keys, as ``BYLINE_KEYS_FILE`` names it, and return its path."""
+    """Writes a keys file, for ``BYLINE_KEYS_FILE``, with both keys, and returns its path."""
     path = folder / "keys.txt"
     keys = {"measured": MEASURED, "greedy": GREEDY}
     lines = (f"{name} sha256:{sha256(key.encode()).hexdigest()}\n" for name, key in keys.items())
@@ -42,10 +46,10 @@ def write_keys(folder: Path) -> Path:
 
 @contextmanager
 def greedy(job: Job) -> Iterator[Greedy]:
-    """Run the second load of a scenario, if it has one, from before the block to its end.
+    """Runs the second load of a scenario, if it has one, from before the block to its end.
 
     Raises:
-        RuntimeError: it did not begin, or died.
+        RuntimeError: the second load did not begin, or died.
     """
     result, beside = Greedy(), job.scenario.beside
     if beside is None:
@@ -59,9 +63,9 @@ def greedy(job: Job) -> Iterator[Greedy]:
     theirs.close()
     try:
         if not ours.poll(BEGIN_S):
-            raise RuntimeError("the greedy load has not begun in time")
+            raise RuntimeError(f"the greedy load did not begin within {BEGIN_S:g} s")
         yield result
-        process.terminate()  # it takes that as: send no more, and tell what there is
+        process.terminate()  # on SIGTERM the generator stops sending and sends its record
         result.record = _record(ours)
     finally:
         process.kill()
@@ -80,14 +84,14 @@ def _job(job: Job, beside: Beside) -> Job:
         beside=None,
     )
     target = job.target._replace(key=GREEDY)
-    # Other messages than those of the measured load.
+    # With another run number, the messages differ from those of the measured load.
     return replace(job, scenario=scenario, target=target, run=job.run + 10**6, ready=READY)
 
 
 def _record(pipe: Pipe) -> Record:
     with suppress(EOFError):
         while pipe.poll(END_S):
-            said = pipe.recv()
-            if isinstance(said, Record):
-                return said
+            report = pipe.recv()
+            if isinstance(report, Record):
+                return report
     raise RuntimeError("the greedy load died, see above")

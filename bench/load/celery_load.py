@@ -1,4 +1,4 @@
-"""The way straight to Celery: tasks sent by name, results awaited, as any Celery client does it."""
+"""A load without HTTP: sends Celery tasks by name and gets results, as any Celery client does."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class CeleryLoad:
         self._noting = threading.Lock()
         self._stopped = threading.Event()
 
-    def run(self, warmup_s: float, seconds: float, most_messages: int) -> tuple[float, float]:
-        """Run the load, as :meth:`bench.load.load.HttpLoad.run` does."""
+    def run(self, warmup_s: float, seconds: float, max_messages: int) -> tuple[float, float]:
+        """Runs the load, as :meth:`bench.load.load.HttpLoad.run` does."""
         begin = time.monotonic()
         measured_from = begin + warmup_s
         end = measured_from + seconds
-        most = most_messages // self._bulk
+        max_tasks = max_messages // self._bulk
         threads = [
-            threading.Thread(target=self._work, args=(begin, measured_from, end, most))
+            threading.Thread(target=self._work, args=(begin, measured_from, end, max_tasks))
             for _ in range(self._connections)
         ]
         for thread in threads:
@@ -64,10 +64,10 @@ class CeleryLoad:
         return measured_from, max(0.0, min(time.monotonic(), end) - measured_from)
 
     def stop(self) -> None:
-        """Send no more."""
+        """Stops sending. Tasks under way may still be answered."""
         self._stopped.set()
 
-    def _work(self, begin: float, measured_from: float, end: float, most: int) -> None:
+    def _work(self, begin: float, measured_from: float, end: float, max_tasks: int) -> None:
         client = Celery("load", broker=self._redis, backend=self._redis, set_as_current=False)
         client.conf.task_ignore_result = False
         while True:
@@ -75,7 +75,7 @@ class CeleryLoad:
                 number = next(self._numbers)
                 messages = list(itertools.islice(self._messages, self._bulk))
             due = time.monotonic() if self._pacer is None else begin + self._pacer.due_at(number)
-            if due >= end or number >= most or self._wait_until(due):
+            if due >= end or number >= max_tasks or self._wait_until(due):
                 return
             left = time.monotonic()
             found = self._attribute(client, messages)
@@ -88,7 +88,7 @@ class CeleryLoad:
                     self._recorder.carried += len(messages)
 
     def _wait_until(self, due: float) -> bool:
-        """Wait; return whether the load was stopped meanwhile."""
+        """Waits, and returns whether the load was stopped meanwhile."""
         return self._stopped.wait(max(0.0, due - time.monotonic()))
 
     def _attribute(self, client: Celery, messages: Sequence[Message]) -> list[Answer] | str:
@@ -98,6 +98,6 @@ class CeleryLoad:
             found = task.get(timeout=TIMEOUT_S)
         except ResultTimeout:
             return "no answer"
-        except Exception as error:  # whatever the task raised comes as its own class
+        except Exception as error:  # the result raises the exception of the task, of any class
             return type(error).__name__
         return msgspec.convert(found, list[Answer])

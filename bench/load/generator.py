@@ -1,6 +1,7 @@
-"""The load generator, a process of its own: what it does must not wait for who looks on.
+"""The load generator: a process of its own, so that no other work of the benchmark delays it.
 
-It is told what to do in a :class:`Job`, says once a second how it goes, and ends with its record.
+The process gets a :class:`Job`, sends a :class:`Progress` once a second, and in the end its
+:class:`Record`.
 """
 
 from __future__ import annotations
@@ -25,52 +26,54 @@ from bench.load.recorder import Recorder
 from bench.load.scenario import Scenario
 from bench.load.schedule import Pacer
 
-#: Messages a second that are made ready for a closed loop: more than two cores answer.
+#: Messages a second for which a closed loop prepares requests: more than two cores can answer.
 CLOSED_RATE = 12_000
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One load: where it goes, and which passages are sent."""
+    """The order for one load: the scenario, the target, and the passages to send."""
 
     scenario: Scenario
     target: Target
-    #: Of the broker and the result backend, for the way straight to Celery.
+    #: URL of the broker and result backend, for scenarios that send Celery tasks.
     redis: str
     passages: Path
-    #: Where the variants of passages begin, so that two runs do not send the same.
+    #: The number of the first variant of each passage, so that two runs send different messages.
     run: int
-    #: Messages that are made ready before it begins; None: all that will be sent.
+    #: Messages that are rendered before the load begins; None for all that it will send.
     ready: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How it goes, since the measuring began."""
+    """The state of the load, counted since the measurement began."""
 
-    #: Requests that have ended, and messages that failed.
+    #: Requests that have ended.
     requests: int
+    #: Messages that failed.
     failed: int
-    #: Of the requests that ended since the last look, in seconds; None where none was answered.
+    #: P95 latency in seconds of the requests that ended since the last report; None without any.
     p95: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All that was noted."""
+    """The result of a load: the recorder, and what the generator used."""
 
     recorder: Recorder
-    #: Monotonic time at which the measuring began, and for how many seconds it went on.
+    #: Monotonic time at which the measurement began, in seconds.
     began: float
+    #: Seconds that were measured.
     seconds: float
-    #: CPU time of this process while it sent, in cores.
+    #: CPU time of the generator while it sent, in cores.
     cpu: float
 
 
 def main(job: Job, pipe: Pipe) -> None:
-    """Run ``job``; send a :class:`Progress` a second, and in the end a :class:`Record`."""
+    """Runs ``job``. Sends a :class:`Progress` each second, and in the end a :class:`Record`."""
     early = threading.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):  # before anything that takes time
+    for sign in (signal.SIGINT, signal.SIGTERM):  # set before the slow steps below
         signal.signal(sign, lambda *_: early.set())
     passages = messages.read(job.passages)
     recorder = Recorder(passages)
@@ -82,21 +85,21 @@ def main(job: Job, pipe: Pipe) -> None:
     if isinstance(load, HttpLoad):
         load.prepare(_messages(job.scenario) if job.ready is None else job.ready)
     gc.collect()
-    gc.freeze()  # looking through what there is by now for garbage would show as latency
+    gc.freeze()  # a collection that scanned all objects made so far would show as latency
     over = threading.Event()
-    teller = threading.Thread(target=_tell, args=(recorder, pipe, over))
-    teller.start()
+    reporter = threading.Thread(target=_report, args=(recorder, pipe, over))
+    reporter.start()
     wall, cpu = time.monotonic(), time.process_time()
     scenario = job.scenario
     began, seconds = load.run(scenario.warmup_seconds, scenario.seconds, scenario.most_messages)
     cores = (time.process_time() - cpu) / (time.monotonic() - wall)
     over.set()
-    teller.join()
+    reporter.join()
     recorder.judge_kept()
     pipe.send(Record(recorder, began, seconds, cores))
 
 
-def _tell(recorder: Recorder, pipe: Pipe, over: threading.Event) -> None:
+def _report(recorder: Recorder, pipe: Pipe, over: threading.Event) -> None:
     seen = 0
     while not over.wait(1.0):
         latencies = np.array(recorder.latency[seen:], np.float32)
@@ -107,7 +110,7 @@ def _tell(recorder: Recorder, pipe: Pipe, over: threading.Event) -> None:
 
 
 def _messages(scenario: Scenario) -> int:
-    """Return how many messages the load will send, at most where that is not known."""
+    """Returns how many messages the load will send; for a closed loop, an upper estimate."""
     seconds = scenario.warmup_seconds + scenario.seconds
     return min(scenario.most_messages, math.ceil((scenario.rate or CLOSED_RATE) * seconds))
 

@@ -1,4 +1,4 @@
-"""Goodput: the highest rate that a system holds within a bound on its latency."""
+"""Searches for a system's goodput: the highest rate that keeps its P95 latency within a bound."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ from collections.abc import Callable
 
 from bench.report.results import Run
 
-#: Milliseconds within which 95 % of the requests must be answered: the P95 Byline came with.
+#: Milliseconds within which 95 % of the requests must be answered: the P95 of the first Byline.
 BOUND_MS = 55.0
-#: Share of the messages that may fail where a rate counts as held.
+#: Share of the messages that may fail at a rate that counts as held.
 MAY_FAIL = 0.001
-#: From one rate to the next at first, each further step the square of the last; how many are tried.
+#: Factor between the first two rates. Each further factor is the square of the one before.
 STEP = 1.12
-MOST_STEPS = 7
+#: Rates that are tried at most.
+MAX_STEPS = 7
 
 
 def held(run: Run) -> bool:
-    """Return whether a run at a rate held it."""
-    # What is not answered as fast as it is due waits, so the bound on waiting holds the rate.
+    """Returns whether the system held the rate of a run."""
+    # A system that is slower than the rate makes requests wait, so that the P95 exceeds the bound.
     unanswered = run.totals.sent - run.totals.answered
     return 0 < run.latency.p95_ms <= BOUND_MS and unanswered <= MAY_FAIL * run.totals.sent
 
 
 def search(measure: Callable[[float], Run], begin: float) -> Run | None:
-    """Return the run at the highest rate held; None where none was.
+    """Returns the run at the highest rate that the system held; None where it held none.
 
-    ``measure(rate)`` runs at a rate. It begins at ``begin``, in messages per second, goes up for
-    as long as rates are held, or down until one is, and ends with a rate between the two.
+    ``measure(rate)`` measures a rate in messages per second. The search begins at ``begin``, goes
+    up while the system holds the rates, or down until it holds one, and then tries rates between.
     """
     best: Run | None = None
     rate, too_much = begin, float("inf")
-    for number in range(MOST_STEPS):
+    for number in range(MAX_STEPS):
         run = measure(rate)
         if held(run):
             best = run

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over asyncio, as little of it as a load generator needs: one request at a time."""
+"""A small HTTP/1.1 client on asyncio: one connection that sends one request at a time."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from bench.load.messages import Message
 
 
 class Target(NamedTuple):
-    """Where requests go."""
+    """The address that requests are sent to."""
 
     host: str
     port: int
     path: str
-    #: The API key that requests come with; empty: none.
+    #: The API key of the requests; empty for none.
     key: str = ""
 
 
 class Request(NamedTuple):
-    """A request as it goes over the wire, and the messages in it."""
+    """A request: its bytes on the wire, and its messages."""
 
     wire: bytes
     messages: Sequence[Message]
 
 
 class Owner(Protocol):
-    """Who is told what becomes of a connection."""
+    """The object that a connection reports to."""
 
     def finished(self, connection: Connection, request: Request, status: int, body: bytes) -> None:
-        """A request has its response; status 0: the connection broke first."""
+        """Takes the response to a request. Status 0 means that the connection broke first."""
 
     def lost(self, connection: Connection) -> None:
-        """The connection is closed. Told after ``finished``."""
+        """Learns that the connection is closed. Called after ``finished``."""
 
 
 def render(
     target: Target, messages: Sequence[Message], bulk: bool, deadline_ms: int | None = None
 ) -> bytes:
-    """Return the request as it goes over the wire."""
+    """Returns the bytes of a request with these messages."""
     asked: dict[str, object] = {"text": messages[0].text}
     if bulk:
         asked = {"messages": [{"text": message.text} for message in messages]}
@@ -65,46 +65,49 @@ class Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpResponseParser(self)
         self._body: list[bytes] = []
         self._transport: Any = None
-        #: Under way, if anything is. When it was due and when it left, monotonic, in seconds.
+        #: The request under way, if there is one.
         self.request: Request | None = None
-        self.due = self.left = 0.0
-        #: No request can be sent any more.
+        #: Monotonic time in seconds at which the request was due.
+        self.due = 0.0
+        #: Monotonic time in seconds at which the request was sent.
+        self.left = 0.0
+        #: True once the connection can send no more requests.
         self.closing = False
 
     def send(self, request: Request, due: float, now: float) -> None:
-        """Send a request; the owner is told once what became of it."""
+        """Sends a request. The owner's ``finished`` is called once, with the response."""
         self.request = request
         self.due = due
         self.left = now
         self._transport.write(request.wire)
 
     def abort(self) -> None:
-        """Close at once; a request under way counts as broken."""
+        """Closes the connection at once. A request under way gets status 0."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Part of asyncio's protocol."""
+        """Implements asyncio.Protocol."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Part of asyncio's protocol."""
+        """Implements asyncio.Protocol."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Part of asyncio's protocol."""
+        """Implements asyncio.Protocol."""
         self.closing = True
         self._finish(0, b"")
         self._owner.lost(self)
 
     def on_body(self, body: bytes) -> None:
-        """Part of httptools' protocol."""
+        """Called by httptools' parser."""
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """Part of httptools' protocol."""
+        """Called by httptools' parser."""
         body = b"".join(self._body)
         self._body.clear()
         if not self._parser.should_keep_alive():

@@ -1,8 +1,8 @@
-"""The load itself: an open loop that keeps to its schedule, or a closed one that never rests.
+"""A load over HTTP, as an open loop with a fixed schedule or as a closed loop that never pauses.
 
-In an open loop a request is due at its time whatever came back, waits for a connection where all
-are taken, and its latency counts from when it was due: a system that stalls is charged for every
-request that should have been sent meanwhile (no coordinated omission).
+In an open loop each request is due at a fixed time, whatever the responses do. It waits for a
+connection where all are busy, and its latency counts from the time it was due. So a system that
+stalls is charged for every request that should have been sent meanwhile (no coordinated omission).
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from bench.load.recorder import BROKEN, NO_ANSWER, Answer, Promise, Recorder, ou
 from bench.load.request_pool import RequestPool
 from bench.load.schedule import Pacer
 
-#: Seconds after which a request without an answer has failed.
+#: Seconds after which a request without a response has failed.
 TIMEOUT_S = 20.0
-#: Seconds between two looks at the schedule, at least, and between two at whether it is over.
-TICK_S, LOOK_S = 0.001, 0.01
-#: Seconds given, after the last request was due, to those still under way.
+#: Seconds between two looks at the schedule, at least.
+TICK_S = 0.001
+#: Seconds between two looks at the schedule at most, and at whether the load is over.
+LOOK_S = 0.01
+#: Seconds that requests under way have to end, once the last request was due.
 DRAIN_S = 10.0
 
 
 class HttpLoad:
-    """Sends messages to ``target`` until it is stopped or the time is over."""
+    """Sends messages to ``target`` until the load is stopped or its time is over."""
 
     def __init__(
         self,
@@ -43,15 +45,15 @@ class HttpLoad:
         deadline_ms: int | None = None,
     ) -> None:
         self._target = target
-        self._stock = RequestPool(target, messages, bulk, deadline_ms)
+        self._request_pool = RequestPool(target, messages, bulk, deadline_ms)
         self._recorder = recorder
-        self._most = connections
+        self._max_connections = connections
         self._bulk = bulk
         self._pacer = pacer
         self._all: set[Connection] = set()
         self._idle: list[Connection] = []
         self._opening: set[asyncio.Task[None]] = set()
-        #: Due, and without a connection yet.
+        #: Monotonic times at which requests were due that wait for a connection, in seconds.
         self._due: deque[float] = deque()
         #: Requests sent so far, warm-up included.
         self._sent = 0
@@ -59,27 +61,27 @@ class HttpLoad:
         self._stopping = False
 
     def prepare(self, messages: int) -> None:
-        """Have so many messages ready, or as many as memory is given to; ends early at a stop.
+        """Renders requests of so many messages in advance, within the request pool's limits.
 
-        Without it, each request is drawn when it is sent.
+        Ends early once the load is stopped. Requests beyond these are rendered when they are sent.
         """
-        self._stock.fill(messages, lambda: self._stopping)
+        self._request_pool.fill(messages, lambda: self._stopping)
 
-    def run(self, warmup_s: float, seconds: float, most_messages: int) -> tuple[float, float]:
-        """Run the load. The recorder has yet to judge what it kept.
+    def run(self, warmup_s: float, seconds: float, max_messages: int) -> tuple[float, float]:
+        """Runs the load. Afterwards ``judge_kept`` of the recorder has to be called.
 
         Returns:
-            The monotonic time at which the measuring began, and the seconds measured, fewer than
-            asked for where it was stopped.
+            The monotonic time at which the measurement began, and the seconds that were measured:
+            fewer than ``seconds`` where the load was stopped.
         """
-        return uvloop.run(self._run(warmup_s, seconds, -(-most_messages // self._bulk)))
+        return uvloop.run(self._run(warmup_s, seconds, -(-max_messages // self._bulk)))
 
     def stop(self) -> None:
-        """Send no more than what is due; what is under way may still be answered."""
+        """Stops the load. Requests that are due are still sent, and may still be answered."""
         self._stopping = True
 
     def finished(self, connection: Connection, request: Request, status: int, body: bytes) -> None:
-        """Note a response and use its connection again."""
+        """Notes a response, and uses its connection again."""
         now = time.monotonic()
         since = connection.due - self._measured_from
         if status == 200 and since >= 0:
@@ -92,7 +94,7 @@ class HttpLoad:
             self._free(connection, now)
 
     def lost(self, connection: Connection) -> None:
-        """Replace a connection that a closed loop needs, or that something waits for."""
+        """Replaces a lost connection, where the closed loop or a waiting request needs it."""
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -123,10 +125,10 @@ class HttpLoad:
 
     def _send(self, connection: Connection, due: float, now: float) -> None:
         self._sent += 1
-        connection.send(self._stock.take(), due, now)
+        connection.send(self._request_pool.take(), due, now)
 
     def _open(self, count: int) -> None:
-        for _ in range(min(count, self._most - len(self._all) - len(self._opening))):
+        for _ in range(min(count, self._max_connections - len(self._all) - len(self._opening))):
             task = asyncio.ensure_future(self._connect())
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
@@ -138,23 +140,23 @@ class HttpLoad:
                 _, connection = await loop.create_connection(
                     lambda: Connection(self), self._target.host, self._target.port
                 )
-            except OSError:  # it does not listen, just now: the requests that are due wait
+            except OSError:  # the target does not listen now: requests that are due wait
                 await asyncio.sleep(0.1)
                 continue
             self._all.add(connection)
             self._free(connection, time.monotonic())
             return
 
-    async def _run(self, warmup_s: float, seconds: float, most: int) -> tuple[float, float]:
+    async def _run(self, warmup_s: float, seconds: float, max_requests: int) -> tuple[float, float]:
         begin = time.monotonic()
         self._measured_from = self._recorder.began = begin + warmup_s
         end = self._measured_from + seconds
         watcher = asyncio.ensure_future(self._watch())
         try:
             if self._pacer is None:
-                await self._closed_loop(end, most)
+                await self._closed_loop(end, max_requests)
             else:
-                await self._open_loop(self._pacer, begin, end, most)
+                await self._open_loop(self._pacer, begin, end, max_requests)
             measured = max(0.0, min(time.monotonic(), end) - self._measured_from)
             await self._drain()
         finally:
@@ -163,10 +165,10 @@ class HttpLoad:
                 connection.abort()
         return self._measured_from, measured
 
-    async def _open_loop(self, pacer: Pacer, begin: float, end: float, most: int) -> None:
+    async def _open_loop(self, pacer: Pacer, begin: float, end: float, max_requests: int) -> None:
         sent = 0
-        while not self._stopping and (now := time.monotonic()) < end and sent < most:
-            reached = min(most, pacer.due_by(now - begin))
+        while not self._stopping and (now := time.monotonic()) < end and sent < max_requests:
+            reached = min(max_requests, pacer.due_by(now - begin))
             for number in range(sent, reached):
                 due = begin + pacer.due_at(number)
                 if self._idle:
@@ -179,13 +181,13 @@ class HttpLoad:
             until_next = begin + pacer.due_at(sent) - time.monotonic()
             await asyncio.sleep(min(max(TICK_S, until_next), LOOK_S))
 
-    async def _closed_loop(self, end: float, most: int) -> None:
-        self._open(self._most)
-        while not self._stopping and time.monotonic() < end and self._sent < most:
+    async def _closed_loop(self, end: float, max_requests: int) -> None:
+        self._open(self._max_connections)
+        while not self._stopping and time.monotonic() < end and self._sent < max_requests:
             await asyncio.sleep(LOOK_S)
 
     async def _watch(self) -> None:
-        """Give up requests that have waited too long: nobody broke their connection but we."""
+        """Gives up requests without a response for ``TIMEOUT_S``, and closes their connections."""
         while True:
             await asyncio.sleep(1.0)
             now = time.monotonic()
@@ -195,19 +197,19 @@ class HttpLoad:
                     connection.abort()
 
     async def _drain(self) -> None:
-        """Wait for what is under way; what is not answered then has failed."""
+        """Waits for requests under way. Those without a response after ``DRAIN_S`` have failed."""
         self._stopping = True
         until = time.monotonic() + DRAIN_S
         while time.monotonic() < until and (self._due or any(c.request for c in self._all)):
             await asyncio.sleep(LOOK_S)
         now = time.monotonic()
         for due in self._due:
-            self._note(self._stock.take(), due, now, now, "never sent")
+            self._note(self._request_pool.take(), due, now, now, "never sent")
         for connection in self._all:
             self._unanswered(connection, now)
 
     def _unanswered(self, connection: Connection, now: float) -> None:
-        """Note that what is under way, if anything, has no answer; later none counts."""
+        """Notes that a request under way, if any, has no response. A late one is ignored."""
         request, connection.request = connection.request, None
         if request is not None:
             self._note(request, connection.due, connection.left, now, NO_ANSWER)

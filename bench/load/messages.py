@@ -1,4 +1,4 @@
-"""What is sent: real passages whose authors are known, in the mix that a scenario asks for."""
+"""Makes the messages of a load from passages whose authors are known, in a scenario's mix."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ import numpy as np
 
 from bench.load.scenario import Mix
 
-#: Random choices are drawn so many at a time; one at a time costs more than sending.
+#: Random choices that are drawn together: to draw each alone costs more than to send a message.
 DRAWN = 4096
 
 
 class Passage(NamedTuple):
-    """One labelled text."""
+    """A text and its author."""
 
     text: str
     author: str
 
 
 class Message(NamedTuple):
-    """One message of a run: which passage, and the text as sent."""
+    """One message of a run."""
 
+    #: Index of the passage that the text is made of.
     passage: int
+    #: The text that is sent.
     text: str
 
 
 def read(path: Path) -> list[Passage]:
-    """Read passages from a .jsonl with ``text`` and ``author``.
+    """Reads passages from a .jsonl file of objects with ``text`` and ``author``.
 
     Raises:
-        ValueError: a line is not such an object, or there is none. The line is named.
+        ValueError: a line is no such object, or the file has none. The text names the line.
     """
     passages = []
-    # Not splitlines: JSON may hold U+2028 and the like as they are.
+    # Not splitlines: JSON may contain U+2028 and other line separators.
     for line, row in enumerate(path.read_text().split("\n"), 1):
         if not row.strip():
             continue
@@ -53,11 +55,11 @@ def read(path: Path) -> list[Passage]:
 
 
 def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
-    """Yield messages without end: the share ``mix.repeats`` from its population, the rest new.
+    """Yields messages without end: the share ``mix.repeats`` from its population, the rest new.
 
-    The population is passages as they are. A new message is a passage with two of its words left
-    out: nearly as its author wrote it, so that the model finds it as hard, and no cache knows it.
-    Passages take turns; ``run`` chooses where the choice of words begins.
+    The population consists of unchanged passages. A new message is a passage without two of its
+    words: it is as hard for the model as the author's own text, and no cache knows it. Passages
+    take turns; ``run`` is the number of the first variant.
     """
     random = np.random.default_rng(mix.seed)
     order = random.permutation(len(passages)).tolist()
@@ -72,19 +74,19 @@ def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
             if again:
                 yield Message(order[rank], passages[order[rank]].text)
             else:
-                turn, place = divmod(next(number), len(passages))
-                yield Message(order[place], variant(passages[order[place]].text, run + turn))
+                turn, index = divmod(next(number), len(passages))
+                yield Message(order[index], variant(passages[order[index]].text, run + turn))
 
 
 def variant(text: str, number: int) -> str:
-    """Return the variant of ``text`` with this number: each pair of its words left out is one.
+    """Returns variant ``number`` of ``text``: the text without one pair of its words.
 
-    A text of fewer than three words has the number put after it instead.
+    A text of fewer than three words gets the number at its end instead.
     """
     words = text.split(" ")
     if len(words) < 3:
         return f"{text} {number}"
     gap, first = divmod(number % (len(words) * (len(words) - 1) // 2), len(words))
-    # Pairs at a distance of gap + 1, counted around the end: each pair has one such distance.
+    # The pair has a distance of gap + 1, counted around the text's end: each pair comes once.
     low, high = sorted((first, (first + gap + 1) % len(words)))
     return " ".join(words[:low] + words[low + 1 : high] + words[high + 1 :])

@@ -1,7 +1,7 @@
-"""What is noted of each request while a load runs; cheap, because it runs beside the load.
+"""Records the outcome of each request of a load, with little CPU time while the load runs.
 
-So answers are kept as they come, and looked at when the load is over. Failures are counted at once,
-but those that only a look at an answer tells.
+Response bodies are kept as bytes, and decoded once the load is over. Failures are counted at once,
+except for those that only the decoded body shows.
 """
 
 from __future__ import annotations
@@ -18,57 +18,60 @@ from bench.load.messages import Message, Passage
 
 NAN = float("nan")
 
-#: Reasons of the load's own: the connection broke before an answer; none came in all the time that
-#: was given to it, and the connection was still whole.
-BROKEN, NO_ANSWER = "connection broken", "no answer"
+#: The reason of a request whose connection broke before the response came.
+BROKEN = "connection broken"
+#: The reason of a request without a response within the timeout, on a connection that held.
+NO_ANSWER = "no answer"
 
-#: Bytes of answers that are kept at most, and of the texts that they are to, with what Python adds
-#: to each: 200,000 of the usual length, as many as 20 s at 10,000 a second. Past it, the oldest one
-#: is looked at for each that comes.
-KEPT_BYTES, ADDED_BYTES = 240 * 2**20, 300
+#: Bytes of response bodies and their messages' texts that are kept at most: 200,000 of the usual
+#: length, as many as come in 20 s at 10,000 a second. Beyond, each new body makes the recorder
+#: decode the oldest one.
+KEPT_BYTES = 240 * 2**20
+#: Bytes that Python's objects add to each message.
+ADDED_BYTES = 300
 
 
 class Candidate(msgspec.Struct):
-    """An author that a message may be by."""
+    """An author that may have written a message."""
 
     author: str
 
 
 class Reason(msgspec.Struct):
-    """Why one message of a bulk request failed."""
+    """The reason why one message of a bulk request failed."""
 
     code: str
 
 
 class Answer(msgspec.Struct):
-    """An attribution, as far as it is looked at; also a bulk item that failed."""
+    """The fields of an attribution that the recorder reads; also a bulk item that failed."""
 
     id: str = ""
     author: str | None = None
     confidence: float = NAN
     candidates: tuple[Candidate, ...] = ()
     cached: bool = False
-    #: The version that answered.
+    #: The model version that made the attribution.
     model: str = ""
-    #: Of a bulk item that is promised for later: where its answer will be.
+    #: The URL path of the answer, for a bulk item that is promised for later.
     location: str = ""
     error: Reason | None = None
 
 
 class Bulk(msgspec.Struct):
-    """The answer to a bulk request."""
+    """The response to a bulk request."""
 
     attributions: list[Answer]
 
 
 class Promise(msgspec.Struct):
-    """Accepted: the answer will be at ``location``."""
+    """The response to an accepted message: its answer will be at ``location``."""
 
     location: str
 
 
 class Problem(msgspec.Struct):
-    """An error document; a peer may give none."""
+    """An error response. A peer's may have no ``code``."""
 
     code: str = ""
 
@@ -80,7 +83,7 @@ _promise = msgspec.json.Decoder(Promise)
 
 
 def outcomes(status: int, body: bytes, bulk: bool) -> list[Answer] | Promise | str:
-    """Return the answers in a response, a promise of one, or why there is none."""
+    """Returns a response's answers, or its promise of one, or the reason why it has none."""
     if status not in (200, 202):
         return _reason(status, body)
     try:
@@ -99,45 +102,51 @@ def _reason(status: int, body: bytes) -> str:
 
 
 def _size(messages: Sequence[Message], body: bytes) -> int:
-    """Return about how many bytes an answer and its texts take, which are taken for alike."""
+    """Returns about how many bytes a body and its messages take; texts count as of one length."""
     return len(body) + len(messages) * (len(messages[0].text) + ADDED_BYTES)
 
 
 @dataclass(slots=True)
 class Recorder:
-    """Figures of the requests that were due while it was measured.
+    """The figures of all requests that were due while the load was measured.
 
-    Of each request: when it was due, in seconds since the measuring began; its latency from then,
-    in seconds, NaN where it failed; how late it left. Of each answer: confidence, and whether it
-    was given, is right, and named an author.
-
-    Of an answer that is kept, only the times are known until :meth:`judge_kept` has looked at it,
-    when the load is over.
+    Each array has one item for each request, or one for each answer. Of a response that is kept,
+    only the times are known until :meth:`judge_kept` has decoded it.
     """
 
     passages: Sequence[Passage]
-    #: Monotonic time at which the measuring began. Who loads sets it.
+    #: Monotonic time at which the measurement began, in seconds. The load sets it.
     began: float = 0.0
+    #: For each request: when it was due, in seconds since the measurement began.
     due: array[float] = field(default_factory=lambda: array("d"))
+    #: For each request: seconds from then until its response; NaN where it failed.
     latency: array[float] = field(default_factory=lambda: array("f"))
+    #: For each request: seconds from when it was due until it was sent.
     late: array[float] = field(default_factory=lambda: array("f"))
+    #: For each request: its messages.
     sent: array[int] = field(default_factory=lambda: array("H"))
+    #: For each request: its messages that were answered.
     answered: array[int] = field(default_factory=lambda: array("H"))
+    #: For each request: its messages that were answered from the cache.
     cached: array[int] = field(default_factory=lambda: array("H"))
+    #: For each answer: the confidence.
     confidence: array[float] = field(default_factory=lambda: array("f"))
+    #: For each answer: whether its first candidate is the true author.
     right: array[int] = field(default_factory=lambda: array("b"))
+    #: For each answer: whether it names an author.
     named: array[int] = field(default_factory=lambda: array("b"))
-    #: Answers by passage, and those that came while it was measured to what was due before.
+    #: The number of answers by passage.
     by_passage: Counter[int] = field(default_factory=Counter)
+    #: Messages that were due before the measurement, and answered during it.
     carried: int = 0
     failed: Counter[str] = field(default_factory=Counter)
-    #: Where the answers will be that were promised for later; they count as failed.
+    #: The URL paths of answers that were promised for later. They count as failed.
     promised: list[str] = field(default_factory=list)
     PROMISED: ClassVar[str] = "promised for later"
 
-    #: What is kept: the request's place among all, its messages, the answer's body. Side by side,
-    #: for a tuple of each would be one more object that the garbage collector looks through.
-    _places: deque[int] = field(default_factory=deque, init=False)
+    #: Of each kept response: the index of its request, the messages, and the body. In three queues,
+    #: for one tuple each would be one more object for the garbage collector to scan.
+    _indices: deque[int] = field(default_factory=deque, init=False)
     _messages: deque[Sequence[Message]] = field(default_factory=deque, init=False)
     _bodies: deque[bytes] = field(default_factory=deque, init=False)
     _kept_bytes: int = field(default=0, init=False)
@@ -150,7 +159,7 @@ class Recorder:
         latency: float,
         found: list[Answer] | Promise | str,
     ) -> None:
-        """Note one request; ``found`` is its answers, or why it has none."""
+        """Notes one request. ``found`` has its answers, a promise, or the reason of its failure."""
         self._add(len(messages), due, late, latency)
         self._settle(len(self.due) - 1, messages, found)
 
@@ -162,8 +171,8 @@ class Recorder:
         latency: float,
         body: bytes,
     ) -> None:
-        """Note one request whose response had status 200, and look at its ``body`` later."""
-        self._places.append(len(self.due))
+        """Notes one request whose response had status 200. Its ``body`` is decoded later."""
+        self._indices.append(len(self.due))
         self._messages.append(messages)
         self._bodies.append(body)
         self._add(len(messages), due, late, latency)
@@ -172,14 +181,14 @@ class Recorder:
             self._judge_oldest()
 
     def judge_kept(self) -> None:
-        """Look at all that is kept, in the order in which it came."""
-        while self._places:
+        """Decodes all kept responses, in the order in which they came."""
+        while self._indices:
             self._judge_oldest()
 
     def _judge_oldest(self) -> None:
         body, messages = self._bodies.popleft(), self._messages.popleft()
         self._kept_bytes -= _size(messages, body)
-        self._settle(self._places.popleft(), messages, outcomes(200, body, len(messages) > 1))
+        self._settle(self._indices.popleft(), messages, outcomes(200, body, len(messages) > 1))
 
     def _add(self, messages: int, due: float, late: float, latency: float) -> None:
         self.due.append(due)
@@ -190,7 +199,7 @@ class Recorder:
         self.cached.append(0)
 
     def _settle(
-        self, place: int, messages: Sequence[Message], found: list[Answer] | Promise | str
+        self, index: int, messages: Sequence[Message], found: list[Answer] | Promise | str
     ) -> None:
         if isinstance(found, Promise):
             self.promised.append(found.location)
@@ -199,7 +208,7 @@ class Recorder:
             found = "answers missing"
         if isinstance(found, str):
             self.failed[found] += len(messages)
-            self.latency[place] = NAN
+            self.latency[index] = NAN
             return
         for message, answer in zip(messages, found, strict=True):
             if answer.error is not None:
@@ -208,14 +217,14 @@ class Recorder:
             if answer.location:
                 self.promised.append(answer.location)
                 self.failed[self.PROMISED] += 1
-                self.latency[place] = NAN
+                self.latency[index] = NAN
                 continue
-            self.answered[place] += 1
-            self.cached[place] += answer.cached
-            self._judge(message, answer, place)
+            self.answered[index] += 1
+            self.cached[index] += answer.cached
+            self._judge(message, answer, index)
 
-    def _judge(self, message: Message, answer: Answer, place: int) -> None:
-        """Judge an answer; ``place`` is that of its request among all."""
+    def _judge(self, message: Message, answer: Answer, index: int) -> None:
+        """Compares an answer with the true author. ``index`` is that of the request."""
         best = answer.candidates[0].author if answer.candidates else answer.author
         self.confidence.append(answer.confidence)
         self.by_passage[message.passage] += 1

@@ -1,4 +1,4 @@
-"""Requests, drawn and rendered before the load begins: it costs more than to send them."""
+"""Renders requests before the load begins, because rendering one costs more than sending it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator
 from bench.load.http_client import Request, Target, render
 from bench.load.messages import Message
 
-#: Messages that are kept ready at most, as many as 20 s at 12,000 a second and a warm-up take; and
-#: bytes of requests, for texts longer than usual. It comes to half a gigabyte at first, and gets
-#: less with each request that is sent. What a longer load sends after them is drawn as it goes.
-MOST_MESSAGES, MOST_BYTES = 300_000, 192 * 2**20
+#: Messages that are rendered in advance at most: as many as 20 s at 12,000 a second and a warm-up
+#: take. They need half a gigabyte at first. A longer load renders later requests as it sends them.
+MAX_MESSAGES = 300_000
+#: Bytes of requests that are rendered in advance at most, for texts longer than usual.
+MAX_BYTES = 192 * 2**20
 
 
 class RequestPool:
-    """Requests of ``bulk`` messages without end, as many of them ready as it was filled with."""
+    """An endless supply of requests of ``bulk`` messages, some of them rendered in advance."""
 
     def __init__(
         self, target: Target, messages: Iterator[Message], bulk: int, deadline_ms: int | None
@@ -28,15 +29,15 @@ class RequestPool:
         self._ready: deque[Request] = deque()
 
     def fill(self, messages: int, stopped: Callable[[], bool]) -> None:
-        """Have so many messages ready, fewer where they are too many or too long, or at a stop."""
-        requests = -(-min(messages, MOST_MESSAGES) // self._bulk)
-        left = MOST_BYTES
+        """Renders requests of so many messages, within the limits, until ``stopped()``."""
+        requests = -(-min(messages, MAX_MESSAGES) // self._bulk)
+        left = MAX_BYTES
         while len(self._ready) < requests and left > 0 and not stopped():
             self._ready.append(request := self._draw())
             left -= len(request.wire)
 
     def take(self) -> Request:
-        """Return the next request."""
+        """Returns the next request, and renders it where none is ready."""
         return self._ready.popleft() if self._ready else self._draw()
 
     def _draw(self) -> Request:

@@ -1,4 +1,4 @@
-"""What a load test does: read from a TOML file, checked, and overridden from the command line."""
+"""The scenario of a load test: a TOML file, validated, with changes from the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
-#: No run may take longer, whatever a file says: a load test must end by itself.
+#: Seconds that a run may take at most, whatever a file says: a load test must end by itself.
 LONGEST_S = 3600
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -19,17 +19,18 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class ScenarioError(ValueError):
-    """The scenario can't be run. Its words are for whoever wrote it."""
+    """The scenario can't be run. The text says what its author has to change."""
 
 
 class Mix(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which messages are sent."""
+    """The mix of new and repeated messages."""
 
-    #: Share of messages that are drawn from ``population`` and so come again and again; every
-    #: other message is one that was never sent before.
+    #: Share of messages that are drawn from the population, and so repeat. Every other message was
+    #: never sent before.
     repeats: Share = 0.0
-    #: The k-th most frequent of the population comes in proportion to k ** -exponent (Zipf).
+    #: The frequency of the population's k-th message is proportional to k ** -exponent (Zipf).
     exponent: Annotated[float, Meta(ge=0)] = 1.0
+    #: Messages in the population.
     population: Annotated[int, Meta(ge=1)] = 1000
     seed: int = 1
 
@@ -43,34 +44,36 @@ class Beside(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A load: how much of what is sent which way, for how long, to what."""
+    """A load: the messages, their rate, the way they are sent, the duration, and the limits."""
 
     #: One line that says what is measured, and why.
     title: str
-    #: Messages per second, sent on time whatever comes back (open loop).
+    #: Messages per second, sent on time whatever the responses do (open loop); None for a closed
+    #: loop.
     rate: Positive | None = None
-    #: Most requests under way. Without a rate, each is followed by the next (closed loop).
+    #: Requests under way at most. In a closed loop, a response is followed by the next request.
     connections: Annotated[int, Meta(ge=1, le=20_000)] = 64
-    #: Seconds that are measured, and before them, seconds that are not.
+    #: Seconds that are measured.
     seconds: Annotated[float, Meta(gt=0, le=LONGEST_S)] = 30.0
+    #: Seconds of load before the measurement.
     warmup_seconds: Annotated[float, Meta(ge=0, le=LONGEST_S)] = 5.0
     #: The run ends early once so many messages were sent.
     most_messages: Annotated[int, Meta(ge=1)] = 2_000_000
-    #: Messages in one request; above 1 the API's bulk form is used.
+    #: Messages in one request. Above 1, requests use the API's bulk form.
     bulk: Annotated[int, Meta(ge=1, le=256)] = 1
-    #: Milliseconds after which an answer is worth nothing to the client, which says so.
+    #: The deadline in milliseconds that each request gives; None for none.
     deadline_ms: Annotated[int, Meta(ge=1)] | None = None
-    #: ``http`` to the api, or ``celery``: tasks sent straight to the queue.
+    #: ``http`` for requests to the api, or ``celery`` for tasks that are sent to the queue.
     way: Literal["http", "celery"] = "http"
-    #: As ``BYLINE_MODEL``.
+    #: The setting ``BYLINE_MODEL``.
     model: str = "ngram"
     mix: Mix = Mix()
-    #: What another key asks for meanwhile. Only over HTTP.
+    #: A second load, with another API key, at the same time. Only over HTTP.
     beside: Beside | None = None
     #: Further ``BYLINE_`` settings of the system that is started.
     settings: dict[str, str] = {}
-    #: What a run must keep to, by the name of a figure: the highest allowed, of ``throughput`` the
-    #: lowest, in answered messages per second.
+    #: The limits of a run by figure: the highest value allowed; for ``throughput`` the lowest, in
+    #: answered messages per second.
     limits: dict[
         Literal["p50_ms", "p95_ms", "p99_ms", "failed", "pss_mb", "throughput"], float
     ] = {}
@@ -82,15 +85,15 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 def names() -> list[str]:
-    """Return the names of the scenarios that come with Byline."""
+    """Returns the names of the scenarios that come with Byline."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def load(name: str, changes: Mapping[str, Any] | None = None) -> Scenario:
-    """Return the scenario ``name``, one that comes with Byline or a file, with ``changes``.
+    """Returns the scenario ``name``, one that comes with Byline or a file, with ``changes``.
 
     Raises:
-        ScenarioError: there is none, or it is not a scenario.
+        ScenarioError: there is no such file, or its content is no scenario.
     """
     path = FOLDER / f"{name}.toml" if name in names() else Path(name)
     try:

@@ -1,4 +1,4 @@
-"""When requests are due: a pure function of the time that has passed."""
+"""The schedule of an open loop: the times at which requests are due."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pacer:
-    """An even pace of ``rate`` requests per second."""
+    """A schedule of ``rate`` requests per second at even intervals."""
 
     rate: float
 
     def due_by(self, elapsed: float) -> int:
-        """Return how many requests are due in the first ``elapsed`` seconds; the first at 0."""
+        """Returns how many requests are due in the first ``elapsed`` seconds. One is due at 0."""
         return int(elapsed * self.rate) + 1 if elapsed >= 0 else 0
 
     def due_at(self, number: int) -> float:
-        """Return when the request with this number, from 0, is due, in seconds."""
+        """Returns the second at which request ``number``, counted from 0, is due."""
         return number / self.rate

@@ -1,8 +1,8 @@
-"""The encoder in plain torch beside the transformers library's: ``python -m bench.micro.encoder``.
+"""Compares Byline's plain torch encoder with the transformers library's.
 
-For one who has transformers installed as well, in the environment that runs this. Each in a process
-of its own: what it costs to import and load, the messages/s on the same padded batches, and how far
-the vectors are apart.
+``python -m bench.micro.encoder`` runs it, in an environment that also has transformers installed.
+Each encoder runs in a process of its own. The program prints the seconds to import and load it,
+its peak memory, its messages/s on the same padded batches, and how far the vectors differ.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from typing import Any
 
 from bench.micro.texts import write_texts
 
-#: Messages, and how many are padded together.
-MESSAGES, TOGETHER = 512, 32
+#: Messages that are encoded.
+MESSAGES = 512
+#: Messages that are padded together to one batch.
+TOGETHER = 32
+#: Threads of torch.
 THREADS = 2
 
 
 def main() -> int:
-    """Measure both and print them."""
+    """Measures both encoders, and prints the figures."""
     options = _options()
     if options.name:
         print(json.dumps(measure(options.name, options.dtype, options.messages)))
@@ -49,7 +52,7 @@ def main() -> int:
 
 
 def measure(name: str, dtype: str, messages: Path) -> dict[str, Any]:
-    """Load one of them and run it over the messages, sorted by length."""
+    """Loads one encoder, and runs it over the messages, sorted by length."""
     began = time.perf_counter()
     torch = import_module("torch")
     torch.set_num_threads(THREADS)

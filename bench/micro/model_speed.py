@@ -1,7 +1,7 @@
-"""How many messages a second the model takes on one core: ``python -m bench.micro.model_speed``.
+"""Measures the model's messages/s on one core: ``python -m bench.micro.model_speed``.
 
-Prepare and forward, without broker or HTTP. Every batch is of new texts, so that no cache of
-the processor's has seen them; warming up is not measured; the median of the rounds counts.
+The program times ``prepare`` and ``forward``, without broker or HTTP. Every batch has new texts,
+so that no processor cache holds them. The first round warms up; the median of the others counts.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from typing import Any
 
 import torch
 
-#: Sizes reported: what an idle worker gets, what the bar is set at, and the largest.
+#: Batch sizes that are measured: from 1, as an idle worker has them, to the largest.
 SIZES = (1, 8, 64, 256)
+#: Characters of a text.
 CHARACTERS = 500
 #: Messages/s that a batch of 64 must reach.
 BAR = 3_000
-#: Different words in the texts, of two to ten letters.
+#: Different words in the texts, of two to ten letters each.
 VOCABULARY = 20_000
 
 
 def main() -> int:
-    """Measure and print; return 1 where a batch of 64 stays below the bar."""
+    """Measures each batch size, and prints it. Returns 1 where a batch of 64 is below the bar."""
     options = _options()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -51,7 +52,7 @@ def main() -> int:
 
 
 def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: int) -> float:
-    """Return the seconds that a batch takes, the median over the rounds of each one's mean."""
+    """Returns the seconds that a batch takes: the median of the rounds' means."""
     batches = [write(size) for _ in range(max(4, 1024 // size))]
     means = []
     for number in range(rounds + 1):
@@ -64,7 +65,7 @@ def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: in
 
 
 def texts_of(chance: random.Random) -> Callable[[int], list[str]]:
-    """Return what writes that many texts, of words as common as Zipf's law says."""
+    """Returns a function that writes texts whose word frequencies follow Zipf's law."""
     letters = "etaoinshrdlcumwfgypbvk"
     words = [
         "".join(chance.choices(letters, range(len(letters), 0, -1), k=chance.randint(2, 10)))

@@ -1,10 +1,11 @@
-"""Measures whether it pays to prepare a batch while a GPU computes another.
+"""Measures whether a worker gains by preparing a batch while a GPU computes another.
 
 ``python -m bench.micro.overlap`` runs it.
 
-The GPU is made up: it takes so many microseconds a message, in order, without the host. All else is
-real: a worker, Valkey, the transformer's tokenizer and n-gram scores. The same worker with the same
-messages, once with batches after each other, once overlapping; the rounds alternate.
+The GPU is simulated: it takes a fixed number of microseconds a message, in order, without the CPU.
+All else is real: a worker, Valkey, the transformer's tokenizer and n-gram scores. The worker gets
+the same messages twice, once with batches one after the other, once with batches that overlap. The
+rounds alternate.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from typing import Any
 from bench.micro.texts import write_texts
 from bench.micro.worker_speed import serve_all, texts_of
 
-#: Microseconds that the made-up GPU computes for a message: a large one, a small one, a laptop's.
+#: Microseconds a message of the simulated GPU: a large one, a small one, a laptop's.
 SPEEDS = (50, 200, 1000)
+#: The module that runs the worker with the simulated GPU.
 WORKER = "bench.micro.overlap"
 
 
 def main() -> int:
-    """Measure both ways at each speed, and print the ratios."""
+    """Measures both ways at each speed, and prints the ratios."""
     options = _options()
     if options.worker:
         return _worker()
@@ -54,22 +56,24 @@ def main() -> int:
 
 
 def _worker() -> int:
-    """Run a worker whose GPU is made up."""
-    composition = import_module("celery_app.worker.factory")
+    """Runs a worker with the simulated GPU."""
+    factory = import_module("celery_app.worker.factory")
     settings = import_module("celery_app.settings").Settings.from_environ(os.environ)
-    model = composition.load_model(settings)
-    device = _made_up(float(os.environ["BENCH_GPU_US"]) / 1e6, os.environ["BENCH_OVERLAPS"] == "1")
+    model = factory.load_model(settings)
+    device = _simulated(
+        float(os.environ["BENCH_GPU_US"]) / 1e6, os.environ["BENCH_OVERLAPS"] == "1"
+    )
     model.forward = device.forward(len(model.card.authors))
-    app = composition.build(settings, model, lambda *_: device)
-    status: int = import_module("celery_app.worker").serve(app, settings, [])
+    app = factory.build(settings, model, lambda *_: device)
+    status: int = import_module("celery_app.worker.main").serve(app, settings, [])
     return status
 
 
-def _made_up(seconds: float, overlaps: bool) -> Any:
-    """Return a device that takes ``seconds`` for each row, one pass after the other."""
+def _simulated(seconds: float, overlaps: bool) -> Any:
+    """Returns a device that takes ``seconds`` for each row, and computes one pass at a time."""
     torch, device = import_module("torch"), import_module("model.serving.device")
 
-    class MadeUp(device.Device):  # type: ignore[misc, name-defined]
+    class SimulatedDevice(device.Device):  # type: ignore[misc, name-defined]
         pads = True
         tokens = 32_768
 
@@ -95,7 +99,7 @@ def _made_up(seconds: float, overlaps: bool) -> Any:
 
             return wait
 
-    return MadeUp()
+    return SimulatedDevice()
 
 
 def _options() -> argparse.Namespace:

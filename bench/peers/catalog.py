@@ -1,4 +1,4 @@
-"""The peers: what they are, how each is started and stopped, and where its model runs."""
+"""The catalog of peers: the command lines, URLs and model processes of each serving system."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from bench.peers import marks
 class Peer:
     """A framework that serves the model.
 
-    Each part is started in the repository's root, which is its ``PYTHONPATH``, too, with ``env``
-    and: ``BENCH_PORT``, ``BENCH_REDIS`` where needed, ``BENCH_MODEL`` where it is not the default,
-    and ``BENCH_RUN``, a value of this run's own, by which its processes are found. It listens on
-    127.0.0.1. SIGTERM to each part, the last started first, ends all its processes within
-    ``stop_seconds``; what :func:`bench.peers.marks.processes` still finds then is to be killed.
+    Each part is started in the repository's root, which is also its ``PYTHONPATH``. It gets ``env``
+    and these variables: ``BENCH_PORT``; ``BENCH_REDIS`` where needed; ``BENCH_MODEL`` where it is
+    not the default; and ``BENCH_RUN``, a value unique to the run, which identifies its processes.
+    A part listens on 127.0.0.1. SIGTERM to each part, the last started first, ends all processes
+    within ``stop_seconds``. Processes that :func:`bench.peers.marks.processes` still finds then are
+    killed.
     """
 
-    #: As shown.
+    #: The name in the tables.
     name: str
-    #: Beside this file, with its requirements; its environment has the same name.
+    #: The folder beside this file, with the requirements. The environment has the same name.
     folder: str
-    #: Parts and their command lines, in the order of their start; ``{bin}`` and ``{port}`` are
+    #: Parts and their command lines, in the order of their start. ``{bin}`` and ``{port}`` are
     #: replaced.
     parts: tuple[tuple[str, str], ...]
-    #: Where ``{"text": …}`` is posted, and ``{"messages": […]}``, too.
+    #: The URL path that takes both ``{"text": …}`` and ``{"messages": […]}``.
     path: str
-    #: Where GET answers 200 as soon as the model is there.
+    #: The URL path where GET answers 200 as soon as the model is loaded.
     ready_path: str
-    #: What the command line of a process that runs the model contains; it is always a child.
+    #: A word in the command line of a process that runs the model. It is always a child process.
     model: str
     needs_redis: bool = False
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     stop_seconds: float = 15.0
 
     def programs(self, binaries: Path, port: int) -> dict[str, list[str]]:
-        """Return the parts' arguments, in the order of their start."""
+        """Returns the arguments of each part, in the order of their start."""
         return {
             part: [word.format(bin=binaries, port=port) for word in command.split()]
             for part, command in self.parts
@@ -47,7 +48,7 @@ class Peer:
 
 
 def model_pids(peer: Peer, run: str) -> list[int]:
-    """Return the processes that run the model, of those started with ``BENCH_RUN=run``."""
+    """Returns the processes that run the model, among those started with ``BENCH_RUN=run``."""
     found = marks.processes(run)
     return sorted(
         pid
@@ -59,7 +60,7 @@ def model_pids(peer: Peer, run: str) -> list[int]:
 def _celery(folder: str) -> tuple[tuple[str, str], ...]:
     app = f"bench.peers.{folder}"
     return (
-        # Two processes for two cores. The options turn off what only several workers need.
+        # Two processes for two cores. The options turn off features for several workers.
         ("worker", (f"{{bin}}/celery -A {app}.app worker --loglevel=WARNING --concurrency=2 "
                    "--without-gossip --without-mingle --without-heartbeat")),
         ("api", ("{bin}/gunicorn --worker-class=gevent --workers=2 --bind=127.0.0.1:{port} "
@@ -67,7 +68,7 @@ def _celery(folder: str) -> tuple[tuple[str, str], ...]:
     )  # fmt: skip
 
 
-#: As its guide to batching has it.
+#: Configured as in Ray Serve's guide to batching.
 RAY_SERVE = Peer(
     name="Ray Serve",
     folder="ray_serve",
@@ -96,8 +97,8 @@ PEERS = (
         needs_redis=True,
     ),
     RAY_SERVE,
-    # Its two switches for throughput: HAProxy in place of a proxy in Python, and no threads and log
-    # lines that a request would have to pass.
+    # With Ray Serve's two switches for throughput: HAProxy instead of a proxy in Python, and fewer
+    # threads and log lines for each request.
     replace(
         RAY_SERVE,
         name="Ray Serve, HAProxy",
@@ -105,7 +106,7 @@ PEERS = (
             **RAY_SERVE.env,
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-            "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # they would be served to the network
+            "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # else metrics are open to the network
         }),
     ),
     Peer(
@@ -123,7 +124,7 @@ PEERS = (
         parts=(("server", "{bin}/python -m bench.peers.litserve.app"),),
         path="/predict", ready_path="/health",
         model="spawn_main",
-        stop_seconds=45.0,  # it waits 30 s for connections that are kept open
+        stop_seconds=45.0,  # LitServe waits 30 s for connections that are kept open
     ),
     Peer(
         name="Mosec",

@@ -1,4 +1,4 @@
-"""The front end of the peers that are made of Celery: Flask, and results waited for one by one."""
+"""The Flask front end of the two Celery peers: one task a message, and ``AsyncResult.get``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 from celery import Celery, group
 from flask import Flask, request
 
-#: Seconds until a result that does not come is given up.
+#: Seconds after which the front end gives up waiting for a result.
 TIMEOUT_S = 30
 
 
 def front_end(celery: Celery, task: str) -> Flask:
-    """Return a front end that sends a task a message, bulk requests as a group of them."""
+    """Returns a front end that sends one task for a message, and a group for a bulk request."""
     app = Flask("peer")
 
     @app.post("/")

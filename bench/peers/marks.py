@@ -1,4 +1,4 @@
-"""The processes of a run, found by the mark in their environment; Linux only."""
+"""Finds the processes of a run by a variable in their environment. Linux only."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ PROC = Path("/proc")
 
 
 class Process(NamedTuple):
-    """What ``/proc`` tells of a process."""
+    """A process as ``/proc`` describes it."""
 
     parent: int
-    #: Its command line or title, words separated by spaces.
+    #: The command line or title, with spaces between the words.
     command: str
 
 
 def processes(run: str) -> dict[int, Process]:
-    """Return all processes that were started with ``BENCH_RUN=run``, in whatever session.
+    """Returns all processes that were started with ``BENCH_RUN=run``, and their descendants.
 
-    Their descendants count, too: one that gives itself a title overwrites its environment.
+    Descendants count because a process that sets a title overwrites its environment.
     """
     everything: dict[int, Process] = {}
     found: set[int] = set()
@@ -30,9 +30,9 @@ def processes(run: str) -> dict[int, Process]:
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             environment = _environment(entry)
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while we looked
+            continue  # the process ended meanwhile
         if status[0] == "Z":
-            continue  # it has ended, and only its parent has not noticed
+            continue  # a zombie
         pid = int(entry.name)
         everything[pid] = Process(int(status[1]), command)
         if mark in environment:
@@ -48,4 +48,4 @@ def _environment(entry: Path) -> list[bytes]:
     try:
         return (entry / "environ").read_bytes().split(b"\0")
     except PermissionError:
-        return []  # another user's, and so none of ours
+        return []  # the process is another user's

@@ -1,4 +1,4 @@
-"""The model that every peer serves: the same weights, loaded and asked in the same way."""
+"""The model that every peer serves: the same weights, loaded and called in the same way."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-#: Messages of one batch at most, in every peer that batches; the model has a shape of this size.
+#: Messages of a batch at most, in every peer that batches. The model has a padded shape of this
+#: size.
 BATCH = 64
 
 
 class Predictor:
-    """The model, for the thread that made it: the engine refuses any other."""
+    """The model. Only the thread that creates it may call it: the engine refuses other threads."""
 
     def __init__(self, threads: int = 1) -> None:
-        """Load the class that ``BENCH_MODEL`` names, with so many threads for torch.
+        """Loads the class that ``BENCH_MODEL`` names, with ``threads`` threads for torch.
 
         One thread computes the default model fastest: a batch takes a few milliseconds, too short
-        to be worth splitting, and the peers' other processes want the second core.
+        to be worth splitting, and the peers' other processes need the second core.
         """
-        # By name, for the benchmarks import nothing of what they measure.
+        # Imported by name, because the benchmarks may not import what they measure.
         engine = importlib.import_module("model.serving.engine")
         module, _, name = os.environ.get("BENCH_MODEL", "model.ngram:NgramModel").partition(":")
         model = getattr(importlib.import_module(module), name)()
@@ -30,8 +31,8 @@ class Predictor:
         self._engine.start()
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """Attribute a batch of texts."""
-        # Not dataclasses.asdict: it copies deeply, which costs more than the model.
+        """Attributes a batch of texts."""
+        # Not dataclasses.asdict, whose deep copy costs more than the model.
         return [
             {
                 "author": prediction.author,
@@ -45,7 +46,7 @@ class Predictor:
         ]
 
     def answer(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Answer the bodies of HTTP requests, single and bulk ones, with one call of the model."""
+        """Answers the bodies of HTTP requests, single and bulk ones, with one call of the model."""
         texts = [text for request in requests for text in _texts(request)]
         predictions = iter(self.predict(texts))
         return [
@@ -57,19 +58,19 @@ class Predictor:
 
 
 class PredictorThread:
-    """A predictor with a thread of its own, for servers whose loop must go on meanwhile."""
+    """A predictor in a thread of its own, for servers whose event loop must not block."""
 
     def __init__(self, threads: int = 1) -> None:
-        """Load the model in the new thread."""
+        """Loads the model in the new thread."""
         self._executor = ThreadPoolExecutor(1, "model")
         self._predictor = self._executor.submit(Predictor, threads).result()
 
     async def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """Attribute a batch of texts."""
+        """Attributes a batch of texts."""
         return await asyncio.wrap_future(self._executor.submit(self._predictor.predict, texts))
 
     async def answer(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Answer the bodies of HTTP requests, single and bulk ones."""
+        """Answers the bodies of HTTP requests, single and bulk ones."""
         return await asyncio.wrap_future(self._executor.submit(self._predictor.answer, requests))
 
 

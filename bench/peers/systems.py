@@ -1,4 +1,4 @@
-"""A peer as the load finds it: started for it, and ended with all its processes."""
+"""Starts a peer for the load, and ends it with all its processes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bench.system.direct import DIRECT
 from bench.system.system import ROOT, NotRunning, free_ports
 from bench.system.valkey import server_command
 
-#: Where each peer's environment is, by the name of its folder.
+#: The folder of the peers' virtual environments, which are named like the peers' folders.
 ENVIRONMENTS = ROOT / ".venv-peers"
-#: Seconds to start.
+#: Seconds that a peer may take to start.
 UP_S = 120.0
 
 
@@ -37,7 +37,7 @@ class PeerSystem:
 
     @property
     def target(self) -> Target:
-        """Where messages are posted, one or many."""
+        """The address that takes single messages and bulk requests."""
         return Target("127.0.0.1", self._port, self.peer.path)
 
     def __enter__(self) -> PeerSystem:
@@ -59,31 +59,31 @@ class PeerSystem:
         until = time.monotonic() + self.peer.stop_seconds
         while time.monotonic() < until and self.processes():
             for process in self._started.values():
-                process.poll()  # else it stays a zombie
+                process.poll()  # else an ended process stays a zombie
             time.sleep(0.1)  # between two looks, until the deadline
         for pid in self.processes():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
-                continue  # it ended meanwhile
+                continue  # the process ended meanwhile
         for process in self._started.values():
             process.wait()
 
     def processes(self) -> dict[int, marks.Process]:
-        """Return all processes of this run."""
+        """Returns all processes of this run."""
         return marks.processes(self._run)
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Return the processes: Valkey's, and all others."""
+        """Returns the processes of Valkey, and those of the server."""
         valkey = self._started.get("valkey")
         found = [pid for pid in self.processes() if valkey is None or pid != valkey.pid]
         return {**({"valkey": [valkey.pid]} if valkey else {}), "server": found}
 
     def batches(self) -> None:
-        """Return None: peers do not tell."""
+        """Returns None: peers do not report their batches."""
 
     def model_pids(self) -> list[int]:
-        """Return the processes that run the model."""
+        """Returns the processes that run the model."""
         return model_pids(self.peer, self._run)
 
     def _start(self, part: str, command: list[str]) -> None:
@@ -93,7 +93,7 @@ class PeerSystem:
             "BENCH_PORT": str(self._port),
             "BENCH_REDIS": self.redis,
             "BENCH_RUN": self._run,
-            # As Byline's worker has it: the model is as fast in every system.
+            # The same variables as Byline's worker, so that the model is as fast in every system.
             **importlib.import_module("model.serving.processor").environment(),
             **self.peer.env,
         }

@@ -1,4 +1,4 @@
-"""The comparison, as tables that can go into a README."""
+"""The comparison of Byline and its peers as Markdown tables."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from statistics import median
 from rich.console import Console
 
 from bench.faults.loss import Loss
-from bench.peers.course import BYLINE, Figures
+from bench.peers.measurement_schedule import BYLINE, Figures
 
-#: Parts of Byline that only look on; what they take is shown apart.
+#: Parts of Byline that only monitor. Their memory is shown separately.
 MONITORING = ("flower", "exporter", "monitor")
 QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
 HEADER = (
@@ -24,14 +24,14 @@ def show(
     losses: Mapping[str, Loss | str],
     console: Console,
 ) -> None:
-    """Print the tables as Markdown: medians of the rounds, Byline first, ratios to Byline."""
+    """Prints the tables as Markdown: medians of the rounds, Byline first, ratios to Byline."""
     console.print("\n".join(throughput(rounds)), soft_wrap=True)
     console.print("\n".join(steady(rounds)), soft_wrap=True)
     console.print("\n".join(kept(losses)), soft_wrap=True)
 
 
 def throughput(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
-    """Return the table of goodput and ceilings, in messages per second."""
+    """Returns the table of goodput and ceilings, in messages per second."""
     lines = [
         "",
         HEADER,
@@ -54,7 +54,7 @@ def throughput(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
 
 
 def steady(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
-    """Return the table of latency and memory at the steady rate."""
+    """Returns the table of latency and memory at the steady rate."""
     lines = [
         "",
         "| at 500 msg/s | P50 | P95 | P99 | failed | PSS + monitoring |",
@@ -73,7 +73,7 @@ def steady(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
 
 
 def kept(losses: Mapping[str, Loss | str]) -> list[str]:
-    """Return the table of what was lost when the model's process was killed."""
+    """Returns the table of messages that were lost when the model's process was killed."""
     lines = [
         "",
         "| model process killed with -9 | sent | answered | answered later | lost | serves again |",
@@ -105,7 +105,7 @@ def _median(figures: Sequence[Figures], of: Callable[[Figures], float]) -> float
 
 
 def _pss(figures: Figures, parts: Sequence[str] | None = None) -> float:
-    """Return megabytes."""
+    """Returns the proportional set size of some parts, or of all, in megabytes."""
     return sum(size for part, size in figures.pss.items() if parts is None or part in parts) / 1e6
 
 

@@ -1,4 +1,4 @@
-"""A run's plots, each an inline SVG whose text stays text and whose ids are its own."""
+"""Draws the plots of a run as inline SVG with real text and with ids that are unique in a page."""
 
 from __future__ import annotations
 
@@ -17,19 +17,26 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from bench.report.results import Run, Second
 from bench.report.table import batch_sizes
 
-#: Okabe and Ito's colours, which the colour-blind tell apart too; without the yellow, which is too
-#: faint on white.
+#: Okabe and Ito's colours, which colour-blind readers can distinguish, without the yellow, which is
+#: too faint on white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-BLUE, ORANGE, GREEN, _, SKY, RED = COLOURS
-NAVY, INK = "#12324F", "#4A5561"
+BLUE = COLOURS[0]
+ORANGE = COLOURS[1]
+GREEN = COLOURS[2]
+SKY = COLOURS[4]
+RED = COLOURS[5]
+NAVY = "#12324F"
+INK = "#4A5561"
 #: Percentiles that get a tick.
 TICKS = (50.0, 90.0, 99.0, 99.9, 99.99)
-#: Up to so many seconds, each gets a dot: a single one would else not be seen.
+#: A line of up to so many points has a dot at each: a single point would be invisible otherwise.
 DOTS = 90
-#: Characters that fit beside each other above a plot.
+#: Characters of the legend's labels that fit in one row above a plot.
 LEGEND = 80
-#: Inches; the page scales them to its columns.
-SIZE, FLAT = (7.0, 3.1), (7.0, 1.5)
+#: Width and height of a plot in inches. The page scales plots to its columns.
+SIZE = (7.0, 3.1)
+#: Width and height in inches of the plot of the accuracy.
+FLAT = (7.0, 1.5)
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -45,14 +52,14 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.7,
     "lines.markersize": 2.8,
 }
-#: No date, no address: the same run gives the same bytes.
+#: Without date and creator, so that the same run gives the same bytes.
 METADATA: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 T = TypeVar("T", Run, Mapping[str, Run])
 
 
 class Chart(NamedTuple):
-    """A plot with its title, and a sentence on what it shows, which is its text alternative too."""
+    """A plot, its title, and a sentence that describes it and is also its text alternative."""
 
     title: str
     says: str
@@ -63,12 +70,12 @@ class _Kind(NamedTuple):
     title: str
     says: str
     draw: Callable[[Axes, Run], None]
-    #: Whether the run has figures to draw.
+    #: Returns whether the run has figures for the plot.
     has: Callable[[Run], object]
 
 
 def of_run(run: Run, key: str) -> list[Chart]:
-    """Return the plots that ``run`` has figures for. ``key`` begins their ids: one a run."""
+    """Returns the plots that ``run`` has figures for. Their ids begin with ``key``."""
     return [
         _chart(kind.title, kind.says, f"{key}-{number}", kind.draw, run)
         for number, kind in enumerate(KINDS)
@@ -77,7 +84,7 @@ def of_run(run: Run, key: str) -> list[Chart]:
 
 
 def of_runs(runs: Mapping[str, Run], key: str) -> list[Chart]:
-    """Return the plots that show several runs at once, by their labels."""
+    """Returns the plots that show several runs together. ``runs`` has them by label."""
     answered = {label: run for label, run in runs.items() if _curve(run)}
     if not answered:
         return []
@@ -87,7 +94,7 @@ def of_runs(runs: Mapping[str, Run], key: str) -> list[Chart]:
 
 def _chart(title: str, says: str, key: str, draw: Callable[[Axes, T], None], what: T) -> Chart:
     buffer = io.StringIO()
-    # The style counts when the axes are made and again when they are written.
+    # matplotlib reads the style when it makes the axes, and again when it writes them.
     with mpl.rc_context(STYLE):
         size = FLAT if draw is _quality else SIZE
         figure = Figure(figsize=size, layout="constrained")
@@ -95,7 +102,7 @@ def _chart(title: str, says: str, key: str, draw: Callable[[Axes, T], None], wha
         figure.savefig(buffer, format="svg", metadata=METADATA, transparent=True)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg ") :]
-    # Every plot has a figure_1 and an axes_1: in one page, ids need the plot's name before them.
+    # Every plot has a figure_1 and an axes_1. Prefixes make the ids unique in the page.
     svg = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{key}-", svg)
     label = f'<svg role="img" aria-label="{escape(f"{title}. {says}")}" '
     return Chart(title, says, Markup(svg.replace("<svg ", label, 1)))
@@ -116,7 +123,7 @@ def _latency(axes: Axes, run: Run) -> None:
 
 def _throughput(axes: Axes, run: Run) -> None:
     at = [second.at for second in run.timeline]
-    # What was sent lies broad and pale below, so that what was answered is seen on it.
+    # The line of sent messages is broad and pale, so that the lines on top of it stay visible.
     sent = [second.sent for second in run.timeline]
     axes.plot(at, sent, color="#D3D8DE", linewidth=6, marker=_dot(at), label="sent")
     for name, colour in (("answered", BLUE), ("cached", GREEN), ("failed", RED)):
@@ -162,7 +169,9 @@ def _curves(axes: Axes, runs: Mapping[str, Run]) -> None:
     for number, (label, run) in enumerate(runs.items()):
         points = _curve(run)
         x, y = [_slower(percentile) for percentile, _ in points], [ms for _, ms in points]
-        axes.plot(x, y, color=COLOURS[number % len(COLOURS)], label=label, marker=_dot(x, most=1))
+        axes.plot(
+            x, y, color=COLOURS[number % len(COLOURS)], label=label, marker=_dot(x, max_points=1)
+        )
     end = max(_slower(percentile) for run in runs.values() for percentile, _ in _curve(run))
     axes.set_xscale("log")
     axes.set_xlim(1, max(end, 2.5))
@@ -175,17 +184,17 @@ def _curves(axes: Axes, runs: Mapping[str, Run]) -> None:
 
 
 def _curve(run: Run) -> list[tuple[float, float]]:
-    # 100 % would be infinitely far to the right.
+    # On the logarithmic axis, 100 % would be infinitely far to the right.
     return [point for point in run.curve if point[0] < 100]
 
 
 def _slower(percentile: float) -> float:
-    """Of how many messages one is slower: 2 for the median, 100 for the 99th percentile."""
+    """Returns n where one of n messages is slower: 2 for the median, 100 for P99."""
     return 100 / (100 - percentile)
 
 
 def _stack(axes: Axes, run: Run, samples: Sequence[tuple[float, Mapping[str, float]]]) -> None:
-    # A sample holds for its second: steps, the last one's end included.
+    # Each sample is drawn as a step of one second, the last one included.
     taken = [(at, sample) for at, sample in samples if sample]
     at = [each for each, _ in taken] + [taken[-1][0] + 1]
     held = [sample for _, sample in taken] + [taken[-1][1]]
@@ -197,7 +206,7 @@ def _stack(axes: Axes, run: Run, samples: Sequence[tuple[float, Mapping[str, flo
 
 
 def _colours(timeline: Sequence[Second]) -> dict[str, str]:
-    """Return a colour by part, the same in every plot; the largest in memory comes first."""
+    """Returns the colour of each part in all plots. The part with the most memory comes first."""
     peaks: dict[str, int] = {}
     for second in timeline:
         for part in second.cpu | second.pss:
@@ -218,7 +227,7 @@ def _upwards(axes: Axes, *, legend: bool) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(_thousands))
     if legend:
         longest = max(len(label) for label in axes.get_legend_handles_labels()[1])
-        columns = max(1, LEGEND // (longest + 5))  # a label's mark is five characters wide
+        columns = max(1, LEGEND // (longest + 5))  # the line sample of a label takes 5 characters
         axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, handlelength=1.4)
 
 
@@ -226,26 +235,26 @@ def _thousands(value: float, _position: int | None) -> str:
     return f"{value:,.10g}"
 
 
-def _dot(points: Sequence[object], most: int = DOTS) -> str:
-    return "o" if len(points) <= most else ""
+def _dot(points: Sequence[object], max_points: int = DOTS) -> str:
+    return "o" if len(points) <= max_points else ""
 
 
 KINDS = (
     _Kind(
         "Latency over time",
-        "From the moment a request was due until its answer was read, by the second it was due in.",
+        "Time from when a request was due until its answer was read, by the second it was due in.",
         _latency,
         lambda run: any(second.p50_ms is not None for second in run.timeline),
     ),
     _Kind(
         "Latency by percentile",
-        "How long the slowest took: at 99 %, one message in a hundred takes longer.",
+        "How long the slowest messages take: at 99 %, one message in a hundred takes longer.",
         lambda axes, run: _curves(axes, {"": run}),
         _curve,
     ),
     _Kind(
         "Throughput over time",
-        "Messages by the second they were due in; the cached ones are among the answered ones.",
+        "Messages by the second they were due in. Cached messages count as answered, too.",
         _throughput,
         lambda run: run.timeline,
     ),
@@ -257,7 +266,7 @@ KINDS = (
     ),
     _Kind(
         "CPU by part",
-        "Cores in use, stacked; the load generator's own are told below.",
+        "Cores in use, stacked. The load generator's cores are in the table below.",
         _cpu,
         lambda run: any(second.cpu for second in run.timeline),
     ),
@@ -269,7 +278,7 @@ KINDS = (
     ),
     _Kind(
         "Accuracy against the card",
-        "Share of right answers with its 95 % interval, beside what was measured at training.",
+        "Share of right answers with its 95 % interval, beside the accuracy measured at training.",
         _quality,
         lambda run: run.quality,
     ),

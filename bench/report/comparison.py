@@ -1,4 +1,4 @@
-"""Two runs side by side: ``python -m bench.report.comparison before.json after.json``."""
+"""Compares two runs' reports: ``python -m bench.report.comparison before.json after.json``."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from rich.text import Text
 from bench.report.results import Run, read
 from bench.report.table import warnings
 
-#: Values are called the same where they differ by no more than this share of the first: two runs
-#: of one thing differ by as much.
+#: Values that differ by no more than this share of the first count as the same, because two runs of
+#: one system differ by as much.
 ALIKE = 0.02
-#: What of a scenario changes no load: its words, and what is asked of the figures.
+#: Fields of a scenario that do not change the load.
 NO_LOAD = ("title", "limits")
 STYLES = {"better": "green", "worse": "red"}
 
 
 class Figure(NamedTuple):
-    """One figure of both runs; None where a run has none."""
+    """One figure of both runs; None where a run does not have it."""
 
     name: str
     unit: str
     before: float | None
     after: float | None
-    #: Which is better, the higher or the lower one. None: neither is.
+    #: Whether a higher or a lower value is better; None where neither is.
     better: Literal["higher", "lower"] | None
-    #: The difference is too small to mean anything.
+    #: True where the difference is too small to mean anything.
     alike: bool
 
     @property
     def ratio(self) -> float | None:
-        """After divided by before; None where that can't be."""
+        """The value after divided by the value before; None where there is no such number."""
         return None if self.after is None or not self.before else self.after / self.before
 
     @property
     def verdict(self) -> str:
-        """How ``after`` is beside ``before``: ``better``, ``worse``, ``same``, or empty."""
+        """``better``, ``worse`` or ``same``, for the value after; empty where that is unknown."""
         if self.better is None or self.before is None or self.after is None:
             return ""
         if self.alike:
@@ -52,7 +52,7 @@ class Figure(NamedTuple):
 
 
 def compare(before: Run, after: Run) -> list[Figure]:
-    """Return the figures of both runs, those that say most first."""
+    """Returns the figures of both runs, the most important first."""
     parts = before.pss | after.pss
     return [
         _figure("throughput", "msg/s", before.totals.throughput, after.totals.throughput, "higher"),
@@ -69,7 +69,7 @@ def compare(before: Run, after: Run) -> list[Figure]:
 
 
 def obstacles(before: Run, after: Run) -> list[str]:
-    """Return why the two can't be compared without care, in sentences; empty: they can."""
+    """Returns in sentences why the runs may not be comparable; empty where they are."""
     scenarios = _differences(before.scenario, after.scenario, leave_out=NO_LOAD)
     found = [f"The scenarios differ: {difference}." for difference in scenarios]
     machines = _differences(before.machine, after.machine)
@@ -83,7 +83,7 @@ def obstacles(before: Run, after: Run) -> list[str]:
 
 
 def show(before: Run, after: Run, console: Console | None = None) -> None:
-    """Print both runs' figures and what stands against comparing them."""
+    """Prints the figures of both runs, and warnings where the runs may not be comparable."""
     console = console or Console()
     table = Table(title="Before and after", title_justify="left", title_style="bold")
     table.add_column("")
@@ -101,10 +101,10 @@ def show(before: Run, after: Run, console: Console | None = None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare the reports that the command line names. Exits with 2 where one is no report."""
+    """Compares the reports that the command line names. Exits with 2 where a file is no report."""
     parser = argparse.ArgumentParser(prog="python -m bench.report.comparison", description=__doc__)
     parser.add_argument("before", type=Path, help="a report, JSON")
-    parser.add_argument("after", type=Path, help="another")
+    parser.add_argument("after", type=Path, help="another report, JSON")
     options = parser.parse_args(arguments)
     try:
         before, after = read(options.before), read(options.after)
@@ -127,7 +127,7 @@ def _figure(
 
 
 def _latency(name: str, before: Run, after: Run) -> Figure:
-    # Without an answer there is no latency: its zeros are not the fastest ones.
+    # A run without answers has no latency. The zeros in its report must not count as the fastest.
     values = [
         getattr(run.latency, name) if run.totals.answered else None for run in (before, after)
     ]
@@ -150,7 +150,7 @@ def _accuracy(before: Run, after: Run) -> Figure:
     if first is None or second is None:
         known = [None if quality is None else quality.accuracy for quality in (first, second)]
         return Figure("accuracy", "", known[0], known[1], "higher", alike=False)
-    # Apart only where chance, as wide as the intervals are, does not explain it.
+    # Different only where the intervals do not overlap, so that chance does not explain it.
     apart = first.accuracy_high < second.accuracy_low or second.accuracy_high < first.accuracy_low
     return Figure("accuracy", "", first.accuracy, second.accuracy, "higher", alike=not apart)
 

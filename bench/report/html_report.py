@@ -1,4 +1,4 @@
-"""One run or several as an HTML file that needs nothing but itself."""
+"""Renders one or more runs as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEMPLATE = "report.html.j2"
 
 
 class Tile(NamedTuple):
-    """A headline figure: its name, the number, its unit, and a few words below."""
+    """A headline figure: its name, the number, its unit, and a note below."""
 
     name: str
     value: str
@@ -24,7 +24,7 @@ class Tile(NamedTuple):
 
 
 class Section(NamedTuple):
-    """All that the page shows of one run."""
+    """The content of the page for one run."""
 
     key: str
     label: str
@@ -38,7 +38,11 @@ class Section(NamedTuple):
 
 
 def render(runs: Sequence[Run]) -> str:
-    """Return the page. The same runs give the same text. Raises ``ValueError`` without a run."""
+    """Returns the page as text, which is the same for the same runs.
+
+    Raises:
+        ValueError: there is no run.
+    """
     if not runs:
         raise ValueError("a report needs at least one run")
     environment = Environment(
@@ -59,7 +63,12 @@ def render(runs: Sequence[Run]) -> str:
 
 
 def write(runs: Sequence[Run], path: Path) -> None:
-    """Write the page. Raises ``OSError``, or ``ValueError`` without a run."""
+    """Writes the page.
+
+    Raises:
+        OSError: the file can't be written.
+        ValueError: there is no run.
+    """
     path.write_text(render(runs), encoding="utf-8")
 
 

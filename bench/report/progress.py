@@ -1,4 +1,4 @@
-"""The line that shows how a load goes while it runs."""
+"""The progress line on the terminal while a load runs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from bench.load import generator
 from bench.load.scenario import Scenario
 
-#: Where there is no terminal to draw on, a line is printed every so many seconds.
+#: Seconds between two lines, where the output is no terminal.
 PLAIN_S = 5
 
 
 class Line:
-    """A bar with the time left, the rate, the last second's P95 and what failed."""
+    """A bar with the time left, the rate, the last second's P95, and the failed messages."""
 
     def __init__(self, console: Console, name: str, scenario: Scenario) -> None:
         self._progress = Progress(
@@ -27,7 +27,7 @@ class Line:
         )
         self._console = console
         self._name = name
-        self._told = 0
+        self._reports = 0
         self._scenario = scenario
         self._last = 0
         total = scenario.warmup_seconds + scenario.seconds
@@ -45,13 +45,13 @@ class Line:
     ) -> None:
         self._progress.stop()
 
-    def show(self, told: generator.Progress) -> None:
-        """Show what the generator told, which it does once a second."""
-        rate = (told.requests - self._last) * self._scenario.bulk
-        self._last = told.requests
-        p95 = "" if told.p95 is None else f", P95 {told.p95 * 1e3:.0f} ms"
-        figures = f"{rate:,} msg/s{p95}, {told.failed:,} failed" if told.requests else "warming up"
-        self._told += 1
-        if not self._console.is_terminal and self._told % PLAIN_S == 0:
+    def show(self, now: generator.Progress) -> None:
+        """Shows a report of the generator, which sends one each second."""
+        rate = (now.requests - self._last) * self._scenario.bulk
+        self._last = now.requests
+        p95 = "" if now.p95 is None else f", P95 {now.p95 * 1e3:.0f} ms"
+        figures = f"{rate:,} msg/s{p95}, {now.failed:,} failed" if now.requests else "warming up"
+        self._reports += 1
+        if not self._console.is_terminal and self._reports % PLAIN_S == 0:
             self._console.print(f"{self._name}: {figures}")
         self._progress.update(self._task, advance=1, figures=figures)

@@ -1,4 +1,4 @@
-"""Was it right? Attribution quality of a load, beside what the model's card promises."""
+"""Computes the quality of a run's attributions, and compares it with the model's card."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from numpy.typing import NDArray
 from bench.load.recorder import Recorder
 from bench.report.results import Quality
 
-#: Standard normal quantiles: two-sided 95 %, and 1 in 1,000.
-Z95, Z999 = 1.959964, 3.290527
+#: Standard normal quantile of a two-sided 95 % interval.
+Z95 = 1.959964
+#: Standard normal quantile of a two-sided 99.9 % interval.
+Z999 = 3.290527
+#: Bins of the calibration error.
 BINS = 15
 
 
 def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
-    """Return the quality of the answers; None where there were none.
+    """Returns the quality of the answers; None where there were no answers.
 
-    A run may send one passage many times, nearly alike. The answers to one passage are no
-    independent evidence, so chance is reckoned with the effective number of passages, Kish's
-    (sum of weights)^2 / (sum of squares), each weighing as often as it was answered (Kish 1965).
+    A run may send many variants of one passage. The answers to them are no independent evidence, so
+    the intervals are computed with the effective number of passages: Kish's (sum of weights)^2 /
+    (sum of squares), where a passage's weight is the number of its answers (Kish 1965).
     """
     if not recorder.right:
         return None
@@ -48,13 +51,13 @@ def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
 
 
 def effective(weights: Iterable[int]) -> float:
-    """Return how many independent trials so many answers to each passage are worth."""
+    """Returns the effective number of independent trials, from the number of answers by passage."""
     counts = np.array(list(weights), np.float64)
     return float(counts.sum() ** 2 / (counts**2).sum())
 
 
 def wilson(share: float, count: float, z: float) -> tuple[float, float]:
-    """Return the Wilson score interval of ``share`` seen in ``count`` trials (Wilson 1927)."""
+    """Returns the Wilson score interval of ``share`` seen in ``count`` trials (Wilson 1927)."""
     centre = share + z * z / (2 * count)
     spread = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     scale = 1 + z * z / count
@@ -62,11 +65,11 @@ def wilson(share: float, count: float, z: float) -> tuple[float, float]:
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Return the expected calibration error in bins of equal width (Naeini et al. 2015)."""
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    """Returns the expected calibration error in bins of equal width (Naeini et al. 2015)."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     error = 0.0
-    for number in np.unique(place):
-        here = place == number
+    for number in np.unique(bins):
+        here = bins == number
         error += here.mean() * abs(confidence[here].mean() - right[here].mean())
     return float(error)
 

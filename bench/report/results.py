@@ -1,4 +1,4 @@
-"""What a load test found: the report's JSON, one object a run."""
+"""The report of a load test: the structure of its JSON, one object for each run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FORMAT = 1
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """Where it ran."""
+    """The machine that a run was measured on."""
 
     processor: str
     cores: int
@@ -23,15 +23,15 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What was sent and what came back, in messages; a bulk request counts as its messages."""
+    """The counts of a run, in messages; a bulk request counts as its messages."""
 
     requests: int
     sent: int
-    #: With an attribution.
+    #: Messages with an attribution.
     answered: int
-    #: Of those, from the cache.
+    #: Answered messages whose attribution came from the cache.
     cached: int
-    #: Without one: how many by the reason, an error's code or what broke the connection.
+    #: Messages without an attribution by the reason, such as an error's code.
     failed: dict[str, int]
     #: Answered messages per second.
     throughput: float
@@ -47,14 +47,14 @@ class Latency(msgspec.Struct, frozen=True):
     p99_ms: float
     p999_ms: float
     max_ms: float
-    #: The HDR histogram, in microseconds, in the interchange format that its libraries share.
+    #: The HDR histogram in microseconds, in the interchange format of the HDR libraries.
     hdr: str
 
 
 class Second(msgspec.Struct, frozen=True):
-    """One second of the run. Requests are counted in the second in which they were due."""
+    """One second of the run. A request counts in the second in which it was due."""
 
-    #: Seconds since the measuring began.
+    #: Seconds since the measurement began.
     at: float
     sent: int
     answered: int
@@ -63,55 +63,60 @@ class Second(msgspec.Struct, frozen=True):
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
-    #: Proportional set size by part, in bytes; shared pages are counted once. Empty where the
-    #: parts are not ours to look at.
+    #: Proportional set size by part, in bytes, so that shared pages count once. Empty where the
+    #: processes of the parts are unknown.
     pss: dict[str, int] = {}
     #: CPU time by part, in cores.
     cpu: dict[str, float] = {}
 
 
 class Quality(msgspec.Struct, frozen=True):
-    """How right the answers were; the true authors are known."""
+    """The quality of the answers, measured with the true authors."""
 
     messages: int
-    #: The most probable author is the true one: share, and its 95 % Wilson interval.
+    #: Share of messages whose most probable author is the true one.
     accuracy: float
+    #: Lower bound of the accuracy's 95 % Wilson interval.
     accuracy_low: float
+    #: Upper bound of the accuracy's 95 % Wilson interval.
     accuracy_high: float
-    #: Share answered with an author, and of those, the share that is right.
+    #: Share of messages that got an author.
     coverage: float
+    #: Share of these messages whose author is right.
     accuracy_when_answered: float
     #: Expected calibration error, 15 bins.
     calibration_error: float
-    #: The same two as measured when the model was trained; None where its card has none.
+    #: The accuracy in the model's card, measured at training; None where the card has none.
     card_accuracy: float | None
+    #: The coverage in the model's card, likewise.
     card_coverage: float | None
-    #: Is the card's accuracy within what chance allows? Two-sided, 1 in 1,000.
+    #: Whether the card's accuracy is within the 99.9 % interval; None without a card's accuracy.
     agrees: bool | None
 
 
 class Generator(msgspec.Struct, frozen=True):
-    """What the load generator itself cost, and how well it kept to its schedule."""
+    """The load generator's CPU time, and how well it kept to its schedule."""
 
-    #: CPU time in cores: 0.1 is a tenth of one.
+    #: CPU time in cores: 0.1 is a tenth of a core.
     cpu: float
-    #: Milliseconds by which requests left later than they were due, 99th percentile; 0 in a
-    #: closed loop, where nothing is due.
+    #: Milliseconds from when a request was due until it was sent, 99th percentile; 0 in a closed
+    #: loop, which has no schedule.
     late_p99_ms: float
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A report."""
+    """The report of one run."""
 
     format: int = FORMAT
-    #: The scenario's name, and the system under load: ``Byline``, or a peer's name.
+    #: The scenario's name.
     name: str
+    #: The system under load: ``Byline``, or a peer's name.
     system: str
-    #: ISO 8601, UTC.
+    #: The start of the run, ISO 8601, UTC.
     started: str
     scenario: Scenario
     machine: Machine
-    #: Seconds measured; fewer than the scenario's where ``interrupted``.
+    #: Seconds that were measured; fewer than the scenario's where the run was interrupted.
     seconds: float
     interrupted: bool
     model_version: str | None
@@ -120,21 +125,25 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     #: Pairs of percentile (0 to 100) and milliseconds, ascending, for the plot.
     curve: list[tuple[float, float]]
     timeline: list[Second]
-    #: Batches of the worker by size: the upper bound of a size class, and how many. None where
-    #: the system does not tell.
+    #: The worker's batches by the upper bound of their size class; None where they are unknown.
     batches: dict[str, int] | None
-    #: Peak proportional set size by part, in bytes, at the moment of the highest sum.
+    #: Proportional set size by part, in bytes, at the moment of the highest sum.
     pss: dict[str, int]
     quality: Quality | None
     generator: Generator
-    #: What the key got that asked for much meanwhile; None: there was none.
+    #: The counts of the second API key's load; None where there was no second load.
     beside: Totals | None = None
-    #: Limits of the scenario that were not kept, in words. Empty: all were.
+    #: The scenario's limits that the run broke, in words. Empty where it kept all.
     broken_limits: list[str]
 
 
 def read(path: Path) -> Run:
-    """Read a report. Raises ``OSError``, or ``ValueError`` where it is none."""
+    """Reads a report.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: the file is no report, or one of another format.
+    """
     try:
         run = msgspec.json.decode(path.read_bytes(), type=Run)
     except msgspec.DecodeError as error:
@@ -145,5 +154,5 @@ def read(path: Path) -> Run:
 
 
 def write(run: Run, path: Path) -> None:
-    """Write a report as JSON."""
+    """Writes a report as JSON."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(run)))

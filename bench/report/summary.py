@@ -1,4 +1,4 @@
-"""From a generator's record to a report."""
+"""Computes a run's report from the generator's record and the samples of the system."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from bench.report.quality import judge
 from bench.report.results import Generator, Latency, Machine, Run, Second, Totals
 from bench.system.usage import Sample
 
-#: The HDR histogram's range, in microseconds, and its precision in decimal digits.
+#: The HDR histogram's lowest and highest value in microseconds, and its precision in digits.
 HDR = (1, 60_000_000, 3)
-#: Percentiles of the curve: ever closer to 100, as an HDR plot has them.
+#: Percentiles of the curve, ever closer to 100, as in an HDR plot.
 CURVE = 100 * (1 - np.logspace(0, -5, 60))
 
 
 @dataclass(slots=True)
 class Observed:
-    """What was seen of the system while the load ran."""
+    """The observed system: its model, its memory and CPU samples, and its batches."""
 
     system: str
     card: dict[str, Any] | None = None
@@ -39,7 +39,7 @@ class Observed:
 def summarise(
     name: str, scenario: Scenario, record: Record, observed: Observed, interrupted: bool
 ) -> Run:
-    """Return the report of a run."""
+    """Returns the report of a run."""
     recorder = record.recorder
     latency = np.array(recorder.latency, np.float64) * 1e3
     answered = latency[~np.isnan(latency)]
@@ -69,7 +69,7 @@ def summarise(
 
 
 def machine() -> Machine:
-    """Return what this machine is."""
+    """Returns a description of this machine."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         memory = Path("/proc/meminfo").read_text().split("MemTotal:")[1].split()[0]
@@ -86,10 +86,10 @@ def machine() -> Machine:
 
 
 def totals(record: Record) -> Totals:
-    """Return what was sent and what came back."""
+    """Returns the counts of sent, answered and failed messages, and the throughput."""
     recorder = record.recorder
     answered = sum(recorder.answered)
-    # What is answered after the end was not answered at that rate.
+    # Messages that were answered after the measurement do not count as throughput.
     ended = np.array(recorder.due, np.float64) + np.array(recorder.latency, np.float64)
     in_time = int(np.array(recorder.answered, np.int64)[ended <= record.seconds].sum())
     return Totals(
@@ -115,16 +115,16 @@ def _latency(ms: NDArray[np.float64]) -> Latency:
 def _curve(ms: NDArray[np.float64]) -> Sequence[tuple[float, float]]:
     if not len(ms):
         return []
-    most = 100 * (1 - 1 / len(ms))  # beyond, there is one request at most
-    told = CURVE[most >= CURVE]
-    return list(zip(told, np.percentile(ms, told), strict=True))
+    highest = 100 * (1 - 1 / len(ms))  # one request at most is beyond this one
+    percentiles = CURVE[highest >= CURVE]
+    return list(zip(percentiles, np.percentile(ms, percentiles), strict=True))
 
 
 def _timeline(
     record: Record, latency: NDArray[np.float64], samples: Sequence[Sample]
 ) -> list[Second]:
     recorder = record.recorder
-    place = np.array(recorder.due, np.float64).astype(int)
+    second_due = np.array(recorder.due, np.float64).astype(int)
     sent, answered, cached = (
         np.array(figures, np.int64)
         for figures in (recorder.sent, recorder.answered, recorder.cached)
@@ -132,7 +132,7 @@ def _timeline(
     by_second: dict[int, Sample] = {int(s.time - record.began): s for s in samples}
     seconds = []
     for second in range(int(np.ceil(record.seconds))):
-        here = place == second
+        here = second_due == second
         ms = latency[here & ~np.isnan(latency)]
         p50, p95, p99 = np.percentile(ms, [50, 95, 99]).tolist() if len(ms) else (None,) * 3
         sample = by_second.get(second)

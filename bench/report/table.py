@@ -1,4 +1,4 @@
-"""A run on the terminal, and the words for its parts that the HTML report uses too."""
+"""Prints a run on the terminal. The HTML report uses its wording of figures, too."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from rich.text import Text
 from bench.load.scenario import Mix, Scenario
 from bench.report.results import Quality, Run, Totals
 
-#: CPU of the generator in cores, and its lateness in milliseconds, 99th percentile: above either,
-#: the generator may be what was measured.
+#: CPU time of the generator in cores, above which the generator may have limited the figures.
 GENERATOR_CPU = 0.5
+#: P99 in milliseconds by which requests left late, above which the same is true.
 GENERATOR_LATE_MS = 5.0
 #: Characters of the longest bar.
 BAR = 30
 
 
 def show(run: Run, console: Console | None = None) -> None:
-    """Print ``run``; without a console, on standard output."""
+    """Prints ``run``. Without a console it goes to standard output."""
     console = console or Console()
-    # Text, not str: a title or an error's code may hold what rich takes for markup.
+    # Text, not str: rich could take parts of a title or of an error's code as markup.
     console.print()
     console.print(Text.assemble((run.name, "bold"), f" · {run.system} · {run.started}"))
     console.print(Text(run.scenario.title, style="italic"))
@@ -34,7 +34,7 @@ def show(run: Run, console: Console | None = None) -> None:
 
 
 def warnings(run: Run) -> list[str]:
-    """Return why the figures of ``run`` may not mean what they seem to, in sentences."""
+    """Returns in sentences why the figures of ``run`` may mislead."""
     found = []
     if run.interrupted:
         found.append(
@@ -44,12 +44,12 @@ def warnings(run: Run) -> list[str]:
     if run.generator.cpu > GENERATOR_CPU:
         found.append(
             f"The load generator used {run.generator.cpu:.2f} cores, more than {GENERATOR_CPU:g}: "
-            "it may be what was measured."
+            "it may have limited the figures."
         )
     if run.generator.late_p99_ms > GENERATOR_LATE_MS:
         found.append(
             f"Requests left late, P99 {milliseconds(run.generator.late_p99_ms)}, more than "
-            f"{milliseconds(GENERATOR_LATE_MS)}: the load generator may be what was measured."
+            f"{milliseconds(GENERATOR_LATE_MS)}: the load generator may have limited the figures."
         )
     if run.quality and run.quality.agrees is False:
         found.append("The accuracy differs from the card's by more than chance allows.")
@@ -57,23 +57,23 @@ def warnings(run: Run) -> list[str]:
 
 
 def milliseconds(value: float) -> str:
-    """Return milliseconds to about three digits, with their unit."""
+    """Returns milliseconds to about three digits, with the unit."""
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:,.{digits}f} ms"
 
 
 def megabytes(size: float) -> str:
-    """Return bytes as MB, millions of them, with their unit."""
+    """Returns a size in bytes as MB, millions of bytes, with the unit."""
     return f"{size / 1e6:,.0f} MB"
 
 
 def load(scenario: Scenario) -> str:
-    """Return in words how much is sent which way, for how long."""
+    """Describes a scenario's load: its rate or connections, its requests, and its duration."""
     if scenario.rate is None:
         pace = f"closed loop, {scenario.connections:,} connections"
     else:
-        most = f"at most {scenario.connections:,} requests under way"
-        pace = f"open loop, {scenario.rate:,.10g} msg/s, {most}"
+        under_way = f"at most {scenario.connections:,} requests under way"
+        pace = f"open loop, {scenario.rate:,.10g} msg/s, {under_way}"
     size = "single messages" if scenario.bulk == 1 else f"{scenario.bulk} messages a request"
     way = "over HTTP" if scenario.way == "http" else "as Celery tasks"
     time = f"{scenario.seconds:g} s after {scenario.warmup_seconds:g} s of warm-up"
@@ -88,13 +88,13 @@ def _beside(scenario: Scenario) -> str:
 
 
 def other_key(totals: Totals) -> str:
-    """Return in words what the key got that asked for much."""
+    """Describes what the second API key got."""
     failed = sum(totals.failed.values())
     return f"{totals.throughput:,.1f} msg/s answered; {failed:,} messages refused or promised"
 
 
 def messages(mix: Mix) -> str:
-    """Return in words which messages are sent."""
+    """Describes the mix of new and repeated messages."""
     if not mix.repeats:
         return "every message is new"
     zipf = f"Zipf, exponent {mix.exponent:g}"
@@ -102,12 +102,12 @@ def messages(mix: Mix) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Return ``part`` of ``whole`` in per cent; a dash where there is no whole."""
+    """Returns ``part`` of ``whole`` in per cent; a dash where ``whole`` is 0."""
     return f"{100 * part / whole:.2f} %" if whole else "–"
 
 
 def batch_sizes(batches: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Return the size classes, ascending, as ranges such as ``5–8`` with their counts."""
+    """Returns the size classes, ascending, as ranges such as ``5–8`` with their counts."""
     classes, lowest = [], 1
     for bound in sorted(batches, key=float):
         if float(bound) == float("inf"):
@@ -121,7 +121,7 @@ def batch_sizes(batches: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def agreement(quality: Quality) -> str:
-    """Return in words what the card says, and whether the run agrees."""
+    """Describes the card's accuracy, and whether the run agrees with it."""
     if quality.card_accuracy is None:
         return "the card has none to compare with"
     words = {True: ": they agree", False: ": they do not agree", None: ""}
@@ -200,11 +200,11 @@ def _batches(batches: Mapping[str, int] | None) -> Iterator[tuple[str, str]]:
     if not batches or not any(batches.values()):
         yield "batches", "none known"
         return
-    most = max(batches.values())
+    highest = max(batches.values())
     sizes = batch_sizes(batches)
     wide = max(len(name) for name, _ in sizes)
     for number, (name, count) in enumerate(sizes):
-        bar = "█" * round(BAR * count / most) or ("▏" if count else "")
+        bar = "█" * round(BAR * count / highest) or ("▏" if count else "")
         yield "" if number else "batches of", f"{name:>{wide}}  {bar:<{BAR}} {count:,}"
 
 

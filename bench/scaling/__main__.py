@@ -1,9 +1,9 @@
-"""How Byline grows: ``python -m bench.scaling``, ``--only workers`` for one part of it.
+"""Measures how Byline scales: ``python -m bench.scaling``, ``--only workers`` for one part of it.
 
-Three parts. *workers*: one to eight of them with a model that sleeps as a GPU would compute, so
-that few cores are enough. *api*: one to four processes of it. *redis*: what a message costs Valkey
-in commands and in CPU, and how many messages a second one Valkey can take. Byline is started for
-each as `make run` starts it. The rounds rotate the order; medians count.
+The study has three parts. *workers*: one to eight workers with a model that sleeps as long as a GPU
+would compute, so that few cores are enough. *api*: one to four api processes. *redis*: the commands
+and the CPU time that a message costs Valkey, and how many messages a second one Valkey can take.
+Each part starts Byline as `make run` does. The order rotates from round to round; medians count.
 """
 
 from __future__ import annotations
@@ -37,26 +37,41 @@ from bench.system.usage import machine_seconds, own_seconds
 from bench.system.valkey import server_command
 
 PARTS = ("workers", "api", "redis")
-#: How many there are of each.
-WORKERS, PROCESSES = (1, 2, 4, 8), (1, 2, 4)
-#: Sleeps 20 ms for a batch and 2 ms for each of its messages; a batch is a full task.
-MODEL, BATCH = "tests.accelerated:Accelerated", 64
-#: Tasks of one api process with workers: two for each of the most that there are.
+#: Numbers of workers that are measured.
+WORKERS = (1, 2, 4, 8)
+#: Numbers of api processes that are measured.
+PROCESSES = (1, 2, 4)
+#: A model that sleeps 20 ms for a batch and 2 ms for each of its messages.
+MODEL = "tests.accelerated:Accelerated"
+#: Messages of a batch, and of a full task.
+BATCH = 64
+#: Tasks that one api process may have with workers: two for each worker.
 CREDITS = 2 * max(WORKERS)
-#: Requests under way for each worker: enough for a task in hand, one behind it, one that gathers.
-SINGLE_EACH, TASKS_EACH = 3 * BATCH, 6
-SINGLE, TASKS = "HTTP, one by one", "Celery tasks of 64"
-#: Seconds before each load that are not measured.
+#: Single requests under way for each worker: enough for a task that is computed, a task that waits,
+#: and a task that gathers.
+SINGLE_EACH = 3 * BATCH
+#: Celery tasks under way for each worker.
+TASKS_EACH = 6
+#: The name of the load of single requests.
+SINGLE = "HTTP, one by one"
+#: The name of the load of Celery tasks.
+TASKS = "Celery tasks of 64"
+#: Seconds of load before each measurement.
 WARMUP_S = 3.0
-#: Drawn from so few, each message is known.
+#: A mix of so few messages that each is in the cache.
 KNOWN = Mix(repeats=1.0, exponent=0.0, population=1000)
-#: A load waits for others to use less than so many cores, for so many seconds at most, and is
-#: repeated where they did not meanwhile, so often at most.
-DISTURBED, QUIET_S, TRIES = 0.15, 60.0, 3
-#: Seconds over which that is looked at.
+#: CPU time of other programs, in cores, above which a measurement counts as disturbed.
+DISTURBED = 0.15
+#: Seconds that a measurement waits for other programs to become quiet, at most.
+QUIET_S = 60.0
+#: Tries of a measurement that is disturbed, at most.
+TRIES = 3
+#: Seconds over which the CPU time of other programs is measured.
 LOOK_S = 2.0
-#: Seconds in which nothing is sent, and for which commands are recorded.
-IDLE_S, RECORD_S = 10.0, 3.0
+#: Seconds for which an idle system is measured.
+IDLE_S = 10.0
+#: Seconds for which Valkey's commands are recorded.
+RECORD_S = 3.0
 API_LOADS = {"new messages": Mix(), "known messages": KNOWN}
 REDIS_LOADS: dict[str, dict[str, Any]] = {
     "500/s, one by one": {"rate": 500.0, "connections": 256},
@@ -66,14 +81,14 @@ REDIS_LOADS: dict[str, dict[str, Any]] = {
     "Celery tasks of 16": {"connections": 8, "bulk": 16, "way": "celery"},
     "64 connections, all cached": {"connections": 64, "mix": KNOWN},
 }
-#: So much is stored before, at 270 bytes a message, that the cache is full.
+#: A load that fills the cache, at 270 bytes a message, before the measurements.
 FULL = {"connections": 8, "bulk": BATCH, "seconds": 90.0, "most_messages": 200_000}
-#: Those of them whose commands are recorded, to be sent again.
+#: The loads whose commands are recorded and replayed.
 RECORDED = ("64 connections, one by one", "8 connections, 64 a request")
 
 
 def main() -> int:
-    """Measure what was asked for, print it, and write it as JSON."""
+    """Measures the parts that the command line names; prints the study and writes it as JSON."""
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
         measured = Measured(Path(folder), options.seconds)
@@ -83,7 +98,7 @@ def main() -> int:
                     getattr(measured, part)(number)
             if "redis" in options.only:
                 measured.again(options.rounds)
-        finally:  # what was measured is kept, however it ends
+        finally:  # the figures so far are written, also after an error
             _write(measured.study(), options.out)
     return 0
 
@@ -97,17 +112,17 @@ def _write(study: Study, out: Path) -> None:
 
 
 class Load(NamedTuple):
-    """What one load showed."""
+    """The figures of one load."""
 
     run: Run
-    #: By Valkey, from its beginning to its end.
+    #: Valkey's counters over the whole load.
     counted: Counters
-    #: CPU time of what has nothing to do with it, in cores.
+    #: CPU time of other programs on the machine, in cores.
     others: float
 
 
 class Measured:
-    """What is measured, of systems that are started for it."""
+    """Starts systems, measures them, and collects the figures of the study."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self._folder = folder
@@ -118,7 +133,7 @@ class Measured:
         self._replays: list[Replay] = []
 
     def study(self) -> Study:
-        """Return all that was measured."""
+        """Returns all figures so far."""
         points = {
             part: [
                 Point(load, count, rounds)
@@ -137,7 +152,7 @@ class Measured:
         )
 
     def workers(self, number: int) -> None:
-        """Measure with each number of workers, over HTTP and straight to the queue."""
+        """Measures each number of workers, over HTTP and with Celery tasks."""
         for count in rotated(WORKERS, number):
             settings = {
                 "BYLINE_MODEL": MODEL,
@@ -151,7 +166,7 @@ class Measured:
                 self._measure("workers", TASKS, count, system, **tasks)
 
     def api(self, number: int) -> None:
-        """Measure with each number of api processes, and two workers of the default model."""
+        """Measures each number of api processes, with two workers of the default model."""
         for count in rotated(PROCESSES, number):
             settings = {"BYLINE_WORKERS": "2", "BYLINE_API_PROCESSES": str(count)}
             with self._started(settings) as system:
@@ -159,15 +174,15 @@ class Measured:
                     self._measure("api", load, count, system, connections=64, mix=mix)
 
     def redis(self, number: int) -> None:
-        """Measure what messages cost Valkey."""
-        # What an api process remembers costs Valkey nothing.
+        """Measures the commands and the CPU time that messages cost Valkey."""
+        # Without the api's local cache, whose hits cost Valkey nothing.
         with self._started({"BYLINE_LOCAL_CACHE_MESSAGES": "0"}) as system:
             client = Redis.from_url(system.redis)
-            # A full cache, as it is after a while: what is stored then pushes out something old.
+            # The cache is full, as it is after a while: each new entry evicts an old one.
             for load in (FULL, {"connections": 64, "mix": KNOWN}):
                 self._once(system, load)
             before = counters(client)
-            time.sleep(IDLE_S)  # what an idle system does is counted
+            time.sleep(IDLE_S)  # the commands of an idle system are counted
             idle = between(before, counters(client))
             for load in rotated(tuple(REDIS_LOADS), number):
                 found = self._run(system, warmup_seconds=0.0, **REDIS_LOADS[load])
@@ -177,7 +192,7 @@ class Measured:
                 print(f"redis, {load}: {totals.throughput:,.0f} messages/s", flush=True)
 
     def again(self, rounds: int) -> None:
-        """Record what Valkey is sent, and send it again to one that nobody else uses."""
+        """Records the commands that Valkey gets, and replays them to a Valkey without clients."""
         for load in RECORDED:
             commands = self._recorded(load)
             messages = sum(map(stored, commands))
@@ -212,13 +227,13 @@ class Measured:
         print(f"{part}, {count}, {load}: {found.throughput:,.0f} messages/s", flush=True)
 
     def _run(self, system: Started, **fields: Any) -> Load:
-        """Put a load on it; again, where others kept the machine busy meanwhile."""
+        """Puts a load on ``system``, and repeats it where other programs disturbed it."""
         for _ in range(TRIES):
             wait_for_quiet()
             found = self._once(system, fields)
             if found.others < DISTURBED:
                 break
-            print(f"others used {found.others:.2f} cores; again", flush=True)
+            print(f"other programs used {found.others:.2f} cores; again", flush=True)
         return found
 
     def _once(self, system: Started, fields: Mapping[str, Any]) -> Load:
@@ -235,17 +250,17 @@ class Measured:
 
 
 def elsewhere_seconds() -> float:
-    """Return the CPU time that the machine has spent on what is not started here."""
+    """Returns the CPU seconds that the machine has spent on other programs."""
     return machine_seconds() - own_seconds()
 
 
 def wait_for_quiet() -> None:
-    """Wait until others leave the machine alone, or for long enough."""
+    """Waits until other programs use little CPU time, for ``QUIET_S`` seconds at most."""
     until = time.monotonic() + QUIET_S
     used = DISTURBED * LOOK_S
     while used >= DISTURBED * LOOK_S and time.monotonic() < until:
         before = elsewhere_seconds()
-        time.sleep(LOOK_S)  # meanwhile others are looked at
+        time.sleep(LOOK_S)  # the CPU time of this interval is measured
         used = elsewhere_seconds() - before
 
 

@@ -1,4 +1,4 @@
-"""What a load costs its Redis, and how much of it one server can take."""
+"""Computes the cost of a message for Valkey, and the messages/s that one Valkey can take."""
 
 from __future__ import annotations
 
@@ -11,40 +11,42 @@ from typing import Any
 import msgspec
 from redis import Redis
 
-#: One server may be so busy, as a share of its one core: beyond, what waits grows fast.
+#: Share of its one core that a server may use. Above it, the queue of commands grows fast.
 BUSY = 0.7
-#: How often a command must run, for each message, to be shown by its name.
+#: Calls for each message from which a command is shown in the table.
 SHOWN = 0.01
-#: Each task that a worker takes is noted once, with this command.
+#: The command that runs exactly once for each task that a worker takes.
 TAKEN = "hset"
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """What a server counted: until a moment, or between two."""
+    """A server's counters at a moment, or their growth between two moments."""
 
-    #: Seconds: of a monotonic clock, or passed.
+    #: Seconds of the monotonic clock at the moment, or between the moments.
     seconds: float
-    #: Commands by name. What a script runs counts as well as the script.
+    #: Calls by command. The commands that a script runs count, and the script, too.
     calls: dict[str, int]
-    #: CPU seconds of the thread that runs all commands, and of the whole server.
+    #: CPU seconds of the thread that runs all commands.
     main_s: float
+    #: CPU seconds of the whole server.
     all_s: float
-    #: Bytes that came in and went out.
+    #: Bytes received and sent.
     traffic: int
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What one message cost, less what the system does when idle."""
+    """The cost of one message, without the work that an idle system does."""
 
     messages: int
     #: Answered messages per second.
     throughput: float
-    #: Commands by name, for each message.
+    #: Calls for each message, by command.
     calls: dict[str, float]
-    #: CPU in microseconds: of the thread that runs all commands, and of the whole server.
+    #: CPU time in microseconds of the thread that runs all commands.
     main_us: float
+    #: CPU time in microseconds of the whole server.
     all_us: float
-    #: Bytes in and out.
+    #: Bytes received and sent.
     traffic: float
 
     @property
@@ -54,18 +56,18 @@ class Cost(msgspec.Struct, frozen=True):
 
     @property
     def per_task(self) -> float:
-        """Messages in a task; infinite where there was none."""
+        """Messages in a task; infinite where there was no task."""
         taken = self.calls.get(TAKEN, 0.0)
         return 1 / taken if taken else math.inf
 
     @property
     def saturation(self) -> float:
-        """Messages/s at which the one thread has used up its core."""
+        """Messages/s at which the thread that runs all commands uses its whole core."""
         return 1e6 / self.main_us
 
 
 def counters(client: Redis) -> Counters:
-    """Return what the server counted until now."""
+    """Returns the server's counters now."""
     stats: dict[str, Any] = client.info("commandstats")
     cpu: dict[str, float] = client.info("cpu")
     net: dict[str, int] = client.info("stats")
@@ -73,14 +75,14 @@ def counters(client: Redis) -> Counters:
         time.monotonic(),
         {name.removeprefix("cmdstat_"): found["calls"] for name, found in stats.items()},
         sum(cpu[f"used_cpu_{kind}_main_thread"] for kind in ("sys", "user")),
-        # Its children rewrite the append-only file.
+        # The server's child processes rewrite the append-only file.
         sum(cpu[f"used_cpu_{kind}"] for kind in ("sys", "user", "sys_children", "user_children")),
         net["total_net_input_bytes"] + net["total_net_output_bytes"],
     )
 
 
 def between(before: Counters, after: Counters) -> Counters:
-    """Return what was counted meanwhile."""
+    """Returns the growth of the counters between two moments."""
     return Counters(
         after.seconds - before.seconds,
         {name: calls - before.calls.get(name, 0) for name, calls in after.calls.items()},
@@ -91,7 +93,7 @@ def between(before: Counters, after: Counters) -> Counters:
 
 
 def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Cost:
-    """Return what each of ``messages`` cost, less what ``idle`` parts do in the same time."""
+    """Returns the cost of each of ``messages``, without an idle system's work in the same time."""
     share = load.seconds / idle.seconds
 
     def each(loaded: float, resting: float) -> float:
@@ -108,7 +110,7 @@ def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Co
 
 
 def middle(costs: Iterable[Cost]) -> Cost:
-    """Return the medians of several rounds, figure by figure."""
+    """Returns the medians of several rounds, figure by figure."""
     rounds = list(costs)
     names = {name: None for each in rounds for name in each.calls}
     return Cost(
@@ -122,5 +124,5 @@ def middle(costs: Iterable[Cost]) -> Cost:
 
 
 def shards(rate: float, saturation: float) -> int:
-    """Return how many servers ``rate`` messages/s need where none may be busier than ``BUSY``."""
+    """Returns how many servers ``rate`` messages/s need where none may be busier than ``BUSY``."""
     return math.ceil(rate / (BUSY * saturation))

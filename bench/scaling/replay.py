@@ -1,7 +1,8 @@
-"""The commands that a server was sent, sent again: as fast as it can run them, and nothing else.
+"""Records the commands that a Valkey gets, and replays them as fast as another one can run them.
 
-What it takes is a bound from above. All come over one connection and in large pieces, so that the
-server spends next to nothing on reading and writing, which it does for each of its clients else.
+The replay gives an upper bound of the rate. All commands come over one connection and in large
+pieces, so that the server spends next to no time on reading and writing, as it would for many
+clients.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from redis import Redis
 
 from bench.scaling.redis_usage import between, counters
 
-#: What waits for others would wait for ever: nothing else happens meanwhile.
+#: Blocking commands and their replacements. In a replay without other clients, a blocking command
+#: would block for ever.
 AT_ONCE = {b"BRPOP": b"RPOP", b"BLMOVE": b"LMOVE"}
-#: Not of the load, or not for a connection that goes on.
+#: Commands that are not part of the load, or that change the connection.
 LEFT_OUT = {b"HELLO", b"CLIENT", b"PSUBSCRIBE", b"SUBSCRIBE", b"INFO", b"MONITOR", b"CONFIG"}
-#: The last that is sent, and with it the last that is answered.
+#: The text of the last command, an ECHO. Its reply is the last one.
 END = b"end of the replay"
+#: Bytes that are received at once.
 RECEIVED_BYTES = 1 << 20
-#: How the keys of attributions begin.
+#: The prefix of the keys of attributions.
 RESULT = b"byline:result:"
 
 _HEAD = re.compile(rb"^\+[\d.]+ \[\d+ (\S+)\] ")
@@ -32,23 +35,26 @@ _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
 def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
-    """Return what a server here is sent in so many seconds after so many, in order."""
+    """Returns the commands that a local server gets, in order, during ``seconds``.
+
+    The recording begins ``after`` seconds from now.
+    """
     time.sleep(after)  # into the load
     shown = []
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(b"MONITOR\r\n")
         until = time.monotonic() + seconds
-        # Looked at later: who is slow here slows down what is recorded.
+        # Parsed later, because a slow reader of MONITOR slows down the server.
         while time.monotonic() < until:
             shown.append(connection.recv(RECEIVED_BYTES))
-    lines = b"".join(shown).splitlines()[1:-1]  # "OK" comes first, the last may not be all here
+    lines = b"".join(shown).splitlines()[1:-1]  # the first is "OK", the last may be incomplete
     return list(filter(None, map(parse, lines)))
 
 
 def parse(line: bytes) -> list[bytes]:
-    """Return a command as MONITOR shows it; empty where it is none to be sent again.
+    """Returns the words of a command that MONITOR has shown; empty where it is not replayed.
 
-    What a script runs is not: the script is.
+    The commands that a script runs are not replayed, because the script itself is.
     """
     head = _HEAD.match(line)
     if head is None or head[1] == b"lua":
@@ -59,13 +65,13 @@ def parse(line: bytes) -> list[bytes]:
 
 
 def at_once(words: list[bytes]) -> list[bytes]:
-    """Return the command that does the same without waiting."""
+    """Returns the command that does the same without blocking."""
     name = words[0].upper()
     return [AT_ONCE[name], *words[1:-1]] if name in AT_ONCE else words
 
 
 def pack(commands: Iterable[Sequence[bytes]]) -> bytes:
-    """Return commands as they go over the wire."""
+    """Returns the bytes of commands in Redis's protocol."""
     return b"".join(
         b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)
         for words in commands
@@ -73,7 +79,7 @@ def pack(commands: Iterable[Sequence[bytes]]) -> bytes:
 
 
 def stored(command: Sequence[bytes]) -> int:
-    """Return of how many messages a command stores the attributions."""
+    """Returns how many attributions a command stores."""
     if command[0].upper() != b"EVAL":
         return 0
     keys = command[3 : 3 + int(command[2])]
@@ -81,9 +87,9 @@ def stored(command: Sequence[bytes]) -> int:
 
 
 def replay(port: int, commands: Sequence[Sequence[bytes]]) -> float:
-    """Send ``commands`` to a server here, which forgets all it has before; return its CPU seconds.
+    """Empties a local server, sends it ``commands``, and returns the CPU seconds they took.
 
-    Only those of the thread that runs them.
+    Only the CPU time of the thread that runs the commands counts.
     """
     client = Redis(port=port)
     client.flushall()

@@ -1,4 +1,4 @@
-"""What a scaling study found."""
+"""The results of a scaling study: the structure of its JSON, and figures derived from it."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ Item = TypeVar("Item")
 
 #: Version of the JSON below.
 FORMAT = 1
-#: Parts whose CPU is told; all others are the rest.
+#: Kinds of parts whose CPU time is shown on its own.
 KINDS = ("api", "worker", "valkey")
+#: The kind of all other parts.
 REST = "rest"
 
 
 class Round(msgspec.Struct, frozen=True):
-    """One load, once."""
+    """The figures of one load in one round."""
 
     throughput: float
     p95_ms: float
     failed: int
-    #: CPU time in cores, by kind of part; all workers together.
+    #: CPU time in cores, by kind of part. All workers together are one kind.
     cpu: dict[str, float]
-    #: CPU time of what has nothing to do with it, in cores: what a machine does besides.
+    #: CPU time of other programs on the machine, in cores.
     others: float
 
 
 class Point(msgspec.Struct, frozen=True):
-    """One load on so many workers, or api processes."""
+    """One load on ``count`` workers or api processes, in all rounds."""
 
     load: str
     count: int
@@ -46,54 +47,55 @@ class Point(msgspec.Struct, frozen=True):
 
     @property
     def spread(self) -> tuple[float, float]:
-        """Messages/s of the slowest round and of the fastest."""
+        """Messages/s of the slowest and of the fastest round."""
         found = [each.throughput for each in self.rounds]
         return min(found), max(found)
 
     def cores(self, kind: str) -> float:
-        """Return the CPU time of a kind of part, in cores."""
+        """Returns the CPU time of a kind of part, in cores."""
         return self.middle(lambda each: each.cpu.get(kind, 0.0))
 
     def microseconds(self, kind: str) -> float:
-        """Return the CPU time of a kind of part for each message."""
+        """Returns the CPU time of a kind of part for each message, in microseconds."""
         return self.middle(lambda each: 1e6 * each.cpu.get(kind, 0.0) / each.throughput)
 
     def middle(self, figure: Callable[[Round], float]) -> float:
-        """Return the median of a figure over the rounds."""
+        """Returns the median of a figure over the rounds."""
         return median(map(figure, self.rounds))
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What one load cost Valkey, round by round."""
+    """The cost of one load for Valkey, round by round."""
 
     load: str
     rounds: list[Cost]
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """What Valkey took for recorded commands that were sent again."""
+    """Recorded commands of one load, and the CPU time of their replays."""
 
     load: str
-    #: In what was recorded.
+    #: Messages whose commands were recorded.
     messages: int
+    #: Commands that were recorded.
     commands: int
-    #: CPU seconds of the thread that runs commands, of each time.
+    #: CPU seconds of the thread that runs commands, for each replay.
     seconds: list[float]
 
     @property
     def ceiling(self) -> float:
-        """Messages/s at which the thread has used up its core."""
+        """Messages/s at which the thread that runs commands uses its whole core."""
         return self.messages / median(self.seconds)
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it."""
+    """The whole study."""
 
     format: int = FORMAT
-    #: ISO 8601, UTC.
+    #: The end of the study, ISO 8601, UTC.
     ended: str
     machine: Machine
-    #: Of each load.
+    #: Measured seconds of each load.
     seconds: float
     workers: list[Point]
     api: list[Point]
@@ -102,13 +104,13 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rotated(items: Sequence[Item], number: int) -> list[Item]:
-    """Return the items, beginning with another one in each round."""
+    """Returns the items in rotated order: each round begins with another item."""
     first = number % len(items)
     return [*items[first:], *items[:first]]
 
 
 def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
-    """Return the CPU time by kind of part: workers together, and what only watches."""
+    """Returns the CPU time by kind of part. All workers are one kind, and all monitoring is one."""
     found: dict[str, float] = {}
     for part, cores in cpu.items():
         name = part.partition("-")[0]
@@ -118,7 +120,7 @@ def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
 
 
 def speed_ups(points: Sequence[Point]) -> list[float]:
-    """Return how many times as fast each point is as that of its load with the fewest parts."""
+    """Returns the speed-up of each point over its load's point with the fewest parts."""
     fewest = {}
     for point in sorted(points, key=lambda point: -point.count):
         fewest[point.load] = point.throughput

@@ -1,4 +1,4 @@
-"""A scaling study on the terminal."""
+"""Prints a scaling study on the terminal."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from rich.table import Table
 from bench.scaling.redis_usage import SHOWN, Cost, middle, shards
 from bench.scaling.results import Point, Study, speed_ups
 
-#: For so many messages a second it is told how many servers they need.
+#: Messages a second for which the table shows how many Valkey servers are needed.
 WANTED = 100_000
-#: Columns of the widest table.
+#: Characters in a line of the widest table.
 WIDTH = 150
 
 
 def show(study: Study, console: Console | None = None) -> None:
-    """Print ``study``; without a console, on standard output."""
+    """Prints ``study``. Without a console it goes to standard output."""
     console = console or Console()
-    console.width = max(console.width, WIDTH)  # a file has none
+    console.width = max(console.width, WIDTH)  # rich assumes 80 characters for a file
     for parts, points in (("workers", study.workers), ("api processes", study.api)):
         if points:
             console.print(_points(parts, points))
@@ -29,7 +29,7 @@ def show(study: Study, console: Console | None = None) -> None:
         console.print(_commands(costs))
     for each in study.replays:
         console.print(
-            f"'{each.load}' sent again, {each.commands:,} commands of {each.messages:,} messages: "
+            f"'{each.load}' replayed, {each.commands:,} commands of {each.messages:,} messages: "
             f"its core is full at {each.ceiling:,.0f} messages/s"
         )
 

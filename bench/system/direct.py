@@ -1,4 +1,4 @@
-"""HTTP to what a load test has started: no proxy of the environment leads there."""
+"""HTTP requests to a system under test, without the environment's proxy."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from bench.load.http_client import Target
 
+#: Opens URLs without a proxy.
 DIRECT = build_opener(ProxyHandler({}))
 
 
 def request(target: Target, path: str, body: object = None) -> Request:
-    """Return a request with the target's key: a POST of ``body`` as JSON, or a GET without one."""
+    """Returns a request with the target's API key: a POST of ``body`` as JSON, or a GET."""
     asked = Request(f"http://{target.host}:{target.port}{path}")
     if target.key:
         asked.add_header("Authorization", f"Bearer {target.key}")

@@ -1,4 +1,4 @@
-"""How busy an NVIDIA GPU is."""
+"""Samples the utilisation of an NVIDIA GPU with nvidia-smi."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVERY_MS = 200
 
 
 class Utilisation:
-    """Samples the first GPU while its block runs; does nothing where there is no nvidia-smi."""
+    """Samples the first GPU while the block runs. Does nothing where there is no nvidia-smi."""
 
     def __enter__(self) -> Utilisation:
         command = [
@@ -43,5 +43,5 @@ class Utilisation:
         self._samples = [float(line) for line in output.split() if line.strip().isdigit()]
 
     def mean(self) -> float | None:
-        """Return the share of the time in which it computed, in percent; None without a GPU."""
+        """Returns the mean share of time that the GPU computed, in percent; None without a GPU."""
         return statistics.mean(self._samples) if self._samples else None

@@ -1,4 +1,4 @@
-"""Whether memory or open files of a process grow while a load runs."""
+"""Detects whether the memory or the open files of a process grow while a load runs."""
 
 from __future__ import annotations
 
@@ -13,30 +13,36 @@ from numpy.typing import NDArray
 from bench.system.system import Started
 from bench.system.usage import PROC, pss
 
-#: Seconds between two looks at memory and open files. Those of a process's first seconds do not
-#: count, for its caches fill until then; of the others, so many are the fewest that tell anything.
-LOOK_S, SETTLE_S, LOOKS = 5.0, 45.0, 6
-#: Growth that is none: megabytes and open files, a minute. A part lives for a minute or two here.
-MEGABYTES, FILES = 5.0, 5.0
-#: Megabytes for those that grow, but not for ever. The api keeps what it took for all that waited
-#: during a freeze, less each time: 11, 4 and 1 MB in a row. Valkey keeps each answer for a day,
-#: 270 bytes of 12,000 a minute here, until it holds as much as it may.
+#: Seconds between two looks at memory and open files.
+LOOK_S = 5.0
+#: Seconds of a process's life that do not count, because its caches fill then.
+SETTLE_S = 45.0
+#: Looks after that time that are needed, at least, to tell whether a process grows.
+LOOKS = 6
+#: Megabytes a minute up to which memory does not count as growing. A part lives for a minute or two
+#: here.
+MEGABYTES = 5.0
+#: Open files a minute up to which their number does not count as growing.
+FILES = 5.0
+#: Megabytes a minute for parts that grow, but not for ever. The api keeps the memory that requests
+#: needed which waited during a freeze, and grows less each time: 11, 4 and 1 MB in a row. Valkey
+#: keeps each answer for a day, 270 bytes each and 12,000 a minute here, until its memory is full.
 LEVELLING = {"api": 8.0, "valkey": 8.0}
-#: Shown, and not judged: celery-exporter remembers 10,000 tasks, and is still filling up with them
-#: when Valkey is killed again, and it with it.
+#: The part that is shown, and not judged. celery-exporter remembers 10,000 tasks, and restarts with
+#: each killed Valkey before it has that many.
 FILLING = "exporter"
 UNKNOWN = "no process of it was seen for long enough to tell whether it grows"
 
 
 @dataclass(slots=True)
 class Watch:
-    """What each process used, look by look."""
+    """Collects the memory and the open files of each process, look by look."""
 
-    #: By part and process: seconds, bytes, open files.
+    #: For each part and process: the looks as monotonic seconds, bytes, and open files.
     looks: dict[tuple[str, int], list[tuple[float, int, int]]] = field(default_factory=dict)
 
     def look(self, system: Started) -> None:
-        """Look once."""
+        """Takes one look at the first process of each part."""
         now = time.monotonic()
         clients = _sockets(system.target.port)
         for part, pids in system.parts().items():
@@ -45,14 +51,14 @@ class Watch:
                 self.looks.setdefault((part, pids[0]), []).append(entry)
 
     def run(self, system: Started, over: threading.Event) -> None:
-        """Look every few seconds until it is over."""
+        """Looks every few seconds until ``over`` is set."""
         while not over.wait(LOOK_S):
             self.look(system)
 
     def growth(self) -> dict[str, tuple[float, float] | None]:
-        """Return for each part megabytes and open files a minute.
+        """Returns the growth of each part, in megabytes and in open files a minute.
 
-        None for a part of which no process was seen for long enough to tell.
+        None for a part without a process that lived long enough to tell.
         """
         found: dict[str, list[NDArray[np.float64]]] = {part: [] for part, _ in self.looks}
         for (part, _), looks in self.looks.items():
@@ -66,12 +72,12 @@ class Watch:
 
 
 def slope(processes: Sequence[NDArray[np.float64]], column: int) -> float:
-    """Return the growth a second of a column of looks, whose first one is the time.
+    """Returns the growth a second of a column of the looks. Their first column is the time.
 
-    The median of the slopes between any two looks at the same process (Theil-Sen; P. K. Sen,
-    "Estimates of the regression coefficient based on Kendall's tau", JASA 63, 1968): a leak that
-    shows only now and then is seen over the longer distances, and the single step that a fault
-    leaves behind is outvoted.
+    The result is the median of the slopes between any two looks at the same process (Theil-Sen;
+    P. K. Sen, "Estimates of the regression coefficient based on Kendall's tau", JASA 63, 1968). A
+    leak that shows only now and then is seen over the longer distances. A single step, which a
+    fault leaves, does not change the median.
     """
     slopes = []
     for looks in processes:
@@ -82,7 +88,7 @@ def slope(processes: Sequence[NDArray[np.float64]], column: int) -> float:
 
 
 def grown(growth: Mapping[str, tuple[float, float] | None]) -> list[str]:
-    """Return in words what grew, and whether there was anything to judge."""
+    """Returns in words which parts have grown, or that no part could be judged."""
     ours = {part: used for part, used in growth.items() if used and part != FILLING}
     found = [
         f"{part} has grown"
@@ -93,16 +99,16 @@ def grown(growth: Mapping[str, tuple[float, float] | None]) -> list[str]:
 
 
 def _files(pid: int, clients: set[str]) -> int:
-    """Return how many files a process has open, without its clients' connections."""
+    """Returns how many files a process has open, without the connections of clients."""
     try:
         links = [str(file.readlink()) for file in (PROC / str(pid) / "fd").iterdir()]
-    except (FileNotFoundError, ProcessLookupError, PermissionError):  # gone, or a file is
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # the process or a file ended
         return 0
     return sum(link not in clients for link in links)
 
 
 def _sockets(port: int) -> set[str]:
-    """Return the sockets whose own port this is, as links in /proc name them."""
+    """Returns the sockets with this local port, named as in the links of /proc."""
     lines = (PROC / "net" / "tcp").read_text().splitlines()[1:]
     found = (line.split() for line in lines)
     return {f"socket:[{line[9]}]" for line in found if int(line[1].rpartition(":")[2], 16) == port}

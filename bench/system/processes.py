@@ -1,4 +1,4 @@
-"""Processes that a benchmark starts."""
+"""Starts processes for a benchmark, and ends them after it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Processes:
-    """A group of process groups, all ended when the block ends."""
+    """A context that ends all processes that were started in it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -34,7 +34,7 @@ class Processes:
             _end(process)
 
     def start(self, name: str, arguments: list[str], env: Mapping[str, str]) -> None:
-        """Start a program in a group of its own; its output goes to a file of its name."""
+        """Starts a program in a session of its own. Its output goes to ``name``.log."""
         with (self._folder / f"{name}.log").open("wb") as output:
             self._started[name] = subprocess.Popen(
                 arguments,
@@ -46,10 +46,10 @@ class Processes:
             )
 
     def wait(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Wait until ``ready()``.
+        """Waits until ``ready()`` is true.
 
         Raises:
-            RuntimeError: a process ended first, or it took longer than ``seconds``.
+            RuntimeError: a process ended first, or ``seconds`` have passed.
         """
         until = time.monotonic() + seconds
         while not ready():
@@ -62,7 +62,7 @@ class Processes:
 
 
 def listens(port: int) -> bool:
-    """Return whether somebody listens on ``port`` of the loopback address."""
+    """Returns whether a process listens on ``port`` of the loopback address."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

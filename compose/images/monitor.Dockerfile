@@ -1,4 +1,4 @@
-# The monitor: queue, memory, quality.
+# The monitor, which watches the queue, the memory and the quality.
 FROM python:3.11.15-slim-bookworm AS build
 WORKDIR /src
 COPY compose/install.sh compose/install.sh
@@ -10,7 +10,7 @@ COPY compose/__init__.py compose/probe.py compose/
 COPY model/__init__.py model/types.py model/
 COPY monitoring monitoring
 COPY tasks tasks
-# The container can't: its file system is not to be written.
+# Compiled here, because the container's file system is read-only.
 RUN /opt/byline/bin/python -m compileall -q .
 
 FROM python:3.11.15-slim-bookworm

@@ -1,8 +1,8 @@
-# A worker with torch and the models that come with Byline. Your own are mounted.
+# A worker with torch and the models that come with Byline. Your own models are mounted.
 FROM python:3.11.15-slim-bookworm AS build
-# PyTorch's index of CPU builds, or empty: the usual index has CUDA's, gigabytes larger.
+# PyTorch's index of CPU builds; empty for the usual index, whose CUDA builds are gigabytes larger.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-# 1: with what BYLINE_MODEL=transformer needs.
+# 1 installs the packages that BYLINE_MODEL=transformer needs.
 ARG TRANSFORMER=
 WORKDIR /src
 COPY compose/install.sh compose/install.sh
@@ -14,7 +14,7 @@ COPY compose/__init__.py compose/probe.py compose/
 COPY model model
 COPY monitoring monitoring
 COPY tasks tasks
-# The container can't: its file system is not to be written.
+# Compiled here, because the container's file system is read-only.
 RUN /opt/byline/bin/python -m compileall -q .
 
 FROM python:3.11.15-slim-bookworm

@@ -1,1 +1,1 @@
-"""``make run``: every part of Byline as a process on this machine, without containers."""
+"""``make run``: runs every part of Byline as a process on this machine, without containers."""

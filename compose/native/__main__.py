@@ -1,4 +1,4 @@
-"""``make run``: handles Ctrl-C from the first moment on, then imports all that takes a second."""
+"""The start of ``make run``: handles Ctrl-C at once, and only then imports the slow modules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from compose.native import terminal
 
 if __name__ == "__main__":
-    os.umask(0o077)  # what the parts write may hold texts and passwords
+    os.umask(0o077)  # files of the parts may hold texts and passwords
     terminal.prepare()
     from compose.native.run import main
 

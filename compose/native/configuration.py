@@ -1,4 +1,4 @@
-"""supervisord's configuration, and the scripts that it runs."""
+"""Writes supervisord's configuration, and a shell script for each part that it runs."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from pathlib import Path
 
 from compose.parts.part import Part
 
-#: Name of supervisord's log.
+#: The name of supervisord, and of its log.
 DAEMON = "supervisord"
+#: The command prefix that ends a process with its parent.
 DIE_WITH_PARENT = (sys.executable, "-I", "-S", Path(__file__).parents[1] / "die_with_parent.py")
-#: Seconds: a part that ends sooner has failed to start. supervisord waits for one second before
-#: the next start, then for two, and so on: each start takes CPU from the other parts.
+#: Seconds that a part has to run to count as started. After a failed start, supervisord waits for
+#: one second before the next start, then for two, and so on: each start takes CPU from other parts.
 STARTED_S = 5
-#: Starts that may fail in a row before supervisord gives a part up, and `Control` starts it again.
+#: Starts that may fail in a row before supervisord gives a part up. `Control` starts it again then.
 RETRIES = 4
 
 
 def configure(parts: Sequence[Part], run_dir: Path) -> Path:
-    """Write supervisord's configuration, and a script for each part; return the former's path.
+    """Writes supervisord's configuration and the parts' scripts, and returns the path of the first.
 
-    A part's command is in its script because supervisord reads `` #``, `` ;`` and ``%`` in its
-    configuration as its own. The path of the run folder has none of them.
+    A part's command is in a script of its own because supervisord gives `` #``, `` ;`` and ``%`` in
+    its configuration a meaning. The path of the run folder has none of these characters.
     """
     for part in parts:
-        # The shell is supervisord's child, and so is the process that it becomes.
+        # The shell is supervisord's child, and becomes the part's process by exec.
         command = f'{shlex.join(map(str, DIE_WITH_PARENT))} "$PPID"'
         script = f"exec {command} {shlex.join(map(str, part.command))}\n"
         _script(part, run_dir).write_bytes(os.fsencode(script))
@@ -42,7 +43,7 @@ def _script(part: Part, run_dir: Path) -> Path:
 
 
 def _configuration(parts: Sequence[Part], run_dir: Path) -> str:
-    """Return supervisord's configuration. All parts start at once, and wait for each other."""
+    """Returns supervisord's configuration. All parts start at once and wait for each other."""
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     sections: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": run_dir / "socket", "chmod": "0700"},
@@ -51,7 +52,7 @@ def _configuration(parts: Sequence[Part], run_dir: Path) -> str:
             "logfile": run_dir / "logs" / f"{DAEMON}.log",
             "pidfile": run_dir / "pid",
             "childlogdir": run_dir / "logs",
-            # What it raises its limits to, and would else refuse to start.
+            # supervisord raises its limits to these numbers, and does not start where it can't.
             "minfds": min(1024, descriptors) if descriptors > 0 else 1024,
             "minprocs": 1,
         },
@@ -72,8 +73,8 @@ def _configuration(parts: Sequence[Part], run_dir: Path) -> str:
             "stdout_logfile_maxbytes": "10MB",
             "stdout_logfile_backups": 1,
         }
-    # supervisord starts one group after another, at once, and ends them the other way round, each
-    # once the one before has ended.
+    # supervisord starts the groups by priority without waiting between them. It stops them in the
+    # opposite order, and waits for each group to end before it stops the next one.
     for rank in {part.rank for part in parts}:
         names = ",".join(part.name for part in parts if part.rank == rank)
         sections[f"group:rank{rank}"] = {"programs": names, "priority": rank}

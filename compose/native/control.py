@@ -1,8 +1,9 @@
-"""supervisord, which starts, restarts, logs and stops the parts; here it is started, and asked.
+"""Starts supervisord, which runs the parts, and asks it for their state.
 
-It is a child, and dies with this process (see :mod:`compose.die_with_parent`) as its own
-children do with it; if it dies alone, it is started again. It is spoken to over a socket of its
-own, with its documented XML-RPC. That it does not answer ends nothing.
+supervisord starts, restarts, logs and stops the parts. It is a child of this process and ends with
+it (see :mod:`compose.die_with_parent`), as the parts end with supervisord. A supervisord that ends
+alone is started again. This module calls its documented XML-RPC interface over a Unix socket. A
+call without an answer does not stop the run.
 """
 
 from __future__ import annotations
@@ -27,46 +28,57 @@ import psutil
 
 from compose.native.configuration import DAEMON, DIE_WITH_PARENT, configure
 from compose.native.logs import last_lines, size
-from compose.native.terminal import Stop, say
+from compose.native.run_dir import make_run_dir, remove_run_dir
+from compose.native.terminal import StopSignal, say
 from compose.parts.part import Part
 from compose.parts.processes import end_session
-from compose.parts.run_dir import make_run_dir, remove_run_dir
 
-#: Seconds supervisord has to answer.
+#: Seconds that supervisord has to answer a call.
 ANSWER_S = 2.0
-#: Seconds everything has to end. The parts' own allowances add up to less.
+#: Seconds that supervisord has to stop all parts and end. The parts' own limits add up to less.
 STOP_S = 9.0
-#: Seconds what outlived supervisord has to end.
+#: Seconds that processes which outlived supervisord have to end.
 ORPHANS_S = 2.0
 #: Seconds after which a part that supervisord has given up is started again.
 AGAIN_S = 10.0
-#: How a part ends whose settings are wrong. Twice in a row, and it won't do better.
+#: The end of a part whose settings are wrong. After two such ends in a row, no restart helps.
 MISTAKEN = "exit status 2"
 
-#: How a request to supervisord fails. ExpatError: it was killed in the middle of its answer.
+#: Errors of a call to supervisord. ExpatError: supervisord was killed in the middle of its answer.
 _NO_ANSWER = (OSError, HTTPException, XMLRPCError, ExpatError)
 
 
 class Control:
-    """A context in which parts run. When it is left, none is."""
+    """A context in which the parts run. All parts have ended once the context is left."""
 
     def __init__(
-        self, parts: Sequence[Part], environ: Mapping[str, str], folder: Path, lock: int, stop: Stop
+        self,
+        parts: Sequence[Part],
+        environ: Mapping[str, str],
+        folder: Path,
+        lock: int,
+        stop: StopSignal,
     ) -> None:
-        """``folder`` is the state folder; ``lock`` a file that is to be open while parts run."""
+        """Prepares the run folder, and starts nothing yet.
+
+        ``folder`` is the state folder. ``lock`` is the descriptor of a file that stays open as long
+        as any part runs.
+        """
         self.logs = folder / "logs"
-        #: Process ids of what runs, by part.
+        #: Process ids of the running parts, by name.
         self.pids: dict[str, int] = {}
-        #: Those that supervisord has given up, and when each is started again.
+        #: Parts that supervisord has given up, and the monotonic time of each one's next start.
         self.given_up: dict[str, float] = {}
         self._parts = {part.name: part for part in parts}
         self._environ, self._lock, self._stop_signal = environ, lock, stop
-        #: Those that have run.
+        #: Names of the parts that have run.
         self._started: set[str] = set()
+        #: Sizes of the logs when this run began.
         self._begin = {name: size(self.log(name)) for name in (DAEMON, *self._parts)}
-        #: By part: when it ended last, its log's size then, and ends in a row with advice.
+        #: For each part: the time of its last end, its log's size then, and the number of ends in a
+        #: row whose log gave a reason for advice.
         self._advised = {name: ("", size(self.log(name)), 0) for name in self._parts}
-        #: Times in a row that supervisord ended with status 2 and had never answered.
+        #: Ends of supervisord in a row with status 2, before it ever answered.
         self._refusals = 0
         self._answered = False
         self._run_dir = make_run_dir(folder)
@@ -80,11 +92,11 @@ class Control:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End everything, in order, whatever signal comes meanwhile."""
+        """Ends all parts in order. Signals that come meanwhile do not interrupt it."""
         with self._stop_signal.held():
             with suppress(ProcessLookupError):
                 self._daemon.terminate()
-                self._daemon.send_signal(signal.SIGCONT)  # it may have been stopped
+                self._daemon.send_signal(signal.SIGCONT)  # supervisord may be frozen
             try:
                 self._daemon.wait(STOP_S)
             except subprocess.TimeoutExpired:
@@ -94,7 +106,7 @@ class Control:
             remove_run_dir(self.logs.parent)
 
     def look(self) -> None:
-        """See to what has ended, and say so. To be called all the time."""
+        """Restarts parts that have ended, and prints their ends. To be called again and again."""
         self._stop_signal.check()
         with suppress(*_NO_ANSWER):
             if (status := self._daemon.poll()) is not None:
@@ -109,11 +121,11 @@ class Control:
                     self.given_up.pop(info["name"], None)
 
     def log(self, name: str) -> Path:
-        """Where a part's output is kept."""
+        """Returns the log of a part."""
         return self.logs / f"{name}.log"
 
     def last_words(self, part: Part) -> str:
-        """Return why a part ended, with the end of its log, and what to do about it."""
+        """Returns why a part ended, the end of its log, and advice if there is any."""
         log = self.log(part.name)
         lines = last_lines(log, begin=self._begin[part.name])
         shown = "".join(f"\n    {line}" for line in lines) or " nothing"
@@ -122,9 +134,9 @@ class Control:
         return f"{words}\n  {advice}" if advice else words
 
     def hopeless(self) -> str:
-        """Return the last words of a vital part that won't ever start; empty: there is none."""
+        """Returns the last words of a vital part that can't start; empty where there is none."""
         if self._refusals > 1:
-            return f"{DAEMON} does not start; its own words on why are printed above"
+            return f"{DAEMON} does not start; its own message is printed above"
         for part in self._parts.values():
             mistaken = [reason for _, reason in self._ends(part.name)[-2:]] == [MISTAKEN] * 2
             if part.vital and (mistaken or self._advised_twice(part)):
@@ -132,7 +144,7 @@ class Control:
         return ""
 
     def _advised_twice(self, part: Part) -> bool:
-        """Return whether a person has to act, by what the log says of each of two ends in a row."""
+        """Returns whether the log gave a reason for advice at each of the last two ends."""
         before, begin, times = self._advised[part.name]
         end = (self._ends(part.name) or [("", "")])[-1][0]
         if end != before:
@@ -142,12 +154,13 @@ class Control:
         return times > 1
 
     def _follow(self, name: str, pid: int) -> None:
+        """Notes a part's process, and prints that the part was started again."""
         before = self.pids.get(name, 0)
         if pid == before:
             return
         if before:
-            # Children that outlived the part keep its port. They keep its number in use as well:
-            # where a new process has the number, there are none.
+            # Children that outlived the part keep its port. They also keep its process id as their
+            # group's id: where a new process has that id, no children are left.
             if not psutil.pid_exists(before):
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(before, signal.SIGKILL)
@@ -159,7 +172,7 @@ class Control:
             self._started.add(name)
 
     def _start_again(self, name: str, full_name: str) -> None:
-        """Start a part that was given up: a message may be what it dies of, or a full disk."""
+        """Starts a part that was given up: it may have ended for a message, or for a full disk."""
         now = time.monotonic()
         if name not in self.given_up:
             words = self.last_words(self._parts[name])
@@ -170,7 +183,7 @@ class Control:
             self._rpc.startProcess(full_name, False)
 
     def _ends(self, name: str) -> list[tuple[str, str]]:
-        """Return when and why a part ended, each time: only supervisord's log has the reasons."""
+        """Returns time and reason of each end of a part, which only supervisord's log has."""
         lines = last_lines(self.log(DAEMON), 500, self._begin[DAEMON])
         end = rf"(\S+ \S+) \w+ (?:exited|stopped): {name} \(([^;)]*)"
         return re.findall(end, "\n".join(lines))
@@ -183,23 +196,23 @@ class Control:
         with self._stop_signal.held():
             self._daemon = subprocess.Popen(
                 [*DIE_WITH_PARENT, str(os.getpid()), *command],
-                # What a killed part leaves behind goes with the folder.
+                # Temporary files of a killed part are removed with the run folder.
                 env={**self._environ, "TMPDIR": str(self._run_dir)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                # Ctrl-C at the terminal is for this process; what follows has its order.
+                # Ctrl-C at the terminal reaches this process only, which stops the parts in order.
                 start_new_session=True,
                 pass_fds=[self._lock],
             )
 
     def _launch_again(self, status: int) -> None:
         end_session(self._daemon.pid, ORPHANS_S)
-        # supervisord would log that it found the old socket.
+        # Otherwise supervisord logs that it found an old socket.
         (self._run_dir / "socket").unlink(missing_ok=True)
         self._begin[DAEMON] = size(self.log(DAEMON))
         self._refusals = self._refusals + 1 if status == 2 and not self._answered else 0
         reason = f"exit status {status}" if status >= 0 else f"signal {-status}"
-        time.sleep(1 if status > 0 else 0)  # it could not start: there may be no room
+        time.sleep(1 if status > 0 else 0)  # after a failed start: the disk may be full
         self._launch()
         say(f"byline: {DAEMON} ended: {reason}; started again, {self._daemon.pid}")
 

@@ -1,16 +1,16 @@
-"""The parts' log files: their ends, and what is new in them. A log that is away is empty."""
+"""Reads the parts' log files: their last lines and their new lines. A missing log is empty."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-#: Bytes read from a log at once, from its end.
-MOST = 65_536
+#: Bytes that are read from the end of a log, at most.
+MAX_BYTES = 65_536
 
 
 def size(log: Path) -> int:
-    """Return a log's size in bytes, 0 where there is none."""
+    """Returns the size of a log in bytes; 0 where there is no log."""
     try:
         return log.stat().st_size
     except OSError:
@@ -18,33 +18,33 @@ def size(log: Path) -> int:
 
 
 def since(log: Path, begin: int) -> tuple[bytes, int]:
-    """Return what was written after the first ``begin`` bytes, and the log's size.
+    """Returns the bytes of a log from ``begin`` on, :data:`MAX_BYTES` at most, and its size.
 
-    Of more than :data:`MOST` bytes, only the last ones are returned.
+    Of more bytes, only the last ones are returned.
     """
     try:
         with log.open("rb") as file:
             end = file.seek(0, 2)
-            # Shorter than that: supervisord has begun it anew, for it was full.
-            file.seek(max(begin if begin <= end else 0, end - MOST))
+            # A log shorter than ``begin`` was full: supervisord has begun a new one.
+            file.seek(max(begin if begin <= end else 0, end - MAX_BYTES))
             return file.read(end - file.tell()), end
     except OSError:
         return b"", begin
 
 
 def last_lines(log: Path, lines: int = 12, begin: int = 0) -> list[str]:
-    """Return the last lines written after the first ``begin`` bytes."""
+    """Returns the last lines written after the first ``begin`` bytes."""
     return since(log, begin)[0].decode(errors="replace").rstrip().splitlines()[-lines:]
 
 
-class News:
-    """Lines written to logs from now on."""
+class NewLines:
+    """The lines that are written to logs from now on."""
 
     def __init__(self, logs: Iterable[Path]) -> None:
         self._read = {log: size(log) for log in logs}
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        """Yield each complete new line, with the name of the log it stands in."""
+        """Yields the log's name and the text of each complete new line."""
         for log, read in self._read.items():
             text, end = since(log, read)
             whole, newline, rest = text.rpartition(b"\n")

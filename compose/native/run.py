@@ -1,4 +1,4 @@
-"""Runs all of Byline until told to stop: ``python -m compose.native``, which is ``make run``."""
+"""Runs all parts of Byline until Ctrl-C: ``python -m compose.native``, which is ``make run``."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from subprocess import DEVNULL, PIPE, Popen
 from celery_app.settings import Settings, SettingsError
 from compose.native.configuration import DIE_WITH_PARENT
 from compose.native.control import Control
-from compose.native.logs import News
+from compose.native.logs import NewLines
 from compose.native.state import claimed
-from compose.native.terminal import STDERR, Stop, say
+from compose.native.terminal import STDERR, StopSignal, say
 from compose.parts.assembly import assemble
 from compose.parts.errors import CannotRun
-from compose.parts.health import Waiting
+from compose.parts.health import HealthThread
 from compose.parts.part import Part
 from compose.parts.reachable import check_ports, check_redis
-from compose.parts.serving import served
+from compose.parts.serving import served_version
 
-#: Seconds after which it is printed that a part is not well yet: Valkey may have a lot to read.
+#: Seconds after which a vital part that is not ready is reported. Valkey may have much to read.
 WELL_S = 120.0
-#: Seconds that a part that can be done without is waited for.
+#: Seconds for which the start waits for a part that is not vital.
 MISSED_S = 30.0
-#: Seconds between two looks: while parts start, and later.
+#: Seconds between two looks while parts start.
 STARTING_S = 0.1
+#: Seconds between two looks later.
 WATCH_S = 0.5
-#: Seconds that the sample message may take in all, with a corpus to read, on a busy machine.
+#: Seconds that the sample message may take, with reading the corpus, on a busy machine.
 SAMPLE_S = 45.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run Byline; return the exit status."""
+    """Runs Byline, and returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m compose.native", description=__doc__)
     parser.add_argument(
         "--exporter",
@@ -45,82 +46,88 @@ def main(arguments: Sequence[str]) -> int:
     )
     exporter = parser.parse_args(arguments).exporter
     try:
-        stop = Stop()
+        stop = StopSignal()
         settings = Settings.from_environ(os.environ)
         if not exporter.exists():
             raise CannotRun(f"celery-exporter is not installed at {exporter}: use `make run`")
         for setting, url in (("REDIS", settings.redis_url), ("CACHE", settings.cache_url)):
             if url is not None:
                 check_redis(f"BYLINE_{setting}_URL", url)
-        with claimed(settings.state_dir) as (folder, lock, patience_s):
-            check_ports(settings, patience_s)
+        with claimed(settings.state_dir) as (folder, lock, wait_s):
+            check_ports(settings, wait_s)
             _run(settings, exporter, folder, lock, stop)
     except KeyboardInterrupt:
         say("byline: stopped")
-    except (SettingsError, CannotRun, OSError) as error:  # a disk may be full
+    except (SettingsError, CannotRun, OSError) as error:  # OSError: the disk may be full
         say(f"byline: {error}", STDERR)
         return 1
     return 0
 
 
-def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop) -> None:
-    """Start the parts, show what runs where, and watch them until interrupted."""
+def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: StopSignal) -> None:
+    """Starts the parts, prints their addresses, and watches them until Ctrl-C."""
     begin = time.monotonic()
     parts, environ, client, api, words = assemble(settings, exporter, folder)
     with Control(parts, environ, folder, lock, stop) as control:
         _start(control, parts)
         say(f"byline: all well after {time.monotonic() - begin:.1f} s; logs in {control.logs}\n")
-        serves, aside = served(client)
-        say(f"{_table(parts, control.pids, serves)}\n{words}\n")
-        news = News(control.log(part.name) for part in parts)
-        say(aside or _sample(control, news, environ, api))
+        version, warning = served_version(client)
+        say(f"{_table(parts, control.pids, version)}\n{words}\n")
+        new_lines = NewLines(control.log(part.name) for part in parts)
+        say(warning or _sample(control, new_lines, environ, api))
         say("byline: running; Ctrl-C stops everything")
         while True:
-            _watch(control, news)
+            _watch(control, new_lines)
 
 
 def _start(control: Control, parts: Sequence[Part]) -> None:
-    """Wait until all parts are well, or can be done without. Raises SystemExit: one never is."""
-    asked = [Waiting(part.healthy) for part in parts]
+    """Waits until all parts are healthy, except for late parts that are not vital.
+
+    Raises:
+        SystemExit: a vital part can't start.
+    """
+    asked = [HealthThread(part.healthy) for part in parts]
     begin = time.monotonic()
     try:
         for part, waiting in zip(parts, asked, strict=True):
             say(f"byline: waiting for {part.name} …")
             _wait(control, part, waiting, begin)
-            begin = time.monotonic() if part.vital else begin  # the others share their time
+            # Each vital part has its own time limit; all other parts share one.
+            begin = time.monotonic() if part.vital else begin
     finally:
         for waiting in asked:
             waiting.end()
 
 
-def _wait(control: Control, part: Part, waiting: Waiting, begin: float) -> None:
+def _wait(control: Control, part: Part, waiting: HealthThread, begin: float) -> None:
     limit_s = WELL_S if part.vital else MISSED_S
     until = begin + limit_s
-    while not waiting.well.wait(STARTING_S):
+    while not waiting.healthy.wait(STARTING_S):
         control.look()
         if words := control.hopeless():
-            # Printed before the parts are stopped, which takes seconds.
+            # Printed now, because stopping the parts takes seconds.
             say(f"byline: {words}\nbyline: stopping …", STDERR)
             raise SystemExit(1)
         late = time.monotonic() > until
         if late:
             until += limit_s
-            say(f"byline: {part.name} is not well in {limit_s:g} s; see {control.log(part.name)}")
+            log = control.log(part.name)
+            say(f"byline: {part.name} is not ready after {limit_s:g} s; see {log}")
         if not part.vital and (late or part.name in control.given_up):
             return
     control.look()
 
 
-def _watch(control: Control, news: News) -> None:
-    """See to the parts, and show what they have to say, which is little while all is well."""
+def _watch(control: Control, new_lines: NewLines) -> None:
+    """Restarts parts that have ended, and prints new lines of the logs, few while all is well."""
     control.look()
-    for name, line in news.lines():
+    for name, line in new_lines.lines():
         say(f"{name:<9}| {line}")
     time.sleep(WATCH_S)
 
 
-def _sample(control: Control, news: News, environ: dict[str, str], api: str) -> str:
-    """Have a process of its own attribute a first message; return what to say, come what may."""
+def _sample(control: Control, new_lines: NewLines, environ: dict[str, str], api: str) -> str:
+    """Runs the sample message in a process of its own, and returns the text to print."""
     say("byline: sample message …")
     reason = f"no answer within {SAMPLE_S:g} s"
     until = time.monotonic() + SAMPLE_S
@@ -136,20 +143,20 @@ def _sample(control: Control, news: News, environ: dict[str, str], api: str) -> 
         ) as process:
             try:
                 while (status := process.poll()) is None and time.monotonic() < until:
-                    _watch(control, news)
+                    _watch(control, new_lines)
             finally:
                 process.kill()
-            said = process.communicate()[0].decode(errors="replace").rstrip()
+            output = process.communicate()[0].decode(errors="replace").rstrip()
         if status == 0:
-            return said
+            return output
         if status is not None:
-            reason = said or f"its process ended with status {status}"
-    except OSError as error:  # there may be no room for a process
+            reason = output or f"its process ended with status {status}"
+    except OSError as error:  # the system may not be able to start a process
         reason = str(error)
     return f"byline: the sample message was not attributed: {reason}"
 
 
-def _table(parts: Sequence[Part], pids: Mapping[str, int], serves: str) -> str:
+def _table(parts: Sequence[Part], pids: Mapping[str, int], version: str) -> str:
     rows = [("part", "pid", "where")]
-    rows += [(p.name, str(pids.get(p.name, "–")), p.address or serves) for p in parts]
+    rows += [(p.name, str(pids.get(p.name, "–")), p.address or version) for p in parts]
     return "\n".join(f"  {name:<16}{pid:<9}{where}" for name, pid, where in rows)

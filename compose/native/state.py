@@ -1,4 +1,4 @@
-"""The state folder, which is one run's at a time."""
+"""Claims the state folder, which only one run may use at a time."""
 
 from __future__ import annotations
 
@@ -10,40 +10,41 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from compose.native import private_folder
 from compose.native.terminal import say
-from compose.parts import private_folder
 from compose.parts.errors import CannotRun
 from compose.parts.processes import alive
 
-#: Bytes that must fit in the state folder: a start's logs and the first of the queue.
+#: Bytes that must fit in the state folder: the logs of a start, and the first messages.
 ROOM = 4 * 2**20
-#: Seconds that what a killed run has started is given to end.
+#: Seconds that the processes of a killed run have to end.
 KILLED_S = 15.0
 
 
 @contextmanager
 def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
-    """Make the state folder, see that it takes data, and keep all others out of it.
+    """Makes the state folder, checks that it takes data, and locks it against other runs.
 
     Yields:
-        Its absolute path; the lock's file descriptor, which keeps others out for as long as any
-        process has it open; and the seconds to wait for ports that a killed run may hold.
+        The folder's absolute path; the lock's file descriptor, which keeps the folder locked as
+        long as any process has it open; and the seconds to wait for ports that a killed run may
+        still hold.
 
     Raises:
-        CannotRun: it can't be written to, or another run has it.
+        CannotRun: the folder can't be written to, or another run has locked it.
     """
     folder = state_dir.absolute()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("logs", "valkey"):
             (folder / name).mkdir(mode=0o700, exist_ok=True)
-        if words := private_folder.shut(folder):
+        if words := private_folder.make_private(folder):
             say(f"byline: {words}")
         _fill(folder / "probe")
         lock = (folder / "lock").open("a+")
     except OSError as error:
         raise CannotRun(
-            f"BYLINE_STATE_DIR={state_dir}: {error.strerror}; see to it or name another folder"
+            f"BYLINE_STATE_DIR={state_dir}: {error.strerror}; correct that or name another folder"
         ) from None
     with lock:
         killed = _lock(lock, state_dir)
@@ -55,7 +56,7 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
 
 
 def _lock(lock: IO[str], state_dir: Path) -> bool:
-    """Lock the file. Return whether the run that had it last was killed."""
+    """Locks the file. Returns whether the run that had it last was killed."""
     lock.seek(0)
     owner = lock.read().strip()
     killed = owner.isdecimal() and not alive(int(owner))
@@ -69,7 +70,7 @@ def _lock(lock: IO[str], state_dir: Path) -> bool:
                 f"BYLINE_STATE_DIR={state_dir} is in use by another run, process {owner}; "
                 "stop that one or name another folder"
             )
-        say(f"byline: process {owner} was killed; what it has started has yet to end …")
+        say(f"byline: process {owner} was killed; waiting for its parts to end …")
         time.sleep(1)  # between two looks, until the deadline
 
 
@@ -80,7 +81,7 @@ def _note(lock: IO[str], owner: str) -> None:
 
 
 def _fill(probe: Path) -> None:
-    """Write :data:`ROOM` bytes and take them away again."""
+    """Writes :data:`ROOM` bytes to a file, and removes it."""
     try:
         with probe.open("wb") as file:
             file.write(bytes(ROOM))

@@ -1,4 +1,4 @@
-"""The terminal: printing, which never fails, and Ctrl-C, which comes once."""
+"""Prints to the terminal without ever failing, and handles Ctrl-C and the other stop signals."""
 
 from __future__ import annotations
 
@@ -8,46 +8,48 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-#: The signals that mean: stop everything.
+#: The signals that stop everything.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: File descriptor of the standard output.
 STDOUT = 1
+#: File descriptor of the standard error.
 STDERR = 2
-#: Seconds that a reader is given to make room. What it has no room for then is not printed.
+#: Seconds that a slow reader has to make room. The rest of the text is dropped then.
 ROOM_S = 0.2
 
 
 def say(text: str, stream: int = STDOUT) -> None:
-    """Print lines. A closed terminal, a full disk or a reader that is gone ends nothing."""
+    """Prints lines. Errors are ignored: a closed terminal, a full disk, a reader that has ended."""
     rest = f"{text}\n".encode(errors="replace")
     with suppress(OSError):
-        # There is room for PIPE_BUF bytes at least: to write more may block for ever.
+        # A writable stream has room for PIPE_BUF bytes. To write more might block for ever.
         while rest and select.select([], [stream], [], ROOM_S)[1]:
             rest = rest[os.write(stream, rest[: select.PIPE_BUF]) :]
 
 
 def prepare() -> None:
-    """Make Ctrl-C end this process at once, and have standard streams that nothing else takes."""
+    """Makes Ctrl-C end this process at once, and opens closed standard streams as /dev/null."""
     _listen(_leave)
     while (number := os.open(os.devnull, os.O_RDWR)) <= STDERR:
-        pass  # else the next file opened, a lock say, would get a closed stream's number
+        pass  # otherwise the next opened file, such as the lock, would get a stream's number
     os.close(number)
 
 
-class Stop:
-    """A signal that means: stop everything. It comes as a KeyboardInterrupt, and only once."""
+class StopSignal:
+    """Handles the stop signals: the first one raises KeyboardInterrupt, later ones do nothing."""
 
     def __init__(self) -> None:
         self._asked = self._held = False
         _listen(self._ask)
 
     def check(self) -> None:
-        """Raise the KeyboardInterrupt that came in :meth:`held`, or that a library has caught."""
+        """Raises KeyboardInterrupt for a signal that :meth:`held` delayed or a library caught."""
         if self._asked:
             raise KeyboardInterrupt
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Have the signal wait: what the block starts must be known, to be ended."""
+        """Delays the signal to the end of the block, so that a process it starts is known."""
         self._held = True
         try:
             yield
@@ -62,7 +64,7 @@ class Stop:
 
 def _listen(handler: signal.Handlers | object) -> None:
     for number in STOP_SIGNALS:
-        # `nohup` has SIGHUP ignored, and so it stays.
+        # Under `nohup`, SIGHUP is ignored, and stays ignored.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)  # type: ignore[arg-type]
 

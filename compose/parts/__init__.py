@@ -1,1 +1,1 @@
-"""The parts that ``make run`` starts: command, address and health of each."""
+"""The parts that ``make run`` starts: the command, the address and the health check of each."""

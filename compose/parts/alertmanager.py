@@ -1,4 +1,4 @@
-"""Alertmanager, started with Prometheus: tells the console, and whoever a secret is given for."""
+"""The part Alertmanager: sends alerts to the console, and to each channel whose secret exists."""
 
 from __future__ import annotations
 
@@ -9,51 +9,54 @@ import yaml
 
 from celery_app.settings import Settings
 from compose.parts import health
-from compose.parts.part import LOOPBACK, Part, reached
+from compose.parts.part import LOOPBACK, Part, url_host
 from compose.parts.password import MonitoringLogin, write_private
 from compose.parts.prometheus import RULES, URL_FILE
 
 FOLDER = RULES / "alertmanager"
 CONFIGURATION = FOLDER / "alertmanager.yml"
-#: The receiver that is the console: the monitor listens for it.
+#: The receiver of the console. The monitor takes its alerts.
 CONSOLE = "console"
-#: Which of the global settings names the file that a channel needs, where it names none itself.
+#: The global settings that name the secret's file for channels that do not name one themselves.
 _SECRET = {"slack_configs": "slack_api_url_file", "email_configs": "smtp_auth_password_file"}
-#: Secrets that are in a channel itself.
+#: Settings of a channel that hold the secret itself.
 _INLINE = ("api_url", "auth_password", "routing_key", "service_key")
 
 Map = dict[str, Any]
 
 
 class Unfit(Exception):
-    """The configuration, which is the user's to change, can't be used. Says why."""
+    """The configuration, which users may edit, can't be used. The text says why."""
 
 
 def part(
     settings: Settings, folder: Path, program: str, login: MonitoringLogin
 ) -> tuple[Part, str]:
-    """Return the part, of which ``folder`` holds the configuration and the data, and who is told.
+    """Returns the part, and words for people on where alerts go.
+
+    ``folder`` gets the configuration and the data.
 
     Raises:
-        Unfit: there is no such configuration, or it is none.
+        Unfit: the configuration is missing or invalid.
     """
-    monitor = f"http://{reached(settings.metrics_host)}:{settings.monitor_port}"
+    monitor = f"http://{url_host(settings.metrics_host)}:{settings.monitor_port}"
     try:
         given = yaml.safe_load(CONFIGURATION.read_text("utf-8"))
         configuration = configured(given, FOLDER, monitor)
     except OSError as error:
         raise Unfit(f"{CONFIGURATION}: {error}") from None
-    except yaml.YAMLError as error:  # its words quote the file, and a secret may be in it
+    except yaml.YAMLError as error:  # not shown, because its text quotes the file and its secrets
         mark = getattr(error, "problem_mark", None)
-        place = f", see line {mark.line + 1}" if mark else ""
-        raise Unfit(f"{CONFIGURATION} is not YAML{place}") from None
+        line = f", see line {mark.line + 1}" if mark else ""
+        raise Unfit(f"{CONFIGURATION} is not YAML{line}") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        words = f"{type(error).__name__}: {error}"  # a decoding error's repr holds the whole file
-        raise Unfit(f"{CONFIGURATION} is not as Alertmanager's are: {words}") from None
+        # Not repr(error): that of a decoding error holds the whole file.
+        words = f"{type(error).__name__}: {error}"
+        raise Unfit(f"{CONFIGURATION} is no configuration of Alertmanager: {words}") from None
     folder.mkdir(exist_ok=True)
     written = folder / CONFIGURATION.name
-    written.unlink(missing_ok=True)  # as whom it may be read by stays with a file
-    written.touch(0o600)  # a secret may be in it
+    written.unlink(missing_ok=True)  # an existing file would keep its mode
+    written.touch(0o600)  # the configuration may hold secrets
     written.write_text(yaml.safe_dump(configuration, sort_keys=False), "utf-8")
     here = f"http://{LOOPBACK}:{settings.alertmanager_port}"
     command = (
@@ -61,10 +64,11 @@ def part(
         f"--config.file={written}",
         f"--storage.path={folder / 'data'}",
         f"--web.listen-address={LOOPBACK}:{settings.alertmanager_port}",
-        # Without the prefix, for it gets into messages. Who has logged in there is sent to it.
+        # The external URL is part of notifications, and so lacks the prefix. Alertmanager redirects
+        # users to the prefix once they have logged in.
         *(f"--web.external-url={here}", f"--web.route-prefix=/{login.prefix}"),
         f"--web.config.file={login.web_config}",
-        "--cluster.listen-address=",  # it is alone
+        "--cluster.listen-address=",  # no cluster
         "--log.level=warn",
     )
     address = f"{LOOPBACK}:{settings.alertmanager_port}/{login.prefix}"
@@ -75,7 +79,7 @@ def part(
 
 
 def channels(configuration: Map) -> str:
-    """Return, for people, where alerts go besides the console."""
+    """Describes for people where alerts go."""
     kinds = {
         kind.removesuffix("_configs")
         for receiver in configuration["receivers"]
@@ -88,10 +92,11 @@ def channels(configuration: Map) -> str:
 
 
 def configured(configuration: Map, folder: Path, monitor: str) -> Map:
-    """Return a configuration as it is to be used here.
+    """Returns a configuration for this run: with absolute paths, and with the monitor's URL.
 
-    Channels are left out whose secrets are not there: each alert would be an error. ``folder`` is
-    where its files are, ``monitor`` the URL of what the console shows alerts of.
+    Channels without their secrets are left out, because each of their alerts would be an error.
+    ``folder`` has the files that the configuration names. ``monitor`` is the URL of the monitor,
+    from which the console gets its alerts.
     """
     whole: Map = _absolute(configuration, folder)
     common = whole["global"]
@@ -106,7 +111,7 @@ def configured(configuration: Map, folder: Path, monitor: str) -> Map:
 
 
 def _absolute(value: Any, folder: Path) -> Any:
-    """Return a value in which files are found from anywhere."""
+    """Returns a value of the configuration with absolute paths of files."""
     if isinstance(value, list):
         return [_absolute(each, folder) for each in value]
     if not isinstance(value, dict):
@@ -126,7 +131,7 @@ def _has_secrets(channel: Map, fallback: str | None) -> bool:
 
 
 def _files(value: Any) -> Any:
-    """Yield the files that a channel's settings name, at any depth."""
+    """Yields the files that a channel's settings name, at any depth of nesting."""
     for key, each in value.items():
         if isinstance(each, dict):
             yield from _files(each)

@@ -1,4 +1,4 @@
-"""All parts of a run, and what they find in their environment."""
+"""Assembles all parts of a run and their environment variables from the settings."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from compose.parts.password import VARIABLE, flower_login, monitoring_login
 
 
 class Assembly(NamedTuple):
-    """What a run starts."""
+    """The parts of a run, and the values that starting them needs."""
 
     parts: list[Part]
     environ: dict[str, str]
-    #: Connected to the broker.
+    #: A client of the broker.
     client: Redis
-    #: Where the api is reached.
+    #: The api's URL.
     api: str
-    #: What a person is told besides where each part is.
+    #: Lines for the terminal on logins and alerts.
     words: str
 
 
 def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
-    """Write what the parts read into the state folder; return them.
+    """Writes the parts' files into the state folder, and returns the parts.
 
     ``exporter`` is the Python of celery-exporter's own environment.
     """
@@ -44,25 +44,25 @@ def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
     found = prometheus.programs(settings)
     words = f"  flower: {found_in}"
     if "prometheus" in found:
-        monitoring, said = _monitoring(settings, folder, found)
+        monitoring, lines = _monitoring(settings, folder, found)
         parts += monitoring
-        words += f"\n{said}"
+        words += f"\n{lines}"
     environ = environment(settings, login, found)
     return Assembly(parts, environ, client, byline.api_url(settings), words)
 
 
 def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tuple[list[Part], str]:
-    """Return Prometheus and what goes with it, and what a person is told of them.
+    """Returns Prometheus, Alertmanager and the Redis exporter, and lines for the terminal.
 
-    Alertmanager is taken out of ``found`` where its configuration can't be used.
+    Alertmanager is removed from ``found`` where its configuration can't be used.
     """
     login, parts = monitoring_login(folder), []
     names, words = "prometheus", ""
     if program := found.get("alertmanager"):
         try:
-            teller, told = alertmanager.part(settings, folder / "alertmanager", program, login)
-            parts.append(teller)
-            names, words = "prometheus, alertmanager", f"\n  alerts: {told}"
+            part, channels = alertmanager.part(settings, folder / "alertmanager", program, login)
+            parts.append(part)
+            names, words = "prometheus, alertmanager", f"\n  alerts: {channels}"
         except alertmanager.Unfit as error:
             del found["alertmanager"]
             words = f"\n  alertmanager is not started: {error}"
@@ -71,21 +71,21 @@ def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tupl
 
 
 def environment(settings: Settings, login: str, found: Container[str]) -> dict[str, str]:
-    """Return what the parts find in their environment: ours, and what was decided here."""
+    """Returns the environment of the parts: that of this process, and values of this run."""
     return {
         **os.environ,
         VARIABLE: os.environ.get(VARIABLE) or login,
         "BYLINE_REDIS_URL": settings.broker.reveal(),
-        "BYLINE_REDIS_PASSWORD_FILE": "",  # it is in the URL now
+        "BYLINE_REDIS_PASSWORD_FILE": "",  # the URL has the password now
         "CE_BROKER_URL": settings.broker.reveal(),
         prometheus.REDIS_VARIABLE: settings.broker.reveal(),
         **prometheus.REDIS_ONLY,
-        # The console links to what runs.
+        # The console links only to programs that run: port 0 means none.
         **{
             f"BYLINE_{name.upper()}_PORT": str(getattr(settings, f"{name}_port"))
             if name in found
             else "0"
             for name in ("prometheus", "alertmanager")
         },
-        "PYTHONUNBUFFERED": "1",  # so that what a part says last is in its log
+        "PYTHONUNBUFFERED": "1",  # so that a part's last lines are in its log
     }

@@ -1,4 +1,4 @@
-"""Byline's own processes, Flower and celery-exporter."""
+"""The parts that need the broker: Byline's own processes, Flower and celery-exporter."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from redis import Redis
 
 from celery_app.settings import Settings
 from compose.parts import health
-from compose.parts.part import LOOPBACK, Part, reached
+from compose.parts.part import LOOPBACK, Part, url_host
 
 #: Tasks that Flower remembers. Its default of 100,000 takes hundreds of megabytes.
 FLOWER_TASKS = 1000
-#: Tasks that celery-exporter remembers beside those under way; Celery's 10,000 take 50 MB.
+#: Ended tasks that celery-exporter remembers. Celery's default of 10,000 takes 50 MB.
 ENDED_TASKS = 1000
 
 
 def services(
     settings: Settings, exporter: Path, client: Redis, login: str, own_cache: bool
 ) -> list[Part]:
-    """All but the broker. They are started together and wait for each other by themselves.
+    """Returns the parts. They start together, and each waits by itself for those it needs.
 
-    ``exporter`` is the Python of celery-exporter's own environment; ``client`` is connected to
-    the broker; ``login`` is ``user:password`` of Flower; ``own_cache``: is it the embedded one?
+    ``exporter`` is the Python of celery-exporter's own environment. ``client`` is a client of the
+    broker. ``login`` is ``user:password`` of Flower. ``own_cache`` is true for the embedded cache.
     """
     api = api_url(settings)
     flower = f"http://{LOOPBACK}:{settings.flower_port}"
@@ -46,7 +46,7 @@ def services(
             "exporter",
             _exporter(settings, exporter),
             metrics,
-            # Not before it has heard of a worker does it hear of tasks.
+            # The exporter sees the events of tasks only after its first event of a worker.
             health.page(metrics, holding="celery_worker_up{"),
             rank=3,
             stop_s=3,
@@ -57,13 +57,13 @@ def services(
 
 
 def api_url(settings: Settings) -> str:
-    """Return where the api is reached."""
-    return f"http://{reached(settings.api_host)}:{settings.api_port}"
+    """Returns the api's URL."""
+    return f"http://{url_host(settings.api_host)}:{settings.api_port}"
 
 
-#: How the names of all workers begin.
+#: The prefix of the workers' names.
 WORKER = "worker"
-#: The timeout: answer what can be answered quickly, then go.
+#: The api's command. Requests under way at its end have two seconds.
 API = (
     *(sys.executable, "-m", "api"),
     *("--graceful-timeout", "2"),
@@ -71,7 +71,7 @@ API = (
 
 
 def _worker(settings: Settings, number: int, client: Redis) -> Part:
-    """Return one of the workers: alone it is ``worker``, of several ``worker-1`` and so on."""
+    """Returns one worker. A single worker is named ``worker``; several, ``worker-1`` and so on."""
     suffix = f"-{number + 1}" if settings.workers > 1 else ""
     command = (
         *(
@@ -86,12 +86,12 @@ def _worker(settings: Settings, number: int, client: Redis) -> Part:
 
 
 def _monitor(settings: Settings, own_cache: bool) -> Part:
-    metrics = f"http://{reached(settings.metrics_host)}:{settings.monitor_port}/metrics"
+    metrics = f"http://{url_host(settings.metrics_host)}:{settings.monitor_port}/metrics"
     command = (
         *(sys.executable, "-m", "monitoring", "--root", str(os.getpid())),
         *(("--own-cache",) if own_cache else ()),
     )
-    # Not before it has looked does it tell of the queue.
+    # The monitor reports the queue once it has looked at it for the first time.
     healthy = health.page(metrics, holding="byline_queue_messages{")
     return Part("monitor", command, metrics, healthy, rank=3, stop_s=3, vital=False)
 
@@ -105,8 +105,9 @@ def _flower(settings: Settings) -> Sequence[str]:
 
 
 def _exporter(settings: Settings, python: Path) -> Sequence[str | Path]:
-    # The broker's URL, which may hold a password, comes to it in the environment. What a task is
-    # called is told with its first event only, so it must know all that workers have taken.
+    # The broker's URL, which may hold a password, is in the exporter's environment. Only the first
+    # event of a task has the task's name, so the exporter must remember all tasks that workers have
+    # taken.
     taken = settings.workers * settings.prefetch
     return (
         *(python, "-I", "-u", Path(__file__).parent / "exporter.py", str(ENDED_TASKS + taken)),

@@ -1,5 +1,5 @@
-"""Why Byline does not run, in words for the person at the terminal."""
+"""The error that ends ``make run`` with a text for the person at the terminal."""
 
 
 class CannotRun(Exception):
-    """A reason not to start. Its first line names what to change."""
+    """Byline can't start. The first line of the text names the setting or the thing to change."""

@@ -1,6 +1,7 @@
-"""celery-exporter, in its own environment: ``python -I exporter.py TASKS [options]``.
+"""Starts celery-exporter in its own environment: ``python -I exporter.py TASKS [options]``.
 
-Its package installs no command, and has no option for how many tasks it remembers.
+celery-exporter's package installs no command, and has no option for the number of tasks that it
+remembers.
 """
 
 from __future__ import annotations
@@ -13,24 +14,24 @@ from celery.app.events import Events
 from celery.events.state import State
 
 
-def recent(tasks: int) -> type[State]:
-    """Return the class of what is known of the workers, and of the last ``tasks`` tasks."""
+def bounded_state(tasks: int) -> type[State]:
+    """Returns a class of Celery's event state that remembers only the last ``tasks`` tasks."""
 
-    class Recent(State):
+    class BoundedState(State):
         def __init__(self, *given: Any, **named: Any) -> None:
             super().__init__(*given, **{"max_tasks_in_memory": tasks, **named})
 
-    return Recent
+    return BoundedState
 
 
 def main(arguments: list[str]) -> None:
-    """Export until it is told to stop. The broker's URL comes in the environment."""
-    # Its tracebacks would show local variables: events, which hold texts, and the password.
+    """Exports metrics until a signal stops it. The broker's URL comes in the environment."""
+    # Otherwise tracebacks show local variables: events, which hold texts, and the password.
     os.environ["LOGURU_DIAGNOSE"] = "NO"
-    from src.cli import cli  # noqa: PLC0415 - is in its environment only
+    from src.cli import cli  # noqa: PLC0415 - installed only in the exporter's environment
 
     tasks, *options = arguments
-    Events.state_cls = recent(int(tasks))
+    Events.state_cls = bounded_state(int(tasks))
     cli(options, auto_envvar_prefix="CE")
 
 

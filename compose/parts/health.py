@@ -1,4 +1,4 @@
-"""When a part is well: probes that answer yes or no, asked in threads of their own."""
+"""Health checks of the parts: probes that return True or False, and threads that call them."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from monitoring.instruments import background
 from tasks.messages import WORKERS
 from tasks.rollout import WorkerRegistry
 
+#: Returns whether a part is healthy.
 Probe = Callable[[], bool]
 
-#: Seconds a probe waits for an answer; a scrape of celery-exporter takes two.
+#: Seconds that a probe waits for an answer; a scrape of celery-exporter takes two.
 ANSWER_S = 5.0
-#: Seconds between two looks.
+#: Seconds between two calls of a probe.
 PAUSE_S = 0.1
 
 
-class Waiting:
-    """Asks a probe, in a thread, until the answer is yes. The probe may hang meanwhile.
+class HealthThread:
+    """A thread that calls a probe until it returns True. Only this thread hangs with the probe.
 
     Raises:
-        CannotRun: there is no room for a thread.
+        CannotRun: the system can't start a thread.
     """
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
-        self.well, self._over = threading.Event(), threading.Event()
+        self.healthy, self._over = threading.Event(), threading.Event()
         try:
             background.start(self._ask, "A look at a part", self._over)
         except RuntimeError as error:
@@ -42,17 +43,17 @@ class Waiting:
 
     def _ask(self) -> None:
         if self._probe():
-            self.well.set()
+            self.healthy.set()
             self._over.set()
         self._over.wait(PAUSE_S)
 
     def end(self) -> None:
-        """Ask no more."""
+        """Stops calling the probe."""
         self._over.set()
 
 
 def redis(url: str) -> Probe:
-    """Does the Redis there answer, and has it loaded what it had kept?"""
+    """Returns a probe that is True once the server at ``url`` answers and has loaded its data."""
     client = Redis.from_url(url, socket_timeout=ANSWER_S)
 
     def probe() -> bool:
@@ -65,9 +66,10 @@ def redis(url: str) -> Probe:
 
 
 def workers(client: Redis, number: int) -> Probe:
-    """Have so many workers signed in after this moment? Those of an earlier run stay listed.
+    """Returns a probe that is True once ``number`` workers have signed in from now on.
 
-    And what they serve is served, unless somebody has said that it is not to be.
+    Workers of an earlier run stay listed for a while, and do not count. The probe also waits until
+    a worker has the version to serve, unless an operator has set that version.
     """
     since, worker_registry = time.time(), WorkerRegistry(client)
 
@@ -84,7 +86,10 @@ def workers(client: Redis, number: int) -> Probe:
 
 
 def api(url: str, client: Redis) -> Probe:
-    """Is the api ready? Alive is enough where no worker here has the version to be served."""
+    """Returns a probe that is True once the api is ready.
+
+    The api only needs to be alive where an operator has set a version that no worker has.
+    """
     ready, alive, worker_registry = (
         page(f"{url}/readyz"),
         page(f"{url}/healthz"),
@@ -102,9 +107,9 @@ def api(url: str, client: Redis) -> Probe:
 
 
 def page(url: str, holding: str = "", login: str = "") -> Probe:
-    """Does the page answer with status 200 and ``holding`` in its body?
+    """Returns a probe that is True once ``url`` answers 200 and a body that contains ``holding``.
 
-    ``login`` is ``user:password`` where one is needed.
+    ``login`` is ``user:password`` where the page needs a login.
     """
     credentials = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
     request = urllib.request.Request(url, headers=credentials)

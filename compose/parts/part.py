@@ -1,4 +1,4 @@
-"""A part: one process with its children, as everything that is started is described."""
+"""The description of a part of ``make run``: its command, its health check, and how it stops."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+#: The address that parts listen on which only this machine may reach.
 LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One process with its children."""
+    """One process with its children, as ``make run`` starts it."""
 
     name: str
     command: Sequence[str | Path]
-    #: Where it is reached, for people; empty where it listens nowhere.
+    #: The URL of the part, for people; empty where it listens on no port.
     address: str
-    #: True once it does its work. May block for a second or two, and does not raise.
+    #: Returns whether the part does its work. May block for a second or two, and does not raise.
     healthy: Callable[[], bool]
-    #: Parts of the highest rank are stopped first; the others once these have ended.
+    #: Parts of the highest rank are stopped first. The next rank follows once they have ended.
     rank: int
     #: Seconds from SIGTERM to SIGKILL. The longest of each rank add up to less than ten.
     stop_s: int
-    #: Is there no Byline without it? Then its start is waited for as long as it takes.
+    #: True where Byline can't do without the part. Its start is then waited for without a limit.
     vital: bool = True
-    #: What to do about the last lines of its log, where a person has to; empty: nothing.
+    #: Returns advice for the user from the last lines of the part's log; empty for none.
     advice: Callable[[Sequence[str]], str] = lambda _: ""
 
 
-def reached(host: str) -> str:
-    """Where one reaches who listens on ``host``, as a URL has it."""
+def url_host(host: str) -> str:
+    """Returns the host for the URL of a server that listens on ``host``."""
     if host in ("0.0.0.0", "::"):
         return LOOPBACK
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""Passwords of the pages for who runs Byline: made once, in files that nobody else may read."""
+"""Makes and keeps the passwords of Flower, Prometheus and Alertmanager, in private files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from urllib.parse import quote
 from compose import bcrypt
 from compose.parts.errors import CannotRun
 
-#: The user they are for.
+#: The user that logs in with the passwords.
 USER = "byline"
-#: Where Flower looks for ``user:password``; a process's arguments can be read by everybody here.
+#: The environment variable from which Flower reads ``user:password``. All users of this machine
+#: could read its arguments.
 VARIABLE = "FLOWER_BASIC_AUTH"
+#: The file with Flower's password.
 FILE = "flower-password"
-#: Prometheus's and Alertmanager's, which monitoring/prometheus/prometheus.yml names, too.
+#: The file with the password of Prometheus and Alertmanager. monitoring/prometheus/prometheus.yml
+#: names it, too.
 MONITORING_FILE = "monitoring-password"
 
 
@@ -26,13 +29,13 @@ class MonitoringLogin(NamedTuple):
     """The login of Prometheus and Alertmanager."""
 
     password: str
-    #: What their option ``--web.config.file`` takes.
+    #: The file for their option ``--web.config.file``.
     web_config: Path
-    #: First part of all paths of Alertmanager, another one at each start. A browser adds a password
-    #: that it remembers to what another site's page posts, and Alertmanager before 0.27 takes such
-    #: alerts. The page can't guess the path.
+    #: The random first part of all of Alertmanager's paths, new at each start. A browser adds a
+    #: remembered password to requests that another site's page posts, and Alertmanager before 0.27
+    #: accepts alerts in such requests. The other page can't guess the path.
     prefix: str
-    #: Tells a person where the password is.
+    #: Words for people on where the password is.
     words: str
 
     @property
@@ -41,14 +44,14 @@ class MonitoringLogin(NamedTuple):
         return f"{USER}:{self.password}"
 
     def url(self, address: str) -> str:
-        """Return the URL, with the login, of what listens on an address."""
+        """Returns the URL of an address with the login in it."""
         return f"http://{USER}:{quote(self.password, safe='')}@{address}"
 
 
 def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return ``user:password``, and words that say where a person finds it.
+    """Returns ``user:password``, and words for people on where it is.
 
-    What the user has set goes first.
+    A login in the environment has precedence over the file.
     """
     if given := environ.get(VARIABLE):
         return given.partition(",")[0], f"login in {VARIABLE}"
@@ -57,10 +60,10 @@ def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def monitoring_login(folder: Path) -> MonitoringLogin:
-    """Return the login of Prometheus and Alertmanager, which read a file that has its hash.
+    """Returns the login of Prometheus and Alertmanager, and writes its hash for them.
 
     Raises:
-        CannotRun: the file holds a password that is too long.
+        CannotRun: the password in the file is too long.
     """
     file, web_config = folder / MONITORING_FILE, folder / "monitoring-web.yml"
     password, words = _kept(file)
@@ -73,26 +76,29 @@ def monitoring_login(folder: Path) -> MonitoringLogin:
 
 
 def is_older(web_config: Path, password_file: Path) -> bool:
-    """Return whether the hash, which takes half a second, has to be computed for a password."""
+    """Returns whether the hash in ``web_config`` is missing or older than the password.
+
+    To compute it takes half a second.
+    """
     if not web_config.exists():
         return True
     return web_config.stat().st_mtime_ns < password_file.stat().st_mtime_ns
 
 
 def web_configuration(password: str) -> str:
-    """Return what ``--web.config.file`` takes."""
+    """Returns the content of the file for ``--web.config.file``."""
     return f"basic_auth_users: {{{USER}: '{bcrypt.hashed(password)}'}}\n"
 
 
 def _kept(file: Path) -> tuple[str, str]:
-    """Return the password in a file, which is made if it is not there, and words on where it is."""
+    """Returns the password in a file, and words on where it is. Makes a file that is missing."""
     if not file.exists():
         write_private(file, secrets.token_urlsafe(12) + "\n")
     return file.read_text().strip(), f"user {USER}, password in {os.path.relpath(file)}"
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file for its owner only, whole or not at all: half a password would be one."""
+    """Writes a private file at once: a password cut in half would be accepted, too."""
     with NamedTemporaryFile("w", dir=file.parent, delete=False) as output:
         output.write(text)
     Path(output.name).replace(file)

@@ -1,4 +1,4 @@
-"""Processes: whether one is alive, and the end of all processes of a session."""
+"""Checks whether a process lives, and ends all processes of a session."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import psutil
 
 
 def alive(pid: int) -> bool:
-    """Return whether there is such a process. A zombie is none."""
+    """Returns whether a process with this id lives. A zombie does not count."""
     with suppress(psutil.Error):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
 
 
-def end_session(session: int, patience_s: float) -> None:
-    """Wait for all processes of a session to end; kill those that don't in time."""
-    until = time.monotonic() + patience_s
+def end_session(session: int, wait_s: float) -> None:
+    """Waits for all processes of a session to end. Kills those that live longer than ``wait_s``."""
+    until = time.monotonic() + wait_s
     while left := [pid for pid in psutil.pids() if _is_in(pid, session)]:
         late = time.monotonic() - until
         for pid in left if late > 0 else ():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        if late > patience_s:  # in the kernel's hands
+        if late > wait_s:  # a killed process that does not end is blocked in the kernel
             return
         time.sleep(0.05)  # between two looks, until the deadline
 

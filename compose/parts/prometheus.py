@@ -1,4 +1,4 @@
-"""Prometheus, the exporter for Redis, and Alertmanager, where they are installed."""
+"""The parts Prometheus and Redis exporter, where they are installed, and their configuration."""
 
 from __future__ import annotations
 
@@ -10,29 +10,33 @@ from pathlib import Path
 
 from celery_app.settings import Settings
 from compose.parts import health
-from compose.parts.part import LOOPBACK, Part, reached
+from compose.parts.part import LOOPBACK, Part, url_host
 from compose.parts.password import MonitoringLogin, write_private
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "monitoring" / "prometheus" / "prometheus.yml"
 RULES = ROOT / "alerting"
-#: How they are called by those who make them, and by Debian, whose versions are older.
+#: The names of the Redis exporter's program: its makers', and Debian's, whose version is older.
 REDIS_EXPORTER = ("redis_exporter", "prometheus-redis-exporter")
+#: The names of Alertmanager's program, likewise.
 ALERTMANAGER = ("alertmanager", "prometheus-alertmanager")
-#: Where it looks for the server's URL: a process's arguments can be read by everybody here.
+#: The environment variable from which the Redis exporter reads the server's URL. All users of this
+#: machine could read its arguments.
 REDIS_VARIABLE = "REDIS_ADDR"
-#: From 1.83 on: it asks no server that a request names.
+#: Stops the Redis exporter, from 1.83 on, from connecting to any server that a request names.
 REDIS_ONLY = {"REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT": "true"}
-#: What is kept, whichever is reached first.
-KEPT_FOR, KEPT_SIZE = "15d", "1GB"
-#: In the folder of each: its URL with the login, for programs that ask it.
+#: Days for which Prometheus keeps samples.
+KEPT_FOR = "15d"
+#: Size of Prometheus's samples, above which it removes the oldest ones earlier.
+KEPT_SIZE = "1GB"
+#: The file in a part's folder with its URL and the login, for programs that query it.
 URL_FILE = "url"
 
 
 def programs(settings: Settings) -> dict[str, str]:
-    """Return which of them are to be started: by part, the program."""
+    """Returns the programs to start, by the name of the part."""
     if not settings.prometheus_port or not CONFIGURATION.exists():
-        return {}  # switched off, or not this repository but what was installed of it
+        return {}  # switched off, or an installed package instead of the repository
     names = {"prometheus": ("prometheus",), "redis-exporter": REDIS_EXPORTER}
     if settings.alertmanager_port:
         names["alertmanager"] = ALERTMANAGER
@@ -45,7 +49,7 @@ def programs(settings: Settings) -> dict[str, str]:
 def parts(
     settings: Settings, folder: Path, found: dict[str, str], login: MonitoringLogin
 ) -> list[Part]:
-    """Return the parts, of which ``folder`` holds the configuration and the data."""
+    """Returns the parts. ``folder`` gets their configuration and data."""
     configuration = configure(settings, folder, found, login.prefix)
     address = f"{LOOPBACK}:{settings.prometheus_port}"
     write_private(folder / URL_FILE, login.url(address) + "\n")
@@ -59,9 +63,9 @@ def parts(
             f"--storage.tsdb.retention.size={KEPT_SIZE}",
         ),
         *(f"--web.listen-address={address}", "--log.level=warn"),
-        # Those before it found Alertmanager are sent again within the first minute.
+        # Alerts from before Prometheus found Alertmanager are sent again within the first minute.
         "--rules.alert.resend-delay=20s",
-        f"--web.external-url={here}",  # in links; a machine's name need not be known
+        f"--web.external-url={here}",  # for links, which would else have the machine's name
         *(f"--web.config.file={login.web_config}", f"--web.cors.origin={re.escape(here)}"),
     )
     well = health.page(f"{here}/-/ready", login=login.pair)
@@ -76,7 +80,7 @@ def parts(
 
 
 def configure(settings: Settings, folder: Path, found: Container[str], prefix: str) -> Path:
-    """Write what Prometheus reads into ``folder``; return its configuration.
+    """Writes Prometheus's rules and targets into ``folder``, and returns its configuration's path.
 
     ``prefix`` is the first part of Alertmanager's paths.
     """
@@ -98,13 +102,13 @@ def configure(settings: Settings, folder: Path, found: Container[str], prefix: s
         if "alertmanager" in found
         else []
     )
-    (folder / "alertmanagers").mkdir(exist_ok=True)  # the user may name theirs there, too
+    (folder / "alertmanagers").mkdir(exist_ok=True)  # users may add their own Alertmanagers here
     (folder / "alertmanagers" / "byline.json").write_text(json.dumps(own))
     return Path(shutil.copy(CONFIGURATION, folder))
 
 
 def _targets(settings: Settings, found: Container[str]) -> dict[str, list[str]]:
-    host = reached(settings.metrics_host)
+    host = url_host(settings.metrics_host)
     workers = range(settings.metrics_port, settings.metrics_port + settings.workers)
     return {
         "api": [f"{host}:{settings.api_metrics_port}"],

@@ -1,4 +1,4 @@
-"""Checks made before anything is started: Redis answers, and the ports are free."""
+"""Checks before the start: the configured Redis answers, and the ports are free."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from compose.parts.errors import CannotRun
 from compose.parts.part import LOOPBACK
 
 
-def check_ports(settings: Settings, patience_s: float) -> None:
-    """See that every port is free, or becomes so within some seconds.
+def check_ports(settings: Settings, wait_s: float) -> None:
+    """Waits for ``wait_s`` seconds, at most, until every port is free.
 
     Raises:
-        CannotRun: one is not. Names the setting.
+        CannotRun: a port is not free. The text names its setting.
     """
-    until = time.monotonic() + patience_s
+    until = time.monotonic() + wait_s
     for part, host, port in _listening(settings):
         while (error := _refusal(host, port)) is not None:
             if time.monotonic() < until:
@@ -37,10 +37,10 @@ def check_ports(settings: Settings, patience_s: float) -> None:
 
 
 def check_redis(setting: str, url: SecretURL) -> None:
-    """See that the server at ``url``, the value of ``setting``, answers.
+    """Checks that the server at ``url``, the value of ``setting``, answers.
 
     Raises:
-        CannotRun: it does not. Shows no password.
+        CannotRun: the server does not answer. The text shows no password.
     """
     try:
         with connect(url, retries=0) as client:
@@ -50,7 +50,7 @@ def check_redis(setting: str, url: SecretURL) -> None:
 
 
 def _listening(settings: Settings) -> list[tuple[str, str, int]]:
-    """Return the part, the address and the port of each that is going to listen."""
+    """Returns part, host and port of everything that is going to listen."""
     ports = {
         "api": settings.api_host,
         "api_metrics": settings.metrics_host,
@@ -69,13 +69,13 @@ def _listening(settings: Settings) -> list[tuple[str, str, int]]:
 
 
 def _refusal(host: str, port: int) -> OSError | None:
-    """Return why nobody can listen there; None: one can."""
+    """Returns the error of listening on a port; None where the port is free."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as listener:
-            # As the servers do it: a connection that was just closed does not hold the port.
+            # The servers set this option, too: a connection that was just closed blocks no port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(1)

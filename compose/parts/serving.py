@@ -1,4 +1,4 @@
-"""Tells people which model version the workers serve."""
+"""Describes for people which model version the workers serve."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from redis import Redis, RedisError
 
 from tasks.rollout import WorkerRegistry
 
-_ASIDE = (
-    "byline: {current} is to be served, as somebody has said, and the workers here have {own}.\n"
-    "        To serve that: .venv/bin/python -m celery_app.models serve {own}"
+_WARNING = (
+    "byline: {current} is to be served, because an operator has set it, but the workers here\n"
+    "        have {own}. To serve that: .venv/bin/python -m celery_app.models serve {own}"
 )
 
 
-def served(client: Redis) -> tuple[str, str]:
-    """Return the version the workers serve, and a warning where another is to be served."""
+def served_version(client: Redis) -> tuple[str, str]:
+    """Returns the workers' version, and a warning where an operator has set another version."""
     try:
         worker_registry = WorkerRegistry(client)
         rollout, workers, _ = worker_registry.look()
@@ -22,7 +22,7 @@ def served(client: Redis) -> tuple[str, str]:
         current = rollout.current
         own = next((version for version, number in workers.items() if number), current)
         announced = worker_registry.announcement(own)
-    except RedisError:  # it was well a moment ago, and will be
+    except RedisError:  # the broker was healthy a moment ago, and recovers
         return "", ""
-    words = "" if workers[current] else _ASIDE.format(current=current, own=own)
+    words = "" if workers[current] else _WARNING.format(current=current, own=own)
     return f"{own} on {announced.device}" if announced else own, words

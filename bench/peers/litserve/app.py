@@ -1,4 +1,4 @@
-"""The peer: LitServe with batching."""
+"""The peer LitServe, with batching."""
 
 from __future__ import annotations
 
@@ -12,47 +12,48 @@ from bench.peers.model import BATCH, Predictor
 
 
 class Attribution(litserve.LitAPI):
-    """What its inference worker does."""
+    """The API that LitServe's inference worker runs."""
 
     def setup(self, device: str) -> None:
-        """Load the model, in the worker."""
+        """Loads the model, in the worker."""
         self._predictor = Predictor()
 
-    # Not annotated: FastAPI would take the types for a model of the request and of the answer.
+    # Not annotated: FastAPI would take the types as models of the request and of the response.
     def decode_request(self, request):  # type: ignore[no-untyped-def]
-        """Return the body as it is."""
+        """Returns the body as it is."""
         return request
 
     def batch(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Leave the list a list: there are no tensors to stack."""
+        """Returns the list as it is: there are no tensors to stack."""
         return inputs
 
     def predict(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Attribute what has gathered."""
+        """Attributes one batch of messages."""
         return self._predictor.answer(inputs)
 
     def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Leave the list a list."""
+        """Returns the list as it is."""
         return output
 
     def encode_response(self, output):  # type: ignore[no-untyped-def]
-        """Return the answer as it is."""
+        """Returns the answer as it is."""
         return output
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
+    """Serves until SIGTERM."""
     # LitServe stops its processes after Ctrl-C only; SIGTERM would leave all of them behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # Without a timeout the worker asks its empty queue again and again and takes a core for it.
+    # Without a timeout the worker polls its empty queue all the time, and uses a whole core.
     api = Attribution(max_batch_size=BATCH, batch_timeout=0.005, api_path="/predict")
     server = litserve.LitServer(
         api,
         accelerator="cpu",
-        # One: the servers of HTTP below want the cores more, and two would halve the batches.
+        # One worker: the HTTP servers below need the cores more, and two would halve the batches.
         workers_per_device=1,
-        # ZeroMQ, as it recommends above 100 requests/s. In 0.2.19 this changes nothing, for it is
-        # passed on under a wrong name; put right by hand, no request was answered in our trial.
+        # ZeroMQ, which LitServe recommends above 100 requests/s. In 0.2.19 this option has no
+        # effect, because it is passed on under a wrong name. With the name corrected by hand, no
+        # request was answered in our trial.
         fast_queue=True,
         restart_workers=True,
         disable_openapi_url=True,
@@ -60,7 +61,7 @@ def main() -> None:
     server.run(
         host="127.0.0.1",
         port=int(os.environ["BENCH_PORT"]),
-        num_api_servers=2,  # a core each: HTTP and JSON are Python's work there
+        num_api_servers=2,  # one for each core: they do HTTP and JSON in Python
         log_level="warning",
         access_log=False,
         generate_client_file=False,

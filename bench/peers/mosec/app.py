@@ -1,4 +1,4 @@
-"""The peer: Mosec, whose HTTP and batching are Rust's."""
+"""The peer Mosec, which does HTTP and batching in Rust."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from bench.peers.model import BATCH, Predictor
 
 
 class Attribution(Worker):
-    """What its worker processes do."""
+    """The code that Mosec's worker processes run."""
 
     def __init__(self) -> None:
-        """Load the model, in the worker."""
+        """Loads the model, in the worker."""
         super().__init__()
         self._predictor = Predictor()
 
     def deserialize(self, data: bytes) -> Any:
-        """Decode JSON, faster than the standard library, which is the default."""
+        """Decodes JSON faster than Mosec's default, the standard library."""
         return msgspec.json.decode(data)
 
     def serialize(self, data: Any) -> bytes:
-        """Encode JSON likewise; the default also indents it."""
+        """Encodes JSON faster than Mosec's default, which also indents it."""
         return msgspec.json.encode(data)
 
     def forward(self, data: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Attribute what has gathered."""
+        """Attributes one batch of messages."""
         return self._predictor.answer(data)
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
+    """Serves until SIGTERM."""
     server = Server()
-    # Two: the second core is idle otherwise, and Mosec restarts a worker that died only while
-    # another one lives. A batch waits 5 ms at most for others: small beside the 55 ms in all.
+    # Two workers: the second core would be idle otherwise, and Mosec restarts a dead worker only
+    # while another one lives. A batch waits for 5 ms at most: little beside the 55 ms in all.
     server.append_worker(Attribution, num=2, max_batch_size=BATCH, max_wait_time=5)
     server.run()
 

@@ -1,4 +1,4 @@
-"""The peer: Celery as most use it, a task a message. The same model, the same Redis."""
+"""The peer plain Celery: one task a message, as most programs use Celery, with the same model."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ url = os.environ["BENCH_REDIS"]
 app = Celery("plain", broker=url, backend=url)
 app.conf.update(result_expires=3600, worker_prefetch_multiplier=4)
 
-_predictors: list[Predictor] = []  # one, in each of the pool's processes
+_predictors: list[Predictor] = []  # holds one item in each process of the pool
 
 
 @worker_process_init.connect
 def load(**_: Any) -> None:
-    """Load the model in each of the pool's processes, after the fork."""
+    """Loads the model in each process of the pool, after the fork."""
     _predictors.append(Predictor())
 
 
 @app.task(name="plain.attribute")
 def attribute(text: str) -> dict[str, Any]:
-    """Attribute one message."""
+    """Attributes one message."""
     [prediction] = _predictors[0].predict([text])
     return prediction

@@ -1,4 +1,4 @@
-"""The peer's front end: Flask, a task a message, ``AsyncResult.get``."""
+"""The front end of the peer plain Celery: Flask, one task a message, and ``AsyncResult.get``."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from bench.peers.plain_celery.app import app as celery
 
 
 def create() -> Flask:
-    """Return the front end."""
+    """Returns the front end."""
     return front_end(celery, "plain.attribute")

@@ -1,4 +1,4 @@
-"""The peer: Ray Serve with ``@serve.batch``."""
+"""The peer Ray Serve, with ``@serve.batch``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from bench.peers.model import BATCH, PredictorThread
 
 
 @serve.deployment(
-    # A core each: HTTP and JSON are Python's work in the replicas and cost more than the model.
+    # One for each core: the replicas do HTTP and JSON in Python, which costs more than the model.
     num_replicas=2,
     ray_actor_options={"num_cpus": 1},
-    # Beyond it, requests wait in front of the replica, where they cannot join a batch.
+    # Requests beyond this number wait in front of the replica, where they cannot join a batch.
     max_ongoing_requests=4 * BATCH,
     logging_config={"enable_access_log": False, "log_level": "WARNING"},
 )
@@ -28,17 +28,17 @@ class Attribution:
     """A replica with a model of its own."""
 
     def __init__(self) -> None:
-        """Load the model; its thread leaves the replica's loop free to take requests."""
+        """Loads the model; its thread leaves the replica's loop free to take requests."""
         self._predictor = PredictorThread()
 
-    # An idle replica waits so long for company: small beside the 55 ms an answer may take.
+    # An idle replica waits 5 ms for more requests: little beside the 55 ms that an answer may take.
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0.005)
     async def attribute(self, bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Attribute what has gathered."""
+        """Attributes one batch of requests."""
         return await self._predictor.answer(bodies)
 
     async def __call__(self, request: Request) -> Response:
-        """Answer one request; a response made here is sent as it is, without a second encoding."""
+        """Answers one request. Ray sends a ``Response`` as it is, without a second encoding."""
         if request.method == "GET":
             return Response("ready")
         answer = await self.attribute(msgspec.json.decode(await request.body()))
@@ -46,16 +46,16 @@ class Attribution:
 
 
 def main() -> None:
-    """Start a Ray of our own with the deployment, until SIGTERM; then end all of Ray's daemons."""
+    """Starts a local Ray with the deployment. On SIGTERM, ends all of Ray's daemons."""
     signals = {signal.SIGTERM, signal.SIGINT}
-    # Before Ray starts threads, which inherit it; Ray's handlers would leave daemons behind.
+    # Blocked before Ray starts threads, which inherit the mask. Ray's handlers would leave daemons.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     ray.init(
         address="local",
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
-        object_store_memory=80 * 1024**2,  # the least there is; requests do not pass through it
+        object_store_memory=80 * 1024**2,  # the minimum, for requests do not use the object store
     )
     try:
         serve.start(http_options=HTTPOptions(host="127.0.0.1", port=int(os.environ["BENCH_PORT"])))

@@ -1,4 +1,4 @@
-"""Runs for tests: small, round figures, each of which a test may replace."""
+"""Makes runs for tests, with small round figures that a test may replace."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ QUALITY = Quality(
 
 
 def second(at: float, **changes: Any) -> Second:
-    """Return a second in which 490 of 500 messages were answered."""
+    """Returns a second in which 490 of 500 messages were answered."""
     fields: dict[str, Any] = {
         "at": at,
         "sent": 500,
@@ -52,7 +52,7 @@ def second(at: float, **changes: Any) -> Second:
 
 
 def run(**changes: Any) -> Run:
-    """Return a run of three seconds that kept its limits."""
+    """Returns a run of three seconds that kept its limits."""
     fields: dict[str, Any] = {
         "name": "steady",
         "system": "Byline",
@@ -76,7 +76,7 @@ def run(**changes: Any) -> Run:
 
 
 def totals(**changes: Any) -> Totals:
-    """Return the totals of :func:`run`."""
+    """Returns the totals of :func:`run`."""
     fields: dict[str, Any] = {
         "requests": 1500,
         "sent": 1500,
@@ -89,7 +89,7 @@ def totals(**changes: Any) -> Totals:
 
 
 def bare_run() -> Run:
-    """Return a run of one second that knows nothing: no answer came, no part was looked at."""
+    """Returns a run of one second without any answer, and without samples of the parts."""
     return run(
         seconds=1.0,
         totals=totals(answered=0, cached=0, failed={}, throughput=0.0),

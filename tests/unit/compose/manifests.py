@@ -1,4 +1,4 @@
-"""The manifests for Kubernetes: as files, and as `kubectl kustomize` renders them."""
+"""Reads the manifests for Kubernetes from their files, or rendered by `kubectl kustomize`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 FOLDER = Path(__file__).parents[3] / "compose" / "kubernetes"
-#: The base, and what is put over it.
+#: The folders that are rendered: the base, and the overlays.
 RENDERED = ("base", "gpu", "next")
-#: What the base is made of.
+#: The folders of the base's files.
 WHOLE = ("base", "worker")
 KUSTOMIZATIONS = sorted(path.parent for path in FOLDER.rglob("kustomization.yaml"))
-#: What has pods, and is written here.
+#: The kinds of manifests that have pods.
 WORKLOADS = ("Deployment", "StatefulSet")
 
 Manifest = dict[str, Any]
@@ -26,7 +26,7 @@ Manifest = dict[str, Any]
 
 @cache
 def files() -> list[Manifest]:
-    """The base as it is written, which Kubernetes would take, but for the settings and names."""
+    """Returns the base's manifests as written, without kustomize's settings and names."""
     return [
         manifest
         for folder in WHOLE
@@ -38,9 +38,10 @@ def files() -> list[Manifest]:
 
 @cache
 def rendered(name: str) -> list[Manifest]:
-    """What `kubectl apply --kustomize` would send; skips where there is no kubectl.
+    """Returns what `kubectl apply --kustomize` sends. Skips the test where there is no kubectl.
 
-    A continuous integration that could not check this should not look as if it had.
+    Fails in continuous integration without kubectl, so that a skipped check does not look like a
+    passed one.
     """
     kubectl = shutil.which("kubectl")
     if kubectl is None and os.environ.get("CI") != "true":
@@ -53,17 +54,17 @@ def rendered(name: str) -> list[Manifest]:
 
 
 def manifests(source: str) -> list[Manifest]:
-    """The manifests of one of :data:`RENDERED`, or ``files``."""
+    """Returns the manifests of one of :data:`RENDERED`, or ``files``."""
     return files() if source == "files" else rendered(source)
 
 
 def of_kind(source: str, *kinds: str) -> list[Manifest]:
-    """Those of some kinds."""
+    """Returns the manifests of some kinds."""
     return [manifest for manifest in manifests(source) if manifest["kind"] in kinds]
 
 
 def pods(source: str) -> dict[str, Manifest]:
-    """The specification of each workload's pods, with their labels, by its name."""
+    """Returns the specification and labels of each workload's pods, by the workload's name."""
     return {
         workload["metadata"]["name"]: workload["spec"]["template"]["spec"]
         | {"labels": workload["spec"]["template"]["metadata"]["labels"]}
@@ -72,7 +73,7 @@ def pods(source: str) -> dict[str, Manifest]:
 
 
 def strict(schema: Manifest) -> Manifest:
-    """A schema that takes no field that it does not name, as `kubectl apply` does not."""
+    """Returns a schema that refuses unknown fields, as `kubectl apply` does."""
     tightened = {
         key: strict(value)
         if isinstance(value, dict)

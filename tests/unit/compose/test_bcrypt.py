@@ -1,4 +1,4 @@
-"""Hashes that others' bcrypt makes of the same passwords and salts."""
+"""Tests of bcrypt hashes against those of another implementation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from compose import bcrypt
 
 
 def salt_of(hashed: str) -> bytes:
-    """The salt of a hash: the first 22 characters of its last part, in bcrypt's own base64."""
+    """Returns the salt of a hash: 22 characters after the last "$", in bcrypt's own base64."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     own = str.maketrans(f"./{letters}0123456789", f"{letters}0123456789+/")
     return b64decode(hashed.rpartition("$")[2][:22].translate(own) + "==")
@@ -25,7 +25,7 @@ def salt_of(hashed: str) -> bytes:
         ("ümläut", "$2b$04$aF5QiSHk.dtgZtkch2qQ2OX30cmxWRL5fStaCqB00Ep8RLiAzISfi"),
     ],
 )
-def test_a_hash_is_that_of_libxcrypt(password: str, hashed: str) -> None:
+def test_a_hash_equals_that_of_libxcrypt(password: str, hashed: str) -> None:
     assert bcrypt.hashed(password, salt_of(hashed)) == hashed
 
 
@@ -35,6 +35,6 @@ def test_each_hash_has_a_salt_of_its_own() -> None:
     assert salt_of(first) != salt_of(second)
 
 
-def test_a_password_of_which_a_part_would_not_count_is_refused() -> None:
+def test_a_password_longer_than_71_bytes_is_refused() -> None:
     with pytest.raises(ValueError, match="first 71 bytes"):
         bcrypt.hashed("ü" * 36)

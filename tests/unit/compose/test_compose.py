@@ -1,4 +1,4 @@
-"""The containers: every file is valid, and every container as confined as it can be."""
+"""Tests of the compose files: each is valid, and each container is as confined as possible."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PINNED = re.compile(r"[a-z0-9./_-]+:v?\d+\.\d+\.\d+(-[a-z]+)?")
 EACH = pytest.mark.parametrize("name", SERVICES)
 
 
-def test_every_file_is_as_the_specification_has_it() -> None:
+def test_every_compose_file_fits_the_specification() -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
     checked = subprocess.run(
         [*command, *FILES], capture_output=True, text=True, timeout=60, check=False
@@ -33,7 +33,7 @@ def test_every_file_is_as_the_specification_has_it() -> None:
 
 
 def merged(*overrides: str, profile: str = "monitoring") -> dict[str, Any]:
-    """What Docker's compose makes of the files. It needs no engine for that."""
+    """Returns the configuration that Docker's compose merges from the files, without an engine."""
     files = ["compose.yaml", *(f"compose.{name}.yaml" for name in overrides)]
     done = subprocess.run(
         [
@@ -53,7 +53,7 @@ def merged(*overrides: str, profile: str = "monitoring") -> dict[str, Any]:
     return content
 
 
-def test_compose_takes_all_of_it() -> None:
+def test_compose_accepts_all_services() -> None:
     services = merged()["services"]
     assert set(services) == set(SERVICES)
     ports = [port for service in services.values() for port in service.get("ports", ())]
@@ -66,7 +66,7 @@ def test_monitoring_can_be_left_out() -> None:
     }
 
 
-def test_with_gpus_workers_have_one_and_the_torch_for_it() -> None:
+def test_gpu_workers_have_one_gpu_and_torch_with_cuda() -> None:
     worker = merged("gpu", "transformer", "model")["services"]["worker"]
     (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["count"], device["capabilities"]) == ("nvidia", 1, ["gpu"])
@@ -77,7 +77,7 @@ def test_with_gpus_workers_have_one_and_the_torch_for_it() -> None:
 
 
 def served(worker: dict[str, Any]) -> tuple[str, bool]:
-    """The folder of a worker's model, and whether it may only read it."""
+    """Returns the folder of a worker's model, and whether it is mounted read-only."""
     (model,) = worker["volumes"]
     assert worker["environment"]["BYLINE_MODEL_DIR"] == model["target"]
     return model["source"], model["read_only"]
@@ -98,7 +98,7 @@ def test_workers_of_the_next_version_are_as_the_others_but_for_their_model(
 ) -> None:
     services = merged(*overrides)["services"]
     worker, beside = services["worker"], services["worker-next"]
-    # What is checked of the one is true of the other: networks and names there, secrets, limits.
+    # So the checks of the worker hold for both: networks, aliases, secrets and limits.
     assert worker.keys() | {"volumes"} == beside.keys()
     different = {name for name in worker if worker[name] != beside[name]}
     assert different == {"image", "environment"}
@@ -106,25 +106,25 @@ def test_workers_of_the_next_version_are_as_the_others_but_for_their_model(
         name: value for name, value in beside["environment"].items() if name != "BYLINE_MODEL_DIR"
     }
     assert served(beside) == ("/models/next", True)
-    # Where each is built, none may have the other's name.
+    # Each image is built, so that no two may have the same name.
     images = [service["image"] for service in services.values()]
     assert images.count(beside["image"]) == 1
     assert PINNED.fullmatch(beside["image"])
 
 
-def test_a_version_that_is_served_and_the_next_have_folders_of_their_own() -> None:
+def test_the_current_and_the_next_version_have_separate_folders() -> None:
     services = merged("model", "next")["services"]
     assert served(services["worker"]) == ("/models/mine", True)
     assert served(services["worker-next"]) == ("/models/next", True)
 
 
-def test_on_a_mac_all_but_the_worker_is_in_containers() -> None:
+def test_on_a_mac_everything_except_the_worker_is_in_containers() -> None:
     services = merged("mac")["services"]
     assert set(services) == set(SERVICES) - {"worker"}
     (port,) = services["valkey"]["ports"]
     assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "6390", 6379)
     assert "host.docker.internal" in services["monitor"]["command"]
-    for name in ("monitor", "prometheus"):  # they have to reach it
+    for name in ("monitor", "prometheus"):  # both have to reach the worker
         assert "outside" in services[name]["networks"]
 
 
@@ -136,16 +136,16 @@ def test_an_image_is_pinned(name: str) -> None:
 
 
 @EACH
-def test_a_container_may_do_little(name: str) -> None:
+def test_a_container_has_minimal_privileges(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert not {"privileged", "cap_add", "pid", "ipc", "network_mode", "devices"} & set(service)
-    if name not in OURS:  # their images say who they are
+    if name not in OURS:  # the other images set their user
         assert service["user"].partition(":")[0] not in ("", "0", "root")
     for volume in service.get("volumes", ()):
-        # What is ours is there to be read; what is written is in a volume of its own.
+        # Files of the repository are read-only; data are in named volumes.
         assert volume.endswith(":ro") or volume.partition(":")[0] in COMPOSE["volumes"]
 
 
@@ -159,16 +159,16 @@ def test_a_container_is_watched_and_bounded(name: str) -> None:
     assert all(mount.startswith("/tmp:") and "size=" in mount for mount in service["tmpfs"])
 
 
-def test_nobody_but_the_load_balancer_is_reached_from_outside() -> None:
+def test_only_the_load_balancer_is_reachable_from_outside() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["load-balancer"]
     outer = {name for name, network in COMPOSE["networks"].items() if not network.get("internal")}
     assert {name for name, service in SERVICES.items() if outer & set(service["networks"])} == {
-        *("load-balancer", "alertmanager")  # which calls for help
+        *("load-balancer", "alertmanager")  # which sends alerts
     }
     everybody, *operators = SERVICES["load-balancer"]["ports"]
     assert everybody.startswith("${PUBLISH_ADDRESS:-127.0.0.1}:")
     assert all(port.startswith("127.0.0.1:") for port in operators)
-    # Not even the load balancer reaches Redis, nor anybody's metrics.
+    # The load balancer itself reaches neither Redis nor metrics.
     assert not {"back", "watched"} & set(SERVICES["load-balancer"]["networks"])
 
 
@@ -198,7 +198,7 @@ def test_no_secret_is_committed(folder: str) -> None:
     assert known.stdout.split() == [f"{folder}/.gitignore"]
 
 
-def test_who_uses_redis_has_its_password_and_who_does_not_has_not() -> None:
+def test_exactly_the_users_of_redis_have_its_password() -> None:
     users = {
         name for name, service in SERVICES.items() if "redis-password" in service.get("secrets", ())
     }
@@ -206,7 +206,7 @@ def test_who_uses_redis_has_its_password_and_who_does_not_has_not() -> None:
     assert users == connected
 
 
-def test_the_exporter_tells_the_password_of_redis_to_no_other_server() -> None:
+def test_the_redis_exporter_sends_the_password_to_no_other_server() -> None:
     environment = SERVICES["redis-exporter"]["environment"]
     assert REDIS_ONLY.items() <= environment.items()
     version = re.search(r":v(\d+)\.(\d+)", SERVICES["redis-exporter"]["image"])
@@ -218,7 +218,7 @@ def test_tracebacks_of_celery_exporter_show_no_variables() -> None:
     assert SERVICES["celery-exporter"]["environment"]["LOGURU_DIAGNOSE"] == "NO"
 
 
-def test_the_settings_are_settings(tmp_path: Path) -> None:
+def test_the_containers_settings_are_valid(tmp_path: Path) -> None:
     password = tmp_path / "redis-password"
     password.write_text("secret")
     given = {**DEFAULTS, "BYLINE_REDIS_PASSWORD_FILE": str(password)}
@@ -229,7 +229,7 @@ def test_the_settings_are_settings(tmp_path: Path) -> None:
         Settings.from_environ({k: v for k, v in ours.items() if k.startswith("BYLINE_")})
 
 
-def test_the_limits_of_memory_go_with_the_monitors() -> None:
+def test_memory_limits_fit_the_memory_that_the_monitor_watches() -> None:
     def limit(name: str) -> int:
         size = SERVICES[name]["deploy"]["resources"]["limits"]["memory"]
         (number, unit) = re.findall(r"(\d+)([MG])", size)[0]
@@ -248,8 +248,8 @@ def test_a_container_is_given_the_time_that_it_takes_to_stop() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_what_is_named_is_there(file: Path) -> None:
-    """Folders, files, networks, volumes and secrets; an override's, in it or in compose.yaml."""
+def test_everything_that_a_compose_file_names_exists(file: Path) -> None:
+    """Names of folders, files, networks and secrets exist, in the file or in compose.yaml."""
     content: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
     for service in content["services"].values():
         for kind in ("networks", "secrets"):

@@ -1,4 +1,4 @@
-"""The images: pinned, built in two stages, run by nobody in particular, and small."""
+"""Tests of the Dockerfiles: pinned bases, two stages, an unprivileged user, and few files."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ LOCKS = ROOT / "requirements"
 
 
 def instructions(file: Path) -> list[tuple[str, str]]:
-    """The lines of a Dockerfile as instruction and arguments."""
+    """Returns the instruction and the arguments of each line of a Dockerfile."""
     lines = file.read_text("utf-8").splitlines()
     split = (line.split(" ", 1) for line in lines if line and not line.startswith("#"))
     return [(name, rest) for name, rest in split]
 
 
-def test_there_is_one_for_each_role() -> None:
+def test_there_is_one_dockerfile_for_each_role() -> None:
     assert {file.stem for file in DOCKERFILES} == set(OURS)
     for name in OURS:
         assert SERVICES[name]["build"]["dockerfile"] == f"compose/images/{name}.Dockerfile"
 
 
-def test_all_have_one_base_and_it_is_pinned() -> None:
+def test_all_images_share_one_pinned_base() -> None:
     bases = {
         rest.split()[0]
         for file in DOCKERFILES
@@ -42,7 +42,7 @@ def test_all_have_one_base_and_it_is_pinned() -> None:
 
 
 @EACH
-def test_what_builds_it_is_not_in_it(file: Path) -> None:
+def test_build_tools_are_not_in_the_final_image(file: Path) -> None:
     steps = instructions(file)
     (_, last) = [place for place, (name, _) in enumerate(steps) if name == "FROM"]
     final = steps[last + 1 :]
@@ -53,13 +53,13 @@ def test_what_builds_it_is_not_in_it(file: Path) -> None:
     (user,) = [rest for name, rest in final if name == "USER"]
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", user)
     assert final[-1][0] == "ENTRYPOINT"
-    assert final[-1][1].startswith("[")  # no shell between it and its signals, unless it says exec
+    assert final[-1][1].startswith("[")  # without a shell, so that signals reach the program
     assert '"sh"' not in final[-1][1] or " exec " in final[-1][1]
     assert not {"ADD", "MAINTAINER"} & {name for name, _ in steps}
 
 
 @EACH
-def test_what_is_copied_is_there_and_gets_through(file: Path) -> None:
+def test_copied_files_exist_and_pass_dockerignore(file: Path) -> None:
     let_through = [
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"
     ]
@@ -71,14 +71,14 @@ def test_what_is_copied_is_there_and_gets_through(file: Path) -> None:
 
 
 @EACH
-def test_a_lock_has_what_all_others_have(file: Path) -> None:
+def test_a_role_lock_is_a_subset_of_the_run_lock(file: Path) -> None:
     run = (LOCKS / "run.lock").read_text().splitlines()
     own = (LOCKS / f"{file.stem}.lock").read_text().splitlines()
     assert set(own) < set(run)
     assert ("torch==2.13.0" in own) == (file.stem == "worker")
 
 
-#: Lists versions, and says which packages that took.
+#: A program that lists the model's versions, and prints the packages that it has imported.
 _LIST = """
 import sys
 from importlib.metadata import packages_distributions
@@ -92,8 +92,8 @@ sys.exit(status)
 
 
 @pytest.mark.parametrize("name", ["api", "monitor"])
-def test_versions_of_the_model_are_moved_from_its_container(name: str, tmp_path: Path) -> None:
-    """The files and the settings that it has, with nobody where Redis is."""
+def test_model_versions_can_be_listed_in_a_container(name: str, tmp_path: Path) -> None:
+    """Runs with the image's files and settings, and without a Redis."""
     for instruction, rest in instructions(FOLDER / "images" / f"{name}.Dockerfile"):
         if instruction == "COPY" and not rest.startswith(("--from", "compose/install", "req")):
             *sources, target = rest.split()

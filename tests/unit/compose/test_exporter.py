@@ -1,4 +1,4 @@
-"""How many tasks celery-exporter remembers."""
+"""Tests of the number of tasks that celery-exporter remembers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from celery import Celery
 from celery.app.events import Events
 from celery.events.state import State
 
-from compose.parts.exporter import recent
+from compose.parts.exporter import bounded_state
 
 
 def remembered(state: Any) -> list[str]:
@@ -30,7 +30,7 @@ def remembered(state: Any) -> list[str]:
 def test_an_app_remembers_as_many_tasks_as_a_state_that_is_told_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Events, "state_cls", recent(3))
+    monkeypatch.setattr(Events, "state_cls", bounded_state(3))
     app = Celery("exporter", broker="memory://", set_as_current=False)
     assert remembered(app.events.State()) == remembered(State(max_tasks_in_memory=3))
     assert len(app.events.State().tasks) == 0

@@ -1,4 +1,4 @@
-"""The manifests for Kubernetes fit its schemas, KEDA's, each other, and Byline."""
+"""Tests of the manifests for Kubernetes against its schemas, KEDA's, and Byline's settings."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from tests.unit.compose.manifests import (
 from tests.unit.compose.manifests import manifests as of
 
 SOURCES = ("files", *RENDERED)
-#: The first Kubernetes that has all that is used here (a pod's `preStop.sleep`), and the newest.
+#: The first Kubernetes with all features used here (a pod's `preStop.sleep`), and the newest.
 VERSIONS = ("1.30", "1.37")
 KEDA = Path(__file__).with_name("keda.sh_scaledobjects.yaml")
-#: What KEDA's trigger for Prometheus takes (https://keda.sh/docs/2.20/scalers/prometheus/).
+#: The fields of KEDA's trigger for Prometheus (https://keda.sh/docs/2.20/scalers/prometheus/).
 TRIGGER = {"serverAddress", "query", "threshold", "activationThreshold", "ignoreNullValues"}
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("version", VERSIONS)
-def test_they_fit_the_schemas_of_kubernetes(source: str, version: str) -> None:
+def test_manifests_fit_the_schemas_of_kubernetes(source: str, version: str) -> None:
     known = [manifest for manifest in of(source) if manifest["kind"] != "ScaledObject"]
     assert len(known) > 15
     for manifest in known:
@@ -67,7 +67,7 @@ def test_the_scaled_object_fits_that_of_keda(source: str) -> None:
         assert trigger["metadata"].keys() <= TRIGGER
 
 
-def test_what_scales_the_workers_is_a_metric_of_byline() -> None:
+def test_workers_are_scaled_by_a_metric_that_byline_has() -> None:
     page = (Path(__file__).parents[3] / "docs" / "monitoring.md").read_text("utf-8")
     [scaled] = of_kind("files", "ScaledObject")
     for trigger in scaled["spec"]["triggers"]:
@@ -76,9 +76,9 @@ def test_what_scales_the_workers_is_a_metric_of_byline() -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_pods_may_do_little(source: str) -> None:
+def test_pods_have_minimal_privileges(source: str) -> None:
     for name, pod in pods(source).items():
-        assert pod["enableServiceLinks"] is False, name  # or they would set BYLINE_ variables
+        assert pod["enableServiceLinks"] is False, name  # else Kubernetes sets BYLINE_ variables
         assert pod["automountServiceAccountToken"] is False, name
         assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert pod["securityContext"]["runAsUser"] > 0, name
@@ -136,7 +136,7 @@ def test_tracebacks_of_celery_exporter_show_no_variables(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", RENDERED)
-def test_what_is_under_way_is_finished_before_the_end(source: str) -> None:
+def test_pods_have_time_to_finish_work_under_way(source: str) -> None:
     api, worker = pods(source)["api"], pods(source)["worker"]
     [container] = api["containers"]
     sleep = container["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -155,7 +155,7 @@ def test_no_worker_is_idle_for_lack_of_credits(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", RENDERED)
-def test_everything_that_is_named_is_there(source: str) -> None:
+def test_everything_that_a_manifest_names_exists(source: str) -> None:
     labels = [pod["labels"].items() for pod in pods(source).values()]
     for manifest in of_kind(source, *WORKLOADS, "Service", "PodDisruptionBudget"):
         selector = manifest["spec"]["selector"]
@@ -163,7 +163,7 @@ def test_everything_that_is_named_is_there(source: str) -> None:
         assert sum(chosen <= own for own in labels) == 1, manifest["metadata"]["name"]
     deployments = {one["metadata"]["name"]: one for one in of_kind(source, "Deployment")}
     for scaler in of_kind(source, "ScaledObject", "HorizontalPodAutoscaler"):
-        # Two that say how many there are to be would take turns.
+        # A Deployment with replicas and its autoscaler would change the number in turns.
         assert "replicas" not in deployments[scaler["spec"]["scaleTargetRef"]["name"]]["spec"]
     for policy in of_kind(source, "NetworkPolicy"):
         assert any(_matches(policy["spec"]["podSelector"], dict(own)) for own in labels)
@@ -183,7 +183,7 @@ def test_images_have_the_versions_that_compose_has(source: str) -> None:
 
 
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=lambda path: str(path.relative_to(FOLDER)))
-def test_a_kustomization_names_what_is_there_and_all_of_it(folder: Path) -> None:
+def test_a_kustomization_names_exactly_the_files_of_its_folder(folder: Path) -> None:
     content = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
     named = [folder / one for one in content["resources"]]
     assert all((path / "kustomization.yaml").exists() for path in named if path.suffix == "")
@@ -193,7 +193,7 @@ def test_a_kustomization_names_what_is_there_and_all_of_it(folder: Path) -> None
 
 
 def test_no_deployment_chooses_the_pods_of_the_next_version_and_of_the_others() -> None:
-    """As kustomize's labels are written: a selector's are changed where it has them."""
+    """kustomize adds labels to a selector only where the selector already has labels."""
     content = yaml.safe_load((FOLDER / "next/worker/kustomization.yaml").read_text("utf-8"))
     [(label, following)] = content["labels"][0]["pairs"].items()
     assert content["labels"][0]["includeSelectors"] is True
@@ -228,9 +228,9 @@ def test_workers_of_the_next_version_are_reached_and_guarded_as_the_others() -> 
         sum(_matches(budget["spec"]["selector"], labels) for budget in budgets) == 1
         for labels in own
     )
-    # Prometheus calls them by this one.
+    # Prometheus uses this label as the job's name.
     assert {labels["app.kubernetes.io/component"] for labels in own} == {"worker"}
-    # How many there are somebody says, and who applies this again must not reset it.
+    # The user scales these workers, and applying the files again must not reset the number.
     deployments = {one["metadata"]["name"]: one["spec"] for one in of_kind("next", "Deployment")}
     assert "replicas" not in deployments["worker-next"]
     [scaled] = of_kind("next", "ScaledObject")
@@ -246,9 +246,9 @@ def test_no_secret_is_written_down() -> None:
 
 
 @needs_promtool
-def test_prometheus_takes_what_finds_the_pods(tmp_path: Path) -> None:
+def test_prometheus_accepts_the_discovery_of_pods(tmp_path: Path) -> None:
     [job] = yaml.safe_load((FOLDER / "scrape.yaml").read_text("utf-8"))
-    # Debian's build of Prometheus knows no Kubernetes.
+    # Debian's build of Prometheus has no support for Kubernetes.
     found_by = job.pop("kubernetes_sd_configs")
     assert found_by == [{"role": "pod", "namespaces": {"names": ["byline"]}}]
     file = tmp_path / "prometheus.yml"
@@ -259,7 +259,7 @@ def test_prometheus_takes_what_finds_the_pods(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "status"), [(b'byline_model_info{version="1"} 1.0\n', 0), (b"byline_batches 0\n", 1)]
 )
-def test_a_worker_has_started_once_it_tells_its_model(page: bytes, status: int) -> None:
+def test_a_worker_pod_has_started_once_its_metrics_name_the_model(page: bytes, status: int) -> None:
     command = pods("files")["worker"]["containers"][0]["startupProbe"]["exec"]["command"]
 
     class Metrics(BaseHTTPRequestHandler):
@@ -269,7 +269,7 @@ def test_a_worker_has_started_once_it_tells_its_model(page: bytes, status: int) 
             self.wfile.write(page)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Logs nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Metrics) as server:
         Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""The load balancer's configuration: nginx takes it, and it goes with the api's settings."""
+"""Tests of nginx's configuration: nginx accepts it, and it fits the api's settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def seconds(directive: str) -> list[int]:
 
 
 @nginx.needs_nginx
-def test_nginx_takes_it(tmp_path: Path) -> None:
+def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
     file = nginx.configured(tmp_path, [1, 2], free_port(), free_port(), 1000)
     (tmp_path / "operators.conf").write_text(nginx.filled_in("operators.conf.template", {}))
     tested = subprocess.run(
@@ -37,9 +37,9 @@ def test_nginx_takes_it(tmp_path: Path) -> None:
     assert "warn" not in tested.stderr
 
 
-def test_of_the_name_servers_it_asks_the_first() -> None:
+def test_nginx_uses_only_the_first_name_server() -> None:
     script = nginx.TEMPLATES / "16-one-resolver.envsh"
-    assert os.access(script, os.X_OK)  # or the entry point passes it over
+    assert os.access(script, os.X_OK)  # else the entry point ignores the file
     told = subprocess.run(
         ["sh", "-ec", f'. {script}; sh -c "echo \\$NGINX_LOCAL_RESOLVERS"'],
         env={"PATH": os.environ["PATH"], "NGINX_LOCAL_RESOLVERS": "10.89.2.1 [fd00::1] 9.9.9.9"},
@@ -51,18 +51,18 @@ def test_of_the_name_servers_it_asks_the_first() -> None:
     assert told.stdout == "10.89.2.1\n"
 
 
-def test_ids_of_requests_are_those_that_the_api_takes_over() -> None:
+def test_nginx_accepts_the_same_request_ids_as_the_api() -> None:
     assert f'"~^{PATTERN}$" $http_x_request_id;' in TEMPLATE
 
 
-def test_bodies_may_be_as_large_as_the_apis() -> None:
+def test_nginx_and_the_api_have_the_same_limit_of_bodies() -> None:
     assert int(DEFAULTS["BYLINE_MAX_BODY_BYTES"]) == Settings().max_body_bytes
     assert "client_max_body_size ${BYLINE_MAX_BODY_BYTES};" in TEMPLATE
 
 
-def test_it_waits_for_longer_than_any_answer_takes() -> None:
+def test_nginx_waits_for_longer_than_any_answer_takes() -> None:
     (waits,) = seconds("proxy_read_timeout")
-    # The longest wait; then a promise is noted, sent, and perhaps taken back.
+    # After the longest wait, the api notes a promise, sends it, and may take it back.
     assert waits > Settings().wait_max_s + 3 * ACCEPT_S
 
 
@@ -72,6 +72,6 @@ def test_an_idle_connection_is_closed_by_nginx_and_not_by_the_api() -> None:
     assert int(kept) < KEEP_ALIVE_S
 
 
-def test_a_slow_client_has_as_long_as_with_the_api() -> None:
+def test_nginx_gives_slow_clients_the_same_time_as_the_api() -> None:
     for directive in ("client_header_timeout", "client_body_timeout", "send_timeout"):
         assert seconds(directive) == [int(REQUEST_S)]

@@ -1,4 +1,4 @@
-"""What Prometheus and Alertmanager are told in containers."""
+"""Tests of the configuration of Prometheus and Alertmanager in containers."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.unit.compose.files import FOLDER, SERVICES
 FILE = FOLDER / "prometheus" / "prometheus.yml"
 CONFIGURATION: dict[str, Any] = yaml.safe_load(FILE.read_text("utf-8"))
 NATIVE: dict[str, Any] = yaml.safe_load(native.CONFIGURATION.read_text("utf-8"))
-#: Targets by job, as native runs name them; rules and dashboards go by these.
+#: The jobs of native runs. Rules and dashboards use these names.
 JOBS = {"api", "worker", "monitor", "celery", "flower", "redis", "prometheus"}
 PORTS = {"api": 9806, "worker": 9809}
 
 
 def laid_out(folder: Path) -> Path:
-    """Put everything where the containers have it, below ``folder``; return the configuration."""
+    """Copies the files as mounted in the container, below ``folder``; returns the configuration."""
     for volume in SERVICES["prometheus"]["volumes"]:
         source, target, *_ = volume.split(":")
         if source.startswith("."):
@@ -39,23 +39,23 @@ def laid_out(folder: Path) -> Path:
 
 
 @needs_promtool
-def test_prometheus_takes_it_with_every_rule(tmp_path: Path) -> None:
+def test_prometheus_accepts_the_configuration_with_every_rule(tmp_path: Path) -> None:
     said = content("promtool", "check", "config", laid_out(tmp_path))
     assert len(re.findall(r"\d+ rules found", said)) == len(list((ROOT / "alerting").glob("*.yml")))
 
 
-def test_it_asks_as_often_and_under_the_same_names_as_a_native_one() -> None:
+def test_scrape_intervals_and_job_names_equal_those_of_native_runs() -> None:
     for same in ("global", "rule_files"):
         assert CONFIGURATION[same] == NATIVE[same]
     named = {job["job_name"] for job in CONFIGURATION["scrape_configs"]}
     assert named == {*JOBS, "byline"}
-    # The rules know no others.
+    # The rules use no other jobs.
     rules = "".join(file.read_text("utf-8") for file in (ROOT / "alerting").glob("*.yml"))
     asked = {name for names in re.findall(r'job=~?"([a-z|]+)"', rules) for name in names.split("|")}
     assert asked <= JOBS
 
 
-def test_both_ask_for_the_login_that_prometheus_has() -> None:
+def test_prometheus_and_alertmanager_need_the_login_that_prometheus_uses() -> None:
     (own,) = CONFIGURATION["alerting"]["alertmanagers"]
     (itself,) = (job for job in CONFIGURATION["scrape_configs"] if job["job_name"] == "prometheus")
     login = {"username": USER, "password_file": "/run/secrets/monitoring-password"}
@@ -63,11 +63,11 @@ def test_both_ask_for_the_login_that_prometheus_has() -> None:
     for name in ("prometheus", "alertmanager"):
         assert f"--web.config.file=/run/secrets/{WEB_CONFIG}" in SERVICES[name]["command"]
         assert {"monitoring-password", WEB_CONFIG} <= set(SERVICES[name]["secrets"])
-    # Nobody else is told the password.
+    # No other target gets the password.
     assert [job for job in CONFIGURATION["scrape_configs"] if "basic_auth" in job] == [itself]
 
 
-def test_each_name_is_that_of_a_container_it_can_reach() -> None:
+def test_each_target_is_a_container_that_prometheus_can_reach() -> None:
     reached = {name for name, service in SERVICES.items() if "watched" in service["networks"]}
     aliases = {
         alias: name
@@ -83,15 +83,15 @@ def test_each_name_is_that_of_a_container_it_can_reach() -> None:
             }
         for found in job.get("dns_sd_configs", ()):
             (name,) = found["names"]
-            # No other network has this name: each container has one address.
+            # No other network has this name, so that it has one address for each container.
             assert aliases[name] == job["job_name"]
             assert name in " ".join(SERVICES["monitor"]["command"])
             assert found["port"] == PORTS[job["job_name"]]
 
 
 @needs_amtool
-def test_alertmanager_takes_what_it_is_given_and_tells_the_monitor(tmp_path: Path) -> None:
-    """Its own start, with the container's folders below another, and amtool at its end."""
+def test_alertmanager_accepts_its_configuration_and_notifies_the_monitor(tmp_path: Path) -> None:
+    """Runs the container's start script in another folder, with amtool in place of Alertmanager."""
     service = SERVICES["alertmanager"]
     source = service["volumes"][0].partition(":")[0]
     script = (

@@ -1,4 +1,4 @@
-"""The sample message of `make run`: whatever the api answers is one line, or an attribution."""
+"""Tests of the sample message: it prints an attribution, or one line with the reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ATTRIBUTION = {"author": None, "confidence": 0.5, "candidates": [], "cached": Fa
 
 
 class Api(BaseHTTPRequestHandler):
-    """Answers as it is told to; status 0: not at all."""
+    """An api that answers with ``status`` and ``body``, or not at all for status 0."""
 
     status = 200
     body = ""
@@ -34,7 +34,7 @@ class Api(BaseHTTPRequestHandler):
             self.wfile.write(self.body.encode())
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Logs nothing."""
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         (0, "", "RemoteDisconnected: "),
     ],
 )
-def test_whatever_is_answered_is_one_line(
+def test_any_answer_without_an_attribution_is_printed_as_one_line(
     status: int,
     body: str,
     words: str,
@@ -76,7 +76,7 @@ def test_whatever_is_answered_is_one_line(
     assert said.count("\n") == 1
 
 
-def test_it_asks_for_no_more_than_the_settings_allow(
+def test_the_sample_message_stays_within_the_settings(
     api: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BYLINE_WAIT_MAX_S", "7.5")
@@ -84,14 +84,19 @@ def test_it_asks_for_no_more_than_the_settings_allow(
     monkeypatch.setattr(Api, "body", json.dumps(ATTRIBUTION))
     assert sample_message.main(api) == 0
     said = capsys.readouterr().out
-    for row in ("written by  nobody", "author      nobody it would", "evidence    none", "took"):
+    for row in (
+        "written by  nobody",
+        "author      none: the model abstains",
+        "evidence    none",
+        "took",
+    ):
         assert f"\n  {row}" in said
     path, text = Api.asked[-1]
     assert path == "/v1/attributions?explain=true&wait=7.5"
     assert text == sample_message.ANYTHING[:20]
 
 
-def test_where_keys_are_asked_for_none_is_sent(
+def test_with_a_keys_file_no_sample_message_is_sent(
     api: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Api.asked.clear()
@@ -101,7 +106,7 @@ def test_where_keys_are_asked_for_none_is_sent(
     assert Api.asked == []
 
 
-def test_where_nobody_listens_it_is_one_line(
+def test_an_api_that_does_not_listen_is_reported_in_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BYLINE_MODEL", "tests.models:Vowels")

@@ -1,4 +1,4 @@
-"""What `make up` and a Mac's worker begin with: passwords, health checks, launchd, clear words."""
+"""Tests of the start in containers: passwords, health checks, launchd, and `make up`."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def test_another_monitoring_password_has_another_hash(tmp_path: Path) -> None:
     hashed = (tmp_path / passwords.WEB_CONFIG).read_text()
     assert (tmp_path / "monitoring-password").read_text() not in hashed
     (tmp_path / "monitoring-password").unlink()
-    time.sleep(0.01)  # files of one moment are of one age
+    time.sleep(0.01)  # so that the new file has a later time
     assert passwords.make(tmp_path) == ["monitoring-password", passwords.WEB_CONFIG]
     assert (tmp_path / passwords.WEB_CONFIG).read_text() != hashed
 
 
 def test_passwords_need_nothing_but_python(tmp_path: Path) -> None:
-    """As `make up` makes them: with whatever Python there is, which has no packages."""
+    """`make up` makes the passwords with any Python, which may have no packages."""
     command = [sys.executable, "-I", "-S", "-c"]
     code = (
         f"import sys; sys.path.append({str(ROOT)!r}); "
@@ -75,7 +75,7 @@ def test_valkey_takes_its_configuration_and_asks_for_the_password(tmp_path: Path
     script = f"{script.rstrip()} --port {port} --bind 127.0.0.1 --dir {tmp_path}\n"
     part = Part(["sh", "-ec", script], tmp_path / "log", {})
     try:
-        # Without its own retries, which wait for seconds.
+        # Without redis-py's own retries, which wait for seconds.
         client = Redis(port=port, password="s3cret-_", retry=Retry(NoBackoff(), 0))
         stranger = Redis(port=port, protocol=2, retry=Retry(NoBackoff(), 0))
         with client, stranger:
@@ -100,7 +100,7 @@ def test_a_health_check_looks_at_the_page() -> None:
             self.wfile.write(b"all is well")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Logs nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -113,7 +113,7 @@ def test_a_health_check_looks_at_the_page() -> None:
     assert probe.main([f"{here}/"]) == 1
 
 
-def test_launchd_starts_the_worker_with_settings_that_go_with_the_containers() -> None:
+def test_launchd_starts_the_worker_with_settings_that_fit_the_containers() -> None:
     printed = subprocess.run(
         [FOLDER / "mac" / "worker", "print"], capture_output=True, timeout=10, check=True
     ).stdout
@@ -123,7 +123,7 @@ def test_launchd_starts_the_worker_with_settings_that_go_with_the_containers() -
     assert job["KeepAlive"] is True
     assert job["Umask"] == 0o077
     environ = job["EnvironmentVariables"]
-    # It lies where `make up` puts it.
+    # The password is in the file that `make up` writes.
     assert environ.pop("BYLINE_REDIS_PASSWORD_FILE") == str(passwords.FOLDER / "redis-password")
     settings = Settings.from_environ(environ)
     assert settings.device == "mps"
@@ -131,10 +131,10 @@ def test_launchd_starts_the_worker_with_settings_that_go_with_the_containers() -
 
 
 def asked_of_compose(tmp_path: Path, *arguments: str) -> tuple[str, list[str]]:
-    """What `make` would have compose do, and the folders of models that it would be told."""
+    """Returns the arguments that `make` gives to compose, and the folders of models."""
     (tmp_path / "compose").write_text('#!/bin/sh\necho "$@"; echo "$MODEL_DIR"; echo "$NEXT_DIR"\n')
     (tmp_path / "compose").chmod(0o755)
-    # A make within `make test` says where it enters and leaves.
+    # Without make's variables: a make within `make test` prints the folders it enters.
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
         ["make", *arguments, "PYTHON=true", f"COMPOSE={tmp_path / 'compose'}"],
@@ -149,25 +149,25 @@ def asked_of_compose(tmp_path: Path, *arguments: str) -> tuple[str, list[str]]:
     return said, [model, following]
 
 
-def test_each_variant_has_its_files_and_folders_as_seen_from_here(tmp_path: Path) -> None:
+def test_make_up_passes_the_files_and_folders_of_each_variant(tmp_path: Path) -> None:
     said, folders = asked_of_compose(tmp_path, "up")
     assert said.startswith("--file compose/compose.yaml --profile monitoring up ")
     assert folders == ["", ""]
     named = ("MODEL_DIR=.byline/models/mine", "NEXT_DIR=/somewhere/next")
     said, folders = asked_of_compose(tmp_path, "up", "GPU=1", "MODEL=transformer", *named)
     files = said.partition(" --profile ")[0].replace("--file ", "").split()
-    # The next version's come last, and its own before what goes over it.
+    # The files of the next version come last, its base before its overrides.
     variants = ("", ".gpu", ".transformer", ".model", ".next", ".next.gpu", ".next.transformer")
     assert files == [f"compose/compose{variant}.yaml" for variant in variants]
     assert all((ROOT / file).exists() for file in files)
     assert folders == [str(ROOT / ".byline/models/mine"), "/somewhere/next"]
     said, _ = asked_of_compose(tmp_path, "down")
-    # Whatever was up: these files don't name all of it.
+    # --remove-orphans also removes containers that these files do not name.
     assert said.endswith(" down --remove-orphans")
 
 
-def test_without_compose_it_is_said_what_is_missing(tmp_path: Path) -> None:
-    """Programs that the target needs, and no engine among them."""
+def test_make_down_without_compose_names_the_missing_program(tmp_path: Path) -> None:
+    """The PATH has the programs that the target needs, and no container engine."""
     for program in ("sh", "awk", "true"):
         found = subprocess.run(["which", program], capture_output=True, text=True, check=True)
         (tmp_path / program).symlink_to(found.stdout.strip())

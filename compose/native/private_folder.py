@@ -1,0 +1,41 @@
+"""Makes the state folder private to its owner, because it holds texts and passwords."""
+
+from __future__ import annotations
+
+import re
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+#: Names of Byline's files in the state folder, and of those that its documentation puts there.
+OWN = re.compile(
+    r"logs|valkey.*|prometheus|alertmanager|lock|probe|run|byline-.*|models|backup"
+    r"|(flower|monitoring)-password|monitoring-web\.yml"
+)
+
+
+def make_private(folder: Path) -> str:
+    """Makes a state folder private. Returns why other users can still look into it; else "".
+
+    Where the folder also holds other programs' files, only Byline's own folders in it are made
+    private: other users may need the rest.
+
+    Raises:
+        OSError: the folder can't be read.
+    """
+    held = list(folder.iterdir())
+    foreign = sorted(path.name for path in held if not OWN.fullmatch(path.name))
+    own = [path for path in held if path.name not in foreign and path.is_dir()]
+    for each in own if foreign else [folder, *own]:
+        with suppress(OSError):  # another user's folder, or a file system without modes
+            if _is_open(each):
+                each.chmod(0o700)
+    if not _is_open(folder):
+        return ""
+    reason = f": it also holds {foreign[0]!r}" if foreign else ""
+    return f"other users can look into {folder}, where texts are kept{reason}"
+
+
+def _is_open(folder: Path) -> bool:
+    """Returns whether other users can look into the folder."""
+    return bool(stat.S_IMODE(folder.stat().st_mode) & 0o077)

@@ -1,0 +1,45 @@
+"""Makes and removes the run folder, with supervisord's configuration and socket for one run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from compose.parts.errors import CannotRun
+
+#: Bytes that the path of a socket may have: 108 on Linux and 104 on macOS, with a last zero byte.
+SOCKET_BYTES = 103
+#: The prefix of the run folder's name.
+PREFIX = "byline-"
+
+
+def make_run_dir(state: Path) -> Path:
+    """Makes the folder inside the state folder, or in a temporary one for a short and plain path.
+
+    Raises:
+        CannotRun: no folder has a path that is short enough.
+    """
+    remove_run_dir(state)  # that of a run that was killed
+    here = state / "run"
+    for folder in (state, Path(tempfile.gettempdir()), Path("/tmp")):
+        # supervisord first binds a longer name, which ends in its process id. It also accepts no
+        # log with a % in its path, escaped or not.
+        path = os.fsencode(folder / f"{PREFIX}12345678" / "socket.4194304")
+        if len(path) > SOCKET_BYTES or not re.fullmatch(rb"[\w./+@~-]+", path):
+            continue
+        made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
+        here.symlink_to(made)
+        (made / "logs").symlink_to(state / "logs")
+        return made
+    raise CannotRun("no folder has a path short enough for a socket: set TMPDIR to another")
+
+
+def remove_run_dir(state: Path) -> None:
+    """Removes the run folder, if there is one."""
+    here = state / "run"
+    if here.is_symlink() and here.readlink().name.startswith(PREFIX):
+        shutil.rmtree(here.readlink(), ignore_errors=True)
+        here.unlink(missing_ok=True)

@@ -1,0 +1,42 @@
+"""Tests of Ctrl-C while the system under test is being started."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from bench.system.system import interrupts_held
+
+
+def test_ctrl_c_waits_until_the_process_is_started() -> None:
+    started = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def start() -> None:
+        with interrupts_held():
+            signal.raise_signal(signal.SIGINT)
+            started.append("all of it")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert started
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_without_ctrl_c_nothing_is_raised() -> None:
+    with interrupts_held():
+        pass
+
+
+def test_another_error_is_raised_before_ctrl_c() -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def fail() -> None:
+        with interrupts_held():
+            signal.raise_signal(signal.SIGINT)
+            raise FileNotFoundError
+
+    with pytest.raises(FileNotFoundError):
+        fail()
+    assert signal.getsignal(signal.SIGINT) is before
