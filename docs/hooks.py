@@ -44,7 +44,7 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:  # noqa: ARG001
     """Mend the links of a page, but for what stands in fences."""
     folder = Path(page.file.abs_src_path).parent
     uri = page.file.src_uri
@@ -72,5 +72,5 @@ def _mended(words: str, target: Path, anchor: str, uri: str, files: Files) -> st
     if files.get_file_from_path(known) is None:
         path = target.relative_to(ROOT).as_posix()
         return words if path in words else f"{words} (`{path}`)"
-    link = os.path.relpath(known, os.path.dirname(uri) or ".")
+    link = os.path.relpath(known, Path(uri).parent)
     return f"[{words}]({link}{'#' if anchor else ''}{anchor})"
