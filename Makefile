@@ -151,7 +151,7 @@ lint: $(VENV)/dev.stamp $(VENV)/transformer.stamp docs  ## Check style, types, w
 # Strict: a link that leads nowhere ends it. A notice of the theme about another program is turned off.
 .PHONY: docs
 docs: $(VENV)/dev.stamp  ## Build the site of docs/ into build/site, and check its links
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "byline: the pages are in build/site/index.html"
 
 .PHONY: settings

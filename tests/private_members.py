@@ -50,6 +50,7 @@ CALLED: dict[str, dict[str, tuple[str, ...]]] = {
     "celery_app/client/redis/redis_connection.py": {
         "connection": ("redis.asyncio.connection.Connection",)
     },
+    "tasks/malformed.py": {"consumer": ("celery.worker.consumer.consumer.Consumer",)},
     "celery_app/transport/poller.py": {"_hub": ("kombu.asynchronous.hub.Hub",)},
     "api/accelerator/": {
         "cycle": ("uvicorn.protocols.http.httptools_impl.RequestResponseCycle",),
@@ -60,7 +61,7 @@ CALLED: dict[str, dict[str, tuple[str, ...]]] = {
 }
 #: Classes of Byline's that a library uses in the place of its own.
 STANDS_IN = {
-    "api.accelerator.callback_cycle.Exchange": (
+    "api.accelerator.callback_cycle.CallbackCycle": (
         "uvicorn.protocols.http.httptools_impl.RequestResponseCycle"
     ),
     "celery_app.transport.poller.Loop": "kombu.asynchronous.hub.Hub",
