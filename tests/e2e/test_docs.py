@@ -172,7 +172,8 @@ class Reader:
         if SAMPLE in commands and self.own_model:  # another model, another id
             commands = commands.replace(SAMPLE, self.run.attribute("aeiou")["id"])
         said = self._do(commands)
-        assert PROBLEM not in said
+        # Another page shows what a wrong question gets.
+        assert self.own_model or PROBLEM not in said
         if block.answer:
             assert _rounded(said) == _rounded(block.answer)
 
