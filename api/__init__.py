@@ -1,4 +1,4 @@
-"""The Flask front end: ``flask --app api routes`` lists what it answers."""
+"""The HTTP API: a Flask application. ``flask --app api routes`` lists its routes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Import the application on first use: ``python -m api.access.keys`` needs none."""
+    """Imports the application on first use: ``python -m api.access.keys`` needs no Flask."""
     if name == "create_app":
         return import_module("api.app").create_app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

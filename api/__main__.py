@@ -1,4 +1,4 @@
-"""Serve the api: ``python -m api``."""
+"""Starts the API server: ``python -m api``."""
 
 from __future__ import annotations
 
@@ -14,45 +14,46 @@ from api.access.keys import Keys
 from celery_app.settings import Settings, SettingsError
 from monitoring.instruments import multiprocess
 
-#: Connections that may wait to be accepted.
+#: Connections that the kernel queues until the server accepts them.
 BACKLOG = 4096
-#: Seconds an idle connection is kept: longer than load balancers keep theirs, so that none is
-#: closed under a request.
+#: Seconds for which the server keeps an idle connection. This is longer than load balancers keep
+#: their connections, so that the server closes none while a request is on its way.
 KEEP_ALIVE_S = 75
 
 
 def main(arguments: list[str]) -> int:
-    """Serve as the environment says, until told to stop. Returns the exit status."""
+    """Serves with the settings of the environment until a signal. Returns the exit status."""
     try:
         settings = Settings.from_environ(os.environ)
         if settings.keys_file is not None:
-            Keys.read(settings.keys_file)  # each process reads it again; here it can say why not
+            Keys.read(settings.keys_file)  # each process reads it again; an error stops the start
     except SettingsError as error:
         print(f"byline api: {error}", file=sys.stderr)
         return 2
-    own = Path(__file__).with_name("accelerator") / "server.py"
-    if settings.accelerator == "on" and not own.is_file():
-        words = "api/accelerator/ is not there; set BYLINE_ACCELERATOR=off"
-        print(f"byline api: {words}", file=sys.stderr)
+    accelerator_module = Path(__file__).with_name("accelerator") / "server.py"
+    if settings.accelerator == "on" and not accelerator_module.is_file():
+        reason = "api/accelerator/ does not exist; set BYLINE_ACCELERATOR=off"
+        print(f"byline api: {reason}", file=sys.stderr)
         return 2
     options = _options(arguments, settings)
-    if reason := _taken(settings.metrics_host, settings.api_metrics_port):
+    if reason := _listen_error(settings.metrics_host, settings.api_metrics_port):
         print(f"byline api: BYLINE_API_METRICS_PORT can't be used: {reason}", file=sys.stderr)
         return 2
-    # Stopped in good order, the server raises the signal once more, and would die of it.
+    # After a clean stop, the server raises the signal again, and this process would die of it.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with multiprocess.folder():
-        # Imported here: prometheus-client looks for the folder when it is imported.
+        # prometheus-client looks for the folder on import, so this import comes after it.
         server = "api.accelerator.server" if settings.accelerator == "on" else "api.plain_server"
         serve = import_module(server).serve
         serve(settings, BACKLOG, KEEP_ALIVE_S, options.graceful_timeout)
     return 0
 
 
-def _taken(host: str, port: int) -> str:
-    """Return why nobody can listen there; empty: one can.
+def _listen_error(host: str, port: int) -> str:
+    """Returns why this process can't listen on the port; an empty string if it can.
 
-    The processes share the port: two apis would, too, and each would tell half of the truth.
+    The processes of one api share the metrics port with SO_REUSEPORT. A second api could share the
+    port too, and each scrape would then show only one of the two.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -70,9 +71,9 @@ def _options(arguments: list[str], settings: Settings) -> argparse.Namespace:
     parser.add_argument(
         "--graceful-timeout",
         type=int,
-        # The longest wait, and a little.
+        # The longest wait that a client may ask for, and five seconds more.
         default=int(settings.wait_max_s) + 5,
-        help="seconds a stopping process has to answer what it has taken (%(default)s)",
+        help="seconds a stopping process has to answer its requests (%(default)s)",
     )
     return parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""The Flask application: every route, who may ask, limits, errors, and what is counted."""
+"""Builds the Flask application: routes, authentication, limits, error handling and metrics."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from api.views import attributions, feedback, figures, health, models
 from celery_app.settings import Settings
 from monitoring.instruments import request_ids
 
-#: Endpoints that need no key where there are keys. All others do, and so does a path that is none.
-OPEN = frozenset(
+#: Flask endpoints that need no API key. All other paths need one, also those without a route.
+PUBLIC_ENDPOINTS = frozenset(
     (
         *("health.alive", "health.ready", "openapi.openapi"),
         *("console.page", "console.file", "swagger_ui.show"),
     )
 )
-#: Headers for what a browser shows. Swagger UI has a script and styles in its page.
-PAGES = {
+#: Headers of pages for browsers. Swagger UI needs `unsafe-inline` for a script and styles.
+PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -35,37 +35,37 @@ PAGES = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-#: Parts and conditions, which are ignored: what is served is small, and whole.
-_IGNORED = ("HTTP_RANGE", "HTTP_IF_RANGE", "HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE")
+#: Request headers that the API ignores: responses are small and always sent whole.
+_IGNORED_HEADERS = ("HTTP_RANGE", "HTTP_IF_RANGE", "HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE")
 
 
 class Application(Flask):
-    """Flask, which finds a route by the path alone: ``Host`` is checked before, and may be odd."""
+    """Flask that routes by the path alone; ``Authentication`` checks ``Host``."""
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Part of Flask."""
+        """Overrides Flask's way to find a route: ``Host`` plays no part."""
         if request is None:
             return super().create_url_adapter(None)
         return self.url_map.bind("localhost", default_method=request.method, path_info=request.path)
 
 
 def create_app(runtime: Runtime | None = None) -> Flask:
-    """Return the application. It connects to nothing before its first request.
+    """Returns the application. It connects to Redis with the first request, not before.
 
-    ``runtime`` is what it answers with; None: one with the settings of the environment, on an
-    event loop of its own.
+    ``runtime`` holds the services that the views call. By default, the application makes a runtime
+    with the settings of the environment.
 
     Raises:
-        SettingsError: a setting or the keys file is bad.
+        SettingsError: a setting or the keys file is invalid.
     """
     runtime = runtime or Runtime(Settings.from_environ(os.environ))
     app = Application("byline", static_folder=None)
-    # A byte more: that far a body of unknown length is read, so that it shows as too large.
+    # Flask reads one byte past the limit of a body of unknown length, to see that it is too large.
     app.config["MAX_CONTENT_LENGTH"] = runtime.settings.max_body_bytes + 1
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.extensions["byline"] = runtime
     app.url_map.strict_slashes = False
-    app.url_map.merge_slashes = False  # it redirects to where the client says that this is
+    app.url_map.merge_slashes = False  # merging redirects to the host that the client names
     for view in (attributions, feedback, figures, health, models):
         app.register_blueprint(view.blueprint(runtime))
     app.register_blueprint(console.blueprint())
@@ -74,50 +74,50 @@ def create_app(runtime: Runtime | None = None) -> Flask:
         get_swaggerui_blueprint("/docs", "/openapi.json", config={"app_name": "Byline"})
     )
     errors.register(app, runtime.settings, runtime.wait_s)
-    _admit(app, runtime)
-    _finish(app, runtime)
+    _register_request_checks(app, runtime)
+    _register_response_hooks(app, runtime)
     return app
 
 
-def _admit(app: Flask, runtime: Runtime) -> None:
-    """Have every request checked before its view sees it, and before its body is read."""
+def _register_request_checks(app: Flask, runtime: Runtime) -> None:
+    """Has Flask check every request before it reads the body and calls the view."""
     authentication = Authentication(runtime.settings, runtime.keys)
 
     @app.before_request
-    def admit() -> None:
-        g.began = time.perf_counter()
+    def check_request() -> None:
+        g.start_time = time.perf_counter()
         g.request_id = request_id_of(request.headers.get(REQUEST_ID))
         request_ids.set_present(g.request_id)
         runtime.ensure_started()
-        for name in _IGNORED:
+        for name in _IGNORED_HEADERS:
             request.environ.pop(name, None)
         headers = request.headers
         authentication.check_origin(headers.get("Host"), headers.get("Origin"))
-        if request.endpoint not in OPEN:
+        if request.endpoint not in PUBLIC_ENDPOINTS:
             g.key = authentication.key_of(headers.get("Authorization", ""))
 
     @app.teardown_request
-    def forget(_: BaseException | None) -> None:
-        request_ids.set_present("")  # the thread goes on to others
+    def forget_request_id(_: BaseException | None) -> None:
+        request_ids.set_present("")  # the thread serves another request next
 
 
-def _finish(app: Flask, runtime: Runtime) -> None:
-    """Have every response protected, and counted."""
+def _register_response_hooks(app: Flask, runtime: Runtime) -> None:
+    """Has Flask add headers to every response, and count it."""
 
     @app.after_request
-    def protect(response: Response) -> Response:
+    def add_headers(response: Response) -> Response:
         response.headers[REQUEST_ID] = g.request_id
         if not response.headers.get("Content-Type", "").startswith("application/"):
-            for name, value in PAGES.items():
-                response.headers.setdefault(name, value)  # the console has a stricter policy
+            for name, value in PAGE_HEADERS.items():
+                response.headers.setdefault(name, value)  # the console sets its own policy
         return response
 
     @app.after_request
     def count(response: Response) -> Response:
-        if not runtime.started:  # it failed to: the log says why
+        if not runtime.started:  # the start failed; the log has the error
             return response
         route = route_of(request.url_rule.rule if request.url_rule else None)
-        status = getattr(response, "counted", "") or response.status_code
-        seconds = time.perf_counter() - g.began
+        status = getattr(response, "metrics_status", "") or response.status_code
+        seconds = time.perf_counter() - g.start_time
         runtime.services.metrics.count(route, status, [seconds])
         return response

@@ -1,4 +1,4 @@
-"""From errors to HTTP: one table, and RFC 9457 problem documents."""
+"""Turns errors into HTTP responses: a status for each code, and RFC 9457 problem documents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.errors import BylineError, RateLimited, TooLarge, WrongType
 
 logger = logging.getLogger(__name__)
 
-#: Code to status. What is not here is a defect: 500.
+#: HTTP status of each error code. A code that is not here is a defect: 500.
 STATUS = {
     "bad_request": 400,
     "not_json": 400,
@@ -50,8 +50,7 @@ STATUS = {
     "deadline_too_short": 504,
     "version_not_supported": 505,
 }
-
-#: Seconds after which it is worth coming back, at the least, for those that pass by themselves.
+#: The least ``Retry-After``, in seconds, of each error that may pass by itself.
 RETRY_AFTER_S = {
     "broker_unavailable": 5,
     "cache_unavailable": 5,
@@ -61,19 +60,16 @@ RETRY_AFTER_S = {
     "rate_limited": 1,
     "revoked": 1,
 }
-
-#: Bytes that are read at most of a body that is too large.
+#: Bytes that the server reads, at most, of a body that is too large.
 DISCARDED_BYTES = 64 * 2**20
-
-#: Codes whose requests are counted under another status than ``5..``: Byline did not fail at them.
-COUNTED = {"deadline_too_short": "504_too_short"}
-
-#: Codes of the errors that Flask raises itself.
+#: Status in the request metrics of errors that alerts on the statuses ``5..`` must not count.
+METRICS_STATUS = {"deadline_too_short": "504_too_short"}
+#: Error codes for the exceptions that Flask itself raises, by status.
 FLASK_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """An RFC 9457 problem document. ``code`` is stable; ``detail`` is for people."""
+    """A problem document of RFC 9457. ``code`` is stable; ``detail`` is for people."""
 
     type: str
     title: str
@@ -83,10 +79,10 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 def check_json(content_type: str) -> None:
-    """See that a body is declared to be JSON, in UTF-8.
+    """Checks that a ``Content-Type`` declares JSON in UTF-8.
 
     Raises:
-        WrongType: it is not.
+        WrongType: the header declares another type or encoding.
     """
     kind, _, parameters = content_type.lower().partition(";")
     charset = parameters.strip().removeprefix("charset=").strip('"')
@@ -95,9 +91,9 @@ def check_json(content_type: str) -> None:
 
 
 def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
-    """Return the answer for an error's code and words.
+    """Returns the response for an error's code and text.
 
-    ``wait_s`` is how long what waits already will take: not before is it worth coming back.
+    ``wait_s`` is the expected wait of a new message: ``Retry-After`` is at least that long.
     """
     status = STATUS.get(code, 500)
     document = Problem(f"urn:byline:error:{code}", HTTPStatus(status).phrase, status, code, detail)
@@ -107,14 +103,14 @@ def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
         headers = (("Retry-After", str(max(least, math.ceil(wait_s)))),)
     if status == HTTPStatus.UNAUTHORIZED:
         headers = (("WWW-Authenticate", "Bearer"),)
-    body = msgspec.json.encode(document)
-    return HttpResponse(body, status, "application/problem+json", headers, COUNTED.get(code, ""))
+    body, kind = msgspec.json.encode(document), "application/problem+json"
+    return HttpResponse(body, status, kind, headers, METRICS_STATUS.get(code, ""))
 
 
 def problem_of(error: Exception, wait_s: float = 0.0) -> HttpResponse:
-    """Return the answer for an exception; one that is not ours is a defect, and logged.
+    """Returns the response for an exception. It logs any but a ``BylineError`` as a defect.
 
-    ``wait_s`` as for :func:`problem`.
+    ``wait_s`` is as for :func:`problem`.
     """
     if isinstance(error, RateLimited):
         wait_s = error.retry_after_s
@@ -125,42 +121,42 @@ def problem_of(error: Exception, wait_s: float = 0.0) -> HttpResponse:
 
 
 def too_large(limit: int) -> TooLarge:
-    """Return the error for a body of more than ``limit`` bytes."""
+    """Returns the error for a body of more than ``limit`` bytes."""
     return TooLarge(f"the body has more than {limit:,} bytes")
 
 
 def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> None:
-    """Have every error of ``app`` answered with a problem document.
+    """Registers a handler that turns every error of ``app`` into a problem document.
 
-    ``wait_s()`` as for :func:`problem`.
+    ``wait_s()`` is as for :func:`problem`.
     """
 
     @app.errorhandler(Exception)
-    def answer(error: Exception) -> Response:
+    def handle_error(error: Exception) -> Response:
         if "body_is_read" not in g:
             _discard_body()
         if isinstance(error, RequestEntityTooLarge):
             error = too_large(settings.max_body_bytes)
         if isinstance(error, BylineError):
-            return problem_of(error, wait_s() if error.code in RETRY_AFTER_S else 0.0).response()
+            return problem_of(error, wait_s() if error.code in RETRY_AFTER_S else 0.0).to_flask()
         if not isinstance(error, HTTPException):
-            return problem_of(error).response()
+            return problem_of(error).to_flask()
         code = FLASK_CODES.get(error.code or 500)
         if code is None:
-            response = error.get_response()  # a redirect, say
+            response = error.get_response()  # for example a redirect
             return Response(response.get_data(), response.status, response.headers)
-        response = problem(code, error.description or "").response()
+        response = problem(code, error.description or "").to_flask()
         if isinstance(error, MethodNotAllowed):
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response
 
 
 def _discard_body() -> None:
-    """Read what the client still sends, up to a bound: one that is cut off may lose its answer."""
+    """Reads the rest of the body, up to a limit: a client that is cut off may lose its response."""
     left, stream = DISCARDED_BYTES, request.environ["wsgi.input"]
-    told = request.content_length
+    declared = request.content_length
     if not request.environ.get("wsgi.input_terminated"):
-        left = min(left, told or 0)
-    with suppress(Exception):  # whatever a server raises where the client has gone
+        left = min(left, declared or 0)
+    with suppress(Exception):  # each server raises its own errors where the client is gone
         while left > 0 and (part := stream.read(min(left, 2**16))):
             left -= len(part)

@@ -1,4 +1,4 @@
-"""The api's composition root: the services of one process."""
+"""Builds the services of one API process and connects them with each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from api.access.keys_file import KeysFile
 from api.access.rate_limiter import RateLimiter
 from api.feedback import FeedbackService
-from api.figures import Figures
+from api.figures import FiguresService
 from api.request_metrics import RequestMetrics
 from api.service import AttributionService
 from celery_app.client.client import Client
@@ -24,23 +24,23 @@ from monitoring.state.windows import LABELS, Window
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the views call, and what they run on."""
+    """The objects that the views and the accelerator call."""
 
     attributions: AttributionService
     feedback: FeedbackService
-    figures: Figures
+    figures: FiguresService
     client: Client
     metrics: RequestMetrics
 
 
 def build(settings: Settings, keys: KeysFile | None) -> Services:
-    """Build the services of one process, in its event loop's thread, and start their threads.
+    """Builds the services and starts their threads. Call it in the event loop's thread.
 
     Raises:
-        SettingsError: there is no URL of Redis.
-        OSError: the port of the metrics can't be had.
+        SettingsError: no Redis URL is set.
+        OSError: another process uses the metrics port.
     """
-    cache = connect_async(settings.cache)  # before anything is started: there may be no URL
+    cache = connect_async(settings.cache)  # comes first: it raises before a thread is started
     registry = CollectorRegistry()
     metrics = ApiMetrics(registry)
     exposition.serve(settings.metrics_host, settings.api_metrics_port, registry)
@@ -53,7 +53,7 @@ def build(settings: Settings, keys: KeysFile | None) -> Services:
     return Services(
         AttributionService(settings, client, limiter),
         FeedbackService(labels, limiter),
-        Figures(cache, settings),
+        FiguresService(cache, settings),
         client,
         RequestMetrics(metrics),
     )

@@ -1,4 +1,4 @@
-"""Answers what clients say of the true authors of messages."""
+"""The service of feedback: parses and stores the true author of a message."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import msgspec
 from api.access.rate_limiter import RateLimiter
 from api.errors import check_json
 from api.http_response import HttpResponse, json_response
-from api.requests.bodies import weight
-from api.requests.duplicate_keys import has_doubled_key
+from api.requests.bodies import cost_by_size
+from api.requests.duplicate_keys import has_duplicate_key
 from api.requests.posted_request import PostedRequest
 from api.requests.query import parse_query
 from api.schemas import FeedbackRequest, Learned
 from celery_app.client.labels import Labels
 from tasks.errors import InvalidMessage, NotJSON
 
-_request = msgspec.json.Decoder(FeedbackRequest)
+_decoder = msgspec.json.Decoder(FeedbackRequest)
 _KEYS = (b'"id"', b'"author"')
 
 
 class FeedbackService:
-    """Answers requests, in the event loop's thread.
+    """Handles feedback. Its methods run in the event loop's thread.
 
-    Its methods raise ``BylineError`` where the answer is a problem.
+    A method raises ``BylineError`` where the response is a problem document.
     """
 
     def __init__(self, labels: Labels, limiter: RateLimiter) -> None:
@@ -30,30 +30,30 @@ class FeedbackService:
         self._limiter = limiter
 
     async def create(self, posted: PostedRequest) -> HttpResponse:
-        """Note who wrote a message: 202. Said twice, it counts once."""
+        """Stores the true author of a message: 202. The same feedback counts once."""
         parse_query(posted.query, ())
-        await self._limiter.let_through(posted.key, weight(posted.body))
-        asked = _parse(posted.content_type, posted.body)
-        correct = await self._labels.learn(asked.id, asked.author)
-        return json_response(Learned(asked.id, asked.author, correct), 202)
+        await self._limiter.let_through(posted.key, cost_by_size(posted.body))
+        feedback = _parse(posted.content_type, posted.body)
+        correct = await self._labels.learn(feedback.id, feedback.author)
+        return json_response(Learned(feedback.id, feedback.author, correct), 202)
 
 
 def _parse(content_type: str, body: bytes) -> FeedbackRequest:
-    """Return what the body says.
+    """Returns the request that a body holds.
 
     Raises:
-        WrongType, NotJSON, InvalidMessage: it can't be understood.
+        WrongType, NotJSON, InvalidMessage: the body is invalid.
     """
     check_json(content_type)
     try:
-        asked = _request.decode(body)
-        asked.author.encode()  # half a surrogate is no text
+        feedback = _decoder.decode(body)
+        feedback.author.encode()  # raises for a lone surrogate
     except msgspec.ValidationError as error:
         raise InvalidMessage(str(error)) from None
     except msgspec.DecodeError as error:
         raise NotJSON(str(error)) from None
     except UnicodeError:
         raise NotJSON("the body is not UTF-8") from None
-    if has_doubled_key(body, _KEYS):
-        raise NotJSON("an object names a key twice")
-    return asked
+    if has_duplicate_key(body, _KEYS):
+        raise NotJSON("an object has a key twice")
+    return feedback

@@ -1,4 +1,4 @@
-"""``/v1/figures``: what the monitor of this machine has seen in the last minutes, and alerts."""
+"""The service of ``/v1/figures``: recent measurements by this machine's monitor, and alerts."""
 
 from __future__ import annotations
 
@@ -14,47 +14,46 @@ from monitoring.state.timeseries import POINTS
 from tasks.errors import CacheUnavailable, InvalidMessage
 
 
-class Figures:
-    """Answers requests for figures, in the event loop's thread."""
+class FiguresService:
+    """Handles requests for figures. Its methods run in the event loop's thread."""
 
     def __init__(self, cache: Redis, settings: Settings) -> None:
         self._cache = cache
         self._machine = settings.here
         self._links = {
-            "flower": _local(settings.flower_port),
-            "prometheus": _local(settings.prometheus_port),
-            "alertmanager": _local(settings.alertmanager_port),
+            "flower": _local_url(settings.flower_port),
+            "prometheus": _local_url(settings.prometheus_port),
+            "alertmanager": _local_url(settings.alertmanager_port),
             "grafana": settings.grafana_url,
         }
 
     async def read(self, raw_query: bytes) -> HttpResponse:
-        """Return the last points, the oldest first.
+        """Returns the last points, the oldest first, the firing alerts, and links to other pages.
 
         Raises:
-            InvalidMessage: ``points`` is no number of them.
-            CacheUnavailable: the cache, which keeps them, can't be reached.
+            InvalidMessage: the query's ``points`` is out of range, or no number.
+            CacheUnavailable: the cache, which holds the figures, can't be reached.
         """
         query = parse_query(raw_query, ("points",))
-        wanted = _number(query.get("points", str(POINTS)))
+        count = _point_count(query.get("points", str(POINTS)))
         try:
-            seen, told = await timeseries.read(self._cache, self._machine, wanted)
+            points, alerts = await timeseries.read(self._cache, self._machine, count)
         except RedisError:
-            raise CacheUnavailable("the cache, where the figures are, can't be reached") from None
-        return json_response(
-            {
-                "points": list(map(msgspec.Raw, seen)),
-                "alerts": None if told is None else msgspec.Raw(told),
-                "links": self._links,
-            }
-        )
+            raise CacheUnavailable("the cache, which holds the figures, can't be reached") from None
+        figures = {
+            "points": list(map(msgspec.Raw, points)),
+            "alerts": None if alerts is None else msgspec.Raw(alerts),
+            "links": self._links,
+        }
+        return json_response(figures)
 
 
-def _local(port: int) -> str | None:
-    """Return where a part is that listens on this machine; None: it does not run."""
+def _local_url(port: int) -> str | None:
+    """Returns the URL of a page on this machine; ``None`` if the page is not served."""
     return f"http://127.0.0.1:{port}" if port else None
 
 
-def _number(given: str) -> int:
-    if not (given.isascii() and given.isdigit() and len(given) < 4 and 1 <= int(given) <= POINTS):
+def _point_count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= POINTS):
         raise InvalidMessage(f"points must be a number from 1 to {POINTS}")
-    return int(given)
+    return int(text)

@@ -1,4 +1,4 @@
-"""An endpoint's answer: status, headers and body, for Flask and for ASGI alike."""
+"""An HTTP response with a JSON body, for Flask and for ASGI alike."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import msgspec
 from flask import Response
 
 _encode = msgspec.json.Encoder().encode
-#: An answer is its asker's: not for others on the way to keep, nor for a browser to guess at.
+#: Headers of every response: no cache may keep it, and no browser may guess its type.
 _PRIVATE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
 class HttpResponse(NamedTuple):
-    """A response with a JSON body."""
+    """Status, headers and body of a response."""
 
     body: bytes
     status: int = 200
     mimetype: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
-    #: The status as requests are counted by, where that is another.
-    counted: str = ""
-    #: The id of the request, where Flask does not add it.
+    #: The status in the request metrics, if it differs from ``status``.
+    metrics_status: str = ""
+    #: The request's id for ``X-Request-ID``; empty where Flask adds the header.
     request_id: str = ""
 
-    def response(self) -> Response:
-        """Return it as Flask takes it."""
+    def to_flask(self) -> Response:
+        """Returns the response as a Flask object."""
         response = Response(self.body, self.status, self.headers, self.mimetype)
         response.headers.extend((n.decode(), v.decode()) for n, v in _PRIVATE)
-        response.counted = self.counted  # type: ignore[attr-defined]
+        response.metrics_status = self.metrics_status  # type: ignore[attr-defined]
         return response
 
-    def asgi(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers as ASGI takes them."""
+    def asgi_headers(self) -> list[tuple[bytes, bytes]]:
+        """Returns the headers as ASGI has them: names in lower case, all as bytes."""
         return [
             (b"content-type", self.mimetype.encode()),
             (b"content-length", b"%d" % len(self.body)),
@@ -43,5 +43,5 @@ class HttpResponse(NamedTuple):
 
 
 def json_response(value: Any, status: int = 200, *headers: tuple[str, str]) -> HttpResponse:
-    """Return ``value`` as an answer."""
+    """Returns a response with ``value`` as its JSON body."""
     return HttpResponse(_encode(value), status, headers=headers)

@@ -1,4 +1,4 @@
-"""``/openapi.json``: the paths of ``openapi.json`` beside it, with the types that validate."""
+"""Serves ``/openapi.json``: the paths from the file ``openapi.json``, the types from schemas.py."""
 
 from __future__ import annotations
 
@@ -9,38 +9,24 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
+from api import schemas
 from api.errors import STATUS, Problem
-from api.schemas import (
-    AttributionRequest,
-    FeedbackRequest,
-    Health,
-    Learned,
-    MessageIn,
-    ModelInfo,
-    Pending,
-    Refused,
-)
 from celery_app.settings import Settings
 from tasks.messages import Attribution
 
-_TYPES = [
-    AttributionRequest[MessageIn],
-    Attribution,
-    Pending,
-    Refused,
-    ModelInfo,
-    Health,
-    Problem,
-    FeedbackRequest,
-    Learned,
-]
-#: Statuses of what is no request that HTTP knows, or one that Byline does not take, wherever to.
-_ANY = (400, 403, 408, 417, 421, 431, 501, 505)
+#: Types of request and response bodies that the document describes.
+_TYPES = (
+    *(schemas.AttributionRequest[schemas.MessageIn], Attribution, schemas.Pending),
+    *(schemas.Refused, schemas.ModelInfo, schemas.Health, Problem),
+    *(schemas.FeedbackRequest, schemas.Learned),
+)
+#: Statuses that any path may return: the request breaks a rule of HTTP, or Byline refuses it.
+_STATUSES_OF_ALL = (400, 403, 408, 417, 421, 431, 501, 505)
 _TEMPLATE = Path(__file__).with_suffix(".json")
 
 
 def blueprint(settings: Settings) -> Blueprint:
-    """Return the endpoint."""
+    """Returns the route of the OpenAPI document."""
     routes = Blueprint("openapi", __name__)
     body = msgspec.json.encode(document(settings))
 
@@ -52,31 +38,31 @@ def blueprint(settings: Settings) -> Blueprint:
 
 
 def document(settings: Settings) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document, with the limits that are set."""
-    found: dict[str, Any] = json.loads(_TEMPLATE.read_text())
+    """Returns the OpenAPI 3.1 document, with the limits from the settings."""
+    openapi: dict[str, Any] = json.loads(_TEMPLATE.read_text())
     _, types = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
-    found["components"]["schemas"] |= types
-    asked = types["AttributionRequest_MessageIn_"]
-    asked["oneOf"] = [{"required": ["text"]}, {"required": ["messages"]}]
-    asked["properties"]["messages"]["maxItems"] = settings.max_bulk
-    for message in (asked, types["MessageIn"]):
+    openapi["components"]["schemas"] |= types
+    request = types["AttributionRequest_MessageIn_"]
+    request["oneOf"] = [{"required": ["text"]}, {"required": ["messages"]}]
+    request["properties"]["messages"]["maxItems"] = settings.max_bulk
+    for message in (request, types["MessageIn"]):
         message["properties"]["text"]["maxLength"] = settings.max_characters
-    for methods in found["paths"].values():
+    for methods in openapi["paths"].values():
         for operation in methods.values():
             operation["responses"] |= _problems(operation.pop("x-problems"))
             for parameter in operation.get("parameters", ()):
                 if parameter["name"] == "wait":
                     parameter["schema"]["maximum"] = settings.wait_max_s
-    return found
+    return openapi
 
 
 def _problems(statuses: list[int]) -> dict[str, Any]:
-    """Return the error responses, and those of any request, each with the codes it may carry."""
+    """Returns the error responses of one operation, each with the codes that it may have."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         str(status): {
             "description": ", ".join(code for code, s in STATUS.items() if s == status),
             "content": {"application/problem+json": {"schema": schema}},
         }
-        for status in sorted({*statuses, *_ANY})
+        for status in sorted({*statuses, *_STATUSES_OF_ALL})
     }

@@ -1,4 +1,4 @@
-"""gunicorn with threads: the server without the accelerator."""
+"""Serves the API with gunicorn and threads, where the accelerator is off."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from api.app import create_app
 from celery_app.settings import Settings
 from monitoring.instruments import logs
 
-#: Seconds after which gunicorn takes a process for hung that shows no sign of life.
+#: Seconds without a heartbeat after which gunicorn kills a process as hung.
 HUNG_S = 60
 
 
 class QuietLogger(Logger):
-    """gunicorn's logger without a line for each request: a URL may hold anything."""
+    """gunicorn's logger without an access log: a URL may hold anything."""
 
     def access(self, *_: object) -> None:
-        """Log nothing; part of gunicorn."""
+        """Logs nothing. gunicorn calls it for each request."""
 
 
 class PlainServer(BaseApplication):
-    """Serves the Flask application in processes with threads."""
+    """The gunicorn application: several processes, each with threads."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
         super().__init__()
 
     def load_config(self) -> None:
-        """Set the options; part of gunicorn's base class."""
+        """Passes the options to gunicorn, which calls this method."""
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Return the application; gunicorn calls it in each process, after the fork."""
+        """Returns the Flask application. gunicorn calls it in each process, after the fork."""
         app = create_app()
         app.extensions["byline"].ensure_started()
         return app
 
 
 def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_s: int) -> None:
-    """Serve until told to stop."""
+    """Serves until the process gets a signal to stop."""
     host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
     options = {
         "bind": f"{host}:{settings.api_port}",
@@ -57,7 +57,7 @@ def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_
         "timeout": HUNG_S,
         "loglevel": settings.log_level.lower(),
         "logconfig_dict": logs.configuration("api", settings.log_level, settings.log_format),
-        # Whose address it is, nothing here asks.
+        # Byline does not use the client's address, so gunicorn trusts no header that names it.
         "forwarded_allow_ips": "",
         "forwarder_headers": "",
         "control_socket_disable": True,

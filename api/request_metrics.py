@@ -1,4 +1,4 @@
-"""Counts requests by route and status, and how long they took."""
+"""Prometheus metrics of HTTP requests: their number by route and status, and their duration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from monitoring.instruments.metrics import ApiMetrics
 
-#: Routes that requests are counted under. All others are ``other``: a path is anybody's to choose.
+#: Values of the label ``route``. All other paths count as ``other``: clients may send any path.
 ROUTES = frozenset(
     (
         *("/", "/healthz", "/readyz", "/v1/attributions", "/v1/attributions/{id}", "/v1/feedback"),
@@ -15,13 +15,13 @@ ROUTES = frozenset(
     )
 )
 OTHER = "other"
-#: Statuses by route that alerts look at, which are told from the start, as 0: what Prometheus first
-#: sees as eight has not increased for it.
+#: Statuses, by route, whose counters start at 0 because alerts use them. If Prometheus first saw a
+#: counter at 8, ``increase()`` would miss these 8 requests.
 EXPECTED = {"/v1/attributions": (200, 202, 500, 503, 504), "/v1/feedback": (202, 409)}
 
 
 class RequestMetrics:
-    """The requests of one process. May be used by many threads."""
+    """Counts the requests of one process. It is safe for use by many threads."""
 
     def __init__(self, metrics: ApiMetrics) -> None:
         self._metrics = metrics
@@ -32,13 +32,13 @@ class RequestMetrics:
                 metrics.requests.labels(route, status)
 
     def count(self, route: str, status: int | str, seconds: Sequence[float]) -> None:
-        """Count requests that had one route and one status, and took so many seconds each."""
+        """Counts requests of one route and status; ``seconds`` has the duration of each."""
         with self._lock:
             self._metrics.requests.labels(route, status).inc(len(seconds))
             self._metrics.request_duration.labels(route).observe_many(seconds)
 
 
 def route_of(rule: str | None) -> str:
-    """Return under which route a request is counted that Flask has found this URL rule for."""
+    """Returns the label ``route`` for a Flask URL rule, or ``other``."""
     route = (rule or "").replace("<", "{").replace(">", "}")
     return route if route in ROUTES else OTHER

@@ -1,7 +1,7 @@
-"""What one process answers with: its services, on an event loop.
+"""Runs the services of one API process on an event loop, for Flask's threads.
 
-Under a WSGI server the loop is a thread of its own, begun with the first request and so after any
-fork. Under the accelerator it is the server's.
+Under a WSGI server, the loop has its own thread. The first request starts this thread, so it starts
+after any fork. Under the accelerator, the services use the server's loop.
 """
 
 from __future__ import annotations
@@ -21,21 +21,20 @@ from celery_app.settings import Settings
 
 T = TypeVar("T")
 
-
-#: Threads that are left where all others wait for answers.
+#: Threads that stay free for health checks and the like while all others wait for attributions.
 SPARE_THREADS = 4
 
 
 class Runtime:
-    """The services of one process. Each process that is forked starts its own."""
+    """The services of one process. A forked process starts its own services."""
 
     services: Services
 
     def __init__(self, settings: Settings) -> None:
-        """Read the keys file, if there is one.
+        """Reads the keys file, if the settings name one.
 
         Raises:
-            SettingsError: the keys file is bad.
+            SettingsError: the keys file is invalid.
         """
         self.settings = settings
         self.keys = None if settings.keys_file is None else KeysFile(settings.keys_file)
@@ -43,23 +42,23 @@ class Runtime:
         self._thread: EventLoopThread | None = None
         self._starting = threading.Lock()
         self._pid = 0
-        #: Threads that may wait for an answer; some are left for those who ask how Byline is.
-        self._waiting = threading.BoundedSemaphore(max(1, settings.api_threads - SPARE_THREADS))
+        #: Limits the threads that wait for attributions.
+        self._waiters = threading.BoundedSemaphore(max(1, settings.api_threads - SPARE_THREADS))
 
     @property
     def started(self) -> bool:
-        """Whether this process has its services."""
+        """Whether this process has started its services."""
         return self._pid == os.getpid()
 
     def wait_s(self) -> float:
-        """Return how many seconds a message takes that comes now. Not for the loop's thread."""
+        """Returns a new message's expected wait in seconds. The loop's thread must not call it."""
         return self.run(self._wait_s()) if self.started else 0.0
 
     async def _wait_s(self) -> float:
         return self.services.client.dispatcher.wait_s
 
     def ensure_started(self) -> None:
-        """Start the event loop's thread and the services, unless this process has."""
+        """Starts the event loop's thread and the services, if this process has not yet."""
         if self.started:
             return
         with self._starting:
@@ -67,7 +66,7 @@ class Runtime:
                 thread = EventLoopThread()
                 thread.start()
                 try:
-                    # In no request's context: what is started here goes on after it.
+                    # The services outlive this request, so its context is not theirs.
                     Context().run(run_on, thread.loop, self.open())
                 except BaseException:
                     thread.stop()  # the next request tries again
@@ -75,33 +74,33 @@ class Runtime:
                 self._thread = thread
 
     async def open(self) -> None:
-        """Start the services on the running loop."""
+        """Starts the services on the running loop."""
         self._loop = asyncio.get_running_loop()
         self.services = build(self.settings, self.keys)
         self.services.client.dispatcher.start()
         self._pid = os.getpid()
 
     async def close(self) -> None:
-        """Stop the services. What is unanswered stays so."""
+        """Stops the services. Requests in progress get no response."""
         await self.services.client.dispatcher.stop()
 
     def stop(self) -> None:
-        """Stop what :meth:`ensure_started` has started, if it has."""
+        """Stops what :meth:`ensure_started` started, if anything."""
         if self._thread is not None and self.started:
             run_on(self._thread.loop, self.close())
             self._thread.stop()
             self._pid = 0
 
     @contextmanager
-    def thread_to_wait(self) -> Iterator[bool]:
-        """Have a thread to wait in during the block; False: too many wait already."""
-        has = self._waiting.acquire(blocking=False)
+    def may_wait(self) -> Iterator[bool]:
+        """Yields whether the thread may wait for attributions; False if too many wait already."""
+        acquired = self._waiters.acquire(blocking=False)
         try:
-            yield has
+            yield acquired
         finally:
-            if has:
-                self._waiting.release()
+            if acquired:
+                self._waiters.release()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the event loop, from another thread; return what it returns."""
+        """Runs a coroutine on the event loop from another thread, and returns its result."""
         return run_on(self._loop, coroutine)

@@ -1,4 +1,4 @@
-"""What the api takes and gives, as types: they validate, and make the OpenAPI document."""
+"""The types of request and response bodies: they validate JSON and make the OpenAPI schemas."""
 
 from __future__ import annotations
 
@@ -13,29 +13,24 @@ ItemT = TypeVar("ItemT")
 
 Text = Annotated[str, Meta(description="The message to attribute.", min_length=1)]
 Deadline = Annotated[
-    int,
-    Meta(
-        ge=1,
-        le=86_400_000,
-        description="Not worth an answer after so many milliseconds: 504 then.",
-    ),
+    int, Meta(ge=1, le=86_400_000, description="Milliseconds until the deadline. After it: 504.")
 ]
-Ref = Annotated[str, Meta(description="Your own name for the message, given back.")]
+Ref = Annotated[str, Meta(description="Your own name for the message, which the response repeats.")]
 
 
 class MessageIn(msgspec.Struct, forbid_unknown_fields=True):
-    """One message of a bulk request."""
+    """A message of a bulk request."""
 
     text: Text
     ref: Ref | UnsetType = UNSET
 
 
 class AttributionRequest(msgspec.Struct, Generic[ItemT], forbid_unknown_fields=True):
-    """A message (``text``) or many (``messages``): exactly one of the two."""
+    """The request has one message (``text``) or many (``messages``), not both."""
 
     text: Text | UnsetType = UNSET
     messages: Annotated[
-        list[ItemT] | UnsetType, Meta(description="Many messages, answered in this order.")
+        list[ItemT] | UnsetType, Meta(description="Many messages. The response keeps their order.")
     ] = UNSET
     deadline_ms: Deadline | None = None
     priority: Annotated[
@@ -48,23 +43,23 @@ class AttributionRequest(msgspec.Struct, Generic[ItemT], forbid_unknown_fields=T
 
 
 class FeedbackRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Who wrote a message, when it is learned. The author need not be one that the model knows."""
+    """The true author of a message. The model need not know this author."""
 
-    id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="Id of the attribution.")]
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="The attribution's id.")]
     author: Annotated[str, Meta(min_length=1, max_length=200, description="The true author.")]
 
 
 class Learned(msgspec.Struct, frozen=True):
-    """What was learned of a message."""
+    """The feedback as it was stored."""
 
     id: str
     author: str
-    #: Was the best guess, named or not, this author?
+    #: True if the model's best candidate is this author, even where the model abstained.
     correct: bool
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """Accepted: the answer will be found at ``location``."""
+    """The message is accepted. Its attribution will be at ``location``."""
 
     id: str
     location: str
@@ -73,34 +68,34 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """What went wrong; ``code`` is stable, ``detail`` is for people."""
+    """An error: ``code`` is stable, ``detail`` is for people."""
 
     code: str
     detail: str
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """In a bulk answer, in the place of a message that has no attribution."""
+    """The error of one message, in a bulk response."""
 
     error: Reason
     ref: str | UnsetType = UNSET
 
 
-#: What stands for one message in the answer to a bulk request.
+#: The result of one message in a bulk response.
 Item = Attribution | Pending | Refused
 
 
 class VersionInfo(msgspec.Struct, frozen=True):
-    """One version of the model."""
+    """A version of the model that workers serve."""
 
     version: str
     workers: int
-    #: Of the messages that name no version.
+    #: Share, from 0 to 1, of the messages that name no version.
     share: float
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """The model being served, its card, and where it runs; and all its versions."""
+    """The current model: its card, its device, its workers, and all versions served."""
 
     card: dict[str, Any]
     device: str
@@ -109,7 +104,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether a part is in order, by its name."""
+    """The state of the API, and of each part by its name."""
 
     status: Literal["ok", "unavailable"]
     parts: dict[str, str]

@@ -1,6 +1,7 @@
-"""The model card: what a model is, how good, and how it was made. JSON, and a page for people.
+"""Reads and writes model cards: data, quality, limits and training of a model.
 
-After Mitchell et al. 2019, "Model Cards for Model Reporting".
+A card is a JSON file for programs and a Markdown page for people, after Mitchell et al. 2019,
+"Model Cards for Model Reporting".
 """
 
 from __future__ import annotations
@@ -18,46 +19,53 @@ import numpy as np
 from model.training import evaluation
 from model.types import ModelCard
 
-FILE, PAGE = "card.json", "CARD.md"
-#: Commonest mistakes listed.
-MOST_CONFUSED = 15
+#: Name of the JSON file in a model's folder.
+JSON_FILE = "card.json"
+#: Name of the Markdown page in a model's folder.
+PAGE_FILE = "CARD.md"
+#: Number of commonest mistakes in the card.
+MAX_CONFUSIONS = 15
+#: The section on use and limits.
 USE = (
     "Says who of the authors it was trained on most likely wrote a message. It knows no others: "
     "somebody else's message gets the name of whoever writes most alike, or none. Topic and "
     "period speak as much as style does. It is no proof of authorship, and nothing to decide "
     "about a person on. Messages much shorter than those it was trained on get less sure answers."
 )
+#: How the temperature and the threshold were found, for the section on training.
 CALIBRATION = (
     "temperature and threshold from a model fitted without the tuning fold; "
-    "the final one is fitted on all training messages and keeps both"
+    "the final model is fitted on all training messages and keeps both"
 )
+#: How the threshold was chosen, for the section on training.
 THRESHOLD = (
-    f"the lowest confidence at which {evaluation.WANTED_ACCURACY:.0%} of the answers on the tuning "
+    f"the lowest confidence at which {evaluation.TARGET_ACCURACY:.0%} of the answers on the tuning "
     "fold are right"
 )
 
 
-def quality(
+def quality_details(
     probabilities: evaluation.Floats,
     labels: evaluation.Classes,
     authors: Sequence[str],
-    cutoff: float,
+    threshold: float,
     unseen: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return what the held-out messages say of the model, and what drift is to be measured by.
+    """Returns the parts of ``details`` that are measured on the held-out messages.
 
-    ``unseen`` is what :func:`model.ngram.novelty.reference` says of them.
+    ``reference`` is what the monitor compares the traffic with, to detect drift. ``unseen`` comes
+    from :func:`model.ngram.novelty.reference`.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     f1 = evaluation.f1_scores(labels, predicted, len(authors))
     shares = np.bincount(predicted, minlength=len(authors)) / len(predicted)
     histogram = np.histogram(confidence, evaluation.BINS, (0, 1))[0] / len(confidence)
     return {
-        "metrics": evaluation.summary(probabilities, labels, cutoff),
-        "calibration": evaluation.calibration(confidence, predicted == labels),
+        "metrics": evaluation.summary(probabilities, labels, threshold),
+        "calibration": evaluation.calibration_bins(confidence, predicted == labels),
         "confusions": [
             {"author": authors[true], "named": authors[named], "messages": messages}
-            for true, named, messages in evaluation.confusions(labels, predicted, MOST_CONFUSED)
+            for true, named, messages in evaluation.confusions(labels, predicted, MAX_CONFUSIONS)
         ],
         "f1": {author: round(float(f1[i]), 4) for i, author in enumerate(authors)},
         "reference": {
@@ -68,8 +76,8 @@ def quality(
     }
 
 
-def made_with(seconds: float) -> dict[str, Any]:
-    """Return how long training took, and with what."""
+def training_environment(seconds: float) -> dict[str, Any]:
+    """Returns the duration of the training, in seconds, and the versions of its libraries."""
     return {
         "seconds": round(seconds, 1),
         "python": platform.python_version(),
@@ -79,13 +87,13 @@ def made_with(seconds: float) -> dict[str, Any]:
 
 
 def read(directory: Path) -> ModelCard:
-    """Read a card.
+    """Reads the card of a model's folder.
 
     Raises:
-        OSError: there is none.
-        ValueError: it is not a card.
+        OSError: the file does not exist, or can't be read.
+        ValueError: the file is not a model card.
     """
-    path = directory / FILE
+    path = directory / JSON_FILE
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         return ModelCard(**fields | {"authors": tuple(fields["authors"])})
@@ -94,14 +102,14 @@ def read(directory: Path) -> ModelCard:
 
 
 def write(card: ModelCard, directory: Path) -> None:
-    """Write the card into ``directory``, which exists, for programs and for people."""
+    """Writes the JSON file and the Markdown page into ``directory``, which must exist."""
     content = json.dumps(asdict(card), indent=1, ensure_ascii=False)
-    (directory / FILE).write_text(content + "\n", encoding="utf-8")
-    (directory / PAGE).write_text(page(card), encoding="utf-8")
+    (directory / JSON_FILE).write_text(content + "\n", encoding="utf-8")
+    (directory / PAGE_FILE).write_text(page(card), encoding="utf-8")
 
 
 def page(card: ModelCard) -> str:
-    """Return the card as Markdown."""
+    """Returns the card as Markdown."""
     details = card.details
     sections = [
         f"# Model card: {card.name}\n\nVersion `{card.version}`",
@@ -126,6 +134,7 @@ def page(card: ModelCard) -> str:
 
 
 def _quality(card: ModelCard) -> str:
+    """Returns the table of metrics, beside those of the baseline if it was measured."""
     ours, baseline = card.details["metrics"], card.details["baseline"]
     rows = [(name.replace("_", " "), value, "") for name, value in ours.items()]
     if baseline:
@@ -137,7 +146,7 @@ def _quality(card: ModelCard) -> str:
 
 
 def _variants(variants: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the section on what else was tried, where anything was."""
+    """Returns the section on the variants that training compared, or no section."""
     if not variants:
         return []
     rows = [(v["name"], v["tuning_macro_f1"], v["accuracy"], v["macro_f1"]) for v in variants]
@@ -147,11 +156,13 @@ def _variants(variants: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _facts(facts: dict[str, Any]) -> str:
+    """Returns a list of names and values. Leaves out values that are None."""
     return "\n".join(
         f"- {name.replace('_', ' ')}: {value}" for name, value in facts.items() if value is not None
     )
 
 
 def _table(heading: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Returns a Markdown table."""
     lines = [heading, ["---"] * len(heading), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -1,6 +1,7 @@
-"""The messages that the shipped models never saw: ``python -m model.heldout FILE.jsonl``.
+"""Writes the held-out messages, which the shipped models never saw, to a file.
 
-For whoever wants to measure the models anew, as the load tests do.
+``python -m model.heldout FILE.jsonl`` writes a JSON object with ``text`` and ``author`` on each
+line. The load tests measure the models with them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from model.training.corpus import HELD_OUT_FOLD, load_sotu
 
 
 def main(arguments: list[str]) -> int:
-    """Write text and author of each held-out message, a JSON object a line."""
+    """Writes the file that the command line names. Returns the exit status, 2 for a wrong call."""
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Tensors on disk, as safetensors: mapped when read, not copied."""
+"""Reads and writes the tensors of a model as a safetensors file. Reading maps the file."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-#: The file of a model's weights, in its folder.
+#: Name of the file with the weights, in a model's folder.
 NAME = "weights.safetensors"
 
 
 def read(directory: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of a model's folder by name.
+    """Returns the tensors of a model's folder, by name.
 
     Raises:
-        OSError: there is no such file, or it can't be read.
-        ValueError: it is no safetensors file.
+        OSError: the file does not exist, or can't be read.
+        ValueError: the file is no safetensors file.
     """
     path = directory / NAME
     try:
@@ -30,10 +30,10 @@ def read(directory: Path) -> dict[str, torch.Tensor]:
 def check(
     directory: Path, tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """See that the tensors read are those that are wanted.
+    """Checks that ``tensors`` has exactly the names and shapes of ``shapes``.
 
     Raises:
-        ValueError: they are not.
+        ValueError: a name or a shape differs.
     """
     actual = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if actual != shapes:
@@ -41,6 +41,6 @@ def check(
 
 
 def write(directory: Path, tensors: Mapping[str, torch.Tensor], preprocessing: str) -> None:
-    """Write tensors into a folder, which exists."""
+    """Writes the tensors into ``directory``, which must exist."""
     save_file(dict(tensors), directory / NAME, metadata={"preprocessing": preprocessing})
-    (directory / NAME).chmod(0o644)  # safetensors lets nobody else read it
+    (directory / NAME).chmod(0o644)  # safetensors makes the file readable for its owner only.

@@ -1,4 +1,4 @@
-"""``make train``: from labelled messages to weights, a card, and a comparison."""
+"""Trains a model from labelled messages and writes its weights and its card: ``make train``."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from model.training.corpus import LEAST_DOCUMENTS, Corpus, load_file, load_sotu
+from model.training.corpus import MIN_DOCUMENTS, Corpus, load_file, load_sotu
 from model.training.datafile import DataError
 from model.types import ModelCard
 
-#: The models that can be trained: each has a module of its name, ending in ``_training``.
+#: The models that can be trained. Each is a package of this name with a module ``training``.
 MODELS = ("ngram", "transformer")
-#: Where they go: those that come with Byline, and of one's own messages, unless told otherwise.
-SHIPPED, OWN = Path(__file__).parent / "weights", Path(".byline/models")
+#: Folder of the models that come with Byline, trained on the presidents' messages.
+SHIPPED = Path(__file__).parent / "weights"
+#: Folder of the models that are trained on a user's own messages.
+OWN = Path(".byline/models")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line says; return the exit status: 2 where it can't be done."""
+    """Trains as the command line says. Returns the exit status, 2 if the training is impossible."""
     options = _options(arguments)
     out = options.out or (OWN if options.data else SHIPPED) / options.model
     console = Console()
     try:
-        # Not before it is wanted: the transformer's imports an extra that need not be there.
-        trainer = import_module(f"model.{options.model}_training")
+        # Imported late: the transformer's module imports an extra that may not be installed.
+        trainer = import_module(f"model.{options.model}.training")
         corpus = load_file(options.data) if options.data else load_sotu()
-        _tell_left_out(corpus, console)
-        with _progress(console) as bar:
-            trained = trainer.train(corpus, out, options.seed, options.baseline, bar)
+        _print_left_out(corpus, console)
+        with _progress(console) as progress:
+            trained = trainer.train(corpus, out, options.seed, options.baseline, progress)
     except (DataError, ImportError, OSError) as error:
         sys.stderr.write(f"train: {error}\n")
         return 2
@@ -52,15 +54,16 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _tell_left_out(corpus: Corpus, console: Console) -> None:
+def _print_left_out(corpus: Corpus, console: Console) -> None:
     if left_out := corpus.description["authors_left_out"]:
         console.print(
             f"{left_out} of {left_out + len(corpus.authors)} authors are left out: they have "
-            f"fewer than {LEAST_DOCUMENTS} documents"
+            f"fewer than {MIN_DOCUMENTS} documents"
         )
 
 
 def _comparison(trained: ModelCard) -> Table:
+    """Returns the metrics of the model beside those of the baseline."""
     ours, other = trained.details["metrics"], trained.details["baseline"]
     table = Table("held-out messages", "Byline", other.get("name", "baseline: not run"))
     for name, value in ours.items():
@@ -71,11 +74,11 @@ def _comparison(trained: ModelCard) -> Table:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m model.train", description=__doc__)
     parser.add_argument("--model", choices=MODELS, default="ngram")
-    parser.add_argument("--data", type=Path, help="messages of your own, .jsonl or .csv")
+    parser.add_argument("--data", type=Path, help="your own messages, .jsonl or .csv")
     parser.add_argument(
         "--out",
         type=Path,
-        help=f"folder to write; {OWN}/MODEL for your own data, the shipped model's otherwise",
+        help=f"folder to write to; {OWN}/MODEL with --data, otherwise the shipped model's folder",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-baseline", dest="baseline", action="store_false")

@@ -1,9 +1,33 @@
-"""What Byline asks of a model: the protocol, and the values that cross it.
+"""The protocol that a model implements so that Byline can serve it, and the values it exchanges.
 
-Any torch model serves once a class fulfils :class:`Model`, or :class:`SequenceModel` where it reads
-tokens; name it with ``BYLINE_MODEL=package.module:Class``. The class is called without arguments
-(or, where ``BYLINE_MODEL_DIR`` is set, with ``directory``), and must not touch a device yet. Every
-method below is called from one thread, the one that owns torch.
+A model fits if it is a classifier over a fixed list of authors: for each text it gives one
+probability for each author. Two protocols exist. A class implements one of them:
+
+- :class:`Model`, for a model that turns texts into its own tensors. The model pads its batches.
+- :class:`SequenceModel`, for a model that reads tokens, such as a transformer. Byline sorts, cuts
+  and pads the batches, and can run the model in half precision.
+
+A class may add :class:`Explainer` and :class:`Novelty`. The setting ``BYLINE_MODEL`` names the
+class as ``package.module:Class``. ``docs/models.md`` has a complete example of each protocol.
+
+What Byline guarantees:
+
+- Byline calls the class without arguments, or with ``directory=Path(…)`` if ``BYLINE_MODEL_DIR`` is
+  set. The constructor must not use the device.
+- Byline calls every method from one thread, and runs ``forward`` in ``torch.inference_mode()``.
+- Byline calls ``load`` first, then runs every shape once, and only then takes messages.
+- Texts are canonical: Unicode NFC, line breaks as ``\\n``, no white space at the ends, never empty.
+  No two texts of a batch are equal.
+
+What happens if a method raises while a batch runs:
+
+- An error of any kind: Byline splits the batch in halves and runs each half, until the text that
+  causes the error is alone. This message fails with ``model_failed``; the others are answered.
+  Byline logs the type and the line of the error, never its text, because it may quote the message.
+- An error that says that the device has no memory left, such as ``torch.OutOfMemoryError``: Byline
+  halves the forward pass, and makes no later pass as large.
+- ``torch.AcceleratorError``: the worker gives its tasks back to the queue and ends, because every
+  later call would fail too.
 """
 
 from __future__ import annotations
@@ -14,7 +38,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_ch
 
 import msgspec
 
-if TYPE_CHECKING:  # the api process reads these types and must never import torch
+if TYPE_CHECKING:  # The api process imports this module and must never import torch.
     import numpy as np
     import torch
     from numpy.typing import NDArray
@@ -23,59 +47,72 @@ BatchT = TypeVar("BatchT")
 
 
 class ModelError(Exception):
-    """The model raised, or broke its protocol. Never quotes a text."""
+    """The model raised an error or broke its protocol. The error's text never quotes a message."""
 
 
 class DeviceLost(RuntimeError):
-    """The device failed, and will fail until the process is another. Says what it said."""
+    """The device failed, and every later call in this process would fail too.
+
+    The error's text repeats the device's own.
+    """
 
 
 class Bucket(NamedTuple):
-    """A shape that ``forward`` is warmed with before the worker reports ready."""
+    """A batch shape. The worker runs ``forward`` on each shape before it reports ready."""
 
-    #: Messages in the batch.
+    #: Number of messages in the batch.
     messages: int
     #: Length of each message, in characters.
     characters: int
 
 
 class Grid(NamedTuple):
-    """The shapes that sequences are padded to on an accelerator, where each new shape costs.
+    """The shapes that batches of token sequences are padded to on a GPU, where a new shape is slow.
 
-    Both ascend. Every cell that fits the limit of tokens is warmed.
+    Both tuples ascend. The worker runs ``forward`` on every pair of the two that has at most
+    ``BYLINE_BATCH_TOKENS`` tokens, padding included, before it reports ready. On a CPU, a batch is
+    padded to its longest sequence only.
     """
 
-    #: Rows of a padded batch.
+    #: Numbers of rows that a padded batch may have. The first should be 1.
     messages: tuple[int, ...]
-    #: Tokens of each row. The last one is the longest sequence the model takes.
+    #: Numbers of tokens that a row may have. The last is the longest sequence that the model reads.
     lengths: tuple[int, ...]
 
 
 class Encoded(NamedTuple):
-    """Texts as sequences of tokens, on the host. Text i is tokens[offsets[i]:offsets[i + 1]]."""
+    """Texts as token sequences, in numpy arrays on the host.
 
-    #: int64, (tokens of all texts,): at least one a text.
+    The tokens of text i are ``tokens[offsets[i]:offsets[i + 1]]``.
+    """
+
+    #: int64, shape (tokens of all texts,). Each text has 1 to ``grid.lengths[-1]`` tokens.
     tokens: NDArray[np.int64]
-    #: int64, (texts + 1,)
+    #: int64, shape (texts + 1,). The first is 0.
     offsets: NDArray[np.int64]
-    #: float32, (texts, any number): what else ``forward`` wants to know of each text.
+    #: float32, shape (texts, width): numbers about each text that ``forward`` needs beside the
+    #: tokens. The width is the model's choice and the same in every call; it may be 0.
     features: NDArray[np.float32]
 
 
 class Padded(NamedTuple):
-    """A batch of sequences on the model's device. Rows that are padding have the length 1."""
+    """A padded batch of token sequences, as tensors on the model's device.
 
-    #: int64, (messages, length); 0 where padded.
+    Rows beyond the last message are padding: their tokens and features are 0 and their length is 1.
+    """
+
+    #: int64, shape (rows, length). Tokens beyond a row's length are 0.
     tokens: torch.Tensor
-    #: int64, (messages,)
+    #: int64, shape (rows,): number of tokens of each row, at least 1.
     lengths: torch.Tensor
-    #: float32, (messages, any number), as encoded; 0 where padded.
+    #: float32, shape (rows, width): the features that ``encode`` returned.
     features: torch.Tensor
 
 
-# Made for every message, as is Prediction: a struct of msgspec's takes a third of the time.
+# A msgspec struct, like Prediction: some are created for every message, in a third of the time
+# that a dataclass takes.
 class Candidate(msgspec.Struct, frozen=True):
-    """One author who may have written the message."""
+    """An author who may have written the message."""
 
     author: str
     #: Calibrated probability, 0 to 1.
@@ -84,26 +121,26 @@ class Candidate(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of the text and what it adds to the author's score."""
+    """A part of the text, and the weight that it adds to the author's score."""
 
     text: str
     #: Offset of the part in the canonical text, in characters.
     start: int
-    #: Contribution to the score, in logits; negative speaks against the author.
+    #: Contribution to the score, in logits. A negative weight speaks against the author.
     weight: float
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why an author was named: ``score = bias + sum of all weights + rest``.
+    """The reasons for an author: ``score = bias + sum of the parts' weights + rest``.
 
-    For a model that is linear in its features the equation is exact up to
-    floating-point rounding.
+    The equation is exact, up to rounding, for a model that is linear in its features.
     """
 
     author: str
-    #: The author's logit, centred over the authors and divided by the temperature.
+    #: The author's logit minus the mean logit of all authors, divided by the temperature.
     score: float
+    #: The part of the score that does not depend on the text.
     bias: float
     #: The strongest parts, strongest first.
     parts: tuple[Part, ...]
@@ -112,97 +149,119 @@ class Evidence:
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """The model's answer for one message."""
+    """The model's prediction for one message."""
 
-    #: None where the model abstains.
+    #: The most probable author, or None if the model abstains.
     author: str | None
+    #: Calibrated probability of the most probable author, 0 to 1.
     confidence: float
+    #: The most probable authors, at most 3, most probable first.
     candidates: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What is known of a trained model. ``details`` is free-form JSON for people."""
+    """The description of a trained model."""
 
+    #: Name for people.
     name: str
-    #: Names the weights and the preprocessing: any change of either is a new version.
+    #: Identifies the weights and the preprocessing, and is part of every cache key. It must change
+    #: whenever a prediction may change.
     version: str
-    #: Class index to author.
+    #: The authors, in the order of the columns that ``forward`` returns.
     authors: tuple[str, ...]
-    #: Below this confidence the model abstains.
+    #: The model abstains if its highest probability is lower than this, 0 to 1.
     threshold: float
-    #: Data, split, metrics, calibration, confusion.
+    #: Free-form JSON for people: data, split, metrics, calibration, common mistakes. The monitor
+    #: reads the keys that ``docs/models.md`` lists.
     details: dict[str, Any]
 
 
 @runtime_checkable
 class Model(Protocol[BatchT]):
-    """A torch model that tells authors apart.
+    """A PyTorch classifier that turns texts into tensors and pads them itself.
 
-    ``prepare`` then ``forward`` must give one row for each text, in order. Both may
-    raise; the batch is then split until the text that caused it stands alone.
+    The model runs in fp32. ``forward(prepare(texts))`` must give one row for each text, in the
+    order of the texts.
     """
 
     card: ModelCard
-    #: Shapes to warm, smallest first. The last one bounds the batch: ``prepare`` is
-    #: never given more texts than its ``messages``.
+    #: Shapes that the worker runs before it reports ready, smallest first. The last shape limits
+    #: the batch: ``prepare`` never gets more texts than ``buckets[-1].messages``.
     buckets: Sequence[Bucket]
 
     def load(self, device: torch.device) -> None:
-        """Read the weights and move them to ``device``. Called once, first.
+        """Reads the weights and moves them to ``device``. Byline calls this method once, first.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.
         """
 
     def prepare(self, texts: Sequence[str]) -> BatchT:
-        """Turn 1 to N canonical texts into tensors, padded to a bucket if need be."""
+        """Turns 1 to ``buckets[-1].messages`` texts into whatever ``forward`` takes.
+
+        For a GPU, pad the batch to the shape of a bucket: each new shape costs memory and time.
+        """
 
     def forward(self, batch: BatchT) -> torch.Tensor:
-        """Return calibrated probabilities, float32, shape (texts, authors)."""
+        """Returns calibrated, finite probabilities: float32, shape (texts, authors).
+
+        If ``prepare`` added rows of padding, this method must leave them out.
+        """
 
 
 @runtime_checkable
 class SequenceModel(Protocol):
-    """A torch model that reads each text as a sequence of tokens. Byline batches and pads for it.
+    """A PyTorch classifier that reads each text as a sequence of tokens.
 
-    ``encode`` and ``forward`` may raise; the batch is then split as for :class:`Model`.
+    Byline sorts a batch by length, cuts it into passes that fit into the device's memory, and pads
+    each pass. On a GPU it pads to a shape of ``grid``.
     """
 
     card: ModelCard
     grid: Grid
 
     def load(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Read the weights and move them to ``device`` as ``dtype``. May be called again.
+        """Reads the weights and moves them to ``device``, as ``dtype``.
+
+        Byline calls this method first, with float32. If ``BYLINE_PRECISION`` is ``bf16`` or
+        ``fp16``, Byline calls it once more with that type, and compares the probabilities of the
+        two.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.
         """
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        """Turn canonical texts into tokens, on the host, while the device may still compute."""
+        """Turns any number of texts into tokens, in the order of the texts.
+
+        This method must use the host only: it runs while a GPU computes the previous batch.
+        """
 
     def forward(self, batch: Padded) -> torch.Tensor:
-        """Return calibrated probabilities, float32, shape (messages, authors).
+        """Returns calibrated, finite probabilities: float32, shape (rows, authors).
 
-        What it answers for rows that are padding is not looked at.
+        Byline ignores the rows that are padding. Padding must not change the other rows.
         """
 
 
 @runtime_checkable
 class Novelty(Protocol):
-    """A model that can also say how much of a text is new to it. Optional."""
+    """An optional part of a model: tells how much of a text is new to the model."""
 
     def unseen(self, texts: Sequence[str]) -> Sequence[float]:
-        """Return for each text the share of its features that training never saw, 0 to 1."""
+        """Returns, for each text, the share of its features that training never saw, 0 to 1.
+
+        Byline calls this method with at most 8 texts a second. If it raises, no message fails.
+        """
 
 
 @runtime_checkable
 class Explainer(Protocol):
-    """A model that can also say why. Optional."""
+    """An optional part of a model: explains a prediction, for requests with ``?explain=true``."""
 
     def explain(self, text: str, author: str) -> Evidence:
-        """Return what in ``text`` speaks for ``author``.
+        """Returns the parts of ``text`` that speak most for and against ``author``.
 
         Raises:
             ValueError: the model does not know the author.

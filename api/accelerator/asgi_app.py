@@ -1,7 +1,7 @@
-"""The application as the server sees it: attributions at once, all else through Flask.
+"""The accelerator's ASGI application: handles attributions itself, and passes the rest to Flask.
 
-Nearly every request is about attributions, and it spends its time waiting. Here waiting costs a
-coroutine, and neither a thread nor Flask's contexts, routing and response objects.
+Nearly every request posts or reads an attribution, and spends its time waiting. Here a request that
+waits occupies a coroutine. Flask would need a thread for it, and CPU time for routing and objects.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from api.accelerator.flask_bridge import FlaskBridge, Scope, Send
 from api.accelerator.request_counts import RequestCounts
 from api.accelerator.response_waiter import handle_fast
 from api.access.auth import Authentication
-from api.access.keys import Key
+from api.access.keys import ApiKey
 from api.app import create_app
 from api.errors import problem, problem_of, too_large
 from api.http_response import HttpResponse
@@ -32,25 +32,29 @@ from tasks.errors import BylineError
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
-#: Seconds after which what was answered is counted.
+#: Seconds between two updates of the request metrics.
 COUNT_S = 1.0
-_BELOW, _ONE = f"{PATH}/", f"{PATH}/{{id}}"
-#: Under which those are counted whose client went away before it had sent them, as nginx does.
-_GONE = 499
-#: Objects made and not yet gone before the collector looks through them. What a message takes is
-#: gone once it is answered, and in no circle; hundreds under way took a twelfth of the time.
-YOUNG = 20_000
+#: Start of the path of an attribution.
+_ID_PREFIX = f"{PATH}/"
+#: The route of an attribution in the request metrics.
+_ID_ROUTE = f"{PATH}/{{id}}"
+#: Status in the metrics if the client disconnects before it has sent all; nginx uses it too.
+_CLIENT_CLOSED = 499
+#: New objects after which Python's garbage collector runs. A message's objects form no cycle and
+#: end with its response. With hundreds of messages in progress, the default cost a twelfth of the
+#: CPU time.
+GC_THRESHOLD = 20_000
 
 
 class Disconnected(Exception):
-    """The client closed the connection before its request was whole."""
+    """The client closed the connection before it had sent its whole request."""
 
 
 class AsgiApp:
     """The ASGI application of one process."""
 
     def __init__(self, runtime: Runtime, app: Flask) -> None:
-        """``app`` answers what is not about attributions."""
+        """``app`` handles the requests that are not for attributions."""
         self._runtime = runtime
         self._authentication = Authentication(runtime.settings, runtime.keys)
         self._max_body_bytes = runtime.settings.max_body_bytes
@@ -58,65 +62,68 @@ class AsgiApp:
         self._counts = RequestCounts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Part of ASGI."""
+        """Handles a request, or the start and stop of the server, as ASGI defines it."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._run_lifespan(receive, send)
             return
-        begin, path, method = time.perf_counter(), scope["path"], scope["method"]
-        path = path.removesuffix("/")  # as Flask's routes do
+        start, path, method = time.perf_counter(), scope["path"], scope["method"]
+        path = path.removesuffix("/")  # as in Flask's routes
         if path == PATH and method == "POST":
-            route, asked = PATH, self._create(scope, receive)
-        elif path.startswith(_BELOW) and method in ("GET", "HEAD") and "/" not in _id(path) != "":
-            route, asked = _ONE, self._read(scope)
+            route, coroutine = PATH, self._create(scope, receive)
+        elif method in ("GET", "HEAD") and _has_id(path):
+            route, coroutine = _ID_ROUTE, self._read(scope)
         else:
-            await self._flask.answer(scope, receive, send, self._may_ask(scope))
+            await self._flask.handle(scope, receive, send, self._is_allowed(scope))
             return
         request_id = _request_id(dict(scope["headers"]))
         set_present(request_id)
-        status = await self._answer(asked, request_id, send)
-        self._counts.note(route, status, time.perf_counter() - begin)
+        status = await self._send(coroutine, request_id, send)
+        self._counts.note(route, status, time.perf_counter() - start)
 
     def handle_fast(
-        self, headers: Mapping[bytes, bytes], body: bytes, answered: Callable[[HttpResponse], None]
+        self,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        on_response: Callable[[HttpResponse], None],
     ) -> bool:
-        """Answer a message posted to :data:`PATH`.
+        """Handles a message that was posted to :data:`PATH`.
 
-        See :data:`api.accelerator.callback_cycle.HandleFast`.
+        It is a :data:`api.accelerator.callback_cycle.HandleFast`.
         """
-        begin, request_id = time.perf_counter(), _request_id(headers)
+        start, request_id = time.perf_counter(), _request_id(headers)
 
-        def answer(given: HttpResponse) -> None:
-            answered(given._replace(request_id=request_id))
-            status = given.counted or given.status
-            self._counts.note(PATH, status, time.perf_counter() - begin)
+        def respond(response: HttpResponse) -> None:
+            on_response(response._replace(request_id=request_id))
+            status = response.metrics_status or response.status
+            self._counts.note(PATH, status, time.perf_counter() - start)
 
         with about([request_id]):
             try:
-                return self._handle_fast(headers, body, answer)
-            except Exception as error:  # as for others
-                answer(problem_of(error, self._wait_s))
+                return self._handle_fast(headers, body, respond)
+            except Exception as error:  # as in Flask's error handler
+                respond(problem_of(error, self._wait_s))
         return True
 
     def _handle_fast(
-        self, headers: Mapping[bytes, bytes], body: bytes, answer: Callable[[HttpResponse], None]
+        self, headers: Mapping[bytes, bytes], body: bytes, respond: Callable[[HttpResponse], None]
     ) -> bool:
-        key = self._admitted(headers)
+        key = self._authenticate(headers)
         check_encoding(_text(headers, b"content-encoding"))
         if key is not None and key.rate is not None:
-            return False  # Redis knows whether it may
+            return False  # a coroutine has to ask Redis whether the rate allows the request
         if len(body) > self._max_body_bytes:
             raise too_large(self._max_body_bytes)
         posted = PostedRequest(b"", _text(headers, b"content-type"), body, key)
-        return handle_fast(self._runtime.services.attributions, posted, answer)
+        return handle_fast(self._runtime.services.attributions, posted, respond)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         await self._runtime.open()
         counting = asyncio.ensure_future(run_forever(self._count))
-        # What was made up to here stays: looking through it for garbage took 40 ms each second.
+        # The objects made so far stay for good: to search them for garbage took 40 ms each second.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(YOUNG)
+        gc.set_threshold(GC_THRESHOLD)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         counting.cancel()
@@ -128,50 +135,50 @@ class AsgiApp:
         await asyncio.sleep(COUNT_S)
         self._counts.count(self._runtime.services.metrics)
 
-    async def _answer(
-        self, asked: Awaitable[HttpResponse], request_id: str, send: Send
+    async def _send(
+        self, awaitable: Awaitable[HttpResponse], request_id: str, send: Send
     ) -> int | str:
-        """Send the answer; return the status that it is counted under."""
+        """Sends the response, and returns its status in the metrics."""
         try:
-            given = await asked
+            response = await awaitable
         except Disconnected:
-            return _GONE  # there is nobody to answer
-        except asyncio.CancelledError:  # the process stops, and has waited for long enough
-            given = problem("no_answer", "this process stops; the message may be sent again")
-        except Exception as error:  # as Flask's error handlers do
-            given = problem_of(error, self._wait_s)
-        headers = given._replace(request_id=request_id).asgi()
-        await send({"type": "http.response.start", "status": given.status, "headers": headers})
-        await send({"type": "http.response.body", "body": given.body})
-        return given.counted or given.status
+            return _CLIENT_CLOSED
+        except asyncio.CancelledError:  # a stopping process has waited for long enough
+            response = problem("no_answer", "this process stops; the message may be sent again")
+        except Exception as error:  # as in Flask's error handler
+            response = problem_of(error, self._wait_s)
+        headers = response._replace(request_id=request_id).asgi_headers()
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+        return response.metrics_status or response.status
 
     @property
     def _wait_s(self) -> float:
         return self._runtime.services.client.dispatcher.wait_s
 
-    def _may_ask(self, scope: Scope) -> bool:
+    def _is_allowed(self, scope: Scope) -> bool:
         try:
-            self._admitted(dict(scope["headers"]))
+            self._authenticate(dict(scope["headers"]))
         except BylineError:
             return False
         return True
 
     async def _create(self, scope: Scope, receive: Receive) -> HttpResponse:
         headers = dict(scope["headers"])
-        key = self._admitted(headers)  # before anything of the body is read
+        key = self._authenticate(headers)  # comes before the body is read
         check_encoding(_text(headers, b"content-encoding"))
         body = await _body(headers, receive, self._max_body_bytes)
         posted = PostedRequest(scope["query_string"], _text(headers, b"content-type"), body, key)
         return await self._runtime.services.attributions.create(posted)
 
     async def _read(self, scope: Scope) -> HttpResponse:
-        self._admitted(dict(scope["headers"]))
+        self._authenticate(dict(scope["headers"]))
         id, head = _id(scope["path"].removesuffix("/")), scope["method"] == "HEAD"
         service = self._runtime.services.attributions
         return await service.read(id, scope["query_string"], head)
 
-    def _admitted(self, headers: Mapping[bytes, bytes]) -> Key | None:
-        """Return whose key a request has. Raises as the methods of ``Authentication``."""
+    def _authenticate(self, headers: Mapping[bytes, bytes]) -> ApiKey | None:
+        """Returns the API key of a request. Raises as the methods of ``Authentication``."""
         host, origin = headers.get(b"host"), headers.get(b"origin")
         self._authentication.check_origin(
             None if host is None else host.decode("latin-1"),
@@ -181,18 +188,23 @@ class AsgiApp:
 
 
 def create() -> AsgiApp:
-    """Build one process's application. Called by the server, in its loop's thread."""
+    """Builds the application of one process. uvicorn calls it in the event loop's thread."""
     app = create_app()
     return AsgiApp(app.extensions["byline"], app)
 
 
+def _has_id(path: str) -> bool:
+    """Returns whether the path is that of one attribution."""
+    return path.startswith(_ID_PREFIX) and _id(path) != "" and "/" not in _id(path)
+
+
 def _id(path: str) -> str:
-    return path.removeprefix(_BELOW)
+    return path.removeprefix(_ID_PREFIX)
 
 
 def _request_id(headers: Mapping[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id")
-    return request_id_of(None if given is None else given.decode("latin-1"))
+    header = headers.get(b"x-request-id")
+    return request_id_of(None if header is None else header.decode("latin-1"))
 
 
 def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:
@@ -200,16 +212,16 @@ def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:
 
 
 async def _body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """Return the body, whether its length was told before or not.
+    """Returns the body, with or without a ``Content-Length``.
 
     Raises:
-        TooLarge: it has more than ``limit`` bytes.
-        Disconnected: it never ended.
+        TooLarge: the body has more than ``limit`` bytes.
+        Disconnected: the client disconnected before the end of the body.
     """
-    told = headers.get(b"content-length", b"0")  # the server has checked that it is a number
+    declared = headers.get(b"content-length", b"0")  # the parser takes numbers only
     parts: list[bytes] = []
     size = 0
-    while int(told) <= limit and size <= limit:
+    while int(declared) <= limit and size <= limit:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Disconnected

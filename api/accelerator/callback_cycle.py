@@ -1,7 +1,7 @@
-"""A request that is answered by a call, and not by a coroutine of its own.
+"""Answers a request with a callback instead of a coroutine, in the place of uvicorn's own cycle.
 
-Nearly every request is a message to attribute that came whole. What a task, ASGI's dictionaries and
-its checks of each header cost is more than all else that is done for it here.
+Nearly every request posts one message, and its body arrives whole. For such a request, an asyncio
+task, ASGI's dictionaries and uvicorn's check of each header cost more CPU than all other work here.
 """
 
 from __future__ import annotations
@@ -12,101 +12,102 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import ClassVar, Protocol
 
-from api.accelerator.http.transport import Gathering
+from api.accelerator.http.transport import LingeringTransport
 from api.errors import problem
 from api.http_response import HttpResponse
 
 Headers = Sequence[tuple[bytes, bytes]]
-#: ``handle_fast(headers, body, answered)`` answers a message that was posted, sooner or later. The
-#: headers' names are in lower case. Returns False where that takes a coroutine: then nothing was
-#: done.
+#: ``handle_fast(headers, body, on_response)`` handles a posted message, and calls ``on_response``
+#: once with the response, at once or later. The names of the headers are in lower case. It returns
+#: False, and does nothing, if the request needs a coroutine.
 HandleFast = Callable[[Mapping[bytes, bytes], bytes, Callable[[HttpResponse], None]], bool]
 
-#: Answers' heads that are kept but for their length: one for each second that a ``Date`` lasts, and
-#: a few for errors.
-HEADS = 64
+#: Encoded response heads that the cache holds. A head changes each second with its ``Date``, and
+#: a few kinds of errors have heads of their own.
+CACHED_HEADS = 64
 
 
 class Connection(Protocol):
-    """The connection as an exchange sees it."""
+    """What a cycle needs of its connection."""
 
-    transport: Gathering
+    transport: LingeringTransport
 
     def on_response_complete(self) -> None:
-        """Go on with the next request."""
+        """Continues with the next request."""
 
 
 class CallbackCycle:
-    """One request and its answer. uvicorn takes it for its own cycle, and for a task of it."""
+    """A request and its response. For uvicorn, it is both a request cycle and a task."""
 
-    __slots__ = ("_connection", "_defaults", "_over", "disconnected", "keep_alive")
+    __slots__ = ("_connection", "_default_headers", "_on_done", "disconnected", "keep_alive")
 
-    #: uvicorn wakes the application with it; here nobody waits.
+    #: uvicorn sets this event to wake an application. Here, no application waits for it.
     message_event: ClassVar[asyncio.Event] = asyncio.Event()
 
     def __init__(
         self,
         connection: Connection,
         keep_alive: bool,
-        defaults: Headers,
-        over: Callable[[CallbackCycle], None],
+        default_headers: Headers,
+        on_done: Callable[[CallbackCycle], None],
     ) -> None:
-        """``defaults`` are headers of each answer; ``over`` is told once it is written."""
+        """The cycle adds ``default_headers`` to the response, and calls ``on_done`` at its end."""
         self._connection: Connection | None = connection
-        self._defaults = defaults
-        self._over = over
+        self._default_headers = default_headers
+        self._on_done = on_done
         self.keep_alive = keep_alive
         self.disconnected = False
 
     @property
     def response_complete(self) -> bool:
-        """Whether it is answered."""
+        """Whether the response is written."""
         return self._connection is None
 
-    #: An answer is written in one piece.
+    #: The cycle writes a response in one piece, so the start and the end are the same.
     response_started = response_complete
 
-    def answer(self, given: HttpResponse) -> None:
-        """Write the answer, unless there is one already or nobody to read it."""
+    def respond(self, response: HttpResponse) -> None:
+        """Writes the response, unless the cycle has written one or the client is gone."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        self._over(self)
+        self._on_done(self)
         if self.disconnected or connection.transport.is_closing():
             return
-        connection.transport.write(encode(given, self._defaults, self.keep_alive))
+        connection.transport.write(encode(response, self._default_headers, self.keep_alive))
         if not self.keep_alive:
             connection.transport.close()
         connection.on_response_complete()
 
     def cancel(self, msg: object = None) -> None:
-        """Give up: the process stops, and has waited for long enough. uvicorn calls it."""
-        gone = problem("no_answer", "this process stops; the message may be sent again")
-        asyncio.get_running_loop().call_soon(self.answer, gone)  # uvicorn goes through its tasks
+        """Responds with an error. uvicorn calls it when a stopping process has waited too long."""
+        error = problem("no_answer", "this process stops; the message may be sent again")
+        # uvicorn iterates over its tasks now, and respond() removes this one from them.
+        asyncio.get_running_loop().call_soon(self.respond, error)
 
 
 def encode(
-    given: HttpResponse, defaults: Headers, keep_alive: bool, head_only: bool = False
+    response: HttpResponse, default_headers: Headers, keep_alive: bool, head_only: bool = False
 ) -> bytes:
-    """Return an answer as it goes over the wire. ``defaults`` are headers of each answer."""
-    head = _head(given.status, given.mimetype, given.headers, tuple(defaults))
+    """Returns a response as HTTP/1.1 bytes, with ``default_headers`` first."""
+    head = _head(response.status, response.mimetype, response.headers, tuple(default_headers))
     ending = b"" if keep_alive else b"connection: close\r\n"
-    if given.request_id:
-        ending = b"x-request-id: %b\r\n%b" % (given.request_id.encode(), ending)
-    body = b"" if head_only else given.body
-    return b"%b%d\r\n%b\r\n%b" % (head, len(given.body), ending, body)
+    if response.request_id:
+        ending = b"x-request-id: %b\r\n%b" % (response.request_id.encode(), ending)
+    body = b"" if head_only else response.body
+    return b"%b%d\r\n%b\r\n%b" % (head, len(response.body), ending, body)
 
 
-@lru_cache(HEADS)
+@lru_cache(CACHED_HEADS)
 def _head(
     status: int,
     mimetype: str,
     headers: tuple[tuple[str, str], ...],
-    defaults: tuple[tuple[bytes, bytes], ...],
+    default_headers: tuple[tuple[bytes, bytes], ...],
 ) -> bytes:
-    """Return an answer's head, up to its length."""
-    given = HttpResponse(b"", status, mimetype, headers).asgi()
-    fields = [*defaults, *(field for field in given if field[0] != b"content-length")]
+    """Returns the head of a response, up to the value of ``content-length``."""
+    own = HttpResponse(b"", status, mimetype, headers).asgi_headers()
+    fields = [*default_headers, *(field for field in own if field[0] != b"content-length")]
     lines = [b"%b: %b\r\n" % field for field in fields]
     first = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
     return b"".join((first, *lines, b"content-length: "))

@@ -1,6 +1,6 @@
-"""Flask under the accelerator's server: each request in a thread, of a few.
+"""Runs the Flask application under the accelerator's ASGI server, in a pool of threads.
 
-A thread is kept for as long as a view works: a client that sends or reads slowly keeps none.
+A thread is busy only while a view runs: a client that sends or reads slowly occupies none.
 """
 
 from __future__ import annotations
@@ -22,74 +22,75 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 #: Status, headers and body.
 Response = tuple[int, list[tuple[bytes, bytes]], bytes]
 
-#: Views that work at the same time, which wait for Redis at most; and those that tell how Byline
-#: is, which wait for nothing and nobody.
+#: Threads for views. A view waits for nothing but Redis.
 THREADS = 16
+#: Threads for health checks, which wait for nothing.
 HEALTH_THREADS = 2
 #: Requests that may wait for a thread.
-WAITING = 512
-_HEALTH = ("/healthz", "/readyz")
-_FULL = problem("overloaded", f"{WAITING} requests wait already for a view")
-_STOPS = problem("no_answer", "this process stops; the request may be sent again")
-#: Methods whose body is read.
-_WITH_BODY = ("POST", "PUT", "PATCH")
+MAX_WAITING = 512
+_HEALTH_PATHS = ("/healthz", "/readyz")
+_OVERLOADED = problem("overloaded", f"{MAX_WAITING} requests wait for a thread already")
+_STOPPING = problem("no_answer", "this process stops; the request may be sent again")
+#: Methods of requests whose body the bridge reads.
+_METHODS_WITH_BODY = ("POST", "PUT", "PATCH")
 
 
 class FlaskBridge:
-    """Answers ASGI requests as a Flask application does."""
+    """Answers ASGI requests with a Flask application."""
 
     def __init__(self, app: Flask, max_body_bytes: int) -> None:
         self._app = app
-        # A byte more: by that, Flask sees that a body is too large.
-        self._most = max_body_bytes + 1
+        # One byte past the limit shows Flask that a body is too large.
+        self._max_read_bytes = max_body_bytes + 1
         self._threads = ThreadPoolExecutor(THREADS, "flask")
         self._health_threads = ThreadPoolExecutor(HEALTH_THREADS, "health")
-        #: Requests that have a thread, or wait for one.
-        self._present = 0
+        #: Requests that run in a thread or wait for one, without health checks.
+        self._requests = 0
 
-    async def answer(self, scope: Scope, receive: Any, send: Send, may_post: bool) -> None:
-        """Answer a request, as an ASGI application does.
+    async def handle(self, scope: Scope, receive: Any, send: Send, is_allowed: bool) -> None:
+        """Handles a request as an ASGI application does.
 
-        Without ``may_post``, Flask refuses what is posted, and no body is read for it.
+        If not ``is_allowed``, Flask will refuse the request, so the bridge reads no body for it.
         """
-        body = b""
-        if may_post and scope["method"] in _WITH_BODY:
+        request_body = b""
+        if is_allowed and scope["method"] in _METHODS_WITH_BODY:
             read = await self._read(scope, receive)
             if read is None:
-                return  # the client has gone
-            body = read
-        status, headers, answer = await self._in_thread(scope, body)
+                return  # the client is gone
+            request_body = read
+        status, headers, body = await self._run_in_thread(scope, request_body)
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
+        await send({"type": "http.response.body", "body": body})
 
-    async def _in_thread(self, scope: Scope, body: bytes) -> Response:
-        is_health = scope["path"] in _HEALTH
-        if not is_health and self._present >= THREADS + WAITING:
-            return _FULL.status, _FULL.asgi(), _FULL.body
+    async def _run_in_thread(self, scope: Scope, body: bytes) -> Response:
+        is_health = scope["path"] in _HEALTH_PATHS
+        if not is_health and self._requests >= THREADS + MAX_WAITING:
+            return _OVERLOADED.status, _OVERLOADED.asgi_headers(), _OVERLOADED.body
         threads = self._health_threads if is_health else self._threads
-        self._present += not is_health
+        self._requests += not is_health
         try:
             loop, environ = asyncio.get_running_loop(), _environ(scope, body)
-            return await loop.run_in_executor(threads, self._answer, environ)
-        except asyncio.CancelledError:  # the process stops, and has waited for long enough
-            return _STOPS.status, _STOPS.asgi(), _STOPS.body
+            return await loop.run_in_executor(threads, self._run_flask, environ)
+        except asyncio.CancelledError:  # a stopping process has waited for long enough
+            return _STOPPING.status, _STOPPING.asgi_headers(), _STOPPING.body
         finally:
-            self._present -= not is_health
+            self._requests -= not is_health
 
-    def _answer(self, environ: dict[str, Any]) -> Response:
-        parts, status, given = run_wsgi_app(self._app.wsgi_app, environ, buffered=True)
+    def _run_flask(self, environ: dict[str, Any]) -> Response:
+        parts, status, wsgi_headers = run_wsgi_app(self._app.wsgi_app, environ, buffered=True)
         headers = [
-            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in given
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in wsgi_headers
         ]
         return int(status.partition(" ")[0]), headers, b"".join(parts)
 
     async def _read(self, scope: Scope, receive: Any) -> bytes | None:
-        """Return the body, cut off where it is too large; None: the client has gone."""
-        told = int(dict(scope["headers"]).get(b"content-length", b"0"))
-        if told > self._most:
-            return b""  # Flask refuses it by its length
+        """Returns the body, cut off where it is too large; ``None`` if the client is gone."""
+        declared = int(dict(scope["headers"]).get(b"content-length", b"0"))
+        if declared > self._max_read_bytes:
+            return b""  # Flask refuses the request by its declared length
         parts, size, more = [], 0, True
-        while more and size < self._most:
+        while more and size < self._max_read_bytes:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
@@ -100,25 +101,25 @@ class FlaskBridge:
 
 
 def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
-    """Return the request as WSGI has it (PEP 3333). The path is taken as it is."""
-    given: dict[str, bytes] = {}
+    """Returns the request as a WSGI environment (PEP 3333). The path is not normalised."""
+    fields: dict[str, bytes] = {}
     for name, value in scope["headers"]:
-        if b"_" in name:  # it would be taken for the same name with a hyphen
+        if b"_" in name:  # WSGI could not tell it from the same name with a hyphen
             continue
         key = name.decode("latin-1").lower()
-        given[key] = b"%b,%b" % (given[key], value) if key in given else value
+        fields[key] = b"%b,%b" % (fields[key], value) if key in fields else value
     headers = {
         f"HTTP_{name.upper().replace('-', '_')}": value.decode("latin-1")
-        for name, value in given.items()
+        for name, value in fields.items()
         if name not in ("content-length", "content-type", "transfer-encoding")
     }
-    length = max(len(body), int(given.get("content-length", b"0")))
+    length = max(len(body), int(fields.get("content-length", b"0")))
     return {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
         "PATH_INFO": scope["path"].encode("utf-8", "replace").decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "CONTENT_TYPE": given.get("content-type", b"").decode("latin-1"),
+        "CONTENT_TYPE": fields.get("content-type", b"").decode("latin-1"),
         "CONTENT_LENGTH": str(length),
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "80",

@@ -1,4 +1,4 @@
-"""HTTP on one connection, with a short way for nearly all requests: no task, fewer system calls."""
+"""The asyncio protocol of the accelerator's server, with a fast path for one posted message."""
 
 from __future__ import annotations
 
@@ -11,71 +11,71 @@ from api.service import PATH
 _URL = PATH.encode()
 
 
-class Protocol(HttpConnection):
-    """A connection on which a message that comes whole is answered by a call."""
+class FastHttpProtocol(HttpConnection):
+    """A connection that answers a posted message with a callback, if its body arrives whole."""
 
-    #: The body, as far as it has come, of what is answered without a task if it comes whole.
-    _parts: list[bytes] | None = None
+    #: Parts of the body of a request on the fast path; ``None`` if the request is not on it.
+    _body_parts: list[bytes] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._handle_fast: HandleFast | None = getattr(self.app, "handle_fast", None)
 
-    def _accept(self) -> None:
+    def _start_request(self) -> None:
         if (
             self._handle_fast is not None
             and self.url == _URL
             and self._method == b"POST"
-            and not (self._unanswered or self._ending or self.expect_100_continue)
+            and not (self._unanswered or self._closing or self.expect_100_continue)
             and not self.flow.write_paused
         ):
-            self._parts = []
+            self._body_parts = []
         else:
             self._begin_task()
 
-    def _wait(self) -> None:
-        if self._parts is not None:  # who waits for the rest is a coroutine
-            self._begin_rest()
+    def _on_incomplete(self) -> None:
+        if self._body_parts is not None:  # only a coroutine can wait for the rest of the body
+            self._leave_fast_path()
 
-    def _begin_rest(self) -> None:
-        parts, self._parts = self._parts or (), None
+    def _leave_fast_path(self) -> None:
+        parts, self._body_parts = self._body_parts or (), None
         self._begin_task(parts)
 
     def on_body(self, body: bytes) -> None:
-        """Part of httptools' protocol."""
-        if self._parts is None:
+        """Takes a part of the body; the parser calls it."""
+        if self._body_parts is None:
             super().on_body(body)
             return
         if self._framing is not None:
             self._framing.add_data(len(body))
-        self._parts.append(body)
+        self._body_parts.append(body)
 
     def on_message_complete(self) -> None:
-        """Part of httptools' protocol."""
-        if self._parts is not None:
-            if self._attended(b"".join(self._parts)):
-                self._coming, self._moved, self._boundary = False, True, True
-                self._parts = self._framing = None
+        """Handles a complete request; the parser calls it."""
+        if self._body_parts is not None:
+            if self._is_handled_fast(b"".join(self._body_parts)):
+                self._receiving, self._progressed, self._at_boundary = False, True, True
+                self._body_parts = self._framing = None
                 return
-            self._begin_rest()
+            self._leave_fast_path()
         super().on_message_complete()
 
-    def _forget(self) -> None:
-        self._parts = None
-        super()._forget()
+    def _drop_incomplete(self) -> None:
+        self._body_parts = None
+        super()._drop_incomplete()
 
-    def _attended(self, body: bytes) -> bool:
-        """Have the message answered without a task; return whether it will be."""
+    def _is_handled_fast(self, body: bytes) -> bool:
+        """Hands the request to ``handle_fast``. Returns False if it needs a coroutine."""
         assert self._handle_fast is not None
-        keeps = self._version != "1.0" and self.parser.should_keep_alive()
-        defaults, tasks = self.server_state.default_headers, self.server_state.tasks
-        cycle = CallbackCycle(self, keeps, defaults, tasks.discard)
-        before, self.cycle = self.cycle, cycle  # type: ignore[assignment]
+        keep_alive = self._version != "1.0" and self.parser.should_keep_alive()
+        default_headers, tasks = self.server_state.default_headers, self.server_state.tasks
+        cycle = CallbackCycle(self, keep_alive, default_headers, tasks.discard)
+        previous, self.cycle = self.cycle, cycle  # type: ignore[assignment]
         tasks.add(cycle)  # type: ignore[arg-type]
         self._unanswered += 1
-        if self._handle_fast(self._fields, body, cycle.answer):
+        if self._handle_fast(self._fields, body, cycle.respond):
             return True
         self._unanswered -= 1
         tasks.discard(cycle)
-        self.cycle = before
+        self.cycle = previous
         return False

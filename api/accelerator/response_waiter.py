@@ -1,4 +1,7 @@
-"""Waits for one message in the place of a coroutine, which costs several times as much."""
+"""Waits for the outcome of one message without a coroutine, which would cost several times as much.
+
+``handle_fast`` does what ``AttributionService.create`` does, for the most frequent kind of request.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from msgspec import UNSET
 
 from api.errors import problem_of
 from api.http_response import HttpResponse
-from api.requests.bodies import AT_ONCE_BYTES, parse
+from api.requests.bodies import INLINE_PARSE_BYTES, parse
 from api.requests.posted_request import PostedRequest
 from api.service import AttributionService
 from celery_app.client.client import RequestOptions
@@ -19,69 +22,70 @@ from tasks.messages import Outcome
 
 
 def handle_fast(
-    service: AttributionService, posted: PostedRequest, answered: Callable[[HttpResponse], None]
+    service: AttributionService, posted: PostedRequest, on_response: Callable[[HttpResponse], None]
 ) -> bool:
-    """Do as the service's ``create`` does, without a coroutine, for one message and no query.
+    """Attributes the message of a request that has no query and no rate limit.
 
-    Returns False where there are many, or the body is large: then nothing was done. Raises as
-    ``create``.
+    Returns False, and does nothing, if the request has many messages or a large body. Raises what
+    ``AttributionService.create`` raises.
     """
-    if len(posted.body) > AT_ONCE_BYTES:
+    if len(posted.body) > INLINE_PARSE_BYTES:
         return False
-    asked = parse(posted.content_type, posted.body)
-    if asked.text is UNSET:
+    parsed = parse(posted.content_type, posted.body)
+    if parsed.text is UNSET:
         return False
-    options = service.options({}, asked, posted.key)
+    options = service.options({}, parsed, posted.key)
     client = service.client
-    [entry] = client.dispatcher.ask([client.entry(asked.text, options)])
-    ResponseWaiter(service, entry, options, answered)
+    [entry] = client.dispatcher.ask([client.entry(parsed.text, options)])
+    ResponseWaiter(service, entry, options, on_response)
     return True
 
 
 class ResponseWaiter:
-    """One who waits; ``answered`` is called once, with the answer."""
+    """Waits for one message, and calls ``on_response`` once, with the response."""
 
-    __slots__ = ("_answered", "_entry", "_options", "_promise", "_service", "_timer")
+    __slots__ = ("_entry", "_late_task", "_on_response", "_options", "_service", "_timer")
 
     def __init__(
         self,
         service: AttributionService,
         entry: Entry,
         options: RequestOptions,
-        answered: Callable[[HttpResponse], None],
+        on_response: Callable[[HttpResponse], None],
     ) -> None:
         self._service = service
         self._entry = entry
         self._options = options
-        self._answered = answered
-        self._promise: asyncio.Task[None] | None = None
+        self._on_response = on_response
+        self._late_task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         if not entry.done.is_set():
             left = options.patience - time.monotonic()
-            self._timer = service.client.dispatcher.loop.call_later(max(0.0, left), self._late)
-        entry.done.then(self._done)
+            loop = service.client.dispatcher.loop
+            self._timer = loop.call_later(max(0.0, left), self._on_timeout)
+        entry.done.then(self._on_done)
 
-    def _done(self) -> None:
+    def _on_done(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._promise is None:
-            self._give(self._entry.outcome)
+        if self._late_task is None:
+            self._respond(self._entry.outcome)
 
-    def _late(self) -> None:
+    def _on_timeout(self) -> None:
         if not self._entry.done.is_set():
-            self._promise = asyncio.ensure_future(self._wait_no_longer())
+            self._late_task = asyncio.ensure_future(self._wait_no_longer())
 
     async def _wait_no_longer(self) -> None:
         try:
             [(_, outcome)] = await self._service.client.late_outcomes([self._entry], self._options)
         except Exception as error:
-            self._answered(problem_of(error))
+            self._on_response(problem_of(error))
         else:
-            self._give(outcome)
+            self._respond(outcome)
 
-    def _give(self, outcome: Outcome | None) -> None:
+    def _respond(self, outcome: Outcome | None) -> None:
         try:
-            given = self._service.answer(self._entry, outcome, self._options)
-        except Exception as error:  # others are told of the same outcome, and must be
-            given = problem_of(error)
-        self._answered(given)
+            response = self._service.response_to(self._entry, outcome, self._options)
+        except Exception as error:  # other waiters share the entry, and must get their responses
+            response = problem_of(error)
+        self._on_response(response)

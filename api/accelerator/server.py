@@ -1,20 +1,20 @@
-"""uvicorn, with Byline's protocol and application: the server of the accelerator."""
+"""Serves the API with uvicorn, Byline's own HTTP protocol and the accelerator's application."""
 
 from __future__ import annotations
 
 import uvicorn
 
-from api.accelerator.protocol import Protocol
+from api.accelerator.protocol import FastHttpProtocol
 from celery_app.settings import Settings
 from monitoring.instruments import logs
 
-#: Seconds after which a process that does not answer its parent is taken for hung. A new one has as
-#: long to start; with uvicorn's 5 seconds, a busy machine gave up a rolling restart.
+#: Seconds after which the parent kills a process that does not answer it. A new process has as long
+#: to start: with uvicorn's default of 5 seconds, a rolling restart failed on a busy machine.
 READY_S = 20
 
 
 def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_s: int) -> None:
-    """Serve until told to stop."""
+    """Serves until the process gets a signal to stop."""
     uvicorn.run(
         "api.accelerator.asgi_app:create",
         factory=True,
@@ -22,12 +22,12 @@ def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_
         port=settings.api_port,
         workers=settings.api_processes,
         loop="uvloop",
-        http=Protocol,
+        http=FastHttpProtocol,
         ws="none",
         lifespan="on",
         interface="asgi3",
         timeout_worker_healthcheck=READY_S,
-        # Whose address it is, nothing here asks; who is in front is a matter of its own.
+        # Byline does not use the client's address, so uvicorn trusts no header that names it.
         proxy_headers=False,
         server_header=False,
         access_log=False,

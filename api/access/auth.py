@@ -1,8 +1,8 @@
-"""Who may ask: by the names in ``Host`` and ``Origin``, and by the API key."""
+"""Authenticates requests by ``Host``, ``Origin`` and the API key."""
 
 from __future__ import annotations
 
-from api.access.keys import Key
+from api.access.keys import ApiKey
 from api.access.keys_file import KeysFile
 from celery_app.settings import Settings
 from monitoring.instruments.origins import check_for
@@ -10,23 +10,21 @@ from tasks.errors import BylineError, Unauthorized
 
 
 class WrongHost(BylineError):
-    """The request names a host that is not this one, as after DNS rebinding."""
+    """The request's ``Host`` is not a name of this API, for example after DNS rebinding."""
 
     code = "wrong_host"
 
 
 class ForeignOrigin(BylineError):
-    """A page of another site sent the request."""
+    """A web page of another site sent the request."""
 
     code = "foreign_origin"
 
 
 _REFUSALS = {
-    "wrong_host": WrongHost(
-        "Host has a name that this api does not know; BYLINE_HOSTS can add names"
-    ),
+    "wrong_host": WrongHost("Host is no name of this api; the setting BYLINE_HOSTS can add names"),
     "foreign_origin": ForeignOrigin(
-        "Origin names another site, and pages of other sites may not ask here"
+        "Origin names another site; this api answers no pages of other sites"
     ),
 }
 
@@ -35,24 +33,25 @@ class Authentication:
     """Checks a request's ``Host``, ``Origin`` and ``Authorization`` headers."""
 
     def __init__(self, settings: Settings, keys: KeysFile | None) -> None:
-        """Without ``keys`` everybody may ask."""
+        """Without ``keys``, every client may send requests."""
         self._check = check_for(settings.api_host, settings.host_names, keys is None)
         self._keys = keys
 
     def check_origin(self, host: str | None, origin: str | None) -> None:
-        """See that a request is meant for this api, and was not sent by a page of another site.
+        """Checks that a request is for this API, and comes from no page of another site.
 
         Raises:
-            WrongHost, ForeignOrigin: it is not, or it was.
+            WrongHost: ``host`` is not a name of this API.
+            ForeignOrigin: ``origin`` names another site.
         """
         if reason := self._check(host, origin):
             raise _REFUSALS[reason]
 
-    def key_of(self, authorization: str) -> Key | None:
-        """Return whose key a request has; None where everybody may ask.
+    def key_of(self, authorization: str) -> ApiKey | None:
+        """Returns the API key of a request; ``None`` if the API needs no keys.
 
         Raises:
-            Unauthorized: it has no valid key.
+            Unauthorized: the request has no valid key.
         """
         if self._keys is None:
             return None

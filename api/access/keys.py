@@ -1,8 +1,9 @@
-"""API keys. The file has a name and a hash for each; the keys themselves are nowhere.
+"""Reads the file of API keys, and makes new keys: ``python -m api.access.keys``.
 
-A line: ``name sha256:<64 hex digits> [messages a second]``; ``#`` begins a comment. A new one:
-``python -m api.access.keys mobile-app 50 >> keys.txt`` prints the key on the terminal, once. A key
-is 256 random bits, so that a fast hash is enough: there is nothing to guess it by.
+A line of the file is ``name sha256:<64 hex digits> [messages a second]``. ``#`` starts a comment.
+Byline stores the hash of a key, and never the key. To add a key:
+``python -m api.access.keys mobile-app 50 >> keys.txt``. The command shows the key on the terminal,
+once. A key is 256 random bits, which nobody can guess, so a fast hash is enough.
 """
 
 from __future__ import annotations
@@ -20,45 +21,47 @@ from pathlib import Path
 
 from celery_app.settings import SettingsError
 
-#: How keys begin, so that one in the wrong place is recognised.
+#: First characters of a key, so that people and secret scanners recognise one.
 PREFIX = "byline_"
-#: Messages a second: what the rate limiter can count exactly.
-LOWEST_RATE, HIGHEST_RATE = Decimal("0.001"), Decimal(1_000_000)
+#: Messages a second, at least: the rate limiter counts in thousandths.
+LOWEST_RATE = Decimal("0.001")
+#: Messages a second, at most: beyond it, the rate limiter's numbers would not be exact.
+HIGHEST_RATE = Decimal(1_000_000)
 _LINE = re.compile(r"([\w.-]+)\s+sha256:([0-9a-f]{64})(?:\s+(\S+))?")
 _RATE = re.compile(r"[0-9]+(?:\.[0-9]{1,3})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """One of those who may ask."""
+class ApiKey:
+    """A client's name, the hash of its key, and its rate."""
 
     name: str
     digest: bytes
-    #: Messages a second, in whole thousandths; None: as many as go.
+    #: Messages a second, in whole thousandths; ``None``: no limit.
     rate: Decimal | None
 
     def __str__(self) -> str:
-        """Return the key's line of the file."""
+        """Returns the key's line in the file."""
         rate = "" if self.rate is None else f" {self.rate}"
         return f"{self.name} sha256:{self.digest.hex()}{rate}"
 
 
-def parse_line(line: str) -> Key | None:
-    """Return the key that a line of the file describes; None where it holds only a comment.
+def parse_line(line: str) -> ApiKey | None:
+    """Returns the key that a line of the file describes; ``None`` for a comment or an empty line.
 
-    The command parses what it writes, and the api what it reads, with this function.
+    The command checks its output with this function, and the API reads the file with it.
 
     Raises:
-        ValueError: the line describes no key. The words quote neither the line nor the hash.
+        ValueError: the line is invalid. The text quotes neither the line nor the hash.
     """
     entry = line.partition("#")[0].strip()
     if not entry:
         return None
     found = _LINE.fullmatch(entry)
     if found is None:
-        raise ValueError("not 'name sha256:<hash> [rate]'; a name has letters, digits, . _ - only")
+        raise ValueError("not 'name sha256:<hash> [rate]'; a name has only letters, digits, . _ -")
     name, digest, rate = found.groups()
-    return Key(name, bytes.fromhex(digest), None if rate is None else _parse_rate(rate))
+    return ApiKey(name, bytes.fromhex(digest), None if rate is None else _parse_rate(rate))
 
 
 def _parse_rate(text: str) -> Decimal:
@@ -72,23 +75,23 @@ def _parse_rate(text: str) -> Decimal:
 
 
 class Keys:
-    """All who may ask."""
+    """All API keys of the file."""
 
-    def __init__(self, keys: Sequence[Key]) -> None:
+    def __init__(self, keys: Sequence[ApiKey]) -> None:
         self._keys = keys
 
     @classmethod
     def read(cls, path: Path) -> Keys:
-        """Read the file.
+        """Reads the file.
 
         Raises:
-            SettingsError: there is none, or a line is not as it should be. Quotes no line.
+            SettingsError: the file can't be read, or a line is invalid. The text quotes no line.
         """
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except OSError as error:
             raise SettingsError(f"BYLINE_KEYS_FILE={path} can't be read: {error}") from None
-        except UnicodeDecodeError:  # its words quote a byte
+        except UnicodeDecodeError:  # the text of this error quotes a byte
             raise SettingsError(f"BYLINE_KEYS_FILE={path} can't be read: not UTF-8") from None
         names: dict[str, int] = {}
         digests: dict[bytes, int] = {}
@@ -98,53 +101,53 @@ class Keys:
                 key = parse_line(line)
                 if key is None:
                     continue
-                _refuse_second("name", number, names.setdefault(key.name, number))
-                _refuse_second("hash", number, digests.setdefault(key.digest, number))
+                _check_unique("name", number, names.setdefault(key.name, number))
+                _check_unique("hash", number, digests.setdefault(key.digest, number))
             except ValueError as error:
                 raise SettingsError(f"{path}, line {number}: {error}") from None
             keys.append(key)
         if not keys:
-            raise SettingsError(f"BYLINE_KEYS_FILE={path} has no key: nobody could ask")
+            raise SettingsError(f"BYLINE_KEYS_FILE={path} has no key, so nobody could use the api")
         return cls(keys)
 
-    def find(self, authorization: str) -> Key | None:
-        """Return whose key is in an ``Authorization`` header; None: nobody's."""
-        scheme, _, given = authorization.partition(" ")
-        digest = sha256(given.strip().encode("utf-8", "surrogatepass")).digest()
+    def find(self, authorization: str) -> ApiKey | None:
+        """Returns the key of an ``Authorization`` header; ``None`` if the file has no such key."""
+        scheme, _, token = authorization.partition(" ")
+        digest = sha256(token.strip().encode("utf-8", "surrogatepass")).digest()
         found = None
-        for key in self._keys:  # to the end, whoever it is, so that the time tells nothing
+        for key in self._keys:  # no early return, so that the time taken reveals nothing
             if compare_digest(key.digest, digest):
                 found = key
         return found if scheme.lower() == "bearer" else None
 
 
-def _refuse_second(what: str, number: int, first: int) -> None:
+def _check_unique(what: str, number: int, first: int) -> None:
     if number != first:
-        raise ValueError(f"the {what} is that of line {first}; each key has its own")
+        raise ValueError(f"line {first} has the same {what}; each key needs its own")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make a key: its line on standard output, itself on standard error."""
+    """Makes a key. Prints its line on standard output, and the key on standard error."""
     parser = argparse.ArgumentParser(
         prog="python -m api.access.keys",
-        description="Make an API key; append the output to the file.",
+        description="Make an API key. Append the output to the file of keys.",
     )
-    parser.add_argument("name", help="who it is for: letters, digits, . _ -")
+    parser.add_argument("name", help="name of the client: letters, digits, . _ -")
     parser.add_argument(
         "rate",
         nargs="?",
-        help=f"most messages a second, {LOWEST_RATE} to {HIGHEST_RATE}; without one, no limit",
+        help=f"messages a second, at most: {LOWEST_RATE} to {HIGHEST_RATE}; by default no limit",
     )
     options = parser.parse_args(arguments)
     key = PREFIX + secrets.token_urlsafe(32)
     rate = "" if options.rate is None else f" {options.rate or 0}"
     try:
-        made = parse_line(f"{options.name} sha256:{sha256(key.encode()).hexdigest()}{rate}")
+        new_key = parse_line(f"{options.name} sha256:{sha256(key.encode()).hexdigest()}{rate}")
     except ValueError as error:
         parser.error(str(error))
-    if made is None or made.name != options.name:
-        parser.error("a name has letters, digits, . _ - only")
-    print(made)
+    if new_key is None or new_key.name != options.name:
+        parser.error("a name has only letters, digits, . _ -")
+    print(new_key)
     print(f"the key, shown only now: {key}", file=sys.stderr)
     return 0
 

@@ -1,4 +1,4 @@
-"""The file of API keys, read again when it changes, so that revoking a key needs no restart."""
+"""Reloads the file of API keys when it changes, so that new and revoked keys need no restart."""
 
 from __future__ import annotations
 
@@ -6,73 +6,74 @@ import logging
 import time
 from pathlib import Path
 
-from api.access.keys import Key, Keys
+from api.access.keys import ApiKey, Keys
 from celery_app.settings import SettingsError
 from monitoring.instruments import background
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at the file. A change is in force after two looks.
-LOOK_S = 0.5
+#: Seconds between two checks of the file. A change is in force after two checks.
+CHECK_S = 0.5
 
-#: What tells one state of the file from another; None: it can't be looked at.
+#: Identifies a state of the file by its inode, size and times; ``None``: the file can't be read.
 Stamp = tuple[int, ...] | None
 
 
 class KeysFile:
-    """Finds keys in what the file held when it was last good."""
+    """The API keys of the last valid state of the file."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file.
+        """Reads the file.
 
         Raises:
-            SettingsError: the file is bad. There are no earlier keys to go on with.
+            SettingsError: the file is invalid, and there are no earlier keys to keep.
         """
         self._path = path
-        self._read = self._seen = _stamp(path)  # before it is read: what changes then is seen later
+        # The stamp is taken before the file is read, so that a change in between is seen later.
+        self._loaded_stamp = self._last_stamp = _stamp(path)
         self._keys = Keys.read(path)
-        #: Why the file was bad at the last look; empty: it was not.
-        self._logged = ""
+        #: The last error that was logged; empty while the file is valid.
+        self._logged_error = ""
 
-    def find(self, authorization: str) -> Key | None:
-        """Return whose key is in an ``Authorization`` header; None: nobody's."""
+    def find(self, authorization: str) -> ApiKey | None:
+        """Returns the key of an ``Authorization`` header; ``None`` if the file has no such key."""
         return self._keys.find(authorization)
 
     def start(self) -> None:
-        """Look at the file from now on, in a thread of its own."""
-        background.start(self._look_later, "A look at the keys file")
+        """Starts a thread that checks the file again and again."""
+        background.start(self._check_later, "The check of the keys file")
 
-    def look(self) -> None:
-        """Read the file if it has changed since it was read, and not since the last look.
+    def check(self) -> None:
+        """Reloads the file if it has changed since it was loaded, but not since the last check.
 
-        A file that changes from look to look is still being written: half of it may look whole.
-        A bad file leaves the keys as they are, and is logged once for each reason.
+        A file that changes between two checks is still being written, and half a file may look
+        valid. An invalid file leaves the keys as they are. Each reason is logged once.
         """
-        seen, self._seen = self._seen, _stamp(self._path)
-        if self._seen == self._read:
-            self._logged = ""
-        elif self._seen == seen:
-            self._read_again()
+        previous, self._last_stamp = self._last_stamp, _stamp(self._path)
+        if self._last_stamp == self._loaded_stamp:
+            self._logged_error = ""
+        elif self._last_stamp == previous:
+            self._reload()
 
-    def _read_again(self) -> None:
+    def _reload(self) -> None:
         try:
             self._keys = Keys.read(self._path)
-        except SettingsError as error:  # tried again: it may be that no file could be opened
-            if self._logged != str(error):
-                self._logged = str(error)
+        except SettingsError as error:  # the next check tries again: the error may be temporary
+            if self._logged_error != str(error):
+                self._logged_error = str(error)
                 logger.warning("%s; the keys that were read before stay in force", error)
         else:
-            self._read = self._seen
+            self._loaded_stamp = self._last_stamp
             logger.warning("%s has changed; its keys are in force now", self._path)
 
-    def _look_later(self) -> None:
-        time.sleep(LOOK_S)
-        self.look()
+    def _check_later(self) -> None:
+        time.sleep(CHECK_S)
+        self.check()
 
 
 def _stamp(path: Path) -> Stamp:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

@@ -1,13 +1,16 @@
--- A leaky bucket by Redis's own clock, in whole numbers below 2^53, which Lua's are exact for.
--- KEYS[1] holds the rate, what is owed, and when that was so, in microseconds. What is owed is paid
--- off at the rate ARGV[1]. Lets ARGV[2] messages through unless more than a second's worth, or
--- these messages alone, would then be owed. Returns the microseconds to wait, 0: let through. Any
--- other value, one of another rate, or one from the future counts as nothing owed.
+-- A leaky bucket. All numbers are whole and below 2^53, where Lua's numbers are exact.
+--
+-- KEYS[1]: holds "rate debt time". The debt is the work of the messages that the key has sent and
+--   not paid off. The time is when the debt had this value, in microseconds of the Redis clock.
+-- ARGV[1]: the rate, in thousandths of a message a second. The debt shrinks at this rate.
+-- ARGV[2]: the number of messages that the client sends now.
+-- Returns 0 and adds the messages to the debt, if the new debt is no more than a second's worth, or
+-- no more than these messages alone. Otherwise returns the microseconds to wait.
+-- A stored value counts as no debt if it can't be read, has another rate, or is from the future.
 
--- A rate is in thousandths of a message a second. So much is then one message, and what a key earns
--- in a microsecond is its rate.
+-- The unit of debt is what a key pays off in a microsecond at a rate of 1: one message is so many.
 local MESSAGE = 1000000000
--- Microseconds of its rate that a key may use at once.
+-- Microseconds of its rate that a key may use at once: one second.
 local BURST_US = 1000000
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

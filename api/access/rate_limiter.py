@@ -1,4 +1,4 @@
-"""Limits each API key to its rate, which Redis counts for all processes."""
+"""Limits each API key to its rate, across all processes, with a Lua script in Redis."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from pathlib import Path
 from redis import RedisError
 from redis.asyncio import Redis
 
-from api.access.keys import Key
+from api.access.keys import ApiKey
 from tasks.errors import RateLimited
 
 logger = logging.getLogger(__name__)
 
+#: Prefix of the Redis keys that hold the counts.
 LIMIT = "byline:limit:"
-#: Counts and decides in one step; see the file.
+#: Counts and decides in one step.
 SCRIPT = Path(__file__).with_name("rate_limit.lua").read_text()
 
 
 class RateLimiter:
-    """Counts what each key asks for, in Redis, for all processes."""
+    """Counts the messages of each API key in Redis."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
 
-    async def let_through(self, key: Key | None, amount: int) -> None:
-        """Count ``amount`` messages, which a request is worth.
+    async def let_through(self, key: ApiKey | None, amount: int) -> None:
+        """Counts ``amount`` messages of a request, if the rate of the key allows them.
 
-        More than a second's worth at once are let through when the key has been idle for as long.
+        A key without debt may send any amount at once. Then it waits while the debt shrinks.
 
         Raises:
-            RateLimited: those who ask with this key have asked for too much.
+            RateLimited: the key is used faster than its rate.
         """
         if key is None or key.rate is None:
             return
         rate = int(key.rate * 1000)
         try:
             wait_us = int(await self._client.eval(SCRIPT, 1, LIMIT + key.name, rate, amount))
-        except RedisError as error:  # what is asked will fail or be answered for its own reasons
-            logger.warning("the rate of %s can't be counted: %s", key.name, error)
+        except RedisError as error:  # the request goes on without a limit
+            logger.warning("the rate limit of key %s is not enforced: %s", key.name, error)
             return
         if wait_us > 0:
-            words = f"this key may be used for {key.rate} messages a second"
-            raise RateLimited(words, math.ceil(wait_us / 1_000_000))
+            reason = f"this key's limit is {key.rate} messages a second"
+            raise RateLimited(reason, math.ceil(wait_us / 1_000_000))

@@ -1,4 +1,4 @@
-"""``/``: the console, one page with a message to try and the figures as charts."""
+"""Serves the console at ``/``: a web page to try a message and to see figures as charts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, request
 
+#: The file that ``/`` serves.
 PAGE = "index.html"
-#: What the page is made of, and what each file is. Nothing else is served.
+#: All files of the console, with their types. No other file is served.
 FILES = {
     PAGE: "text/html",
     "console.css": "text/css",
     "icon.svg": "image/svg+xml",
     "alerts.js": "text/javascript",
-    "ask.js": "text/javascript",
+    "api_client.js": "text/javascript",
     "attribute.js": "text/javascript",
     "chart.js": "text/javascript",
     "dom.js": "text/javascript",
@@ -21,10 +22,10 @@ FILES = {
     "format.js": "text/javascript",
     "main.js": "text/javascript",
 }
-#: Where they are: these need no key. What the page asks for does.
+#: URL paths of the files. They need no API key, but the requests that the page sends do.
 PATHS = ("/", *(f"/console/{name}" for name in FILES if name != PAGE))
 
-#: Nothing inline and nothing from elsewhere, whatever a message or a model's card may hold.
+#: The browser runs no inline script and loads nothing from other sites, whatever a message holds.
 POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
@@ -33,7 +34,7 @@ _FOLDER = Path(__file__).parent
 
 
 def blueprint() -> Blueprint:
-    """Return the page and its files, read now."""
+    """Returns the routes of the console. It reads all files now."""
     routes = Blueprint("console", __name__)
     contents = {name: (_FOLDER / name).read_bytes() for name in FILES}
 
@@ -53,8 +54,8 @@ def blueprint() -> Blueprint:
 def _response(name: str, content: bytes) -> Response:
     response = Response(content, mimetype=FILES[name])
     response.headers["Content-Security-Policy"] = POLICY
-    response.headers["Cache-Control"] = "no-cache"  # kept, and asked for again: is it still so?
+    response.headers["Cache-Control"] = "no-cache"  # a browser asks each time if it changed
     response.add_etag()
     response.make_conditional(request)
-    response.headers.pop("Date", None)  # the server tells it
+    response.headers.pop("Date", None)  # the server adds it
     return response

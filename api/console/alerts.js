@@ -1,4 +1,4 @@
-// What Alertmanager says is wrong, the worst first.
+// Shows the firing alerts, the most severe first.
 
 import { byId, el } from "./dom.js";
 import { date, plural } from "./format.js";
@@ -6,13 +6,16 @@ import { date, plural } from "./format.js";
 const TONES = { critical: "bad", warning: "warning" };
 let shown = "";
 
-/** Show the alerts of `/v1/figures`, null being no word of Alertmanager; `runs`: is it started here? */
-export function show(alerts, runs) {
-  const now = JSON.stringify([alerts, runs]);
-  if (now === shown) return; // so that what is read aloud, or selected, stays
+/**
+ * Shows the alerts of `/v1/figures`; null if Alertmanager does not respond. `expected` says whether
+ * Alertmanager is configured: if not, the section is hidden.
+ */
+export function show(alerts, expected) {
+  const now = JSON.stringify([alerts, expected]);
+  if (now === shown) return; // keeps a selection, and what a screen reader is reading
   shown = now;
   const firing = alerts?.firing ?? [];
-  byId("alerts").hidden = !alerts && !runs;
+  byId("alerts").hidden = !alerts && !expected;
   const state = byId("alerts-state");
   state.className = !alerts ? "quiet" : firing.length ? "bad" : "good";
   state.lastElementChild.textContent = alerts

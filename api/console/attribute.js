@@ -1,20 +1,23 @@
-// A message, who wrote it, and why; and who wrote it really.
+// Attributes the message of the form, shows the evidence, and takes feedback on the true author.
 
-import { ask } from "./ask.js";
+import { request } from "./api_client.js";
 import { byId, el } from "./dom.js";
 import { number, percent } from "./format.js";
 
-const ASK_AGAIN_MS = 500;
+/** Milliseconds between two requests for a pending attribution. */
+const POLL_MS = 500;
+/** Opacity of the mark with the least weight. */
 const FAINTEST = 0.12;
+/** Opacity of the mark with the most weight. */
 const STRONGEST = 0.55;
-/** As Python strips: not all that JavaScript trims is white space there, and the other way round. */
+/** White space as Python's `strip` defines it: JavaScript's `trim` removes other characters. */
 const SPACE = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+";
 const AROUND = new RegExp(`^${SPACE}|${SPACE}$`, "g");
 
 let card = { authors: [], threshold: null };
 
-export function setModel(given) {
-  card = given;
+export function setModel(newCard) {
+  card = newCard;
 }
 
 export function start() {
@@ -31,62 +34,62 @@ export function start() {
 }
 
 async function attribute(text) {
-  const [answer, send] = [byId("answer"), byId("send")];
+  const [result, send] = [byId("answer"), byId("send")];
   send.disabled = true;
-  answer.setAttribute("aria-busy", "true");
-  const begin = performance.now();
+  result.setAttribute("aria-busy", "true");
+  const start = performance.now();
   try {
-    const given = await attributed(text);
-    answer.replaceChildren(...shown(given, canonical(text), performance.now() - begin));
+    const attribution = await fetchAttribution(text);
+    result.replaceChildren(...render(attribution, canonical(text), performance.now() - start));
   } catch (problem) {
-    answer.replaceChildren(el("p", { className: "notice" }, problem.text ?? String(problem)));
+    result.replaceChildren(el("p", { className: "notice" }, problem.text ?? String(problem)));
   } finally {
-    byId("verdict").textContent = answer.firstElementChild.textContent; // to be read aloud
+    byId("verdict").textContent = result.firstElementChild.textContent; // for screen readers
     send.disabled = false;
-    answer.removeAttribute("aria-busy");
+    result.removeAttribute("aria-busy");
   }
 }
 
-/** Ask, and again for as long as the answer is not there yet. */
-async function attributed(text) {
-  let given = await ask("/v1/attributions?explain=true", { text });
-  while (given.status === "pending") {
-    await new Promise((resume) => setTimeout(resume, ASK_AGAIN_MS));
-    given = await ask(`/v1/attributions/${given.id}?explain=true`);
+/** Posts a message, and polls while its attribution is pending. */
+async function fetchAttribution(text) {
+  let response = await request("/v1/attributions?explain=true", { text });
+  while (response.status === "pending") {
+    await new Promise((resume) => setTimeout(resume, POLL_MS));
+    response = await request(`/v1/attributions/${response.id}?explain=true`);
   }
-  return given;
+  return response;
 }
 
-/** The form of a text that the offsets of its evidence count in. */
+/** Returns the text in the form that the worker attributes: the evidence's offsets refer to it. */
 export function canonical(text) {
   return text.replace(/\r\n?/g, "\n").normalize("NFC").replace(AROUND, "");
 }
 
-function shown(given, text, took) {
-  const best = given.candidates[0];
+function render(attribution, text, tookMs) {
+  const best = attribution.candidates[0];
   const elements = [
-    given.author === null
+    attribution.author === null
       ? el("p", { className: "verdict" }, el("strong", {}, "No author named"))
-      : el("p", { className: "verdict" }, el("strong", {}, given.author), ` ${percent(given.confidence)}`),
+      : el("p", { className: "verdict" }, el("strong", {}, attribution.author), ` ${percent(attribution.confidence)}`),
   ];
-  if (given.author === null && best) {
+  if (attribution.author === null && best) {
     const guess = `The best guess is ${best.author}, at ${percent(best.confidence)}`;
-    const least = card.threshold ? `; to be named takes ${percent(card.threshold)}` : "";
+    const least = card.threshold ? `; the model names an author from ${percent(card.threshold)}` : "";
     elements.push(el("p", {}, `${guess}${least}.`));
   }
-  elements.push(candidates(given.candidates));
-  if (given.evidence) elements.push(...explained(given.evidence, text));
-  else elements.push(el("p", { className: "quiet" }, "This model can't say what speaks for it."));
-  const source = given.cached ? "from the cache" : "computed";
+  elements.push(candidates(attribution.candidates));
+  if (attribution.evidence) elements.push(...explained(attribution.evidence, text));
+  else elements.push(el("p", { className: "quiet" }, "This model gives no evidence."));
+  const source = attribution.cached ? "from the cache" : "computed";
   elements.push(
-    el("p", { className: "quiet took" }, `${number(took)} ms, ${source}, by ${given.model}`),
-    feedback(given),
+    el("p", { className: "quiet took" }, `${number(tookMs)} ms, ${source}, by ${attribution.model}`),
+    feedback(attribution),
   );
   return elements;
 }
 
-function candidates(given) {
-  const rows = given.map(({ author, confidence }) => {
+function candidates(list) {
+  const rows = list.map(({ author, confidence }) => {
     const bar = el("span", { className: "bar", ariaHidden: "true" }, el("span"));
     bar.firstChild.style.width = `${confidence * 100}%`;
     return el("li", {}, el("span", {}, author), bar, el("span", { className: "figure" }, percent(confidence)));
@@ -97,7 +100,7 @@ function candidates(given) {
 function explained({ author, score, bias, parts, rest }, text) {
   const signed = (weight) => `${weight < 0 ? "−" : "+"}${Math.abs(weight).toFixed(2)}`;
   const sum = parts.reduce((total, part) => total + part.weight, 0);
-  const words = `Score ${signed(score)} = bias ${signed(bias)}, marked ${signed(sum)}, all else ${signed(rest)}.`;
+  const words = `Score ${signed(score)} = bias ${signed(bias)}, marked parts ${signed(sum)}, all else ${signed(rest)}.`;
   const rows = parts.map((part) =>
     el("tr", {}, el("td", {}, part.text), el("td", { className: "figure" }, signed(part.weight))),
   );
@@ -120,10 +123,10 @@ function explained({ author, score, bias, parts, rest }, text) {
   ];
 }
 
-/** The text, with its parts marked. Offsets count code points, where JavaScript counts UTF-16. */
+/** Returns the text with its parts marked. Offsets count code points; JavaScript counts UTF-16. */
 export function highlighted(text, parts, author, signed = String) {
   const characters = [...text];
-  const most = Math.max(...parts.map((part) => Math.abs(part.weight)), Number.MIN_VALUE);
+  const maxWeight = Math.max(...parts.map((part) => Math.abs(part.weight)), Number.MIN_VALUE);
   const pieces = [];
   let end = 0;
   for (const { text: words, start, weight } of [...parts].sort((a, b) => a.start - b.start)) {
@@ -132,7 +135,7 @@ export function highlighted(text, parts, author, signed = String) {
     pieces.push(characters.slice(end, start).join(""));
     const mark = el("mark", { className: weight < 0 ? "against" : "for" }, words);
     mark.title = `${signed(weight)} ${weight < 0 ? "against" : "for"} ${author}`;
-    const strength = FAINTEST + (STRONGEST - FAINTEST) * (Math.abs(weight) / most);
+    const strength = FAINTEST + (STRONGEST - FAINTEST) * (Math.abs(weight) / maxWeight);
     mark.style.setProperty("--strength", strength.toFixed(3));
     pieces.push(mark);
     end = start + length;
@@ -146,17 +149,17 @@ function feedback({ id, candidates }) {
   const authors = known.map((author) => el("option", { value: author }, author));
   const select = el("select", { id: "really", required: true }, none, ...authors);
   const button = el("button", {}, "Tell");
-  const said = el("span", { className: "said", role: "status" });
+  const status = el("span", { className: "said", role: "status" });
   const label = el("label", { htmlFor: "really" }, "Who wrote it really?");
-  const form = el("form", { className: "row feedback" }, label, select, button, said);
+  const form = el("form", { className: "row feedback" }, label, select, button, status);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     button.disabled = true;
     try {
-      await ask("/v1/feedback", { id, author: select.value });
-      said.textContent = `Noted: ${select.value}.`;
+      await request("/v1/feedback", { id, author: select.value });
+      status.textContent = `Noted: ${select.value}.`;
     } catch (problem) {
-      said.textContent = problem.text ?? String(problem);
+      status.textContent = problem.text ?? String(problem);
     } finally {
       button.disabled = false;
     }

@@ -1,4 +1,4 @@
-// Lines over time in SVG: axes, thresholds, a legend with the values, one crosshair for all charts.
+// Draws line charts over time in SVG, with thresholds, a legend, and one crosshair for all charts.
 
 import { el, svg } from "./dom.js";
 import { finite, GIB, MIB, number, time } from "./format.js";
@@ -15,9 +15,9 @@ const resized = new ResizeObserver((entries) => {
 });
 
 /**
- * `series` and `thresholds` have a `name`, a `colour` (a class) and a `value`, a function of a
- * point. `stacked`: the series add up. `rare`: a series shown only where it is not 0. `alarm`:
- * whether the last point is bad.
+ * A chart. Each of `series` and `thresholds` has a `name`, a `colour` (a CSS class), and a `value`,
+ * a function of a point. `rare` in a series: the chart shows it only if it is not 0. Options:
+ * `stacked` adds the series up, `alarm` tells from the last point whether its values are bad.
  */
 export class Chart {
   constructor(host, { title, note = "", series, thresholds = [], ...options }) {
@@ -44,13 +44,13 @@ export class Chart {
     host.append(this.element);
     charts.add(this);
     resized.observe(this.element);
-    this.plot.addEventListener("pointermove", (event) => this.#point(event));
+    this.plot.addEventListener("pointermove", (event) => this.#onPointerMove(event));
     this.plot.addEventListener("pointerleave", () => choose(null));
     this.plot.addEventListener("blur", () => choose(null));
-    this.plot.addEventListener("keydown", (event) => this.#step(event));
+    this.plot.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
-  /** Show `points`, oldest first, each with the time `at`. */
+  /** Draws `points`, the oldest first, each with its Unix time `at`. */
   update(points) {
     this.points = points;
     this.draw();
@@ -71,7 +71,7 @@ export class Chart {
       ...this.#limits(limits, shown.some(Boolean)),
     );
     this.element.classList.toggle("warning", Boolean(this.alarm?.(last)));
-    this.#read(raw, rows, shown);
+    this.#showValues(raw, rows, shown);
   }
 
   #scale(rows, limits) {
@@ -79,11 +79,11 @@ export class Chart {
     this.last = times.at(-1) ?? 0;
     this.first = Math.min(times[0] ?? 0, this.last - 60);
     const gaps = times.slice(1).map((at, i) => at - times[i]).sort((a, b) => a - b);
-    this.longest = 3.5 * (gaps[gaps.length >> 1] ?? 0); // more apart than that: no line between
+    this.longest = 3.5 * (gaps[gaps.length >> 1] ?? 0); // seconds; no line connects points that are further apart
     const seen = [...rows.flat(), ...limits.map((limit) => limit * 1.08), this.least];
-    const top = seen.reduce((most, value) => Math.max(most, value ?? 0), 0) || 1;
+    const top = seen.reduce((max, value) => Math.max(max, value ?? 0), 0) || 1;
     const unit = this.binary ? (top >= GIB ? GIB : MIB) : 1;
-    this.step = nice(top / unit / 3) * unit;
+    this.step = roundStep(top / unit / 3) * unit;
     if (this.whole) this.step = Math.max(1, this.step);
     this.top = Math.ceil(top / this.step - 1e-9) * this.step;
   }
@@ -135,7 +135,7 @@ export class Chart {
     return drawn.reverse().flat();
   }
 
-  /** Indices of points that a line may connect. */
+  /** Returns the indices of the points that a line may connect, run by run. */
   #runs(raw, i) {
     const runs = [];
     let before = -Infinity;
@@ -149,8 +149,8 @@ export class Chart {
   }
 
   #path(run, value) {
-    const places = run.map((i) => `${this.#x(this.points[i].at).toFixed(1)} ${this.#y(value(i)).toFixed(1)}`);
-    return `M${places.join("L")}${run.length === 1 ? "h.01" : ""}`; // one alone is a dot
+    const coordinates = run.map((i) => `${this.#x(this.points[i].at).toFixed(1)} ${this.#y(value(i)).toFixed(1)}`);
+    return `M${coordinates.join("L")}${run.length === 1 ? "h.01" : ""}`; // a single point is a dot
   }
 
   #limits(limits, drawn) {
@@ -168,8 +168,8 @@ export class Chart {
     return svg("text", { ...middle, "text-anchor": "middle", class: "empty" }, "no data");
   }
 
-  /** Write the values at the crosshair, or the last ones. */
-  #read(raw, rows, shown) {
+  /** Writes the values at the crosshair, or the last values, into the legend. */
+  #showValues(raw, rows, shown) {
     const index = this.chosen === null ? this.points.length - 1 : nearest(this.points, this.chosen);
     const point = this.points[index];
     this.values.forEach((value, i) => {
@@ -191,13 +191,13 @@ export class Chart {
     });
   }
 
-  #point({ clientX }) {
+  #onPointerMove({ clientX }) {
     const x = clientX - this.plot.getBoundingClientRect().left;
     const share = (x - LEFT) / (this.width - LEFT - RIGHT);
     if (this.points.length) choose(this.first + share * (this.last - this.first));
   }
 
-  #step(event) {
+  #onKey(event) {
     const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
     if (!by || !this.points.length) return;
     event.preventDefault();
@@ -207,7 +207,7 @@ export class Chart {
   }
 }
 
-/** Put the crosshair of all charts at a time; null: take it away. */
+/** Moves the crosshair of all charts to a Unix time; null removes it. */
 function choose(at) {
   cancelAnimationFrame(frame);
   frame = requestAnimationFrame(() => {
@@ -223,8 +223,8 @@ function nearest(points, at) {
   return distances.indexOf(Math.min(...distances));
 }
 
-/** What is 1, 2 or 5 times a power of ten, and no less than `size`. */
-function nice(size) {
+/** Returns the least of 1, 2 or 5 times a power of ten that is at least `size`. */
+function roundStep(size) {
   const power = 10 ** Math.floor(Math.log10(size));
   return power * [1, 2, 5, 10].find((factor) => factor * power >= size * 0.999);
 }

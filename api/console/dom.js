@@ -1,13 +1,13 @@
-// Elements, made from data. Text is always text: nothing here takes HTML.
+// Makes DOM elements. All text is plain text: nothing here parses HTML.
 
-/** Make an element: properties, then children, which are elements or text. */
+/** Makes an element from its properties and its children, which are elements or text. */
 export function el(name, properties = {}, ...children) {
   const element = Object.assign(document.createElement(name), properties);
   element.append(...children);
   return element;
 }
 
-/** Make an SVG element. */
+/** Makes an SVG element. */
 export function svg(name, attributes = {}, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);

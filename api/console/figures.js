@@ -1,17 +1,23 @@
-// The figures, asked for every two seconds: tiles for a glance, charts for the last minutes.
+// Polls the figures every two seconds, and shows them as tiles and charts.
 
-import { ask, onLocked } from "./ask.js";
+import { onLocked, request } from "./api_client.js";
 import { Chart } from "./chart.js";
 import { byId, el } from "./dom.js";
 import { bytes, duration, finite, milliseconds, number, percent, plural } from "./format.js";
 
-const EVERY_MS = 2000;
-const KEPT = 300;
-const FEW = 10;
+/** Milliseconds between two polls. */
+const POLL_MS = 2000;
+/** Points that the charts show, and that the API keeps: ten minutes. */
+const ALL_POINTS = 300;
+/** Points that a poll asks for when the page has the earlier ones. */
+const NEW_POINTS = 10;
+/** P95 latency that Byline promises, in milliseconds. */
 const P95_LIMIT_MS = 55;
+/** Ways in which messages get an attribution. */
 const ANSWERED = ["computed", "cached", "joined"];
+/** Ways in which messages get none. */
 const REFUSED = ["failed", "shed", "expired"];
-/** Of each signal: its name, on which side of its threshold it is bad, and what it is. */
+/** For each signal: its title, the bad side of its threshold, and an explanation. */
 const SIGNALS = {
   accuracy: ["Accuracy", "below", "Share right among messages whose author was reported."],
   estimated_accuracy: [
@@ -94,7 +100,7 @@ const CHARTS = [
   },
 ];
 
-/** For each tile: its value, a word more, and "good", "warning", "bad" or "" for what is neither. */
+/** For each tile: its value, the value's format, a note, and a tone: "", "warning" or "bad". */
 const TILES = {
   "Messages/s": (p) => {
     const refused = sum(rates(p, REFUSED));
@@ -119,66 +125,66 @@ const TILES = {
   Quality: ({ quality }) => {
     const signals = Object.entries(quality?.signals ?? {});
     const past = signals.filter(([, signal]) => signal.past).map(([name]) => SIGNALS[name]?.[0] ?? name);
-    const said = past.length ? past.join(", ") : signals.length ? "as trained" : "not enough messages yet";
+    const text = past.length ? past.join(", ") : signals.length ? "as trained" : "not enough messages yet";
     const note = past.length ? "past the threshold" : quality ? plural(quality.messages, "message") : "";
-    return [quality ? said : null, String, note, past.length ? "warning" : ""];
+    return [quality ? text : null, String, note, past.length ? "warning" : ""];
   },
 };
 
 let points = [];
-let whole = true; // ask for all that is kept, not only for what is new
-let asking = false;
+let reload = true; // the next poll asks for all points
+let polling = false;
 let timer = 0;
 let locked = false;
-let others = () => {};
+let onFigures = () => {};
 const views = [];
 
-/** `tell` is given each answer, for what is not a figure. */
-export function start(tell) {
-  others = tell;
+/** Starts polling. `callback` gets each response, for its alerts and links. */
+export function start(callback) {
+  onFigures = callback;
   for (const name of Object.keys(TILES)) byId("tiles").append(tile(name));
   for (const chart of CHARTS) views.push(new Chart(byId("charts"), chart));
   for (const [name, [title, side, note]] of Object.entries(SIGNALS)) {
     const signal = (p) => p.quality?.signals?.[name];
     const series = [{ name: "now", colour: "blue", value: (p) => signal(p)?.value }];
     const thresholds = [{ name: `bad ${side}`, colour: "red", value: (p) => signal(p)?.threshold }];
-    const given = { title, note, series, thresholds, format: percent, height: 110, alarm: (p) => signal(p)?.past };
-    views.push(new Chart(byId("signals"), given));
+    const options = { title, note, series, thresholds, format: percent, height: 110, alarm: (p) => signal(p)?.past };
+    views.push(new Chart(byId("signals"), options));
   }
   onLocked(() => (locked = true));
   document.addEventListener("visibilitychange", () => {
-    whole = true; // much may have happened since
+    reload = true; // a hidden page does not poll
     if (!locked) poll();
   });
   poll();
 }
 
-/** Ask now, and from then on again and again, unless the page is hidden or a key is missing. */
+/** Polls now and every two seconds, unless the page is hidden or the API key is missing. */
 export async function poll() {
   clearTimeout(timer);
-  if (asking || document.hidden) return;
-  asking = true;
+  if (polling || document.hidden) return;
+  polling = true;
   locked = false;
   try {
-    const given = await ask(`/v1/figures?points=${whole ? KEPT : FEW}`);
-    merge(given.points ?? []);
-    whole = false;
+    const response = await request(`/v1/figures?points=${reload ? ALL_POINTS : NEW_POINTS}`);
+    merge(response.points ?? []);
+    reload = false;
     show(points.length ? "" : "No figures yet: the first will be here in a few seconds.");
-    others(given);
+    onFigures(response);
   } catch (problem) {
-    whole = true;
+    reload = true;
     const again = problem.status === 401 ? "" : " Trying again.";
     show(`No new figures. ${problem.text ?? problem}${again}`);
-    others({ alerts: null });
+    onFigures({ alerts: null });
   }
-  asking = false;
-  if (!locked) timer = setTimeout(poll, EVERY_MS);
+  polling = false;
+  if (!locked) timer = setTimeout(poll, POLL_MS);
 }
 
-function merge(given) {
-  const after = whole ? -Infinity : points.at(-1)?.at ?? -Infinity;
-  const fresh = given.filter(({ at }) => at > after);
-  points = [...(whole ? [] : points), ...fresh].slice(-KEPT);
+function merge(received) {
+  const after = reload ? -Infinity : points.at(-1)?.at ?? -Infinity;
+  const fresh = received.filter(({ at }) => at > after);
+  points = [...(reload ? [] : points), ...fresh].slice(-ALL_POINTS);
 }
 
 function show(trouble) {

@@ -1,14 +1,14 @@
-// Numbers as people read them. What is no number is "–".
+// Formats numbers and times for people. A value that is no number becomes "–".
 
 const NONE = "–";
 const plain = [0, 1, 2, 3].map(
   (digits) => new Intl.NumberFormat("en", { maximumFractionDigits: digits }),
 );
 
-/** Return a finite number, or null: there may be no traffic, or a part may be gone. */
+/** Returns a finite number, or null: there may be no traffic, or a part may be stopped. */
 export const finite = (value) => (Number.isFinite(value) ? value : null);
 
-/** About three significant digits. */
+/** Formats a number with about three significant digits. */
 export function number(value) {
   if (finite(value) === null) return NONE;
   const size = Math.abs(value);
@@ -19,7 +19,7 @@ const withUnit = (format, unit) => (value) =>
   finite(value) === null ? NONE : `${format(value)} ${unit}`;
 
 export const milliseconds = withUnit(number, "ms");
-/** Seconds, or milliseconds where it is less than one. */
+/** Formats seconds, or milliseconds below one second. */
 export const duration = (value) =>
   finite(value) !== null && value < 1 ? milliseconds(Math.round(value * 1000)) : withUnit(number, "s")(value);
 export const percent = withUnit((share) => number(Math.round(share * 1000) / 10), "%");
@@ -34,12 +34,12 @@ export const bytes = (value) =>
 
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
-/** Unix seconds as the clock here shows them. */
+/** Formats a Unix time in seconds as local time of day. */
 export const time = (at) => clock.format(new Date(at * 1000));
 
 const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
-/** A Date as the clock here shows it. */
+/** Formats a Date as local date and time. */
 export const date = (at) => day.format(at);
 
 export const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;

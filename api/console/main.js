@@ -1,29 +1,30 @@
-// The page: what is served, whether all is well, and the parts that do the rest.
+// Starts the page: shows the model, readiness and links, and starts the other modules.
 
-import { ask, onLocked, useKey } from "./ask.js";
 import * as alerts from "./alerts.js";
+import { onLocked, request, useKey } from "./api_client.js";
 import * as attribute from "./attribute.js";
 import { byId, el } from "./dom.js";
 import * as figures from "./figures.js";
 import { plural } from "./format.js";
 
-const LOOK_AGAIN_MS = 10_000;
+/** Milliseconds between two checks of the model and of readiness. */
+const CHECK_MS = 10_000;
 const PAGES = { flower: "Flower", grafana: "Grafana", prometheus: "Prometheus", alertmanager: "Alertmanager" };
 
 async function showModel() {
   try {
-    const { card, device, workers } = await ask("/v1/models");
+    const { card, device, workers } = await request("/v1/models");
     byId("model").textContent = [card.version, device, plural(workers, "worker")].join(" · ");
     attribute.setModel(card);
   } catch {
-    // Why there is none is said by what is not ready.
+    // The readiness line says why there is no model.
   }
 }
 
 async function showReady() {
   let state;
   try {
-    await ask("/readyz");
+    await request("/readyz");
     state = "ready";
   } catch (problem) {
     const parts = Object.entries(problem.content?.parts ?? {});
@@ -35,7 +36,7 @@ async function showReady() {
   if (ready.lastElementChild.textContent !== state) ready.lastElementChild.textContent = state;
 }
 
-/** Only what is a web address becomes a link, whoever gave it. */
+/** Shows links to other pages. Only web addresses become links. */
 function showLinks(links) {
   const known = Object.keys(PAGES).filter((name) => /^https?:\/\//.test(links?.[name] ?? ""));
   byId("links").replaceChildren(
@@ -44,7 +45,7 @@ function showLinks(links) {
   );
 }
 
-function look() {
+function check() {
   if (document.hidden) return;
   showReady();
   showModel();
@@ -57,19 +58,19 @@ byId("unlock").addEventListener("submit", (event) => {
   event.preventDefault();
   useKey(byId("key").value);
   byId("unlock").hidden = true;
-  look();
+  check();
   figures.poll();
 });
 
 attribute.start();
 let alertsExpected = false;
-figures.start(({ alerts: told, links }) => {
+figures.start(({ alerts: firing, links }) => {
   if (links) {
     showLinks(links);
     alertsExpected = Boolean(links.alertmanager);
   }
-  alerts.show(told, alertsExpected);
+  alerts.show(firing, alertsExpected);
 });
-look();
-setInterval(look, LOOK_AGAIN_MS);
-document.addEventListener("visibilitychange", look);
+check();
+setInterval(check, CHECK_MS);
+document.addEventListener("visibilitychange", check);

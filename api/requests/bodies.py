@@ -1,4 +1,4 @@
-"""The bodies of ``POST /v1/attributions``: parsed, and what an invalid one costs."""
+"""Parses the JSON bodies of ``POST /v1/attributions``, and says what an invalid body costs."""
 
 from __future__ import annotations
 
@@ -6,42 +6,46 @@ import msgspec
 from msgspec import UNSET
 
 from api.errors import check_json
-from api.requests.duplicate_keys import has_doubled_key
-from api.requests.surrogates import mark_halves
+from api.requests.duplicate_keys import has_duplicate_key
+from api.requests.surrogates import mark_lone_surrogates
 from api.schemas import AttributionRequest, MessageIn, Reason, Refused
 from tasks.errors import InvalidMessage, NotJSON
 
-#: Bytes of a body that may be parsed in the loop. A larger one is for a thread: what nests deeply,
-#: names keys twice or holds halves of surrogate pairs takes up to half a second for 4 MB.
-AT_ONCE_BYTES = 65_536
-
-_request = msgspec.json.Decoder(AttributionRequest[msgspec.Raw])
-_message = msgspec.json.Decoder(MessageIn)
-#: The keys of a request for one message, of one for many, and of one of those.
-_ONE_KEYS = (b'"text"', b'"deadline_ms"', b'"priority"')
-_MANY_KEYS = (b'"messages"', *_ONE_KEYS[1:])
-_MESSAGE_KEYS = (b'"text"', b'"ref"')
-_HALF, _HALF_PAIR = "text holds half of a surrogate pair", b"\\ud800"
-_DOUBLED = "an object names a key twice"
+#: Bytes of a body that the event loop parses itself. A thread parses a larger body: 4 MB with deep
+#: nesting, duplicate keys or lone surrogates take up to half a second.
+INLINE_PARSE_BYTES = 65_536
 #: Bytes of an invalid body that cost as much as one message.
-REFUSED_BYTES = 16_384
+BYTES_PER_MESSAGE = 16_384
+
+_request_decoder = msgspec.json.Decoder(AttributionRequest[msgspec.Raw])
+_message_decoder = msgspec.json.Decoder(MessageIn)
+#: Keys of a request with one message.
+_SINGLE_KEYS = (b'"text"', b'"deadline_ms"', b'"priority"')
+#: Keys of a request with many messages.
+_BULK_KEYS = (b'"messages"', *_SINGLE_KEYS[1:])
+#: Keys of one message of many.
+_MESSAGE_KEYS = (b'"text"', b'"ref"')
+_LONE_SURROGATE = b"\\ud800"
+_SURROGATE_ERROR = "text holds half of a surrogate pair"
+_DUPLICATE_ERROR = "an object has a key twice"
 
 
-def weight(body: bytes | msgspec.Raw) -> int:
-    """Return what an invalid body, or an invalid message of many, costs, in messages."""
-    return 1 + len(body) // REFUSED_BYTES
+def cost_by_size(body: bytes | msgspec.Raw) -> int:
+    """Returns the cost of feedback, or of an invalid body or message: a number of messages."""
+    return 1 + len(body) // BYTES_PER_MESSAGE
 
 
 def parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Return what the body asks for.
+    """Returns the request that a body holds.
 
     Raises:
-        WrongType, NotJSON, InvalidMessage: it can't be understood.
+        WrongType, NotJSON, InvalidMessage: the body is invalid.
     """
     check_json(content_type)
     try:
-        asked = _decoded(body)
-        doubled = has_doubled_key(body, _MANY_KEYS if asked.text is UNSET else _ONE_KEYS)
+        request = _decode(body)
+        keys = _BULK_KEYS if request.text is UNSET else _SINGLE_KEYS
+        is_duplicate = has_duplicate_key(body, keys)
     except msgspec.ValidationError as error:
         raise InvalidMessage(str(error)) from None
     except msgspec.DecodeError as error:
@@ -50,40 +54,40 @@ def parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
         raise NotJSON("the body is not UTF-8") from None
     except RecursionError:
         raise NotJSON("the body is nested too deeply") from None
-    if doubled:
-        raise NotJSON(_DOUBLED)
-    return asked
+    if is_duplicate:
+        raise NotJSON(_DUPLICATE_ERROR)
+    return request
 
 
-def _decoded(body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Return the request. Of many messages, half of a surrogate pair leaves the others valid.
+def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
+    """Returns the request. A lone surrogate in one of many messages leaves the others valid.
 
     Raises ``msgspec.DecodeError``, ``UnicodeDecodeError`` or ``RecursionError``.
     """
     try:
-        return _request.decode(body)
+        return _request_decoder.decode(body)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        marked = mark_halves(body)
-        asked = None if marked is None else _request.decode(marked.document)
-        if marked is None or asked is None or not asked.messages:
+        marked = mark_lone_surrogates(body)
+        request = None if marked is None else _request_decoder.decode(marked.document)
+        if marked is None or request is None or not request.messages:
             raise
-    pieces = [bytes(raw).replace(marked.escaped, _HALF_PAIR) for raw in asked.messages]
-    asked.messages = [msgspec.Raw(piece) for piece in pieces]
-    return asked
+    pieces = [bytes(raw).replace(marked.escaped, _LONE_SURROGATE) for raw in request.messages]
+    request.messages = [msgspec.Raw(piece) for piece in pieces]
+    return request
 
 
 def parse_message(raw: msgspec.Raw) -> MessageIn | Refused:
-    """Return one message of many, or why it is none: it must not fail its neighbours."""
+    """Returns one message of many, or its error: an invalid message must not fail the others."""
     try:
-        message = _message.decode(raw)
-        if has_doubled_key(bytes(raw), _MESSAGE_KEYS):
-            return Refused(Reason(InvalidMessage.code, _DOUBLED), message.ref)
+        message = _message_decoder.decode(raw)
+        if has_duplicate_key(bytes(raw), _MESSAGE_KEYS):
+            return Refused(Reason(InvalidMessage.code, _DUPLICATE_ERROR), message.ref)
     except msgspec.ValidationError as error:
         reason = str(error)
-    except msgspec.DecodeError:  # all else was seen to with the body as a whole
-        reason = _HALF
+    except msgspec.DecodeError:  # parse() refused bodies with any other defect
+        reason = _SURROGATE_ERROR
     except UnicodeDecodeError:
         reason = "text is not UTF-8"
     except RecursionError:

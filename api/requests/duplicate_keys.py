@@ -1,4 +1,4 @@
-"""JSON objects in which no key stands twice: which of the two counts, parsers do not agree on."""
+"""Finds duplicate keys in JSON objects: parsers disagree on which of the two values counts."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-#: What an object that names a key twice is read as.
-_DOUBLED = object()
+#: Stands for an object that has a key twice.
+_DUPLICATE = object()
 
 
-def has_doubled_key(document: bytes, keys: Sequence[bytes]) -> bool:
-    """Return whether the object that ``document`` is names a key twice; not those within it.
+def has_duplicate_key(document: bytes, keys: Sequence[bytes]) -> bool:
+    """Returns whether the top-level object of ``document`` has a key twice.
 
-    ``keys``, in quotes, are all that it may have. A quote within a string is escaped, so that such
-    a token is a key, or a string that reads as one: seen once, or never, it does not stand twice,
-    unless its letters are escaped. Few documents are looked at more closely than that.
+    ``keys`` are all keys that the object may have, in quotes. JSON escapes a quote within a string,
+    so a quoted key in the document is a key or a whole string. If each occurs at most once, and no
+    character is a Unicode escape, no key is there twice. Only the few documents that fail this fast
+    check are parsed.
     """
     if b"\\u" not in document and all(document.count(key) < 2 for key in keys):
         return False
-    read = json.loads(
+    parsed = json.loads(
         document.decode(errors="replace"),
         object_pairs_hook=_object,
         parse_int=_skip,
         parse_float=_skip,
     )
-    return read is _DOUBLED
+    return parsed is _DUPLICATE
 
 
 def _object(pairs: list[tuple[str, Any]]) -> object:
-    return _DOUBLED if len(dict(pairs)) < len(pairs) else None
+    return _DUPLICATE if len(dict(pairs)) < len(pairs) else None
 
 
 def _skip(number: str) -> None:
-    """Read no number: one may have more digits than Python converts."""
+    """Skips a number: Python refuses to convert one with too many digits."""

@@ -1,4 +1,4 @@
-"""What a client has posted: its query and its body, and whose key came with it."""
+"""Reads a POST request from Flask into the form that the services take."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from typing import NamedTuple
 from flask import g, request
 from werkzeug.exceptions import HTTPException
 
-from api.access.keys import Key
+from api.access.keys import ApiKey
 from api.errors import too_large
 from tasks.errors import BadRequest, WrongType
 
 
 class PostedRequest(NamedTuple):
-    """A request with a body, as the services take it."""
+    """A POST request: its query, its body, and the client's API key."""
 
     query: bytes
     content_type: str
     body: bytes
-    key: Key | None
-    #: May the caller wait for its answers? There may be no thread for that.
+    key: ApiKey | None
+    #: False if too many threads wait for attributions already.
     may_wait: bool = True
 
 
 def read_posted(max_body_bytes: int) -> PostedRequest:
-    """Return the present request of Flask, with its body.
+    """Returns Flask's current request, with its body.
 
     Raises:
         WrongType: the body is compressed.
-        TooLarge, RequestEntityTooLarge: it is larger than may be.
+        TooLarge, RequestEntityTooLarge: the body has more than ``max_body_bytes`` bytes.
+        BadRequest: the body can't be read, because the client breaks a rule of HTTP.
     """
     headers = request.headers
     check_encoding(headers.get("Content-Encoding", ""))
@@ -36,16 +37,16 @@ def read_posted(max_body_bytes: int) -> PostedRequest:
         body = request.get_data(cache=False)
     except HTTPException:
         raise
-    except Exception as error:  # what a server raises where the client breaks a rule
+    except Exception as error:  # each server raises its own errors
         raise BadRequest(f"the body can't be read: {type(error).__name__}") from error
     if request.content_length is not None or len(body) <= max_body_bytes:
         g.body_is_read = True
-    if len(body) > max_body_bytes:  # cut off by werkzeug, which says nothing where none was told
+    if len(body) > max_body_bytes:  # Werkzeug cuts off a body of unknown length
         raise too_large(max_body_bytes)
     return PostedRequest(request.query_string, headers.get("Content-Type", ""), body, g.key)
 
 
 def check_encoding(content_encoding: str) -> None:
-    """See that a body is sent as it is. Raises ``WrongType``."""
+    """Checks that the body is not compressed. Raises ``WrongType``."""
     if content_encoding.lower() not in ("", "identity"):
-        raise WrongType("send the body as it is, with no Content-Encoding")
+        raise WrongType("send the body uncompressed, without Content-Encoding")

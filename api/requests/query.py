@@ -1,4 +1,4 @@
-"""The query of a URL: each name at most once, and none that the endpoint does not know."""
+"""Parses the query string of a URL, and refuses unknown and repeated names."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from celery_app.settings import Settings
 from tasks.errors import InvalidMessage
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
-#: Characters of a name that are repeated to the client.
-SHOWN = 40
+#: Characters of an unknown name that the error text repeats, at most.
+MAX_SHOWN_CHARACTERS = 40
 
 
 def parse_query(query: bytes, known: Sequence[str]) -> dict[str, str]:
-    """Return a query's values by their names.
+    """Returns the values of a query by their names.
 
     Raises:
-        InvalidMessage: a name comes twice, or is not ``known``.
+        InvalidMessage: a name comes twice, or is not among the ``known`` ones.
     """
     if not query:
         return {}
     found: dict[str, str] = {}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name not in known:
-            raise InvalidMessage(_unknown(name, known))
+            raise InvalidMessage(_unknown_name_error(name, known))
         if name in found:
             raise InvalidMessage(f"the query names {name} twice")
         found[name] = value
     return found
 
 
-def _unknown(name: str, known: Sequence[str]) -> str:
-    """Return what is told of a name that an endpoint does not know."""
-    shown = ascii(name if len(name) <= SHOWN else name[:SHOWN] + "…")
-    close = difflib.get_close_matches(name[:SHOWN].lower(), known, 1)
+def _unknown_name_error(name: str, known: Sequence[str]) -> str:
+    """Returns the error text for a name that the endpoint does not know."""
+    shown = ascii(name if len(name) <= MAX_SHOWN_CHARACTERS else name[:MAX_SHOWN_CHARACTERS] + "…")
+    close = difflib.get_close_matches(name[:MAX_SHOWN_CHARACTERS].lower(), known, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"the query has an unknown name, {shown}{hint}"
 
 
-def wait_of(query: Mapping[str, str], settings: Settings, default: float | None = None) -> float:
-    """Return for how many seconds the caller waits: by default ``settings.wait_s``.
+def wait_in(query: Mapping[str, str], settings: Settings, default: float | None = None) -> float:
+    """Returns the seconds that the client waits: from the query, or by default ``settings.wait_s``.
 
     Raises ``InvalidMessage``.
     """
-    given = query.get("wait")
-    if given is None:
+    value = query.get("wait")
+    if value is None:
         return settings.wait_s if default is None else default
-    wait = float(given) if _NUMBER.fullmatch(given) else float("nan")
+    wait = float(value) if _NUMBER.fullmatch(value) else float("nan")
     if not 0 <= wait <= settings.wait_max_s:
         raise InvalidMessage(f"wait must be a number of seconds from 0 to {settings.wait_max_s:g}")
     return wait
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    """Return whether the query says so. Raises ``InvalidMessage``."""
-    given = query.get(name, "false")
-    if given not in ("true", "false"):
+    """Returns whether the query has ``name=true``. Raises ``InvalidMessage``."""
+    value = query.get(name, "false")
+    if value not in ("true", "false"):
         raise InvalidMessage(f"{name} must be true or false")
-    return given == "true"
+    return value == "true"

@@ -1,4 +1,4 @@
-"""The id of a request: the client's own, or a new one."""
+"""Chooses the id of a request: the client's ``X-Request-ID``, or a new id."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import os
 
 from monitoring.instruments.request_ids import is_valid
 
-#: The header that a request comes with, and its answer goes with.
+#: The header of requests and responses that holds the id.
 REQUEST_ID = "X-Request-ID"
-#: Bytes of a new id. Each message carries its id through the queue, so it is short: of 8 bytes, two
-#: of a billion requests have the same one with a probability of 3 %.
+#: Bytes of a new id. The id is short because each message carries it through the queue. With 8
+#: bytes, the probability that two of a billion requests share an id is 3 %.
 NEW_BYTES = 8
 
 
-def request_id_of(given: str | None) -> str:
-    """Returns the id of a request that came with ``given`` as its ``X-Request-ID``.
+def request_id_of(header: str | None) -> str:
+    """Returns the id of a request whose ``X-Request-ID`` is ``header``.
 
-    That one is taken over if it has 1 to 128 characters, each an ASCII letter, a digit, or one of
-    ``. _ -``: it goes into headers, log lines and the queue. Any other is replaced by a new id, 16
+    Headers, log lines and the queue will hold the id. So ``header`` is used only if it has 1 to 128
+    characters, all of them ASCII letters, digits or ``. _ -``. Otherwise the id is new: 16
     hexadecimal digits.
     """
-    if given is not None and is_valid(given):
-        return given
+    if header is not None and is_valid(header):
+        return header
     return os.urandom(NEW_BYTES).hex()

@@ -1,7 +1,8 @@
-"""Halves of surrogate pairs in JSON, as JavaScript's ``slice`` leaves them behind.
+"""Finds lone surrogates in JSON, such as ``"\\ud83d"``, half of an emoji.
 
-A document that holds one, such as ``"\\ud83d"``, is refused as a whole by every strict parser. Of
-many messages only the one that holds it is to be refused.
+JavaScript's ``slice`` may cut a character into two such halves. A strict parser refuses the whole
+document. Byline replaces lone surrogates with a mark before it parses many messages, so that only
+the messages that hold one fail.
 """
 
 from __future__ import annotations
@@ -9,32 +10,36 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-#: An escape within a string: a whole pair, half of one, or any other.
+#: An escape within a string: a surrogate pair, a lone surrogate (group 1), or any other.
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
     rb"|\\.",
     re.DOTALL,
 )
-#: Code points that are no characters, and that hardly a text holds.
+#: Unicode noncharacters: hardly any text holds one.
 _MARKS = range(0xFDD0, 0xFDF0)
 
 
-class Marked(NamedTuple):
-    """A document with a mark in the place of each half."""
+class MarkedDocument(NamedTuple):
+    """A JSON document with a mark in the place of each lone surrogate."""
 
     document: bytes
-    #: The mark as it is escaped in the document, and as a parser reads it.
+    #: The mark as an escape in the document.
     escaped: bytes
-    read: str
+    #: The mark as a parser returns it.
+    character: str
 
 
-def mark_halves(document: bytes) -> Marked | None:
-    """Return ``document`` with each half replaced by a mark that it did not hold; None: no half."""
-    marks = (Marked(b"", b"\\u%04x" % point, chr(point)) for point in _MARKS)
+def mark_lone_surrogates(document: bytes) -> MarkedDocument | None:
+    """Returns the document with a mark in the place of each lone surrogate, or ``None``.
+
+    The mark is a character that the document does not hold. ``None``: there is nothing to mark.
+    """
+    marks = (MarkedDocument(b"", b"\\u%04x" % point, chr(point)) for point in _MARKS)
     lower = document.lower()
-    free = (m for m in marks if m.escaped not in lower and m.read.encode() not in document)
-    mark = next(free, None)
+    unused = (m for m in marks if m.escaped not in lower and m.character.encode() not in document)
+    mark = next(unused, None)
     if mark is None:
         return None
     marked = _ESCAPE.sub(lambda found: mark.escaped if found[1] else found[0], document)

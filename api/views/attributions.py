@@ -1,4 +1,4 @@
-"""``/v1/attributions``: one message, many, and an attribution by its id."""
+"""Flask routes of ``/v1/attributions``: post one message or many, and read by id."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from api.service import PATH
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """Return the endpoints."""
+    """Returns the routes."""
     routes = Blueprint("attributions", __name__)
 
     @routes.post(PATH)
     def create() -> Response:
         posted = read_posted(runtime.settings.max_body_bytes)
-        with runtime.thread_to_wait() as may_wait:
+        with runtime.may_wait() as may_wait:
             posted = posted._replace(may_wait=may_wait)
-            return runtime.run(runtime.services.attributions.create(posted)).response()
+            return runtime.run(runtime.services.attributions.create(posted)).to_flask()
 
     @routes.get(f"{PATH}/<id>")
     def read(id: str) -> Response:
         query, head = request.query_string, request.method == "HEAD"
-        with runtime.thread_to_wait() as may_wait:
+        with runtime.may_wait() as may_wait:
             read = runtime.services.attributions.read(id, query, head, may_wait)
-            return runtime.run(read).response()
+            return runtime.run(read).to_flask()
 
     return routes

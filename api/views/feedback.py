@@ -1,4 +1,4 @@
-"""``/v1/feedback``: the true author of a message, when it is learned."""
+"""Flask route of ``/v1/feedback``: a client reports the true author of a message."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from api.runtime import Runtime
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """Return the endpoint."""
+    """Returns the route."""
     routes = Blueprint("feedback", __name__)
 
     @routes.post("/v1/feedback")
     def create() -> Response:
         posted = read_posted(runtime.settings.max_body_bytes)
-        return runtime.run(runtime.services.feedback.create(posted)).response()
+        return runtime.run(runtime.services.feedback.create(posted)).to_flask()
 
     return routes

@@ -1,4 +1,4 @@
-"""``/v1/figures``: what the console shows."""
+"""Flask route of ``/v1/figures``: the measurements that the console shows."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from api.runtime import Runtime
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """Return the endpoint."""
+    """Returns the route."""
     routes = Blueprint("figures", __name__)
 
     @routes.get("/v1/figures")
     def read() -> Response:
         query = request.query_string
-        return runtime.run(runtime.services.figures.read(query)).response()
+        return runtime.run(runtime.services.figures.read(query)).to_flask()
 
     return routes

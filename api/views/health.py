@@ -1,4 +1,4 @@
-"""``/healthz`` and ``/readyz``: is the process alive, and can it answer?"""
+"""Flask routes ``/healthz`` (the process is alive) and ``/readyz`` (it can attribute)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from api.schemas import Health
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """Return the endpoints."""
+    """Returns the routes."""
     routes = Blueprint("health", __name__)
 
     @routes.get("/healthz")
     def alive() -> Response:
-        return json_response(Health("ok", {"api": "ok"})).response()
+        return json_response(Health("ok", {"api": "ok"})).to_flask()
 
     @routes.get("/readyz")
     def ready() -> Response:
         parts = runtime.services.client.model_registry.parts()
-        # Without the cache, messages are computed all the same.
-        well = all(state == "ok" for name, state in parts.items() if name != "cache")
-        health = Health("ok" if well else "unavailable", parts)
-        return json_response(health, 200 if well else 503).response()
+        # Without the cache, workers still compute attributions.
+        healthy = all(state == "ok" for name, state in parts.items() if name != "cache")
+        health = Health("ok" if healthy else "unavailable", parts)
+        return json_response(health, 200 if healthy else 503).to_flask()
 
     return routes

@@ -1,4 +1,4 @@
-"""``/v1/models``: what is served, and by how many workers."""
+"""Flask route of ``/v1/models``: the models that workers serve, and how many workers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.errors import BrokerUnavailable
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """Return the endpoint."""
+    """Returns the route."""
     routes = Blueprint("models", __name__)
 
     @routes.get("/v1/models")
@@ -27,6 +27,6 @@ def blueprint(runtime: Runtime) -> Blueprint:
             for version, share in model_registry.versions().items()
         ]
         info = ModelInfo(announcement.card, announcement.device, workers, versions)
-        return json_response(info).response()
+        return json_response(info).to_flask()
 
     return routes

@@ -1,4 +1,4 @@
-"""The default model: a linear classifier over hashed n-grams, calibrated by a temperature."""
+"""The forward pass of the default model: a linear classifier over hashed n-grams."""
 
 from __future__ import annotations
 
@@ -14,83 +14,85 @@ from model import card
 from model.ngram import evidence, features, novelty, parameters
 from model.types import Bucket, Evidence
 
-#: The weights that come with Byline.
+#: The folder of the weights that come with Byline.
 SHIPPED = Path(__file__).parents[1] / "weights" / "ngram"
-#: Sizes a batch is padded to on an accelerator. Growth by 8 then 2: few shapes, little padding.
-MESSAGES = (1, 8, 64, 128, 256)
-#: Sizes the longest bag of a batch is padded to, in rows; 500 characters have about 1,100.
-#: A longer bag is taken in slices of the last.
-LENGTHS = (512, 1024, 2048, 4096)
+#: Numbers of texts that a batch is padded to on an accelerator. Steps of 8 and then of 2 give few
+#: shapes and little padding.
+GRID_TEXTS = (1, 8, 64, 128, 256)
+#: Numbers of rows that the longest bag of a batch is padded to on an accelerator. A text of 500
+#: characters has about 1,100 rows. A bag longer than the last number is computed in slices.
+GRID_LENGTHS = (512, 1024, 2048, 4096)
 
 
 class Batch(NamedTuple):
-    """A batch on the model's device: ragged and flat on the CPU, padded elsewhere."""
+    """The bags of a batch: flat and ragged on the CPU, padded on an accelerator."""
 
-    #: Rows of the weight table, int32 or int64: (rows,), or (messages, length).
+    #: Rows of the weight table: int32, shape (rows,), or int64, shape (texts, length) if padded.
     rows: torch.Tensor
-    #: What each row counts for, float32, of the same shape; 0 where padded.
+    #: Value of each row: float32, the same shape; 0 for padding.
     values: torch.Tensor
-    #: Where each text begins, int32, (texts + 1,). Not used where padded.
+    #: Start of each text in ``rows``, and the end: int32, shape (texts + 1,). Unused if padded.
     offsets: torch.Tensor
-    #: Texts in the batch, without padding.
+    #: Number of texts, without padding.
     texts: int
 
 
 class NgramModel:
-    """Logits are ``values @ table + bias``; see :class:`model.types.Model` for the protocol.
+    """A linear classifier, calibrated by a temperature. It implements :class:`model.types.Model`.
 
-    Two formulations of one sum. On the CPU, ``embedding_bag`` over 8-bit rows: nothing is padded
-    or upcast. Elsewhere, gather and multiply on shapes of a small grid: ``embedding_bag`` is
-    wrong on MPS (pytorch#163630, #190060), where varying shapes also leak (#181213).
+    The logits are ``values @ table + bias``. There are two ways to compute this sum. On the CPU,
+    ``embedding_bag`` reads 8-bit rows without padding and without unpacking the table. On an
+    accelerator, the model gathers and multiplies padded batches of a few shapes: ``embedding_bag``
+    is wrong on MPS (pytorch#163630, #190060), and varying shapes leak memory there (#181213).
     """
 
     def __init__(self, directory: Path = SHIPPED) -> None:
-        """Read the card from ``directory``, which also holds the weights.
+        """Reads the card from ``directory``, which also holds the weights.
 
         Raises:
             OSError, ValueError: the card is missing or invalid.
         """
         self.card = card.read(directory)
-        self.buckets: Sequence[Bucket] = tuple(Bucket(size, 500) for size in MESSAGES)
+        self.buckets: Sequence[Bucket] = tuple(Bucket(size, 500) for size in GRID_TEXTS)
         self._directory = directory
 
     def load(self, device: torch.device) -> None:
-        """Read the weights and move them to ``device``, where each shape of the grid is tried.
+        """Reads the weights and moves them to ``device``. Runs every padded shape once there.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.
         """
-        read = parameters.read(self._directory, len(self.card.authors))
-        if read.version(self.card.authors, self.card.threshold) != self.card.version:
+        weights = parameters.read(self._directory, len(self.card.authors))
+        if weights.version(self.card.authors, self.card.threshold) != self.card.version:
             raise ValueError(f"{self._directory}: weights and card are not of one version")
-        self._weights = read
-        self._idf = read.idf.numpy()
-        self._new = novelty.never_seen(self._idf, self._training_messages)
+        self._weights = weights
+        self._idf = weights.idf.numpy()
+        self._is_unseen = novelty.unseen_rows(self._idf, self._training_messages)
         self._device = device
         self._padded = device.type != "cpu"
-        self._table = (read.unpacked() if self._padded else read.table).to(device)
-        self._bias = read.bias.to(device)
-        self._temperature = read.temperature.to(device)
+        self._table = (weights.unpacked() if self._padded else weights.table).to(device)
+        self._bias = weights.bias.to(device)
+        self._temperature = weights.temperature.to(device)
         if self._padded:
-            self._try_grid()
+            self._warm_up_grid()
 
     def prepare(self, texts: Sequence[str]) -> Batch:
-        """Return the bags of 1 to 256 texts."""
+        """Returns the bags of 1 to 256 texts."""
         bags = features.count(texts)
         values = bags.values(self._idf)
-        return self._pad(bags, values) if self._padded else ragged(bags, values)
+        return self._pad(bags, values) if self._padded else ragged_batch(bags, values)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Return calibrated probabilities, float32, (texts, authors)."""
+        """Returns calibrated probabilities: float32, shape (texts, authors)."""
         return (self.logits(batch) / self._temperature).softmax(1)
 
     def logits(self, batch: Batch) -> torch.Tensor:
-        """Return the logits before calibration, float32, (texts, authors)."""
+        """Returns the logits before calibration: float32, shape (texts, authors)."""
         sums = gather_sum(self._table, batch) if self._padded else bag_sum(self._table, batch)
         return sums + self._bias
 
     def explain(self, text: str, author: str) -> Evidence:
-        """Return what in ``text`` speaks for ``author``.
+        """Returns the parts of ``text`` that speak most for and against ``author``.
 
         Raises:
             ValueError: the model does not know the author.
@@ -100,22 +102,26 @@ class NgramModel:
         return evidence.explain(self._weights, text, author, self.card.authors.index(author))
 
     def unseen(self, texts: Sequence[str]) -> list[float]:
-        """Return for each text the share of its n-grams that training never saw."""
-        return list(map(float, novelty.shares(texts, self._new)))
+        """Returns, for each text, the share of its n-grams that training never saw, 0 to 1."""
+        return list(map(float, novelty.unseen_shares(texts, self._is_unseen)))
 
     @property
     def _training_messages(self) -> int:
         return int(self.card.details["data"]["training_messages"])
 
-    def per_character(self, text: str, index: int) -> tuple[NDArray[np.float64], float]:
-        """Return the share of each character, and the bias's, in an author's centred logit."""
-        shares, bias = evidence.per_character(self._weights, text, index)
+    def character_scores(self, text: str, index: int) -> tuple[NDArray[np.float64], float]:
+        """Returns what each character, and the bias, add to an author's centred logit.
+
+        ``index`` is the author's index in the card. The logit is not divided by the temperature.
+        """
+        scores, bias = evidence.character_scores(self._weights, text, index)
         temperature = self._weights.temperature.item()
-        return shares * temperature, bias * temperature
+        return scores * temperature, bias * temperature
 
     def _pad(self, bags: features.Bags, values: NDArray[np.float32]) -> Batch:
+        """Returns the bags as a padded batch of a shape of the grid, on the device."""
         sizes = np.diff(bags.offsets)
-        shape = (_fit(MESSAGES, len(sizes)), _fit(LENGTHS, int(sizes.max())))
+        shape = (_round_up(GRID_TEXTS, len(sizes)), _round_up(GRID_LENGTHS, int(sizes.max())))
         filled = np.arange(shape[1]) < np.pad(sizes, (0, shape[0] - len(sizes)))[:, None]
         rows, padded = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
         rows[filled], padded[filled] = bags.rows, values
@@ -126,16 +132,17 @@ class NgramModel:
             len(sizes),
         )
 
-    def _try_grid(self) -> None:
-        nothing = torch.zeros(0, dtype=torch.int32)
-        for messages in MESSAGES:
-            for length in LENGTHS:
-                rows = torch.zeros(messages, length, dtype=torch.int64, device=self._device)
-                self.forward(Batch(rows, rows.float(), nothing, messages))
+    def _warm_up_grid(self) -> None:
+        """Runs every padded shape once."""
+        no_offsets = torch.zeros(0, dtype=torch.int32)
+        for texts in GRID_TEXTS:
+            for length in GRID_LENGTHS:
+                rows = torch.zeros(texts, length, dtype=torch.int64, device=self._device)
+                self.forward(Batch(rows, rows.float(), no_offsets, texts))
 
 
-def ragged(bags: features.Bags, values: NDArray[np.float32]) -> Batch:
-    """Return the batch for :func:`bag_sum`: the same memory, as tensors."""
+def ragged_batch(bags: features.Bags, values: NDArray[np.float32]) -> Batch:
+    """Returns the batch for :func:`bag_sum`. Its tensors share the arrays' memory."""
     return Batch(
         torch.from_numpy(bags.rows),
         torch.from_numpy(values),
@@ -145,7 +152,10 @@ def ragged(bags: features.Bags, values: NDArray[np.float32]) -> Batch:
 
 
 def bag_sum(table: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Sum ``values * table[rows]`` for each text, from 8-bit rows; float32, (texts, authors)."""
+    """Returns the sum of ``values * table[rows]`` for each text of a ragged batch.
+
+    ``table`` has packed 8-bit rows; the sums are float32, shape (texts, authors).
+    """
     sums: torch.Tensor = torch.ops.quantized.embedding_bag_byte_rowwise_offsets(
         table,
         batch.rows,
@@ -158,15 +168,22 @@ def bag_sum(table: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def gather_sum(table: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """The same from a padded batch and a float32 table."""
+    """Returns the sum of ``values * table[rows]`` for each text of a padded batch.
+
+    ``table`` is float32; the sums are float32, shape (texts, authors).
+    """
     sums = table.new_zeros(batch.rows.shape[0], table.shape[1])
-    slices = zip(batch.rows.split(LENGTHS[-1], 1), batch.values.split(LENGTHS[-1], 1), strict=True)
+    longest = GRID_LENGTHS[-1]
+    slices = zip(batch.rows.split(longest, 1), batch.values.split(longest, 1), strict=True)
     for rows, values in slices:
         sums += torch.bmm(values[:, None], table[rows])[:, 0]
     return sums[: batch.texts]
 
 
-def _fit(grid: Sequence[int], size: int) -> int:
-    """Return the first of ``grid`` that holds ``size``, or a multiple of its last."""
+def _round_up(grid: Sequence[int], size: int) -> int:
+    """Returns the first number of ``grid`` that is at least ``size``.
+
+    Beyond the grid, it returns a multiple of the grid's last number.
+    """
     last = grid[-1]
     return next((step for step in grid if step >= size), -(-size // last) * last)

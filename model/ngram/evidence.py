@@ -1,4 +1,4 @@
-"""Which words of a text speak for an author: exact where the model is linear in its features."""
+"""Explains a prediction of the n-gram model: which words of a text speak for an author."""
 
 from __future__ import annotations
 
@@ -11,55 +11,56 @@ from model.ngram import features
 from model.ngram.parameters import Weights
 from model.types import Evidence, Part
 
-#: Parts listed; the weight of the others is summed up.
-PARTS = 12
-#: Characters of a part that are shown, the first. A text without spaces is one part, and its
-#: evidence is kept with the attribution.
-SHOWN = 100
-#: A word and the white space that follows it, which counts but is not shown.
+#: Number of parts in the evidence. The weights of all other parts are added up.
+MAX_PARTS = 12
+#: Number of characters that are shown of a part. The cache keeps the evidence, and a text without
+#: spaces is a single part.
+PART_CHARACTERS = 100
+#: A part: a word and the white space that follows it. The white space counts but is not shown.
 _PART = re.compile(r"\S+\s*|\s+")
 
 
 def explain(weights: Weights, text: str, author: str, index: int) -> Evidence:
-    """Return the strongest parts of ``text`` for the author whose class is ``index``.
+    """Returns the strongest parts of ``text`` for ``author``, whose index in the card is ``index``.
 
-    The score is the author's logit less the mean over all authors, over the temperature. Each
-    occurrence of an n-gram has an equal share of its row's part in that sum, spread evenly over
-    its characters.
+    The score is the author's logit minus the mean logit of all authors, divided by the temperature.
+    The model is linear in its n-grams, so the evidence is exact. Each occurrence of an n-gram adds
+    an equal part of its row's term, spread evenly over the n-gram's characters.
     """
-    return of_characters(text, author, *per_character(weights, text, index))
+    return from_characters(text, author, *character_scores(weights, text, index))
 
 
-def of_characters(text: str, author: str, shares: NDArray[np.float64], bias: float) -> Evidence:
-    """Return evidence from the share of each character in the score, and what no character has.
+def from_characters(text: str, author: str, scores: NDArray[np.float64], bias: float) -> Evidence:
+    """Returns the evidence, given what each character of ``text`` and the bias add to the score.
 
-    A word's weight is the sum over its characters and the white space after it.
+    A part's weight is the sum over its characters and the white space after it.
     """
     spans = [match.span() for match in _PART.finditer(text)]
     starts = np.array([start for start, _ in spans], np.int64)
-    sums = np.add.reduceat(shares, starts) if spans else starts
+    sums = np.add.reduceat(scores, starts) if spans else starts
     parts = [
-        Part(text[start:end].rstrip()[:SHOWN], start, float(weight))
+        Part(text[start:end].rstrip()[:PART_CHARACTERS], start, float(weight))
         for (start, end), weight in zip(spans, sums, strict=True)
     ]
     parts.sort(key=lambda part: -abs(part.weight))
-    rest = sum(part.weight for part in parts[PARTS:])
-    score = bias + float(shares.sum())
-    return Evidence(author, score, bias, tuple(parts[:PARTS]), rest)
+    rest = sum(part.weight for part in parts[MAX_PARTS:])
+    score = bias + float(scores.sum())
+    return Evidence(author, score, bias, tuple(parts[:MAX_PARTS]), rest)
 
 
-def per_character(weights: Weights, text: str, index: int) -> tuple[NDArray[np.float64], float]:
-    """Return the share of each character of ``text`` in the score, and the bias's share."""
+def character_scores(weights: Weights, text: str, index: int) -> tuple[NDArray[np.float64], float]:
+    """Returns what each character of ``text``, and the bias, add to an author's score."""
     bags = features.count([text])
     table = weights.rows(bags.rows)
     temperature = weights.temperature.item()
     centred = (table[:, index] - table.mean(1)) / temperature
-    # For one occurrence of each row, in the order of bags.rows, which is ascending.
-    each = bags.values(weights.idf.numpy()) * centred / bags.counts
+    # What one occurrence of each row adds, in the order of bags.rows, which ascends.
+    per_occurrence = bags.values(weights.idf.numpy()) * centred / bags.counts
     steps = np.zeros(len(text) + 1)
     for family in features.families(text):
-        share = each[np.searchsorted(bags.rows, family.rows)] / (family.last - family.first + 1)
-        np.add.at(steps, family.first, share)
-        np.subtract.at(steps, family.last + 1, share)
+        added = per_occurrence[np.searchsorted(bags.rows, family.rows)]
+        per_character = added / (family.last - family.first + 1)
+        np.add.at(steps, family.first, per_character)
+        np.subtract.at(steps, family.last + 1, per_character)
     bias = (weights.bias[index] - weights.bias.mean()).item() / temperature
     return np.cumsum(steps)[:-1], bias

@@ -1,4 +1,4 @@
-"""Fitting: features in, weights out. One linear classifier an author, all at once."""
+"""Fits the weights of the n-gram model to labelled texts: a linear classifier for all authors."""
 
 from __future__ import annotations
 
@@ -11,35 +11,41 @@ from numpy.typing import NDArray
 
 from model.ngram.features import ROWS, Bags, count
 
-#: All numbers below were chosen on the tuning fold of the presidents' messages.
+# The numbers below were chosen on the tuning fold of the presidents' messages.
+#: Number of times that the training reads all texts.
 EPOCHS = 6
-#: Small data gets more epochs: with fewer steps than this the weights have hardly moved.
-LEAST_STEPS = 400
+#: Smallest number of steps. Small data gets more epochs: after fewer steps than this, the weights
+#: have hardly moved.
+MIN_STEPS = 400
+#: Texts of a step.
 BATCH = 256
+#: Adam's learning rate at the first step. It falls to 0 evenly.
 LEARNING_RATE = 0.01
-#: Adam's; the second moment forgets faster than usual, for the rate falls within few steps.
+#: Adam's betas. The second moment forgets faster than usual, because the rate falls in few steps.
 BETAS = (0.9, 0.99)
-#: A class weighs its size to the power of -0.6: between none, which neglects the small, and -1.
+#: An author's weight in the loss is the number of the author's texts to the power of -0.6. With a
+#: power of 0 the loss would neglect authors with few texts; with -1 all authors would count alike.
 BALANCE = 0.6
-#: Texts whose features are computed at once.
+#: Number of texts whose features are computed at once.
 CHUNK = 256
 
-Progress = Callable[[float], None]
+#: Takes the share of the work that is done, 0 to 1.
+OnProgress = Callable[[float], None]
 
 
-class Linear(NamedTuple):
-    """A fitted classifier, all float32."""
+class LinearClassifier(NamedTuple):
+    """A fitted classifier, in float32."""
 
-    #: (ROWS, authors)
+    #: Weights, shape (ROWS, authors).
     table: torch.Tensor
-    #: (authors,)
+    #: Bias, shape (authors,).
     bias: torch.Tensor
-    #: (ROWS,)
+    #: Inverse document frequency, shape (ROWS,).
     idf: NDArray[np.float32]
 
 
-def bags_of(texts: Sequence[str]) -> Bags:
-    """Return the bags of any number of texts."""
+def count_all(texts: Sequence[str]) -> Bags:
+    """Returns the bags of any number of texts."""
     chunks = [count(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)]
     sizes = np.concatenate([np.diff(chunk.offsets) for chunk in chunks])
     return Bags(
@@ -50,12 +56,12 @@ def bags_of(texts: Sequence[str]) -> Bags:
 
 
 def fit(
-    bags: Bags, labels: NDArray[np.int64], authors: int, seed: int, progress: Progress
-) -> Linear:
-    """Minimise the balanced squared hinge loss, one author against the others, with Adam.
+    bags: Bags, labels: NDArray[np.int64], authors: int, seed: int, on_progress: OnProgress
+) -> LinearClassifier:
+    """Minimises the balanced squared hinge loss, one author against all others, with Adam.
 
-    The loss is LinearSVC's (Fan et al. 2008, "LIBLINEAR"); stopping early, at a low rate,
-    takes the place of its penalty. ``progress`` is told the share of the steps done after each.
+    The loss is LinearSVC's (Fan et al. 2008, "LIBLINEAR"). Instead of LinearSVC's penalty, the
+    training stops early, at a low rate. ``fit`` calls ``on_progress`` after each step.
     """
     idf = inverse_document_frequency(bags)
     values = bags.values(idf)
@@ -72,44 +78,49 @@ def fit(
         adam.zero_grad()
         loss.backward()
         adam.step()
-        progress((step + 1) / len(batches))
-    return Linear(table.detach(), bias.detach(), idf)
+        on_progress((step + 1) / len(batches))
+    return LinearClassifier(table.detach(), bias.detach(), idf)
 
 
 def inverse_document_frequency(bags: Bags) -> NDArray[np.float32]:
-    """Return log((1 + texts) / (1 + texts with the row)) + 1 for each row, as scikit-learn does."""
+    """Returns log((1 + texts) / (1 + texts with the row)) + 1 for each row, as scikit-learn does.
+
+    The shape is (ROWS,).
+    """
     texts = len(bags.offsets) - 1
     within = np.bincount(bags.rows, minlength=ROWS)
     return (np.log((1 + texts) / (1 + within)) + 1).astype(np.float32)
 
 
 def squared_hinge(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return the loss of each text, (texts,), from scores of shape (texts, authors)."""
+    """Returns the loss of each text, shape (texts,), from scores of the shape (texts, authors)."""
     signs = torch.full_like(scores, -1).scatter_(1, target[:, None], 1)
     return (1 - signs * scores).clamp(min=0).square().sum(1)
 
 
 def class_weights(labels: NDArray[np.int64], authors: int) -> torch.Tensor:
-    """Return a weight for each author, 1 on average; float32, (authors,)."""
+    """Returns a weight for each author, 1 on average: float32, shape (authors,)."""
     sizes = np.maximum(np.bincount(labels, minlength=authors), 1)
     weights = sizes**-BALANCE
     return torch.from_numpy((weights / weights.mean()).astype(np.float32))
 
 
 def _batches(texts: int, seed: int) -> list[NDArray[np.int64]]:
+    """Returns the indices of the texts of each step, shuffled anew in each epoch."""
     generator = np.random.default_rng(seed)
-    an_epoch = -(-texts // BATCH)
-    epochs = max(EPOCHS, -(-LEAST_STEPS // an_epoch))
+    per_epoch = -(-texts // BATCH)
+    epochs = max(EPOCHS, -(-MIN_STEPS // per_epoch))
     return [
         chosen
         for _ in range(epochs)
-        for chosen in np.array_split(generator.permutation(texts), an_epoch)
+        for chosen in np.array_split(generator.permutation(texts), per_epoch)
     ]
 
 
 def _sums(
     bags: Bags, values: NDArray[np.float32], chosen: NDArray[np.int64], table: torch.Tensor
 ) -> torch.Tensor:
+    """Returns the sum of ``values * table[rows]`` for each chosen text, shape (texts, authors)."""
     starts, ends = bags.offsets[chosen], bags.offsets[chosen + 1]
     picked = np.concatenate([np.arange(*span) for span in zip(starts, ends, strict=True)])
     offsets = np.r_[0, np.cumsum(ends - starts)[:-1]]

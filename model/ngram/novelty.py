@@ -1,6 +1,7 @@
-"""How much of a text is new to the n-gram model: the share of its n-grams that training never saw.
+"""Measures how new a text is to the n-gram model: the share of its n-grams that training never saw.
 
-Texts of another subject, time or language have many, long before their authors look strange.
+Texts on another subject, or of another time or language, have many such n-grams, long before the
+predicted authors look strange.
 """
 
 from __future__ import annotations
@@ -13,30 +14,33 @@ from numpy.typing import NDArray
 
 from model.ngram import features
 
-#: More than the idf's rounding, less than what one text more makes of it.
-_SLACK = 1e-3
+#: Tolerance in comparing an idf: more than its rounding error, and less than the difference that
+#: one text more or less makes.
+_TOLERANCE = 1e-3
 
 
-def never_seen(idf: NDArray[np.float32], training_texts: int) -> NDArray[np.bool_]:
-    """Return for each row whether no training text had it, from its document frequency."""
-    return np.asarray(idf > math.log(1 + training_texts) + 1 - _SLACK)
+def unseen_rows(idf: NDArray[np.float32], training_texts: int) -> NDArray[np.bool_]:
+    """Returns, for each row, whether no training text had it. The idf tells this."""
+    return np.asarray(idf > math.log(1 + training_texts) + 1 - _TOLERANCE)
 
 
-def shares(texts: Sequence[str], new: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return for each text the share of its n-grams, counted as often as they occur, in ``new``.
+def unseen_shares(texts: Sequence[str], is_unseen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Returns, for each text, the share of its n-grams that training never saw, 0 to 1.
 
-    ``texts`` may be many; each has one n-gram at least, as it is not empty.
+    An n-gram counts as often as it occurs. There may be any number of texts. No text may be empty,
+    because every text must have an n-gram.
     """
     found = []
-    for start in range(0, len(texts), features.MOST_TEXTS):
-        bags = features.count(texts[start : start + features.MOST_TEXTS])
+    for start in range(0, len(texts), features.MAX_TEXTS):
+        bags = features.count(texts[start : start + features.MAX_TEXTS])
         starts = bags.offsets[:-1]
-        of_all = np.add.reduceat(bags.counts, starts)
-        found.append(np.add.reduceat(np.where(new[bags.rows], bags.counts, 0), starts) / of_all)
+        totals = np.add.reduceat(bags.counts, starts)
+        unseen = np.add.reduceat(np.where(is_unseen[bags.rows], bags.counts, 0), starts)
+        found.append(unseen / totals)
     return np.concatenate(found)
 
 
-def reference(texts: Sequence[str], new: NDArray[np.bool_]) -> dict[str, float]:
-    """Return the card's mean and standard deviation, from messages that training never saw."""
-    found = shares(texts, new)
-    return {"mean": round(float(found.mean()), 6), "deviation": round(float(found.std()), 6)}
+def reference(texts: Sequence[str], is_unseen: NDArray[np.bool_]) -> dict[str, float]:
+    """Returns mean and standard deviation of the shares of held-out texts, for the model card."""
+    shares = unseen_shares(texts, is_unseen)
+    return {"mean": round(float(shares.mean()), 6), "deviation": round(float(shares.std()), 6)}

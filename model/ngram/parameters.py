@@ -1,4 +1,4 @@
-"""The trained numbers of the n-gram model: on disk, in memory, and their version."""
+"""Reads, writes and packs the weights of the n-gram model, and computes their version."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from numpy.typing import NDArray
 from model import tensorfile
 from model.ngram.features import PREPROCESSING, ROWS
 
-#: A packed row ends with its scale and offset, a float32 each.
+#: Bytes at the end of a packed row: its scale and its offset, a float32 each.
 _ROW_TAIL = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """All that the model's answer depends on, besides the features."""
+    """The weights of the n-gram model. A prediction depends on them and on the features alone."""
 
-    #: uint8, (ROWS, authors + 8): 8 bits a weight, each row with a scale and an offset of its
-    #: own, as ``torch.ops.quantized.embedding_bag_byte_prepack`` packs it. A quarter of float32.
+    #: uint8, shape (ROWS, authors + 8): 8 bits for each weight, and a scale and an offset for each
+    #: row, as ``torch.ops.quantized.embedding_bag_byte_prepack`` packs them. A quarter of the size
+    #: of float32.
     table: torch.Tensor
-    #: float32, (authors,)
+    #: float32, shape (authors,).
     bias: torch.Tensor
-    #: float32, (ROWS,): inverse document frequency of each row.
+    #: float32, shape (ROWS,): inverse document frequency of each row.
     idf: torch.Tensor
-    #: float32, (1,): what the logits are divided by so that confidence means accuracy.
+    #: float32, shape (1,): divisor of the logits that makes the confidence match the accuracy.
     temperature: torch.Tensor
 
     def version(self, authors: Sequence[str], threshold: float) -> str:
-        """Return ``ngram-1-`` and 12 hex digits: any change that may change an answer shows."""
+        """Returns ``ngram-1-`` and 12 hex digits, a hash of all that a prediction depends on."""
         digest = hashlib.blake2b(digest_size=6)
         digest.update(repr((PREPROCESSING, tuple(authors), threshold)).encode())
         for field in fields(self):
@@ -41,34 +42,34 @@ class Weights:
         return f"ngram-1-{digest.hexdigest()}"
 
     def unpacked(self) -> torch.Tensor:
-        """Return the table as float32, (ROWS, authors)."""
+        """Returns the table as float32, shape (ROWS, authors)."""
         table: torch.Tensor = torch.ops.quantized.embedding_bag_byte_unpack(self.table)
         return table
 
     def rows(self, numbers: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Return some rows of the table as float64, (numbers, authors)."""
+        """Returns the rows with these numbers as float64, shape (numbers, authors)."""
         picked = self.table[torch.from_numpy(numbers).long()]
         unpacked: torch.Tensor = torch.ops.quantized.embedding_bag_byte_unpack(picked)
         return unpacked.double().numpy()
 
     def write(self, directory: Path) -> None:
-        """Write the weights into ``directory``, which exists."""
+        """Writes the weights into ``directory``, which must exist."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
         tensorfile.write(directory, tensors, PREPROCESSING)
 
 
 def pack(table: torch.Tensor) -> torch.Tensor:
-    """Return float32 (ROWS, authors) as uint8 (ROWS, authors + 8)."""
+    """Packs a float32 table, (ROWS, authors), into uint8, (ROWS, authors + 8)."""
     packed: torch.Tensor = torch.ops.quantized.embedding_bag_byte_prepack(table)
     return packed
 
 
 def read(directory: Path, authors: int) -> Weights:
-    """Read the weights of a model of so many authors. The file is mapped, not copied.
+    """Reads the weights of a model with this number of authors. Maps the file into memory.
 
     Raises:
-        OSError: there is no such file, or it can't be read.
-        ValueError: it is no safetensors file, or its shapes are not the model's.
+        OSError: the file does not exist, or can't be read.
+        ValueError: the file is no safetensors file, or a tensor has another shape than expected.
     """
     tensors = tensorfile.read(directory)
     shapes: dict[str, tuple[int, ...]] = {

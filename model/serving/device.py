@@ -1,7 +1,7 @@
-"""The devices a model runs on. One is trusted only after it has been tried.
+"""The devices that a model can run on: the CPU, CUDA or Metal.
 
-:class:`Device` is all that the rest of Byline knows of CUDA, Metal or the CPU, so that a test can
-put another in its place.
+A worker uses a device only after a short self-test. The rest of Byline reaches a device through
+:class:`Device` alone, so a test can use a fake device.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import torch
 
 logger = logging.getLogger(__name__)
 
-#: Side of the square matrices of the trial: past the sizes that take special paths, and instant.
-TRIAL_SIDE = 128
-#: Largest difference allowed between device and CPU, relative to the CPU's largest value.
-#: fp32 with TF32 or Metal's fast maths stays well inside it; a broken device does not.
-TRIAL_TOLERANCE = 1e-2
-#: What torch says, in a plain RuntimeError, where the CPU or Metal has no memory left.
+#: Side of the square matrices of the self-test: larger than the sizes for which libraries have
+#: special code, and still computed at once.
+SELF_TEST_SIDE = 128
+#: Largest difference allowed between device and CPU, as a share of the CPU's largest value.
+#: fp32 with TF32 or Metal's fast maths stays far below it; a broken device does not.
+SELF_TEST_TOLERANCE = 1e-2
+#: Parts of the RuntimeError that torch raises when the CPU or Metal has no memory left.
 _NO_MEMORY = (
     "can't allocate memory",
     "out of memory",
@@ -29,7 +30,7 @@ _NO_MEMORY = (
 
 
 class DeviceError(RuntimeError):
-    """The device can't be used. Says which, and why."""
+    """A device can't be used. The text names the device and the reason."""
 
 
 class DeviceMemory(NamedTuple):
@@ -37,24 +38,25 @@ class DeviceMemory(NamedTuple):
 
     #: Held by tensors.
     allocated: int
-    #: Taken from the driver: tensors, what is kept for the next ones, compiled kernels.
+    #: Taken from the driver: tensors, torch's cache for later tensors, and compiled kernels.
     driver: int
-    #: All that there is, or that the driver recommends to take.
+    #: The accelerator's whole memory, or as much as the driver recommends to use.
     limit: int
 
 
 class Device:
-    """A device as the engine sees it; this one is the CPU."""
+    """A device as the engine uses it. This base class is the CPU."""
 
-    #: Whether it computes while the thread that asked goes on.
+    #: Whether the device computes while the thread that launched the work continues.
     overlaps = False
     #: Whether each new shape costs time and memory, so that batches are padded to a grid.
     pads = False
-    #: Tokens of a forward pass, padding included, unless the settings say otherwise. Beyond some
-    #: 3,000 the activations of a small encoder leave a CPU's cache: twice as slow at 25,000.
+    #: Largest number of tokens of a forward pass, padding included, unless the settings set
+    #: another. Beyond about 3,000 tokens the activations of a small encoder leave a CPU's cache: at
+    #: 25,000 tokens it is half as fast.
     tokens = 3072
-    #: What a pass costs besides its tokens, as so many of them. Measured: one message alone takes
-    #: a CPU as long as its tokens and these would in a batch.
+    #: Fixed cost of a pass, as a number of tokens. Measured: a CPU takes as long for one message
+    #: alone as for its tokens and 100 more within a batch.
     pass_cells = 100
 
     def __init__(self, device: torch.device) -> None:
@@ -64,35 +66,35 @@ class Device:
         return str(self.torch)
 
     def upload(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return a tensor of the host's on the device."""
+        """Returns a copy on the device of a tensor on the host."""
         return tensor.to(self.torch)
 
     def download(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
-        """Begin to copy ``tensor`` to the host; return what waits for the copy and gives it."""
+        """Starts to copy ``tensor`` to the host, and returns a function that waits for the copy."""
         return tensor.cpu
 
     def memory(self) -> DeviceMemory | None:
-        """Return what is in use; None where the host's memory is all there is."""
+        """Returns the device's memory in use, or None if the device uses the host's memory."""
         return None
 
     def release(self) -> None:
-        """Give back what is kept for tensors to come."""
+        """Gives the memory that torch caches for later tensors back to the driver."""
 
     def is_full(self, error: BaseException) -> bool:
-        """Return whether ``error`` says that the device has no memory left."""
+        """Returns whether ``error`` means that the device has no memory left."""
         if isinstance(error, torch.OutOfMemoryError | MemoryError):
             return True
         return isinstance(error, RuntimeError) and any(w in str(error) for w in _NO_MEMORY)
 
 
 class Cuda(Device):
-    """An NVIDIA GPU. It computes in order what it is given, while the host goes on."""
+    """An NVIDIA GPU. It computes in the order of the launches, while the host continues."""
 
     overlaps = True
     pads = True
     tokens = 32_768
-    #: Launching takes a fast GPU the time of several thousand tokens, and a slow one that of a few
-    #: hundred. A guess between them.
+    #: A launch costs a fast GPU the time of several thousand tokens, and a slow GPU the time of a
+    #: few hundred. This number is a guess between the two.
     pass_cells = 1024
 
     def __init__(self, device: torch.device) -> None:
@@ -100,11 +102,11 @@ class Cuda(Device):
         torch.cuda.set_device(device)
 
     def upload(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Copy from pinned memory, for which the host need not wait."""
+        """Copies from pinned memory, so that the host need not wait."""
         return tensor.pin_memory().to(self.torch, non_blocking=True)
 
     def download(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
-        """Queue the copy now: asked for later, it would wait for what was launched meanwhile."""
+        """Queues the copy at once. A later copy would wait for all work launched in between."""
         copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         copy.copy_(tensor, non_blocking=True)
         done = torch.cuda.Event()
@@ -117,7 +119,7 @@ class Cuda(Device):
         return wait
 
     def memory(self) -> DeviceMemory:
-        """Return torch's own figures, and the GPU's size."""
+        """Returns torch's own figures, and the GPU's size."""
         return DeviceMemory(
             torch.cuda.memory_allocated(self.torch),
             torch.cuda.memory_reserved(self.torch),
@@ -125,23 +127,26 @@ class Cuda(Device):
         )
 
     def release(self) -> None:
-        """Empty torch's cache."""
+        """Empties torch's cache."""
         torch.cuda.empty_cache()
 
 
 class Metal(Device):
-    """Apple's GPU. Computes while the host goes on, which is not made use of: it was never run."""
+    """Apple's GPU. The host waits for it: overlapping was never tried on a Mac."""
 
     pads = True
     tokens = 32_768
-    pass_cells = 1024  # as for CUDA
+    #: Not measured: the same number as for CUDA.
+    pass_cells = 1024
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)
-        logger.warning("mps: what Metal has no kernel for runs on the CPU; torch names it, once")
+        logger.warning(
+            "mps: operators without a Metal kernel run on the CPU; torch names each of them once"
+        )
 
     def memory(self) -> DeviceMemory:
-        """Return Metal's figures. The memory is the machine's: a part of the process's own."""
+        """Returns Metal's figures. This memory is a part of the process's own."""
         return DeviceMemory(
             torch.mps.current_allocated_memory(),
             torch.mps.driver_allocated_memory(),
@@ -149,7 +154,7 @@ class Metal(Device):
         )
 
     def release(self) -> None:
-        """Empty torch's cache."""
+        """Empties torch's cache."""
         torch.mps.empty_cache()
 
 
@@ -157,24 +162,24 @@ _KINDS: dict[str, type[Device]] = {"cpu": Device, "cuda": Cuda, "mps": Metal}
 
 
 def choose(name: str, worker: int = 0) -> Device:
-    """Return the device called ``name``: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
+    """Returns the device called ``name``: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
 
-    ``auto`` is the first of CUDA, MPS and the CPU that passes its trial. Workers on one machine
-    are dealt its GPUs in turn: ``worker`` is this one's number, from 0.
+    ``auto`` is the first of CUDA, MPS and the CPU that passes the self-test. The workers of one
+    machine take its GPUs in turn: ``worker`` is this worker's number, from 0.
 
     Raises:
-        DeviceError: the device is not there, or failed its trial.
+        DeviceError: the device does not exist, or failed the self-test.
     """
     if name != "auto":
-        device = _dealt(torch.device(name), worker)
-        try_out(device)
+        device = _numbered(torch.device(name), worker)
+        self_test(device)
         return _KINDS[device.type](device)
     for candidate in _present():
-        device = _dealt(candidate, worker)
+        device = _numbered(candidate, worker)
         try:
-            try_out(device)
+            self_test(device)
         except DeviceError as error:
-            logger.warning("%s; the next best is taken", error)
+            logger.warning("%s; the worker tries the next device", error)
         else:
             return _KINDS[device.type](device)
     return Device(torch.device("cpu"))
@@ -189,30 +194,30 @@ def _present() -> list[torch.device]:
     return present
 
 
-def _dealt(device: torch.device, worker: int) -> torch.device:
-    """Return ``device`` with a number where it is one of several."""
+def _numbered(device: torch.device, worker: int) -> torch.device:
+    """Returns the GPU for this worker if ``device`` is ``cuda`` without a number."""
     gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 0
     return torch.device("cuda", worker % gpus) if gpus else device
 
 
-def try_out(device: torch.device) -> None:
-    """Allocate on ``device``, multiply, and compare with the CPU.
+def self_test(device: torch.device) -> None:
+    """Multiplies two matrices on ``device`` and compares the product with the CPU's.
 
-    ``is_available()`` is not enough: some machines say yes and fail at the first allocation.
+    ``is_available()`` is not enough: some machines return True and fail at the first allocation.
 
     Raises:
-        DeviceError: any of it failed.
+        DeviceError: the device failed, or its product is wrong.
     """
     generator = torch.Generator().manual_seed(0)
-    left, right = torch.rand(2, TRIAL_SIDE, TRIAL_SIDE, generator=generator)
+    left, right = torch.rand(2, SELF_TEST_SIDE, SELF_TEST_SIDE, generator=generator)
     expected = left @ right
     try:
         actual = (left.to(device) @ right.to(device)).cpu()
-    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without
+    except (RuntimeError, AssertionError) as error:  # A torch built without CUDA asserts.
         raise DeviceError(f"device {device} can't be used: {error}") from error
     worst = (actual - expected).abs().max().item()
-    if not worst <= TRIAL_TOLERANCE * expected.abs().max().item():
+    if not worst <= SELF_TEST_TOLERANCE * expected.abs().max().item():
         raise DeviceError(
-            f"device {device} can't be trusted: a {TRIAL_SIDE} x {TRIAL_SIDE} product "
+            f"device {device} can't be trusted: a {SELF_TEST_SIDE} x {SELF_TEST_SIDE} product "
             f"differs from the CPU's by up to {worst:.3g}"
         )

@@ -1,4 +1,4 @@
-"""A model on its device, and the one thread that may touch it."""
+"""The engine: runs a model on its device, from the one thread that may use the device."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from model.serving.device import Device, DeviceError, choose
-from model.serving.output_checks import check_shape, finite, predictions, quoteless
-from model.serving.passes import Messages, Pass, Planner, Sequences
+from model.serving.novelty_sampler import NoveltySampler
+from model.serving.output_checks import check_shape, finite_array, predictions, redact_errors
+from model.serving.passes import Pass, Planner, SequencePlanner, TextPlanner
 from model.serving.placement import Placement, available_cores
-from model.serving.precision import check
+from model.serving.precision import check_precision
 from model.serving.status import Status, Work
 from model.types import (
     Evidence,
@@ -24,38 +25,39 @@ from model.types import (
     Model,
     ModelCard,
     ModelError,
-    Novelty,
     Prediction,
     SequenceModel,
 )
 
 logger = logging.getLogger(__name__)
 
-#: Candidates named for each message.
+#: Number of candidates in a prediction.
 CANDIDATES = 3
-#: Texts of which it is asked what is new in them, in so many seconds: it costs about as much as to
-#: attribute them.
-SAMPLE, SAMPLE_S = 8, 1.0
 
 Choose = Callable[[str, int], Device]
+#: Waits for the output of a pass and returns it, on the host: the probabilities of the best
+#: candidates and their indices, float32, shape (texts of the pass, 2 x candidates).
+Download = Callable[[], torch.Tensor]
 
 
 @dataclass(slots=True)
 class Launched:
-    """A batch on its way through the device."""
+    """A batch that the device is computing."""
 
     texts: Sequence[str]
-    #: For each pass its places among the texts, and what waits for its answer.
-    answers: list[tuple[Sequence[int], Callable[[], torch.Tensor]]]
+    #: For each pass, the indices of its texts within the batch, and its output.
+    downloads: list[tuple[Sequence[int], Download]]
     work: Work
-    #: What went wrong on the way.
+    #: The error that stopped the launch.
     error: ModelError | None = None
 
 
 class Engine:
-    """Runs a model. Everything but ``status`` belongs to the thread that called ``start``.
+    """Runs a model on a device.
 
-    MPS aborts the process when two threads use it, so another thread is refused, not queued.
+    Only the thread that called ``start`` may call the other methods; any thread may read
+    ``status``. The engine refuses other threads, because MPS aborts the process when two threads
+    use it.
     """
 
     def __init__(
@@ -63,100 +65,106 @@ class Engine:
         model: Model[Any] | SequenceModel,
         placement: Placement = Placement(),
         choose: Choose = choose,
-        told: Callable[[Status], None] | None = None,
+        on_batch: Callable[[Status], None] | None = None,
     ) -> None:
-        """``choose`` gives the device: a test's own, for instance.
+        """Prepares an engine that does not run yet.
 
-        ``told(status)`` is called after each batch, in the owner's thread.
+        ``choose`` returns the device; a test passes a function that returns a fake device. The
+        engine calls ``on_batch(status)`` after each batch, in its own thread.
         """
-        self._told = told
-        self._sampled_at, self._sampled = -SAMPLE_S, 0
+        self._on_batch = on_batch
+        self._novelty = NoveltySampler(model)
         self._forward_s = 0.0
         self._model = model
         self._placement = placement
         self._choose = choose
         self._owner: int | None = None
-        #: Read by any thread; replaced as a whole by the owner.
+        #: The owner replaces the whole object, so any thread may read it.
         self.status = Status()
 
     def start(self) -> None:
-        """Choose the device, load the model, test its precision, and warm every shape.
+        """Chooses the device, loads the model, checks its precision, and runs every shape once.
 
         Raises:
             DeviceError: the device or the precision can't be used.
             ModelError: the model failed on a shape.
-            OSError, ValueError: the weights are missing or do not fit.
+            OSError, ValueError: the weights are missing or do not fit the card.
         """
         self._owner = threading.get_ident()
         torch.set_num_threads(self._threads())
         self.device = self._choose(self._placement.device, self._placement.worker)
-        self._planner, most = self._loaded()
-        self._publish(limit=most)
-        self._warm()
+        self._planner, limit = self._loaded()
+        self._publish(limit=limit)
+        self._warm_up()
 
     @property
     def card(self) -> ModelCard:
-        """The model's card. In half precision its version says so, for answers may differ."""
+        """The model's card. In half precision its version has a suffix: predictions may differ."""
         card, precision = self._model.card, self._placement.precision
         return card if precision == "fp32" else replace(card, version=f"{card.version}-{precision}")
 
     @property
     def version(self) -> str:
-        """The version of what is served."""
+        """The version of the model, with the suffix for half precision."""
         return self.card.version
 
     @property
     def overlaps(self) -> bool:
         """Whether the device computes between ``launch`` and ``collect``.
 
-        A model that takes texts copies them to the device itself, and may wait for it.
+        False for a model that takes texts: it copies its tensors itself and may wait for the
+        device.
         """
         return self.device.overlaps and isinstance(self._model, SequenceModel)
 
     def __str__(self) -> str:
-        """Return where and how it runs, for people."""
+        """Returns the device and the precision, for people."""
         precision = self._placement.precision
         return str(self.device) if precision == "fp32" else f"{self.device}, {precision}"
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """Return a prediction for each of any number of texts, in order.
+        """Returns a prediction for each of any number of texts, in order.
 
         Raises:
-            ModelError: the model raised on one of them, or did not answer each.
+            ModelError: the model raised, or returned something else than a row for each text.
         """
         return self.collect(self.launch(texts))
 
     def launch(self, texts: Sequence[str]) -> Launched:
-        """Have the device begin with a batch; where it can, it goes on while the caller does.
+        """Launches a batch. A GPU computes it while the caller continues.
 
-        What goes wrong is raised by ``collect``.
+        ``collect`` raises the model's errors.
+
+        Raises:
+            DeviceLost: the device failed for good.
         """
-        self._own()
+        self._check_thread()
         launched = Launched(texts, [], Work(messages=len(texts)))
         begin, self._forward_s = time.perf_counter(), 0.0
         try:
             self._launch(launched, range(len(texts)))
         except ModelError as error:
-            # Not itself: its traceback holds on to the pass's tensors.
+            # A new error, because the traceback of this one keeps the tensors of the pass alive.
             launched.error = ModelError(str(error))
         prepare_s = time.perf_counter() - begin - self._forward_s
         launched.work += Work(prepare_s=prepare_s, forward_s=self._forward_s)
         return launched
 
     def collect(self, launched: Launched) -> list[Prediction]:
-        """Wait for a batch and return its predictions, in the order of its texts.
+        """Waits for a batch and returns its predictions, in the order of its texts.
 
         Raises:
-            ModelError: as ``predict``.
+            ModelError: the model raised, or returned something else than a row for each text.
+            DeviceLost: the device failed for good.
         """
-        self._own()
+        self._check_thread()
         if launched.error is not None:
             raise launched.error
         begin, card = time.perf_counter(), self._model.card
         rows = np.empty((len(launched.texts), 2 * min(CANDIDATES, len(card.authors))), np.float32)
-        for places, answer in launched.answers:
-            with quoteless():
-                rows[places] = finite(answer())
+        for indices, download in launched.downloads:
+            with redact_errors():
+                rows[indices] = finite_array(download())
         found = predictions(rows, card)
         work = launched.work + Work(forward_s=time.perf_counter() - begin)
         self._publish(
@@ -164,112 +172,99 @@ class Engine:
             total=self.status.total + work,
             best=rows[:, rows.shape[1] // 2].astype(np.int64),
             confidence=rows[:, 0],
-            unseen=self._unseen(launched.texts),
+            unseen=self._novelty.sample(launched.texts),
         )
-        if self._told is not None:
-            self._told(self.status)
+        if self._on_batch is not None:
+            self._on_batch(self.status)
         return found
 
     def release(self) -> None:
-        """Give back what the device keeps for tensors to come."""
-        self._own()
+        """Gives the memory that the device caches for later tensors back to the driver."""
+        self._check_thread()
         self.device.release()
 
     def explain(self, text: str, author: str) -> Evidence | None:
-        """Return what speaks for ``author``, or None where the model can't tell.
+        """Returns the evidence for ``author``, or None if the model is no ``Explainer``.
 
         Raises:
             ModelError: the model raised.
         """
-        self._own()
+        self._check_thread()
         if not isinstance(self._model, Explainer):
             return None
-        with quoteless():
+        with redact_errors():
             return self._model.explain(text, author)
 
-    def _unseen(self, texts: Sequence[str]) -> tuple[float, ...]:
-        if (now := time.monotonic()) >= self._sampled_at + SAMPLE_S:
-            self._sampled_at, self._sampled = now, 0
-        sample = texts[: SAMPLE - self._sampled]
-        if not sample or not isinstance(self._model, Novelty):
-            return ()
-        self._sampled += len(sample)
-        try:
-            shares = np.asarray(self._model.unseen(sample), float)
-        except Exception as error:  # anybody's code; the answers are there, and stand
-            logger.warning("the model can't say what is new to it: %s", type(error).__name__)
-            self._sampled = SAMPLE  # a second's rest
-            return ()
-        return tuple(shares[(shares >= 0) & (shares <= 1)].tolist())
-
     def _loaded(self) -> tuple[Planner, int]:
-        """Load the model; return what plans its passes, and their cells at most."""
+        """Loads the model; returns the planner of its passes and their largest number of cells."""
         device, precision = self.device, self._placement.precision
         if isinstance(self._model, SequenceModel):
             self._model.load(device.torch, torch.float32)
-            planner = Sequences(self._model.encode, self._model.grid, device)
-            most = self._placement.tokens or device.tokens
+            planner = SequencePlanner(self._model.encode, self._model.grid, device)
+            max_cells = self._placement.tokens or device.tokens
             if precision != "fp32":
-                check(self._model, planner, device, precision, most)
-            return planner, most
+                check_precision(self._model, planner, device, precision, max_cells)
+            return planner, max_cells
         if precision != "fp32":
             raise DeviceError(f"this model runs in fp32 only, not in {precision}")
         self._model.load(device.torch)
-        return Messages(self._model), self._model.buckets[-1].messages
+        return TextPlanner(self._model), self._model.buckets[-1].messages
 
-    def _warm(self) -> None:
-        """Compute every shape once; from the first that does not fit, lower the limit."""
-        with quoteless():
+    def _warm_up(self) -> None:
+        """Runs every shape once. A shape that does not fit into the memory lowers the limit."""
+        with redact_errors():
             for planned in self._planner.warm_up(self.status.limit):
                 if planned.cells > self.status.limit:
                     continue
-                answer = self._answer(planned)
-                if answer is None:
-                    self._lower(planned)
+                download = self._run(planned)
+                if download is None:
+                    self._lower_limit(planned)
                 else:
-                    finite(answer())
+                    finite_array(download())
 
-    def _launch(self, launched: Launched, places: Sequence[int]) -> None:
-        """Launch some of the texts. What does not fit the memory is planned anew, in halves."""
-        texts = [launched.texts[place] for place in places]
-        with quoteless():
+    def _launch(self, launched: Launched, indices: Sequence[int]) -> None:
+        """Launches some texts of a batch. Halves each pass that does not fit into the memory."""
+        texts = [launched.texts[index] for index in indices]
+        with redact_errors():
             for planned in self._planner.plan(texts, self.status.limit):
-                own = [places[place] for place in planned.places]
-                if planned.cells > self.status.limit and len(own) > 1:  # lowered meanwhile
+                own = [indices[index] for index in planned.indices]
+                if planned.cells > self.status.limit and len(own) > 1:
+                    # An earlier pass of this batch has lowered the limit: plan these texts again.
                     self._launch(launched, own)
                     continue
-                answer = self._answer(planned)
-                if answer is None:
-                    self._lower(planned)
+                download = self._run(planned)
+                if download is None:
+                    self._lower_limit(planned)
                     launched.work += Work(halved=1)
                     self._launch(launched, own)
                     continue
-                launched.answers.append((own, answer))
+                launched.downloads.append((own, download))
                 launched.work += Work(passes=1, cells=planned.cells, filled=planned.filled)
 
-    def _answer(self, planned: Pass) -> Callable[[], torch.Tensor] | None:
-        """Launch a pass; return what waits for its best candidates, or None without memory."""
+    def _run(self, planned: Pass) -> Download | None:
+        """Launches a pass; returns its output, or None if it does not fit into the memory."""
         try:
             batch = planned.batch()
             begin = time.perf_counter()
             with torch.inference_mode():
                 rows = self._model.forward(batch)
                 check_shape(rows, planned.rows, len(self._model.card.authors))
-                best = rows[: len(planned.places)].topk(min(CANDIDATES, rows.shape[1]))
-                # One copy to the host, not two: a float32 holds any index exactly.
-                answer = self.device.download(torch.cat([best.values, best.indices.float()], 1))
+                best = rows[: len(planned.indices)].topk(min(CANDIDATES, rows.shape[1]))
+                # One copy to the host instead of two: a float32 holds any index exactly.
+                download = self.device.download(torch.cat([best.values, best.indices.float()], 1))
                 self._forward_s += time.perf_counter() - begin
-                return answer
+                return download
         except Exception as error:
             if not self.device.is_full(error):
                 raise
-        return None  # outside the handler, for the error's traceback holds on to the tensors
+        # Outside the handler, because the traceback of the error keeps the tensors alive.
+        return None
 
-    def _lower(self, planned: Pass) -> None:
-        """Remember that a pass did not fit the memory.
+    def _lower_limit(self, planned: Pass) -> None:
+        """Halves the limit of later passes, because this pass did not fit into the memory.
 
         Raises:
-            ModelError: it held one message, so there is nothing to halve.
+            ModelError: the pass held one message and can't be halved.
         """
         self.device.release()
         if planned.rows == 1:
@@ -285,11 +280,13 @@ class Engine:
         self.status = replace(self.status, memory=self.device.memory(), **changes)
 
     def _threads(self) -> int:
+        """Returns the number of CPU threads for torch."""
         if self._placement.threads is not None:
             return self._placement.threads
         cores = available_cores() if isinstance(self._model, SequenceModel) else 1
         return max(1, cores // self._placement.workers)
 
-    def _own(self) -> None:
+    def _check_thread(self) -> None:
+        """Raises RuntimeError in a thread that did not start the engine."""
         if threading.get_ident() != self._owner:
             raise RuntimeError("the model belongs to another thread")

@@ -1,19 +1,21 @@
-"""What torch reads of its environment about Metal. To be set before torch is imported."""
+"""Environment variables that limit torch's memory on Metal. Set them before torch is imported."""
 
 from __future__ import annotations
 
-#: Where torch begins to give back what it keeps, as a share of the most it may take.
-LOW = 0.8
+#: Share of the memory limit at which torch begins to give cached memory back to the system.
+LOW_WATERMARK = 0.8
 
 
 def environment(share: float) -> dict[str, str]:
-    """Return the variables for at most ``share`` of the memory that Metal recommends.
+    """Returns the variables that limit torch to ``share`` of the memory that Metal recommends.
 
-    Both marks at once: torch refuses a high one below the low one, whose default is 1.4. Its
-    default for the high one, 1.7, lies above the memory of the machine, which then swaps.
+    Both watermarks are set, because torch refuses a high watermark below the low watermark, whose
+    default is 1.4. The high watermark's default, 1.7, is more than the memory of the machine, which
+    would swap.
     """
     return {
         "PYTORCH_MPS_HIGH_WATERMARK_RATIO": f"{share:.3f}",
-        "PYTORCH_MPS_LOW_WATERMARK_RATIO": f"{share * LOW:.3f}",
-        "PYTORCH_ENABLE_MPS_FALLBACK": "1",  # torch names each operator that runs on the CPU
+        "PYTORCH_MPS_LOW_WATERMARK_RATIO": f"{share * LOW_WATERMARK:.3f}",
+        # Operators without a Metal kernel run on the CPU, and torch names them.
+        "PYTORCH_ENABLE_MPS_FALLBACK": "1",
     }

@@ -1,4 +1,4 @@
-"""What a model may answer with, and how it may fail."""
+"""Checks of what a model returns, and of the errors that it raises."""
 
 from __future__ import annotations
 
@@ -13,51 +13,62 @@ from model.types import Candidate, DeviceLost, ModelCard, ModelError, Prediction
 
 
 def check_shape(probabilities: torch.Tensor, rows: int, authors: int) -> None:
-    """Raise ``ModelError`` unless there is a row a text and a column an author."""
+    """Checks that ``probabilities`` has the shape (rows, authors).
+
+    Raises:
+        ModelError: the shape is another.
+    """
     shape = tuple(probabilities.shape)
     if shape != (rows, authors):
-        raise ModelError(f"the model answered with shape {shape}, not {(rows, authors)}")
+        raise ModelError(f"the model returned the shape {shape}, not {(rows, authors)}")
 
 
-def finite(rows: torch.Tensor) -> NDArray[np.float32]:
-    """Return ``rows``, of the host. Raises ``ModelError`` where a number is none."""
+def finite_array(rows: torch.Tensor) -> NDArray[np.float32]:
+    """Returns ``rows``, which is on the host, as a numpy array.
+
+    Raises:
+        ModelError: a number is infinite or not a number.
+    """
     array: NDArray[np.float32] = rows.numpy()
     if not np.isfinite(array).all():
-        raise ModelError("the model answered with a number that is not finite")
+        raise ModelError("the model returned a number that is not finite")
     return array
 
 
 def predictions(rows: NDArray[np.float32], card: ModelCard) -> list[Prediction]:
-    """Return what is answered, from the best candidates' probabilities and classes.
+    """Returns one prediction for each row.
 
-    ``rows`` has both beside each other, best first: (texts, 2 x candidates).
+    ``rows`` has the shape (texts, 2 x candidates): the probabilities of the best candidates, best
+    first, and then the indices of these candidates in ``card.authors``.
     """
     middle, found = rows.shape[1] // 2, []
     confidences = rows[:, :middle].astype(np.float64)
-    answers = (confidences[:, 0] >= card.threshold).tolist()
+    sure = (confidences[:, 0] >= card.threshold).tolist()
     classes = rows[:, middle:].astype(np.intp).tolist()
-    for known, rounded, indices in zip(
-        answers, confidences.round(6).tolist(), classes, strict=True
-    ):
+    for is_sure, rounded, indices in zip(sure, confidences.round(6).tolist(), classes, strict=True):
         authors = [card.authors[index] for index in indices]
         candidates = tuple(map(Candidate, authors, rounded))
-        found.append(Prediction(authors[0] if known else None, rounded[0], candidates))
+        found.append(Prediction(authors[0] if is_sure else None, rounded[0], candidates))
     return found
 
 
 @contextmanager
-def quoteless() -> Iterator[None]:
-    """Turn what the model raises into an error of its kind and place, not of its words.
+def redact_errors() -> Iterator[None]:
+    """Replaces an error of the model by a ModelError with the error's type and place only.
 
-    They may quote the text.
+    The text of the model's error may quote a message.
+
+    Raises:
+        ModelError: the model raised an error.
+        DeviceLost: the device failed for good.
     """
     try:
         yield
     except (ModelError, DeviceLost):
         raise
-    except torch.AcceleratorError as error:  # sticky: all that follows would fail, too
+    except torch.AcceleratorError as error:  # All later calls in this process would fail too.
         raise DeviceLost(f"the device failed: {str(error).partition(chr(10))[0]}") from None
-    except Exception as error:  # it may be anybody's code
+    except Exception as error:  # A user's model may raise anything.
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next

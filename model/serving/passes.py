@@ -1,7 +1,7 @@
-"""From a batch of texts to forward passes: sorted by length, padded to few shapes, within a limit.
+"""Cuts a batch of texts into forward passes that fit into the device's memory.
 
-A *cell* is what the device computes and what fills its memory: one token of a padded batch, or one
-message of a model that takes texts as they are.
+The texts of a pass have a similar length and are padded to one of a few shapes. A *cell* is the
+unit of work and of memory: one token of a padded batch, or one message of a model that takes texts.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from model.types import Bucket, Encoded, Grid, Model, Padded
 
 
 class Pass(NamedTuple):
-    """One forward pass."""
+    """A planned forward pass."""
 
-    #: Which of the batch's texts it holds, in the order of its rows.
-    places: Sequence[int]
-    #: Rows that ``forward`` is to answer with; those after the last place are padding.
+    #: Indices, within the batch, of the texts in this pass, in the order of its rows.
+    indices: Sequence[int]
+    #: Rows that ``forward`` must return. The rows beyond the last text are padding.
     rows: int
-    #: Gives what ``forward`` takes, on the device.
+    #: Returns the argument of ``forward``, on the device.
     batch: Callable[[], Any]
     #: Cells that the device computes, padding included.
     cells: int
-    #: Those that are no padding.
+    #: Cells that are not padding.
     filled: int
 
 
@@ -37,80 +37,97 @@ Encode = Callable[[Sequence[str]], Encoded]
 
 
 class Planner(Protocol):
-    """Plans the passes of one kind of model."""
+    """Plans the passes of a model."""
 
-    def plan(self, texts: Sequence[str], most: int) -> Iterator[Pass]:
-        """Yield passes of at most so many cells, or of one text, that together hold each text."""
+    def plan(self, texts: Sequence[str], max_cells: int) -> Iterator[Pass]:
+        """Yields passes that together hold each text once.
 
-    def warm_up(self, most: int) -> Iterator[Pass]:
-        """Yield a pass of every shape that will come, smallest first."""
+        A pass has at most ``max_cells`` cells, or holds a single text.
+        """
+
+    def warm_up(self, max_cells: int) -> Iterator[Pass]:
+        """Yields a pass of every shape that later passes may have, smallest first."""
 
 
-class Messages:
-    """For a model that takes texts: passes in the order of the texts. A cell is a message."""
+class TextPlanner:
+    """Plans passes for a model that takes texts, in the order of the texts. A cell is a message."""
 
     def __init__(self, model: Model[Any]) -> None:
         self._model = model
         self._largest = model.buckets[-1].messages
 
-    def plan(self, texts: Sequence[str], most: int) -> Iterator[Pass]:
-        """See :class:`Planner`."""
-        size = min(most, self._largest)
+    def plan(self, texts: Sequence[str], max_cells: int) -> Iterator[Pass]:
+        """Yields passes as :class:`Planner` describes them."""
+        size = min(max_cells, self._largest)
         for start in range(0, len(texts), size):
             yield self._pass(range(start, min(start + size, len(texts))), texts)
 
-    def warm_up(self, most: int) -> Iterator[Pass]:
-        """See :class:`Planner`."""
+    def warm_up(self, max_cells: int) -> Iterator[Pass]:
+        """Yields a pass of the shape of each bucket."""
         for bucket in self._model.buckets:
-            yield self._pass(range(bucket.messages), texts_for(bucket))
+            yield self._pass(range(bucket.messages), warm_up_texts(bucket))
 
-    def _pass(self, places: range, texts: Sequence[str]) -> Pass:
-        chosen = texts[places.start : places.stop]
-        size = len(places)
-        return Pass(places, size, lambda: self._model.prepare(chosen), size, size)
+    def _pass(self, indices: range, texts: Sequence[str]) -> Pass:
+        chosen = texts[indices.start : indices.stop]
+        size = len(indices)
+        return Pass(indices, size, lambda: self._model.prepare(chosen), size, size)
 
 
-class Sequences:
-    """For a model that takes tokens: passes of texts of like length, longest first."""
+class SequencePlanner:
+    """Plans passes for a model that takes tokens: texts of similar length together, longest first.
+
+    A cell is a token.
+    """
 
     def __init__(self, encode: Encode, grid: Grid, device: Device) -> None:
         self._encode = encode
         self._grid = grid
         self._device = device
 
-    def plan(self, texts: Sequence[str], most: int) -> Iterator[Pass]:
-        """See :class:`Planner`."""
+    def plan(self, texts: Sequence[str], max_cells: int) -> Iterator[Pass]:
+        """Yields passes as :class:`Planner` describes them.
+
+        Raises:
+            ValueError: ``encode`` returned no sequence for a text, or a sequence of a wrong length.
+        """
         encoded = self._encode(texts)
         if len(encoded.offsets) != len(texts) + 1:
             raise ValueError("encode gave no sequence for each text")
-        yield from self.passes(encoded, most)
+        yield from self.passes(encoded, max_cells)
 
-    def passes(self, encoded: Encoded, most: int) -> Iterator[Pass]:
-        """Yield the passes of texts that are encoded already."""
+    def passes(self, encoded: Encoded, max_cells: int) -> Iterator[Pass]:
+        """Yields the passes of texts that are already encoded.
+
+        Raises:
+            ValueError: a sequence has no token, or more than the grid allows.
+        """
         sizes, longest = np.diff(encoded.offsets), self._grid.lengths[-1]
         if not 1 <= sizes.min() <= sizes.max() <= longest:
             raise ValueError(f"encode gave a sequence that has not 1 to {longest} tokens")
         order = np.argsort(-sizes, kind="stable")
-        for rows, length in self._cut(sizes[order], most):
-            places, order = order[:rows], order[rows:]
-            yield self._pass(places, encoded, (rows, length))
+        for rows, length in self._cut(sizes[order], max_cells):
+            indices, order = order[:rows], order[rows:]
+            yield self._pass(indices, encoded, (rows, length))
 
-    def warm_up(self, most: int) -> Iterator[Pass]:
-        """See :class:`Planner`. Where shapes don't matter, the smallest and the largest do."""
+    def warm_up(self, max_cells: int) -> Iterator[Pass]:
+        """Yields a pass of each shape of the grid that has at most ``max_cells`` cells.
+
+        On a device that does not pad, the smallest and the largest pass are enough.
+        """
         lengths = self._grid.lengths
         shapes = [(rows, length) for rows in self._grid.messages for length in lengths]
         if not self._device.pads:
-            shapes = [(1, lengths[0]), (most // lengths[-1], lengths[-1])]
+            shapes = [(1, lengths[0]), (max_cells // lengths[-1], lengths[-1])]
         width = self._encode(["a"]).features.shape[1]
         for rows, length in sorted(shapes, key=math.prod):
-            if 0 < rows * length <= most:
+            if 0 < rows * length <= max_cells:
                 yield self._blank(rows, length, width)
 
-    def _cut(self, sizes: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
-        """Yield (rows, length) of the passes that together cost least; ``sizes`` descend.
+    def _cut(self, sizes: NDArray[np.int64], max_cells: int) -> Iterator[tuple[int, int]]:
+        """Yields (rows, length) of the passes that together cost least. ``sizes`` must descend.
 
-        A pass costs its cells, and what the device says of a pass. The best is found for the last
-        text first, then for the last two, and so on.
+        A pass costs its cells and the device's fixed cost of a pass. Dynamic programming finds the
+        best cut of the last text, then of the last two texts, and so on.
         """
         texts, lengths = len(sizes), self._lengths(sizes)
         cost, choice = [0] * (texts + 1), [0] * texts
@@ -118,7 +135,7 @@ class Sequences:
             length = lengths[start]
             cost[start], choice[start] = min(
                 (rows * length + cost[min(start + rows, texts)], rows)
-                for rows in self._rows(length, most, texts - start)
+                for rows in self._rows(length, max_cells, texts - start)
             )
             cost[start] += self._device.pass_cells
         start = 0
@@ -127,29 +144,33 @@ class Sequences:
             start += choice[start]
 
     def _lengths(self, sizes: NDArray[np.int64]) -> list[int]:
-        """Return what each text is padded to if it is the longest of its pass."""
+        """Returns, for each text, the padded length of a pass in which it is the longest."""
         if not self._device.pads:
             return sizes.tolist()
         return np.array(self._grid.lengths)[np.searchsorted(self._grid.lengths, sizes)].tolist()
 
-    def _rows(self, length: int, most: int, left: int) -> Sequence[int]:
-        """Return the rows that a pass of this length may have: one at least, fit it or not."""
-        largest = max(1, most // length)
+    def _rows(self, length: int, max_cells: int, remaining: int) -> Sequence[int]:
+        """Returns the numbers of rows that a pass of this length may have.
+
+        One row is allowed even if it has more than ``max_cells`` cells.
+        """
+        largest = max(1, max_cells // length)
         if not self._device.pads:
-            return range(1, min(largest, left) + 1)
+            return range(1, min(largest, remaining) + 1)
         return [rows for rows in self._grid.messages if rows <= largest] or [1]
 
-    def _pass(self, places: NDArray[np.int64], encoded: Encoded, shape: tuple[int, int]) -> Pass:
-        sizes = np.diff(encoded.offsets)[places]
+    def _pass(self, indices: NDArray[np.int64], encoded: Encoded, shape: tuple[int, int]) -> Pass:
+        sizes = np.diff(encoded.offsets)[indices]
         return Pass(
-            places.tolist(),
+            indices.tolist(),
             shape[0],
-            lambda: self._uploaded(*padded(encoded, places, shape)),
+            lambda: self._uploaded(*pad(encoded, indices, shape)),
             shape[0] * shape[1],
             int(sizes.sum()),
         )
 
     def _blank(self, rows: int, length: int, width: int) -> Pass:
+        """Returns a pass of this shape for the warm-up, with zeros for tokens and features."""
         tokens = np.zeros((rows, length), np.int64)
         lengths = np.full(rows, length, np.int64)
         features = np.zeros((rows, width), np.float32)
@@ -161,25 +182,25 @@ class Sequences:
         return Padded(*(self._device.upload(torch.from_numpy(array)) for array in arrays))
 
 
-def padded(
-    encoded: Encoded, places: NDArray[np.int64], shape: tuple[int, int]
+def pad(
+    encoded: Encoded, indices: NDArray[np.int64], shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Return tokens, lengths and features of some texts, as :class:`~model.types.Padded` has them.
+    """Returns tokens, lengths and features of some texts, as :class:`~model.types.Padded` has them.
 
-    ``shape`` is (rows, length); it holds them all.
+    ``shape`` is (rows, length). No text may be longer, and ``indices`` may not have more texts.
     """
     lengths = np.ones(shape[0], np.int64)
-    lengths[: len(places)] = np.diff(encoded.offsets)[places]
+    lengths[: len(indices)] = np.diff(encoded.offsets)[indices]
     tokens = np.zeros(shape, np.int64)
     features = np.zeros((shape[0], encoded.features.shape[1]), np.float32)
-    for row, place in enumerate(places):
-        tokens[row, : lengths[row]] = encoded.tokens[slice(*encoded.offsets[place : place + 2])]
-    features[: len(places)] = encoded.features[places]
+    for row, index in enumerate(indices):
+        tokens[row, : lengths[row]] = encoded.tokens[slice(*encoded.offsets[index : index + 2])]
+    features[: len(indices)] = encoded.features[indices]
     return tokens, lengths, features
 
 
-def texts_for(bucket: Bucket) -> list[str]:
-    """Return texts of a bucket's shape, each different, so that nothing is shared between them."""
+def warm_up_texts(bucket: Bucket) -> list[str]:
+    """Returns texts of a bucket's shape. Every text differs, so that no work is shared."""
     words = "the quick brown fox jumps over the lazy dog and "
     text = (words * (bucket.characters // len(words) + 1))[: bucket.characters]
     return [f"{number:x}{text}"[: bucket.characters] for number in range(bucket.messages)]

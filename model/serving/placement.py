@@ -1,4 +1,4 @@
-"""Where and how a model runs."""
+"""The settings of where and how a worker runs its model: device, precision, threads, batch size."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how a model runs."""
+    """Where and how a worker runs its model."""
 
-    #: As :func:`model.serving.device.choose` takes it.
+    #: A name that :func:`model.serving.device.choose` accepts.
     device: str = "auto"
-    #: ``fp32``, ``bf16`` or ``fp16``; the halves only for a :class:`SequenceModel`.
+    #: ``fp32``, ``bf16`` or ``fp16``. Half precision needs a :class:`~model.types.SequenceModel`.
     precision: str = "fp32"
-    #: CPU threads of torch. None: one, or an equal share of the cores for a SequenceModel.
+    #: CPU threads of torch. None: an equal share of the cores for a SequenceModel, else one thread.
     threads: int | None = None
-    #: Cells of one forward pass at most, see :mod:`model.serving.passes`. None: the device's own.
+    #: Largest number of tokens of a forward pass of a SequenceModel, padding included. None: the
+    #: device's own number.
     tokens: int | None = None
-    #: This worker's number among those of the machine, from 0, and how many they are.
+    #: This worker's number among the workers of the machine, from 0.
     worker: int = 0
+    #: Number of workers on the machine.
     workers: int = 1
 
 
 def available_cores() -> int:
-    """Return the cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Half precision, and the test that a device has to pass before it is used."""
+"""The check that a model gives nearly the same probabilities in half precision as in fp32."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from model.serving.device import Device, DeviceError
 from model.serving.passes import Planner
 from model.types import Padded, SequenceModel
 
+#: torch's types, by the names that the setting ``BYLINE_PRECISION`` accepts.
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-#: Largest difference of a probability from its fp32 value. What rounding to 8 bits of mantissa
-#: does to the encoder that comes with Byline stays below a third of it; a wrong kernel does not.
+#: Largest allowed difference of a probability from its fp32 value. Rounding to bf16's 8 bits moves
+#: the probabilities of the encoder that comes with Byline by less than a third of it; a wrong
+#: kernel moves them by more.
 TOLERANCE = 0.05
-#: Texts of the test, from a word to some two hundred.
-TEXTS = 48
+#: Number of texts in the check. Their lengths are 1 to about 200 words.
+TEXT_COUNT = 48
+#: Words that the texts are made of.
 WORDS = (
     "the a of to and in that we our have has been which for with by this be should not it as from "
     "at will can I year time war peace law trade land work state nation people money school river "
@@ -24,24 +27,24 @@ WORDS = (
 
 
 @torch.inference_mode()
-def check(
-    model: SequenceModel, planner: Planner, device: Device, precision: str, most: int
+def check_precision(
+    model: SequenceModel, planner: Planner, device: Device, precision: str, max_cells: int
 ) -> None:
-    """Load ``model``, which runs in fp32, in another precision, and compare the two.
+    """Loads ``model``, which runs in fp32, in another precision, and compares the probabilities.
 
-    ``most`` is the largest pass, in tokens.
+    ``max_cells`` is the largest allowed pass, in tokens.
 
     Raises:
-        DeviceError: the answers differ by more than :data:`TOLERANCE`, or are not finite.
+        DeviceError: a probability differs by more than :data:`TOLERANCE`, or is not finite.
     """
     try:
-        exact = _probabilities(model, planner, device, most)
+        exact = _probabilities(model, planner, device, max_cells)
         model.load(device.torch, DTYPES[precision])
-        rounded = _probabilities(model, planner, device, most)
-    except RuntimeError as error:  # no such kernel, for instance
+        rounded = _probabilities(model, planner, device, max_cells)
+    except RuntimeError as error:  # The device has no kernel for this type, for example.
         raise DeviceError(f"{precision} can't be used on {device}: {error}") from error
     worst = (rounded - exact).abs().max().item()
-    if not worst <= TOLERANCE:  # not a number is not below it
+    if not worst <= TOLERANCE:  # NaN is refused too.
         raise DeviceError(
             f"{precision} can't be trusted on {device}: probabilities differ from those of fp32 "
             f"by up to {worst:.3g}, {TOLERANCE} is allowed"
@@ -49,24 +52,24 @@ def check(
 
 
 def _probabilities(
-    model: SequenceModel, planner: Planner, device: Device, most: int
+    model: SequenceModel, planner: Planner, device: Device, max_cells: int
 ) -> torch.Tensor:
-    """Return probabilities of the test's texts on the host, (texts, authors).
+    """Returns the probabilities of the check's texts, on the host, shape (texts, authors).
 
-    From the tokens alone: features come from the host, and would speak for the device.
+    The features are set to 0: the host computes them, so they would hide errors of the device.
     """
     texts = _texts()
-    answers = torch.zeros(len(texts), len(model.card.authors))
-    for planned in planner.plan(texts, most):
+    probabilities = torch.zeros(len(texts), len(model.card.authors))
+    for planned in planner.plan(texts, max_cells):
         batch: Padded = planned.batch()
         blank = batch._replace(features=torch.zeros_like(batch.features))
-        rows = model.forward(blank)[: len(planned.places)]
-        answers[list(planned.places)] = device.download(rows)().float()
-    return answers
+        rows = model.forward(blank)[: len(planned.indices)]
+        probabilities[list(planned.indices)] = device.download(rows)().float()
+    return probabilities
 
 
 def _texts() -> list[str]:
-    """Texts of all lengths, the same at every start."""
-    chance = random.Random(0)
+    """Returns texts of many lengths, the same at every start."""
+    generator = random.Random(0)
     words = WORDS.split()
-    return [" ".join(chance.choices(words, k=1 + 4 * number)) for number in range(TEXTS)]
+    return [" ".join(generator.choices(words, k=1 + 4 * number)) for number in range(TEXT_COUNT)]

@@ -1,24 +1,26 @@
-"""What numpy reads of its environment about the processor. To be set before numpy is imported."""
+"""Environment variables for a fast numpy sort on AMD's Zen 4. Set them before numpy is imported."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-#: AMD's Zen 4. It has AVX-512, but writes what ``vpcompress`` leaves to memory in microcode, and
-#: numpy's sort does so all the time: 30 ns an integer, where its code for AVX2 takes 5
-#: (numpy/x86-simd-sort#6). Zen 3, of the same family, has no AVX-512; Zen 5 is another.
-VENDOR, FAMILY = "AuthenticAMD", "25"
+#: Vendor and family of Zen 4, as /proc/cpuinfo names them. Zen 4 has AVX-512, but runs
+#: ``vpcompress`` to memory in microcode, and numpy's AVX-512 sort uses it all the time: 30 ns an
+#: integer, where numpy's AVX2 sort takes 5 ns (numpy/x86-simd-sort#6). Zen 3 is of the same family
+#: and has no AVX-512; Zen 5 is of another family.
+VENDOR = "AuthenticAMD"
+FAMILY = "25"
 
 
 def environment(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, str]:
-    """Return the variables for this machine: those that have numpy sort with AVX2 on Zen 4."""
+    """Returns the variables for this machine: on Zen 4, numpy shall not use AVX-512."""
     try:
         first, _, _ = cpuinfo.read_text("utf-8", "replace").partition("\n\n")
-    except OSError:  # not Linux
+    except OSError:  # This system is not Linux.
         return {}
-    found = dict(re.findall(r"^([^\t\n]+)\t*: (.*)$", first, re.MULTILINE))
-    slow = (found.get("vendor_id"), found.get("cpu family")) == (VENDOR, FAMILY)
-    if slow and "avx512f" in found.get("flags", "").split():
+    fields = dict(re.findall(r"^([^\t\n]+)\t*: (.*)$", first, re.MULTILINE))
+    slow = (fields.get("vendor_id"), fields.get("cpu family")) == (VENDOR, FAMILY)
+    if slow and "avx512f" in fields.get("flags", "").split():
         return {"NPY_DISABLE_CPU_FEATURES": "X86_V4"}
     return {}

@@ -1,4 +1,4 @@
-"""What a running engine says of itself: figures for metrics, and for people."""
+"""The figures that a running engine publishes after each batch, for metrics and for logs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from numpy.typing import NDArray
 from model.serving.device import DeviceMemory
 
 
-# A struct, as several are made for every batch.
+# A msgspec struct, because several are created for every batch.
 class Work(msgspec.Struct, frozen=True):
-    """What the device was given, since the start or for one batch."""
+    """The work of the device, for one batch or since the start."""
 
     messages: int = 0
+    #: Forward passes.
     passes: int = 0
-    #: Cells computed, padding included.
+    #: Cells that the device computed, padding included. See :mod:`model.serving.passes`.
     cells: int = 0
-    #: Those that were no padding.
+    #: Cells that were not padding.
     filled: int = 0
-    #: Times that a pass did not fit the device's memory and was halved.
+    #: Passes that did not fit into the device's memory and were halved.
     halved: int = 0
-    #: Seconds of the owner's thread: until the passes were ready, and for them.
+    #: Seconds that the model's thread took to prepare the passes.
     prepare_s: float = 0.0
+    #: Seconds that the model's thread took to launch the passes and to wait for their output.
     forward_s: float = 0.0
 
     def __add__(self, other: Work) -> Work:
@@ -40,26 +42,27 @@ class Work(msgspec.Struct, frozen=True):
 
     @property
     def padding(self) -> float:
-        """The share of the cells that was wasted on padding, 0 to 1."""
+        """The share of the cells that was padding, 0 to 1."""
         return 1 - self.filled / self.cells if self.cells else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Figures of a running engine, published by its thread after each batch for all to read."""
+    """The figures of a running engine. Its thread publishes them; any thread may read them."""
 
-    #: None on the CPU, whose memory is the process's.
+    #: None on the CPU, which uses the process's memory.
     memory: DeviceMemory | None = None
-    #: The largest pass, in cells: lower than it began where the memory ran out.
+    #: Largest allowed pass, in cells. The engine lowers the limit when the memory runs out.
     limit: int = 0
-    #: Of the last batch, and since the start.
+    #: Work of the last batch.
     batch: Work = field(default_factory=Work)
+    #: Work since the start.
     total: Work = field(default_factory=Work)
-    #: Of the last batch, each text's best guess, as its class and as its probability: int64 and
-    #: float32, (texts,).
+    #: Index of the most probable author of each text of the last batch: int64, shape (texts,).
     best: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64), compare=False)
+    #: Probability of the most probable author of each text: float32, shape (texts,).
     confidence: NDArray[np.float32] = field(
         default_factory=lambda: np.zeros(0, np.float32), compare=False
     )
-    #: Of some texts of the last batch, the share of their features that training never saw.
+    #: Share of the features that training never saw, for some texts of the last batch, 0 to 1.
     unseen: tuple[float, ...] = ()

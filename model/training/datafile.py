@@ -1,4 +1,4 @@
-"""Anyone's labelled messages, read from .jsonl or .csv."""
+"""Reads labelled messages from a user's .jsonl or .csv file, and reports errors by line."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from typing import Any, NamedTuple
 
 
 class DataError(ValueError):
-    """The data can't be trained on. Its words are for whoever made the file."""
+    """The data can't be trained on. The text tells the author of the file what is wrong."""
 
 
 class Record(NamedTuple):
-    """One labelled text and the document that it is part of."""
+    """A text, its author, and the document that the text is part of."""
 
     text: str
     author: str
+    #: Name of the document. It differs from the names of all other documents of the author.
     document: str
 
 
 def read_records(path: Path) -> list[Record]:
-    """Read fields ``text``, ``author`` and, where there is one, ``document``.
+    """Reads the fields ``text``, ``author`` and ``document`` of each record.
 
-    A record without a document is a document of its own.
+    ``document`` is optional: a record without it is a document of its own.
 
     Raises:
-        DataError: no such file, an unknown extension, an empty file, bad UTF-8, invalid JSON or
-            a missing field; the line is named where there is one.
+        DataError: the file does not exist, is empty, has an unknown extension, is not UTF-8, or
+            has an invalid line or a missing field. The text names the line if there is one.
     """
     readers = {".jsonl": _jsonl, ".csv": _csv}
     reader = readers.get(path.suffix.lower())
@@ -54,7 +55,7 @@ def _decode(path: Path) -> str:
 
 
 def _jsonl(path: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    # Not splitlines: JSON may hold U+2028 and the like as they are.
+    # Not splitlines, which also splits at U+2028 and the like. JSON strings may contain them.
     for line, row in enumerate(content.split("\n"), 1):
         if not row.strip():
             continue
@@ -80,6 +81,7 @@ def _csv(path: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _record(path: Path, line: int, fields: dict[str, Any]) -> Record:
+    """Returns the record of a line. Raises DataError if a field is missing or not a string."""
     for name in ("text", "author"):
         value = fields.get(name)
         if value is not None and not isinstance(value, str):
@@ -88,5 +90,5 @@ def _record(path: Path, line: int, fields: dict[str, Any]) -> Record:
             raise DataError(f"{path}, line {line}: missing field {name!r}")
     document = fields.get("document")
     own = document is None or document == ""
-    # Two kinds of name, so that a line's own document never meets a named one.
+    # The prefixes differ, so that the name of a line never equals the name of a document.
     return Record(fields["text"], fields["author"], f"line {line}" if own else f"= {document}")

@@ -1,4 +1,8 @@
-"""How good a model is, and how far its confidence can be believed. Arrays in, numbers out."""
+"""Measures a trained model: accuracy, F1, calibration, temperature and threshold.
+
+The functions take numpy arrays. Probabilities and logits have the shape (messages, authors); labels
+are indices of authors.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Equal-width bins of confidence, in the error and in the card's table.
+#: Number of bins of equal width that confidences are sorted into.
 BINS = 15
-#: The lowest threshold is taken at which this share of the answers given is right.
-WANTED_ACCURACY = 0.75
-#: Temperatures tried, evenly on a log scale: 1 % apart.
+#: Share of the predictions above the threshold that must be right.
+TARGET_ACCURACY = 0.75
+#: Temperatures that calibration tries. Each is 1 % larger than the one before.
 TEMPERATURES = np.geomspace(0.02, 20, 700)
 
 Floats = NDArray[np.float64]
@@ -20,56 +24,57 @@ Classes = NDArray[np.int64]
 
 
 def softmax(logits: Floats) -> Floats:
-    """Return probabilities along the last axis."""
+    """Returns probabilities along the last axis."""
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True))
 
 
 def log_loss(logits: Floats, labels: Classes) -> float:
-    """Return the mean negative log-likelihood, in nats.
+    """Returns the mean negative log-likelihood, in nats, with smoothed labels.
 
-    The label is believed as Platt 1999, "Probabilistic Outputs for Support Vector Machines", does:
-    (n + 1) / (n + 2) with n messages. It matters where there are few: all of them right, they prove
-    no certainty.
+    With n messages, the label's author gets the probability (n + 1) / (n + 2), as in Platt 1999,
+    "Probabilistic Outputs for Support Vector Machines". This matters if there are few messages:
+    even if all are right, they do not prove certainty.
     """
     own = np.arange(len(labels)), labels
-    believed = (len(labels) + 1) / (len(labels) + 2)
+    target = (len(labels) + 1) / (len(labels) + 2)
     logs = np.log(softmax(logits) + 1e-30)
     others = (logs.sum(1) - logs[own]) / (logits.shape[1] - 1)
-    return float(-(believed * logs[own] + (1 - believed) * others).mean())
+    return float(-(target * logs[own] + (1 - target) * others).mean())
 
 
-def temperature(logits: Floats, labels: Classes) -> float:
-    """Return the temperature with the least :func:`log_loss`.
+def fit_temperature(logits: Floats, labels: Classes) -> float:
+    """Returns the temperature with the smallest :func:`log_loss`.
 
-    Guo et al. 2017, "On Calibration of Modern Neural Networks".
+    This is temperature scaling: Guo et al. 2017, "On Calibration of Modern Neural Networks".
     """
     return float(min(TEMPERATURES, key=lambda divisor: log_loss(logits / divisor, labels)))
 
 
-def threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    """Return the lowest threshold at which ``WANTED_ACCURACY`` of the answers are right.
+def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
+    """Returns the lowest threshold at which ``TARGET_ACCURACY`` of the predictions are right.
 
-    0 where all answers together are; where no threshold does, that of the surest answer.
+    It is 0 if all predictions together reach this accuracy. If no threshold reaches it, the result
+    is the confidence of the surest prediction.
     """
     order = np.argsort(-confidence, kind="stable")
     accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(accuracy >= WANTED_ACCURACY)
+    enough = np.flatnonzero(accuracy >= TARGET_ACCURACY)
     if len(enough) and enough[-1] == len(order) - 1:
         return 0.0
     lowest = float(confidence[order[enough[-1] if len(enough) else 0]])
-    return math.floor(lowest * 10_000) / 10_000  # down, so that the answer itself is given
+    return math.floor(lowest * 10_000) / 10_000  # Rounded down: this prediction is not refused.
 
 
 def calibrate(logits: Floats, labels: Classes) -> tuple[float, float]:
-    """Return temperature and threshold for messages that the model has not seen."""
-    divisor = temperature(logits, labels)
+    """Returns temperature and threshold, from messages that the model has not seen."""
+    divisor = fit_temperature(logits, labels)
     calibrated = softmax(logits / divisor)
-    return divisor, threshold(calibrated.max(1), calibrated.argmax(1) == labels)
+    return divisor, fit_threshold(calibrated.max(1), calibrated.argmax(1) == labels)
 
 
-def calibration(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[str, float]]:
-    """Return the bins: bounds, messages, mean confidence and accuracy. Empty ones are left out."""
+def calibration_bins(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[str, float]]:
+    """Returns bounds, number of messages, mean confidence and accuracy of each bin that has any."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return [
         {
@@ -85,31 +90,37 @@ def calibration(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[str, 
 
 
 def calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    """Return the expected calibration error: |accuracy - confidence|, weighted by messages."""
+    """Returns the expected calibration error.
+
+    It is the mean of abs(accuracy - confidence) over the bins, weighted by their messages.
+    """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, right - confidence, BINS)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
 def f1_scores(labels: Classes, predicted: Classes, authors: int) -> Floats:
-    """Return 2 TP / (2 TP + FP + FN) for each author; 0 for one neither there nor named."""
+    """Returns 2 TP / (2 TP + FP + FN) for each author.
+
+    It is 0 for an author who is neither in ``labels`` nor in ``predicted``.
+    """
     hits = np.bincount(labels[labels == predicted], minlength=authors)
     either = np.bincount(labels, minlength=authors) + np.bincount(predicted, minlength=authors)
     return np.asarray(2 * hits / np.maximum(either, 1))
 
 
 def macro_f1(labels: Classes, predicted: Classes, authors: int) -> float:
-    """Return the mean F1 over the authors that are in ``labels`` or ``predicted``."""
+    """Returns the mean F1 over the authors that are in ``labels`` or ``predicted``."""
     present = np.union1d(labels, predicted)
     return float(f1_scores(labels, predicted, authors)[present].mean())
 
 
-def summary(probabilities: Floats, labels: Classes, cutoff: float) -> dict[str, Any]:
-    """Return the card's metrics, from probabilities of shape (messages, authors)."""
+def summary(probabilities: Floats, labels: Classes, threshold: float) -> dict[str, Any]:
+    """Returns the metrics of the model card."""
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     right = predicted == labels
     surest = np.argsort(-confidence, kind="stable")[: (len(labels) + 1) // 2]
-    answered = confidence >= cutoff
+    answered = confidence >= threshold
     return {
         "accuracy": round(float(right.mean()), 4),
         "macro_f1": round(macro_f1(labels, predicted, probabilities.shape[1]), 4),
@@ -122,10 +133,13 @@ def summary(probabilities: Floats, labels: Classes, cutoff: float) -> dict[str, 
     }
 
 
-def confusions(labels: Classes, predicted: Classes, most: int) -> list[tuple[int, int, int]]:
-    """Return the commonest mistakes as (true, named, messages), commonest first."""
+def confusions(labels: Classes, predicted: Classes, limit: int) -> list[tuple[int, int, int]]:
+    """Returns the commonest mistakes as (true author, predicted author, messages).
+
+    The list has at most ``limit`` mistakes, commonest first.
+    """
     wrong = labels != predicted
     pairs = np.stack([labels[wrong], predicted[wrong]])
     found, counts = np.unique(pairs, axis=1, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:most]
+    order = np.argsort(-counts, kind="stable")[:limit]
     return [(int(found[0, i]), int(found[1, i]), int(counts[i])) for i in order]

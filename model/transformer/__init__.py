@@ -1,4 +1,4 @@
-"""A transformer with an attribution head."""
+"""The second model: a small BERT encoder, combined with the n-gram model."""
 
 from model.transformer.classifier import TransformerModel
 

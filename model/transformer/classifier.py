@@ -1,4 +1,4 @@
-"""A transformer with an attribution head, beside the n-gram model's scores, calibrated."""
+"""The forward pass of the transformer: an encoder, a linear head, and the n-gram model's logits."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from model.ngram.classifier import NgramModel
 from model.transformer import encoder, parameters
 from model.types import Encoded, Evidence, Grid, Padded
 
-#: The weights that come with Byline.
+#: The folder of the weights that come with Byline.
 SHIPPED = Path(__file__).parents[1] / "weights" / "transformer"
-#: What is padded to on an accelerator. Doubling the rows and stepping the lengths by 32 wastes
-#: a sixth of a full batch of messages of 200 to 600 characters, and leaves 72 shapes to warm.
-GRID = Grid((1, 2, 4, 8, 16, 32, 64, 128, 256), tuple(range(32, encoder.LONGEST + 1, 32)))
+#: The shapes that batches are padded to on an accelerator: rows double, and lengths grow by 32
+#: tokens. A sixth of a full batch of messages of 200 to 600 characters is then padding. The worker
+#: runs these 72 shapes before it reports ready.
+GRID = Grid((1, 2, 4, 8, 16, 32, 64, 128, 256), tuple(range(32, encoder.MAX_TOKENS + 1, 32)))
 
 
 class TransformerModel:
-    """Logits are ``scale * (head of the encoder) + ngram_scale * (the n-gram model's logits)``.
+    """A calibrated transformer. It implements :class:`model.types.SequenceModel`.
 
-    The n-gram scores are computed on the host, together with the tokens, while the device works.
-    See :class:`model.types.SequenceModel` for the protocol.
+    The logits are ``scale * (head of the encoder) + ngram_scale * (the n-gram model's logits)``.
+    The host computes the n-gram logits and the tokens while the device computes the previous batch.
     """
 
     grid = GRID
 
     def __init__(self, directory: Path = SHIPPED) -> None:
-        """Read the card from ``directory``, which also holds the weights.
+        """Reads the card from ``directory``, which also holds the weights.
 
         Raises:
             OSError, ValueError: the card is missing or invalid.
@@ -47,31 +48,32 @@ class TransformerModel:
             raise ValueError(f"{directory}: its n-gram model is not of the version it names")
 
     def load(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Read the weights and move them to ``device``; only the encoder takes the ``dtype``.
+        """Reads the weights and moves them to ``device``. Only the encoder uses the ``dtype``.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.
-            EncoderMissing: the package with the encoder is not there, or is another.
+            EncoderMissing: the encoder's package is not installed, or has other files.
         """
-        read = parameters.read(self._directory, len(self.card.authors))
-        version = read.version(self._ngram.card.version, self.card.authors, self.card.threshold)
+        weights = parameters.read(self._directory, len(self.card.authors))
+        version = weights.version(self._ngram.card.version, self.card.authors, self.card.threshold)
         if version != self.card.version:
             raise ValueError(f"{self._directory}: weights and card are not of one version")
         tuned = encoder.load()
         try:
-            unknown = tuned.load_state_dict(read.tuned, strict=False).unexpected_keys
+            unknown = tuned.load_state_dict(weights.tuned, strict=False).unexpected_keys
         except RuntimeError as error:
             raise ValueError(f"{self._directory}: {error}") from error
         if unknown:
             raise ValueError(f"{self._directory}: the encoder has no {', '.join(unknown)}")
         self._encoder = tuned.to(device, dtype)
-        self._head = (read.head * read.scale).to(device), (read.bias * read.scale).to(device)
-        self._ngram_scale = read.ngram_scale.item()
+        scale = weights.scale
+        self._head = (weights.head * scale).to(device), (weights.bias * scale).to(device)
+        self._ngram_scale = weights.ngram_scale.item()
         self._ngram.load(torch.device("cpu"))
         self._tokenizer = encoder.TextTokenizer()
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        """Return tokens, and the n-gram model's logits as features."""
+        """Returns the tokens of each text, and the n-gram model's logits as its features."""
         largest = self._ngram.buckets[-1].messages
         parts = [texts[start : start + largest] for start in range(0, len(texts), largest)]
         with torch.inference_mode():
@@ -79,21 +81,21 @@ class TransformerModel:
         return Encoded(*self._tokenizer(texts), np.concatenate(scores))
 
     def forward(self, batch: Padded) -> torch.Tensor:
-        """Return calibrated probabilities, float32, (messages, authors)."""
+        """Returns calibrated probabilities: float32, shape (rows, authors)."""
         vectors = self._encoder(batch.tokens, batch.lengths)
         logits = functional.linear(vectors, *self._head) + self._ngram_scale * batch.features
         return logits.softmax(1)
 
     def unseen(self, texts: Sequence[str]) -> list[float]:
-        """Return for each text the share of its n-grams that training never saw."""
+        """Returns, for each text, the share of its n-grams that training never saw, 0 to 1."""
         return self._ngram.unseen(texts)
 
     def explain(self, text: str, author: str) -> Evidence:
-        """Return what in ``text`` speaks for ``author``.
+        """Returns the parts of ``text`` that speak most for and against ``author``.
 
-        The head is linear in the means over the tokens, and the n-gram model in its n-grams: each
-        token has its part in the score, spread over its characters, and so has each n-gram. What a
-        token means comes from its neighbours, too.
+        The head is linear in the means over the tokens, and the n-gram model is linear in its
+        n-grams. So each token and each n-gram adds a term to the score, spread over its characters.
+        A token's term depends on the other tokens too, because the encoder reads them together.
 
         Raises:
             ValueError: the model does not know the author.
@@ -101,21 +103,21 @@ class TransformerModel:
         if author not in self.card.authors:
             raise ValueError("the model does not know this author")
         index = self.card.authors.index(author)
-        per_character, bias = self._ngram.per_character(text, index)
-        per_character, bias = per_character * self._ngram_scale, bias * self._ngram_scale
-        for (start, end), part in zip(
-            self._tokenizer.spans(text), self._per_token(text, index), strict=True
+        scores, bias = self._ngram.character_scores(text, index)
+        scores, bias = scores * self._ngram_scale, bias * self._ngram_scale
+        for (start, end), added in zip(
+            self._tokenizer.spans(text), self._token_scores(text, index), strict=True
         ):
             if end > start:
-                per_character[start:end] += part / (end - start)
+                scores[start:end] += added / (end - start)
             else:
-                bias += part
-        weights = self._head[1]
-        bias += (weights[index] - weights.mean()).item()
-        return evidence.of_characters(text, author, per_character, bias)
+                bias += added
+        head_bias = self._head[1]
+        bias += (head_bias[index] - head_bias.mean()).item()
+        return evidence.from_characters(text, author, scores, bias)
 
-    def _per_token(self, text: str, index: int) -> list[float]:
-        """Return what each token adds to the score of a class, less the mean of all classes."""
+    def _token_scores(self, text: str, index: int) -> list[float]:
+        """Returns what each token adds to the author's score, minus its mean over all authors."""
         tokens, _ = self._tokenizer([text])
         length = next(step for step in GRID.lengths if step >= len(tokens))
         rows = torch.zeros(1, length, dtype=torch.int64)
@@ -123,10 +125,10 @@ class TransformerModel:
         weight = self._head[0]
         by_layer = (weight[index] - weight.mean(0)).reshape(-1, encoder.WIDTH)
         lengths = torch.tensor([len(tokens)], device=weight.device)
-        parts = torch.zeros(length, device=weight.device)
+        scores = torch.zeros(length, device=weight.device)
         with torch.inference_mode():
             states = self._encoder.states(rows.to(weight.device), lengths)
             for state, direction in zip(states, by_layer, strict=True):
-                parts += state[0].float() @ direction
-        found: list[float] = (parts[: len(tokens)] / len(tokens)).tolist()
+                scores += state[0].float() @ direction
+        found: list[float] = (scores[: len(tokens)] / len(tokens)).tolist()
         return found

@@ -1,4 +1,4 @@
-"""Fine-tuning: the encoder's last layers, and a head upon them."""
+"""Fine-tunes the last layers of the encoder together with a linear head."""
 
 from __future__ import annotations
 
@@ -13,56 +13,66 @@ from torch.nn import functional
 
 from model.ngram.fit import class_weights
 from model.serving.device import Device
-from model.serving.passes import padded
+from model.serving.passes import pad
 from model.transformer import encoder
 from model.transformer.encoder import Encoder
 from model.transformer.head import Head
 from model.types import Encoded
 
-#: All numbers below were chosen on the tuning fold of the presidents' messages.
+# The numbers from EPOCHS to DROPOUT were chosen on the tuning fold of the presidents' messages.
+#: Number of times that the training reads all texts.
 EPOCHS = 2
-#: Small data gets more epochs, as with the n-grams.
-LEAST_STEPS = 100
+#: Smallest number of steps. Small data gets more epochs.
+MIN_STEPS = 100
+#: Texts of a step.
 BATCH = 32
-LEARNING_RATE, HEAD_RATE = 5e-5, 1e-4
-#: Share of the steps over which the rate rises; then it falls to 0.
+#: Highest learning rate of the encoder's layers.
+LEARNING_RATE = 5e-5
+#: Highest learning rate of the head.
+HEAD_LEARNING_RATE = 1e-4
+#: Share of the steps over which the learning rate rises. After them it falls to 0.
 WARM_UP = 0.06
+#: Weight decay of AdamW.
 DECAY = 0.01
 #: Largest norm of a step's gradient.
 CLIP = 1.0
+#: Share of the vectors' numbers that a step drops.
 DROPOUT = 0.1
-#: Batches that are cut from one stretch of the shuffled texts, sorted by length: little padding.
-STRETCH = 32
-#: Side of the matrices, and how many, by which bf16 is timed.
-TRIAL_SIDE, TRIALS = 512, 20
+#: Number of batches that are sorted by length together, which leaves little padding.
+SORTED_BATCHES = 32
+#: Side of the matrices that the timing of bf16 multiplies.
+TIMING_SIDE = 512
+#: Number of products in the timing of bf16.
+TIMING_PRODUCTS = 20
 
-Progress = Callable[[float], None]
+#: Takes the share of the work that is done, 0 to 1.
+OnProgress = Callable[[float], None]
 
 
 def fit(
     encoded: Encoded,
     labels: NDArray[np.int64],
-    start: Head,
+    initial_head: Head,
     layers: int,
     seed: int,
     device: Device,
     bf16: bool,
-    progress: Progress,
+    on_progress: OnProgress,
 ) -> tuple[Encoder, Head]:
-    """Minimise the balanced cross-entropy with AdamW; return encoder and head, on the CPU.
+    """Minimises the balanced cross-entropy with AdamW; returns encoder and head, on the CPU.
 
-    ``start`` is the head for the encoder as it comes. The encoder's first layers stay as they are;
-    ``layers`` is the number of those that learn, ``bf16`` has the matrix products in it.
-    ``progress`` is told the share of the steps done after each.
+    ``initial_head`` is a head that was fitted to the package's encoder. The last ``layers`` layers
+    of the encoder learn, and the others stay as they are. With ``bf16``, matrix products are
+    computed in this type. ``fit`` calls ``on_progress`` after each step.
     """
     torch.manual_seed(seed)
     model = encoder.load().to(device.torch).train()
-    mean, deviation, weight, bias = (device.upload(tensor).clone() for tensor in start)
+    mean, deviation, weight, bias = (device.upload(tensor).clone() for tensor in initial_head)
     learning = [p.requires_grad_() for layer in model.layers[-layers:] for p in layer.parameters()]
     linear = [weight.requires_grad_(), bias.requires_grad_()]
     groups = [
         {"params": learning, "lr": LEARNING_RATE},
-        {"params": linear, "lr": HEAD_RATE},
+        {"params": linear, "lr": HEAD_LEARNING_RATE},
     ]
     adam = torch.optim.AdamW(groups, weight_decay=DECAY, fused=True)
     weights = class_weights(labels, len(bias)).to(device.torch)
@@ -70,7 +80,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: _rate(step / len(batches)))
     for step, chosen in enumerate(batches):
         shape = len(chosen), int(np.diff(encoded.offsets)[chosen].max())
-        tokens, lengths, _ = map(torch.from_numpy, padded(encoded, chosen, shape))
+        tokens, lengths, _ = map(torch.from_numpy, pad(encoded, chosen, shape))
         with torch.autocast(device.torch.type, torch.bfloat16, enabled=bf16):
             vectors = _vectors(model, device.upload(tokens), device.upload(lengths), layers)
         standard = functional.dropout((vectors - mean) / deviation, DROPOUT)
@@ -82,9 +92,9 @@ def fit(
         nn.utils.clip_grad_norm_([*learning, *linear], CLIP)
         adam.step()
         schedule.step()
-        progress((step + 1) / len(batches))
+        on_progress((step + 1) / len(batches))
     for layer in model.layers[-layers:]:
-        layer.half().float()  # as they are stored, so that what is measured is what is served
+        layer.half().float()  # Rounded as in the file, so that the metrics are those of serving.
     head = Head(*(tensor.detach().cpu() for tensor in (mean, deviation, weight, bias)))
     return model.cpu().eval().requires_grad_(False), head
 
@@ -92,40 +102,49 @@ def fit(
 def _vectors(
     model: Encoder, tokens: torch.Tensor, lengths: torch.Tensor, layers: int
 ) -> torch.Tensor:
-    """As ``model`` computes them, but without a gradient for the layers that do not learn."""
-    share = encoder.shares(lengths, tokens.shape[1])
+    """Returns the encoder's vectors, without a gradient for the layers that do not learn."""
+    weights = encoder.mean_weights(lengths, tokens.shape[1])
     states = model.states(tokens, lengths)
+    fixed = 1 + len(model.layers) - layers
     with torch.no_grad():
-        means = [encoder.pool(next(states), share) for _ in range(1 + len(model.layers) - layers)]
-    return torch.cat([*means, *(encoder.pool(x, share) for x in states)], 1)
+        means = [encoder.mean_pool(next(states), weights) for _ in range(fixed)]
+    return torch.cat([*means, *(encoder.mean_pool(x, weights) for x in states)], 1)
 
 
 def _batches(sizes: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the texts of each step, of like length, in another order in each epoch."""
-    chance = np.random.default_rng(seed)
-    an_epoch = -(-len(sizes) // BATCH)
-    for _ in range(max(EPOCHS, -(-LEAST_STEPS // an_epoch))):
-        order = chance.permutation(len(sizes))
+    """Yields the indices of the texts of each step. They have a similar length.
+
+    Each epoch has another order.
+    """
+    generator = np.random.default_rng(seed)
+    per_epoch = -(-len(sizes) // BATCH)
+    together = BATCH * SORTED_BATCHES
+    for _ in range(max(EPOCHS, -(-MIN_STEPS // per_epoch))):
+        order = generator.permutation(len(sizes))
         batches = []
-        for start in range(0, len(order), BATCH * STRETCH):
-            stretch = order[start : start + BATCH * STRETCH]
-            stretch = stretch[np.argsort(sizes[stretch], kind="stable")]
-            batches += [stretch[at : at + BATCH] for at in range(0, len(stretch), BATCH)]
-        yield from (batches[number] for number in chance.permutation(len(batches)))
+        for start in range(0, len(order), together):
+            part = order[start : start + together]
+            part = part[np.argsort(sizes[part], kind="stable")]
+            batches += [part[at : at + BATCH] for at in range(0, len(part), BATCH)]
+        yield from (batches[number] for number in generator.permutation(len(batches)))
 
 
 def _rate(done: float) -> float:
+    """Returns the factor of the learning rates after this share of the steps."""
     return min(done / WARM_UP, 1 - done)
 
 
-def bf16_pays(device: Device) -> bool:
-    """Return whether the device multiplies faster in bf16: without a unit for it, it does not."""
+def bf16_is_faster(device: Device) -> bool:
+    """Returns whether the device multiplies faster in bf16 than in fp32.
+
+    A device without hardware for bf16 does not.
+    """
     seconds = []
     for dtype in (torch.float32, torch.bfloat16):
-        matrix = torch.ones(TRIAL_SIDE, TRIAL_SIDE, dtype=dtype, device=device.torch)
-        device.download(matrix @ matrix)()  # warms up
+        matrix = torch.ones(TIMING_SIDE, TIMING_SIDE, dtype=dtype, device=device.torch)
+        device.download(matrix @ matrix)()  # The first product is slower.
         began = time.perf_counter()
-        for _ in range(TRIALS):
+        for _ in range(TIMING_PRODUCTS):
             product = matrix @ matrix
         device.download(product)()
         seconds.append(time.perf_counter() - began)

@@ -1,4 +1,4 @@
-"""A linear classifier upon an encoder's vectors."""
+"""Fits the transformer's head: a linear classifier over the encoder's vectors."""
 
 from __future__ import annotations
 
@@ -13,40 +13,50 @@ from sklearn.linear_model import LogisticRegression
 
 from model.ngram.fit import class_weights
 
-#: Strength of the penalty: its square is weighed against the mean loss of a message. This one and
-#: the solver's rounds were chosen on the tuning fold of the presidents' messages.
+# The numbers below were chosen on the tuning fold of the presidents' messages.
+#: Factor of the squared norm of the weights, which is added to the mean loss of a message.
 PENALTY = 0.01
-ROUNDS = 100
+#: Largest number of the solver's iterations.
+MAX_ITERATIONS = 100
 
 
 class Head(NamedTuple):
-    """Logits are ``(vectors - mean) / deviation @ weight.T + bias``. All float32."""
+    """A linear classifier over standardised vectors, in float32.
 
-    #: (width,), of the vectors that were learnt from.
+    The logits are ``(vectors - mean) / deviation @ weight.T + bias``.
+    """
+
+    #: Mean of the training vectors, shape (width,).
     mean: torch.Tensor
+    #: Standard deviation of the training vectors, shape (width,).
     deviation: torch.Tensor
-    #: (authors, width)
+    #: Shape (authors, width).
     weight: torch.Tensor
-    #: (authors,)
+    #: Shape (authors,).
     bias: torch.Tensor
 
     def folded(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return weight and bias for vectors as they are."""
+        """Returns weight and bias for vectors that are not standardised."""
         weight = self.weight / self.deviation
         return weight, self.bias - weight @ self.mean
 
 
 def fit(vectors: NDArray[np.float32], labels: NDArray[np.int64], authors: int) -> Head:
-    """Minimise the balanced cross-entropy with a ridge penalty, on standardised vectors."""
+    """Minimises the balanced cross-entropy with a ridge penalty, on standardised vectors.
+
+    ``vectors`` has the shape (texts, width), ``labels`` the shape (texts,).
+    """
     mean, deviation = vectors.mean(0), vectors.std(0) + 1e-6
     standard = (vectors - mean) / deviation
     weights = class_weights(labels, authors).numpy()[labels]
-    solver = LogisticRegression(C=1 / (2 * PENALTY * len(labels)), max_iter=ROUNDS, tol=1e-3)
+    solver = LogisticRegression(
+        C=1 / (2 * PENALTY * len(labels)), max_iter=MAX_ITERATIONS, tol=1e-3
+    )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is meant
+        warnings.simplefilter("ignore", ConvergenceWarning)  # It stops early on purpose.
         solver.fit(standard, labels, sample_weight=weights / weights.mean())
     weight, bias = solver.coef_, solver.intercept_
-    if len(weight) == 1:  # scikit-learn has one row for two authors
+    if len(weight) == 1:  # scikit-learn returns one row for two authors.
         weight, bias = np.concatenate([-weight / 2, weight / 2]), np.r_[-bias / 2, bias / 2]
     return Head(
         *(

@@ -1,4 +1,4 @@
-"""The trained numbers of the transformer: on disk, in memory, and their version."""
+"""Reads and writes the weights of the transformer, and computes their version."""
 
 from __future__ import annotations
 
@@ -10,31 +10,36 @@ from pathlib import Path
 import torch
 
 from model import tensorfile
-from model.transformer.encoder import DIGESTS, LONGEST, VECTOR
+from model.transformer.encoder import DIGESTS, MAX_TOKENS, VECTOR
 
-#: Part of every version. Change it with anything that changes what the encoder is given.
-PREPROCESSING = f"minilm-l6-v2,tokens{LONGEST},means,v1"
-#: How the names of the encoder's own tensors begin in the file.
+#: Part of every version. Change it with every change of the encoder's input.
+PREPROCESSING = f"minilm-l6-v2,tokens{MAX_TOKENS},means,v1"
+#: Prefix of the names of the encoder's tensors in the file.
 _TUNED = "encoder."
 
 
 @dataclass(frozen=True, slots=True)
 class TransformerWeights:
-    """All that the model's answer depends on, besides the package's encoder and the n-grams."""
+    """The weights of the transformer.
 
-    #: float32, (authors, VECTOR), and (authors,).
+    A prediction depends on them, on the package's encoder and on the n-gram model.
+    """
+
+    #: float32, shape (authors, VECTOR): weights of the linear head.
     head: torch.Tensor
+    #: float32, shape (authors,): bias of the linear head.
     bias: torch.Tensor
-    #: float32, (1,): what the head's logits, and the n-gram model's, are multiplied by.
+    #: float32, shape (1,): factor of the head's logits.
     scale: torch.Tensor
+    #: float32, shape (1,): factor of the n-gram model's logits.
     ngram_scale: torch.Tensor
-    #: Tensors that take the place of the package's, by their names in
-    #: :class:`~model.transformer.encoder.Encoder`. float16: half the size, and as exact as
-    #: bfloat16 serving.
+    #: Fine-tuned tensors that replace the package's, by their names in
+    #: :class:`~model.transformer.encoder.Encoder`. They are float16: half the size of float32, and
+    #: more exact than serving in bfloat16.
     tuned: dict[str, torch.Tensor]
 
     def version(self, ngram: str, authors: Sequence[str], threshold: float) -> str:
-        """Return ``transformer-1-`` and 12 hex digits: any change that may change an answer shows.
+        """Returns ``transformer-1-`` and 12 hex digits, a hash of all that a prediction depends on.
 
         ``ngram`` is the version of the n-gram model.
         """
@@ -46,23 +51,25 @@ class TransformerWeights:
         return f"transformer-1-{digest.hexdigest()}"
 
     def write(self, directory: Path) -> None:
-        """Write the weights into ``directory``, which exists."""
+        """Writes the weights into ``directory``, which must exist."""
         tensorfile.write(directory, self._tensors(), PREPROCESSING)
 
     def _tensors(self) -> dict[str, torch.Tensor]:
+        """Returns all tensors by their names in the file."""
         own = {name: getattr(self, name) for name in _OWN}
         return own | {_TUNED + name: tensor for name, tensor in self.tuned.items()}
 
 
+#: Names of the tensors that do not belong to the encoder.
 _OWN = tuple(field.name for field in fields(TransformerWeights) if field.name != "tuned")
 
 
 def read(directory: Path, authors: int) -> TransformerWeights:
-    """Read the weights of a model of so many authors.
+    """Reads the weights of a model with this number of authors.
 
     Raises:
-        OSError: there is no such file, or it can't be read.
-        ValueError: it is no safetensors file, or its shapes are not the model's.
+        OSError: the file does not exist, or can't be read.
+        ValueError: the file is no safetensors file, or a tensor has another shape than expected.
     """
     tensors = tensorfile.read(directory)
     tuned = {

@@ -1,4 +1,4 @@
-"""What is tried in training the transformer: variants, and how they are calibrated and judged."""
+"""The variants that the training of the transformer compares, and their calibration."""
 
 from __future__ import annotations
 
@@ -11,51 +11,56 @@ from model.training import evaluation
 from model.training.evaluation import Classes, Floats
 from model.transformer import encoder
 
-#: Powers of an author's share of the messages that may be taken back.
+#: Balances that the calibration tries. See :class:`Scales`.
 BALANCES = np.linspace(0, 0.5, 11)
 
 
 class Variant(NamedTuple):
-    """What is tried: so many layers that learn, with the n-grams' scores or without."""
+    """A variant of the model."""
 
-    #: None for no encoder at all.
+    #: Number of the encoder's layers that are fine-tuned. None: the variant has no encoder.
     layers: int | None
+    #: Whether the logits of the n-gram model are added.
     ngrams: bool
 
     def __str__(self) -> str:
         if self.layers is None:
             return "n-grams alone, authors balanced"
-        words = {0: "head alone", encoder.LAYERS: "all layers fine-tuned"}
-        name = words.get(self.layers, f"last {self.layers} layers fine-tuned")
+        names = {0: "head alone", encoder.LAYERS: "all layers fine-tuned"}
+        name = names.get(self.layers, f"last {self.layers} layers fine-tuned")
         return f"{name}, with the n-grams' scores" if self.ngrams else name
 
 
 class Scales(NamedTuple):
-    """How the logits of the head and of the n-grams become calibrated ones."""
+    """The factors that turn the logits of the head and of the n-gram model into calibrated ones."""
 
+    #: Factor of the head's logits.
     head: float
+    #: Factor of the n-gram model's logits.
     ngrams: float
-    #: Added to each author's logit, (authors,).
+    #: Number added to each author's logit, shape (authors,).
     offset: Floats
-    #: How far the offset takes back that some authors wrote more: the power of their share.
+    #: Correction for authors with many messages, 0 (none) to 0.5: the offset divides an author's
+    #: probability by the author's share of the training messages to this power.
     balance: float
 
     def mixed(self, head: Floats, ngrams: Floats) -> Floats:
-        """Return the calibrated logits."""
+        """Returns the calibrated logits."""
         return self.head * head + self.ngrams * ngrams + self.offset
 
 
 class Trial(NamedTuple):
-    """A variant that was fitted without the tuning fold, and judged by it."""
+    """A variant that was fitted without the tuning fold, and measured on the tuning fold."""
 
     variant: Variant
     scales: Scales
     threshold: float
+    #: Macro-F1 on the tuning fold.
     macro_f1: float
 
-    def measured(self, answers: Floats, labels: Classes) -> dict[str, Any]:
-        """Return a row of the card, from probabilities on the held-out messages."""
-        summary = evaluation.summary(answers, labels, self.threshold)
+    def measured(self, probabilities: Floats, labels: Classes) -> dict[str, Any]:
+        """Returns the variant's row of the card, from probabilities on the held-out messages."""
+        summary = evaluation.summary(probabilities, labels, self.threshold)
         return {
             "name": str(self.variant),
             "tuning_macro_f1": self.macro_f1,
@@ -64,10 +69,13 @@ class Trial(NamedTuple):
         }
 
 
-def judge(variant: Variant, head: Floats, ngrams: Floats, labels: Classes, shares: Floats) -> Trial:
-    """Calibrate a variant on messages that neither head nor n-grams have seen, and measure it.
+def run_trial(
+    variant: Variant, head: Floats, ngrams: Floats, labels: Classes, shares: Floats
+) -> Trial:
+    """Calibrates a variant on messages that its parts have not seen, and measures it on them.
 
-    Logits have the shape (messages, authors); ``shares`` is each author's of what was learnt from.
+    ``head`` and ``ngrams`` are logits of the shape (messages, authors). ``shares`` is each author's
+    share of the training messages.
     """
     scales = _scales(
         head if variant.layers is not None else np.zeros_like(head),
@@ -80,17 +88,17 @@ def judge(variant: Variant, head: Floats, ngrams: Floats, labels: Classes, share
     return Trial(
         variant,
         scales,
-        evaluation.threshold(confidence, predicted == labels),
+        evaluation.fit_threshold(confidence, predicted == labels),
         round(evaluation.macro_f1(labels, predicted, len(shares)), 4),
     )
 
 
 def _scales(head: Floats, ngrams: Floats, labels: Classes, shares: Floats) -> Scales:
-    """Return the scales with the least loss, and the balance with the best macro-F1 upon them.
+    """Returns the scales with the smallest loss, and then the balance with the best macro-F1.
 
-    Temperature scaling with two temperatures; the loss is convex in them, and what is all zeros
-    gets the scale 0. Then as in Menon et al. 2021, "Long-tail learning via logit adjustment", and
-    the temperature once more.
+    The first step is temperature scaling with two temperatures; the loss is convex in them. Logits
+    that are all 0 get the scale 0. The second step follows Menon et al. 2021, "Long-tail learning
+    via logit adjustment". Last, one temperature is fitted for the balanced logits.
     """
     spread = [float(logits.std()) for logits in (head, ngrams)]
     parts = [logits / (size or 1.0) for logits, size in zip((head, ngrams), spread, strict=True)]
@@ -107,6 +115,6 @@ def _scales(head: Floats, ngrams: Floats, labels: Classes, shares: Floats) -> Sc
 
     balance = float(max(BALANCES, key=macro_f1))
     offset = -balance * np.log(shares)
-    divisor = evaluation.temperature(mixed + offset, labels)
+    divisor = evaluation.fit_temperature(mixed + offset, labels)
     scales = [s / size / divisor if size else 0.0 for s, size in zip(found, spread, strict=True)]
     return Scales(scales[0], scales[1], offset / divisor, balance)

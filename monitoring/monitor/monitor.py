@@ -17,12 +17,13 @@ from redis import Redis, RedisError
 from monitoring.instruments.background import Failures
 from monitoring.instruments.log_once import log_once
 from monitoring.instruments.metrics import LEVELS, MonitorMetrics
+from monitoring.monitor import figures
 from monitoring.monitor.cache_limit import CacheLimit
 from monitoring.monitor.figures import Figures
 from monitoring.monitor.memory import Scales
 from monitoring.monitor.quality import Quality, assess
 from monitoring.monitor.queue import Queue, State
-from monitoring.state import alerts, figures, pressure
+from monitoring.state import alerts, pressure
 from monitoring.state.alerts import Alerts
 from monitoring.state.pressure import Memory
 from monitoring.state.windows import Window, versions

@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from api.access.keys import Key
+from api.access.keys import ApiKey
 from api.access.rate_limiter import LIMIT, RateLimiter
 from celery_app.app import make_celery
 from celery_app.settings import Settings
@@ -278,7 +278,7 @@ def test_a_rate_that_cant_be_read_is_counted_anew(own: Stack, value: Any) -> Non
 
     async def ask() -> int:
         async with AsyncRedis(port=own.redis_port) as client:
-            limiter, key = RateLimiter(client), Key("one", b"", 5.0)
+            limiter, key = RateLimiter(client), ApiKey("one", b"", 5.0)
             for number in range(20):
                 try:
                     await limiter.let_through(key, 1)

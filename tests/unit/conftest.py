@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from tests.parts import ACCELERATED
 
-collect_ignore = [] if ACCELERATED else ["accelerator"]
+collect_ignore = [] if ACCELERATED else ["api/accelerator"]

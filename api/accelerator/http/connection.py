@@ -1,11 +1,11 @@
-"""HTTP on one connection: uvicorn's, with limits of time and size.
+"""Handles HTTP on one connection: uvicorn's protocol, with limits of time and size.
 
-A client that sends nothing, or its request a byte at a time, holds a connection for
-:data:`REQUEST_S` at most. A process that stops closes no connection under a request: whoever asks
-within :data:`FAREWELL_S` is answered, and told to ask the next time on another one.
-
-What can't be understood is answered with a problem document, after all that came whole before it,
-and ends the connection. So does an answer that is given before its request has come whole.
+- A client has :data:`REQUEST_S` seconds to send a whole request.
+- A stopping process answers on its idle connections for :data:`STOPPING_S` seconds more. Each such
+  response tells the client to use another connection for its next request.
+- An invalid request gets a problem document, after the responses to the complete requests before
+  it. Then the connection closes.
+- The connection also closes after a response that was sent before its request was complete.
 """
 
 from __future__ import annotations
@@ -18,113 +18,117 @@ from api.accelerator.http import head_rules
 from api.accelerator.http.errors import Timeout
 from api.accelerator.http.flow import HeldFlow
 from api.accelerator.http.head_limits import MAX_FIELDS, PIECE_BYTES, FramingCounter, check_head
-from api.accelerator.http.parsing import ParsingConnection, reason
-from api.accelerator.http.transport import Gathering
+from api.accelerator.http.parsing import ParsingConnection, error_to_send
+from api.accelerator.http.transport import LingeringTransport
 from api.errors import problem_of
 from tasks.errors import BylineError
 
-#: Seconds a client has for a whole request, from its first byte or from connecting.
+#: Seconds that a client has to send a whole request, from its first byte or from connecting.
 REQUEST_S = 30.0
-#: Seconds for which a process that stops still answers on connections that idle.
-FAREWELL_S = 1.0
+#: Seconds for which a stopping process still answers on idle connections.
+STOPPING_S = 1.0
 
-_TOO_SLOW = f"the request has not come whole within {REQUEST_S:g} seconds"
+_TIMEOUT_ERROR = f"the whole request did not arrive within {REQUEST_S:g} seconds"
 
 
 class HttpConnection(ParsingConnection):
-    """uvicorn's protocol, with a transport that waits for the body, and limits."""
+    """uvicorn's protocol, with Byline's transport, flow control and limits."""
 
-    transport: Gathering  # type: ignore[assignment]
+    transport: LingeringTransport  # type: ignore[assignment]
     flow: HeldFlow
 
-    #: Was the application told of the request that is coming?
-    _begun = False
-    #: Has a request begun, or come whole, in the data that is being looked at?
-    _moved = False
-    #: Requests that the application was told of and that are not answered.
+    #: True if the application handles the request whose body is arriving.
+    _has_task = False
+    #: True if a request has begun or ended in the data that was parsed last.
+    _progressed = False
+    #: Requests that the application handles and has not answered.
     _unanswered = 0
-    #: Data that waits until what came before it is answered.
-    _unfed = b""
-    #: Is the parser at work? It may not be called from within itself.
+    #: Data that waits until the requests before it are answered.
+    _unparsed = b""
+    #: True while the parser runs. It must not be called from one of its callbacks.
     _parsing = False
-    #: Is the connection closed once what was asked is answered?
-    _ending = False
-    #: The last answer, to what could not be understood.
-    _refusal = b""
-    #: Of the request whose head came last.
+    #: True if the connection will close after the responses to the requests so far.
+    _closing = False
+    #: The response to an invalid request, the last of the connection.
+    _error_response = b""
+    #: Headers of the last complete head, by name in lower case.
     _fields: dict[bytes, bytes]
-    #: Is the connection kept after the answer, if the request comes whole before?
-    _keeps = False
-    _limit: asyncio.TimerHandle | None = None
+    #: True if the client lets the connection stay open after the response.
+    _keep_alive = False
+    #: Ends the connection if the request that is arriving is not complete in time.
+    _request_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See :class:`asyncio.Protocol`."""
-        super().connection_made(Gathering(transport, self.loop))  # type: ignore[arg-type]
+        """Starts the connection; asyncio calls it."""
+        super().connection_made(LingeringTransport(transport, self.loop))  # type: ignore[arg-type]
         self.flow = HeldFlow(self.transport)  # type: ignore[arg-type]
-        self._limit = self.loop.call_later(REQUEST_S, self._too_slow)
+        self._request_timer = self.loop.call_later(REQUEST_S, self._on_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See :class:`asyncio.Protocol`."""
-        self._unset_limit()
-        self._unset_keepalive_if_required()  # uvicorn keeps it after a reset
+        """Ends the connection; asyncio calls it."""
+        self._cancel_timer()
+        self._unset_keepalive_if_required()  # uvicorn leaves this timer running after a reset
         self.resume_writing()
-        for cycle, _ in self.pipeline:  # uvicorn tells the newest only
+        for cycle, _ in self.pipeline:  # uvicorn marks the newest only
             cycle.disconnected = True
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """See :class:`asyncio.Protocol`."""
-        if self._unfed:
-            self._unfed += data
-        elif not self._refusal:
+        """Parses data, or stores it until earlier requests are answered; asyncio calls it."""
+        if self._unparsed:
+            self._unparsed += data
+        elif not self._error_response:
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        """Parse data, up to where a request has to wait for the one before it."""
-        self._moved = False
+        """Parses data, up to a request that has to wait for an earlier one."""
+        self._progressed = False
         self._parsing = True
         try:
             if len(data) <= PIECE_BYTES and not self.pipeline:
                 self._parse(data)
             else:
                 self._parse_pieces(data)
-        except Exception as error:  # a defect, too, is answered and logged
-            self._refuse(reason(error))
+        except Exception as error:  # also a defect: error_to_send logs it
+            self._refuse(error_to_send(error))
         self._parsing = False
-        if self._coming:
-            self._wait()
-        self._set_limit()
+        if self._receiving:
+            self._on_incomplete()
+        self._update_timer()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Return whether the connection stays, for the answers to what came whole."""
-        self.transport.at_eof = self._ending = True
-        self._unset_limit()
-        if not self._unfed:
-            self._forget()
-        return bool(self._unanswered or self._unfed)
+        """Returns whether the connection stays open for responses; asyncio calls it."""
+        self.transport.at_eof = self._closing = True
+        self._cancel_timer()
+        if not self._unparsed:
+            self._drop_incomplete()
+        return bool(self._unanswered or self._unparsed)
 
-    def _wait(self) -> None:
-        """Called when all data is parsed and a request has not come whole."""
+    def _on_incomplete(self) -> None:
+        """Does nothing; subclasses handle a request that is incomplete when all data is parsed."""
 
     def _parse_pieces(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE_BYTES):
             if self.pipeline:
-                self._unfed = data[start:]
+                self._unparsed = data[start:]
                 self.flow.hold()
                 return
             self._parse(data[start : start + PIECE_BYTES])
 
     def on_message_begin(self) -> None:
-        """Part of httptools' protocol."""
-        self._coming = self._head = self._moved = self._boundary = True
-        self._begun, self._head_bytes = False, 0
+        """Prepares for a new request; the parser calls it."""
+        self._receiving = self._receiving_head = self._progressed = self._at_boundary = True
+        self._has_task, self._head_bytes = False, 0
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
         self.url, self.headers, self._method = b"", [], b""
 
     def on_headers_complete(self) -> None:
-        """Part of httptools' protocol. Raises ``BylineError``."""
-        self._boundary = True
+        """Checks a complete head, and starts its request; the parser calls it.
+
+        Raises ``BylineError``.
+        """
+        self._at_boundary = True
         self._method = self.parser.get_method()
         self._version = version = self.parser.get_http_version()
         self._fields = fields = dict(self.headers)
@@ -133,87 +137,89 @@ class HttpConnection(ParsingConnection):
         head_rules.check(version, self.headers, fields)
         head_rules.check_url(self.url)
         if self.parser.should_upgrade():
-            return  # it comes again
-        self._head = False
+            return  # ParsingConnection parses this head again, without the offer
+        self._receiving_head = False
         self._framing = FramingCounter() if b"transfer-encoding" in fields else None
         self.expect_100_continue = version != "1.0" and b"expect" in fields
-        self._accept()
+        self._start_request()
 
-    def _accept(self) -> None:
-        """Begin with a request whose head has come."""
+    def _start_request(self) -> None:
+        """Starts the request whose head is complete."""
         self._begin_task()
 
     def _begin_task(self, parts: Sequence[bytes] = ()) -> None:
-        """Have the application see to the request, with what has come of its body."""
+        """Has the application handle the request, with the parts of its body so far."""
         url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()  # makes a scope
+        super().on_message_begin()  # makes the ASGI scope
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
         super().on_headers_complete()
-        self._begun = True
+        self._has_task = True
         self._unanswered += 1
-        self._keeps = self.cycle.keep_alive
-        self.cycle.keep_alive = False  # unless all of it comes before the answer
+        self._keep_alive = self.cycle.keep_alive
+        self.cycle.keep_alive = False  # until the request is complete
         for part in parts:
             super().on_body(part)
 
     def on_message_complete(self) -> None:
-        """Part of httptools' protocol."""
+        """Completes a request; the parser calls it."""
         if self.parser.should_upgrade():
             return
-        self._coming, self._moved, self._boundary = False, True, True
+        self._receiving, self._progressed, self._at_boundary = False, True, True
         self._framing = None
         if not self.cycle.response_started:
-            # After the client's last byte, several requests may still wait for their answers.
-            self.cycle.keep_alive = self._keeps and (self.transport.at_eof or not self._ending)
+            # A client that sends no more may still wait for the responses to several requests.
+            stays_open = self.transport.at_eof or not self._closing
+            self.cycle.keep_alive = self._keep_alive and stays_open
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Called once an answer is written."""
+        """Continues after a response; the request cycle calls it."""
         self._unanswered -= 1
         super().on_response_complete()
-        if self._ending or self._unfed:
-            self._go_on()
-        if self._coming and self._limit is None and not self._parsing:
-            self._set_limit()
+        if self._closing or self._unparsed:
+            self._continue()
+        if self._receiving and self._request_timer is None and not self._parsing:
+            self._update_timer()
 
-    def _go_on(self) -> None:
-        """Parse what waited, and close the connection after the last answer."""
+    def _continue(self) -> None:
+        """Parses data that waited, and closes the connection after its last response."""
         if self._parsing or self.transport.is_closing():
             return
-        if self._unfed and not self.pipeline:
-            data, self._unfed = self._unfed, b""
+        if self._unparsed and not self.pipeline:
+            data, self._unparsed = self._unparsed, b""
             self.flow.release()
             self._feed(data)
-            if self.transport.at_eof and not self._unfed:
-                self._forget()
-        if self._ending and not (self._unanswered or self._unfed):
-            self._end()
+            if self.transport.at_eof and not self._unparsed:
+                self._drop_incomplete()
+        if self._closing and not (self._unanswered or self._unparsed):
+            self._close()
 
     def _refuse(self, error: BylineError) -> None:
-        """Answer what can't be understood, after all that came whole before, and close."""
-        if self._refusal or self.transport.is_closing():
+        """Sends an error after the responses to all complete requests, and closes."""
+        if self._error_response or self.transport.is_closing():
             return
-        head_only = self._coming and self._method == b"HEAD"
-        defaults = self.server_state.default_headers
-        self._refusal = encode(problem_of(error), defaults, keep_alive=False, head_only=head_only)
-        self._ending = True
-        self._unfed = b""
-        self._unset_limit()
+        head_only = self._receiving and self._method == b"HEAD"
+        headers = self.server_state.default_headers
+        response = encode(problem_of(error), headers, keep_alive=False, head_only=head_only)
+        self._error_response = response
+        self._closing = True
+        self._unparsed = b""
+        self._cancel_timer()
         self.flow.hold()
-        self._forget()
+        self._drop_incomplete()
         if not self._unanswered:
-            self._end()
+            self._close()
 
-    def _forget(self) -> None:
-        """Give up the request that has not come whole, unless its answer has begun."""
-        if not (self._coming and self._begun):
-            self._coming = False
+    def _drop_incomplete(self) -> None:
+        """Drops the incomplete request, if there is one, unless its response has begun."""
+        if not (self._receiving and self._has_task):
+            self._receiving = False
             return
         cycle = self.cycle
         if cycle.response_started:
             return
-        self._coming = False
+        self._receiving = False
         self._unanswered -= 1
         if self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()
@@ -221,44 +227,44 @@ class HttpConnection(ParsingConnection):
             cycle.disconnected = True
             cycle.message_event.set()
 
-    def _end(self) -> None:
-        if self._refusal:
-            self.transport.write(self._refusal)
+    def _close(self) -> None:
+        if self._error_response:
+            self.transport.write(self._error_response)
         self.transport.close()
 
     def shutdown(self) -> None:
-        """Let the client ask once more; called when the process begins to stop."""
-        self._ending = True
+        """Lets the client send one more request; uvicorn calls it when the process stops."""
+        self._closing = True
         if self.cycle is not None:
             self.cycle.keep_alive = False
-        self.loop.call_later(FAREWELL_S, self._farewell)
+        self.loop.call_later(STOPPING_S, self._close_if_idle)
 
-    def _farewell(self) -> None:
-        if not self._unanswered and not (self._coming and self._head):
+    def _close_if_idle(self) -> None:
+        if not self._unanswered and not (self._receiving and self._receiving_head):
             self.transport.close_now()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Called when a connection has idled for long enough."""
+        """Closes the connection; uvicorn calls it after ``timeout_keep_alive`` idle seconds."""
         self.transport.close_now()
 
-    def _set_limit(self) -> None:
-        """Limits the time of the request that is coming, while its client may send.
+    def _update_timer(self) -> None:
+        """Starts or stops the timer of the request that is arriving.
 
-        It may not while earlier requests wait for their answers: then reading is held. The time
-        begins anew once the connection reads on.
+        The timer does not run while earlier requests have no response: reading is held then. It
+        starts anew when the connection reads again.
         """
-        if self.pipeline or self._unfed:
-            self._unset_limit()
-        elif self._moved or self._limit is None:
-            self._unset_limit()
-            if self._coming and not self.transport.at_eof and not self.transport.is_closing():
-                self._limit = self.loop.call_later(REQUEST_S, self._too_slow)
+        if self.pipeline or self._unparsed:
+            self._cancel_timer()
+        elif self._progressed or self._request_timer is None:
+            self._cancel_timer()
+            if self._receiving and not self.transport.at_eof and not self.transport.is_closing():
+                self._request_timer = self.loop.call_later(REQUEST_S, self._on_timeout)
 
-    def _unset_limit(self) -> None:
-        if self._limit is not None:
-            self._limit.cancel()
-            self._limit = None
+    def _cancel_timer(self) -> None:
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
 
-    def _too_slow(self) -> None:
-        self._limit = None
-        self._refuse(Timeout(_TOO_SLOW))
+    def _on_timeout(self) -> None:
+        self._request_timer = None
+        self._refuse(Timeout(_TIMEOUT_ERROR))

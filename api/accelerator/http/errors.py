@@ -1,4 +1,4 @@
-"""Errors of what is no HTTP request, or one that breaks a rule of HTTP."""
+"""Errors for requests that break a rule or a limit of HTTP."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tasks.errors import BylineError
 
 
 class Timeout(BylineError):
-    """The request has not come whole in time."""
+    """The client has not sent its whole request in time."""
 
     code = "timeout"
 
@@ -18,18 +18,18 @@ class HeadersTooLarge(BylineError):
 
 
 class ExpectationFailed(BylineError):
-    """The client expects what is not done here."""
+    """The ``Expect`` header asks for something that Byline does not do."""
 
     code = "expectation_failed"
 
 
 class NotSupported(BylineError):
-    """The body is sent in a way that is not understood here."""
+    """The body has a ``Transfer-Encoding`` that Byline does not support."""
 
     code = "not_supported"
 
 
 class VersionNotSupported(BylineError):
-    """The request is in another version of HTTP."""
+    """The request has another version of HTTP than 1.0 and 1.1."""
 
     code = "version_not_supported"

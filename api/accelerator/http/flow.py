@@ -1,7 +1,8 @@
-"""Flow control that holds reading while requests wait for those before them.
+"""Flow control: stops reading from a client while its earlier requests have no response yet.
 
-uvicorn pauses reading there too, but an application that waits for its body resumes it: sixty
-megabytes of requests behind a slow one were all parsed, and kept, at a hundred times their size.
+uvicorn pauses reading there too, but an application that waits for a request body resumes it.
+Without this module, 60 MB of requests behind a slow one were all parsed, and each byte took a
+hundred bytes of memory.
 """
 
 from __future__ import annotations
@@ -10,21 +11,21 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 
 class HeldFlow(FlowControl):
-    """uvicorn's flow control, with a hold that only its owner releases."""
+    """uvicorn's flow control, with a hold that only :meth:`release` ends."""
 
     _held = False
 
     def hold(self) -> None:
-        """Read no more until :meth:`release`."""
+        """Stops reading until :meth:`release`."""
         self._held = True
         self.pause_reading()
 
     def release(self) -> None:
-        """Read on."""
+        """Resumes reading."""
         self._held = False
         self.resume_reading()
 
     def resume_reading(self) -> None:
-        """Read on, unless reading is held."""
+        """Resumes reading, unless it is held."""
         if not self._held:
             super().resume_reading()

@@ -1,8 +1,8 @@
-"""Limits of what comes beside the data of a request: its head, chunk sizes and trailers.
+"""Limits the size of request heads, chunk sizes and trailers.
 
-The parser limits none of them: it gathers a header for as long as it comes. So Byline counts the
-bytes as they arrive, a piece at a time, before it checks the client's key. A head or body that
-begins within a piece is counted from the next piece on.
+The parser limits none of them: it collects a header for as long as the client sends it. So Byline
+counts the bytes as they arrive, a piece at a time, before it checks the client's API key. A head or
+body that begins within a piece is counted from the next piece on.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections.abc import Sequence
 
 from api.accelerator.http.errors import HeadersTooLarge
 
-#: Bytes of a head: its URL, and each field's name and value and four bytes more.
+#: Bytes of a head, at most: its URL, and for each field its name, its value and 4 more.
 MAX_HEAD_BYTES = 32 * 1024
-#: Fields of a head, and of the trailers.
+#: Fields of a head, at most, and trailers of a body, at most.
 MAX_FIELDS = 100
-#: Bytes of a chunked body that are no data: chunk sizes with their extensions, and trailers.
+#: Bytes of a chunked body, at most, that are no data: chunk sizes, their extensions and trailers.
 MAX_FRAMING_BYTES = 16 * 1024
-#: Bytes beside its data that each chunk may have, and that don't count.
+#: Bytes of each chunk, beside its data, that do not count towards that limit.
 CHUNK_BYTES = 16
-#: Bytes that the parser is given at a time. A head or body that is still coming may exceed its
-#: limit by this many bytes.
+#: Bytes that the parser gets at a time. A head or body that is still arriving may exceed its limit
+#: by this many bytes.
 PIECE_BYTES = 4 * 1024
 
 
-def check_coming(size: int, fields: int) -> None:
-    """See that a head that has not come whole is small enough so far.
+def check_partial_head(size: int, fields: int) -> None:
+    """Checks the size of a head that may be incomplete.
 
     Raises:
-        HeadersTooLarge: it is not.
+        HeadersTooLarge: the head exceeds a limit.
     """
     if fields > MAX_FIELDS:
         raise HeadersTooLarge(f"more than {MAX_FIELDS} header fields")
@@ -37,13 +37,13 @@ def check_coming(size: int, fields: int) -> None:
 
 
 def check_head(url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """See that a whole head is small enough. Raises ``HeadersTooLarge``."""
+    """Checks the size of a complete head. Raises ``HeadersTooLarge``."""
     size = len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
-    check_coming(size, len(headers))
+    check_partial_head(size, len(headers))
 
 
 class FramingCounter:
-    """Counts what a chunked body has beside its data."""
+    """Counts the bytes of a chunked body that are no data."""
 
     __slots__ = ("_excess", "_trailers")
 
@@ -52,24 +52,24 @@ class FramingCounter:
         self._trailers = 0
 
     def add_data(self, size: int) -> None:
-        """Count data, which comes off what came in all."""
+        """Subtracts data from the bytes that :meth:`add_piece` counts."""
         self._excess -= size
 
     def add_chunk(self) -> None:
-        """Count a chunk: its size has come."""
+        """Subtracts what a new chunk may have beside its data."""
         self._excess -= CHUNK_BYTES
 
     def add_trailer(self) -> None:
-        """Count a trailer. Raises ``HeadersTooLarge``."""
+        """Counts a trailer. Raises ``HeadersTooLarge``."""
         self._trailers += 1
         if self._trailers > MAX_FIELDS:
             raise HeadersTooLarge(f"more than {MAX_FIELDS} trailers")
 
     def add_piece(self, size: int) -> None:
-        """Count all that came with one piece. Raises ``HeadersTooLarge``."""
-        # What earlier chunks left unused is no credit for later ones, nor for the trailers: only
-        # the chunk that is under way may have more to come.
+        """Counts all bytes of a piece. Raises ``HeadersTooLarge``."""
+        # Bytes that earlier chunks left unused are no credit for later chunks and trailers. Only
+        # the current chunk may still use its bytes.
         self._excess = max(-CHUNK_BYTES, self._excess + size)
         if self._excess > MAX_FRAMING_BYTES:
-            words = f"chunk sizes and trailers have more than {MAX_FRAMING_BYTES:,} bytes"
-            raise HeadersTooLarge(words)
+            reason = f"chunk sizes and trailers have more than {MAX_FRAMING_BYTES:,} bytes"
+            raise HeadersTooLarge(reason)

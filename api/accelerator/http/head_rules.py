@@ -1,7 +1,7 @@
-"""Rules for the head of a request that a parser leaves to others (RFC 9110 and 9112).
+"""Checks request heads against rules of RFC 9110 and 9112 that the parser does not check.
 
-Two readers of one request must not understand it differently: where a load balancer in front takes
-the first of two fields and Byline the last, each sees another request.
+A load balancer and Byline must not understand a request differently. If one used the first of two
+``Host`` fields and the other the last, each would see another request.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import httptools
 from api.accelerator.http.errors import ExpectationFailed, NotSupported, VersionNotSupported
 from tasks.errors import BadRequest
 
-#: Fields that say who asks, where, or how the body is to be read: at most once each.
+#: Fields that a request may have once only: they name the client, the server, or the body's form.
 SINGLE = frozenset(
     (
         *(b"authorization", b"content-encoding", b"content-length", b"content-type"),
@@ -26,13 +26,13 @@ SINGLE = frozenset(
 def check(
     version: str, headers: Sequence[tuple[bytes, bytes]], fields: Mapping[bytes, bytes]
 ) -> None:
-    """Check a head. ``fields`` are its headers by name, in lower case.
+    """Checks a request head. ``fields`` are its headers by name, in lower case.
 
     Raises:
-        BadRequest, ExpectationFailed, NotSupported, VersionNotSupported: it breaks a rule.
+        BadRequest, ExpectationFailed, NotSupported, VersionNotSupported: the head breaks a rule.
     """
     if len(fields) < len(headers):
-        check_doubled(headers)
+        check_duplicates(headers)
     if version != "1.1":
         _check_version(version, fields)
     elif b"host" not in fields:
@@ -44,20 +44,20 @@ def check(
 
 
 def check_url(url: bytes) -> None:
-    """Sees that a URL has a path.
+    """Checks that a URL has a path.
 
     Raises:
-        BadRequest: it has none.
+        BadRequest: the URL has no path.
     """
     if not url.startswith(b"/") and url and httptools.parse_url(url).path is None:
         raise BadRequest("the URL has no path")
 
 
-def check_doubled(headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """See that no field that may come once comes twice.
+def check_duplicates(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Checks that no field of :data:`SINGLE` comes twice.
 
     Raises:
-        BadRequest: one does.
+        BadRequest: a field comes twice.
     """
     for name, times in Counter(name for name, _ in headers).items():
         if times > 1 and name in SINGLE:

@@ -1,94 +1,98 @@
-"""HTTP parsing, a piece at a time, with limits of size, and with every error told apart.
+"""Parses HTTP a piece at a time, checks size limits, and tells client errors from defects.
 
-The parser calls the connection back while it parses. It reports every exception of a callback as an
-error of its own; here the client's mistakes are told from Byline's defects.
+The parser calls methods of the connection while it parses. If one raises an exception, the parser
+wraps it in an error of its own. This module finds out whether the client or a defect caused it.
 """
 
 from __future__ import annotations
 
 import httptools
 
-from api.accelerator.http.head_limits import FramingCounter, check_coming
-from api.accelerator.http.unread import ReadingClients
+from api.accelerator.http.head_limits import FramingCounter, check_partial_head
+from api.accelerator.http.write_timeout import WriteTimeoutProtocol
 from monitoring.instruments.background import Failures
 from tasks.errors import BadRequest, BylineError, InternalError
 
 _failures = Failures("a callback of the HTTP parser", "")
 
 
-class ParsingConnection(ReadingClients):
-    """uvicorn's protocol, which counts the bytes of heads, chunk sizes and trailers."""
+class ParsingConnection(WriteTimeoutProtocol):
+    """uvicorn's protocol, with size limits for heads, chunk sizes and trailers."""
 
-    #: Has a request begun that has not come whole; and is its head still to come?
-    _coming = _head = False
-    #: True where the piece that is parsed holds the beginning or the end of a request, or the end
-    #: of its head.
-    _boundary = False
-    #: Bytes of the present head so far, but for those of the piece in which it began.
+    #: True while a request is incomplete.
+    _receiving = False
+    #: True while the head of a request is incomplete.
+    _receiving_head = False
+    #: True if the current piece holds the start or the end of a request, or the end of its head.
+    _at_boundary = False
+    #: Bytes of the current head so far, without those of the piece in which the head began.
     _head_bytes = 0
-    #: Counts what a chunked body has beside its data.
+    #: Counts the bytes of a chunked body that are no data; ``None`` for other bodies.
     _framing: FramingCounter | None = None
-    #: Of the request whose head came last.
+    #: Method of the last complete head.
     _method = b""
+    #: HTTP version of the last complete head, such as ``1.1``.
     _version = ""
 
     def _parse(self, data: bytes) -> None:
-        """Parse, with offers of other protocols declined: such a request is answered in this one.
+        """Parses data, and declines offers to upgrade to another protocol.
 
-        The parser takes its body for the other protocol, so that all is parsed again without the
-        offer. Raises ``HttpParserError``, ``BylineError``.
+        The parser takes the body of a request with such an offer for the other protocol. So a new
+        parser parses the request again without the offer. Raises ``HttpParserError`` and
+        ``BylineError``.
         """
-        self._boundary = False
+        self._at_boundary = False
         while True:
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as offer:
                 if self._method == b"CONNECT":
-                    raise BadRequest("this is no proxy") from None
+                    raise BadRequest("this server is no proxy") from None
                 kept = [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
                 version = self._version.encode()
                 head = [b"%s %s HTTP/%s" % (self._method, self.url, version), *kept, b"", b""]
                 data = b"\r\n".join(head) + data[offer.args[0] :]
                 self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+                # As uvicorn sets it for the first parser.
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             else:
                 break
-        if not self._boundary:
+        if not self._at_boundary:
             self._count(len(data))
 
     def _count(self, size: int) -> None:
-        """Count a piece that is of one head, or of one body, from its beginning to its end.
+        """Counts a piece that lies entirely within one head or one body.
 
         Raises:
-            HeadersTooLarge: it was too much.
+            HeadersTooLarge: the head or body exceeds a limit.
         """
         if self._framing is not None:
             self._framing.add_piece(size)
-        elif self._head or not self._coming:
+        elif self._receiving_head or not self._receiving:
             self._head_bytes += size
-            check_coming(self._head_bytes, len(self.headers) if self._head else 0)
+            check_partial_head(self._head_bytes, len(self.headers) if self._receiving_head else 0)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Part of httptools' protocol, which calls it for trailers too: these are ignored."""
-        if self._head:
+        """Collects a header, and ignores a trailer; the parser calls it for both."""
+        if self._receiving_head:
             self.headers.append((name.lower(), value))
         elif self._framing is not None:
             self._framing.add_trailer()
 
     def on_body(self, body: bytes) -> None:
-        """Part of httptools' protocol."""
+        """Takes a part of the body; the parser calls it."""
         if self._framing is not None:
             self._framing.add_data(len(body))
         super().on_body(body)
 
     def on_chunk_header(self) -> None:
-        """Part of httptools' protocol."""
+        """Counts a chunk; the parser calls it."""
         if self._framing is not None:
             self._framing.add_chunk()
 
 
-def reason(error: Exception) -> BylineError:
-    """Returns the error to answer for what parsing raised; logs a defect, each once a minute."""
+def error_to_send(error: Exception) -> BylineError:
+    """Returns the error to send for an exception of the parser. Logs a defect once a minute."""
     cause, context = error, error.__context__
     if isinstance(error, httptools.HttpParserCallbackError) and isinstance(context, Exception):
         cause = context

@@ -1,4 +1,4 @@
-"""Where messages are handed in, with a desk behind it."""
+"""The service of attributions with fakes behind it, for tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ModelRegistry:
 
 
 class PendingResults:
-    """Notes what is promised, unless the broker is gone or there is no room."""
+    """Records the results made pending, unless the broker is gone or there is no room."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
@@ -54,7 +54,7 @@ class PendingResults:
 
 
 class Counter:
-    """Where messages are handed in, with a desk behind it."""
+    """Posts messages to the service, and collects the responses."""
 
     def __init__(self, desk: Desk, wait_s: float) -> None:
         settings = Settings.from_environ({"BYLINE_WAIT_S": str(wait_s)})
@@ -65,22 +65,22 @@ class Counter:
         self.given: list[HttpResponse] = []
 
     def hand_in(self, body: object) -> Any:
-        """Have a body answered; :meth:`answer` waits for that."""
+        """Posts a body; :meth:`answer` waits for the response."""
         posted = PostedRequest(b"", "application/json", json.dumps(body).encode(), None)
         self._asking = asyncio.ensure_future(self._ask(posted))
 
     async def _ask(self, posted: PostedRequest) -> None:
         try:
-            given = await self.attributions.create(posted)
+            response = await self.attributions.create(posted)
         except BylineError as error:
-            given = problem_of(error)
-        self.given.append(given)
+            response = problem_of(error)
+        self.given.append(response)
 
     async def answer(self) -> HttpResponse:
-        """Return the only answer, once it is there."""
+        """Returns the only response, as soon as there is one."""
         async with asyncio.timeout(20):
             while not self.given:
                 await asyncio.sleep(0.01)
         await idle()
-        [given] = self.given
-        return given
+        [response] = self.given
+        return response

@@ -1,4 +1,4 @@
-"""The Flask application with services that answer everything, and no Redis."""
+"""A Flask application with fake services that answer every request, without Redis."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from unittest.mock import Mock
 from flask import Flask
 
 from api.app import create_app
-from api.http_response import HttpResponse, answer
+from api.http_response import HttpResponse, json_response
 from api.request_metrics import RequestMetrics
 from api.runtime import Runtime
 from celery_app.settings import Settings
 
-DONE = answer({"done": True})
+DONE = json_response({"done": True})
 
 
 class Services:
-    """Answers everything, and counts what it was asked."""
+    """Stands in for all services, and counts the requests."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -50,12 +50,11 @@ class Services:
 
 
 class FakeRuntime(Runtime):
-    """A runtime that starts nothing."""
+    """A runtime with the fake services, which starts nothing."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.services: Any = Services()
-
         self._pid = os.getpid()
 
     def ensure_started(self) -> None:
@@ -66,5 +65,5 @@ class FakeRuntime(Runtime):
 
 
 def fake_app(**settings: str) -> Flask:
-    """Return the application with these settings."""
+    """Returns the application with these settings."""
     return create_app(FakeRuntime(Settings.from_environ(settings)))

@@ -1,4 +1,4 @@
-"""The console's files: what they are, who may see them, and what they may do."""
+"""The console's files: types, access without a key, security headers, and links."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def client() -> FlaskClient:
     return fake_app().test_client()
 
 
-def test_every_file_of_the_folder_is_served_and_needs_no_key(tmp_path: Path) -> None:
+def test_every_file_of_the_folder_is_served_without_a_key(tmp_path: Path) -> None:
     files = {path.name for path in FOLDER.iterdir() if path.suffix in TYPES}
     assert files == set(console.FILES)
     keys = tmp_path / "keys"
@@ -37,16 +37,16 @@ def test_every_file_of_the_folder_is_served_and_needs_no_key(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("path", console.PATHS)
-def test_a_file_is_served_as_what_it_is(client: FlaskClient, path: str) -> None:
-    answer = client.get(path)
+def test_file_is_served_with_its_type(client: FlaskClient, path: str) -> None:
+    response = client.get(path)
     name = path.rpartition("/")[2] or "index.html"
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == f"{TYPES[Path(name).suffix]}; charset=utf-8"
-    assert answer.data == (FOLDER / name).read_bytes()
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == f"{TYPES[Path(name).suffix]}; charset=utf-8"
+    assert response.data == (FOLDER / name).read_bytes()
 
 
 @pytest.mark.parametrize("path", console.PATHS)
-def test_nothing_inline_and_nothing_from_elsewhere_runs(client: FlaskClient, path: str) -> None:
+def test_policy_forbids_inline_and_foreign_code(client: FlaskClient, path: str) -> None:
     headers = client.get(path).headers
     assert headers.getlist("Content-Security-Policy") == [console.POLICY]
     assert console.POLICY.startswith("default-src 'self'; ")
@@ -56,7 +56,7 @@ def test_nothing_inline_and_nothing_from_elsewhere_runs(client: FlaskClient, pat
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_what_is_kept_is_asked_for_again_and_not_sent_twice(client: FlaskClient) -> None:
+def test_cached_file_is_revalidated_and_not_sent_again(client: FlaskClient) -> None:
     first = client.get("/console/main.js")
     assert first.headers["Cache-Control"] == "no-cache"
     again = client.get("/console/main.js", headers={"If-None-Match": first.headers["ETag"]})
@@ -79,16 +79,16 @@ def test_what_is_kept_is_asked_for_again_and_not_sent_twice(client: FlaskClient)
         "/console/main.js%00",
     ],
 )
-def test_nothing_else_is_there(client: FlaskClient, path: str) -> None:
-    answer = client.get(path)
-    assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+def test_other_paths_get_404(client: FlaskClient, path: str) -> None:
+    response = client.get(path)
+    assert (response.status_code, response.json["code"]) == (404, "not_found")
 
 
 def test_other_pages_keep_their_policy(client: FlaskClient) -> None:
     assert "'unsafe-inline'" in client.get("/docs/").headers["Content-Security-Policy"]
 
 
-def test_what_the_page_asks_for_is_there() -> None:
+def test_every_link_of_the_page_exists() -> None:
     page = (FOLDER / "index.html").read_text()
     links = set(re.findall(r'(?:src|href)="([^"]+)"', page))
     assert links <= {*console.PATHS, "/docs", "/docs/", "/openapi.json"}
@@ -101,7 +101,7 @@ def test_what_the_page_asks_for_is_there() -> None:
         )
 
 
-def test_the_page_and_its_scripts_name_the_same_elements() -> None:
+def test_scripts_use_only_elements_of_the_page() -> None:
     page = (FOLDER / "index.html").read_text()
     asked = {
         id

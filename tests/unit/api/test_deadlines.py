@@ -122,7 +122,7 @@ async def test_a_caller_is_told_whose_fault_it_was(
     assert given.status == status
     assert code.encode() in given.body
     # What counts as a failure of Byline is 5..; see alerting/windows.yml.
-    assert given.counted == ("504_too_short" if code == "deadline_too_short" else "")
+    assert given.metrics_status == ("504_too_short" if code == "deadline_too_short" else "")
 
 
 @pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, and says what the code does."""
+"""The OpenAPI document is valid, and agrees with the code."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.parts import ACCELERATED
 SETTINGS = Settings.from_environ({"BYLINE_MAX_BULK": "7", "BYLINE_MAX_CHARACTERS": "99"})
 
 
-def test_it_is_valid() -> None:
+def test_document_is_valid() -> None:
     validate(document(SETTINGS))
 
 
-def test_the_schemas_are_those_of_the_types() -> None:
+def test_schemas_are_those_of_the_types() -> None:
     schemas = document(SETTINGS)["components"]["schemas"]
     assert set(schemas["Attribution"]["required"]) == {
         "id",
@@ -32,7 +32,7 @@ def test_the_schemas_are_those_of_the_types() -> None:
 
 
 def test_every_error_code_is_documented_with_its_status() -> None:
-    answers = [
+    responses = [
         (status, response["description"])
         for methods in document(SETTINGS)["paths"].values()
         for operation in methods.values()
@@ -40,10 +40,10 @@ def test_every_error_code_is_documented_with_its_status() -> None:
     ]
     for code, status in STATUS.items():
         if code not in ("method_not_allowed", "bad_request"):
-            assert any(code in words for answer, words in answers if answer == str(status)), code
+            assert any(code in words for each, words in responses if each == str(status)), code
 
 
-def test_the_api_never_imports_torch() -> None:
+def test_api_never_imports_torch() -> None:
     modules = "sys, api.plain_server, api.__main__"
     modules += ", api.accelerator.server, api.accelerator.asgi_app" if ACCELERATED else ""
     code = f"import {modules}; sys.exit('torch' in sys.modules)"

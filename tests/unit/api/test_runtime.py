@@ -1,4 +1,4 @@
-"""Where a process starts its services: once, in a thread of its own, and again after a fork."""
+"""A runtime starts its services once, in a thread of their own, and again after a fork."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.parts import wait_for
 
 
 class Services:
-    """Services that note on which thread they were started."""
+    """Records the thread that started the services."""
 
     def __init__(self) -> None:
         self.client = Mock()
@@ -31,7 +31,7 @@ class Services:
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[Services]:
-    """All services that were built."""
+    """Returns the list of all services that were built."""
     found: list[Services] = []
 
     def build(*_: object) -> Services:
@@ -51,7 +51,7 @@ async def failing() -> None:
     raise LookupError("as raised on the loop")
 
 
-def test_services_start_once_however_many_threads_ask(built: list[Services]) -> None:
+def test_services_start_once_when_many_threads_ask(built: list[Services]) -> None:
     here = Runtime(Settings())
     assert built == []
     threads = [threading.Thread(target=here.ensure_started) for _ in range(8)]
@@ -65,7 +65,7 @@ def test_services_start_once_however_many_threads_ask(built: list[Services]) -> 
     here.stop()
 
 
-def test_a_coroutine_returns_and_raises_through_the_thread(built: list[Services]) -> None:
+def test_run_returns_and_raises_what_the_coroutine_does(built: list[Services]) -> None:
     here = Runtime(Settings())
     here.ensure_started()
     assert here.run(value(7)) == 7
@@ -74,13 +74,13 @@ def test_a_coroutine_returns_and_raises_through_the_thread(built: list[Services]
     here.stop()
 
 
-def test_a_forked_process_starts_its_own(
+def test_forked_process_starts_its_own_services(
     built: list[Services], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = Runtime(Settings())
     here.ensure_started()
     first = here._thread
-    monkeypatch.setattr(os, "getpid", lambda: -1)  # as the child sees it: its parent's loop is gone
+    monkeypatch.setattr(os, "getpid", lambda: -1)  # as in a child process
     here.ensure_started()
     assert len(built) == 2
     assert here._thread is not first
@@ -90,7 +90,7 @@ def test_a_forked_process_starts_its_own(
     first.stop()
 
 
-def test_who_waits_on_the_loop_is_told_when_it_stops(built: list[Services]) -> None:
+def test_waiting_thread_gets_an_error_when_the_loop_stops(built: list[Services]) -> None:
     here = Runtime(Settings())
     here.ensure_started()
     with ThreadPoolExecutor(1) as pool:
@@ -101,7 +101,7 @@ def test_who_waits_on_the_loop_is_told_when_it_stops(built: list[Services]) -> N
             waiting.result(20)
 
 
-def test_services_start_in_the_context_of_no_request(
+def test_services_start_outside_the_request_context(
     built: list[Services], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
@@ -118,16 +118,16 @@ def test_services_start_in_the_context_of_no_request(
     here.stop()
 
 
-def test_some_threads_are_left_where_all_others_wait(built: list[Services]) -> None:
+def test_spare_threads_may_not_wait(built: list[Services]) -> None:
     here = Runtime(Settings.from_environ({"BYLINE_API_THREADS": "6"}))
     with ExitStack() as waiting:
-        may = [waiting.enter_context(here.thread_to_wait()) for _ in range(4)]
+        may = [waiting.enter_context(here.may_wait()) for _ in range(4)]
         assert may == [True, True, False, False]
-    with here.thread_to_wait() as again:
+    with here.may_wait() as again:
         assert again
 
 
-def test_stopping_ends_the_thread_and_the_services(built: list[Services]) -> None:
+def test_stop_ends_the_thread_and_the_services(built: list[Services]) -> None:
     here = Runtime(Settings())
     here.stop()  # nothing was started
     here.ensure_started()
@@ -137,22 +137,22 @@ def test_stopping_ends_the_thread_and_the_services(built: list[Services]) -> Non
     built[0].client.dispatcher.stop.assert_awaited_once()
 
 
-def test_services_that_could_not_start_are_started_by_the_next_request(
+def test_failed_start_is_retried_by_the_next_request(
     built: list[Services], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here, well = Runtime(Settings()), runtime.build
+    here, build = Runtime(Settings()), runtime.build
     monkeypatch.setattr(runtime, "build", Mock(side_effect=OSError("the port is taken")))
     with pytest.raises(OSError, match="taken"):
         here.ensure_started()
     assert not here.started
     assert here.wait_s() == 0
-    monkeypatch.setattr(runtime, "build", well)
+    monkeypatch.setattr(runtime, "build", build)
     here.ensure_started()
     assert here.started
     here.stop()
 
 
-def test_a_bad_keys_file_is_told_before_anything_starts(tmp_path: Any) -> None:
+def test_invalid_keys_file_is_refused_before_anything_starts(tmp_path: Any) -> None:
     settings = Settings.from_environ({"BYLINE_KEYS_FILE": str(tmp_path / "none")})
     with pytest.raises(SettingsError):
         Runtime(settings)

@@ -1,4 +1,4 @@
-"""The committed card, and that the committed weights are what it speaks of."""
+"""The card of the shipped n-gram model: its figures, its page, and that they fit the weights."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ CARD = card.read(classifier.SHIPPED)
 METRICS = CARD.details["metrics"]
 
 
-def test_it_meets_the_bar() -> None:
+def test_metrics_reach_the_promised_quality() -> None:
     assert METRICS["accuracy"] >= 0.570
     assert METRICS["macro_f1"] >= 0.552
     assert METRICS["calibration_error"] <= 0.05
     assert METRICS["accuracy_of_surest_half"] > METRICS["accuracy"]
 
 
-def test_it_beats_the_baseline_on_the_same_messages() -> None:
+def test_metrics_are_at_least_those_of_the_baseline() -> None:
     baseline = CARD.details["baseline"]
     assert METRICS["accuracy"] >= baseline["accuracy"]
     assert METRICS["macro_f1"] >= baseline["macro_f1"]
 
 
-def test_the_weights_are_as_good_as_it_says() -> None:
+def test_weights_reach_the_accuracy_of_the_card() -> None:
     held_out = load_sotu().part(HELD_OUT_FOLD)
     assert len(held_out) == CARD.details["data"]["held_out_messages"]
     model = NgramModel()
@@ -38,15 +38,15 @@ def test_the_weights_are_as_good_as_it_says() -> None:
         messages = held_out[start : start + 256]
         named = model.forward(model.prepare([m.text for m in messages])).argmax(1).tolist()
         hits += [CARD.authors[n] == m.author for n, m in zip(named, messages, strict=True)]
-    # Roundings of another processor may turn a message or two out of 5,000.
+    # Rounding on another processor may change the prediction of a few of 5,000 messages.
     assert np.mean(hits) == pytest.approx(METRICS["accuracy"], abs=0.001)
 
 
-def test_the_page_for_people_is_the_card() -> None:
-    assert (classifier.SHIPPED / card.PAGE).read_text(encoding="utf-8") == card.page(CARD)
+def test_page_shows_the_card() -> None:
+    assert (classifier.SHIPPED / card.PAGE_FILE).read_text(encoding="utf-8") == card.page(CARD)
 
 
-def test_reference_distributions_are_distributions() -> None:
+def test_reference_distributions_sum_to_one() -> None:
     reference = CARD.details["reference"]
     assert sum(reference["predicted_shares"].values()) == pytest.approx(1, abs=1e-3)
     assert sum(reference["confidence_histogram"]) == pytest.approx(1, abs=1e-3)

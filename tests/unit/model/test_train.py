@@ -1,3 +1,5 @@
+"""The command ``make train``: what it writes, that the engine serves it, and its errors."""
+
 from __future__ import annotations
 
 import json
@@ -60,10 +62,10 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_anyones_messages_are_trained_on_and_served(
+def test_model_trained_on_a_users_messages_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fit, "LEAST_STEPS", 60)
+    monkeypatch.setattr(fit, "MIN_STEPS", 60)
     monkeypatch.chdir(tmp_path)
     before = (classifier.SHIPPED / "card.json").read_bytes()
     assert train.main(["--data", str(corpus(tmp_path / "mine.jsonl"))]) == 0
@@ -76,10 +78,10 @@ def test_anyones_messages_are_trained_on_and_served(
     assert (classifier.SHIPPED / "card.json").read_bytes() == before
 
 
-def test_the_same_seed_gives_the_same_weights(
+def test_equal_seeds_give_equal_weights_and_versions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit, "LEAST_STEPS", 20)
+    monkeypatch.setattr(fit, "MIN_STEPS", 20)
     data = str(corpus(tmp_path / "mine.jsonl"))
     versions, files = set(), set()
     for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
@@ -90,15 +92,15 @@ def test_the_same_seed_gives_the_same_weights(
     assert len(versions) == len(files) == 2
 
 
-def test_a_transformer_is_trained_on_anyones_messages_too(
+def test_transformer_trained_on_a_users_messages_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tokenizers", reason="the extra `transformer` is not installed")
     from model.transformer import finetune
     from model.transformer.classifier import TransformerModel
 
-    monkeypatch.setattr(fit, "LEAST_STEPS", 20)
-    monkeypatch.setattr(finetune, "LEAST_STEPS", 2)
+    monkeypatch.setattr(fit, "MIN_STEPS", 20)
+    monkeypatch.setattr(finetune, "MIN_STEPS", 2)
     monkeypatch.setattr(finetune, "EPOCHS", 1)
     data, out = str(corpus(tmp_path / "mine.jsonl")), tmp_path / "mine"
     assert train.main(["--model", "transformer", "--data", data, "--out", str(out)]) == 0
@@ -111,7 +113,7 @@ def test_a_transformer_is_trained_on_anyones_messages_too(
     [prediction] = engine.predict(["the quiet garden was green before anyone"])
     assert prediction.candidates[0].author == "Ann"
 
-    # Beside just that n-gram model none of its own is kept.
+    # A transformer beside the same n-gram model keeps no n-gram model of its own.
     (out / "ngram").rename(beside := tmp_path / "ngram")
     again = tmp_path / "again"
     assert train.main(["--model", "transformer", "--data", data, "--out", str(again)]) == 0
@@ -120,7 +122,7 @@ def test_a_transformer_is_trained_on_anyones_messages_too(
     assert beside.exists()
 
 
-def test_bad_data_is_one_line_and_status_2(tmp_path: Path) -> None:
+def test_bad_data_gives_one_line_of_error_and_status_2(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"text": "a", "author": "x"}\n{"text": "b"}\n')
     done = run("--data", "bad.jsonl", cwd=tmp_path)
     assert done.returncode == 2
@@ -129,7 +131,7 @@ def test_bad_data_is_one_line_and_status_2(tmp_path: Path) -> None:
     assert not (tmp_path / train.OWN / "ngram").exists()
 
 
-def test_serving_needs_nothing_of_what_training_does() -> None:
+def test_serving_imports_no_library_of_training() -> None:
     code = (
         "import sys, torch; from model.ngram.classifier import NgramModel; m = NgramModel();"
         "m.load(torch.device('cpu')); m.forward(m.prepare(['a']));"
@@ -141,14 +143,14 @@ def test_serving_needs_nothing_of_what_training_does() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_the_weights_are_readable_by_all_and_below_20_mb() -> None:
+def test_shipped_weights_are_readable_by_all_and_below_20_mb() -> None:
     file = classifier.SHIPPED / "weights.safetensors"
     assert file.stat().st_size < 20_000_000
     assert file.stat().st_mode & 0o044 == 0o044
 
 
 @pytest.mark.parametrize("author", [0, 40])
-def test_a_shipped_author_can_be_explained(author: int) -> None:
+def test_shipped_model_explains_its_first_and_last_author(author: int) -> None:
     model = NgramModel()
     model.load(torch.device("cpu"))
     name = model.card.authors[author]

@@ -1,0 +1,47 @@
+"""Measures, on a sample of the traffic, how much of a text is new to the model."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from model.types import Novelty
+
+logger = logging.getLogger(__name__)
+
+#: Largest number of texts in the sample of one period. Measuring a text costs about as much as
+#: attributing it.
+SAMPLE_TEXTS = 8
+#: Length of a period, in seconds.
+PERIOD_S = 1.0
+
+
+class NoveltySampler:
+    """Asks a model for the novelty of at most 8 texts a second, if it is a ``Novelty``."""
+
+    def __init__(self, model: object) -> None:
+        self._model = model
+        self._period_began = -PERIOD_S
+        self._sampled = 0
+
+    def sample(self, texts: Sequence[str]) -> tuple[float, ...]:
+        """Returns the share of new features of the first few ``texts``, 0 to 1.
+
+        The result is empty for a model that can't tell, or after the sample of this second is full.
+        """
+        if (now := time.monotonic()) >= self._period_began + PERIOD_S:
+            self._period_began, self._sampled = now, 0
+        sample = texts[: SAMPLE_TEXTS - self._sampled]
+        if not sample or not isinstance(self._model, Novelty):
+            return ()
+        self._sampled += len(sample)
+        try:
+            shares = np.asarray(self._model.unseen(sample), float)
+        except Exception as error:  # A user's model may raise anything; the predictions are valid.
+            logger.warning("the model can't tell what is new to it: %s", type(error).__name__)
+            self._sampled = SAMPLE_TEXTS  # No more calls in this period.
+            return ()
+        return tuple(shares[(shares >= 0) & (shares <= 1)].tolist())

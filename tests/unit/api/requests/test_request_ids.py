@@ -1,0 +1,20 @@
+"""The id of a request: the client's, or a new one."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.requests.request_ids import request_id_of
+from monitoring.instruments.request_ids import is_valid
+
+
+def test_valid_id_is_kept() -> None:
+    assert request_id_of("9f1b-load.balancer_7") == "9f1b-load.balancer_7"
+
+
+@pytest.mark.parametrize("given", [None, "", "x" * 129, "two words", "a\r\nb"])
+def test_request_without_valid_id_gets_a_new_id(given: str | None) -> None:
+    made = {request_id_of(given) for _ in range(100)}
+    assert len(made) == 100
+    assert given not in made
+    assert all(is_valid(id) for id in made)
