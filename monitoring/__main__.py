@@ -1,4 +1,4 @@
-"""Watch over Byline on this machine: ``python -m monitoring``."""
+"""Starts the monitor of this machine: ``python -m monitoring``."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from monitoring.instruments import logs, processes
 from monitoring.instruments.metrics import MonitorMetrics
 from monitoring.monitor import server
 from monitoring.monitor.cache_limit import CacheLimit
-from monitoring.monitor.discovery import Process
-from monitoring.monitor.figures import Figures
-from monitoring.monitor.memory import Limits, Scales
+from monitoring.monitor.console_figures import Figures
+from monitoring.monitor.discovery import MetricsEndpoint
+from monitoring.monitor.memory import Limits, MemoryMeter
 from monitoring.monitor.monitor import Monitor
 from monitoring.state.alerts import Alerts
 from monitoring.state.windows import ANSWERS, LABELS, Window
 
 
 def main(arguments: list[str]) -> int:
-    """Watch as the environment says, until told to stop. Returns the exit status."""
+    """Watches, as the environment configures, until SIGTERM or SIGINT. Returns the exit status."""
     options = _options(arguments)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -54,14 +54,14 @@ def build(
     alerts: Alerts,
     options: argparse.Namespace,
 ) -> Monitor:
-    """Return the monitor: its composition root."""
+    """Builds the monitor from the settings and the command line's options."""
     broker, cache = connect(settings.broker), connect(settings.cache)
     total = processes.total() if settings.memory_gb is None else settings.memory_gb * GIB
     return Monitor(
         broker,
         cache,
         MonitorMetrics(registry),
-        Scales(
+        MemoryMeter(
             options.root,
             cache,
             settings.cache,
@@ -70,9 +70,11 @@ def build(
         ),
         Figures(
             [
-                Process("api", options.api or settings.metrics_host, settings.api_metrics_port),
+                MetricsEndpoint(
+                    "api", options.api or settings.metrics_host, settings.api_metrics_port
+                ),
                 *(
-                    Process("worker", options.worker or settings.metrics_host, port)
+                    MetricsEndpoint("worker", options.worker or settings.metrics_host, port)
                     for port in range(
                         settings.metrics_port, settings.metrics_port + settings.workers
                     )
@@ -94,25 +96,25 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         type=int,
         default=os.getppid(),
         metavar="PID",
-        help="the process whose descendants are Byline (default: whoever started this one)",
+        help="id of the process whose descendants are Byline (default: this process's parent)",
     )
     parser.add_argument(
         "--own-cache",
         action="store_true",
-        help="the cache is the embedded one: its memory may be set while the machine's is short",
+        help="the cache is the embedded Valkey: lower its memory limit while memory is short",
     )
     for kind in ("api", "worker"):
         parser.add_argument(
             f"--{kind}",
             metavar="HOST",
-            help=f"where each {kind} tells its metrics: all addresses that the name has "
+            help=f"host of each {kind}'s metrics: every address of the name is asked "
             "(default: BYLINE_METRICS_HOST)",
         )
     parser.add_argument(
         "--contained",
         action="store_true",
-        help="the others, and Redis, are in containers on this machine: only they know what "
-        "memory they take",
+        help="Byline's other processes, and Redis, run in other containers on this machine: they "
+        "report their memory themselves",
     )
     return parser.parse_args(arguments)
 

@@ -1,1 +1,1 @@
-"""Grafana dashboards as code: each module builds one, the JSON files are what comes of it."""
+"""Grafana dashboards as code. The JSON files that Grafana loads are generated from this package."""

@@ -1,4 +1,4 @@
-"""Write the dashboards' JSON: ``python -m monitoring.dashboards [--out FOLDER]``."""
+"""Writes the dashboards' JSON files: ``python -m monitoring.dashboards [--out FOLDER]``."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from monitoring.dashboards import performance, quality, resource
 
+#: The function that builds each dashboard, by the dashboard's name.
 BUILDERS = {
     "performance": performance.build,
     "resource": resource.build,
     "quality": quality.build,
 }
+#: Where the generated files are.
 FOLDER = Path(__file__).parent / "json"
 
 
 def render(name: str) -> str:
-    """The JSON of one dashboard, the same each time."""
-    made = BUILDERS[name]()
-    return json.dumps(made, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    """Returns the JSON of a dashboard. Each call returns the same text."""
+    built = BUILDERS[name]()
+    return json.dumps(built, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
-    """Write every dashboard into the folder."""
+    """Writes every dashboard into the folder."""
     parser = argparse.ArgumentParser(prog="python -m monitoring.dashboards", description=__doc__)
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="FOLDER")
     folder: Path = parser.parse_args().out

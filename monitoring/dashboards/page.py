@@ -1,4 +1,4 @@
-"""A dashboard as a whole: its rows of panels, its variables, and where it leads."""
+"""Assembles a dashboard from rows of panels, with its variables and links."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from grafana_foundation_sdk.builders import dashboard, text
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.text import TextMode
 
-from monitoring.dashboards.common import SOURCE
+from monitoring.dashboards.panels import SOURCE
 
-#: The data source of compose/grafana; where there is none of this uid, Grafana takes the first.
+#: Uid of the data source in compose/grafana. Without such a source, Grafana takes the first one.
 DATA_SOURCE = "byline-prometheus"
-#: A dashboard's width, in columns.
+#: Width of a dashboard, in columns.
 _COLUMNS = 24
 
 
@@ -25,7 +25,10 @@ class Row(NamedTuple):
 
 
 def choice(name: str, title: str, values: str) -> dashboard.QueryVariable:
-    """A variable to choose one of ``values``, a query of Grafana's such as label_values(…)."""
+    """Returns a variable by which the reader chooses one of ``values``.
+
+    ``values`` is a query of Grafana's such as label_values(…).
+    """
     return (
         dashboard.QueryVariable(name)
         .label(title)
@@ -43,7 +46,10 @@ def page(
     rows: Sequence[Row],
     choices: Sequence[dashboard.QueryVariable] = (),
 ) -> models.Dashboard:
-    """A dashboard. The first of ``rows`` answers its question at a glance; ``guide`` follows it."""
+    """Returns a dashboard that answers ``question``.
+
+    The first row answers the question at a glance. The text ``guide`` stands below that row.
+    """
     built = (
         dashboard.Dashboard(f"Byline: {name}")
         .uid(f"byline-{name}")
@@ -57,16 +63,16 @@ def page(
         .variables([*_variables(), *choices])
         .links(_links())
     )
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         built = built.with_row(dashboard.Row(row.title))
         for panel in row.panels:
             built = built.with_panel(panel)
-        if place == 0:
+        if index == 0:
             built = built.with_panel(_guide(guide))
-    made = built.build()
-    for place, panel in enumerate(made.panels or (), start=1):
-        panel.id_val = place  # a link to a panel names it by this
-    return made
+    complete = built.build()
+    for number, panel in enumerate(complete.panels or (), start=1):
+        panel.id_val = number  # links to a panel contain its number
+    return complete
 
 
 def _guide(content: str) -> text.Panel:
@@ -81,7 +87,10 @@ def _guide(content: str) -> text.Panel:
 
 
 def _variables() -> list[Any]:
-    """Where the data are; and where the links lead, to be changed in the dashboard's URL."""
+    """Returns the variables for the data source and for the links' addresses.
+
+    The addresses are hidden; a reader can change them in the dashboard's URL.
+    """
     hidden = models.VariableHide.HIDE_VARIABLE
     addresses = {"flower": "http://127.0.0.1:5555", "console": "http://127.0.0.1:8000"}
     return [
@@ -100,7 +109,7 @@ def _variables() -> list[Any]:
 
 
 def _links() -> list[Any]:
-    """The other dashboards, by their tag, and what else there is to look at."""
+    """Returns the links to the other dashboards, to Flower and to the console."""
     return [
         dashboard.DashboardLink("Byline")
         .type(models.DashboardLinkType.DASHBOARDS)
@@ -115,8 +124,8 @@ def _links() -> list[Any]:
             .icon("external link")
             .target_blank(True)
             for title, tip in (
-                ("Flower", "Celery's tasks and workers, one by one"),
-                ("Console", "Try a message, look at the queue"),
+                ("Flower", "Each of Celery's tasks and workers"),
+                ("Console", "Try a message and look at the queue"),
             )
         ),
     ]

@@ -1,4 +1,4 @@
-"""Quality: are the answers still right?"""
+"""Builds the Quality dashboard: are the model's answers still right?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from monitoring.dashboards.common import (
+from monitoring.dashboards.page import Row, page
+from monitoring.dashboards.panels import (
     COUNT,
     MESSAGES,
     RED,
@@ -19,22 +20,21 @@ from monitoring.dashboards.common import (
     lines,
     number,
 )
-from monitoring.dashboards.page import Row, page
 
 GUIDE = """
-The row above says whether any signal is **past** its threshold: accuracy and estimated accuracy are
-past it when *below*, all others when *above*. Thresholds move with the number of messages they rest
-on, so that chance alone crosses none.
+The row above shows whether a signal is **past** its threshold. Accuracy and estimated accuracy are
+past it when they are *below*; the other signals are past it when they are *above*. A threshold
+depends on the number of messages, so that chance alone does not cross it.
 
-**Accuracy** needs feedback, the true authors of some messages, and is the truth where there is
-enough of it. The others need none; they say that messages or answers are not what they were when
-the model was trained. One drifting signal is a question, several at once are an answer: train the
-model anew on today's messages.
+**Accuracy** needs feedback, which is the true authors of some messages. With enough feedback it is
+the truth. The other signals need no feedback: they show that messages or answers differ from those
+of the training. A single signal past its threshold is a reason to look closer; if several are,
+train the model again with recent messages.
 """
 
 
 class Signal(NamedTuple):
-    """One of the signals: how it is shown."""
+    """A quality signal, and the texts of its panel."""
 
     name: str
     title: str
@@ -46,46 +46,47 @@ SIGNALS = (
     Signal(
         "accuracy",
         "accuracy",
-        "Share of the messages with feedback whose best guess was the true author. Bad below its "
+        "Share of the messages with feedback whose best guess was the true author. Bad below the "
         "threshold.",
-        "The model is wrong more often than its card says. Train it anew with the labels that "
-        "feedback brought.",
+        "The model is wrong more often than its card says. Train it again with the labels from "
+        "feedback.",
     ),
     Signal(
         "estimated_accuracy",
         "estimated accuracy",
-        "What the model's confidence promises of its accuracy, without feedback. Bad below its "
-        "threshold.",
-        "Messages are harder than those of the training: other subjects, shorter texts, unknown "
-        "authors. Collect feedback, then train it anew.",
+        "Accuracy that the model's confidence predicts, without feedback. Bad below the threshold.",
+        "Messages are harder than in training: other subjects, shorter texts, unknown authors. "
+        "Collect feedback, then train the model again.",
     ),
     Signal(
         "abstention",
         "abstentions",
-        "Share of the messages for which no author was named. Bad above its threshold.",
-        "Are the texts shorter than they were, or empty of words? If they are fine, the model no "
-        "longer knows them.",
+        "Share of the messages for which the model named no author. Bad above the threshold.",
+        "Check whether texts are shorter than before, or contain no words. If not, their authors "
+        "are unknown to the model: train it again.",
     ),
     Signal(
         "author_drift",
         "drift of authors",
-        "How far the authors named are from the training's, 0 to 1. Bad above its threshold.",
-        "See Authors named: is one named far too often? A single client's messages may do that; "
-        "if it is not so, train the model anew.",
+        "Difference between the authors named now and in the held-out messages, from 0 to 1. Bad "
+        "above the threshold.",
+        "See Authors named. If one author is named far too often, check whether one client sends "
+        "these messages. If not, train the model again.",
     ),
     Signal(
         "confidence_drift",
         "drift of confidence",
-        "How far confidences are from those of the training, 0 to 1. Bad above its threshold.",
-        "See Confidence: lower ones mean harder messages; higher ones may be the same few again "
-        "and again.",
+        "Difference between confidences now and in the held-out messages, from 0 to 1. Bad above "
+        "the threshold.",
+        "See Confidence. Lower values mean harder messages. Higher values may mean that a few "
+        "messages are repeated.",
     ),
     Signal(
         "unseen",
         "unseen",
-        "Share of what messages are made of that the training never saw. Bad above its threshold.",
-        "Another language, another alphabet, markup instead of text? Clean it at the source, or "
-        "train the model on it.",
+        "Share of the texts' n-grams that training never saw. Bad above the threshold.",
+        "Check whether texts have another language or alphabet, or markup. Clean them at the "
+        "source, or train the model with them.",
     ),
 )
 
@@ -96,7 +97,7 @@ _TOO_FEW = "too few messages"
 
 
 def build() -> Dashboard:
-    """Return the dashboard."""
+    """Returns the dashboard."""
     rows = [
         _glance(),
         Row("Signals against their thresholds", [_signal(signal) for signal in SIGNALS]),
@@ -114,8 +115,9 @@ def _glance() -> Row:
                 "Past their threshold",
                 f"sum({_PAST})",
                 COUNT,
-                "How many signals are past their threshold, of every version being served.",
-                "See which to the right, and its panel below: each says what to do.",
+                "Number of signals past their threshold, of all versions that are served.",
+                "The panel to the right shows which signals; each signal's panel below says what "
+                "to do.",
                 steps=((1, RED),),
                 none=_TOO_FEW,
             ),
@@ -123,9 +125,9 @@ def _glance() -> Row:
                 "Signals",
                 f"max by (signal) ({_PAST})",
                 COUNT,
-                "Each signal: ok, or past its threshold. One that is missing has too few messages, "
-                "or feedback, to mean anything yet.",
-                "See its panel below.",
+                "Each signal: ok, or past its threshold. A signal that is missing has too few "
+                "messages, or too little feedback.",
+                "See the signal's panel below.",
                 steps=((1, RED),),
                 names={"0": "ok", "1": "past"},
                 none=_TOO_FEW,
@@ -136,25 +138,25 @@ def _glance() -> Row:
                 "Accuracy",
                 f'min({_RATIO}{{signal="accuracy"}})',
                 SHARE,
-                "Share of the messages with feedback that were attributed to their true author.",
-                "Judge it by its interval and its threshold below.",
+                "Share of the messages with feedback whose best guess was the true author.",
+                "Compare it with its interval and its threshold below.",
                 none="no feedback",
             ),
             number(
                 "Estimated accuracy",
                 f'min({_RATIO}{{signal="estimated_accuracy"}})',
                 SHARE,
-                "What the model's confidence promises of its accuracy.",
-                "Judge it by its threshold below. Far from Accuracy: the model is too sure, or "
-                "not enough, and needs calibration.",
+                "Accuracy that the model's confidence predicts.",
+                "Compare it with its threshold below. If it is far from Accuracy, the model's "
+                "confidence is wrong, and the model needs calibration.",
                 none=_TOO_FEW,
             ),
             number(
-                "Rests on",
+                "Messages behind the signals",
                 "max(byline_quality_messages)",
                 COUNT,
-                "Messages that the signals rest on.",
-                "With few, wait: thresholds are wide and signals say little.",
+                "Number of messages from which the signals are computed.",
+                "With few messages wait: the thresholds are wide, and the signals say little.",
                 none=_TOO_FEW,
             ),
         ],
@@ -188,14 +190,14 @@ def _feedback() -> Row:
                     Query(f'{_RATIO}{{signal="accuracy"}}', "{{version}}"),
                 ],
                 SHARE,
-                "Accuracy within its 95 % interval: the more feedback, the narrower.",
-                "A wide one tells little: send more feedback. If the card's accuracy is above "
-                "the upper bound, the model has become worse.",
+                "Accuracy with its 95 % interval, which is narrower with more feedback.",
+                "A wide interval says little: send more feedback. If the model card's accuracy is "
+                "above the upper bound, the model has become worse.",
                 width=6,
                 top=1.0,
             ),
             lines(
-                "Feedback, right and wrong",
+                "Feedback: right and wrong guesses",
                 [
                     Query(
                         "sum by (correct) (rate(byline_feedback_total[$__rate_interval]))",
@@ -203,9 +205,8 @@ def _feedback() -> Row:
                     )
                 ],
                 MESSAGES,
-                "True authors learned, by whether the best guess was that author.",
-                "None comes: clients do not send feedback, and nobody knows how good the answers "
-                "are.",
+                "True authors reported, by whether the best guess was right.",
+                "If there is none, clients send no feedback, and the accuracy is unknown.",
                 stacked=True,
                 width=6,
             ),
@@ -216,18 +217,18 @@ def _feedback() -> Row:
                     Query("max by (version) (byline_quality_messages)", "{{version}} messages"),
                 ],
                 COUNT,
-                "What the signals rest on: messages, and those among them whose true author was "
-                "learned.",
-                "A step down to few is a new version: let it gather before it is judged.",
+                "Messages from which the signals are computed, and messages whose true author was "
+                "reported.",
+                "A sudden fall means a new version: wait for more messages.",
                 width=6,
             ),
             lines(
                 "Label coverage",
                 [Query("max by (version) (byline_label_coverage_ratio)", "{{version}}")],
                 SHARE,
-                "Share of the messages computed whose true author was learned.",
-                "If it is low, accuracy is that of the few that were labelled, who may not be "
-                "like the rest: ask for feedback on a random sample.",
+                "Share of the computed messages whose true author was reported.",
+                "If it is low, the accuracy is that of few messages, which may differ from the "
+                "others: ask for feedback on a random sample.",
                 width=6,
             ),
         ],
@@ -247,17 +248,16 @@ def _answers() -> Row:
                     "{{author}}",
                 ),
                 COUNT,
-                "Messages of the last five minutes that the model computed, by the author named.",
-                "One far ahead of all others: is it a client that sends one author's messages, or "
-                "a model that has collapsed onto one? Feedback tells.",
+                "Messages that the model computed in the last five minutes, by the author named.",
+                "If one author is far ahead, a client sends one author's messages, or the model is "
+                "broken. Feedback shows which.",
             ),
             heat(
                 "Confidence",
                 f"sum by (le) (increase({bucket}[$__rate_interval]))",
                 SHARE,
-                "How sure the model was of its best guesses, of messages computed.",
-                "If it moves down and stays there, messages have become harder: see Estimated "
-                "accuracy.",
+                "The model's confidence in its best guesses, for the messages computed.",
+                "If it falls and stays low, messages have become harder: see Estimated accuracy.",
             ),
             lines(
                 "Abstained",
@@ -268,16 +268,16 @@ def _answers() -> Row:
                     )
                 ],
                 SHARE,
-                "Share of the messages computed for which no author was named, as it comes; the "
-                "signal above looks back further.",
+                "Present share of the computed messages for which no author was named. The signal "
+                "above looks back further.",
                 "See Signal: abstentions.",
             ),
             label(
                 "Model",
                 Query("max by (version, device) (byline_model_info)", "{{version}} on {{device}}"),
-                "Versions being served, and on what.",
-                "Two for more than a roll-out's minutes: a worker was not started again with the "
-                "new model.",
+                "Model versions that are served, and their devices.",
+                "If there are two versions after a roll-out has ended, restart the workers of the "
+                "old version.",
                 width=12,
             ),
             number(
@@ -285,7 +285,7 @@ def _answers() -> Row:
                 "count by (version) (byline_model_info)",
                 COUNT,
                 "How many workers serve each version.",
-                "As for Model.",
+                "See Model.",
                 legend="{{version}}",
                 width=12,
             ),

@@ -1,11 +1,12 @@
-"""Resource: has it room?"""
+"""Builds the Resource dashboard: has the system enough memory, workers and queue space?"""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from monitoring.dashboards import machine
-from monitoring.dashboards.common import (
+from monitoring.dashboards import machine_rows
+from monitoring.dashboards.page import Row, choice, page
+from monitoring.dashboards.panels import (
     COUNT,
     GREEN,
     RED,
@@ -17,54 +18,62 @@ from monitoring.dashboards.common import (
     low_is_good,
     number,
 )
-from monitoring.dashboards.page import Row, choice, page
 
 GUIDE = """
-The row above is now. **Memory** is what decides whether a machine is killed for it: app, Redis and
-Metal's together, against the limits from which the monitor warns. **Workers** and **Servers** say
-whether anyone is there to do the work; **Oldest in the queue** whether they keep up.
+The row above shows the present moment. **Memory level** compares the memory of Byline, Redis and
+Metal with the limits of the machine: past the critical limit new messages are refused. **Workers**
+and **Servers** show whether the processes that do the work are running. **Oldest in the queue**
+shows whether the workers keep up.
 
-Redis fills to its limit and stays there: what it drops then is the cache's oldest, never the queue.
-Rows below go from memory and processors over Redis to queue and workers. *Machine* is the monitor
-whose memory is shown, where there are several.
+Redis fills its memory up to its limit, and then evicts the oldest cache entries, never the queue.
+The rows below show memory, processors, Redis, the queue, and workers. Where there are several
+monitors, *Machine* chooses the one whose memory is shown.
 """
 
-#: Tasks of this age wait for longer than a batch takes; of this one, for what a dead worker held.
+#: Colours of the oldest task's age, in seconds: after 1 s the wait is longer than a batch takes;
+#: after 5 s the task may have been held by a worker that died.
 _OLD_S = low_is_good(1, 5)
 
 
 def build() -> Dashboard:
-    """Return the dashboard."""
+    """Returns the dashboard."""
     return page(
         "resource",
-        "Has it room?",
+        "Does it have room?",
         GUIDE,
-        [_glance(), machine.memory(), machine.processors(), machine.redis(), _queue(), _workers()],
+        [
+            _glance(),
+            machine_rows.memory(),
+            machine_rows.processors(),
+            machine_rows.redis(),
+            _queue(),
+            _workers(),
+        ],
         [choice("monitor", "Machine", "label_values(byline_memory_limit_bytes, instance)")],
     )
 
 
 def _glance() -> Row:
     return Row(
-        "Has it room?",
+        "Does it have room?",
         [
             number(
                 "Memory level",
                 "max(byline_memory_level)",
                 COUNT,
-                "What the monitor makes of the memory used, on the worst machine.",
-                "See Memory by component. app: run fewer workers, or smaller batches. redis: "
-                "allow it less.",
+                "Memory level of the machine whose memory is fullest.",
+                "See Memory by component. If app is large, run fewer workers, or make batches "
+                "smaller. If redis is large, lower its limit.",
                 steps=((1, YELLOW), (2, RED)),
                 names={"0": "ok", "1": "warning", "2": "critical"},
                 none="no monitor",
             ),
             number(
-                "Of the critical limit",
+                "Share of the critical limit",
                 "max(instance:byline_memory_critical:ratio)",
                 SHARE,
-                "Memory used, as a share of where critical begins, on the worst machine.",
-                "As for Memory level.",
+                "Memory used, as a share of the critical limit, on the machine that is fullest.",
+                "See Memory level.",
                 steps=((1, RED),),
                 none="no monitor",
             ),
@@ -72,9 +81,9 @@ def _glance() -> Row:
                 "Workers",
                 "system:byline_workers:max",
                 COUNT,
-                "Workers that are alive and consume, as the monitor sees them.",
-                "Nothing is computed: read the worker's log. It is started again by itself; if "
-                "it dies each time, of its model or of one message, its last lines say why.",
+                "Workers that are alive and take tasks, as the monitor counts them.",
+                "Without a worker nothing is computed: read the worker's log. A worker is "
+                "restarted automatically; if it dies each time, its last log lines say why.",
                 base=RED,
                 steps=((1, GREEN),),
                 none="no monitor",
@@ -83,9 +92,9 @@ def _glance() -> Row:
                 "Servers",
                 "min(server:byline_server_up:min)",
                 COUNT,
-                "Whether broker and cache both answer.",
-                "Without the broker nothing is accepted; without the cache all is computed. Is "
-                "Redis running, has it memory, is its disk full?",
+                "Whether both broker and cache answer.",
+                "Without the broker no message is accepted; without the cache every message is "
+                "computed. Check whether Redis runs, has memory, and has room on its disk.",
                 base=RED,
                 steps=((1, GREEN),),
                 names={"0": "down", "1": "up"},
@@ -95,8 +104,8 @@ def _glance() -> Row:
                 "Oldest in the queue",
                 "system:byline_queue_oldest_seconds:max",
                 SECONDS,
-                "Age of the task that has been ready for longest; 0 where none is.",
-                "Workers do not keep up, or there are none: see Workers, then add one.",
+                "Age of the task that has waited longest; 0 where none waits.",
+                "The workers do not keep up, or there is none: see Workers, then add a worker.",
                 steps=_OLD_S,
                 none="no monitor",
             ),
@@ -104,9 +113,9 @@ def _glance() -> Row:
                 "Dead letters",
                 "system:byline_dead_letters:max",
                 COUNT,
-                "Messages that workers died of, and that nobody has replayed or dropped.",
-                "Look at them, `python -m celery_app.dead_letters list`, then replay or drop them: "
-                "nobody else does.",
+                "Messages that killed workers, and that nobody has replayed or dropped yet.",
+                "List them with `python -m celery_app.dead_letters list`, then replay or drop "
+                "each. They stay until you do.",
                 steps=((1, RED),),
                 none="no monitor",
             ),
@@ -114,17 +123,17 @@ def _glance() -> Row:
                 "Redis memory",
                 "max(redis_memory_used_bytes / (redis_memory_max_bytes > 0))",
                 SHARE,
-                "Share of what Redis may use. A cache that is warm fills it.",
-                "No harm by itself: what is cached gives way. See Room for the queue.",
+                "Share of Redis's memory limit that is used. A warm cache fills all of it.",
+                "A full Redis is normal: it evicts cache entries. See Room for the queue.",
                 none="no limit",
             ),
             number(
                 "Not scraped",
                 "sum(up == bool 0)",
                 COUNT,
-                "Parts that do not answer Prometheus.",
-                "See Scraped by part: which is it, and is its process up? Until then its panels "
-                "are empty, which is no good sign.",
+                "Processes that do not answer Prometheus.",
+                "See Scraped by part, and check whether the process runs. Until it answers, its "
+                "panels are empty.",
                 steps=((1, RED),),
             ),
         ],
@@ -139,29 +148,29 @@ def _queue() -> Row:
                 "Queue",
                 [Query("state:byline_queue_messages:max", "{{state}}")],
                 COUNT,
-                "Celery messages, each a task of one text or more: ready in the queue, or "
-                "unacked, held by a worker.",
-                "ready rises: workers do not keep up, add one. unacked without progress: a "
-                "worker hangs; another gets its tasks within seconds.",
+                "Tasks, each with one text or more. ready: tasks that wait in the queue. unacked: "
+                "tasks that a worker holds.",
+                "If ready rises, the workers do not keep up: add a worker. If unacked stays the "
+                "same, a worker hangs; another worker gets its tasks within seconds.",
             ),
             lines(
                 "Age of the oldest",
                 [Query("system:byline_queue_oldest_seconds:max", "oldest")],
                 SECONDS,
-                "Age of the task that has been ready for longest.",
-                "See Workers: is there one, and is it busy? Add one.",
+                "Age of the task that has waited longest.",
+                "See Workers. If a worker runs and is busy, add another worker.",
                 steps=_OLD_S,
             ),
             lines(
                 "Room for the queue",
                 [
-                    Query("system:byline_queue_room:ratio", "tasks and promises"),
-                    Query("max(byline_pending_results) / 50000", "promises, of 50,000"),
+                    Query("system:byline_queue_room:ratio", "tasks and promised answers"),
+                    Query("max(byline_pending_results) / 50000", "promised answers, of 50,000"),
                 ],
                 SHARE,
-                "Share of the room in the broker's memory that tasks and promised answers take, "
-                "and promised answers that nobody has fetched yet.",
-                "At 100 % what is new is refused: see the runbook of QueueMemoryShort.",
+                "Share of the broker's room for tasks and promised answers that is used, and share "
+                "of the allowed number of promised answers that nobody has fetched yet.",
+                "At 100 % new messages are refused: see the runbook of QueueMemoryShort.",
                 steps=((0.8, YELLOW), (1, RED)),
             ),
             lines(
@@ -169,16 +178,16 @@ def _queue() -> Row:
                 [
                     Query("system:byline_redelivered_tasks:increase5m", "tasks redelivered"),
                     Query("system:byline_dead_letter_messages:increase5m", "new dead letters"),
-                    Query("system:byline_dead_letters:max", "dead letters, in all"),
+                    Query("system:byline_dead_letters:max", "all dead letters"),
                     Query("system:byline_malformed_tasks:increase5m", "malformed tasks"),
                     Query("system:byline_replies_dropped:increase5m", "replies dropped"),
                 ],
                 COUNT,
-                "Tasks that came again in the last five minutes, as a worker died or went silent "
-                "with them; messages that workers died of; tasks and replies nobody can read.",
-                "A restart redelivers a few, once. Again and again: a message kills workers, or "
-                "memory does; see Restarts and the dead letters. Malformed tasks: find the client "
-                "that sends them.",
+                "Tasks that were redelivered in the last five minutes, because a worker died or "
+                "went silent; messages that killed workers; tasks and replies that can't be read.",
+                "A restart redelivers a few tasks once. If it goes on, a message or a lack of "
+                "memory kills workers: see Restarts and the dead letters. If tasks are malformed, "
+                "find the client that sends them.",
                 steps=((1, YELLOW),),
             ),
         ],
@@ -197,24 +206,24 @@ def _workers() -> Row:
                     Query("sum(flower_worker_online)", "Flower"),
                 ],
                 COUNT,
-                "Workers, as each of those who watch them counts.",
-                "If all see fewer than there should be: read the workers' logs. If one does, it "
-                "is that one that is not well.",
+                "Workers, as the monitor, celery-exporter and Flower count them.",
+                "If all three count too few, read the workers' logs. If only one does, that one is "
+                "broken: restart it.",
             ),
             lines(
                 "Restarts",
                 [Query("sum by (job) (changes(process_start_time_seconds[15m]))", "{{job}}")],
                 COUNT,
-                "Starts of each part's process within the last fifteen minutes, after its first.",
-                "Read the end of its log before the start. Killed without a word: memory.",
+                "Restarts of each part's processes within the last fifteen minutes.",
+                "Read the log before the restart. If it ends without an error, memory ran out.",
                 steps=((1, YELLOW),),
             ),
             lines(
                 "Scraped by part",
                 [Query("min by (job) (up)", "{{job}}")],
                 COUNT,
-                "1 while every process of the part answers Prometheus.",
-                "Is its process up, and does it listen where targets/*.json says?",
+                "1 while every process of the part answers Prometheus, else 0.",
+                "Check whether the process runs, and listens where targets/*.json says.",
                 top=1.0,
             ),
         ],

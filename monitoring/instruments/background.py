@@ -1,6 +1,6 @@
-"""Threads that repeat a step for as long as their process lives, whatever the step raises.
+"""Threads that repeat a step until their process ends, also when the step raises an error.
 
-Every thread of Byline is one of these: nobody else would notice that one has ended.
+Byline starts its threads here, because nobody would notice that a thread has ended with an error.
 """
 
 from __future__ import annotations
@@ -13,40 +13,42 @@ from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-#: Seconds before a step that failed is tried again: at first, at most.
+#: Seconds between the first failure of a step and the next attempt. The pause doubles with each
+#: further failure.
 FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 5.0
-#: Seconds before a failure of a kind that was logged is logged again.
+#: Longest pause before the next attempt, in seconds.
+MAX_PAUSE_S = 5.0
+#: Seconds for which a second failure of the same kind is not logged.
 QUIET_S = 60.0
 
 
 class Failures:
-    """Logs the failures of one repeated step, each kind once a minute, and spaces the attempts."""
+    """Logs the failures of a repeated step, each kind once a minute, and spaces the attempts."""
 
     def __init__(self, name: str, then: str = ", and is tried again") -> None:
-        """``then`` ends the line that is logged."""
-        self._words = f"{name} failed{then}"
+        """``name`` is the step, in words; the line that is logged ends with ``then``."""
+        self._line = f"{name} failed{then}"
         self._pause_s = FIRST_PAUSE_S
-        #: By kind, when it was logged last: monotonic, in seconds.
+        #: Monotonic time at which each kind of failure was logged last, in seconds.
         self._logged: dict[object, float] = {}
 
     def add(self, error: Exception) -> float:
-        """Log ``error`` where it is news, and return how many seconds to wait."""
+        """Logs ``error`` unless its kind was logged recently; returns how many seconds to wait."""
         now, kind = time.monotonic(), _kind(error)
         if now >= self._logged.get(kind, -QUIET_S) + QUIET_S:
             self._logged[kind] = now
-            logger.error("%s", self._words, exc_info=error)
+            logger.error("%s", self._line, exc_info=error)
         pause_s = self._pause_s
-        self._pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        self._pause_s = min(2 * pause_s, MAX_PAUSE_S)
         return pause_s
 
     def over(self) -> None:
-        """Note that the step succeeded: after the next failure it is tried again soon."""
+        """Notes that the step succeeded, so that the next failure gets the shortest pause again."""
         self._pause_s = FIRST_PAUSE_S
 
 
 def _kind(error: Exception) -> object:
-    """Return what tells failures apart: the type, and the line that raised it."""
+    """Returns the kind of a failure: the error's type and the line that raised the error."""
     place = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         place = frame.f_code, line
@@ -54,7 +56,7 @@ def _kind(error: Exception) -> object:
 
 
 def guarded(step: Callable[[], object], name: str) -> Callable[[], None]:
-    """Return ``step`` as a timer or a server may call it again and again: it raises nothing."""
+    """Returns a function that calls ``step`` and logs its errors, for a timer or a server."""
     failures = Failures(name)
 
     def call() -> None:
@@ -69,9 +71,9 @@ def guarded(step: Callable[[], object], name: str) -> Callable[[], None]:
 def start(
     step: Callable[[], object], name: str, stop: threading.Event | None = None
 ) -> threading.Thread:
-    """Start a thread that does ``step`` again and again, until ``stop`` is set.
+    """Starts a thread that repeats ``step`` until ``stop`` is set.
 
-    The step itself waits where there is nothing to do.
+    The thread calls ``step`` again at once, so a step that has nothing to do must wait itself.
     """
     stop = stop or threading.Event()
 

@@ -1,7 +1,7 @@
-"""The metrics of the api's processes, added up, on a port of their own.
+"""Serves the metrics of all api processes, added up, on a port of their own for Prometheus.
 
-prometheus-client keeps them in files that all processes share. Each process listens on the one
-port, and the kernel picks who answers: for all of them.
+prometheus-client keeps the metrics in files that all processes share. Every process listens on the
+same port, and the kernel chooses the process that answers a scrape: it answers for all of them.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ _PID = re.compile(r"_(\d+)\.db")
 
 
 def serve(host: str, port: int, own: CollectorRegistry) -> None:
-    """Answer scrapes, from a thread, for as long as the process lives.
+    """Answers scrapes from a thread until the process ends.
 
-    ``own`` has the metrics of this process. It answers with these alone where no folder is set in
-    which processes add theirs up, as under a WSGI server that was not told of one.
+    ``own`` has the metrics of this process. A scrape gets these alone where no shared folder is
+    set, as under a WSGI server that sets no ``PROMETHEUS_MULTIPROC_DIR``.
 
     Raises:
-        OSError: the port can't be had.
+        OSError: the port can't be opened.
     """
-    together = VARIABLE in os.environ
-    registry = CollectorRegistry() if together else own
-    if together:
+    shared = VARIABLE in os.environ
+    registry = CollectorRegistry() if shared else own
+    if shared:
         _forget_dead()
         MultiProcessCollector(registry)
     resident = Gauge(
         "process_resident_memory_bytes",
         "Resident memory of the api's processes together, in bytes.",
-        registry=None if together else registry,
+        registry=None if shared else registry,
         multiprocess_mode="livesum",
     )
     started = Gauge(
         "process_start_time_seconds",
         "Start time of the youngest of the api's processes, in seconds since 1970.",
-        registry=None if together else registry,
+        registry=None if shared else registry,
         multiprocess_mode="max",
     )
     started.set(time.time())
 
-    def weigh() -> None:
+    def measure() -> None:
         resident.set(processes.resident(os.getpid()))
 
-    Listener(make_wsgi_app(registry), host, port, shared=True, twice_a_second=weigh)
+    Listener(make_wsgi_app(registry), host, port, shared=True, twice_a_second=measure)
 
 
 def _forget_dead() -> None:
-    """Drop what processes that are gone said of their present; what they counted stays."""
+    """Removes the live gauges of processes that have ended; their counters stay."""
     for file in Path(os.environ[VARIABLE]).glob("gauge_live*.db"):
         found = _PID.search(file.name)
         if found and not _alive(int(found[1])):

@@ -1,6 +1,7 @@
-"""Small HTTP servers of Byline's processes, for metrics: one thread for each, and each request.
+"""A small HTTP server that Byline's processes use for their metrics ports.
 
-On the loopback address they refuse what another site's page may have sent.
+The server has one thread for itself and one for each request. On a loopback address it refuses
+requests that a page of another site may have sent.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from monitoring.instruments import background
 from monitoring.instruments.origins import check_for
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-#: Seconds for which a client may be silent.
-PATIENCE_S = 10
-#: Seconds to wait where a connection can't be accepted: it stays in the backlog, and the next
-#: attempt would follow at once.
-PAUSE_S = 0.1
+#: Seconds for which a client may send nothing before the server closes the connection.
+CLIENT_TIMEOUT_S = 10
+#: Seconds to wait after a connection could not be accepted. The connection stays in the backlog,
+#: so that the next attempt would follow at once and keep a core busy.
+ACCEPT_PAUSE_S = 0.1
+#: Status line for each reason to refuse a request.
 _STATUS = {"wrong_host": "421 Misdirected Request", "foreign_origin": "403 Forbidden"}
 
 
 class Listener:
-    """A server that answers from now on."""
+    """An HTTP server that answers from its construction until :meth:`stop`."""
 
     def __init__(
         self,
@@ -37,13 +39,16 @@ class Listener:
         shared: bool = False,
         twice_a_second: Callable[[], object] = lambda: None,
     ) -> None:
-        """``shared``: other processes listen on the port, too.
+        """Opens the port and starts the server's thread.
+
+        ``shared`` lets other processes listen on the same port. The server calls
+        ``twice_a_second`` between requests.
 
         Raises:
-            OSError: the port can't be had.
+            OSError: the port can't be opened.
         """
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        regularly = background.guarded(twice_a_second, "what a server does between requests")
+        regularly = background.guarded(twice_a_second, "the regular step of a metrics server")
 
         class Server(_Server):
             allow_reuse_port = shared
@@ -58,50 +63,50 @@ class Listener:
         background.start(self._server.serve_forever, "metrics", self._stopping)
 
     def stop(self) -> None:
-        """Answer no more, and close the port."""
+        """Stops answering and closes the port."""
         self._stopping.set()
         self._server.shutdown()
         self._server.server_close()
 
 
 def _guarded(application: WSGI, host: str) -> WSGI:
-    """Return an application that answers no page of another site."""
+    """Returns ``application`` behind a check that refuses requests of other sites' pages."""
     check = check_for(host)
 
-    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    def respond(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         reason = check(environ.get("HTTP_HOST"), environ.get("HTTP_ORIGIN"))
         if not reason:
             return application(environ, start)
         start(_STATUS[reason], [("Content-Type", "text/plain")])
         return [f"{reason}\n".encode()]
 
-    return answer
+    return respond
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True  # a request that is being answered keeps no process from ending
+    daemon_threads = True  # a request that is being answered does not delay the process's end
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._failures = background.Failures("answering a request")
         super().__init__(*args, **kwargs)
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accept a connection; where that can't be, as no descriptor is left, wait a moment."""
+        """Accepts a connection; waits a moment where that fails, as without a free descriptor."""
         try:
             return super().get_request()
         except OSError:
-            time.sleep(PAUSE_S)
-            raise  # the server goes on
+            time.sleep(ACCEPT_PAUSE_S)
+            raise  # socketserver ignores the error and goes on
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log the error that was raised, where it is news."""
+        """Logs the error that a request raised, unless the client only went away."""
         error = sys.exception()
         if isinstance(error, Exception) and not isinstance(error, ConnectionError | TimeoutError):
             self._failures.add(error)
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = PATIENCE_S
+    timeout = CLIENT_TIMEOUT_S
 
     def log_message(self, format: str, *args: object) -> None:
-        """Log nothing: a scrape every few seconds is no news."""
+        """Logs nothing: Prometheus sends a request every few seconds."""

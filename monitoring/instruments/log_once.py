@@ -1,4 +1,4 @@
-"""Logs what may happen again each second once in a while."""
+"""Logs a line that may recur every second at most once in ten minutes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import time
 #: Seconds for which the same line is not logged again.
 REPEAT_S = 600.0
 
-#: Monotonic time at which each line was logged last, in seconds. The lines are a fixed few.
+#: Monotonic time at which each line was logged last, in seconds. The program has few such lines.
 _logged: dict[tuple[str, str, tuple[str, ...]], float] = {}
 
 
 def log_once(logger: logging.Logger, level: int, line: str, *kinds: str) -> None:
-    """Log ``line % kinds``, unless the same was logged within the last ten minutes.
+    """Logs ``line % kinds`` unless the same was logged within the last ten minutes.
 
-    ``kinds`` come from a fixed set, such as the names of keys or errors: each is remembered.
+    ``kinds`` must come from a fixed set, such as the names of keys or errors, because this module
+    remembers each of them.
     """
     key, now = (logger.name, line, kinds), time.monotonic()
     if now - _logged.get(key, -REPEAT_S) < REPEAT_S:

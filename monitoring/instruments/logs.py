@@ -1,4 +1,4 @@
-"""How Byline's processes log: as text, or as JSON, one object a line. Both name the requests."""
+"""Log formatting of all Byline processes: text, or one JSON object a line, with request ids."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from monitoring.instruments import request_ids
 
 Format = Literal["text", "json"]
 
-#: A line of text, where no library has a form of its own for it.
-TEXT = "%(levelname)s %(name)s: %(message)s"
-#: Loggers of servers that give them handlers of their own; their lines are to be like all others.
-SERVERS = ("gunicorn.access", "gunicorn.error")
+#: Format of a text line, where no library has given its logger another format.
+TEXT_FORMAT = "%(levelname)s %(name)s: %(message)s"
+#: Loggers for which a server sets handlers of its own. Byline removes these handlers, so that the
+#: servers' lines look like all others.
+SERVER_LOGGERS = ("gunicorn.access", "gunicorn.error")
 
 
 class JsonLines(JsonFormatter):
-    """Writes a record as a JSON object, on one line.
+    """Writes a log record as a JSON object on one line.
 
-    It leaves out what was logged as ``extra``: there Celery adds the arguments of tasks.
+    The object leaves out what was logged as ``extra``: Celery puts the arguments of tasks there,
+    and they hold message texts.
     """
 
     def __init__(self, process: str) -> None:
-        """``process`` says what kind of process logs: ``api``, ``worker`` or ``monitor``."""
+        """``process`` is the kind of process that logs: ``api``, ``worker`` or ``monitor``."""
         super().__init__()
         self._process = process
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
     ) -> None:
-        """Fills ``log_data`` with what the line holds."""
+        """Fills ``log_data`` with the fields of the line."""
         at = datetime.fromtimestamp(record.created, UTC)
         log_data |= {
             "time": at.isoformat(timespec="milliseconds"),
@@ -50,33 +52,33 @@ class JsonLines(JsonFormatter):
 
 
 class TextLines(logging.Formatter):
-    """Has another formatter write a record, and adds the requests to its first line."""
+    """Writes a log record with another formatter, and adds the request ids to its first line."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()
         self._formatter = formatter
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the line, and those of a traceback below it."""
+        """Returns the line, followed by the lines of the traceback where there is one."""
         first, *traceback = self._formatter.format(record).split("\n", 1)
         return "\n".join([first + request_ids.words(), *traceback])
 
 
 def formatter(process: str, form: Format, text: logging.Formatter) -> logging.Formatter:
-    """Returns what writes a process's lines; ``text`` is how they look where they are text."""
+    """Returns the formatter of a process's lines; ``text`` is used where ``form`` is text."""
     return JsonLines(process) if form == "json" else TextLines(text)
 
 
 def configuration(process: str, level: str, form: Format) -> dict[str, Any]:
-    """Returns how a process logs, for ``logging.config.dictConfig``, uvicorn and gunicorn.
+    """Returns a configuration for ``logging.config.dictConfig``, uvicorn and gunicorn.
 
-    All that is logged goes to the standard error output.
+    Every line goes to the standard error output.
     """
     lines = {
         "()": formatter,
         "process": process,
         "form": form,
-        "text": logging.Formatter(TEXT),
+        "text": logging.Formatter(TEXT_FORMAT),
     }
     return {
         "version": 1,
@@ -84,19 +86,19 @@ def configuration(process: str, level: str, form: Format) -> dict[str, Any]:
         "formatters": {"lines": lines},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {name: {"handlers": [], "propagate": True} for name in SERVERS},
+        "loggers": {name: {"handlers": [], "propagate": True} for name in SERVER_LOGGERS},
     }
 
 
 def configure(process: str, level: str, form: Format) -> None:
-    """Has this process log so from now on."""
+    """Configures the logging of this process."""
     logging.config.dictConfig(configuration(process, level, form))
 
 
 def dress(logger: logging.Logger, process: str, form: Format) -> None:
-    """Has the handlers that a library has given ``logger`` write lines like all others.
+    """Gives the handlers that a library has added to ``logger`` Byline's formatter.
 
-    Text keeps the form that the library has for it.
+    Text lines keep the library's format.
     """
     for handler in logger.handlers:
         text = handler.formatter or logging.Formatter()
@@ -104,7 +106,7 @@ def dress(logger: logging.Logger, process: str, form: Format) -> None:
 
 
 def _request_fields() -> dict[str, Any]:
-    ids, more = request_ids.named()
+    ids, more = request_ids.shown()
     if len(ids) < 2:
         return {"request_id": ids[0]} if ids else {}
     return {"request_ids": ids, "more_request_ids": more} if more else {"request_ids": ids}

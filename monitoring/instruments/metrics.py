@@ -1,7 +1,7 @@
-"""Every metric: its name, its help, its unit, its labels, its buckets and why they are those.
+"""Declares every metric of Byline: name, help, unit, labels, and buckets with their reasons.
 
-No label's values grow without bound: authors are the model's, versions those being served, all
-others are listed here.
+The values of every label are bounded: authors are those of the model, versions are those that are
+served, and all other values are listed here.
 """
 
 from __future__ import annotations
@@ -14,36 +14,45 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-#: The sizes that the engine's passes have, so that each bucket is one of them; a batch is one
-#: message when nothing waits, and BYLINE_BATCH_MESSAGES at most.
+#: Bucket bounds in messages. The engine's forward passes have these sizes, so that each bucket is
+#: one size. A batch is one message when nothing waits, and BYLINE_BATCH_MESSAGES at most.
 BATCH_MESSAGES = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096)
-#: Seconds. Dense around the objective, a P95 of 55 ms; the last ones are the waits allowed.
+#: Bucket bounds in seconds: dense around the objective, a P95 of 55 ms; the last bounds are the
+#: waits that a request may ask for.
 REQUEST_S = (
     *(0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.055, 0.08, 0.12),
     *(0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
-#: Seconds. From a queue where nothing waits to the redelivery of what a dead worker held.
+#: Bucket bounds in seconds: from a queue in which nothing waits to the redelivery of tasks that a
+#: dead worker held.
 WAIT_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 120.0)
-#: Seconds. From the cache's round trip to a large transformer's pass on the CPU.
+#: Bucket bounds in seconds: from the cache's round trip to a large transformer's pass on the CPU.
 STAGE_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 60.0)
-#: Tenths, and finer where a sure model's confidence lies.
+#: Bucket bounds of a probability: tenths, and finer near 1, where a sure model's confidence lies.
 CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
-#: What becomes of a message, counted once, where it is decided: ``computed`` by the model;
-#: ``cached``, known already; ``joined``, answered with another that asked for the same at the same
-#: time; ``expired``, its deadline passed first; ``deadline_too_short``, no answer is there by then
-#: even with nothing ahead; ``failed``; ``shed``, refused for want of room.
+#: What can become of a message. Each message is counted once, by the process that decides:
+#:
+#: - ``computed``: the model computed its attribution.
+#: - ``cached``: its attribution was known already.
+#: - ``joined``: it shares the answer of an equal message that was asked for at the same time.
+#: - ``expired``: its deadline passed first.
+#: - ``deadline_too_short``: no answer could have been ready by its deadline, even with nothing
+#:   ahead of it.
+#: - ``failed``: it could not be computed.
+#: - ``shed``: it was refused, because there was no room for it.
 OUTCOMES = ("computed", "cached", "joined", "expired", "deadline_too_short", "failed", "shed")
-#: What the time of a batch goes to.
+#: The stages of a batch, each of which takes a part of its time.
 STAGES = ("cache", "prepare", "forward", "store")
-#: Why a batch was no larger: nothing else waited; no more fit; its task had killed a worker.
+#: Why a batch was no larger: nothing else waited; no more messages fit; its task had killed a
+#: worker and is computed alone.
 REASONS = ("drained", "full", "alone")
-#: What is wrong with a task that can't be read.
+#: What can be wrong with a task that can't be read.
 MALFORMED = (
     *("not JSON", "not UTF-8", "nested too deeply", "wrong properties", "no id", "no task name"),
     *("wrong header", "unreadable body", "wrong arguments", "other"),
 )
-#: What is watched of the answers' quality, each between 0 and 1.
+#: Signals of the answers' quality. Each is a number between 0 and 1.
 SIGNALS = (
     "accuracy",
     "estimated_accuracy",
@@ -52,24 +61,25 @@ SIGNALS = (
     "confidence_drift",
     "unseen",
 )
+#: Levels of memory use, in the order of their numbers in ``byline_memory_level``.
 LEVELS = ("ok", "warning", "critical")
 
 _MESSAGES = "Messages by what became of them. Each is counted once, where that was decided."
 
 
 class BulkHistogram(Histogram):
-    """A histogram that also takes many values at once: one by one they cost eight times as much."""
+    """A histogram that observes many values in one call, at an eighth of the CPU time."""
 
     def observe_many(self, values: Sequence[float]) -> None:
-        """Do as ``observe`` does with each of ``values``."""
-        places = Counts(bisect_left(self._upper_bounds, value) for value in values)
-        for place, number in places.items():
-            self._buckets[place].inc(number)
+        """Observes each of ``values``, as ``observe`` does."""
+        indices = Counts(bisect_left(self._upper_bounds, value) for value in values)
+        for index, count in indices.items():
+            self._buckets[index].inc(count)
         self._sum.inc(sum(values))
 
 
 class ApiMetrics:
-    """What the api's processes count, together."""
+    """The metrics that all api processes count together."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         own: dict[str, Any] = {"registry": registry}
@@ -112,7 +122,7 @@ class ApiMetrics:
 
 
 class WorkerMetrics:
-    """What one worker counts."""
+    """The metrics of one worker."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         own: dict[str, Any] = {"registry": registry}
@@ -203,7 +213,7 @@ class WorkerMetrics:
 
 
 class MonitorMetrics:
-    """What the monitor sees of the whole: queue, memory, quality."""
+    """The monitor's metrics of the whole system: queue, memory, quality."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         own: dict[str, Any] = {"registry": registry}
@@ -242,7 +252,7 @@ class MonitorMetrics:
             "byline_pending_results", "Answers that were promised with 202 and not fetched.", **own
         )
         self.dead_letters = Gauge("byline_dead_letters", "Messages that are dead letters.", **own)
-        self.dead_letters.set(math.nan)  # until it is known: from none to many would be news
+        self.dead_letters.set(math.nan)  # unknown yet: a rise from 0 would raise an alert
         self.memory = Gauge(
             "byline_memory_bytes",
             "Memory by component: app, every process of Byline but Redis; redis; mps, no part of "

@@ -1,4 +1,4 @@
-"""The folder in which the api's processes keep their metrics, so that they can be added up."""
+"""The folder in which api processes share their metrics, so that one scrape gets their sums."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 
-#: Where prometheus-client looks for it, when it is imported: not here, then, nor before.
+#: Environment variable that holds the folder's path. prometheus-client reads it when it is
+#: imported, so nothing may import prometheus-client before :func:`folder` has set it.
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+#: Begins the folder's name.
 PREFIX = "byline-metrics-"
-#: A file of it that is locked for as long as it is used.
+#: File in the folder that its owner keeps locked while the folder is in use.
 LOCK = "lock"
 
 
 @contextmanager
 def folder() -> Iterator[None]:
-    """Have this process, and those started within, share a folder, empty at first."""
+    """Gives this process, and the processes started within the block, an empty shared folder."""
     _sweep()
     path, owner = Path(tempfile.mkdtemp(prefix=PREFIX)), os.getpid()
     os.environ[VARIABLE] = str(path)
     unlocked = path / f"{LOCK}.new"
     with unlocked.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        unlocked.rename(path / LOCK)  # nobody sees it before it is locked
+        unlocked.rename(path / LOCK)  # another process's sweep sees the file only once it is locked
         try:
             yield
         finally:
-            if os.getpid() == owner:  # a process that was forked within leaves through here, too
-                rmtree(path, ignore_errors=True)  # one that is being killed may still write
+            if os.getpid() == owner:  # a process that was forked within the block ends here, too
+                rmtree(path, ignore_errors=True)  # a process that is being killed may still write
 
 
 def _sweep() -> None:
-    """Remove the folders of those that were killed."""
+    """Removes the folders of processes that were killed."""
     for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
         try:
             with lock.open("r+") as held:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 rmtree(lock.parent, ignore_errors=True)
         except OSError:
-            continue  # in use, or somebody else's
+            continue  # the folder is in use, or belongs to another user

@@ -1,11 +1,11 @@
-"""Tells requests of other sites' pages from those that are meant for a server.
+"""Tells requests that a page of another site sent from requests that are meant for a server.
 
-A page of any site runs in a browser on this machine, and the browser lets it send requests to the
-loopback address. The page can do two things:
+A page of any site runs in a browser on this machine, and the browser lets the page send requests to
+the loopback address. The page can do two things:
 
-- It posts a form or a text. Then ``Origin`` names the page's site.
-- Its site makes its own name lead to 127.0.0.1 (DNS rebinding), and the page reads the answers,
-  too. Then ``Host`` has that name.
+- The page posts a form or a text. Then the request's ``Origin`` names the page's site.
+- The page's site makes its own name lead to 127.0.0.1 (DNS rebinding), and the page reads the
+  responses, too. Then the request's ``Host`` is that name.
 """
 
 from __future__ import annotations
@@ -16,34 +16,35 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal
 
-#: Why a request is refused; empty: it is not.
+#: Why a request is refused; empty where it is not.
 Reason = Literal["", "wrong_host", "foreign_origin"]
-#: ``check(host, origin)`` takes the two header fields; None where a request has none.
+#: ``check(host, origin)`` takes both header fields; a field that the request lacks is None.
 Check = Callable[[str | None, str | None], Reason]
 
-#: Pairs of the two fields whose result is kept. A server sees a few pairs again and again.
-KEPT = 64
+#: Pairs of the two fields whose result is cached. A server sees the same few pairs all the time.
+MAX_CACHED = 64
 
-#: Names that no site has. By the second one, containers call the machine that they run on.
+#: Names that no site can have. Containers call the machine that they run on by the second name.
 _RESERVED = {"localhost", "host.docker.internal"}
 #: An address or a name, and perhaps a port.
 _PLACE = re.compile(r"(?:\[([\da-f:.]+)\]|([a-z\d_.-]+?)\.?)(?::\d{1,5})?")
 
 
 def check_for(address: str, names: Iterable[str] | None = None, open_to_all: bool = True) -> Check:
-    """Return the check for a server.
+    """Returns the check for a server.
 
-    ``address`` is what the server listens on, ``names`` are those under which it may be asked
-    besides ``localhost`` and addresses, ``open_to_all`` says whether it asks for no key.
+    ``address`` is the address that the server listens on. ``names`` are the host names by which
+    clients may ask for the server, besides ``localhost`` and addresses. ``open_to_all`` says that
+    the server asks for no key.
 
-    Without ``names`` only a server on the loopback address that asks for no key refuses anything:
-    any other one may have a name that nobody has told it.
+    Without ``names`` the check refuses requests only for a server that listens on a loopback
+    address and asks for no key: any other server may have a name that is not configured.
     """
     if names is None and not (open_to_all and is_loopback(address)):
         return _take_all
     known = frozenset(name.lower() for name in names or ())
 
-    @lru_cache(KEPT)
+    @lru_cache(MAX_CACHED)
     def check(host: str | None, origin: str | None) -> Reason:
         if host is not None and not _is_ours(_name(host), known):
             return "wrong_host"
@@ -62,7 +63,7 @@ def _take_all(_host: str | None, _origin: str | None) -> Reason:
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether only this machine reaches a server that listens on an address."""
+    """Returns whether only this machine reaches a server that listens on ``address``."""
     try:
         return ip_address(address).is_loopback
     except ValueError:
@@ -70,7 +71,10 @@ def is_loopback(address: str) -> bool:
 
 
 def _is_ours(name: str, known: frozenset[str]) -> bool:
-    """Return whether no other site can have a name: health checks of others use addresses."""
+    """Returns whether no other site can have ``name``: a reserved or known name, or an address.
+
+    Health checks of other programs use addresses.
+    """
     if name in _RESERVED or name.endswith(".localhost") or name in known:
         return True
     try:
@@ -81,6 +85,6 @@ def _is_ours(name: str, known: frozenset[str]) -> bool:
 
 
 def _name(place: str) -> str:
-    """Return the name or address of a place, without its port; empty: it can't be read."""
+    """Returns the name or address in ``place``, without the port; empty where there is none."""
     found = _PLACE.fullmatch(place.lower())
     return (found[1] or found[2]) if found else ""

@@ -1,4 +1,4 @@
-"""What processes take of the machine's memory, each page counted once."""
+"""Measures how much of the machine's memory processes take, and counts each page once."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from pathlib import Path
 import psutil
 
 _ROLLUP = "/proc/{}/smaps_rollup"
-#: Which control groups this process is in, and where their limits are: version 2, and version 1.
+#: File that lists the control groups of this process.
 _GROUPS = Path("/proc/self/cgroup")
+#: Controller, folder and file of the memory limits: for control groups version 2, then version 1.
 _LIMITS = (
     ("", Path("/sys/fs/cgroup"), "memory.max"),
     ("memory", Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
 )
-#: Of macOS's ``proc_pid_rusage``: which structure, as many 64-bit words as it has at most, and the
-#: word that holds the footprint (sys/resource.h, ``rusage_info_v2.ri_phys_footprint``).
-_RUSAGE_V2, _RUSAGE_WORDS, _FOOTPRINT = 2, 64, 2 + 7
+#: Number of the structure that macOS's ``proc_pid_rusage`` is to fill: ``rusage_info_v2``.
+_RUSAGE_V2 = 2
+#: Size of the buffer for the structure, in 64-bit words; more than the structure has.
+_RUSAGE_WORDS = 64
+#: Index of the word that holds ``ri_phys_footprint`` (sys/resource.h).
+_FOOTPRINT = 2 + 7
 
 
 def memory(pid: int) -> int:
-    """Return the memory of one process in bytes; 0 where it is gone, or somebody else's.
+    """Returns the memory of a process in bytes; 0 where it has ended or is another user's.
 
-    On Linux the proportional set size: a sum of resident sizes counts shared pages again and
-    again. On macOS the footprint, which is what its own tools show.
+    On Linux this is the proportional set size, because a sum of resident sizes counts shared pages
+    several times. On macOS this is the footprint, which macOS's own tools show.
     """
     if sys.platform == "darwin":
         return _footprint(pid)
@@ -39,7 +43,7 @@ def memory(pid: int) -> int:
 
 
 def resident(pid: int) -> int:
-    """Return the resident size of a process in bytes, never less than :func:`memory`, at once."""
+    """Returns the resident size of a process in bytes: at least :func:`memory`, read faster."""
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
@@ -47,7 +51,7 @@ def resident(pid: int) -> int:
 
 
 def family(root: int) -> list[int]:
-    """Return a process and all its descendants; none where it is gone."""
+    """Returns the ids of a process and all its descendants; none where the process has ended."""
     try:
         process = psutil.Process(root)
         return [root, *(child.pid for child in process.children(recursive=True))]
@@ -56,20 +60,20 @@ def family(root: int) -> list[int]:
 
 
 def sum_of(pids: Iterable[int]) -> int:
-    """Return the memory of some processes, in bytes."""
+    """Returns the memory of the processes together, in bytes."""
     return sum(memory(pid) for pid in pids)
 
 
 def total() -> int:
-    """Return the machine's memory in bytes, or a container's or unit's where that is less."""
+    """Returns the machine's memory in bytes, or its container's or unit's where that is less."""
     return min(int(psutil.virtual_memory().total), *_limits())
 
 
 def _limits() -> list[int]:
-    """Return the limits of the control groups that this process is in, and of those around them."""
+    """Returns the memory limits of this process's control groups and of their parents, in bytes."""
     try:
         groups = [line.split(":", 2) for line in _GROUPS.read_text().splitlines()]
-    except OSError:  # no Linux
+    except OSError:  # not on Linux
         return [sys.maxsize]
     files = {
         root / path.lstrip("/") / file
@@ -86,7 +90,7 @@ def _footprint(pid: int) -> int:
     usage = (ctypes.c_uint64 * _RUSAGE_WORDS)()
     libproc = ctypes.CDLL("/usr/lib/libproc.dylib", use_errno=True)
     if libproc.proc_pid_rusage(pid, _RUSAGE_V2, ctypes.byref(usage)):
-        if ctypes.get_errno() in (0, 1, 3):  # EPERM, ESRCH: somebody else's, or gone
+        if ctypes.get_errno() in (0, 1, 3):  # EPERM or ESRCH: another user's process, or it ended
             return 0
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return int(usage[_FOOTPRINT])

@@ -1,7 +1,7 @@
-"""The memory that the embedded Valkey may fill: less while the machine's is short.
+"""Lowers the embedded Valkey's memory limit while the machine's memory is short.
 
-Cache and queue share it. The cache gives way, the queue and what is promised can't: nothing of them
-has a time to live. So it is never given less than the queue needs to be worked off.
+The cache and the queue share Valkey's memory. Valkey evicts cache entries, but never tasks and
+promised answers. So the limit never falls below the memory that workers need to empty the queue.
 """
 
 from __future__ import annotations
@@ -16,33 +16,34 @@ from tasks.storage import queue_memory
 
 logger = logging.getLogger(__name__)
 
-#: Share of its memory that is left to it while memory is short.
-SHRUNK = 0.5
-#: Bytes for replies, results and what else the queue does not hold.
+#: Share of its usual limit that Valkey keeps while memory is short.
+SHRUNK_SHARE = 0.5
+#: Bytes for replies, results and other data that the queue does not hold.
 SPARE = 16 * 2**20
 
 
 class CacheLimit:
-    """Sets it."""
+    """Shrinks and restores Valkey's ``maxmemory`` as the machine's memory fills and empties."""
 
     def __init__(self, server: Redis, size: int) -> None:
-        """``size`` is what it has as a rule, in bytes."""
+        """``size`` is the limit in bytes while there is enough memory."""
         self._server = server
         self._size = size
-        #: What was set last; None: whatever an earlier monitor left.
+        #: The limit that was set last, in bytes; None before the first call of :meth:`adapt`, when
+        #: an earlier monitor may have left any limit.
         self._set: int | None = None
 
     def adapt(self, level: Level) -> None:
-        """Set what it may have at this level. Raises ``RedisError``."""
+        """Sets the limit for this memory level. Raises ``RedisError``."""
         if level == "ok" and self._set == self._size:
             return
-        wanted = self._size if level == "ok" else self._least()
+        wanted = self._size if level == "ok" else self._shrunk()
         self._server.config_set("maxmemory", wanted)
         if wanted != self._set and not (self._set is None and level == "ok"):
-            logger.warning("memory is %s: the cache may have %d MB", level, wanted // 2**20)
+            logger.warning("memory is %s: the cache's limit is now %d MB", level, wanted // 2**20)
         self._set = wanted
 
-    def _least(self) -> int:
+    def _shrunk(self) -> int:
         used = queue_memory.look(self._server, WorkerRegistry(self._server).look().lists).used
-        # A task that is taken is for a moment there twice.
-        return min(self._size, max(int(self._size * SHRUNK), 2 * used + SPARE))
+        # While a worker takes a task, Valkey holds the task twice for a moment.
+        return min(self._size, max(int(self._size * SHRUNK_SHARE), 2 * used + SPARE))

@@ -1,4 +1,4 @@
-"""Where the processes next door tell of themselves: on this host, or in containers beside us."""
+"""Finds the metrics pages of Byline's other processes, on this host or in containers beside it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Process:
-    """Processes of one kind: all addresses that a host's name has, on one port."""
+class MetricsEndpoint:
+    """Where processes of one kind serve metrics: every address of a host name, on one port."""
 
     kind: str
     host: str
     port: int
 
     def urls(self) -> dict[str, str]:
-        """Return where the metrics of each are now. A name that nobody has: nowhere."""
+        """Returns the URL of each process's metrics, by process; none where the name is unknown."""
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except socket.gaierror:

@@ -1,7 +1,7 @@
-"""The memory monitor: what Byline takes of a machine, by component, against its limits.
+"""Measures how much of a machine's memory Byline takes, by component, and compares with the limits.
 
-All sizes are bytes, and a GiB is 2^30 of them, as memory is sold: of 48 GiB, 70 % and 85 % are
-33.6 and 40.8 GiB.
+All sizes are in bytes. A GiB is 2^30 bytes, as memory is sold: of 48 GiB, 70 % and 85 % are 33.6
+and 40.8 GiB.
 """
 
 from __future__ import annotations
@@ -20,32 +20,34 @@ from monitoring.state.pressure import Level, Memory
 
 logger = logging.getLogger(__name__)
 
-#: A level is left only once so much less than its limit is used: or it comes and goes.
-RECEDED = 0.97
-_HERE = ("localhost", "127.0.0.1", "::1", "")
+#: Share of its limit below which a level ends. Without the gap, a level would begin and end again
+#: and again.
+END_SHARE = 0.97
+#: Host names of Redis that mean this machine.
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where warning and critical begin, in bytes."""
+    """Where the levels warning and critical begin, in bytes."""
 
     warning: int
     critical: int
 
     @classmethod
     def of(cls, total: float, warning: float, critical: float) -> Limits:
-        """Return the limits of ``total`` bytes, from the shares at which they begin."""
+        """Returns the limits of ``total`` bytes, from the shares at which the levels begin."""
         return cls(round(total * warning), round(total * critical))
 
     def level(self, used: int, before: Level) -> Level:
-        """Return the level at ``used`` bytes, a moment after it was ``before``."""
-        critical = self.critical * (RECEDED if before == "critical" else 1)
-        warning = self.warning * (RECEDED if before != "ok" else 1)
+        """Returns the level at ``used`` bytes, where the last measurement's level is ``before``."""
+        critical = self.critical * (END_SHARE if before == "critical" else 1)
+        warning = self.warning * (END_SHARE if before != "ok" else 1)
         return "critical" if used >= critical else "warning" if used >= warning else "ok"
 
 
-class Scales:
-    """Weighs the processes of one machine."""
+class MemoryMeter:
+    """Measures the memory of Byline's processes and of Redis on one machine."""
 
     def __init__(
         self,
@@ -57,50 +59,53 @@ class Scales:
         sum_of: Callable[..., int] = processes.sum_of,
         contained: bool = False,
     ) -> None:
-        """All descendants of ``root`` are Byline's. ``url`` is that of ``redis``.
+        """``root`` is a process id: that process and its descendants are Byline's.
 
-        ``contained``: this process sees none but its own. The others are in containers on this
-        machine, and so is Redis; they have to tell what they take.
+        ``url`` is the address of ``redis``. ``contained`` says that this process runs in a
+        container and sees no other processes: the others, and Redis, run in other containers on
+        this machine, and must report their memory themselves.
         """
         self._root = root
         self._redis = redis
         self._contained = contained
-        self._here = contained or (urlsplit(url).hostname or "") in (*_HERE, socket.gethostname())
+        local_hosts = (*_LOCAL_HOSTS, socket.gethostname())
+        self._redis_is_here = contained or (urlsplit(url).hostname or "") in local_hosts
         self.limits = limits
         self._family = family
         self._sum_of = sum_of
         self._level: Level = "ok"
-        #: What Redis said last.
-        self._server: Mapping[str, Any] = {}
+        #: Redis's last reply to INFO.
+        self._redis_info: Mapping[str, Any] = {}
 
-    def weigh(self, devices: Mapping[str, int], told: int = 0) -> Memory:
-        """Return what is in use. ``devices`` is what accelerators hold, by their kind.
+    def measure(self, devices: Mapping[str, int], reported: int = 0) -> Memory:
+        """Returns the memory in use.
 
-        ``told`` is what processes in other containers say that they take.
+        ``devices`` is the memory that accelerators hold, by kind; ``reported`` is the memory that
+        processes in other containers report. Both are in bytes.
 
-        A Redis on another machine is shown, and no part of what counts here; one that does not
-        answer weighs what it did.
+        The memory of a Redis on another machine is shown, but does not count against the limits.
+        Where Redis does not answer, its last figure is used.
         """
         try:
-            self._server = self._redis.info()
+            self._redis_info = self._redis.info()
         except RedisError as error:
-            logger.warning("Redis does not say what it takes: %s", error)
+            logger.warning("Redis does not report its memory: %s", error)
         ours = set(self._family(self._root))
-        if self._here and not self._contained and "process_id" in self._server:
-            # With it the child that rewrites its file, and shares its pages.
-            ours -= set(self._family(self._server["process_id"]))
+        if self._redis_is_here and not self._contained and "process_id" in self._redis_info:
+            # Redis's family has the child that rewrites its file and shares its pages with Redis.
+            ours -= set(self._family(self._redis_info["process_id"]))
         app = self._sum_of(ours)
         if self._contained:
-            app += told
+            app += reported
         else:
-            # Metal's memory is the machine's, and a part of the process that asked for it.
+            # Metal's memory is the machine's, and is already counted in the process that holds it.
             app = max(0, app - devices.get("mps", 0))
         components = {
             "app": app,
-            "redis": int(self._server.get("used_memory_rss", 0)),
+            "redis": int(self._redis_info.get("used_memory_rss", 0)),
             **devices,
         }
-        counted = ("app", "mps", *(("redis",) if self._here else ()))
+        counted = ("app", "mps", *(("redis",) if self._redis_is_here else ()))
         used = sum(components.get(name, 0) for name in counted)
         self._level = self.limits.level(used, self._level)
         limits = {"warning": self.limits.warning, "critical": self.limits.critical}

@@ -1,7 +1,8 @@
-"""The monitor: looks at queue, memory and quality, and tells Prometheus, the console and the rest.
+"""The monitor process: watches queue, memory and quality for Prometheus, the console and the api.
 
-A process of its own, one for each machine, so that it sees what happens when others are busy or
-gone. Nothing waits for it: without it, Byline attributes as before, and knows no memory limits.
+The monitor is a process of its own, one for each machine, so that it sees what happens while other
+processes are busy or gone. Nothing waits for the monitor: without it, Byline attributes messages as
+before, but applies no memory limits.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from redis import Redis, RedisError
 from monitoring.instruments.background import Failures
 from monitoring.instruments.log_once import log_once
 from monitoring.instruments.metrics import LEVELS, MonitorMetrics
-from monitoring.monitor import figures
+from monitoring.monitor import console_figures
 from monitoring.monitor.cache_limit import CacheLimit
-from monitoring.monitor.figures import Figures
-from monitoring.monitor.memory import Scales
-from monitoring.monitor.quality import Quality, assess
-from monitoring.monitor.queue import Queue, State
+from monitoring.monitor.console_figures import Figures
+from monitoring.monitor.memory import MemoryMeter
+from monitoring.monitor.quality_signals import Quality, assess
+from monitoring.monitor.queue_state import QueueObserver, QueueState
 from monitoring.state import alerts, pressure
 from monitoring.state.alerts import Alerts
 from monitoring.state.pressure import Memory
@@ -33,83 +34,85 @@ from tasks.storage.dead_letters import DeadLetters
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks, and between two at the quality, which takes longest.
-LOOK_S, QUALITY_S = 2.0, 4.0
+#: Seconds between two looks at queue and memory.
+LOOK_S = 2.0
+#: Seconds between two looks at the quality, which take longest.
+QUALITY_S = 4.0
 
 T = TypeVar("T")
-_failures = Failures("a look")
+_failures = Failures("a look of the monitor")
 
 
 class Monitor:
-    """Looks again and again, until told to stop."""
+    """Looks at the system every :data:`LOOK_S` seconds, and publishes what it finds."""
 
     def __init__(
         self,
         broker: Redis,
         cache: Redis,
         metrics: MonitorMetrics,
-        scales: Scales,
-        seen: Figures,
+        memory_meter: MemoryMeter,
+        figures: Figures,
         answers: Window,
         labels: Window,
-        heard: Alerts,
+        received_alerts: Alerts,
         cache_limit: CacheLimit | None,
         machine: str,
     ) -> None:
-        """``cache_limit`` is that of a cache that is ours to shrink, None: it is not."""
+        """``cache_limit`` is None where the cache is not Byline's own, and keeps its limit."""
         self._broker = broker
         self._cache = cache
         self._metrics = metrics
-        self._scales = scales
-        self._figures = seen
+        self._memory_meter = memory_meter
+        self._figures = figures
         self._answers = answers
         self._labels = labels
-        self._alerts = heard
+        self._alerts = received_alerts
         self._cache_limit = cache_limit
         self._machine = machine
         self._dead_letters = DeadLetters(cache)
-        self._queue = Queue(broker)
+        self._queue = QueueObserver(broker)
         self._worker_registry = WorkerRegistry(broker)
         self._quality: list[Quality] = []
         self._quality_at = -QUALITY_S
         self._cards: dict[str, Announcement] = {}
         for level, limit in (
-            ("warning", scales.limits.warning),
-            ("critical", scales.limits.critical),
+            ("warning", memory_meter.limits.warning),
+            ("critical", memory_meter.limits.critical),
         ):
             metrics.memory_limit.labels(level).set(limit)
 
     def run(self, stop: threading.Event) -> None:
-        """Look until ``stop`` is set."""
+        """Looks again and again until ``stop`` is set."""
         due = time.monotonic()
         while not stop.wait(max(0.0, due - time.monotonic())):
             due = max(due + LOOK_S, time.monotonic())
             self.look()
 
     def look(self) -> None:
-        """Look once at everything; what can't be seen is left out."""
+        """Looks at everything once; a part that fails is left out."""
         for server, client in (("broker", self._broker), ("cache", self._cache)):
             self._metrics.up.labels(server).set(_try(client.ping) is not None)
-        _try(self._figures.look)
+        _try(self._figures.read_metrics)
         queue = _try(self._look_at_queue)
         _try(self._look_at_dead_letters)
         memory = _try(self._look_at_memory)
         if memory is not None:
-            _try(lambda: self._tell(memory))
+            _try(lambda: self._publish_memory(memory))
             if (cache_limit := self._cache_limit) is not None:
                 _try(lambda: cache_limit.adapt(memory.level))
         if time.monotonic() >= self._quality_at + QUALITY_S:
             self._quality_at = time.monotonic()
             self._quality = _try(self._look_at_quality) or []
             _try(self._show_quality)
-        asked = [each for each in self._quality if queue and each.version == queue.version]
-        quality = next(iter([*asked, *self._quality]), None)
+        served = [each for each in self._quality if queue and each.version == queue.version]
+        quality = next(iter([*served, *self._quality]), None)
         point = _try(lambda: self._figures.point(queue, memory, quality))
         if point is not None:
-            _try(lambda: figures.keep(self._cache, self._machine, point))
-        _try(lambda: alerts.keep(self._cache, self._machine, self._alerts.told()))
+            _try(lambda: console_figures.store(self._cache, self._machine, point))
+        _try(lambda: alerts.store(self._cache, self._machine, self._alerts.firing()))
 
-    def _look_at_queue(self) -> State:
+    def _look_at_queue(self) -> QueueState:
         state, metrics = self._queue.look(), self._metrics
         metrics.queue.labels("ready").set(state.ready)
         metrics.queue.labels("unacked").set(state.unacked)
@@ -121,23 +124,21 @@ class Monitor:
         return state
 
     def _look_at_dead_letters(self) -> None:
-        """They are where attributions are."""
+        """Counts the dead letters, which are on the cache's server."""
         self._metrics.dead_letters.set(self._dead_letters.messages())
 
     def _look_at_memory(self) -> Memory:
-        memory, metrics = (
-            self._scales.weigh(self._figures.devices, self._figures.resident),
-            self._metrics,
-        )
+        memory = self._memory_meter.measure(self._figures.devices, self._figures.resident)
+        metrics = self._metrics
         for component, size in memory.components.items():
             metrics.memory.labels(component).set(size)
         metrics.memory_level.set(LEVELS.index(memory.level))
         return memory
 
-    def _tell(self, memory: Memory) -> None:
-        """Tell the processes of this machine, where each looks for the model, too."""
-        told = pressure.encode(memory)
-        self._broker.set(pressure.key(self._machine), told, ex=pressure.BELIEVED_S)
+    def _publish_memory(self, memory: Memory) -> None:
+        """Writes the measurement to the broker, where the machine's processes read it."""
+        raw = pressure.encode(memory)
+        self._broker.set(pressure.key(self._machine), raw, ex=pressure.VALID_S)
 
     def _look_at_quality(self) -> list[Quality]:
         found = versions(self._cache, max(self._answers.seconds, self._labels.seconds))
@@ -150,7 +151,7 @@ class Monitor:
         return [quality for quality in assessed if quality is not None]
 
     def _assess(self, version: str) -> Quality | None:
-        """Return what the counts of a version say; None: they can't have been counted."""
+        """Returns a version's quality; None where its counts are impossible."""
         try:
             return assess(
                 self._cards[version].card if version in self._cards else {},
@@ -159,7 +160,7 @@ class Monitor:
                 self._labels.read(self._cache, version),
             )
         except (ArithmeticError, ValueError) as error:
-            line = "the counts of a version make no sense: %s"
+            line = "a version's quality counts are impossible: %s"
             log_once(logger, logging.WARNING, line, type(error).__name__)
             return None
 
@@ -169,7 +170,7 @@ class Monitor:
             *(metrics.quality, metrics.quality_threshold, metrics.quality_past),
             *(metrics.accuracy, metrics.quality_messages, metrics.labels, metrics.coverage),
         ):
-            metric.clear()  # what is not known any more, and versions that are gone
+            metric.clear()  # forget values that are no longer known, and versions that are gone
         for quality in self._quality:
             version = quality.version
             metrics.quality_messages.labels(version).set(quality.messages)
@@ -186,11 +187,11 @@ class Monitor:
 
 
 def _try(look: Callable[[], T]) -> T | None:
-    """Return what a look shows; None where it fails: the others go on."""
+    """Returns the result of ``look``; None where it fails, so that the other looks go on."""
     try:
         return look()
     except RedisError as error:
-        logger.warning("Redis can't be asked: %s", error)
-    except Exception as error:  # whatever others have written there: nothing may end the monitor
+        logger.warning("a command to Redis failed: %s", error)
+    except Exception as error:  # Redis may hold any value: nothing may end the monitor
         _failures.add(error)
     return None

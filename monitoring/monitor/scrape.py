@@ -1,4 +1,4 @@
-"""The metrics of the processes next door, as Prometheus would read them."""
+"""Reads the metrics of Byline's other processes, and computes how much their counters grow."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from http.client import HTTPException
 
 from prometheus_client.parser import text_string_to_metric_families
 
-#: Opens pages of Byline's own, which no proxy of the environment leads to.
+#: Opens pages of Byline's own processes, without the proxy that the environment may name.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-#: Seconds that a process is given to answer.
-ANSWER_S = 1.0
+#: Seconds that a process has to answer.
+TIMEOUT_S = 1.0
 
-#: A sample's name, and its labels in the order of their names.
+#: A sample's name, and its pairs of label and value in the order of the labels' names.
 Series = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def scrape(url: str, families: Iterable[str]) -> dict[Series, float] | None:
-    """Return the samples of some metric families; None where nobody answers."""
+    """Returns the samples whose names begin as ``families`` say; None where nothing answers."""
     try:
-        with DIRECT.open(url, timeout=ANSWER_S) as response:
+        with DIRECT.open(url, timeout=TIMEOUT_S) as response:
             text = response.read().decode()
     except (OSError, HTTPException):
         return None
@@ -34,26 +34,26 @@ def scrape(url: str, families: Iterable[str]) -> dict[Series, float] | None:
     }
 
 
-class Counters:
-    """What counters of several processes have gone up by, from look to look."""
+class CounterGrowth:
+    """Computes how much the counters of several processes grow from scrape to scrape."""
 
     def __init__(self) -> None:
         self._last: dict[str, Mapping[Series, float]] = {}
 
-    def growth(self, looks: Mapping[str, Mapping[Series, float] | None]) -> dict[Series, float]:
-        """Return the growth of each series since the last call, over all processes.
+    def growth(self, pages: Mapping[str, Mapping[Series, float] | None]) -> dict[Series, float]:
+        """Returns the growth of each series since the last call, summed over all processes.
 
-        A process that is seen for the first time, or that does not answer, adds nothing; one
-        that has started anew adds what it has counted since. One that is looked at no more is
-        forgotten.
+        ``pages`` has the samples of each process, None where it did not answer. A process adds
+        nothing when it is seen for the first time, or does not answer. A process that has started
+        anew adds what it has counted since. A process that is not in ``pages`` is forgotten.
         """
-        self._last = {process: last for process, last in self._last.items() if process in looks}
+        self._last = {process: last for process, last in self._last.items() if process in pages}
         grown: dict[Series, float] = defaultdict(float)
-        for process, look in looks.items():
-            if look is None:
+        for process, page in pages.items():
+            if page is None:
                 continue
-            before, self._last[process] = self._last.get(process, look), look
-            for series, value in look.items():
+            before, self._last[process] = self._last.get(process, page), page
+            for series, value in page.items():
                 last = before.get(series, 0.0)
                 grown[series] += value - last if value >= last else value
         return grown

@@ -1,4 +1,4 @@
-"""The monitor's port: its metrics to read, and alerts to be told of."""
+"""The monitor's HTTP port: serves its metrics, and receives alerts from Alertmanager."""
 
 from __future__ import annotations
 
@@ -8,51 +8,53 @@ from typing import Any
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from monitoring.instruments.listener import WSGI, Listener
-from monitoring.state.alerts import LARGEST, Alerts
+from monitoring.state.alerts import MAX_MESSAGE_BYTES, Alerts
 
+#: Where Alertmanager posts alerts.
 PATH = "/alerts"
 
 
 def serve(host: str, port: int, registry: CollectorRegistry, alerts: Alerts) -> None:
-    """Answer from a thread, for as long as the process lives.
+    """Answers requests from a thread until the process ends.
 
     Raises:
-        OSError: the port can't be had.
+        OSError: the port can't be opened.
     """
     Listener(application(registry, alerts), host, port)
 
 
 def application(registry: CollectorRegistry, alerts: Alerts) -> WSGI:
-    """Return the WSGI application of both."""
+    """Returns the WSGI application for both metrics and alerts."""
     metrics: WSGI = make_wsgi_app(registry)
 
-    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    def respond(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] != PATH:
             return metrics(environ, start)
-        status, words = _hear(environ, alerts)
-        body = f"{words}\n".encode() if words else b""
+        status, reason = _receive(environ, alerts)
+        body = f"{reason}\n".encode() if reason else b""
         start(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
         return [body]
 
-    return answer
+    return respond
 
 
-def _hear(environ: dict[str, Any], alerts: Alerts) -> tuple[str, str]:
-    """Take what was posted; return the status, and a word if it was refused."""
+def _receive(environ: dict[str, Any], alerts: Alerts) -> tuple[str, str]:
+    """Takes a posted message; returns the status, and the reason where the message is refused."""
     if environ["REQUEST_METHOD"] != "POST":
-        return "405 Method Not Allowed", "Alertmanager posts alerts here"
-    # What a page in somebody's browser can't send without being asked first, and refused.
+        return "405 Method Not Allowed", "only POST is allowed here: Alertmanager posts alerts"
+    # A page in a browser can't send this type to another site without a preflight request, which
+    # this server does not grant.
     if environ.get("CONTENT_TYPE", "").partition(";")[0].strip() != "application/json":
-        return "415 Unsupported Media Type", "alerts are application/json"
+        return "415 Unsupported Media Type", "alerts must be application/json"
     length = environ.get("CONTENT_LENGTH") or ""
     if not (length.isascii() and length.isdigit()):
-        return "411 Length Required", "the length must be said"
-    if int(length) > LARGEST:
-        return "413 Content Too Large", f"{LARGEST} bytes are enough"
+        return "411 Length Required", "the request must have a Content-Length"
+    if int(length) > MAX_MESSAGE_BYTES:
+        return "413 Content Too Large", f"the body may have at most {MAX_MESSAGE_BYTES} bytes"
     try:
-        alerts.hear(environ["wsgi.input"].read(int(length)))
+        alerts.receive(environ["wsgi.input"].read(int(length)))
     except OSError:
-        return "408 Request Timeout", "less came than was announced"
+        return "408 Request Timeout", "the body is shorter than its Content-Length"
     except (ValueError, RecursionError) as error:
-        return "400 Bad Request", f"no message of Alertmanager: {error}"
+        return "400 Bad Request", f"not a message of Alertmanager: {error}"
     return "204 No Content", ""

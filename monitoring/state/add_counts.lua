@@ -1,6 +1,13 @@
--- Adds ARGV[4] and on, pairs of field and number, to the hash KEYS[1], which then lasts ARGV[1]
--- seconds; and notes ARGV[2] in the sorted set KEYS[2], where there is one, with the time ARGV[3].
--- What is there and is no hash, number or sorted set makes way.
+-- Adds counts to a slice of a window, and notes that the model version has answered.
+--
+-- KEYS[1]  the slice: a hash that maps a field to its count
+-- KEYS[2]  optional: the sorted set of versions by the time of their last answer
+-- ARGV[1]  seconds until the slice expires
+-- ARGV[2]  the version
+-- ARGV[3]  the present time, in seconds since 1970
+-- ARGV[4] and following: pairs of a field and the number to add
+--
+-- A key of another type is deleted first. A value that is no number is overwritten.
 local function make_way(key, kind)
   local found = redis.call('TYPE', key).ok
   if found ~= kind and found ~= 'none' then redis.call('DEL', key) end

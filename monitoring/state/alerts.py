@@ -1,8 +1,8 @@
-"""The alerts that Alertmanager tells the monitor of, for the console.
+"""Keeps the alerts that Alertmanager sends to the monitor, so that the console can show them.
 
-Alertmanager posts each to ``/alerts``, and again every minute for as long as it fires: what is not
-said again is over, whether or not its end was heard of. The Watchdog, which always fires, shows
-that alerts get through at all.
+Alertmanager posts each alert to the monitor's ``/alerts``, and repeats it every minute while it
+fires. An alert that is not repeated counts as ended, even where its end was never reported. The
+Watchdog, an alert that always fires, shows that alerts arrive at all.
 """
 
 from __future__ import annotations
@@ -13,21 +13,24 @@ import time
 import msgspec
 from redis import Redis
 
-#: Seconds after which an alert is forgotten that was not said again: it should have been, thrice.
-BELIEVED_S = 220.0
-#: Seconds after the first word until which there may be more that fires, and was not said again.
-SETTLED_S = 75.0
-#: Seconds for which Redis keeps what the monitor said last. It says it at every look.
+#: Seconds after which an alert that was not repeated is forgotten. Three repetitions are due by
+#: then.
+FORGET_AFTER_S = 220.0
+#: Seconds after Alertmanager's first message until all firing alerts have been repeated.
+SETTLED_AFTER_S = 75.0
+#: Seconds for which Redis keeps the list of alerts. The monitor writes it every two seconds.
 KEPT_S = 30
-#: Alerts kept. More are no more help.
-MOST = 100
-#: Bytes of what Alertmanager may send at once.
-LARGEST = 2**20
-#: Characters of each of its texts.
-LONGEST = 2000
+#: Alerts that are kept. A longer list would help nobody.
+MAX_ALERTS = 100
+#: Bytes that one message of Alertmanager may have.
+MAX_MESSAGE_BYTES = 2**20
+#: Characters that are kept of each text of an alert.
+MAX_TEXT_LENGTH = 2000
+#: Name of the alert that always fires. It is not shown.
 WATCHDOG = "Watchdog"
 
-_GRAVITY = {"critical": 0, "warning": 1}
+#: Order in which alerts are shown; an unknown severity comes last.
+_SEVERITY_ORDER = {"critical": 0, "warning": 1}
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -37,52 +40,53 @@ class Alert(msgspec.Struct, frozen=True):
     severity: str
     summary: str
     description: str
-    #: RFC 3339, of UTC.
+    #: When the alert began: RFC 3339, in UTC.
     since: str
-    #: The page's path, below this repository.
+    #: Path of the runbook in this repository.
     runbook: str
 
 
-class Told(msgspec.Struct, frozen=True):
-    """What is kept in Redis: the alerts, the worst first."""
+class FiringAlerts(msgspec.Struct, frozen=True):
+    """The document that is kept in Redis: the alerts that fire, the most severe first."""
 
     firing: list[Alert]
 
 
-class _Sent(msgspec.Struct):
-    """An alert as Alertmanager's webhook sends it, version 4; what is not used is left out."""
+class _SentAlert(msgspec.Struct):
+    """The fields that Byline uses of an alert in a message of Alertmanager's webhook, version 4."""
 
     status: str
     labels: dict[str, str]
     fingerprint: str
-    startsAt: str  # noqa: N815, its name there
+    startsAt: str  # noqa: N815, Alertmanager's name
     annotations: dict[str, str] = {}
 
 
-class _Message(msgspec.Struct):
-    alerts: list[_Sent]
+class _WebhookMessage(msgspec.Struct):
+    alerts: list[_SentAlert]
 
 
-_decode = msgspec.json.Decoder(_Message).decode
+_decode = msgspec.json.Decoder(_WebhookMessage).decode
 _encode = msgspec.json.Encoder().encode
 
 
 class Alerts:
-    """The alerts heard of. One thread may hear while another shows them."""
+    """The alerts that Alertmanager has sent. Threads may receive and read at the same time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        #: By fingerprint, which Alertmanager makes of the labels: when it was heard last, and what.
-        self._heard: dict[str, tuple[float, Alert]] = {}
-        #: When anything was heard first, and last.
+        #: Each firing alert and when it was received last, by Alertmanager's fingerprint of its
+        #: labels.
+        self._received: dict[str, tuple[float, Alert]] = {}
+        #: Monotonic times of Alertmanager's first and last message, in seconds.
         self._first: float | None = None
         self._last = 0.0
 
-    def hear(self, body: bytes) -> None:
-        """Take a message of Alertmanager.
+    def receive(self, body: bytes) -> None:
+        """Takes a message of Alertmanager's webhook.
 
         Raises:
-            ValueError: it is none.
+            ValueError: ``body`` is no such message.
         """
         try:
             sent = _decode(body).alerts
@@ -93,43 +97,50 @@ class Alerts:
             self._first = now if self._first is None else self._first
             self._last = now
             for each in sent:
-                fingerprint, alert = each.fingerprint[:LONGEST], _alert(each)
-                self._heard.pop(fingerprint, None)
+                fingerprint, alert = each.fingerprint[:MAX_TEXT_LENGTH], _alert(each)
+                self._received.pop(fingerprint, None)
                 if each.status == "firing" and alert.name != WATCHDOG:
-                    self._heard[fingerprint] = (now, alert)
-            while len(self._heard) > MOST:
-                del self._heard[max(self._heard, key=lambda key: _order(self._heard[key][1]))]
+                    self._received[fingerprint] = (now, alert)
+            while len(self._received) > MAX_ALERTS:
+                received = self._received
+                del received[max(received, key=lambda key: _order(received[key][1]))]
 
-    def told(self) -> Told | None:
-        """Return what fires; None where nothing is heard, not even the Watchdog, or not yet."""
+    def firing(self) -> FiringAlerts | None:
+        """Returns the alerts that fire; None where it is not known whether any does.
+
+        It is not known while Alertmanager sends nothing, not even the Watchdog, and during the
+        first :data:`SETTLED_AFTER_S` seconds unless an alert has been received.
+        """
         now = time.monotonic()
         with self._lock:
-            since = now - BELIEVED_S
-            self._heard = {key: kept for key, kept in self._heard.items() if kept[0] >= since}
-            firing = sorted((alert for _, alert in self._heard.values()), key=_order)
-            if self._first is not None and self._last < since:
+            oldest = now - FORGET_AFTER_S
+            self._received = {
+                key: kept for key, kept in self._received.items() if kept[0] >= oldest
+            }
+            firing = sorted((alert for _, alert in self._received.values()), key=_order)
+            if self._first is not None and self._last < oldest:
                 self._first = None  # Alertmanager is gone
-            settled = self._first is not None and now >= self._first + SETTLED_S
-        return Told(firing) if firing or settled else None
+            settled = self._first is not None and now >= self._first + SETTLED_AFTER_S
+        return FiringAlerts(firing) if firing or settled else None
 
 
 def key(machine: str) -> str:
-    """Return under which key the alerts that a machine's monitor heard of are kept."""
+    """Returns the Redis key of the alerts that a machine's monitor has received."""
     return f"byline:alerts:{machine}"
 
 
-def keep(client: Redis, machine: str, told: Told | None) -> None:
-    """Show what fires to those who read Redis. Raises ``RedisError``."""
-    if told is not None:
-        client.set(key(machine), _encode(told), ex=KEPT_S)
+def store(client: Redis, machine: str, alerts: FiringAlerts | None) -> None:
+    """Writes the alerts to Redis, where the api reads them. Raises ``RedisError``."""
+    if alerts is not None:
+        client.set(key(machine), _encode(alerts), ex=KEPT_S)
 
 
 def _order(alert: Alert) -> tuple[int, str, str]:
-    """The worst first; of those alike, the oldest."""
-    return _GRAVITY.get(alert.severity, 2), alert.since, alert.name
+    """Returns a sort key: the most severe alert comes first, then the oldest."""
+    return _SEVERITY_ORDER.get(alert.severity, 2), alert.since, alert.name
 
 
-def _alert(sent: _Sent) -> Alert:
-    said = sent.labels | sent.annotations
+def _alert(sent: _SentAlert) -> Alert:
+    fields = sent.labels | sent.annotations | {"startsAt": sent.startsAt}
     names = ("alertname", "severity", "summary", "description", "startsAt", "runbook_url")
-    return Alert(*((said | {"startsAt": sent.startsAt}).get(name, "")[:LONGEST] for name in names))
+    return Alert(*(fields.get(name, "")[:MAX_TEXT_LENGTH] for name in names))

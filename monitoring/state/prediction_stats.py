@@ -1,6 +1,7 @@
-"""What a worker's model answers, counted: for its metrics, and in portions for the quality monitor.
+"""Counts what a worker's model predicts, for the worker's metrics and for the quality monitor.
 
-A cached answer is not counted again: the same message sent a thousand times says nothing new.
+A cached answer is not counted again: a message that is sent a thousand times says nothing new about
+the model.
 """
 
 from __future__ import annotations
@@ -12,20 +13,22 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.instruments.counting import BINS, MILLION
+from monitoring.instruments.count_units import BINS, MILLION
 from monitoring.instruments.metrics import WorkerMetrics
 
+#: The best guesses of a batch: their classes and their probabilities.
 Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class PredictionStats:
-    """Filled by the model's thread, emptied by another.
+    """Collects predictions from the model's thread until another thread takes their counts.
 
-    The thread only keeps what it is given: to count batch by batch takes it several times as long.
+    The model's thread only keeps the arrays: counting every batch by itself takes several times as
+    long as counting many batches together.
     """
 
     def __init__(self, metrics: WorkerMetrics, authors: Sequence[str], threshold: float) -> None:
-        """Below a confidence of ``threshold`` the model abstains."""
+        """``threshold`` is the confidence below which the model abstains."""
         self._metrics = metrics
         self._authors = authors
         self._threshold = threshold
@@ -34,12 +37,12 @@ class PredictionStats:
         self._counts: Counter[str] = Counter()
 
     def add(self, best: NDArray[np.int64], confidence: NDArray[np.float32]) -> None:
-        """Take a batch's best guesses, as class and as probability; both (messages,)."""
+        """Adds a batch's best guesses, as classes and as probabilities; both (messages,)."""
         with self._lock:
             self._batches.append((best, confidence))
 
     def add_unseen(self, shares: Iterable[float]) -> None:
-        """Count, of some texts, the share of their features that training never saw."""
+        """Adds, for some texts, the share of each text's features that training never saw."""
         counts: Counter[str] = Counter()
         for share in shares:
             counts["unseen_texts"] += 1
@@ -47,12 +50,12 @@ class PredictionStats:
         self.put_back(counts)
 
     def put_back(self, counts: Mapping[str, int]) -> None:
-        """Count again what was taken, and could not be passed on."""
+        """Adds counts that were taken and could not be stored, so that the next call has them."""
         with self._lock:
             self._counts.update(counts)
 
     def take(self) -> dict[str, int]:
-        """Return what was counted since the last call, by field; empty where nothing was."""
+        """Returns the counts since the last call, by field; fields that are 0 are left out."""
         with self._lock:
             batches, self._batches = self._batches, []
             counts, self._counts = self._counts, Counter()

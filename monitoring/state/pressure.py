@@ -1,4 +1,4 @@
-"""How full the memory of a machine is, as its monitor tells its processes by way of Redis."""
+"""A machine's memory level, which the monitor writes to Redis for the api and the workers."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from monitoring.instruments.log_once import log_once
 logger = logging.getLogger(__name__)
 
 Level = Literal["ok", "warning", "critical"]
-#: Seconds after which what a monitor said, that is silent since, counts no more.
-BELIEVED_S = 15
+#: Seconds for which Redis keeps the monitor's last measurement. Without a newer one, memory counts
+#: as unknown, and no limit applies.
+VALID_S = 15
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """One look at a machine's memory, in bytes."""
+    """One measurement of a machine's memory. Sizes are in bytes."""
 
     level: Level
-    #: app, redis, mps, cuda, as far as they are there.
+    #: Memory by component: app, redis, mps, cuda. A component that does not exist is left out.
     components: dict[str, int]
-    #: What counts against the limits: not cuda, which is the GPU's own.
+    #: Memory that counts against the limits. cuda does not count, because it is the GPU's own.
     used: int
-    #: Where warning and critical begin.
+    #: Where the levels warning and critical begin.
     limits: dict[str, int]
 
 
@@ -33,15 +34,15 @@ encode = msgspec.json.Encoder().encode
 
 
 def key(machine: str) -> str:
-    """Return under which key a machine's memory is told."""
+    """Returns the Redis key of a machine's memory measurement."""
     return f"byline:memory:{machine}"
 
 
 def read(raw: Any) -> Memory | None:
-    """Return what was told; None where nothing was, or nothing of this version."""
+    """Returns the measurement in ``raw``; None where there is none, or another version wrote it."""
     try:
         return None if raw is None else _decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        line = "what is told of the memory can't be read: %s"
+        line = "the monitor's memory measurement can't be read: %s"
         log_once(logger, logging.WARNING, line, type(error).__name__)
         return None

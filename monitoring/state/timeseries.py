@@ -1,4 +1,4 @@
-"""Where the console's figures are kept, and how they are read."""
+"""Reads the time series of the console's charts, which the monitor keeps in Redis."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from tasks.storage.wrong_type import without_wrong_types
 
 logger = logging.getLogger(__name__)
 
-#: Points kept: ten minutes of them.
+#: Points that are kept for a machine: ten minutes of them.
 POINTS = 300
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def key(machine: str) -> str:
-    """Return under which key the points of a machine are kept: a list, the newest first."""
+    """Returns the Redis key of a machine's points: a list, the newest first."""
     return f"byline:figures:{machine}"
 
 
 async def read(cache: Redis, machine: str, count: int) -> tuple[list[bytes], bytes | None]:
-    """Return the last points of a machine, the oldest first, and its alerts, both as JSON.
+    """Returns a machine's last points, the oldest first, and its firing alerts, both as JSON.
 
-    What can't be read is left out, and None stands for alerts that are not there. Raises
-    ``RedisError``.
+    Points that can't be read are left out. The alerts are None where they are absent or can't be
+    read. Raises ``RedisError``.
     """
     async with cache.pipeline(transaction=False) as pipe:
         pipe.lrange(key(machine), 0, count - 1)
         pipe.get(alerts.key(machine))
-        answers = await pipe.execute(raise_on_error=False)
-    kept, told = without_wrong_types(answers)
-    seen = [point for point in reversed(kept or []) if _is_readable(point, "at")]
-    return seen, told if _is_readable(told, "firing") else None
+        replies = await pipe.execute(raise_on_error=False)
+    points, firing = without_wrong_types(replies)
+    readable = [point for point in reversed(points or []) if _is_readable(point, "at")]
+    return readable, firing if _is_readable(firing, "firing") else None
 
 
-def _is_readable(raw: bytes | None, name: str) -> bool:
-    """Return whether this is a JSON object that has something of this name."""
+def _is_readable(raw: bytes | None, field: str) -> bool:
+    """Returns whether ``raw`` is a JSON object that has ``field``."""
     try:
-        return raw is not None and name in _decode(raw)
+        return raw is not None and field in _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         line = "a figure of the monitor can't be read, and is left out: %s"
         log_once(logger, logging.WARNING, line, type(error).__name__)

@@ -1,7 +1,7 @@
-"""Counts of the last minutes, kept in Redis, so that they outlive whoever counted them.
+"""Counts of the last minutes, kept in Redis, so that they outlive the processes that count.
 
-A window is cut into slices, each a hash under a key of its own that expires with the window. Many
-processes add to the slice of the moment; who wants the sum reads them all.
+A window is cut into slices. Each slice is a hash under a key of its own, which expires with the
+window. Many processes add to the present slice; a reader adds up all slices.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from redis.client import Pipeline
 from tasks.storage.lua_scripts import read_script
 from tasks.storage.wrong_type import without_wrong_types
 
-#: Slices of a window: it slides in steps of a sixtieth.
+#: Slices of a window, so that the window moves on in steps of a sixtieth of its length.
 SLICES = 60
-#: What the model answered, and what was learned of its answers.
-ANSWERS, LABELS = "answers", "labels"
-#: A sorted set: model version by the Unix time of its last answers.
+#: Kind of the counts of what the model predicted.
+ANSWERS = "answers"
+#: Kind of the counts of labels: predictions that feedback confirmed or corrected.
+LABELS = "labels"
+#: Key of a sorted set: each model version by the Unix time of its last answer.
 VERSIONS = "byline:quality:versions"
-#: Versions that are looked at, at most.
-MOST = 32
+#: Versions that :func:`versions` returns at most.
+MAX_VERSIONS = 32
 #: A count as Redis writes it.
 _COUNT = re.compile(rb"[0-9]{1,18}")
 
@@ -36,24 +38,24 @@ _ADD = read_script(Path(__file__).with_name("add_counts.lua"))
 
 
 class Window:
-    """One kind of counts, over the last ``seconds``, apart for each model version."""
+    """Counts of one kind over the last ``seconds``, separate for each model version."""
 
     def __init__(self, kind: str, seconds: float, now: Callable[[], float] = time.time) -> None:
         self._kind = kind
         self.seconds = seconds
-        self._now = now  # wall clock: many machines count
+        self._now = now  # wall clock, because processes of many machines count
 
     def add(self, pipe: Pipeline | AsyncPipeline, version: str, counts: Mapping[str, int]) -> None:
-        """Queue on ``pipe`` that ``counts`` are added. It may be an asynchronous one as well."""
+        """Queues the command that adds ``counts`` on ``pipe``, a plain or asynchronous pipeline."""
         keys = [self._key(version, self._slice())]
-        if self._kind == ANSWERS:  # what is served, not what somebody says of what was
+        if self._kind == ANSWERS:  # labels may arrive for a version that answers no more
             keys.append(VERSIONS)
         lasts = int(self.seconds + 2 * self._step) + 1
         pairs = [each for pair in counts.items() for each in pair]
         pipe.execute_command("EVAL", _ADD, len(keys), *keys, lasts, version, self._now(), *pairs)
 
     def read(self, client: Redis, version: str) -> Counter[str]:
-        """Return the sums of the window. Raises ``RedisError``."""
+        """Returns the window's sums by field. Raises ``RedisError``."""
         last = self._slice()
         with client.pipeline(transaction=False) as pipe:
             for number in range(last - SLICES + 1, last + 1):
@@ -74,17 +76,17 @@ class Window:
         return int(self._now() / self._step)
 
     def _key(self, version: str, number: int) -> str:
-        # The length of a slice is a part of its name: one of another length is another.
+        # The key holds the slice's length, so that windows of different lengths never mix.
         return f"byline:quality:{self._kind}:{version}:{self._step:g}:{number}"
 
 
 def versions(client: Redis, seconds: float) -> list[str]:
-    """Return which versions answered in the last ``seconds``, the latest first.
+    """Returns the versions that answered in the last ``seconds``, the latest first.
 
-    Forgets the others. Raises ``RedisError``.
+    Removes the other versions from Redis. Raises ``RedisError``.
     """
     with client.pipeline(transaction=False) as pipe:
         pipe.zremrangebyscore(VERSIONS, "-inf", time.time() - seconds)
-        pipe.zrange(VERSIONS, 0, MOST - 1, desc=True)
+        pipe.zrange(VERSIONS, 0, MAX_VERSIONS - 1, desc=True)
         found: Any = without_wrong_types(pipe.execute(raise_on_error=False))[1] or []
     return [version.decode(errors="replace") for version in found]

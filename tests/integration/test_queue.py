@@ -12,7 +12,7 @@ from redis import Redis
 
 from celery_app.app import make_celery
 from celery_app.settings import Settings
-from monitoring.monitor.queue import Queue
+from monitoring.monitor.queue_state import QueueObserver
 from tasks.messages import LONGEST_WAIT_S, QUEUE, SENT, TASK
 from tasks.rollout import SEPARATOR, STEPS, lists
 from tests.parts import Stack, free_port, wait_for
@@ -28,7 +28,7 @@ def test_the_lists_are_kombus() -> None:
 
 def test_every_priority_is_counted_and_the_oldest_found(own: Stack) -> None:
     app = make_celery(Settings(redis_url=own.env["BYLINE_REDIS_URL"]))
-    queue = Queue(own.redis)
+    queue = QueueObserver(own.redis)
     assert queue.look()[:5] == (0, 0, 0.0, None, 0)
     for priority in (0, 3, 9):
         app.send_task(TASK, [["a text"]], priority=priority)
@@ -50,7 +50,7 @@ def test_the_age_of_what_clients_sent_is_what_has_been_seen_of_it(own: Stack) ->
     """A queue in which nothing stays at the head for long, and all has waited for long."""
     app = make_celery(Settings(redis_url=own.env["BYLINE_REDIS_URL"]))
     now = [1000.0]
-    queue = Queue(own.redis, lambda: now[0])
+    queue = QueueObserver(own.redis, lambda: now[0])
     texts = (f"a text, {number}" for number in range(1000))
 
     def step(sent: int, taken: int) -> float:
@@ -84,13 +84,13 @@ def test_the_age_of_what_clients_sent_is_what_has_been_seen_of_it(own: Stack) ->
 )
 def test_what_is_no_task_has_no_age(own: Stack, head: bytes) -> None:
     own.redis.lpush(LISTS[0], head)
-    assert Queue(own.redis).look()[:3] == (1, 0, 0.0)
+    assert QueueObserver(own.redis).look()[:3] == (1, 0, 0.0)
 
 
 @pytest.mark.parametrize("sent", ["-1e308", "1e308", "NaN", "-Infinity", '"x"', "null", "[]"])
 def test_a_time_that_can_not_be_is_not_believed(own: Stack, sent: str) -> None:
     own.redis.lpush(LISTS[0], f'{{"headers": {{"id": "x", "{SENT}": {sent}}}}}')
-    assert 0 <= Queue(own.redis).look().oldest_s <= LONGEST_WAIT_S
+    assert 0 <= QueueObserver(own.redis).look().oldest_s <= LONGEST_WAIT_S
 
 
 def test_dead_letters_are_counted_where_attributions_are(own: Stack) -> None:
@@ -110,7 +110,7 @@ def test_dead_letters_are_counted_where_attributions_are(own: Stack) -> None:
 def test_what_a_worker_holds_is_counted(own: Stack) -> None:
     own.worker(TEST_MODEL_SECONDS="3")
     app = make_celery(Settings(redis_url=own.env["BYLINE_REDIS_URL"]))
-    queue = Queue(own.redis)
+    queue = QueueObserver(own.redis)
     app.send_task(TASK, [["a text"]])
     wait_for(lambda: queue.look().unacked == 1, 10, "the worker")
     assert (queue.look().ready, queue.look().workers) == (0, 1)

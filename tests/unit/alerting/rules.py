@@ -1,4 +1,4 @@
-"""The rules and their tests, as they are written."""
+"""Loads the rules and their promtool tests from the files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from tests.promql import RULES, metric_names, rules
-from tests.unit.monitoring.test_dashboards import FOREIGN, declared
+from tests.unit.monitoring.dashboards.test_dashboards import FOREIGN, declared
 
 TESTS = RULES / "tests"
 RUNBOOKS = RULES / "runbooks"
@@ -19,29 +19,29 @@ Rule = dict[str, Any]
 
 @cache
 def alerts() -> list[Rule]:
-    """Every alerting rule; those of two severities have one name."""
+    """Returns every alerting rule. Rules of two severities may have one name."""
     return [rule for rule in rules() if "alert" in rule]
 
 
 def names() -> list[str]:
-    """The names of the alerts, each once."""
+    """Returns the names of the alerts, each once."""
     return list(dict.fromkeys(rule["alert"] for rule in alerts()))
 
 
 @cache
-def told() -> set[str]:
-    """Every metric that somebody tells: Byline's processes, others, and the recording rules."""
+def existing_metrics() -> set[str]:
+    """Returns every metric of Byline's processes, of other exporters, and of recording rules."""
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     return recorded.union(*declared().values(), *FOREIGN.values())
 
 
-def in_vain(known: set[str]) -> set[str]:
-    """What a rule, recording or alerting, asks for and is not known."""
+def missing_metrics(known: set[str]) -> set[str]:
+    """Returns the metrics that a rule queries and that are not in ``known``."""
     return set().union(*(metric_names(rule["expr"]) for rule in rules())) - known
 
 
-def needed(own: list[Rule]) -> list[Rule]:
-    """Some rules, behind those that they rest on."""
+def with_dependencies(own: list[Rule]) -> list[Rule]:
+    """Returns some rules, preceded by the recording rules that they need."""
     known = rules()
     asked: set[str] = set()
     more = own
@@ -54,7 +54,7 @@ def needed(own: list[Rule]) -> list[Rule]:
 
 @cache
 def files_of_tests() -> dict[Path, dict[str, Any]]:
-    """The files of tests for promtool, by their paths."""
+    """Returns promtool's test files, by their paths."""
     return {
         path: yaml.load(path.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         for path in sorted(TESTS.glob("*.yml"))
@@ -62,11 +62,11 @@ def files_of_tests() -> dict[Path, dict[str, Any]]:
 
 
 def about(test: dict[str, Any], alert: str, window: str = "") -> dict[str, Any] | None:
-    """What a test says of one alert, and of one window of it; None: nothing."""
+    """Returns the part of a test that is about one alert and one window; None if there is none."""
     named = [one for one in test.get("alert_rule_test", ()) if one["alertname"] == alert]
     asked = [one for one in test.get("promql_expr_test", ()) if f'"{alert}"' in one["expr"]]
     if window:
-        # What names no window is about all of them, and cannot be taken apart.
+        # A test that names no window is about all windows, and can't be split.
         named = []
         asked = [one for one in asked if f'"{window}"' in one["expr"]]
     found = {"alert_rule_test": named, "promql_expr_test": asked}

@@ -1,4 +1,4 @@
-"""A whole system as Prometheus sees it, minute by minute, for promtool."""
+"""Simulates a whole system as Prometheus scrapes it, and has promtool evaluate the rules on it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ import yaml
 from tests.promql import RULES
 from tests.promtool import content
 
-#: Seconds between two scrapes, as in prometheus.yml, and between two looks at the rules: there they
-#: are as few, but it takes promtool a third of the time.
-SCRAPE_S, EVALUATION_S = 5, 15
-#: What Prometheus notes for a series of which a scrape has nothing; where it makes no scrape, None.
+#: Seconds between two scrapes, as in prometheus.yml.
+SCRAPE_S = 5
+#: Seconds between two evaluations of the rules: 5 in prometheus.yml, but promtool is three times as
+#: fast with 15.
+EVALUATION_S = 15
+#: Prometheus's marker for a series that a scrape no longer has. Without a scrape the value is None.
 STALE = math.nan
-#: In the order in which they rest on each other.
+#: Rule files, in the order in which they depend on each other.
 FILES = ("thresholds", "recording", "windows", "service", "memory", "quality")
-#: What the monitor tells of a system that is well.
+#: The monitor's gauges for a healthy system.
 GAUGES = {
     'byline_server_up{server="broker"}': 1.0,
     'byline_server_up{server="cache"}': 1.0,
@@ -38,7 +40,7 @@ GAUGES = {
     "byline_memory_level": 0.0,
 }
 _ROUTE = 'route="/v1/attributions"'
-#: What is counted, by the process that does.
+#: Counters, by the job that has them.
 COUNTERS = {
     "api": [
         *(f'byline_requests_total{{{_ROUTE}, status="{s}"}}' for s in (200, 422, 500, 503, 504)),
@@ -61,9 +63,9 @@ JOBS = ("api", "worker", "monitor", "celery", "flower", "redis", "prometheus")
 
 @dataclass
 class System:
-    """What each scrape finds. Nothing does before the first :meth:`run`."""
+    """A simulated system and its scrapes. The first :meth:`run` makes the first scrape."""
 
-    #: By series, a value a scrape, :data:`STALE`, or None.
+    #: Values of each series, one for each scrape: a number, :data:`STALE`, or None.
     series: dict[str, list[float | None]] = field(default_factory=dict)
     gauges: dict[str, float] = field(default_factory=lambda: dict(GAUGES))
     scrapes: int = 0
@@ -72,7 +74,7 @@ class System:
 
     @property
     def seconds(self) -> int:
-        """How old it is."""
+        """Returns the age of the system in seconds."""
         return self.scrapes * SCRAPE_S
 
     def run(
@@ -83,9 +85,11 @@ class System:
         silent: tuple[str, ...] = (),
         asleep: bool = False,
     ) -> System:
-        """Go on for so long, with so many requests a second by status, a share of them cached.
+        """Lets the system run for some seconds.
 
-        ``silent`` are jobs whose scrapes fail; ``asleep``: Prometheus itself makes none.
+        ``requests`` is the number of requests per second by status, ``cached`` the share of them
+        that the cache answers. Scrapes of the jobs in ``silent`` fail. Where ``asleep`` is true,
+        Prometheus makes no scrapes.
         """
         for _ in range(seconds // SCRAPE_S):
             self._count(requests or {}, cached)
@@ -93,7 +97,7 @@ class System:
         return self
 
     def restart(self, *jobs: str) -> System:
-        """Have processes start anew: what they counted is gone."""
+        """Restarts processes, so that their counters begin at 0."""
         for job in jobs:
             self._started[job] += 1.0
             for name in COUNTERS.get(job, ()):
@@ -128,8 +132,8 @@ class System:
         self.scrapes += 1
 
 
-def asked(folder: Path, system: System, expected: dict[tuple[str, int], list[Any]]) -> None:
-    """Have promtool see whether queries find what they should, by query and second."""
+def check_queries(folder: Path, system: System, expected: dict[tuple[str, int], list[Any]]) -> None:
+    """Has promtool check the results of queries; ``expected`` is by query and second."""
     paths = [RULES / f"{name}.yml" for name in FILES]
     groups = [g["name"] for path in paths for g in yaml.safe_load(path.read_text())["groups"]]
     queries = [
@@ -161,6 +165,6 @@ def _written(value: float | None) -> str:
 
 
 def _of(name: str, job: str) -> str:
-    """A series with the labels that Prometheus gives it."""
+    """Returns a series with the labels that Prometheus adds."""
     labels = f'job="{job}", instance="{job}"'
     return name.replace("{", f"{{{labels}, ") if "{" in name else f"{name}{{{labels}}}"

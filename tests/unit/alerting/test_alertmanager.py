@@ -1,4 +1,4 @@
-"""What Alertmanager makes of its configuration: who is told, of what, in which words."""
+"""Alertmanager's configuration routes each alert to its receivers, with readable texts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEMPLATES = sorted(
 
 
 def alert(name: str, status: str, severity: str = "critical") -> dict[str, Any]:
-    """An alert as Alertmanager hands it to a template."""
+    """Returns an alert as Alertmanager hands it to a template."""
     return {
         "status": status,
         "labels": {"alertname": name, "severity": severity, "team": "service"},
@@ -43,7 +43,7 @@ def alert(name: str, status: str, severity: str = "critical") -> dict[str, Any]:
 
 
 def rendered(folder: Path, template: str, *grouped: dict[str, Any]) -> str:
-    """What a template says of some alerts of one group."""
+    """Returns what a template renders for the alerts of one group."""
     firing = any(one["status"] == "firing" for one in grouped)
     data = {
         "status": "firing" if firing else "resolved",
@@ -60,7 +60,7 @@ def rendered(folder: Path, template: str, *grouped: dict[str, Any]) -> str:
 
 
 @needs_amtool
-def test_the_configuration_is_valid() -> None:
+def test_amtool_accepts_the_configuration() -> None:
     assert "SUCCESS" in content("amtool", "check-config", FILE)
 
 
@@ -77,7 +77,9 @@ def test_the_configuration_is_valid() -> None:
         ({"alertname": "SomebodyElses"}, "warning"),
     ],
 )
-def test_who_is_told(labels: dict[str, str], receiver: str) -> None:
+def test_alert_is_routed_to_the_receiver_of_its_labels(
+    labels: dict[str, str], receiver: str
+) -> None:
     pairs = [f"{name}={value}" for name, value in labels.items()]
     told = content(
         "amtool", "config", "routes", "test", f"--config.file={FILE}", *pairs
@@ -86,15 +88,15 @@ def test_who_is_told(labels: dict[str, str], receiver: str) -> None:
 
 
 @needs_amtool
-def test_every_alert_is_told_to_whom_its_labels_say() -> None:
+def test_every_rule_is_routed_by_its_labels() -> None:
     for rule in alerts():
         labels = {"alertname": rule["alert"], **rule["labels"]}
         by_severity = {"none": "heartbeat"}.get(labels["severity"], labels["severity"])
         receiver = "quality" if labels["team"] == "quality" else by_severity
-        test_who_is_told(labels, receiver)
+        test_alert_is_routed_to_the_receiver_of_its_labels(labels, receiver)
 
 
-def test_channels() -> None:
+def test_receivers_have_their_channels() -> None:
     channels = {
         name: {key.removesuffix("_configs") for key in receiver if key != "name"}
         for name, receiver in RECEIVERS.items()
@@ -108,14 +110,14 @@ def test_channels() -> None:
     }
 
 
-def test_what_ends_is_said_but_by_the_heartbeat() -> None:
+def test_every_channel_but_the_heartbeat_sends_resolved() -> None:
     for name, receiver in RECEIVERS.items():
         for kind in receiver:
             for channel in receiver[kind] if kind != "name" else ():
                 assert channel["send_resolved"] is (name != "heartbeat")
 
 
-def test_secrets_are_in_files_that_are_not_committed() -> None:
+def test_secrets_are_in_uncommitted_files() -> None:
     text = FILE.read_text("utf-8")
     files = re.findall(r"^\s*\w+_file: (.*)$", text, re.MULTILINE)
     assert len(files) == 4
@@ -127,7 +129,7 @@ def test_secrets_are_in_files_that_are_not_committed() -> None:
     ]
 
 
-def test_what_is_silenced_exists_and_nothing_silences_itself() -> None:
+def test_inhibited_alerts_exist_and_none_inhibits_itself() -> None:
     for rule in CONFIGURATION["inhibit_rules"]:
         sides = []
         for side in ("source_matchers", "target_matchers"):
@@ -146,15 +148,17 @@ def test_every_template_used_is_defined() -> None:
 @needs_amtool
 @pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("statuses", [("firing",), ("resolved",), ("firing", "resolved")])
-def test_templates_read_well(tmp_path: Path, template: str, statuses: tuple[str, ...]) -> None:
+def test_template_renders_without_errors(
+    tmp_path: Path, template: str, statuses: tuple[str, ...]
+) -> None:
     said = rendered(tmp_path, template, *(alert("QueueOld", status) for status in statuses))
     assert said.strip()
     assert "<no value>" not in said
-    assert "%!" not in said, "Go's word for a format that does not fit"
+    assert "%!" not in said, "Go writes %! where a format does not fit its value"
 
 
 @needs_amtool
-def test_a_title_says_how_bad_what_and_how_much(tmp_path: Path) -> None:
+def test_title_has_severity_name_and_summary(tmp_path: Path) -> None:
     firing, ended = alert("QueueOld", "firing"), alert("QueueOld", "resolved")
     assert rendered(tmp_path, "byline.title", firing) == "CRITICAL QueueOld: QueueOld is 42"
     assert rendered(tmp_path, "byline.title", ended) == "RESOLVED QueueOld: was: QueueOld is 42"
@@ -164,7 +168,7 @@ def test_a_title_says_how_bad_what_and_how_much(tmp_path: Path) -> None:
 
 @needs_amtool
 @pytest.mark.parametrize("template", ["byline.text", "byline.slack.text", "byline.email.html"])
-def test_each_channel_says_what_to_do(tmp_path: Path, template: str) -> None:
+def test_each_channel_has_summary_description_and_links(tmp_path: Path, template: str) -> None:
     said = rendered(tmp_path, template, alert("QueueOld", "firing"))
     assert "QueueOld is 42" in said
     assert "It is more than it should be." in said

@@ -1,4 +1,4 @@
-"""The alerts: complete, each with a runbook, tested both ways, and listed in the docs."""
+"""Every alert is complete, has a runbook and tests, and is listed in the docs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from tests.unit.alerting.rules import (
     Rule,
     about,
     alerts,
+    existing_metrics,
     files_of_tests,
-    in_vain,
+    missing_metrics,
     names,
-    needed,
-    told,
+    with_dependencies,
 )
-from tests.unit.monitoring.test_dashboards import declared
+from tests.unit.monitoring.dashboards.test_dashboards import declared
 
 ALERTS = [
     pytest.param(rule, id=f"{rule['alert']}-{number}") for number, rule in enumerate(alerts())
 ]
-#: What a runbook says, in this order.
-PARTS = ["What it means", "How to look", "What to do"]
-#: What alerts rest on, and is not there until enough was asked: service.yml, at MetricMissing.
+#: Sections of a runbook, in this order.
+PARTS = ["What it means", "What to look at", "What to do"]
+#: Metrics that alerts need and that exist only after enough messages: see MetricMissing in
+#: service.yml.
 NOT_YET = {
     "byline_quality_ratio",
     "byline_quality_past_threshold",
@@ -36,7 +37,7 @@ NOT_YET = {
 
 
 def said() -> Iterator[tuple[str, bool]]:
-    """What the tests expect: of an alert, whether it fires."""
+    """Yields each alert that a promtool test mentions, and whether the test expects it to fire."""
     for content in files_of_tests().values():
         for test in content["tests"]:
             for name in names():
@@ -48,7 +49,7 @@ def said() -> Iterator[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("rule", ALERTS)
-def test_an_alert_says_who_what_and_where(rule: Rule) -> None:
+def test_alert_has_labels_texts_and_links(rule: Rule) -> None:
     assert rule["labels"]["severity"] in ("critical", "warning", "none")
     assert rule["labels"]["team"] in ("service", "quality")
     notes: dict[str, Any] = rule["annotations"]
@@ -60,12 +61,12 @@ def test_an_alert_says_who_what_and_where(rule: Rule) -> None:
     assert notes["dashboard_url"].removeprefix("/d/byline-") in BUILDERS
 
 
-def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
+def test_alerts_and_runbooks_match() -> None:
     assert {path.stem for path in RUNBOOKS.glob("*.md")} == set(names())
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_runbook_says_what_it_means_how_to_look_and_what_to_do(name: str) -> None:
+def test_runbook_has_its_three_sections(name: str) -> None:
     text = (RUNBOOKS / f"{name}.md").read_text("utf-8")
     assert text.startswith(f"# {name}\n")
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == PARTS
@@ -74,20 +75,20 @@ def test_a_runbook_says_what_it_means_how_to_look_and_what_to_do(name: str) -> N
 
 
 @pytest.mark.parametrize("name", names())
-def test_what_a_runbook_asks_for_is_there(name: str) -> None:
+def test_metrics_in_a_runbook_exist(name: str) -> None:
     text = (RUNBOOKS / f"{name}.md").read_text("utf-8")
-    known = told() | {"ALERTS", "prometheus_rule_evaluation_failures_total"}
+    known = existing_metrics() | {"ALERTS", "prometheus_rule_evaluation_failures_total"}
     for expr in re.findall(r"^ask '(.*)'$", text, re.MULTILINE):
         assert metric_names(expr) <= known
 
 
 @pytest.mark.parametrize("name", names())
-def test_an_alert_is_tested_both_ways(name: str) -> None:
+def test_alert_is_tested_firing_and_silent(name: str) -> None:
     ways = {fires for alert, fires in said() if alert == name}
     assert ways == ({True} if name == "Watchdog" else {True, False})
 
 
-def test_everything_is_tested_healthy_idle_and_missing() -> None:
+def test_every_alert_is_tested_healthy_idle_and_without_metrics() -> None:
     (content,) = (c for path, c in files_of_tests().items() if path.stem == "everything")
     for test, kind in zip(content["tests"], ("healthy", "idle", "missing"), strict=True):
         assert test["name"].startswith(kind)
@@ -95,28 +96,28 @@ def test_everything_is_tested_healthy_idle_and_missing() -> None:
 
 
 @pytest.mark.parametrize("rule", ALERTS)
-def test_no_number_but_in_the_thresholds(rule: Rule) -> None:
+def test_alert_has_no_threshold_of_its_own(rule: Rule) -> None:
     compared = re.findall(r"(?:[<>]=?|==|!=)\s*([\d.]+)", rule["expr"])
     assert set(compared) <= {"0", "1"}, "a threshold belongs into thresholds.yml"
 
 
 def test_every_threshold_is_used() -> None:
     asked = set().union(*(metric_names(rule["expr"]) for rule in alerts()))
-    assert {name for name in told() if name.startswith("threshold:")} - asked == set()
+    assert {name for name in existing_metrics() if name.startswith("threshold:")} - asked == set()
 
 
-def test_every_metric_that_a_rule_asks_for_is_told() -> None:
-    assert in_vain(told()) == set()
+def test_every_metric_in_a_rule_exists() -> None:
+    assert missing_metrics(existing_metrics()) == set()
 
 
-def test_what_alerts_rest_on_is_told_when_it_is_missing() -> None:
-    resting = set().union(*(metric_names(rule["expr"]) for rule in needed(alerts())))
+def test_metric_missing_watches_the_metrics_of_all_alerts() -> None:
+    resting = set().union(*(metric_names(rule["expr"]) for rule in with_dependencies(alerts())))
     ours = set().union(*declared().values())
     (missing,) = (rule for rule in alerts() if rule["alert"] == "MetricMissing")
     assert resting & ours - metric_names(missing["expr"]) == NOT_YET
 
 
-def test_the_docs_list_every_alert() -> None:
+def test_docs_list_every_alert() -> None:
     text = (ROOT / "docs" / "alerting.md").read_text("utf-8")
     listed = re.findall(
         r"^\| \[(\w+)\]\(\.\./alerting/runbooks/\1\.md\) \| ([^|]*) \|", text, re.MULTILINE

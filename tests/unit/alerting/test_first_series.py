@@ -1,4 +1,7 @@
-"""What rules count is told from the start, as 0: what first appears as eight has not increased."""
+"""Series that rules count exist from the start as 0.
+
+A series that first appears with the value eight has not increased for Prometheus.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,17 @@ from tests.promql import rules
 
 _SELECTOR = re.compile(r"\b(byline_\w+_(?:total|bucket))\{([^}]*)\}")
 _MATCHER = re.compile(r'(\w+)=~?"([^"]*)"')
-#: Statuses of errors that the server gives before it knows of a route: nobody counts them.
+#: Statuses of errors that the server sends before it knows the route; they are not counted.
 _NO_ROUTE = {501, 505}
 
 
 def selected() -> list[tuple[str, str]]:
-    """Every counter and histogram that a rule takes a part of: its name, and which part."""
+    """Returns each counter and histogram that rules select from: its name and the matchers."""
     return sorted({found for rule in rules() for found in _SELECTOR.findall(rule["expr"])})
 
 
 def wanted(matchers: str) -> list[set[tuple[str, str]]]:
-    """The labels of each series that a rule takes."""
+    """Returns the labels of each series that matchers select."""
     found: list[set[tuple[str, str]]] = [set()]
     for name, value in _MATCHER.findall(matchers):
         values = value.split("|")
@@ -35,7 +38,7 @@ def wanted(matchers: str) -> list[set[tuple[str, str]]]:
 
 
 @pytest.mark.parametrize(("name", "matchers"), selected())
-def test_what_a_rule_selects_is_there_before_anybody_asks(name: str, matchers: str) -> None:
+def test_selected_series_exist_before_the_first_request(name: str, matchers: str) -> None:
     registries = [CollectorRegistry() for _ in range(2)]
     RequestMetrics(ApiMetrics(registries[0]))
     WorkerMetrics(registries[1])
@@ -50,5 +53,5 @@ def test_what_a_rule_selects_is_there_before_anybody_asks(name: str, matchers: s
         assert any(labels <= each for each in there), labels
 
 
-def test_rules_do_select() -> None:
+def test_rules_select_series() -> None:
     assert len(selected()) > 5

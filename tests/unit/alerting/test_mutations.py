@@ -1,8 +1,8 @@
-"""No threshold, comparison, `for` or name of a metric can be changed without a test that notices.
+"""A test notices every change of a threshold, a comparison, a `for` or a metric's name.
 
-The tests of promtool's notice all but the names: they bring series of their own, under the names
-that the rules have. What rules ask for is compared with what is told, in test_alerts.py; here each
-metric gets another name, and that must notice.
+promtool's tests notice all changes but those of names, because they define series under the names
+that the rules have. test_alerts.py compares the metrics that rules query with those that exist; a
+test here renames each metric, and that comparison must notice.
 """
 
 from __future__ import annotations
@@ -18,50 +18,60 @@ import pytest
 
 from tests.promql import rules
 from tests.promtool import needs_promtool, run
-from tests.unit.alerting.rules import Rule, about, alerts, files_of_tests, in_vain, needed, told
+from tests.unit.alerting.rules import (
+    Rule,
+    about,
+    alerts,
+    existing_metrics,
+    files_of_tests,
+    missing_metrics,
+    with_dependencies,
+)
 
 _COMPARISON = re.compile(r"(?<=\s)(==|>=|<=|>|<)(?=\s)")
 _OPPOSITE = {"==": "!=", ">=": "<", "<=": ">", ">": "<=", "<": ">="}
-#: Of what is counted and not measured, half is no less than one: the next below is none.
+#: Thresholds of counts. The next smaller count than 1 is 0, not a half.
 _COUNTED = ("workers:least", "dead_letters:warning", "queue_messages:deaf", "level:warning")
 
 
 class Unit(NamedTuple):
-    """The rules of one name, of one window where there are several: what is run by itself."""
+    """An alert, and one window where it has several: its rules are tested by themselves."""
 
     alert: str
     window: str
 
 
 class Mutant(NamedTuple):
-    """Rules of which one is not as it was."""
+    """A set of rules of which one has been changed."""
 
-    #: The same for what several units share: one of them must notice.
+    #: Units that share a rule have mutants of the same name: a test of one unit must notice.
     name: str
     unit: Unit
     rules: list[Rule]
 
 
 def units() -> list[Unit]:
-    """Every alert."""
+    """Returns the units of all alerts."""
     found = (Unit(rule["alert"], rule["labels"].get("window", "")) for rule in alerts())
     return list(dict.fromkeys(found))
 
 
 def of_unit(unit: Unit) -> list[Rule]:
-    """The rules of an alert, behind those that they rest on."""
+    """Returns the rules of a unit, preceded by the recording rules that they need."""
     own = [rule for rule in alerts() if rule["alert"] == unit.alert]
-    return needed([rule for rule in own if rule["labels"].get("window", "") == unit.window])
+    return with_dependencies(
+        [rule for rule in own if rule["labels"].get("window", "") == unit.window]
+    )
 
 
 def changed(whole: list[Rule], rule: Rule, **entries: Any) -> list[Rule]:
-    """The rules with some entries of one replaced; None takes an entry away."""
+    """Returns the rules with some entries of one rule replaced; None removes an entry."""
     other = {key: value for key, value in {**rule, **entries}.items() if value is not None}
     return [other if each is rule else each for each in whole]
 
 
 def mutants() -> Iterator[Mutant]:
-    """Everything that is changed, one at a time."""
+    """Yields every mutant."""
     for unit in units():
         whole = of_unit(unit)
         for rule in whole:
@@ -93,7 +103,7 @@ def _of_alert(unit: Unit, whole: list[Rule], rule: Rule) -> Iterator[Mutant]:
 
 
 def said_of(unit: Unit) -> list[dict[str, Any]]:
-    """The tests that say something of an alert, and of it alone."""
+    """Returns the parts of the promtool tests that are about a unit."""
     found = []
     for content in files_of_tests().values():
         kept = [one for test in content["tests"] if (one := about(test, unit.alert, unit.window))]
@@ -104,7 +114,7 @@ def said_of(unit: Unit) -> list[dict[str, Any]]:
 
 
 def passes(folder: Path, tested: list[dict[str, Any]], changed: list[Rule]) -> bool:
-    """Whether promtool finds rules as they should be. It reads JSON: that is YAML, too."""
+    """Returns whether rules pass tests. promtool reads JSON files, because JSON is YAML, too."""
     folder.mkdir()
     groups = [{"name": "all", "rules": changed}]
     (folder / "rules.yml").write_text(json.dumps({"groups": groups}))
@@ -115,7 +125,7 @@ def passes(folder: Path, tested: list[dict[str, Any]], changed: list[Rule]) -> b
 
 
 def run_all(folder: Path, work: list[Mutant]) -> list[bool]:
-    """Whether each passes, two at a time."""
+    """Returns whether each mutant passes its tests; runs two at a time."""
     tested = {unit: said_of(unit) for unit in units()}
     with ThreadPoolExecutor(2) as pool:
         folders = (folder / str(number) for number in range(len(work)))
@@ -125,26 +135,28 @@ def run_all(folder: Path, work: list[Mutant]) -> list[bool]:
 
 
 def asked_for() -> list[str]:
-    """Every metric whose name is in a rule, looked for as text: not as the check does it."""
-    # Not between quotes, as MetricMissing has some, nor within the name of another.
+    """Returns every metric whose name is in a rule, found by another way than the check's own."""
+    # A name in quotes, as in MetricMissing, does not count, nor does a part of a longer name.
     texts = " ".join(rule["expr"] for rule in rules())
-    return sorted(name for name in told() if re.search(rf'(?<![\w:"]){name}(?![\w:"])', texts))
+    return sorted(
+        name for name in existing_metrics() if re.search(rf'(?<![\w:"]){name}(?![\w:"])', texts)
+    )
 
 
 @pytest.mark.parametrize("name", asked_for())
-def test_another_name_is_noticed(name: str) -> None:
-    assert in_vain(told() - {name} | {f"{name}_renamed"}) == {name}
+def test_renamed_metric_is_noticed(name: str) -> None:
+    assert missing_metrics(existing_metrics() - {name} | {f"{name}_renamed"}) == {name}
 
 
 @needs_promtool
-def test_what_is_not_changed_passes(tmp_path: Path) -> None:
+def test_unchanged_rules_pass(tmp_path: Path) -> None:
     work = [Mutant("", unit, of_unit(unit)) for unit in units()]
     passed = run_all(tmp_path, work)
     assert [one.unit for one, passes in zip(work, passed, strict=True) if not passes] == []
 
 
 @needs_promtool
-def test_what_is_changed_is_noticed(tmp_path: Path) -> None:
+def test_every_mutation_is_noticed(tmp_path: Path) -> None:
     work = list(mutants())
     assert len(work) > 4 * len(alerts())
     passed = zip(work, run_all(tmp_path, work), strict=True)

@@ -1,4 +1,4 @@
-"""Alertmanager's configuration as `make run` uses it: by which secrets there are."""
+"""`make run` uses the channels of Alertmanager's configuration whose secrets exist."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MONITOR = "http://127.0.0.1:1234"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The folder of the configuration, without anybody's secrets."""
+    """Returns a copy of the configuration's folder, without secrets."""
     return Path(shutil.copytree(FOLDER, tmp_path / "a", ignore=lambda path, names: ["secrets"]))
 
 
 def channels(configuration: dict[str, Any]) -> set[str]:
-    """Where alerts go: receiver and kind."""
+    """Returns the channels of a configuration, as receiver and kind."""
     return {
         f"{receiver['name']} {kind.removesuffix('_configs')}"
         for receiver in configuration["receivers"]
@@ -45,7 +45,7 @@ def channels(configuration: dict[str, Any]) -> set[str]:
         ("heartbeat-key", {"heartbeat webhook"}),
     ],
 )
-def test_a_channel_is_used_once_its_secret_is_there(
+def test_channel_is_used_where_its_secret_exists(
     folder: Path, secret: str | None, opened: set[str]
 ) -> None:
     (folder / "secrets").mkdir()
@@ -54,7 +54,7 @@ def test_a_channel_is_used_once_its_secret_is_there(
     assert channels(configured(CONFIGURATION, folder, MONITOR)) == {"console webhook"} | opened
 
 
-def test_the_console_is_the_monitor_of_this_run(folder: Path) -> None:
+def test_console_receiver_is_this_runs_monitor(folder: Path) -> None:
     found = configured(CONFIGURATION, folder, MONITOR)
     [console] = (receiver for receiver in found["receivers"] if receiver["name"] == "console")
     assert console["webhook_configs"] == [{"url": f"{MONITOR}/alerts", "send_resolved": True}]
@@ -74,7 +74,7 @@ def test_the_console_is_the_monitor_of_this_run(folder: Path) -> None:
         b"global: hushhush \x01\n",
     ],
 )
-def test_a_configuration_that_is_wrong_is_told_of_without_the_secrets_in_it(
+def test_invalid_configuration_is_reported_without_its_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes
 ) -> None:
     file = tmp_path / "alertmanager.yml"
@@ -87,7 +87,7 @@ def test_a_configuration_that_is_wrong_is_told_of_without_the_secrets_in_it(
 
 @needs_amtool
 @pytest.mark.parametrize("secrets", [(), ("slack-url", "pagerduty-key")])
-def test_it_is_valid_wherever_it_is_read(
+def test_configuration_is_valid_in_any_folder(
     folder: Path, tmp_path: Path, secrets: tuple[str, ...]
 ) -> None:
     (folder / "secrets").mkdir()

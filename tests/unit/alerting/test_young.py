@@ -1,4 +1,4 @@
-"""New, restarted, idle, scraped with gaps: nothing fires. When there is an outage, it soon does."""
+"""No alert fires for a new, restarted or idle system, until an outage: then one fires soon."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from tests.promtool import needs_promtool
-from tests.unit.alerting.system import SCRAPE_S, System, asked
+from tests.unit.alerting.system import SCRAPE_S, System, check_queries
 
 pytestmark = needs_promtool
 
 FIRED = 'max_over_time(ALERTS{alertstate="firing", severity!="none"}[3h])'
 WOKEN = 'max(ALERTS{alertstate="firing", severity="critical"})'
-#: Seconds that an outage has until somebody is told.
+#: Seconds from the start of an outage until a critical alert must fire.
 LIMIT_S = 120
-#: Requests a second: 400 in ten minutes, of them eight that failed and some invalid ones.
+#: Requests per second by status: 400 in ten minutes, of which eight fail and some are invalid.
 DAY_ONE = {200: 0.6, 422: 0.05, 504: 8 / 600}
 
 
 def fresh() -> System:
-    """Started a minute after Prometheus, and asked since."""
+    """A system that started a minute after Prometheus, and has had requests since."""
     system = System().run(60, asleep=True)
     system.gauges["byline_workers"] = 0.0
     system.run(20).gauges["byline_workers"] = 1.0
@@ -28,13 +28,13 @@ def fresh() -> System:
 
 
 def failed_first() -> System:
-    """Eight requests failed before the first scrape, the rest is well."""
+    """A system whose first eight requests failed before the first scrape."""
     system = System().run(5, {504: 1.6})
     return system.run(600, {200: 0.65})
 
 
 def restarted() -> System:
-    """Everything is restarted after ten minutes, and once more soon after."""
+    """A system that is restarted after ten minutes, and again soon after."""
     system = fresh()
     for _ in range(2):
         system.run(10, silent=("api", "worker", "monitor")).restart("api", "worker", "monitor")
@@ -43,7 +43,7 @@ def restarted() -> System:
 
 
 def scraped_with_gaps() -> System:
-    """A process does not answer scrapes for a while; then Prometheus is asleep itself."""
+    """A system whose processes miss scrapes for a while; then Prometheus itself makes none."""
     system = fresh()
     for job in ("api", "worker", "monitor"):
         system.run(40, DAY_ONE, silent=(job,)).run(60, DAY_ONE)
@@ -51,7 +51,7 @@ def scraped_with_gaps() -> System:
 
 
 def busy_worker_scraped_with_gaps() -> System:
-    """A pass takes a minute, then the worker is too busy to answer scrapes; tasks wait for it."""
+    """A system whose worker computes for a minute, then misses scrapes, while tasks wait."""
     system = System().run(300, {200: 5.0})
     system.gauges['byline_queue_messages{state="ready"}'] = 3.0
     system.run(60).run(150, {200: 5.0}, silent=("worker",))
@@ -59,17 +59,17 @@ def busy_worker_scraped_with_gaps() -> System:
 
 
 def idle() -> System:
-    """Nobody has ever asked anything."""
+    """A system without any request."""
     return System().run(1200)
 
 
 def idle_since() -> System:
-    """Nobody has asked anything for ten minutes."""
+    """A system without requests for ten minutes."""
     return fresh().run(600)
 
 
 def other_messages_on_the_first_day() -> System:
-    """Somebody tries the same few messages; half an hour later the real ones come."""
+    """A system with ten minutes of repeated messages, then with new ones."""
     return System().run(600, {200: 1.0}, cached=0.9).run(2400, {200: 1.0})
 
 
@@ -80,7 +80,7 @@ SYSTEMS = (
 
 
 @pytest.mark.parametrize("made", SYSTEMS, ids=lambda made: made.__name__)
-def test_nothing_fires_until_there_is_an_outage(tmp_path: Path, made: type[System]) -> None:
+def test_nothing_fires_before_an_outage(tmp_path: Path, made: type[System]) -> None:
     system = made()
     begin = system.seconds
     system.run(LIMIT_S, {500: 2.5, 503: 2.5})
@@ -88,10 +88,10 @@ def test_nothing_fires_until_there_is_an_outage(tmp_path: Path, made: type[Syste
         (FIRED, begin - SCRAPE_S): [],
         (WOKEN, begin + LIMIT_S - SCRAPE_S): [{"labels": "{}", "value": 1}],
     }
-    asked(tmp_path, system, expected)
+    check_queries(tmp_path, system, expected)
 
 
-def test_a_worker_that_is_gone_is_told_although_few_ask(tmp_path: Path) -> None:
+def test_missing_worker_is_reported_with_few_requests(tmp_path: Path) -> None:
     system = fresh()
     begin = system.seconds
     system.gauges["byline_workers"] = 0.0
@@ -100,10 +100,10 @@ def test_a_worker_that_is_gone_is_told_although_few_ask(tmp_path: Path) -> None:
         (FIRED, begin - SCRAPE_S): [],
         (WOKEN, begin + LIMIT_S - SCRAPE_S): [{"labels": "{}", "value": 1}],
     }
-    asked(tmp_path, system, expected)
+    check_queries(tmp_path, system, expected)
 
 
-def test_an_outage_amid_traffic_is_told(tmp_path: Path) -> None:
+def test_outage_amid_traffic_is_reported(tmp_path: Path) -> None:
     system = System().run(900, {200: 5.0})
     begin = system.seconds
     system.run(LIMIT_S, {500: 5.0})
@@ -111,4 +111,4 @@ def test_an_outage_amid_traffic_is_told(tmp_path: Path) -> None:
         (FIRED, begin - SCRAPE_S): [],
         (WOKEN, begin + LIMIT_S - SCRAPE_S): [{"labels": "{}", "value": 1}],
     }
-    asked(tmp_path, system, expected)
+    check_queries(tmp_path, system, expected)

@@ -1,4 +1,4 @@
-"""Which metrics an expression names."""
+"""The names of metrics in a PromQL expression are found."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.promql import metric_names, substituted
         ("histogram_quantile(0.95, a) >= 1e3", {"a"}),
     ],
 )
-def test_finds_the_metrics(expr: str, names: set[str]) -> None:
+def test_metric_names_of_an_expression_are_found(expr: str, names: set[str]) -> None:
     assert metric_names(expr) == names
 
 
-def test_a_variable_unknown_is_not_overlooked() -> None:
+def test_unknown_variable_is_an_error() -> None:
     assert substituted('a{b=~"$monitor"}[$__rate_interval]') == 'a{b=~".+"}[1m]'
     with pytest.raises(AssertionError, match="what is the variable"):
         substituted("a[$__range]")

@@ -1,4 +1,4 @@
-"""What Prometheus makes of its configuration and rules, and what the rules make of numbers."""
+"""promtool accepts configuration and rules, and the rules compute what they should."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.promtool import content, needs_promtool
 
 
 @needs_promtool
-def test_the_rules_are_valid() -> None:
+def test_promtool_accepts_the_rules() -> None:
     assert "SUCCESS" in content("promtool", "check", "rules", *sorted(RULES.glob("*.yml")))
 
 
 @needs_promtool
 @pytest.mark.parametrize("alertmanagers", [None, [], [{"targets": ["127.0.0.1:9093"]}]])
-def test_the_configuration_is_valid(tmp_path: Path, alertmanagers: object) -> None:
+def test_promtool_accepts_the_configuration(tmp_path: Path, alertmanagers: object) -> None:
     shutil.copy(ROOT / "monitoring" / "prometheus" / "prometheus.yml", tmp_path)
     (tmp_path / "rules").mkdir()
     for rule_file in RULES.glob("*.yml"):
@@ -38,11 +38,11 @@ def test_the_configuration_is_valid(tmp_path: Path, alertmanagers: object) -> No
 @pytest.mark.parametrize(
     "path", sorted((RULES / "tests").glob("*.yml")), ids=lambda path: path.name
 )
-def test_the_rules_compute_what_they_should(path: Path) -> None:
+def test_rules_pass_their_promtool_tests(path: Path) -> None:
     assert "SUCCESS" in content("promtool", "test", "rules", path)
 
 
-def test_names_are_level_metric_operations() -> None:
+def test_recorded_names_are_level_metric_operations() -> None:
     recorded = [rule for rule in rules() if "record" in rule]
     names = [rule["record"] for rule in recorded]
     series = [(rule["record"], *sorted(rule.get("labels", {}).items())) for rule in recorded]

@@ -1,4 +1,4 @@
-"""The servers of metrics, of which the monitor's is told of alerts, too."""
+"""The metrics servers refuse pages of other sites; the monitor's server also receives alerts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BODY = (
         ({"Origin": "null"}, 403),
     ],
 )
-def test_a_page_of_another_site_neither_forges_alerts_nor_reads_metrics(
+def test_page_of_another_site_can_neither_post_alerts_nor_read_metrics(
     headers: dict[str, str], status: int
 ) -> None:
     alerts, port = Alerts(), free_port()
@@ -36,13 +36,13 @@ def test_a_page_of_another_site_neither_forges_alerts_nor_reads_metrics(
     url = f"http://127.0.0.1:{port}"
     assert httpx.post(f"{url}/alerts", content=BODY, headers=JSON | headers).status_code == status
     assert httpx.get(f"{url}/metrics", headers=headers).status_code == status
-    assert alerts.told() is None
+    assert alerts.firing() is None
     assert httpx.post(f"{url}/alerts", content=BODY, headers=JSON).status_code == 204
     assert httpx.get(f"{url}/metrics").status_code == 200
-    assert alerts.told() is not None
+    assert alerts.firing() is not None
 
 
-def test_a_client_of_http_1_0_names_no_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_http_1_0_request_without_host_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HTTPConnection, "_http_vsn", 10)
     monkeypatch.setattr(HTTPConnection, "_http_vsn_str", "HTTP/1.0")
     port = free_port()

@@ -1,4 +1,4 @@
-"""The embedded Valkey gives up cache while memory is short, and never what the queue needs."""
+"""The embedded Valkey gives up cache while memory is short, and keeps what the queue needs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def size(stack: Stack) -> int:
     return int(stack.redis.config_get("maxmemory")["maxmemory"])
 
 
-def test_it_is_halved_while_memory_is_short_and_given_back(own: Stack) -> None:
+def test_limit_is_halved_while_memory_is_short_and_restored(own: Stack) -> None:
     cache_limit = CacheLimit(own.redis, FULL)
     cache_limit.adapt("ok")
     assert size(own) == FULL
     cache_limit.adapt("warning")
     assert size(own) == FULL // 2
-    # Started again meanwhile, the server has forgotten.
+    # The server has restarted meanwhile and has its usual limit again.
     own.redis.config_set("maxmemory", FULL)
     cache_limit.adapt("critical")
     assert size(own) == FULL // 2
@@ -30,13 +30,13 @@ def test_it_is_halved_while_memory_is_short_and_given_back(own: Stack) -> None:
     assert size(own) == FULL
 
 
-def test_what_a_monitor_before_has_left_is_set_right(own: Stack) -> None:
+def test_limit_that_an_earlier_monitor_left_is_restored(own: Stack) -> None:
     own.redis.config_set("maxmemory", FULL // 2)
     CacheLimit(own.redis, FULL).adapt("ok")
     assert size(own) == FULL
 
 
-def test_a_long_queue_keeps_what_it_needs(own: Stack) -> None:
+def test_long_queue_keeps_the_memory_that_it_needs(own: Stack) -> None:
     for number in range(12):
         own.redis.lpush(LISTS[number % 2], b"x" * 2**20)
     CacheLimit(own.redis, FULL).adapt("critical")

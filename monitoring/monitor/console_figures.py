@@ -1,4 +1,4 @@
-"""Figures for the console: one point of its charts at each look, kept in Redis for all to read."""
+"""Computes the points of the console's charts and keeps them in Redis."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ import msgspec
 from redis import Redis
 
 from monitoring.instruments.metrics import OUTCOMES
-from monitoring.monitor.discovery import Process
-from monitoring.monitor.quality import Quality
-from monitoring.monitor.queue import State
-from monitoring.monitor.scrape import Counters, Series, scrape
+from monitoring.monitor.discovery import MetricsEndpoint
+from monitoring.monitor.quality_signals import Quality
+from monitoring.monitor.queue_state import QueueState
+from monitoring.monitor.scrape import CounterGrowth, Series, scrape
 from monitoring.state.pressure import Memory
 from monitoring.state.timeseries import POINTS, key
 from tasks.storage.wrong_type import delete_wrong_types, without_wrong_types
 
-#: Seconds for which points are kept after the last.
+#: Seconds for which Redis keeps the points after the last was added.
 KEPT_S = 3600
+#: The route whose latency is shown.
 ROUTE = "/v1/attributions"
+#: Beginnings of the names of the metrics that are read.
 _FAMILIES = (
     "byline_messages",
     "byline_request_duration_seconds",
@@ -33,8 +35,8 @@ _FAMILIES = (
 _encode = msgspec.json.Encoder().encode
 
 
-class Queued(msgspec.Struct, frozen=True):
-    """The queue; None: Redis does not say."""
+class QueuePoint(msgspec.Struct, frozen=True):
+    """The queue at one moment. A field is None while Redis does not answer."""
 
     ready: int | None = None
     unacked: int | None = None
@@ -42,76 +44,81 @@ class Queued(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """What the console shows of one moment. None: nothing is known."""
+    """The figures of one moment in the console's charts. A field is None where unknown."""
 
     #: Unix time, in seconds.
     at: float
+    #: Messages per second, by outcome.
     messages_per_s: dict[str, float]
     p50_ms: float | None
     p95_ms: float | None
     #: Mean size of the batches.
     batch_messages: float | None
-    queue: Queued
+    queue: QueuePoint
     workers: int | None
     memory: Memory | None
     quality: Quality | None
 
 
-def keep(client: Redis, machine: str, point: Point) -> None:
-    """Add a point. Raises ``RedisError``."""
+def store(client: Redis, machine: str, point: Point) -> None:
+    """Adds a point to the machine's points in Redis. Raises ``RedisError``."""
     name = key(machine)
     with client.pipeline(transaction=False) as pipe:
         pipe.lpush(name, _encode(point))
         pipe.ltrim(name, 0, POINTS - 1)
         pipe.expire(name, KEPT_S)
-        kept, *_ = without_wrong_types(pipe.execute(raise_on_error=False))
-    if kept is None:
+        pushed, *_ = without_wrong_types(pipe.execute(raise_on_error=False))
+    if pushed is None:
         delete_wrong_types(client, {name: "list"})
 
 
 class Figures:
-    """Makes points from the metrics of the processes next door."""
+    """Makes points from the metrics of Byline's other processes."""
 
-    def __init__(self, neighbours: Sequence[Process]) -> None:
-        self._neighbours = neighbours
-        self._counters = Counters()
+    def __init__(self, endpoints: Sequence[MetricsEndpoint]) -> None:
+        self._endpoints = endpoints
+        self._counters = CounterGrowth()
         self._at = 0.0
-        #: Bytes that accelerators hold, by their kind.
+        #: Bytes that accelerators hold, by kind of accelerator.
         self.devices: dict[str, int] = {}
-        #: Bytes that the processes take, as they say themselves; those of macOS don't.
+        #: Bytes of resident memory that the processes report. Processes on macOS report none.
         self.resident = 0
+        #: Growth of every counter between the last two scrapes, and the seconds between them.
         self._grown: dict[Series, float] = {}
         self._seconds = 0.0
 
-    def look(self) -> None:
-        """Read all metrics."""
-        urls = {name: url for each in self._neighbours for name, url in each.urls().items()}
-        looks = {name: scrape(url, _FAMILIES) for name, url in urls.items()}
+    def read_metrics(self) -> None:
+        """Reads the metrics of all processes."""
+        urls = {name: url for each in self._endpoints for name, url in each.urls().items()}
+        pages = {name: scrape(url, _FAMILIES) for name, url in urls.items()}
         now = time.monotonic()
         self._seconds, self._at = now - self._at, now
-        self._grown = self._counters.growth(looks)
-        self.devices = _devices(looks)
+        self._grown = self._counters.growth(pages)
+        self.devices = _devices(pages)
         self.resident = sum(
             int(value)
-            for look in looks.values()
-            for (name, _), value in (look or {}).items()
+            for page in pages.values()
+            for (name, _), value in (page or {}).items()
             if name == "process_resident_memory_bytes"
         )
 
-    def point(self, queue: State | None, memory: Memory | None, quality: Quality | None) -> Point:
-        """Return the point of the last look."""
+    def point(
+        self, queue: QueueState | None, memory: Memory | None, quality: Quality | None
+    ) -> Point:
+        """Returns the point of the last scrape, with what else the monitor has found."""
         rates = {
             name: round(self._sum("byline_messages_total", outcome=name) / self._seconds, 3)
             for name in OUTCOMES
         }
         batches = self._sum("byline_batch_messages_count")
+        oldest_s = round(queue.oldest_s, 3) if queue else None
         return Point(
             round(time.time(), 3),
             rates,
             self._quantile_ms(0.5),
             self._quantile_ms(0.95),
             round(self._sum("byline_batch_messages_sum") / batches, 1) if batches else None,
-            Queued(queue.ready, queue.unacked, round(queue.oldest_s, 3)) if queue else Queued(),
+            QueuePoint(queue.ready, queue.unacked, oldest_s) if queue else QueuePoint(),
             queue.workers if queue else None,
             memory,
             quality,
@@ -136,9 +143,10 @@ class Figures:
 
 
 def quantile(share: float, buckets: list[tuple[float, float]]) -> float | None:
-    """Return a quantile in milliseconds, from counts up to bounds in seconds, both ascending.
+    """Returns a quantile in milliseconds; None where nothing was counted.
 
-    Linear within its bucket, as Prometheus' ``histogram_quantile``; None where nothing was counted.
+    ``buckets`` are pairs of an upper bound in seconds and the count up to that bound, both
+    ascending. The quantile is linear within its bucket, as in Prometheus's ``histogram_quantile``.
     """
     if not buckets or not buckets[-1][1]:
         return None
@@ -153,12 +161,12 @@ def quantile(share: float, buckets: list[tuple[float, float]]) -> float | None:
     return None
 
 
-def _devices(looks: Mapping[str, Mapping[Series, float] | None]) -> dict[str, int]:
-    """Return what accelerators hold, by kind: workers say which device they have."""
+def _devices(pages: Mapping[str, Mapping[Series, float] | None]) -> dict[str, int]:
+    """Returns the bytes that accelerators hold, by the kind of device that each worker reports."""
     held: Counter[str] = Counter()
-    for look in looks.values():
+    for page in pages.values():
         kind, size = "", 0.0
-        for (name, labels), value in (look or {}).items():
+        for (name, labels), value in (page or {}).items():
             own: dict[str, Any] = dict(labels)
             if name == "byline_model_info":
                 kind = own["device"].partition(":")[0].partition(",")[0]

@@ -1,4 +1,4 @@
-"""What every dashboard is made of: panels, thresholds, units."""
+"""Builds the panels of the dashboards, with their units, colours and thresholds."""
 
 from __future__ import annotations
 
@@ -19,41 +19,46 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-#: The label ``route`` of requests for attributions.
+#: Value of the label ``route`` for attribution requests.
 ROUTE = "/v1/attributions"
-#: Seconds: the objective, a P95 of 55 ms.
+#: The latency objective in seconds: a P95 of 55 ms.
 OBJECTIVE_S = 0.055
 
+# Units, by Grafana's names where Grafana has the unit.
 SECONDS = "s"
-BYTES = "bytes"  # Grafana's name for powers of 1024
+BYTES = "bytes"  # shown in powers of 1024
 SHARE = "percentunit"
 REQUESTS = "reqps"
 MESSAGES = "messages/s"
 COUNT = "short"
 CORES = "cores"
 
-GREEN, YELLOW, RED, BLUE = "green", "yellow", "red", "blue"
+GREEN = "green"
+YELLOW = "yellow"
+RED = "red"
+BLUE = "blue"
 
-#: Chosen on the dashboard.
+#: The data source that the reader has chosen on the dashboard.
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
+#: Pairs of a value and the colour from that value on.
 Steps: TypeAlias = Sequence[tuple[float, str]]
 
 
 class Query(NamedTuple):
-    """What is asked of Prometheus, and what its series are called."""
+    """A PromQL expression, and the legend of its series."""
 
     expr: str
     legend: str = "__auto"
 
 
 def low_is_good(yellow: float, red: float) -> Steps:
-    """Green below ``yellow``, red from ``red`` on."""
+    """Returns steps: green below ``yellow``, red from ``red`` on."""
     return ((yellow, YELLOW), (red, RED))
 
 
 def described(shows: str, act: str) -> str:
-    """A panel's description: what it shows, and what to do when it is red."""
+    """Returns a panel's description: what the panel shows, and what to do when it is red."""
     return f"{shows}\n\n**What to do:** {act}"
 
 
@@ -71,10 +76,11 @@ def number(
     names: dict[str, str] | None = None,
     legend: str = "__auto",
 ) -> stat.Panel:
-    """One figure, or one for each series, as it is now.
+    """Returns a panel of one present figure, or of one for each series.
 
-    The query is instant: a figure that exists no more is not shown as if it did, ``none`` is.
-    ``base`` is the colour below all steps, ``names`` are words to show instead of values.
+    The query is instant, so that a figure that no longer exists is not shown; ``none`` is the text
+    shown instead. ``base`` is the colour below all steps. ``names`` are texts to show instead of
+    values.
     """
     target = prometheus.Dataquery().expr(query).legend_format(legend).instant().ref_id("A")
     panel = (
@@ -103,7 +109,7 @@ def number(
 
 
 def label(title: str, query: Query, shows: str, act: str, *, width: int = 6) -> stat.Panel:
-    """The names of series that exist now, instead of their numbers."""
+    """Returns a panel of the names of the series that exist now."""
     panel = number(title, query.expr, COUNT, shows, act, width=width, legend=query.legend)
     return panel.text_mode(common_models.BigValueTextMode.NAME)
 
@@ -120,7 +126,7 @@ def lines(
     width: int = 8,
     top: float | None = None,
 ) -> timeseries.Panel:
-    """Series over time, from zero; ``steps`` are drawn in as dashed lines."""
+    """Returns a chart of series over time, from zero. ``steps`` are drawn as dashed lines."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -159,7 +165,7 @@ def lines(
 
 
 def limit_line(panel: timeseries.Panel, name: str, color: str) -> timeseries.Panel:
-    """Draw the series ``name`` as what it is, a limit: dashed, neither filled nor stacked."""
+    """Draws the series ``name`` as a limit: dashed, neither filled nor stacked."""
     return panel.override_by_name(
         name,
         [
@@ -174,7 +180,7 @@ def limit_line(panel: timeseries.Panel, name: str, color: str) -> timeseries.Pan
 def heat(
     title: str, buckets: str, unit: str, shows: str, act: str, *, width: int = 8
 ) -> heatmap.Panel:
-    """A histogram over time; ``buckets`` gives a series for each ``le``."""
+    """Returns a heat map of a histogram; ``buckets`` is a query with a series for each ``le``."""
     query = prometheus.Dataquery().expr(buckets).legend_format("{{le}}").range().ref_id("A")
     return (
         heatmap.Panel()
@@ -200,7 +206,7 @@ def heat(
 def bars(
     title: str, query: Query, unit: str, shows: str, act: str, *, width: int = 8
 ) -> bargauge.Panel:
-    """Series side by side, as they are now."""
+    """Returns a bar for the present value of each series."""
     return (
         bargauge.Panel()
         .title(title)
@@ -242,6 +248,6 @@ def _targets(queries: Sequence[Query]) -> list[Any]:
         .expr(query.expr)
         .legend_format(query.legend)
         .range()
-        .ref_id(chr(ord("A") + place))
-        for place, query in enumerate(queries)
+        .ref_id(chr(ord("A") + index))
+        for index, query in enumerate(queries)
     ]

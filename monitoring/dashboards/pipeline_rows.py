@@ -1,8 +1,9 @@
-"""Rows of what messages go through: the queue, batches, and Celery's own view of both."""
+"""Builds the dashboard rows that follow a message: outcomes, queue, batches, and Celery's view."""
 
 from __future__ import annotations
 
-from monitoring.dashboards.common import (
+from monitoring.dashboards.page import Row
+from monitoring.dashboards.panels import (
     COUNT,
     MESSAGES,
     OBJECTIVE_S,
@@ -13,11 +14,10 @@ from monitoring.dashboards.common import (
     bars,
     lines,
 )
-from monitoring.dashboards.page import Row
 
 
 def messages() -> Row:
-    """What becomes of messages."""
+    """Returns the row about the outcomes of messages."""
     return Row(
         "Messages",
         [
@@ -25,11 +25,11 @@ def messages() -> Row:
                 "Messages by outcome",
                 [Query("outcome:byline_messages:rate1m", "{{outcome}}")],
                 MESSAGES,
-                "What becomes of messages, each counted once: computed, cached, joined with the "
-                "same at the same time, expired, failed, shed for want of room; or the deadline "
-                "was too short for any answer.",
-                "Shed or expired ones: the load is more than the workers take. Failed ones: read "
-                "the worker's log.",
+                "Messages by outcome, each counted once. joined: the message shares the answer of "
+                "an equal message. shed: there was no room for the message. deadline_too_short: no "
+                "answer could have been ready in time.",
+                "If messages are shed or expire, the load is more than the workers can take: add "
+                "workers. If messages fail, read the worker's log.",
                 stacked=True,
                 width=12,
             ),
@@ -37,16 +37,17 @@ def messages() -> Row:
                 "Share of the cache",
                 [
                     Query("system:byline_messages_cached:ratio_rate1m", "last minute"),
-                    Query("system:byline_messages_cached:ratio_rate5m", "last five"),
+                    Query("system:byline_messages_cached:ratio_rate5m", "last five minutes"),
                 ],
                 SHARE,
-                "Share of the messages answered that nobody had to compute.",
-                "A step down is an emptied cache: evictions, or another model.",
+                "Share of the answered messages that the model did not have to compute.",
+                "A sudden fall means that the cache was emptied: Redis evicted keys, or another "
+                "model version is served.",
                 width=6,
                 top=1.0,
             ),
             lines(
-                "Messages lost to the client",
+                "Messages without an attribution",
                 [
                     Query(
                         'outcome:byline_messages:ratio_rate1m{outcome=~"expired|failed|shed"}',
@@ -54,9 +55,9 @@ def messages() -> Row:
                     )
                 ],
                 SHARE,
-                "Share of all messages that got no attribution, by why.",
-                "Shed: add workers or have clients send less. Expired: their deadlines are too "
-                "short for the wait there is. Failed: read the worker's log.",
+                "Share of all messages that got no attribution, by reason.",
+                "shed: add workers, or make clients send less. expired: the deadlines are shorter "
+                "than the wait in the queue. failed: read the worker's log.",
                 steps=((0.01, RED),),
                 width=6,
             ),
@@ -65,7 +66,7 @@ def messages() -> Row:
 
 
 def queue() -> Row:
-    """From api to worker: how long, and how many at once."""
+    """Returns the row about the way from api to worker: waits and sizes."""
     return Row(
         "From api to worker",
         [
@@ -76,10 +77,10 @@ def queue() -> Row:
                     Query("system:byline_queue_wait_seconds:p95_1m", "P95"),
                 ],
                 SECONDS,
-                "Time from a task's leaving the api until a batch takes it, over a minute. By two "
-                "machines' clocks, where there are two.",
-                "It is a batch's time at most while one worker keeps up. More is load that waits: "
-                "add a worker. Seconds are redeliveries: see Resource.",
+                "Time from when a task leaves the api until a batch takes the task, over a minute. "
+                "Two machines' clocks may differ.",
+                "While workers keep up, the wait is at most the time of a batch. If it is longer, "
+                "add a worker. Waits of seconds are redeliveries: see the Resource dashboard.",
                 steps=((OBJECTIVE_S, RED),),
             ),
             lines(
@@ -89,9 +90,10 @@ def queue() -> Row:
                     Query("sum(byline_credits)", "allowed"),
                 ],
                 COUNT,
-                "Tasks that the api has sent and not yet seen answered, and how many may be.",
-                "If all that are allowed are in flight, messages gather in the dispatcher: fine "
-                "for a moment, the chunks get larger. For long, it is more load than workers take.",
+                "Tasks that the api has sent and that are not answered yet, and how many are "
+                "allowed.",
+                "While the allowed number is in flight, messages wait in the dispatcher, and "
+                "chunks get larger. If that lasts, the load is more than the workers can take.",
             ),
             lines(
                 "Messages that wait",
@@ -100,45 +102,46 @@ def queue() -> Row:
                     Query("sum(byline_worker_waiting_messages)", "workers: held for a batch"),
                 ],
                 COUNT,
-                "Messages in the api's dispatcher and in the workers' hands.",
-                "If it rises and does not fall again, more comes than is computed: add a worker.",
+                "Messages in the api's dispatcher, and messages that workers hold.",
+                "If it only rises, more messages arrive than the workers compute: add a worker.",
             ),
             lines(
-                "Messages a task",
+                "Messages per task",
                 [
                     Query("system:byline_chunk_messages:mean1m", "mean"),
                     Query(_percentile(0.95, "byline_chunk_messages_bucket"), "P95"),
                 ],
                 COUNT,
-                "Size of a chunk, the messages that leave the api as one Celery task.",
-                "One each is an idle system. Large ones mean that messages wait for a credit.",
+                "Size of a chunk: the messages that leave the api as one Celery task.",
+                "One message per task means an idle system. Large chunks mean that messages wait "
+                "for a credit.",
             ),
             lines(
-                "Messages a batch",
+                "Messages per batch",
                 [
                     Query("system:byline_batch_messages:mean1m", "mean"),
                     Query(_percentile(0.95, "byline_batch_messages_bucket"), "P95"),
                 ],
                 COUNT,
-                "Messages that the model computed together: no duplicates, none from the cache.",
-                "Larger under load is as it should be. At the largest size for long, the worker "
-                "is at its limit: add one.",
+                "Messages that the model computed in one batch, without duplicates and cache hits.",
+                "Batches grow with the load, as intended. If they stay at the largest size, the "
+                "worker is at its limit: add a worker.",
             ),
             bars(
                 "Why a batch was no larger",
                 Query("sum by (reason) (rate(byline_batches_total[5m]))", "{{reason}}"),
                 "batches/s",
-                "Drained: nothing else waited. Full: no more fit. Alone: its task had killed a "
-                "worker.",
-                "Many full ones: add a worker. Any alone: see Dead letters on the Resource "
-                "dashboard.",
+                "drained: no other message waited. full: no more messages fit. alone: the batch's "
+                "task had killed a worker.",
+                "If many batches are full, add a worker. If any is alone, see Dead letters on the "
+                "Resource dashboard.",
             ),
         ],
     )
 
 
 def batches() -> Row:
-    """What the model's thread does."""
+    """Returns the row about the model thread's time."""
     rate = "rate(byline_batch_duration_seconds_{}[$__rate_interval])"
     each, count = (f"sum by (stage) ({rate.format(part)})" for part in ("sum", "count"))
     bucket = _percentile(0.95, "byline_batch_duration_seconds_bucket", "stage")
@@ -146,7 +149,7 @@ def batches() -> Row:
         "The model's thread",
         [
             lines(
-                "What the time goes to",
+                "Model thread's time by stage",
                 [
                     Query(
                         "avg by (stage) (instance_stage:byline_batch_duration_seconds_sum:rate1m)",
@@ -154,10 +157,10 @@ def batches() -> Row:
                     )
                 ],
                 SHARE,
-                "Share of a worker's time by stage, the mean of all workers. What is missing up "
-                "to 100 % is time in which nothing was to be done.",
-                "Most should be forward, the model. Much cache or store: Redis is slow or far. "
-                "Much prepare: texts are long.",
+                "Share of the model thread's time by stage, the mean of all workers. The rest, up "
+                "to 100 %, is time in which the thread had nothing to do.",
+                "forward, the model, should take most. If cache or store take much, Redis is slow "
+                "or far away. If prepare takes much, texts are long.",
                 stacked=True,
                 steps=((0.95, RED),),
                 top=1.0,
@@ -167,24 +170,24 @@ def batches() -> Row:
                 [Query(f"{each} / ({count} > 0)", "{{stage}}")],
                 SECONDS,
                 "Mean time of a batch by stage.",
-                "Rises with the size of batches. If it does not come from that, the machine is "
-                "busy with something else, or Redis is slow.",
+                "The time rises with the size of batches. If batches have not grown, another "
+                "program uses the machine, or Redis is slow.",
                 stacked=True,
             ),
             lines(
                 "P95 of a stage",
                 [Query(bucket, "{{stage}}")],
                 SECONDS,
-                "95 of 100 batches needed no longer for the stage.",
-                "Far above the mean are pauses: see CPU and, for cache and store, Redis on the "
-                "Resource dashboard.",
+                "95 of 100 batches took at most this long for the stage.",
+                "A P95 far above the mean shows pauses: see CPU on the Resource dashboard, and "
+                "Redis for the stages cache and store.",
             ),
         ],
     )
 
 
 def celery() -> Row:
-    """Tasks as Celery sees them."""
+    """Returns the row about tasks and workers as Celery's events show them."""
     states = ("received", "started", "succeeded", "failed", "retried", "revoked")
     return Row(
         "Celery",
@@ -199,9 +202,9 @@ def celery() -> Row:
                     for state in states
                 ],
                 "tasks/s",
-                "Celery's own events, as celery-exporter counts them.",
-                "Failed or retried tasks: Flower has their names and tracebacks. All 0 under "
-                "load: celery-exporter does not hear the workers, start it again.",
+                "Celery's task events, as celery-exporter counts them.",
+                "If tasks fail or are retried, Flower shows their names and tracebacks. If all "
+                "states are 0 under load, celery-exporter gets no events: restart it.",
             ),
             lines(
                 "P95 of a task",
@@ -210,27 +213,27 @@ def celery() -> Row:
                     Query(_percentile(0.95, "flower_task_runtime_seconds_bucket"), "Flower"),
                 ],
                 SECONDS,
-                "Time of a task at the worker, as both watchers see it. Coarse: what is below "
-                "their smallest bucket, 5 ms, is drawn as a part of it.",
-                "As for Time of a batch, of which a task is a part.",
+                "Time of a task at the worker, as celery-exporter and Flower measure it. Times "
+                "below their smallest bucket, 5 ms, are only estimated.",
+                "See Time of a batch: a task is a part of a batch.",
             ),
             lines(
-                "Workers that the watchers see",
+                "Workers by celery-exporter and Flower",
                 [
                     Query("sum(celery_worker_up)", "celery-exporter"),
                     Query("sum(flower_worker_online)", "Flower"),
                     Query("sum(celery_worker_tasks_active)", "tasks active"),
                 ],
                 COUNT,
-                "Workers online by their heartbeats, and the tasks that they are at.",
-                "If it is less than there should be, a worker is gone or its events are: the "
-                "Resource dashboard has the monitor's own count.",
+                "Workers whose heartbeats arrive, and the tasks that they work on.",
+                "If a worker is missing, it has ended or its events do not arrive: the Resource "
+                "dashboard has the monitor's own count.",
             ),
         ],
     )
 
 
 def _percentile(share: float, bucket: str, *by: str) -> str:
-    """A percentile of a histogram, nothing where nothing was counted."""
+    """Returns a query for a percentile of a histogram, without result where nothing was counted."""
     kept = ", ".join((*by, "le"))
     return f"histogram_quantile({share}, sum by ({kept}) (rate({bucket}[$__rate_interval]))) >= 0"

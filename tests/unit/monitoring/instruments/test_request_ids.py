@@ -1,4 +1,4 @@
-"""Which ids of requests are valid, and which a log line names."""
+"""Request ids are validated, and log lines name the valid ones."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from monitoring.instruments.request_ids import (
-    LONGEST,
-    SHOWN,
+    MAX_LENGTH,
+    MAX_SHOWN,
     about,
     is_valid,
-    named,
     present,
     set_present,
+    shown,
     words,
 )
 
@@ -23,9 +23,9 @@ UUID = "9f1b5c0e-3a51-4c55-b2f4-6a1f0f1a2b3c"
 
 
 @pytest.mark.parametrize(
-    "id", ["a", "x" * LONGEST, UUID, UUID.replace("-", ""), "01K0Q3V_me.host-1", "..", "-"]
+    "id", ["a", "x" * MAX_LENGTH, UUID, UUID.replace("-", ""), "01K0Q3V_me.host-1", "..", "-"]
 )
-def test_ids_that_load_balancers_make_are_valid(id: str) -> None:
+def test_ids_of_load_balancers_are_valid(id: str) -> None:
     assert is_valid(id)
 
 
@@ -34,7 +34,7 @@ def test_ids_that_load_balancers_make_are_valid(id: str) -> None:
     [
         *(
             "",
-            "x" * (LONGEST + 1),
+            "x" * (MAX_LENGTH + 1),
             "two words",
             "a,b",
             "a;b",
@@ -48,28 +48,28 @@ def test_ids_that_load_balancers_make_are_valid(id: str) -> None:
         *("\x00", "a\x1b[31m", "ä", "١", "\ud83d", '"a"', "<a>", "100%", "a\\n", None, 7, [UUID]),
     ],
 )
-def test_what_could_end_a_header_or_a_log_line_is_not_valid(id: object) -> None:
+def test_id_that_could_end_a_header_or_a_log_line_is_invalid(id: object) -> None:
     assert not is_valid(id)
 
 
-def test_a_line_names_valid_ids_once_in_their_order() -> None:
+def test_line_names_each_valid_id_once_in_order() -> None:
     header: list[Any] = ["b", "", "a", None, "b", "c d", {"a": 1}, ["a"], 5]
     with about(header):
-        assert named() == (["b", "a"], 0)
+        assert shown() == (["b", "a"], 0)
         assert words() == " (requests b, a)"
-    assert named() == ([], 0)
+    assert shown() == ([], 0)
     assert words() == ""
 
 
-def test_a_line_names_a_few_ids_and_how_many_more_there_are() -> None:
-    with about([f"id-{n}" for n in range(SHOWN)]):
-        assert words().endswith(f"id-{SHOWN - 1})")
+def test_line_names_four_ids_and_the_number_of_the_others() -> None:
+    with about([f"id-{n}" for n in range(MAX_SHOWN)]):
+        assert words().endswith(f"id-{MAX_SHOWN - 1})")
     with about([f"id-{n % 10}" for n in range(100)]):
-        assert named() == (["id-0", "id-1", "id-2", "id-3"], 6)
+        assert shown() == (["id-0", "id-1", "id-2", "id-3"], 6)
         assert words() == " (requests id-0, id-1, id-2, id-3 and 6 more)"
 
 
-def test_a_block_within_a_block_names_its_own_ids_also_when_it_raises() -> None:
+def test_nested_block_has_its_own_ids_until_it_ends_or_raises() -> None:
     with about(["outer"]):
         with about(["inner"]):
             assert words() == " (request inner)"
@@ -79,7 +79,7 @@ def test_a_block_within_a_block_names_its_own_ids_also_when_it_raises() -> None:
         assert words() == " (request outer)"
 
 
-def test_each_coroutine_and_each_thread_has_its_own_request() -> None:
+def test_each_coroutine_and_thread_has_its_own_request() -> None:
     found: dict[str, str] = {}
 
     async def serve(id: str) -> None:

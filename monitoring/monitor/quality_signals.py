@@ -1,8 +1,9 @@
-"""The quality monitor: are the answers still right? With labels, and without.
+"""Computes the quality signals, which tell whether the model's answers are still right.
 
-Each signal is between 0 and 1, and has a threshold, from what the model card says of the held-out
-messages: the difference must be too large for chance, given how many messages there are, and large
-enough to matter.
+Some signals need labels, which are true authors that clients report; others need none. Each signal
+is a number between 0 and 1 with a threshold. The threshold comes from what the model card says of
+the held-out messages: a difference must be too large for chance, given the number of messages, and
+large enough to matter.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any
 
 import msgspec
 
-from monitoring.instruments.counting import BINS, MILLION
-from monitoring.monitor.statistics import (
+from monitoring.instruments.count_units import BINS, MILLION
+from monitoring.monitor.significance import (
     divergence,
     divergence_noise,
-    noise,
+    mean_noise,
     pooled,
     share_above,
     wilson,
@@ -27,36 +28,38 @@ from monitoring.monitor.statistics import (
 
 logger = logging.getLogger(__name__)
 
-#: Messages, labels or texts that a signal needs to be told at all.
-LEAST = 30
-#: Differences in a share below which nobody would do anything.
-MATTERS = 0.05
-#: The same of the share of features that are new, of which there are few: as many again.
-NEW, NEW_TIMES = 0.005, 1.0
-#: The same of a divergence, in bits: the customary 0.1 of the population stability index, of which
-#: the divergence is an eighth, in nats.
-DIVERGES = 0.1 / (8 * math.log(2))
-#: Signals that are bad where they are low.
-LOW_IS_BAD = ("accuracy", "estimated_accuracy")
+#: Messages, labels or texts that a signal needs. With fewer the signal is left out.
+MIN_MESSAGES = 30
+#: Smallest difference in a share that matters: nobody would act on less.
+MIN_SHARE_CHANGE = 0.05
+#: Smallest rise that matters in the share of features that training never saw, which is small.
+MIN_UNSEEN_RISE = 0.005
+#: The same rise, as a multiple of the held-out messages' share.
+MIN_UNSEEN_FACTOR = 1.0
+#: Smallest divergence that matters, in bits: the customary 0.1 of the population stability index.
+#: In nats, the divergence is an eighth of that index.
+MIN_DIVERGENCE = 0.1 / (8 * math.log(2))
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """One figure, and where it begins to mean something."""
+    """The value of one signal, and the threshold at which the value begins to mean something."""
 
     value: float
-    #: None where the card holds nothing to compare with.
+    #: None where the model card has nothing to compare with.
     threshold: float | None
+    #: Whether the value is past the threshold: below it for an accuracy, above it for the others.
     past: bool
 
 
 class Quality(msgspec.Struct, frozen=True):
-    """What is known of a model version's answers in the last minutes."""
+    """The quality of a model version's answers in the last minutes."""
 
     version: str
-    #: Messages computed, and messages whose author was learned, in their windows.
+    #: Messages that the model computed, in the answers' window.
     messages: int
+    #: Messages whose true author was reported, in the labels' window.
     labels: int
-    #: Share of the messages computed, over the labels' window, whose author was learned.
+    #: Share of the messages computed in the labels' window whose true author was reported.
     coverage: float | None
     #: Wilson interval of the accuracy; None without labels.
     interval: tuple[float, float] | None
@@ -64,7 +67,7 @@ class Quality(msgspec.Struct, frozen=True):
 
 
 class Reference:
-    """What a model card says of the held-out messages. All of it is optional."""
+    """A model card's figures of the held-out messages. A card may lack any of them."""
 
     def __init__(self, card: Mapping[str, Any]) -> None:
         details = _section(card, "details")
@@ -82,7 +85,7 @@ class Reference:
         bins = details.get("calibration", [])
         total = sum(each["messages"] for each in bins)
         self.mean_confidence: float | None = None
-        self.variance = 0.25  # the most that something between 0 and 1 can have
+        self.variance = 0.25  # the largest variance of a number between 0 and 1
         if total:
             mean = sum(each["messages"] * each["confidence"] for each in bins) / total
             square = sum(each["messages"] * each["confidence"] ** 2 for each in bins) / total
@@ -90,7 +93,7 @@ class Reference:
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> Reference:
-        """Return what can be read of a card. Its details are free-form: it may be nothing."""
+        """Returns what can be read of a card. Details are free-form, so that it may be nothing."""
         try:
             reference = cls(card)
             known = (
@@ -101,12 +104,13 @@ class Reference:
             if all(0 <= share <= 1 for share in shares):
                 return reference
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            logger.warning("the card of %s says nothing of quality: %r", card.get("version"), error)
+            line = "the model card of %s has no readable quality figures: %r"
+            logger.warning(line, card.get("version"), error)
         return cls({})
 
 
 def _section(card: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return a part of a card; others may have words there."""
+    """Returns a section of a card; empty where the card has something else there, say a text."""
     found = card.get(name)
     return found if isinstance(found, Mapping) else {}
 
@@ -117,9 +121,9 @@ def assess(
     answers: Counter[str],
     labels: Counter[str],
 ) -> Quality:
-    """Return what the counts of both windows say of a version.
+    """Returns a version's quality, computed from the counts of the answers' and labels' windows.
 
-    ``card`` is empty where it is not known.
+    ``card`` is the version's model card; empty where it is not known.
     """
     reference = Reference.of(card)
     seen, learned = answers["messages"], labels["labels"]
@@ -152,37 +156,43 @@ def _high(value: float, threshold: float | None) -> Signal:
 
 
 def _accuracy(reference: Reference, labels: Counter[str]) -> Signal | None:
-    """The share right of the best guesses, named or not, among messages with a known author."""
+    """Returns the share of right best guesses among the messages with a label.
+
+    A best guess counts also where the model abstained.
+    """
     learned, expected = labels["labels"], reference.accuracy
-    if learned < LEAST:
+    if learned < MIN_MESSAGES:
         return None
     threshold = None
     if expected is not None:
-        wrong = share_above(1 - expected, learned, _many(reference))
-        threshold = min(expected - MATTERS, 1 - wrong)
+        wrong = share_above(1 - expected, learned, _held_out(reference))
+        threshold = min(expected - MIN_SHARE_CHANGE, 1 - wrong)
     return _low(labels["right"] / learned, threshold)
 
 
 def _estimated(reference: Reference, answers: Counter[str]) -> Signal | None:
-    """The mean calibrated confidence estimates the accuracy, where authors are the known ones.
+    """Returns the mean calibrated confidence, which estimates the accuracy without labels.
 
-    Confidence-based performance estimation, as NannyML has it.
+    The estimate holds while messages are by authors that the model knows. This is NannyML's
+    confidence-based performance estimation (CBPE).
     """
     seen = answers["messages"]
-    if seen < LEAST:
+    if seen < MIN_MESSAGES:
         return None
-    chance, expected = noise(reference.variance, seen, _many(reference)), reference.mean_confidence
-    threshold = None if expected is None else expected - max(MATTERS, chance)
+    expected = reference.mean_confidence
+    chance = mean_noise(reference.variance, seen, _held_out(reference))
+    threshold = None if expected is None else expected - max(MIN_SHARE_CHANGE, chance)
     return _low(answers["confidence"] / MILLION / seen, threshold)
 
 
 def _abstention(reference: Reference, answers: Counter[str]) -> Signal | None:
     seen, expected = answers["messages"], reference.abstention
-    if seen < LEAST:
+    if seen < MIN_MESSAGES:
         return None
     threshold = None
     if expected is not None:
-        threshold = max(expected + MATTERS, share_above(expected, seen, _many(reference)))
+        chance = share_above(expected, seen, _held_out(reference))
+        threshold = max(expected + MIN_SHARE_CHANGE, chance)
     return _high(answers["abstained"] / seen, threshold)
 
 
@@ -202,25 +212,25 @@ def _confidence_drift(reference: Reference, answers: Counter[str]) -> Signal | N
 
 def _drift(counts: list[int], expected: list[float], reference: Reference) -> Signal | None:
     total = sum(counts)
-    if total < LEAST or not expected:
+    if total < MIN_MESSAGES or not expected:
         return None
     ours, theirs = pooled(counts, expected)
-    chance = divergence_noise(len(ours), total, _many(reference))
-    return _high(divergence(ours, theirs), max(DIVERGES, chance))
+    chance = divergence_noise(len(ours), total, _held_out(reference))
+    return _high(divergence(ours, theirs), max(MIN_DIVERGENCE, chance))
 
 
 def _unseen(reference: Reference, answers: Counter[str]) -> Signal | None:
-    """The share of the texts' features that training never saw, of a sample of the texts."""
+    """Returns the share of features that training never saw, of a sample of the texts."""
     texts = answers["unseen_texts"]
-    if texts < LEAST:
+    if texts < MIN_MESSAGES:
         return None
     expected, threshold = reference.unseen, None
     if expected is not None:
-        chance = noise(reference.unseen_variance, texts, _many(reference))
-        threshold = expected + max(NEW, NEW_TIMES * expected, chance)
+        chance = mean_noise(reference.unseen_variance, texts, _held_out(reference))
+        threshold = expected + max(MIN_UNSEEN_RISE, MIN_UNSEEN_FACTOR * expected, chance)
     return _high(answers["unseen"] / MILLION / texts, threshold)
 
 
-def _many(reference: Reference) -> int:
-    """Return of how many messages the card speaks; where it does not say, they count as one."""
+def _held_out(reference: Reference) -> int:
+    """Returns the number of held-out messages; 1 where the card does not say it."""
     return max(1, reference.messages)

@@ -1,4 +1,4 @@
-"""Memory: the levels, and that nothing is counted twice. Processes and Redis are fakes here."""
+"""Memory has levels and is counted once. Processes and Redis are fakes in most tests."""
 
 from __future__ import annotations
 
@@ -13,23 +13,32 @@ from redis import ConnectionError as RedisConnectionError
 
 from celery_app.settings import GIB
 from monitoring.instruments import processes
-from monitoring.monitor.memory import Limits, Scales
+from monitoring.monitor.memory import Limits, MemoryMeter
 from monitoring.state import pressure
 
 MB = 2**20
 
 
 class Server:
-    """Redis, as far as it says what it takes."""
+    """Stands in for Redis and reports its memory, unless it is down."""
+
+    is_down = False
 
     def info(self) -> dict[str, Any]:
+        if self.is_down:
+            raise RedisConnectionError("gone")
         return {"used_memory_rss": 50 * MB, "process_id": 3}
 
 
-def scales(limits: Limits, url: str = "redis://127.0.0.1:1/0", contained: bool = False) -> Scales:
-    client: Any = Server()
+def meter(
+    limits: Limits,
+    url: str = "redis://127.0.0.1:1/0",
+    contained: bool = False,
+    server: Server | None = None,
+) -> MemoryMeter:
+    client: Any = server or Server()
     sizes = {1: 10 * MB, 2: 300 * MB, 3: 50 * MB}
-    return Scales(
+    return MemoryMeter(
         1,
         client,
         url,
@@ -40,13 +49,13 @@ def scales(limits: Limits, url: str = "redis://127.0.0.1:1/0", contained: bool =
     )
 
 
-def test_of_48_gib_the_limits_are_those_promised() -> None:
+def test_limits_of_48_gib_are_those_in_the_docs() -> None:
     limits = Limits.of(48 * GIB, 0.7, 0.85)
     assert limits.warning / GIB == pytest.approx(33.6, abs=1e-9)
     assert limits.critical / GIB == pytest.approx(40.8, abs=1e-9)
 
 
-def test_a_level_is_left_a_little_below_its_limit() -> None:
+def test_level_ends_three_percent_below_its_limit() -> None:
     limits = Limits(warning=700, critical=850)
     assert [limits.level(used, "ok") for used in (699, 700, 849, 850)] == [
         *("ok", "warning", "warning", "critical")
@@ -57,62 +66,59 @@ def test_a_level_is_left_a_little_below_its_limit() -> None:
     assert limits.level(600, "warning") == "ok"
 
 
-def test_of_other_containers_counts_what_they_tell() -> None:
-    weighed = scales(Limits(700 * MB, 1000 * MB), "redis://valkey:6379/0", contained=True)
-    # Process 3 is one of our own: Redis's is another container's.
-    memory = weighed.weigh({"mps": 100 * MB}, told=200 * MB)
+def test_memory_reported_by_other_containers_is_added() -> None:
+    contained = meter(Limits(700 * MB, 1000 * MB), "redis://valkey:6379/0", contained=True)
+    # Process 3 is one of this container's: the Redis process with that id is in another container.
+    memory = contained.measure({"mps": 100 * MB}, reported=200 * MB)
     assert memory.components == {"app": 560 * MB, "redis": 50 * MB, "mps": 100 * MB}
     assert (memory.used, memory.level) == (710 * MB, "warning")
 
 
-def test_the_servers_process_is_no_part_of_the_app() -> None:
-    memory = scales(Limits(400 * MB, 500 * MB)).weigh({})
+def test_redis_process_is_not_part_of_app() -> None:
+    memory = meter(Limits(400 * MB, 500 * MB)).measure({})
     assert memory.components == {"app": 310 * MB, "redis": 50 * MB}
     assert memory.used == 360 * MB
     assert memory.level == "ok"
 
 
-def test_what_metal_holds_is_the_machines_and_counted_once() -> None:
-    memory = scales(Limits(340 * MB, 500 * MB)).weigh({"mps": 200 * MB})
+def test_metal_memory_is_counted_once() -> None:
+    memory = meter(Limits(340 * MB, 500 * MB)).measure({"mps": 200 * MB})
     assert memory.components == {"app": 110 * MB, "redis": 50 * MB, "mps": 200 * MB}
     assert memory.used == 360 * MB
     assert memory.level == "warning"
 
 
-def test_what_a_gpu_of_its_own_holds_is_shown_and_not_the_machines() -> None:
-    memory = scales(Limits(400 * MB, 500 * MB)).weigh({"cuda": 9000 * MB})
+def test_gpu_memory_is_shown_and_not_counted() -> None:
+    memory = meter(Limits(400 * MB, 500 * MB)).measure({"cuda": 9000 * MB})
     assert memory.components["cuda"] == 9000 * MB
     assert memory.used == 360 * MB
 
 
-def test_a_server_elsewhere_takes_nothing_here() -> None:
-    memory = scales(Limits(400 * MB, 500 * MB), "redis://cache.example:6379/0").weigh({})
+def test_redis_on_another_machine_is_shown_and_not_counted() -> None:
+    memory = meter(Limits(400 * MB, 500 * MB), "redis://cache.example:6379/0").measure({})
     assert memory.components["redis"] == 50 * MB
-    # A process of ours may have the number that the server has over there.
+    # A local process may have the same id as the Redis process on the other machine.
     assert memory.components["app"] == memory.used == 360 * MB
 
 
-def test_a_server_that_does_not_answer_weighs_what_it_did() -> None:
-    weighed = scales(Limits(400 * MB, 500 * MB))
-    first = weighed.weigh({})
-    weighed._redis.info = _gone  # type: ignore[method-assign]
-    assert weighed.weigh({}) == first
+def test_last_figure_is_used_while_redis_does_not_answer() -> None:
+    server = Server()
+    measuring = meter(Limits(400 * MB, 500 * MB), server=server)
+    first = measuring.measure({})
+    server.is_down = True
+    assert measuring.measure({}) == first
 
 
-def _gone() -> dict[str, Any]:
-    raise RedisConnectionError("gone")
-
-
-def test_what_is_told_is_read_as_it_was() -> None:
-    memory = scales(Limits(300 * MB, 500 * MB)).weigh({})
+def test_measurement_is_read_as_it_was_written() -> None:
+    memory = meter(Limits(300 * MB, 500 * MB)).measure({})
     assert pressure.read(pressure.encode(memory)) == memory
     assert pressure.read(None) is None
     for odd in (b'{"level": "none"}', b"{", b"\xff", b"[" * 100_000, b"[]"):
         assert pressure.read(odd) is None
 
 
-def test_a_process_that_takes_memory_is_seen_with_all_its_descendants() -> None:
-    """Real processes: a child that starts a child that takes 64 MB."""
+def test_memory_of_all_descendants_is_measured() -> None:
+    """Real processes: a child starts a child that takes 64 MB."""
     take = "import sys; kept = b'x' * (64 << 20); print('taken', flush=True); sys.stdin.read()"
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {take!r}])"
     before = processes.sum_of(processes.family(os.getpid()))
@@ -132,10 +138,10 @@ def test_a_process_that_takes_memory_is_seen_with_all_its_descendants() -> None:
     assert processes.family(family[0]) == []
 
 
-def test_a_control_group_may_be_smaller_than_the_machine(
+def test_smallest_control_group_limit_is_the_total(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Limits of version 2 and version 1, of the group itself and of those around it."""
+    """Limits of control groups version 2 and 1, of the group itself and of its parents."""
     groups = tmp_path / "cgroup"
     groups.write_text("4:cpu,memory:/docker/abc\n0::/system.slice/byline.service\n")
     newer, older = tmp_path / "v2", tmp_path / "v1"
@@ -153,6 +159,6 @@ def test_a_control_group_may_be_smaller_than_the_machine(
     assert processes.total() == 500 * MB
 
 
-def test_the_machines_memory_is_no_more_than_its_own() -> None:
+def test_total_is_at_most_the_machines_memory() -> None:
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 0 < processes.total() <= pages

@@ -1,4 +1,4 @@
-"""What Grafana is given when it starts."""
+"""Grafana is provisioned with data sources and dashboards."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def provisioned(kind: str) -> dict[str, Any]:
     return content
 
 
-def test_the_data_sources_are_where_the_environment_says() -> None:
+def test_data_source_urls_come_from_the_environment() -> None:
     sources = {source["uid"]: source for source in provisioned("datasources")["datasources"]}
     assert sources[DATA_SOURCE]["type"] == "prometheus"
     assert sources[DATA_SOURCE]["url"] == "${BYLINE_PROMETHEUS_URL}"
     assert sources["byline-alertmanager"]["url"] == "${BYLINE_ALERTMANAGER_URL}"
 
 
-def test_they_are_asked_with_the_login_of_both() -> None:
+def test_data_sources_use_the_monitoring_login() -> None:
     for source in provisioned("datasources")["datasources"]:
         assert (source["basicAuth"], source["basicAuthUser"]) == (True, USER)
         password = source["secureJsonData"]["basicAuthPassword"]
@@ -36,18 +36,18 @@ def test_they_are_asked_with_the_login_of_both() -> None:
     assert "monitoring-password" in SERVICES["grafana"]["secrets"]
 
 
-def test_a_rate_is_taken_over_no_less_than_four_scrapes() -> None:
+def test_data_source_knows_the_scrape_interval() -> None:
     prometheus = yaml.safe_load((ROOT / "monitoring/prometheus/prometheus.yml").read_text("utf-8"))
     (source, _) = provisioned("datasources")["datasources"]
     assert source["jsonData"]["timeInterval"] == prometheus["global"]["scrape_interval"]
 
 
-def test_the_dashboards_ask_that_data_source_by_default() -> None:
+def test_dashboards_use_the_provisioned_data_source() -> None:
     for dashboard in dashboards().values():
         (variable,) = (v for v in dashboard["templating"]["list"] if v["type"] == "datasource")
         assert variable["current"]["value"] == DATA_SOURCE
 
 
-def test_the_dashboards_are_where_the_environment_says() -> None:
+def test_dashboards_folder_comes_from_the_environment() -> None:
     (provider,) = provisioned("dashboards")["providers"]
     assert provider["options"]["path"] == "${BYLINE_DASHBOARDS}"

@@ -1,8 +1,9 @@
-"""Rows of what a machine gives: memory, processors, and Redis."""
+"""Builds the dashboard rows about a machine: its memory, its processors, and Redis."""
 
 from __future__ import annotations
 
-from monitoring.dashboards.common import (
+from monitoring.dashboards.page import Row
+from monitoring.dashboards.panels import (
     BYTES,
     CORES,
     COUNT,
@@ -13,13 +14,13 @@ from monitoring.dashboards.common import (
     limit_line,
     lines,
 )
-from monitoring.dashboards.page import Row
 
+#: Selects the monitor of the machine that the reader has chosen.
 _HERE = 'instance=~"$monitor"'
 
 
 def memory() -> Row:
-    """What takes the memory, and how near the limits it is."""
+    """Returns the row about the memory of components and processes, and its limits."""
     limits = {"warning": YELLOW, "critical": RED}
     component = lines(
         "Memory by component",
@@ -34,10 +35,12 @@ def memory() -> Row:
             ),
         ],
         BYTES,
-        "Memory of the machine chosen above: app, every process of Byline but Redis; redis; mps, "
-        "what Metal holds. The dashed lines are where warning and critical begin.",
-        "app grows for long: a leak, or batches too large, start the worker again. redis: the "
-        "cache, let it have less. Close to critical: nothing else should run on this machine.",
+        "Memory of the machine that is chosen above. app: all processes of Byline except Redis. "
+        "redis: Redis. mps: memory that Metal holds. The dashed lines show where the levels "
+        "warning and critical begin.",
+        "If app grows for hours, a process leaks memory or batches are too large: restart the "
+        "worker. If redis grows, that is the cache: lower its limit. Near critical, run nothing "
+        "else on this machine.",
         stacked=True,
     )
     for level, color in limits.items():
@@ -50,9 +53,9 @@ def memory() -> Row:
                 "Memory of processes",
                 [Query("process_resident_memory_bytes", "{{job}} {{instance}}")],
                 BYTES,
-                "Resident memory of each process that tells it, worker and monitor among them.",
-                "A line that only rises is a leak: note the time, start that part again, report "
-                "it.",
+                "Resident memory of each process that reports it, such as worker and monitor.",
+                "A line that only rises is a leak: note the time, restart that process, and report "
+                "the leak.",
             ),
             lines(
                 "Memory of the accelerator",
@@ -64,16 +67,16 @@ def memory() -> Row:
                     )
                 ],
                 BYTES,
-                "What tensors hold, what the driver has, and what is allowed. 0 on a CPU.",
-                "Close to its limit, passes are halved, which is slow: smaller batches, or fewer "
-                "workers on the device.",
+                "Memory that tensors hold, that the driver holds, and the limit. 0 on a CPU.",
+                "Near the limit, passes are halved, which is slow: make batches smaller, or run "
+                "fewer workers on the device.",
             ),
         ],
     )
 
 
 def processors() -> Row:
-    """Who keeps the cores busy."""
+    """Returns the row about CPU use and the model's forward passes."""
     return Row(
         "Processors and the model",
         [
@@ -87,29 +90,29 @@ def processors() -> Row:
                     )
                 ],
                 CORES,
-                "Cores that each process uses that tells it.",
-                "A worker at all the cores it may have is at its limit. Anything else that is "
-                "busy takes them from it.",
+                "Cores that each process uses, of the processes that report it.",
+                "A worker that uses all its cores is at its limit. Every other busy process takes "
+                "cores from the workers.",
                 width=6,
             ),
             lines(
                 "Model thread busy",
                 [Query("instance:byline_batch_duration_seconds_sum:rate1m", "{{instance}}")],
                 SHARE,
-                "Share of time in which each worker's model thread is at work.",
-                "Near 100 % there is no room left: add a worker. One far above the others: it "
-                "runs on a slower machine.",
+                "Share of time in which each worker's model thread works.",
+                "Near 100 % there is no spare capacity: add a worker. A worker far above the "
+                "others runs on a slower machine.",
                 steps=((0.95, RED),),
                 width=6,
                 top=1.0,
             ),
             lines(
-                "Wasted on padding",
+                "Padding",
                 [Query("system:byline_cells_padding:ratio_rate1m", "padding")],
                 SHARE,
-                "Share of the forward passes' cells that are padding.",
-                "Some is the price of batches. Much means that short and long texts come "
-                "together: smaller batches waste less.",
+                "Share of the forward passes' cells that hold padding and are wasted.",
+                "Every batch has some padding. Much padding means that a batch has short and long "
+                "texts: make batches smaller.",
                 width=6,
                 top=0.5,
             ),
@@ -117,8 +120,8 @@ def processors() -> Row:
                 "Passes halved",
                 [Query("sum(increase(byline_passes_halved_total[5m]))", "in five minutes")],
                 COUNT,
-                "Passes that did not fit the accelerator's memory, and were done in halves.",
-                "Make batches smaller, or free the device's memory.",
+                "Passes that did not fit into the accelerator's memory and were halved.",
+                "Make batches smaller, or free memory of the device.",
                 steps=((1, RED),),
                 width=6,
             ),
@@ -127,7 +130,7 @@ def processors() -> Row:
 
 
 def redis() -> Row:
-    """What Redis holds and does."""
+    """Returns the row about Redis: memory, keys, commands, clients and persistence."""
     memory = lines(
         "Redis: memory",
         [
@@ -135,9 +138,9 @@ def redis() -> Row:
             Query("max(redis_memory_max_bytes)", "limit"),
         ],
         BYTES,
-        "What each Redis uses, and may. A limit of 0 is none.",
-        "At the limit the cache loses its oldest, as meant. If the queue is what fills it, have "
-        "workers empty it, or allow more.",
+        "Memory that each Redis uses, and its limit. A limit of 0 means that there is none.",
+        "At the limit Redis evicts the oldest cache entries, as intended. If the queue fills the "
+        "memory, add workers or raise the limit.",
     )
     return Row(
         "Redis",
@@ -150,8 +153,9 @@ def redis() -> Row:
                     Query("sum(rate(redis_expired_keys_total[$__rate_interval]))", "expired"),
                 ],
                 "keys/s",
-                "Evicted for want of room, or expired at their time.",
-                "Evictions with a falling share of the cache (Performance): allow Redis more.",
+                "Keys that Redis evicted because memory was full, and keys that expired.",
+                "If keys are evicted and the cache's share falls (Performance dashboard), raise "
+                "Redis's memory limit.",
             ),
             lines(
                 "Redis: commands",
@@ -163,8 +167,9 @@ def redis() -> Row:
                     )
                 ],
                 "ops",
-                "Commands a second.",
-                "A batch is a few round trips. Many more than that: someone else uses this Redis.",
+                "Commands per second.",
+                "A batch takes a few commands. If there are many more, another program uses this "
+                "Redis.",
             ),
             lines(
                 "Redis: clients",
@@ -173,8 +178,9 @@ def redis() -> Row:
                     Query("sum(redis_blocked_clients)", "blocked, waiting for tasks"),
                 ],
                 COUNT,
-                "Connections. Workers and api each hold a few.",
-                "A number that only rises is a client that does not close: `CLIENT LIST` names it.",
+                "Connections to Redis. Each worker and each api process holds a few.",
+                "If the number only rises, a client does not close its connections: `CLIENT LIST` "
+                "shows which.",
             ),
             lines(
                 "Redis: look-ups",
@@ -183,7 +189,8 @@ def redis() -> Row:
                     Query("sum(rate(redis_keyspace_misses_total[$__rate_interval]))", "not found"),
                 ],
                 "keys/s",
-                "Keys that were asked for and were there, or were not: cache and queue together.",
+                "Look-ups of keys that existed, and of keys that did not, for cache and queue "
+                "together.",
                 "Compare with Share of the cache on the Performance dashboard, which counts "
                 "messages.",
             ),
@@ -194,9 +201,10 @@ def redis() -> Row:
                     Query("max(redis_aof_rewrite_in_progress)", "being rewritten"),
                 ],
                 COUNT,
-                "Whether what Redis accepts outlives it: 1 is yes. A rewrite keeps a core busy.",
-                "Not written: what is queued is lost with Redis, `CONFIG SET appendonly yes`. "
-                "Rewritten all the time: raise auto-aof-rewrite-min-size.",
+                "Whether Redis writes its data to disk: 1 is yes. A rewrite of the file keeps a "
+                "core busy.",
+                "If it is not written, a crash of Redis loses the queue: `CONFIG SET appendonly "
+                "yes`. If it is rewritten all the time, raise auto-aof-rewrite-min-size.",
                 top=1.0,
             ),
         ],

@@ -1,4 +1,4 @@
-"""What the signals say of answers like the held-out ones, and of others."""
+"""Quality signals cross their thresholds only for answers that are unlike the held-out ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from model.ngram import classifier
-from monitoring.instruments.counting import BINS, MILLION
-from monitoring.monitor.quality import LEAST, Reference, assess
+from monitoring.instruments.count_units import BINS, MILLION
+from monitoring.monitor.quality_signals import MIN_MESSAGES, Reference, assess
 
 CARD: dict[str, Any] = json.loads((Path(classifier.SHIPPED) / "card.json").read_text("utf-8"))
 REFERENCE = CARD["details"]["reference"]
@@ -20,7 +20,7 @@ NOBODY: Counter[str] = Counter()
 
 
 def answers(messages: int, seed: int = 0, sure: float = 0.0) -> Counter[str]:
-    """Counts of so many messages drawn as the held-out ones were; ``sure`` of them are sure."""
+    """Returns counts of messages like the held-out ones; a share of ``sure`` is confident."""
     generator = np.random.default_rng(seed)
     authors = REFERENCE["predicted_shares"]
     shares = np.array(list(authors.values()))
@@ -47,21 +47,21 @@ def past(answered: Counter[str], labels: Counter[str] = NOBODY) -> set[str]:
     return {name for name, signal in quality.signals.items() if signal.past}
 
 
-@pytest.mark.parametrize("messages", [LEAST, 100, 1000, 30_000])
+@pytest.mark.parametrize("messages", [MIN_MESSAGES, 100, 1000, 30_000])
 @pytest.mark.parametrize("seed", range(20))
-def test_answers_like_the_held_out_ones_are_past_no_threshold(messages: int, seed: int) -> None:
+def test_answers_like_the_held_out_ones_cross_no_threshold(messages: int, seed: int) -> None:
     labels = Counter(labels=messages, right=round(0.58 * messages), messages=messages)
     assert past(answers(messages, seed), labels) == set()
 
 
-def test_of_few_messages_nothing_is_said() -> None:
-    quality = assess(CARD, "v", answers(LEAST - 1), Counter(labels=3, right=1, messages=29))
+def test_few_messages_give_no_signals() -> None:
+    quality = assess(CARD, "v", answers(MIN_MESSAGES - 1), Counter(labels=3, right=1, messages=29))
     assert quality.signals == {}
     assert quality.interval == pytest.approx((0.0615, 0.7923), abs=1e-3)
     assert quality.coverage == pytest.approx(3 / 29)
 
 
-def test_one_author_all_the_time_is_drift() -> None:
+def test_one_author_for_all_messages_is_author_drift() -> None:
     counts = answers(200)
     for name in REFERENCE["predicted_shares"]:
         counts[f"a:{name}"] = 0
@@ -69,7 +69,7 @@ def test_one_author_all_the_time_is_drift() -> None:
     assert past(counts) == {"author_drift"}
 
 
-def test_a_model_grown_sure_is_drift_and_one_grown_unsure_is_worse() -> None:
+def test_changed_confidence_crosses_the_thresholds_of_confidence() -> None:
     assert past(answers(2000, sure=0.5)) == {"confidence_drift"}
     unsure = answers(2000)
     for number in range(BINS):
@@ -78,15 +78,15 @@ def test_a_model_grown_sure_is_drift_and_one_grown_unsure_is_worse() -> None:
     assert past(unsure) == {"confidence_drift", "estimated_accuracy", "abstention"}
 
 
-def test_texts_of_another_kind_show_in_what_was_never_seen() -> None:
+def test_texts_with_unknown_features_cross_the_threshold_of_unseen() -> None:
     counts = answers(400)
     counts["unseen"] = int(40 * 0.02 * MILLION)
     assert past(counts) == {"unseen"}
 
 
-def test_labels_that_contradict_show_in_the_accuracy() -> None:
+def test_wrong_labels_cross_the_threshold_of_accuracy() -> None:
     assert past(answers(400), Counter(labels=60, right=10, messages=400)) == {"accuracy"}
-    # Of as few as these, a third wrong more than expected may be chance.
+    # With so few labels, a third more wrong guesses than expected may be chance.
     assert past(answers(400), Counter(labels=30, right=14, messages=400)) == set()
 
 
@@ -103,26 +103,26 @@ def test_labels_that_contradict_show_in_the_accuracy() -> None:
         {"reference": {"unseen": {"mean": 0.1, "deviation": None}}},
     ],
 )
-def test_a_card_of_ones_own_may_say_anything(details: Any) -> None:
+def test_card_with_unreadable_details_gives_no_thresholds(details: Any) -> None:
     labels = Counter(labels=40, right=20, messages=400)
     quality = assess({"version": "v", "details": details}, "v", answers(400), labels)
     assert quality.messages == 400
     assert not any(signal.past for signal in quality.signals.values())
 
 
-def test_words_in_the_place_of_a_section_hide_no_other() -> None:
+def test_text_in_place_of_a_section_leaves_other_sections_readable() -> None:
     card = {"details": {"data": "what people sent us", "metrics": {"accuracy": 0.9}}}
     reference = Reference.of(card)
     assert (reference.messages, reference.accuracy) == (0, 0.9)
 
 
-def test_a_card_with_one_bin_has_no_variance() -> None:
+def test_card_with_one_calibration_bin_has_no_variance() -> None:
     card = {"details": {"calibration": [{"messages": 100, "confidence": 0.97}]}}
     signal = assess(card, "v", answers(400), NOBODY).signals["estimated_accuracy"]
     assert signal.threshold == pytest.approx(0.92)
 
 
-def test_a_card_without_a_reference_gives_figures_and_no_thresholds() -> None:
+def test_card_without_reference_gives_values_without_thresholds() -> None:
     labels = Counter(labels=40, right=20, messages=400)
     quality = assess({"details": {}}, "v", answers(400), labels)
     assert set(quality.signals) == {"accuracy", "estimated_accuracy", "abstention", "unseen"}

@@ -1,4 +1,4 @@
-"""Lines of a log: text with its requests, or JSON, and nothing that was not meant to be shown."""
+"""Log lines are text or JSON, name their requests, and hold no arguments of tasks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def record(message: Any = "it is so", *args: Any, **attributes: Any) -> logging.
 
 
 def line(given: logging.LogRecord) -> dict[str, Any]:
-    """What is written, which is one line."""
+    """Returns the fields of the JSON line that is written for a record."""
     written = JsonLines("worker").format(given)
     assert written.isascii()
     assert written.splitlines() == [written]
@@ -43,7 +43,7 @@ def raised() -> Any:
         return sys.exc_info()
 
 
-def test_a_line_of_json_says_when_what_and_who() -> None:
+def test_json_line_has_time_level_logger_process_and_message() -> None:
     at = datetime(2026, 2, 3, 4, 5, 6, 789_000, UTC)
     assert line(record("%d of %s", 3, "them", created=at.timestamp())) == {
         "time": "2026-02-03T04:05:06.789+00:00",
@@ -55,7 +55,7 @@ def test_a_line_of_json_says_when_what_and_who() -> None:
     }
 
 
-def test_a_traceback_is_in_the_same_line() -> None:
+def test_json_line_contains_the_traceback() -> None:
     exception = line(record(exc_info=raised()))["exception"]
     assert exception.startswith("Traceback (most recent call last)")
     assert exception.endswith("ValueError: two\nlines")
@@ -64,17 +64,17 @@ def test_a_traceback_is_in_the_same_line() -> None:
 @pytest.mark.parametrize(
     "text", ["two\nlines", "a\r\x85\u2028b", '"quotes" \\', "half \ud83d", "ä\0"]
 )
-def test_whatever_is_logged_is_one_line(text: str) -> None:
+def test_any_message_becomes_one_json_line(text: str) -> None:
     assert line(record("odd: %s", text))["message"] == f"odd: {text}"
     assert line(record({"text": text}))["message"] == str({"text": text})
 
 
-def test_what_celery_adds_to_a_record_is_not_shown() -> None:
+def test_extra_fields_of_celery_are_left_out() -> None:
     given = record(data={"args": TEXT, "kwargs": TEXT}, odd=TEXT)
     assert TEXT not in JsonLines("worker").format(given)
 
 
-def test_json_names_one_request_as_a_string_and_several_as_a_list() -> None:
+def test_json_line_has_one_request_as_a_string_and_several_as_a_list() -> None:
     with about(["one"]):
         assert line(record())["request_id"] == "one"
     with about(["one", "two"]):
@@ -84,7 +84,7 @@ def test_json_names_one_request_as_a_string_and_several_as_a_list() -> None:
     assert (read["request_ids"], read["more_request_ids"]) == (["0", "1", "2", "3"], 2)
 
 
-def test_text_names_requests_at_the_end_of_the_first_line() -> None:
+def test_text_line_ends_with_the_request_ids() -> None:
     text = TextLines(logging.Formatter("%(levelname)s %(message)s"))
     assert text.format(record()) == "WARNING it is so"
     with about(["one"]):
@@ -96,8 +96,8 @@ def test_text_names_requests_at_the_end_of_the_first_line() -> None:
 
 @pytest.fixture
 def untouched() -> Iterator[None]:
-    """Gives the loggers that a test configures what they had before."""
-    loggers = [logging.getLogger(name) for name in ("", *logs.SERVERS)]
+    """Restores the loggers that a test configures."""
+    loggers = [logging.getLogger(name) for name in ("", *logs.SERVER_LOGGERS)]
     before = [(each, each.handlers[:], each.level, each.propagate) for each in loggers]
     yield
     for each, handlers, level, propagate in before:
@@ -113,21 +113,21 @@ def untouched() -> Iterator[None]:
         ("json", lambda line: json.loads(line)["message"]),
     ],
 )
-def test_a_server_that_logs_by_itself_logs_as_all_others(
+def test_lines_of_gunicorn_look_like_all_others(
     untouched: None, capsys: pytest.CaptureFixture[str], form: Format, read: Callable[[str], str]
 ) -> None:
     server = logging.getLogger("gunicorn.error")
     server.addHandler(logging.StreamHandler())
     server.propagate = False
     configuration = logs.configuration("api", "INFO", form)
-    # As uvicorn gives it to the processes that it starts.
+    # uvicorn pickles the configuration for the processes that it starts.
     logging.config.dictConfig(pickle.loads(pickle.dumps(configuration)))
     server.info("ready")
     server.debug("not shown")
     assert [read(line) for line in capsys.readouterr().err.splitlines()] == ["ready"]
 
 
-def test_a_library_keeps_its_own_form_of_text() -> None:
+def test_library_keeps_its_own_text_format() -> None:
     logger = logging.Logger("celery")
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("[%(name)s] %(message)s"))

@@ -1,4 +1,4 @@
-"""Steps that are repeated whatever they raise."""
+"""Background threads repeat their step also after an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitoring.instruments.background import Failures, guarded
 from tests.parts import wait_for
 
 
-def test_a_step_that_raises_is_tried_again(
+def test_step_is_repeated_after_it_raises(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(background, "FIRST_PAUSE_S", 0.001)
@@ -33,7 +33,7 @@ def test_a_step_that_raises_is_tried_again(
     assert [record.message for record in logged] == ["a step failed, and is tried again"]
 
 
-def test_each_kind_of_failure_is_logged_once_a_minute(
+def test_failures_of_one_kind_are_logged_once_a_minute(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     failures = Failures("a step")
@@ -45,14 +45,14 @@ def test_each_kind_of_failure_is_logged_once_a_minute(
     assert len(caplog.records) == 3
 
 
-def test_the_pause_grows_and_success_ends_it() -> None:
+def test_pause_doubles_until_the_step_succeeds() -> None:
     failures = Failures("a step")
     assert [failures.add(OSError()) for _ in range(6)] == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
     failures.over()
     assert failures.add(OSError()) == 0.5
 
 
-def test_a_guarded_step_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_guarded_step_logs_its_error_and_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
     def step() -> None:
         raise KeyError("a defect")
 
@@ -62,7 +62,7 @@ def test_a_guarded_step_raises_nothing(caplog: pytest.LogCaptureFixture) -> None
     assert len(caplog.records) == 1
 
 
-def test_a_stopped_step_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thread_ends_during_a_pause_when_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "FIRST_PAUSE_S", 60.0)
     stop, failed = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""The dashboards: as the code makes them, complete, and of metrics that exist."""
+"""The dashboards are as the code renders them, are complete, and query metrics that exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PANELS = [
 ]
 QUERIED = [param for param in PANELS if param.values[0]["type"] != "text"]
 
-#: What comes from elsewhere, by who exports it.
+#: Metrics of other programs, by the program that exports them.
 FOREIGN = {
     "prometheus": {"up"},
     "every Python process": {
@@ -63,7 +63,7 @@ _SUFFIXES = {
 
 
 def declared() -> dict[str, set[str]]:
-    """Every metric of ours: the names of its series."""
+    """Returns the names of the series of each of Byline's metrics."""
     found: dict[str, set[str]] = {}
     for metrics in (ApiMetrics, WorkerMetrics, MonitorMetrics):
         registry = CollectorRegistry()
@@ -75,7 +75,7 @@ def declared() -> dict[str, set[str]]:
 
 
 def asked_for() -> dict[str, set[str]]:
-    """The metrics named by each panel and rule."""
+    """Returns the metrics that each panel and each rule queries."""
     found: dict[str, set[str]] = {}
     for query in panel_queries():
         found.setdefault(f"{query.dashboard}: {query.panel}", set()).update(
@@ -87,18 +87,18 @@ def asked_for() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_what_is_committed_is_what_the_code_makes(name: str) -> None:
+def test_committed_json_is_what_the_code_renders(name: str) -> None:
     committed = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
     assert committed == render(name), "run `make dashboards` and commit what it writes"
 
 
-def test_nothing_else_is_committed() -> None:
+def test_only_rendered_dashboards_are_committed() -> None:
     assert {path.stem for path in FOLDER.iterdir()} == set(BUILDERS)
     assert set(dashboards()) == {f"byline-{name}" for name in BUILDERS}
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_every_panel_says_what_it_is(panel: dict[str, Any]) -> None:
+def test_every_panel_has_a_title_and_a_description(panel: dict[str, Any]) -> None:
     assert panel["title"]
     if panel["type"] == "text":
         assert panel["options"]["content"].strip()
@@ -126,7 +126,7 @@ def test_titles_are_unique(uid: str) -> None:
 
 
 @pytest.mark.parametrize("uid", dashboards())
-def test_no_panel_is_over_another_or_over_the_edge(uid: str) -> None:
+def test_panels_neither_overlap_nor_leave_the_grid(uid: str) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in dashboards()[uid]["panels"]:
         place = panel["gridPos"]
@@ -139,7 +139,7 @@ def test_no_panel_is_over_another_or_over_the_edge(uid: str) -> None:
 
 
 @pytest.mark.parametrize("uid", dashboards())
-def test_the_first_row_is_figures_that_fill_it_and_then_how_to_read_them(uid: str) -> None:
+def test_first_row_is_full_of_figures_and_then_a_guide(uid: str) -> None:
     row, *rest = dashboards()[uid]["panels"]
     figures = list(itertools.takewhile(lambda panel: panel["type"] == "stat", rest))
     assert row["type"] == "row"
@@ -149,7 +149,7 @@ def test_the_first_row_is_figures_that_fill_it_and_then_how_to_read_them(uid: st
 
 
 @pytest.mark.parametrize("uid", dashboards())
-def test_every_dashboard_leads_to_the_others(uid: str) -> None:
+def test_every_dashboard_links_to_the_others(uid: str) -> None:
     one = dashboards()[uid]
     assert one["tags"] == ["byline"]
     assert one["refresh"] == "10s"
@@ -161,24 +161,24 @@ def test_every_dashboard_leads_to_the_others(uid: str) -> None:
 
 
 @pytest.mark.parametrize("where", asked_for())
-def test_every_metric_asked_for_is_there(where: str) -> None:
+def test_every_metric_in_a_query_exists(where: str) -> None:
     ours = set().union(*declared().values())
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     asked = asked_for()[where]
     assert asked - ours - recorded - set().union(*FOREIGN.values()) == set()
 
 
-def test_every_metric_of_ours_is_asked_for() -> None:
+def test_every_metric_of_byline_is_queried() -> None:
     asked = set().union(*asked_for().values())
     assert [name for name, series in declared().items() if not series & asked] == []
 
 
-def test_no_foreign_metric_is_listed_in_vain() -> None:
+def test_every_foreign_metric_is_queried() -> None:
     asked = set().union(*asked_for().values())
     assert set().union(*FOREIGN.values()) - asked == set()
 
 
-def test_every_signal_is_shown() -> None:
+def test_every_quality_signal_has_a_panel() -> None:
     assert tuple(signal.name for signal in SIGNALS_SHOWN) == SIGNALS
 
 

@@ -1,4 +1,4 @@
-"""Which requests a server takes for those of another site's page."""
+"""Requests that a page of another site may have sent are told from all others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMED = check_for("0.0.0.0", {"Byline.example", "other.example"})
         "host.docker.internal:9809",
     ],
 )
-def test_localhost_addresses_and_no_host_at_all_are_taken(host: str | None) -> None:
+def test_host_that_no_other_site_can_have_is_accepted(host: str | None) -> None:
     assert HERE(host, None) == ""
 
 
@@ -39,7 +39,7 @@ def test_localhost_addresses_and_no_host_at_all_are_taken(host: str | None) -> N
         *("::1", "localhost:8000:9", "localhost:evil.example", "byline.example"),
     ],
 )
-def test_any_other_host_may_be_a_name_of_another_site(host: str) -> None:
+def test_any_other_host_is_refused(host: str) -> None:
     assert HERE(host, None) == "wrong_host"
     assert HERE(host, f"http://{host}") == "wrong_host"
 
@@ -52,7 +52,7 @@ def test_any_other_host_may_be_a_name_of_another_site(host: str) -> None:
         ("[::1]:8", "https://[::1]:8"),
     ],
 )
-def test_its_own_page_may_ask(host: str, origin: str) -> None:
+def test_origin_of_the_servers_own_page_is_accepted(host: str, origin: str) -> None:
     assert HERE(host, origin) == ""
 
 
@@ -64,12 +64,12 @@ def test_its_own_page_may_ask(host: str, origin: str) -> None:
         *("http://127.0.0.1:3000", "http://localhost:8000", f"http://{OURS}.evil.example"),
     ],
 )
-def test_a_page_of_another_site_may_not_ask(origin: str) -> None:
+def test_origin_of_another_site_is_refused(origin: str) -> None:
     assert HERE(OURS, origin) == "foreign_origin"
     assert HERE(None, origin) == "foreign_origin"
 
 
-def test_names_are_known_under_any_port_and_with_any_scheme() -> None:
+def test_configured_name_is_accepted_with_any_port_and_scheme() -> None:
     assert NAMED("byline.example", "https://byline.example") == ""
     assert NAMED("OTHER.example:8443", None) == ""
     # A load balancer asks by an address, for a page that has the name.
@@ -82,7 +82,7 @@ def test_names_are_known_under_any_port_and_with_any_scheme() -> None:
     ("address", "open_to_all"),
     [("0.0.0.0", True), ("::", True), ("10.0.0.7", True), ("127.0.0.1", False), ("::1", False)],
 )
-def test_who_has_keys_or_other_machines_to_answer_checks_only_told_names(
+def test_server_with_keys_or_on_the_network_checks_only_configured_names(
     address: str, open_to_all: bool
 ) -> None:
     assert check_for(address, None, open_to_all)("evil.example", "http://evil.example") == ""
@@ -90,7 +90,7 @@ def test_who_has_keys_or_other_machines_to_answer_checks_only_told_names(
     assert told("evil.example", None) == "wrong_host"
 
 
-def test_a_page_of_another_port_here_is_no_page_of_a_name_that_was_told() -> None:
+def test_page_on_another_local_port_is_refused_also_where_localhost_is_configured() -> None:
     told = check_for("127.0.0.1", ["localhost"])
     assert told("localhost:8000", "http://localhost:8000") == ""
     for host in ("localhost:8000", "127.0.0.1:8000"):
@@ -98,5 +98,5 @@ def test_a_page_of_another_port_here_is_no_page_of_a_name_that_was_told() -> Non
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_each_loopback_address_is_checked(address: str) -> None:
+def test_server_on_any_loopback_address_refuses_foreign_hosts(address: str) -> None:
     assert check_for(address)("evil.example", None) == "wrong_host"

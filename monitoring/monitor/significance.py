@@ -1,4 +1,7 @@
-"""When a difference means something: thresholds that grow where there are few messages."""
+"""Statistics for the quality signals: how large a difference chance alone can explain.
+
+The fewer messages there are, the larger the difference that chance can explain, so thresholds grow.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,18 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-#: How often, at one look, a threshold may be crossed though nothing has changed. The monitor looks
-#: fifteen times a minute at six signals, at messages that are mostly the same from look to look.
+#: Probability that a signal crosses its threshold in one look although nothing has changed. The
+#: monitor looks at six signals fifteen times a minute, and most messages stay the same from look to
+#: look.
 FALSE_ALARM = 1e-5
-#: Expected messages that a category must have to be looked at by itself; the rarer are one.
-LEAST_EXPECTED = 5.0
+#: Messages that must be expected in a category; rarer categories are counted together.
+MIN_EXPECTED = 5.0
 
 _Z = NormalDist().inv_cdf(1 - FALSE_ALARM)
 
 
 def wilson(right: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the interval for a share of which ``right`` in ``total`` were seen; total > 0.
+    """Returns the confidence interval of a share, where ``right`` of ``total`` > 0 were seen.
 
     Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
     """
@@ -27,16 +31,20 @@ def wilson(right: int, total: int, level: float = 0.95) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def noise(variance: float, seen: int, reference: int) -> float:
-    """Return how far two means of the same distribution may be apart by chance."""
+def mean_noise(variance: float, seen: int, reference: int) -> float:
+    """Returns how far the means of two samples of one distribution may differ by chance.
+
+    ``seen`` and ``reference`` are the sizes of the samples.
+    """
     return _Z * math.sqrt(variance * (1 / seen + 1 / reference))
 
 
 def share_above(expected: float, seen: int, reference: int) -> float:
-    """Return the share that is not exceeded by chance where ``expected`` is the true one.
+    """Returns the share that chance does not exceed where ``expected`` is the true share.
 
-    By Chernoff's bound (1952), which holds for rare events, too: the Kullback-Leibler divergence
-    of the two shares, times the messages, is the logarithm of one over the probability.
+    The bound is Chernoff's (1952), which holds for rare events, too: the Kullback-Leibler
+    divergence of the two shares, times the number of messages, is the logarithm of one over the
+    probability.
     """
     allowed = -math.log(FALSE_ALARM) * (1 / seen + 1 / reference)
     low, high = expected, 1.0
@@ -55,7 +63,7 @@ def _relative_entropy(share: float, expected: float) -> float:
 
 
 def divergence(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return the Jensen-Shannon divergence of two distributions in bits: 0 alike, 1 disjoint.
+    """Returns the Jensen-Shannon divergence of two distributions in bits: 0 equal, 1 disjoint.
 
     Lin 1991, "Divergence Measures Based on the Shannon Entropy".
     """
@@ -67,10 +75,10 @@ def divergence(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def divergence_noise(categories: int, seen: int, reference: int) -> float:
-    """Return how far two samples of one distribution may diverge by chance, in bits.
+    """Returns how far two samples of one distribution may diverge by chance, in bits.
 
-    For small differences the divergence is an eighth of the chi-squared distance of the two, in
-    nats, and that distance over (1/seen + 1/reference) has a chi-squared distribution with one
+    For small differences the divergence, in nats, is an eighth of the chi-squared distance of the
+    two samples. That distance over (1/seen + 1/reference) has a chi-squared distribution with one
     degree of freedom less than there are categories.
     """
     if categories < 2:
@@ -80,7 +88,7 @@ def divergence_noise(categories: int, seen: int, reference: int) -> float:
 
 
 def chi_squared_quantile(freedom: int) -> float:
-    """Return what a chi-squared variable exceeds with the probability ``FALSE_ALARM``.
+    """Returns the value that a chi-squared variable exceeds with probability ``FALSE_ALARM``.
 
     Wilson and Hilferty 1931, "The Distribution of Chi-Square": its cube root is nearly normal.
     """
@@ -89,14 +97,15 @@ def chi_squared_quantile(freedom: int) -> float:
 
 
 def pooled(seen: Sequence[int], reference: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Return both as shares, with those categories as one of which few messages are expected.
+    """Returns both distributions as shares, with the rare categories pooled into one category.
 
-    ``seen`` are counts, with one in all at least; ``reference`` are shares that add up to one.
+    ``seen`` are counts, at least one of which is not 0; ``reference`` are shares that add up to 1.
+    A category is rare where fewer than :data:`MIN_EXPECTED` messages are expected.
     """
     total = sum(seen)
     ours, theirs = [0.0], [0.0]
     for count, share in zip(seen, reference, strict=True):
-        if share * total < LEAST_EXPECTED:
+        if share * total < MIN_EXPECTED:
             ours[0] += count / total
             theirs[0] += share
         else:
