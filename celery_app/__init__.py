@@ -1,4 +1,4 @@
-"""Byline's Celery application: ``celery -A celery_app inspect active`` finds it here."""
+"""Byline's Celery app, where Celery looks for it: ``celery -A celery_app inspect active``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Build the app of Celery's commands only where Celery looks for it, as ``celery``.
+    """Builds the app of Celery's commands when Celery asks for the name ``celery``.
 
-    Celery has the current folder on the path only while it imports this package, and what the app
-    imports lies beside this package.
+    The app imports packages beside this one. Celery has the current folder on the path only while
+    it imports this package, so the folder is put on the path again.
     """
     if name != "celery":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

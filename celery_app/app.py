@@ -1,4 +1,4 @@
-"""The Celery application, from settings: broker, result backend, and what must agree."""
+"""Makes Byline's Celery app from the settings: broker, result backend, queue, serializers."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from celery_app.connections import REDIS_TIMEOUT_S
 from celery_app.settings import Settings
 from tasks.messages import QUEUE, TASK, UNACKED
 
-#: Seconds that the result backend is given to answer where it is the broker, too: without it there
-#: is nothing to do but to wait for it, and nothing is computed twice.
+#: Seconds that the result backend has to respond where it is the broker, too. Without the broker
+#: there is nothing else to do, and after the wait nothing is computed twice.
 ALONE_S = 20.0
 
 
 def make_celery(settings: Settings) -> Celery:
-    """Return Byline's Celery app, the same for worker, api and Celery's own commands.
+    """Returns Byline's Celery app, the same for workers, clients and Celery's own commands.
 
     Raises:
-        SettingsError: no Redis is named.
+        SettingsError: the settings have no URL of Redis.
     """
     app = Celery("byline", set_as_current=False)
     app.conf.update(
         broker_url=settings.broker.reveal(),
         broker_transport="celery_app.transport:Transport",
-        # Kombu knows it by the URL only with a transport of its own; Celery wants it said.
+        # Kombu reads TLS from the URL only for its own transports, so it is set here.
         broker_use_ssl=_tls(settings.broker),
         redis_backend_use_ssl=_tls(settings.cache),
         broker_connection_retry_on_startup=True,
         broker_transport_options={
-            # Kombu's sweep for what dead workers held.
+            # Kombu's sweep for the tasks of dead workers.
             "visibility_timeout": settings.visibility_timeout_s,
             "unacked_restore_interval": max(1, settings.visibility_timeout_s // 10),
             "unacked_restore_throttle": 1,
-            # Apart from those of other apps on this Redis, whose tasks may be held for hours: the
-            # shortest timeout of all who share a sweep wins.
+            # Not kombu's default keys, which other apps on this Redis may use: their tasks may be
+            # held for hours, and of all apps that share a sweep the shortest timeout wins.
             "unacked_key": UNACKED,
             "unacked_index_key": f"{UNACKED}:index",
             "unacked_mutex_key": f"{UNACKED}:mutex",
-            # A worker that dies in a sweep keeps the others from it for so many seconds.
+            # Seconds for which a worker that dies in a sweep keeps other workers from sweeping.
             "unacked_mutex_expire": 2,
             # The lists of a queue's priorities are read in order, never in turn.
             "queue_order_strategy": "priority",
@@ -63,5 +63,5 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def _tls(url: str) -> dict[str, VerifyMode] | None:
-    """Return how the server is verified, None without TLS. What the URL says goes first."""
+    """Returns how the server's certificate is verified; None: no TLS. The URL may overrule it."""
     return {"ssl_cert_reqs": CERT_REQUIRED} if url.startswith("rediss:") else None

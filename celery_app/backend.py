@@ -1,4 +1,4 @@
-"""The result backend, which is the cache: Celery's own, with writes that can share a round trip."""
+"""Celery's result backend for Redis, with writes of many results in one round trip."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ _encode = msgspec.json.Encoder().encode
 
 
 class WholePipeline(PersistentPipeline):
-    """Sends all commands in one piece. What one key holds of another type fails no other command.
+    """Sends all commands in one piece. A key that holds another type fails no other command.
 
-    A command's option ``then`` is called with its answer, once there are all.
+    A command's option ``then`` is called with its response, after all responses were read.
 
-    redis-py makes a piece of each long command: a batch would be four, and at each the thread lets
-    go of the interpreter, and Redis reads half of what there is.
+    redis-py sends each long command as a piece of its own, four for a batch. At each piece the
+    thread releases the interpreter, and Redis reads a part of the batch.
     """
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:
-        answers = super()._execute_pipeline(connection, commands, raise_on_error)
-        for (_, options), answer in zip(commands, answers, strict=True):
+        responses = super()._execute_pipeline(connection, commands, raise_on_error)
+        for (_, options), response in zip(commands, responses, strict=True):
             if then := options.get("then"):
-                then(answer)
-        return answers
+                then(response)
+        return responses
 
     def _answers(self, connection: Any, commands: Sequence[Any]) -> list[Any]:
         packed = connection.pack_commands([arguments for arguments, _ in commands])
         connection.send_packed_command([b"".join(packed)])
-        return [_answer(connection) for _ in commands]  # all of them, whatever the first says
+        return [_response(connection) for _ in commands]  # all of them, also after an error
 
-    def raise_first_error(self, commands: Any, answers: Sequence[Any]) -> None:
-        """Raise the first error, other than that a key holds another type."""
-        super().raise_first_error(commands, [None if is_wrong_type(a) else a for a in answers])
+    def raise_first_error(self, commands: Any, responses: Sequence[Any]) -> None:
+        """Raises the first error, other than that a key holds another type."""
+        super().raise_first_error(commands, [None if is_wrong_type(r) else r for r in responses])
 
 
-def _answer(connection: Any) -> Any:
+def _response(connection: Any) -> Any:
     try:
         return connection.read_response()
     except ResponseError as error:
@@ -53,9 +53,9 @@ def _answer(connection: Any) -> Any:
 
 
 class CacheBackend(RedisBackend):
-    """Celery's Redis backend. Within :meth:`round_trip` results are gathered, not sent.
+    """Celery's Redis backend. Within :meth:`round_trip`, results are gathered before they are sent.
 
-    Celery keeps one instance a thread, so a round trip is seen by its own thread alone.
+    Celery has an instance for each thread, so one thread's round trip does not affect another's.
     """
 
     _pipe: Pipeline | None = None
@@ -65,9 +65,9 @@ class CacheBackend(RedisBackend):
 
     @contextmanager
     def round_trip(self) -> Iterator[Pipeline]:
-        """Gather the results stored within, and what else is queued on the pipeline yielded.
+        """Gathers the results that the block stores, and the commands it adds to the pipeline.
 
-        All is sent at the end, in order, in one round trip; nothing where the block raises.
+        All is sent at the end, in order, in one round trip. If the block raises, nothing is sent.
 
         Raises:
             redis.RedisError: Redis refused a command or can't be reached.
@@ -89,8 +89,8 @@ class CacheBackend(RedisBackend):
         request: Any = None,
         **kwargs: Any,
     ) -> Any:
-        # Celery first asks whether a success is stored already, a round trip a task. A success
-        # written over a success changes nothing, so within a round trip it is not asked.
+        # Celery first asks Redis whether a success is stored already: a round trip for each task. A
+        # success written over a success changes nothing, so that question is left out.
         if self._pipe is None or state != states.SUCCESS:
             return super()._store_result(task_id, result, state, traceback, request, **kwargs)
         meta = self._get_result_meta(result, state, traceback, request)
@@ -99,12 +99,12 @@ class CacheBackend(RedisBackend):
         return result
 
     def encode(self, data: Any) -> Any:
-        """Return what is stored. A large task's result would keep other tasks waiting for long."""
+        """Returns a result as it is stored. msgspec writes it: json is slow for a large task."""
         if isinstance(data, dict) and isinstance(data.get("result"), Attributions):
             try:
                 return _encode({**data, "result": data["result"].encodable}).decode()
             except (TypeError, ValueError):
-                pass  # half of a surrogate pair in a client's own id, for instance
+                pass  # such as half of a surrogate pair in a client's own task id
         return super().encode(data)
 
     def _set(self, key: Any, value: Any, expires: int | None = None) -> None:

@@ -1,6 +1,6 @@
-"""Byline's app for Celery's own commands: ``celery -A celery_app inspect active``, Flower.
+"""Byline's app for Celery's own commands, such as ``celery -A celery_app inspect`` and Flower.
 
-The only module that builds at import: Celery's command line looks for a module attribute.
+Only this module builds an app when it is imported: Celery's command line needs a module attribute.
 """
 
 import os
@@ -8,14 +8,14 @@ from typing import Any
 
 from celery import bootsteps
 
-# With all that it imports: only while Celery looks for this module is its folder on the path.
+# Imported now, with all that it needs: the folder is on the path only while Celery imports this.
 import celery_app.transport.redacting  # noqa: F401
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 
 
 class RefuseStep(bootsteps.Step):
-    """Ends a worker of this app before it takes anything: it has no model, and no task."""
+    """Ends a worker of this app before it takes a task: it has neither the model nor the task."""
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)

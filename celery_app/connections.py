@@ -1,4 +1,4 @@
-"""Clients of Redis, as every process of Byline uses them. Knows nothing of Celery."""
+"""Makes the Redis clients of all processes of Byline, with their timeouts and retries."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from redis.retry import Retry
 
 from tasks.storage.full_redis import Client
 
-#: Seconds after which a Redis that does not answer counts as gone.
+#: Seconds after which a Redis that does not respond counts as gone.
 REDIS_TIMEOUT_S = 2.0
-#: Connections a client keeps at most. Lookups are gathered, so a few serve thousands.
+#: Connections that a client keeps at most. Lookups are gathered, so a few serve thousands of
+#: messages.
 CONNECTIONS = 32
 
 
 def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:
-    """Return what :func:`connect` returns, for asyncio."""
+    """Returns a Redis client for asyncio, like :func:`connect`."""
     return AsyncRedis(connection_pool=pool_async(url, timeout_s))
 
 
 def pool_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncConnectionPool:
-    """Return the pool of such a client."""
+    """Returns the connection pool of an asyncio client."""
     return AsyncConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
@@ -35,10 +36,10 @@ def pool_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncConnectionP
 
 
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> Redis:
-    """Return a Redis client that waits ``timeout_s`` for an answer, and tries once more.
+    """Returns a Redis client that waits ``timeout_s`` seconds for a response, and tries again.
 
-    It keeps a bounded number of connections; who finds none free waits for one. What it writes, a
-    Redis whose memory is full takes as well: none of it is a new message.
+    It keeps a limited number of connections. A caller that finds none free waits for one. Redis
+    takes its writes even when its memory is full: no write of this client is a new message.
     """
     pool = BlockingConnectionPool.from_url(
         url,

@@ -1,4 +1,4 @@
-"""Lists, shows, replays and drops dead letters: ``python -m celery_app.dead_letters list``."""
+"""The command for dead letters: ``python -m celery_app.dead_letters list|show|replay|drop``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tasks.storage.result_cache import AttributionCache
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do as told. Returns the exit status: 1 where there is no such letter, 2 for bad input."""
+    """Runs the command. Returns the exit status: 1 if there is no such letter, 2 for bad input."""
     options = _options(arguments)
     try:
         settings = Settings.from_environ(os.environ)
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _replay(settings: Settings, letter: AnyLetter) -> str:
-    """Send a message once more. Returns the id of its task."""
+    """Sends a message once more. Returns the id of its task."""
     if not isinstance(letter, DeadLetter):
         raise NoDeadLetter(f"{letter.id} can't be replayed: what it held is not kept")
     task = make_celery(settings).send_task(
@@ -103,15 +103,15 @@ def _when(letter: AnyLetter) -> str:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m celery_app.dead_letters",
-        description="Dead letters: messages that workers died of, again and again, and tasks that "
+        description="Dead letters: messages that made workers die again and again, and tasks that "
         "no worker can read.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="all of them, without their texts")
+    commands.add_parser("list", help="list all dead letters, without their texts")
     for name, words in (
-        ("show", "one, with its text where it has one"),
-        ("replay", "send a message once more, and forget that it was a dead letter"),
-        ("drop", "forget one"),
+        ("show", "show one dead letter, with its text if it has one"),
+        ("replay", "send a message once more, and drop its dead letter"),
+        ("drop", "drop one dead letter"),
     ):
         commands.add_parser(name, help=words).add_argument("id")
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Versions of the model, and which of them is served: ``python -m celery_app.models list``."""
+"""The command for model versions: ``python -m celery_app.models list|serve|share|back|follow``."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from celery_app.connections import connect
 from celery_app.settings import Settings, SettingsError
 from tasks.rollout import Rollout, ServedVersions, WorkerRegistry
 
-#: Seconds within which every api process has noticed.
+#: Seconds within which every api process uses a change.
 NOTICED_S = 1
 
 
 class Refused(Exception):
-    """It would leave messages without a worker, or makes no sense."""
+    """The change would leave messages without a worker, or makes no sense."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Changes of a rollout, by what was served when they were asked for."""
+    """Computes the rollout after a change, from the versions that are served now."""
 
     served: ServedVersions
 
     def serve(self, version: str) -> Rollout:
-        """Send all new messages to ``version``."""
+        """Sends all new messages to ``version``."""
         self._must_live(version)
         current = self._current
         if version == current.current:
@@ -37,10 +37,12 @@ class Change:
         return Rollout(version, previous=current.current, told=True)
 
     def share(self, version: str, share: float) -> Rollout:
-        """Send a share of the new messages to ``version``; 0: none any more."""
+        """Sends a share of the new messages to ``version``; with 0, ends the canary."""
         current = self._current
         if not 0 <= share < 1:
-            raise Refused("a share is a number from 0 to less than 1; for all of them, say serve")
+            raise Refused(
+                "a share is a number from 0 to less than 1; to send all messages, use serve"
+            )
         if version == current.current:
             raise Refused(f"{version} is served: name the other version")
         if not share and version != current.canary:
@@ -51,7 +53,7 @@ class Change:
         return Rollout(current.current, version, share, current.previous, told=True)
 
     def back(self) -> Rollout:
-        """Undo: end the canary; where there is none, serve what was served before."""
+        """Ends the canary. Where there is none, serves the version that was served before."""
         current = self._current
         if current.canary is not None:
             return Rollout(current.current, previous=current.previous, told=True)
@@ -60,7 +62,7 @@ class Change:
         return self.serve(current.previous)
 
     def follow(self) -> Rollout:
-        """Serve what workers serve, as if nobody had ever said anything."""
+        """Lets the workers decide again which version is served."""
         return Rollout(self._current.current, previous=self._current.previous)
 
     @property
@@ -76,7 +78,7 @@ class Change:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do as told. Returns the exit status: 1 where that is refused, 2 for bad input."""
+    """Runs the command. Returns the exit status: 1 if the change is refused, 2 for bad input."""
     options = _options(arguments)
     try:
         worker_registry = WorkerRegistry(connect(Settings.from_environ(os.environ).broker))
@@ -104,7 +106,7 @@ def _asked(options: argparse.Namespace) -> Callable[[Change], Rollout]:
 
 
 def table(served: ServedVersions) -> str:
-    """Return what is served, a line for each version, and who decides."""
+    """Returns a table of the versions, with notes on who decides which version is served."""
     rollout = served.rollout
     if rollout is None:
         return "no worker has ever signed in"
@@ -121,8 +123,8 @@ def table(served: ServedVersions) -> str:
 
 def _notes(rollout: Rollout) -> list[str]:
     if not rollout.told:
-        return ["nobody has said what is to be served: it stays as it is while its workers live"]
-    notes = ["as somebody said; it changes where somebody says so (follow: with the workers)"]
+        return ["nobody has said which version to serve: it stays the same while its workers live"]
+    notes = ["set by this command, until it changes it (follow: the workers decide again)"]
     if rollout.previous is not None:
         notes.append(f"before: {rollout.previous}")
     return notes
@@ -131,18 +133,22 @@ def _notes(rollout: Rollout) -> list[str]:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m celery_app.models",
-        description="Versions of the model: which of them new messages go to. Each api process "
-        f"notices within {NOTICED_S} second.",
+        description="Versions of the model, and which of them new messages go to. Each api process "
+        f"uses a change within {NOTICED_S} second.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="all that have workers, or had some a day ago")
+    commands.add_parser(
+        "list", help="list the versions that have workers, or had any in the last day"
+    )
     serve = commands.add_parser("serve", help="send all new messages to a version")
-    share = commands.add_parser("share", help="send some of them to a version, a canary")
+    share = commands.add_parser(
+        "share", help="send a share of the new messages to a version, the canary"
+    )
     for command in (serve, share):
         command.add_argument("version")
-    share.add_argument("share", type=float, help="0.05 is one in twenty; 0 ends it")
-    commands.add_parser("back", help="end the canary, or serve what was served before")
-    commands.add_parser("follow", help="serve what workers serve, as before anybody said anything")
+    share.add_argument("share", type=float, help="0.05 is one in twenty; 0 ends the canary")
+    commands.add_parser("back", help="end the canary, or serve the version that was served before")
+    commands.add_parser("follow", help="let the workers decide again which version is served")
     return parser.parse_args(arguments)
 
 

@@ -1,4 +1,4 @@
-"""The Celery task ``byline.attribute``, and the request that carries a chunk to it."""
+"""The Celery task ``byline.attribute``, which attributes the messages of a chunk."""
 
 from __future__ import annotations
 
@@ -10,138 +10,140 @@ from celery import Task
 from redis.client import Pipeline
 
 from monitoring.instruments.request_ids import about
-from tasks.batch import InFlightBatch, kept_failures
+from tasks.batch.in_flight import InFlightBatch, failures_by_id
+from tasks.batch.progress import Progress
 from tasks.batch_processor import BatchProcessor
 from tasks.chunk_arguments import carried_ids, parse_chunk
 from tasks.chunk_request import ChunkRequest
 from tasks.cooldown import Cooldown
 from tasks.errors import BylineError, InvalidMessage, Revoked
 from tasks.messages import TASK, Chunk, Outcome
-from tasks.progress import Progress
 from tasks.results import Attributions
 
 logger = logging.getLogger(__name__)
 
 
 class AttributeTask(Task):
-    """Attributes the messages of a chunk. Any Celery client may send it, by name."""
+    """Attributes the messages of a chunk. Any Celery client may send the task by its name.
+
+    In a worker, the batcher computes many tasks as one batch, and Celery's tracer then runs each
+    task, which finds its outcomes ready. Called directly, the task computes its own chunk.
+    """
 
     name = TASK
     Request = ChunkRequest
-    throws = (InvalidMessage,)  # the client's fault, and no matter for a traceback
-    acks_late = True  # a task is acknowledged once its results are stored, not before
+    throws = (InvalidMessage,)  # the client's fault: Celery logs no traceback
+    acks_late = True  # a task is acknowledged after its results are stored
 
-    def __init__(self, batch_processor: BatchProcessor, batch_messages: int) -> None:
-        """``batch_messages`` is the largest batch, in messages' worth."""
+    def __init__(self, batch_processor: BatchProcessor, max_work: int) -> None:
+        """``max_work`` is the work of the largest batch, see :mod:`tasks.work`."""
         self._batch_processor = batch_processor
-        self._batch_messages = batch_messages
+        self._max_work = max_work
+        #: Outcomes that the last batch computed, by task id.
         self._outcomes: dict[str, list[Outcome]] = {}
 
     def start_strategy(self, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
-        """Returns what Celery's consumer gives tasks to. What it logs names their requests."""
+        """Returns Celery's function that receives tasks; its log lines name their HTTP requests."""
         receive = super().start_strategy(app, consumer, **kwargs)
 
-        def receive_naming(message: Any, *args: Any, **kwargs: Any) -> Any:
+        def receive_naming_requests(message: Any, *args: Any, **kwargs: Any) -> Any:
             with about(carried_ids(message.headers)):
                 return receive(message, *args, **kwargs)
 
-        return receive_naming
+        return receive_naming_requests
 
     def begin(self, chunks: Sequence[Chunk]) -> InFlightBatch:
-        """Have the model begin with ``chunks``, as one batch."""
+        """Starts the model on ``chunks`` as one batch."""
         return self._batch_processor.begin(chunks)
 
     def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
-        """Have the model begin with so much of the work that a chunk still needs."""
+        """Starts the model on a chunk's next messages, up to ``work``."""
         return self._batch_processor.begin_part(progress, work)
 
     def begin_alone(
-        self, progress: Progress, work: int, alive: Callable[[], None]
+        self, progress: Progress, work: int, heartbeat: Callable[[], None]
     ) -> InFlightBatch:
-        """Have the model see a chunk's next messages one at a time, and store each at once."""
-        return self._batch_processor.begin_alone(progress, work, alive)
+        """Computes a chunk's next messages one at a time, and stores each at once."""
+        return self._batch_processor.begin_alone(progress, work, heartbeat)
 
     @property
-    def answers_apart(self) -> bool:
-        """Whether who waits can be answered though nothing can be stored."""
+    def has_separate_cache(self) -> bool:
+        """Whether the cache is another server than the broker, so that replies work without it."""
         return self._batch_processor.replies.apart
 
     @property
-    def cache_gone(self) -> Cooldown:
-        """Whether the cache is left alone at present, as it can't be reached."""
-        return self._batch_processor.cache_gone
+    def cache_cooldown(self) -> Cooldown:
+        """The cooldown that runs while the cache is left alone after it did not answer."""
+        return self._batch_processor.cache_cooldown
 
-    def finish(self, in_flight: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
-        """Wait for the batch's answers, and return those of the chunks that now have all.
+    def finish(self, batch: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
+        """Waits for the model, and returns the outcomes of each chunk that is complete.
 
-        :meth:`run` then finds them ready.
+        :meth:`run` then finds these outcomes ready.
         """
-        outcomes = self._batch_processor.finish(in_flight, pipe)
-        self._outcomes = {
-            c.id: found for c, found in zip(in_flight.answered, outcomes, strict=True)
-        }
+        outcomes = self._batch_processor.finish(batch, pipe)
+        self._outcomes = {c.id: found for c, found in zip(batch.answered, outcomes, strict=True)}
         return outcomes
 
     def take(self, id: str) -> list[Outcome] | None:
-        """Return what :meth:`finish` found for a task, once; None where it was in no batch."""
+        """Removes and returns the outcomes of a task; None where no batch has computed the task."""
         return self._outcomes.pop(id, None)
 
-    def reply(self, in_flight: InFlightBatch, outcomes: Sequence[list[Outcome]]) -> None:
-        """Tell those who wait or were promised an answer, unless it was done with the storing.
+    def reply(self, batch: InFlightBatch, outcomes: Sequence[list[Outcome]]) -> None:
+        """Sends the replies of a batch, unless they were sent with what was stored.
 
         Raises ``RedisError``.
         """
-        self._batch_processor.replies.send(in_flight.answered, outcomes, in_flight.kept)
-        self._batch_processor.record(in_flight)
+        self._batch_processor.replies.send(batch.answered, outcomes, batch.promised_outcomes)
+        self._batch_processor.record(batch)
 
     def count_batch(self, reason: str) -> None:
-        """Note why a batch is no larger than it is."""
+        """Counts a batch by the reason why it is no larger."""
         self._batch_processor.metrics.batches.labels(reason).inc()
 
-    def rest(self) -> None:
-        """Do, between two batches, what frees memory. Called by the model's thread."""
-        self._batch_processor.rest()
+    def free_memory(self) -> None:
+        """Frees device memory between two batches. The model's thread calls this."""
+        self._batch_processor.free_memory()
 
     def fail_all(self, chunks: Sequence[Chunk], error: BylineError) -> None:
-        """Tell those who wait for ``chunks`` that ``error`` is all they will get.
+        """Sends ``error`` as the outcome of all messages of ``chunks`` to the clients that wait.
 
         Raises:
-            redis.RedisError: it can't be stored for those who ask later.
+            redis.RedisError: the failures can't be stored for clients that ask later.
         """
         awaited = [chunk for chunk in chunks if chunk.reply_to is not None]
         with self.backend.round_trip() as pipe:
             failures = self._batch_processor.fail(awaited, pipe, error)
-        self._batch_processor.replies.send(awaited, failures, kept_failures(failures))
+        self._batch_processor.replies.send(awaited, failures, failures_by_id(failures))
 
     def on_revoked(self, request: Any, **_: Any) -> None:
-        """Tell who waits for a task that was revoked or expired. Receives ``task_revoked``."""
+        """Fails the messages of a revoked or expired task. Receives Celery's ``task_revoked``."""
         try:
             chunk = parse_chunk(request.id, request.reply_to, request.args, request.kwargs)
         except InvalidMessage:
-            return  # only an api process awaits a reply, and it sends what can be parsed
+            return  # only an api process awaits a reply, and its tasks can be parsed
         self.fail_all([chunk], Revoked("the task was revoked or expired"))
 
     def run(self, *args: Any, **kwargs: Any) -> Attributions:
-        """Attribute ``messages``, a list of texts.
+        """Attributes ``messages``, a list of texts.
 
-        Optional are ``deadlines``, a list of Unix times or nulls; ``explain``; ``version``, the
-        model version for which the client has told somebody an id; and ``exact``, whether another
-        version's answer is none. ``promised`` is what earlier clients send; nothing depends on it.
+        Optional arguments: ``deadlines``, a list of Unix times or nulls; ``explain``, whether to
+        return evidence; ``version``, the model version on which the client based its message ids;
+        ``exact``, whether only that version may answer. Earlier clients also send ``promised``,
+        which has no effect.
 
         Returns:
-            One attribution for each message, in order; ``{"id", "error": {"code", "detail"}}``
-            in the place of a message that has none.
+            One attribution for each message, in order. A message without attribution has
+            ``{"id", "error": {"code", "detail"}}`` in its place.
 
         Raises:
-            InvalidMessage: the arguments are not these.
+            InvalidMessage: the arguments are wrong.
         """
         outcomes = self.take(self.request.id)
         if outcomes is None:  # called directly, not by a worker
             progress = Progress(parse_chunk(self.request.id or "direct", None, args, kwargs))
             while not progress.complete:
                 with self.backend.round_trip() as pipe:
-                    self._batch_processor.finish(
-                        self.begin_part(progress, self._batch_messages), pipe
-                    )
+                    self._batch_processor.finish(self.begin_part(progress, self._max_work), pipe)
             outcomes = progress.outcomes
         return Attributions(outcomes)

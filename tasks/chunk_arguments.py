@@ -1,4 +1,4 @@
-"""Parses the arguments of a Celery task into a chunk."""
+"""Parses the arguments and headers of a Celery task into a chunk."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def parse_chunk(
     sent_at: Any = None,
     request_ids: Sequence[Any] = (),
 ) -> Chunk:
-    """Return the chunk that a task's arguments, and its headers of ours, describe.
+    """Returns the chunk that a task's arguments and Byline's own headers describe.
 
     Raises:
-        InvalidMessage: they do not describe one. Says what is wrong and quotes nothing.
+        InvalidMessage: the arguments are wrong. The error says how, and quotes nothing of them.
     """
     try:
-        messages, deadlines, explain, version, exact = _arguments(*args, **kwargs)
+        messages, deadlines, explain, version, exact = _bind(*args, **kwargs)
         if not isinstance(messages, list):
             raise InvalidMessage(f"{TASK}: messages must be a list of strings")
         if len(messages) > LARGEST_TASK:
@@ -39,17 +39,17 @@ def parse_chunk(
                 "explain": explain,
                 "version": version,
                 "exact": exact,
-                # Anybody may have written it, and nothing but a metric depends on it.
+                # Anybody may have written this header. Only a metric depends on it.
                 "sent_at": sent_at if isinstance(sent_at, float) else None,
-                "reply_to": _list_of_ours(reply_to),
+                "reply_to": _byline_list(reply_to),
                 "request_ids": request_ids if len(request_ids) == len(messages) else [],
             },
             Chunk,
         )
         if chunk.version is not None:
-            chunk.version.encode()  # a part of the ids, which are hashes of bytes
+            chunk.version.encode()  # message ids are hashes of bytes, and the version is hashed too
     except TypeError:
-        words = "the arguments are messages; deadlines, explain, version, exact if need be"
+        words = "the arguments are messages; and optionally deadlines, explain, version, exact"
         raise InvalidMessage(f"{TASK}: {words}") from None
     except ValueError as error:
         raise InvalidMessage(f"{TASK}: {error}") from None
@@ -57,26 +57,27 @@ def parse_chunk(
 
 
 def carried_ids(headers: Any) -> list[Any]:
-    """Returns the ids that a task's headers name its requests with; empty where they don't.
+    """Returns the HTTP request ids that a task's headers carry; empty where there are none.
 
-    Anybody may have written them: whoever shows one looks whether it is valid.
+    Anybody may have written the header, so code that shows an id checks it first.
     """
     ids = headers.get(REQUEST_IDS) if isinstance(headers, dict) else None
     return ids if isinstance(ids, list) and len(ids) <= LARGEST_TASK else []
 
 
-def _list_of_ours(reply_to: Any) -> str | None:
-    """Return the list to reply to. Celery gives every task one; only a list of ours is answered."""
+def _byline_list(reply_to: Any) -> str | None:
+    """Returns ``reply_to`` where it names a reply list of Byline. Celery sets it on every task."""
     ours = isinstance(reply_to, str) and reply_to.startswith(REPLIES) and reply_to.isascii()
     return reply_to if ours else None
 
 
-def _arguments(
+def _bind(
     messages: Any,
     deadlines: Any = None,
     explain: Any = False,
     version: Any = None,
-    promised: Any = False,  # noqa: ARG001  # earlier clients send it
+    promised: Any = False,  # noqa: ARG001  # earlier clients send this argument
     exact: Any = False,
 ) -> tuple[Any, ...]:
+    """Binds the arguments as Python binds those of a call."""
     return messages, deadlines, explain, version, exact

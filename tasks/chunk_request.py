@@ -1,4 +1,4 @@
-"""The Celery request that carries a chunk. It is checked on arrival and shows no arguments."""
+"""Celery's request for a task, changed to check the chunk on arrival and to show no texts."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from tasks.chunk_arguments import carried_ids, parse_chunk
 from tasks.errors import InvalidMessage
 from tasks.malformed import Malformed, check_headers, check_payload
 from tasks.messages import ORPHANED, SENT, Chunk
-from tasks.results import count
+from tasks.results import count_in_words
 from tasks.rollout import STEPS
 from tasks.work import total
 
 logger = logging.getLogger(__name__)
 
 
-#: Years of an ETA that is a time in every time zone.
-EARLIEST, LATEST = 1971, 9998
+#: First year of an ETA that can be converted to every time zone.
+EARLIEST_YEAR = 1971
+#: Last year of such an ETA.
+LATEST_YEAR = 9998
 
 
 class RedactedRequest(Request):
-    """A request that shows nobody its arguments: they may hold texts.
+    """A request that shows its arguments in no event, log or inspection, since they may hold texts.
 
-    The client's own repr of them does, too, and events and logs would repeat it.
+    The client sends a repr of the arguments, which Celery would repeat.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -39,28 +41,29 @@ class RedactedRequest(Request):
         self.request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
 
     def info(self, safe: bool = False) -> dict[str, Any]:
-        """Return what ``inspect`` shows: never the arguments, whatever ``safe`` says."""
+        """Returns what ``inspect`` shows: never the arguments, whatever ``safe`` is."""
         return super().info(safe=True)
 
 
 class ChunkRequest(RedactedRequest):
-    """A request for the task, checked when it arrives."""
+    """A request for ``byline.attribute``. Its chunk is parsed when the request arrives."""
 
     def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
-        """Raises ``Malformed`` where Celery could not use the task, and would raise later."""
+        """Raises ``Malformed`` where Celery could not use the task and would raise later."""
         headers = kwargs.get("headers")
         check_headers(message.headers if headers is None else headers)
         super().__init__(message, *args, **kwargs)
         check_payload(*self._payload)
-        if self.eta and not EARLIEST <= self.eta.year <= LATEST:
+        if self.eta and not EARLIEST_YEAR <= self.eta.year <= LATEST_YEAR:
             raise Malformed("wrong header")
+        #: None where the arguments are wrong: the task then raises ``InvalidMessage``.
         self.chunk = self._parse()
-        #: How much work its messages are, see :mod:`tasks.work`.
+        #: Work of the chunk's messages, see :mod:`tasks.work`.
         self.work = total(self.chunk.texts, self.chunk.explain) if self.chunk else 0
         priority = self.delivery_info.get("priority")
-        #: Do others go before it?
-        self.behind = isinstance(priority, int) and priority >= STEPS[1]
-        self._show(f"({count(self.messages)},)")
+        #: Whether tasks of normal priority go before this one.
+        self.low_priority = isinstance(priority, int) and priority >= STEPS[1]
+        self._show(f"({count_in_words(self.messages)},)")
 
     def _parse(self) -> Chunk | None:
         try:
@@ -71,23 +74,23 @@ class ChunkRequest(RedactedRequest):
             return None  # the task itself raises it again, so that it ends as a FAILURE
 
     def revoked(self) -> bool:
-        """Whether the task was revoked or has expired; then Celery has stored that.
+        """Whether the task was revoked or has expired. Celery then stores that.
 
-        Where it can't, for the cache is gone, the task is over all the same: the broker, which
-        delivers tasks, must not count as gone with it.
+        Where that can't be stored since a separate cache is gone, the task ends all the same. The
+        error must not pass for a lost broker, which delivers the tasks.
         """
         try:
             return bool(super().revoked())
         except RedisError as error:
-            if not self.task.answers_apart:
+            if not self.task.has_separate_cache:
                 raise
-            logger.warning("that a task was revoked can't be stored: %s", error)
+            logger.warning("the end of a revoked task can't be stored: %s", error)
             self.acknowledge()
             return True
 
     @property
     def request_ids(self) -> list[Any]:
-        """The ids of the requests that its messages came with, as the header has them."""
+        """The ids of the HTTP requests that its messages came with, as the header holds them."""
         return carried_ids(self.request_dict)
 
     @property
@@ -97,24 +100,24 @@ class ChunkRequest(RedactedRequest):
 
     @property
     def wants_result(self) -> bool:
-        """Whether Celery's result is wanted, and not a reply."""
+        """Whether the client wants Celery's result, and not a reply."""
         return self.chunk is None or self.chunk.reply_to is None
 
     @property
     def messages(self) -> int:
-        """How many messages the chunk holds."""
+        """The number of messages in the chunk."""
         return len(self.chunk.texts) if self.chunk else 0
 
     def give_back(self) -> None:
-        """Have the broker deliver the task again, and forget it here."""
+        """Returns the task to its queue, and makes this worker forget it."""
         self.reject(requeue=True)
         task_ready(self)
 
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
-        """Do nothing: a thread can't be killed. Unacknowledged, the task is delivered again."""
+        """Does nothing: a thread can't be killed. Unacknowledged, the task is delivered again."""
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
-        """Do nothing, as above. ``revoke`` without ``terminate`` works until a batch has it."""
+        """Does nothing: a thread can't be killed. A task that is in no batch yet can be revoked."""
 
     @property
     def embed(self) -> dict[str, Any]:

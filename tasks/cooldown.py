@@ -1,4 +1,4 @@
-"""What has failed is left alone for a while: to wait for it again and again helps nobody."""
+"""A cooldown: for some seconds after a failure, a server is not asked again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Cooldown:
-    """Remembers for ``rest_s`` seconds that something failed."""
+    """Remembers for ``rest_s`` seconds that an attempt failed."""
 
     def __init__(self, rest_s: float, now: Callable[[], float] = time.monotonic) -> None:
         self._rest_s = rest_s
@@ -16,9 +16,9 @@ class Cooldown:
 
     @property
     def resting(self) -> bool:
-        """Whether it failed a short while ago."""
+        """Whether the last failure is less than ``rest_s`` seconds old."""
         return self._now() < self._until
 
     def failed(self) -> None:
-        """Note that it has just failed."""
+        """Notes that an attempt has just failed."""
         self._until = self._now() + self._rest_s

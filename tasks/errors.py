@@ -1,6 +1,6 @@
-"""What can go wrong with a message: one small tree, a stable code each.
+"""The errors of a message: a flat tree of exceptions, each with a stable code.
 
-::
+Where each error is raised::
 
     caller ──► api ──────────► Redis ──────────► worker ──► model
           Unauthorized      BrokerUnavailable  DeadlinePassed  ModelFailed
@@ -16,78 +16,78 @@ from __future__ import annotations
 
 
 class BylineError(Exception):
-    """Base of all. ``str(error)`` is written for the caller and never holds a message's text."""
+    """Base of all errors. ``str(error)`` is written for the client, and quotes no message text."""
 
-    #: Stable, machine-readable name of the error.
+    #: Stable name of the error, for programs.
     code = "error"
 
 
 class InvalidMessage(BylineError):
-    """The message can't be attributed by any model: wrong type, empty, too long."""
+    """No model can attribute the message: its text has the wrong type, is empty or too long."""
 
     code = "invalid"
 
 
 class DeadlinePassed(BylineError):
-    """The caller's deadline passed before the model saw the message."""
+    """The client's deadline passed before the model saw the message."""
 
     code = "deadline_passed"
 
 
 class DeadlineTooShort(BylineError):
-    """The caller's deadline is shorter than an answer takes with nothing ahead of the message."""
+    """The client's deadline is shorter than an answer takes, even with an empty queue."""
 
     code = "deadline_too_short"
 
 
 class ModelFailed(BylineError):
-    """The model raised on this message, alone."""
+    """The model raised an error on this message, also with no other message in its batch."""
 
     code = "model_failed"
 
 
 class BecameDeadLetter(BylineError):
-    """Workers died of this message, again and again. It waits for somebody to look at it."""
+    """Workers died of this message several times. An operator has to look at it."""
 
     code = "dead_letter"
 
 
 class Revoked(BylineError):
-    """Somebody revoked the task that carried the message, or its ``expires`` passed."""
+    """The task that carried the message was revoked, or its ``expires`` passed."""
 
     code = "revoked"
 
 
 class InternalError(BylineError):
-    """A defect of Byline, and logged as one."""
+    """Byline has a defect. The log says more."""
 
     code = "internal_error"
 
 
 class Unauthorized(BylineError):
-    """No API key, or one that nobody has."""
+    """The request has no API key, or an unknown one."""
 
     code = "unauthorized"
 
 
 class RateLimited(BylineError):
-    """The API key was used for more messages than it may be."""
+    """The API key has used up its rate of messages."""
 
     code = "rate_limited"
 
-    def __init__(self, words: str, retry_after_s: int) -> None:
-        super().__init__(words)
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
         self.retry_after_s = retry_after_s
 
 
 class Overloaded(BylineError):
-    """More is waiting than may wait."""
+    """The limit of waiting messages is reached."""
 
     code = "overloaded"
 
 
 class BrokerUnavailable(BylineError):
-    """The broker, which has the queue and what is promised, can't be reached."""
+    """The broker, which has the queue and the pending results, can't be reached."""
 
     code = "broker_unavailable"
 
@@ -99,54 +99,54 @@ class CacheUnavailable(BylineError):
 
 
 class NoAnswer(BylineError):
-    """The queue has the message, but no worker answered in time."""
+    """The message is queued, but no worker answered in time."""
 
     code = "no_answer"
 
 
 class UnknownModel(BylineError):
-    """The version that was asked for is not served, or not any more."""
+    """No worker serves the model version that the client asked for."""
 
     code = "unknown_model"
 
 
 class NoModel(BylineError):
-    """No worker has announced a model yet, or all are gone who served the version asked for."""
+    """No worker has announced a model yet, or all workers of the wanted version are gone."""
 
     code = "no_model"
 
 
 class Conflict(BylineError):
-    """What is said contradicts what was said before."""
+    """The feedback contradicts earlier feedback on the same message."""
 
     code = "conflict"
 
 
 class NotFound(BylineError):
-    """No such attribution: never accepted, or kept no longer."""
+    """There is no such attribution: its message was never accepted, or it has expired."""
 
     code = "not_found"
 
 
 class BadRequest(BylineError):
-    """What was sent is no HTTP, or HTTP that breaks a rule."""
+    """The request is not HTTP, or breaks a rule of HTTP."""
 
     code = "bad_request"
 
 
 class NotJSON(BylineError):
-    """The body can't be parsed."""
+    """The body is not JSON."""
 
     code = "not_json"
 
 
 class WrongType(BylineError):
-    """The body is not declared to be JSON."""
+    """The body's content type is not JSON."""
 
     code = "wrong_type"
 
 
 class TooLarge(BylineError):
-    """The body is larger than may be."""
+    """The body is larger than the limit."""
 
     code = "too_large"

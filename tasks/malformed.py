@@ -1,16 +1,13 @@
-"""Tasks that can't be read: each becomes a dead letter by itself, and harms no other."""
+"""Finds tasks that Celery could not use, and makes each a dead letter without harm to others."""
 
 from __future__ import annotations
 
 import binascii
 import json
 import logging
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
-from celery import bootsteps
-from celery.worker.consumer.tasks import Tasks
 from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
 from redis import DataError, RedisError
 
@@ -22,10 +19,11 @@ from tasks.storage.wrong_type import is_wrong_type
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which no dead letter is put after one could not be: the worker's loop waits for it.
-REST_S = 5.0
+#: Seconds for which no dead letter is stored after one could not be stored. Celery's loop waits for
+#: each attempt.
+COOLDOWN_S = 5.0
 
-#: Of errors that reading a task raises, the kind; the first that fits.
+#: Kinds of malformed tasks by the error that reading the task raises. The first match counts.
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (RecursionError, "nested too deeply"),
     (UnicodeError, "not UTF-8"),
@@ -37,11 +35,11 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
 
 
 class Malformed(Exception):
-    """A task can't be read. Its text is its kind, one of the metric's ``MALFORMED``."""
+    """A task can't be read. ``str(error)`` is the kind, one of ``metrics.MALFORMED``."""
 
 
 class _Headers(msgspec.Struct):
-    """What Celery reads of a task's headers, but for dates: those it checks itself."""
+    """The headers that Celery reads of a task. Dates are left out: Celery checks them itself."""
 
     id: str
     task: str
@@ -58,7 +56,7 @@ class _Headers(msgspec.Struct):
 
 
 class _Embedded(msgspec.Struct):
-    """What follows on a task."""
+    """The callbacks, errbacks, chain and chord of a task."""
 
     callbacks: list[dict[str, Any]] | None = None
     errbacks: list[dict[str, Any]] | None = None
@@ -67,10 +65,10 @@ class _Embedded(msgspec.Struct):
 
 
 def check_headers(headers: Any) -> None:
-    """See that Celery can use the headers of a task. Raises ``Malformed``."""
+    """Checks that Celery can use the headers of a task. Raises ``Malformed``."""
     try:
         if not msgspec.convert(headers, _Headers).id.encode():
-            raise Malformed("no id")  # Celery's backend stores no result under it
+            raise Malformed("no id")  # Celery's backend stores no result under an empty id
     except msgspec.ValidationError:
         id = headers.get("id") if isinstance(headers, dict) else None
         raise Malformed("wrong header" if isinstance(id, str) else "no id") from None
@@ -79,7 +77,7 @@ def check_headers(headers: Any) -> None:
 
 
 def check_payload(args: Any, kwargs: Any, embedded: Any) -> None:
-    """See that Celery can use the body of a task. Raises ``Malformed``."""
+    """Checks that Celery can use the body of a task. Raises ``Malformed``."""
     try:
         if not (isinstance(args, list | tuple) and isinstance(kwargs, dict)):
             raise Malformed("wrong arguments")
@@ -89,88 +87,46 @@ def check_payload(args: Any, kwargs: Any, embedded: Any) -> None:
 
 
 def kind_of(error: Exception) -> str:
-    """Return what is wrong with the task that raised ``error``."""
+    """Returns the kind of a malformed task, from the error that reading it raised."""
     if isinstance(error, Malformed):
         return str(error)
     return next((kind for known, kind in _KINDS if isinstance(error, known)), "other")
 
 
 def is_of_server(error: Exception) -> bool:
-    """Return whether Redis failed, and not the task that was being handed over.
+    """Returns whether an error is the fault of Redis or of the machine, and not of the task.
 
-    What one key holds, or what can't be sent at all, is another matter: it fails again each time.
-    So does a process without a descriptor to spare, which is no task's fault either.
+    A key of the wrong type and a value that can't be sent count as faults of the task, as they fail
+    again each time. A process without a free descriptor counts as a fault of the machine.
     """
     if isinstance(error, DataError) or is_wrong_type(error):
         return False
     return isinstance(error, RedisError | OperationalError | OSError)
 
 
-class MalformedTasks:
-    """Counts malformed tasks, logs each kind, and keeps them among the dead letters.
+class MalformedTaskRecorder:
+    """Counts malformed tasks, logs each kind, and stores them among the dead letters.
 
-    An option of the transport, which ``inspect stats`` shows as JSON.
+    An instance is an option of the transport, and ``inspect stats`` shows these as JSON.
     """
 
     def __init__(self, letters: DeadLetters, metrics: WorkerMetrics) -> None:
         self._letters = letters
         self._metrics = metrics
-        self._gone = Cooldown(REST_S)
+        self._cooldown = Cooldown(COOLDOWN_S)
 
     def __json__(self) -> str:
         return type(self).__name__
 
     def __call__(self, kind: str, queue: str, size: int) -> None:
-        """Count a task, and keep it as a dead letter unless the cache, which has these, is gone."""
+        """Counts a task, and stores a dead letter unless the cache, which has these, is gone."""
         self._metrics.malformed.labels(kind).inc()
         line = "tasks that can't be read become dead letters: %s"
         log_once(logger, logging.ERROR, line, kind)
-        if self._gone.resting:
+        if self._cooldown.resting:
             return
         try:
             self._letters.put_malformed(kind, queue, size)
         except RedisError as error:
-            self._gone.failed()
-            logger.warning("a dead letter can't be kept: %s", type(error).__name__)
-
-
-class MalformedStep(bootsteps.StartStopStep):
-    """Has Celery's consumer raise what is wrong with a task, so that the transport sees to it.
-
-    The consumer's own ways are to log the whole task, and to acknowledge it or not.
-    """
-
-    requires = (Tasks,)
-
-    def start(self, consumer: Any) -> None:
-        """Take the place of the consumer's own ways."""
-        consumer.on_unknown_message = _refuse_unknown
-        consumer.on_invalid_task = _refuse_invalid
-        consumer.on_unknown_task = _checking(type(consumer).on_unknown_task.__get__(consumer))
-        consumer.on_decode_error = consumer.task_consumer.on_decode_error = _refuse_body
-
-
-def _checking(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., None]:
-    """Return what takes the place of ``on_unknown_task``, which needs an id to fail the task."""
-
-    def checked(body: Any, message: Any, error: Exception) -> None:
-        check_headers(message.headers)
-        refuse(body, message, error)
-
-    return checked
-
-
-def _refuse_unknown(_body: Any, _message: Any) -> NoReturn:
-    """Take the place of ``on_unknown_message`` of Celery's consumer."""
-    raise Malformed("no task name")
-
-
-def _refuse_invalid(_body: Any, _message: Any, error: Exception) -> NoReturn:
-    """Take the place of ``on_invalid_task`` of Celery's consumer."""
-    kind = kind_of(error)
-    raise Malformed("wrong header" if kind == "other" else kind)
-
-
-def _refuse_body(_message: Any, error: Exception) -> NoReturn:
-    """Take the place of ``on_decode_error`` of Celery's consumer, and of kombu's."""
-    raise error if isinstance(error, Malformed) else Malformed("unreadable body")
+            self._cooldown.failed()
+            logger.warning("a dead letter can't be stored: %s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""The wire: names, keys and values that api, worker and any Celery client share. No torch."""
+"""Task names, Redis keys and message types that the api, workers and Celery clients share."""
 
 from __future__ import annotations
 
@@ -13,68 +13,73 @@ import msgspec
 from model.types import Candidate, Evidence
 from tasks.errors import InvalidMessage
 
-#: Name of the Celery task, and of the queue for whom any version of the model will do. That of one
-#: version is :func:`tasks.rollout.queue_of`.
+#: Name of the Celery task.
 TASK = "byline.attribute"
+#: Queue of tasks that any model version may answer. Each version also has a queue of its own, see
+#: :func:`tasks.rollout.queue_of`.
 QUEUE = "attributions"
 
-#: A hash of kombu's: what workers hold, apart from that of other apps on one Redis.
+#: Kombu's hash of the tasks that workers hold. The name is Byline's own, so that other apps on the
+#: same Redis have another hash.
 UNACKED = "byline:unacked"
 
-#: Most messages of one task: all their results are one value in Redis, and one in the client. To
-#: read and to write 100,000 kept other tasks waiting for five seconds.
+#: Largest number of messages in one task. All their results are one value in Redis, and one in the
+#: client. Reading and writing 100,000 made other tasks wait for five seconds.
 LARGEST_TASK = 20_000
 
 #: Header of a task: the Unix time at which it left an api process, in seconds.
 SENT = "byline_sent"
 
-#: Header of a task: a list with the id of the request that each message came with, empty for one
-#: that came with none.
+#: Header of a task: a list of the HTTP request ids that its messages came with, one per message. A
+#: message that came with none has an empty string.
 REQUEST_IDS = "byline_request_ids"
 
-#: Header of a task whose worker died, or was taken for dead, while it held the task.
+#: Header of a task whose worker died, or was taken for dead, while the worker held the task.
 ORPHANED = "byline_orphaned"
 
-#: The longest wait that is believed, in seconds: anybody may have written the header.
+#: The longest wait in the queue, in seconds, that is believed: anybody may have written the header.
 LONGEST_WAIT_S = 86_400.0
 
-#: Version of the values below. A part of every message's key, so that a cache filled by
-#: another version is never misread.
+#: Version of the stored values. It is hashed into every message id, so that a cache that another
+#: release filled is never misread.
 SCHEMA = 1
 
-#: Versions of which the beginning of a key is kept at hand.
-VERSIONED = 8
+#: Number of model versions whose hash prefix is cached.
+CACHED_PREFIXES = 8
 
-#: Combining marks that may follow on each other: as in UAX #15, Stream-Safe Text Format. To put
-#: them in order takes time that goes with the square of their number.
-MARKS = 30
-#: Characters of which NFC makes one, at most. What is longer than so many times the limit is looked
-#: at no closer.
-COMPOSED = 4
-#: No combining mark has this code point, nor a larger one. Those beyond U+FFFF are rare.
+#: Combining marks that may follow one another, as in UAX #15, Stream-Safe Text Format. Sorting them
+#: takes time that grows with the square of their number.
+MAX_MARKS = 30
+#: Largest number of characters that NFC composes into one. A text longer than this many times the
+#: limit is refused before it is normalised.
+MAX_COMPOSED = 4
+#: First code point beyond all combining marks.
 _MARKS_END = 0x1F000
+#: Characters among which the rare combining marks are: those beyond U+FFFF.
 _RARE = re.compile(f"[\U00010000-{chr(_MARKS_END - 1)}]")
-#: Stands in for each of the rare ones.
+#: A usual combining mark, which replaces each rare one in the check.
 _MARK = "\u0301"
 #: Half of a surrogate pair.
-_HALF = re.compile("[\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
-#: A list per front-end process, named in a task's ``reply_to``.
+#: Prefix of the reply lists. Each api process has one, and names it in its tasks' ``reply_to``.
 REPLIES = "byline:replies:"
-#: Seconds a reply waits to be fetched; the list of a process that died expires with it.
+#: Seconds for which a reply waits to be fetched. The list of a process that died then expires.
 REPLY_TTL_S = 60
-#: What the workers announce: under each version the model's card, a sorted set of versions, and one
-#: of node names, by last sign of life.
+#: Prefix of the keys of announcements, each under its model version.
 MODEL = "byline:model:"
+#: Sorted set of model versions by the Unix time of their workers' last sign of life.
 VERSIONS = "byline:versions"
+#: Sorted set of all workers' node names by the Unix time of their last sign of life.
 WORKERS = "byline:workers"
-#: A worker signs every ANNOUNCE_S seconds, and counts as alive for ALIVE_S after it.
+#: Seconds between two signs of life of a worker.
 ANNOUNCE_S = 2.0
+#: Seconds for which a worker counts as alive after a sign of life.
 ALIVE_S = 7.0
 
 
 class Attribution(msgspec.Struct):
-    """The answer for one message. ``author`` is null where the model abstains."""
+    """The model's answer for one message. ``author`` is null where the model abstains."""
 
     id: str
     author: str | None
@@ -82,14 +87,14 @@ class Attribution(msgspec.Struct):
     candidates: tuple[Candidate, ...]
     model: str
     cached: bool = False
-    #: Only where it was asked for; null where the model can't explain itself.
+    #: Set only where the client asked for evidence; null where the model can't give any.
     evidence: Evidence | msgspec.UnsetType | None = msgspec.UNSET
-    #: The caller's own name for the message, in answers to bulk requests; never stored.
+    #: The client's own name for the message, in responses to bulk requests. Never stored.
     ref: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Failure(NamedTuple):
-    """Why one message has no attribution. An array on the wire, where an attribution is a map."""
+    """The reason why a message has no attribution. In JSON it is an array, not an object."""
 
     id: str
     code: str
@@ -100,61 +105,61 @@ Outcome = Attribution | Failure
 
 
 def suffices(outcome: Outcome, explain: bool) -> bool:
-    """Return whether what is known answers who asks: there may be no evidence, and it is wanted."""
+    """Returns whether an outcome is enough. With ``explain`` an attribution needs evidence."""
     if isinstance(outcome, Failure) or not explain:
         return True
     return outcome.evidence is not msgspec.UNSET
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):
-    """A worker's answer to one chunk, outcomes in the order of its messages."""
+    """A worker's reply to one chunk, with outcomes in the order of its messages."""
 
     chunk: str
     outcomes: list[Outcome]
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """What a worker serves, kept under :data:`MODEL` and its version for the api."""
+    """The model that a worker serves, stored under :data:`MODEL` plus its version for the api."""
 
-    #: The model's card as JSON-able values; ``version`` and ``authors`` among them.
+    #: The model card as values that JSON can hold, ``version`` and ``authors`` among them.
     card: dict[str, Any]
     device: str
 
     @property
     def version(self) -> str:
-        """The model version, a part of every message's key."""
+        """The model version, which every message id depends on."""
         return str(self.card["version"])
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """The body of one Celery task: messages that waited at the same moment."""
+    """The body of one Celery task: the messages that one process had waiting at the same moment."""
 
     id: str
-    #: Texts, if the client kept to the contract: each is checked when the batch is formed.
+    #: Texts, if the client kept the contract. Each is checked when the batch is formed.
     texts: list[Any]
-    #: Unix time, in seconds, after which the message at that place is not worth computing.
+    #: For each text the Unix time, in seconds, after which it need not be computed.
     deadlines: list[float | None]
     explain: bool
-    #: The model version that the client believes to be served, where it has told an id of it.
+    #: The model version on which the client based its message ids; None where it named no version.
     version: str | None
-    #: The list that awaits a :class:`Reply`; None where only Celery's result is wanted.
+    #: The list for the :class:`Reply`; None where the client wants only Celery's result.
     reply_to: str | None
-    #: Unix time, in seconds, at which it left the api; None where the client did not say.
+    #: Unix time, in seconds, at which the task left the api; None where the client did not say.
     sent_at: float | None = None
-    #: Must it be :attr:`version` that answers, or none?
+    #: Whether only :attr:`version` may answer.
     exact: bool = False
-    #: One for each text, as somebody wrote them into the header; empty where none came along.
+    #: HTTP request ids, one for each text, unchecked, as the header has them. May be empty.
     request_ids: list[Any] = []
 
     def __post_init__(self) -> None:
         if len(self.deadlines) != len(self.texts):
-            raise ValueError("as many deadlines as messages are needed")
+            raise ValueError("deadlines must be as many as messages")
 
 
 def canonical(text: str) -> str:
-    """Return the form of ``text`` that is hashed and shown to the model.
+    """Returns the form of ``text`` that is hashed and given to the model.
 
-    Unicode NFC, ``\\n`` for every line break, no white space around.
+    It is in Unicode NFC, has ``\\n`` for every line break, and no white space around.
     """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -164,18 +169,19 @@ def canonical(text: str) -> str:
 
 
 def parse_text(text: object, max_characters: int) -> str:
-    """Return the canonical form of a valid text.
+    """Returns the canonical form of a valid text.
 
     Raises:
-        InvalidMessage: not a string, empty, longer than ``max_characters``, or holding a zero
-            byte, a lone surrogate, which no UTF-8 can carry, or too many combining marks in a row.
+        InvalidMessage: the text is not a string, is empty, is longer than ``max_characters``, or
+            holds a zero byte, a lone surrogate (which UTF-8 can't encode), or too many combining
+            marks in a row.
     """
     if not isinstance(text, str):
         raise InvalidMessage(f"text must be a string, not {type(text).__name__}")
-    if len(text) > COMPOSED * max_characters:
+    if len(text) > MAX_COMPOSED * max_characters:
         raise _too_long(text, max_characters)
     if not text.isascii() and _has_too_many_marks(text):
-        raise InvalidMessage(f"text holds more than {MARKS} combining marks in a row")
+        raise InvalidMessage(f"text holds more than {MAX_MARKS} combining marks in a row")
     text = canonical(text)
     if not text:
         raise InvalidMessage("text is empty")
@@ -183,20 +189,21 @@ def parse_text(text: object, max_characters: int) -> str:
         raise _too_long(text, max_characters)
     if "\0" in text:
         raise InvalidMessage("text holds a zero byte")
-    if not text.isascii() and _HALF.search(text):
+    if not text.isascii() and _SURROGATE.search(text):
         raise InvalidMessage("text holds half of a surrogate pair")
     return text
 
 
-def _too_long(text: str, most: int) -> InvalidMessage:
-    return InvalidMessage(f"text has {len(text):,} characters; at most {most:,}")
+def _too_long(text: str, limit: int) -> InvalidMessage:
+    return InvalidMessage(f"text has {len(text):,} characters; at most {limit:,}")
 
 
 def _has_too_many_marks(text: str) -> bool:
-    """Return whether more than ``MARKS`` combining marks follow on each other.
+    """Returns whether more than ``MAX_MARKS`` combining marks follow one another.
 
-    A pattern looks only characters below U+10000 up in a table. With the rare marks in it, it took
-    1 us a character; to replace them before takes 0.1 us, and few texts have any.
+    A regular expression looks up only characters below U+10000 in a table. With the rare marks in
+    the expression, a search took 1 us a character. Replacing the rare marks first takes 0.1 us a
+    character, and few texts have any.
     """
     if _RARE.search(text):
         text = text.translate(_rare_marks())
@@ -210,9 +217,9 @@ def _rare_marks() -> dict[int, str]:
 
 @cache
 def _too_many_marks() -> re.Pattern[str]:
-    """Return what finds them. Only a class at the very beginning is searched for in a fast loop."""
+    """Returns the expression. It begins with a class, which alone is searched in a fast loop."""
     marks = "".join(map(chr, _marks(0x300, 0x10000)))
-    return re.compile(f"[{marks}][{marks}]{{{MARKS}}}")
+    return re.compile(f"[{marks}][{marks}]{{{MAX_MARKS}}}")
 
 
 def _marks(begin: int, end: int) -> list[int]:
@@ -220,17 +227,17 @@ def _marks(begin: int, end: int) -> list[int]:
 
 
 def message_id(version: str, text: str) -> str:
-    """Return the message's key: blake2b, 128 bits, of schema, model version and canonical text.
+    """Returns the message id: blake2b, 128 bits, of schema, model version and canonical text.
 
-    The version's length is hashed before it, so that no pair of version and text can be
-    mistaken for another pair.
+    The version's length is hashed before the version, so that no other pair of version and text
+    gives the same bytes.
     """
-    digest = _versioned(version).copy()
+    digest = _prefix(version).copy()
     digest.update(text.encode())
     return digest.hexdigest()
 
 
-@lru_cache(VERSIONED)
-def _versioned(version: str) -> blake2b:
-    """Return the hash of what comes before the text: the same for every message of a version."""
+@lru_cache(CACHED_PREFIXES)
+def _prefix(version: str) -> blake2b:
+    """Returns the hash state before the text, which is the same for all messages of a version."""
     return blake2b(f"{SCHEMA}:{len(version)}:{version}:".encode(), digest_size=16)

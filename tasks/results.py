@@ -1,4 +1,4 @@
-"""A task's result: its attributions, as Celery's clients read them."""
+"""The result of the task ``byline.attribute``, as Celery's clients read it."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from tasks.messages import Failure, Outcome
 
 
 class Attributions(Sequence[Any]):
-    """A task's result. JSON as a list; its repr, which events and logs show, tells only how many.
+    """A task's result: a list in JSON. Its repr, which events and logs show, has only its length.
 
-    An attribution may hold evidence, and evidence quotes the text. Made into plain objects only
-    where somebody looks: few results are.
+    An attribution may hold evidence, which quotes the text. The plain objects are made only when
+    somebody reads them, which is rare.
     """
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
         self._outcomes = outcomes
 
     @cached_property
-    def _plain(self) -> list[Any]:
-        return [_plain(outcome) for outcome in self._outcomes]
+    def _builtins(self) -> list[Any]:
+        return [_to_builtins(outcome) for outcome in self._outcomes]
 
     def __getitem__(self, index: Any) -> Any:
-        return self._plain[index]
+        return self._builtins[index]
 
     def __len__(self) -> int:
         return len(self._outcomes)
 
     def __repr__(self) -> str:
-        return f"({count(len(self))} attributed)"
+        return f"({count_in_words(len(self))} attributed)"
 
     @property
     def encodable(self) -> list[Any]:
-        """The same, as msgspec writes it: in a tenth of the time."""
-        return [_plain(o) if isinstance(o, Failure) else o for o in self._outcomes]
+        """The same list for msgspec, which writes it in a tenth of the time."""
+        return [_to_builtins(o) if isinstance(o, Failure) else o for o in self._outcomes]
 
     def __json__(self) -> list[Any]:
-        return self._plain
+        return self._builtins
 
 
-def _plain(outcome: Outcome) -> Any:
+def _to_builtins(outcome: Outcome) -> Any:
     if isinstance(outcome, Failure):
         return {"id": outcome.id, "error": {"code": outcome.code, "detail": outcome.detail}}
     return msgspec.to_builtins(outcome)
 
 
-def count(messages: int) -> str:
-    """Return how many messages there are, in words."""
+def count_in_words(messages: int) -> str:
+    """Returns "1 message" or "7 messages"."""
     return f"{messages} message" if messages == 1 else f"{messages} messages"

@@ -1,9 +1,9 @@
-"""Which versions of the model there are, which one is asked, and by whom it is served.
+"""The registry of workers and model versions, and the rollout that sends messages to a version.
 
-Workers sign in under the version that they serve; each version has a queue of its own. The
-*rollout* says which version new messages go to, and which share of them goes to a canary. As long
-as nobody says otherwise, that is the version that workers serve; once somebody has, only who says
-so again moves it.
+Each worker registers under the version that it serves, and each version has a queue of its own. The
+*rollout* is the version that new messages go to, and the share of them that goes to a canary. By
+default the rollout follows the version that workers serve. Once an operator has set it, only an
+operator changes it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ logger = logging.getLogger(__name__)
 
 #: The key of the rollout.
 ROLLOUT = "byline:rollout"
-#: Kombu keeps a list for each step of priority, and names it so (kombu.transport.redis).
-STEPS, SEPARATOR = (0, 3, 6, 9), "\x06\x16"
-#: Seconds for which a version is remembered that no worker serves; its card, as long as figures of
-#: its quality can be.
-KEPT_S, CARD_S = 86_400, 2_592_000
-#: Seconds for which Celery may wait before it connects again.
+#: Steps of priority. Kombu keeps a list for each step of a queue (kombu.transport.redis).
+STEPS = (0, 3, 6, 9)
+#: Separator of a queue's name and the step in the name of such a list.
+SEPARATOR = "\x06\x16"
+#: Seconds for which a version without workers is remembered: a day.
+KEPT_S = 86_400
+#: Seconds for which a model card is stored: 30 days, as long as figures of its quality may be.
+CARD_S = 2_592_000
+#: Longest pause of Celery, in seconds, before it connects to Redis again.
 PAUSE_S = 33.0
 
 _encode = msgspec.json.Encoder().encode
@@ -40,43 +43,44 @@ _announcement = msgspec.json.Decoder(Announcement).decode
 
 
 class Rollout(msgspec.Struct, frozen=True):
-    """Where new messages go."""
+    """The model versions that new messages go to."""
 
     current: str
-    #: Another version, and the share of the messages that goes to it.
+    #: Another version that a share of the messages goes to.
     canary: str | None = None
+    #: The canary's share, from 0 to less than 1.
     share: float = 0.0
-    #: What was current before.
+    #: The version that was current before.
     previous: str | None = None
-    #: Has somebody said so? If not, it follows the workers.
+    #: Whether an operator set the rollout. If not, it follows the workers.
     told: bool = False
 
     def takes(self, text: str) -> bool:
-        """Return whether a message is one of the canary's: always the same ones, and more with it.
+        """Returns whether the message with the canonical text ``text`` goes to the canary.
 
-        By a hash of the canonical text, so that every process sends a text to the same version,
-        and a larger share holds the smaller.
+        A hash of the text decides, so that every process sends a text to the same version, and a
+        larger share includes all texts of a smaller share.
         """
         return self.canary is not None and lot(text) < self.share
 
 
 class ServedVersions(NamedTuple):
-    """One look at what is served."""
+    """A snapshot of the rollout and of the workers of each version."""
 
-    #: None: no worker has ever signed in.
+    #: None where no worker has ever registered.
     rollout: Rollout | None
-    #: How many workers are alive, by version; 0 for one that was served not long ago.
+    #: Number of workers that are alive, by version; 0 for a version that was served recently.
     workers: dict[str, int]
-    #: Those that have none any more. One whose workers are only silent may be back.
+    #: Versions that have no workers any more. Workers that are only silent may come back.
     gone: frozenset[str]
 
     def queue(self, version: str) -> str:
-        """Return the queue for who wants ``version``, or any if that is gone."""
+        """Returns the queue for tasks that want ``version``; the common queue if it is gone."""
         return queue_of(version) if version in self.workers.keys() - self.gone else QUEUE
 
     @property
     def lists(self) -> list[str]:
-        """The lists of all queues."""
+        """The Redis lists of all queues."""
         return [name for queue in (QUEUE, *map(queue_of, self.workers)) for name in lists(queue)]
 
 
@@ -84,134 +88,138 @@ _rollout = msgspec.json.Decoder(Rollout).decode
 
 
 def lot(text: str) -> float:
-    """Return a number from 0 to 1 that a text has drawn, whatever the version."""
+    """Returns a text's lot: a number from 0 to 1, hashed from the text alone."""
     digest = blake2b(text.encode(), digest_size=7, person=b"canary").digest()
     return int.from_bytes(digest) / 2**56
 
 
 def queue_of(version: str) -> str:
-    """Return the name of a version's queue."""
+    """Returns the name of a version's queue."""
     return f"{QUEUE}.{version}"
 
 
 def lists(queue: str) -> list[str]:
-    """Return the lists of a queue, one for each step of priority."""
+    """Returns the Redis lists of a queue, one for each step of priority."""
     return [f"{queue}{SEPARATOR}{step}" if step else queue for step in STEPS]
 
 
 def workers_of(version: str) -> str:
-    """Return the key of a version's workers, a sorted set of node name by last sign of life."""
+    """Returns the key of a version's workers: a sorted set of node names by last sign of life."""
     return f"{WORKERS}:{version}"
 
 
 class WorkerRegistry:
-    """Reads and writes it all. Every method may raise ``redis.RedisError``."""
+    """Stores workers, versions and rollout in Redis. All methods may raise ``redis.RedisError``."""
 
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
-        self._now = now  # wall clock: workers of many machines sign
-        #: Since when those who live have been able to say so, and when Redis answered last.
-        self._well: tuple[float, float] | None = None
+        self._now = now  # wall clock: workers on many machines register
+        #: Unix time since which live workers could register, and the time of Redis' last answer.
+        self._reachable: tuple[float, float] | None = None
+        #: Whether Redis failed to answer since ``_reachable`` was set last.
         self._failed = False
 
     def sign(self, node: str, version: str, card: bytes, started: bool = False) -> None:
-        """Note that ``node`` is alive and serves ``version``; strike out who has long been silent.
+        """Registers ``node`` as alive and serving ``version``. Removes workers silent for long.
 
-        Where nobody is asked who lives, and nobody has said who is to be, it is this version.
+        ``started`` is set at a worker's first call. Where the rollout's version has no workers left
+        and no operator has set the rollout, the rollout moves to ``version``.
         """
         now, silent = self._now(), int(10 * ALIVE_S)
         if started:
             self._delete_wrong_types(version)
             self._leave_others(node, version)
-        with self._watched(), self._client.pipeline(transaction=False) as pipe:
-            # The worker that started last says on what; the others only where nobody does.
+        with self._tracking_outages(), self._client.pipeline(transaction=False) as pipe:
+            # The card of the worker that started last counts. Other workers only fill a gap.
             pipe.set(MODEL + version, card, ex=CARD_S, nx=not started)
             pipe.expire(MODEL + version, CARD_S)
             pipe.zadd(VERSIONS, {version: now})
-            # No time to live: it would pass while Redis is away, and make room for other keys.
+            # These keys have no time to live: they would expire while Redis is away, or be evicted.
             for key in (WORKERS, workers_of(version)):
                 pipe.zadd(key, {node: now})
                 pipe.zremrangebyscore(key, "-inf", now - silent)
             pipe.mget(MODEL + version, ROLLOUT)
-            answers = pipe.execute(raise_on_error=False)
-            without_wrong_types(answers)
-        if any(map(wrong_type.is_wrong_type, answers)):
+            replies = pipe.execute(raise_on_error=False)
+            without_wrong_types(replies)
+        if any(map(wrong_type.is_wrong_type, replies)):
             self._delete_wrong_types(version)
-        announced, told = answers[-1]
-        if _announced(version, announced) is None:
+        announced, raw_rollout = replies[-1]
+        if _read_announcement(version, announced) is None:
             self._client.set(MODEL + version, card, ex=CARD_S)
-        rollout = _read(told)
+        rollout = _read_rollout(raw_rollout)
         if rollout is None or not (rollout.told or rollout.current == version):
             self._follow(version)
 
     def sign_out(self, node: str, version: str) -> None:
-        """Note that ``node`` takes nothing any more."""
+        """Removes ``node``, which takes no more tasks."""
         with self._client.pipeline(transaction=False) as pipe:
             for key in (WORKERS, workers_of(version)):
                 pipe.zrem(key, node)
             pipe.execute()
 
     def look(self) -> ServedVersions:
-        """Return what is served. Two round trips."""
-        told: Any
+        """Returns the rollout and the workers of each version. Takes two round trips."""
+        raw_rollout: Any
         names: Any
-        with self._watched(), self._client.pipeline(transaction=False) as pipe:
+        with self._tracking_outages(), self._client.pipeline(transaction=False) as pipe:
             pipe.mget(ROLLOUT)
             pipe.zrange(VERSIONS, 0, -1)
-            [told], names = without_wrong_types(pipe.execute(raise_on_error=False))
-        rollout = _read(told)
+            [raw_rollout], names = without_wrong_types(pipe.execute(raise_on_error=False))
+        rollout = _read_rollout(raw_rollout)
         versions = [name.decode(errors="replace") for name in names or []]
         if rollout is not None:
             versions = list(dict.fromkeys([rollout.current, *versions]))
         alive = self._now() - ALIVE_S
-        with self._watched(), self._client.pipeline(transaction=False) as pipe:
+        with self._tracking_outages(), self._client.pipeline(transaction=False) as pipe:
             for version in versions:
                 pipe.zcount(workers_of(version), alive, "+inf")
                 pipe.zcard(workers_of(version))
-            answers = without_wrong_types(pipe.execute(raise_on_error=False))
-        counts = [count or 0 for count in answers]
+            replies = without_wrong_types(pipe.execute(raise_on_error=False))
+        counts = [count or 0 for count in replies]
         living = dict(zip(versions, counts[::2], strict=True))
-        listed = dict(zip(versions, counts[1::2], strict=True))
-        sure = self._well is not None and self._well[0] < alive
-        gone = frozenset(v for v in versions if not listed[v] or (sure and not living[v]))
+        registered = dict(zip(versions, counts[1::2], strict=True))
+        # Silence is proof only where Redis was reachable all the while.
+        sure = self._reachable is not None and self._reachable[0] < alive
+        gone = frozenset(v for v in versions if not registered[v] or (sure and not living[v]))
         return ServedVersions(rollout, living, gone)
 
     def announcement(self, version: str) -> Announcement | None:
-        """Return what workers of a version have announced; None: nothing, or long ago."""
-        return _announced(version, wrong_type.get(self._client, MODEL + version))
+        """Returns the announcement of a version's workers; None where there is none."""
+        return _read_announcement(version, wrong_type.get(self._client, MODEL + version))
 
     def change(self, update: Callable[[Rollout | None], Rollout]) -> Rollout:
-        """Write what ``update`` makes of the rollout, and return it; nobody comes between."""
+        """Sets the rollout to ``update(rollout)`` in one transaction. Returns the new rollout."""
 
         def write(pipe: Any) -> Rollout:
-            [told] = pipe.mget(ROLLOUT)
-            before = _read(told)
+            [raw_rollout] = pipe.mget(ROLLOUT)
+            before = _read_rollout(raw_rollout)
             rollout = update(before)
             pipe.multi()
             pipe.set(ROLLOUT, _encode(rollout))
             if before is not None and before.current != rollout.current:
-                # Who has not noticed yet sends to it still, however long ago its workers died.
+                # Processes that have not noticed yet still send to the old version. Its queue must
+                # be remembered, however long ago its workers died.
                 pipe.zadd(VERSIONS, {before.current: self._now()})
             return rollout
 
-        # The library's types know of no value that is returned.
+        # redis-py's types leave out the value that is returned.
         transaction: Any = self._client.transaction
         rollout: Rollout = transaction(write, ROLLOUT, value_from_callable=True)
         return rollout
 
     def remember(self, version: str) -> None:
-        """Note that tasks for a version are about: given back, they go to its queue."""
+        """Notes that tasks of a version exist. One that is given back goes to that queue."""
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
-        """Forget those of ``gone`` that have had no worker for long, and with them their queues."""
+        """Forgets the versions of ``gone`` that have had no worker for a day, and their queues."""
         names: Any = self._client.zrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
         for version in {name.decode(errors="replace") for name in names} & set(gone):
             self._client.zrem(VERSIONS, version)
             self._client.delete(workers_of(version))
 
     def _leave_others(self, node: str, version: str) -> None:
-        """A node that starts serves nothing else: it may have been killed with another version."""
+        """Removes a starting node from other versions: it may have been killed serving another."""
         names: Any = self._client.zrange(VERSIONS, 0, -1)
         with self._client.pipeline(transaction=False) as pipe:
             for other in {name.decode(errors="replace") for name in names} - {version}:
@@ -236,45 +244,46 @@ class WorkerRegistry:
             rollout = self.change(update)
         except _Unchanged:
             return
-        logger.warning("%s is served now", rollout.current)
+        logger.warning("new messages go to the model version %s now", rollout.current)
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Note whether Redis answers. After it did not, workers seem dead that could not sign.
+    def _tracking_outages(self) -> Iterator[None]:
+        """Tracks since when Redis has been reachable, so that an outage makes no worker seem dead.
 
-        Nor could they while all the machine slept, which shows in the time since the last look.
+        Workers can't register while Redis is away, nor while the whole machine sleeps. Sleep shows
+        as a long time since Redis' last answer.
         """
         try:
             yield
         except RedisError:
-            self._well, self._failed = None, True
+            self._reachable, self._failed = None, True
             raise
         now = self._now()
-        if self._well is not None and now > self._well[1] + ALIVE_S:
-            self._well, self._failed = None, True
-        if self._well is None:
-            self._well = now + (PAUSE_S if self._failed else 0.0), now
-        self._well = self._well[0], now
+        if self._reachable is not None and now > self._reachable[1] + ALIVE_S:
+            self._reachable, self._failed = None, True
+        if self._reachable is None:
+            self._reachable = now + (PAUSE_S if self._failed else 0.0), now
+        self._reachable = self._reachable[0], now
 
 
 class _Unchanged(Exception):
-    """There is nothing to write."""
+    """Raised to end a transaction that has nothing to write."""
 
 
-def _read(told: bytes | None) -> Rollout | None:
-    """Return the rollout; None where there is none, or one that makes no sense."""
-    if told is None:
+def _read_rollout(raw: bytes | None) -> Rollout | None:
+    """Returns the rollout; None where there is none, or one that can't be read."""
+    if raw is None:
         return None
     try:
-        return _rollout(told)
+        return _rollout(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        line = f"{ROLLOUT} can't be read, and is written anew: %s"
+        line = f"{ROLLOUT} can't be read and is replaced: %s"
         log_once(logger, logging.WARNING, line, type(error).__name__)
         return None
 
 
-def _announced(version: str, raw: bytes | None) -> Announcement | None:
-    """Return what workers of a version say; None: nothing that this release can read."""
+def _read_announcement(version: str, raw: bytes | None) -> Announcement | None:
+    """Returns a version's announcement; None where there is none that this release can read."""
     if raw is None:
         return None
     try:
@@ -284,5 +293,5 @@ def _announced(version: str, raw: bytes | None) -> Announcement | None:
         kind = "another version"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         kind = type(error).__name__
-    log_once(logger, logging.WARNING, "what a version's workers announce can't be read: %s", kind)
+    log_once(logger, logging.WARNING, "the announcement of a model version can't be read: %s", kind)
     return None

@@ -1,0 +1,8 @@
+"""Byline's client library: ``from celery_app.client import Client``, or ``SyncClient``."""
+
+from celery_app.client.async_client import Client
+from celery_app.client.sync_client import SyncClient
+from tasks.errors import BylineError
+from tasks.messages import Attribution, Failure
+
+__all__ = ["Attribution", "BylineError", "Client", "Failure", "SyncClient"]

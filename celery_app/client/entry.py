@@ -1,4 +1,4 @@
-"""A message on its way through the api, from who asks for it to its outcome."""
+"""An entry: one message on its way through this process, from the caller to its outcome."""
 
 from __future__ import annotations
 
@@ -9,81 +9,89 @@ from tasks.messages import Failure, Outcome
 from tasks.work import EVIDENCE, size
 
 Kind = tuple[int, bool, bool]
-Key = tuple[str, str, int, bool, bool]
+JoinKey = tuple[str, str, int, bool, bool]
 
-#: The last priority, and by how much what leaves without a credit is put behind others: by one of
-#: the steps that have a list of their own in Redis.
-LAST, BEHIND = 9, 3
+#: The lowest priority of a message. 0 is the highest.
+LOWEST_PRIORITY = 9
+#: Number added to the priority of a message that leaves without a credit. In Redis, priorities
+#: this far apart have lists of their own.
+NO_CREDIT_PENALTY = 3
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One message on its way, shared by all who ask for it."""
+    """One message on its way. Callers that ask for the same message share an entry."""
 
     id: str
     text: str
-    #: The model version that is a part of the id.
+    #: The model version, which is a part of the id.
     version: str
-    #: Must it be that version, or none?
+    #: Whether no other version may answer.
     exact: bool = False
     explain: bool = False
     priority: int = 0
-    #: Unix time, in seconds; None: whenever.
+    #: Unix time in seconds; None: the message has no deadline.
     deadline: float | None = None
-    #: How long the caller gave, in seconds: the deadline as it was asked for.
+    #: The deadline as the caller gave it: seconds from the request on.
     limit: float | None = None
-    #: Must it leave even without a credit? Its answer is to be promised for later.
+    #: Whether the message must leave even without a credit, because its outcome is to be promised.
     urgent: bool = False
-    #: Is the answer promised?
+    #: Whether the outcome is promised: a caller can fetch it later by its id.
     promised: bool = False
-    #: Was somebody told so?
-    told: bool = False
-    #: Set when the broker has it, or need not have it any more.
+    #: Whether a caller was told that the message is pending.
+    reported_pending: bool = False
+    #: Set when the broker has the message, or need not have it any more.
     sent: Completion = field(default_factory=Completion)
     #: Set when the outcome is there.
     done: Completion = field(default_factory=Completion)
     outcome: Outcome | None = None
-    #: The name of the API key that it came with; where there are no keys, all are one.
+    #: Name of the API key that the message came with; empty where there are no keys.
     owner: str = ""
-    #: The id of the request that it came with; one that joins this message is not named.
+    #: Id of the request that the message came with. A request that joins later is not named.
     request_id: str = ""
-    #: How much work it is, see :mod:`tasks.work`; and the room it takes, evidence aside: that takes
-    #: none before it is there.
+    #: Cost of the message in messages' worth, see :mod:`tasks.work`.
     work: int = field(init=False)
+    #: Room that the message takes, in messages' worth. Evidence does not count: it takes no room
+    #: before it is there.
     size: int = field(init=False)
-    #: Did it leave without a credit? Then it is queued behind those that have one.
-    behind: bool = False
+    #: Whether the message left without a credit. Then it is queued behind those that have one.
+    without_credit: bool = False
 
     def __post_init__(self) -> None:
         self.size = size(self.text)
         self.work = self.size * EVIDENCE if self.explain else self.size
 
     @property
-    def rank(self) -> int:
-        """The priority that it has in the queue. Nobody waits for what is behind."""
-        return min(LAST, self.priority + BEHIND) if self.behind else self.priority
+    def queue_priority(self) -> int:
+        """The priority in the broker's queue. It is lower for a message without a credit."""
+        if self.without_credit:
+            return min(LOWEST_PRIORITY, self.priority + NO_CREDIT_PENALTY)
+        return self.priority
 
     @property
     def kind(self) -> Kind:
-        """Entries of one version and kind may share a chunk."""
+        """Priority, explain and exact. Entries of one version and kind may share a chunk."""
         return self.priority, self.explain, self.exact
 
     @property
-    def key(self) -> Key | None:
-        """Who asks for the same may join; with a deadline of its own it is nobody else's.
+    def join_key(self) -> JoinKey | None:
+        """Entries with the same key are joined; None: the entry has a deadline, and joins none.
 
-        Nor does it join the message of another owner, who may have a long queue.
+        The owner is a part of the key: another owner's message may have a long queue before it.
         """
         return (self.id, self.owner, *self.kind) if self.deadline is None else None
 
     def may_be(self, outcome: Outcome) -> bool:
-        """Return whether this may be its outcome. Under another version its id is another, too."""
+        """Returns whether ``outcome`` may belong to this message.
+
+        An attribution by another version has another id.
+        """
         if isinstance(outcome, Failure):
             return True
         return outcome.id == self.id or outcome.model != self.version
 
     def settle(self, outcome: Outcome) -> None:
-        """Note the outcome, and wake who waits."""
+        """Sets the outcome, and wakes all callers that wait for it."""
         self.outcome = outcome
         self.done.set()
         self.sent.set()

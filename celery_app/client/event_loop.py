@@ -1,4 +1,4 @@
-"""An event loop in a daemon thread, on which threads that may block run coroutines."""
+"""An event loop in a thread of its own, on which threads that block run coroutines."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from concurrent.futures import CancelledError
 from contextvars import Context
 from typing import Any, TypeVar
 
-import uvloop
-
 from tasks.errors import NoAnswer
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # a program that uses the client alone may not have it
+    from asyncio import new_event_loop  # type: ignore[assignment]
 
 T = TypeVar("T")
 
 
 class EventLoopThread(threading.Thread):
-    """A thread that runs an event loop until :meth:`stop`, or until the process ends.
+    """A daemon thread that runs an event loop until :meth:`stop`, or until the process ends.
 
-    To be made after a fork: threads do not survive one.
+    Make it after a fork: a thread does not survive one.
     """
 
     def __init__(self) -> None:
         super().__init__(name="event-loop", daemon=True)
-        self.loop = uvloop.new_event_loop()
+        self.loop = new_event_loop()
         self._stopping = asyncio.Event()
 
     def run(self) -> None:
-        """Run the loop, and in the end cancel its tasks; part of :class:`threading.Thread`."""
+        """Runs the loop, and cancels its tasks at the end; a part of :class:`threading.Thread`."""
         with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
             runner.run(self._run(), context=Context())
 
@@ -36,16 +39,16 @@ class EventLoopThread(threading.Thread):
         await self._stopping.wait()
 
     def stop(self) -> None:
-        """Stop the loop, and wait for the thread to end."""
+        """Stops the loop, and waits until the thread has ended."""
         self.loop.call_soon_threadsafe(self._stopping.set)
         self.join()
 
 
 def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on a loop of another thread; return what it returns, raise what it raises.
+    """Runs a coroutine on another thread's loop. Returns or raises what the coroutine does.
 
     Raises:
-        NoAnswer: the loop stops.
+        NoAnswer: the loop stopped before the coroutine ended.
     """
     try:
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()

@@ -1,57 +1,81 @@
-"""Builds a client from the settings."""
+"""Builds a client from the settings: for Flask, and for the library's ``Client``."""
 
 from __future__ import annotations
 
 from celery_app.app import make_celery
-from celery_app.client.client import Client
+from celery_app.client.attribution_client import AttributionClient
+from celery_app.client.dispatch.limits import DispatchLimits
 from celery_app.client.dispatch.local_cache import LocalCache
 from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.redis.model_registry import ModelRegistry
 from celery_app.client.redis.publisher import POP_S, Publisher
 from celery_app.client.redis.queue_capacity import QueueCapacity
 from celery_app.client.redis.redis_connection import RedisConnection
+from celery_app.client.redis.result_store import ResultStore
 from celery_app.connections import REDIS_TIMEOUT_S, connect, pool_async
 from celery_app.settings import Settings
 from monitoring.instruments.metrics import ApiMetrics
 from tasks.storage.pending_results import PendingResults
 
+#: Seconds beyond the longest wait of a caller after which a chunk may be given up.
+BEYOND_WAIT_S = 5
 
-def build_client(settings: Settings, metrics: ApiMetrics) -> Client:
-    """Build a client in its event loop's thread, and start the threads that look at Redis."""
-    room = QueueCapacity(settings.max_pending_results)
+
+def build_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
+    """Builds a client, and starts the threads that look at Redis. Blocks for the first look.
+
+    The caller starts the dispatcher. Call this in the event loop's thread.
+    """
+    client = make_client(settings, metrics)
+    client.model_registry.start()
+    return client
+
+
+def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
+    """Builds a client, and starts none of its parts. Call this in the event loop's thread.
+
+    Raises:
+        SettingsError: the settings have no URL of Redis.
+    """
+    queue_capacity = QueueCapacity(settings.max_pending_results)
     model_registry = ModelRegistry(
-        connect(settings.broker), connect(settings.cache), settings.here, room
+        connect(settings.broker), connect(settings.cache), settings.here, queue_capacity
     )
-    model_registry.start()
     broker = _connection_to(settings.broker, REDIS_TIMEOUT_S)
     cache = _connection_to(settings.cache, REDIS_TIMEOUT_S)
+    replies = _connection_to(settings.broker, 2 * POP_S)
     pending_results = PendingResults(
         broker.call,
         cache.call,
         settings.result_ttl_s,
-        room=lambda: room.pending_results,
+        room=lambda: queue_capacity.pending_results,
         lists=model_registry.lists,
     )
-    replies = _connection_to(settings.broker, 2 * POP_S)
-    publisher = Publisher(make_celery(settings), broker, cache, replies, pending_results, room)
     dispatcher = Dispatcher(
-        publisher.send,
-        publisher.receive,
-        publisher.look_up,
-        credits=settings.credits,
-        chunk_work=settings.chunk_messages,
-        capacity=settings.dispatcher_messages,
-        # Longer than anybody waits, and than it takes to notice that a worker died and to have
-        # its tasks done by another.
-        answer_s=max(3 * settings.visibility_timeout_s, settings.wait_max_s + 5),
-        local_cache=LocalCache(settings.local_cache_messages),
-        workers=model_registry.workers_of,
-        pressure=model_registry.pressure,
-        queue_capacity=room,
-        metrics=metrics,
+        Publisher(make_celery(settings), broker, replies, pending_results, queue_capacity),
+        ResultStore(cache),
+        model_registry,
+        queue_capacity,
+        LocalCache(settings.local_cache_messages),
+        limits_of(settings),
+        metrics,
     )
     metrics.credits.set(settings.credits)
-    return Client(settings, dispatcher, model_registry, pending_results)
+    return AttributionClient(
+        settings, dispatcher, model_registry, pending_results, (broker, cache, replies)
+    )
+
+
+def limits_of(settings: Settings) -> DispatchLimits:
+    """Returns the limits of a dispatcher.
+
+    A chunk is given up after longer than any caller waits, and than it takes to notice that its
+    worker died and to have the task done by another.
+    """
+    answer_s = max(3 * settings.visibility_timeout_s, settings.wait_max_s + BEYOND_WAIT_S)
+    return DispatchLimits(
+        settings.credits, settings.chunk_messages, settings.dispatcher_messages, answer_s
+    )
 
 
 def _connection_to(url: str, timeout_s: float) -> RedisConnection:

@@ -1,4 +1,4 @@
-"""The true authors of messages, when they are learned: each counts once."""
+"""Records the true author of a message when it is learned, and whether the model was right."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from tasks.errors import CacheUnavailable, Conflict, NotFound
 from tasks.messages import Attribution
 from tasks.storage.pending_results import PendingResults
 
+#: Prefix of the key that holds a message's true author.
 FEEDBACK = "byline:feedback:"
 
 
 class Labels:
-    """Notes who wrote what, and whether the model had it right. In the event loop's thread."""
+    """Records true authors. Each message counts once. Used in one event loop's thread."""
 
     def __init__(
         self,
@@ -27,7 +28,7 @@ class Labels:
         metrics: ApiMetrics,
         ttl_s: int,
     ) -> None:
-        """``ttl_s``: seconds for which a message's author is remembered, and counts once."""
+        """``ttl_s``: seconds for which a message's true author is kept, so that it counts once."""
         self._pending_results = pending_results
         self._cache = cache
         self._window = window
@@ -35,11 +36,11 @@ class Labels:
         self._ttl_s = ttl_s
 
     async def learn(self, id: str, author: str) -> bool:
-        """Note who wrote a message. Return whether the model's best guess was this author.
+        """Records the author of a message. Returns whether the model's best guess was this author.
 
         Raises:
             NotFound: no attribution has this id, yet or any more.
-            Conflict: another author was named before.
+            Conflict: another author was given before.
             BrokerUnavailable, CacheUnavailable: a server can't be reached.
         """
         attribution = await self._attribution(id)
@@ -54,7 +55,7 @@ class Labels:
         return attribution.candidates[0].author == author
 
     async def _before(self, name: str) -> bytes | None:
-        """Return the author that was given before. What is no string is nobody's word: it goes."""
+        """Returns the author that was given before. Deletes the key where it holds no string."""
         found: Any = await self._cache.mget([name])
         before: bytes | None = found[0]
         if before is None:
@@ -78,6 +79,6 @@ class Labels:
                 self._window.add(pipe, attribution.model, counts)
                 await pipe.execute()
         except RedisError:
-            await self._cache.delete(name)  # so that it counts when it is said again
+            await self._cache.delete(name)  # so that it counts when it is sent again
             raise
         self._metrics.feedback.labels(str(right).lower()).inc()

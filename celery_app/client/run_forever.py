@@ -1,4 +1,4 @@
-"""A step of a coroutine, again and again, whatever becomes of it."""
+"""Repeats one step of a coroutine for ever, also where the step raises."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from monitoring.instruments.background import Failures
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between attempts to reach a Redis that is gone.
+#: Seconds between two attempts to reach a Redis that is gone.
 RETRY_S = 0.5
 
 
 async def run_forever(step: Callable[[], Awaitable[None]]) -> None:
-    """Do ``step`` until cancelled; what it raises is logged."""
+    """Repeats ``step`` until cancelled. Logs what the step raises."""
     failures = Failures(step.__qualname__)
     while True:
         try:

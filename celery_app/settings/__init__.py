@@ -1,10 +1,10 @@
-"""The settings of Byline, read from the environment: ``Settings.from_environ(os.environ)``."""
+"""The settings of Byline: ``Settings.from_environ(os.environ)`` reads the environment."""
 
 from celery_app.settings.checks import SettingsError
 from celery_app.settings.errors import PREFIX
 from celery_app.settings.settings import MODELS, Settings
 
-#: Bytes of a GiB, the unit in which memory is sold.
+#: Bytes of a GiB.
 GIB = 2**30
 
 __all__ = ["GIB", "MODELS", "PREFIX", "Settings", "SettingsError"]

@@ -1,4 +1,4 @@
-"""What no single setting shows: values that contradict each other, and passwords in files."""
+"""Checks that look at several settings together, and passwords that are in files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from celery_app.settings.secret_url import SecretURL
 
 
 class SettingsError(ValueError):
-    """The environment holds a value that Byline refuses to start with."""
+    """A setting has a value that Byline refuses to start with."""
 
 
-#: Of each pair the first must not be above the second, and why.
+#: Pairs of settings of which the first must not be above the second, and the reason.
 _IN_ORDER = (
     ("chunk_messages", "batch_messages", "a task must fit in a batch"),
     ("max_bulk", "dispatcher_messages", "a bulk request must fit in the dispatcher"),
@@ -26,7 +26,7 @@ _IN_ORDER = (
 )
 
 _SCHEMES = ("redis://", "rediss://")
-#: What a URL of Redis may say besides, with TLS: what redis-py, kombu and Celery all understand.
+#: Parameters that a URL of Redis with TLS may have: redis-py, kombu and Celery all know them.
 _TLS = {
     "ssl_ca_certs",
     "ssl_ca_path",
@@ -37,14 +37,15 @@ _TLS = {
     "ssl_keyfile",
     "ssl_password",
 }
+#: Values of ``ssl_cert_reqs``.
 _CERT_REQS = ("none", "optional", "required")
 
 
 def check_together(settings: Any) -> None:
-    """Refuse settings that contradict each other.
+    """Checks that no setting contradicts another.
 
     Raises:
-        SettingsError: naming both.
+        SettingsError: two settings contradict each other. The error names both.
     """
     for smaller, larger, reason in _IN_ORDER:
         low, high = getattr(settings, smaller), getattr(settings, larger)
@@ -75,7 +76,7 @@ def check_together(settings: Any) -> None:
 
 
 def _unusable(url: str) -> str:
-    """Return why no part of Byline could use a URL of Redis; empty: they can."""
+    """Returns why a URL of Redis can't be used; empty: it can."""
     if not url.startswith(_SCHEMES):
         return f"must begin with {' or '.join(_SCHEMES)}"
     try:
@@ -96,17 +97,19 @@ def _unusable(url: str) -> str:
 
 
 def with_password(server: str, url: SecretURL | None, file: Path | None) -> SecretURL | None:
-    """Return the URL of ``redis`` or ``cache``, with the password that is in a file, if any is.
+    """Returns the URL of ``server``, ``redis`` or ``cache``, with the password from its file.
+
+    Without a file it is the URL as it is.
 
     Raises:
-        SettingsError: there is no such file, no URL for it, or a password in the URL already.
+        SettingsError: the file can't be read, there is no URL, or the URL has a password already.
     """
     if file is None:
         return url
     setting, of = _name(f"{server}_password_file"), _name(f"{server}_url")
     if url is None:
         raise SettingsError(f"{setting} is set, and {of}, which it is for, is not")
-    parts = urlsplit(url)  # it was found to be one
+    parts = urlsplit(url)  # it was checked before
     if parts.password is not None:
         raise SettingsError(f"{setting} is set, and {of} holds a password already")
     try:

@@ -1,4 +1,4 @@
-"""What is said of settings that can't be used."""
+"""Words the errors of settings: it names the variable, and the setting that may be meant."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from collections.abc import Mapping, Sequence
 
 from celery_app.settings.secret_url import SecretURL
 
+#: How the name of each variable begins.
 PREFIX = "BYLINE_"
 
 
 def unknown(field: str, known: Sequence[str]) -> str:
-    """Return that there is no such field, and which one may be meant."""
+    """Returns the error of a field that does not exist. It names the field that may be meant."""
     close = difflib.get_close_matches(field, known, n=1)
     hint = f"; did you mean {PREFIX}{close[0].upper()}?" if close else ""
     return f"{PREFIX}{field.upper()} is not a setting{hint}"
 
 
 def in_words(error: str, values: Mapping[str, str]) -> str:
-    """Return what msgspec says of the field, of the variable.
+    """Returns an error of msgspec with the name of the variable in the place of the field.
 
-    msgspec ends its messages with the place, ```$.field```; people know the variable.
+    msgspec ends its messages with the place, ```$.field```.
     """
     reason, _, place = error.partition(" - at `$.")
     field = place.rstrip("`")
-    if field not in values:  # raised by __post_init__, already in words
+    if field not in values:  # __post_init__ raised it, and it names variables
         return reason
     reason = reason.removesuffix(", got `str`")  # everything in an environment is a string
     value = SecretURL(values[field]) if field.endswith("_url") else values[field]

@@ -1,4 +1,4 @@
-"""Types of settings: what msgspec checks of a value, and how the reference describes it."""
+"""Types of settings: the limits that msgspec checks, and the description for the reference."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ Seconds = Positive
 
 
 def about(description: str, **limits: Any) -> Meta:
-    """Return the description of a setting in the reference, with what msgspec checks of it."""
+    """Returns the description of a setting for the reference, with the limits to check."""
     return Meta(description=description, **limits)

@@ -1,4 +1,4 @@
-"""The settings of Byline: one frozen object, and the only reader of the environment."""
+"""All settings of Byline in one frozen object. No other module reads ``BYLINE_…`` variables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from celery_app.settings.errors import PREFIX, in_words, unknown
 from celery_app.settings.monitoring_settings import MonitoringSettings
 from celery_app.settings.secret_url import SecretURL
 
-#: The models that come with Byline.
+#: The models that come with Byline, by name.
 MODELS = {
     "ngram": "model.ngram:NgramModel",
     "transformer": "model.transformer:TransformerModel",
@@ -23,14 +23,14 @@ MODELS = {
 class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings. Each field is an environment variable, ``BYLINE_<NAME>``.
 
-    A composition root reads them once and passes them on.
+    The main function of a process reads them once, and passes them on.
     """
 
     def __post_init__(self) -> None:
-        """Refuse values that contradict each other. No URL is kept as a plain string.
+        """Checks that no value contradicts another. Holds each URL of Redis as a ``SecretURL``.
 
         Raises:
-            SettingsError: naming both.
+            SettingsError: two values contradict each other.
         """
         for field in ("redis_url", "cache_url"):
             if (url := getattr(self, field)) is not None:
@@ -39,13 +39,13 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Build the settings from the variables that begin with ``BYLINE_``.
+        """Builds the settings from the variables that begin with ``BYLINE_``.
 
-        An empty variable counts as unset. Passwords that are in files are in the URLs then.
+        An empty variable counts as unset. The URLs get the passwords that are in files.
 
         Raises:
-            SettingsError: a name is unknown, a value does not fit, two contradict, or a file can't
-                be read.
+            SettingsError: a name is unknown, a value is wrong, two values contradict each other, or
+                a file can't be read.
         """
         values = {
             name.removeprefix(PREFIX).lower(): value
@@ -72,7 +72,7 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
         """The broker's URL.
 
         Raises:
-            SettingsError: there is none.
+            SettingsError: ``redis_url`` is not set.
         """
         if self.redis_url is None:
             raise SettingsError(
@@ -85,13 +85,13 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
     def prefetch(self) -> int:
         """Tasks that a worker holds at most: two batches on the device and two that wait.
 
-        Of tasks of one message each; what waits is bounded in messages besides.
+        It is for tasks of one message each. Waiting messages have a limit of their own besides.
         """
         return 4 * self.batch_messages
 
     @property
     def host_names(self) -> frozenset[str] | None:
-        """The names under which the api is asked; None: nobody has said."""
+        """The host names that requests may be for; None: the setting is not set."""
         return None if self.hosts is None else frozenset(re.split(r" *, *", self.hosts))
 
     @property

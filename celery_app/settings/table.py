@@ -1,4 +1,4 @@
-"""The settings as a Markdown table, for the README: ``python -m celery_app.settings.table``."""
+"""Prints the settings as a Markdown table: ``python -m celery_app.settings.table``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from celery_app.settings import PREFIX, Settings
 
 
 def table() -> str:
-    """Return a row for each setting."""
+    """Returns the table, with a row for each setting."""
     hints = get_type_hints(Settings, include_extras=True)
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for field in msgspec.structs.fields(Settings):

@@ -12,22 +12,22 @@ from celery_app.settings.secret_url import SecretURL
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where Redis is, which model is served on which device, and how workers form batches."""
+    """The settings of Redis, the model, its device, and the batches."""
 
     redis_url: Annotated[
         SecretURL | None,
-        about("Redis 6.2 or newer, or Valkey, for the queue. Unset: `make run` starts its own."),
+        about("Redis 6.2 or newer, or Valkey, for the queue. Unset: `make run` starts a Valkey."),
     ] = None
     cache_url: Annotated[
         SecretURL | None,
-        about("Redis or Valkey for attributions and results. Unset: the same one."),
+        about("Redis or Valkey for attributions and results. Unset: the one for the queue."),
     ] = None
     redis_password_file: Annotated[
         Path | None,
-        about("File of the password for `BYLINE_REDIS_URL`, which then holds none."),
+        about("File with the password of `BYLINE_REDIS_URL`, which must hold no password then."),
     ] = None
     cache_password_file: Annotated[
-        Path | None, about("The same for `BYLINE_CACHE_URL`. Unset: the URL is as it should be.")
+        Path | None, about("File with the password of `BYLINE_CACHE_URL`, likewise.")
     ] = None
     model: Annotated[
         str,
@@ -37,7 +37,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         ),
     ] = "ngram"
     model_dir: Annotated[
-        Path | None, about("Folder of weights and card, for the model's class. Unset: its own.")
+        Path | None, about("Folder of the model's weights and card. Unset: the model's own folder.")
     ] = None
     device: Annotated[
         str,
@@ -49,22 +49,22 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     precision: Annotated[
         Literal["fp32", "bf16", "fp16"],
         about(
-            "What a transformer computes in. The halves only after a comparison with `fp32` on "
-            "the device, at each start."
+            "Number format in which a transformer computes. At each start, `bf16` and `fp16` are "
+            "compared with `fp32` on the device, and refused if they differ too much."
         ),
     ] = "fp32"
     torch_threads: Annotated[
         Count | None,
         about(
-            "CPU threads for torch. Unset: 1, or for a transformer the cores shared among the "
-            "workers."
+            "CPU threads of torch. Unset: 1; for a transformer, the number of cores divided by the "
+            "number of workers."
         ),
     ] = None
     mps_memory: Annotated[
         float,
         about(
-            "Share of the memory that Metal recommends, for all workers here. Beyond it a batch "
-            "is halved.",
+            "Share of the memory that Metal recommends, for all workers of this machine together. "
+            "A batch that needs more is halved.",
             ge=0.05,
             le=2,
         ),
@@ -72,26 +72,27 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     workers: Annotated[
         int,
         about(
-            "Workers that `make run` starts here, one for each GPU or sharing the cores.",
+            "Workers that `make run` starts: one for each GPU, or sharing the cores.",
             ge=1,
             le=64,
         ),
     ] = 1
     worker_number: Annotated[
-        int, about("Which of them a worker is, from 0. `make run` sets it.", ge=0)
+        int,
+        about("Number of a worker among those of its machine, from 0. `make run` sets it.", ge=0),
     ] = 0
     worker_name: Annotated[
         str,
         about(
-            "Celery node name. What follows the `@` must differ between workers; `%h` is the host.",
+            "Celery node name. The part after `@` must differ between workers; `%h` is the host.",
             pattern=r"^[^@]+@[^@]+$",
         ),
     ] = "byline@%h"
     batch_messages: Annotated[
         int,
         about(
-            "Largest batch, in messages. Here and below a long one counts as several, one with "
-            "evidence as eight.",
+            "Messages in one batch, at most. A long message counts as several, and a message with "
+            "evidence as eight; so they do in other settings that count messages.",
             ge=1,
             le=4096,
         ),
@@ -99,8 +100,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     batch_tokens: Annotated[
         Count | None,
         about(
-            "Largest forward pass of a transformer, in tokens with padding. Unset: 32768, on the "
-            "CPU 3072."
+            "Tokens in one forward pass of a transformer, with padding, at most. Unset: 32768, or "
+            "3072 on the CPU."
         ),
     ] = None
     batch_wait_ms: Annotated[
@@ -110,7 +111,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     batch_timeout_s: Annotated[
         Seconds,
         about(
-            "Seconds after which a forward pass counts as hung: the worker ends, and its messages "
-            "go to another."
+            "Seconds after which a forward pass counts as hung. Then the worker ends, and its "
+            "messages go to another worker."
         ),
     ] = 60.0

@@ -1,4 +1,4 @@
-"""Celery's transport over Redis: a task is taken from its list and noted as held in one step."""
+"""Celery's transport for Redis: a worker takes a task and notes that it has it, in one step."""
 
 from celery_app.transport.transport import Transport
 

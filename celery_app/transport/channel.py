@@ -1,16 +1,16 @@
-"""Kombu's Redis transport, except that no task is ever between Redis and the worker.
+"""Kombu's channel for Redis, except that no task is ever between Redis and the worker.
 
-Kombu takes a task off its list with BRPOP, and then notes that it is unacknowledged. A worker that
-is killed between the two, or to which Redis gives a task while it dies, takes the task along. Here
-a script does both at once, and for several tasks; what kombu finds in Redis is what it would have
-written itself, so that its own workers and its sweep for what dead workers held go with this one.
+Kombu takes a task off its list with BRPOP, and then notes in Redis that it is unacknowledged. If a
+worker is killed between the two steps, or Redis sends a task to a worker that dies, the task is
+lost. Here a script does both in one step, and for several tasks. It writes what kombu would write,
+so that kombu's own workers, and kombu's sweep for the tasks of dead workers, work with it.
 
-To wait for a task without taking it, it is moved from the end of its list to the end of its list.
-That works for one list at a time: a free worker sees a task of lower priority within
+To wait for a task without taking it, the worker moves it from the end of its list to the end of the
+same list. That works for one list at a time: a free worker sees a task of a lower priority within
 :data:`WAIT_S`.
 
-What was acknowledged goes along with the next claim, so that it costs no round trip and no turn of
-the worker's loop. Where no claim is made, for want of room, it has a round trip of its own.
+Acknowledgements go along with the next claim, so that they cost no round trip and no turn of the
+worker's loop. Where no claim is made, for want of room, they have a round trip of their own.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from queue import Empty
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 from kombu.transport import redis
@@ -28,35 +27,36 @@ from kombu.utils.json import dumps
 from redis import Redis, ResponseError
 from redis.exceptions import OutOfMemoryError
 
+from celery_app.transport.claim import (
+    CLAIM,
+    ClaimPrefix,
+    PriorityOrder,
+    claim_command,
+    claim_prefix,
+    claimed_tasks,
+    first_list,
+)
 from celery_app.transport.qos import QoS
 from celery_app.transport.serialization import Message, read, tagged
 from monitoring.instruments.log_once import log_once
 from tasks.malformed import Malformed, is_of_server, kind_of
 from tasks.messages import ORPHANED
 from tasks.storage.full_redis import Client, allowed
-from tasks.storage.lua_scripts import read_script
 from tasks.storage.wrong_type import is_wrong_type
 
 logger = logging.getLogger(__name__)
 
-CLAIM_SCRIPT = read_script(Path(__file__).with_name("claim.lua"))
-
-#: Tasks taken at once, at most. What one worker has taken, another can't.
-CLAIM = 4
-#: Of so many claims in a row that left tasks behind, one takes those of a lower priority first: a
-#: queue that is never empty would keep them waiting for ever.
-LATER_FIRST = 8
-#: Seconds to wait for a task on the first list before the others are looked at.
+#: Seconds to wait for a task on the first list before the other lists are read.
 WAIT_S = 0.05
-#: Seconds after which a claim that has no answer is not relied on: the connection may be half open.
-ANSWER_S = 1.0
+#: Seconds after which a claim without a response is not relied on: the connection may be half open.
+RESPONSE_S = 1.0
 
-#: Called with the kind, the queue and the size of a task that can't be read.
+#: Called with the kind of error, the queue and the size in bytes of a task that can't be read.
 PutDeadLetter = Callable[[str, str, int], None]
 
 
 class Channel(redis.Channel):
-    """Takes tasks with the script."""
+    """Takes tasks with the script of :mod:`celery_app.transport.claim`."""
 
     QoS = QoS
     Message = Message
@@ -64,41 +64,40 @@ class Channel(redis.Channel):
     _brpop_sent_at: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        #: Is a waiting command before the script's on the wire?
-        self._waits = False
-        #: Is there more than was taken the last time?
-        self._more = False
-        #: Claims in a row that left tasks behind.
-        self._busy = 0
-        #: Had Redis no memory for the waiting command the last time?
-        self._full = False
-        #: The script's command that was sent last.
-        self._asked: list[Any] = []
+        #: Whether a waiting command was sent before the last claim.
+        self._sent_wait = False
+        #: Whether the last claim may have left tasks behind.
+        self._left_behind = False
+        self._priority_order = PriorityOrder()
+        #: Whether Redis had no memory for the last waiting command.
+        self._out_of_memory = False
+        #: The last claim.
+        self._last_claim: list[Any] = []
         self._shared: Redis | None = None
-        #: Queues whose consumers acknowledge nothing: replies to remote control, for instance.
+        #: Queues whose consumers acknowledge nothing, such as replies to remote control.
         self._unacknowledging: set[str] = set()
-        #: By priorities and queues: a claim's beginning, and for each list whether what it holds is
-        #: noted.
-        self._claims: dict[tuple[int | str, ...], tuple[list[Any], list[int]]] = {}
-        #: Are no tasks of lower priority wanted? They would wait here, and keep others out.
+        #: By priorities and queues.
+        self._prefixes: dict[tuple[int | str, ...], ClaimPrefix] = {}
+        #: Whether tasks of the highest priority alone are wanted. Others would wait in this worker,
+        #: and keep tasks of the highest priority out.
         self.wants_pressing_only: Callable[[], bool] = lambda: False
         super().__init__(*args, **kwargs)
 
     @contextmanager
     def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Redis]:
-        """Yield a client. Kombu makes one each time, which takes longer than most commands."""
+        """Yields a client. Kombu makes one each time, which takes longer than most commands."""
         if self._shared is None or self._shared.connection_pool is not self.pool:
             self._shared = self._create_client()
         yield client or self._shared
 
     def _get_client(self) -> type[Client]:
-        super()._get_client()  # which looks at the library's version
+        super()._get_client()  # it checks the version of redis-py
         return Client
 
     def give_back(self, entry: bytes, pipe: Any, leftmost: bool) -> None:
-        """Queue on ``pipe`` that a task goes back to its queue. Raises whatever is wrong with it.
+        """Queues on ``pipe`` the command that returns a task to its queue.
 
-        Kombu, where it can't, drops the task and logs the whole of it.
+        Raises whatever is wrong with the task. Kombu drops such a task, and logs all of it.
         """
         task, exchange, route = read(entry)
         headers = task["headers"]
@@ -119,11 +118,11 @@ class Channel(redis.Channel):
 
     @property
     def active_lists(self) -> list[str]:
-        """The lists that are consumed here."""
-        return self._lists(list(self.active_queues))
+        """The Redis lists that this channel consumes."""
+        return self._lists(list(self.active_queues), self.priority_steps)
 
     def close(self) -> None:
-        """Settle, give back what was not acknowledged, and close."""
+        """Sends the acknowledgements, returns all other tasks to their queues, and closes."""
         if not self.closed:
             try:
                 self.qos.settle()
@@ -132,13 +131,13 @@ class Channel(redis.Channel):
         super().close()
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
-        """Consume, and remember who will not acknowledge."""
+        """Consumes a queue, and remembers whether its consumer acknowledges."""
         (self._unacknowledging.add if no_ack else self._unacknowledging.discard)(queue)
-        self._claims.clear()
+        self._prefixes.clear()
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
-        """Get one task; acknowledged at once where the caller will not."""
+        """Gets one task. It is acknowledged at once where the caller will not do so."""
         message = super().basic_get(queue, no_ack, **kwargs)
         if message is not None and no_ack:
             self.qos.ack(message.delivery_tag)
@@ -146,52 +145,43 @@ class Channel(redis.Channel):
 
     @property
     def claims(self) -> bool:
-        """Whether Redis has been asked for tasks a moment ago, and the answer will be read."""
+        """Whether a claim was sent a moment ago, and its response will be read."""
         return (
             bool(self._in_poll)
-            and monotonic() < self._brpop_sent_at + ANSWER_S
+            and monotonic() < self._brpop_sent_at + RESPONSE_S
             and not self.connection.cycle.is_paused(self)
         )
 
-    def _claim(self, queues: list[str], most: int, tags: Sequence[str | bytes] = ()) -> list[Any]:
-        """Return the script's command; what is the same at each turn of the loop is kept."""
-        steps = self._steps()
-        begun = self._claims.get((*steps, *queues))
-        if begun is None:
-            noted = [int(queue not in self._unacknowledging) for queue in queues]
-            keys = [*self._lists(queues, steps), self.unacked_key, self.unacked_index_key]
-            begun = ["EVAL", CLAIM_SCRIPT, len(keys), *keys], noted * len(steps)
-            self._claims[(*steps, *queues)] = begun
-        return [*begun[0], time(), most, *begun[1], *tags]
+    def _claim(
+        self, queues: list[str], max_tasks: int, tags: Sequence[str | bytes] = ()
+    ) -> list[Any]:
+        steps = self._priority_order.steps(self.priority_steps, self.wants_pressing_only())
+        key: tuple[int | str, ...] = (*steps, *queues)
+        prefix = self._prefixes.get(key)
+        if prefix is None:
+            noted = [int(queue not in self._unacknowledging) for queue in queues] * len(steps)
+            unacked_keys = self.unacked_key, self.unacked_index_key
+            prefix = claim_prefix(self._lists(queues, steps), unacked_keys, noted)
+            self._prefixes[key] = prefix
+        return claim_command(prefix, max_tasks, tags)
 
-    def _steps(self) -> list[int]:
-        """Return the priorities to take tasks of, the first first."""
-        first, *others = self.priority_steps
-        if self.wants_pressing_only():
-            return [first]
-        turn, rest = divmod(self._busy, LATER_FIRST)
-        if rest < LATER_FIRST - 1:
-            return [first, *others]
-        later = others[turn % len(others)]
-        return [later, first, *(step for step in others if step != later)]
-
-    def _lists(self, queues: list[str], steps: Sequence[int] | None = None) -> list[str]:
-        wanted = self.priority_steps if steps is None else steps
-        return [self._q_for_pri(queue, step) for step in wanted for queue in queues]
+    def _lists(self, queues: list[str], steps: Sequence[int]) -> list[str]:
+        return [self._q_for_pri(queue, step) for step in steps for queue in queues]
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         while True:
             with self.conn_or_acquire() as client:
-                claimed = client.execute_command(*self._claim([queue], 1))
+                claimed = claimed_tasks(client.execute_command(*self._claim([queue], 1)) or [])
             if not claimed:
                 raise Empty
-            with self._handing_over(queue, claimed[1], claimed[2]):
-                task = tagged(claimed[1], claimed[2])
-                self.Message(task, channel=self)  # what kombu makes of it next
+            [(_, raw, tag)] = claimed
+            with self._handing_over(queue, raw, tag):
+                task = tagged(raw, tag)
+                self.Message(task, channel=self)  # kombu makes the same of it next
                 return task
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        """Have Redis wait for a task, unless more are there, and take what it has."""
+        """Sends a claim. Before it, has Redis wait for a task, unless tasks were left behind."""
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
             return
@@ -199,32 +189,35 @@ class Channel(redis.Channel):
         self._in_poll = connection
         self._brpop_sent_at = monotonic()
         room = self.qos.can_consume_max_estimate()
-        most = CLAIM if room is None else max(1, min(CLAIM, room))
-        claim = self._asked = self._claim(queues, most, self.qos.unsettled())
-        self._waits = not self._more
-        wait = [self._wait(claim[3])] if self._waits else []
+        max_tasks = CLAIM if room is None else max(1, min(CLAIM, room))
+        claim = self._last_claim = self._claim(queues, max_tasks, self.qos.unsettled())
+        self._sent_wait = not self._left_behind
+        wait = [self._wait(first_list(claim))] if self._sent_wait else []
         connection.send_packed_command(connection.pack_commands([*wait, claim]))
 
     def _wait(self, first: str) -> list[Any]:
-        """Return the command that waits for a task on the first list.
+        """Returns the command that waits for a task on the first list.
 
-        Where Redis has no memory left, it refuses that one. Another waits as long, for nothing.
+        A Redis without memory refuses BLMOVE. Then the command waits as long on a list that is
+        always empty.
         """
-        if self._full:
+        if self._out_of_memory:
             return ["BLPOP", f"{self.unacked_key}:none", WAIT_S]
         return ["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]
 
     def _brpop_read(self, **options: Any) -> bool:
-        """Deliver what the script took. Raises ``Empty`` where that is nothing."""
+        """Delivers the tasks that the claim took. Raises ``Empty`` where it took none."""
         try:
-            claimed = self._claimed()
+            tasks = claimed_tasks(self._read_claim())
         finally:
             self._in_poll = None
             self._flush_brpop_reauth()
-        tasks = list(zip(claimed[::3], claimed[1::3], claimed[2::3], strict=True))
-        # The first list is waited for anyway.
-        self._more = bool(tasks) and (len(tasks) >= CLAIM or self.sep.encode() in tasks[-1][0])
-        self._busy = self._busy + 1 if self._more else 0
+        # The waiting command watches the first list alone. A task from another list means that more
+        # tasks may be there.
+        self._left_behind = bool(tasks) and (
+            len(tasks) >= CLAIM or self.sep.encode() in tasks[-1].name
+        )
+        self._priority_order.note(self._left_behind)
         for name, task, tag in tasks:
             queue = name.decode().rsplit(self.sep, 1)[0]
             with self._handing_over(queue, task, tag):
@@ -235,10 +228,11 @@ class Channel(redis.Channel):
 
     @contextmanager
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
-        """Make a dead letter of the task where the block raises anything, unless Redis failed.
+        """Makes a dead letter of the task where the block raises anything, unless Redis failed.
 
-        Kombu counts ``KeyError`` and others among the errors of connections. But here nothing is
-        read from the connection that tasks come from. Left, such a task would come again for ever.
+        Kombu counts ``KeyError`` and others among the errors of a connection. But the block reads
+        nothing from the connection that tasks come from. Without the dead letter, such a task would
+        come again for ever.
         """
         try:
             yield
@@ -250,7 +244,7 @@ class Channel(redis.Channel):
                 self.qos.ack(tag)
 
     def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
-        """Deliver what was broadcast, such as a command of remote control, unless it is none."""
+        """Delivers a broadcast, such as a remote control command. Logs one that can't be read."""
         try:
             return bool(super()._deliver_fanout_message(message, exchange))
         except Exception as error:
@@ -266,34 +260,34 @@ class Channel(redis.Channel):
             log_once(logger, logging.ERROR, "a broadcast can't be read: %s", kind_of(error))
             return None
 
-    def _claimed(self) -> list[bytes]:
+    def _read_claim(self) -> list[bytes]:
         client, connection = self.client, self.client.connection
         try:
-            refused = self._waited(client, connection)
-            claimed = self._taken(client, connection)
+            refusal = self._read_wait(client, connection)
+            response = self._read_script(client, connection)
             self.qos.settled()
-            self._full = isinstance(refused, OutOfMemoryError)
-            if refused and not (claimed or self._full):
-                raise refused
+            self._out_of_memory = isinstance(refusal, OutOfMemoryError)
+            if refusal and not (response or self._out_of_memory):
+                raise refusal
         except self.connection_errors as error:
             connection.disconnect()  # kombu's poller connects again
             if is_wrong_type(error):
                 self.qos.mend()
             raise
-        return claimed
+        return response
 
-    def _taken(self, client: Redis, connection: Any) -> list[bytes]:
-        """Return what the script took. It is sent again where Redis had no memory to note it."""
+    def _read_script(self, client: Redis, connection: Any) -> list[bytes]:
+        """Returns the script's response. Sends it again if Redis had no memory to note tasks."""
         try:
             return client.parse_response(connection, "EVAL") or []
         except OutOfMemoryError:
-            connection.send_command(*allowed(self._asked))
+            connection.send_command(*allowed(self._last_claim))
             return client.parse_response(connection, "EVAL") or []
 
-    def _waited(self, client: Redis, connection: Any) -> ResponseError | None:
-        """Read the answer to the waiting command. What the script took counts, whatever it says."""
+    def _read_wait(self, client: Redis, connection: Any) -> ResponseError | None:
+        """Reads the response to the wait. Returns its error, because the claim may have worked."""
         try:
-            if self._waits:
+            if self._sent_wait:
                 client.parse_response(connection, "BLMOVE")
         except ResponseError as error:
             return error

@@ -1,16 +1,22 @@
--- Takes tasks from the ends of KEYS, the first list first; the last two keys are kombu's hash and
--- index of what is unacknowledged. Returns the list, the task and its delivery tag of each.
--- A task goes back to the queue that it was sent to, or else that it was taken from. Where its tag
--- is of no use, or another task has it, it is noted under a tag made here. So is a task that cjson
--- can't read, such as one with half of a surrogate pair: Python may read it.
--- It writes before it takes: a Redis that has no memory left refuses, and the task stays until the
--- script is sent again as one that needs none. Unless it has something to forget first: then it
--- takes as before.
--- ARGV[3] and on say, with a 1 for each list, whether its consumer will acknowledge at all; what is
--- not acknowledged is not noted, and has an empty tag here. The delivery tags behind them were
--- acknowledged.
+-- Takes tasks off the ends of lists, and notes them as unacknowledged, as kombu does.
+--
+-- KEYS: the lists, in the order in which to take tasks; then kombu's hash and index of
+-- unacknowledged tasks.
+-- ARGV: the Unix time; how many tasks to take at most; for each list 1 if its consumer acknowledges
+-- tasks, or 0; then the delivery tags of acknowledged tasks, which are deleted.
+-- Returns for each task its list, the task and its delivery tag. A task whose consumer does not
+-- acknowledge is not noted, and its tag is empty.
+--
+-- A task is noted under its own delivery tag, with the queue that it was sent to: it returns there if
+-- its worker dies. Where the tag can't be used, or another task has it, the script makes a tag. Where
+-- the queue is not known, the script notes the queue that the task was taken from. So it does for a
+-- task that cjson can't read, such as one with half of a surrogate pair: Python may read that task.
+--
+-- The script notes a task before it takes it. A Redis without memory refuses to note it, and the
+-- task stays, until the script is sent again as one that needs no memory. A script that first
+-- deletes tags is not refused.
 local unacked, index = KEYS[#KEYS - 1], KEYS[#KEYS]
-local now, most = ARGV[1], 3 * ARGV[2]
+local now, max_claimed = ARGV[1], 3 * ARGV[2]
 local claimed = {}
 for i = #KEYS + 1, #ARGV do
   redis.call('HDEL', unacked, ARGV[i])
@@ -38,11 +44,11 @@ local function note(queue, task)
 end
 for i = 1, #KEYS - 2 do
   local list, queue = KEYS[i], nil
-  while #claimed < most do
+  while #claimed < max_claimed do
     local task = redis.pcall('LINDEX', list, -1)
     if type(task) == 'table' and #claimed == 0 then return task end
     if type(task) ~= 'string' then break end
-    -- What ends the name of a list is kombu's separator, and the priority.
+    -- The name of a list ends with kombu's separator and the priority.
     queue = queue or string.gsub(list, '\6\22%d+$', '')
     local tag = ARGV[2 + i] == '1' and note(queue, task) or ''
     redis.call('RPOP', list)

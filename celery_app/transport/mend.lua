@@ -1,7 +1,10 @@
--- What only a hand can have done to KEYS, the hash, the index and the mutex of what is
--- unacknowledged, and lists of tasks, keeps tasks from being delivered for ever: a key that holds
--- another type, a task that is not in the index or is there for a distant future, a mutex that does
--- not expire. Each is put right; ARGV[1] is the time.
+-- Repairs the queue's keys where another program, or a hand, has changed them. Otherwise tasks would
+-- never be delivered again.
+--
+-- KEYS: kombu's hash, index and mutex of unacknowledged tasks; then lists of tasks.
+-- ARGV: the Unix time.
+-- A key that holds another type makes way. A mutex that does not expire is deleted. A task that is
+-- missing in the index, or is there with a time more than a day ahead, gets the time of now.
 local now = tonumber(ARGV[1])
 for i, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key).ok

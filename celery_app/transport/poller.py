@@ -1,4 +1,4 @@
-"""The turns of the worker's loop, as kombu's Redis transport takes part in them."""
+"""Takes part in the worker's event loop: sends claims, acknowledgements and sweeps at each turn."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from kombu.transport import redis
 
 
 class Poller(redis.MultiChannelPoller):
-    """Tells when the worker's loop is about to turn, and settles what no claim takes along."""
+    """Sends the claims of all channels, and the acknowledgements that no claim takes along."""
 
     def __init__(self) -> None:
         super().__init__()
-        #: Will the loop turn soon, for an answer of Redis? If not, who makes room must wake it.
+        #: Whether the loop will turn soon, because Redis will respond. If not, a thread that
+        #: acknowledges a task must wake the loop.
         self.turns = False
 
     def is_paused(self, channel: Any) -> bool:
-        """Return whether the channel's claim is left unread, for want of room."""
+        """Returns whether the response to a channel's claim is left unread, for want of room."""
         return any(paused[0] is channel for paused in self._paused_brpop.values())
 
     def get(self, callback: Any, timeout: float | None = None) -> None:
-        """Deliver what is there. Raises ``Empty``, after a sweep for what the dead held."""
+        """Delivers tasks. If there are none, sweeps for dead workers' tasks, and raises Empty."""
         try:
             super().get(callback, timeout)
         except Empty:
-            self.maybe_restore_messages()  # kombu does so only where Redis was silent
+            self.maybe_restore_messages()  # kombu sweeps only where Redis was silent
             raise
 
     def on_poll_start(self) -> None:
-        """Claim where there is room. Called at each turn of the worker's loop."""
+        """Sends claims where there is room. Kombu calls this at each turn of the worker's loop."""
         while True:
             self.turns = True
             super().on_poll_start()
@@ -40,11 +41,11 @@ class Poller(redis.MultiChannelPoller):
             self.turns = len(idle) < len(self._channels)
             if self.turns or not (made_room or any(c.qos.acknowledges for c in idle)):
                 return
-            # Acknowledged meanwhile by one who took it that the loop turns.
+            # Meanwhile a thread acknowledged a task, and did not wake the loop: ``turns`` was set.
 
 
 class Loop:
-    """Celery's loop, except that a reader is not added again at each turn."""
+    """Celery's event loop, except that a reader is not added again at each turn."""
 
     def __init__(self, loop: Any) -> None:
         self._hub = loop
@@ -53,6 +54,6 @@ class Loop:
         return getattr(self._hub, name)
 
     def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
-        """Have ``callback`` called where there is something to be read, unless it is already."""
+        """Has ``callback`` called when ``fd`` is readable. Does nothing if it is added already."""
         if self._hub.readers.get(fd) != (callback, args):
             self._hub.add_reader(fd, callback, *args)

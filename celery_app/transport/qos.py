@@ -1,4 +1,4 @@
-"""Unacknowledged tasks: those that a worker holds, and those that dead workers held."""
+"""Unacknowledged tasks: acknowledges this worker's tasks, and returns dead workers' tasks."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ _MEND = read_script(Path(__file__).with_name("mend.lua"), "make_way")
 
 
 class QoS(redis.QoS):
-    """What is taken is noted already; what is acknowledged shares a round trip."""
+    """Gathers acknowledgements, so that many share a round trip. The claim has noted each task."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: Filled by the model's thread while the main loop empties it.
+        #: Delivery tags that were acknowledged. The model's thread adds to it, and the main loop
+        #: empties it.
         self._acknowledged: deque[str | bytes] = deque()
-        #: Of these Redis has not said yet that it has forgotten them.
+        #: Delivery tags that were sent to Redis, without a response yet.
         self._unsettled: list[str | bytes] = []
-        #: Is what is being restored what dead workers held?
+        #: Whether the tasks being returned are those of dead workers.
         self.sweeping = False
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Note the task here only: the script has noted it in Redis."""
+        """Notes the task in this process only: the claim has noted it in Redis."""
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str | bytes) -> None:
-        """Acknowledge, with the next claim or :meth:`settle`. Any thread may.
+        """Acknowledges a task with the next claim or :meth:`settle`. Any thread may call this.
 
-        Redis knows a tag that is no UTF-8 by its bytes alone. Kombu never holds such a task.
+        A tag that is not UTF-8 is given as bytes, as Redis has it. Kombu never holds such a task.
         """
         self._acknowledged.append(delivery_tag)
         tag = (
@@ -47,34 +48,38 @@ class QoS(redis.QoS):
 
     @property
     def acknowledges(self) -> bool:
-        """Whether something was acknowledged that nobody has seen to yet."""
+        """Whether there are acknowledgements that were not sent yet."""
         return bool(self._acknowledged)
 
     def unsettled(self) -> list[str | bytes]:
-        """Return what Redis is to forget, until :meth:`settled`: twice is as good as once."""
+        """Returns the tags to send to Redis, the same tags again until :meth:`settled` is called.
+
+        To send a tag twice does no harm.
+        """
         self._unsettled += [self._acknowledged.popleft() for _ in range(len(self._acknowledged))]
         return self._unsettled
 
     def settled(self) -> None:
-        """Note that Redis has forgotten what :meth:`unsettled` returned last."""
+        """Notes that Redis has acknowledged the tags that :meth:`unsettled` returned last."""
         self._unsettled = []
 
     def settle(self) -> None:
-        """Have Redis forget what was acknowledged. Raises ``RedisError``."""
+        """Sends the acknowledgements to Redis. Raises ``RedisError``."""
         if tags := self.unsettled():
             with self.pipe_or_acquire() as pipe:
                 pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
             self.settled()
 
     def touch(self) -> None:
-        """Let the others know that what is held here is being seen to. Raises ``RedisError``."""
+        """Refreshes the visibility timeout of the tasks held here. Raises ``RedisError``."""
         held = dict.fromkeys(self._delivered.keys() - self._dirty, time())
         if held:
             with self.channel.conn_or_acquire() as client:
-                client.zadd(self.unacked_index_key, held, xx=True)  # what was taken away stays so
+                # xx: a task that another worker has taken over is not added again.
+                client.zadd(self.unacked_index_key, held, xx=True)
 
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Have delivered again what dead workers held."""
+        """Returns the tasks of dead workers to their queues."""
         self.sweeping = True
         try:
             self.mend()
@@ -83,7 +88,7 @@ class QoS(redis.QoS):
             self.sweeping = False
 
     def mend(self) -> None:
-        """Put right what no part of Byline can have done to the keys of the queue."""
+        """Repairs the queue's keys where another program or a hand has changed them."""
         channels = self.channel.connection.channels
         lists = {name for channel in channels for name in channel.active_lists}
         keys = [self.unacked_key, self.unacked_index_key, self.unacked_mutex_key, *lists]
@@ -93,14 +98,14 @@ class QoS(redis.QoS):
     def restore_by_tag(
         self, tag: str | bytes, client: Redis | None = None, leftmost: bool = False
     ) -> None:
-        """Give a task back, whoever had it. One that can't be read becomes a dead letter.
+        """Returns a task to its queue. A task that can't be read becomes a dead letter.
 
-        Kombu's own raises there, again at each sweep and at each start of a worker.
+        Kombu's own method raises for such a task, at each sweep and at each start of a worker.
         """
-        refused: list[tuple[Exception, int]] = []
+        unreadable: list[tuple[Exception, int]] = []
 
         def restore(pipe: Any) -> None:
-            refused.clear()  # this may be called again
+            unreadable.clear()  # redis-py may call this function again
             entry = pipe.hget(self.unacked_key, tag)
             pipe.multi()
             self._remove_from_indices(tag, pipe)
@@ -110,9 +115,9 @@ class QoS(redis.QoS):
                 except Exception as error:
                     if is_of_server(error):
                         raise
-                    refused.append((error, len(entry)))
+                    unreadable.append((error, len(entry)))
 
         with self.channel.conn_or_acquire(client) as own:
             own.transaction(restore, self.unacked_key)
-        for error, size in refused:
+        for error, size in unreadable:
             self.channel.connection.put_dead_letter(kind_of(error), self.unacked_key, size)

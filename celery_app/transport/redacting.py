@@ -1,7 +1,7 @@
-"""The transport of Celery's own commands, Flower among them: it hides texts that events hold.
+"""The transport of Celery's own commands, such as Flower's. It hides message texts in events.
 
-The events of Byline's workers hold none. A client's own may: where its app has Celery's setting
-``task_send_sent_event``, it sends a repr of each task's arguments.
+Events of Byline's workers hold no texts. Events of a client may: with Celery's setting
+``task_send_sent_event``, a client sends a repr of each task's arguments.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 from celery_app.transport import channel, serialization, transport
 from tasks.messages import QUEUE
 
-#: How the names of tasks begin that may carry texts: Byline's, and Celery's own for a canvas.
+#: Prefixes of the names of tasks that may carry texts: Byline's tasks, and Celery's for a canvas.
 CARRYING = ("byline.", "celery.")
-#: What is shown in the place of the arguments.
+#: Shown in the place of the arguments.
 HIDDEN = "(not shown)"
 
 
 def hide(body: Any) -> Any:
-    """Return a message's body, with nothing of the arguments where it is an event, or several."""
+    """Returns a message's body. Where it is an event or a list of events, arguments are hidden."""
     for event in body if isinstance(body, list) else [body]:
         if isinstance(event, dict) and str(event.get("type")).startswith("task-"):
             for field in event.keys() & {"args", "kwargs"}:
@@ -33,19 +33,19 @@ def _may_carry(event: dict[str, Any]) -> bool:
 
 
 class Message(serialization.Message):
-    """A message whose events show no arguments, whoever reads it."""
+    """A message whose events show no arguments."""
 
     def _decode(self) -> Any:
         return hide(super()._decode())
 
 
 class Channel(channel.Channel):
-    """Byline's, with such messages."""
+    """Byline's channel, with messages that hide arguments."""
 
     Message = Message
 
 
 class Transport(transport.Transport):
-    """Byline's, with such messages."""
+    """Byline's transport, with messages that hide arguments."""
 
     Channel = Channel

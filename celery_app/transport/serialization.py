@@ -1,4 +1,4 @@
-"""Tasks as kombu writes them into Redis, read with msgspec: a fifth of what kombu takes for it."""
+"""Reads the tasks that kombu wrote into Redis, with msgspec: it takes a fifth of kombu's time."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from kombu.utils.json import loads
 
 from tasks.malformed import Malformed
 
+#: Content type of a task's body.
 JSON = "application/json"
-#: Kombu writes dates, bytes and the like as objects that say what they are.
+#: Key of the objects that kombu writes for dates, bytes and the like.
 _TYPED = b'"__type__"'
 
 _decode = msgspec.json.Decoder().decode
 
 
 def read(raw: bytes) -> Any:
-    """Return what kombu reads from ``raw``. What only kombu reads, such as NaN, is left to it."""
+    """Returns the value that kombu reads from ``raw``. Kombu itself reads values such as NaN."""
     if _TYPED not in raw:
         try:
             return _decode(raw)
@@ -28,20 +29,23 @@ def read(raw: bytes) -> Any:
 
 
 class Message(virtual.Message):
-    """A message whose body, where it is JSON that may be read, is read so."""
+    """A message whose body is read with msgspec, where it is JSON and JSON is accepted."""
 
     def _decode(self) -> Any:
         body = self.body
         if self.content_type == JSON and isinstance(body, bytes) and JSON in (self.accept or ()):
             try:
                 return read(body)
-            except Exception:  # kombu has an error of its own for that
+            except Exception:  # kombu raises an error of its own for this body
                 pass
         return super()._decode()
 
 
 def tagged(task: bytes, tag: bytes) -> Any:
-    """Return a task with the delivery tag that it is noted under. Raises whatever is wrong."""
+    """Returns a task, with the delivery tag that it is noted under.
+
+    Raises whatever is wrong with the task.
+    """
     message = read(task)
     try:
         properties = message["properties"]

@@ -1,4 +1,4 @@
-"""Kombu's Redis transport with Byline's channel."""
+"""Kombu's Redis transport with Byline's channel, for Celery's setting ``broker_transport``."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ logger = logging.getLogger(__name__)
 
 
 class Transport(redis.Transport):
-    """``broker_transport`` of whoever works for Byline's queue; clients need nothing of it."""
+    """The transport of Byline's workers. A client that only sends tasks does not need it."""
 
     Channel = Channel
     cycle: Any
-    #: After these Celery connects again; others end the worker. A Redis that refuses a command, for
-    #: want of memory or disk, may get well.
+    #: After these errors Celery connects again; other errors end the worker. A Redis that refuses a
+    #: command, for want of memory or disk, may recover.
     connection_errors = (*redis.Transport.connection_errors, ResponseError)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cycle = Poller()
-        #: An option of the transport: what dead workers held is looked at as soon as there is a
-        #: connection.
         client: Any = self.client
+        #: From the transport's options, because the first sweep for dead workers' tasks comes as
+        #: soon as there is a connection.
         self.put_dead_letter: PutDeadLetter = client.transport_options.get("put_dead_letter", _log)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Be called at each turn of the loop, as kombu is."""
+        """Has the poller called at each turn of the loop, as kombu does."""
         super().register_with_event_loop(connection, Loop(loop))
 
 
 def _log(kind: str, _queue: str, _size: int) -> None:
-    """Stand in for what puts malformed tasks among the dead letters."""
+    """Logs a malformed task, in a process that writes no dead letters."""
     log_once(logger, logging.ERROR, "tasks that can't be read are dropped: %s", kind)

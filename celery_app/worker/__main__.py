@@ -1,4 +1,4 @@
-"""Starts a worker: ``python -m celery_app.worker [options of celery worker]``."""
+"""The command ``python -m celery_app.worker [options of celery worker]``, which starts a worker."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Tasks that go back to the queue after a while."""
+"""Gives tasks back to their queue after a delay, without blocking the model's thread."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from tasks.chunk_request import ChunkRequest
 
 
 class DelayedRequeue:
-    """Gives requests back without keeping a thread from its work meanwhile."""
+    """Collects requests, and gives all of them back ``seconds`` after the first was added."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._changed = threading.Condition()
         self._requests: list[ChunkRequest] = []
-        #: Monotonic time at which they go back, in seconds.
+        #: Monotonic time at which the requests go back, in seconds.
         self._due = 0.0
         self._closed = threading.Event()
         self._failures = background.Failures("giving a task back")
         self._thread: threading.Thread | None = None
 
     def add(self, requests: Sequence[ChunkRequest]) -> None:
-        """Give these back in a while, with those that wait for it already."""
+        """Adds requests to those that wait. The first call starts the thread."""
         with self._changed:
             if requests and not self._requests:
                 self._due = time.monotonic() + self._seconds
             self._requests.extend(requests)
             if self._requests and self._thread is None and not self._closed.is_set():
-                self._thread = background.start(self._wait, "later", self._closed)
+                self._thread = background.start(self._wait, "delayed requeue", self._closed)
             self._changed.notify()
         if self._closed.is_set():
             self._give_back()
 
     def close(self) -> None:
-        """Give all back now, and what is added from now on at once."""
+        """Gives all requests back now. Requests that are added later go back at once."""
         self._closed.set()
         with self._changed:
             self._changed.notify()
         self._give_back()
 
     def _wait(self) -> None:
-        """Wait until there is something to be given back, and until it is due."""
+        """Waits until there are requests and until they are due, and gives them back."""
         with self._changed:
             self._changed.wait_for(lambda: self._requests or self._closed.is_set())
             left_s = self._due - time.monotonic()
@@ -54,13 +54,13 @@ class DelayedRequeue:
     def _give_back(self) -> None:
         with self._changed:
             requests, self._requests = self._requests, []
-        kept = []
+        failed = []
         for request in requests:
             with about(request.request_ids):
                 try:
                     request.give_back()
                 except Exception as error:  # the others are given back all the same
                     self._failures.add(error)
-                    kept.append(request)
-        if kept and not self._closed.is_set():
-            self.add(kept)
+                    failed.append(request)
+        if failed and not self._closed.is_set():
+            self.add(failed)

@@ -1,4 +1,4 @@
-"""What the engine says of its batches, as metrics."""
+"""Writes what the engine reports of each batch into the worker's metrics."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from monitoring.instruments.metrics import WorkerMetrics
 from monitoring.state.prediction_stats import PredictionStats
 
 
-def observer(metrics: WorkerMetrics, prediction_stats: PredictionStats) -> Callable[[Status], None]:
-    """Return what is to be told the engine's status after each batch, in the model's thread."""
+def engine_observer(
+    metrics: WorkerMetrics, prediction_stats: PredictionStats
+) -> Callable[[Status], None]:
+    """Returns the function that the engine calls with its status after each batch."""
     prepare = metrics.batch_duration.labels("prepare")
     forward = metrics.batch_duration.labels("forward")
-    filled, padding = metrics.cells.labels("filled"), metrics.cells.labels("padding")
+    filled = metrics.cells.labels("filled")
+    padding = metrics.cells.labels("padding")
 
-    def told(status: Status) -> None:
+    def observe(status: Status) -> None:
         work = status.batch
         prediction_stats.add(status.best, status.confidence)
         prepare.observe(work.prepare_s)
@@ -29,4 +32,4 @@ def observer(metrics: WorkerMetrics, prediction_stats: PredictionStats) -> Calla
             for kind, size in status.memory._asdict().items():
                 metrics.device_memory.labels(kind).set(size)
 
-    return told
+    return observe

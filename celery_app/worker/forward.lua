@@ -1,5 +1,6 @@
--- Moves tasks from the ends of the first half of KEYS to the beginnings of the second half: the one
--- that waits longest first. It takes and puts each in one command, so that none is ever between.
+-- Moves tasks from the lists in the first half of KEYS to the lists in the second half, at most ARGV[1] from
+-- each. Returns how many. The task that has waited longest goes first. Each task is taken and put by one
+-- command, so that no crash can lose it.
 local half, moved = #KEYS / 2, 0
 for i = 1, half do
   for _ = 1, tonumber(ARGV[1]) do

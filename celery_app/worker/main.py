@@ -1,4 +1,4 @@
-"""A worker: ``python -m celery_app.worker [options of celery worker]``."""
+"""Starts a worker from the environment's settings; see ``celery_app.worker.__main__``."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from model.serving import metal, processor
 
 
 def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
-    """Run ``celery worker`` until it is told to stop, and return its exit status.
+    """Runs ``celery worker`` until it ends, and returns its exit status.
 
-    ``arguments`` go to it after our own.
+    ``arguments`` are further options of ``celery worker``, after Byline's own.
 
     Raises:
-        ImproperlyConfigured: the arguments would have the model run where it must not.
+        ImproperlyConfigured: the arguments ask for a pool that is unsafe for the model.
     """
     options = (
         "--pool=threads",
@@ -35,31 +35,31 @@ def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
     )
     app.set_current()
     set_up(settings.log_format)
-    # Celery prints what it starts with, which is no JSON.
+    # Celery prints a banner at start, which is no JSON.
     quiet = settings.log_format == "json"
     context = CLIContext(app, bool(os.environ.get("NO_COLOR")), workdir=None, quiet=quiet)
     try:
-        # This command alone: with all of Celery's come their plug-ins, of which Flower is one, and
-        # ten megabytes.
+        # Only this command is imported: all of Celery's commands load plug-ins, Flower among them,
+        # which take ten megabytes.
         worker.main([*options, *arguments], prog_name="celery worker", obj=context)
-    except SystemExit as ended:
-        return int(ended.code or 0)
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
     return 0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve as the environment says. Returns the exit status."""
+    """Runs a worker with the settings of the environment. Returns the exit status."""
     try:
         settings = Settings.from_environ(os.environ)
-        # Celery's debugger, which SIGUSR2 would start, lets in everybody on this machine.
+        # SIGUSR2 would start Celery's debugger, which any user of this machine could connect to.
         os.environ.pop("CELERY_RDBSIG", None)
         os.environ.update(metal.environment(settings.mps_memory / settings.workers))
         for name, value in processor.environment().items():
             os.environ.setdefault(name, value)
-        # The tokenizer's threads, as torch's: an equal share of the cores.
+        # The tokenizer gets an equal share of the cores, as torch does.
         cores = max(1, (os.cpu_count() or 1) // settings.workers)
         os.environ.setdefault("RAYON_NUM_THREADS", str(cores))
-        # Not before: it imports torch and numpy, which read the environment only then.
+        # Imported here, since torch and numpy read the environment when they are imported.
         from celery_app.worker.factory import build, load_model  # noqa: PLC0415
 
         return serve(build(settings, load_model(settings)), settings, arguments)

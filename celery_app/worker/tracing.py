@@ -1,7 +1,7 @@
-"""Requests of a batch, each through Celery's own tracer: results, callbacks, signals, failures.
+"""Runs each request of a batch through Celery's tracer: results, callbacks, signals, failures.
 
-The tracer takes longer than all else that a task costs, and of an api process's task there is
-nothing to see for it: nobody wants its result, nothing follows on it. Such a one goes past it.
+The tracer takes longer than everything else that a task costs. A task of an api process leaves the
+tracer nothing to do: the api wants no result and no callback. Such a plain request bypasses it.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from tasks.attribute import AttributeTask
 from tasks.chunk_request import ChunkRequest
 from tasks.results import Attributions
 
-#: What a client may have follow on a task that succeeds.
+#: Fields of a request with tasks that follow when it succeeds.
 _FOLLOWERS = ("callbacks", "chain", "chord")
-#: What the tracer tells of a task that succeeds.
+#: Signals that the tracer sends for a task that succeeds.
 _SIGNALS = (signals.task_prerun, signals.task_success, signals.task_postrun)
 
 
 class Traced(NamedTuple):
-    """What the tracer made of a request."""
+    """A request that has run."""
 
     request: ChunkRequest
     failed: bool
-    #: The failure, or a repr of the result.
+    #: Celery's exception info of the failure, or the repr of the result.
     result: Any
 
 
 def trace(task: AttributeTask, request: ChunkRequest) -> Traced:
-    """Run ``task`` as the request asks."""
+    """Runs ``task`` for the request. The outcomes that its batch computed are its result."""
     if is_plain(request) and (outcomes := task.take(request.id)) is not None:
         return Traced(request, False, repr(Attributions(outcomes)))
     args, kwargs, embed = request.args, request.kwargs, request.embed
     context = {**request.request_dict, **embed, "args": args, "kwargs": kwargs, "is_eager": False}
     with about(request.request_ids):
-        result, failure, _, shown = trace_task(
+        result, failure, _, result_repr = trace_task(
             task, request.id, args, kwargs, context, hostname=request.hostname, app=task.app
         )
-    return Traced(request, True, result) if failure else Traced(request, False, shown)
+    return Traced(request, True, result) if failure else Traced(request, False, result_repr)
 
 
 def is_plain(request: ChunkRequest) -> bool:
-    """Return whether the tracer would do nothing for the request that anybody could notice."""
+    """Returns whether the tracer would do nothing visible for the request."""
     headers, embed = request.request_dict, request.embed
     return (
         bool(request.ignore_result)
@@ -60,7 +60,7 @@ def is_plain(request: ChunkRequest) -> bool:
 
 
 def exception_info(error: Exception) -> ExceptionInfo:
-    """Return an exception as Celery takes it, with its traceback, as one that was raised has."""
+    """Returns an exception with a traceback in the form that Celery takes."""
     try:
         raise error
     except type(error):

@@ -1,169 +1,152 @@
-"""Tasks that wait in a worker for the model, and which of them the next batch is made of."""
+"""The tasks that wait in a worker for the model, and the choice of tasks for the next batch."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tasks.batch import InFlightBatch
+from tasks.batch.progress import Progress
 from tasks.chunk_request import ChunkRequest
-from tasks.progress import Progress
 
-#: Work of large tasks after which a worker takes no more tasks: others may take them.
-LARGE_HELD = 100_000
-#: Batches that may go before one of tasks that are behind.
-PASSED_OVER = 8
-#: For so many seconds after a pressing task came, batches of those behind are of a fourth of the
-#: largest: the next pressing task has to wait for one of them.
-RECENT_S, PARTS = 1.0, 4
+#: Number of batches of urgent tasks that may go before one of low-priority tasks.
+MAX_PASSED_OVER = 8
+#: Seconds after the last urgent task came for which low-priority batches are smaller, since the
+#: next urgent task would have to wait for such a batch.
+RECENT_S = 1.0
+#: Divisor of the largest batch for those smaller batches.
+LOW_PRIORITY_DIVISOR = 4
 
 
 @dataclass(slots=True, eq=False)
 class LargeTask:
-    """A task that the model computes in passes, a batch of other tasks between two of them.
+    """A task that the model computes in passes, with a batch of other tasks between two passes.
 
-    It is more work than a batch may be, or a worker died with it and its messages are tried alone.
+    Its messages are more work than a batch may be. Or a worker died with the task, and its messages
+    are tried one at a time.
     """
 
     request: ChunkRequest
     progress: Progress
-    #: Monotonic time of the first pass, in seconds; 0: there was none yet.
+    #: Monotonic time of the first pass, in seconds; 0 before it.
     started: float = 0.0
-    #: Could what the passes computed be stored?
+    #: Whether the outcomes of all passes so far could be stored.
     stored: bool = True
 
 
-class Taken(NamedTuple):
-    """Requests for the next batch; with ``large``, that one's alone."""
+class NextBatch(NamedTuple):
+    """The requests of the next batch. With ``large``, they are that large task's request alone."""
 
     requests: list[ChunkRequest]
     large: LargeTask | None = None
 
 
-class Batch(NamedTuple):
-    """Requests that the device computes."""
+class WaitingTasks:
+    """Holds the tasks that wait. Small tasks share batches, and large tasks take turns with these.
 
-    #: As taken, and those of them that were not revoked.
-    requests: Sequence[ChunkRequest]
-    live: Sequence[ChunkRequest]
-    in_flight: InFlightBatch
-    #: Monotonic time, in seconds.
-    started: float
-    #: The task of which this is a pass.
-    large: LargeTask | None
-
-    @property
-    def complete(self) -> bool:
-        """Whether the requests have all of their answers, once the batch is finished."""
-        return self.large is None or not self.live or self.large.progress.complete
-
-
-class Waiting:
-    """Holds the tasks. Small ones share a batch; large ones take turns with these batches.
-
-    A batch of pressing tasks holds none that are behind: those would make it longer.
+    A batch holds only urgent tasks or only low-priority tasks: low-priority tasks would make a
+    batch of urgent tasks longer. Any thread may read the properties.
     """
 
-    def __init__(self, limit: int) -> None:
-        """``limit`` is the largest batch, in messages' worth: see :mod:`tasks.work`."""
-        self._limit = limit
-        self._pressing: deque[ChunkRequest] = deque()
-        self._behind: deque[ChunkRequest] = deque()
-        #: Batches that have gone before those.
+    def __init__(self, max_work: int) -> None:
+        """``max_work`` is the work of the largest batch, see :mod:`tasks.work`."""
+        self._max_work = max_work
+        self._urgent: deque[ChunkRequest] = deque()
+        self._low_priority: deque[ChunkRequest] = deque()
+        #: Batches of urgent tasks since the last batch of low-priority tasks.
         self._passed_over = 0
-        #: When a pressing task came last, monotonic, in seconds.
-        self._pressed_at = -RECENT_S
+        #: Monotonic time at which the last urgent task came, in seconds.
+        self._urgent_at = -RECENT_S
         self._large: deque[LargeTask] = deque()
-        #: Was the last batch one of small tasks?
+        #: Whether a large task's pass is next, as the last batch was of small tasks.
         self._large_next = False
 
     def __bool__(self) -> bool:
-        return bool(self._pressing or self._behind or self._large)
+        return bool(self._urgent or self._low_priority or self._large)
 
     def add(self, request: ChunkRequest) -> None:
-        """Add a task behind the others."""
-        if request.chunk is not None and (request.orphaned or request.work > self._limit):
+        """Adds a task, after the others of its kind."""
+        if request.chunk is not None and (request.orphaned or request.work > self._max_work):
             self._large.append(LargeTask(request, Progress(request.chunk)))
-        elif request.behind:
-            self._behind.append(request)
+        elif request.low_priority:
+            self._low_priority.append(request)
         else:
-            self._pressing.append(request)
-            self._pressed_at = time.monotonic()
+            self._urgent.append(request)
+            self._urgent_at = time.monotonic()
 
     def add_rest(self, large: LargeTask) -> None:
-        """Add what a pass has left of a large task: it goes before the other large ones."""
+        """Adds a large task again after a pass. It goes before the other large tasks."""
         self._large.appendleft(large)
 
-    def take(self) -> Taken:
-        """Take the tasks of the next batch: as many small ones as fit, or one large task.
+    def take(self) -> NextBatch:
+        """Removes and returns the next batch: as many small tasks as fit, or one large task.
 
-        A task that is here twice, delivered again meanwhile, is not twice in one batch.
+        Where a task was delivered twice, the second delivery goes into a later batch.
         """
-        if self._large and (self._large_next or not (self._pressing or self._behind)):
+        if self._large and (self._large_next or not (self._urgent or self._low_priority)):
             self._large_next = False
             large = self._large.popleft()
-            return Taken([large.request], large)
+            return NextBatch([large.request], large)
         self._large_next = True
         taken: dict[str, ChunkRequest] = {}
         small = self._next_small()
-        recent = time.monotonic() < self._pressed_at + RECENT_S
-        room = self._limit // PARTS if small is self._behind and recent else self._limit
+        is_smaller = small is self._low_priority and time.monotonic() < self._urgent_at + RECENT_S
+        room = self._max_work // LOW_PRIORITY_DIVISOR if is_smaller else self._max_work
         while small and (small[0].work <= room or not taken) and small[0].id not in taken:
             request = small.popleft()
             taken[request.id] = request
             room -= request.work
-        return Taken(list(taken.values()))
+        return NextBatch(list(taken.values()))
 
     def _next_small(self) -> deque[ChunkRequest]:
-        if not self._behind:
-            return self._pressing
-        if self._pressing and self._passed_over < PASSED_OVER:
+        if not self._low_priority:
+            return self._urgent
+        if self._urgent and self._passed_over < MAX_PASSED_OVER:
             self._passed_over += 1
-            return self._pressing
+            return self._urgent
         self._passed_over = 0
-        return self._behind
+        return self._low_priority
 
     def clear(self) -> list[ChunkRequest]:
-        """Take all."""
+        """Removes and returns all tasks."""
         large = (each.request for each in self._large)
-        requests = [*self._pressing, *self._behind, *large]
-        self._pressing, self._behind, self._large = deque(), deque(), deque()
+        requests = [*self._urgent, *self._low_priority, *large]
+        self._urgent, self._low_priority, self._large = deque(), deque(), deque()
         return requests
 
     @property
     def is_full(self) -> bool:
-        """Whether the next batch needs no more tasks to be as large as it may be."""
-        return max(self.pressing, self.behind) >= self._limit or bool(self._large)
+        """Whether the next batch is as large as it can be."""
+        largest = max(self.urgent_work, self.low_priority_work)
+        return largest >= self._max_work or bool(self._large)
 
     @property
     def messages(self) -> int:
-        """How many messages wait. Any thread may ask."""
-        small = (*tuple(self._pressing), *tuple(self._behind))
+        """The number of messages that wait."""
+        small = (*tuple(self._urgent), *tuple(self._low_priority))
         large = sum(each.progress.remaining for each in tuple(self._large))
         return large + sum(request.messages for request in small)
 
     @property
-    def pressing(self) -> int:
-        """How much work waits in small tasks that are not behind. Any thread may ask."""
-        return sum(request.work for request in tuple(self._pressing))
+    def urgent_work(self) -> int:
+        """The work of the small urgent tasks."""
+        return sum(request.work for request in tuple(self._urgent))
 
     @property
-    def behind(self) -> int:
-        """How much work waits in small tasks that others go before. Any thread may ask."""
-        return sum(request.work for request in tuple(self._behind))
+    def low_priority_work(self) -> int:
+        """The work of the small low-priority tasks."""
+        return sum(request.work for request in tuple(self._low_priority))
 
     @property
-    def large(self) -> int:
-        """How much work waits in tasks larger than a batch. Any thread may ask."""
+    def large_work(self) -> int:
+        """The work that is left of the tasks that are larger than a batch."""
         return sum(each.progress.work for each in tuple(self._large) if self._is_large(each))
 
     @property
-    def alone(self) -> int:
-        """How much work of other tasks waits to be tried alone. Any thread may ask."""
+    def solo_work(self) -> int:
+        """The work that is left of the other tasks whose messages are tried one at a time."""
         return sum(each.progress.work for each in tuple(self._large) if not self._is_large(each))
 
     def _is_large(self, task: LargeTask) -> bool:
-        return task.request.work > self._limit
+        return task.request.work > self._max_work

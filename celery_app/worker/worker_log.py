@@ -1,4 +1,4 @@
-"""The worker's log: what Celery sets up, with Byline's lines."""
+"""Formats the worker's log: Celery sets the log up, and Byline sets the form of its lines."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from celery.utils.log import get_multiprocessing_logger
 from monitoring.instruments import logs
 from monitoring.instruments.logs import Format, JsonLines
 
-#: What the lines say that they are from.
+#: The name of the process in log lines.
 PROCESS = "worker"
 
 
 def set_up(form: Format) -> None:
-    """Has a worker that starts after this log so.
+    """Sets the form of the log lines of a worker that starts after this call.
 
-    Celery decides where it logs to, how much, and how text looks.
+    Celery decides where the worker logs to, at which level, and how lines of text look.
     """
 
     def dress(logger: logging.Logger, **_: Any) -> None:
         for each in (logging.getLogger(), get_multiprocessing_logger(), logger):
             logs.dress(each, PROCESS, form)
 
-    after_setup_task_logger.connect(dress, weak=False)  # the last of the loggers that it sets up
+    after_setup_task_logger.connect(dress, weak=False)  # Celery sets this logger up last
     if form == "json":
-        worker.safe_say = _say
+        worker.safe_say = _safe_say
         _log_warnings()
 
 
 def _log_warnings() -> None:
-    """Has warnings of Python logged: Celery gives one, of a user who may do all, before its log."""
+    """Logs Python's warnings. Celery may issue one, as root, before the log is set up."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines(PROCESS))
     logger = logging.getLogger("py.warnings")
@@ -43,10 +43,10 @@ def _log_warnings() -> None:
     logging.captureWarnings(True)
 
 
-def _say(words: str, _file: Any = None) -> None:
-    """Takes the place of what Celery writes past its log when a signal stops the worker.
+def _safe_say(line: str, _file: Any = None) -> None:
+    """Replaces the function with which Celery writes a line past its log when a signal stops it.
 
     It writes to the descriptor, as Celery does: the signal may have come in the middle of a line.
     """
-    record = logging.LogRecord(worker.__name__, logging.INFO, "", 0, words, None, None)
+    record = logging.LogRecord(worker.__name__, logging.INFO, "", 0, line, None, None)
     os.write(2, f"{JsonLines(PROCESS).format(record)}\n".encode())

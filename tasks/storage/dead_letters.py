@@ -1,4 +1,4 @@
-"""Dead letters: messages that workers died of, and tasks that no worker can read."""
+"""Stores dead letters: messages that workers died of, and tasks that no worker can read."""
 
 from __future__ import annotations
 
@@ -13,51 +13,52 @@ from redis import Redis, ResponseError
 
 from tasks.storage.wrong_type import delete_wrong_types, is_wrong_type
 
-#: A hash of message id to :class:`DeadLetter`. It has no time to live.
+#: Hash of message id to :class:`DeadLetter`. It has no time to live.
 DEAD_LETTERS = "byline:dead_letters"
-#: A sorted set of :class:`MalformedTask` by Unix time.
+#: Sorted set of :class:`MalformedTask` by Unix time.
 MALFORMED = f"{DEAD_LETTERS}:malformed"
-#: Malformed tasks that are kept, the last ones: whoever sends garbage must not fill Redis.
+#: Number of malformed tasks that are stored: the latest. A client that sends garbage must not fill
+#: Redis.
 MALFORMED_KEPT = 1000
 _TYPES = {DEAD_LETTERS: "hash", MALFORMED: "zset"}
 
 
 class NoDeadLetter(LookupError):
-    """There is no such dead letter."""
+    """No dead letter has this id."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A message as it was sent, and what became of it."""
+    """A message that workers died of, with its text."""
 
     id: str
     text: str
     explain: bool
-    #: The model version that it was tried with.
+    #: The model version that the workers served.
     version: str
-    #: The Celery task that it came with.
+    #: The id of the Celery task that the message came with.
     task: str
-    #: Unix time, in seconds, at which it became a dead letter.
+    #: Unix time, in seconds, at which the message became a dead letter.
     at: float
-    #: The ids of the requests that it came with.
+    #: The ids of the HTTP requests that the message came with.
     request_ids: list[str] = []
 
 
 class MalformedTask(msgspec.Struct, frozen=True):
-    """A task that no worker can read. What it holds is not kept: it may be a text."""
+    """A task that no worker can read. Its body is not stored, as it may hold a text."""
 
     id: str
     #: One of :data:`monitoring.instruments.metrics.MALFORMED`.
     kind: str
-    #: The queue that it was taken from.
+    #: The queue that the task was taken from.
     queue: str
-    #: Bytes that it had.
+    #: Size of the task in bytes.
     size: int
-    #: Unix time, in seconds, at which it became a dead letter.
+    #: Unix time, in seconds, at which the task became a dead letter.
     at: float
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """An entry among the dead letters that is none."""
+    """An entry among the dead letters that can't be decoded."""
 
     id: str
     at: float = 0.0
@@ -71,14 +72,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class DeadLetters:
-    """Keeps them in Redis. Every method may raise ``redis.RedisError``."""
+    """Stores dead letters in Redis. All methods may raise ``redis.RedisError``."""
 
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now
 
     def put(self, letter: DeadLetter) -> None:
-        """Keep a message as a dead letter."""
+        """Stores a message as a dead letter."""
         try:
             self._client.hset(DEAD_LETTERS, letter.id, _encode(letter))
         except ResponseError as error:
@@ -87,7 +88,7 @@ class DeadLetters:
             self._client.hset(DEAD_LETTERS, letter.id, _encode(letter))
 
     def put_malformed(self, kind: str, queue: str, size: int) -> None:
-        """Note a task that can't be read; of those noted before, the oldest may go."""
+        """Stores a malformed task as a dead letter. The oldest malformed task may be dropped."""
         at = self._now()
         task = _encode(MalformedTask(uuid4().hex, kind, queue, size, at))
         try:
@@ -104,15 +105,15 @@ class DeadLetters:
             pipe.execute()
 
     def all(self) -> list[AnyLetter]:
-        """Return them all, the oldest first."""
+        """Returns all dead letters, the oldest first."""
         return sorted((letter for *_, letter in self._entries()), key=lambda letter: letter.at)
 
     def get(self, id: str) -> AnyLetter:
-        """Return one. Raises ``NoDeadLetter``."""
+        """Returns the dead letter with this id. Raises ``NoDeadLetter``."""
         return self._find(id)[2]
 
     def drop(self, id: str) -> None:
-        """Forget one. Raises ``NoDeadLetter``."""
+        """Deletes the dead letter with this id. Raises ``NoDeadLetter``."""
         key, member, _ = self._find(id)
         if key == DEAD_LETTERS:
             self._client.hdel(key, member)
@@ -120,7 +121,7 @@ class DeadLetters:
             self._client.zrem(key, member)
 
     def messages(self) -> int:
-        """Return how many messages there are. Of malformed tasks each worker's metrics tell."""
+        """Returns the number of messages. Malformed tasks are in each worker's metrics instead."""
         try:
             return int(self._client.hlen(DEAD_LETTERS))
         except ResponseError as error:
@@ -135,13 +136,13 @@ class DeadLetters:
         raise NoDeadLetter(f"no dead letter has the id {id}")
 
     def _entries(self) -> Iterator[tuple[str, bytes, AnyLetter]]:
-        """Yield the key, the member there and what it holds, of all."""
+        """Yields the key, the field or member, and the decoded letter of each dead letter."""
         letters: Any = self._client.hgetall(DEAD_LETTERS)
         tasks: Any = self._client.zrange(MALFORMED, 0, -1)
         for field, raw in letters.items():
             yield DEAD_LETTERS, field, _read(_decode, raw, field.decode(errors="backslashreplace"))
         for raw in tasks:
-            name = blake2b(raw, digest_size=16).hexdigest()  # it may be anything, also a text
+            name = blake2b(raw, digest_size=16).hexdigest()  # the entry may hold a text
             yield MALFORMED, raw, _read(_decode_malformed, raw, name)
 
 

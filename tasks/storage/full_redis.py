@@ -1,9 +1,9 @@
-"""A Redis whose memory is full takes what empties it all the same.
+"""A Redis client whose commands also work while the memory of Redis is full.
 
-It refuses every command that may need memory: to take a task, to store its answer, to note that a
-worker is alive. So a queue that fills it could never be emptied. Redis 7 and Valkey run a script
-that says ``allow-oom`` whatever memory there is: what was refused is sent again as such a script.
-An older Redis refuses it for good.
+A full Redis refuses every command that may need memory: taking a task, storing its result,
+registering a worker. A queue that fills Redis could then never be emptied. Redis 7 and Valkey run a
+script with the flag ``allow-oom`` even then, so a command that was refused is sent again as such a
+script. An older Redis knows no such flag, and the refusal stands.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from tasks.storage.lua_scripts import own_script
 
 _ALLOW = "#!lua flags=allow-oom\n"
 _RUN = _ALLOW + own_script("run_command")
-#: What an older Redis says of such a script.
+#: Part of the error of an older Redis, which knows no such script.
 _UNKNOWN = "compiling script"
-#: A command that waits, and that in a script would return at once.
+#: A command that waits. In a script it would return at once.
 _WAITS = "BLMOVE"
-#: The scripts that a library has registered, by the hash that it calls them by.
+#: Scripts that a library has registered, by the hash that EVALSHA takes.
 _registered: dict[str, str] = {}
 
 
 def allowed(command: Sequence[Any]) -> tuple[Any, ...]:
-    """Return a command that does the same, and that a Redis without memory to spare takes."""
+    """Returns a command that does the same and that a full Redis accepts."""
     name, *arguments = command
     if name not in ("EVAL", "EVALSHA"):
         return ("EVAL", _RUN, 0, *command)
@@ -38,13 +38,13 @@ def allowed(command: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def is_full(error: object) -> bool:
-    """Return whether a command failed because Redis has no memory left."""
-    told = isinstance(error, ResponseError) and str(error).startswith("OOM")
-    return told or isinstance(error, OutOfMemoryError)
+    """Returns whether a command failed because Redis has no memory left."""
+    from_script = isinstance(error, ResponseError) and str(error).startswith("OOM")
+    return from_script or isinstance(error, OutOfMemoryError)
 
 
 class Client(Redis):
-    """A client that sends again what was refused, but for a command that waits."""
+    """A client that sends refused commands again, except for a command that waits."""
 
     def _send_command_parse_response(
         self, conn: Any, command_name: str, *args: Any, **options: Any
@@ -61,48 +61,48 @@ class Client(Redis):
                 raise _first(refused, error) from None
 
     def register_script(self, script: Any) -> Any:
-        """Register a script, whose text is kept."""
+        """Registers a script and keeps its text, for when Redis refuses the script."""
         registered = super().register_script(script)
         _registered[registered.sha] = script
         return registered
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
-        """Return a pipeline that does so, too."""
+        """Returns a pipeline that sends refused commands again."""
         return PersistentPipeline(
             self.connection_pool, self.response_callbacks, transaction, shard_hint
         )
 
 
 class PersistentPipeline(Pipeline):
-    """Sends again what was refused."""
+    """A pipeline that sends refused commands again."""
 
-    #: Was a transaction refused?
+    #: Whether a transaction was refused: the next attempt sends scripts.
     _full = False
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:
-        answers = self._answers(connection, commands)
-        if any(isinstance(answer, OutOfMemoryError) for answer in answers):
-            self._send_again(connection, commands, answers)
+        responses = self._answers(connection, commands)
+        if any(isinstance(response, OutOfMemoryError) for response in responses):
+            self._send_again(connection, commands, responses)
         if raise_on_error:
-            self.raise_first_error(commands, answers)
-        return answers
+            self.raise_first_error(commands, responses)
+        return responses
 
     def _answers(self, connection: Any, commands: Any) -> list[Any]:
-        """Send the commands; return the answer or the error of each."""
+        """Sends the commands. Returns the response or the error of each."""
         return super()._execute_pipeline(connection, commands, False)
 
-    def _send_again(self, connection: Any, commands: Any, answers: list[Any]) -> None:
-        """Put the new answers in the place of the old.
+    def _send_again(self, connection: Any, commands: Any, responses: list[Any]) -> None:
+        """Sends the refused commands again, and replaces their responses.
 
-        What stands behind a refused command and found nothing is sent again as well: it may have
-        been about what that one was to write, such as its time to live.
+        Commands after a refused one that found nothing are also sent again: they may have been
+        about the key that it was to write, such as the key's time to live.
         """
-        full = [isinstance(answer, OutOfMemoryError) for answer in answers]
-        behind = range(full.index(True), len(answers))
-        places = [place for place in behind if full[place] or not answers[place]]
-        again = self._answers(connection, [(allowed(commands[p][0]), {}) for p in places])
-        for place, answer in zip(places, again, strict=True):
-            answers[place] = _first(answers[place], answer)
+        refused = [isinstance(response, OutOfMemoryError) for response in responses]
+        following = range(refused.index(True), len(responses))
+        indices = [i for i in following if refused[i] or not responses[i]]
+        again = self._answers(connection, [(allowed(commands[i][0]), {}) for i in indices])
+        for i, response in zip(indices, again, strict=True):
+            responses[i] = _first(responses[i], response)
 
     def _execute_transaction(
         self, connection: Any, commands: Any, raise_on_error: bool
@@ -115,11 +115,11 @@ class PersistentPipeline(Pipeline):
             if self._full:
                 raise
             self._full = True
-            if watches:  # Redis watches no longer: whoever looked first must look again
+            if watches:  # Redis watches no longer, so the caller must read again
                 raise WatchError("Redis has no memory left") from None
             return self._execute_transaction(connection, commands, raise_on_error)
 
 
 def _first(refused: Any, second: Any) -> Any:
-    """Return the second answer, or the first where Redis knows no such scripts."""
+    """Returns the second response, or the first where Redis knows no such scripts."""
     return refused if isinstance(second, ResponseError) and _UNKNOWN in str(second) else second

@@ -1,8 +1,9 @@
-"""Promised answers, kept at the broker until somebody has fetched them.
+"""Pending results: results that clients were promised with 202, kept at the broker until fetched.
 
-A promise is a key without a time to live: a Redis that evicts only what has one (``volatile-lru``)
-keeps it, however full the cache is. It holds nothing while its message is under way, and then the
-outcome. It is written in the same step as the task, so that no crash separates the two.
+A pending result is a key without a time to live. A Redis that evicts only keys with one
+(``volatile-lru``) keeps it, however full the cache is. Its value is empty while the message is
+under way, and then the outcome. The key is written in one step with the task, so that no crash can
+separate the two.
 """
 
 from __future__ import annotations
@@ -24,54 +25,54 @@ from tasks.storage.result_cache import EARLIER, FAILURE, FAILURE_TTL_S, RESULT
 
 logger = logging.getLogger(__name__)
 
-_PROMISE = own_script("promise", "make_way", "pending_results")
-_KEEP = own_script("keep", "pending_results")
-_RELEASE = own_script("release", "pending_results")
-_EXPIRE = own_script("expire", "make_way")
-_LOST = own_script("lost")
+_ADD = own_script("add_pending_results", "make_way", "pending_values")
+_KEEP = own_script("keep_outcomes", "pending_values")
+_RELEASE = own_script("release_pending_results", "pending_values")
+_EXPIRE = own_script("expire_pending_results", "make_way")
+_END_LOST = own_script("end_lost_result")
 
-#: Prefix of a promise's key. The value is empty while the message is pending. Later it is the id
-#: that the answer has, which is another where another model version answered, and then the record.
+#: Prefix of a pending result's key, before the id that the client was given. The value is empty
+#: while the message is under way. Later it is the outcome's own id, which differs where another
+#: model version answered, followed by the record (:mod:`tasks.storage.record`).
 PROMISED = "byline:promise:"
-#: A sorted set of the ids that are promised and not fetched, by the Unix time until which each is
-#: kept.
+#: Sorted set of the ids of all pending results, by the Unix time until which each is kept.
 PROMISES = "byline:promises"
-#: Where the version before this one marked what was pending. The last of these marks end with
-#: their time to live.
+#: Prefix of the keys with which an earlier release marked pending messages. They expire by
+#: themselves.
 EARLIER_MARK = "byline:pending:"
-#: Hexadecimal digits of an id.
+#: Length of a message id, in hexadecimal digits.
 _ID_LENGTH = 32
-#: Seconds for which a pending promise is not suspected of having lost its task.
+#: Seconds after which a pending result's task may count as lost.
 LOST_S = 60.0
-_NO_BROKER = "the broker, where promised answers are, can't be reached"
+_NO_BROKER = "the broker, where pending results are, can't be reached"
 _NO_CACHE = "the cache, where attributions are, can't be reached"
 
-#: Sends one command to Redis and returns the answer. Raises ``RedisError``.
+#: Sends one command to Redis and returns the response. Raises ``RedisError``.
 Call = Callable[..., Awaitable[Any]]
 
 
-def promise(
+def add_command(
     ids: Sequence[str], until: float, room: int, queue: str = "", task: bytes = b""
 ) -> list[str | bytes | float]:
-    """Return the command that promises the answers of ``ids`` and queues their task, in one step.
+    """Returns the command that adds pending results and queues their task, in one step.
 
-    ``until``: Unix time until which they are kept. ``room``: the most that may be promised.
-    Without ``task``, it was queued before. Redis answers 1 where they are promised. Where there is
-    no room, it answers 0, and the task is queued all the same.
+    ``until`` is the Unix time until which the results are kept, ``room`` the largest number of
+    pending results. ``task`` is left out where it was queued before. Redis responds 1 where it
+    added the results. Without room it responds 0, and the task is queued all the same.
     """
     keys = [PROMISES, queue] if task else [PROMISES]
-    return ["EVAL", _PROMISE, len(keys), *keys, room, until, task, *ids]
+    return ["EVAL", _ADD, len(keys), *keys, room, until, task, *ids]
 
 
-def keep(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
-    """Return the command that keeps, of ``outcomes`` by promised id, those that are promised."""
+def keep_command(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
+    """Returns the command that stores those of ``outcomes`` whose ids have a pending result."""
     return _with_outcomes(_KEEP, outcomes)
 
 
 def expire(client: Redis) -> int:
-    """End promises whose time is over, a thousand at most. Return how many. Raises ``RedisError``.
+    """Deletes pending results that nobody fetched in time, at most 1,000. Returns how many.
 
-    Any process may do so, every few seconds.
+    Any process may call this, every few seconds. Raises ``RedisError``.
     """
     ended: Any = client.eval(_EXPIRE, 1, PROMISES, str(time.time()))
     return int(ended)
@@ -89,7 +90,7 @@ def _packed(outcome: Outcome) -> bytes:
 
 
 def _unpacked(raw: bytes | None) -> Outcome | None:
-    """Return the outcome that a promise holds; None: it holds none, or nothing that can be read."""
+    """Returns the outcome in a pending result; None where it has none, or none that can be read."""
     if not raw:
         return None
     id, record = raw[:_ID_LENGTH], raw[_ID_LENGTH:]
@@ -97,7 +98,10 @@ def _unpacked(raw: bytes | None) -> Outcome | None:
 
 
 class PendingResults:
-    """Makes and finds promises. ``make``, ``keep`` and ``release`` may raise ``RedisError``."""
+    """Adds, finds and releases pending results.
+
+    The methods ``make``, ``keep`` and ``release`` may raise ``RedisError``.
+    """
 
     def __init__(
         self,
@@ -107,9 +111,9 @@ class PendingResults:
         room: Callable[[], int],
         lists: Callable[[], Sequence[str]],
     ) -> None:
-        """A promise is kept for ``ttl_s`` seconds; ``room()`` is how many there may be.
+        """``ttl_s`` is how long a pending result is kept, ``room()`` how many there may be.
 
-        ``lists()`` are the lists of all queues; empty: they are not known.
+        ``lists()`` returns the lists of all queues; empty where these are not known.
         """
         self._broker = broker
         self._cache = cache
@@ -118,16 +122,16 @@ class PendingResults:
         self._lists = lists
 
     async def make(self, ids: Sequence[str], queue: str = "", task: bytes = b"") -> bool:
-        """Promise the answers of ``ids``, and queue their task, if one is given, in the same step.
+        """Adds pending results for ``ids``, and queues their task, if one is given, in one step.
 
-        Returns False where there is no room: none is promised, and the task is queued all the same.
+        Returns False where there is no room. Then no result is added, but the task is queued.
         """
         until = time.time() + self._ttl_s
-        return bool(await self._broker(*promise(ids, until, self._room(), queue, task)))
+        return bool(await self._broker(*add_command(ids, until, self._room(), queue, task)))
 
     async def keep(self, id: str, outcome: Outcome) -> None:
-        """Keep an outcome that the worker stored before the promise was made."""
-        command = keep({id: outcome})
+        """Stores an outcome that the worker had before the pending result was added."""
+        command = keep_command({id: outcome})
         try:
             await self._broker(*command)
         except ResponseError as error:
@@ -136,49 +140,49 @@ class PendingResults:
             await self._broker(*allowed(command))
 
     async def release(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Make room: these were told. They are kept on as what is cached, and may be evicted."""
+        """Makes room: clients got these outcomes. They stay for ``ttl_s`` but may be evicted."""
         if outcomes:
             await self._broker(*_with_outcomes(_RELEASE, outcomes, time.time() + self._ttl_s))
 
     async def fetch(self, id: str, explain: bool) -> Outcome | None:
-        """Return what :meth:`find` does, for the caller who was promised it: it is released then.
+        """Returns what :meth:`find` returns, and releases the pending result.
 
-        A promise whose task is lost ends with ``no_answer``.
+        A pending result whose task is lost ends with ``no_answer``.
 
         Raises:
             KeyError, BrokerUnavailable, CacheUnavailable: as :meth:`find`.
         """
         outcome = await self.find(id, explain)
         if outcome is None:
-            return await self._lost(id)
+            return await self._end_if_lost(id)
         try:
             await self.release({id: outcome})
         except RedisError as error:
-            logger.warning("a promise that was kept takes up room: %s", type(error).__name__)
+            logger.warning("a fetched result can't be released: %s", type(error).__name__)
         return outcome
 
     async def find(self, id: str, explain: bool = False) -> Outcome | None:
-        """Return the outcome of ``id``, or None while it is pending.
+        """Returns the outcome of ``id``, or None while it is pending.
 
-        With ``explain`` it has evidence, if that is kept anywhere.
+        With ``explain`` the outcome has evidence, if evidence is stored anywhere.
 
         Raises:
-            KeyError: no such message is known: never accepted, or long ago.
-            BrokerUnavailable: it was not found, and the broker can't be reached.
-            CacheUnavailable: it was not found, and the cache, but not the broker, can't be reached.
+            KeyError: the message is unknown: it was never accepted, or it has expired.
+            BrokerUnavailable: no outcome was found, and the broker can't be reached.
+            CacheUnavailable: no outcome was found, and only the cache can't be reached.
         """
-        places = [place + id for place in (RESULT, EARLIER, FAILURE, EARLIER_MARK)]
-        # Both are asked at once: a server that is silent is waited for once.
-        asked = asyncio.ensure_future(_values(self._cache, places))
+        keys = [prefix + id for prefix in (RESULT, EARLIER, FAILURE, EARLIER_MARK)]
+        # Both servers are asked at once, so that silence costs one timeout and not two.
+        lookup = asyncio.ensure_future(_values(self._cache, keys))
         try:
             [promised], broker_error = await _values(self._broker, [PROMISED + id])
             kept = _unpacked(promised)
             if isinstance(kept, Attribution) and suffices(kept, explain):
                 return kept
-            [*known, failure, mark], cache_error = await asked
+            [*known, failure, mark], cache_error = await lookup
         finally:
-            asked.cancel()
-        if promised != b"":  # how an earlier attempt failed says nothing of one that is under way
+            lookup.cancel()
+        if promised != b"":  # while an attempt is under way, an earlier failure does not count
             known.append(failure)
         found = [kept, *(unpack(id, raw) for raw in known if raw is not None)]
         if outcomes := [outcome for outcome in found if outcome is not None]:
@@ -191,24 +195,24 @@ class PendingResults:
             raise CacheUnavailable(_NO_CACHE) from cache_error
         raise KeyError(id)
 
-    async def _lost(self, id: str) -> Failure | None:
-        """End a promise whose task is nowhere, as after a purge; None: it may still be there."""
+    async def _end_if_lost(self, id: str) -> Failure | None:
+        """Ends a pending result whose task is lost, as after a purge. None where it may exist."""
         if not (lists := self._lists()):
             return None
-        words = "the message was lost from the queue; send it again"
-        failure = Failure(id, NoAnswer.code, words)
+        detail = "the message was lost from the queue; send it again"
+        failure = Failure(id, NoAnswer.code, detail)
         keys = [PROMISES, PROMISED + id, UNACKED, *lists]
         latest = time.time() - LOST_S
-        value = _packed(failure)
-        command = ["EVAL", _LOST, len(keys), *keys, id, self._ttl_s, latest, value, FAILURE_TTL_S]
+        arguments = [id, self._ttl_s, latest, _packed(failure), FAILURE_TTL_S]
         try:
-            return failure if await self._broker(*command) else None
+            ended = await self._broker("EVAL", _END_LOST, len(keys), *keys, *arguments)
         except RedisError as error:
             raise BrokerUnavailable(_NO_BROKER) from error
+        return failure if ended else None
 
 
 async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisError | None]:
-    """Return the values of the keys, all None where Redis does not answer, and then the error."""
+    """Returns the values of the keys and None, or only None values and the error of Redis."""
     try:
         return await call("MGET", *keys), None
     except RedisError as error:
@@ -216,7 +220,7 @@ async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisErro
 
 
 def _worth(outcome: Outcome) -> int:
-    """Return how much an outcome says: a failure least, evidence most."""
+    """Returns how much an outcome says: a failure says least, evidence most."""
     if not isinstance(outcome, Attribution):
         return 0
     return 2 if outcome.evidence else 1

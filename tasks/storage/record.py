@@ -1,6 +1,7 @@
-"""What is kept of an outcome in Redis: an array, without its id, which the key holds.
+"""The compact form in which Redis stores an outcome: a JSON array without the id.
 
-Less than half of what the answer takes as JSON: the cache is most of what Redis holds.
+The key holds the id. A record is less than half as long as the attribution in JSON, and
+attributions are most of what Redis stores.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class _Attributed(msgspec.Struct, array_like=True, tag=1):
     model: str
     author: str | None
     confidence: float
-    #: Names and confidences.
+    #: Pairs of author and confidence.
     candidates: tuple[tuple[str, float], ...]
 
 
@@ -39,14 +40,14 @@ _encode = msgspec.json.Encoder().encode
 _decoder: msgspec.json.Decoder[_Attributed | _Explained | _Failed] = msgspec.json.Decoder(
     _Attributed | _Explained | _Failed
 )
-#: Codes of failures that the version before this one kept, and what they are now.
+#: Failure codes that an earlier release stored, and the codes that replaced them.
 _RENAMED = {"set_aside": BecameDeadLetter.code}
-#: As :data:`tasks.storage.result_cache.EARLIER` has it.
+#: Decodes the values under :data:`tasks.storage.result_cache.EARLIER`.
 _earlier: msgspec.json.Decoder[Attribution | Failure] = msgspec.json.Decoder(Attribution | Failure)
 
 
 def pack(outcome: Outcome) -> bytes:
-    """Return what to keep of ``outcome``."""
+    """Returns the record of ``outcome``."""
     if isinstance(outcome, Failure):
         return _encode(_Failed(outcome.code, outcome.detail))
     named = tuple(map(astuple, outcome.candidates))
@@ -57,14 +58,14 @@ def pack(outcome: Outcome) -> bytes:
 
 
 def unpack(id: str, raw: bytes) -> Outcome | None:
-    """Return what was kept of the outcome of ``id``, marked as cached.
+    """Returns the outcome of ``id`` from its record, marked as cached.
 
-    None: it was neither :func:`pack` that wrote it nor what came before it.
+    None where the bytes are neither a record nor the JSON that earlier releases stored.
     """
     try:
         outcome = _unpack(id, raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        line = "a result in the cache can't be read, and counts as none: %s"
+        line = "a result in the cache can't be read and is ignored: %s"
         log_once(logger, logging.WARNING, line, type(error).__name__)
         return None
     if isinstance(outcome, Failure):
@@ -89,7 +90,7 @@ def _unpack(id: str, raw: bytes) -> Outcome:
 def _from_earlier(id: str, raw: bytes) -> Outcome:
     outcome = _earlier.decode(raw)
     if outcome.id != id:
-        raise msgspec.ValidationError("it is of another message")
+        raise msgspec.ValidationError("the record is of another message")
     if isinstance(outcome, Attribution):
         outcome.cached = True
     return outcome

@@ -1,8 +1,9 @@
-"""What is told at the broker: replies to the api processes that wait, and what was promised.
+"""Sends replies to the api processes that wait, and stores the outcomes of pending results.
 
-Where broker and cache are one server, replies go with what is stored, in one round trip. Where they
-are two, they follow: and where the cache is gone, they go all the same. The same round trip asks
-which of the messages are promised: few are, and only their outcomes are kept, in a second one.
+Both are at the broker. Where broker and cache are one server, replies share a round trip with the
+results that are stored. Where they are two servers, replies follow, and are sent even if the cache
+is gone. The same round trip asks which messages have a pending result. Few have, and a second round
+trip stores their outcomes.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from redis import Redis
 from redis.client import Pipeline
 
 from tasks.messages import REPLY_TTL_S, Chunk, Outcome, Reply
-from tasks.storage.pending_results import PROMISED, keep
+from tasks.storage.pending_results import PROMISED, keep_command
 from tasks.storage.wrong_type import without_wrong_types
 
 _encode = msgspec.json.Encoder().encode
 
 
 class ReplyQueue:
-    """Sends replies, and keeps promises."""
+    """Sends replies, and stores the outcomes of pending results."""
 
     def __init__(self, broker: Redis, apart: bool) -> None:
-        """``apart``: whether replies go to another server than what is stored."""
+        """``apart``: whether broker and cache are two servers."""
         self._broker = broker
         self.apart = apart
 
@@ -34,40 +35,41 @@ class ReplyQueue:
         pipe: Pipeline,
         chunks: Sequence[Chunk],
         outcomes: Sequence[list[Outcome]],
-        kept: Mapping[str, Outcome],
+        promised: Mapping[str, Outcome],
     ) -> None:
-        """Queue the replies to ``chunks`` behind what is stored, so that a reply means stored.
+        """Queues the replies to ``chunks`` on ``pipe``, after the results that are stored there.
 
-        ``kept`` are outcomes by the ids under which they may be promised. ``pipe`` calls what a
-        command says is to be called ``then``, with its answer.
+        So a client that has a reply finds the result stored. Does nothing where broker and cache
+        are two servers. ``promised`` are outcomes by the ids under which they may be promised. The
+        pipeline calls the option ``then`` of a command with its response.
         """
         if self.apart:
             return
-        if kept:
-            pipe.execute_command("MGET", *_keys(kept), then=partial(self._keep, kept))
+        if promised:
+            pipe.execute_command("MGET", *_keys(promised), then=partial(self._keep, promised))
         _queue(pipe, chunks, outcomes)
 
     def send(
         self,
         chunks: Sequence[Chunk],
         outcomes: Sequence[list[Outcome]],
-        kept: Mapping[str, Outcome],
+        promised: Mapping[str, Outcome],
     ) -> None:
-        """Send the same now, where it does not go with what is stored. Raises ``RedisError``."""
+        """Sends the replies now, where :meth:`queue` does nothing. Raises ``RedisError``."""
         if not self.apart:
             return
         with self._broker.pipeline(transaction=False) as pipe:
-            pipe.mget(_keys(kept) or [PROMISED])
+            pipe.mget(_keys(promised) or [PROMISED])
             _queue(pipe, chunks, outcomes)
-            promised, *_ = without_wrong_types(pipe.execute(raise_on_error=False))
-        self._keep(kept, promised)
+            values, *_ = without_wrong_types(pipe.execute(raise_on_error=False))
+        self._keep(promised, values)
 
-    def _keep(self, kept: Mapping[str, Outcome], pending_results: Sequence[bytes | None]) -> None:
-        """Keep those of ``kept`` for which there is a promise."""
-        pairs = zip(kept.items(), pending_results, strict=False)
-        promised = {id: outcome for (id, outcome), value in pairs if value is not None}
-        if promised:
-            self._broker.execute_command(*keep(promised))
+    def _keep(self, promised: Mapping[str, Outcome], values: Sequence[bytes | None]) -> None:
+        """Stores the outcomes that have a pending result: a value, also an empty one."""
+        pairs = zip(promised.items(), values, strict=False)
+        pending = {id: outcome for (id, outcome), value in pairs if value is not None}
+        if pending:
+            self._broker.execute_command(*keep_command(pending))
 
 
 def _keys(ids: Mapping[str, Outcome]) -> list[str]:
@@ -75,8 +77,8 @@ def _keys(ids: Mapping[str, Outcome]) -> list[str]:
 
 
 def _queue(pipe: Pipeline, chunks: Sequence[Chunk], outcomes: Sequence[list[Outcome]]) -> None:
-    for chunk, answers in zip(chunks, outcomes, strict=True):
+    for chunk, of_chunk in zip(chunks, outcomes, strict=True):
         if chunk.reply_to is not None:
-            reply = _encode(Reply(chunk.id, answers))
+            reply = _encode(Reply(chunk.id, of_chunk))
             pipe.execute_command("LPUSH", chunk.reply_to, reply)
             pipe.execute_command("EXPIRE", chunk.reply_to, REPLY_TTL_S)

@@ -1,8 +1,7 @@
-"""Keys of Redis that hold another type than Byline keeps there: a string for a list, say.
+"""Handles Redis keys that hold a wrong type, such as a string where Byline stores a list.
 
-Each command on such a key fails, for ever, and with it whatever else needs the key. Whoever meets
-one makes way for what Byline keeps there: it deletes the key. What another application may have
-written, under a name without Byline's prefix, is renamed to ``byline:wrong_type:…`` instead.
+Every command on such a key fails for ever. Code that meets such a key deletes it. A key without
+Byline's prefix may be another application's, so it is renamed to ``byline:wrong_type:…`` instead.
 """
 
 from __future__ import annotations
@@ -22,26 +21,26 @@ _DELETE = own_script("delete_wrong_types", "make_way")
 
 
 def is_wrong_type(error: object) -> bool:
-    """Return whether a command failed because its key holds another type."""
+    """Returns whether a command failed because its key holds a wrong type."""
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
-def without_wrong_types(answers: Sequence[Any]) -> list[Any]:
-    """Return the answers of a pipeline, None for each command whose key holds another type.
+def without_wrong_types(responses: Sequence[Any]) -> list[Any]:
+    """Returns the responses of a pipeline, with None for each command whose key has a wrong type.
 
     Raises:
         redis.RedisError: a command failed for another reason.
     """
-    for answer in answers:
-        if isinstance(answer, Exception) and not is_wrong_type(answer):
-            raise answer
-    if any(map(is_wrong_type, answers)):
-        log_once(logger, logging.WARNING, "a key holds another type than it should")
-    return [None if is_wrong_type(answer) else answer for answer in answers]
+    for response in responses:
+        if isinstance(response, Exception) and not is_wrong_type(response):
+            raise response
+    if any(map(is_wrong_type, responses)):
+        log_once(logger, logging.WARNING, "a key in Redis holds a wrong type")
+    return [None if is_wrong_type(response) else response for response in responses]
 
 
 def get(client: Redis, key: str) -> bytes | None:
-    """Return the string under a key; None: nothing, or something else, is there.
+    """Returns the string under a key; None where there is no key, or one of another type.
 
     Raises ``redis.RedisError``.
     """
@@ -51,11 +50,11 @@ def get(client: Redis, key: str) -> bytes | None:
 
 
 def delete_wrong_types(client: Redis, types: Mapping[str, str]) -> bool:
-    """Delete those of the keys that hold another type than ``types`` says. Returns whether any did.
+    """Deletes the keys that hold another type than ``types`` says. Returns whether there were any.
 
     Raises ``redis.RedisError``.
     """
     deleted: Any = client.eval(_DELETE, len(types), *types, *types.values())
     if deleted:
-        log_once(logger, logging.WARNING, "keys that held another type were deleted")
+        log_once(logger, logging.WARNING, "keys in Redis that held a wrong type were deleted")
     return bool(deleted)

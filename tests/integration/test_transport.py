@@ -12,7 +12,8 @@ from kombu import Connection, Consumer, Queue
 from kombu.message import Message
 from redis import Redis
 
-from celery_app.transport.channel import CLAIM, LATER_FIRST, WAIT_S
+from celery_app.transport.channel import WAIT_S
+from celery_app.transport.claim import CLAIM, LATER_FIRST
 from monitoring.instruments.metrics import MALFORMED
 from tasks.messages import ORPHANED
 from tests.parts import Stack, wait_for

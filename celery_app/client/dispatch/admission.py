@@ -1,4 +1,4 @@
-"""Admission refuses at once a message that would be answered after its deadline."""
+"""Refuses at once a message that would be answered after its deadline."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.entry import Entry, Kind
 
-#: Seconds for which what is under way is not looked through again, unless something left or came.
+#: Seconds for which a snapshot of the chunks in flight is used again, unless a chunk left or came
+#: back since.
 FRESH_S = 0.001
 
 
 class InFlightSnapshot(NamedTuple):
-    """What is under way, as one looked at it."""
+    """The chunks in flight with a credit, at one moment."""
 
+    #: ``InFlight.changes`` at that moment.
     changes: int
-    #: Monotonic, in seconds.
+    #: Monotonic time, in seconds.
     at: float
     chunks: int
-    #: Until the last of them is back.
+    #: Seconds until the last of the chunks is back.
     seconds: float
 
 
 class Admission:
-    """Judges by what is under way, what waits, and the pace of both."""
+    """Estimates how long a message will take, from what is in flight and what waits."""
 
     def __init__(
         self,
@@ -36,7 +38,10 @@ class Admission:
         waiting: Mapping[Kind, FairQueue],
         chunk_work: int,
     ) -> None:
-        """``waiting`` is what has not left yet; it may change."""
+        """``waiting`` holds the messages that have not left yet; it may change.
+
+        ``chunk_work`` is the work of the largest chunk, in messages' worth.
+        """
         self._latency_model = latency_model
         self._in_flight = in_flight
         self._waiting = waiting
@@ -49,41 +54,41 @@ class Admission:
         return sum(self._answered(sum(queue.work for queue in self._waiting.values()) + 1))
 
     def too_late(self, entry: Entry) -> bool:
-        """Return whether a message would not be answered by its deadline, which is still to come.
+        """Returns whether to refuse a message because of a deadline.
 
-        Or whether one that is still in time would not be any more, leaving with it.
-        With nothing before it, it is tried: or one slow batch would be the last.
+        True where the message would be answered after its own deadline, or where it would make
+        another message of its chunk miss a deadline. False where the deadline has passed already:
+        the version queue drops that message. A message with nothing before it is always tried.
+        Otherwise, after one slow batch no message would be let in any more.
         """
         now, deadline = time.time(), entry.deadline
         if deadline is None or now > deadline:
             return False
-        ahead = sum(queue.work for kind, queue in self._waiting.items() if kind < entry.kind)
-        fellows, beside = self._waiting.get(entry.kind), 0
-        if fellows:
-            beside = fellows.ahead_of(entry)
-        ahead += beside
-        if not ahead and not self._look().chunks:
+        work_ahead = sum(queue.work for kind, queue in self._waiting.items() if kind < entry.kind)
+        same_kind, same_kind_ahead = self._waiting.get(entry.kind), 0
+        if same_kind:
+            same_kind_ahead = same_kind.ahead_of(entry)
+        work_ahead += same_kind_ahead
+        if not work_ahead and not self._look().chunks:
             return False
-        latest = now + sum(self._answered(ahead + entry.work))
+        latest = now + sum(self._answered(work_ahead + entry.work))
         if deadline < latest:
             return True
-        together = beside % self._chunk_work
-        if not fellows or not together:
+        work_in_chunk = same_kind_ahead % self._chunk_work
+        if not same_kind or not work_in_chunk:
             return False
-        # One for whom it is close is still in time: estimates waver by more than a message takes,
-        # and once it counted as lost, all who come would be let in beside it, and be late with it.
-        in_time = now + self._answered(ahead)[0]
+        # A message whose deadline is close still counts as in time: estimates vary by more than
+        # one message takes. If the message counted as lost, every new message would be let in
+        # beside it, and all of them would be late.
+        in_time = now + self._answered(work_ahead)[0]
         return any(
-            in_time <= fellow.deadline < latest
-            for fellow in fellows.last(together)
-            if fellow.deadline is not None
+            in_time <= other.deadline < latest
+            for other in same_kind.last(work_in_chunk)
+            if other.deadline is not None
         )
 
     def _answered(self, work: int) -> tuple[float, float]:
-        """Return the seconds until so much of the work that waits is done.
-
-        And how many more it may well take.
-        """
+        """Returns the seconds until so much waiting work is done, and a margin in seconds."""
         snapshot, latency_model = self._look(), self._latency_model
         full, rest = divmod(work - 1, self._chunk_work)
         then = full * latency_model.seconds(self._chunk_work) + latency_model.seconds(rest + 1)
@@ -92,11 +97,9 @@ class Admission:
     def _look(self) -> InFlightSnapshot:
         now, seen = time.monotonic(), self._snapshot
         if seen.changes != self._in_flight.changes or now > seen.at + FRESH_S:
-            in_flight, latency_model = self._in_flight.in_time, self._latency_model
-            seconds = sum(
-                latency_model.seconds(chunk_in_flight.work) for chunk_in_flight in in_flight[1:]
-            )
-            if in_flight:
-                seconds += latency_model.until_back(in_flight[0].work, in_flight[0].sent_at)
-            self._snapshot = InFlightSnapshot(self._in_flight.changes, now, len(in_flight), seconds)
+            chunks, latency_model = self._in_flight.with_credit, self._latency_model
+            seconds = sum(latency_model.seconds(chunk.work) for chunk in chunks[1:])
+            if chunks:
+                seconds += latency_model.until_back(chunks[0].work, chunks[0].sent_at)
+            self._snapshot = InFlightSnapshot(self._in_flight.changes, now, len(chunks), seconds)
         return self._snapshot

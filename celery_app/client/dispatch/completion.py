@@ -1,9 +1,10 @@
-"""An event that is set once, and that each waiter waits for as long as it likes."""
+"""An event that is set once, and that each waiter waits for until a deadline of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,48 +13,52 @@ logger = logging.getLogger(__name__)
 
 
 class Completion:
-    """As ``asyncio.Event``, with a deadline for each waiter; that one takes a task for it."""
+    """Like ``asyncio.Event``, but each wait has its own deadline, and takes no task of the loop."""
 
-    __slots__ = ("_set", "_waiters")
+    __slots__ = ("_callbacks", "_set")
 
     def __init__(self) -> None:
         self._set = False
-        self._waiters: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[], None]] = []
 
     def is_set(self) -> bool:
-        """Return whether it was set."""
+        """Returns whether :meth:`set` was called."""
         return self._set
 
     def set(self) -> None:
-        """Wake all who wait. To be called in the loop's thread."""
+        """Wakes all waiters. Call it in the loop's thread."""
         self._set = True
-        waiters, self._waiters = self._waiters, []
-        for call in waiters:
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
             try:
-                call()
-            except Exception:  # a defect, but the others must be woken all the same
-                logger.exception("one who waited for a message broke")
+                callback()
+            except Exception:  # a defect, but the other waiters must be woken all the same
+                logger.exception("a callback of a message failed")
 
-    def then(self, call: Callable[[], None]) -> None:
-        """Have ``call`` called as soon as it is set: at once where it was."""
+    def then(self, callback: Callable[[], None]) -> None:
+        """Has ``callback`` called when the event is set, or at once if it is set already."""
         if self._set:
-            call()
+            callback()
         else:
-            self._waiters.append(call)
+            self._callbacks.append(callback)
 
     async def wait(self, until: float) -> bool:
-        """Wait until it is set, or the monotonic time ``until``. Return whether it is set."""
+        """Waits until the event is set, or the monotonic time ``until``; returns whether it is set.
+
+        With ``math.inf`` the wait has no end of its own.
+        """
         left = until - time.monotonic()
         if self._set or left <= 0:
             return self._set
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
-        timer = loop.call_later(left, _resolve, waiter)
-        self._waiters.append(partial(_resolve, waiter))
+        timer = None if left == math.inf else loop.call_later(left, _resolve, waiter)
+        self._callbacks.append(partial(_resolve, waiter))
         try:
             await waiter
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
         return self._set
 
 

@@ -1,7 +1,8 @@
-"""Which deadlines are too short: shorter than an answer takes with nothing ahead of the message.
+"""Tells a deadline that is too short from a deadline that Byline missed.
 
-An idle system can't keep them. That they pass is the caller's doing, and no unavailability. What
-passes while it waits, or because a queue is ahead of it, is Byline's.
+A deadline is too short if an answer takes longer with no other message ahead. Even an idle system
+can't keep such a deadline, so it does not count as a failure of Byline. Where a message misses a
+longer deadline, because it waited or a queue was ahead of it, Byline was too slow.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ from celery_app.client.entry import Entry
 from tasks.errors import DeadlinePassed, DeadlineTooShort
 from tasks.messages import Failure, Outcome
 
-#: Seconds. Nothing that is computed is back sooner: it goes through Redis twice. Until an answer is
-#: back, nothing else is known.
-LEAST_S = 0.002
-#: Seconds. The objective: a caller who gives as long may expect an answer, however slow the model.
+#: Seconds. No computed answer is back sooner: the message goes through Redis twice. It is also the
+#: estimate until the first answer is back.
+MIN_LATENCY_S = 0.002
+#: Seconds. The objective: a caller that gives this long may expect an answer, however slow the
+#: model is.
 OBJECTIVE_S = 0.055
-#: The weight of each answer in the mean, once there are enough.
+#: Weight of each answer in the mean, once there are enough answers.
 WEIGHT = 0.1
 
 
 class IdleLatency:
-    """How long an answer takes: the lowest mean so far. To become slow is no excuse."""
+    """How long an answer takes with no message ahead: the lowest mean so far.
+
+    It never rises again: a system that becomes slow gets no excuse for missed deadlines.
+    """
 
     def __init__(self) -> None:
         self._answers = 0
@@ -29,33 +34,36 @@ class IdleLatency:
 
     @property
     def seconds(self) -> float:
-        """How long it takes with nothing ahead, in seconds; from LEAST_S to OBJECTIVE_S."""
-        return max(LEAST_S, self._lowest) if self._answers else LEAST_S
+        """The latency in seconds, from MIN_LATENCY_S to OBJECTIVE_S."""
+        return max(MIN_LATENCY_S, self._lowest) if self._answers else MIN_LATENCY_S
 
     def note(self, seconds: float) -> None:
-        """Take down how long an answer took that had nothing ahead of it."""
+        """Records how long one answer took that had no message ahead."""
         self._answers += 1
         self._mean += (seconds - self._mean) * max(WEIGHT, 1 / self._answers)
         self._lowest = min(self._lowest, self._mean)
 
 
 def too_short(entry: Entry, idle: IdleLatency) -> DeadlineTooShort | None:
-    """Return what is wrong with the deadline of a message, None if nothing is."""
+    """Returns the error for a deadline that is too short; None: the deadline is long enough."""
     if entry.limit is None or entry.limit >= idle.seconds:
         return None
-    least_ms = 1000 * idle.seconds
-    return DeadlineTooShort(f"an answer takes {least_ms:.1f} ms with nothing ahead of the message")
+    min_ms = 1000 * idle.seconds
+    return DeadlineTooShort(f"an answer takes {min_ms:.1f} ms with nothing ahead of the message")
 
 
 def passed(entry: Entry, idle: IdleLatency) -> Failure:
-    """Return why there is no answer by a deadline: it was too short, or Byline too slow."""
+    """Returns the failure of a message whose deadline passed: it was too short, or Byline slow."""
     late = DeadlinePassed("the deadline passed before the message was attributed")
     error = too_short(entry, idle) or late
     return Failure(entry.id, error.code, str(error))
 
 
-def told(entry: Entry, outcome: Outcome, idle: IdleLatency) -> Outcome:
-    """Return a worker's outcome as a caller is told it: no worker knows what is too short."""
+def for_caller(entry: Entry, outcome: Outcome, idle: IdleLatency) -> Outcome:
+    """Returns a worker's outcome as the caller gets it.
+
+    A worker reports every missed deadline as passed: it does not know which were too short.
+    """
     if isinstance(outcome, Failure) and outcome.code == DeadlinePassed.code:
         return passed(entry, idle)
     return outcome

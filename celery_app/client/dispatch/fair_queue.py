@@ -1,7 +1,7 @@
-"""The messages that wait to leave, in fair shares between API keys.
+"""Shares chunks fairly between the API keys whose messages wait.
 
-Deficit round robin (Shreedhar and Varghese, 1995): the keys whose messages wait take turns. Each
-turn adds to the work that a key may send. A key keeps what it has not used until its next turn, so
+It is deficit round robin (Shreedhar and Varghese, 1995): the keys whose messages wait take turns.
+Each turn adds to the work that a key may send. A key keeps the unused part for its next turn, so
 that long messages get no larger share than short ones.
 """
 
@@ -14,23 +14,24 @@ from dataclasses import dataclass, field
 
 from celery_app.client.entry import Entry
 
-#: Work that a turn is good for: one message with evidence.
+#: Work that a turn adds, in messages' worth: one message with evidence.
 QUANTUM = 8
 
 
 @dataclass(slots=True, eq=False)
 class Share:
-    """The messages of one owner, first come, first served."""
+    """The waiting messages of one owner (an API key), first come, first served."""
 
     entries: deque[Entry] = field(default_factory=deque)
+    #: Work of all of them, in messages' worth.
     work: int = 0
-    #: Work that may leave before it is the next owner's turn.
+    #: Work that may still leave in this turn.
     deficit: int = QUANTUM
 
     def move(self, taken: list[Entry], room: int, allowed: float) -> int:
-        """Move messages to those taken, as far as room and allowance go; return their work.
+        """Moves messages to ``taken``, up to ``room`` and ``allowed`` work; returns their work.
 
-        The first one of all needs no room.
+        The first message of a chunk is moved even where it is larger than the room.
         """
         entries, moved = self.entries, 0
         while entries:
@@ -44,22 +45,23 @@ class Share:
 
 
 class FairQueue:
-    """Messages of one kind. Those of one owner leave in the order in which they came."""
+    """Waiting messages of one kind. The messages of one owner leave in the order they came in."""
 
     def __init__(self) -> None:
-        #: By owner, and those of them in the order of their turns.
+        #: By owner.
         self._shares: dict[str, Share] = {}
+        #: The owners, in the order of their turns.
         self._turns: deque[str] = deque()
-        #: All that waits.
+        #: Work of all messages, in messages' worth.
         self.work = 0
-        #: No deadline is before this Unix time, in seconds.
+        #: Unix time in seconds. No deadline is before it.
         self._earliest = math.inf
 
     def __bool__(self) -> bool:
         return bool(self._turns)
 
     def add(self, entry: Entry) -> None:
-        """Have a message wait behind its owner's others."""
+        """Adds a message behind the others of its owner."""
         share = self._shares.get(entry.owner)
         if share is None:
             share = self._shares[entry.owner] = Share()
@@ -71,7 +73,7 @@ class FairQueue:
             self._earliest = entry.deadline
 
     def take(self, work: int) -> list[Entry]:
-        """Take the next messages: one, and then as many as so much work allows."""
+        """Removes and returns the next messages: at least one, and more up to so much work."""
         taken: list[Entry] = []
         while self._turns:
             owner, alone = self._turns[0], len(self._turns) == 1
@@ -91,7 +93,7 @@ class FairQueue:
         return taken
 
     def take_urgent(self, work: int) -> list[Entry]:
-        """Take those that must leave: one, and then as many as so much work allows."""
+        """Removes and returns urgent messages: at least one, and more up to so much work."""
         taken: list[Entry] = []
         for owner, share in list(self._shares.items()):
             before = len(taken)
@@ -104,22 +106,22 @@ class FairQueue:
         return taken
 
     def drop_late(self, now: float) -> list[Entry]:
-        """Take those whose deadline has passed by the Unix time ``now``."""
+        """Removes the messages whose deadline is before the Unix time ``now``, and returns them."""
         if self._earliest >= now:
             return []
         dropped: list[Entry] = []
         self._earliest = math.inf
         for owner, share in list(self._shares.items()):
-            hurried = [(e.deadline, e) for e in share.entries if e.deadline is not None]
-            late = [entry for deadline, entry in hurried if deadline < now]
-            in_time = (deadline for deadline, _ in hurried if deadline >= now)
+            with_deadline = [(e.deadline, e) for e in share.entries if e.deadline is not None]
+            late = [entry for deadline, entry in with_deadline if deadline < now]
+            in_time = (deadline for deadline, _ in with_deadline if deadline >= now)
             self._earliest = min(self._earliest, *in_time, math.inf)
             self._remove(owner, late)
             dropped += late
         return dropped
 
     def ahead_of(self, entry: Entry) -> int:
-        """Return how much work would leave before a message that came now."""
+        """Returns the work that would leave before ``entry`` if it were added now."""
         own = self._shares.get(entry.owner)
         before = own.work if own else 0
         if len(self._shares) == (own is not None):
@@ -129,7 +131,7 @@ class FairQueue:
         return before + sum(min(work, reach) for work in others)
 
     def last(self, work: int) -> list[Entry]:
-        """Return the messages that came last, of each owner in turn, up to so much work."""
+        """Returns the messages that came last, one of each owner in turn, up to so much work."""
         found: list[Entry] = []
         ends = [reversed(share.entries) for share in self._shares.values()]
         while ends and work > 0:

@@ -1,72 +1,77 @@
-"""A departure decides whether the next chunk leaves at once, or a little later with more in it."""
+"""Decides whether the next chunk leaves now, or a little later with more messages in it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import LatencyModel
+from celery_app.client.redis.model_registry import ModelRegistry
 
-#: While a chunk is under way, less work than this waits for it, but no longer than so many
-#: seconds: a task has a price, and on a fast model the answer is there before.
-WORTH_A_TASK, LINGER_S = 16, 0.005
-#: Where each worker has a chunk, the next gathers until so many seconds before a worker is free:
-#: what leaves sooner only waits there, and what comes later has to wait for it.
+#: Work, in messages' worth, that leaves at once. While a chunk is in flight, less work waits: a
+#: Celery task has a price of its own.
+WORTH_A_TASK = 16
+#: Seconds that less work waits at most. On a fast model the chunk in flight is back sooner.
+LINGER_S = 0.005
+#: Seconds before a worker is expected to be free. Where each worker has a chunk, the next one
+#: gathers until then: sooner it would only wait at the worker, without the messages that come
+#: meanwhile.
 LEAD_S = 0.02
 
 
 class FlushPolicy:
-    """Says of what waits whether it may leave, and has it looked at again when it may."""
+    """Says whether waiting messages may leave, and wakes the dispatcher when they may later."""
 
     def __init__(
         self,
         in_flight: InFlight,
         latency_model: LatencyModel,
         credits: int,
-        workers: Callable[[], int],
-        wake: Callable[[], None],
+        model_registry: ModelRegistry,
+        version: str,
+        wake: asyncio.Event,
     ) -> None:
-        """``workers()`` is how many workers there are; ``wake()`` has :meth:`due` asked again."""
+        """``wake`` is set when :meth:`due` should be asked again."""
         self._in_flight = in_flight
         self._latency_model = latency_model
         self._credits = credits
-        self._workers = workers
+        self._model_registry = model_registry
+        self._version = version
         self._wake = wake
         self._timer: asyncio.TimerHandle | None = None
-        #: When that is, in the loop's time. Not every loop's handles know it.
+        #: When the timer ends, in the loop's time. Not every loop's timer handles have it.
         self._due_at = 0.0
 
     def due(self, waiting: int) -> bool:
-        """Return whether so much work may leave as a chunk now."""
-        snapshot = self._in_flight.in_time
-        if not snapshot:
+        """Returns whether so much waiting work, in messages' worth, may leave as a chunk now."""
+        in_flight = self._in_flight.with_credit
+        if not in_flight:
             return True
-        if len(snapshot) >= self._credits:
+        if len(in_flight) >= self._credits:
             return False
-        rest_s = snapshot[-1].sent_at + LINGER_S - time.monotonic()
+        rest_s = in_flight[-1].sent_at + LINGER_S - time.monotonic()
         if waiting >= WORTH_A_TASK:
             rest_s = 0.0
-        if len(snapshot) >= self._workers():
-            first = snapshot[0]
+        if len(in_flight) >= (self._model_registry.workers_of(self._version) or 1):
+            first = in_flight[0]
             back_s = self._latency_model.until_back(first.work, first.sent_at)
             rest_s = max(rest_s, back_s - LEAD_S)
         if rest_s <= 0:
             return True
-        self._wait(rest_s)
+        self._wake_in(rest_s)
         return False
 
-    def _wait(self, seconds: float) -> None:
-        """Look again after so many seconds, or sooner where others need it."""
+    def _wake_in(self, seconds: float) -> None:
+        """Wakes the dispatcher after so many seconds, unless a timer ends sooner."""
         loop = asyncio.get_running_loop()
         due_at = loop.time() + seconds
         if self._timer is not None:
             if self._due_at <= due_at:
                 return
             self._timer.cancel()
-        self._timer, self._due_at = loop.call_later(seconds, self._waited), due_at
+        self._timer, self._due_at = loop.call_later(seconds, self._timer_ended), due_at
 
-    def _waited(self) -> None:
+    def _timer_ended(self) -> None:
         self._timer = None
-        self._wake()
+        self._wake.set()

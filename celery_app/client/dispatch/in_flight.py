@@ -1,81 +1,87 @@
-"""The chunks that were sent and are not answered: each holds one of a few credits, for a while."""
+"""The chunks that were sent and have no reply yet. Each holds one of a few credits, for a while."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.entry import Entry
 
-#: A chunk that is not answered after so many times what it should take, and so many seconds at the
-#: least, holds no credit any more: its worker may be dead, and the living must not wait for it.
-STALLED, STALLED_S = 4.0, 0.25
-#: The same where nothing is known of what it should take.
+#: A chunk without a reply after this many times the expected time holds no credit any more: its
+#: worker may be dead, and the messages for other workers must not wait for it.
+STALLED_FACTOR = 4.0
+#: Seconds that a chunk holds its credit at least.
+STALLED_MIN_S = 0.25
+#: Seconds that a chunk holds its credit while the expected time is not known.
 UNKNOWN_S = 2.0
 
 
 class InFlightChunk(NamedTuple):
-    """A chunk under way."""
+    """A chunk in flight."""
 
-    #: Monotonic, in seconds.
+    #: Monotonic time, in seconds.
     sent_at: float
     entries: list[Entry]
-    #: Of all its messages.
+    #: Work of all its messages, in messages' worth.
     work: int
 
 
 class InFlight:
-    """Chunks under way, by id, oldest first."""
+    """The chunks in flight for one model version, by id, oldest first."""
 
-    def __init__(self, answer_s: float, expected_s: Callable[[], float]) -> None:
-        """Chunks unanswered for ``answer_s`` seconds are given up.
+    def __init__(self, answer_s: float, latency_model: LatencyModel, chunk_work: int) -> None:
+        """Chunks without a reply for ``answer_s`` seconds are given up.
 
-        ``expected_s()`` is what the largest should take; 0: nobody knows.
+        ``chunk_work`` is the work of the largest chunk: its expected time decides which chunks
+        have stalled.
         """
-        self._expected_s = expected_s
         self._answer_s = answer_s
+        self._latency_model = latency_model
+        self._chunk_work = chunk_work
         self._in_flight: dict[str, InFlightChunk] = {}
-        #: How often a chunk was added or taken away.
+        #: How often a chunk was added or removed.
         self.changes = 0
 
-    def add(self, chunk: str, entries: list[Entry]) -> None:
-        """Note that a chunk is about to be sent: its reply may be here before it is."""
+    def add(self, chunk_id: str, entries: list[Entry]) -> None:
+        """Adds a chunk that is about to be sent: the reply may come before sending has ended."""
         work = sum([entry.work for entry in entries])
-        self._in_flight[chunk] = InFlightChunk(time.monotonic(), entries, work)
+        self._in_flight[chunk_id] = InFlightChunk(time.monotonic(), entries, work)
         self.changes += 1
 
-    def pop(self, chunk: str) -> InFlightChunk | None:
-        """Forget a chunk and return it; None: it was given up before."""
+    def pop(self, chunk_id: str) -> InFlightChunk | None:
+        """Removes a chunk and returns it; None: it was given up before."""
         self.changes += 1
-        return self._in_flight.pop(chunk, None)
+        return self._in_flight.pop(chunk_id, None)
 
     def __len__(self) -> int:
         return len(self._in_flight)
 
-    def __contains__(self, chunk: str) -> bool:
-        return chunk in self._in_flight
+    def __contains__(self, chunk_id: str) -> bool:
+        return chunk_id in self._in_flight
 
     @property
-    def in_time(self) -> list[InFlightChunk]:
-        """Those that hold a credit.
+    def with_credit(self) -> list[InFlightChunk]:
+        """The chunks that hold a credit: those that have not stalled, and left with a credit.
 
-        What was promised and left without one holds none: others would wait for it.
+        A chunk of promised messages that left without a credit holds none, or it would keep other
+        chunks waiting.
         """
-        expected_s = self._expected_s()
-        patience_s = max(STALLED_S, STALLED * expected_s) if expected_s else UNKNOWN_S
-        stalled = time.monotonic() - patience_s
+        expected_s = self._latency_model.seconds(self._chunk_work)
+        hold_s = max(STALLED_MIN_S, STALLED_FACTOR * expected_s) if expected_s else UNKNOWN_S
+        stalled = time.monotonic() - hold_s
         return [
-            chunk_in_flight
-            for chunk_in_flight in self._in_flight.values()
-            if chunk_in_flight.sent_at > stalled and not chunk_in_flight.entries[0].behind
+            chunk
+            for chunk in self._in_flight.values()
+            if chunk.sent_at > stalled and not chunk.entries[0].without_credit
         ]
 
     def given_up(self) -> Iterator[list[Entry]]:
-        """Yield what was sent too long ago, chunk by chunk, and forget it."""
+        """Removes the chunks that were sent too long ago, and yields the entries of each."""
         oldest = time.monotonic() - self._answer_s
-        for chunk, chunk_in_flight in list(self._in_flight.items()):
-            if chunk_in_flight.sent_at > oldest:
+        for chunk_id, chunk in list(self._in_flight.items()):
+            if chunk.sent_at > oldest:
                 return
-            self.pop(chunk)
-            yield chunk_in_flight.entries
+            self.pop(chunk_id)
+            yield chunk.entries

@@ -1,4 +1,4 @@
-"""The dispatcher's room, counted by API key: one key must not take all of it."""
+"""Shares the dispatcher's room between API keys, so that one key can't take all of it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ from celery_app.client.entry import Entry
 
 
 class KeyQuota:
-    """Room for so many messages' worth of characters."""
+    """Counts the messages that the dispatcher holds, by API key (owner) and by model version."""
 
     def __init__(self, capacity: int) -> None:
+        """``capacity`` is the room for texts, in messages' worth."""
         self._capacity = capacity
-        #: What is taken: by owner, by version, and together; and by how many messages.
+        #: Room taken by each owner, in messages' worth.
         self._owners: dict[str, int] = {}
+        #: Room taken by each version, in messages' worth.
         self._versions: dict[str, int] = {}
+        #: Room taken in all, in messages' worth.
         self._taken = 0
+        #: Messages held.
         self.messages = 0
 
-    def holds(self, owner: str, size: int) -> bool:
-        """Return whether a request of so much is let in.
+    def has_room(self, owner: str, size: int) -> bool:
+        """Returns whether a request of ``size`` messages' worth is let in.
 
-        Where not all of it fits, an owner may still have an equal share of the room, beside others
-        who had more before. An owner of whom nothing waits is let in with any request: a legal one
-        must not be refused for ever.
+        A request that fits is let in. Where it does not fit, an owner still gets an equal share of
+        the room, beside owners who took more before. An owner with no message held is let in with
+        any request: a valid request must not be refused for ever.
         """
         held = self._owners.get(owner, 0)
         if not held or self._taken + size <= self._capacity:
@@ -29,16 +33,16 @@ class KeyQuota:
         return held + size <= self._capacity // len(self._owners)
 
     def is_half_full_of(self, version: str) -> bool:
-        """Return whether more than half of the room is taken by messages for one version."""
+        """Returns whether messages for one version take more than half of the room."""
         return self._versions.get(version, 0) > self._capacity // 2
 
     def take(self, entry: Entry) -> None:
-        """Note that a message is held."""
+        """Counts a message that the dispatcher takes."""
         self._change(entry.owner, entry.version, entry.size)
         self.messages += 1
 
     def free(self, entry: Entry) -> None:
-        """Note that it is answered."""
+        """Stops counting a message that has its outcome."""
         self._change(entry.owner, entry.version, -entry.size)
         self.messages -= 1
         if not self._owners[entry.owner]:

@@ -1,10 +1,10 @@
-"""The pace of chunks: an estimate of how long the next message will take.
+"""Estimates how long the next chunk will take, from the chunks that have come back.
 
-A chunk costs something, and the work of its messages does: on a GPU it is nearly all the chunk, on
-a CPU nearly all the work. Which it is, is found from the chunks that have come back, by the least
-squares line through their sizes and the times they took, the recent ones weighing most. To go by
-work a second alone would be a trap: less let in makes smaller chunks, these less work a second, and
-this less let in.
+A chunk has a fixed cost, and a cost for the work of its messages. On a GPU nearly all is fixed, on
+a CPU nearly all goes with the work. The model finds both costs: it fits a line through the sizes
+and times of past chunks by least squares, in which recent chunks weigh most. The mean rate of work
+would not do: with fewer messages let in, chunks are smaller and the rate is lower, so that even
+fewer messages would be let in.
 """
 
 from __future__ import annotations
@@ -15,34 +15,37 @@ from collections.abc import Callable
 
 from celery_app.client.dispatch.deadlines import IdleLatency
 
-#: Seconds after which what was measured counts for a third; and the share of its weight that it
-#: keeps at least with each chunk, so that a slow model's are remembered as well.
+#: Seconds after which a measurement has a third of its weight.
 MEMORY_S = 2.0
-KEPT = 0.9
+#: Share of its weight that a measurement keeps at least with each new chunk, so that the chunks of
+#: a slow model count as well.
+MIN_KEPT = 0.9
 #: Mean deviations that a wait may be longer than the line says.
 DEVIATIONS = 2.0
-#: A chunk counts as no more than so many times what it should have taken, nor less than so many
-#: seconds: one that was with a dying worker says little about the next.
-OUTLIER, OUTLIER_S = 4.0, 0.1
+#: A chunk counts as at most this many times the expected time: a chunk that was with a dying
+#: worker says little about the next.
+OUTLIER_FACTOR = 4.0
+#: Seconds. A time up to this one counts in full, whatever was expected.
+OUTLIER_MIN_S = 0.1
 
 
 class LatencyModel:
-    """What chunks cost. Times are monotonic, in seconds."""
+    """The cost of chunks for one model version. Times are monotonic, in seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        #: Sums over chunks, weighted: 1, size, its square, seconds, size times seconds.
+        #: Weighted sums over chunks of: 1, size, size squared, seconds, size times seconds.
         self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)
-        #: By how many seconds a chunk is off the line, as a mean.
+        #: Mean distance of a chunk from the line, in seconds.
         self._deviation = 0.0
         self.idle = IdleLatency()
-        #: When a chunk came back last.
+        #: When the last chunk came back.
         self._last = -math.inf
 
     def came_back(self, work: int, sent_at: float, alone: bool = False) -> None:
-        """Note that a chunk is back. What it took began when the one before it was back.
+        """Records a chunk that came back. Its time counts from when the chunk before it was back.
 
-        ``alone``: was it one message, and is it answered?
+        ``alone``: the chunk was one message, and has an attribution.
         """
         took = self._waited(sent_at)
         if alone and sent_at >= self._last:
@@ -50,9 +53,9 @@ class LatencyModel:
         self._last = self._now()
         expected = self.seconds(work)
         if self._sums[0]:
-            most = max(expected, work * self._sums[3] / self._sums[1])
-            took = min(took, max(OUTLIER * most, OUTLIER_S))
-        kept = max(KEPT, math.exp(-took / MEMORY_S))
+            usual = max(expected, work * self._sums[3] / self._sums[1])
+            took = min(took, max(OUTLIER_FACTOR * usual, OUTLIER_MIN_S))
+        kept = max(MIN_KEPT, math.exp(-took / MEMORY_S))
         off = abs(took - expected) if self._sums[0] else 0.0
         self._deviation += (1 - kept) * (off - self._deviation)
         new = (1.0, work, work**2, took, work * took)
@@ -61,21 +64,21 @@ class LatencyModel:
         )
 
     def seconds(self, work: int) -> float:
-        """Return how long a chunk of so much work will take; 0 where nothing is known yet."""
+        """Returns the expected seconds of a chunk of so much work; 0: nothing is known yet."""
         count, sizes, squares, seconds, products = self._sums
         if not count or not work:
             return 0.0
         spread = count * squares - sizes**2
         each = (count * products - sizes * seconds) / spread if spread > 1e-9 * sizes**2 else 0.0
-        each = min(max(each, 0.0), seconds / sizes)  # nothing costs less than nothing
+        each = min(max(each, 0.0), seconds / sizes)  # neither cost is below 0
         return (seconds - each * sizes) / count + each * work
 
     def until_back(self, work: int, sent_at: float) -> float:
-        """Return the seconds until a chunk of so much, the next to come back, is back."""
+        """Returns the seconds until a chunk, the next one to come back, is back."""
         return max(0.0, self.seconds(work) - self._waited(sent_at))
 
     def margin(self, chunks: int) -> float:
-        """Return by how many seconds so many chunks may well take longer than expected."""
+        """Returns the seconds that so many chunks may take beyond the expected time."""
         return DEVIATIONS * self._deviation * math.sqrt(chunks)
 
     def _waited(self, sent_at: float) -> float:

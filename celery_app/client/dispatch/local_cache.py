@@ -1,4 +1,4 @@
-"""What this process answered a short while ago: the nearest cache, a dictionary."""
+"""The attributions that this process gave in the last minute, kept in its own memory."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import msgspec
 
 from tasks.messages import Attribution
 
-#: Share of its size that is left while memory is short.
+#: Share of its size that the cache keeps while memory is short.
 SHRUNK = 0.125
 
-#: Seconds for which an answer is remembered here. An attribution under its id never changes, but
-#: it may be meant to be forgotten, and Redis sees to that.
+#: Seconds for which an attribution is kept here. The attribution of an id never changes, but it
+#: may have to be forgotten, which happens in Redis.
 REMEMBERED_S = 60.0
 
 
 class LocalCache:
-    """The last ``size`` attributions, by id; what was asked for longest ago goes first."""
+    """The last ``size`` attributions by id. The least recently used one is dropped first."""
 
     def __init__(self, size: int, now: Callable[[], float] = time.monotonic) -> None:
         self._size = self._full = size
@@ -27,7 +27,7 @@ class LocalCache:
         self._kept: OrderedDict[str, tuple[float, Attribution]] = OrderedDict()
 
     def get(self, id: str) -> Attribution | None:
-        """Return the attribution, marked as cached; None where it is not remembered."""
+        """Returns the attribution, marked as cached; None: it is not kept here."""
         kept = self._kept.get(id)
         if kept is None:
             return None
@@ -38,13 +38,13 @@ class LocalCache:
         return kept[1]
 
     def shrink(self, short: bool) -> None:
-        """Remember less while memory is short, and as much as before when it is not."""
+        """Keeps fewer attributions while memory is short, and as many as before otherwise."""
         self._size = int(self._full * SHRUNK) if short else self._full
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
 
     def put(self, attribution: Attribution) -> None:
-        """Remember it, unless it has evidence: that quotes the text, and is not asked for often."""
+        """Keeps an attribution, unless it has evidence: evidence quotes the text, and is rare."""
         if attribution.evidence is not msgspec.UNSET:
             return
         until = self._now() + REMEMBERED_S

@@ -1,64 +1,66 @@
-"""The messages for one model version: what waits, what is under way, and how fast it comes back.
+"""The messages for one model version: which wait, which are in flight, and how long they take.
 
-Each version has its own workers and its own pace, so a slow canary holds up nobody else.
+Each version has workers and latencies of its own, so a slow canary holds up no other version.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
 
 from celery_app.client.dispatch.admission import Admission
 from celery_app.client.dispatch.fair_queue import FairQueue
 from celery_app.client.dispatch.flush_policy import FlushPolicy
 from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import LatencyModel
+from celery_app.client.dispatch.limits import DispatchLimits
 from celery_app.client.entry import Entry, Kind
+from celery_app.client.redis.model_registry import ModelRegistry
 
-#: Chunks of the same priority that may leave before those of a kind that waits.
+#: Chunks of one priority that may leave before a waiting kind of the same priority.
 PASSED_OVER = 3
-#: Chunks that leave without a credit are of a fourth of the largest: the next chunk that somebody
-#: waits for may have to wait for one of them.
+#: A chunk without a credit has this part of the largest chunk's work (a fourth): the next chunk
+#: that a caller waits for may have to wait for it.
 PARTS = 4
 
 
 class VersionQueue:
-    """What one version is asked by this process."""
+    """The messages of this process for one model version."""
 
     def __init__(
         self,
-        credits: int,
-        chunk_work: int,
-        answer_s: float,
-        workers: Callable[[], int],
-        wake: Callable[[], None],
+        version: str,
+        limits: DispatchLimits,
+        model_registry: ModelRegistry,
+        wake: asyncio.Event,
     ) -> None:
-        """Chunks are of so much work at most, and given up after ``answer_s`` seconds.
-
-        ``workers()`` is how many workers there are; ``wake()`` has :meth:`next_chunk` asked again.
-        """
-        self._chunk_work = chunk_work
+        """``wake`` is set when :meth:`next_chunk` should be called again."""
+        self._chunk_work = limits.chunk_work
         self._waiting: dict[Kind, FairQueue] = {}
-        #: How many chunks have left before a kind that waits.
+        #: How many chunks have left before a waiting kind.
         self._passed_over: Counter[Kind] = Counter()
         self.latency_model = LatencyModel()
-        self.in_flight = InFlight(answer_s, lambda: self.latency_model.seconds(chunk_work))
-        self.admission = Admission(self.latency_model, self.in_flight, self._waiting, chunk_work)
-        self._flush_policy = FlushPolicy(self.in_flight, self.latency_model, credits, workers, wake)
+        self.in_flight = InFlight(limits.answer_s, self.latency_model, limits.chunk_work)
+        self.admission = Admission(
+            self.latency_model, self.in_flight, self._waiting, limits.chunk_work
+        )
+        self._flush_policy = FlushPolicy(
+            self.in_flight, self.latency_model, limits.credits, model_registry, version, wake
+        )
 
     @property
     def waits(self) -> bool:
-        """Whether anything waits to leave."""
+        """Whether any message waits to leave."""
         return bool(self._waiting)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits, and nothing is under way."""
+        """Whether no message waits, and none is in flight."""
         return not self._waiting and not self.in_flight
 
     def add(self, entry: Entry) -> None:
-        """Have a message wait."""
+        """Adds a message to those that wait."""
         kind = entry.kind
         queue = self._waiting.get(kind)
         if queue is None:
@@ -66,7 +68,7 @@ class VersionQueue:
         queue.add(entry)
 
     def drop_late(self) -> list[Entry]:
-        """Return those that are too late by now; they wait no longer."""
+        """Removes the waiting messages whose deadline has passed, and returns them."""
         now, dropped = time.time(), []
         for kind, queue in list(self._waiting.items()):
             dropped += queue.drop_late(now)
@@ -74,7 +76,10 @@ class VersionQueue:
         return dropped
 
     def next_chunk(self) -> list[Entry]:
-        """Return what may leave now, the most pressing kind first."""
+        """Removes the messages that may leave now, and returns them: one chunk of one kind.
+
+        The kind with the highest priority comes first.
+        """
         for kind in sorted(self._waiting, key=self._turn):
             queue = self._waiting[kind]
             due = self._flush_policy.due(queue.work)
@@ -87,13 +92,13 @@ class VersionQueue:
             if due:
                 self._pass_over(kind)
             for entry in chunk:
-                entry.behind = not due
+                entry.without_credit = not due
             if chunk:
                 return chunk
         return []
 
     def _turn(self, kind: Kind) -> tuple[int, bool, Kind]:
-        """Return by what kinds are sorted: those without evidence first, but not for ever."""
+        """Returns the sort key of a kind: kinds without evidence are first, up to PASSED_OVER."""
         return kind[0], self._passed_over[kind] < PASSED_OVER, kind
 
     def _pass_over(self, leaving: Kind) -> None:

@@ -1,82 +1,88 @@
-"""What the cache is yet to be asked: gathered, for to ask takes as much as ten messages do."""
+"""Batches cache lookups: one MGET costs as much CPU as ten messages."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from redis import RedisError
 
+from celery_app.client.dispatch.version_queues import VersionQueues
 from celery_app.client.entry import Entry
+from celery_app.client.redis.result_store import ResultStore
 from monitoring.instruments.request_ids import about
 from tasks.cooldown import Cooldown
 from tasks.messages import Outcome, suffices
 
 logger = logging.getLogger(__name__)
 
-#: While others are under way, the cache is asked for fewer messages than these together, after so
-#: many seconds: none of them could leave at once.
-WORTH_A_LOOK, GATHER_S = 32, 0.002
-#: Seconds for which a cache that does not answer is not asked: the workers ask it as well.
+#: Messages that are looked up at once. While chunks are in flight, fewer messages wait for more:
+#: none of them could leave at once.
+WORTH_A_LOOK = 32
+#: Seconds that fewer messages wait at most.
+GATHER_S = 0.002
+#: Seconds for which a cache that failed is not asked. The workers ask it as well.
 REST_S = 5.0
-
-#: Returns the outcomes that are known, by id. Raises ``RedisError``.
-LookUp = Callable[[Sequence[str]], Awaitable[dict[str, Outcome]]]
 
 
 class CacheLookup:
-    """Gathers them, and asks. To be used in one loop's thread."""
+    """Gathers messages, and looks them up together. Used in one event loop's thread."""
 
-    def __init__(self, look_up: LookUp, wake: Callable[[], None], busy: Callable[[], bool]) -> None:
-        """``wake()`` has :meth:`ask` called; ``busy()``: are messages under way?"""
-        self._look_up = look_up
+    def __init__(
+        self, result_store: ResultStore, version_queues: VersionQueues, wake: asyncio.Event
+    ) -> None:
+        """``wake`` is set when :meth:`ask` should be called."""
+        self._result_store = result_store
+        self._version_queues = version_queues
         self._wake = wake
-        self._busy = busy
-        self._gone = Cooldown(REST_S)
+        self._cooldown = Cooldown(REST_S)
         self._entries: list[Entry] = []
-        #: Wakes, a little later.
+        #: Sets ``wake`` a little later.
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def add(self, entry: Entry) -> None:
-        """Have a message asked for the next time."""
+        """Adds a message to the next lookup."""
         self._entries.append(entry)
 
     def soon(self) -> None:
-        """Have them asked; a few of them a little later where others are under way."""
+        """Wakes the dispatcher; a little later for a few messages while chunks are in flight."""
         few = len(self._entries) < WORTH_A_LOOK
         if few and self._timer is not None:
             return
-        if few and self._busy():
-            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._gathered)
+        if few and self._version_queues.busy:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._timer_ended)
         else:
-            self._wake()
+            self._wake.set()
 
-    def _gathered(self) -> None:
+    def _timer_ended(self) -> None:
         self._timer = None
-        self._wake()
+        self._wake.set()
 
     async def ask(self) -> list[tuple[Entry, Outcome | None]]:
-        """Return all of them, each with its outcome where the cache has one that suffices."""
-        asked, self._entries = self._entries, []
-        found = await self._found(asked) if asked else {}
-        answers = ((entry, found.get(entry.id)) for entry in asked)
+        """Looks all gathered messages up, and returns each with its outcome.
+
+        None: the cache has no outcome, or none with the evidence that the message asks for.
+        """
+        entries, self._entries = self._entries, []
+        found = await self._found(entries) if entries else {}
+        outcomes = ((entry, found.get(entry.id)) for entry in entries)
         return [
             (entry, known if known is not None and suffices(known, entry.explain) else None)
-            for entry, known in answers
+            for entry, known in outcomes
         ]
 
-    async def _found(self, asked: Sequence[Entry]) -> dict[str, Outcome]:
+    async def _found(self, entries: Sequence[Entry]) -> dict[str, Outcome]:
         try:
-            if not self._gone.resting:
-                return await self._look_up([entry.id for entry in asked])
+            if not self._cooldown.resting:
+                return await self._result_store.look_up([entry.id for entry in entries])
         except RedisError as error:  # the worker can still compute
             logger.warning("the cache can't be read: %s", error)
-            self._gone.failed()
-        except Exception:  # a defect, but who asked must be answered all the same
-            with about([entry.request_id for entry in asked]):
-                logger.exception("what the cache holds makes no sense")
+            self._cooldown.failed()
+        except Exception:  # a defect, but the callers must be answered all the same
+            with about([entry.request_id for entry in entries]):
+                logger.exception("the cache's contents can't be used")
         return {}

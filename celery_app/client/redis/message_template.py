@@ -1,8 +1,9 @@
-"""The Celery message that carries a chunk, after the pattern of one that Celery made.
+"""Builds the Celery message of a chunk from a template that Celery itself made.
 
 Celery's own way from ``send_task`` to Redis takes about 400 us of CPU a message, most of it for
-what is the same each time. So Celery sends one message for each queue into memory; what differs
-between that one and the next is filled in here. A test compares the two ways, field by field.
+fields that are the same in every message. So Celery sends one message for each queue into memory.
+This module copies that message, and fills in the fields that differ. A test compares the result
+with Celery's own message, field by field.
 """
 
 from __future__ import annotations
@@ -22,25 +23,26 @@ from kombu import Connection
 from tasks.messages import QUEUE, REQUEST_IDS, SENT, TASK
 from tasks.rollout import STEPS, lists
 
-#: Queues whose pattern is kept: one for each version that is served.
-PATTERNS = 8
+#: Queues whose template is kept. There is one queue for each version that is served.
+TEMPLATES = 8
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Packed(NamedTuple):
-    """A message, and the Redis list it goes to: each priority has one."""
+    """A message, and the Redis list that it goes to: each priority has a list of its own."""
 
     queue: str
     message: bytes
 
 
 class MessageTemplate:
-    """Packs chunks for the workers."""
+    """Builds the messages that carry chunks to the workers."""
 
     def __init__(self, app: Celery, reply_to: str) -> None:
-        self._make = lru_cache(PATTERNS)(partial(_pattern, app, reply_to))
-        _, _, self._embed = msgspec.json.decode(b64decode(self._make(QUEUE)["body"]))
+        """``reply_to`` names the Redis list that the workers reply to."""
+        self._template = lru_cache(TEMPLATES)(partial(_template, app, reply_to))
+        _, _, self._embed = msgspec.json.decode(b64decode(self._template(QUEUE)["body"]))
 
     def pack(
         self,
@@ -53,11 +55,12 @@ class MessageTemplate:
     ) -> Packed:
         """Returns the message of the task with id ``chunk``.
 
-        ``request_ids`` has one for each text, or none at all.
+        ``request_ids`` has an id for each text, or is empty.
         """
-        pattern = self._make(queue)
+        template = self._template(queue)
         body = _encode([[texts], kwargs, self._embed])
-        shown = f"({len(texts)} messages,)"  # a repr of the texts would be shown about
+        # Celery's repr would hold the texts, and monitors such as Flower show it.
+        shown = f"({len(texts)} messages,)"
         headers: dict[str, Any] = {
             "id": chunk,
             "root_id": chunk,
@@ -73,16 +76,16 @@ class MessageTemplate:
             "delivery_tag": str(uuid4()),
         }
         message = {
-            **pattern,
+            **template,
             "body": b64encode(body).decode(),
-            "headers": pattern["headers"] | headers,
-            "properties": pattern["properties"] | properties,
+            "headers": template["headers"] | headers,
+            "properties": template["properties"] | properties,
         }
         return Packed(_list(queue, priority), _encode(message))
 
 
-def _pattern(app: Celery, reply_to: str, queue: str) -> dict[str, Any]:
-    """Have Celery send a task through memory; return what would have gone to Redis."""
+def _template(app: Celery, reply_to: str, queue: str) -> dict[str, Any]:
+    """Has Celery send a task into memory, and returns the message that Redis would have got."""
     with Connection("memory://") as connection:
         app.send_task(
             TASK,
@@ -90,7 +93,7 @@ def _pattern(app: Celery, reply_to: str, queue: str) -> dict[str, Any]:
             kwargs={},
             queue=queue,
             reply_to=reply_to,
-            ignore_result=True,  # the reply is the result, and every attribution is cached
+            ignore_result=True,  # the reply has the results, and the cache keeps them
             argsrepr="",
             kwargsrepr="{}",
             retry=False,
@@ -102,5 +105,5 @@ def _pattern(app: Celery, reply_to: str, queue: str) -> dict[str, Any]:
 
 
 def _list(queue: str, priority: int) -> str:
-    """Return the list of a priority: the priorities between two steps share one."""
+    """Returns the Redis list of a priority. Priorities between two of kombu's steps share one."""
     return lists(queue)[bisect(STEPS, priority) - 1]

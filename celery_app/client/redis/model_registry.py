@@ -1,8 +1,12 @@
-"""Which versions of the model are served, and by how many workers: what these have announced."""
+"""Knows which model versions are served and by how many workers, and how full the memory is.
+
+Workers announce themselves in Redis. Two threads read that once a second, so that no request waits.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,65 +25,86 @@ from tasks.storage import queue_memory, wrong_type
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which what was read is believed before it is read again; and that there is none.
+#: Seconds between two looks at a server.
 FRESH_S = 1.0
+#: Seconds between two looks while no model is known yet.
 NONE_YET_S = 0.1
-#: Seconds after which a server that has not answered is said to be silent.
+#: Seconds without an answer after which a server is reported as silent.
 SILENT_S = 3.0
 
 
 class State(NamedTuple):
-    """How a server was when it was looked at last."""
+    """The state of a server at the last look."""
 
-    #: Monotonic, in seconds.
+    #: Monotonic time of the look, in seconds.
     at: float
+    #: ``ok``, or what is wrong.
     words: str
 
 
 class ModelRegistry:
-    """Looks at broker and cache once a second. Keeps the announcement while the broker is gone.
+    """Looks at the broker and the cache once a second, in threads of its own.
 
-    No request waits for a Redis here: each is told what was seen last.
+    No other method blocks: each returns what the last look found. While the broker is gone, the
+    models that it had announced stay known.
     """
 
-    def __init__(self, broker: Redis, cache: Redis, machine: str, room: QueueCapacity) -> None:
-        """``room`` is told what the queue takes of the broker's memory."""
-        self._room = room
-        self._memory = pressure.key(machine)
+    def __init__(
+        self, broker: Redis, cache: Redis, machine: str, queue_capacity: QueueCapacity
+    ) -> None:
+        """``machine`` names this machine, whose monitor writes to Redis how full its memory is.
+
+        Each look sets in ``queue_capacity`` how much of the broker's memory the queue takes.
+        """
+        self._queue_capacity = queue_capacity
+        self._memory_key = pressure.key(machine)
         self._broker = broker
         self._cache = cache
         self._worker_registry = WorkerRegistry(broker)
-        #: As it was seen last; the broker may be gone since.
+        #: What the last look found. The broker may be gone since.
         self._served = ServedVersions(None, {}, frozenset())
         self._reachable = False
-        #: What each version has announced.
+        #: Announcements by model version.
         self._known: dict[str, Announcement] = {}
         self._pressure: Level = "ok"
         self._states: dict[str, State] = {}
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Look now, and from now on in threads of their own, one for each server."""
+        """Looks at both servers now, and then once a second in a thread for each. Blocks."""
         for look in (self._look_at_broker, self._look_at_cache):
             look()
-            background.start(partial(self._keep, look), "model_registry")
+            step = partial(self._look_later, look)
+            self._threads.append(background.start(step, "model_registry", self._stopping))
+
+    def stop(self) -> None:
+        """Ends the threads, and closes the connections. Blocks until the threads have ended."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        for client in (self._broker, self._cache):
+            client.connection_pool.disconnect()
 
     def current(self) -> Announcement:
-        """Return the announcement of the model being served. Does not block.
+        """Returns the announcement of the version that new messages go to.
 
         Raises:
-            NoModel: no worker has announced one here.
+            NoModel: no worker has announced a model.
         """
         version = self._rollout().current
         known = self._known.get(version)
         if known is None:
-            raise NoModel(f"no worker serves {version}, which is to be served")
+            raise NoModel(f"no worker serves {version}, which new messages are to go to")
         return known
 
     def version_for(self, text: str) -> str:
-        """Return the version that a message, in its canonical form, goes to. Does not block.
+        """Returns the version that a message goes to: the current one, or the canary.
+
+        ``text`` is in its canonical form.
 
         Raises:
-            NoModel: no worker has announced one here.
+            NoModel: no worker has announced a model.
         """
         rollout = self._rollout()
         if rollout.canary is not None and rollout.takes(text) and self.workers_of(rollout.canary):
@@ -87,11 +112,11 @@ class ModelRegistry:
         return rollout.current
 
     def check(self, version: str) -> None:
-        """See that a version can be asked. Does not block.
+        """Raises an error if no message can be sent to a version.
 
         Raises:
-            NoModel: it should be, but it has no worker at present.
-            UnknownModel: it is not served, or not any more.
+            NoModel: the version is the canary, but has no worker at present.
+            UnknownModel: the version is not served, or not any more.
         """
         rollout = self._rollout()
         if version in self._living() or version == rollout.current:
@@ -101,10 +126,10 @@ class ModelRegistry:
         raise UnknownModel(f"no worker serves it; served: {', '.join(sorted(self._living()))}")
 
     def versions(self) -> dict[str, float]:
-        """Return the share of the messages that each version is asked. Does not block.
+        """Returns the share of new messages that goes to each version, from 0 to 1.
 
         Raises:
-            NoModel: no worker has announced one here.
+            NoModel: no worker has announced a model.
         """
         rollout = self._rollout()
         shares = dict.fromkeys(sorted(self._living()), 0.0) | {rollout.current: 1.0}
@@ -113,7 +138,7 @@ class ModelRegistry:
         return shares
 
     def states(self) -> dict[str, str]:
-        """Return the state of each server, ``ok`` where it answers. Does not block."""
+        """Returns the state of each server: ``ok`` where it answers."""
         now = time.monotonic()
         return {
             name: state.words
@@ -123,10 +148,7 @@ class ModelRegistry:
         }
 
     def parts(self) -> dict[str, str]:
-        """Return the state of what an answer needs, by name; ``ok`` where it is there.
-
-        Does not block.
-        """
+        """Returns the state of each part that an answer needs, by name: ``ok`` where it works."""
         workers = self.workers()
         worker = "unknown" if workers is None else "ok" if workers else "none alive"
         parts = {**self.states(), "worker": worker}
@@ -137,30 +159,27 @@ class ModelRegistry:
         return parts
 
     def workers(self) -> int | None:
-        """Return how many workers serve what is asked; None: the broker can't be asked.
-
-        Does not block.
-        """
+        """Returns how many workers serve the current version; None: the broker can't be reached."""
         if not self._reachable:
             return None
         rollout = self._served.rollout
         return self.workers_of(rollout.current) if rollout else 0
 
     def workers_of(self, version: str) -> int:
-        """Return how many workers of a version were alive. Does not block."""
+        """Returns how many workers of a version were alive."""
         return self._served.workers.get(version, 0)
 
     def lists(self) -> list[str]:
-        """Return the lists of all queues; none where they are not known. Does not block."""
+        """Returns the Redis lists of all queues; empty while they are not known."""
         return self._served.lists if self._served.rollout else []
 
     def pressure(self) -> Level:
-        """Return how full this machine's memory is, as its monitor says. Does not block."""
+        """Returns how full this machine's memory is, as its monitor reports."""
         return self._pressure
 
-    def _keep(self, look: Callable[[], None]) -> None:
-        time.sleep(FRESH_S if self._known else NONE_YET_S)
-        look()
+    def _look_later(self, look: Callable[[], None]) -> None:
+        if not self._stopping.wait(FRESH_S if self._known else NONE_YET_S):
+            look()
 
     def _look_at_cache(self) -> None:
         try:
@@ -174,26 +193,30 @@ class ModelRegistry:
         try:
             served = self._worker_registry.look()
             self._learn(served)
-            under_way = self._room.under_way
-            self._room.note(queue_memory.look(self._broker, served.lists), under_way)
-            told = wrong_type.get(self._broker, self._memory)
+            under_way = self._queue_capacity.under_way
+            self._queue_capacity.note(queue_memory.look(self._broker, served.lists), under_way)
+            reported = wrong_type.get(self._broker, self._memory_key)
         except RedisError as error:
             self._reachable = False
             self._note("broker", f"unreachable: {type(error).__name__}")
-            logger.warning("what is served can't be read: %s", error)
+            logger.warning("the broker can't be asked which models are served: %s", error)
             return
         self._served, self._reachable = served, True
         self._note("broker", "ok")
-        self._note("queue", self._room.words)
-        memory = pressure.read(told)
+        self._note("queue", self._queue_capacity.words)
+        memory = pressure.read(reported)
         self._pressure = memory.level if memory else "ok"
 
     def _learn(self, served: ServedVersions) -> None:
-        """Read what is announced: again what is asked, for its workers may have moved."""
-        asked = {served.rollout.current, served.rollout.canary} if served.rollout else set()
+        """Reads the announcements of the versions that workers serve.
+
+        An announcement is read once, except those of the current version and the canary: their
+        workers may have moved to another device.
+        """
+        in_use = {served.rollout.current, served.rollout.canary} if served.rollout else set()
         known = {}
         for version in served.workers:
-            announced = None if version in asked else self._known.get(version)
+            announced = None if version in in_use else self._known.get(version)
             announced = (
                 announced or self._worker_registry.announcement(version) or self._known.get(version)
             )

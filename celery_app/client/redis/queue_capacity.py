@@ -1,4 +1,4 @@
-"""Room in the queue: whether the broker has the memory for more tasks."""
+"""Knows whether the broker has memory for more tasks, without asking it for each task."""
 
 from __future__ import annotations
 
@@ -9,56 +9,56 @@ from contextlib import suppress
 from tasks.errors import Overloaded
 from tasks.storage.queue_memory import QueueMemory
 
-#: Seconds after which a task that was never answered counts as any other's.
+#: Seconds after which a task without a reply is no longer counted as in flight.
 FORGET_S = 60.0
-#: Seconds for which the queue is said to be full after something was refused.
+#: Seconds for which the queue is reported as full after a task was refused.
 SHOWN_S = 3.0
 
 
 class QueueCapacity:
-    """Knows what the queue takes: by the last look, and what this process has under way since.
+    """The queue's memory at the last look, and what this process has sent since.
 
-    One thread looks; all else is for the loop's thread.
+    One thread looks. All other methods are for the event loop's thread.
     """
 
     def __init__(self, max_pending_results: int) -> None:
-        """``max_pending_results``: the most that may be promised, whatever memory there is."""
-        self._promised_messages = max_pending_results
-        #: Size of each task that was sent and is not answered, by its chunk's id, and when it was
-        #: sent, monotonic, in seconds. The oldest is first.
+        """``max_pending_results``: how many outcomes may be promised, whatever memory there is."""
+        self._max_pending_results = max_pending_results
+        #: Bytes and sending time (monotonic, in seconds) of each task without a reply, by chunk id.
+        #: The oldest task comes first.
         self._tasks: dict[str, tuple[int, float]] = {}
-        #: Bytes of all of them.
+        #: Bytes of all these tasks.
         self.under_way = 0
-        #: The last look, and the bytes that were under way before it.
+        #: The last look, and ``under_way`` before it.
         self._look = QueueMemory(0, math.inf, 0), 0
         #: Monotonic time of the last refusal, in seconds.
         self._refused_at = -SHOWN_S
 
     def note(self, seen: QueueMemory, under_way: int) -> None:
-        """Take in a look at the queue; before it, :attr:`under_way` was ``under_way``."""
+        """Sets the last look at the queue. ``under_way``: the attribute's value before the look."""
         self._look = seen, under_way
 
-    def take(self, chunk: str, size: int) -> None:
-        """Count a task of so many bytes, which is about to be sent.
+    def take(self, chunk_id: str, size: int) -> None:
+        """Counts a task of ``size`` bytes that is about to be sent.
 
         Raises:
-            Overloaded: the queue has no room for it.
+            Overloaded: the queue has no room for the task.
         """
         self.check(size)
         now = time.monotonic()
-        self._tasks[chunk] = size, now
+        self._tasks[chunk_id] = size, now
         self.under_way += size
         oldest = next(iter(self._tasks))
         if self._tasks[oldest][1] < now - FORGET_S:
             self.free(oldest)
 
-    def free(self, chunk: str) -> None:
-        """Note that a task is not under way any more."""
-        size, _ = self._tasks.pop(chunk, (0, 0.0))
+    def free(self, chunk_id: str) -> None:
+        """Stops counting a task: its reply came, or it was not sent."""
+        size, _ = self._tasks.pop(chunk_id, (0, 0.0))
         self.under_way -= size
 
     def check(self, size: int = 0) -> None:
-        """See whether so many bytes would go into the queue. Raises ``Overloaded``."""
+        """Raises ``Overloaded`` if ``size`` more bytes would not fit into the queue."""
         seen, under_way = self._look
         if seen.used + self.under_way - under_way + size > seen.room:
             self._refused_at = time.monotonic()
@@ -66,7 +66,7 @@ class QueueCapacity:
 
     @property
     def words(self) -> str:
-        """``ok``, or that it is full, and how: something has just been refused."""
+        """The queue's state: ``ok``; or ``full: …`` while a task was refused a moment ago."""
         with suppress(Overloaded):
             self.check()
         full = time.monotonic() < self._refused_at + SHOWN_S
@@ -74,5 +74,5 @@ class QueueCapacity:
 
     @property
     def pending_results(self) -> int:
-        """The most answers that may be promised and not fetched."""
-        return int(min(self._promised_messages, self._look[0].promised_room))
+        """How many outcomes may be promised and not fetched."""
+        return int(min(self._max_pending_results, self._look[0].promised_room))

@@ -1,4 +1,4 @@
--- Makes way where KEYS hold another type than ARGV says, and returns how often.
+-- Removes each of KEYS that holds another type than the one at the same index in ARGV. Returns how many.
 local deleted = 0
 for i, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key).ok

@@ -1,6 +1,6 @@
--- Writes ARGV[i + 1] under KEYS[i], for ARGV[1] seconds.
--- One command for a batch: a SET for each message costs Redis about as much, but redis-py 7 us
--- instead of 2.
+-- Writes ARGV[i + 1] under KEYS[i], with a time to live of ARGV[1] seconds.
+-- One script for a batch costs Redis as much as a SET for each message, but costs redis-py 2 us a message
+-- instead of 7 us.
 for i, key in ipairs(KEYS) do
   redis.call('SET', key, ARGV[i + 1], 'EX', ARGV[1])
 end

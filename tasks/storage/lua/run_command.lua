@@ -1,2 +1,2 @@
--- Runs the command that ARGV is.
+-- Runs the command whose name and arguments are ARGV.
 return redis.call(unpack(ARGV))

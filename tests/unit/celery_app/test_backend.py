@@ -1,4 +1,4 @@
-"""A batch is one piece on the wire, and each of its answers is read."""
+"""The result backend: a batch is sent in one piece, and each of its responses is read."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def executed(connection: Any) -> list[Any]:
         return pipe.execute()
 
 
-def test_it_is_sent_as_one_piece() -> None:
+def test_a_pipeline_is_sent_as_one_piece() -> None:
     connection = Connection(b"OK", 1)
     assert executed(connection) == [b"OK", 1]
     [[piece]] = connection.sent
     assert piece == b"('SET', 'key', 'a long value')('PUBLISH', 'key', 'a long value')"
 
 
-def test_one_command_that_is_refused_fails_the_batch_and_leaves_no_answer_unread() -> None:
+def test_a_refused_command_fails_the_batch_and_leaves_no_response_unread() -> None:
     connection = Connection(ResponseError("OOM"), 1)
     with pytest.raises(ResponseError, match="OOM"):
         executed(connection)
@@ -75,7 +75,7 @@ def test_one_command_that_is_refused_fails_the_batch_and_leaves_no_answer_unread
     assert connection.released == 1
 
 
-def test_a_connection_that_is_lost_fails_the_batch() -> None:
+def test_a_lost_connection_fails_the_batch() -> None:
     connection = Connection(b"OK", RedisConnectionError("lost"))
     with pytest.raises(RedisConnectionError, match="lost"):
         executed(connection)

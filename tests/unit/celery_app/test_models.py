@@ -1,4 +1,4 @@
-"""What the command makes of a rollout."""
+"""The command for model versions: the rollout after each change."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ def change(rollout: Rollout | None = Rollout("v1"), **workers: int) -> Change:  
     return Change(ServedVersions(rollout, WORKERS | workers, frozenset()))
 
 
-def test_another_version_is_served_and_the_last_is_remembered() -> None:
+def test_serve_sends_messages_to_another_version_and_remembers_the_last() -> None:
     assert change().serve("v2") == Rollout("v2", previous="v1", told=True)
 
 
-def test_to_serve_what_is_served_pins_it_and_ends_the_canary() -> None:
+def test_serve_of_the_current_version_pins_it_and_ends_the_canary() -> None:
     canary = Rollout("v1", "v2", 0.1, previous="v0")
     assert change(canary).serve("v1") == Rollout("v1", previous="v0", told=True)
 
 
-def test_a_share_goes_to_a_canary_and_back() -> None:
+def test_share_starts_changes_and_ends_a_canary() -> None:
     canary = change().share("v2", 0.05)
     assert canary == Rollout("v1", "v2", 0.05, told=True)
     assert change(canary).share("v2", 0.2) == Rollout("v1", "v2", 0.2, told=True)
@@ -38,50 +38,50 @@ def test_a_share_goes_to_a_canary_and_back() -> None:
         (Rollout("v2", previous="v1"), Rollout("v1", previous="v2", told=True)),
     ],
 )
-def test_the_way_back(now: Rollout, then: Rollout) -> None:
+def test_back_ends_the_canary_or_serves_the_previous_version(now: Rollout, then: Rollout) -> None:
     assert change(now).back() == then
 
 
-def test_it_follows_the_workers_again() -> None:
+def test_follow_lets_the_workers_decide_again() -> None:
     assert not change(Rollout("v1", "v2", 0.5, told=True)).follow().told
     assert change(Rollout("v1", "v2", 0.5, told=True)).follow().canary is None
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, float("nan"), float("inf")])
-def test_a_share_is_a_part(share: float) -> None:
+def test_a_share_outside_zero_to_one_is_refused(share: float) -> None:
     with pytest.raises(Refused, match="from 0 to less than 1"):
         change().share("v2", share)
 
 
 @pytest.mark.parametrize("version", ["v0", "v7"])
-def test_nobody_is_sent_where_no_worker_is(version: str) -> None:
+def test_a_version_without_a_worker_is_refused(version: str) -> None:
     for refused in (lambda: change().serve(version), lambda: change().share(version, 0.1)):
         with pytest.raises(Refused, match=f"no worker serves {version}; alive: v1, v2"):
             refused()
 
 
-def test_a_version_is_not_its_own_canary() -> None:
+def test_the_current_version_is_refused_as_canary() -> None:
     with pytest.raises(Refused, match="v1 is served"):
         change().share("v1", 0.1)
 
 
-def test_what_is_no_canary_is_not_ended() -> None:
+def test_ending_a_version_that_is_no_canary_is_refused() -> None:
     with pytest.raises(Refused, match="v0 is no canary"):
         change(Rollout("v1", "v2", 0.1)).share("v0", 0)
 
 
-def test_there_is_no_way_back_from_the_first() -> None:
+def test_back_is_refused_before_a_second_version() -> None:
     with pytest.raises(Refused, match="nothing was served before v1"):
         change().back()
 
 
-def test_before_any_worker_there_is_nothing_to_say() -> None:
+def test_changes_are_refused_before_the_first_worker() -> None:
     with pytest.raises(Refused, match="no worker has ever signed in"):
         Change(ServedVersions(None, {}, frozenset())).follow()
     assert table(ServedVersions(None, {}, frozenset())) == "no worker has ever signed in"
 
 
-def test_the_table_says_who_takes_what() -> None:
+def test_the_table_shows_workers_and_shares_of_each_version() -> None:
     rollout = Rollout("v1", "v2", 0.05, "v0", told=True)
     said = table(ServedVersions(rollout, WORKERS, frozenset())).splitlines()
     assert [line.split() for line in said[1:4]] == [

@@ -1,4 +1,4 @@
-"""Settings: read once, and refused where they make no sense."""
+"""Settings: read from the environment, and refused where they contradict each other."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def test_values_are_read_by_type() -> None:
         ({"BYLINE_API_PORT": "5555"}, ["BYLINE_API_PORT", "BYLINE_FLOWER_PORT", "5555"]),
     ],
 )
-def test_contradictions_are_refused_by_name(environ: dict[str, str], words: list[str]) -> None:
+def test_wrong_and_contradicting_values_are_refused_by_name(
+    environ: dict[str, str], words: list[str]
+) -> None:
     with pytest.raises(SettingsError) as refused:
         Settings.from_environ(environ)
     for word in words:
@@ -89,7 +91,7 @@ def test_contradictions_are_refused_by_name(environ: dict[str, str], words: list
         ("rediss://host/0?ssl_cert_reqs=hush", "rediss://host/0?…", "none, optional, required"),
     ],
 )
-def test_a_url_that_no_part_can_use_is_refused_without_its_password(
+def test_a_url_that_can_not_be_used_is_refused_without_its_password(
     url: str, shown: str, reason: str
 ) -> None:
     for server in ("REDIS", "CACHE"):
@@ -135,8 +137,8 @@ def test_settings_show_their_urls_without_passwords_however_they_are_printed(
 
 
 @pytest.mark.parametrize("query", ["", "?ssl_ca_certs=/ca.pem&ssl_cert_reqs=optional"])
-def test_a_url_that_every_part_can_use_is_taken(query: str) -> None:
-    """As their own libraries read it: redis-py, kombu and Celery."""
+def test_a_url_with_user_password_and_tls_is_read_alike_by_all_libraries(query: str) -> None:
+    """redis-py, kombu and Celery read the URL alike."""
     url = f"rediss://me:%23s%2F@127.0.0.1:1/3{query}"
     settings = Settings.from_environ({"BYLINE_REDIS_URL": url})
     app = make_celery(settings)
@@ -147,12 +149,12 @@ def test_a_url_that_every_part_can_use_is_taken(query: str) -> None:
     assert (kombu.userid, kombu.password, kombu.virtual_host) == ("me", "#s/", "3")
 
 
-def test_a_part_on_its_own_needs_a_redis() -> None:
+def test_the_broker_without_a_url_is_refused() -> None:
     with pytest.raises(SettingsError, match="BYLINE_REDIS_URL is not set"):
         _ = Settings().broker
 
 
-def test_the_cache_is_the_broker_unless_it_is_another() -> None:
+def test_the_cache_is_the_broker_unless_it_has_a_url() -> None:
     assert Settings(redis_url="redis://a").cache == "redis://a"
     assert "hush" not in repr(Settings(redis_url="redis://:hush@a"))
     assert Settings(redis_url="redis://a", cache_url="redis://b").cache == "redis://b"
@@ -166,7 +168,9 @@ def test_the_cache_is_the_broker_unless_it_is_another() -> None:
         ("redis://[::1]:1/0", "p@ss/w:rd%", "redis://:p%40ss%2Fw%3Ard%25@[::1]:1/0"),
     ],
 )
-def test_a_password_may_be_in_a_file(tmp_path: Path, url: str, password: str, meant: str) -> None:
+def test_a_password_in_a_file_is_put_into_the_url(
+    tmp_path: Path, url: str, password: str, meant: str
+) -> None:
     file = tmp_path / "password"
     file.write_text(password)
     for server in ("REDIS", "CACHE"):
@@ -176,7 +180,7 @@ def test_a_password_may_be_in_a_file(tmp_path: Path, url: str, password: str, me
     assert Redis.from_url(meant).connection_pool.connection_kwargs["password"] == password.strip()
 
 
-def test_a_password_for_nothing_or_twice_is_refused_and_not_shown(tmp_path: Path) -> None:
+def test_a_password_file_without_a_url_or_beside_a_password_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "password"
     given = {"BYLINE_REDIS_PASSWORD_FILE": str(file)}
     with pytest.raises(SettingsError, match="BYLINE_REDIS_URL, which it is for, is not"):

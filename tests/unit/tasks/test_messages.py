@@ -1,4 +1,4 @@
-"""Keys and canonical texts."""
+"""Message ids, canonical texts, and the texts that are refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.errors import InvalidMessage
 from tasks.messages import canonical, message_id, parse_text
 
 
-def test_ids_are_128_bits_and_depend_on_model_and_text() -> None:
+def test_ids_have_128_bits_and_depend_on_model_and_text() -> None:
     ids = {message_id(v, t) for v in ("v1", "v2") for t in ("a", "b")}
     assert len(ids) == 4
     assert all(len(id) == 32 for id in ids)
@@ -31,7 +31,7 @@ def test_no_two_pairs_of_version_and_text_share_an_id() -> None:
         ("two  spaces", "two  spaces"),
     ],
 )
-def test_canonical_form(text: str, form: str) -> None:
+def test_a_text_is_canonicalised_and_a_canonical_text_stays_as_it_is(text: str, form: str) -> None:
     assert canonical(text) == form
     assert canonical(form) == form
 
@@ -51,18 +51,18 @@ def test_canonical_form(text: str, form: str) -> None:
         ("\ud800", "surrogate"),
     ],
 )
-def test_invalid_texts_are_told_what_is_wrong(text: object, words: str) -> None:
+def test_an_invalid_text_is_refused_with_the_reason(text: object, words: str) -> None:
     with pytest.raises(InvalidMessage, match=words):
         parse_text(text, 10)
 
 
 @pytest.mark.parametrize("text", ["x", "\U0001f600", "x" * 10, "a" + "\u0316" * 9, "\u1faf" * 10])
-def test_odd_but_valid_texts_pass(text: str) -> None:
+def test_an_odd_but_valid_text_passes(text: str) -> None:
     assert parse_text(text, 10) == text
 
 
 def cpu_s(text: str) -> float:
-    """Return the CPU seconds that it takes to check a text, by the best of five times."""
+    """Returns the CPU seconds that the check of a text takes: the least of five attempts."""
     took = []
     for _ in range(5):
         begin = time.thread_time()
@@ -77,5 +77,5 @@ def test_rare_combining_marks_take_about_as_long_as_usual_ones() -> None:
     assert cpu_s(rare) < 5 * cpu_s(usual)
 
 
-def test_what_is_composed_of_four_counts_as_one() -> None:
+def test_four_characters_that_compose_into_one_count_as_one() -> None:
     assert parse_text(unicodedata.normalize("NFD", "\u1faf" * 10), 10) == "\u1faf" * 10

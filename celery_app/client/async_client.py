@@ -1,0 +1,225 @@
+"""``Client``: attributes texts through Byline's workers, for any asyncio program."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, TypedDict, Unpack
+
+from prometheus_client import CollectorRegistry
+
+from celery_app.client.attribution_client import AttributionClient, RequestOptions
+from celery_app.client.entry import LOWEST_PRIORITY, Entry
+from celery_app.client.factory import make_client
+from celery_app.client.yielding import Yielder
+from celery_app.settings import Settings
+from celery_app.settings.secret_url import SecretURL
+from monitoring.instruments.metrics import ApiMetrics
+from tasks.errors import BrokerUnavailable, BylineError, NoAnswer, NoModel
+from tasks.messages import Attribution, Failure, Outcome
+
+#: Texts that one call has under way at most; the call waits before it sends more. So a call with
+#: many texts leaves room for others: a dispatcher holds 4,096 messages by default.
+WINDOW = 1024
+#: Texts that a call hands to the dispatcher together.
+PART = 128
+
+_CLOSED = Failure("", NoAnswer.code, "the client was closed")
+_ERRORS = {kind.code: kind for kind in BylineError.__subclasses__()}
+
+
+class CallOptions(TypedDict, total=False):
+    """The options of one call. None of them is needed."""
+
+    #: Whether each attribution has its evidence; False by default.
+    explain: bool
+    #: Milliseconds from the call on after which an answer is worth nothing; None: no deadline.
+    deadline_ms: float | None
+    #: From 0, the most urgent and the default, to 9.
+    priority: int
+    #: The model version that must answer; None: the version that new messages go to.
+    version: str | None
+
+
+class Client:
+    """Attributes texts. Use it in one event loop, as ``async with Client(redis_url) as client``.
+
+    Any number of coroutines may call it at the same time: their texts are sent together, in chunks
+    whose size follows the load.
+    """
+
+    def __init__(self, redis_url: str, **settings: Any) -> None:
+        """``redis_url``: the broker of the workers, such as ``redis://127.0.0.1:6390/0``.
+
+        ``settings``: fields of ``Settings``, such as ``cache_url`` where the cache is another
+        server. No setting is read from the environment.
+
+        Raises:
+            SettingsError: a setting contradicts another, or a URL can't be used.
+        """
+        self._settings = Settings(redis_url=SecretURL(redis_url), **settings)
+        self._inner: AttributionClient | None = None
+        #: The texts of each call under way.
+        self._calls: dict[int, list[Entry | Failure]] = {}
+
+    async def __aenter__(self) -> Client:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Starts the client on the running event loop.
+
+        A Redis that can't be reached raises nothing here: the client goes on trying.
+        """
+        if self._inner is not None:
+            raise RuntimeError("the client is open already")
+        inner = make_client(self._settings, ApiMetrics(CollectorRegistry()))
+        try:
+            await asyncio.to_thread(inner.model_registry.start)
+        except BaseException:
+            await inner.close()
+            raise
+        inner.dispatcher.start()
+        self._inner = inner
+
+    async def close(self) -> None:
+        """Stops the client. Calls that still wait get the failure ``no_answer``."""
+        inner, self._inner = self._inner, None
+        if inner is None:
+            return
+        await inner.close()
+        for accepted in self._calls.values():
+            for each in accepted:
+                if isinstance(each, Entry) and not each.done.is_set():
+                    each.settle(_CLOSED._replace(id=each.id))
+
+    async def attribute(
+        self, texts: Iterable[str], **options: Unpack[CallOptions]
+    ) -> list[Attribution]:
+        """Returns the attribution of each text, in order. The options are ``CallOptions``.
+
+        Raises:
+            BylineError: the error of the first text that has no attribution. Its note says which.
+        """
+        attributions = []
+        for index, outcome in enumerate(await self.attribute_each(texts, **options)):
+            if isinstance(outcome, Failure):
+                raise _error(outcome, index)
+            attributions.append(outcome)
+        return attributions
+
+    async def attribute_each(
+        self, texts: Iterable[str], **options: Unpack[CallOptions]
+    ) -> list[Outcome]:
+        """Returns the attribution of each text, or its ``Failure``, in order.
+
+        A text that fails does not affect the others. The options are ``CallOptions``.
+        """
+        if isinstance(texts, str):
+            raise TypeError("texts is one string; it must be a list of strings")
+        request = _request_options(**options)
+        accepted: list[Entry | Failure] = []
+        self._calls[id(accepted)] = accepted
+        try:
+            inner = await self._send(list(texts), request, accepted)
+            await _wait_for(accepted, request.patience)
+        finally:
+            del self._calls[id(accepted)]
+        return [_outcome(inner, each) for each in accepted]
+
+    async def _send(
+        self, texts: Sequence[str], options: RequestOptions, accepted: list[Entry | Failure]
+    ) -> AttributionClient:
+        """Hands all texts to the dispatcher, WINDOW at a time at most. Fills ``accepted``."""
+        inner = self._opened()
+        turns = Yielder()
+        for start in range(0, len(texts), PART):
+            if start >= WINDOW:
+                first = start - WINDOW
+                await _wait_for(accepted[first : first + PART], options.patience)
+            part = texts[start : start + PART]
+            open_still = self._inner is inner
+            accepted += _ask(inner, part, options) if open_still else [_CLOSED] * len(part)
+            await turns.rest()
+        return inner
+
+    def _opened(self) -> AttributionClient:
+        if self._inner is None:
+            raise RuntimeError("the client is not open: use `async with`")
+        return self._inner
+
+
+def _request_options(
+    explain: bool = False,
+    deadline_ms: float | None = None,
+    priority: int = 0,
+    version: str | None = None,
+) -> RequestOptions:
+    if not 0 <= priority <= LOWEST_PRIORITY:
+        raise ValueError(f"priority is {priority}; it must be from 0 to {LOWEST_PRIORITY}")
+    limit = None if deadline_ms is None else deadline_ms / 1000
+    return RequestOptions(
+        explain=explain,
+        model=version,
+        priority=priority,
+        deadline=None if limit is None else time.time() + limit,
+        limit=limit,
+        # Without a deadline the wait still ends: the dispatcher gives up chunks without a reply.
+        patience=math.inf if limit is None else time.monotonic() + limit,
+        final=True,
+    )
+
+
+def _ask(
+    inner: AttributionClient, texts: Sequence[str], options: RequestOptions
+) -> list[Entry | Failure]:
+    """Hands texts to the dispatcher. Returns the entry of each text, or its failure."""
+    parsed = [_entry(inner, text, options) for text in texts]
+    entries = [each for each in parsed if isinstance(each, Entry)]
+    try:
+        joined = iter(inner.dispatcher.ask(entries))
+    except BylineError as error:
+        return [each if isinstance(each, Failure) else _failure(error, each.id) for each in parsed]
+    return [each if isinstance(each, Failure) else next(joined) for each in parsed]
+
+
+def _entry(inner: AttributionClient, text: str, options: RequestOptions) -> Entry | Failure:
+    try:
+        if options.model is not None:
+            inner.model_registry.check(options.model)
+        return inner.entry(text, options)
+    except NoModel as error:
+        if inner.model_registry.workers() is None:
+            return _failure(BrokerUnavailable("the broker can't be reached"))
+        return _failure(error)
+    except BylineError as error:
+        return _failure(error)
+
+
+async def _wait_for(accepted: Iterable[Entry | Failure], until: float) -> None:
+    for each in accepted:
+        if isinstance(each, Entry):
+            await each.done.wait(until)
+
+
+def _outcome(inner: AttributionClient, accepted: Entry | Failure) -> Outcome:
+    if isinstance(accepted, Failure):
+        return accepted
+    return accepted.outcome or inner.dispatcher.passed(accepted)
+
+
+def _failure(error: BylineError, id: str = "") -> Failure:
+    return Failure(id, error.code, str(error))
+
+
+def _error(failure: Failure, index: int) -> BylineError:
+    """Returns a failure as the exception of its code."""
+    error = _ERRORS.get(failure.code, BylineError)(failure.detail)
+    error.code = failure.code
+    error.add_note(f"it is the error of texts[{index}]")
+    return error

@@ -1,0 +1,156 @@
+"""Sends single messages to the workers, waits for their outcomes, and finds outcomes by id.
+
+Flask's views use it through the api's service, and :mod:`celery_app.client.async_client` builds on
+it. It works on entries: one for each message, with what the caller asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from celery_app.client.dispatch.late import LateMessages
+from celery_app.client.dispatcher import Dispatcher
+from celery_app.client.entry import Entry
+from celery_app.client.redis.model_registry import ModelRegistry
+from celery_app.client.redis.redis_connection import RedisConnection
+from celery_app.settings import Settings
+from monitoring.instruments import request_ids
+from tasks.messages import Outcome, message_id, parse_text
+from tasks.storage.pending_results import PendingResults
+
+#: Seconds between the first two looks for an outcome that a caller waits for by its id.
+LOOK_S = 0.05
+#: Seconds between two looks at most.
+LONGEST_LOOK_S = 0.5
+#: Callers of one process that may wait for an outcome by its id: each look asks Redis. A caller
+#: beyond that gets the state of now, without a wait.
+READERS = 1000
+
+
+class RequestOptions(NamedTuple):
+    """What a caller asks for, beside the text itself."""
+
+    explain: bool
+    #: The model version that must answer; None: any.
+    model: str | None
+    priority: int
+    #: Unix time in seconds; None: no deadline.
+    deadline: float | None
+    #: The deadline as the caller gave it: seconds from the request on.
+    limit: float | None
+    #: Monotonic time until which the caller waits, in seconds.
+    patience: float
+    #: Whether the deadline comes before the end of the wait. Then nothing is promised for later.
+    final: bool
+    #: Name of the API key; empty where there are no keys.
+    owner: str = ""
+
+
+class AttributionClient:
+    """Sends messages, and finds their outcomes. Used in one event loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        dispatcher: Dispatcher,
+        model_registry: ModelRegistry,
+        pending_results: PendingResults,
+        connections: Sequence[RedisConnection] = (),
+    ) -> None:
+        """``connections``: closed by :meth:`close`."""
+        self._max_characters = settings.max_characters
+        self.dispatcher = dispatcher
+        self.model_registry = model_registry
+        self.pending_results = pending_results
+        self._connections = connections
+        self._late = LateMessages(dispatcher, pending_results)
+        self._readers = 0
+
+    async def close(self) -> None:
+        """Stops the dispatcher, ends the threads, and closes the connections.
+
+        Messages without an outcome get none.
+        """
+        await self.dispatcher.stop()
+        for redis_connection in self._connections:
+            redis_connection.close()
+        await asyncio.to_thread(self.model_registry.stop)
+
+    def entry(self, text: str, options: RequestOptions) -> Entry:
+        """Returns the entry of a message. Raises ``InvalidMessage``, ``NoModel``."""
+        valid = parse_text(text, self._max_characters)
+        version = options.model or self.model_registry.version_for(valid)
+        return Entry(
+            message_id(version, valid),
+            valid,
+            version,
+            options.model is not None,
+            options.explain,
+            options.priority,
+            options.deadline,
+            limit=options.limit,
+            owner=options.owner,
+            request_id=request_ids.present(),
+        )
+
+    async def outcomes(
+        self, entries: Sequence[Entry], options: RequestOptions
+    ) -> list[tuple[Entry, Outcome | None]]:
+        """Sends messages, and waits for their outcomes. Returns the entries to answer with.
+
+        None as outcome: the message takes longer than the caller waits, and its outcome is promised
+        for later.
+
+        Raises:
+            Overloaded: too many messages wait. None of ``entries`` was taken.
+        """
+        joined = self.dispatcher.ask(entries)
+        for entry in joined:
+            await entry.done.wait(options.patience)
+        return await self.late_outcomes(joined, options)
+
+    async def late_outcomes(
+        self, joined: Sequence[Entry], options: RequestOptions
+    ) -> list[tuple[Entry, Outcome | None]]:
+        """Returns the outcomes of messages at the end of the caller's wait, like :meth:`outcomes`.
+
+        Messages without an outcome are promised for later, or fail.
+        """
+        return await self._late.outcomes(joined, options.final)
+
+    async def find(
+        self, id: str, explain: bool, wait_s: float = 0.0, fetch: bool = True
+    ) -> Outcome | None:
+        """Returns the outcome of the message ``id``; None: it is still pending after ``wait_s``.
+
+        ``fetch``: the caller gets the outcome, so that the promise need not be kept any longer.
+
+        Raises:
+            KeyError: no such message is known: never accepted, or long ago.
+            BrokerUnavailable, CacheUnavailable: the server that may have it can't be reached.
+        """
+        if wait_s and self._readers < READERS:
+            self._readers += 1
+            try:
+                await self._wait_for(id, explain, time.monotonic() + wait_s)
+            finally:
+                self._readers -= 1
+        return await (self.pending_results.fetch if fetch else self.pending_results.find)(
+            id, explain
+        )
+
+    async def _wait_for(self, id: str, explain: bool, until: float) -> None:
+        """Waits until a message has an outcome, at most until a monotonic time.
+
+        The outcome is not fetched yet: the caller may go away meanwhile.
+        """
+        look_s = LOOK_S
+        while await self.pending_results.find(id, explain) is None:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(look_s, left))  # between two looks, until the deadline
+            look_s = min(2 * look_s, LONGEST_LOOK_S)

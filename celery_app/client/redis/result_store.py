@@ -1,0 +1,20 @@
+"""Reads the outcomes that the workers have stored in the result cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from celery_app.client.redis.redis_connection import RedisConnection
+from tasks.messages import Outcome
+from tasks.storage.result_cache import found, keys
+
+
+class ResultStore:
+    """The result cache, as the dispatcher reads it."""
+
+    def __init__(self, cache: RedisConnection) -> None:
+        self._cache = cache
+
+    async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:
+        """Returns the outcomes that the cache has, by id; one MGET. Raises ``RedisError``."""
+        return found(ids, await self._cache.call("MGET", *keys(ids)))

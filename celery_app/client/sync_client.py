@@ -1,0 +1,73 @@
+"""``SyncClient``: attributes texts through Byline's workers, for a program without asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Unpack
+
+from celery_app.client.async_client import CallOptions, Client
+from celery_app.client.event_loop import EventLoopThread, run_on
+from tasks.messages import Attribution, Outcome
+
+
+class SyncClient:
+    """Does what ``Client`` does, for blocking code: ``with SyncClient(redis_url) as client``.
+
+    Any number of threads may call it at the same time: their texts are sent together. A thread of
+    the client runs the event loop. Make the client after a fork.
+    """
+
+    def __init__(self, redis_url: str, **settings: Any) -> None:
+        """The arguments are those of :class:`~celery_app.client.async_client.Client`.
+
+        Raises:
+            SettingsError: a setting contradicts another, or a URL can't be used.
+        """
+        self._client = Client(redis_url, **settings)
+        self._thread: EventLoopThread | None = None
+
+    def __enter__(self) -> SyncClient:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Starts the client, and the thread of its event loop."""
+        if self._thread is not None:
+            raise RuntimeError("the client is open already")
+        thread = EventLoopThread()
+        thread.start()
+        try:
+            run_on(thread.loop, self._client.open())
+        except BaseException:
+            thread.stop()
+            raise
+        self._thread = thread
+
+    def close(self) -> None:
+        """Stops the client, and its thread. Calls that still wait get the failure ``no_answer``."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            run_on(thread.loop, self._client.close())
+            thread.stop()
+
+    def attribute(self, texts: Iterable[str], **options: Unpack[CallOptions]) -> list[Attribution]:
+        """Returns the attribution of each text, in order: see ``Client.attribute``.
+
+        Raises:
+            BylineError: the error of the first text that has no attribution.
+        """
+        return run_on(self._loop, self._client.attribute(texts, **options))
+
+    def attribute_each(self, texts: Iterable[str], **options: Unpack[CallOptions]) -> list[Outcome]:
+        """Returns the attribution or ``Failure`` of each text: see ``Client.attribute_each``."""
+        return run_on(self._loop, self._client.attribute_each(texts, **options))
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        if self._thread is None:
+            raise RuntimeError("the client is not open: use `with`")
+        return self._thread.loop

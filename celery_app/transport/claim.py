@@ -1,0 +1,90 @@
+"""A claim: the command that takes tasks off their lists, and notes them as held in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import time
+from typing import Any, NamedTuple
+
+from tasks.storage.lua_scripts import read_script
+
+CLAIM_SCRIPT = read_script(Path(__file__).with_name("claim.lua"))
+
+#: Tasks that one claim takes at most. No other worker can take them any more.
+CLAIM = 4
+#: Of this many claims in a row that left tasks behind, one takes tasks of a lower priority first.
+#: Otherwise a queue that is never empty would keep them waiting for ever.
+LATER_FIRST = 8
+
+
+class ClaimPrefix(NamedTuple):
+    """The part of a claim that is the same at each turn of the loop."""
+
+    #: The command's beginning, up to the last key.
+    command: list[Any]
+    #: For each list 1 if its tasks are to be noted as held, or 0.
+    noted: list[int]
+
+
+def claim_prefix(
+    lists: Sequence[str], unacked_keys: Sequence[str], noted: list[int]
+) -> ClaimPrefix:
+    """Returns the prefix of claims from ``lists``.
+
+    ``unacked_keys`` are kombu's hash and index of unacknowledged tasks.
+    """
+    keys = [*lists, *unacked_keys]
+    return ClaimPrefix(["EVAL", CLAIM_SCRIPT, len(keys), *keys], noted)
+
+
+def claim_command(prefix: ClaimPrefix, max_tasks: int, tags: Sequence[str | bytes]) -> list[Any]:
+    """Returns a claim. It also acknowledges the tasks with the delivery tags ``tags``."""
+    return [*prefix.command, time(), max_tasks, *prefix.noted, *tags]
+
+
+def first_list(claim: Sequence[Any]) -> str:
+    """Returns the list that a claim takes tasks from first."""
+    return str(claim[3])
+
+
+class ClaimedTask(NamedTuple):
+    """A task that a claim took."""
+
+    #: Name of the Redis list.
+    name: bytes
+    task: bytes
+    #: Delivery tag that the task is noted under; empty where it is not noted.
+    tag: bytes
+
+
+def claimed_tasks(response: Sequence[bytes]) -> list[ClaimedTask]:
+    """Returns the tasks in the response to a claim."""
+    columns = zip(response[::3], response[1::3], response[2::3], strict=True)
+    return [ClaimedTask(*columns) for columns in columns]
+
+
+class PriorityOrder:
+    """Says in which order claims read the lists of the priorities."""
+
+    def __init__(self) -> None:
+        #: Claims in a row that left tasks behind.
+        self._left_behind = 0
+
+    def note(self, left_behind: bool) -> None:
+        """Records whether a claim left tasks behind."""
+        self._left_behind = self._left_behind + 1 if left_behind else 0
+
+    def steps(self, all_steps: Sequence[int], first_only: bool) -> list[int]:
+        """Returns the priorities to take tasks of, in order. ``all_steps`` begins with the highest.
+
+        ``first_only``: tasks of the highest priority alone are wanted.
+        """
+        first, *others = all_steps
+        if first_only:
+            return [first]
+        turn, rest = divmod(self._left_behind, LATER_FIRST)
+        if rest < LATER_FIRST - 1:
+            return [first, *others]
+        later = others[turn % len(others)]
+        return [later, first, *(step for step in others if step != later)]

@@ -1,0 +1,245 @@
+"""Computes batches: begins them, stores their results, and acknowledges, fails or requeues tasks.
+
+Each task runs through Celery's own tracer (:mod:`celery_app.worker.tracing`), so that results,
+callbacks, chords, signals and failures are Celery's own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
+
+from celery.worker import state
+from redis import RedisError
+
+from celery_app.worker.delayed_requeue import DelayedRequeue
+from celery_app.worker.tracing import Traced, exception_info, trace
+from celery_app.worker.waiting_tasks import LargeTask, NextBatch
+from model.types import DeviceLost
+from monitoring.instruments.request_ids import about
+from tasks.attribute import AttributeTask
+from tasks.batch.in_flight import InFlightBatch
+from tasks.chunk_request import ChunkRequest
+from tasks.errors import InternalError
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which tasks go back to the queue when their results can't be stored, at first.
+FIRST_RETRY_S = 0.2
+#: Longest such time, in seconds: it doubles with each failure in a row.
+LONGEST_RETRY_S = 5.0
+#: Exit status of a worker whose device or model fails.
+EXIT_FAILURE = 1
+
+
+class Batch(NamedTuple):
+    """A batch that was begun: the requests that the device computes."""
+
+    #: All requests that were taken.
+    requests: Sequence[ChunkRequest]
+    #: The requests that were not revoked.
+    live: Sequence[ChunkRequest]
+    in_flight: InFlightBatch
+    #: Monotonic time at which the batch was begun, in seconds.
+    started: float
+    #: The large task of which the batch is a pass; None for a batch of small tasks.
+    large: LargeTask | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the requests have all of their outcomes once the batch is finished."""
+        return self.large is None or not self.live or self.large.progress.complete
+
+
+class RestQueue(Protocol):
+    """A queue of large tasks that need further passes, as the batcher has one."""
+
+    def add_rest(self, large: LargeTask) -> None:
+        """Takes a large task again, or gives it back to the broker where the worker ends."""
+
+
+class BatchRunner:
+    """Runs batches in the model's thread. Other threads call only ``close`` and ``silent_s``."""
+
+    def __init__(
+        self, task: AttributeTask, max_work: int, rest_queue: RestQueue, closed: threading.Event
+    ) -> None:
+        """``max_work`` is the work of the largest batch. ``closed`` is set when the worker ends."""
+        self._task = task
+        self._max_work = max_work
+        self._rest_queue = rest_queue
+        self._closed = closed
+        #: Seconds that the last batch of small tasks took per unit of work.
+        self.seconds_per_work = 0.0
+        #: The ids of the HTTP requests of the batch handled last, as task headers hold them.
+        self.request_ids: Sequence[Any] = ()
+        #: Seconds to wait before the tasks of the next batch that can't be stored are given back.
+        self.retry_s = FIRST_RETRY_S
+        #: Monotonic time at which the thread last showed that it is alive; None while it is idle.
+        self._alive_at: float | None = None
+        #: Tasks that wait to be given back while the cache is gone.
+        self._delayed_requeue = DelayedRequeue(LONGEST_RETRY_S)
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the busy thread last showed that it is alive; 0 when idle."""
+        alive_at = self._alive_at
+        return 0.0 if alive_at is None else time.monotonic() - alive_at
+
+    def note_idle(self) -> None:
+        """Notes that the thread has no batch."""
+        self._alive_at = None
+
+    def _note_alive(self) -> None:
+        self._alive_at = time.monotonic()
+
+    def close(self) -> None:
+        """Gives back, at once, the tasks whose return was delayed."""
+        self._delayed_requeue.close()
+
+    def begin(self, taken: NextBatch) -> Batch | None:
+        """Starts the device on the requests. Returns None where there is no batch to finish."""
+        requests, large = taken
+        if self._task.cache_cooldown.resting:
+            requests = self._requeue_without_cache(requests)
+        if not requests:
+            return None
+        started = time.monotonic()
+        self._note_alive()
+        with self._handling_errors(requests):
+            live = [request for request in requests if not request.revoked()]
+            if large is None or not large.started:
+                for request in live:
+                    request.on_accepted(os.getpid(), started)
+            if large is not None and live:
+                large.started = large.started or started
+                in_flight = self._begin_pass(large)
+            else:
+                in_flight = self._task.begin([request.chunk for request in live if request.chunk])
+            return Batch(requests, live, in_flight, started, large)
+
+    def _begin_pass(self, large: LargeTask) -> InFlightBatch:
+        if large.request.orphaned:
+            return self._task.begin_alone(large.progress, self._max_work, self._note_alive)
+        return self._task.begin_part(large.progress, self._max_work)
+
+    def _requeue_without_cache(self, requests: Sequence[ChunkRequest]) -> list[ChunkRequest]:
+        """Returns the requests that need only a reply. The others go back to the queue later.
+
+        While the cache is gone, no result can be stored, and no message that killed a worker found.
+        """
+        later = [request for request in requests if request.orphaned or request.wants_result]
+        self._delayed_requeue.add(later)
+        return [request for request in requests if request not in later]
+
+    def finish(self, batch: Batch) -> None:
+        """Waits for the batch's outcomes, stores them, and acknowledges the tasks that are done."""
+        traced: list[Traced] = []
+        self._note_alive()
+        with self._handling_errors(batch.requests):
+            traced = self._store(batch)
+            self.retry_s = FIRST_RETRY_S
+            if batch.large is not None and not batch.complete:
+                self._rest_queue.add_rest(batch.large)
+        if not traced:
+            return  # the batch failed, every request was revoked, or more passes follow
+        # The time that Celery logs for a task includes the batch; the tracer's own does not.
+        seconds = time.monotonic() - (batch.large.started if batch.large else batch.started)
+        if batch.large is None:
+            self.seconds_per_work = seconds / max(1, sum(request.work for request in batch.live))
+        for request, failed, result in traced:
+            with _isolating(request):
+                # Celery's name for the end of a task; ``failed`` says whether the task failed.
+                request.on_success((failed, result, seconds))
+
+    def _store(self, batch: Batch) -> list[Traced]:
+        """Stores the batch's results and sends its replies. Returns the tasks to acknowledge.
+
+        Where a separate cache is gone, replies and pending results are at the broker and still
+        work. Only a task whose client wants Celery's result goes back to the queue.
+        """
+        cooldown, outcomes, traced = self._task.cache_cooldown, [], []
+        stored = not cooldown.resting
+        try:
+            with self._task.backend.round_trip() as pipe:
+                outcomes = self._task.finish(batch.in_flight, pipe)
+                if batch.complete:
+                    traced = [trace(self._task, request) for request in batch.live]
+                if not stored:
+                    pipe.reset()
+        except RedisError as error:
+            if not self._task.has_separate_cache:
+                raise
+            logger.warning("the results of %d tasks can't be stored: %s", len(batch.live), error)
+            cooldown.failed()
+            stored = False
+        if batch.large is not None:
+            stored = batch.large.stored = stored and batch.large.stored
+        self._task.reply(batch.in_flight, outcomes)
+        if stored:
+            return traced
+        unstored = [each.request for each in traced if each.request.wants_result]
+        self._delayed_requeue.add(unstored)
+        return [each for each in traced if each.request not in unstored]
+
+    @contextmanager
+    def _handling_errors(self, requests: Sequence[ChunkRequest]) -> Iterator[None]:
+        """Gives back or fails each of the requests where the block raises.
+
+        Log lines within the block name the HTTP requests that the messages came with.
+        """
+        self.request_ids = [id for request in requests for id in request.request_ids]
+        with about(self.request_ids):
+            try:
+                yield
+            except RedisError as error:
+                self._give_back(requests, error)
+            except DeviceLost as error:
+                logger.critical("%s; %d tasks go back, and the worker ends", error, len(requests))
+                for request in requests:
+                    request.give_back()
+                state.should_stop = EXIT_FAILURE
+            except Exception:
+                logger.exception("%d tasks failed", len(requests))
+                self._fail([request for request in requests if not request.acknowledged])
+
+    def _give_back(self, requests: Sequence[ChunkRequest], error: RedisError) -> None:
+        """Gives back requests that could not be stored, after a pause, which grows each time."""
+        if self._task.has_separate_cache:  # meanwhile, other tasks can be replied to
+            self._task.cache_cooldown.failed()
+            self._delayed_requeue.add(requests)
+            return
+        line = "%d tasks go back to the queue in %.1f s, since nothing could be stored: %s"
+        logger.warning(line, len(requests), self.retry_s, error)
+        self._closed.wait(self.retry_s)
+        self.retry_s = min(2 * self.retry_s, LONGEST_RETRY_S)
+        for request in requests:
+            request.give_back()
+
+    def _fail(self, requests: Sequence[ChunkRequest]) -> None:
+        error = InternalError("the batch failed; the worker's log says why")
+        try:
+            self._task.fail_all([request.chunk for request in requests if request.chunk], error)
+        except RedisError as redis_error:
+            self._give_back(requests, redis_error)
+            return
+        for request in requests:
+            with _isolating(request):
+                request.on_failure(exception_info(error))
+
+
+@contextmanager
+def _isolating(request: ChunkRequest) -> Iterator[None]:
+    """Logs an error at the end of one request, and keeps it from the others of the batch."""
+    with about(request.request_ids):
+        try:
+            yield
+        except Exception:
+            logger.exception("the end of the task %s could not be reported", request.id)
+            if not request.acknowledged:
+                request.give_back()

@@ -1,0 +1,53 @@
+"""The bootstep that makes dead letters of tasks that Celery can't use, without logging them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from celery import bootsteps
+from celery.worker.consumer.tasks import Tasks
+
+from tasks.malformed import Malformed, check_headers, kind_of
+
+
+class MalformedStep(bootsteps.StartStopStep):
+    """Makes Celery's consumer raise ``Malformed``, which the transport turns into a dead letter.
+
+    Celery's own consumer logs the whole task with its texts, and may drop it.
+    """
+
+    requires = (Tasks,)
+
+    def start(self, consumer: Any) -> None:
+        """Replaces the consumer's handlers of malformed tasks."""
+        consumer.on_unknown_message = _refuse_unknown
+        consumer.on_invalid_task = _refuse_invalid
+        consumer.on_unknown_task = _checking(type(consumer).on_unknown_task.__get__(consumer))
+        consumer.on_decode_error = consumer.task_consumer.on_decode_error = _refuse_body
+
+
+def _checking(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., None]:
+    """Returns ``on_unknown_task`` with a check of the headers: it needs an id to fail the task."""
+
+    def checked(body: Any, message: Any, error: Exception) -> None:
+        check_headers(message.headers)
+        refuse(body, message, error)
+
+    return checked
+
+
+def _refuse_unknown(_body: Any, _message: Any) -> NoReturn:
+    """Replaces ``on_unknown_message`` of Celery's consumer."""
+    raise Malformed("no task name")
+
+
+def _refuse_invalid(_body: Any, _message: Any, error: Exception) -> NoReturn:
+    """Replaces ``on_invalid_task`` of Celery's consumer."""
+    kind = kind_of(error)
+    raise Malformed("wrong header" if kind == "other" else kind)
+
+
+def _refuse_body(_message: Any, error: Exception) -> NoReturn:
+    """Replaces ``on_decode_error`` of Celery's consumer and of kombu's."""
+    raise error if isinstance(error, Malformed) else Malformed("unreadable body")

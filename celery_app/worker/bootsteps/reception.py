@@ -1,0 +1,57 @@
+"""Bootsteps that change how Celery's consumer receives and acknowledges tasks, to suit batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from celery import bootsteps
+from celery.worker.consumer.tasks import Tasks
+from kombu.message import Message
+
+
+class RoomStep(bootsteps.StartStopStep):
+    """Makes Celery receive tasks only while the batcher has room for their messages.
+
+    Celery's own limit, the prefetch count, counts tasks. A task may hold one message or hundreds.
+    """
+
+    requires = (Tasks,)
+
+    def start(self, consumer: Any) -> None:
+        """Makes the channel ask the batcher, too, whether to receive, and which priorities."""
+        channel, batcher = consumer.task_consumer.channel, consumer.controller.batcher
+        channel.wants_pressing_only = batcher.wants_urgent_only
+        qos = channel.qos
+        can_consume = qos.can_consume
+        qos.can_consume = lambda: batcher.has_room() and can_consume()
+
+
+class AcknowledgeStep(bootsteps.StartStopStep):
+    """Makes the model's thread acknowledge its tasks itself.
+
+    Celery wakes its loop for each task, and acknowledges there. With Byline's transport, to
+    acknowledge is only to note the task for the next claim, which any thread may do.
+    """
+
+    requires = (Tasks,)
+
+    def start(self, consumer: Any) -> None:
+        """Acknowledges at once, and wakes the loop only where it would not turn by itself."""
+        cycle = consumer.task_consumer.channel.connection.cycle
+        soon = partial(type(consumer).call_soon_ack, consumer)
+
+        def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            if getattr(function, "__func__", None) is not Message.ack_log_error:
+                return soon(function, *args, **kwargs)  # giving a task back takes a round trip
+            function(*args, **kwargs)
+            if not cycle.turns:
+                consumer.call_soon(_nothing)
+            return None
+
+        consumer.call_soon_ack = call
+
+
+def _nothing() -> None:
+    """Does nothing: Celery's loop wakes in order to call it."""

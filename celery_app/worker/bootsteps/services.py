@@ -1,0 +1,42 @@
+"""The objects that the bootsteps of a worker need, such as the engine and the registry of workers.
+
+Celery takes bootsteps as classes and makes the instances itself. It passes each the worker or the
+consumer, and keyword arguments, which are the command line's options and can be no objects. So the
+factory sets ``app.services``, and a step reads it from the app of its worker or consumer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from celery_app.settings import Settings
+from celery_app.worker.forwarder import Forwarder
+from celery_app.worker.housekeeping import Housekeeping
+from model.serving.engine import Engine
+from monitoring.instruments.metrics import WorkerMetrics
+from tasks.attribute import AttributeTask
+from tasks.rollout import WorkerRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerServices:
+    """The objects that :func:`celery_app.worker.factory.build` made for the bootsteps."""
+
+    settings: Settings
+    engine: Engine
+    task: AttributeTask
+    metrics: WorkerMetrics
+    #: The Prometheus registry that has ``metrics``.
+    metrics_registry: CollectorRegistry
+    worker_registry: WorkerRegistry
+    forwarder: Forwarder
+    housekeeping: Housekeeping
+
+
+def services_of(parent: Any) -> WorkerServices:
+    """Returns the services of a step's parent, which is Celery's worker or its consumer."""
+    services: WorkerServices = parent.app.services
+    return services

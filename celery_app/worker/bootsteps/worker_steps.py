@@ -1,0 +1,168 @@
+"""Bootsteps of Celery's worker: the model, its metrics, housekeeping, and stack dumps.
+
+They start before the worker connects to the broker. Celery's manual has bootsteps under "Extensions
+and Bootsteps".
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import logging
+import signal
+import threading
+from typing import Any
+
+from celery import bootsteps
+from celery.concurrency.thread import TaskPool
+from celery.exceptions import ImproperlyConfigured
+from celery.signals import worker_shutdown
+from celery.worker.components import Pool
+from prometheus_client import make_wsgi_app
+
+from celery_app.worker.batcher import Batcher
+from celery_app.worker.bootsteps.services import services_of
+from model.serving.device import DeviceError
+from model.types import ModelError
+from monitoring.instruments import background
+from monitoring.instruments.listener import Listener
+from tasks.rollout import queue_of
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that messages may have to wait in a worker, where no other worker can take them.
+MAX_WAIT_S = 5.0
+#: Seconds between two rounds of housekeeping.
+HOUSEKEEPING_S = 2.0
+
+
+class ModelStep(bootsteps.StartStopStep):
+    """Starts the engine in the pool's one thread, and sends Byline's tasks to the batcher.
+
+    The step starts before Celery consumes, so the model of a worker that says "ready" is warm.
+    Where the engine can't start, the worker ends and logs the reason.
+    """
+
+    requires = (Pool,)
+
+    def create(self, worker: Any) -> Any:
+        """Makes the batcher, and puts it between Celery's consumer and the pool."""
+        _refuse_unsafe_pool(worker)
+        services = services_of(worker)
+        settings, task = services.settings, services.task
+        batcher = worker.batcher = Batcher(
+            task,
+            worker.pool.executor,
+            services.engine,
+            settings.batch_messages,
+            settings.batch_wait_ms / 1000,
+            MAX_WAIT_S,
+        )
+        execute = worker.process_task
+
+        def process_task(request: Any) -> Any:
+            return batcher.add(request) if request.task is task else execute(request)
+
+        worker.process_task = process_task
+        return self
+
+    def start(self, worker: Any) -> None:
+        """Loads and warms the model, and chooses the queue of its version."""
+        engine = services_of(worker).engine
+        try:
+            worker.pool.executor.submit(engine.start).result()
+        except (DeviceError, ModelError, OSError, ValueError) as error:
+            logger.critical("the model can't be served: %s", error)
+            raise SystemExit(1) from error
+        # The version is known only now: in half precision a model is another version.
+        worker.app.amqp.queues.select([queue_of(engine.version)])
+        # All objects made until now stay, so the garbage collector need not look at them again.
+        gc.collect()
+        gc.freeze()
+
+    def stop(self, worker: Any) -> None:
+        """Gives back the tasks that wait. The pool, stopped next, waits for the batch that runs."""
+        worker.batcher.close()
+
+    terminate = stop
+
+
+class MetricsStep(bootsteps.StartStopStep):
+    """Serves the worker's Prometheus metrics from threads of their own, also while it is busy."""
+
+    requires = (Pool,)
+    listener: Listener | None = None
+
+    def start(self, worker: Any) -> None:
+        """Listens on the worker's port. Where the port is taken, the worker ends."""
+        services = services_of(worker)
+        host = services.settings.metrics_host
+        port = services.settings.metrics_port + services.settings.worker_number
+        try:
+            self.listener = Listener(make_wsgi_app(services.metrics_registry), host, port)
+        except OSError as error:
+            logger.critical("BYLINE_METRICS_PORT=%d can't be used: %s", port, error)
+            raise SystemExit(1) from error
+
+    def stop(self, worker: Any) -> None:
+        """Closes the port."""
+        if self.listener is not None:
+            self.listener.stop()
+            self.listener = None
+
+    terminate = stop
+
+
+class HousekeepingStep(bootsteps.StartStopStep):
+    """Runs the housekeeping in a thread, every few seconds, from when the model is loaded."""
+
+    requires = (Pool, ModelStep)
+    stopping: threading.Event
+
+    def start(self, worker: Any) -> None:
+        """Ends a worker whose memory limit is too low for its model; else starts the thread."""
+        housekeeping = services_of(worker).housekeeping
+        housekeeping.refuse_low_limit()
+        self.stopping = stopping = threading.Event()
+        jobs = housekeeping.jobs(worker.batcher)
+
+        def run_all() -> None:
+            if not stopping.wait(HOUSEKEEPING_S):
+                for job in jobs:
+                    job()
+
+        background.start(run_all, "housekeeping", stopping)
+        # Celery sends this signal after the pool has finished its last batch.
+        worker_shutdown.connect(lambda **_: housekeeping.report_predictions(), weak=False)
+
+    def stop(self, worker: Any) -> None:
+        """Ends the thread."""
+        self.stopping.set()
+
+    terminate = stop
+
+
+class StackDumpStep(bootsteps.StartStopStep):
+    """Makes SIGUSR1 print the stack of each thread, without the local variables that Celery logs.
+
+    Local variables may hold message texts.
+    """
+
+    def start(self, worker: Any) -> None:
+        """Replaces Celery's signal handler, which is installed by now."""
+        # Descriptor 2 is stderr. Celery has replaced sys.stderr by an object without descriptor.
+        faulthandler.register(signal.SIGUSR1, file=2)
+
+
+def _refuse_unsafe_pool(worker: Any) -> None:
+    """Refuses pools that fork, which breaks CUDA and MPS, and pools of several threads.
+
+    MPS aborts when two threads use it. Raises ``ImproperlyConfigured``.
+    """
+    pool = getattr(worker.pool_cls, "__module__", "").rpartition(".")[2]
+    threads = worker.min_concurrency
+    if not issubclass(worker.pool_cls, TaskPool) or threads != 1 or worker.autoscale:
+        raise ImproperlyConfigured(
+            f"pool {pool!r} with concurrency {threads} is unsafe: one thread must own the model. "
+            "Use --pool=threads --concurrency=1, and more workers for more throughput"
+        )

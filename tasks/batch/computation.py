@@ -1,0 +1,77 @@
+"""Runs the model on the messages of a batch, and finds the messages that the model fails on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from model.types import Evidence, ModelError, Prediction
+from tasks.batch.in_flight import ValidMessage
+from tasks.errors import ModelFailed
+from tasks.messages import Attribution, Failure, Outcome
+
+
+class Predictor(Protocol):
+    """The model, as the tasks use it: ``model.serving.engine.Engine`` in a worker."""
+
+    @property
+    def version(self) -> str:
+        """The model version, which every message id depends on."""
+
+    def launch(self, texts: Sequence[str]) -> Any:
+        """Starts the device on a batch. ``collect`` raises the errors of the batch."""
+
+    def collect(self, launched: Any) -> list[Prediction]:
+        """Returns one prediction for each text launched, in order. Raises ``ModelError``."""
+
+    def explain(self, text: str, author: str) -> Evidence | None:
+        """Returns the evidence, None where the model gives none. Raises ``ModelError``."""
+
+    def release(self) -> None:
+        """Frees the device memory that is kept for later batches."""
+
+
+class Computation:
+    """Attributes messages with the model. A message that breaks the model fails alone."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def launch(self, messages: Sequence[ValidMessage]) -> Any:
+        """Starts the device on the messages. Returns the handle that :meth:`compute` takes."""
+        return self._predictor.launch([m.text for m in messages]) if messages else None
+
+    def compute(self, messages: Sequence[ValidMessage], launched: Any = None) -> dict[str, Outcome]:
+        """Returns the outcomes of the messages, by message id.
+
+        Without ``launched`` the messages are launched first. Where the model raises, each half of
+        the messages is computed again, and so on, until the message that breaks the model is alone.
+        """
+        if not messages:
+            return {}
+        try:
+            if launched is None:
+                launched = self.launch(messages)
+            predictions = self._predictor.collect(launched)
+            version = self._predictor.version
+            return {
+                m.id: self._attribution(m, prediction, version)
+                for m, prediction in zip(messages, predictions, strict=True)
+            }
+        except ModelError as error:
+            if len(messages) == 1:
+                return {messages[0].id: Failure(messages[0].id, ModelFailed.code, str(error))}
+        middle = len(messages) // 2
+        return self.compute(messages[:middle]) | self.compute(messages[middle:])
+
+    def _attribution(
+        self, message: ValidMessage, prediction: Prediction, version: str
+    ) -> Attribution:
+        attribution = Attribution(
+            message.id, prediction.author, prediction.confidence, prediction.candidates, version
+        )
+        if message.explain:
+            # Where the model abstains, the evidence is for its best guess.
+            evidence = self._predictor.explain(message.text, prediction.candidates[0].author)
+            attribution.evidence = evidence
+        return attribution

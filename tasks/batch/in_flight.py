@@ -1,0 +1,116 @@
+"""A batch while the model computes it: its messages, what the cache had, and the outcomes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from tasks.batch.progress import Progress, slice_chunk
+from tasks.errors import DeadlinePassed
+from tasks.messages import Attribution, Chunk, Failure, Outcome
+
+
+class ValidMessage(msgspec.Struct, frozen=True):
+    """A message of a chunk that the model may attribute."""
+
+    id: str
+    text: str
+    explain: bool
+
+
+@dataclass(slots=True)
+class InFlightBatch:
+    """A batch that was begun. ``BatchProcessor.finish`` adds the outcomes."""
+
+    chunks: Sequence[Chunk]
+    #: For each chunk, its messages in order. A message that was refused is a failure already.
+    admitted: list[list[ValidMessage | Failure]]
+    #: Outcomes that the cache had, by message id.
+    cached: dict[str, Outcome]
+    #: Messages that the cache did not have, in the order of the model's batch.
+    uncached: list[ValidMessage]
+    #: The model's handle; None where there is nothing to compute.
+    launched: Any
+    #: Seconds that the cache lookup took.
+    cache_s: float
+    #: Outcomes that the model computed, by message id.
+    computed: dict[str, Outcome] = field(default_factory=dict)
+    #: All outcomes, by each id under which a client may have been promised the outcome.
+    promised_outcomes: dict[str, Outcome] = field(default_factory=dict)
+    #: Monotonic time at which the model had finished, in seconds.
+    computed_at: float = 0.0
+    #: Progress of the chunk of which this batch is a pass; None where the batch is of whole chunks.
+    progress: Progress | None = None
+
+    @property
+    def answered(self) -> Sequence[Chunk]:
+        """The chunks all of whose messages have outcomes once the batch is finished."""
+        if self.progress is None:
+            return self.chunks
+        return [self.progress.chunk] if self.progress.complete else []
+
+    @property
+    def refused(self) -> list[Failure]:
+        """The failures of messages that were refused and have an id."""
+        messages = (message for chunk in self.admitted for message in chunk)
+        return [message for message in messages if isinstance(message, Failure) and message.id]
+
+    def request_ids(self, messages: Container[str]) -> list[Any]:
+        """Returns the ids of the HTTP requests that messages came with, as task headers hold them.
+
+        ``messages`` are message ids.
+        """
+        return [
+            id
+            for chunk, admitted in zip(self.chunks, self.admitted, strict=True)
+            for id, message in zip(chunk.request_ids, admitted, strict=False)
+            if message.id in messages
+        ]
+
+    def keep_first(self, messages: int) -> None:
+        """Keeps the first messages of the batch's one chunk. A later pass does the rest."""
+        [chunk], [admitted] = self.chunks, self.admitted
+        self.chunks, self.admitted = [slice_chunk(chunk, 0, messages)], [admitted[:messages]]
+        kept = {message.id for message in self.admitted[0]}
+        self.cached = {id: outcome for id, outcome in self.cached.items() if id in kept}
+
+
+def count_outcomes(batch: InFlightBatch) -> Counter[str]:
+    """Returns how many messages of a batch have each outcome, by the label of the metric."""
+    messages = [message for chunk in batch.admitted for message in chunk]
+    refused = [message for message in messages if isinstance(message, Failure)]
+    counts: Counter[str] = Counter()
+    for failure in refused:
+        counts["expired" if failure.code == DeadlinePassed.code else "failed"] += 1
+    for outcomes, name in ((batch.cached, "cached"), (batch.computed, "computed")):
+        attributed = sum(isinstance(outcome, Attribution) for outcome in outcomes.values())
+        counts[name] = attributed
+        counts["failed"] += len(outcomes) - attributed
+    counts["joined"] = len(messages) - len(refused) - len(batch.cached) - len(batch.computed)
+    return +counts  # without the outcomes that no message has
+
+
+def unique_messages(messages: Iterable[ValidMessage | Failure]) -> dict[str, ValidMessage]:
+    """Returns the valid messages by id. A duplicate that asks for evidence is preferred."""
+    unique: dict[str, ValidMessage] = {}
+    for message in messages:
+        if isinstance(message, ValidMessage) and (message.explain or message.id not in unique):
+            unique[message.id] = message
+    return unique
+
+
+def outcome_for(message: ValidMessage, outcomes: dict[str, Outcome]) -> Outcome:
+    """Returns a message's outcome, with evidence only where the message asks for evidence."""
+    outcome = outcomes[message.id]
+    if isinstance(outcome, Attribution) and not message.explain and outcome.evidence:
+        return msgspec.structs.replace(outcome, evidence=msgspec.UNSET)
+    return outcome
+
+
+def failures_by_id(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, Outcome]:
+    """Returns the outcomes of failed chunks by id, without messages that have no id."""
+    return {outcome.id: outcome for chunk in outcomes for outcome in chunk if outcome.id}

@@ -1,0 +1,65 @@
+"""Progress of a chunk that is too much work for one batch and is computed in several passes."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+import msgspec
+
+from tasks.messages import Chunk, Outcome
+from tasks.work import work
+
+
+@dataclass(slots=True)
+class Progress:
+    """Outcomes of a chunk's first messages. Each pass adds the outcomes of the next messages."""
+
+    chunk: Chunk
+    #: Outcomes in the order of the messages.
+    outcomes: list[Outcome] = field(default_factory=list)
+    #: The same outcomes by message id, so that a duplicate is not computed again.
+    outcomes_by_id: dict[str, Outcome] = field(default_factory=dict)
+    #: Running total of the messages' work: of the first 0 messages, of the first 1, and so on.
+    _work: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        chunk = self.chunk
+        self._work = list(accumulate((work(t, chunk.explain) for t in chunk.texts), initial=0))
+
+    @property
+    def remaining(self) -> int:
+        """The number of messages that no pass has computed yet."""
+        return len(self.chunk.texts) - len(self.outcomes)
+
+    @property
+    def work(self) -> int:
+        """The work of the messages that no pass has computed yet."""
+        return self._work[-1] - self._work[len(self.outcomes)]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every message has its outcome."""
+        return not self.remaining
+
+    def part(self, work: int) -> Chunk:
+        """Returns the next messages as a chunk: at least one, and as many as ``work`` allows.
+
+        Only the first part has the time at which the chunk was sent, so that the wait in the queue
+        is measured once.
+        """
+        start = len(self.outcomes)
+        end = max(start + 1, bisect_right(self._work, self._work[start] + work) - 1)
+        rest = msgspec.structs.replace(self.chunk, sent_at=None) if start else self.chunk
+        return slice_chunk(rest, start, end)
+
+
+def slice_chunk(chunk: Chunk, start: int, end: int) -> Chunk:
+    """Returns a chunk of the messages from ``start`` to before ``end``."""
+    return msgspec.structs.replace(
+        chunk,
+        texts=chunk.texts[start:end],
+        deadlines=chunk.deadlines[start:end],
+        request_ids=chunk.request_ids[start:end],
+    )

@@ -1,8 +1,0 @@
--- Ends promises whose time was over at ARGV[1].
-local ended = redis.pcall('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 1000)
-if ended.err then return make_way(KEYS[1]) end
-for _, id in ipairs(ended) do
-  redis.call('DEL', 'byline:promise:' .. id)
-  redis.call('ZREM', KEYS[1], id)
-end
-return #ended

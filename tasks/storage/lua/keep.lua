@@ -1,9 +1,0 @@
--- Keeps the outcomes of what is promised. ARGV are pairs of id and value. Nothing is written over what
--- says more.
-for i = 1, #ARGV, 2 do
-  local key = 'byline:promise:' .. ARGV[i]
-  local value = held(key)
-  if value and worth(value) <= worth(ARGV[i + 1]) then
-    redis.call('SET', key, ARGV[i + 1], 'KEEPTTL')
-  end
-end
