@@ -8,7 +8,7 @@ PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check $(if $(
 
 # What MODEL= or the environment asks for, and the extra that it needs.
 SERVED := $(or $(MODEL),$(BYLINE_MODEL))
-EXTRA := $(if $(filter transformer model.transformer.classifier:%,$(SERVED)),$(VENV)/transformer.stamp)
+EXTRA := $(if $(filter transformer model.transformer:% model.transformer.classifier:%,$(SERVED)),$(VENV)/transformer.stamp)
 
 # $(call environment,FOLDER,LOCK FILE,OPTIONS): make a virtual environment, install what is pinned. The pip that
 # Python brings along has known holes; an index that has no newer one is no reason to install nothing.
@@ -141,12 +141,24 @@ gpu: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Test and 
 	$(BIN)/python -m bench.sweep --device cuda --precision bf16
 
 .PHONY: lint
-lint: $(VENV)/dev.stamp $(VENV)/transformer.stamp  ## Check style, types, who imports whom, and Dockerfiles
+lint: $(VENV)/dev.stamp $(VENV)/transformer.stamp docs  ## Check style, types, who imports whom, Dockerfiles, and the pages' links
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --config setup.cfg
 	$(BIN)/hadolint compose/images/*.Dockerfile
+
+# Strict: a link that leads nowhere ends it. A notice of the theme about another program is turned off.
+.PHONY: docs
+docs: $(VENV)/dev.stamp  ## Build the site of docs/ into build/site, and check its links
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "byline: the pages are in build/site/index.html"
+
+.PHONY: settings
+settings: $(VENV)/dev.stamp  ## Write the table of settings anew, into docs/settings.md
+	@mkdir -p build
+	@{ sed '/^| variable/,$$d' docs/settings.md; $(BIN)/python -m celery_app.settings.table; } > build/settings.md
+	@mv build/settings.md docs/settings.md
 
 .PHONY: rules
 rules: $(VENV)/dev.stamp  ## Check and test recording rules, alerts, runbooks, and Alertmanager's configuration
@@ -164,7 +176,7 @@ COMPILE = MACOSX_DEPLOYMENT_TARGET=14.0 .venv-lock/bin/uv pip compile --quiet --
 lock: .venv-lock/stamp  ## Choose the newest allowed versions anew, into requirements/
 	$(COMPILE) setup.cfg --extra api --extra worker --extra native -o requirements/run.lock
 	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native bench) -c requirements/run.lock -o requirements/bench.lock
-	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native train bench dashboards test lint) \
+	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native train bench dashboards test lint docs) \
 		-c requirements/run.lock -o requirements/dev.lock
 	$(foreach role,api worker flower,$(COMPILE) setup.cfg --extra $(role) -c requirements/run.lock -o requirements/$(role).lock &&) true
 	$(COMPILE) setup.cfg -c requirements/run.lock -o requirements/monitor.lock
