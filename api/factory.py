@@ -12,7 +12,7 @@ from api.feedback import FeedbackService
 from api.figures import FiguresService
 from api.request_metrics import RequestMetrics
 from api.service import AttributionService
-from celery_app.client.client import Client
+from celery_app.client.attribution_client import AttributionClient
 from celery_app.client.factory import build_client
 from celery_app.client.labels import Labels
 from celery_app.connections import connect_async
@@ -29,7 +29,7 @@ class Services:
     attributions: AttributionService
     feedback: FeedbackService
     figures: FiguresService
-    client: Client
+    client: AttributionClient
     metrics: RequestMetrics
 
 

@@ -22,7 +22,7 @@ from api.requests.bodies import INLINE_PARSE_BYTES, cost_by_size, parse, parse_m
 from api.requests.posted_request import PostedRequest
 from api.requests.query import flag, parse_query, wait_in
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
-from celery_app.client.client import Client, RequestOptions
+from celery_app.client.attribution_client import AttributionClient, RequestOptions
 from celery_app.client.entry import Entry
 from celery_app.client.yielding import Yielder
 from celery_app.settings import Settings
@@ -48,7 +48,7 @@ class AttributionService:
     A method raises ``BylineError`` where the response is a problem document.
     """
 
-    def __init__(self, settings: Settings, client: Client, limiter: RateLimiter) -> None:
+    def __init__(self, settings: Settings, client: AttributionClient, limiter: RateLimiter) -> None:
         self._settings = settings
         self.client = client
         self._limiter = limiter
@@ -165,9 +165,9 @@ class AttributionService:
             model=self._model(query),
             priority=parsed.priority,
             deadline=None if limit is None else time.time() + limit,
-            limit=limit,
-            patience=time.monotonic() + (wait if limit is None else min(wait, limit)),
-            final=limit is not None and limit <= wait,
+            deadline_s=limit,
+            wait_until=time.monotonic() + (wait if limit is None else min(wait, limit)),
+            deadline_first=limit is not None and limit <= wait,
             owner="" if key is None else key.name,
         )
 

@@ -16,7 +16,7 @@ from api.http_response import HttpResponse
 from api.requests.bodies import INLINE_PARSE_BYTES, parse
 from api.requests.posted_request import PostedRequest
 from api.service import AttributionService
-from celery_app.client.client import RequestOptions
+from celery_app.client.attribution_client import RequestOptions
 from celery_app.client.entry import Entry
 from tasks.messages import Outcome
 
@@ -60,7 +60,7 @@ class ResponseWaiter:
         self._late_task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         if not entry.done.is_set():
-            left = options.patience - time.monotonic()
+            left = options.wait_until - time.monotonic()
             loop = service.client.dispatcher.loop
             self._timer = loop.call_later(max(0.0, left), self._on_timeout)
         entry.done.then(self._on_done)

@@ -127,7 +127,7 @@ class Client:
         self._calls[id(accepted)] = accepted
         try:
             inner = await self._send(list(texts), request, accepted)
-            await _wait_for(accepted, request.patience)
+            await _wait_for(accepted, request.wait_until)
         finally:
             del self._calls[id(accepted)]
         return [_outcome(inner, each) for each in accepted]
@@ -141,7 +141,7 @@ class Client:
         for start in range(0, len(texts), PART):
             if start >= WINDOW:
                 first = start - WINDOW
-                await _wait_for(accepted[first : first + PART], options.patience)
+                await _wait_for(accepted[first : first + PART], options.wait_until)
             part = texts[start : start + PART]
             open_still = self._inner is inner
             accepted += _ask(inner, part, options) if open_still else [_CLOSED] * len(part)
@@ -168,10 +168,10 @@ def _request_options(
         model=version,
         priority=priority,
         deadline=None if limit is None else time.time() + limit,
-        limit=limit,
+        deadline_s=limit,
         # Without a deadline the wait still ends: the dispatcher gives up chunks without a reply.
-        patience=math.inf if limit is None else time.monotonic() + limit,
-        final=True,
+        wait_until=math.inf if limit is None else time.monotonic() + limit,
+        deadline_first=True,
     )
 
 

@@ -40,11 +40,11 @@ class RequestOptions(NamedTuple):
     #: Unix time in seconds; None: no deadline.
     deadline: float | None
     #: The deadline as the caller gave it: seconds from the request on.
-    limit: float | None
+    deadline_s: float | None
     #: Monotonic time until which the caller waits, in seconds.
-    patience: float
+    wait_until: float
     #: Whether the deadline comes before the end of the wait. Then nothing is promised for later.
-    final: bool
+    deadline_first: bool
     #: Name of the API key; empty where there are no keys.
     owner: str = ""
 
@@ -91,7 +91,7 @@ class AttributionClient:
             options.explain,
             options.priority,
             options.deadline,
-            limit=options.limit,
+            deadline_s=options.deadline_s,
             owner=options.owner,
             request_id=request_ids.present(),
         )
@@ -109,7 +109,7 @@ class AttributionClient:
         """
         joined = self.dispatcher.ask(entries)
         for entry in joined:
-            await entry.done.wait(options.patience)
+            await entry.done.wait(options.wait_until)
         return await self.late_outcomes(joined, options)
 
     async def late_outcomes(
@@ -119,7 +119,7 @@ class AttributionClient:
 
         Messages without an outcome are promised for later, or fail.
         """
-        return await self._late.outcomes(joined, options.final)
+        return await self._late.outcomes(joined, options.deadline_first)
 
     async def find(
         self, id: str, explain: bool, wait_s: float = 0.0, fetch: bool = True

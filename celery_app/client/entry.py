@@ -33,7 +33,7 @@ class Entry:
     #: Unix time in seconds; None: the message has no deadline.
     deadline: float | None = None
     #: The deadline as the caller gave it: seconds from the request on.
-    limit: float | None = None
+    deadline_s: float | None = None
     #: Whether the message must leave even without a credit, because its outcome is to be promised.
     urgent: bool = False
     #: Whether the outcome is promised: a caller can fetch it later by its id.

@@ -46,7 +46,7 @@ class IdleLatency:
 
 def too_short(entry: Entry, idle: IdleLatency) -> DeadlineTooShort | None:
     """Returns the error for a deadline that is too short; None: the deadline is long enough."""
-    if entry.limit is None or entry.limit >= idle.seconds:
+    if entry.deadline_s is None or entry.deadline_s >= idle.seconds:
         return None
     min_ms = 1000 * idle.seconds
     return DeadlineTooShort(f"an answer takes {min_ms:.1f} ms with nothing ahead of the message")

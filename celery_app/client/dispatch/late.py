@@ -36,23 +36,23 @@ class LateMessages:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def outcomes(
-        self, joined: Sequence[Entry], final: bool
+        self, joined: Sequence[Entry], deadline_first: bool
     ) -> list[tuple[Entry, Outcome | None]]:
         """Returns each entry with its outcome; None: it is safe in the queue, and is promised.
 
-        ``final``: the deadline has passed, so that a late message fails instead.
+        ``deadline_first``: the deadline has passed, so that a late message fails instead.
         """
         late = [entry for entry in joined if not entry.done.is_set()]
-        failures = await self._promised(late, final) if late else {}
+        failures = await self._promised(late, deadline_first) if late else {}
         outcomes = [(entry, entry.outcome or failures.get(entry.id)) for entry in joined]
         for entry, outcome in outcomes:
             entry.reported_pending = entry.reported_pending or outcome is None
         await self._release([entry for entry in late if entry.done.is_set()])
         return outcomes
 
-    async def _promised(self, late: Sequence[Entry], final: bool) -> dict[str, Failure]:
+    async def _promised(self, late: Sequence[Entry], deadline_first: bool) -> dict[str, Failure]:
         """Promises the outcomes. Returns the failures of messages that can't be promised, by id."""
-        if final:
+        if deadline_first:
             return {entry.id: self._dispatcher.passed(entry) for entry in late}
         self._dispatcher.hasten(late)
         until = time.monotonic() + ACCEPT_S

@@ -8,7 +8,7 @@ import pytest
 
 from celery_app.client.dispatch import flush_policy
 from celery_app.client.redis import cache_lookup
-from tests.unit.api.desk import Desk
+from tests.unit.celery_app.client.desk import Desk
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from api.errors import problem_of
 from api.http_response import HttpResponse
 from api.requests.posted_request import PostedRequest
 from api.service import AttributionService
-from celery_app.client.client import Client
+from celery_app.client.attribution_client import AttributionClient
 from celery_app.settings import Settings
 from tasks.errors import BylineError
 from tasks.messages import Outcome
-from tests.unit.api.desk import Desk, idle
+from tests.unit.celery_app.client.desk import Desk, idle
 
 
 class ModelRegistry:
@@ -60,7 +60,7 @@ class Counter:
         settings = Settings.from_environ({"BYLINE_WAIT_S": str(wait_s)})
         self.pending_results = PendingResults()
         parts: Any = (desk.dispatcher, ModelRegistry(), self.pending_results)
-        client = Client(settings, *parts)
+        client = AttributionClient(settings, *parts)
         self.attributions = AttributionService(settings, client, RateLimiter(Mock()))
         self.given: list[HttpResponse] = []
 

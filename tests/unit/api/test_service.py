@@ -15,7 +15,7 @@ from api.requests.posted_request import PostedRequest
 from tasks.errors import BylineError, InvalidMessage, RateLimited
 from tasks.work import EVIDENCE
 from tests.unit.api.counter import Counter
-from tests.unit.api.desk import Desk, idle
+from tests.unit.celery_app.client.desk import Desk, idle
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from celery_app.client.entry import Entry
 from tasks.errors import InvalidMessage, Overloaded
 from tasks.messages import Failure
 from tests.unit.api.counter import Counter
-from tests.unit.api.desk import Desk, attribution, idle
+from tests.unit.celery_app.client.desk import Desk, attribution, idle
 
 pytestmark = pytest.mark.anyio
 
@@ -150,7 +150,7 @@ async def test_second_waiter_also_fails_when_a_result_can_not_be_made_pending() 
     pending_results = Mock(make=AsyncMock(side_effect=RedisError), release=AsyncMock())
     late = LateMessages(Mock(), pending_results)
     for _ in range(2):
-        [(_, outcome)] = await late.outcomes([entry], final=False)
+        [(_, outcome)] = await late.outcomes([entry], deadline_first=False)
         assert isinstance(outcome, Failure)
         assert outcome.code == "broker_unavailable"
 
@@ -162,7 +162,7 @@ async def test_outcome_that_can_not_be_kept_is_logged_with_its_request_id(
     entry.sent.set()
     make, keep = AsyncMock(return_value=True), AsyncMock(side_effect=RedisError)
     pending_results = Mock(make=make, keep=keep, release=AsyncMock())
-    await LateMessages(Mock(), pending_results).outcomes([entry], final=False)
+    await LateMessages(Mock(), pending_results).outcomes([entry], deadline_first=False)
     entry.settle(attribution(entry.id))
     await idle()
     assert "is kept in the cache only:  (request first)\n" in logged()

@@ -116,7 +116,7 @@ async def test_options_reach_the_message(client: Client, desk: Answering) -> Non
     calling = asyncio.ensure_future(call)
     await idle()
     [[entry]] = desk.broker.chunks.values()
-    assert (entry.explain, entry.limit, entry.priority, entry.exact) == (True, 60.0, 3, True)
+    assert (entry.explain, entry.deadline_s, entry.priority, entry.exact) == (True, 60.0, 3, True)
     await desk.answer()
     assert len(await calling) == 1
 

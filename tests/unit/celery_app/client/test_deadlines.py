@@ -23,7 +23,7 @@ from tests.unit.celery_app.client.test_latency_model import Clock
 
 
 def asked(limit_s: float | None) -> Entry:
-    return Entry("1", "1", "v1", limit=limit_s)
+    return Entry("1", "1", "v1", deadline_s=limit_s)
 
 
 def latency(*seconds: float) -> IdleLatency:
@@ -136,7 +136,7 @@ async def test_a_message_that_a_queue_makes_late_is_refused_as_overloaded(
     monkeypatch.setattr(
         "celery_app.client.dispatch.admission.Admission.too_late", lambda self, entry: True
     )
-    [entry] = await desk.ask("1", limit=limit_s)
+    [entry] = await desk.ask("1", deadline_s=limit_s)
     await idle()
     assert isinstance(entry.outcome, Failure)
     assert entry.outcome.code == code
