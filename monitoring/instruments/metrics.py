@@ -64,7 +64,9 @@ SIGNALS = (
 #: Levels of memory use, in the order of their numbers in ``byline_memory_level``.
 LEVELS = ("ok", "warning", "critical")
 
-_MESSAGES = "Messages by what became of them. Each is counted once, where that was decided."
+_MESSAGES = (
+    "Messages by outcome. Each message is counted once, by the process that decides its outcome."
+)
 
 
 class BulkHistogram(Histogram):
@@ -88,7 +90,7 @@ class ApiMetrics:
         )
         self.request_duration = BulkHistogram(
             "byline_request_duration_seconds",
-            "Time from a request's head to its answer's last byte.",
+            "Time from a request's head to the last byte of its response.",
             ("route",),
             buckets=REQUEST_S,
             **own,
@@ -96,13 +98,13 @@ class ApiMetrics:
         self.messages = Counter("byline_messages", _MESSAGES, ("outcome",), **own)
         self.feedback = Counter(
             "byline_feedback",
-            "True authors learned, by whether the best guess was that author.",
+            "True authors reported, by whether the best guess was right.",
             ("correct",),
             **own,
         )
         self.chunk_messages = Histogram(
             "byline_chunk_messages",
-            "Messages in a task as it leaves the api.",
+            "Messages per task that the api sends.",
             buckets=BATCH_MESSAGES,
             **own,
         )
@@ -129,31 +131,32 @@ class WorkerMetrics:
         self.messages = Counter("byline_messages", _MESSAGES, ("outcome",), **own)
         self.queue_wait = Histogram(
             "byline_queue_wait_seconds",
-            "Time from a task's leaving the api until a batch takes it, by both machines' clocks.",
+            "Time from when a task leaves the api until a batch takes the task; two machines' "
+            "clocks may differ.",
             buckets=WAIT_S,
             **own,
         )
         self.batch_messages = Histogram(
             "byline_batch_messages",
-            "Messages that the model computed together: no duplicates, none from the cache.",
+            "Messages that the model computed in one batch, without duplicates and cache hits.",
             buckets=BATCH_MESSAGES,
             **own,
         )
         self.batch_duration = Histogram(
             "byline_batch_duration_seconds",
-            "Time that a batch took, by stage. Its sum's rate is the share of time in which the "
+            "Time of a batch, by stage. The rate of the sum is the share of time in which the "
             "model's thread is busy.",
             ("stage",),
             buckets=STAGE_S,
             **own,
         )
         self.batches = Counter(
-            "byline_batches", "Batches by why they were no larger.", ("reason",), **own
+            "byline_batches", "Batches by the reason why they were no larger.", ("reason",), **own
         )
         self.cells = Counter(
             "byline_cells",
-            "Cells of the forward passes: tokens, or messages where the model pads by itself. "
-            "Those of the kind padding are wasted.",
+            "Cells of the forward passes: tokens, or messages where the model does its own "
+            "padding. Cells of the kind padding are wasted.",
             ("kind",),
             **own,
         )
@@ -162,12 +165,12 @@ class WorkerMetrics:
         )
         self.redelivered = Counter(
             "byline_redelivered_tasks",
-            "Tasks that came again, as a worker died or went silent with them.",
+            "Tasks that were redelivered, because a worker died or stopped responding.",
             **own,
         )
         self.dead_letters = Counter(
             "byline_dead_letter_messages",
-            "Messages that became dead letters: workers died of them.",
+            "Messages that became dead letters, because they killed workers.",
             **own,
         )
         self.malformed = Counter(
@@ -182,7 +185,7 @@ class WorkerMetrics:
         )
         self.confidence = BulkHistogram(
             "byline_confidence",
-            "Calibrated probability of the best guess, of messages computed.",
+            "Calibrated probability of the best guess, for each message computed.",
             buckets=CONFIDENCE,
             **own,
         )
@@ -194,13 +197,16 @@ class WorkerMetrics:
         )
         self.device_memory = Gauge(
             "byline_device_memory_bytes",
-            "Memory of the accelerator: allocated by tensors, driver's total, limit. None on the "
-            "CPU.",
+            "Memory of the accelerator: allocated by tensors, held by the driver, and the limit. "
+            "No series on the CPU.",
             ("kind",),
             **own,
         )
         self.model = Gauge(
-            "byline_model_info", "The model being served; always 1.", ("version", "device"), **own
+            "byline_model_info",
+            "The model that the worker serves. The value is always 1.",
+            ("version", "device"),
+            **own,
         )
         for outcome in OUTCOMES:
             self.messages.labels(outcome)
@@ -218,66 +224,75 @@ class MonitorMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         own: dict[str, Any] = {"registry": registry}
         self.up = Gauge(
-            "byline_server_up", "Whether broker and cache answer: 1, or 0.", ("server",), **own
+            "byline_server_up",
+            "1 where the server, broker or cache, answers, else 0.",
+            ("server",),
+            **own,
         )
         self.workers = Gauge(
             "byline_workers",
-            "Workers of the version that is served, which are alive and consume.",
+            "Workers of the served model version that are alive and take tasks.",
             **own,
         )
         self.queue = Gauge(
             "byline_queue_messages",
-            "Celery messages, each a task of one text or more: ready in the queue, every "
-            "priority, or unacked, held by a worker.",
+            "Tasks, each with one text or more: ready, waiting in the queue, or unacked, held by a "
+            "worker.",
             ("state",),
             **own,
         )
         self.oldest = Gauge(
             "byline_queue_oldest_seconds",
-            "Age of the task that has been ready for longest; 0 where none is.",
+            "Age of the task that has waited longest; 0 where none waits.",
             **own,
         )
         self.queue_bytes = Gauge(
             "byline_queue_bytes",
-            "Memory of the broker that tasks and promised answers take, which it may not evict.",
+            "Memory of the broker that tasks and promised answers take. Redis evicts neither.",
             **own,
         )
         self.queue_room = Gauge(
             "byline_queue_room_bytes",
-            "Memory of the broker that they may take; beyond it new messages are refused. "
-            "Infinite where the broker has no limit.",
+            "Memory of the broker that tasks and promised answers may take. When it is full, new "
+            "messages are refused. Infinite where the broker has no limit.",
             **own,
         )
         self.pending_results = Gauge(
-            "byline_pending_results", "Answers that were promised with 202 and not fetched.", **own
+            "byline_pending_results",
+            "Answers that were promised with 202 and are not fetched yet.",
+            **own,
         )
         self.dead_letters = Gauge("byline_dead_letters", "Messages that are dead letters.", **own)
         self.dead_letters.set(math.nan)  # unknown yet: a rise from 0 would raise an alert
         self.memory = Gauge(
             "byline_memory_bytes",
-            "Memory by component: app, every process of Byline but Redis; redis; mps, no part of "
-            "app; cuda, which is not the machine's.",
+            "Memory by component: app, all processes of Byline except Redis; redis; mps, which is "
+            "not counted in app; cuda, which is the GPU's own memory.",
             ("component",),
             **own,
         )
         self.memory_limit = Gauge(
             "byline_memory_limit_bytes",
-            "Memory in all from which a level begins.",
+            "Total memory at which a level begins.",
             ("level",),
             **own,
         )
-        self.memory_level = Gauge("byline_memory_level", "0 ok, 1 warning, 2 critical.", **own)
+        self.memory_level = Gauge(
+            "byline_memory_level", "Memory level: 0 ok, 1 warning, 2 critical.", **own
+        )
         signal: dict[str, Any] = {"labelnames": ("version", "signal"), **own}
         self.quality = Gauge(
-            "byline_quality_ratio", "What the last messages say of the answers.", **signal
+            "byline_quality_ratio", "Quality signals of the latest answers.", **signal
         )
         self.quality_threshold = Gauge(
             "byline_quality_threshold_ratio",
-            "Where a signal begins to mean something, by how many messages it rests on.",
+            "Threshold of a quality signal, which depends on the number of messages.",
             **signal,
         )
         self.quality_past = Gauge(
-            "byline_quality_past_threshold", "Whether a signal is past its threshold.", **signal
+            "byline_quality_past_threshold",
+            "1 where a quality signal is past its threshold, else 0.",
+            **signal,
         )
         bounds: dict[str, Any] = {"labelnames": ("version", "bound"), **own}
         self.accuracy = Gauge(
@@ -287,13 +302,15 @@ class MonitorMetrics:
         )
         by_version: dict[str, Any] = {"labelnames": ("version",), **own}
         self.quality_messages = Gauge(
-            "byline_quality_messages", "Messages that the signals rest on.", **by_version
+            "byline_quality_messages",
+            "Messages from which the quality signals are computed.",
+            **by_version,
         )
         self.labels = Gauge(
-            "byline_quality_labels", "Messages whose true author was learned.", **by_version
+            "byline_quality_labels", "Messages whose true author was reported.", **by_version
         )
         self.coverage = Gauge(
             "byline_label_coverage_ratio",
-            "Share of the messages computed whose true author was learned.",
+            "Share of the computed messages whose true author was reported.",
             **by_version,
         )
