@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from celery_app.connections import connect
 from celery_app.settings import GIB, Settings, SettingsError
 from monitoring.instruments import logs, processes
-from monitoring.instruments.metrics import MonitorMetrics
+from monitoring.instruments.monitor_metrics import MonitorMetrics
 from monitoring.monitor import server
 from monitoring.monitor.cache_limit import CacheLimit
 from monitoring.monitor.console_figures import Figures

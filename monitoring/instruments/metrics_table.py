@@ -9,7 +9,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from monitoring.instruments.metrics import ApiMetrics, MonitorMetrics, WorkerMetrics
+from monitoring.instruments.metrics import ApiMetrics, WorkerMetrics
+from monitoring.instruments.monitor_metrics import MonitorMetrics
 
 #: The metrics of each kind of process, by the name that the docs give the process.
 PROCESSES: dict[str, Any] = {

@@ -17,7 +17,7 @@ from redis import Redis, RedisError
 
 from monitoring.instruments.background import Failures
 from monitoring.instruments.log_once import log_once
-from monitoring.instruments.metrics import LEVELS, MonitorMetrics
+from monitoring.instruments.monitor_metrics import LEVELS, MonitorMetrics
 from monitoring.monitor import console_figures
 from monitoring.monitor.cache_limit import CacheLimit
 from monitoring.monitor.console_figures import Figures

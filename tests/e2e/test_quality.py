@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from model.training.corpus import Message
-from monitoring.instruments.metrics import SIGNALS
+from monitoring.instruments.monitor_metrics import SIGNALS
 from tests.e2e.conftest import Run
 from tests.e2e.watched import held_out, learn, monitored, paragraphs, signals_past
 from tests.parts import wait_for

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from monitoring.dashboards.__main__ import BUILDERS, FOLDER, render
 from monitoring.dashboards.quality import SIGNALS as SIGNALS_SHOWN
-from monitoring.instruments.metrics import SIGNALS, ApiMetrics, MonitorMetrics, WorkerMetrics
+from monitoring.instruments.metrics import ApiMetrics, WorkerMetrics
+from monitoring.instruments.monitor_metrics import SIGNALS, MonitorMetrics
 from tests.promql import NEED_FEEDBACK, dashboards, metric_names, panel_queries, panels, rules
 
 PANELS = [

@@ -18,10 +18,10 @@ from monitoring.instruments.metrics import (
     STAGES,
     ApiMetrics,
     BulkHistogram,
-    MonitorMetrics,
     WorkerMetrics,
 )
 from monitoring.instruments.metrics_table import PROCESSES, table
+from monitoring.instruments.monitor_metrics import MonitorMetrics
 
 ROOT = Path(__file__).parents[4]
 #: Authors of a large model of somebody's own.
