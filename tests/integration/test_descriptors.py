@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.parts import Part, Stack, free_port, wait_for
+from tests.parts import Part, Stack, free_port, needs_accelerator, wait_for
 
 #: Descriptors that a process may open after it has started.
 FREE = 30
@@ -38,6 +38,7 @@ def no_descriptors(part: Part, port: int) -> Iterator[None]:
         yield
 
 
+@needs_accelerator
 def test_an_api_without_descriptors_recovers_with_its_metrics(own: Stack) -> None:
     own.worker()
     api = own.api()

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.parts import Stack, wait_for
+from tests.parts import Stack, needs_accelerator, wait_for
 
 ROUTE = ("byline_requests_total", "/v1/attributions", "200")
 START = ("process_start_time_seconds",)
@@ -65,6 +65,7 @@ def test_processes_are_added_up_and_the_dead_forgotten(own: Stack) -> None:
     wait_for(lambda: metrics(own).get(ROUTE) == 50, 5, "what the dead had counted to be kept")
 
 
+@needs_accelerator
 def test_a_new_process_that_is_slow_to_start_does_not_end_a_rolling_restart(own: Stack) -> None:
     api = own.api(BYLINE_API_PROCESSES="2")
     parent = psutil.Process(api.process.pid)

@@ -12,11 +12,18 @@ from celery import Celery
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 from tasks.messages import REQUEST_IDS, TASK
-from tests.parts import Part, Stack, wait_for
+from tests.parts import ACCELERATED, Part, Stack, wait_for
 
 #: What the model raises on; no log may show it.
 POISON = "POISON of aubergines"
 IDS = ["fine-1", "poison-2", "", "fine-4"]
+
+#: The logger of the server, and the words of its line for each process.
+SERVER = (
+    ("uvicorn.error", "Started server process")
+    if ACCELERATED
+    else ("gunicorn.error", "Booting worker")
+)
 
 
 @pytest.fixture
@@ -83,8 +90,9 @@ def test_all_that_api_and_monitor_log_is_json_where_that_is_wanted(own: Stack) -
         part.stop()
         logged = lines(part)
         assert {line["process"] for line in logged} == {name}
-    started = [line for line in lines(parts["api"]) if "Started server process" in line["message"]]
-    assert {line["logger"] for line in started} == {"uvicorn.error"}
+    server, words = SERVER
+    started = [line for line in lines(parts["api"]) if words in line["message"]]
+    assert {line["logger"] for line in started} == {server}
     assert len(started) == 2
 
 
