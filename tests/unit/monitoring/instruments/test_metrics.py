@@ -21,7 +21,7 @@ from monitoring.instruments.metrics import (
     WorkerMetrics,
 )
 from monitoring.instruments.metrics_table import PROCESSES, table
-from monitoring.instruments.monitor_metrics import MonitorMetrics
+from monitoring.instruments.monitor_metrics import SIGNALS, MonitorMetrics
 
 ROOT = Path(__file__).parents[4]
 #: Authors of a large model of somebody's own.
@@ -50,7 +50,7 @@ def full(kind: type[Any]) -> CollectorRegistry:
         "state": ("ready", "unacked"),
         "component": ("app", "redis", "mps", "cuda"),
         "level": ("warning", "critical"),
-        "signal": metrics.SIGNALS,
+        "signal": SIGNALS,
         "bound": ("low", "high"),
     }
     for metric in vars(made).values():
