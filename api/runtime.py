@@ -15,7 +15,7 @@ from contextvars import Context
 from typing import Any, TypeVar
 
 from api.access.keys_file import KeysFile
-from api.factory import Services, build
+from api.services import Services, build
 from celery_app.client.event_loop import EventLoopThread, run_on
 from celery_app.settings import Settings
 

@@ -15,7 +15,7 @@ from bench.campaign import held_out, run
 from bench.load import scenario
 from bench.load.beside import MEASURED, write_keys
 from bench.load.scenario import Scenario, ScenarioError
-from bench.report import html_report, results, table
+from bench.report import html_report, results, terminal
 from bench.report.progress import Line
 from bench.report.results import Run
 from bench.report.summary import Observed
@@ -107,7 +107,7 @@ def _run_all(
                 observed = Observed("Byline", model.get("card"), model.get("device"))
                 done = run(name, wanted, system, observed, passages, line.show)
             runs.append(done)
-            table.show(done, console)
+            terminal.show(done, console)
             if done.interrupted:
                 break
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from compose.parts.password import is_older, web_configuration
+from compose.parts.logins import is_older, web_configuration
 
 FOLDER = Path(__file__).with_name("secrets")
 #: The passwords of Valkey, of Flower's user `byline`, of Grafana's user `admin`, and of the user

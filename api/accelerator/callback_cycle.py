@@ -12,7 +12,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import ClassVar, Protocol
 
-from api.accelerator.http.transport import LingeringTransport
+from api.accelerator.http.lingering_transport import LingeringTransport
 from api.errors import problem
 from api.http_response import HttpResponse
 

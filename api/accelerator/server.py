@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uvicorn
 
-from api.accelerator.protocol import FastHttpProtocol
+from api.accelerator.fast_protocol import FastHttpProtocol
 from celery_app.settings import Settings
 from monitoring.instruments import logs
 

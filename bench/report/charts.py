@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from bench.report.results import Run, Second
-from bench.report.table import batch_sizes
+from bench.report.terminal import batch_sizes
 
 #: Okabe and Ito's colours, which colour-blind readers can distinguish, without the yellow, which is
 #: too faint on white.

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report.results import Run, read
-from bench.report.table import warnings
+from bench.report.terminal import warnings
 
 #: Values that differ by no more than this share of the first count as the same, because two runs of
 #: one system differ by as much.

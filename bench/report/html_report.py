@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.report import charts, table
+from bench.report import charts, terminal
 from bench.report.results import FORMAT, Run
 
 TEMPLATE = "report.html.j2"
@@ -88,7 +88,7 @@ def _section(key: str, label: str, run: Run) -> Section:
         figures=list(_figures(run)),
         settings=list(_settings(run)),
         machine=list(_machine(run)),
-        warnings=table.warnings(run),
+        warnings=terminal.warnings(run),
     )
 
 
@@ -99,10 +99,10 @@ def _tiles(run: Run) -> Iterator[Tile]:
     yield _latency(run, "P95", "p95_ms", "19 of 20 took less")
     yield _latency(run, "P99", "p99_ms", "99 of 100 took less")
     failed = sum(run.totals.failed.values())
-    yield Tile("Failed", f"{failed:,}", "", f"{table.share(failed, run.totals.sent)} of sent")
+    yield Tile("Failed", f"{failed:,}", "", f"{terminal.share(failed, run.totals.sent)} of sent")
     yield _memory(run)
     if run.quality:
-        yield Tile("Accuracy", f"{run.quality.accuracy:.3f}", "", table.agreement(run.quality))
+        yield Tile("Accuracy", f"{run.quality.accuracy:.3f}", "", terminal.agreement(run.quality))
     else:
         yield Tile("Accuracy", "–", "", "not measured")
 
@@ -111,32 +111,32 @@ def _latency(run: Run, name: str, field: str, note: str) -> Tile:
     if not run.totals.answered:
         return Tile(name, "–", "", "nothing was answered")
     limit = run.scenario.limits.get(field)  # type: ignore[call-overload]
-    value, unit = table.milliseconds(getattr(run.latency, field)).split()
+    value, unit = terminal.milliseconds(getattr(run.latency, field)).split()
     return Tile(name, value, unit, note if limit is None else f"{note}; limit {limit:g} ms")
 
 
 def _memory(run: Run) -> Tile:
     if not run.pss:
         return Tile("Memory", "–", "", "not measured")
-    value, unit = table.megabytes(sum(run.pss.values())).split()
+    value, unit = terminal.megabytes(sum(run.pss.values())).split()
     return Tile("Memory", value, unit, "PSS of all parts, at the peak")
 
 
 def _figures(run: Run) -> Iterator[tuple[str, str]]:
     totals, found = run.totals, run.latency
     yield "Requests", f"{totals.requests:,}"
-    yield "From the cache", f"{totals.cached:,} ({table.share(totals.cached, totals.answered)})"
+    yield "From the cache", f"{totals.cached:,} ({terminal.share(totals.cached, totals.answered)})"
     for kind, count in sorted(totals.failed.items(), key=lambda item: -item[1]):
-        yield f"Failed: {kind}", f"{count:,} ({table.share(count, totals.sent)})"
+        yield f"Failed: {kind}", f"{count:,} ({terminal.share(count, totals.sent)})"
     if totals.answered:
         latencies = {"mean": found.mean_ms, "P90": found.p90_ms, "P99.9": found.p999_ms}
         for name, value in (latencies | {"longest": found.max_ms}).items():
-            yield f"Latency, {name}", table.milliseconds(value)
+            yield f"Latency, {name}", terminal.milliseconds(value)
     for part, size in run.pss.items():
-        yield f"Memory, {part}", table.megabytes(size)
+        yield f"Memory, {part}", terminal.megabytes(size)
     yield from _quality(run)
     yield "Generator, CPU", f"{run.generator.cpu:.2f} cores"
-    yield "Generator, lateness P99", table.milliseconds(run.generator.late_p99_ms)
+    yield "Generator, lateness P99", terminal.milliseconds(run.generator.late_p99_ms)
 
 
 def _quality(run: Run) -> Iterator[tuple[str, str]]:
@@ -154,10 +154,10 @@ def _quality(run: Run) -> Iterator[tuple[str, str]]:
 
 def _settings(run: Run) -> Iterator[tuple[str, str]]:
     scenario = run.scenario
-    yield "Load", table.load(scenario)
+    yield "Load", terminal.load(scenario)
     if run.beside is not None:
-        yield "The other key", table.other_key(run.beside)
-    yield "Messages", f"{table.messages(scenario.mix)}; seed {scenario.mix.seed}"
+        yield "The other key", terminal.other_key(run.beside)
+    yield "Messages", f"{terminal.messages(scenario.mix)}; seed {scenario.mix.seed}"
     yield "At most", f"{scenario.most_messages:,} messages"
     yield "Model", f"{scenario.model}, version {run.model_version or 'unknown'}"
     for name, value in scenario.settings.items():

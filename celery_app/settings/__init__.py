@@ -1,7 +1,6 @@
 """The settings of Byline: ``Settings.from_environ(os.environ)`` reads the environment."""
 
-from celery_app.settings.checks import SettingsError
-from celery_app.settings.errors import PREFIX
+from celery_app.settings.errors import PREFIX, SettingsError
 from celery_app.settings.settings import MODELS, Settings
 
 #: Bytes of a GiB.

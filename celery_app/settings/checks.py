@@ -1,19 +1,13 @@
-"""Checks that look at several settings together, and passwords that are in files."""
+"""Checks that one setting alone cannot show: two settings that contradict, and unusable URLs."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from celery_app.settings.errors import PREFIX
+from celery_app.settings.errors import SettingsError, env_name
 from celery_app.settings.secret_url import SecretURL
-
-
-class SettingsError(ValueError):
-    """A setting has a value that Byline refuses to start with."""
-
 
 #: Pairs of settings of which the first must not be above the second, and the reason.
 _IN_ORDER = (
@@ -50,7 +44,9 @@ def check_together(settings: Any) -> None:
     for smaller, larger, reason in _IN_ORDER:
         low, high = getattr(settings, smaller), getattr(settings, larger)
         if low > high:
-            raise SettingsError(f"{_name(smaller)}={low} is above {_name(larger)}={high}: {reason}")
+            raise SettingsError(
+                f"{env_name(smaller)}={low} is above {env_name(larger)}={high}: {reason}"
+            )
     if settings.batch_wait_ms / 1000 >= settings.visibility_timeout_s:
         raise SettingsError(
             f"BYLINE_BATCH_WAIT_MS={settings.batch_wait_ms:g} is not below "
@@ -66,11 +62,11 @@ def check_together(settings: Any) -> None:
     for field in ("redis_url", "cache_url"):
         url = getattr(settings, field)
         if url is not None and (reason := _unusable(url)):
-            raise SettingsError(f"{_name(field)}={url!r}: {reason}")
+            raise SettingsError(f"{env_name(field)}={url!r}: {reason}")
     link = settings.grafana_url
     if link is not None and "@" in link.partition("//")[2].partition("/")[0]:
         raise SettingsError(
-            f"{_name('grafana_url')}={SecretURL(link)!r}: the console shows this link; leave user "
+            f"{env_name('grafana_url')}={SecretURL(link)!r}: the console shows this link; leave user "
             "and password out of it"
         )
 
@@ -96,47 +92,13 @@ def _unusable(url: str) -> str:
     return ""
 
 
-def with_password(server: str, url: SecretURL | None, file: Path | None) -> SecretURL | None:
-    """Returns the URL of ``server``, ``redis`` or ``cache``, with the password from its file.
-
-    Without a file it is the URL as it is.
-
-    Raises:
-        SettingsError: the file can't be read, there is no URL, or the URL has a password already.
-    """
-    if file is None:
-        return url
-    setting, of = _name(f"{server}_password_file"), _name(f"{server}_url")
-    if url is None:
-        raise SettingsError(f"{setting} is set, and {of}, which it is for, is not")
-    parts = urlsplit(url)  # it was checked before
-    if parts.password is not None:
-        raise SettingsError(f"{setting} is set, and {of} holds a password already")
-    try:
-        password = file.read_text("utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"{setting}={file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{setting}={file}: not UTF-8") from None
-    if not password:
-        raise SettingsError(f"{setting}={file}: the file is empty")
-    user, _, host = parts.netloc.rpartition("@")
-    user = user.removesuffix(":")
-    whole = parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}")
-    return SecretURL(whole.geturl())
-
-
 def _refuse_shared_ports(settings: Any) -> None:
     taken: dict[int, str] = {}
     for field in (field for field in settings.__struct_fields__ if field.endswith("_port")):
         port = getattr(settings, field)
         if port and port in taken:
             raise SettingsError(
-                f"{_name(taken[port])} and {_name(field)} are both {port}: "
+                f"{env_name(taken[port])} and {env_name(field)} are both {port}: "
                 "each part needs a port of its own"
             )
         taken[port] = field
-
-
-def _name(field: str) -> str:
-    return f"{PREFIX}{field.upper()}"

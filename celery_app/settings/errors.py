@@ -11,6 +11,10 @@ from celery_app.settings.secret_url import SecretURL
 PREFIX = "BYLINE_"
 
 
+class SettingsError(ValueError):
+    """A setting has a value that Byline refuses to start with."""
+
+
 def unknown(field: str, known: Sequence[str]) -> str:
     """Returns the error of a field that does not exist. It names the field that may be meant."""
     close = difflib.get_close_matches(field, known, n=1)
@@ -30,3 +34,8 @@ def in_words(error: str, values: Mapping[str, str]) -> str:
     reason = reason.removesuffix(", got `str`")  # everything in an environment is a string
     value = SecretURL(values[field]) if field.endswith("_url") else values[field]
     return f"{PREFIX}{field.upper()}={value!r}: {reason[0].lower()}{reason[1:]}"
+
+
+def env_name(field: str) -> str:
+    """Returns the environment variable of a setting."""
+    return f"{PREFIX}{field.upper()}"

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from celery_app.settings.checks import SettingsError, check_together, with_password
-from celery_app.settings.errors import PREFIX, in_words, unknown
+from celery_app.settings.checks import check_together
+from celery_app.settings.errors import PREFIX, SettingsError, in_words, unknown
 from celery_app.settings.monitoring_settings import MonitoringSettings
+from celery_app.settings.password_files import with_password
 from celery_app.settings.secret_url import SecretURL
 
 #: The models that come with Byline, by name.

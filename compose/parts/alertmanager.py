@@ -9,8 +9,8 @@ import yaml
 
 from celery_app.settings import Settings
 from compose.parts import health
+from compose.parts.logins import MonitoringLogin, write_private
 from compose.parts.part import LOOPBACK, Part, url_host
-from compose.parts.password import MonitoringLogin, write_private
 from compose.parts.prometheus import RULES, URL_FILE
 
 FOLDER = RULES / "alertmanager"

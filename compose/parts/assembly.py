@@ -12,8 +12,8 @@ from redis import Redis
 
 from celery_app.settings import Settings
 from compose.parts import alertmanager, byline, health, prometheus, valkey
+from compose.parts.logins import VARIABLE, flower_login, monitoring_login
 from compose.parts.part import Part
-from compose.parts.password import VARIABLE, flower_login, monitoring_login
 
 
 class Assembly(NamedTuple):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from celery_app.settings import Settings
 from compose.parts import health
+from compose.parts.logins import MonitoringLogin, write_private
 from compose.parts.part import LOOPBACK, Part, url_host
-from compose.parts.password import MonitoringLogin, write_private
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "monitoring" / "prometheus" / "prometheus.yml"

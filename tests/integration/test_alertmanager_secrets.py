@@ -11,7 +11,7 @@ import pytest
 
 from celery_app.settings import Settings
 from compose.parts import alertmanager, prometheus
-from compose.parts.password import monitoring_login
+from compose.parts.logins import monitoring_login
 from tests.parts import Stack, free_port, wait_for
 
 MARK = "Sesame"

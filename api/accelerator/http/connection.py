@@ -18,8 +18,8 @@ from api.accelerator.http import head_rules
 from api.accelerator.http.errors import Timeout
 from api.accelerator.http.flow import HeldFlow
 from api.accelerator.http.head_limits import MAX_FIELDS, PIECE_BYTES, FramingCounter, check_head
+from api.accelerator.http.lingering_transport import LingeringTransport
 from api.accelerator.http.parsing import ParsingConnection, error_to_send
-from api.accelerator.http.transport import LingeringTransport
 from api.errors import problem_of
 from tasks.errors import BylineError
 

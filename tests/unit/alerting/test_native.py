@@ -12,7 +12,7 @@ import yaml
 from celery_app.settings import Settings
 from compose.parts import alertmanager
 from compose.parts.alertmanager import configured
-from compose.parts.password import monitoring_login
+from compose.parts.logins import monitoring_login
 from tests.promtool import content, needs_amtool
 from tests.unit.alerting.test_alertmanager import CONFIGURATION, FOLDER
 

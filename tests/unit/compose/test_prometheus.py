@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from compose.parts import prometheus as native
-from compose.parts.password import USER
+from compose.parts.logins import USER
 from compose.passwords import WEB_CONFIG
 from tests.parts import ROOT
 from tests.promtool import content, needs_amtool, needs_promtool

@@ -12,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from api.accelerator.protocol import FastHttpProtocol
+from api.accelerator.fast_protocol import FastHttpProtocol
 from tests.parts import free_port, wait_for
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}"

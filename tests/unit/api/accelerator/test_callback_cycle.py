@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from api.accelerator.callback_cycle import Headers
-from api.accelerator.protocol import FastHttpProtocol
+from api.accelerator.fast_protocol import FastHttpProtocol
 from api.http_response import HttpResponse
 from tests.parts import free_port, wait_for
 

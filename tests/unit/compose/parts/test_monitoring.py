@@ -18,8 +18,8 @@ import pytest
 
 from celery_app.settings import Settings
 from compose.parts import alertmanager, prometheus
+from compose.parts.logins import USER, MonitoringLogin, monitoring_login
 from compose.parts.part import Part as Description
-from compose.parts.password import USER, MonitoringLogin, monitoring_login
 from tests.parts import Part, free_port, wait_for
 from tests.promtool import content, needs_amtool
 from tests.unit.compose.files import SERVICES

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from compose.parts.password import USER
+from compose.parts.logins import USER
 from monitoring.dashboards.page import DATA_SOURCE
 from tests.promql import ROOT, dashboards
 from tests.unit.compose.files import SERVICES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from api.accelerator.http.transport import LingeringTransport
+from api.accelerator.http.lingering_transport import LingeringTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 

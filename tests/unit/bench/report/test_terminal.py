@@ -9,14 +9,14 @@ import pytest
 from rich.console import Console
 
 from bench.load.scenario import Mix, Scenario
-from bench.report import table
+from bench.report import terminal
 from bench.report.results import Generator, Run
 from tests.unit.bench.runs import QUALITY, bare_run, run, totals
 
 
 def shown(one: Run) -> str:
     console = Console(file=io.StringIO(), width=200)
-    table.show(one, console)
+    terminal.show(one, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -46,7 +46,7 @@ def test_shows(figure: str) -> None:
 
 
 def test_an_undisturbed_run_has_no_warning() -> None:
-    assert table.warnings(run()) == []
+    assert terminal.warnings(run()) == []
     assert "WARNING" not in shown(run())
 
 
@@ -60,13 +60,13 @@ def test_an_undisturbed_run_has_no_warning() -> None:
     ],
 )
 def test_warns(changes: dict[str, object], words: str) -> None:
-    (warning,) = table.warnings(run(**changes))
+    (warning,) = terminal.warnings(run(**changes))
     assert words in warning
     assert f"WARNING: {warning}" in shown(run(**changes))
 
 
 def test_a_generator_just_within_its_limits_gives_no_warning() -> None:
-    assert table.warnings(run(generator=Generator(cpu=0.5, late_p99_ms=5.0))) == []
+    assert terminal.warnings(run(generator=Generator(cpu=0.5, late_p99_ms=5.0))) == []
 
 
 def test_a_run_with_broken_limits_names_them_and_praises_none() -> None:
@@ -87,9 +87,9 @@ def test_without_an_answer_there_is_no_latency() -> None:
 
 
 def test_disagreement_with_the_card_is_stated() -> None:
-    assert table.agreement(msgspec.structs.replace(QUALITY, agrees=False)).endswith("not agree")
+    assert terminal.agreement(msgspec.structs.replace(QUALITY, agrees=False)).endswith("not agree")
     without = msgspec.structs.replace(QUALITY, card_accuracy=None, agrees=None)
-    assert "none to compare with" in table.agreement(without)
+    assert "none to compare with" in terminal.agreement(without)
 
 
 def test_text_that_looks_like_markup_is_shown_literally() -> None:
@@ -103,7 +103,7 @@ def test_text_that_looks_like_markup_is_shown_literally() -> None:
 
 def test_batch_sizes_are_ordered_ranges() -> None:
     batches = {"+Inf": 1, "8": 4, "1": 9, "2": 0, "16": 2}
-    assert table.batch_sizes(batches) == [
+    assert terminal.batch_sizes(batches) == [
         ("1", 9),
         ("2", 0),
         ("3–8", 4),
@@ -133,12 +133,12 @@ def test_a_run_without_batches_is_described_as_such(batches: dict[str, int] | No
     ],
 )
 def test_a_load_in_words(scenario: Scenario, words: str) -> None:
-    assert words in table.load(scenario)
+    assert words in terminal.load(scenario)
 
 
 def test_a_mix_in_words() -> None:
-    assert table.messages(Mix()) == "every message is new"
-    mixed = table.messages(Mix(repeats=0.25, exponent=1.1, population=2000))
+    assert terminal.messages(Mix()) == "every message is new"
+    mixed = terminal.messages(Mix(repeats=0.25, exponent=1.1, population=2000))
     assert mixed == "25 % drawn from 2,000 (Zipf, exponent 1.1), every other one is new"
 
 
@@ -146,8 +146,8 @@ def test_a_mix_in_words() -> None:
     ("value", "words"), [(0.354, "0.35 ms"), (12.345, "12.3 ms"), (1234.5, "1,234 ms")]
 )
 def test_milliseconds_keep_about_three_digits(value: float, words: str) -> None:
-    assert table.milliseconds(value) == words
+    assert terminal.milliseconds(value) == words
 
 
 def test_a_share_of_nothing_is_no_number() -> None:
-    assert table.share(0, 0) == "–"
+    assert terminal.share(0, 0) == "–"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.accelerator.protocol import FastHttpProtocol
+from api.accelerator.fast_protocol import FastHttpProtocol
 from api.http_response import HttpResponse
 from tests.unit.api.accelerator.serving import LAST, exchanged
 
