@@ -66,8 +66,8 @@ def check_together(settings: Any) -> None:
     link = settings.grafana_url
     if link is not None and "@" in link.partition("//")[2].partition("/")[0]:
         raise SettingsError(
-            f"{env_name('grafana_url')}={SecretURL(link)!r}: the console shows this link; leave user "
-            "and password out of it"
+            f"{env_name('grafana_url')}={SecretURL(link)!r}: the console shows this link; leave "
+            "user and password out of it"
         )
 
 
