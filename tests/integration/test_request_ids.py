@@ -18,6 +18,8 @@ from tests.parts import ACCELERATED, Part, Stack, wait_for
 POISON = "POISON of aubergines"
 IDS = ["fine-1", "poison-2", "", "fine-4"]
 
+#: What the api and the monitor log where Redis is gone.
+WARNINGS = {"api": "can't be", "monitor": "a command to Redis failed"}
 #: The logger of the server, and the words of its line for each process.
 SERVER = (
     ("uvicorn.error", "Started server process")
@@ -86,7 +88,8 @@ def test_all_that_api_and_monitor_log_is_json_where_that_is_wanted(own: Stack) -
     parts = {"api": own.api(BYLINE_API_PROCESSES="2"), "monitor": own.monitor()}
     own.parts[0].kill()
     for name, part in parts.items():
-        wait_for(lambda part=part: "can't be" in part.output, what=f"a warning of the {name}")
+        warning = WARNINGS[name]
+        wait_for(lambda: warning in part.output, what=f"a warning of the {name}")  # noqa: B023
         part.stop()
         logged = lines(part)
         assert {line["process"] for line in logged} == {name}
