@@ -18,7 +18,7 @@ from api.views import attributions, feedback, figures, health, models
 from celery_app.settings import Settings
 from monitoring.instruments import request_ids
 
-#: Flask endpoints that need no API key. All other paths need one, also those without a route.
+#: Flask endpoints that need no API key. All other paths need a key, even without a route.
 PUBLIC_ENDPOINTS = frozenset(
     (
         *("health.alive", "health.ready", "openapi.openapi"),

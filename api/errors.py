@@ -50,7 +50,7 @@ STATUS = {
     "deadline_too_short": 504,
     "version_not_supported": 505,
 }
-#: The least ``Retry-After``, in seconds, of each error that may pass by itself.
+#: Shortest ``Retry-After``, in seconds, of each error that may pass by itself.
 RETRY_AFTER_S = {
     "broker_unavailable": 5,
     "cache_unavailable": 5,
@@ -60,7 +60,7 @@ RETRY_AFTER_S = {
     "rate_limited": 1,
     "revoked": 1,
 }
-#: Bytes that the server reads, at most, of a body that is too large.
+#: Largest number of bytes that the server reads of a body that is too large.
 DISCARDED_BYTES = 64 * 2**20
 #: Status in the request metrics of errors that alerts on the statuses ``5..`` must not count.
 METRICS_STATUS = {"deadline_too_short": "504_too_short"}
@@ -108,9 +108,9 @@ def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
 
 
 def problem_of(error: Exception, wait_s: float = 0.0) -> HttpResponse:
-    """Returns the response for an exception. It logs any but a ``BylineError`` as a defect.
+    """Returns the response for an exception. Logs it as a defect unless it is a ``BylineError``.
 
-    ``wait_s`` is as for :func:`problem`.
+    ``wait_s`` has the same meaning as in :func:`problem`.
     """
     if isinstance(error, RateLimited):
         wait_s = error.retry_after_s
@@ -128,7 +128,7 @@ def too_large(limit: int) -> TooLarge:
 def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> None:
     """Registers a handler that turns every error of ``app`` into a problem document.
 
-    ``wait_s()`` is as for :func:`problem`.
+    ``wait_s()`` returns what :func:`problem` takes as ``wait_s``.
     """
 
     @app.errorhandler(Exception)

@@ -21,7 +21,7 @@ from celery_app.settings import Settings
 
 T = TypeVar("T")
 
-#: Threads that stay free for health checks and the like while all others wait for attributions.
+#: Threads that stay free for requests such as health checks while all others wait for attributions.
 SPARE_THREADS = 4
 
 
@@ -66,7 +66,7 @@ class Runtime:
                 thread = EventLoopThread()
                 thread.start()
                 try:
-                    # The services outlive this request, so its context is not theirs.
+                    # The services outlive this request, so they run in a context of their own.
                     Context().run(run_on, thread.loop, self.open())
                 except BaseException:
                     thread.stop()  # the next request tries again

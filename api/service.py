@@ -54,7 +54,7 @@ class AttributionService:
         self._limiter = limiter
 
     async def create(self, posted: PostedRequest) -> HttpResponse:
-        """Attributes one message or many: 200, or 202 if one is still pending after the wait.
+        """Attributes one message or many: 200, or 202 if a message is pending after the wait.
 
         The rate limiter charges the API key for the work of the messages. An invalid request is
         charged by its size.

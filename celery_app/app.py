@@ -11,9 +11,10 @@ from celery_app.connections import REDIS_TIMEOUT_S
 from celery_app.settings import Settings
 from tasks.messages import QUEUE, TASK, UNACKED
 
-#: Seconds that the result backend has to respond where it is the broker, too. Without the broker
-#: there is nothing else to do, and after the wait nothing is computed twice.
-ALONE_S = 20.0
+#: Seconds for which the result backend waits for Redis where one server is both result backend and
+#: broker. Without its broker a worker can do nothing else. If Redis is back in this time, results
+#: are stored, and no message is computed twice.
+SHARED_REDIS_TIMEOUT_S = 20.0
 
 
 def make_celery(settings: Settings) -> Celery:
@@ -35,14 +36,15 @@ def make_celery(settings: Settings) -> Celery:
             "visibility_timeout": settings.visibility_timeout_s,
             "unacked_restore_interval": max(1, settings.visibility_timeout_s // 10),
             "unacked_restore_throttle": 1,
-            # Not kombu's default keys, which other apps on this Redis may use: their tasks may be
-            # held for hours, and of all apps that share a sweep the shortest timeout wins.
+            # Byline has keys of its own. Other apps on this Redis may use kombu's default keys, and
+            # may hold tasks for hours. Apps that share keys share the sweep, and the shortest
+            # visibility timeout then applies to the tasks of all apps.
             "unacked_key": UNACKED,
             "unacked_index_key": f"{UNACKED}:index",
             "unacked_mutex_key": f"{UNACKED}:mutex",
             # Seconds for which a worker that dies in a sweep keeps other workers from sweeping.
             "unacked_mutex_expire": 2,
-            # The lists of a queue's priorities are read in order, never in turn.
+            # A worker reads the lists of a queue from the highest priority down, not in turn.
             "queue_order_strategy": "priority",
             "socket_connect_timeout": REDIS_TIMEOUT_S,
             "socket_keepalive": True,
@@ -50,7 +52,9 @@ def make_celery(settings: Settings) -> Celery:
         result_backend=f"celery_app.backend:CacheBackend+{settings.cache.reveal()}",
         result_expires=settings.result_ttl_s,
         redis_socket_connect_timeout=REDIS_TIMEOUT_S,
-        redis_socket_timeout=ALONE_S if settings.broker == settings.cache else REDIS_TIMEOUT_S,
+        redis_socket_timeout=(
+            SHARED_REDIS_TIMEOUT_S if settings.broker == settings.cache else REDIS_TIMEOUT_S
+        ),
         task_serializer="json",
         result_serializer="json",
         accept_content=["json"],
@@ -63,5 +67,8 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def _tls(url: str) -> dict[str, VerifyMode] | None:
-    """Returns how the server's certificate is verified; None: no TLS. The URL may overrule it."""
+    """Returns how the server's certificate is verified; None where the URL has no TLS.
+
+    A parameter of the URL takes precedence.
+    """
     return {"ssl_cert_reqs": CERT_REQUIRED} if url.startswith("rediss:") else None

@@ -20,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class WholePipeline(PersistentPipeline):
-    """Sends all commands in one piece. A key that holds another type fails no other command.
+    """Sends all commands in one piece. A wrong type under one key fails no other command.
 
     A command's option ``then`` is called with its response, after all responses were read.
 
@@ -38,10 +38,10 @@ class WholePipeline(PersistentPipeline):
     def _answers(self, connection: Any, commands: Sequence[Any]) -> list[Any]:
         packed = connection.pack_commands([arguments for arguments, _ in commands])
         connection.send_packed_command([b"".join(packed)])
-        return [_response(connection) for _ in commands]  # all of them, also after an error
+        return [_response(connection) for _ in commands]  # reads each response, also after an error
 
     def raise_first_error(self, commands: Any, responses: Sequence[Any]) -> None:
-        """Raises the first error, other than that a key holds another type."""
+        """Raises the first error, except errors about a key that holds a wrong type."""
         super().raise_first_error(commands, [None if is_wrong_type(r) else r for r in responses])
 
 
@@ -67,7 +67,8 @@ class CacheBackend(RedisBackend):
     def round_trip(self) -> Iterator[Pipeline]:
         """Gathers the results that the block stores, and the commands it adds to the pipeline.
 
-        All is sent at the end, in order, in one round trip. If the block raises, nothing is sent.
+        All commands are sent at the end of the block, in order, in one round trip. If the block
+        raises, nothing is sent.
 
         Raises:
             redis.RedisError: Redis refused a command or can't be reached.
@@ -90,7 +91,7 @@ class CacheBackend(RedisBackend):
         **kwargs: Any,
     ) -> Any:
         # Celery first asks Redis whether a success is stored already: a round trip for each task. A
-        # success written over a success changes nothing, so that question is left out.
+        # success written over a success changes nothing, so this method does not ask.
         if self._pipe is None or state != states.SUCCESS:
             return super()._store_result(task_id, result, state, traceback, request, **kwargs)
         meta = self._get_result_meta(result, state, traceback, request)
@@ -99,12 +100,12 @@ class CacheBackend(RedisBackend):
         return result
 
     def encode(self, data: Any) -> Any:
-        """Returns a result as it is stored. msgspec writes it: json is slow for a large task."""
+        """Returns the stored form of a result. msgspec writes it: json is slow for a large task."""
         if isinstance(data, dict) and isinstance(data.get("result"), Attributions):
             try:
                 return _encode({**data, "result": data["result"].encodable}).decode()
             except (TypeError, ValueError):
-                pass  # such as half of a surrogate pair in a client's own task id
+                pass  # a client's own task id may hold half of a surrogate pair
         return super().encode(data)
 
     def _set(self, key: Any, value: Any, expires: int | None = None) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 from celery import bootsteps
 
-# Imported now, with all that it needs: the folder is on the path only while Celery imports this.
+# Imported now and not on first use: the folder is on the path only while Celery imports this app.
 import celery_app.transport.redacting  # noqa: F401
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 
 
 class RefuseStep(bootsteps.Step):
-    """Ends a worker of this app before it takes a task: it has neither the model nor the task."""
+    """Ends a worker of this app before it takes a task: the app has neither model nor task."""
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)

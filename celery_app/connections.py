@@ -13,8 +13,8 @@ from tasks.storage.full_redis import Client
 
 #: Seconds after which a Redis that does not respond counts as gone.
 REDIS_TIMEOUT_S = 2.0
-#: Connections that a client keeps at most. Lookups are gathered, so a few serve thousands of
-#: messages.
+#: Largest number of connections of a client. Lookups are batched, so that a few connections serve
+#: thousands of messages.
 CONNECTIONS = 32
 
 
@@ -38,8 +38,9 @@ def pool_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncConnectionP
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> Redis:
     """Returns a Redis client that waits ``timeout_s`` seconds for a response, and tries again.
 
-    It keeps a limited number of connections. A caller that finds none free waits for one. Redis
-    takes its writes even when its memory is full: no write of this client is a new message.
+    The client has a limited number of connections. While all of them are in use, a caller waits.
+    Redis accepts the client's writes even when the memory of Redis is full: the client never
+    writes a new message.
     """
     pool = BlockingConnectionPool.from_url(
         url,

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 def _replay(settings: Settings, letter: AnyLetter) -> str:
     """Sends a message once more. Returns the id of its task."""
     if not isinstance(letter, DeadLetter):
-        raise NoDeadLetter(f"{letter.id} can't be replayed: what it held is not kept")
+        raise NoDeadLetter(f"{letter.id} can't be replayed: its content is not stored")
     task = make_celery(settings).send_task(
         TASK,
         [[letter.text]],
@@ -97,7 +97,7 @@ def _when(letter: AnyLetter) -> str:
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(letter.at))
     except (OverflowError, ValueError, OSError):
-        return "at no time"
+        return "unknown time"
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

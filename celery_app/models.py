@@ -30,7 +30,7 @@ class Change:
 
     def serve(self, version: str) -> Rollout:
         """Sends all new messages to ``version``."""
-        self._must_live(version)
+        self._check_has_workers(version)
         current = self._current
         if version == current.current:
             return Rollout(version, previous=current.previous, told=True)
@@ -49,7 +49,7 @@ class Change:
             raise Refused(f"{version} is no canary")
         if not share:
             return Rollout(current.current, previous=current.previous, told=True)
-        self._must_live(version)
+        self._check_has_workers(version)
         return Rollout(current.current, version, share, current.previous, told=True)
 
     def back(self) -> Rollout:
@@ -71,7 +71,7 @@ class Change:
             raise Refused("no worker has ever signed in")
         return self.served.rollout
 
-    def _must_live(self, version: str) -> None:
+    def _check_has_workers(self, version: str) -> None:
         if not self.served.workers.get(version):
             living = ", ".join(v for v, workers in self.served.workers.items() if workers)
             raise Refused(f"no worker serves {version}; alive: {living or 'none'}")
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.command != "list":
             served = worker_registry.look()
             worker_registry.change(
-                lambda now: _asked(options)(Change(served._replace(rollout=now)))
+                lambda now: _requested_change(options)(Change(served._replace(rollout=now)))
             )
         print(table(worker_registry.look()))
     except Refused as error:
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _asked(options: argparse.Namespace) -> Callable[[Change], Rollout]:
+def _requested_change(options: argparse.Namespace) -> Callable[[Change], Rollout]:
     if options.command == "serve":
         return lambda change: change.serve(options.version)
     if options.command == "share":
@@ -124,7 +124,7 @@ def table(served: ServedVersions) -> str:
 def _notes(rollout: Rollout) -> list[str]:
     if not rollout.told:
         return ["nobody has said which version to serve: it stays the same while its workers live"]
-    notes = ["set by this command, until it changes it (follow: the workers decide again)"]
+    notes = ["set by an operator with this command (follow: the workers decide again)"]
     if rollout.previous is not None:
         notes.append(f"before: {rollout.previous}")
     return notes
@@ -133,7 +133,7 @@ def _notes(rollout: Rollout) -> list[str]:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m celery_app.models",
-        description="Versions of the model, and which of them new messages go to. Each api process "
+        description="Shows and sets the model version that new messages go to. Each api process "
         f"uses a change within {NOTICED_S} second.",
     )
     commands = parser.add_subparsers(dest="command", required=True)

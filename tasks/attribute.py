@@ -63,7 +63,7 @@ class AttributeTask(Task):
     def begin_alone(
         self, progress: Progress, work: int, heartbeat: Callable[[], None]
     ) -> InFlightBatch:
-        """Computes a chunk's next messages one at a time, and stores each at once."""
+        """Computes a chunk's next messages one at a time, and stores each outcome at once."""
         return self._batch_processor.begin_alone(progress, work, heartbeat)
 
     @property
@@ -73,7 +73,7 @@ class AttributeTask(Task):
 
     @property
     def cache_cooldown(self) -> Cooldown:
-        """The cooldown that runs while the cache is left alone after it did not answer."""
+        """The cooldown after the cache did not answer: while it runs, the cache is not asked."""
         return self._batch_processor.cache_cooldown
 
     def finish(self, batch: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
@@ -90,7 +90,7 @@ class AttributeTask(Task):
         return self._outcomes.pop(id, None)
 
     def reply(self, batch: InFlightBatch, outcomes: Sequence[list[Outcome]]) -> None:
-        """Sends the replies of a batch, unless they were sent with what was stored.
+        """Sends the replies of a batch, unless they were sent together with its results.
 
         Raises ``RedisError``.
         """
@@ -121,7 +121,7 @@ class AttributeTask(Task):
         try:
             chunk = parse_chunk(request.id, request.reply_to, request.args, request.kwargs)
         except InvalidMessage:
-            return  # only an api process awaits a reply, and its tasks can be parsed
+            return  # only api processes wait for replies, and their tasks can be parsed
         self.fail_all([chunk], Revoked("the task was revoked or expired"))
 
     def run(self, *args: Any, **kwargs: Any) -> Attributions:

@@ -32,7 +32,7 @@ from tasks.storage.result_cache import AttributionCache
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which a cache on a server of its own is left alone after it did not answer.
+#: Seconds for which a cache on a server of its own is not asked after it did not answer.
 CACHE_COOLDOWN_S = 4.0
 
 
@@ -86,7 +86,7 @@ class BatchProcessor:
     def begin_alone(
         self, progress: Progress, work: int, heartbeat: Callable[[], None]
     ) -> InFlightBatch:
-        """Attributes the next messages of a chunk that a worker died with, one at a time.
+        """Attributes the next messages of a chunk one at a time, after a worker died with it.
 
         Each outcome is stored before the next message is tried. A message that killed workers again
         becomes a dead letter. See :mod:`tasks.batch.solo_trial`.
@@ -154,8 +154,8 @@ class BatchProcessor:
     ) -> dict[str, Outcome]:
         """Returns outcomes by each id under which a client may have been promised the outcome.
 
-        ``new`` are the outcomes of this batch by id, ``known`` also those of earlier passes: a text
-        may have been in an earlier pass, too.
+        ``new`` are the outcomes of this batch by id. ``known`` has the outcomes of earlier passes,
+        too: an earlier pass may have had the same text.
         """
         promised: dict[str, Outcome] = {failure.id: failure for failure in batch.refused}
         promised |= new

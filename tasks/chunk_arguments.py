@@ -22,7 +22,7 @@ def parse_chunk(
     """Returns the chunk that a task's arguments and Byline's own headers describe.
 
     Raises:
-        InvalidMessage: the arguments are wrong. The error says how, and quotes nothing of them.
+        InvalidMessage: the arguments are wrong. The error names the fault, but quotes no argument.
     """
     try:
         messages, deadlines, explain, version, exact = _bind(*args, **kwargs)
@@ -47,7 +47,7 @@ def parse_chunk(
             Chunk,
         )
         if chunk.version is not None:
-            chunk.version.encode()  # message ids are hashes of bytes, and the version is hashed too
+            chunk.version.encode()  # raises for a lone surrogate: message ids hash the version
     except TypeError:
         words = "the arguments are messages; and optionally deadlines, explain, version, exact"
         raise InvalidMessage(f"{TASK}: {words}") from None
@@ -79,5 +79,5 @@ def _bind(
     promised: Any = False,  # noqa: ARG001  # earlier clients send this argument
     exact: Any = False,
 ) -> tuple[Any, ...]:
-    """Binds the arguments as Python binds those of a call."""
+    """Binds the arguments as Python binds the arguments of a call."""
     return messages, deadlines, explain, version, exact

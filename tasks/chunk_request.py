@@ -27,7 +27,7 @@ LATEST_YEAR = 9998
 
 
 class RedactedRequest(Request):
-    """A request that shows its arguments in no event, log or inspection, since they may hold texts.
+    """A request whose arguments no event, log or inspection shows, since they may hold texts.
 
     The client sends a repr of the arguments, which Celery would repeat.
     """
@@ -71,13 +71,13 @@ class ChunkRequest(RedactedRequest):
             arguments = self.args, self.kwargs
             return parse_chunk(self.id, self.reply_to, *arguments, sent_at, self.request_ids)
         except InvalidMessage:
-            return None  # the task itself raises it again, so that it ends as a FAILURE
+            return None  # the task itself raises the error again, and ends as a FAILURE
 
     def revoked(self) -> bool:
-        """Whether the task was revoked or has expired. Celery then stores that.
+        """Returns whether the task was revoked or has expired. If so, Celery stores this result.
 
-        Where that can't be stored since a separate cache is gone, the task ends all the same. The
-        error must not pass for a lost broker, which delivers the tasks.
+        Where a separate cache is gone, Celery can't store the result, and the task ends all the
+        same. Otherwise Celery would take the error for the loss of the broker.
         """
         try:
             return bool(super().revoked())

@@ -65,7 +65,7 @@ class InternalError(BylineError):
 
 
 class Unauthorized(BylineError):
-    """The request has no API key, or an unknown one."""
+    """The request has no API key, or an unknown key."""
 
     code = "unauthorized"
 

@@ -1,4 +1,4 @@
-"""Finds tasks that Celery could not use, and makes each a dead letter without harm to others."""
+"""Finds tasks that Celery could not use, and makes dead letters of them. Other tasks go on."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tasks.storage.wrong_type import is_wrong_type
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which no dead letter is stored after one could not be stored. Celery's loop waits for
-#: each attempt.
+#: Seconds for which no dead letter is stored after a failed attempt. Celery's loop waits for each
+#: attempt.
 COOLDOWN_S = 5.0
 
 #: Kinds of malformed tasks by the error that reading the task raises. The first match counts.
@@ -96,8 +96,8 @@ def kind_of(error: Exception) -> str:
 def is_of_server(error: Exception) -> bool:
     """Returns whether an error is the fault of Redis or of the machine, and not of the task.
 
-    A key of the wrong type and a value that can't be sent count as faults of the task, as they fail
-    again each time. A process without a free descriptor counts as a fault of the machine.
+    A key of the wrong type and a value that can't be sent count as faults of the task, since the
+    same error comes each time. A process without a free descriptor is a fault of the machine.
     """
     if isinstance(error, DataError) or is_wrong_type(error):
         return False
@@ -107,7 +107,7 @@ def is_of_server(error: Exception) -> bool:
 class MalformedTaskRecorder:
     """Counts malformed tasks, logs each kind, and stores them among the dead letters.
 
-    An instance is an option of the transport, and ``inspect stats`` shows these as JSON.
+    An instance is an option of the transport, and ``inspect stats`` shows options as JSON.
     """
 
     def __init__(self, letters: DeadLetters, metrics: WorkerMetrics) -> None:
@@ -119,7 +119,7 @@ class MalformedTaskRecorder:
         return type(self).__name__
 
     def __call__(self, kind: str, queue: str, size: int) -> None:
-        """Counts a task, and stores a dead letter unless the cache, which has these, is gone."""
+        """Counts a task, and stores a dead letter if the cache can be reached."""
         self._metrics.malformed.labels(kind).inc()
         line = "tasks that can't be read become dead letters: %s"
         log_once(logger, logging.ERROR, line, kind)

@@ -23,24 +23,24 @@ QUEUE = "attributions"
 #: same Redis have another hash.
 UNACKED = "byline:unacked"
 
-#: Largest number of messages in one task. All their results are one value in Redis, and one in the
-#: client. Reading and writing 100,000 made other tasks wait for five seconds.
+#: Largest number of messages in one task. All their results are one value in Redis, and one list in
+#: the client. Reading and writing 100,000 made other tasks wait for five seconds.
 LARGEST_TASK = 20_000
 
 #: Header of a task: the Unix time at which it left an api process, in seconds.
 SENT = "byline_sent"
 
 #: Header of a task: a list of the HTTP request ids that its messages came with, one per message. A
-#: message that came with none has an empty string.
+#: message without a request id has an empty string.
 REQUEST_IDS = "byline_request_ids"
 
 #: Header of a task whose worker died, or was taken for dead, while the worker held the task.
 ORPHANED = "byline_orphaned"
 
-#: The longest wait in the queue, in seconds, that is believed: anybody may have written the header.
+#: The longest wait in the queue, in seconds, that counts: anybody may write the header ``SENT``.
 LONGEST_WAIT_S = 86_400.0
 
-#: Version of the stored values. It is hashed into every message id, so that a cache that another
+#: Version of the stored values. Every message id hashes this version, so that a cache that another
 #: release filled is never misread.
 SCHEMA = 1
 
@@ -55,14 +55,14 @@ MAX_MARKS = 30
 MAX_COMPOSED = 4
 #: First code point beyond all combining marks.
 _MARKS_END = 0x1F000
-#: Characters among which the rare combining marks are: those beyond U+FFFF.
+#: Range of the rare combining marks: characters beyond U+FFFF.
 _RARE = re.compile(f"[\U00010000-{chr(_MARKS_END - 1)}]")
 #: A usual combining mark, which replaces each rare one in the check.
 _MARK = "\u0301"
 #: Half of a surrogate pair.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-#: Prefix of the reply lists. Each api process has one, and names it in its tasks' ``reply_to``.
+#: Prefix of the reply lists. Each api process has a list, which its tasks name as ``reply_to``.
 REPLIES = "byline:replies:"
 #: Seconds for which a reply waits to be fetched. The list of a process that died then expires.
 REPLY_TTL_S = 60
@@ -87,7 +87,7 @@ class Attribution(msgspec.Struct):
     candidates: tuple[Candidate, ...]
     model: str
     cached: bool = False
-    #: Set only where the client asked for evidence; null where the model can't give any.
+    #: Set only where the client asked for evidence; null where the model gives no evidence.
     evidence: Evidence | msgspec.UnsetType | None = msgspec.UNSET
     #: The client's own name for the message, in responses to bulk requests. Never stored.
     ref: str | msgspec.UnsetType = msgspec.UNSET
@@ -137,7 +137,7 @@ class Chunk(msgspec.Struct, frozen=True):
     id: str
     #: Texts, if the client kept the contract. Each is checked when the batch is formed.
     texts: list[Any]
-    #: For each text the Unix time, in seconds, after which it need not be computed.
+    #: For each text the Unix time, in seconds, after which the text need not be attributed.
     deadlines: list[float | None]
     explain: bool
     #: The model version on which the client based its message ids; None where it named no version.
@@ -217,7 +217,7 @@ def _rare_marks() -> dict[int, str]:
 
 @cache
 def _too_many_marks() -> re.Pattern[str]:
-    """Returns the expression. It begins with a class, which alone is searched in a fast loop."""
+    """Returns the expression. It begins with a character class, which makes the search fast."""
     marks = "".join(map(chr, _marks(0x300, 0x10000)))
     return re.compile(f"[{marks}][{marks}]{{{MAX_MARKS}}}")
 

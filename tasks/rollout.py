@@ -2,8 +2,8 @@
 
 Each worker registers under the version that it serves, and each version has a queue of its own. The
 *rollout* is the version that new messages go to, and the share of them that goes to a canary. By
-default the rollout follows the version that workers serve. Once an operator has set it, only an
-operator changes it.
+default the rollout follows the version that workers serve. Once an operator has set the rollout,
+only an operator changes it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class ServedVersions(NamedTuple):
     gone: frozenset[str]
 
     def queue(self, version: str) -> str:
-        """Returns the queue for tasks that want ``version``; the common queue if it is gone."""
+        """Returns the queue for tasks of ``version``; the common queue if the version is gone."""
         return queue_of(version) if version in self.workers.keys() - self.gone else QUEUE
 
     @property
@@ -88,7 +88,7 @@ _rollout = msgspec.json.Decoder(Rollout).decode
 
 
 def lot(text: str) -> float:
-    """Returns a text's lot: a number from 0 to 1, hashed from the text alone."""
+    """Returns a hash of the text, as a number from 0 to 1, for the choice of the canary."""
     digest = blake2b(text.encode(), digest_size=7, person=b"canary").digest()
     return int.from_bytes(digest) / 2**56
 
@@ -114,13 +114,13 @@ class WorkerRegistry:
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now  # wall clock: workers on many machines register
-        #: Unix time since which live workers could register, and the time of Redis' last answer.
+        #: Unix time since which workers could register, and the time of the last answer of Redis.
         self._reachable: tuple[float, float] | None = None
         #: Whether Redis failed to answer since ``_reachable`` was set last.
         self._failed = False
 
     def sign(self, node: str, version: str, card: bytes, started: bool = False) -> None:
-        """Registers ``node`` as alive and serving ``version``. Removes workers silent for long.
+        """Registers ``node`` as alive and serving ``version``. Removes long silent workers.
 
         ``started`` is set at a worker's first call. Where the rollout's version has no workers left
         and no operator has set the rollout, the rollout moves to ``version``.
@@ -130,7 +130,7 @@ class WorkerRegistry:
             self._delete_wrong_types(version)
             self._leave_others(node, version)
         with self._tracking_outages(), self._client.pipeline(transaction=False) as pipe:
-            # The card of the worker that started last counts. Other workers only fill a gap.
+            # The card of the worker that started last counts. Others only write a missing card.
             pipe.set(MODEL + version, card, ex=CARD_S, nx=not started)
             pipe.expire(MODEL + version, CARD_S)
             pipe.zadd(VERSIONS, {version: now})
@@ -178,7 +178,7 @@ class WorkerRegistry:
         counts = [count or 0 for count in replies]
         living = dict(zip(versions, counts[::2], strict=True))
         registered = dict(zip(versions, counts[1::2], strict=True))
-        # Silence is proof only where Redis was reachable all the while.
+        # A silent worker is gone only if Redis was reachable all the time.
         sure = self._reachable is not None and self._reachable[0] < alive
         gone = frozenset(v for v in versions if not registered[v] or (sure and not living[v]))
         return ServedVersions(rollout, living, gone)
@@ -208,7 +208,7 @@ class WorkerRegistry:
         return rollout
 
     def remember(self, version: str) -> None:
-        """Notes that tasks of a version exist. One that is given back goes to that queue."""
+        """Notes that a version has tasks. A task that is given back goes to the version's queue."""
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
@@ -219,7 +219,7 @@ class WorkerRegistry:
             self._client.delete(workers_of(version))
 
     def _leave_others(self, node: str, version: str) -> None:
-        """Removes a starting node from other versions: it may have been killed serving another."""
+        """Removes a starting node from other versions: a killed worker did not sign out."""
         names: Any = self._client.zrange(VERSIONS, 0, -1)
         with self._client.pipeline(transaction=False) as pipe:
             for other in {name.decode(errors="replace") for name in names} - {version}:
@@ -271,7 +271,7 @@ class _Unchanged(Exception):
 
 
 def _read_rollout(raw: bytes | None) -> Rollout | None:
-    """Returns the rollout; None where there is none, or one that can't be read."""
+    """Returns the rollout; None where there is none that can be read."""
     if raw is None:
         return None
     try:

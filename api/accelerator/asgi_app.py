@@ -38,11 +38,11 @@ COUNT_S = 1.0
 _ID_PREFIX = f"{PATH}/"
 #: The route of an attribution in the request metrics.
 _ID_ROUTE = f"{PATH}/{{id}}"
-#: Status in the metrics if the client disconnects before it has sent all; nginx uses it too.
+#: Status in the metrics if the client disconnects before its request is whole; nginx uses 499, too.
 _CLIENT_CLOSED = 499
 #: New objects after which Python's garbage collector runs. A message's objects form no cycle and
-#: end with its response. With hundreds of messages in progress, the default cost a twelfth of the
-#: CPU time.
+#: end with its response. With hundreds of messages in progress, Python's default cost a twelfth of
+#: the CPU time.
 GC_THRESHOLD = 20_000
 
 
@@ -88,7 +88,7 @@ class AsgiApp:
     ) -> bool:
         """Handles a message that was posted to :data:`PATH`.
 
-        It is a :data:`api.accelerator.callback_cycle.HandleFast`.
+        This method is a :data:`api.accelerator.callback_cycle.HandleFast`.
         """
         start, request_id = time.perf_counter(), _request_id(headers)
 

@@ -28,7 +28,7 @@ CACHED_HEADS = 64
 
 
 class Connection(Protocol):
-    """What a cycle needs of its connection."""
+    """The part of a connection that a cycle uses."""
 
     transport: LingeringTransport
 
@@ -82,7 +82,7 @@ class CallbackCycle:
     def cancel(self, msg: object = None) -> None:
         """Responds with an error. uvicorn calls it when a stopping process has waited too long."""
         error = problem("no_answer", "this process stops; the message may be sent again")
-        # uvicorn iterates over its tasks now, and respond() removes this one from them.
+        # uvicorn iterates over its tasks now, and respond() removes this cycle from them.
         asyncio.get_running_loop().call_soon(self.respond, error)
 
 

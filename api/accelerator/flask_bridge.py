@@ -44,7 +44,7 @@ class FlaskBridge:
         self._max_read_bytes = max_body_bytes + 1
         self._threads = ThreadPoolExecutor(THREADS, "flask")
         self._health_threads = ThreadPoolExecutor(HEALTH_THREADS, "health")
-        #: Requests that run in a thread or wait for one, without health checks.
+        #: Requests that run in a thread or wait for a thread, without health checks.
         self._requests = 0
 
     async def handle(self, scope: Scope, receive: Any, send: Send, is_allowed: bool) -> None:

@@ -8,8 +8,9 @@ from api.accelerator.fast_protocol import FastHttpProtocol
 from celery_app.settings import Settings
 from monitoring.instruments import logs
 
-#: Seconds after which the parent kills a process that does not answer it. A new process has as long
-#: to start: with uvicorn's default of 5 seconds, a rolling restart failed on a busy machine.
+#: Seconds after which the parent kills a process that does not answer the parent. A new process
+#: must start in this time: with uvicorn's default of 5 seconds, a rolling restart failed on a busy
+#: machine.
 READY_S = 20
 
 

@@ -21,11 +21,11 @@ from pathlib import Path
 
 from celery_app.settings import SettingsError
 
-#: First characters of a key, so that people and secret scanners recognise one.
+#: First characters of a key, so that people and secret scanners recognise keys.
 PREFIX = "byline_"
-#: Messages a second, at least: the rate limiter counts in thousandths.
+#: Lowest rate, in messages a second: the rate limiter counts in thousandths.
 LOWEST_RATE = Decimal("0.001")
-#: Messages a second, at most: beyond it, the rate limiter's numbers would not be exact.
+#: Highest rate, in messages a second: above it, the rate limiter's numbers would not be exact.
 HIGHEST_RATE = Decimal(1_000_000)
 _LINE = re.compile(r"([\w.-]+)\s+sha256:([0-9a-f]{64})(?:\s+(\S+))?")
 _RATE = re.compile(r"[0-9]+(?:\.[0-9]{1,3})?")

@@ -8,7 +8,7 @@
 -- no more than these messages alone. Otherwise returns the microseconds to wait.
 -- A stored value counts as no debt if it can't be read, has another rate, or is from the future.
 
--- The unit of debt is what a key pays off in a microsecond at a rate of 1: one message is so many.
+-- Units of debt in one message. A key with the rate 1 pays off one unit in a microsecond.
 local MESSAGE = 1000000000
 -- Microseconds of its rate that a key may use at once: one second.
 local BURST_US = 1000000

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 #: Prefix of the Redis keys that hold the counts.
 LIMIT = "byline:limit:"
-#: Counts and decides in one step.
+#: The script that counts messages and decides, in one step.
 SCRIPT = Path(__file__).with_name("rate_limit.lua").read_text()
 
 
@@ -29,7 +29,7 @@ class RateLimiter:
     async def let_through(self, key: ApiKey | None, amount: int) -> None:
         """Counts ``amount`` messages of a request, if the rate of the key allows them.
 
-        A key without debt may send any amount at once. Then it waits while the debt shrinks.
+        A key without debt may send any amount at once. Then it must wait while its debt shrinks.
 
         Raises:
             RateLimited: the key is used faster than its rate.

@@ -22,7 +22,7 @@ FILES = {
     "format.js": "text/javascript",
     "main.js": "text/javascript",
 }
-#: URL paths of the files. They need no API key, but the requests that the page sends do.
+#: URL paths of the files. The files need no API key; the requests that the page sends do.
 PATHS = ("/", *(f"/console/{name}" for name in FILES if name != PAGE))
 
 #: The browser runs no inline script and loads nothing from other sites, whatever a message holds.

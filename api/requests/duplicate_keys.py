@@ -14,9 +14,9 @@ def has_duplicate_key(document: bytes, keys: Sequence[bytes]) -> bool:
     """Returns whether the top-level object of ``document`` has a key twice.
 
     ``keys`` are all keys that the object may have, in quotes. JSON escapes a quote within a string,
-    so a quoted key in the document is a key or a whole string. If each occurs at most once, and no
-    character is a Unicode escape, no key is there twice. Only the few documents that fail this fast
-    check are parsed.
+    so a quoted key in the document is a key or a whole string. If each key occurs at most once, and
+    no character is a Unicode escape, no key is a duplicate. Only the few documents that fail
+    this fast check are parsed.
     """
     if b"\\u" not in document and all(document.count(key) < 2 for key in keys):
         return False

@@ -11,7 +11,7 @@ from celery_app.settings import Settings
 from tasks.errors import InvalidMessage
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
-#: Characters of an unknown name that the error text repeats, at most.
+#: Largest number of characters of an unknown name that the error text repeats.
 MAX_SHOWN_CHARACTERS = 40
 
 

@@ -20,8 +20,8 @@ from monitoring.instruments.metrics import ApiMetrics
 from tasks.errors import BrokerUnavailable, BylineError, NoAnswer, NoModel
 from tasks.messages import Attribution, Failure, Outcome
 
-#: Texts that one call has under way at most; the call waits before it sends more. So a call with
-#: many texts leaves room for others: a dispatcher holds 4,096 messages by default.
+#: Largest number of texts of one call that have no outcome yet. The call waits before it sends more
+#: texts, and so leaves room for other calls: a dispatcher holds 4,096 messages by default.
 WINDOW = 1024
 #: Texts that a call hands to the dispatcher together.
 PART = 128
@@ -31,13 +31,13 @@ _ERRORS = {kind.code: kind for kind in BylineError.__subclasses__()}
 
 
 class CallOptions(TypedDict, total=False):
-    """The options of one call. None of them is needed."""
+    """The options of one call. Every option has a default."""
 
     #: Whether each attribution has its evidence; False by default.
     explain: bool
-    #: Milliseconds from the call on after which an answer is worth nothing; None: no deadline.
+    #: Milliseconds after the call at which an answer becomes useless; None: no deadline.
     deadline_ms: float | None
-    #: From 0, the most urgent and the default, to 9.
+    #: 0, the default, is the most urgent priority, and 9 the least urgent.
     priority: int
     #: The model version that must answer; None: the version that new messages go to.
     version: str | None
@@ -74,7 +74,7 @@ class Client:
     async def open(self) -> None:
         """Starts the client on the running event loop.
 
-        A Redis that can't be reached raises nothing here: the client goes on trying.
+        Raises nothing where Redis can't be reached: the client tries again and again.
         """
         if self._inner is not None:
             raise RuntimeError("the client is open already")
@@ -104,7 +104,8 @@ class Client:
         """Returns the attribution of each text, in order. The options are ``CallOptions``.
 
         Raises:
-            BylineError: the error of the first text that has no attribution. Its note says which.
+            BylineError: the error of the first text that has no attribution. A note on the
+                error says which text this is.
         """
         attributions = []
         for index, outcome in enumerate(await self.attribute_each(texts, **options)):
@@ -135,7 +136,7 @@ class Client:
     async def _send(
         self, texts: Sequence[str], options: RequestOptions, accepted: list[Entry | Failure]
     ) -> AttributionClient:
-        """Hands all texts to the dispatcher, WINDOW at a time at most. Fills ``accepted``."""
+        """Hands all texts to the dispatcher, at most WINDOW at a time. Fills ``accepted``."""
         inner = self._opened()
         turns = Yielder()
         for start in range(0, len(texts), PART):
@@ -221,5 +222,5 @@ def _error(failure: Failure, index: int) -> BylineError:
     """Returns a failure as the exception of its code."""
     error = _ERRORS.get(failure.code, BylineError)(failure.detail)
     error.code = failure.code
-    error.add_note(f"it is the error of texts[{index}]")
+    error.add_note(f"this is the error of texts[{index}]")
     return error

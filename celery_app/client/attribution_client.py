@@ -1,7 +1,7 @@
 """Sends single messages to the workers, waits for their outcomes, and finds outcomes by id.
 
-Flask's views use it through the api's service, and :mod:`celery_app.client.async_client` builds on
-it. It works on entries: one for each message, with what the caller asks for.
+Flask's views use this client through the api's service, and :mod:`celery_app.client.async_client`
+builds on it. The client works on entries: an entry is one message with the caller's options.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from monitoring.instruments import request_ids
 from tasks.messages import Outcome, message_id, parse_text
 from tasks.storage.pending_results import PendingResults
 
-#: Seconds between the first two looks for an outcome that a caller waits for by its id.
+#: Seconds between the first two checks for an outcome that a caller waits for by its id.
 LOOK_S = 0.05
-#: Seconds between two looks at most.
+#: Longest time between two such checks, in seconds. The time doubles after each check.
 LONGEST_LOOK_S = 0.5
-#: Callers of one process that may wait for an outcome by its id: each look asks Redis. A caller
-#: beyond that gets the state of now, without a wait.
-READERS = 1000
+#: Largest number of callers of one process that wait for outcomes by their ids, since each check
+#: asks Redis. Any further caller gets the present state at once.
+MAX_READERS = 1000
 
 
 class RequestOptions(NamedTuple):
-    """What a caller asks for, beside the text itself."""
+    """The options of a request for an attribution."""
 
     explain: bool
     #: The model version that must answer; None: any.
@@ -39,11 +39,11 @@ class RequestOptions(NamedTuple):
     priority: int
     #: Unix time in seconds; None: no deadline.
     deadline: float | None
-    #: The deadline as the caller gave it: seconds from the request on.
+    #: The deadline as the caller gave it, in seconds after the request.
     deadline_s: float | None
     #: Monotonic time until which the caller waits, in seconds.
     wait_until: float
-    #: Whether the deadline comes before the end of the wait. Then nothing is promised for later.
+    #: Whether the deadline comes before the end of the wait. Then no outcome is promised for later.
     deadline_first: bool
     #: Name of the API key; empty where there are no keys.
     owner: str = ""
@@ -72,7 +72,7 @@ class AttributionClient:
     async def close(self) -> None:
         """Stops the dispatcher, ends the threads, and closes the connections.
 
-        Messages without an outcome get none.
+        Messages that have no outcome by then never get one.
         """
         await self.dispatcher.stop()
         for redis_connection in self._connections:
@@ -99,7 +99,7 @@ class AttributionClient:
     async def outcomes(
         self, entries: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Sends messages, and waits for their outcomes. Returns the entries to answer with.
+        """Sends messages, and waits. Returns each message's entry and its outcome.
 
         None as outcome: the message takes longer than the caller waits, and its outcome is promised
         for later.
@@ -126,13 +126,14 @@ class AttributionClient:
     ) -> Outcome | None:
         """Returns the outcome of the message ``id``; None: it is still pending after ``wait_s``.
 
-        ``fetch``: the caller gets the outcome, so that the promise need not be kept any longer.
+        ``fetch``: whether the caller gets the outcome. Then Byline need not keep the outcome for
+        the caller any longer.
 
         Raises:
-            KeyError: no such message is known: never accepted, or long ago.
+            KeyError: the message is unknown: it was never accepted, or it has expired.
             BrokerUnavailable, CacheUnavailable: the server that may have it can't be reached.
         """
-        if wait_s and self._readers < READERS:
+        if wait_s and self._readers < MAX_READERS:
             self._readers += 1
             try:
                 await self._wait_for(id, explain, time.monotonic() + wait_s)

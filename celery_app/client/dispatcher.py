@@ -4,11 +4,12 @@ Messages gather until the process has a free credit. Then the dispatcher sends a
 task, a chunk. So the size of a chunk follows the load: one message when idle, dozens when busy.
 There is no timer to tune, and a slow queue slows the dispatcher down.
 
-A message that this process answered in the last minute gets its outcome from the local cache. For
-all others, two coroutines work. The *pump* looks messages up in the result cache, with one MGET
-for all that came meanwhile, and sends the unknown ones. The *receiver* takes the workers' replies
-from the list of this process, and wakes the callers. All of it runs in the thread of one event
-loop, so nothing here needs a lock.
+A message that this process answered in the last minute gets its outcome from the local cache.
+Three coroutines handle all other messages. The *pump* looks messages up in the result cache, with
+one MGET for all messages that came meanwhile, and sends the messages that the cache does not have.
+The *receiver* takes the workers' replies from the list of this process, and wakes the callers. The
+*sweep* gives up chunks without a reply. All of them run in the thread of one event loop, so nothing
+here needs a lock.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from tasks.errors import (
 )
 from tasks.messages import Attribution, Failure, Outcome, Reply, suffices
 
-#: Seconds between two looks for chunks without a reply.
+#: Seconds between two checks for chunks without a reply.
 SWEEP_S = 1.0
 
 #: The outcome that the metrics count for a message that fails here, by the code of its error.
@@ -94,15 +95,15 @@ class Dispatcher:
     def start(self) -> None:
         """Starts the three coroutines. They run until :meth:`stop`."""
         self.loop = asyncio.get_running_loop()  # kept, because asking for it is a system call
-        steps = (self._pump, self._take_reply, self._sweep)
-        self._running = [asyncio.ensure_future(run_forever(step)) for step in steps]
+        coroutines = (self._pump, self._take_reply, self._sweep)
+        self._running = [asyncio.ensure_future(run_forever(each)) for each in coroutines]
 
     async def stop(self) -> None:
-        """Stops the coroutines. Messages without an outcome get none."""
+        """Stops the coroutines. Messages that have no outcome by then never get one."""
         running = set(self._running)
         while running:
             for task in running:
-                task.cancel()  # again and again: redis-py ignores it while it connects
+                task.cancel()  # repeated: while redis-py connects, it ignores this
             _, running = await asyncio.wait(running, timeout=0.1)
 
     @property
@@ -112,7 +113,7 @@ class Dispatcher:
 
     @property
     def wait_s(self) -> float:
-        """Seconds that a message that comes now will take, at the pace of the last few seconds."""
+        """Seconds that a new message will take, if chunks take as long as in the last seconds."""
         return self._version_queues.wait_s
 
     def wait_for(self, version: str) -> float:
@@ -122,7 +123,7 @@ class Dispatcher:
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
         """Takes the messages of one request. Returns the entries to wait for.
 
-        These are the entries themselves, or earlier entries of the same message.
+        Each is an entry of ``entries``, or an earlier entry of the same message.
 
         Raises:
             Overloaded: too many messages wait. None of ``entries`` was taken.
@@ -194,10 +195,10 @@ class Dispatcher:
         self._metrics.dispatcher.set(self.unanswered)
         self._metrics.credits_in_use.set(self._version_queues.credits_in_use)
         self._version_queues.drop_unused()
-        self._work.set()  # a stalled chunk holds no credit, and a deadline may have passed
+        self._work.set()  # a chunk may have freed its credit, or a deadline may have passed
 
     async def _look_up(self) -> None:
-        """Settles the messages that the result cache knows. The others wait to be sent."""
+        """Settles the messages that the result cache has. The other messages wait to be sent."""
         for entry, known in await self._cache_lookup.ask():
             if known is not None:
                 self._settle(entry, known)
@@ -208,7 +209,7 @@ class Dispatcher:
                 self._version_queues.of(entry.version).add(entry)
 
     def _refusal(self, entry: Entry) -> BylineError | None:
-        """Returns why a message can't be taken; None: it can."""
+        """Returns the error of a message that is refused; None: the message may be sent."""
         if self._model_registry.pressure() == "critical":
             return Overloaded("memory is short: only messages in the cache are answered")
         try:
@@ -268,7 +269,7 @@ class Dispatcher:
         version_queue = self._version_queues.with_chunk(reply.chunk)
         chunk = None if version_queue is None else version_queue.in_flight.pop(reply.chunk)
         if version_queue is None or chunk is None:
-            return  # it came too late: the chunk was given up
+            return  # the reply came too late: the chunk was given up
         self._settle_chunk(version_queue, chunk, reply)
         if version_queue.waits or self._cache_lookup:
             self._work.set()

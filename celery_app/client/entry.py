@@ -32,7 +32,7 @@ class Entry:
     priority: int = 0
     #: Unix time in seconds; None: the message has no deadline.
     deadline: float | None = None
-    #: The deadline as the caller gave it: seconds from the request on.
+    #: The deadline as the caller gave it, in seconds after the request.
     deadline_s: float | None = None
     #: Whether the message must leave even without a credit, because its outcome is to be promised.
     urgent: bool = False
@@ -40,21 +40,21 @@ class Entry:
     promised: bool = False
     #: Whether a caller was told that the message is pending.
     reported_pending: bool = False
-    #: Set when the broker has the message, or need not have it any more.
+    #: Set when the broker has the message, or when the message has its outcome.
     sent: Completion = field(default_factory=Completion)
     #: Set when the outcome is there.
     done: Completion = field(default_factory=Completion)
     outcome: Outcome | None = None
     #: Name of the API key that the message came with; empty where there are no keys.
     owner: str = ""
-    #: Id of the request that the message came with. A request that joins later is not named.
+    #: Id of the request that the message came with first. Requests that join later are not named.
     request_id: str = ""
-    #: Cost of the message in messages' worth, see :mod:`tasks.work`.
+    #: Work of the message in units of :mod:`tasks.work`.
     work: int = field(init=False)
-    #: Room that the message takes, in messages' worth. Evidence does not count: it takes no room
-    #: before it is there.
+    #: Room that the message takes, in units of :mod:`tasks.work`. Evidence does not count, since it
+    #: takes no room before a worker has found it.
     size: int = field(init=False)
-    #: Whether the message left without a credit. Then it is queued behind those that have one.
+    #: Whether the message left without a credit. Its priority in the broker's queue is then lower.
     without_credit: bool = False
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class Entry:
 
     @property
     def join_key(self) -> JoinKey | None:
-        """Entries with the same key are joined; None: the entry has a deadline, and joins none.
+        """Entries with the same key are joined; None: an entry with a deadline is not joined.
 
         The owner is a part of the key: another owner's message may have a long queue before it.
         """

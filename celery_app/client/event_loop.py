@@ -13,7 +13,7 @@ from tasks.errors import NoAnswer
 
 try:
     from uvloop import new_event_loop
-except ImportError:  # a program that uses the client alone may not have it
+except ImportError:  # a program that has only the client may lack uvloop
     from asyncio import new_event_loop  # type: ignore[assignment]
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class EventLoopThread(threading.Thread):
     """A daemon thread that runs an event loop until :meth:`stop`, or until the process ends.
 
-    Make it after a fork: a thread does not survive one.
+    Make the thread after a fork: no thread survives a fork.
     """
 
     def __init__(self) -> None:

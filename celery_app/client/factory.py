@@ -69,8 +69,8 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
 def limits_of(settings: Settings) -> DispatchLimits:
     """Returns the limits of a dispatcher.
 
-    A chunk is given up after longer than any caller waits, and than it takes to notice that its
-    worker died and to have the task done by another.
+    A chunk is given up when no caller waits for it any longer. By then, if the worker died, another
+    worker has also had the time to take the task over.
     """
     answer_s = max(3 * settings.visibility_timeout_s, settings.wait_max_s + BEYOND_WAIT_S)
     return DispatchLimits(

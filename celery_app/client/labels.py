@@ -39,7 +39,7 @@ class Labels:
         """Records the author of a message. Returns whether the model's best guess was this author.
 
         Raises:
-            NotFound: no attribution has this id, yet or any more.
+            NotFound: no attribution has this id: it is not made yet, or it has expired.
             Conflict: another author was given before.
             BrokerUnavailable, CacheUnavailable: a server can't be reached.
         """
@@ -79,6 +79,6 @@ class Labels:
                 self._window.add(pipe, attribution.model, counts)
                 await pipe.execute()
         except RedisError:
-            await self._cache.delete(name)  # so that it counts when it is sent again
+            await self._cache.delete(name)  # so that the feedback counts when it is sent again
             raise
         self._metrics.feedback.labels(str(right).lower()).inc()

@@ -1,4 +1,4 @@
-"""Repeats one step of a coroutine for ever, also where the step raises."""
+"""Repeats one step of a coroutine for ever, even if the step raises an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitoring.instruments.background import Failures
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two attempts to reach a Redis that is gone.
+#: Seconds between two attempts to reach a Redis that does not respond.
 RETRY_S = 0.5
 
 

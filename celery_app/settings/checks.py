@@ -83,7 +83,7 @@ def _unusable(url: str) -> str:
     if parts is None or parts.fragment or "@" in parts.path + parts.query:
         return "can't be read: write :, /, ?, # and @ of a password as %3A, %2F, %3F, %23 and %40"
     if not re.fullmatch(r"(/\d*)?", parts.path):
-        return "what follows the / is the number of a database"
+        return "only the number of a database may follow the /"
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name not in _TLS or parts.scheme != "rediss":
             return f"{name!r} can't be set here: rediss:// takes {', '.join(sorted(_TLS))}"

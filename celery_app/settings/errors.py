@@ -1,4 +1,4 @@
-"""Words the errors of settings: it names the variable, and the setting that may be meant."""
+"""Writes the error texts of settings: they name the variable, and the setting that may be meant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from celery_app.settings.secret_url import SecretURL
 
-#: How the name of each variable begins.
+#: Prefix of the names of all variables.
 PREFIX = "BYLINE_"
 
 
@@ -29,7 +29,7 @@ def in_words(error: str, values: Mapping[str, str]) -> str:
     """
     reason, _, place = error.partition(" - at `$.")
     field = place.rstrip("`")
-    if field not in values:  # __post_init__ raised it, and it names variables
+    if field not in values:  # __post_init__ raised this error, which names variables
         return reason
     reason = reason.removesuffix(", got `str`")  # everything in an environment is a string
     value = SecretURL(values[field]) if field.endswith("_url") else values[field]

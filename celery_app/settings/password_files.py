@@ -12,7 +12,7 @@ from celery_app.settings.secret_url import SecretURL
 def with_password(server: str, url: SecretURL | None, file: Path | None) -> SecretURL | None:
     """Returns the URL of ``server``, ``redis`` or ``cache``, with the password from its file.
 
-    Without a file it is the URL as it is.
+    Without a file, returns ``url`` unchanged.
 
     Raises:
         SettingsError: the file can't be read, there is no URL, or the URL has a password already.
@@ -22,7 +22,7 @@ def with_password(server: str, url: SecretURL | None, file: Path | None) -> Secr
     setting, of = env_name(f"{server}_password_file"), env_name(f"{server}_url")
     if url is None:
         raise SettingsError(f"{setting} is set, and {of}, which it is for, is not")
-    parts = urlsplit(url)  # it was checked before
+    parts = urlsplit(url)  # check_together has checked the URL
     if parts.password is not None:
         raise SettingsError(f"{setting} is set, and {of} holds a password already")
     try:

@@ -12,10 +12,10 @@ _URL = re.compile(
 
 
 class SecretURL(str):
-    """A URL for libraries that connect; in messages, logs and ``repr`` a redacted URL.
+    """A URL that libraries can use, and that messages, logs and ``repr`` show redacted.
 
-    Libraries read its characters. Printed or formatted, it shows no user, password or parameter. To
-    put the whole URL into a longer string, use ``+`` or :meth:`reveal`.
+    Libraries read all of its characters. Printed or formatted, the URL shows no user, password or
+    parameter. To put the whole URL into a longer string, use ``+`` or :meth:`reveal`.
     """
 
     __slots__ = ()

@@ -84,9 +84,9 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def prefetch(self) -> int:
-        """Tasks that a worker holds at most: two batches on the device and two that wait.
+        """Largest number of tasks in a worker: two batches on the device, and two that wait.
 
-        It is for tasks of one message each. Waiting messages have a limit of their own besides.
+        The number suits tasks of one message each. The batcher also limits the work that waits.
         """
         return 4 * self.batch_messages
 

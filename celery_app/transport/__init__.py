@@ -1,4 +1,4 @@
-"""Celery's transport for Redis: a worker takes a task and notes that it has it, in one step."""
+"""Celery's transport for Redis: taking a task and recording which worker holds it are one step."""
 
 from celery_app.transport.transport import Transport
 

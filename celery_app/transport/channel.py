@@ -2,15 +2,17 @@
 
 Kombu takes a task off its list with BRPOP, and then notes in Redis that it is unacknowledged. If a
 worker is killed between the two steps, or Redis sends a task to a worker that dies, the task is
-lost. Here a script does both in one step, and for several tasks. It writes what kombu would write,
-so that kombu's own workers, and kombu's sweep for the tasks of dead workers, work with it.
+lost. Here a Lua script does both in one step, and for several tasks. The script writes what kombu
+would write, so that kombu's own workers, and kombu's sweep for the tasks of dead workers, can work
+with these tasks.
 
 To wait for a task without taking it, the worker moves it from the end of its list to the end of the
 same list. That works for one list at a time: a free worker sees a task of a lower priority within
 :data:`WAIT_S`.
 
 Acknowledgements go along with the next claim, so that they cost no round trip and no turn of the
-worker's loop. Where no claim is made, for want of room, they have a round trip of their own.
+worker's loop. A worker without room makes no claim. Then acknowledgements have a round trip of
+their own.
 """
 
 from __future__ import annotations
@@ -76,10 +78,10 @@ class Channel(redis.Channel):
         self._shared: Redis | None = None
         #: Queues whose consumers acknowledge nothing, such as replies to remote control.
         self._unacknowledging: set[str] = set()
-        #: By priorities and queues.
+        #: The constant parts of claims, by priorities and queues.
         self._prefixes: dict[tuple[int | str, ...], ClaimPrefix] = {}
-        #: Whether tasks of the highest priority alone are wanted. Others would wait in this worker,
-        #: and keep tasks of the highest priority out.
+        #: Returns whether only tasks of the highest priority are wanted. Tasks of lower priority
+        #: would wait in this worker, and keep tasks of the highest priority out.
         self.wants_pressing_only: Callable[[], bool] = lambda: False
         super().__init__(*args, **kwargs)
 
@@ -91,13 +93,14 @@ class Channel(redis.Channel):
         yield client or self._shared
 
     def _get_client(self) -> type[Client]:
-        super()._get_client()  # it checks the version of redis-py
+        super()._get_client()  # checks the version of redis-py
         return Client
 
     def give_back(self, entry: bytes, pipe: Any, leftmost: bool) -> None:
         """Queues on ``pipe`` the command that returns a task to its queue.
 
-        Raises whatever is wrong with the task. Kombu drops such a task, and logs all of it.
+        Raises an error for a task that can't be read. Kombu would drop such a task, and log all of
+        it.
         """
         task, exchange, route = read(entry)
         headers = task["headers"]
@@ -137,7 +140,7 @@ class Channel(redis.Channel):
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
-        """Gets one task. It is acknowledged at once where the caller will not do so."""
+        """Gets one task, and acknowledges the task at once where the caller will not do so."""
         message = super().basic_get(queue, no_ack, **kwargs)
         if message is not None and no_ack:
             self.qos.ack(message.delivery_tag)
@@ -177,7 +180,7 @@ class Channel(redis.Channel):
             [(_, raw, tag)] = claimed
             with self._handing_over(queue, raw, tag):
                 task = tagged(raw, tag)
-                self.Message(task, channel=self)  # kombu makes the same of it next
+                self.Message(task, channel=self)  # raises here what kombu would raise next
                 return task
 
     def _brpop_start(self, timeout: float | None = None) -> None:
@@ -244,7 +247,7 @@ class Channel(redis.Channel):
                 self.qos.ack(tag)
 
     def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
-        """Delivers a broadcast, such as a remote control command. Logs one that can't be read."""
+        """Delivers a broadcast, such as a remote control command. Logs it if it can't be read."""
         try:
             return bool(super()._deliver_fanout_message(message, exchange))
         except Exception as error:
@@ -285,7 +288,7 @@ class Channel(redis.Channel):
             return client.parse_response(connection, "EVAL") or []
 
     def _read_wait(self, client: Redis, connection: Any) -> ResponseError | None:
-        """Reads the response to the wait. Returns its error, because the claim may have worked."""
+        """Reads the response to the wait. Returns an error, as the claim may have worked."""
         try:
             if self._sent_wait:
                 client.parse_response(connection, "BLMOVE")

@@ -9,12 +9,12 @@
 --
 -- A task is noted under its own delivery tag, with the queue that it was sent to: it returns there if
 -- its worker dies. Where the tag can't be used, or another task has it, the script makes a tag. Where
--- the queue is not known, the script notes the queue that the task was taken from. So it does for a
--- task that cjson can't read, such as one with half of a surrogate pair: Python may read that task.
+-- the queue is not known, the script notes the queue that the task was taken from. The same goes for
+-- a task that cjson can't read, such as a task with half of a surrogate pair: Python may read it.
 --
 -- The script notes a task before it takes it. A Redis without memory refuses to note it, and the
--- task stays, until the script is sent again as one that needs no memory. A script that first
--- deletes tags is not refused.
+-- task stays, until the script is sent again with the flag allow-oom. A script that first deletes
+-- tags is not refused.
 local unacked, index = KEYS[#KEYS - 1], KEYS[#KEYS]
 local now, max_claimed = ARGV[1], 3 * ARGV[2]
 local claimed = {}

@@ -11,10 +11,10 @@ from tasks.storage.lua_scripts import read_script
 
 CLAIM_SCRIPT = read_script(Path(__file__).with_name("claim.lua"))
 
-#: Tasks that one claim takes at most. No other worker can take them any more.
+#: Largest number of tasks that one claim takes. No other worker can take these tasks any more.
 CLAIM = 4
 #: Of this many claims in a row that left tasks behind, one takes tasks of a lower priority first.
-#: Otherwise a queue that is never empty would keep them waiting for ever.
+#: Otherwise tasks of a lower priority would wait for ever behind a list that is never empty.
 LATER_FIRST = 8
 
 
@@ -76,9 +76,9 @@ class PriorityOrder:
         self._left_behind = self._left_behind + 1 if left_behind else 0
 
     def steps(self, all_steps: Sequence[int], first_only: bool) -> list[int]:
-        """Returns the priorities to take tasks of, in order. ``all_steps`` begins with the highest.
+        """Returns the order of priorities to take tasks from. ``all_steps`` has the highest first.
 
-        ``first_only``: tasks of the highest priority alone are wanted.
+        ``first_only``: whether only tasks of the highest priority are wanted.
         """
         first, *others = all_steps
         if first_only:

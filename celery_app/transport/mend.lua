@@ -1,10 +1,11 @@
--- Repairs the queue's keys where another program, or a hand, has changed them. Otherwise tasks would
+-- Repairs the queue's keys where another program or a person has changed them. Otherwise tasks would
 -- never be delivered again.
 --
 -- KEYS: kombu's hash, index and mutex of unacknowledged tasks; then lists of tasks.
 -- ARGV: the Unix time.
--- A key that holds another type makes way. A mutex that does not expire is deleted. A task that is
--- missing in the index, or is there with a time more than a day ahead, gets the time of now.
+-- A key that holds a wrong type is deleted or renamed, by make_way. A mutex that does not expire is
+-- deleted. A task that is missing in the index, or has a time there more than a day ahead, gets the
+-- present time.
 local now = tonumber(ARGV[1])
 for i, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key).ok

@@ -18,7 +18,7 @@ class Poller(redis.MultiChannelPoller):
         self.turns = False
 
     def is_paused(self, channel: Any) -> bool:
-        """Returns whether the response to a channel's claim is left unread, for want of room."""
+        """Returns whether the response to a channel's claim stays unread until there is room."""
         return any(paused[0] is channel for paused in self._paused_brpop.values())
 
     def get(self, callback: Any, timeout: float | None = None) -> None:

@@ -17,7 +17,7 @@ _MEND = read_script(Path(__file__).with_name("mend.lua"), "make_way")
 
 
 class QoS(redis.QoS):
-    """Gathers acknowledgements, so that many share a round trip. The claim has noted each task."""
+    """Gathers acknowledgements, so that many share a round trip. Claims note the tasks in Redis."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,7 +54,7 @@ class QoS(redis.QoS):
     def unsettled(self) -> list[str | bytes]:
         """Returns the tags to send to Redis, the same tags again until :meth:`settled` is called.
 
-        To send a tag twice does no harm.
+        A tag that is sent twice does no harm.
         """
         self._unsettled += [self._acknowledged.popleft() for _ in range(len(self._acknowledged))]
         return self._unsettled
@@ -88,7 +88,7 @@ class QoS(redis.QoS):
             self.sweeping = False
 
     def mend(self) -> None:
-        """Repairs the queue's keys where another program or a hand has changed them."""
+        """Repairs the queue's keys where another program or a person has changed them."""
         channels = self.channel.connection.channels
         lists = {name for channel in channels for name in channel.active_lists}
         keys = [self.unacked_key, self.unacked_index_key, self.unacked_mutex_key, *lists]

@@ -21,15 +21,15 @@ class Transport(redis.Transport):
     Channel = Channel
     cycle: Any
     #: After these errors Celery connects again; other errors end the worker. A Redis that refuses a
-    #: command, for want of memory or disk, may recover.
+    #: command because its memory or disk is full may recover.
     connection_errors = (*redis.Transport.connection_errors, ResponseError)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cycle = Poller()
         client: Any = self.client
-        #: From the transport's options, because the first sweep for dead workers' tasks comes as
-        #: soon as there is a connection.
+        #: Taken from the transport's options: the first sweep for dead workers' tasks comes as soon
+        #: as there is a connection, and may need this function.
         self.put_dead_letter: PutDeadLetter = client.transport_options.get("put_dead_letter", _log)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:

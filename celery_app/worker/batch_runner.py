@@ -29,9 +29,9 @@ from tasks.errors import InternalError
 
 logger = logging.getLogger(__name__)
 
-#: Seconds after which tasks go back to the queue when their results can't be stored, at first.
+#: Delay before tasks go back to the queue after the first failure to store results, in seconds.
 FIRST_RETRY_S = 0.2
-#: Longest such time, in seconds: it doubles with each failure in a row.
+#: Longest such time, in seconds. The time doubles with each failure in a row.
 LONGEST_RETRY_S = 5.0
 #: Exit status of a worker whose device or model fails.
 EXIT_FAILURE = 1
@@ -57,7 +57,7 @@ class Batch(NamedTuple):
 
 
 class RestQueue(Protocol):
-    """A queue of large tasks that need further passes, as the batcher has one."""
+    """The part of the batcher that takes back large tasks which need further passes."""
 
     def add_rest(self, large: LargeTask) -> None:
         """Takes a large task again, or gives it back to the broker where the worker ends."""
@@ -131,11 +131,12 @@ class BatchRunner:
     def _requeue_without_cache(self, requests: Sequence[ChunkRequest]) -> list[ChunkRequest]:
         """Returns the requests that need only a reply. The others go back to the queue later.
 
-        While the cache is gone, no result can be stored, and no message that killed a worker found.
+        While the cache is gone, results can't be stored. The runner can't find out, either, which
+        message killed a worker, since the cache counts the trials of each message.
         """
-        later = [request for request in requests if request.orphaned or request.wants_result]
-        self._delayed_requeue.add(later)
-        return [request for request in requests if request not in later]
+        requeued = [request for request in requests if request.orphaned or request.wants_result]
+        self._delayed_requeue.add(requeued)
+        return [request for request in requests if request not in requeued]
 
     def finish(self, batch: Batch) -> None:
         """Waits for the batch's outcomes, stores them, and acknowledges the tasks that are done."""
@@ -235,7 +236,7 @@ class BatchRunner:
 
 @contextmanager
 def _isolating(request: ChunkRequest) -> Iterator[None]:
-    """Logs an error at the end of one request, and keeps it from the others of the batch."""
+    """Logs an error at the end of one request, so that the batch's other requests go on."""
     with about(request.request_ids):
         try:
             yield

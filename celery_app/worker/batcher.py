@@ -11,8 +11,9 @@ take no longer than many short texts. A task of more work than that is computed 
 batches of other tasks between two passes. The outcomes of each pass are cached at once, and the
 task is acknowledged after the last pass.
 
-A GPU computes by itself. It is given the next batch before the outcomes of the last batch are
-handled. While it computes, the thread stores results, replies, reads the cache and tokenises.
+A GPU computes by itself. The thread starts the next batch on the GPU before it handles the outcomes
+of the last batch. While the GPU computes, the thread stores results, replies, reads the cache and
+tokenises.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 #: Work of waiting large tasks at which a worker takes no more tasks, so that other workers can.
 MAX_LARGE_WORK = 100_000
-#: Seconds between two times that device memory is freed, since it is soon allocated again.
+#: Shortest time between two releases of device memory, in seconds: batches soon need it again.
 FREE_S = 5.0
 #: Number of overlapping batches after which the pool's thread may do something else.
 MAX_BATCHES_IN_A_ROW = 100
@@ -105,9 +106,9 @@ class Batcher:
     def has_room(self) -> bool:
         """Returns whether less than two batches wait, and all that waits is done soon enough.
 
-        A task that waits here can't go to another worker, and after the visibility timeout it is
-        delivered to another worker as well. Large tasks count as one pass, since tasks that come
-        after them wait for one pass only. Low-priority tasks count only for the time.
+        No other worker can take a task that waits here, not even an idle worker. Large tasks count
+        as one pass, since later tasks wait for one pass only. Low-priority tasks count only for the
+        time.
         """
         large = self._waiting.large_work
         urgent = self._waiting.urgent_work + self._waiting.solo_work + min(large, self._max_work)
@@ -119,7 +120,7 @@ class Batcher:
         return self._waiting.low_priority_work >= 2 * self._max_work
 
     def set_memory_is_short(self, is_short: bool) -> None:
-        """Frees device memory between batches from now on, or no longer; when idle, at once."""
+        """Sets whether device memory is freed between batches. An idle worker frees it now."""
         with self._changed:
             self._memory_is_short = is_short
             if self._is_freeing_due() and not self._running and not self._closed.is_set():
@@ -189,10 +190,10 @@ class Batcher:
         return self._memory_is_short and time.monotonic() > self._freed_at + FREE_S
 
     def _run_batches(self) -> None:
-        """Runs one batch and, where the device overlaps, the batches that follow.
+        """Runs one batch and, where the device computes by itself, the batches that follow.
 
-        A batch is begun before the last one is finished. If one batch fails, the other one is
-        finished all the same.
+        A batch is begun before the last one is finished. If one batch fails, the other batch
+        is finished all the same.
         """
         computing = self.runner.begin(self._take(self._wait_s))
         for _ in range(MAX_BATCHES_IN_A_ROW):
@@ -206,7 +207,7 @@ class Batcher:
             self.runner.finish(computing)
 
     def _take(self, wait_s: float) -> NextBatch:
-        """Takes the next batch. It has no requests where all were given back meanwhile."""
+        """Takes the next batch. It has no requests if all were given back."""
         with self._changed:
             if wait_s:
                 left_s = self._waiting_since + wait_s - time.monotonic()

@@ -25,7 +25,7 @@ class DelayedRequeue:
         self._thread: threading.Thread | None = None
 
     def add(self, requests: Sequence[ChunkRequest]) -> None:
-        """Adds requests to those that wait. The first call starts the thread."""
+        """Adds requests to the waiting requests. The first call starts the thread."""
         with self._changed:
             if requests and not self._requests:
                 self._due = time.monotonic() + self._seconds
@@ -59,7 +59,7 @@ class DelayedRequeue:
             with about(request.request_ids):
                 try:
                     request.give_back()
-                except Exception as error:  # the others are given back all the same
+                except Exception as error:  # the other requests are given back all the same
                     self._failures.add(error)
                     failed.append(request)
         if failed and not self._closed.is_set():

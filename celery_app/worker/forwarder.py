@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 LOOK_S = 1.0
 #: Seconds to wait for a task of normal priority before tasks of lower priority are moved.
 WAIT_S = 0.1
-#: Seconds after which Redis is asked again where it does not answer.
+#: Seconds after which a Redis that does not answer is asked again.
 REST_S = 1.0
 #: Largest number of tasks of each priority that are moved at once.
 MAX_MOVED = 100
@@ -44,15 +44,15 @@ class Forwarder:
     ) -> None:
         """``version()`` is the version that this worker serves.
 
-        ``worker_registry`` must be the one with which this worker registers: it knows since when
-        other workers could register.
+        ``worker_registry`` must be the object with which this worker registers: that object knows
+        since when other workers could register.
         """
         self._client = client
         self._version = version
         self._worker_registry = worker_registry
 
     def look(self, stop: threading.Event) -> None:
-        """Moves tasks for a second, or waits where another version is served. Ends on ``stop``."""
+        """Moves tasks for a second, or waits where another version is served, until ``stop``."""
         try:
             if self.adopt():
                 self._forward(stop)

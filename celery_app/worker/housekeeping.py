@@ -49,7 +49,7 @@ class Housekeeping:
         self._labels = Window(LABELS, settings.feedback_window_s)
 
     def jobs(self, batcher: Batcher) -> list[Callable[[], None]]:
-        """Returns the jobs to do every few seconds. One that fails does not stop the others."""
+        """Returns the jobs to do every few seconds. A job that fails does not stop the others."""
         return [
             guarded(self.report_predictions, "the report of predictions"),
             guarded(partial(self.check_machine_memory, batcher), "the check of the memory"),
@@ -58,7 +58,7 @@ class Housekeeping:
         ]
 
     def report_predictions(self) -> None:
-        """Adds the statistics of predictions since the last report to those in Redis."""
+        """Adds the statistics of predictions since the last report to the totals in Redis."""
         counts = self._prediction_stats.take()
         if not counts:
             return
@@ -67,7 +67,7 @@ class Housekeeping:
                 self._answers.add(pipe, self._version(), counts)
                 self._labels.add(pipe, self._version(), {"messages": counts.get("messages", 0)})
                 pipe.execute()
-        except RedisTimeoutError:  # Redis may have them: rather count too few than count twice
+        except RedisTimeoutError:  # Redis may have the counts: sent again, they would count twice
             logger.warning("a report of predictions may be lost: Redis did not answer in time")
         except RedisError as error:
             logger.warning("predictions can't be reported yet: %s", error)
@@ -89,7 +89,7 @@ class Housekeeping:
     def check_worker_memory(self) -> None:
         """Ends the worker, after its batch, where the worker has grown past its memory limit."""
         if state.should_stop is None and (size := self._excess_size()):
-            logger.critical("%s: it is replaced", self._describe(size))
+            logger.critical("%s: the worker ends, to be replaced", self._describe(size))
             state.should_stop = os.EX_TEMPFAIL
 
     def expire_pending_results(self) -> None:
@@ -102,7 +102,7 @@ class Housekeeping:
     def refuse_low_limit(self) -> None:
         """Ends a worker whose memory limit is too low for the model that it has just loaded."""
         if size := self._excess_size():
-            logger.critical("%s, and it has done nothing yet", self._describe(size))
+            logger.critical("%s, before its first batch", self._describe(size))
             raise SystemExit(1)
 
     def _excess_size(self) -> int:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from tasks.batch.progress import Progress
 from tasks.chunk_request import ChunkRequest
 
-#: Number of batches of urgent tasks that may go before one of low-priority tasks.
+#: Number of batches of urgent tasks that may go before a batch of low-priority tasks.
 MAX_PASSED_OVER = 8
 #: Seconds after the last urgent task came for which low-priority batches are smaller, since the
 #: next urgent task would have to wait for such a batch.
 RECENT_S = 1.0
-#: Divisor of the largest batch for those smaller batches.
+#: The smaller low-priority batches are the largest batch divided by this number.
 LOW_PRIORITY_DIVISOR = 4
 
 
@@ -23,8 +23,8 @@ LOW_PRIORITY_DIVISOR = 4
 class LargeTask:
     """A task that the model computes in passes, with a batch of other tasks between two passes.
 
-    Its messages are more work than a batch may be. Or a worker died with the task, and its messages
-    are tried one at a time.
+    Either the messages are more work than a batch may have, or a worker died with the task, and the
+    messages are tried one at a time.
     """
 
     request: ChunkRequest
@@ -36,7 +36,7 @@ class LargeTask:
 
 
 class NextBatch(NamedTuple):
-    """The requests of the next batch. With ``large``, they are that large task's request alone."""
+    """The requests of the next batch. With ``large``, it has only that task's request."""
 
     requests: list[ChunkRequest]
     large: LargeTask | None = None

@@ -34,7 +34,7 @@ class Admission:
     ) -> ValidMessage | Failure:
         """Returns the message, or the reason why it is refused.
 
-        ``version`` is the model version that may answer, ``served`` the one that this worker has.
+        ``version`` is the model version that may answer, ``served`` is this worker's version.
         """
         id = ""
         try:

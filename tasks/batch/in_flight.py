@@ -48,7 +48,7 @@ class InFlightBatch:
 
     @property
     def answered(self) -> Sequence[Chunk]:
-        """The chunks all of whose messages have outcomes once the batch is finished."""
+        """The chunks whose messages all have outcomes once the batch is finished."""
         if self.progress is None:
             return self.chunks
         return [self.progress.chunk] if self.progress.complete else []

@@ -24,7 +24,7 @@ MAX_PASS_S = 0.25
 
 
 class SoloTrial:
-    """Attributes messages one at a time, and makes dead letters of those that kill workers."""
+    """Attributes messages one at a time, and makes dead letters of messages that kill workers."""
 
     def __init__(
         self,
@@ -50,8 +50,8 @@ class SoloTrial:
     ) -> None:
         """Computes the batch's messages that are neither cached nor computed, and stores each.
 
-        ``wanted`` are the messages that no earlier pass computed, by id, and ``version`` is the
-        model's. ``started`` is the monotonic time at which the pass began, in seconds.
+        ``wanted`` are the messages that no earlier pass computed, by id. ``version`` is the
+        model's version. ``started`` is the monotonic time at which the pass began, in seconds.
         ``heartbeat()`` is called before each message, as one message takes no longer than a batch
         may.
         """

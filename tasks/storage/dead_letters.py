@@ -17,8 +17,8 @@ from tasks.storage.wrong_type import delete_wrong_types, is_wrong_type
 DEAD_LETTERS = "byline:dead_letters"
 #: Sorted set of :class:`MalformedTask` by Unix time.
 MALFORMED = f"{DEAD_LETTERS}:malformed"
-#: Number of malformed tasks that are stored: the latest. A client that sends garbage must not fill
-#: Redis.
+#: Number of malformed tasks that are stored. The latest are kept: a client that sends garbage must
+#: not fill Redis.
 MALFORMED_KEPT = 1000
 _TYPES = {DEAD_LETTERS: "hash", MALFORMED: "zset"}
 

@@ -28,7 +28,7 @@ _registered: dict[str, str] = {}
 
 
 def allowed(command: Sequence[Any]) -> tuple[Any, ...]:
-    """Returns a command that does the same and that a full Redis accepts."""
+    """Returns a command that does the same as ``command``, and that a full Redis accepts."""
     name, *arguments = command
     if name not in ("EVAL", "EVALSHA"):
         return ("EVAL", _RUN, 0, *command)
@@ -94,8 +94,8 @@ class PersistentPipeline(Pipeline):
     def _send_again(self, connection: Any, commands: Any, responses: list[Any]) -> None:
         """Sends the refused commands again, and replaces their responses.
 
-        Commands after a refused one that found nothing are also sent again: they may have been
-        about the key that it was to write, such as the key's time to live.
+        A later command that found nothing is sent again, too. That command may have been about the
+        key that the refused command was to write, for example to set the key's time to live.
         """
         refused = [isinstance(response, OutOfMemoryError) for response in responses]
         following = range(refused.index(True), len(responses))
@@ -115,7 +115,7 @@ class PersistentPipeline(Pipeline):
             if self._full:
                 raise
             self._full = True
-            if watches:  # Redis watches no longer, so the caller must read again
+            if watches:  # Redis no longer watches the keys, so the caller must read again
                 raise WatchError("Redis has no memory left") from None
             return self._execute_transaction(connection, commands, raise_on_error)
 

@@ -1,9 +1,9 @@
 """Pending results: results that clients were promised with 202, kept at the broker until fetched.
 
-A pending result is a key without a time to live. A Redis that evicts only keys with one
-(``volatile-lru``) keeps it, however full the cache is. Its value is empty while the message is
-under way, and then the outcome. The key is written in one step with the task, so that no crash can
-separate the two.
+A pending result is a key without a time to live. A Redis that evicts only keys with a time to live
+(``volatile-lru``) keeps pending results, however full the cache is. The value is empty while the
+message is under way, and holds the outcome after that. The key is written in one step with the
+task, so that no crash can separate the two.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _packed(outcome: Outcome) -> bytes:
 
 
 def _unpacked(raw: bytes | None) -> Outcome | None:
-    """Returns the outcome in a pending result; None where it has none, or none that can be read."""
+    """Returns the outcome in a pending result; None where the result has no readable outcome."""
     if not raw:
         return None
     id, record = raw[:_ID_LENGTH], raw[_ID_LENGTH:]
@@ -111,7 +111,7 @@ class PendingResults:
         room: Callable[[], int],
         lists: Callable[[], Sequence[str]],
     ) -> None:
-        """``ttl_s`` is how long a pending result is kept, ``room()`` how many there may be.
+        """``ttl_s`` is for how many seconds a result is kept, ``room()`` how many there may be.
 
         ``lists()`` returns the lists of all queues; empty where these are not known.
         """
@@ -140,7 +140,10 @@ class PendingResults:
             await self._broker(*allowed(command))
 
     async def release(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Makes room: clients got these outcomes. They stay for ``ttl_s`` but may be evicted."""
+        """Makes room, since clients got these outcomes.
+
+        The outcomes stay for ``ttl_s`` seconds at most: Redis may evict them sooner.
+        """
         if outcomes:
             await self._broker(*_with_outcomes(_RELEASE, outcomes, time.time() + self._ttl_s))
 
@@ -196,7 +199,7 @@ class PendingResults:
         raise KeyError(id)
 
     async def _end_if_lost(self, id: str) -> Failure | None:
-        """Ends a pending result whose task is lost, as after a purge. None where it may exist."""
+        """Ends a pending result whose task is lost, as after a purge; None: it may still exist."""
         if not (lists := self._lists()):
             return None
         detail = "the message was lost from the queue; send it again"

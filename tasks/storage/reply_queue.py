@@ -2,8 +2,8 @@
 
 Both are at the broker. Where broker and cache are one server, replies share a round trip with the
 results that are stored. Where they are two servers, replies follow, and are sent even if the cache
-is gone. The same round trip asks which messages have a pending result. Few have, and a second round
-trip stores their outcomes.
+is gone. The same round trip asks which messages have a pending result. Few messages have, and a
+second round trip stores their outcomes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ReplyQueue:
         self._keep(promised, values)
 
     def _keep(self, promised: Mapping[str, Outcome], values: Sequence[bytes | None]) -> None:
-        """Stores the outcomes that have a pending result: a value, also an empty one."""
+        """Stores the outcomes of pending results: those with a value, even an empty value."""
         pairs = zip(promised.items(), values, strict=False)
         pending = {id: outcome for (id, outcome), value in pairs if value is not None}
         if pending:

@@ -16,7 +16,7 @@ from tasks.storage.record import pack, unpack
 #: Prefix of the keys of attributions, before the message id.
 RESULT = "byline:result:"
 #: Prefix under which earlier releases stored attributions, as JSON. Clients may still ask for these
-#: by id. Those releases can't read a record, and find none under this prefix.
+#: by id. Earlier releases can't read a record, so no record is stored under this prefix.
 EARLIER = "byline:attribution:"
 #: Prefix of the keys of failures.
 FAILURE = "byline:failure:"

@@ -40,7 +40,7 @@ def without_wrong_types(responses: Sequence[Any]) -> list[Any]:
 
 
 def get(client: Redis, key: str) -> bytes | None:
-    """Returns the string under a key; None where there is no key, or one of another type.
+    """Returns the string under a key; None where the key is absent or of another type.
 
     Raises ``redis.RedisError``.
     """

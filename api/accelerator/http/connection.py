@@ -81,7 +81,7 @@ class HttpConnection(ParsingConnection):
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        """Parses data, up to a request that has to wait for an earlier one."""
+        """Parses data, up to a request that has to wait for an earlier request."""
         self._progressed = False
         self._parsing = True
         try:

@@ -1,6 +1,6 @@
 """Flow control: stops reading from a client while its earlier requests have no response yet.
 
-uvicorn pauses reading there too, but an application that waits for a request body resumes it.
+uvicorn pauses reading, too, but an application that waits for a request body resumes reading.
 Without this module, 60 MB of requests behind a slow one were all parsed, and each byte took a
 hundred bytes of memory.
 """

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from api.accelerator.http.errors import HeadersTooLarge
 
-#: Bytes of a head, at most: its URL, and for each field its name, its value and 4 more.
+#: Largest head, in bytes: its URL, and for each field its name, its value and 4 more bytes.
 MAX_HEAD_BYTES = 32 * 1024
-#: Fields of a head, at most, and trailers of a body, at most.
+#: Largest number of fields of a head, and of trailers of a body.
 MAX_FIELDS = 100
-#: Bytes of a chunked body, at most, that are no data: chunk sizes, their extensions and trailers.
+#: Bytes that a chunked body may have beside its data: chunk sizes, their extensions and trailers.
 MAX_FRAMING_BYTES = 16 * 1024
-#: Bytes of each chunk, beside its data, that do not count towards that limit.
+#: Bytes of each chunk, beside its data, that do not count towards MAX_FRAMING_BYTES.
 CHUNK_BYTES = 16
 #: Bytes that the parser gets at a time. A head or body that is still arriving may exceed its limit
 #: by this many bytes.

@@ -12,14 +12,14 @@ from typing import ClassVar
 
 from api.accelerator.http import write_timeout
 
-#: Seconds for which a connection lingers, at most.
+#: Longest time that a connection lingers, in seconds.
 LINGER_S = 30.0
 #: Seconds for which a client may be silent after it has read its responses. Each connection is
-#: checked as often.
+#: checked once in this time.
 LINGER_IDLE_S = 5.0
-#: Bytes that a lingering connection reads and discards, at most.
+#: Largest number of bytes that a lingering connection reads and discards.
 LINGER_BYTES = 64 * 2**20
-#: Lingering connections of a process, at most. To make room, the oldest one is closed.
+#: Largest number of lingering connections of a process. To make room, the oldest is closed.
 LINGER_CONNECTIONS = 256
 
 

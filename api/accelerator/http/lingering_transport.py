@@ -39,7 +39,7 @@ class LingeringTransport:
             self._lingering = Lingering(self._transport, self._loop)
 
     def close_now(self) -> None:
-        """Closes an idle connection, or a lingering one once its client has read the responses."""
+        """Closes an idle connection. A lingering connection closes once its responses are read."""
         if self._lingering is not None:
             self._lingering.end_once_sent()
         else:

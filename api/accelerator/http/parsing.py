@@ -1,7 +1,8 @@
 """Parses HTTP a piece at a time, checks size limits, and tells client errors from defects.
 
-The parser calls methods of the connection while it parses. If one raises an exception, the parser
-wraps it in an error of its own. This module finds out whether the client or a defect caused it.
+The parser calls methods of the connection while it parses. If a method raises an exception, the
+parser wraps it in an error of its own. This module finds out whether the client or a defect caused
+the exception.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class ParsingConnection(WriteTimeoutProtocol):
     _receiving_head = False
     #: True if the current piece holds the start or the end of a request, or the end of its head.
     _at_boundary = False
-    #: Bytes of the current head so far, without those of the piece in which the head began.
+    #: Bytes of the current head so far, without the bytes of the piece in which the head began.
     _head_bytes = 0
     #: Counts the bytes of a chunked body that are no data; ``None`` for other bodies.
     _framing: FramingCounter | None = None

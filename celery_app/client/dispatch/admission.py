@@ -40,7 +40,7 @@ class Admission:
     ) -> None:
         """``waiting`` holds the messages that have not left yet; it may change.
 
-        ``chunk_work`` is the work of the largest chunk, in messages' worth.
+        ``chunk_work`` is the work of the largest chunk, in units of :mod:`tasks.work`.
         """
         self._latency_model = latency_model
         self._in_flight = in_flight
@@ -50,7 +50,7 @@ class Admission:
 
     @property
     def wait_s(self) -> float:
-        """Seconds that a message that comes now would take."""
+        """Seconds that a new message would take."""
         return sum(self._answered(sum(queue.work for queue in self._waiting.values()) + 1))
 
     def too_late(self, entry: Entry) -> bool:
@@ -88,7 +88,7 @@ class Admission:
         )
 
     def _answered(self, work: int) -> tuple[float, float]:
-        """Returns the seconds until so much waiting work is done, and a margin in seconds."""
+        """Returns the seconds until ``work`` units that wait are done, and a margin in seconds."""
         snapshot, latency_model = self._look(), self._latency_model
         full, rest = divmod(work - 1, self._chunk_work)
         then = full * latency_model.seconds(self._chunk_work) + latency_model.seconds(rest + 1)

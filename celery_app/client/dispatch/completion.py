@@ -1,4 +1,4 @@
-"""An event that is set once, and that each waiter waits for until a deadline of its own."""
+"""An event that is set once. Each waiter waits for the event until a deadline of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Completion:
-    """Like ``asyncio.Event``, but each wait has its own deadline, and takes no task of the loop."""
+    """Like ``asyncio.Event``, but each wait has its own deadline, and needs no asyncio task."""
 
     __slots__ = ("_callbacks", "_set")
 
@@ -45,7 +45,7 @@ class Completion:
     async def wait(self, until: float) -> bool:
         """Waits until the event is set, or the monotonic time ``until``; returns whether it is set.
 
-        With ``math.inf`` the wait has no end of its own.
+        With ``math.inf`` the wait has no deadline.
         """
         left = until - time.monotonic()
         if self._set or left <= 0:

@@ -11,11 +11,11 @@ from celery_app.client.entry import Entry
 from tasks.errors import DeadlinePassed, DeadlineTooShort
 from tasks.messages import Failure, Outcome
 
-#: Seconds. No computed answer is back sooner: the message goes through Redis twice. It is also the
-#: estimate until the first answer is back.
+#: Shortest time that a computed answer takes, in seconds: the message goes through Redis twice. The
+#: same time is the estimate until the first answer is back.
 MIN_LATENCY_S = 0.002
-#: Seconds. The objective: a caller that gives this long may expect an answer, however slow the
-#: model is.
+#: The objective for an answer, in seconds. A deadline of at least this time is never too short,
+#: however slow the model is.
 OBJECTIVE_S = 0.055
 #: Weight of each answer in the mean, once there are enough answers.
 WEIGHT = 0.1
@@ -24,7 +24,7 @@ WEIGHT = 0.1
 class IdleLatency:
     """How long an answer takes with no message ahead: the lowest mean so far.
 
-    It never rises again: a system that becomes slow gets no excuse for missed deadlines.
+    The latency never rises again: a system that becomes slow gets no excuse for missed deadlines.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class IdleLatency:
         return max(MIN_LATENCY_S, self._lowest) if self._answers else MIN_LATENCY_S
 
     def note(self, seconds: float) -> None:
-        """Records how long one answer took that had no message ahead."""
+        """Records the seconds that an answer took with no other message ahead."""
         self._answers += 1
         self._mean += (seconds - self._mean) * max(WEIGHT, 1 / self._answers)
         self._lowest = min(self._lowest, self._mean)
@@ -53,7 +53,7 @@ def too_short(entry: Entry, idle: IdleLatency) -> DeadlineTooShort | None:
 
 
 def passed(entry: Entry, idle: IdleLatency) -> Failure:
-    """Returns the failure of a message whose deadline passed: it was too short, or Byline slow."""
+    """Returns the failure of a late message: its deadline was too short, or Byline too slow."""
     late = DeadlinePassed("the deadline passed before the message was attributed")
     error = too_short(entry, idle) or late
     return Failure(entry.id, error.code, str(error))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from celery_app.client.entry import Entry
 
-#: Work that a turn adds, in messages' worth: one message with evidence.
+#: Work that a turn adds, in units of :mod:`tasks.work`: one message with evidence.
 QUANTUM = 8
 
 
@@ -23,7 +23,7 @@ class Share:
     """The waiting messages of one owner (an API key), first come, first served."""
 
     entries: deque[Entry] = field(default_factory=deque)
-    #: Work of all of them, in messages' worth.
+    #: Work of all these messages, in units of :mod:`tasks.work`.
     work: int = 0
     #: Work that may still leave in this turn.
     deficit: int = QUANTUM
@@ -52,9 +52,9 @@ class FairQueue:
         self._shares: dict[str, Share] = {}
         #: The owners, in the order of their turns.
         self._turns: deque[str] = deque()
-        #: Work of all messages, in messages' worth.
+        #: Work of all messages, in units of :mod:`tasks.work`.
         self.work = 0
-        #: Unix time in seconds. No deadline is before it.
+        #: Unix time in seconds. No message has a deadline before this time.
         self._earliest = math.inf
 
     def __bool__(self) -> bool:
@@ -73,7 +73,7 @@ class FairQueue:
             self._earliest = entry.deadline
 
     def take(self, work: int) -> list[Entry]:
-        """Removes and returns the next messages: at least one, and more up to so much work."""
+        """Removes and returns the next messages: at least one, and more up to ``work``."""
         taken: list[Entry] = []
         while self._turns:
             owner, alone = self._turns[0], len(self._turns) == 1
@@ -93,7 +93,7 @@ class FairQueue:
         return taken
 
     def take_urgent(self, work: int) -> list[Entry]:
-        """Removes and returns urgent messages: at least one, and more up to so much work."""
+        """Removes and returns urgent messages: at least one, and more up to ``work``."""
         taken: list[Entry] = []
         for owner, share in list(self._shares.items()):
             before = len(taken)
@@ -131,7 +131,7 @@ class FairQueue:
         return before + sum(min(work, reach) for work in others)
 
     def last(self, work: int) -> list[Entry]:
-        """Returns the messages that came last, one of each owner in turn, up to so much work."""
+        """Returns the latest messages, one of each owner in turn, up to ``work``."""
         found: list[Entry] = []
         ends = [reversed(share.entries) for share in self._shares.values()]
         while ends and work > 0:

@@ -9,19 +9,19 @@ from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.redis.model_registry import ModelRegistry
 
-#: Work, in messages' worth, that leaves at once. While a chunk is in flight, less work waits: a
-#: Celery task has a price of its own.
+#: Work, in units of :mod:`tasks.work`, that leaves at once even while a chunk is in flight. Less
+#: work waits for more, since each Celery task has a fixed cost.
 WORTH_A_TASK = 16
-#: Seconds that less work waits at most. On a fast model the chunk in flight is back sooner.
+#: Longest time that less work waits, in seconds. With a fast model a chunk is back sooner.
 LINGER_S = 0.005
-#: Seconds before a worker is expected to be free. Where each worker has a chunk, the next one
-#: gathers until then: sooner it would only wait at the worker, without the messages that come
-#: meanwhile.
+#: Seconds before a worker is expected to be free. Where each worker has a chunk, the next chunk
+#: gathers messages until then. If it left sooner, the chunk would only wait at the worker, without
+#: the messages that come meanwhile.
 LEAD_S = 0.02
 
 
 class FlushPolicy:
-    """Says whether waiting messages may leave, and wakes the dispatcher when they may later."""
+    """Says whether waiting messages may leave now. If not, wakes the dispatcher later."""
 
     def __init__(
         self,
@@ -40,11 +40,11 @@ class FlushPolicy:
         self._version = version
         self._wake = wake
         self._timer: asyncio.TimerHandle | None = None
-        #: When the timer ends, in the loop's time. Not every loop's timer handles have it.
+        #: When the timer ends, in the loop's time. Timer handles of some loops lack this time.
         self._due_at = 0.0
 
     def due(self, waiting: int) -> bool:
-        """Returns whether so much waiting work, in messages' worth, may leave as a chunk now."""
+        """Returns whether ``waiting`` units of work may leave as a chunk now."""
         in_flight = self._in_flight.with_credit
         if not in_flight:
             return True
@@ -63,7 +63,7 @@ class FlushPolicy:
         return False
 
     def _wake_in(self, seconds: float) -> None:
-        """Wakes the dispatcher after so many seconds, unless a timer ends sooner."""
+        """Wakes the dispatcher after ``seconds``, unless a timer ends sooner."""
         loop = asyncio.get_running_loop()
         due_at = loop.time() + seconds
         if self._timer is not None:

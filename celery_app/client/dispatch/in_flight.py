@@ -1,4 +1,4 @@
-"""The chunks that were sent and have no reply yet. Each holds one of a few credits, for a while."""
+"""The chunks that were sent and have no reply yet. For a while, each holds one of a few credits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from celery_app.client.entry import Entry
 #: A chunk without a reply after this many times the expected time holds no credit any more: its
 #: worker may be dead, and the messages for other workers must not wait for it.
 STALLED_FACTOR = 4.0
-#: Seconds that a chunk holds its credit at least.
+#: Shortest time that a chunk holds its credit, in seconds.
 STALLED_MIN_S = 0.25
 #: Seconds that a chunk holds its credit while the expected time is not known.
 UNKNOWN_S = 2.0
@@ -24,7 +24,7 @@ class InFlightChunk(NamedTuple):
     #: Monotonic time, in seconds.
     sent_at: float
     entries: list[Entry]
-    #: Work of all its messages, in messages' worth.
+    #: Work of all its messages, in units of :mod:`tasks.work`.
     work: int
 
 
@@ -63,7 +63,7 @@ class InFlight:
 
     @property
     def with_credit(self) -> list[InFlightChunk]:
-        """The chunks that hold a credit: those that have not stalled, and left with a credit.
+        """The chunks that hold a credit: they left with a credit, and have not stalled.
 
         A chunk of promised messages that left without a credit holds none, or it would keep other
         chunks waiting.

@@ -9,23 +9,23 @@ class KeyQuota:
     """Counts the messages that the dispatcher holds, by API key (owner) and by model version."""
 
     def __init__(self, capacity: int) -> None:
-        """``capacity`` is the room for texts, in messages' worth."""
+        """``capacity`` is the room for texts, in units of :mod:`tasks.work`."""
         self._capacity = capacity
-        #: Room taken by each owner, in messages' worth.
+        #: Room taken by each owner, in units of :mod:`tasks.work`.
         self._owners: dict[str, int] = {}
-        #: Room taken by each version, in messages' worth.
+        #: Room taken by each version, in the same units.
         self._versions: dict[str, int] = {}
-        #: Room taken in all, in messages' worth.
+        #: Room taken in all, in the same units.
         self._taken = 0
         #: Messages held.
         self.messages = 0
 
     def has_room(self, owner: str, size: int) -> bool:
-        """Returns whether a request of ``size`` messages' worth is let in.
+        """Returns whether a request that takes the room ``size`` is let in.
 
-        A request that fits is let in. Where it does not fit, an owner still gets an equal share of
-        the room, beside owners who took more before. An owner with no message held is let in with
-        any request: a valid request must not be refused for ever.
+        A request that fits is let in. Where other owners took more than an equal share of the room
+        before, an owner still gets its equal share. An owner that has no message here is let in
+        with any request: a valid request must not be refused for ever.
         """
         held = self._owners.get(owner, 0)
         if not held or self._taken + size <= self._capacity:

@@ -38,7 +38,7 @@ class LateMessages:
     async def outcomes(
         self, joined: Sequence[Entry], deadline_first: bool
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns each entry with its outcome; None: it is safe in the queue, and is promised.
+        """Returns each entry with its outcome; None: the message is queued, its outcome promised.
 
         ``deadline_first``: the deadline has passed, so that a late message fails instead.
         """
@@ -96,7 +96,7 @@ class LateMessages:
         task.add_done_callback(self._tasks.discard)
 
     def _release_later(self, entry: Entry) -> None:
-        """Releases a message's promise, which no caller knows of, once it has an outcome."""
+        """Releases a promise that no caller knows of, once the message has an outcome."""
         if not entry.done.is_set():
             entry.done.then(partial(self._start_release, entry))
 
@@ -111,7 +111,7 @@ class LateMessages:
                 logger.warning("a promised outcome is kept in the cache only: %s", error)
 
     async def _release(self, answered: Sequence[Entry]) -> None:
-        """Releases the promises of messages that were answered before a caller knew of them."""
+        """Releases promises that no caller was told of, because the outcomes came in time."""
         spare = [entry for entry in answered if entry.promised and not entry.reported_pending]
         known = {entry.id: outcome for entry in spare if (outcome := _of_worker(entry))}
         try:

@@ -1,10 +1,10 @@
 """Estimates how long the next chunk will take, from the chunks that have come back.
 
-A chunk has a fixed cost, and a cost for the work of its messages. On a GPU nearly all is fixed, on
-a CPU nearly all goes with the work. The model finds both costs: it fits a line through the sizes
-and times of past chunks by least squares, in which recent chunks weigh most. The mean rate of work
-would not do: with fewer messages let in, chunks are smaller and the rate is lower, so that even
-fewer messages would be let in.
+A chunk has a fixed cost, and a cost for the work of its messages. On a GPU nearly all of the cost
+is fixed, on a CPU nearly all grows with the work. The model finds both costs: it fits a line
+through the sizes and times of past chunks by least squares, in which recent chunks weigh most. The
+mean rate of work would mislead: with fewer messages let in, chunks are smaller and the rate is
+lower, so that even fewer messages would be let in.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from celery_app.client.dispatch.deadlines import IdleLatency
 
 #: Seconds after which a measurement has a third of its weight.
 MEMORY_S = 2.0
-#: Share of its weight that a measurement keeps at least with each new chunk, so that the chunks of
-#: a slow model count as well.
+#: Smallest share of its weight that a measurement keeps when the next chunk comes back, so that the
+#: chunks of a slow model count as well.
 MIN_KEPT = 0.9
-#: Mean deviations that a wait may be longer than the line says.
+#: Number of mean deviations by which a wait may be longer than the line says.
 DEVIATIONS = 2.0
 #: A chunk counts as at most this many times the expected time: a chunk that was with a dying
 #: worker says little about the next.
 OUTLIER_FACTOR = 4.0
-#: Seconds. A time up to this one counts in full, whatever was expected.
+#: A chunk's time of up to this many seconds counts in full, whatever was expected.
 OUTLIER_MIN_S = 0.1
 
 
@@ -64,7 +64,7 @@ class LatencyModel:
         )
 
     def seconds(self, work: int) -> float:
-        """Returns the expected seconds of a chunk of so much work; 0: nothing is known yet."""
+        """Returns the expected seconds of a chunk of ``work`` units; 0: nothing is known yet."""
         count, sizes, squares, seconds, products = self._sums
         if not count or not work:
             return 0.0
@@ -74,11 +74,11 @@ class LatencyModel:
         return (seconds - each * sizes) / count + each * work
 
     def until_back(self, work: int, sent_at: float) -> float:
-        """Returns the seconds until a chunk, the next one to come back, is back."""
+        """Returns the seconds until the chunk that comes back next is expected."""
         return max(0.0, self.seconds(work) - self._waited(sent_at))
 
     def margin(self, chunks: int) -> float:
-        """Returns the seconds that so many chunks may take beyond the expected time."""
+        """Returns the seconds that ``chunks`` chunks may take beyond the expected time."""
         return DEVIATIONS * self._deviation * math.sqrt(chunks)
 
     def _waited(self, sent_at: float) -> float:

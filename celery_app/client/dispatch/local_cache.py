@@ -13,13 +13,13 @@ from tasks.messages import Attribution
 #: Share of its size that the cache keeps while memory is short.
 SHRUNK = 0.125
 
-#: Seconds for which an attribution is kept here. The attribution of an id never changes, but it
-#: may have to be forgotten, which happens in Redis.
+#: Seconds for which an attribution is kept here. The attribution of an id never changes, but it may
+#: be deleted from Redis, and this cache does not notice that.
 REMEMBERED_S = 60.0
 
 
 class LocalCache:
-    """The last ``size`` attributions by id. The least recently used one is dropped first."""
+    """The last ``size`` attributions by id. The least recently used is dropped first."""
 
     def __init__(self, size: int, now: Callable[[], float] = time.monotonic) -> None:
         self._size = self._full = size

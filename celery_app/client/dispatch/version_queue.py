@@ -18,11 +18,11 @@ from celery_app.client.dispatch.limits import DispatchLimits
 from celery_app.client.entry import Entry, Kind
 from celery_app.client.redis.model_registry import ModelRegistry
 
-#: Chunks of one priority that may leave before a waiting kind of the same priority.
+#: Number of chunks that may leave before a waiting kind of the same priority.
 PASSED_OVER = 3
-#: A chunk without a credit has this part of the largest chunk's work (a fourth): the next chunk
-#: that a caller waits for may have to wait for it.
-PARTS = 4
+#: Divisor of the largest chunk's work, for chunks without a credit. Such a chunk is small, because
+#: the next chunk that a caller waits for may be queued behind it.
+NO_CREDIT_DIVISOR = 4
 
 
 class VersionQueue:
@@ -60,7 +60,7 @@ class VersionQueue:
         return not self._waiting and not self.in_flight
 
     def add(self, entry: Entry) -> None:
-        """Adds a message to those that wait."""
+        """Adds a message to the waiting messages."""
         kind = entry.kind
         queue = self._waiting.get(kind)
         if queue is None:
@@ -86,7 +86,7 @@ class VersionQueue:
             chunk = (
                 queue.take(self._chunk_work)
                 if due
-                else queue.take_urgent(max(1, self._chunk_work // PARTS))
+                else queue.take_urgent(max(1, self._chunk_work // NO_CREDIT_DIVISOR))
             )
             self._keep(kind, queue)
             if due:
@@ -98,7 +98,7 @@ class VersionQueue:
         return []
 
     def _turn(self, kind: Kind) -> tuple[int, bool, Kind]:
-        """Returns the sort key of a kind: kinds without evidence are first, up to PASSED_OVER."""
+        """Returns the sort key of a kind: no evidence comes first, up to ``PASSED_OVER`` times."""
         return kind[0], self._passed_over[kind] < PASSED_OVER, kind
 
     def _pass_over(self, leaving: Kind) -> None:

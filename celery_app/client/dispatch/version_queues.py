@@ -1,4 +1,4 @@
-"""The version queues of one dispatcher: one for each model version that its messages are for."""
+"""The version queues of one dispatcher: one for each model version of its messages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class VersionQueues:
         return None
 
     def drop_unused(self) -> None:
-        """Removes the queues that hold no message, of versions that have no worker any more."""
+        """Removes the queues without messages whose versions have no worker any more."""
         self._queues = {
             version: queue
             for version, queue in self._queues.items()
@@ -63,10 +63,10 @@ class VersionQueues:
 
     @property
     def wait_s(self) -> float:
-        """Seconds that a message that comes now would take, at the slowest version."""
+        """Seconds that a new message would take for the slowest version."""
         return max(map(self.wait_for, self._queues), default=0.0)
 
     def wait_for(self, version: str) -> float:
-        """Returns the seconds that a message for ``version`` that comes now would take."""
+        """Returns the seconds that a new message for ``version`` would take."""
         queue = self._queues.get(version)
         return queue.admission.wait_s if queue else 0.0

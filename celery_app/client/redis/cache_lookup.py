@@ -17,12 +17,12 @@ from tasks.messages import Outcome, suffices
 
 logger = logging.getLogger(__name__)
 
-#: Messages that are looked up at once. While chunks are in flight, fewer messages wait for more:
-#: none of them could leave at once.
+#: Number of messages that are looked up without delay. While chunks are in flight, fewer messages
+#: wait for further messages: none of them could leave at once.
 WORTH_A_LOOK = 32
-#: Seconds that fewer messages wait at most.
+#: Longest time that fewer messages wait, in seconds.
 GATHER_S = 0.002
-#: Seconds for which a cache that failed is not asked. The workers ask it as well.
+#: Seconds for which a cache that failed is not asked. The workers look messages up as well.
 REST_S = 5.0
 
 
@@ -49,7 +49,7 @@ class CacheLookup:
         self._entries.append(entry)
 
     def soon(self) -> None:
-        """Wakes the dispatcher; a little later for a few messages while chunks are in flight."""
+        """Wakes the dispatcher: ``GATHER_S`` later for few messages while chunks are in flight."""
         few = len(self._entries) < WORTH_A_LOOK
         if few and self._timer is not None:
             return

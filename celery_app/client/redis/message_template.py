@@ -23,7 +23,7 @@ from kombu import Connection
 from tasks.messages import QUEUE, REQUEST_IDS, SENT, TASK
 from tasks.rollout import STEPS, lists
 
-#: Queues whose template is kept. There is one queue for each version that is served.
+#: Number of queues whose template is kept. Each served version has a queue.
 TEMPLATES = 8
 
 _encode = msgspec.json.Encoder().encode
@@ -105,5 +105,5 @@ def _template(app: Celery, reply_to: str, queue: str) -> dict[str, Any]:
 
 
 def _list(queue: str, priority: int) -> str:
-    """Returns the Redis list of a priority. Priorities between two of kombu's steps share one."""
+    """Returns the Redis list of a priority. Priorities between two steps share a list."""
     return lists(queue)[bisect(STEPS, priority) - 1]

@@ -1,6 +1,7 @@
 """Knows which model versions are served and by how many workers, and how full the memory is.
 
-Workers announce themselves in Redis. Two threads read that once a second, so that no request waits.
+Workers announce themselves in Redis. Two threads read the announcements once a second, so that no
+request waits.
 """
 
 from __future__ import annotations
@@ -115,8 +116,8 @@ class ModelRegistry:
         """Raises an error if no message can be sent to a version.
 
         Raises:
-            NoModel: the version is the canary, but has no worker at present.
-            UnknownModel: the version is not served, or not any more.
+            NoModel: the version is the canary, and has no worker at present.
+            UnknownModel: the version is not served, or no longer served.
         """
         rollout = self._rollout()
         if version in self._living() or version == rollout.current:
@@ -166,7 +167,7 @@ class ModelRegistry:
         return self.workers_of(rollout.current) if rollout else 0
 
     def workers_of(self, version: str) -> int:
-        """Returns how many workers of a version were alive."""
+        """Returns how many workers of a version were alive at the last look."""
         return self._served.workers.get(version, 0)
 
     def lists(self) -> list[str]:
@@ -210,8 +211,8 @@ class ModelRegistry:
     def _learn(self, served: ServedVersions) -> None:
         """Reads the announcements of the versions that workers serve.
 
-        An announcement is read once, except those of the current version and the canary: their
-        workers may have moved to another device.
+        The announcements of the current version and of the canary are read at each look, since
+        their workers may have moved to another device. Other announcements are read once.
         """
         in_use = {served.rollout.current, served.rollout.canary} if served.rollout else set()
         known = {}

@@ -1,4 +1,4 @@
-"""Knows whether the broker has memory for more tasks, without asking it for each task."""
+"""Knows whether the broker has memory for more tasks, without a question for each task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ SHOWN_S = 3.0
 class QueueCapacity:
     """The queue's memory at the last look, and what this process has sent since.
 
-    One thread looks. All other methods are for the event loop's thread.
+    The thread that looks at the broker calls :meth:`note`, and reads ``under_way`` and ``words``.
+    The event loop's thread calls all methods but :meth:`note`.
     """
 
     def __init__(self, max_pending_results: int) -> None:

@@ -1,8 +1,8 @@
 """A connection to Redis that many commands share. Redis answers them in their order.
 
 redis-py's client for asyncio takes about 130 us of CPU a command, for its pool, its locks, and a
-timer for each step. This connection takes a third of that. redis-py still connects: it knows what a
-URL may ask for, such as TLS, a user, or a database.
+timer for each step. This connection takes a third of that. redis-py still opens the connection,
+since it knows what a URL may ask for, such as TLS, a user, or a database.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class RedisConnection:
     """Sends commands, and connects where there is no connection. Used in one loop's thread."""
 
     def __init__(self, pool: ConnectionPool, timeout_s: float) -> None:
-        """``pool`` connects. A Redis that is silent for ``timeout_s`` seconds counts as gone."""
+        """``pool`` makes connections. A Redis silent for ``timeout_s`` seconds counts as gone."""
         self._pool = pool
         self._timeout_s = timeout_s
         self._protocol: _RedisProtocol | None = None
@@ -76,7 +76,7 @@ class _RedisProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport = connection._writer.transport
         self._timeout_s = timeout_s
         self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=ResponseError)
-        #: The futures of commands without a response, and the monotonic time of each, in seconds.
+        #: Commands without a response: the future, and the monotonic time of sending in seconds.
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None

@@ -1,7 +1,7 @@
 """Bootsteps of Celery's consumer: signs of life, events, and the forwarding of tasks.
 
-They start at each connection to the broker, and stop when it is lost. Celery's manual has bootsteps
-under "Extensions and Bootsteps".
+These bootsteps start at each connection to the broker, and stop when the connection is lost.
+Celery's manual describes bootsteps under "Extensions and Bootsteps".
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class HeartbeatStep(bootsteps.StartStopStep):
         watch = guarded(end_if_hung, "the watchdog")
         watch()
         self.timers = (
-            # An error of this one is left to Celery, which connects again.
+            # Celery handles an error of this timer: it connects again.
             consumer.timer.call_repeatedly(qos.visibility_timeout / 4, qos.touch),
             consumer.timer.call_repeatedly(WATCH_S, watch),
         )
@@ -95,7 +95,7 @@ class AnnounceStep(bootsteps.StartStopStep):
     version = ""
 
     def start(self, consumer: Any) -> None:
-        """Registers the worker, and starts the timer that repeats it."""
+        """Registers the worker, and starts the timer that repeats the registration."""
         services = services_of(consumer)
         announcement = _announcement(services)
         self.version = announcement.version
@@ -173,7 +173,7 @@ class EventsStep(bootsteps.StartStopStep):
         self.timer = consumer.timer.call_repeatedly(EVENTS_S, dispatcher.flush)
 
     def stop(self, consumer: Any) -> None:
-        """Sends the gathered events. Those of the last batch, which runs still, go Celery's way."""
+        """Sends the gathered events. Celery sends the events of the batch that still runs."""
         if self.timer is None:
             return
         self.timer.cancel()

@@ -28,7 +28,7 @@ class MalformedStep(bootsteps.StartStopStep):
 
 
 def _checking(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., None]:
-    """Returns ``on_unknown_task`` with a check of the headers: it needs an id to fail the task."""
+    """Returns ``on_unknown_task`` with a check of the headers: Celery fails a task by its id."""
 
     def checked(body: Any, message: Any, error: Exception) -> None:
         check_headers(message.headers)

@@ -20,7 +20,7 @@ class RoomStep(bootsteps.StartStopStep):
     requires = (Tasks,)
 
     def start(self, consumer: Any) -> None:
-        """Makes the channel ask the batcher, too, whether to receive, and which priorities."""
+        """Makes the channel ask the batcher whether to receive, and which priorities."""
         channel, batcher = consumer.task_consumer.channel, consumer.controller.batcher
         channel.wants_pressing_only = batcher.wants_urgent_only
         qos = channel.qos
@@ -31,8 +31,8 @@ class RoomStep(bootsteps.StartStopStep):
 class AcknowledgeStep(bootsteps.StartStopStep):
     """Makes the model's thread acknowledge its tasks itself.
 
-    Celery wakes its loop for each task, and acknowledges there. With Byline's transport, to
-    acknowledge is only to note the task for the next claim, which any thread may do.
+    Celery wakes its loop for each task, and acknowledges there. With Byline's transport, any thread
+    may acknowledge a task: the transport sends the acknowledgement with the next claim.
     """
 
     requires = (Tasks,)

@@ -1,8 +1,8 @@
 """The objects that the bootsteps of a worker need, such as the engine and the registry of workers.
 
-Celery takes bootsteps as classes and makes the instances itself. It passes each the worker or the
-consumer, and keyword arguments, which are the command line's options and can be no objects. So the
-factory sets ``app.services``, and a step reads it from the app of its worker or consumer.
+Celery takes bootsteps as classes and makes the instances itself. Celery passes each instance its
+worker or consumer, and the options of the command line, which can't be objects. So the factory sets
+``app.services``, and a step reads ``services`` from the app of its worker or consumer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Bootsteps of Celery's worker: the model, its metrics, housekeeping, and stack dumps.
 
-They start before the worker connects to the broker. Celery's manual has bootsteps under "Extensions
-and Bootsteps".
+These bootsteps start before the worker connects to the broker. Celery's manual describes bootsteps
+under "Extensions and Bootsteps".
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tasks.rollout import queue_of
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that messages may have to wait in a worker, where no other worker can take them.
+#: Longest time that messages wait in a worker, in seconds. No other worker can take them there.
 MAX_WAIT_S = 5.0
 #: Seconds between two rounds of housekeeping.
 HOUSEKEEPING_S = 2.0
@@ -81,7 +81,7 @@ class ModelStep(bootsteps.StartStopStep):
         gc.freeze()
 
     def stop(self, worker: Any) -> None:
-        """Gives back the tasks that wait. The pool, stopped next, waits for the batch that runs."""
+        """Gives back the tasks that wait. Celery stops the pool next, after the running batch."""
         worker.batcher.close()
 
     terminate = stop

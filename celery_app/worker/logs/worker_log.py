@@ -34,7 +34,7 @@ def set_up(form: Format) -> None:
 
 
 def _log_warnings() -> None:
-    """Logs Python's warnings. Celery may issue one, as root, before the log is set up."""
+    """Logs Python's warnings. As root, Celery issues a warning before the log is set up."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines(PROCESS))
     logger = logging.getLogger("py.warnings")
@@ -44,9 +44,10 @@ def _log_warnings() -> None:
 
 
 def _safe_say(line: str, _file: Any = None) -> None:
-    """Replaces the function with which Celery writes a line past its log when a signal stops it.
+    """Replaces Celery's function that writes a line past the log when a signal stops a worker.
 
-    It writes to the descriptor, as Celery does: the signal may have come in the middle of a line.
+    The function writes to the descriptor, as Celery does: the signal may have come in the middle of
+    a line.
     """
     record = logging.LogRecord(worker.__name__, logging.INFO, "", 0, line, None, None)
     os.write(2, f"{JsonLines(PROCESS).format(record)}\n".encode())

@@ -4,7 +4,8 @@
 -- ARGV: the id, the seconds for which pending results are kept, the Unix time before which the result
 -- must have been promised, the value to store instead, and the seconds for which to store it.
 -- A task is not lost while the hash or a list may hold it: each task of the api says when it was sent,
--- which is before its result was promised. With more than 64 tasks, none is looked for.
+-- which is before its result was promised. With more than 64 tasks, the script does not look for the
+-- task, and the task does not count as lost.
 local made = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0) - ARGV[2]
 if redis.call('GET', KEYS[2]) ~= '' or made > tonumber(ARGV[3]) then return 0 end
 local left = 64

@@ -1,5 +1,5 @@
 -- Releases pending results that were fetched: they expire at the Unix time ARGV[1] and are not counted any
--- more. Pairs of id and value follow. The value is stored where the result was still pending.
+-- more. The rest of ARGV is pairs of id and value. A result that was still pending gets its value.
 for i = 2, #ARGV, 2 do
   local key = 'byline:promise:' .. ARGV[i]
   local value = held(key)
