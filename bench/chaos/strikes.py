@@ -20,7 +20,7 @@ from bench.system.system import NotRunning
 
 #: Seconds after the signal within which the system has to serve again, or to have ended.
 WITHIN_S = 10.0
-#: Seconds for which the test waits for that. A system that needs longer than allowed is measured.
+#: Seconds after which the test gives up. A system that needs more than ``WITHIN_S`` is still timed.
 GIVE_UP_S = 120.0
 #: Seconds of load before the signal.
 LOADED_S = 1.0
@@ -99,7 +99,7 @@ class Strikes:
         assert trial is not None
         trial.kill()
         shutil.rmtree(logs, ignore_errors=True)
-        if (trial.state / "logs").exists():  # else the system ended before it wrote a log
+        if (trial.state / "logs").exists():  # otherwise the system ended before it wrote a log
             shutil.copytree(trial.state / "logs", logs)
         logs.mkdir(parents=True, exist_ok=True)
         (logs / "make-run.log").write_text(trial.output)
@@ -121,10 +121,10 @@ class Strikes:
         trial.wait_until_up()
         ledger = Ledger()
         with light_load(trial.target, ledger):
-            time.sleep(LOADED_S)  # into the load
+            time.sleep(LOADED_S)  # some load before the signal
             self._struck(cell, trial, result)
         self._account(cell, trial, result, ledger)
-        if cell.started_by_hand:  # the second start has to have removed what the first one left
+        if cell.started_by_hand:  # the second start has to remove the first one's files
             self._end(trial, result)
 
     def _end(self, trial: Trial, result: Result) -> None:
@@ -148,7 +148,7 @@ class Strikes:
         pid = trial.moment(cell.phase, cell.part)
         if cell.phase == STOPPING:
             trial.interrupt()
-            time.sleep(STOPS_S)  # into the stop
+            time.sleep(STOPS_S)  # the stop is under way then
         before = trial.pids()
         hit(pid, cell.signal)
         since = time.monotonic()

@@ -53,7 +53,7 @@ REPLACED_S = 200.0
 THEN_S = 10.0
 TWO_WORKERS = {"BYLINE_WORKERS": "2"}
 #: The error codes that a client may get during a fault: those of the api's 503 and 504 responses.
-#: ``revoked`` is not one of them, for nobody revokes a task here.
+#: ``revoked`` is not one of them, because nobody revokes a task here.
 HONEST = frozenset(
     {
         "broker_unavailable",

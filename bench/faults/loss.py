@@ -113,14 +113,14 @@ def measure(
 
 def _after(seconds: float, strike: Callable[[], None]) -> float:
     """Calls ``strike`` after some seconds. Returns the monotonic time at which it returned."""
-    time.sleep(seconds)  # of load, before the fault
+    time.sleep(seconds)  # the load runs before the fault
     strike()
     return time.monotonic()
 
 
 def _stop(load: HttpLoad, injection: Future[float], then_s: float) -> None:
     wait([injection])
-    time.sleep(then_s)  # of load, after the fault
+    time.sleep(then_s)  # the load goes on after the fault
     load.stop()
 
 

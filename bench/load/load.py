@@ -209,7 +209,7 @@ class HttpLoad:
             self._unanswered(connection, now)
 
     def _unanswered(self, connection: Connection, now: float) -> None:
-        """Notes that a request under way, if any, has no response. A late one is ignored."""
+        """Notes that a request under way, if any, has no response. A late response is ignored."""
         request, connection.request = connection.request, None
         if request is not None:
             self._note(request, connection.due, connection.left, now, NO_ANSWER)

@@ -145,7 +145,7 @@ class Recorder:
     PROMISED: ClassVar[str] = "promised for later"
 
     #: Of each kept response: the index of its request, the messages, and the body. In three queues,
-    #: for one tuple each would be one more object for the garbage collector to scan.
+    #: because a tuple for each response would be one more object for the garbage collector to scan.
     _indices: deque[int] = field(default_factory=deque, init=False)
     _messages: deque[Sequence[Message]] = field(default_factory=deque, init=False)
     _bodies: deque[bytes] = field(default_factory=deque, init=False)

@@ -57,7 +57,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     seconds: Annotated[float, Meta(gt=0, le=LONGEST_S)] = 30.0
     #: Seconds of load before the measurement.
     warmup_seconds: Annotated[float, Meta(ge=0, le=LONGEST_S)] = 5.0
-    #: The run ends early once so many messages were sent.
+    #: Number of messages after which the run ends early.
     most_messages: Annotated[int, Meta(ge=1)] = 2_000_000
     #: Messages in one request. Above 1, requests use the API's bulk form.
     bulk: Annotated[int, Meta(ge=1, le=256)] = 1

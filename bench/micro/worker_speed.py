@@ -43,7 +43,7 @@ TASK = "byline.attribute"
 CHUNK = 64
 #: Messages of a batch.
 BATCH = 256
-#: Seconds that a task's answer may take, for it waits behind all other tasks.
+#: Seconds that a task's answer may take: the task may wait behind all other tasks.
 TIMEOUT_S = 600.0
 #: Share of the bare model's rate by which the worker may be slower.
 ALLOWED = 0.10

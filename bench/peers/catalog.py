@@ -106,7 +106,7 @@ PEERS = (
             **RAY_SERVE.env,
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-            "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # else metrics are open to the network
+            "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # otherwise the network can read them
         }),
     ),
     Peer(

@@ -115,7 +115,7 @@ def _latency(ms: NDArray[np.float64]) -> Latency:
 def _curve(ms: NDArray[np.float64]) -> Sequence[tuple[float, float]]:
     if not len(ms):
         return []
-    highest = 100 * (1 - 1 / len(ms))  # one request at most is beyond this one
+    highest = 100 * (1 - 1 / len(ms))  # at most one request is slower than this percentile
     percentiles = CURVE[highest >= CURVE]
     return list(zip(percentiles, np.percentile(ms, percentiles), strict=True))
 

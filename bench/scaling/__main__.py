@@ -58,7 +58,7 @@ SINGLE = "HTTP, one by one"
 TASKS = "Celery tasks of 64"
 #: Seconds of load before each measurement.
 WARMUP_S = 3.0
-#: A mix of so few messages that each is in the cache.
+#: A mix with so few different messages that all of them are in the cache.
 KNOWN = Mix(repeats=1.0, exponent=0.0, population=1000)
 #: CPU time of other programs, in cores, above which a measurement counts as disturbed.
 DISTURBED = 0.15

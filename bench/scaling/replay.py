@@ -39,7 +39,7 @@ def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
 
     The recording begins ``after`` seconds from now.
     """
-    time.sleep(after)  # into the load
+    time.sleep(after)  # the load has begun then
     shown = []
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(b"MONITOR\r\n")

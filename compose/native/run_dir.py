@@ -22,7 +22,7 @@ def make_run_dir(state: Path) -> Path:
     Raises:
         CannotRun: no folder has a path that is short enough.
     """
-    remove_run_dir(state)  # that of a run that was killed
+    remove_run_dir(state)  # the folder of a run that was killed
     here = state / "run"
     for folder in (state, Path(tempfile.gettempdir()), Path("/tmp")):
         # supervisord first binds a longer name, which ends in its process id. It also accepts no

@@ -65,7 +65,7 @@ def parts(
         *(f"--web.listen-address={address}", "--log.level=warn"),
         # Alerts from before Prometheus found Alertmanager are sent again within the first minute.
         "--rules.alert.resend-delay=20s",
-        f"--web.external-url={here}",  # for links, which would else have the machine's name
+        f"--web.external-url={here}",  # else links have the machine's name
         *(f"--web.config.file={login.web_config}", f"--web.cors.origin={re.escape(here)}"),
     )
     well = health.page(f"{here}/-/ready", login=login.pair)

@@ -42,7 +42,7 @@ MIN_DIVERGENCE = 0.1 / (8 * math.log(2))
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """The value of one signal, and the threshold at which the value begins to mean something."""
+    """The value of one signal, and the threshold beyond which the value means a change."""
 
     value: float
     #: None where the model card has nothing to compare with.

@@ -1,7 +1,8 @@
 """ASGI middleware that lets BentoML's list API take a single message and return one attribution.
 
 A batchable API of BentoML takes lists only. The documented way around is a second service in front
-of it, which costs a second HTTP request and a second round of JSON. This costs next to nothing.
+of it, which costs a second HTTP request and a second round of JSON. This middleware costs next to
+nothing.
 """
 
 from __future__ import annotations

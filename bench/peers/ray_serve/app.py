@@ -55,7 +55,7 @@ def main() -> None:
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
-        object_store_memory=80 * 1024**2,  # the minimum, for requests do not use the object store
+        object_store_memory=80 * 1024**2,  # the minimum: requests do not use the store
     )
     try:
         serve.start(http_options=HTTPOptions(host="127.0.0.1", port=int(os.environ["BENCH_PORT"])))
