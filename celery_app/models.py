@@ -33,8 +33,8 @@ class Change:
         self._check_has_workers(version)
         current = self._current
         if version == current.current:
-            return Rollout(version, previous=current.previous, told=True)
-        return Rollout(version, previous=current.current, told=True)
+            return Rollout(version, previous=current.previous, set_by_operator=True)
+        return Rollout(version, previous=current.current, set_by_operator=True)
 
     def share(self, version: str, share: float) -> Rollout:
         """Sends a share of the new messages to ``version``; with 0, ends the canary."""
@@ -48,15 +48,15 @@ class Change:
         if not share and version != current.canary:
             raise Refused(f"{version} is no canary")
         if not share:
-            return Rollout(current.current, previous=current.previous, told=True)
+            return Rollout(current.current, previous=current.previous, set_by_operator=True)
         self._check_has_workers(version)
-        return Rollout(current.current, version, share, current.previous, told=True)
+        return Rollout(current.current, version, share, current.previous, set_by_operator=True)
 
     def back(self) -> Rollout:
         """Ends the canary. Where there is none, serves the version that was served before."""
         current = self._current
         if current.canary is not None:
-            return Rollout(current.current, previous=current.previous, told=True)
+            return Rollout(current.current, previous=current.previous, set_by_operator=True)
         if current.previous is None:
             raise Refused(f"nothing was served before {current.current}")
         return self.serve(current.previous)
@@ -122,7 +122,7 @@ def table(served: ServedVersions) -> str:
 
 
 def _notes(rollout: Rollout) -> list[str]:
-    if not rollout.told:
+    if not rollout.set_by_operator:
         return ["nobody has said which version to serve: it stays the same while its workers live"]
     notes = ["set by an operator with this command (follow: the workers decide again)"]
     if rollout.previous is not None:

@@ -53,7 +53,7 @@ class Rollout(msgspec.Struct, frozen=True):
     #: The version that was current before.
     previous: str | None = None
     #: Whether an operator set the rollout. If not, it follows the workers.
-    told: bool = False
+    set_by_operator: bool = msgspec.field(default=False, name="told")  # its name in Redis
 
     def takes(self, text: str) -> bool:
         """Returns whether the message with the canonical text ``text`` goes to the canary.
@@ -147,7 +147,7 @@ class WorkerRegistry:
         if _read_announcement(version, announced) is None:
             self._client.set(MODEL + version, card, ex=CARD_S)
         rollout = _read_rollout(raw_rollout)
-        if rollout is None or not (rollout.told or rollout.current == version):
+        if rollout is None or not (rollout.set_by_operator or rollout.current == version):
             self._follow(version)
 
     def sign_out(self, node: str, version: str) -> None:
@@ -236,7 +236,7 @@ class WorkerRegistry:
         def update(rollout: Rollout | None) -> Rollout:
             if rollout is None:
                 return Rollout(version)
-            if rollout.told or rollout.current == version or rollout.current not in gone:
+            if rollout.set_by_operator or rollout.current == version or rollout.current not in gone:
                 raise _Unchanged
             return Rollout(version, previous=rollout.current)
 

@@ -78,7 +78,7 @@ def workers(client: Redis, number: int) -> Probe:
             if client.zcount(WORKERS, since, "+inf") < number:
                 return False
             rollout, living, _ = worker_registry.look()
-            return rollout is not None and (rollout.told or living[rollout.current] > 0)
+            return rollout is not None and (rollout.set_by_operator or living[rollout.current] > 0)
         except RedisError:
             return False
 
@@ -101,7 +101,7 @@ def api(url: str, client: Redis) -> Probe:
             rollout, living, _ = worker_registry.look()
         except RedisError:
             return False
-        return rollout is not None and rollout.told and not living[rollout.current]
+        return rollout is not None and rollout.set_by_operator and not living[rollout.current]
 
     return lambda: ready() or (unserved() and alive())
 

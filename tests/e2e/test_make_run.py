@@ -276,11 +276,11 @@ def test_workers_of_a_version_that_is_not_to_be_served_are_told_of(
 ) -> None:
     """Somebody said what is to be served; then it was started with another model."""
     register = WorkerRegistry(own.redis)
-    register.change(lambda _: Rollout("trained-1", told=True))
+    register.change(lambda _: Rollout("trained-1", set_by_operator=True))
     runs.append(run := Run(tmp_path, BYLINE_REDIS_URL=own.env["BYLINE_REDIS_URL"]))
     run.wait_until_up()
     assert "byline: trained-1 is to be served" in run.output
     assert "-m celery_app.models serve vowels-1" in run.output
-    register.change(lambda _: Rollout("vowels-1", told=True))
+    register.change(lambda _: Rollout("vowels-1", set_by_operator=True))
     wait_for(lambda: httpx.get(f"{run.api}/readyz").status_code == 200, what="the api to know")
     assert run.attribute("aei")["model"] == "vowels-1"

@@ -186,7 +186,7 @@ def test_somebody_said_so_and_it_waits_for_its_workers(own: Stack) -> None:
     )
     assert ready.json()["parts"]["worker"] == "none alive"
     rollout = WorkerRegistry(own.redis).look().rollout
-    assert rollout == Rollout(OLD, told=True)
+    assert rollout == Rollout(OLD, set_by_operator=True)
     own.worker(name="old")
     done = wait_for(lambda: (r := httpx.get(own.url + place)).status_code == 200 and r.json(), 20)
     assert done["model"] == OLD
@@ -273,11 +273,11 @@ def test_a_version_is_forgotten_a_day_after_its_last_worker(own: Stack) -> None:
         return worker_registry.look()
 
     worker_registry.sign("byline@one", OLD, b"{}", started=True)
-    worker_registry.change(lambda _: Rollout(OLD, told=True))
+    worker_registry.change(lambda _: Rollout(OLD, set_by_operator=True))
     worker_registry.forget(look_on(KEPT_S - 1).gone)
     assert worker_registry.look().workers.keys() == {OLD, NEW}, "what is served is never forgotten"
     # Some still send to it, who have not noticed yet.
-    worker_registry.change(lambda _: Rollout(NEW, previous=OLD, told=True))
+    worker_registry.change(lambda _: Rollout(NEW, previous=OLD, set_by_operator=True))
     worker_registry.forget(worker_registry.look().gone)
     assert worker_registry.look().workers == {OLD: 0, NEW: 1}
     worker_registry.forget(look_on(KEPT_S).gone)
@@ -293,7 +293,7 @@ def test_what_is_given_back_to_a_version_of_long_ago_is_moved_again(own: Stack) 
     now[0] += KEPT_S + 1
     worker_registry.sign_out("byline@one", OLD)
     worker_registry.sign("byline@two", NEW, b"{}", started=True)
-    worker_registry.change(lambda _: Rollout(NEW, told=True))
+    worker_registry.change(lambda _: Rollout(NEW, set_by_operator=True))
     forwarder = Forwarder(own.redis, lambda: NEW, worker_registry)
     for task in ("sent", "given back", "given back again"):
         own.redis.lpush(queue_of(OLD), task)
@@ -308,7 +308,7 @@ def test_who_could_not_sign_for_want_of_memory_is_not_gone(own: Stack) -> None:
     forwarder = Forwarder(own.redis, lambda: NEW, worker_registry)
     worker_registry.sign("byline@one", OLD, b"{}", started=True)
     worker_registry.sign("byline@two", NEW, b"{}", started=True)
-    worker_registry.change(lambda _: Rollout(NEW, told=True))
+    worker_registry.change(lambda _: Rollout(NEW, set_by_operator=True))
     own.redis.lpush(queue_of(OLD), "task")
     own.redis.config_set("maxmemory", 1)
     for _ in range(5):  # Redis can be read all the time

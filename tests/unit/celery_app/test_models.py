@@ -15,27 +15,27 @@ def change(rollout: Rollout | None = Rollout("v1"), **workers: int) -> Change:  
 
 
 def test_serve_sends_messages_to_another_version_and_remembers_the_last() -> None:
-    assert change().serve("v2") == Rollout("v2", previous="v1", told=True)
+    assert change().serve("v2") == Rollout("v2", previous="v1", set_by_operator=True)
 
 
 def test_serve_of_the_current_version_pins_it_and_ends_the_canary() -> None:
     canary = Rollout("v1", "v2", 0.1, previous="v0")
-    assert change(canary).serve("v1") == Rollout("v1", previous="v0", told=True)
+    assert change(canary).serve("v1") == Rollout("v1", previous="v0", set_by_operator=True)
 
 
 def test_share_starts_changes_and_ends_a_canary() -> None:
     canary = change().share("v2", 0.05)
-    assert canary == Rollout("v1", "v2", 0.05, told=True)
-    assert change(canary).share("v2", 0.2) == Rollout("v1", "v2", 0.2, told=True)
-    assert change(canary).share("v2", 0) == Rollout("v1", told=True)
-    assert change(canary, v2=0).share("v2", 0) == Rollout("v1", told=True), "it may be dead"
+    assert canary == Rollout("v1", "v2", 0.05, set_by_operator=True)
+    assert change(canary).share("v2", 0.2) == Rollout("v1", "v2", 0.2, set_by_operator=True)
+    assert change(canary).share("v2", 0) == Rollout("v1", set_by_operator=True)
+    assert change(canary, v2=0).share("v2", 0) == Rollout("v1", set_by_operator=True), "it may be dead"
 
 
 @pytest.mark.parametrize(
     ("now", "then"),
     [
-        (Rollout("v1", "v2", 0.1, previous="v0"), Rollout("v1", previous="v0", told=True)),
-        (Rollout("v2", previous="v1"), Rollout("v1", previous="v2", told=True)),
+        (Rollout("v1", "v2", 0.1, previous="v0"), Rollout("v1", previous="v0", set_by_operator=True)),
+        (Rollout("v2", previous="v1"), Rollout("v1", previous="v2", set_by_operator=True)),
     ],
 )
 def test_back_ends_the_canary_or_serves_the_previous_version(now: Rollout, then: Rollout) -> None:
@@ -43,8 +43,8 @@ def test_back_ends_the_canary_or_serves_the_previous_version(now: Rollout, then:
 
 
 def test_follow_lets_the_workers_decide_again() -> None:
-    assert not change(Rollout("v1", "v2", 0.5, told=True)).follow().told
-    assert change(Rollout("v1", "v2", 0.5, told=True)).follow().canary is None
+    assert not change(Rollout("v1", "v2", 0.5, set_by_operator=True)).follow().set_by_operator
+    assert change(Rollout("v1", "v2", 0.5, set_by_operator=True)).follow().canary is None
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, float("nan"), float("inf")])
@@ -82,7 +82,7 @@ def test_changes_are_refused_before_the_first_worker() -> None:
 
 
 def test_the_table_shows_workers_and_shares_of_each_version() -> None:
-    rollout = Rollout("v1", "v2", 0.05, "v0", told=True)
+    rollout = Rollout("v1", "v2", 0.05, "v0", set_by_operator=True)
     said = table(ServedVersions(rollout, WORKERS, frozenset())).splitlines()
     assert [line.split() for line in said[1:4]] == [
         ["v1", "2", "95.0%"],
