@@ -28,13 +28,16 @@ def test_share_starts_changes_and_ends_a_canary() -> None:
     assert canary == Rollout("v1", "v2", 0.05, set_by_operator=True)
     assert change(canary).share("v2", 0.2) == Rollout("v1", "v2", 0.2, set_by_operator=True)
     assert change(canary).share("v2", 0) == Rollout("v1", set_by_operator=True)
-    assert change(canary, v2=0).share("v2", 0) == Rollout("v1", set_by_operator=True), "it may be dead"
+    assert change(canary, v2=0).share("v2", 0) == Rollout("v1", set_by_operator=True), "dead?"
 
 
 @pytest.mark.parametrize(
     ("now", "then"),
     [
-        (Rollout("v1", "v2", 0.1, previous="v0"), Rollout("v1", previous="v0", set_by_operator=True)),
+        (
+            Rollout("v1", "v2", 0.1, previous="v0"),
+            Rollout("v1", previous="v0", set_by_operator=True),
+        ),
         (Rollout("v2", previous="v1"), Rollout("v1", previous="v2", set_by_operator=True)),
     ],
 )
