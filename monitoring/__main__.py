@@ -25,7 +25,10 @@ from monitoring.state.windows import ANSWERS, LABELS, Window
 
 
 def main(arguments: list[str]) -> int:
-    """Watches, as the environment configures, until SIGTERM or SIGINT. Returns the exit status."""
+    """Runs the monitor until SIGTERM or SIGINT. The environment configures it.
+
+    Returns the exit status.
+    """
     options = _options(arguments)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

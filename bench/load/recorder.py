@@ -110,8 +110,9 @@ def _size(messages: Sequence[Message], body: bytes) -> int:
 class Recorder:
     """The figures of all requests that were due while the load was measured.
 
-    Each array has one item for each request, or one for each answer. Of a response that is kept,
-    only the times are known until :meth:`judge_kept` has decoded it.
+    Each array has one item for each request, or one for each answer. The
+    recorder may store a response undecoded: only its times are known until :meth:`judge_kept`
+    has decoded it.
     """
 
     passages: Sequence[Passage]

@@ -17,7 +17,10 @@ PREFIX = "byline-"
 
 
 def make_run_dir(state: Path) -> Path:
-    """Makes the folder inside the state folder, or in a temporary one for a short and plain path.
+    """Makes the run folder: in the state folder, or in a temporary folder.
+
+    It is in a temporary folder where the path of the state folder is too long for a socket, or has
+    characters that supervisord does not accept.
 
     Raises:
         CannotRun: no folder has a path that is short enough.

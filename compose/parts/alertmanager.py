@@ -94,7 +94,7 @@ def channels(configuration: Map) -> str:
 def configured(configuration: Map, folder: Path, monitor: str) -> Map:
     """Returns a configuration for this run: with absolute paths, and with the monitor's URL.
 
-    Channels without their secrets are left out, because each of their alerts would be an error.
+    Channels whose secrets are missing are left out: Alertmanager could not send to them.
     ``folder`` has the files that the configuration names. ``monitor`` is the URL of the monitor,
     from which the console gets its alerts.
     """

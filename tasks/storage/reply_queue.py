@@ -65,7 +65,11 @@ class ReplyQueue:
         self._keep(promised, values)
 
     def _keep(self, promised: Mapping[str, Outcome], values: Sequence[bytes | None]) -> None:
-        """Stores the outcomes of pending results: those with a value, even an empty value."""
+        """Stores the outcomes of pending results.
+
+        ``values`` are what Redis holds for the ids of ``promised``: ``None`` where the id is not
+        a pending result, and an empty value where the result is still pending.
+        """
         pairs = zip(promised.items(), values, strict=False)
         pending = {id: outcome for (id, outcome), value in pairs if value is not None}
         if pending:
