@@ -82,11 +82,11 @@ train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=fil
 	@$(BIN)/python -m model.train $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)")
 
 .PHONY: test
-# Tests of whole processes wait more than they compute: four at a time take two cores.
+# Tests of whole processes wait more than they compute: several at a time fill two cores.
 test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest -n auto tests/unit
 	@$(BIN)/python -m pytest -n 4 --dist loadfile tests/integration
-	@$(BIN)/python -m pytest -n 4 --dist loadfile tests/e2e tests/faults
+	@$(BIN)/python -m pytest -n 6 --dist loadfile tests/e2e tests/faults
 	@$(BIN)/python -m pytest $(addprefix --ignore=tests/,unit integration e2e faults)
 
 .PHONY: newcomer

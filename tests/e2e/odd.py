@@ -210,7 +210,7 @@ def little_cache(start: Start) -> None:
 
 
 def one_at_a_time(start: Start) -> None:
-    names = ("BATCH_MESSAGES", "CHUNK_MESSAGES", "CREDITS", "MAX_BULK", "OUTBOX_MESSAGES")
+    names = ("BATCH_MESSAGES", "CHUNK_MESSAGES", "CREDITS", "MAX_BULK", "DISPATCHER_MESSAGES")
     start.settings |= {f"BYLINE_{name}": "1" for name in names}
 
 

@@ -232,7 +232,7 @@ def _send_and_hang_up(own: Stack, text: str) -> None:
         client.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
 
-def test_a_full_outbox_says_so(own: Stack) -> None:
+def test_a_full_dispatcher_says_so(own: Stack) -> None:
     own.worker().stop()
     own.api(BYLINE_DISPATCHER_MESSAGES="10", BYLINE_MAX_BULK="10")
     with ThreadPoolExecutor(1) as pool:
