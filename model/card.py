@@ -1,4 +1,4 @@
-"""Reads and writes model cards: data, quality, limits and training of a model.
+"""Reads and writes model cards, which tell a model's data, quality, limits and training.
 
 A card is a JSON file for programs and a Markdown page for people, after Mitchell et al. 2019,
 "Model Cards for Model Reporting".
@@ -51,10 +51,11 @@ def quality_details(
     threshold: float,
     unseen: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Returns the parts of ``details`` that are measured on the held-out messages.
+    """Returns the part of a card's ``details`` that is measured on the held-out messages.
 
-    ``reference`` is what the monitor compares the traffic with, to detect drift. ``unseen`` comes
-    from :func:`model.ngram.novelty.reference`.
+    Its key ``reference`` holds the figures that the monitor compares the traffic with, to detect
+    drift. ``probabilities`` has the shape (messages, authors). ``unseen`` is the result of
+    :func:`model.ngram.novelty.reference`.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     f1 = evaluation.f1_scores(labels, predicted, len(authors))
@@ -77,7 +78,7 @@ def quality_details(
 
 
 def training_environment(seconds: float) -> dict[str, Any]:
-    """Returns the duration of the training, in seconds, and the versions of its libraries."""
+    """Returns a card's figures of a training run: its ``seconds`` and its libraries' versions."""
     return {
         "seconds": round(seconds, 1),
         "python": platform.python_version(),
@@ -87,7 +88,7 @@ def training_environment(seconds: float) -> dict[str, Any]:
 
 
 def read(directory: Path) -> ModelCard:
-    """Reads the card of a model's folder.
+    """Reads the model card from a model's folder.
 
     Raises:
         OSError: the file does not exist, or can't be read.
@@ -102,14 +103,14 @@ def read(directory: Path) -> ModelCard:
 
 
 def write(card: ModelCard, directory: Path) -> None:
-    """Writes the JSON file and the Markdown page into ``directory``, which must exist."""
+    """Writes ``card`` as JSON and as Markdown into ``directory``, which must exist."""
     content = json.dumps(asdict(card), indent=1, ensure_ascii=False)
     (directory / JSON_FILE).write_text(content + "\n", encoding="utf-8")
     (directory / PAGE_FILE).write_text(page(card), encoding="utf-8")
 
 
 def page(card: ModelCard) -> str:
-    """Returns the card as Markdown."""
+    """Returns the card as a Markdown page."""
     details = card.details
     sections = [
         f"# Model card: {card.name}\n\nVersion `{card.version}`",
@@ -134,7 +135,10 @@ def page(card: ModelCard) -> str:
 
 
 def _quality(card: ModelCard) -> str:
-    """Returns the table of metrics, beside those of the baseline if it was measured."""
+    """Returns the Markdown table of the model's metrics, with a column for the baseline's.
+
+    Without a measured baseline, that column is empty. A line above the table names the threshold.
+    """
     ours, baseline = card.details["metrics"], card.details["baseline"]
     rows = [(name.replace("_", " "), value, "") for name, value in ours.items()]
     if baseline:
@@ -146,7 +150,10 @@ def _quality(card: ModelCard) -> str:
 
 
 def _variants(variants: Sequence[dict[str, Any]]) -> list[str]:
-    """Returns the section on the variants that training compared, or no section."""
+    """Returns the Markdown section about the variants that training compared, as a list of one.
+
+    The list is empty if there are no variants.
+    """
     if not variants:
         return []
     rows = [(v["name"], v["tuning_macro_f1"], v["accuracy"], v["macro_f1"]) for v in variants]
@@ -156,13 +163,13 @@ def _variants(variants: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _facts(facts: dict[str, Any]) -> str:
-    """Returns a list of names and values. Leaves out values that are None."""
+    """Returns a Markdown list of names and values, without the values that are None."""
     return "\n".join(
         f"- {name.replace('_', ' ')}: {value}" for name, value in facts.items() if value is not None
     )
 
 
 def _table(heading: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Returns a Markdown table."""
+    """Returns a Markdown table with this heading and these rows."""
     lines = [heading, ["---"] * len(heading), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -14,7 +14,10 @@ from model.training.corpus import HELD_OUT_FOLD, load_sotu
 
 
 def main(arguments: list[str]) -> int:
-    """Writes the file that the command line names. Returns the exit status, 2 for a wrong call."""
+    """Writes the held-out messages to the file that the command line names.
+
+    Returns the exit status: 0, or 2 if ``arguments`` is not one file name.
+    """
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2

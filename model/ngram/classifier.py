@@ -25,7 +25,7 @@ GRID_LENGTHS = (512, 1024, 2048, 4096)
 
 
 class Batch(NamedTuple):
-    """The bags of a batch: flat and ragged on the CPU, padded on an accelerator."""
+    """The hashed n-grams of some texts: one flat tensor on the CPU, padded on an accelerator."""
 
     #: Rows of the weight table: int32, shape (rows,), or int64, shape (texts, length) if padded.
     rows: torch.Tensor
@@ -38,16 +38,20 @@ class Batch(NamedTuple):
 
 
 class NgramModel:
-    """A linear classifier, calibrated by a temperature. It implements :class:`model.types.Model`.
+    """A linear classifier over hashed n-grams, calibrated by a temperature.
 
-    The logits are ``values @ table + bias``. There are two ways to compute this sum. On the CPU,
-    ``embedding_bag`` reads 8-bit rows without padding and without unpacking the table. On an
-    accelerator, the model gathers and multiplies padded batches of a few shapes: ``embedding_bag``
-    is wrong on MPS (pytorch#163630, #190060), and varying shapes leak memory there (#181213).
+    It implements :class:`model.types.Model`. The logits are ``values @ table + bias``: ``values``
+    says how strongly a text has each n-gram, and ``table`` has a row of weights for each n-gram's
+    hash.
+
+    On the CPU, ``embedding_bag`` computes this sum from 8-bit rows, without padding and without
+    unpacking the table. On an accelerator, the model gathers and multiplies float32 rows, in padded
+    batches of a few shapes: ``embedding_bag`` is wrong on MPS (pytorch#163630, #190060), and
+    varying shapes leak memory there (#181213).
     """
 
     def __init__(self, directory: Path = SHIPPED) -> None:
-        """Reads the card from ``directory``, which also holds the weights.
+        """Reads the card from ``directory``. :meth:`load` reads the weights from there.
 
         Raises:
             OSError, ValueError: the card is missing or invalid.
@@ -57,7 +61,7 @@ class NgramModel:
         self._directory = directory
 
     def load(self, device: torch.device) -> None:
-        """Reads the weights and moves them to ``device``. Runs every padded shape once there.
+        """Reads the weights and moves them to ``device``. On an accelerator, runs each shape once.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.
@@ -77,7 +81,7 @@ class NgramModel:
             self._warm_up_grid()
 
     def prepare(self, texts: Sequence[str]) -> Batch:
-        """Returns the bags of 1 to 256 texts."""
+        """Returns the hashed n-grams of 1 to 256 texts, as :meth:`forward` takes them."""
         bags = features.count(texts)
         values = bags.values(self._idf)
         return self._pad(bags, values) if self._padded else ragged_batch(bags, values)
@@ -110,16 +114,17 @@ class NgramModel:
         return int(self.card.details["data"]["training_messages"])
 
     def character_scores(self, text: str, index: int) -> tuple[NDArray[np.float64], float]:
-        """Returns what each character, and the bias, add to an author's centred logit.
+        """Returns how much each character of ``text``, and the bias, add to an author's logit.
 
-        ``index`` is the author's index in the card. The logit is not divided by the temperature.
+        The logit is centred: the mean logit of all authors is subtracted. It is not divided by the
+        temperature. ``index`` is the author's index in the card.
         """
         scores, bias = evidence.character_scores(self._weights, text, index)
         temperature = self._weights.temperature.item()
         return scores * temperature, bias * temperature
 
     def _pad(self, bags: features.Bags, values: NDArray[np.float32]) -> Batch:
-        """Returns the bags as a padded batch of a shape of the grid, on the device."""
+        """Returns a batch on the device, padded to sizes of ``GRID_TEXTS`` and ``GRID_LENGTHS``."""
         sizes = np.diff(bags.offsets)
         shape = (_round_up(GRID_TEXTS, len(sizes)), _round_up(GRID_LENGTHS, int(sizes.max())))
         filled = np.arange(shape[1]) < np.pad(sizes, (0, shape[0] - len(sizes)))[:, None]
@@ -133,7 +138,7 @@ class NgramModel:
         )
 
     def _warm_up_grid(self) -> None:
-        """Runs every padded shape once."""
+        """Runs the model once on each shape that batches are padded to."""
         no_offsets = torch.zeros(0, dtype=torch.int32)
         for texts in GRID_TEXTS:
             for length in GRID_LENGTHS:
@@ -142,7 +147,7 @@ class NgramModel:
 
 
 def ragged_batch(bags: features.Bags, values: NDArray[np.float32]) -> Batch:
-    """Returns the batch for :func:`bag_sum`. Its tensors share the arrays' memory."""
+    """Returns a batch without padding, for :func:`bag_sum`. It shares the arrays' memory."""
     return Batch(
         torch.from_numpy(bags.rows),
         torch.from_numpy(values),
@@ -152,7 +157,7 @@ def ragged_batch(bags: features.Bags, values: NDArray[np.float32]) -> Batch:
 
 
 def bag_sum(table: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Returns the sum of ``values * table[rows]`` for each text of a ragged batch.
+    """Returns, for each text of a batch without padding, the sum of ``values * table[rows]``.
 
     ``table`` has packed 8-bit rows; the sums are float32, shape (texts, authors).
     """
@@ -168,7 +173,7 @@ def bag_sum(table: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def gather_sum(table: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Returns the sum of ``values * table[rows]`` for each text of a padded batch.
+    """Returns, for each text of a padded batch, the sum of ``values * table[rows]``.
 
     ``table`` is float32; the sums are float32, shape (texts, authors).
     """
@@ -181,9 +186,9 @@ def gather_sum(table: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def _round_up(grid: Sequence[int], size: int) -> int:
-    """Returns the first number of ``grid`` that is at least ``size``.
+    """Returns the smallest number of ``grid`` that is at least ``size``.
 
-    Beyond the grid, it returns a multiple of the grid's last number.
+    A size above the grid's last number is rounded up to a multiple of that number.
     """
     last = grid[-1]
     return next((step for step in grid if step >= size), -(-size // last) * last)

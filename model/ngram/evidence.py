@@ -21,19 +21,21 @@ _PART = re.compile(r"\S+\s*|\s+")
 
 
 def explain(weights: Weights, text: str, author: str, index: int) -> Evidence:
-    """Returns the strongest parts of ``text`` for ``author``, whose index in the card is ``index``.
+    """Returns the parts of ``text`` that speak most for and against ``author``.
 
-    The score is the author's logit minus the mean logit of all authors, divided by the temperature.
-    The model is linear in its n-grams, so the evidence is exact. Each occurrence of an n-gram adds
-    an equal part of its row's term, spread evenly over the n-gram's characters.
+    ``index`` is the author's index in the card. The score is the author's logit minus the mean
+    logit of all authors, divided by the temperature. The model is linear in its n-grams, so the
+    evidence is exact: an n-gram's term in the score is divided equally among the places where it
+    occurs, and there equally among its characters.
     """
     return from_characters(text, author, *character_scores(weights, text, index))
 
 
 def from_characters(text: str, author: str, scores: NDArray[np.float64], bias: float) -> Evidence:
-    """Returns the evidence, given what each character of ``text`` and the bias add to the score.
+    """Returns the evidence, made of what each character of ``text`` and the bias add to the score.
 
-    A part's weight is the sum over its characters and the white space after it.
+    A part of the evidence is a word and the white space after it. Its weight is the sum over its
+    characters.
     """
     spans = [match.span() for match in _PART.finditer(text)]
     starts = np.array([start for start, _ in spans], np.int64)
@@ -49,7 +51,10 @@ def from_characters(text: str, author: str, scores: NDArray[np.float64], bias: f
 
 
 def character_scores(weights: Weights, text: str, index: int) -> tuple[NDArray[np.float64], float]:
-    """Returns what each character of ``text``, and the bias, add to an author's score."""
+    """Returns how much each character of ``text``, and the bias, add to an author's score.
+
+    The score is that of :func:`explain`. ``index`` is the author's index in the card.
+    """
     bags = features.count([text])
     table = weights.rows(bags.rows)
     temperature = weights.temperature.item()

@@ -1,10 +1,10 @@
-"""Turns a batch of texts into bags of hashed n-grams, the features of the n-gram model.
+"""Turns texts into hashed n-grams and their counts, the features of the n-gram model.
 
 There are two kinds of n-grams: runs of 2 to 4 characters, with case and punctuation, and runs of 1
-to 2 tokens in lower case. A token is a run of letters and digits, or a single mark. The code reads
-Unicode code points, so every script is treated alike, and an offset is an index into the Python
-string. A hash maps each n-gram to a row of the weight table (Weinberger et al. 2009, "Feature
-Hashing for Large Scale Multitask Learning").
+or 2 tokens in lower case. A token is a run of letters and digits, or any other single character
+that is not white space. The code reads Unicode code points, so every script is treated alike, and
+an offset is an index into the Python string. A hash maps each n-gram to a row of the weight table
+(Weinberger et al. 2009, "Feature Hashing for Large Scale Multitask Learning").
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _TOKEN_SEEDS = np.array([[100 + length] for length in TOKENS], np.uint32) * np.u
 
 
 class Family(NamedTuple):
-    """The n-grams of one kind and length in a text."""
+    """All n-grams of one kind and length in a text, for example all runs of 3 characters."""
 
     #: Row of each n-gram.
     rows: NDArray[np.int32]
@@ -60,7 +60,10 @@ class Family(NamedTuple):
 
 
 class Bags(NamedTuple):
-    """The distinct rows of each text and their counts. Text i is ``offsets[i]:offsets[i + 1]``."""
+    """For each text, its distinct n-grams, as rows of the weight table, and their counts.
+
+    The rows of text i are ``rows[offsets[i]:offsets[i + 1]]``. Its counts are at the same places.
+    """
 
     #: Rows of the weight table, ascending within each text.
     rows: NDArray[np.int32]
@@ -70,9 +73,10 @@ class Bags(NamedTuple):
     offsets: NDArray[np.int32]
 
     def values(self, idf: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Returns sqrt(count) x idf for each row, with each text scaled to length 1.
+        """Returns the features of each text: sqrt(count) x ``idf`` for each of its rows.
 
-        The result is float32, the same shape as ``rows``.
+        The features of a text are scaled to the Euclidean length 1. ``idf`` is the inverse document
+        frequency of every row. The result is float32, the same shape as ``rows``.
         """
         values = np.sqrt(self.counts, dtype=np.float32)
         values *= idf.take(self.rows)
@@ -87,7 +91,7 @@ class Bags(NamedTuple):
 
 
 class _Grid(NamedTuple):
-    """The rows of all n-grams of a batch: one array, and two views of it."""
+    """The table row of every n-gram of a batch: one array, and a view of it for each kind."""
 
     every: NDArray[np.uint32]
     #: View, shape (lengths, code points): the run of each length that begins at each code point.
@@ -97,7 +101,7 @@ class _Grid(NamedTuple):
 
 
 def count(texts: Sequence[str]) -> Bags:
-    """Returns the bag of each text.
+    """Returns the distinct n-grams of each text, and how often each occurs.
 
     Raises:
         ValueError: there are more than ``MAX_TEXTS`` texts.
@@ -115,7 +119,11 @@ def count(texts: Sequence[str]) -> Bags:
 
 
 def _keys(texts: Sequence[str], bounds: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Returns the key of each n-gram, unsorted, and ``_NO_KEY`` where no n-gram begins."""
+    """Returns a key for each n-gram: its text's number in the high bits, its row in the low bits.
+
+    The keys are not sorted. A place where no n-gram begins has the key ``_NO_KEY``. ``bounds`` has
+    the lowest key of each text.
+    """
     points = _points(texts)
     tokens = tokenize(points)
     grid = _rows(points, tokens)
@@ -139,7 +147,7 @@ def _keys(texts: Sequence[str], bounds: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def _unique_counts(keys: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Returns the distinct keys, sorted, and their counts. Sorts ``keys`` in place.
+    """Returns the distinct keys, sorted, and how often each occurs. Sorts ``keys`` in place.
 
     This takes half the time of ``np.unique``, because it works in place and with int32 throughout.
     """
@@ -153,7 +161,7 @@ def _unique_counts(keys: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[
 
 
 def families(text: str) -> Iterator[Family]:
-    """Yields every family of n-grams in ``text``: runs of characters, then runs of tokens."""
+    """Yields the n-grams of ``text``, one kind and length at a time: characters, then tokens."""
     points = _points([text])
     tokens = tokenize(points)
     grid = _rows(points, tokens)
@@ -167,22 +175,26 @@ def families(text: str) -> Iterator[Family]:
 def _family(
     rows: NDArray[np.uint32], first: NDArray[np.intp], last: NDArray[np.intp], length: int
 ) -> Family:
-    """Returns the family of the runs of ``length`` units.
+    """Returns the n-grams that are runs of ``length`` units; a unit is a character or a token.
 
-    ``first`` and ``last`` are the offsets of the first and the last code point of each unit.
+    ``rows`` has the table row of the run that begins at each unit. ``first`` and ``last`` are the
+    offsets of the first and the last code point of each unit.
     """
     last = last[length - 1 :]
     return Family(rows[: len(last)].view(np.int32), first[: len(last)], last)
 
 
 def _points(texts: Sequence[str]) -> NDArray[np.uint32]:
-    """Returns the code points of the texts, joined by ``_BETWEEN`` and followed by ``_AFTER``."""
+    """Returns the code points of all texts, with ``_BETWEEN`` between them and ``_AFTER`` last."""
     joined = _BETWEEN.join(texts) + _AFTER
     return np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def _rows(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
-    """Returns the row of each n-gram, and any row where no n-gram begins."""
+    """Returns the table row of the n-gram that begins at each place.
+
+    Where no n-gram begins, the row means nothing.
+    """
     middle, number = len(CHARACTERS) * len(points), len(tokens.hashes)
     every = np.empty(middle + len(TOKENS) * number, np.uint32)
     characters = every[:middle].reshape(len(CHARACTERS), len(points))
@@ -204,7 +216,10 @@ def _rows(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
 def _runs(
     units: NDArray[np.uint32], base: np.uint32, lengths: Sequence[int], lines: NDArray[np.uint32]
 ) -> None:
-    """Writes the polynomial hash of each run of units into ``lines``, one line for each length."""
+    """Writes the polynomial hash of each run of units into ``lines``, one line for each length.
+
+    A unit is a code point or a token's hash. A run's hash stands at the index of its first unit.
+    """
     shorter = units
     for number, length in enumerate(lengths):
         line = lines[number, : len(units) - length + 1]

@@ -1,4 +1,4 @@
-"""Fits the weights of the n-gram model to labelled texts: a linear classifier for all authors."""
+"""Fits the n-gram model to labelled texts: one linear classifier for all authors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OnProgress = Callable[[float], None]
 
 
 class LinearClassifier(NamedTuple):
-    """A fitted classifier, in float32."""
+    """The fitted weights of the n-gram model, in float32."""
 
     #: Weights, shape (ROWS, authors).
     table: torch.Tensor
@@ -45,7 +45,7 @@ class LinearClassifier(NamedTuple):
 
 
 def count_all(texts: Sequence[str]) -> Bags:
-    """Returns the bags of any number of texts."""
+    """Returns the distinct n-grams and their counts for any number of texts."""
     chunks = [count(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)]
     sizes = np.concatenate([np.diff(chunk.offsets) for chunk in chunks])
     return Bags(
@@ -58,10 +58,11 @@ def count_all(texts: Sequence[str]) -> Bags:
 def fit(
     bags: Bags, labels: NDArray[np.int64], authors: int, seed: int, on_progress: OnProgress
 ) -> LinearClassifier:
-    """Minimises the balanced squared hinge loss, one author against all others, with Adam.
+    """Fits a linear classifier: minimises the balanced squared hinge loss with Adam.
 
-    The loss is LinearSVC's (Fan et al. 2008, "LIBLINEAR"). Instead of LinearSVC's penalty, the
-    training stops early, at a low rate. ``fit`` calls ``on_progress`` after each step.
+    The loss is LinearSVC's, one author against all others (Fan et al. 2008, "LIBLINEAR").
+    LinearSVC's penalty on large weights is left out; instead, the training stops early, at a low
+    learning rate. ``authors`` is their number. ``fit`` calls ``on_progress`` after each step.
     """
     idf = inverse_document_frequency(bags)
     values = bags.values(idf)
@@ -83,9 +84,9 @@ def fit(
 
 
 def inverse_document_frequency(bags: Bags) -> NDArray[np.float32]:
-    """Returns log((1 + texts) / (1 + texts with the row)) + 1 for each row, as scikit-learn does.
+    """Returns the inverse document frequency of each row of the weight table, shape (ROWS,).
 
-    The shape is (ROWS,).
+    It is log((1 + texts) / (1 + texts with the row)) + 1, as in scikit-learn.
     """
     texts = len(bags.offsets) - 1
     within = np.bincount(bags.rows, minlength=ROWS)
@@ -93,20 +94,26 @@ def inverse_document_frequency(bags: Bags) -> NDArray[np.float32]:
 
 
 def squared_hinge(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Returns the loss of each text, shape (texts,), from scores of the shape (texts, authors)."""
+    """Returns the squared hinge loss of each text, shape (texts,).
+
+    ``scores`` has the shape (texts, authors). ``target`` is the index of each text's author.
+    """
     signs = torch.full_like(scores, -1).scatter_(1, target[:, None], 1)
     return (1 - signs * scores).clamp(min=0).square().sum(1)
 
 
 def class_weights(labels: NDArray[np.int64], authors: int) -> torch.Tensor:
-    """Returns a weight for each author, 1 on average: float32, shape (authors,)."""
+    """Returns how much a text of each author counts in the loss: float32, shape (authors,).
+
+    The mean is 1. An author with many texts has a small weight.
+    """
     sizes = np.maximum(np.bincount(labels, minlength=authors), 1)
     weights = sizes**-BALANCE
     return torch.from_numpy((weights / weights.mean()).astype(np.float32))
 
 
 def _batches(texts: int, seed: int) -> list[NDArray[np.int64]]:
-    """Returns the indices of the texts of each step, shuffled anew in each epoch."""
+    """Returns, for each step, the indices of its texts. Each epoch shuffles the texts anew."""
     generator = np.random.default_rng(seed)
     per_epoch = -(-texts // BATCH)
     epochs = max(EPOCHS, -(-MIN_STEPS // per_epoch))
@@ -120,7 +127,10 @@ def _batches(texts: int, seed: int) -> list[NDArray[np.int64]]:
 def _sums(
     bags: Bags, values: NDArray[np.float32], chosen: NDArray[np.int64], table: torch.Tensor
 ) -> torch.Tensor:
-    """Returns the sum of ``values * table[rows]`` for each chosen text, shape (texts, authors)."""
+    """Returns, for each text in ``chosen``, the sum of its ``values * table[rows]``.
+
+    The shape is (chosen texts, authors).
+    """
     starts, ends = bags.offsets[chosen], bags.offsets[chosen + 1]
     picked = np.concatenate([np.arange(*span) for span in zip(starts, ends, strict=True)])
     offsets = np.r_[0, np.cumsum(ends - starts)[:-1]]

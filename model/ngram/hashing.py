@@ -19,14 +19,17 @@ KEPT_POWERS = 1 << 16
 
 
 def mix(hashes: NDArray[np.uint32]) -> None:
-    """Applies a shortened finaliser of MurmurHash3 in place: every bit changes the high bits."""
+    """Mixes the bits of each hash in place, so that every bit changes the high bits.
+
+    This is the finaliser of MurmurHash3, shortened.
+    """
     hashes *= np.uint32(0x85EBCA6B)
     hashes ^= hashes >> np.uint32(15)
     hashes *= np.uint32(0xC2B2AE35)
 
 
 def powers(base: np.uint32, number: int) -> NDArray[np.uint32]:
-    """Returns 1, base, base**2 and so on, modulo 2**32."""
+    """Returns the first ``number`` powers of ``base``, modulo 2**32: 1, base, base**2 and so on."""
     return _kept_powers(base)[:number] if number <= KEPT_POWERS else _new_powers(base, number)
 
 

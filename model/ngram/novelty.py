@@ -20,7 +20,10 @@ _TOLERANCE = 1e-3
 
 
 def unseen_rows(idf: NDArray[np.float32], training_texts: int) -> NDArray[np.bool_]:
-    """Returns, for each row, whether no training text had it. The idf tells this."""
+    """Returns, for each row of the weight table, whether no training text had an n-gram in it.
+
+    Such a row has the largest ``idf`` (inverse document frequency) that is possible.
+    """
     return np.asarray(idf > math.log(1 + training_texts) + 1 - _TOLERANCE)
 
 
@@ -28,7 +31,7 @@ def unseen_shares(texts: Sequence[str], is_unseen: NDArray[np.bool_]) -> NDArray
     """Returns, for each text, the share of its n-grams that training never saw, 0 to 1.
 
     An n-gram counts as often as it occurs. There may be any number of texts. No text may be empty,
-    because every text must have an n-gram.
+    because every text must have an n-gram. ``is_unseen`` comes from :func:`unseen_rows`.
     """
     found = []
     for start in range(0, len(texts), features.MAX_TEXTS):
@@ -41,6 +44,9 @@ def unseen_shares(texts: Sequence[str], is_unseen: NDArray[np.bool_]) -> NDArray
 
 
 def reference(texts: Sequence[str], is_unseen: NDArray[np.bool_]) -> dict[str, float]:
-    """Returns mean and standard deviation of the shares of held-out texts, for the model card."""
+    """Returns the mean and the standard deviation of the texts' shares of unseen n-grams.
+
+    The texts are the held-out messages. The model card keeps both numbers.
+    """
     shares = unseen_shares(texts, is_unseen)
     return {"mean": round(float(shares.mean()), 6), "deviation": round(float(shares.std()), 6)}

@@ -20,7 +20,10 @@ _ROW_TAIL = 8
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The weights of the n-gram model. A prediction depends on them and on the features alone."""
+    """The weights of the n-gram model.
+
+    A prediction depends on them and on the text's features alone.
+    """
 
     #: uint8, shape (ROWS, authors + 8): 8 bits for each weight, and a scale and an offset for each
     #: row, as ``torch.ops.quantized.embedding_bag_byte_prepack`` packs them. A quarter of the size
@@ -34,7 +37,11 @@ class Weights:
     temperature: torch.Tensor
 
     def version(self, authors: Sequence[str], threshold: float) -> str:
-        """Returns ``ngram-1-`` and 12 hex digits, a hash of all that a prediction depends on."""
+        """Returns the model's version: ``ngram-1-`` and 12 hex digits.
+
+        The digits are a hash of everything that a prediction depends on: the kind of features, the
+        authors, the threshold and the weights.
+        """
         digest = hashlib.blake2b(digest_size=6)
         digest.update(repr((PREPROCESSING, tuple(authors), threshold)).encode())
         for field in fields(self):
@@ -42,30 +49,36 @@ class Weights:
         return f"ngram-1-{digest.hexdigest()}"
 
     def unpacked(self) -> torch.Tensor:
-        """Returns the table as float32, shape (ROWS, authors)."""
+        """Returns the table of weights as float32, shape (ROWS, authors)."""
         table: torch.Tensor = torch.ops.quantized.embedding_bag_byte_unpack(self.table)
         return table
 
     def rows(self, numbers: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Returns the rows with these numbers as float64, shape (numbers, authors)."""
+        """Returns the table rows with these ``numbers`` as float64, shape (numbers, authors)."""
         picked = self.table[torch.from_numpy(numbers).long()]
         unpacked: torch.Tensor = torch.ops.quantized.embedding_bag_byte_unpack(picked)
         return unpacked.double().numpy()
 
     def write(self, directory: Path) -> None:
-        """Writes the weights into ``directory``, which must exist."""
+        """Writes the weights as a safetensors file into ``directory``, which must exist."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
         tensorfile.write(directory, tensors, PREPROCESSING)
 
 
 def pack(table: torch.Tensor) -> torch.Tensor:
-    """Packs a float32 table, (ROWS, authors), into uint8, (ROWS, authors + 8)."""
+    """Packs a table of weights into 8 bits a weight.
+
+    ``table`` is float32, shape (ROWS, authors). The result is uint8, shape (ROWS, authors + 8):
+    each row ends with its scale and its offset.
+    """
     packed: torch.Tensor = torch.ops.quantized.embedding_bag_byte_prepack(table)
     return packed
 
 
 def read(directory: Path, authors: int) -> Weights:
-    """Reads the weights of a model with this number of authors. Maps the file into memory.
+    """Reads the weights from a model's folder, and maps the file into memory.
+
+    ``authors`` is the model's number of authors.
 
     Raises:
         OSError: the file does not exist, or can't be read.

@@ -1,6 +1,7 @@
-"""Splits a batch of texts into tokens and hashes them.
+"""Splits texts into tokens and hashes the tokens, for the n-gram model.
 
-A token is a run of letters and digits, or a single mark. Its hash ignores case.
+A token is a run of letters and digits, or any other single character that is not white space. Its
+hash ignores case.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ ORDERED_CHARACTERS = 64
 
 
 class Tokens(NamedTuple):
-    """The tokens of a batch of texts."""
+    """The tokens of a batch of texts: their hashes and their places."""
 
     hashes: NDArray[np.uint32]
     #: Offset of the first code point of each token.
@@ -29,7 +30,10 @@ class Tokens(NamedTuple):
 
 
 def tokenize(points: NDArray[np.uint32]) -> Tokens:
-    """Returns the tokens of joined texts, given their code points. The last must be white space."""
+    """Returns the tokens of texts that are joined into one array of code points.
+
+    The last code point must be white space.
+    """
     units, word = _units(points)
     solid = units.astype(np.bool_)
     joined = word[1:] & word[:-1]
@@ -52,9 +56,9 @@ def tokenize(points: NDArray[np.uint32]) -> Tokens:
 
 
 def _units(points: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-    """Returns the unit of each code point, and whether the code point belongs to a word.
+    """Returns the unit of each code point, and whether the code point is a letter or a digit.
 
-    The unit is the number that the hash of a token adds up, 0 for white space.
+    The unit is the number that the code point adds to its token's hash. It is 0 for white space.
     """
     units, words = _tables()
     indices = points.astype(np.intp)
@@ -67,9 +71,10 @@ def _units(points: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.b
 
 @cache
 def _tables() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-    """Returns, for each code point below 65,536, its unit and whether it belongs to a word.
+    """Returns, for each code point below 65,536, its unit and whether it is a letter or a digit.
 
-    The last code point stands for all code points above. None of them belongs to a word.
+    :func:`_units` explains the unit. The last code point stands for all code points above. None of
+    them counts as a letter or a digit.
     """
     characters = [chr(point) for point in range(65_536)]
     words = [c.isalnum() for c in characters]

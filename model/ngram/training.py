@@ -23,9 +23,10 @@ from model.types import ModelCard
 def train(
     corpus: Corpus, out: Path, seed: int, with_baseline: bool, progress: Progress
 ) -> ModelCard:
-    """Trains the model, measures it on the held-out messages, and writes it into ``out``.
+    """Trains the n-gram model, measures it on the held-out messages, and writes it into ``out``.
 
-    Creates the folder ``out`` if it does not exist. Returns the model's card.
+    Creates the folder ``out`` if it does not exist. Returns the model's card. ``with_baseline``
+    tells whether to measure the baseline, too.
     """
     began = time.monotonic()
     temperature, threshold = _calibrated(corpus, seed, progress)
@@ -62,7 +63,10 @@ def fitted(
     purpose: str,
     temperature: float = 1.0,
 ) -> parameters.Weights:
-    """Returns the weights fitted on these folds. The progress bar shows ``purpose``."""
+    """Returns the weights of an n-gram model fitted to the messages of these folds.
+
+    The progress bar shows ``purpose``, such as "calibration".
+    """
     task = progress.add_task(f"n-grams, {purpose}", total=1.0)
     linear = fit(
         count_all(corpus.texts(*folds)),
@@ -80,15 +84,18 @@ def fitted(
 
 
 def unseen(corpus: Corpus, weights: parameters.Weights) -> dict[str, float]:
-    """Returns mean and standard deviation of the share of new n-grams in the held-out messages."""
+    """Returns the mean and the deviation of the held-out messages' shares of unseen n-grams.
+
+    Unseen n-grams are those that no training message has. The model card keeps both numbers.
+    """
     is_unseen = novelty.unseen_rows(weights.idf.numpy(), len(corpus.labels(*TRAINING_FOLDS)))
     return novelty.reference(corpus.texts(HELD_OUT_FOLD), is_unseen)
 
 
 def logits(weights: parameters.Weights, texts: Sequence[str]) -> NDArray[np.float64]:
-    """Returns the logits before calibration, as the served model computes them on the CPU.
+    """Returns the logits of ``texts`` before calibration, shape (texts, authors).
 
-    The shape is (texts, authors).
+    They are computed as the served model computes them on the CPU.
     """
     idf, rows = weights.idf.numpy(), []
     size = classifier.GRID_TEXTS[-1]
@@ -100,7 +107,10 @@ def logits(weights: parameters.Weights, texts: Sequence[str]) -> NDArray[np.floa
 
 
 def _calibrated(corpus: Corpus, seed: int, progress: Progress) -> tuple[float, float]:
-    """Returns temperature and threshold, from a model that has not seen the tuning fold."""
+    """Returns the temperature and the threshold, fitted on the tuning fold.
+
+    They come from a model that is fitted to the other training folds.
+    """
     rest = [fold for fold in TRAINING_FOLDS if fold != TUNING_FOLD]
     weights = fitted(corpus, rest, seed, progress, "calibration")
     scores = logits(weights, corpus.texts(TUNING_FOLD))
@@ -108,7 +118,7 @@ def _calibrated(corpus: Corpus, seed: int, progress: Progress) -> tuple[float, f
 
 
 def _baseline(corpus: Corpus, seed: int, progress: Progress) -> dict[str, Any]:
-    """Returns name and metrics of the baseline, for the model card."""
+    """Fits and measures the baseline. Returns its name and its metrics, for the model card."""
     task = progress.add_task("baseline, LinearSVC", total=None)
     measured = baseline.measure(
         corpus.texts(*TRAINING_FOLDS),
@@ -122,7 +132,7 @@ def _baseline(corpus: Corpus, seed: int, progress: Progress) -> dict[str, Any]:
 
 
 def _facts(seed: int, temperature: float) -> dict[str, Any]:
-    """Returns the section on training of the model card."""
+    """Returns the fields of the model card's section on training."""
     return {
         "model": "linear, squared hinge loss one against the rest, class-balanced, Adam",
         "features": features.PREPROCESSING,
