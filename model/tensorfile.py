@@ -1,4 +1,7 @@
-"""Reads and writes the tensors of a model as a safetensors file. Reading maps the file."""
+"""Reads and writes the tensors of a model as a safetensors file.
+
+Reading maps the file into memory.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ NAME = "weights.safetensors"
 
 
 def read(directory: Path) -> dict[str, torch.Tensor]:
-    """Returns the tensors of a model's folder, by name.
+    """Returns the tensors in the weights file of a model's folder, by name.
 
     Raises:
         OSError: the file does not exist, or can't be read.
@@ -32,6 +35,8 @@ def check(
 ) -> None:
     """Checks that ``tensors`` has exactly the names and shapes of ``shapes``.
 
+    The error's text names the file in ``directory``.
+
     Raises:
         ValueError: a name or a shape differs.
     """
@@ -41,6 +46,9 @@ def check(
 
 
 def write(directory: Path, tensors: Mapping[str, torch.Tensor], preprocessing: str) -> None:
-    """Writes the tensors into ``directory``, which must exist."""
+    """Writes the tensors as the weights file into ``directory``, which must exist.
+
+    ``preprocessing`` goes into the file's metadata.
+    """
     save_file(dict(tensors), directory / NAME, metadata={"preprocessing": preprocessing})
     (directory / NAME).chmod(0o644)  # safetensors makes the file readable for its owner only.

@@ -25,7 +25,10 @@ OWN = Path(".byline/models")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Trains as the command line says. Returns the exit status, 2 if the training is impossible."""
+    """Trains the model that the command line asks for.
+
+    Returns the exit status: 0, or 2 if the training is impossible.
+    """
     options = _options(arguments)
     out = options.out or (OWN if options.data else SHIPPED) / options.model
     console = Console()
@@ -63,7 +66,7 @@ def _print_left_out(corpus: Corpus, console: Console) -> None:
 
 
 def _comparison(trained: ModelCard) -> Table:
-    """Returns the metrics of the model beside those of the baseline."""
+    """Returns a table for the terminal: the model's metrics beside those of the baseline."""
     ours, other = trained.details["metrics"], trained.details["baseline"]
     table = Table("held-out messages", "Byline", other.get("name", "baseline: not run"))
     for name, value in ours.items():

@@ -53,12 +53,15 @@ class ModelError(Exception):
 class DeviceLost(RuntimeError):
     """The device failed, and every later call in this process would fail too.
 
-    The error's text repeats the device's own.
+    The error's text repeats the text of the device's error.
     """
 
 
 class Bucket(NamedTuple):
-    """A batch shape. The worker runs ``forward`` on each shape before it reports ready."""
+    """A batch shape: a number of messages, all of one length.
+
+    The worker runs ``forward`` on each shape before it reports ready.
+    """
 
     #: Number of messages in the batch.
     messages: int
@@ -69,9 +72,9 @@ class Bucket(NamedTuple):
 class Grid(NamedTuple):
     """The shapes that batches of token sequences are padded to on a GPU, where a new shape is slow.
 
-    Both tuples ascend. The worker runs ``forward`` on every pair of the two that has at most
-    ``BYLINE_BATCH_TOKENS`` tokens, padding included, before it reports ready. On a CPU, a batch is
-    padded to its longest sequence only.
+    A shape is a number of ``messages`` and a number from ``lengths``; both tuples ascend. The
+    worker runs ``forward`` on every shape that has at most ``BYLINE_BATCH_TOKENS`` tokens, padding
+    included, before it reports ready. On a CPU, a batch is padded to its longest sequence only.
     """
 
     #: Numbers of rows that a padded batch may have. The first should be 1.
@@ -191,14 +194,14 @@ class Model(Protocol[BatchT]):
     buckets: Sequence[Bucket]
 
     def load(self, device: torch.device) -> None:
-        """Reads the weights and moves them to ``device``. Byline calls this method once, first.
+        """Reads the weights and moves them to ``device``. Byline calls this method first, and once.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.
         """
 
     def prepare(self, texts: Sequence[str]) -> BatchT:
-        """Turns 1 to ``buckets[-1].messages`` texts into whatever ``forward`` takes.
+        """Turns 1 to ``buckets[-1].messages`` texts into the argument of ``forward``.
 
         For a GPU, pad the batch to the shape of a bucket: each new shape costs memory and time.
         """
@@ -225,8 +228,8 @@ class SequenceModel(Protocol):
         """Reads the weights and moves them to ``device``, as ``dtype``.
 
         Byline calls this method first, with float32. If ``BYLINE_PRECISION`` is ``bf16`` or
-        ``fp16``, Byline calls it once more with that type, and compares the probabilities of the
-        two.
+        ``fp16``, Byline calls it once more with that type, and compares the probabilities in both
+        types.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.
@@ -252,7 +255,7 @@ class Novelty(Protocol):
     def unseen(self, texts: Sequence[str]) -> Sequence[float]:
         """Returns, for each text, the share of its features that training never saw, 0 to 1.
 
-        Byline calls this method with at most 8 texts a second. If it raises, no message fails.
+        Byline calls this method with at most 8 texts a second. An error in it fails no message.
         """
 
 

@@ -30,7 +30,7 @@ _NO_MEMORY = (
 
 
 class DeviceError(RuntimeError):
-    """A device can't be used. The text names the device and the reason."""
+    """The device, or a precision on it, can't be used. The error's text says which and why."""
 
 
 class DeviceMemory(NamedTuple):
@@ -45,7 +45,7 @@ class DeviceMemory(NamedTuple):
 
 
 class Device:
-    """A device as the engine uses it. This base class is the CPU."""
+    """The operations that the engine needs of a device. This base class is the CPU."""
 
     #: Whether the device computes while the thread that launched the work continues.
     overlaps = False
@@ -66,7 +66,7 @@ class Device:
         return str(self.torch)
 
     def upload(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Returns a copy on the device of a tensor on the host."""
+        """Copies ``tensor`` from the host to the device, and returns the copy."""
         return tensor.to(self.torch)
 
     def download(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
@@ -74,11 +74,11 @@ class Device:
         return tensor.cpu
 
     def memory(self) -> DeviceMemory | None:
-        """Returns the device's memory in use, or None if the device uses the host's memory."""
+        """Returns the figures of the device's own memory; None if it uses the host's memory."""
         return None
 
     def release(self) -> None:
-        """Gives the memory that torch caches for later tensors back to the driver."""
+        """Frees the device memory that torch keeps cached for later tensors."""
 
     def is_full(self, error: BaseException) -> bool:
         """Returns whether ``error`` means that the device has no memory left."""
@@ -88,7 +88,7 @@ class Device:
 
 
 class Cuda(Device):
-    """An NVIDIA GPU. It computes in the order of the launches, while the host continues."""
+    """An NVIDIA GPU. It computes what is launched in order, while the host continues."""
 
     overlaps = True
     pads = True
@@ -102,11 +102,14 @@ class Cuda(Device):
         torch.cuda.set_device(device)
 
     def upload(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Copies from pinned memory, so that the host need not wait."""
+        """Copies ``tensor`` to the GPU from pinned memory, so that the host need not wait."""
         return tensor.pin_memory().to(self.torch, non_blocking=True)
 
     def download(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
-        """Queues the copy at once. A later copy would wait for all work launched in between."""
+        """Queues the copy to the host at once, and returns a function that waits for it.
+
+        A copy that is queued later would wait for all work launched in between.
+        """
         copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         copy.copy_(tensor, non_blocking=True)
         done = torch.cuda.Event()
@@ -119,7 +122,7 @@ class Cuda(Device):
         return wait
 
     def memory(self) -> DeviceMemory:
-        """Returns torch's own figures, and the GPU's size."""
+        """Returns torch's figures of the GPU's memory. The limit is the whole memory of the GPU."""
         return DeviceMemory(
             torch.cuda.memory_allocated(self.torch),
             torch.cuda.memory_reserved(self.torch),
@@ -127,12 +130,12 @@ class Cuda(Device):
         )
 
     def release(self) -> None:
-        """Empties torch's cache."""
+        """Frees the GPU memory that torch keeps cached for later tensors."""
         torch.cuda.empty_cache()
 
 
 class Metal(Device):
-    """Apple's GPU. The host waits for it: overlapping was never tried on a Mac."""
+    """Apple's GPU. The host waits for its results: computing at the same time was never tried."""
 
     pads = True
     tokens = 32_768
@@ -146,7 +149,7 @@ class Metal(Device):
         )
 
     def memory(self) -> DeviceMemory:
-        """Returns Metal's figures. This memory is a part of the process's own."""
+        """Returns the figures of Metal's memory, which is a part of the process's memory."""
         return DeviceMemory(
             torch.mps.current_allocated_memory(),
             torch.mps.driver_allocated_memory(),
@@ -154,7 +157,7 @@ class Metal(Device):
         )
 
     def release(self) -> None:
-        """Empties torch's cache."""
+        """Frees the memory that torch keeps cached on Metal for later tensors."""
         torch.mps.empty_cache()
 
 
@@ -195,15 +198,16 @@ def _present() -> list[torch.device]:
 
 
 def _numbered(device: torch.device, worker: int) -> torch.device:
-    """Returns the GPU for this worker if ``device`` is ``cuda`` without a number."""
+    """Returns ``cuda`` with this worker's GPU number, and any other ``device`` as it is."""
     gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 0
     return torch.device("cuda", worker % gpus) if gpus else device
 
 
 def self_test(device: torch.device) -> None:
-    """Multiplies two matrices on ``device`` and compares the product with the CPU's.
+    """Multiplies two matrices on ``device``, and compares the product with the CPU's.
 
-    ``is_available()`` is not enough: some machines return True and fail at the first allocation.
+    ``is_available()`` is not enough: on some machines it returns True, and the first allocation
+    fails.
 
     Raises:
         DeviceError: the device failed, or its product is wrong.

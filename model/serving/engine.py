@@ -67,10 +67,10 @@ class Engine:
         choose: Choose = choose,
         on_batch: Callable[[Status], None] | None = None,
     ) -> None:
-        """Prepares an engine that does not run yet.
+        """Keeps the arguments. :meth:`start` makes the engine ready.
 
         ``choose`` returns the device; a test passes a function that returns a fake device. The
-        engine calls ``on_batch(status)`` after each batch, in its own thread.
+        engine's thread calls ``on_batch(status)`` after each batch.
         """
         self._on_batch = on_batch
         self._novelty = NoveltySampler(model)
@@ -83,7 +83,7 @@ class Engine:
         self.status = Status()
 
     def start(self) -> None:
-        """Chooses the device, loads the model, checks its precision, and runs every shape once.
+        """Chooses the device, loads the model, checks its precision, runs every batch shape once.
 
         Raises:
             DeviceError: the device or the precision can't be used.
@@ -99,41 +99,41 @@ class Engine:
 
     @property
     def card(self) -> ModelCard:
-        """The model's card. In half precision its version has a suffix: predictions may differ."""
+        """The model's card. Half precision adds a suffix to its version: predictions may differ."""
         card, precision = self._model.card, self._placement.precision
         return card if precision == "fp32" else replace(card, version=f"{card.version}-{precision}")
 
     @property
     def version(self) -> str:
-        """The version of the model, with the suffix for half precision."""
+        """The model's version, with a suffix if the model runs in half precision."""
         return self.card.version
 
     @property
     def overlaps(self) -> bool:
-        """Whether the device computes between ``launch`` and ``collect``.
+        """Whether the device computes a batch between ``launch`` and ``collect``.
 
-        False for a model that takes texts: it copies its tensors itself and may wait for the
-        device.
+        This is False for a :class:`~model.types.Model`, which copies its tensors itself and may
+        wait for the device.
         """
         return self.device.overlaps and isinstance(self._model, SequenceModel)
 
     def __str__(self) -> str:
-        """Returns the device and the precision, for people."""
+        """Returns the name of the device, and the precision if it is not fp32."""
         precision = self._placement.precision
         return str(self.device) if precision == "fp32" else f"{self.device}, {precision}"
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """Returns a prediction for each of any number of texts, in order.
+        """Returns the predictions for any number of texts, in the order of the texts.
 
         Raises:
-            ModelError: the model raised, or returned something else than a row for each text.
+            ModelError: the model raised an error, or did not return one row for each text.
         """
         return self.collect(self.launch(texts))
 
     def launch(self, texts: Sequence[str]) -> Launched:
-        """Launches a batch. A GPU computes it while the caller continues.
+        """Starts to compute a batch. :meth:`collect` returns its predictions.
 
-        ``collect`` raises the model's errors.
+        A GPU computes while the caller continues. ``collect`` raises the errors of the model.
 
         Raises:
             DeviceLost: the device failed for good.
@@ -151,10 +151,10 @@ class Engine:
         return launched
 
     def collect(self, launched: Launched) -> list[Prediction]:
-        """Waits for a batch and returns its predictions, in the order of its texts.
+        """Waits for a launched batch, and returns its predictions in the order of its texts.
 
         Raises:
-            ModelError: the model raised, or returned something else than a row for each text.
+            ModelError: the model raised an error, or did not return one row for each text.
             DeviceLost: the device failed for good.
         """
         self._check_thread()
@@ -179,15 +179,17 @@ class Engine:
         return found
 
     def release(self) -> None:
-        """Gives the memory that the device caches for later tensors back to the driver."""
+        """Frees the device memory that torch keeps cached for later tensors."""
         self._check_thread()
         self.device.release()
 
     def explain(self, text: str, author: str) -> Evidence | None:
-        """Returns the evidence for ``author``, or None if the model is no ``Explainer``.
+        """Returns the evidence that ``author`` wrote ``text``.
+
+        Returns None if the model is no ``Explainer``.
 
         Raises:
-            ModelError: the model raised.
+            ModelError: the model raised an error.
         """
         self._check_thread()
         if not isinstance(self._model, Explainer):
@@ -196,7 +198,10 @@ class Engine:
             return self._model.explain(text, author)
 
     def _loaded(self) -> tuple[Planner, int]:
-        """Loads the model; returns the planner of its passes and their largest number of cells."""
+        """Loads the model. Returns the planner of its forward passes, and a pass's limit in cells.
+
+        A cell is a token, or a message if the model takes texts.
+        """
         device, precision = self.device, self._placement.precision
         if isinstance(self._model, SequenceModel):
             self._model.load(device.torch, torch.float32)
@@ -211,7 +216,10 @@ class Engine:
         return TextPlanner(self._model), self._model.buckets[-1].messages
 
     def _warm_up(self) -> None:
-        """Runs every shape once. A shape that does not fit into the memory lowers the limit."""
+        """Runs every batch shape once.
+
+        A shape that does not fit into the device's memory lowers the limit of later passes.
+        """
         with redact_errors():
             for planned in self._planner.warm_up(self.status.limit):
                 if planned.cells > self.status.limit:
@@ -223,7 +231,10 @@ class Engine:
                     finite_array(download())
 
     def _launch(self, launched: Launched, indices: Sequence[int]) -> None:
-        """Launches some texts of a batch. Halves each pass that does not fit into the memory."""
+        """Launches the texts of a batch that have these indices, in as many passes as they need.
+
+        A pass that does not fit into the device's memory is halved.
+        """
         texts = [launched.texts[index] for index in indices]
         with redact_errors():
             for planned in self._planner.plan(texts, self.status.limit):
@@ -242,7 +253,10 @@ class Engine:
                 launched.work += Work(passes=1, cells=planned.cells, filled=planned.filled)
 
     def _run(self, planned: Pass) -> Download | None:
-        """Launches a pass; returns its output, or None if it does not fit into the memory."""
+        """Launches a forward pass, and returns a function that waits for its output.
+
+        Returns None if the pass does not fit into the device's memory.
+        """
         try:
             batch = planned.batch()
             begin = time.perf_counter()
@@ -261,7 +275,7 @@ class Engine:
         return None
 
     def _lower_limit(self, planned: Pass) -> None:
-        """Halves the limit of later passes, because this pass did not fit into the memory.
+        """Limits later passes to half the cells of this pass, which did not fit into the memory.
 
         Raises:
             ModelError: the pass held one message and can't be halved.
@@ -280,13 +294,13 @@ class Engine:
         self.status = replace(self.status, memory=self.device.memory(), **changes)
 
     def _threads(self) -> int:
-        """Returns the number of CPU threads for torch."""
+        """Returns the number of CPU threads that torch is to use."""
         if self._placement.threads is not None:
             return self._placement.threads
         cores = available_cores() if isinstance(self._model, SequenceModel) else 1
         return max(1, cores // self._placement.workers)
 
     def _check_thread(self) -> None:
-        """Raises RuntimeError in a thread that did not start the engine."""
+        """Raises RuntimeError unless the calling thread is the one that started the engine."""
         if threading.get_ident() != self._owner:
             raise RuntimeError("the model belongs to another thread")

@@ -1,4 +1,7 @@
-"""Environment variables that limit torch's memory on Metal. Set them before torch is imported."""
+"""Environment variables that limit torch's memory on Apple's GPUs (Metal).
+
+Set them before torch is imported.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ LOW_WATERMARK = 0.8
 def environment(share: float) -> dict[str, str]:
     """Returns the variables that limit torch to ``share`` of the memory that Metal recommends.
 
-    Both watermarks are set, because torch refuses a high watermark below the low watermark, whose
-    default is 1.4. The high watermark's default, 1.7, is more than the memory of the machine, which
-    would swap.
+    Torch allocates nothing above the high watermark, and frees cached memory above the low
+    watermark. Both are shares of the recommended memory. The high watermark's default, 1.7, is more
+    than the machine's memory, which would swap. The low watermark is set too, because torch refuses
+    a high watermark below it, and its default is 1.4.
     """
     return {
         "PYTORCH_MPS_HIGH_WATERMARK_RATIO": f"{share:.3f}",

@@ -20,7 +20,7 @@ PERIOD_S = 1.0
 
 
 class NoveltySampler:
-    """Asks a model for the novelty of at most 8 texts a second, if it is a ``Novelty``."""
+    """Measures the novelty of at most 8 texts a second, if the model implements ``Novelty``."""
 
     def __init__(self, model: object) -> None:
         self._model = model
@@ -28,9 +28,10 @@ class NoveltySampler:
         self._sampled = 0
 
     def sample(self, texts: Sequence[str]) -> tuple[float, ...]:
-        """Returns the share of new features of the first few ``texts``, 0 to 1.
+        """Returns, for the first few texts, the share of their features that training never saw.
 
-        The result is empty for a model that can't tell, or after the sample of this second is full.
+        Each share is 0 to 1. The result is empty if the model can't tell, or if 8 texts were
+        measured in this second already.
         """
         if (now := time.monotonic()) >= self._period_began + PERIOD_S:
             self._period_began, self._sampled = now, 0

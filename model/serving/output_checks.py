@@ -1,4 +1,4 @@
-"""Checks of what a model returns, and of the errors that it raises."""
+"""Checks a model's output, turns it into predictions, and removes texts from a model's errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def check_shape(probabilities: torch.Tensor, rows: int, authors: int) -> None:
     """Checks that ``probabilities`` has the shape (rows, authors).
 
     Raises:
-        ModelError: the shape is another.
+        ModelError: the shape is a different one.
     """
     shape = tuple(probabilities.shape)
     if shape != (rows, authors):
@@ -24,10 +24,10 @@ def check_shape(probabilities: torch.Tensor, rows: int, authors: int) -> None:
 
 
 def finite_array(rows: torch.Tensor) -> NDArray[np.float32]:
-    """Returns ``rows``, which is on the host, as a numpy array.
+    """Returns a tensor on the host as a numpy array. Checks that all its numbers are finite.
 
     Raises:
-        ModelError: a number is infinite or not a number.
+        ModelError: a number is infinite or NaN.
     """
     array: NDArray[np.float32] = rows.numpy()
     if not np.isfinite(array).all():
@@ -36,10 +36,10 @@ def finite_array(rows: torch.Tensor) -> NDArray[np.float32]:
 
 
 def predictions(rows: NDArray[np.float32], card: ModelCard) -> list[Prediction]:
-    """Returns one prediction for each row.
+    """Turns each row of the engine's output into a prediction.
 
-    ``rows`` has the shape (texts, 2 x candidates): the probabilities of the best candidates, best
-    first, and then the indices of these candidates in ``card.authors``.
+    ``rows`` has the shape (texts, 2 x candidates): the probabilities of the best candidates,
+    highest first, and then the indices of these candidates in ``card.authors``.
     """
     middle, found = rows.shape[1] // 2, []
     confidences = rows[:, :middle].astype(np.float64)
@@ -54,12 +54,12 @@ def predictions(rows: NDArray[np.float32], card: ModelCard) -> list[Prediction]:
 
 @contextmanager
 def redact_errors() -> Iterator[None]:
-    """Replaces an error of the model by a ModelError with the error's type and place only.
+    """Replaces an error that its block raises by a ModelError with only the error's type and place.
 
-    The text of the model's error may quote a message.
+    The text of the first error is left out, because it may quote a message.
 
     Raises:
-        ModelError: the model raised an error.
+        ModelError: the block raised an error.
         DeviceLost: the device failed for good.
     """
     try:

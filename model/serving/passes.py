@@ -19,7 +19,7 @@ from model.types import Bucket, Encoded, Grid, Model, Padded
 
 
 class Pass(NamedTuple):
-    """A planned forward pass."""
+    """A planned forward pass: some texts of a batch, padded to one shape."""
 
     #: Indices, within the batch, of the texts in this pass, in the order of its rows.
     indices: Sequence[int]
@@ -37,33 +37,39 @@ Encode = Callable[[Sequence[str]], Encoded]
 
 
 class Planner(Protocol):
-    """Plans the passes of a model."""
+    """Divides the texts of a batch among forward passes of a model."""
 
     def plan(self, texts: Sequence[str], max_cells: int) -> Iterator[Pass]:
-        """Yields passes that together hold each text once.
+        """Yields forward passes that together hold each text once.
 
-        A pass has at most ``max_cells`` cells, or holds a single text.
+        A pass has at most ``max_cells`` cells; only a pass of a single text may have more.
         """
 
     def warm_up(self, max_cells: int) -> Iterator[Pass]:
-        """Yields a pass of every shape that later passes may have, smallest first."""
+        """Yields one pass of each shape that later passes may have, the smallest shape first."""
 
 
 class TextPlanner:
-    """Plans passes for a model that takes texts, in the order of the texts. A cell is a message."""
+    """Plans the passes of a :class:`~model.types.Model`, which takes texts.
+
+    A pass holds texts that follow one another in the batch. A cell is a message.
+    """
 
     def __init__(self, model: Model[Any]) -> None:
         self._model = model
         self._largest = model.buckets[-1].messages
 
     def plan(self, texts: Sequence[str], max_cells: int) -> Iterator[Pass]:
-        """Yields passes as :class:`Planner` describes them."""
+        """Yields passes of consecutive texts.
+
+        A pass holds at most ``max_cells`` texts, and no more than the model's largest bucket.
+        """
         size = min(max_cells, self._largest)
         for start in range(0, len(texts), size):
             yield self._pass(range(start, min(start + size, len(texts))), texts)
 
     def warm_up(self, max_cells: int) -> Iterator[Pass]:
-        """Yields a pass of the shape of each bucket."""
+        """Yields one pass of made-up texts for each of the model's buckets."""
         for bucket in self._model.buckets:
             yield self._pass(range(bucket.messages), warm_up_texts(bucket))
 
@@ -74,9 +80,10 @@ class TextPlanner:
 
 
 class SequencePlanner:
-    """Plans passes for a model that takes tokens: texts of similar length together, longest first.
+    """Plans the passes of a :class:`~model.types.SequenceModel`, which takes tokens.
 
-    A cell is a token.
+    A pass holds texts of similar length; the longest texts are in the first pass. A cell is a
+    token.
     """
 
     def __init__(self, encode: Encode, grid: Grid, device: Device) -> None:
@@ -85,7 +92,7 @@ class SequencePlanner:
         self._device = device
 
     def plan(self, texts: Sequence[str], max_cells: int) -> Iterator[Pass]:
-        """Yields passes as :class:`Planner` describes them.
+        """Encodes the texts, and yields passes of texts of similar length, the longest texts first.
 
         Raises:
             ValueError: ``encode`` returned no sequence for a text, or a sequence of a wrong length.
@@ -96,7 +103,7 @@ class SequencePlanner:
         yield from self.passes(encoded, max_cells)
 
     def passes(self, encoded: Encoded, max_cells: int) -> Iterator[Pass]:
-        """Yields the passes of texts that are already encoded.
+        """Yields passes of texts that are already encoded as tokens.
 
         Raises:
             ValueError: a sequence has no token, or more than the grid allows.
@@ -110,9 +117,9 @@ class SequencePlanner:
             yield self._pass(indices, encoded, (rows, length))
 
     def warm_up(self, max_cells: int) -> Iterator[Pass]:
-        """Yields a pass of each shape of the grid that has at most ``max_cells`` cells.
+        """Yields one pass of each shape of the grid that has at most ``max_cells`` cells.
 
-        On a device that does not pad, the smallest and the largest pass are enough.
+        For a device that needs no padding, the smallest and the largest pass are enough.
         """
         lengths = self._grid.lengths
         shapes = [(rows, length) for rows in self._grid.messages for length in lengths]
@@ -124,10 +131,11 @@ class SequencePlanner:
                 yield self._blank(rows, length, width)
 
     def _cut(self, sizes: NDArray[np.int64], max_cells: int) -> Iterator[tuple[int, int]]:
-        """Yields (rows, length) of the passes that together cost least. ``sizes`` must descend.
+        """Yields the shapes (rows, length) of the passes that compute all texts at the least cost.
 
-        A pass costs its cells and the device's fixed cost of a pass. Dynamic programming finds the
-        best cut of the last text, then of the last two texts, and so on.
+        ``sizes`` are the texts' numbers of tokens, largest first. A pass costs its cells and the
+        device's fixed cost of a pass. Dynamic programming finds the best passes of the last text,
+        then of the last two texts, and so on.
         """
         texts, lengths = len(sizes), self._lengths(sizes)
         cost, choice = [0] * (texts + 1), [0] * texts
@@ -144,15 +152,19 @@ class SequencePlanner:
             start += choice[start]
 
     def _lengths(self, sizes: NDArray[np.int64]) -> list[int]:
-        """Returns, for each text, the padded length of a pass in which it is the longest."""
+        """Returns, for each text, the padded length of a pass that has no longer text.
+
+        ``sizes`` are the texts' numbers of tokens.
+        """
         if not self._device.pads:
             return sizes.tolist()
         return np.array(self._grid.lengths)[np.searchsorted(self._grid.lengths, sizes)].tolist()
 
     def _rows(self, length: int, max_cells: int, remaining: int) -> Sequence[int]:
-        """Returns the numbers of rows that a pass of this length may have.
+        """Returns the possible numbers of rows of a pass whose rows have ``length`` tokens each.
 
-        One row is allowed even if it has more than ``max_cells`` cells.
+        ``remaining`` is the number of texts that have no pass yet. One row is allowed even if it
+        has more than ``max_cells`` cells.
         """
         largest = max(1, max_cells // length)
         if not self._device.pads:
@@ -170,7 +182,10 @@ class SequencePlanner:
         )
 
     def _blank(self, rows: int, length: int, width: int) -> Pass:
-        """Returns a pass of this shape for the warm-up, with zeros for tokens and features."""
+        """Returns a warm-up pass whose tokens and features are all 0.
+
+        Its tokens have the shape (rows, length), its features the shape (rows, width).
+        """
         tokens = np.zeros((rows, length), np.int64)
         lengths = np.full(rows, length, np.int64)
         features = np.zeros((rows, width), np.float32)
@@ -185,9 +200,10 @@ class SequencePlanner:
 def pad(
     encoded: Encoded, indices: NDArray[np.int64], shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Returns tokens, lengths and features of some texts, as :class:`~model.types.Padded` has them.
+    """Returns padded tokens, lengths and features of the texts that have these indices.
 
-    ``shape`` is (rows, length). No text may be longer, and ``indices`` may not have more texts.
+    They are the arrays of a :class:`~model.types.Padded`. ``shape`` is (rows, length). No text may
+    be longer, and ``indices`` may not have more texts.
     """
     lengths = np.ones(shape[0], np.int64)
     lengths[: len(indices)] = np.diff(encoded.offsets)[indices]
@@ -200,7 +216,10 @@ def pad(
 
 
 def warm_up_texts(bucket: Bucket) -> list[str]:
-    """Returns texts of a bucket's shape. Every text differs, so that no work is shared."""
+    """Returns made-up texts of the number and the length that ``bucket`` has.
+
+    Every text differs, so that the model can't reuse a result.
+    """
     words = "the quick brown fox jumps over the lazy dog and "
     text = (words * (bucket.characters // len(words) + 1))[: bucket.characters]
     return [f"{number:x}{text}"[: bucket.characters] for number in range(bucket.messages)]

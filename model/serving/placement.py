@@ -1,4 +1,4 @@
-"""The settings of where and how a worker runs its model: device, precision, threads, batch size."""
+"""Settings of how a worker runs its model: device, precision, threads, size of a pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how a worker runs its model."""
+    """Settings of how a worker runs its model: the device, the precision, the sizes."""
 
     #: A name that :func:`model.serving.device.choose` accepts.
     device: str = "auto"
@@ -26,7 +26,7 @@ class Placement:
 
 
 def available_cores() -> int:
-    """Returns the number of cores that this process may use."""
+    """Returns the number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The check that a model gives nearly the same probabilities in half precision as in fp32."""
+"""Checks that a model gives nearly the same probabilities in half precision as in fp32."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ WORDS = (
 def check_precision(
     model: SequenceModel, planner: Planner, device: Device, precision: str, max_cells: int
 ) -> None:
-    """Loads ``model``, which runs in fp32, in another precision, and compares the probabilities.
+    """Loads an fp32 ``model`` again in another precision, and compares the probabilities.
 
-    ``max_cells`` is the largest allowed pass, in tokens.
+    The model keeps the other precision. ``max_cells`` is the largest allowed pass, in tokens.
 
     Raises:
         DeviceError: a probability differs by more than :data:`TOLERANCE`, or is not finite.
@@ -54,7 +54,7 @@ def check_precision(
 def _probabilities(
     model: SequenceModel, planner: Planner, device: Device, max_cells: int
 ) -> torch.Tensor:
-    """Returns the probabilities of the check's texts, on the host, shape (texts, authors).
+    """Returns the model's probabilities for the check's texts, on the host: (texts, authors).
 
     The features are set to 0: the host computes them, so they would hide errors of the device.
     """
@@ -69,7 +69,7 @@ def _probabilities(
 
 
 def _texts() -> list[str]:
-    """Returns texts of many lengths, the same at every start."""
+    """Returns the texts of the check: 1 to about 200 random words, the same at every start."""
     generator = random.Random(0)
     words = WORDS.split()
     return [" ".join(generator.choices(words, k=1 + 4 * number)) for number in range(TEXT_COUNT)]

@@ -14,7 +14,10 @@ FAMILY = "25"
 
 
 def environment(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, str]:
-    """Returns the variables for this machine: on Zen 4, numpy shall not use AVX-512."""
+    """Returns the environment variables that keep numpy from using AVX-512 on Zen 4.
+
+    The result is empty for any other processor. ``cpuinfo`` is the file that names the processor.
+    """
     try:
         first, _, _ = cpuinfo.read_text("utf-8", "replace").partition("\n\n")
     except OSError:  # This system is not Linux.

@@ -13,7 +13,7 @@ from model.serving.device import DeviceMemory
 
 # A msgspec struct, because several are created for every batch.
 class Work(msgspec.Struct, frozen=True):
-    """The work of the device, for one batch or since the start."""
+    """Counts and durations of the model's work, for one batch or since the start."""
 
     messages: int = 0
     #: Forward passes.
@@ -42,13 +42,16 @@ class Work(msgspec.Struct, frozen=True):
 
     @property
     def padding(self) -> float:
-        """The share of the cells that was padding, 0 to 1."""
+        """The share of the computed cells that were padding, 0 to 1."""
         return 1 - self.filled / self.cells if self.cells else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The figures of a running engine. Its thread publishes them; any thread may read them."""
+    """The figures of a running engine.
+
+    The engine's thread publishes them after each batch; any thread may read them.
+    """
 
     #: None on the CPU, which uses the process's memory.
     memory: DeviceMemory | None = None

@@ -42,7 +42,7 @@ _END = re.compile(r"""(?<=[.!?])["')\]”’]*\s+(?=["'(\[“‘]?[A-Z0-9$])|\n\
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A text, its author, and the fold of its document."""
+    """A labelled message: its text, its author, and the fold that its document belongs to."""
 
     text: str
     author: str
@@ -54,7 +54,7 @@ class Message:
 class Corpus:
     """The labelled messages of at least two authors.
 
-    Each author has messages to fit, to tune on, and to hold out.
+    Each author has messages for fitting, for tuning and for holding out.
     """
 
     messages: list[Message]
@@ -64,15 +64,18 @@ class Corpus:
     description: dict[str, Any]
 
     def part(self, *folds: int) -> list[Message]:
-        """Returns the messages of these folds, in order."""
+        """Returns the messages of these folds, in the order of the corpus."""
         return [message for message in self.messages if message.fold in folds]
 
     def texts(self, *folds: int) -> list[str]:
-        """Returns the texts of these folds, in order."""
+        """Returns the texts of the messages of these folds, in the order of the corpus."""
         return [message.text for message in self.part(*folds)]
 
     def labels(self, *folds: int) -> NDArray[np.int64]:
-        """Returns the index in ``authors`` of each message's author, for these folds, in order."""
+        """Returns the author of each message of these folds, as an index into ``authors``.
+
+        The order is that of :meth:`texts`.
+        """
         index = {author: number for number, author in enumerate(self.authors)}
         return np.array([index[message.author] for message in self.part(*folds)], np.int64)
 
@@ -110,7 +113,7 @@ def load_file(path: Path) -> Corpus:
     """Returns the labelled messages of a .jsonl or .csv file. Each record is a message.
 
     Raises:
-        DataError: the file can't be used, or has too few messages. The text says what and where.
+        DataError: the file can't be used, or has too few messages. The error's text says why.
     """
     return _corpus(
         read_records(path),
@@ -155,7 +158,9 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _corpus(records: list[Record], description: dict[str, Any]) -> Corpus:
-    """Returns the corpus of the authors that have at least ``MIN_DOCUMENTS`` documents.
+    """Returns a corpus of the records whose authors have at least ``MIN_DOCUMENTS`` documents.
+
+    The corpus's description is ``description`` and the numbers of authors, documents and messages.
 
     Raises:
         DataError: there are fewer than two such authors.
@@ -180,7 +185,7 @@ def _corpus(records: list[Record], description: dict[str, Any]) -> Corpus:
 
 
 def _document_numbers(records: list[Record]) -> dict[tuple[str, str], int]:
-    """Returns a number for each (author, document): the order of the author's documents, from 0."""
+    """Numbers each author's documents from 0, and returns the numbers by (author, document)."""
     seen: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for record in records:
         seen[record.author].setdefault(record.document, len(seen[record.author]))
@@ -188,7 +193,11 @@ def _document_numbers(records: list[Record]) -> dict[tuple[str, str], int]:
 
 
 def _counts(messages: list[Message], documents: Counter[str], known: set[str]) -> dict[str, Any]:
-    """Returns the numbers of authors, documents and messages, and the split rule, for the card."""
+    """Returns the numbers of authors, documents and messages, and the split rule, for the card.
+
+    ``documents`` has the number of documents of each author. ``known`` are the authors of the
+    corpus.
+    """
     folds = Counter(message.fold for message in messages)
     held_out, tuning = folds.pop(HELD_OUT_FOLD), folds[TUNING_FOLD]
     return {

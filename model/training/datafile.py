@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class DataError(ValueError):
-    """The data can't be trained on. The text tells the author of the file what is wrong."""
+    """The data can't be used for training. The error's text tells the user what is wrong."""
 
 
 class Record(NamedTuple):
@@ -24,13 +24,13 @@ class Record(NamedTuple):
 
 
 def read_records(path: Path) -> list[Record]:
-    """Reads the fields ``text``, ``author`` and ``document`` of each record.
+    """Returns the records of a .jsonl or .csv file, each with the fields text, author and document.
 
-    ``document`` is optional: a record without it is a document of its own.
+    The field ``document`` is optional: a record without it is a document of its own.
 
     Raises:
         DataError: the file does not exist, is empty, has an unknown extension, is not UTF-8, or
-            has an invalid line or a missing field. The text names the line if there is one.
+            has an invalid line or a missing field. The error's text names the line if there is one.
     """
     readers = {".jsonl": _jsonl, ".csv": _csv}
     reader = readers.get(path.suffix.lower())
@@ -81,7 +81,11 @@ def _csv(path: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _record(path: Path, line: int, fields: dict[str, Any]) -> Record:
-    """Returns the record of a line. Raises DataError if a field is missing or not a string."""
+    """Returns the record of a line.
+
+    Raises:
+        DataError: the text or the author is missing, empty or not a string.
+    """
     for name in ("text", "author"):
         value = fields.get(name)
         if value is not None and not isinstance(value, str):

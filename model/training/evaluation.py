@@ -24,7 +24,7 @@ Classes = NDArray[np.int64]
 
 
 def softmax(logits: Floats) -> Floats:
-    """Returns probabilities along the last axis."""
+    """Returns the softmax of the logits along the last axis: probabilities."""
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True))
 
@@ -44,7 +44,7 @@ def log_loss(logits: Floats, labels: Classes) -> float:
 
 
 def fit_temperature(logits: Floats, labels: Classes) -> float:
-    """Returns the temperature with the smallest :func:`log_loss`.
+    """Returns the divisor of the logits that gives the smallest :func:`log_loss`.
 
     This is temperature scaling: Guo et al. 2017, "On Calibration of Modern Neural Networks".
     """
@@ -52,7 +52,7 @@ def fit_temperature(logits: Floats, labels: Classes) -> float:
 
 
 def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    """Returns the lowest threshold at which ``TARGET_ACCURACY`` of the predictions are right.
+    """Returns the lowest confidence from which on ``TARGET_ACCURACY`` of the predictions are right.
 
     It is 0 if all predictions together reach this accuracy. If no threshold reaches it, the result
     is the confidence of the surest prediction.
@@ -67,14 +67,17 @@ def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
 
 
 def calibrate(logits: Floats, labels: Classes) -> tuple[float, float]:
-    """Returns temperature and threshold, from messages that the model has not seen."""
+    """Returns the temperature and the threshold, fitted to messages that the model has not seen."""
     divisor = fit_temperature(logits, labels)
     calibrated = softmax(logits / divisor)
     return divisor, fit_threshold(calibrated.max(1), calibrated.argmax(1) == labels)
 
 
 def calibration_bins(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[str, float]]:
-    """Returns bounds, number of messages, mean confidence and accuracy of each bin that has any."""
+    """Returns bounds, number of messages, mean confidence and accuracy of each confidence bin.
+
+    Bins without messages are left out.
+    """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return [
         {
@@ -90,7 +93,7 @@ def calibration_bins(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[
 
 
 def calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    """Returns the expected calibration error.
+    """Returns the expected calibration error of the confidences.
 
     It is the mean of abs(accuracy - confidence) over the bins, weighted by their messages.
     """
@@ -100,7 +103,7 @@ def calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> float:
 
 
 def f1_scores(labels: Classes, predicted: Classes, authors: int) -> Floats:
-    """Returns 2 TP / (2 TP + FP + FN) for each author.
+    """Returns the F1 score of each author: 2 TP / (2 TP + FP + FN).
 
     It is 0 for an author who is neither in ``labels`` nor in ``predicted``.
     """
@@ -110,13 +113,16 @@ def f1_scores(labels: Classes, predicted: Classes, authors: int) -> Floats:
 
 
 def macro_f1(labels: Classes, predicted: Classes, authors: int) -> float:
-    """Returns the mean F1 over the authors that are in ``labels`` or ``predicted``."""
+    """Returns the mean F1 score of the authors that are in ``labels`` or ``predicted``."""
     present = np.union1d(labels, predicted)
     return float(f1_scores(labels, predicted, authors)[present].mean())
 
 
 def summary(probabilities: Floats, labels: Classes, threshold: float) -> dict[str, Any]:
-    """Returns the metrics of the model card."""
+    """Returns the metrics for the model card: accuracy, macro-F1, calibration, coverage.
+
+    Coverage is the share of the messages whose confidence reaches ``threshold``.
+    """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     right = predicted == labels
     surest = np.argsort(-confidence, kind="stable")[: (len(labels) + 1) // 2]
@@ -134,9 +140,9 @@ def summary(probabilities: Floats, labels: Classes, threshold: float) -> dict[st
 
 
 def confusions(labels: Classes, predicted: Classes, limit: int) -> list[tuple[int, int, int]]:
-    """Returns the commonest mistakes as (true author, predicted author, messages).
+    """Returns the commonest mistakes as (true author, predicted author, number of messages).
 
-    The list has at most ``limit`` mistakes, commonest first.
+    The authors are indices. The list has at most ``limit`` mistakes, commonest first.
     """
     wrong = labels != predicted
     pairs = np.stack([labels[wrong], predicted[wrong]])

@@ -24,16 +24,17 @@ GRID = Grid((1, 2, 4, 8, 16, 32, 64, 128, 256), tuple(range(32, encoder.MAX_TOKE
 
 
 class TransformerModel:
-    """A calibrated transformer. It implements :class:`model.types.SequenceModel`.
+    """A BERT encoder with a linear head, added to the n-gram model, and calibrated.
 
-    The logits are ``scale * (head of the encoder) + ngram_scale * (the n-gram model's logits)``.
-    The host computes the n-gram logits and the tokens while the device computes the previous batch.
+    It implements :class:`model.types.SequenceModel`. The logits are ``scale * (the head's logits) +
+    ngram_scale * (the n-gram model's logits)``. The host computes the n-gram logits and the tokens
+    while the device computes the previous batch.
     """
 
     grid = GRID
 
     def __init__(self, directory: Path = SHIPPED) -> None:
-        """Reads the card from ``directory``, which also holds the weights.
+        """Reads the model card from ``directory``. :meth:`load` reads the weights from there.
 
         Raises:
             OSError, ValueError: the card is missing or invalid.
@@ -48,11 +49,11 @@ class TransformerModel:
             raise ValueError(f"{directory}: its n-gram model is not of the version it names")
 
     def load(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Reads the weights and moves them to ``device``. Only the encoder uses the ``dtype``.
+        """Reads the weights and moves them to ``device``. Only the encoder becomes ``dtype``.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.
-            EncoderMissing: the encoder's package is not installed, or has other files.
+            EncoderMissing: the encoder's package is not installed, or has unexpected files.
         """
         weights = parameters.read(self._directory, len(self.card.authors))
         version = weights.version(self._ngram.card.version, self.card.authors, self.card.threshold)
@@ -117,7 +118,11 @@ class TransformerModel:
         return evidence.from_characters(text, author, scores, bias)
 
     def _token_scores(self, text: str, index: int) -> list[float]:
-        """Returns what each token adds to the author's score, minus its mean over all authors."""
+        """Returns how much each token adds to an author's score.
+
+        The score is the author's logit minus the mean logit of all authors. ``index`` is the
+        author's index in the card.
+        """
         tokens, _ = self._tokenizer([text])
         length = next(step for step in GRID.lengths if step >= len(tokens))
         rows = torch.zeros(1, length, dtype=torch.int64)

@@ -45,7 +45,7 @@ MAX_TOKENS = 256
 
 
 class EncoderMissing(OSError):
-    """The extra ``transformer`` is not installed, or its package has other files."""
+    """The encoder's package is not installed, or its files are not those that Byline expects."""
 
 
 class Layer(nn.Module):
@@ -64,7 +64,7 @@ class Layer(nn.Module):
         self.narrow_norm = nn.LayerNorm(WIDTH, eps=1e-12)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Returns the layer's output, shape (texts, length, width), as ``x`` has it.
+        """Returns the layer's output; its shape is that of the input ``x``: (texts, length, width).
 
         ``mask`` is added to the scores of the attention.
         """
@@ -84,7 +84,7 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Turns the tokens of each text into a vector: the means, over the tokens, of all layers.
+    """Turns the tokens of each text into a vector: every layer's output, averaged over the tokens.
 
     The last layers show the topic of a text; the first layers show its style as well. On the tuning
     fold, a linear head has a macro-F1 of 0.36 with all layers, and of 0.25 with the last layer.
@@ -99,7 +99,7 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
 
     def forward(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Returns the vectors: float32, shape (texts, VECTOR).
+        """Returns the vector of each text: float32, shape (texts, VECTOR).
 
         ``tokens`` has the shape (texts, length), ``lengths`` the shape (texts,).
         """
@@ -107,7 +107,7 @@ class Encoder(nn.Module):
         return torch.cat([mean_pool(x, weights) for x in self.states(tokens, lengths)], 1)
 
     def states(self, tokens: torch.Tensor, lengths: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Yields the embedding, then each layer's output, in the shape (texts, length, width)."""
+        """Yields the embedding, then each layer's output; the shape is (texts, length, width)."""
         mask = attention_mask(lengths, tokens.shape[1], self.positions.dtype)
         x = self.embed(tokens)
         yield x
@@ -116,7 +116,7 @@ class Encoder(nn.Module):
             yield x
 
     def embed(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Returns the input of the first layer, shape (texts, length, width)."""
+        """Returns the embedding of the tokens, the first layer's input: (texts, length, width)."""
         positions = self.positions[: tokens.shape[1]]
         embedded: torch.Tensor = self.norm(self.words(tokens) + positions)
         return embedded
@@ -133,29 +133,32 @@ def attention_mask(lengths: torch.Tensor, length: int, dtype: torch.dtype) -> to
 
 
 def mean_weights(lengths: torch.Tensor, length: int) -> torch.Tensor:
-    """Returns the weight of each token in the mean of its text: float32, shape (texts, length).
+    """Returns how much each token counts in the mean of its text: float32, shape (texts, length).
 
-    The weight of padding is 0.
+    The tokens of a text count alike. Padding counts 0.
     """
     return _is_token(lengths, length).float() / lengths[:, None]
 
 
 def _is_token(lengths: torch.Tensor, length: int) -> torch.Tensor:
-    """Returns whether each position holds a token and not padding, shape (texts, length)."""
+    """Returns, for each place, whether it holds a token and not padding: shape (texts, length)."""
     return torch.arange(length, device=lengths.device) < lengths[:, None]
 
 
 def mean_pool(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Returns the mean over each text's own tokens: float32, shape (texts, width)."""
+    """Returns the mean of ``x`` over the tokens of each text: float32, shape (texts, width).
+
+    ``weights`` comes from :func:`mean_weights`.
+    """
     # Not a matrix product, because autocast would round it.
     return (x.float() * weights[:, :, None]).sum(1)
 
 
 def load(dtype: torch.dtype = torch.float32) -> Encoder:
-    """Returns the encoder with the package's weights, in evaluation mode, on the CPU.
+    """Returns the encoder with its package's weights, in evaluation mode, on the CPU.
 
     Raises:
-        EncoderMissing: the package is not installed, or has other files.
+        EncoderMissing: the package is not installed, or has unexpected files.
     """
     tensors = load_file(_file("model.safetensors"))
     with torch.device("meta"):  # Initialises no weights, because all of them are replaced.
@@ -195,13 +198,13 @@ def _renamed(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 class TextTokenizer:
-    """Splits texts into word pieces with the tokenizers library, which releases Python's lock."""
+    """Splits texts into word pieces with the library tokenizers, which releases the GIL."""
 
     def __init__(self) -> None:
-        """Reads the tokenizer's file of the package.
+        """Reads the tokenizer's file from the encoder's package.
 
         Raises:
-            EncoderMissing: the package is not installed, or has other files.
+            EncoderMissing: a package is not installed, or has unexpected files.
         """
         try:
             from tokenizers import Tokenizer  # noqa: PLC0415 - its absence is explained below
@@ -212,24 +215,30 @@ class TextTokenizer:
         self._tokenizer.enable_truncation(MAX_TOKENS)
 
     def __call__(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Returns ``tokens`` and ``offsets`` as :class:`~model.types.Encoded` has them."""
+        """Returns the tokens of all texts, and the offset at which each text's tokens begin.
+
+        They are ``tokens`` and ``offsets`` of an :class:`~model.types.Encoded`.
+        """
         rows = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         sizes = [len(row) for row in rows]
         return np.concatenate([np.array(row, np.int64) for row in rows]), np.r_[0, np.cumsum(sizes)]
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Returns start and end of each token in ``text``; (0, 0) for the marks at both ends."""
+        """Returns the start and the end of each token in ``text``, in characters.
+
+        The marks before the first and after the last word piece have (0, 0).
+        """
         spans: list[tuple[int, int]] = self._tokenizer.encode(text).offsets
         return spans
 
 
 def _file(name: str) -> Path:
-    """Returns the path of a file of the package.
+    """Returns the path of a file in the encoder's package.
 
     The package itself is not imported, because its imports are large.
 
     Raises:
-        EncoderMissing: the file does not exist, or has another hash than :data:`DIGESTS` has.
+        EncoderMissing: the file does not exist, or its hash is not the one in :data:`DIGESTS`.
     """
     try:
         listed = files(PACKAGE) or []

@@ -59,11 +59,12 @@ def fit(
     bf16: bool,
     on_progress: OnProgress,
 ) -> tuple[Encoder, Head]:
-    """Minimises the balanced cross-entropy with AdamW; returns encoder and head, on the CPU.
+    """Fine-tunes the last layers of the encoder, with its head. Returns both, on the CPU.
 
-    ``initial_head`` is a head that was fitted to the package's encoder. The last ``layers`` layers
-    of the encoder learn, and the others stay as they are. With ``bf16``, matrix products are
-    computed in this type. ``fit`` calls ``on_progress`` after each step.
+    AdamW minimises the balanced cross-entropy. ``initial_head`` is a head that was fitted to the
+    package's encoder. The last ``layers`` layers of the encoder learn, and the others stay as they
+    are. With ``bf16``, matrix products are computed in this type. ``fit`` calls ``on_progress``
+    after each step.
     """
     torch.manual_seed(seed)
     model = encoder.load().to(device.torch).train()
@@ -102,7 +103,7 @@ def fit(
 def _vectors(
     model: Encoder, tokens: torch.Tensor, lengths: torch.Tensor, layers: int
 ) -> torch.Tensor:
-    """Returns the encoder's vectors, without a gradient for the layers that do not learn."""
+    """Returns the encoder's vector of each text. Only the last ``layers`` layers get a gradient."""
     weights = encoder.mean_weights(lengths, tokens.shape[1])
     states = model.states(tokens, lengths)
     fixed = 1 + len(model.layers) - layers
@@ -112,9 +113,9 @@ def _vectors(
 
 
 def _batches(sizes: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yields the indices of the texts of each step. They have a similar length.
+    """Yields, for each step, the indices of its texts, which have a similar length.
 
-    Each epoch has another order.
+    Each epoch has another order. ``sizes`` are the texts' numbers of tokens.
     """
     generator = np.random.default_rng(seed)
     per_epoch = -(-len(sizes) // BATCH)
@@ -130,14 +131,17 @@ def _batches(sizes: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.int64]]
 
 
 def _rate(done: float) -> float:
-    """Returns the factor of the learning rates after this share of the steps."""
+    """Returns the factor of the learning rates after the share ``done`` of the steps.
+
+    The factor rises to its maximum during the warm-up, and then falls to 0.
+    """
     return min(done / WARM_UP, 1 - done)
 
 
 def bf16_is_faster(device: Device) -> bool:
-    """Returns whether the device multiplies faster in bf16 than in fp32.
+    """Measures whether the device multiplies matrices faster in bf16 than in fp32.
 
-    A device without hardware for bf16 does not.
+    It does not if it has no hardware for bf16.
     """
     seconds = []
     for dtype in (torch.float32, torch.bfloat16):

@@ -36,15 +36,19 @@ class Head(NamedTuple):
     bias: torch.Tensor
 
     def folded(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns weight and bias for vectors that are not standardised."""
+        """Returns the weight and the bias for vectors that are not standardised.
+
+        The logits stay the same.
+        """
         weight = self.weight / self.deviation
         return weight, self.bias - weight @ self.mean
 
 
 def fit(vectors: NDArray[np.float32], labels: NDArray[np.int64], authors: int) -> Head:
-    """Minimises the balanced cross-entropy with a ridge penalty, on standardised vectors.
+    """Fits a head: minimises the balanced cross-entropy with a ridge penalty.
 
-    ``vectors`` has the shape (texts, width), ``labels`` the shape (texts,).
+    ``vectors`` has the shape (texts, width), ``labels`` the shape (texts,). ``authors`` is the
+    number of authors.
     """
     mean, deviation = vectors.mean(0), vectors.std(0) + 1e-6
     standard = (vectors - mean) / deviation

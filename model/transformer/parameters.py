@@ -20,9 +20,10 @@ _TUNED = "encoder."
 
 @dataclass(frozen=True, slots=True)
 class TransformerWeights:
-    """The weights of the transformer.
+    """The weights that training has fitted: the head, its scales, and the fine-tuned layers.
 
-    A prediction depends on them, on the package's encoder and on the n-gram model.
+    A prediction depends also on the other layers, which are in the encoder's package, and on the
+    n-gram model.
     """
 
     #: float32, shape (authors, VECTOR): weights of the linear head.
@@ -39,9 +40,10 @@ class TransformerWeights:
     tuned: dict[str, torch.Tensor]
 
     def version(self, ngram: str, authors: Sequence[str], threshold: float) -> str:
-        """Returns ``transformer-1-`` and 12 hex digits, a hash of all that a prediction depends on.
+        """Returns the model's version: ``transformer-1-`` and 12 hex digits.
 
-        ``ngram`` is the version of the n-gram model.
+        The digits are a hash of everything that a prediction depends on. ``ngram`` is the version
+        of the n-gram model.
         """
         digest = hashlib.blake2b(digest_size=6)
         digest.update(repr((PREPROCESSING, DIGESTS, ngram, tuple(authors), threshold)).encode())
@@ -51,11 +53,11 @@ class TransformerWeights:
         return f"transformer-1-{digest.hexdigest()}"
 
     def write(self, directory: Path) -> None:
-        """Writes the weights into ``directory``, which must exist."""
+        """Writes the weights as a safetensors file into ``directory``, which must exist."""
         tensorfile.write(directory, self._tensors(), PREPROCESSING)
 
     def _tensors(self) -> dict[str, torch.Tensor]:
-        """Returns all tensors by their names in the file."""
+        """Returns all tensors, by the names that they have in the file."""
         own = {name: getattr(self, name) for name in _OWN}
         return own | {_TUNED + name: tensor for name, tensor in self.tuned.items()}
 
@@ -65,7 +67,9 @@ _OWN = tuple(field.name for field in fields(TransformerWeights) if field.name !=
 
 
 def read(directory: Path, authors: int) -> TransformerWeights:
-    """Reads the weights of a model with this number of authors.
+    """Reads the weights from a model's folder.
+
+    ``authors`` is the model's number of authors.
 
     Raises:
         OSError: the file does not exist, or can't be read.

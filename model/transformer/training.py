@@ -1,4 +1,4 @@
-"""Trains the transformer: compares variants, chooses one, and writes its weights and card."""
+"""Trains the transformer: compares variants, chooses the best, and writes its weights and card."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Trainer:
     progress: Progress
 
     def fit(self, folds: Sequence[int], purpose: str) -> dict[int, FittedEncoder]:
-        """Returns the encoders fitted on these folds, by their number of fine-tuned layers.
+        """Fits an encoder for each number of fine-tuned layers, and returns them by that number.
 
-        The progress bar shows ``purpose``.
+        The number 0 means that only a head is fitted. The progress bar shows ``purpose``.
         """
         labels, authors = self.corpus.labels(*folds), len(self.corpus.authors)
         task = self.progress.add_task(f"{Variant(0, False)}, {purpose}", total=None)
@@ -89,7 +89,7 @@ class Trainer:
         return fitted
 
     def logits(self, fitted: FittedEncoder, fold: int) -> Floats:
-        """Returns the head's logits on a fold, shape (messages, authors)."""
+        """Returns the logits of a fitted encoder's head on a fold, shape (messages, authors)."""
         vectors = torch.from_numpy(self._vectors(fitted.encoder, [fold]))
         logits: Floats = functional.linear(vectors, *fitted.head.folded()).double().numpy()
         return logits
@@ -97,7 +97,7 @@ class Trainer:
     def _vectors(
         self, model: Encoder, folds: Sequence[int], bf16: bool = False
     ) -> NDArray[np.float32]:
-        """Returns the encoder's vector of each message: float32, shape (messages, VECTOR)."""
+        """Returns the encoder's vectors of the messages in these folds: (messages, VECTOR)."""
         encoded = self._part(folds)
         found = np.zeros((len(encoded.offsets) - 1, encoder.VECTOR), np.float32)
         model.to(self.device.torch)
@@ -112,7 +112,7 @@ class Trainer:
         return found
 
     def _part(self, folds: Sequence[int]) -> Encoded:
-        """Returns the tokens of the messages of these folds."""
+        """Returns the tokens of the messages in these folds."""
         sizes, offsets = np.diff(self.encoded.offsets), self.encoded.offsets
         chosen = [n for n, message in enumerate(self.corpus.messages) if message.fold in folds]
         tokens = [self.encoded.tokens[offsets[n] : offsets[n + 1]] for n in chosen]
@@ -123,11 +123,12 @@ class Trainer:
 def train(
     corpus: Corpus, out: Path, seed: int, with_baseline: bool, progress: Progress
 ) -> ModelCard:
-    """Trains all variants, chooses one, and writes it into ``out``. Returns its card.
+    """Trains all variants, writes the best into ``out``, and returns its card.
 
-    The training fits each variant without the tuning fold first, and chooses the variant with the
-    best macro-F1 on the tuning fold. It then fits each variant to all training messages, and
-    measures it on the held-out messages. It also writes an n-gram model into ``out``.
+    A variant fine-tunes some number of layers, with or without the n-gram model. The training fits
+    each variant without the tuning fold first, and chooses the variant with the best macro-F1 on
+    the tuning fold. It then fits each variant to all training messages, and measures it on the
+    held-out messages. It also writes an n-gram model into ``out``.
     """
     began = time.monotonic()
     torch.set_num_threads(os.cpu_count() or 1)
@@ -173,7 +174,7 @@ def train(
 
 
 def _trainer(corpus: Corpus, seed: int, progress: Progress) -> Trainer:
-    """Returns a trainer on a GPU if there is one, else on the CPU. Metal was never tried."""
+    """Returns a trainer on a CUDA GPU if there is one, else on the CPU. Metal was never tried."""
     tokens, offsets = encoder.TextTokenizer()([message.text for message in corpus.messages])
     no_features = np.zeros((len(corpus.messages), 0), np.float32)
     device = choose("cuda" if torch.cuda.is_available() else "cpu")
@@ -215,13 +216,13 @@ def _trials(trainer: Trainer) -> tuple[list[Trial], float]:
 
 
 def _shares(corpus: Corpus, folds: Sequence[int]) -> Floats:
-    """Returns each author's share of the messages, shape (authors,). No share is 0."""
+    """Returns each author's share of the messages in these folds, shape (authors,). None is 0."""
     counts = np.bincount(corpus.labels(*folds), minlength=len(corpus.authors)) + 1.0
     return np.asarray(counts / counts.sum())
 
 
 def _ngrams_alone(ngrams: ModelCard, tuning_macro_f1: float) -> dict[str, Any]:
-    """Returns the card's row of the n-gram model alone."""
+    """Returns the row on the n-gram model alone, for the card's table of variants."""
     ours = ngrams.details["metrics"]
     return {
         "name": "n-grams alone",
@@ -250,7 +251,7 @@ def _weights(chosen: Trial, fitted: FittedEncoder) -> TransformerWeights:
 
 
 def _facts(chosen: Trial, trainer: Trainer) -> dict[str, Any]:
-    """Returns the section on training of the model card."""
+    """Returns the fields of the model card's section on training."""
     return {
         "model": f"{encoder.PACKAGE}: {chosen.variant}; means over the tokens of every layer, a "
         "linear head, balanced cross-entropy, AdamW",

@@ -16,7 +16,7 @@ BALANCES = np.linspace(0, 0.5, 11)
 
 
 class Variant(NamedTuple):
-    """A variant of the model."""
+    """A variant of the transformer: how many layers are fine-tuned, and whether n-grams count."""
 
     #: Number of the encoder's layers that are fine-tuned. None: the variant has no encoder.
     layers: int | None
@@ -32,7 +32,7 @@ class Variant(NamedTuple):
 
 
 class Scales(NamedTuple):
-    """The factors that turn the logits of the head and of the n-gram model into calibrated ones."""
+    """The numbers that mix the logits of head and n-gram model into calibrated logits."""
 
     #: Factor of the head's logits.
     head: float
@@ -45,12 +45,12 @@ class Scales(NamedTuple):
     balance: float
 
     def mixed(self, head: Floats, ngrams: Floats) -> Floats:
-        """Returns the calibrated logits."""
+        """Returns the calibrated logits, mixed from those of the head and of the n-gram model."""
         return self.head * head + self.ngrams * ngrams + self.offset
 
 
 class Trial(NamedTuple):
-    """A variant that was fitted without the tuning fold, and measured on the tuning fold."""
+    """The result of a variant that was fitted without the tuning fold, and measured on it."""
 
     variant: Variant
     scales: Scales
@@ -59,7 +59,10 @@ class Trial(NamedTuple):
     macro_f1: float
 
     def measured(self, probabilities: Floats, labels: Classes) -> dict[str, Any]:
-        """Returns the variant's row of the card, from probabilities on the held-out messages."""
+        """Returns the variant's row for the card's table of variants.
+
+        ``probabilities`` and ``labels`` are those of the held-out messages.
+        """
         summary = evaluation.summary(probabilities, labels, self.threshold)
         return {
             "name": str(self.variant),
@@ -72,10 +75,10 @@ class Trial(NamedTuple):
 def run_trial(
     variant: Variant, head: Floats, ngrams: Floats, labels: Classes, shares: Floats
 ) -> Trial:
-    """Calibrates a variant on messages that its parts have not seen, and measures it on them.
+    """Calibrates a variant on the tuning fold, and measures it there.
 
-    ``head`` and ``ngrams`` are logits of the shape (messages, authors). ``shares`` is each author's
-    share of the training messages.
+    ``head`` and ``ngrams`` are logits of the shape (messages, authors), from models that have not
+    seen these messages. ``shares`` is each author's share of the training messages.
     """
     scales = _scales(
         head if variant.layers is not None else np.zeros_like(head),
@@ -94,11 +97,12 @@ def run_trial(
 
 
 def _scales(head: Floats, ngrams: Floats, labels: Classes, shares: Floats) -> Scales:
-    """Returns the scales with the smallest loss, and then the balance with the best macro-F1.
+    """Fits the numbers that mix the logits of head and n-gram model, in three steps.
 
-    The first step is temperature scaling with two temperatures; the loss is convex in them. Logits
-    that are all 0 get the scale 0. The second step follows Menon et al. 2021, "Long-tail learning
-    via logit adjustment". Last, one temperature is fitted for the balanced logits.
+    First, the two factors with the smallest loss: temperature scaling with two temperatures, in
+    which the loss is convex. Logits that are all 0 get the factor 0. Second, the balance with the
+    best macro-F1: Menon et al. 2021, "Long-tail learning via logit adjustment". Last, one
+    temperature for the balanced logits.
     """
     spread = [float(logits.std()) for logits in (head, ngrams)]
     parts = [logits / (size or 1.0) for logits, size in zip((head, ngrams), spread, strict=True)]
