@@ -25,9 +25,9 @@ from monitoring.state.windows import ANSWERS, LABELS, Window
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the monitor until SIGTERM or SIGINT. The environment configures it.
+    """Runs the monitor until SIGTERM or SIGINT, with the settings from the environment.
 
-    Returns the exit status.
+    Returns the exit status: 0, or 2 if a setting or the port can't be used.
     """
     options = _options(arguments)
     stop = threading.Event()
@@ -57,7 +57,10 @@ def build(
     alerts: Alerts,
     options: argparse.Namespace,
 ) -> Monitor:
-    """Builds the monitor from the settings and the command line's options."""
+    """Builds the monitor from the settings and the command line's ``options``.
+
+    ``registry`` gets the monitor's metrics. ``alerts`` are the alerts that its HTTP port receives.
+    """
     broker, cache = connect(settings.broker), connect(settings.cache)
     total = processes.total() if settings.memory_gb is None else settings.memory_gb * GIB
     return Monitor(

@@ -88,7 +88,7 @@ class Device:
 
 
 class Cuda(Device):
-    """An NVIDIA GPU. It computes what is launched in order, while the host continues."""
+    """An NVIDIA GPU. It computes its launches one after another, while the host continues."""
 
     overlaps = True
     pads = True

@@ -49,7 +49,7 @@ class TransformerModel:
             raise ValueError(f"{directory}: its n-gram model is not of the version it names")
 
     def load(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Reads the weights and moves them to ``device``. Only the encoder becomes ``dtype``.
+        """Reads the weights and moves them to ``device``. Only the encoder is cast to ``dtype``.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.

@@ -21,13 +21,13 @@ FOLDER = Path(__file__).parent / "json"
 
 
 def render(name: str) -> str:
-    """Returns the JSON of a dashboard. Each call returns the same text."""
+    """Returns the JSON of the dashboard ``name``. Each call returns the same text."""
     built = BUILDERS[name]()
     return json.dumps(built, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
-    """Writes every dashboard into the folder."""
+    """Writes the JSON file of every dashboard into the folder that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m monitoring.dashboards", description=__doc__)
     parser.add_argument("--out", type=Path, default=FOLDER, metavar="FOLDER")
     folder: Path = parser.parse_args().out

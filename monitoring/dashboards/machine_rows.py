@@ -20,7 +20,7 @@ _HERE = 'instance=~"$monitor"'
 
 
 def memory() -> Row:
-    """Returns the row about the memory of components and processes, and its limits."""
+    """Returns the dashboard row about memory: by component, with limits, and by process."""
     limits = {"warning": YELLOW, "critical": RED}
     component = lines(
         "Memory by component",
@@ -76,7 +76,7 @@ def memory() -> Row:
 
 
 def processors() -> Row:
-    """Returns the row about CPU use and the model's forward passes."""
+    """Returns the dashboard row about CPU use and the model's forward passes."""
     return Row(
         "Processors and the model",
         [
@@ -130,7 +130,7 @@ def processors() -> Row:
 
 
 def redis() -> Row:
-    """Returns the row about Redis: memory, keys, commands, clients and persistence."""
+    """Returns the dashboard row about Redis: memory, keys, commands, clients and persistence."""
     memory = lines(
         "Redis: memory",
         [

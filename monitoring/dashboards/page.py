@@ -18,16 +18,16 @@ _COLUMNS = 24
 
 
 class Row(NamedTuple):
-    """Panels under a heading."""
+    """A dashboard row: a heading, and the panels below it."""
 
     title: str
     panels: Sequence[Any]
 
 
 def choice(name: str, title: str, values: str) -> dashboard.QueryVariable:
-    """Returns a variable by which the reader chooses one of ``values``.
+    """Returns a Grafana variable: a list from which the reader of a dashboard chooses a value.
 
-    ``values`` is a query of Grafana's such as label_values(…).
+    ``values`` is a query of Grafana's such as label_values(…). ``title`` is the list's label.
     """
     return (
         dashboard.QueryVariable(name)
@@ -46,9 +46,10 @@ def page(
     rows: Sequence[Row],
     choices: Sequence[dashboard.QueryVariable] = (),
 ) -> models.Dashboard:
-    """Returns a dashboard that answers ``question``.
+    """Returns the dashboard ``name``, which answers ``question``.
 
     The first row answers the question at a glance. The text ``guide`` stands below that row.
+    ``choices`` are the dashboard's own variables.
     """
     built = (
         dashboard.Dashboard(f"Byline: {name}")
@@ -87,7 +88,7 @@ def _guide(content: str) -> text.Panel:
 
 
 def _variables() -> list[Any]:
-    """Returns the variables for the data source and for the links' addresses.
+    """Returns the variables of every dashboard: the data source, and the addresses of its links.
 
     The addresses are hidden; a reader can change them in the dashboard's URL.
     """
@@ -109,7 +110,7 @@ def _variables() -> list[Any]:
 
 
 def _links() -> list[Any]:
-    """Returns the links to the other dashboards, to Flower and to the console."""
+    """Returns a dashboard's links: to the other dashboards, to Flower and to the console."""
     return [
         dashboard.DashboardLink("Byline")
         .type(models.DashboardLinkType.DASHBOARDS)

@@ -46,14 +46,17 @@ Steps: TypeAlias = Sequence[tuple[float, str]]
 
 
 class Query(NamedTuple):
-    """A PromQL expression, and the legend of its series."""
+    """A PromQL expression, and the legend of the series that it returns."""
 
     expr: str
     legend: str = "__auto"
 
 
 def low_is_good(yellow: float, red: float) -> Steps:
-    """Returns steps: green below ``yellow``, red from ``red`` on."""
+    """Returns the colour steps of a value that should be low.
+
+    The value is shown green below ``yellow``, and red from ``red`` on.
+    """
     return ((yellow, YELLOW), (red, RED))
 
 
@@ -76,11 +79,11 @@ def number(
     names: dict[str, str] | None = None,
     legend: str = "__auto",
 ) -> stat.Panel:
-    """Returns a panel of one present figure, or of one for each series.
+    """Returns a panel with the present value of a query, or of each series if it returns several.
 
-    The query is instant, so that a figure that no longer exists is not shown; ``none`` is the text
-    shown instead. ``base`` is the colour below all steps. ``names`` are texts to show instead of
-    values.
+    The query is instant, so that a series that no longer exists is not shown; then the text
+    ``none`` is shown. ``steps`` are values and the colours from them on; ``base`` is the colour
+    below. ``names`` are texts to show instead of values.
     """
     target = prometheus.Dataquery().expr(query).legend_format(legend).instant().ref_id("A")
     panel = (
@@ -109,7 +112,7 @@ def number(
 
 
 def label(title: str, query: Query, shows: str, act: str, *, width: int = 6) -> stat.Panel:
-    """Returns a panel of the names of the series that exist now."""
+    """Returns a panel that shows the names of a query's present series, without their values."""
     panel = number(title, query.expr, COUNT, shows, act, width=width, legend=query.legend)
     return panel.text_mode(common_models.BigValueTextMode.NAME)
 
@@ -126,7 +129,10 @@ def lines(
     width: int = 8,
     top: float | None = None,
 ) -> timeseries.Panel:
-    """Returns a chart of series over time, from zero. ``steps`` are drawn as dashed lines."""
+    """Returns a chart of series over time.
+
+    The axis begins at 0 and reaches at least ``top``. ``steps`` are drawn as dashed lines.
+    """
     panel = (
         timeseries.Panel()
         .title(title)
@@ -165,7 +171,7 @@ def lines(
 
 
 def limit_line(panel: timeseries.Panel, name: str, color: str) -> timeseries.Panel:
-    """Draws the series ``name`` as a limit: dashed, neither filled nor stacked."""
+    """Makes the series ``name`` of a chart a limit: a dashed line, neither filled nor stacked."""
     return panel.override_by_name(
         name,
         [
@@ -180,7 +186,10 @@ def limit_line(panel: timeseries.Panel, name: str, color: str) -> timeseries.Pan
 def heat(
     title: str, buckets: str, unit: str, shows: str, act: str, *, width: int = 8
 ) -> heatmap.Panel:
-    """Returns a heat map of a histogram; ``buckets`` is a query with a series for each ``le``."""
+    """Returns a heat map of a histogram.
+
+    ``buckets`` is a query that returns a series for each bucket, with the label ``le``.
+    """
     query = prometheus.Dataquery().expr(buckets).legend_format("{{le}}").range().ref_id("A")
     return (
         heatmap.Panel()
@@ -206,7 +215,7 @@ def heat(
 def bars(
     title: str, query: Query, unit: str, shows: str, act: str, *, width: int = 8
 ) -> bargauge.Panel:
-    """Returns a bar for the present value of each series."""
+    """Returns a panel with a bar for the present value of each series."""
     return (
         bargauge.Panel()
         .title(title)

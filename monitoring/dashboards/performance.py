@@ -40,7 +40,7 @@ _OBJECTIVE = ((OBJECTIVE_S, RED),)
 
 
 def build() -> Dashboard:
-    """Returns the dashboard."""
+    """Returns the Performance dashboard."""
     rows = [
         _glance(),
         _requests(),

@@ -1,4 +1,4 @@
-"""Builds the dashboard rows that follow a message: outcomes, queue, batches, and Celery's view."""
+"""Builds the dashboard rows that follow a message: outcomes, queue, batches, Celery's events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from monitoring.dashboards.panels import (
 
 
 def messages() -> Row:
-    """Returns the row about the outcomes of messages."""
+    """Returns the dashboard row about the outcomes of messages."""
     return Row(
         "Messages",
         [
@@ -66,7 +66,7 @@ def messages() -> Row:
 
 
 def queue() -> Row:
-    """Returns the row about the way from api to worker: waits and sizes."""
+    """Returns the dashboard row about the way from the api to a worker: waits and sizes."""
     return Row(
         "From api to worker",
         [
@@ -141,7 +141,7 @@ def queue() -> Row:
 
 
 def batches() -> Row:
-    """Returns the row about the model thread's time."""
+    """Returns the dashboard row about batches: the time that each of their stages takes."""
     rate = "rate(byline_batch_duration_seconds_{}[$__rate_interval])"
     each, count = (f"sum by (stage) ({rate.format(part)})" for part in ("sum", "count"))
     bucket = _percentile(0.95, "byline_batch_duration_seconds_bucket", "stage")
@@ -187,7 +187,7 @@ def batches() -> Row:
 
 
 def celery() -> Row:
-    """Returns the row about tasks and workers as Celery's events show them."""
+    """Returns the dashboard row about tasks and workers, as Celery's events show them."""
     states = ("received", "started", "succeeded", "failed", "retried", "revoked")
     return Row(
         "Celery",
@@ -234,6 +234,10 @@ def celery() -> Row:
 
 
 def _percentile(share: float, bucket: str, *by: str) -> str:
-    """Returns a query for a percentile of a histogram, without result where nothing was counted."""
+    """Returns a PromQL query for a percentile of a histogram.
+
+    ``share`` is 0.95 for P95, ``bucket`` is the histogram's bucket metric, and ``by`` are the
+    labels to keep. The query returns nothing if nothing was counted.
+    """
     kept = ", ".join((*by, "le"))
     return f"histogram_quantile({share}, sum by ({kept}) (rate({bucket}[$__rate_interval]))) >= 0"

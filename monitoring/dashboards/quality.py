@@ -97,7 +97,7 @@ _TOO_FEW = "too few messages"
 
 
 def build() -> Dashboard:
-    """Returns the dashboard."""
+    """Returns the Quality dashboard."""
     rows = [
         _glance(),
         Row("Signals against their thresholds", [_signal(signal) for signal in SIGNALS]),

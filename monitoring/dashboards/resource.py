@@ -36,7 +36,7 @@ _OLD_S = low_is_good(1, 5)
 
 
 def build() -> Dashboard:
-    """Returns the dashboard."""
+    """Returns the Resource dashboard."""
     return page(
         "resource",
         "Does it have room?",

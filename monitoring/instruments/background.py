@@ -1,4 +1,4 @@
-"""Threads that repeat a step until their process ends, also when the step raises an error.
+"""Starts threads that repeat a step until their process ends, even if the step raises an error.
 
 Byline starts its threads here, because nobody would notice that a thread has ended with an error.
 """
@@ -23,17 +23,20 @@ QUIET_S = 60.0
 
 
 class Failures:
-    """Logs the failures of a repeated step, each kind once a minute, and spaces the attempts."""
+    """Logs a repeated step's failures, each kind once a minute, and tells how long to pause."""
 
     def __init__(self, name: str, then: str = ", and is tried again") -> None:
-        """``name`` is the step, in words; the line that is logged ends with ``then``."""
+        """``name`` is the step, in words. The logged line is ``name``, "failed", and ``then``."""
         self._line = f"{name} failed{then}"
         self._pause_s = FIRST_PAUSE_S
         #: Monotonic time at which each kind of failure was logged last, in seconds.
         self._logged: dict[object, float] = {}
 
     def add(self, error: Exception) -> float:
-        """Logs ``error`` unless its kind was logged recently; returns how many seconds to wait."""
+        """Logs ``error`` unless its kind was logged recently.
+
+        Returns how many seconds to wait before the step is tried again.
+        """
         now, kind = time.monotonic(), _kind(error)
         if now >= self._logged.get(kind, -QUIET_S) + QUIET_S:
             self._logged[kind] = now
@@ -56,7 +59,10 @@ def _kind(error: Exception) -> object:
 
 
 def guarded(step: Callable[[], object], name: str) -> Callable[[], None]:
-    """Returns a function that calls ``step`` and logs its errors, for a timer or a server."""
+    """Returns a function that calls ``step``, and logs an error of the step instead of raising it.
+
+    A timer or a server can call this function.
+    """
     failures = Failures(name)
 
     def call() -> None:
@@ -71,9 +77,9 @@ def guarded(step: Callable[[], object], name: str) -> Callable[[], None]:
 def start(
     step: Callable[[], object], name: str, stop: threading.Event | None = None
 ) -> threading.Thread:
-    """Starts a thread that repeats ``step`` until ``stop`` is set.
+    """Starts a thread that repeats ``step`` until ``stop`` is set, or else until the process ends.
 
-    The thread calls ``step`` again at once, so a step that has nothing to do must wait itself.
+    The thread calls ``step`` again at once. A step that has nothing to do must wait itself.
     """
     stop = stop or threading.Event()
 

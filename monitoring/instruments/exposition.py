@@ -1,7 +1,7 @@
 """Serves the metrics of all api processes, added up, on a port of their own for Prometheus.
 
 prometheus-client keeps the metrics in files that all processes share. Every process listens on the
-same port, and the kernel chooses the process that answers a scrape: it answers for all of them.
+same port, and the kernel chooses one process for each scrape. That process answers for all.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _PID = re.compile(r"_(\d+)\.db")
 
 
 def serve(host: str, port: int, own: CollectorRegistry) -> None:
-    """Answers scrapes from a thread until the process ends.
+    """Serves the metrics over HTTP, from a thread, until the process ends.
 
-    ``own`` has the metrics of this process. A scrape gets these alone where no shared folder is
-    set, as under a WSGI server that sets no ``PROMETHEUS_MULTIPROC_DIR``.
+    ``own`` has the metrics of this process. They are served alone if no shared folder is set, for
+    example under a WSGI server that sets no ``PROMETHEUS_MULTIPROC_DIR``.
 
     Raises:
         OSError: the port can't be opened.
@@ -56,7 +56,7 @@ def serve(host: str, port: int, own: CollectorRegistry) -> None:
 
 
 def _forget_dead() -> None:
-    """Removes the live gauges of processes that have ended; their counters stay."""
+    """Deletes the "live" gauges of processes that have ended. Their counters stay in the sums."""
     for file in Path(os.environ[VARIABLE]).glob("gauge_live*.db"):
         found = _PID.search(file.name)
         if found and not _alive(int(found[1])):

@@ -29,7 +29,7 @@ _STATUS = {"wrong_host": "421 Misdirected Request", "foreign_origin": "403 Forbi
 
 
 class Listener:
-    """An HTTP server that answers from its construction until :meth:`stop`."""
+    """An HTTP server that answers from when it is created until :meth:`stop`."""
 
     def __init__(
         self,
@@ -41,8 +41,8 @@ class Listener:
     ) -> None:
         """Opens the port and starts the server's thread.
 
-        ``shared`` lets other processes listen on the same port. The server calls
-        ``twice_a_second`` between requests.
+        ``application`` answers the requests. ``shared`` lets other processes listen on the same
+        port. The server calls ``twice_a_second`` between requests.
 
         Raises:
             OSError: the port can't be opened.
@@ -70,7 +70,10 @@ class Listener:
 
 
 def _guarded(application: WSGI, host: str) -> WSGI:
-    """Returns ``application`` behind a check that refuses requests of other sites' pages."""
+    """Returns a WSGI application that refuses requests from pages of other sites.
+
+    It passes all other requests to ``application``.
+    """
     check = check_for(host)
 
     def respond(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -91,7 +94,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(*args, **kwargs)
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accepts a connection; waits a moment where that fails, as without a free descriptor."""
+        """Accepts a connection. If that fails, waits a moment: descriptors may be used up."""
         try:
             return super().get_request()
         except OSError:
@@ -99,7 +102,7 @@ class _Server(ThreadingMixIn, WSGIServer):
             raise  # socketserver ignores the error and goes on
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Logs the error that a request raised, unless the client only went away."""
+        """Logs the error that a request raised, unless the client only closed its connection."""
         error = sys.exception()
         if isinstance(error, Exception) and not isinstance(error, ConnectionError | TimeoutError):
             self._failures.add(error)

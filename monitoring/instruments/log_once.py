@@ -1,4 +1,4 @@
-"""Logs a line that may recur every second at most once in ten minutes."""
+"""Logs a line at most once in ten minutes, although its cause may recur every second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _logged: dict[tuple[str, str, tuple[str, ...]], float] = {}
 
 
 def log_once(logger: logging.Logger, level: int, line: str, *kinds: str) -> None:
-    """Logs ``line % kinds`` unless the same was logged within the last ten minutes.
+    """Logs ``line % kinds`` unless this module logged the same line within the last ten minutes.
 
     ``kinds`` must come from a fixed set, such as the names of keys or errors, because this module
     remembers each of them.

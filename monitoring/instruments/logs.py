@@ -35,7 +35,7 @@ class JsonLines(JsonFormatter):
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
     ) -> None:
-        """Fills ``log_data`` with the fields of the line."""
+        """Fills ``log_data`` with the fields of the JSON object for ``record``."""
         at = datetime.fromtimestamp(record.created, UTC)
         log_data |= {
             "time": at.isoformat(timespec="milliseconds"),
@@ -59,18 +59,21 @@ class TextLines(logging.Formatter):
         self._formatter = formatter
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the line, followed by the lines of the traceback where there is one."""
+        """Returns the line for ``record``, followed by the lines of its traceback if it has one."""
         first, *traceback = self._formatter.format(record).split("\n", 1)
         return "\n".join([first + request_ids.words(), *traceback])
 
 
 def formatter(process: str, form: Format, text: logging.Formatter) -> logging.Formatter:
-    """Returns the formatter of a process's lines; ``text`` is used where ``form`` is text."""
+    """Returns the log formatter of a process.
+
+    ``text`` is the formatter that lines of the form "text" get; the form "json" needs none.
+    """
     return JsonLines(process) if form == "json" else TextLines(text)
 
 
 def configuration(process: str, level: str, form: Format) -> dict[str, Any]:
-    """Returns a configuration for ``logging.config.dictConfig``, uvicorn and gunicorn.
+    """Returns a logging configuration, for ``logging.config.dictConfig``, uvicorn and gunicorn.
 
     Every line goes to the standard error output.
     """
@@ -96,7 +99,7 @@ def configure(process: str, level: str, form: Format) -> None:
 
 
 def dress(logger: logging.Logger, process: str, form: Format) -> None:
-    """Gives the handlers that a library has added to ``logger`` Byline's formatter.
+    """Sets Byline's formatter on the handlers that a library has added to ``logger``.
 
     Text lines keep the library's format.
     """

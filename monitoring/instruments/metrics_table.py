@@ -21,7 +21,7 @@ PROCESSES: dict[str, Any] = {
 
 
 def table() -> str:
-    """Returns a table with a row for each metric of each process."""
+    """Returns the Markdown table, with a row for each metric of each kind of process."""
     rows = ["| metric | labels | of | meaning |", "|---|---|---|---|"]
     for process, kind in PROCESSES.items():
         for metric in vars(kind(CollectorRegistry())).values():

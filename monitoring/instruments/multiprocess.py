@@ -1,4 +1,4 @@
-"""The folder in which api processes share their metrics, so that one scrape gets their sums."""
+"""Makes the folder in which api processes share their metrics, so that one scrape gets the sums."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ LOCK = "lock"
 
 @contextmanager
 def folder() -> Iterator[None]:
-    """Gives this process, and the processes started within the block, an empty shared folder."""
+    """Creates an empty shared folder for this process and those started within the block.
+
+    The end of the ``with`` block deletes the folder.
+    """
     _sweep()
     path, owner = Path(tempfile.mkdtemp(prefix=PREFIX)), os.getpid()
     os.environ[VARIABLE] = str(path)
@@ -37,7 +40,7 @@ def folder() -> Iterator[None]:
 
 
 def _sweep() -> None:
-    """Removes the folders of processes that were killed."""
+    """Deletes the shared folders that killed processes have left behind."""
     for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
         try:
             with lock.open("r+") as held:

@@ -1,4 +1,4 @@
-"""Tells requests that a page of another site sent from requests that are meant for a server.
+"""Recognises requests that a web page of another site has sent to a server of Byline.
 
 A page of any site runs in a browser on this machine, and the browser lets the page send requests to
 the loopback address. The page can do two things:
@@ -31,14 +31,14 @@ _PLACE = re.compile(r"(?:\[([\da-f:.]+)\]|([a-z\d_.-]+?)\.?)(?::\d{1,5})?")
 
 
 def check_for(address: str, names: Iterable[str] | None = None, open_to_all: bool = True) -> Check:
-    """Returns the check for a server.
+    """Returns a function that tells whether a server must refuse a request, and why.
 
     ``address`` is the address that the server listens on. ``names`` are the host names by which
-    clients may ask for the server, besides ``localhost`` and addresses. ``open_to_all`` says that
-    the server asks for no key.
+    clients may ask for the server, besides ``localhost`` and IP addresses. ``open_to_all`` says
+    that the server asks for no API key.
 
-    Without ``names`` the check refuses requests only for a server that listens on a loopback
-    address and asks for no key: any other server may have a name that is not configured.
+    If ``names`` is None, requests are refused only for a server that listens on a loopback address
+    and asks for no key: any other server may have a name that is not configured.
     """
     if names is None and not (open_to_all and is_loopback(address)):
         return _take_all
@@ -63,7 +63,7 @@ def _take_all(_host: str | None, _origin: str | None) -> Reason:
 
 
 def is_loopback(address: str) -> bool:
-    """Returns whether only this machine reaches a server that listens on ``address``."""
+    """Returns whether only this machine can reach a server that listens on ``address``."""
     try:
         return ip_address(address).is_loopback
     except ValueError:
@@ -71,9 +71,10 @@ def is_loopback(address: str) -> bool:
 
 
 def _is_ours(name: str, known: frozenset[str]) -> bool:
-    """Returns whether no other site can have ``name``: a reserved or known name, or an address.
+    """Returns whether ``name`` is a host name that no other site can have.
 
-    Health checks of other programs use addresses.
+    Such names are reserved names, the names in ``known``, and IP addresses. Health checks of other
+    programs use addresses.
     """
     if name in _RESERVED or name.endswith(".localhost") or name in known:
         return True
@@ -85,6 +86,6 @@ def _is_ours(name: str, known: frozenset[str]) -> bool:
 
 
 def _name(place: str) -> str:
-    """Returns the name or address in ``place``, without the port; empty where there is none."""
+    """Returns the host name or address in ``place``, without the port; empty if it has none."""
     found = _PLACE.fullmatch(place.lower())
     return (found[1] or found[2]) if found else ""

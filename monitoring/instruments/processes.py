@@ -1,4 +1,4 @@
-"""Measures how much of the machine's memory processes take, and counts each page once."""
+"""Measures the memory of processes. A page that several processes share counts only once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FOOTPRINT = 2 + 7
 
 
 def memory(pid: int) -> int:
-    """Returns the memory of a process in bytes; 0 where it has ended or is another user's.
+    """Returns the memory of a process in bytes; 0 if it has ended or belongs to another user.
 
     On Linux this is the proportional set size, because a sum of resident sizes counts shared pages
     several times. On macOS this is the footprint, which macOS's own tools show.
@@ -43,7 +43,10 @@ def memory(pid: int) -> int:
 
 
 def resident(pid: int) -> int:
-    """Returns the resident size of a process in bytes: at least :func:`memory`, read faster."""
+    """Returns the resident size of a process in bytes; 0 if it has ended.
+
+    The size is at least :func:`memory`, and can be read faster.
+    """
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
@@ -51,7 +54,10 @@ def resident(pid: int) -> int:
 
 
 def family(root: int) -> list[int]:
-    """Returns the ids of a process and all its descendants; none where the process has ended."""
+    """Returns the ids of the process ``root`` and of all its descendants.
+
+    The list is empty if the process has ended.
+    """
     try:
         process = psutil.Process(root)
         return [root, *(child.pid for child in process.children(recursive=True))]
@@ -60,17 +66,23 @@ def family(root: int) -> list[int]:
 
 
 def sum_of(pids: Iterable[int]) -> int:
-    """Returns the memory of the processes together, in bytes."""
+    """Returns the memory that the processes take together, in bytes."""
     return sum(memory(pid) for pid in pids)
 
 
 def total() -> int:
-    """Returns the machine's memory in bytes, or its container's or unit's where that is less."""
+    """Returns the machine's memory in bytes, or the limit of its container or unit if lower.
+
+    A unit is one of systemd's.
+    """
     return min(int(psutil.virtual_memory().total), *_limits())
 
 
 def _limits() -> list[int]:
-    """Returns the memory limits of this process's control groups and of their parents, in bytes."""
+    """Returns the memory limits of this process's control groups and their parents, in bytes.
+
+    ``sys.maxsize`` stands for no limit.
+    """
     try:
         groups = [line.split(":", 2) for line in _GROUPS.read_text().splitlines()]
     except OSError:  # not on Linux

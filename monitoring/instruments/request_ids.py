@@ -1,4 +1,4 @@
-"""Keeps the ids of the requests that a thread or a coroutine works for, for its log lines.
+"""Remembers which requests a thread or a coroutine works for, so that its log lines name them.
 
 An id travels with its message as a header of a Celery task, and any Celery client may have written
 that header. So this module keeps the ids as they came, and validates them only when a line is
@@ -25,7 +25,7 @@ _present: ContextVar[Sequence[object]] = ContextVar("request_ids", default=())
 
 
 class ShownIds(NamedTuple):
-    """The ids that a log line names."""
+    """The request ids that a log line names, and the number of ids that it leaves out."""
 
     ids: list[str]
     #: How many more valid ids there are.
@@ -33,24 +33,24 @@ class ShownIds(NamedTuple):
 
 
 def is_valid(id: object) -> bool:
-    """Returns whether a header and a log line may hold ``id``."""
+    """Returns whether ``id`` may stand in a header and in a log line."""
     return isinstance(id, str) and _ID.fullmatch(id) is not None
 
 
 def set_present(id: str) -> None:
-    """Makes log lines of the present context name this request, until another id is set."""
+    """Makes the log lines of this thread or coroutine name the request, until another id is set."""
     _present.set((id,))
 
 
 def present() -> str:
-    """Returns the id of the request that the present context works for; empty where none is."""
+    """Returns the id of the request that this thread or coroutine works for; empty if none."""
     ids = _present.get()
     return str(ids[0]) if ids else ""
 
 
 @contextmanager
 def about(ids: Sequence[object]) -> Iterator[None]:
-    """Makes log lines within the block name these requests, and no others."""
+    """Makes log lines within the ``with`` block name these requests, and no others."""
     token = _present.set(ids)
     try:
         yield
@@ -59,13 +59,13 @@ def about(ids: Sequence[object]) -> Iterator[None]:
 
 
 def shown() -> ShownIds:
-    """Returns the ids that a log line of the present context names: valid ids, each once."""
+    """Returns the request ids that a log line names at this moment: valid ids, each once."""
     ids = list(dict.fromkeys(id for id in _present.get() if isinstance(id, str) and is_valid(id)))
     return ShownIds(ids[:MAX_SHOWN], max(0, len(ids) - MAX_SHOWN))
 
 
 def words() -> str:
-    """Returns the end of a text line, such as `` (request abc)``; empty where no id is known."""
+    """Returns the words that end a text log line, such as `` (request abc)``; empty without ids."""
     ids, more = shown()
     if not ids:
         return ""

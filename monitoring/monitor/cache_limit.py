@@ -1,7 +1,8 @@
 """Lowers the embedded Valkey's memory limit while the machine's memory is short.
 
-The cache and the queue share Valkey's memory. Valkey evicts cache entries, but never tasks and
-promised answers. So the limit never falls below the memory that workers need to empty the queue.
+The cache and the queue share Valkey's memory. Valkey evicts cache entries, but never tasks, and
+never answers that were promised with status 202. So the limit never falls below the memory that
+workers need to empty the queue.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class CacheLimit:
     """Shrinks and restores Valkey's ``maxmemory`` as the machine's memory fills and empties."""
 
     def __init__(self, server: Redis, size: int) -> None:
-        """``size`` is the limit in bytes while there is enough memory."""
+        """``size`` is Valkey's memory limit in bytes while the machine has enough memory."""
         self._server = server
         self._size = size
         #: The limit that was set last, in bytes; None before the first call of :meth:`adapt`, when
@@ -34,7 +35,10 @@ class CacheLimit:
         self._set: int | None = None
 
     def adapt(self, level: Level) -> None:
-        """Sets the limit for this memory level. Raises ``RedisError``."""
+        """Sets the limit that belongs to this level of the machine's memory.
+
+        Raises ``RedisError``.
+        """
         if level == "ok" and self._set == self._size:
             return
         wanted = self._size if level == "ok" else self._shrunk()

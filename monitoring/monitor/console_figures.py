@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class QueuePoint(msgspec.Struct, frozen=True):
-    """The queue at one moment. A field is None while Redis does not answer."""
+    """The queue's figures at one moment. A field is None if Redis did not answer."""
 
     ready: int | None = None
     unacked: int | None = None
@@ -44,7 +44,7 @@ class QueuePoint(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """The figures of one moment in the console's charts. A field is None where unknown."""
+    """The figures of the console's charts at one moment. A field is None if it is unknown."""
 
     #: Unix time, in seconds.
     at: float
@@ -61,7 +61,7 @@ class Point(msgspec.Struct, frozen=True):
 
 
 def store(client: Redis, machine: str, point: Point) -> None:
-    """Adds a point to the machine's points in Redis. Raises ``RedisError``."""
+    """Adds a point to the machine's chart points in Redis. Raises ``RedisError``."""
     name = key(machine)
     with client.pipeline(transaction=False) as pipe:
         pipe.lpush(name, _encode(point))
@@ -73,7 +73,7 @@ def store(client: Redis, machine: str, point: Point) -> None:
 
 
 class Figures:
-    """Makes points from the metrics of Byline's other processes."""
+    """Computes the points of the console's charts from the metrics of Byline's other processes."""
 
     def __init__(self, endpoints: Sequence[MetricsEndpoint]) -> None:
         self._endpoints = endpoints
@@ -88,7 +88,7 @@ class Figures:
         self._seconds = 0.0
 
     def read_metrics(self) -> None:
-        """Reads the metrics of all processes."""
+        """Reads the metrics of all api and worker processes, for the next :meth:`point`."""
         urls = {name: url for each in self._endpoints for name, url in each.urls().items()}
         pages = {name: scrape(url, _FAMILIES) for name, url in urls.items()}
         now = time.monotonic()
@@ -105,7 +105,11 @@ class Figures:
     def point(
         self, queue: QueueState | None, memory: Memory | None, quality: Quality | None
     ) -> Point:
-        """Returns the point of the last scrape, with what else the monitor has found."""
+        """Returns a point for the console's charts.
+
+        It has figures from the last :meth:`read_metrics`, and the arguments, which the monitor has
+        measured.
+        """
         rates = {
             name: round(self._sum("byline_messages_total", outcome=name) / self._seconds, 3)
             for name in OUTCOMES
@@ -143,10 +147,11 @@ class Figures:
 
 
 def quantile(share: float, buckets: list[tuple[float, float]]) -> float | None:
-    """Returns a quantile in milliseconds; None where nothing was counted.
+    """Returns a quantile of a histogram in milliseconds; None if nothing was counted.
 
-    ``buckets`` are pairs of an upper bound in seconds and the count up to that bound, both
-    ascending. The quantile is linear within its bucket, as in Prometheus's ``histogram_quantile``.
+    ``share`` is 0.95 for P95. ``buckets`` are pairs of an upper bound in seconds and the count up
+    to that bound, both ascending. The quantile is linear within its bucket, as in Prometheus's
+    ``histogram_quantile``.
     """
     if not buckets or not buckets[-1][1]:
         return None
@@ -162,7 +167,10 @@ def quantile(share: float, buckets: list[tuple[float, float]]) -> float | None:
 
 
 def _devices(pages: Mapping[str, Mapping[Series, float] | None]) -> dict[str, int]:
-    """Returns the bytes that accelerators hold, by the kind of device that each worker reports."""
+    """Returns the bytes that accelerators hold, by the kind of device that each worker reports.
+
+    ``pages`` has the metrics of each process; None if the process did not answer.
+    """
     held: Counter[str] = Counter()
     for page in pages.values():
         kind, size = "", 0.0

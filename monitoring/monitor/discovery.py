@@ -8,14 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MetricsEndpoint:
-    """Where processes of one kind serve metrics: every address of a host name, on one port."""
+    """The place where processes of one kind serve metrics: all addresses of a host, on one port."""
 
     kind: str
     host: str
     port: int
 
     def urls(self) -> dict[str, str]:
-        """Returns the URL of each process's metrics, by process; none where the name is unknown."""
+        """Returns the URL of each process's metrics page, by kind, address and port of the process.
+
+        The result is empty if the host name is unknown.
+        """
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except socket.gaierror:

@@ -1,4 +1,4 @@
-"""Measures how much of a machine's memory Byline takes, by component, and compares with the limits.
+"""Measures how much memory Byline takes on a machine, by component, and compares it with limits.
 
 All sizes are in bytes. A GiB is 2^30 bytes, as memory is sold: of 48 GiB, 70 % and 85 % are 33.6
 and 40.8 GiB.
@@ -29,18 +29,25 @@ _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where the levels warning and critical begin, in bytes."""
+    """The bytes of used memory at which the levels "warning" and "critical" begin."""
 
     warning: int
     critical: int
 
     @classmethod
     def of(cls, total: float, warning: float, critical: float) -> Limits:
-        """Returns the limits of ``total`` bytes, from the shares at which the levels begin."""
+        """Returns the limits for ``total`` bytes.
+
+        ``warning`` and ``critical`` are shares of that total, 0 to 1.
+        """
         return cls(round(total * warning), round(total * critical))
 
     def level(self, used: int, before: Level) -> Level:
-        """Returns the level at ``used`` bytes, where the last measurement's level is ``before``."""
+        """Returns the memory level at ``used`` bytes.
+
+        ``before`` is the level of the last measurement: a level ends a little below where it began,
+        so that it does not begin and end again and again.
+        """
         critical = self.critical * (END_SHARE if before == "critical" else 1)
         warning = self.warning * (END_SHARE if before != "ok" else 1)
         return "critical" if used >= critical else "warning" if used >= warning else "ok"
@@ -78,13 +85,13 @@ class MemoryMeter:
         self._redis_info: Mapping[str, Any] = {}
 
     def measure(self, devices: Mapping[str, int], reported: int = 0) -> Memory:
-        """Returns the memory in use.
+        """Measures the memory in use, and returns it with its level and its limits.
 
         ``devices`` is the memory that accelerators hold, by kind; ``reported`` is the memory that
         processes in other containers report. Both are in bytes.
 
-        The memory of a Redis on another machine is shown, but does not count against the limits.
-        Where Redis does not answer, its last figure is used.
+        The memory of a Redis on another machine is shown, but does not count against the limits. If
+        Redis does not answer, its last figure is used.
         """
         try:
             self._redis_info = self._redis.info()

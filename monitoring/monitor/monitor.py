@@ -44,7 +44,7 @@ _failures = Failures("a look of the monitor")
 
 
 class Monitor:
-    """Looks at the system every :data:`LOOK_S` seconds, and publishes what it finds."""
+    """Looks at the system every :data:`LOOK_S` seconds, and publishes the figures that it finds."""
 
     def __init__(
         self,
@@ -59,7 +59,10 @@ class Monitor:
         cache_limit: CacheLimit | None,
         machine: str,
     ) -> None:
-        """``cache_limit`` is None where the cache is not Byline's own, and keeps its limit."""
+        """``cache_limit`` is None if the cache is not the Valkey that Byline starts itself.
+
+        Such a cache keeps its memory limit.
+        """
         self._broker = broker
         self._cache = cache
         self._metrics = metrics
@@ -83,14 +86,14 @@ class Monitor:
             metrics.memory_limit.labels(level).set(limit)
 
     def run(self, stop: threading.Event) -> None:
-        """Looks again and again until ``stop`` is set."""
+        """Calls :meth:`look` every :data:`LOOK_S` seconds until ``stop`` is set."""
         due = time.monotonic()
         while not stop.wait(max(0.0, due - time.monotonic())):
             due = max(due + LOOK_S, time.monotonic())
             self.look()
 
     def look(self) -> None:
-        """Looks at everything once; a part that fails is left out."""
+        """Measures everything once and publishes it. A measurement that fails is left out."""
         for server, client in (("broker", self._broker), ("cache", self._cache)):
             self._metrics.up.labels(server).set(_try(client.ping) is not None)
         _try(self._figures.read_metrics)
@@ -124,7 +127,7 @@ class Monitor:
         return state
 
     def _look_at_dead_letters(self) -> None:
-        """Counts the dead letters, which are on the cache's server."""
+        """Counts the dead letters, which are kept on the cache's server, for the metrics."""
         self._metrics.dead_letters.set(self._dead_letters.messages())
 
     def _look_at_memory(self) -> Memory:
@@ -136,7 +139,7 @@ class Monitor:
         return memory
 
     def _publish_memory(self, memory: Memory) -> None:
-        """Writes the measurement to the broker, where the machine's processes read it."""
+        """Writes the measurement to the broker, where the machine's other processes read it."""
         raw = pressure.encode(memory)
         self._broker.set(pressure.key(self._machine), raw, ex=pressure.VALID_S)
 
@@ -151,7 +154,7 @@ class Monitor:
         return [quality for quality in assessed if quality is not None]
 
     def _assess(self, version: str) -> Quality | None:
-        """Returns a version's quality; None where its counts are impossible."""
+        """Returns the quality of a model version; None if its counts in Redis are impossible."""
         try:
             return assess(
                 self._cards[version].card if version in self._cards else {},
@@ -187,7 +190,10 @@ class Monitor:
 
 
 def _try(look: Callable[[], T]) -> T | None:
-    """Returns the result of ``look``; None where it fails, so that the other looks go on."""
+    """Returns the result of ``look``, or None if it fails, so that the other looks go on.
+
+    A look is one of the monitor's measurements.
+    """
     try:
         return look()
     except RedisError as error:

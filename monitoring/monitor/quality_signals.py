@@ -42,7 +42,7 @@ MIN_DIVERGENCE = 0.1 / (8 * math.log(2))
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """The value of one signal, and the threshold beyond which the value means a change."""
+    """The value of a quality signal, and the threshold beyond which something has changed."""
 
     value: float
     #: None where the model card has nothing to compare with.
@@ -52,7 +52,7 @@ class Signal(msgspec.Struct, frozen=True):
 
 
 class Quality(msgspec.Struct, frozen=True):
-    """The quality of a model version's answers in the last minutes."""
+    """The quality of a model version's predictions in the last minutes."""
 
     version: str
     #: Messages that the model computed, in the answers' window.
@@ -67,7 +67,7 @@ class Quality(msgspec.Struct, frozen=True):
 
 
 class Reference:
-    """A model card's figures of the held-out messages. A card may lack any of them."""
+    """The figures that a model card has of the held-out messages. A card may lack any of them."""
 
     def __init__(self, card: Mapping[str, Any]) -> None:
         details = _section(card, "details")
@@ -93,7 +93,10 @@ class Reference:
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> Reference:
-        """Returns what can be read of a card. Details are free-form, so that it may be nothing."""
+        """Returns the figures that can be read from a card.
+
+        A card's details are free-form, so any figure may be missing.
+        """
         try:
             reference = cls(card)
             known = (
@@ -110,7 +113,11 @@ class Reference:
 
 
 def _section(card: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Returns a section of a card; empty where the card has something else there, say a text."""
+    """Returns the section ``name`` of a card.
+
+    The result is empty if the card has none, or if the section is no mapping, but a text for
+    example.
+    """
     found = card.get(name)
     return found if isinstance(found, Mapping) else {}
 
@@ -121,9 +128,10 @@ def assess(
     answers: Counter[str],
     labels: Counter[str],
 ) -> Quality:
-    """Returns a version's quality, computed from the counts of the answers' and labels' windows.
+    """Returns the quality of a model version, computed from its counts in Redis.
 
-    ``card`` is the version's model card; empty where it is not known.
+    ``card`` is the version's model card; empty if it is not known. ``answers`` are the counts of
+    its predictions, and ``labels`` are the counts of true authors that clients reported.
     """
     reference = Reference.of(card)
     seen, learned = answers["messages"], labels["labels"]
@@ -156,9 +164,9 @@ def _high(value: float, threshold: float | None) -> Signal:
 
 
 def _accuracy(reference: Reference, labels: Counter[str]) -> Signal | None:
-    """Returns the share of right best guesses among the messages with a label.
+    """Returns the signal "accuracy": the share of right best guesses among labelled messages.
 
-    A best guess counts also where the model abstained.
+    A best guess counts even if the model abstained. The result is None with too few labels.
     """
     learned, expected = labels["labels"], reference.accuracy
     if learned < MIN_MESSAGES:
@@ -171,10 +179,10 @@ def _accuracy(reference: Reference, labels: Counter[str]) -> Signal | None:
 
 
 def _estimated(reference: Reference, answers: Counter[str]) -> Signal | None:
-    """Returns the mean calibrated confidence, which estimates the accuracy without labels.
+    """Returns the signal "estimated accuracy": the mean calibrated confidence, without labels.
 
     The estimate holds while messages are by authors that the model knows. This is NannyML's
-    confidence-based performance estimation (CBPE).
+    confidence-based performance estimation (CBPE). The result is None with too few messages.
     """
     seen = answers["messages"]
     if seen < MIN_MESSAGES:
@@ -220,7 +228,10 @@ def _drift(counts: list[int], expected: list[float], reference: Reference) -> Si
 
 
 def _unseen(reference: Reference, answers: Counter[str]) -> Signal | None:
-    """Returns the share of features that training never saw, of a sample of the texts."""
+    """Returns the signal "unseen": the share of a text's features that training never saw.
+
+    It is the mean over a sample of the texts. The result is None with too few texts.
+    """
     texts = answers["unseen_texts"]
     if texts < MIN_MESSAGES:
         return None
@@ -232,5 +243,5 @@ def _unseen(reference: Reference, answers: Counter[str]) -> Signal | None:
 
 
 def _held_out(reference: Reference) -> int:
-    """Returns the number of held-out messages; 1 where the card does not say it."""
+    """Returns the number of held-out messages; 1 if the card does not tell the number."""
     return max(1, reference.messages)

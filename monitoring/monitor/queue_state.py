@@ -21,7 +21,7 @@ MAX_SIGHTINGS = 16
 
 
 class QueueState(NamedTuple):
-    """The queues of all model versions together, at one moment."""
+    """The state of the queues of all model versions together, at one moment."""
 
     #: Tasks that wait for a worker.
     ready: int
@@ -44,7 +44,7 @@ _task = msgspec.json.Decoder(_Task).decode
 
 
 class QueueObserver:
-    """Reads the queue's state again and again, and remembers since when tasks have waited."""
+    """Reads the queue's state repeatedly, and remembers since when tasks have waited."""
 
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
@@ -53,7 +53,7 @@ class QueueObserver:
         self._sightings: dict[str, Sightings] = {}
 
     def look(self) -> QueueState:
-        """Returns the present state. Raises ``RedisError``."""
+        """Returns the queue's present state. Raises ``RedisError``."""
         now, served = self._now(), self._worker_registry.look()
         names = served.lists
         known = self._sightings
@@ -73,9 +73,11 @@ class QueueObserver:
         return QueueState(ready, unacked or 0, oldest_s, version, workers, memory)
 
     def _age(self, name: str, head: bytes | None, now: float) -> float:
-        """Returns for how many seconds the oldest task of a list has waited.
+        """Returns how long the oldest task of the list ``name`` has waited, in seconds.
 
-        The age counts from when the task left the api, or from when this process saw the task.
+        ``head`` is that task; None if the list is empty. The age counts from when the task left the
+        api. If the task does not say this, the age counts from when this process first saw the
+        task.
         """
         sightings = self._sightings[name]
         try:
@@ -93,8 +95,8 @@ class Sightings:
     """Estimates the age of tasks that do not say when they were sent.
 
     Only the api notes in a task when it sent the task; other Celery clients do not. This class
-    remembers tasks that were the newest of a list when it saw them: the tasks ahead of such a task
-    are older. So the estimate is how long the oldest task has waited at least.
+    remembers which task was the newest of a list at which time: the tasks ahead of that task are
+    older. So the estimate is the least time that the oldest task has waited.
     """
 
     def __init__(self, client: Redis, name: str) -> None:
@@ -104,11 +106,11 @@ class Sightings:
         self._seen: list[tuple[float, Any]] = []
 
     def clear(self) -> None:
-        """Forgets all tasks, because none waits."""
+        """Forgets all remembered tasks, because no task waits any more."""
         self._seen.clear()
 
     def oldest(self, now: float) -> float:
-        """Returns a time at which the oldest task was already waiting.
+        """Returns the earliest known Unix time at which the oldest task was already waiting.
 
         Raises ``RedisError``.
         """

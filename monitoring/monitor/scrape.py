@@ -19,7 +19,10 @@ Series = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def scrape(url: str, families: Iterable[str]) -> dict[Series, float] | None:
-    """Returns the samples whose names begin as ``families`` say; None where nothing answers."""
+    """Returns the samples of a metrics page whose names begin with one of ``families``.
+
+    The result is None if nothing answers at ``url``.
+    """
     try:
         with DIRECT.open(url, timeout=TIMEOUT_S) as response:
             text = response.read().decode()
@@ -35,7 +38,7 @@ def scrape(url: str, families: Iterable[str]) -> dict[Series, float] | None:
 
 
 class CounterGrowth:
-    """Computes how much the counters of several processes grow from scrape to scrape."""
+    """Computes how much the counters of several processes have grown from scrape to scrape."""
 
     def __init__(self) -> None:
         self._last: dict[str, Mapping[Series, float]] = {}
@@ -43,9 +46,9 @@ class CounterGrowth:
     def growth(self, pages: Mapping[str, Mapping[Series, float] | None]) -> dict[Series, float]:
         """Returns the growth of each series since the last call, summed over all processes.
 
-        ``pages`` has the samples of each process, None where it did not answer. A process adds
-        nothing when it is seen for the first time, or does not answer. A process that has started
-        anew adds what it has counted since. A process that is not in ``pages`` is forgotten.
+        ``pages`` has the samples of each process; None if the process did not answer. A process
+        adds nothing when it is seen for the first time, or does not answer. A process that has
+        restarted adds what it has counted since. A process that is not in ``pages`` is forgotten.
         """
         self._last = {process: last for process, last in self._last.items() if process in pages}
         grown: dict[Series, float] = defaultdict(float)

@@ -15,7 +15,7 @@ PATH = "/alerts"
 
 
 def serve(host: str, port: int, registry: CollectorRegistry, alerts: Alerts) -> None:
-    """Answers requests from a thread until the process ends.
+    """Serves the metrics and receives alerts, from a thread, until the process ends.
 
     Raises:
         OSError: the port can't be opened.
@@ -24,7 +24,7 @@ def serve(host: str, port: int, registry: CollectorRegistry, alerts: Alerts) -> 
 
 
 def application(registry: CollectorRegistry, alerts: Alerts) -> WSGI:
-    """Returns the WSGI application for both metrics and alerts."""
+    """Returns the WSGI application that serves the metrics and receives alerts."""
     metrics: WSGI = make_wsgi_app(registry)
 
     def respond(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
@@ -39,7 +39,10 @@ def application(registry: CollectorRegistry, alerts: Alerts) -> WSGI:
 
 
 def _receive(environ: dict[str, Any], alerts: Alerts) -> tuple[str, str]:
-    """Takes a posted message; returns the status, and the reason where the message is refused."""
+    """Takes a message that Alertmanager posts.
+
+    Returns the HTTP status, and the reason if the message is refused.
+    """
     if environ["REQUEST_METHOD"] != "POST":
         return "405 Method Not Allowed", "only POST is allowed here: Alertmanager posts alerts"
     # A page in a browser can't send this type to another site without a preflight request, which

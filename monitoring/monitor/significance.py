@@ -20,9 +20,10 @@ _Z = NormalDist().inv_cdf(1 - FALSE_ALARM)
 
 
 def wilson(right: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """Returns the confidence interval of a share, where ``right`` of ``total`` > 0 were seen.
+    """Returns the confidence interval of the share ``right / total``; ``total`` is at least 1.
 
-    Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
+    ``level`` is the probability that the interval holds the true share. Wilson 1927, "Probable
+    Inference, the Law of Succession, and Statistical Inference".
     """
     z = NormalDist().inv_cdf((1 + level) / 2)
     share, spread = right / total, z * z / total
@@ -34,17 +35,17 @@ def wilson(right: int, total: int, level: float = 0.95) -> tuple[float, float]:
 def mean_noise(variance: float, seen: int, reference: int) -> float:
     """Returns how far the means of two samples of one distribution may differ by chance.
 
-    ``seen`` and ``reference`` are the sizes of the samples.
+    ``variance`` is that of the distribution. ``seen`` and ``reference`` are the samples' sizes.
     """
     return _Z * math.sqrt(variance * (1 / seen + 1 / reference))
 
 
 def share_above(expected: float, seen: int, reference: int) -> float:
-    """Returns the share that chance does not exceed where ``expected`` is the true share.
+    """Returns the largest share that chance can explain if the true share is ``expected``.
 
-    The bound is Chernoff's (1952), which holds for rare events, too: the Kullback-Leibler
-    divergence of the two shares, times the number of messages, is the logarithm of one over the
-    probability.
+    ``seen`` and ``reference`` are the numbers of messages behind the two shares. The bound is
+    Chernoff's (1952), which holds for rare events, too: the Kullback-Leibler divergence of the two
+    shares, times the number of messages, is the logarithm of one over the probability.
     """
     allowed = -math.log(FALSE_ALARM) * (1 / seen + 1 / reference)
     low, high = expected, 1.0
@@ -63,9 +64,10 @@ def _relative_entropy(share: float, expected: float) -> float:
 
 
 def divergence(first: Sequence[float], second: Sequence[float]) -> float:
-    """Returns the Jensen-Shannon divergence of two distributions in bits: 0 equal, 1 disjoint.
+    """Returns the Jensen-Shannon divergence of two distributions, in bits.
 
-    Lin 1991, "Divergence Measures Based on the Shannon Entropy".
+    It is 0 for equal distributions, and 1 for distributions that share no category. Lin 1991,
+    "Divergence Measures Based on the Shannon Entropy".
     """
     total = 0.0
     for p, q in zip(first, second, strict=True):
@@ -77,9 +79,10 @@ def divergence(first: Sequence[float], second: Sequence[float]) -> float:
 def divergence_noise(categories: int, seen: int, reference: int) -> float:
     """Returns how far two samples of one distribution may diverge by chance, in bits.
 
-    For small differences the divergence, in nats, is an eighth of the chi-squared distance of the
-    two samples. That distance over (1/seen + 1/reference) has a chi-squared distribution with one
-    degree of freedom less than there are categories.
+    ``seen`` and ``reference`` are the samples' sizes. For small differences the divergence, in
+    nats, is an eighth of the chi-squared distance of the two samples. That distance over (1/seen +
+    1/reference) has a chi-squared distribution with one degree of freedom less than there are
+    categories.
     """
     if categories < 2:
         return 1.0
@@ -90,17 +93,18 @@ def divergence_noise(categories: int, seen: int, reference: int) -> float:
 def chi_squared_quantile(freedom: int) -> float:
     """Returns the value that a chi-squared variable exceeds with probability ``FALSE_ALARM``.
 
-    Wilson and Hilferty 1931, "The Distribution of Chi-Square": its cube root is nearly normal.
+    ``freedom`` is the number of degrees of freedom. Wilson and Hilferty 1931, "The Distribution of
+    Chi-Square": the cube root of the variable is nearly normal.
     """
     ninth = 2 / (9 * freedom)
     return float(freedom * (1 - ninth + _Z * math.sqrt(ninth)) ** 3)
 
 
 def pooled(seen: Sequence[int], reference: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Returns both distributions as shares, with the rare categories pooled into one category.
+    """Returns both distributions as shares, after pooling the rare categories into one category.
 
     ``seen`` are counts, at least one of which is not 0; ``reference`` are shares that add up to 1.
-    A category is rare where fewer than :data:`MIN_EXPECTED` messages are expected.
+    A category is rare if fewer than :data:`MIN_EXPECTED` messages are expected in it.
     """
     total = sum(seen)
     ours, theirs = [0.0], [0.0]

@@ -34,7 +34,7 @@ _SEVERITY_ORDER = {"critical": 0, "warning": 1}
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """An alert that fires, as the console shows it."""
+    """A firing alert, as the console shows it."""
 
     name: str
     severity: str
@@ -47,13 +47,13 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 class FiringAlerts(msgspec.Struct, frozen=True):
-    """The document that is kept in Redis: the alerts that fire, the most severe first."""
+    """The list of firing alerts that Redis keeps, the most severe alert first."""
 
     firing: list[Alert]
 
 
 class _SentAlert(msgspec.Struct):
-    """The fields that Byline uses of an alert in a message of Alertmanager's webhook, version 4."""
+    """An alert in a message of Alertmanager's webhook, version 4: the fields that Byline uses."""
 
     status: str
     labels: dict[str, str]
@@ -83,7 +83,7 @@ class Alerts:
         self._last = 0.0
 
     def receive(self, body: bytes) -> None:
-        """Takes a message of Alertmanager's webhook.
+        """Records the alerts in ``body``, which is a message of Alertmanager's webhook.
 
         Raises:
             ValueError: ``body`` is no such message.
@@ -106,10 +106,10 @@ class Alerts:
                 del received[max(received, key=lambda key: _order(received[key][1]))]
 
     def firing(self) -> FiringAlerts | None:
-        """Returns the alerts that fire; None where it is not known whether any does.
+        """Returns the firing alerts; None if it is unknown whether any alert fires.
 
-        It is not known while Alertmanager sends nothing, not even the Watchdog, and during the
-        first :data:`SETTLED_AFTER_S` seconds unless an alert has been received.
+        It is unknown while Alertmanager sends nothing, not even the Watchdog, and during the first
+        :data:`SETTLED_AFTER_S` seconds unless an alert has been received.
         """
         now = time.monotonic()
         with self._lock:
@@ -130,13 +130,16 @@ def key(machine: str) -> str:
 
 
 def store(client: Redis, machine: str, alerts: FiringAlerts | None) -> None:
-    """Writes the alerts to Redis, where the api reads them. Raises ``RedisError``."""
+    """Writes the alerts to Redis, where the api reads them, unless ``alerts`` is None.
+
+    Raises ``RedisError``.
+    """
     if alerts is not None:
         client.set(key(machine), _encode(alerts), ex=KEPT_S)
 
 
 def _order(alert: Alert) -> tuple[int, str, str]:
-    """Returns a sort key: the most severe alert comes first, then the oldest."""
+    """Returns a sort key for alerts: the most severe alert comes first, then the oldest."""
     return _SEVERITY_ORDER.get(alert.severity, 2), alert.since, alert.name
 
 

@@ -1,4 +1,4 @@
-"""Counts what a worker's model predicts, for the worker's metrics and for the quality monitor.
+"""Counts the predictions of a worker's model, for its metrics and for the quality monitor.
 
 A cached answer is not counted again: a message that is sent a thousand times says nothing new about
 the model.
@@ -21,7 +21,7 @@ Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class PredictionStats:
-    """Collects predictions from the model's thread until another thread takes their counts.
+    """Keeps predictions of the model's thread until another thread takes their counts.
 
     The model's thread only keeps the arrays: counting every batch by itself takes several times as
     long as counting many batches together.
@@ -37,7 +37,10 @@ class PredictionStats:
         self._counts: Counter[str] = Counter()
 
     def add(self, best: NDArray[np.int64], confidence: NDArray[np.float32]) -> None:
-        """Adds a batch's best guesses, as classes and as probabilities; both (messages,)."""
+        """Adds a batch: the index of each message's best author, and that author's probability.
+
+        Both arrays have the shape (messages,).
+        """
         with self._lock:
             self._batches.append((best, confidence))
 
@@ -50,12 +53,15 @@ class PredictionStats:
         self.put_back(counts)
 
     def put_back(self, counts: Mapping[str, int]) -> None:
-        """Adds counts that were taken and could not be stored, so that the next call has them."""
+        """Adds counts that could not be stored, so that the next :meth:`take` returns them."""
         with self._lock:
             self._counts.update(counts)
 
     def take(self) -> dict[str, int]:
-        """Returns the counts since the last call, by field; fields that are 0 are left out."""
+        """Returns the counts since the last call, by the names that they have in Redis.
+
+        Counts that are 0 are left out.
+        """
         with self._lock:
             batches, self._batches = self._batches, []
             counts, self._counts = self._counts, Counter()

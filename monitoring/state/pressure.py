@@ -18,7 +18,7 @@ VALID_S = 15
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """One measurement of a machine's memory. Sizes are in bytes."""
+    """A measurement of a machine's memory, and its level. Sizes are in bytes."""
 
     level: Level
     #: Memory by component: app, redis, mps, cuda. A component that does not exist is left out.
@@ -39,7 +39,10 @@ def key(machine: str) -> str:
 
 
 def read(raw: Any) -> Memory | None:
-    """Returns the measurement in ``raw``; None where there is none, or another version wrote it."""
+    """Returns the measurement that ``raw`` holds, which is a value from Redis.
+
+    The result is None if there is none, or if another version of Byline wrote it.
+    """
     try:
         return None if raw is None else _decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Reads the time series of the console's charts, which the monitor keeps in Redis."""
+"""Reads the points of the console's charts, which the monitor keeps in Redis."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def key(machine: str) -> str:
-    """Returns the Redis key of a machine's points: a list, the newest first."""
+    """Returns the Redis key of a machine's chart points: a list, the newest point first."""
     return f"byline:figures:{machine}"
 
 
 async def read(cache: Redis, machine: str, count: int) -> tuple[list[bytes], bytes | None]:
-    """Returns a machine's last points, the oldest first, and its firing alerts, both as JSON.
+    """Returns a machine's last chart points, the oldest first, and its firing alerts, as JSON.
 
-    Points that can't be read are left out. The alerts are None where they are absent or can't be
-    read. Raises ``RedisError``.
+    Points that can't be read are left out. The alerts are None if they are absent or can't be read.
+    Raises ``RedisError``.
     """
     async with cache.pipeline(transaction=False) as pipe:
         pipe.lrange(key(machine), 0, count - 1)

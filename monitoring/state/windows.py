@@ -1,7 +1,8 @@
-"""Counts of the last minutes, kept in Redis, so that they outlive the processes that count.
+"""Keeps counts of the last minutes in Redis, so that they outlive the processes that count.
 
-A window is cut into slices. Each slice is a hash under a key of its own, which expires with the
-window. Many processes add to the present slice; a reader adds up all slices.
+A window is a stretch of time that ends now. It is cut into slices. Each slice is a hash under a key
+of its own, which expires with the window. Many processes add to the present slice; a reader adds up
+all slices.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _ADD = read_script(Path(__file__).with_name("add_counts.lua"))
 
 
 class Window:
-    """Counts of one kind over the last ``seconds``, separate for each model version."""
+    """Counts of one kind over the last ``seconds``, kept separately for each model version."""
 
     def __init__(self, kind: str, seconds: float, now: Callable[[], float] = time.time) -> None:
         self._kind = kind
@@ -46,7 +47,11 @@ class Window:
         self._now = now  # wall clock, because processes of many machines count
 
     def add(self, pipe: Pipeline | AsyncPipeline, version: str, counts: Mapping[str, int]) -> None:
-        """Queues the command that adds ``counts`` on ``pipe``, a plain or asynchronous pipeline."""
+        """Adds ``counts`` to the window's present slice, for one version.
+
+        The command is only queued on ``pipe``, which is a plain or an asynchronous pipeline of
+        Redis.
+        """
         keys = [self._key(version, self._slice())]
         if self._kind == ANSWERS:  # labels may arrive for a version that answers no more
             keys.append(VERSIONS)
@@ -55,7 +60,7 @@ class Window:
         pipe.execute_command("EVAL", _ADD, len(keys), *keys, lasts, version, self._now(), *pairs)
 
     def read(self, client: Redis, version: str) -> Counter[str]:
-        """Returns the window's sums by field. Raises ``RedisError``."""
+        """Returns the sum of each count over the window, for one version. Raises ``RedisError``."""
         last = self._slice()
         with client.pipeline(transaction=False) as pipe:
             for number in range(last - SLICES + 1, last + 1):
@@ -81,9 +86,9 @@ class Window:
 
 
 def versions(client: Redis, seconds: float) -> list[str]:
-    """Returns the versions that answered in the last ``seconds``, the latest first.
+    """Returns the model versions that answered in the last ``seconds``, the latest first.
 
-    Removes the other versions from Redis. Raises ``RedisError``.
+    Removes the other versions from the list in Redis. Raises ``RedisError``.
     """
     with client.pipeline(transaction=False) as pipe:
         pipe.zremrangebyscore(VERSIONS, "-inf", time.time() - seconds)
