@@ -78,7 +78,7 @@ def quality_details(
 
 
 def training_environment(seconds: float) -> dict[str, Any]:
-    """Returns a card's figures of a training run: its ``seconds`` and its libraries' versions."""
+    """Returns the training's duration in seconds and its libraries' versions, for the card."""
     return {
         "seconds": round(seconds, 1),
         "python": platform.python_version(),
@@ -135,9 +135,10 @@ def page(card: ModelCard) -> str:
 
 
 def _quality(card: ModelCard) -> str:
-    """Returns the Markdown table of the model's metrics, with a column for the baseline's.
+    """Returns the Markdown table of the model's metrics, with a column for those of the baseline.
 
-    Without a measured baseline, that column is empty. A line above the table names the threshold.
+    The column is empty if the baseline was not measured. A line above the table names the
+    threshold.
     """
     ours, baseline = card.details["metrics"], card.details["baseline"]
     rows = [(name.replace("_", " "), value, "") for name, value in ours.items()]
@@ -150,9 +151,9 @@ def _quality(card: ModelCard) -> str:
 
 
 def _variants(variants: Sequence[dict[str, Any]]) -> list[str]:
-    """Returns the Markdown section about the variants that training compared, as a list of one.
+    """Returns the card's section about the variants that training compared, in Markdown.
 
-    The list is empty if there are no variants.
+    The result is a list of one section. It is empty if there are no variants.
     """
     if not variants:
         return []

@@ -255,7 +255,8 @@ class Novelty(Protocol):
     def unseen(self, texts: Sequence[str]) -> Sequence[float]:
         """Returns, for each text, the share of its features that training never saw, 0 to 1.
 
-        Byline calls this method with at most 8 texts a second. An error in it fails no message.
+        Byline calls this method with at most 8 texts a second. If this method raises, no message
+        fails.
         """
 
 

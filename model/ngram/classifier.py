@@ -25,7 +25,7 @@ GRID_LENGTHS = (512, 1024, 2048, 4096)
 
 
 class Batch(NamedTuple):
-    """The hashed n-grams of some texts: one flat tensor on the CPU, padded on an accelerator."""
+    """The hashed n-grams of some texts, in flat tensors on the CPU, padded on an accelerator."""
 
     #: Rows of the weight table: int32, shape (rows,), or int64, shape (texts, length) if padded.
     rows: torch.Tensor
@@ -61,7 +61,9 @@ class NgramModel:
         self._directory = directory
 
     def load(self, device: torch.device) -> None:
-        """Reads the weights and moves them to ``device``. On an accelerator, runs each shape once.
+        """Reads the weights and moves them to ``device``.
+
+        On an accelerator, the model then runs once on each shape that batches are padded to.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.
@@ -147,7 +149,7 @@ class NgramModel:
 
 
 def ragged_batch(bags: features.Bags, values: NDArray[np.float32]) -> Batch:
-    """Returns a batch without padding, for :func:`bag_sum`. It shares the arrays' memory."""
+    """Returns a batch without padding, for :func:`bag_sum`. It shares the memory of ``bags``."""
     return Batch(
         torch.from_numpy(bags.rows),
         torch.from_numpy(values),

@@ -32,10 +32,10 @@ def explain(weights: Weights, text: str, author: str, index: int) -> Evidence:
 
 
 def from_characters(text: str, author: str, scores: NDArray[np.float64], bias: float) -> Evidence:
-    """Returns the evidence, made of what each character of ``text`` and the bias add to the score.
+    """Returns the evidence, given how much each character of ``text`` adds to the author's score.
 
-    A part of the evidence is a word and the white space after it. Its weight is the sum over its
-    characters.
+    ``scores`` has a number for each character, and ``bias`` does not depend on the text. A part of
+    the evidence is a word and the white space after it. Its weight is the sum over its characters.
     """
     spans = [match.span() for match in _PART.finditer(text)]
     starts = np.array([start for start, _ in spans], np.int64)

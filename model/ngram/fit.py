@@ -62,7 +62,8 @@ def fit(
 
     The loss is LinearSVC's, one author against all others (Fan et al. 2008, "LIBLINEAR").
     LinearSVC's penalty on large weights is left out; instead, the training stops early, at a low
-    learning rate. ``authors`` is their number. ``fit`` calls ``on_progress`` after each step.
+    learning rate. ``authors`` is the number of authors. ``fit`` calls ``on_progress`` after each
+    step.
     """
     idf = inverse_document_frequency(bags)
     values = bags.values(idf)

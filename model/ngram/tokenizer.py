@@ -56,9 +56,9 @@ def tokenize(points: NDArray[np.uint32]) -> Tokens:
 
 
 def _units(points: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-    """Returns the unit of each code point, and whether the code point is a letter or a digit.
+    """Returns the number that each code point adds to its token's hash, 0 for white space.
 
-    The unit is the number that the code point adds to its token's hash. It is 0 for white space.
+    The second result tells whether each code point is a letter or a digit.
     """
     units, words = _tables()
     indices = points.astype(np.intp)
@@ -71,10 +71,11 @@ def _units(points: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.b
 
 @cache
 def _tables() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-    """Returns, for each code point below 65,536, its unit and whether it is a letter or a digit.
+    """Returns two tables for the code points below 65,536, from which :func:`_units` reads.
 
-    :func:`_units` explains the unit. The last code point stands for all code points above. None of
-    them counts as a letter or a digit.
+    The first has the number that a code point adds to a hash. The second tells whether it is a
+    letter or a digit; its last entry stands for all higher code points, none of which counts as
+    either.
     """
     characters = [chr(point) for point in range(65_536)]
     words = [c.isalnum() for c in characters]

@@ -135,7 +135,7 @@ class Cuda(Device):
 
 
 class Metal(Device):
-    """Apple's GPU. The host waits for its results: computing at the same time was never tried."""
+    """Apple's GPU. The host waits for it: working at the same time was never tried on a Mac."""
 
     pads = True
     tokens = 32_768

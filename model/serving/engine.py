@@ -198,7 +198,7 @@ class Engine:
             return self._model.explain(text, author)
 
     def _loaded(self) -> tuple[Planner, int]:
-        """Loads the model. Returns the planner of its forward passes, and a pass's limit in cells.
+        """Loads the model. Returns its planner, and the size of the largest allowed pass in cells.
 
         A cell is a token, or a message if the model takes texts.
         """

@@ -152,9 +152,9 @@ class SequencePlanner:
             start += choice[start]
 
     def _lengths(self, sizes: NDArray[np.int64]) -> list[int]:
-        """Returns, for each text, the padded length of a pass that has no longer text.
+        """Returns the padded length of each text, in tokens.
 
-        ``sizes`` are the texts' numbers of tokens.
+        A pass has this length if the text is its longest. ``sizes`` are the texts' lengths.
         """
         if not self._device.pads:
             return sizes.tolist()
@@ -203,7 +203,7 @@ def pad(
     """Returns padded tokens, lengths and features of the texts that have these indices.
 
     They are the arrays of a :class:`~model.types.Padded`. ``shape`` is (rows, length). No text may
-    be longer, and ``indices`` may not have more texts.
+    be longer than this length, and there may be no more indices than rows.
     """
     lengths = np.ones(shape[0], np.int64)
     lengths[: len(indices)] = np.diff(encoded.offsets)[indices]

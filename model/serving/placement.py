@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Settings of how a worker runs its model: the device, the precision, the sizes."""
+    """The settings with which a worker runs its model: device, precision, threads and so on."""
 
     #: A name that :func:`model.serving.device.choose` accepts.
     device: str = "auto"

@@ -160,7 +160,7 @@ def _sentences(text: str) -> Iterator[str]:
 def _corpus(records: list[Record], description: dict[str, Any]) -> Corpus:
     """Returns a corpus of the records whose authors have at least ``MIN_DOCUMENTS`` documents.
 
-    The corpus's description is ``description`` and the numbers of authors, documents and messages.
+    The corpus gets ``description``, and the numbers of authors, documents and messages.
 
     Raises:
         DataError: there are fewer than two such authors.

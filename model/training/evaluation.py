@@ -32,7 +32,7 @@ def softmax(logits: Floats) -> Floats:
 def log_loss(logits: Floats, labels: Classes) -> float:
     """Returns the mean negative log-likelihood, in nats, with smoothed labels.
 
-    With n messages, the label's author gets the probability (n + 1) / (n + 2), as in Platt 1999,
+    With n messages, the true author's target is not 1 but (n + 1) / (n + 2), as in Platt 1999,
     "Probabilistic Outputs for Support Vector Machines". This matters if there are few messages:
     even if all are right, they do not prove certainty.
     """

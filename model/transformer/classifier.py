@@ -74,7 +74,7 @@ class TransformerModel:
         self._tokenizer = encoder.TextTokenizer()
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        """Returns the tokens of each text, and the n-gram model's logits as its features."""
+        """Returns the tokens of each text, with the n-gram model's logits as its features."""
         largest = self._ngram.buckets[-1].messages
         parts = [texts[start : start + largest] for start in range(0, len(texts), largest)]
         with torch.inference_mode():

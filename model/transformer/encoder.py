@@ -107,7 +107,7 @@ class Encoder(nn.Module):
         return torch.cat([mean_pool(x, weights) for x in self.states(tokens, lengths)], 1)
 
     def states(self, tokens: torch.Tensor, lengths: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Yields the embedding, then each layer's output; the shape is (texts, length, width)."""
+        """Yields the embedding, then each layer's output, all of shape (texts, length, width)."""
         mask = attention_mask(lengths, tokens.shape[1], self.positions.dtype)
         x = self.embed(tokens)
         yield x

@@ -141,7 +141,7 @@ def _rate(done: float) -> float:
 def bf16_is_faster(device: Device) -> bool:
     """Measures whether the device multiplies matrices faster in bf16 than in fp32.
 
-    It does not if it has no hardware for bf16.
+    A device without hardware for bf16 does not.
     """
     seconds = []
     for dtype in (torch.float32, torch.bfloat16):

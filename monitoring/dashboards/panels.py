@@ -81,9 +81,10 @@ def number(
 ) -> stat.Panel:
     """Returns a panel with the present value of a query, or of each series if it returns several.
 
-    The query is instant, so that a series that no longer exists is not shown; then the text
-    ``none`` is shown. ``steps`` are values and the colours from them on; ``base`` is the colour
-    below. ``names`` are texts to show instead of values.
+    The query asks for the present moment, so that a series that no longer exists is not shown.
+    Without any series, the panel shows the text ``none``. ``steps`` are pairs of a value and the
+    colour from that value on; ``base`` is the colour below. ``names`` are texts to show instead of
+    values.
     """
     target = prometheus.Dataquery().expr(query).legend_format(legend).instant().ref_id("A")
     panel = (
@@ -171,7 +172,7 @@ def lines(
 
 
 def limit_line(panel: timeseries.Panel, name: str, color: str) -> timeseries.Panel:
-    """Makes the series ``name`` of a chart a limit: a dashed line, neither filled nor stacked."""
+    """Draws the series ``name`` of a chart as a limit: dashed, neither filled nor stacked."""
     return panel.override_by_name(
         name,
         [

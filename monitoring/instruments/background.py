@@ -77,7 +77,7 @@ def guarded(step: Callable[[], object], name: str) -> Callable[[], None]:
 def start(
     step: Callable[[], object], name: str, stop: threading.Event | None = None
 ) -> threading.Thread:
-    """Starts a thread that repeats ``step`` until ``stop`` is set, or else until the process ends.
+    """Starts a thread that repeats ``step`` until ``stop`` is set or the process ends.
 
     The thread calls ``step`` again at once. A step that has nothing to do must wait itself.
     """

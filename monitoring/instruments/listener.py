@@ -29,7 +29,7 @@ _STATUS = {"wrong_host": "421 Misdirected Request", "foreign_origin": "403 Forbi
 
 
 class Listener:
-    """An HTTP server that answers from when it is created until :meth:`stop`."""
+    """An HTTP server. It answers from its creation until :meth:`stop`."""
 
     def __init__(
         self,

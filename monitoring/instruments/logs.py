@@ -23,8 +23,8 @@ SERVER_LOGGERS = ("gunicorn.access", "gunicorn.error")
 class JsonLines(JsonFormatter):
     """Writes a log record as a JSON object on one line.
 
-    The object leaves out what was logged as ``extra``: Celery puts the arguments of tasks there,
-    and they hold message texts.
+    The object leaves out the fields that were logged as ``extra``: Celery puts the arguments of
+    tasks there, and they hold message texts.
     """
 
     def __init__(self, process: str) -> None:
@@ -67,7 +67,7 @@ class TextLines(logging.Formatter):
 def formatter(process: str, form: Format, text: logging.Formatter) -> logging.Formatter:
     """Returns the log formatter of a process.
 
-    ``text`` is the formatter that lines of the form "text" get; the form "json" needs none.
+    If ``form`` is "text", lines have the format of the formatter ``text``, and request ids.
     """
     return JsonLines(process) if form == "json" else TextLines(text)
 

@@ -60,7 +60,7 @@ _MESSAGES = (
 class BulkHistogram(Histogram):
     """A histogram that observes many values in one call.
 
-    This takes an eighth of the CPU time of a call for each value.
+    This takes an eighth of the CPU time that one call for each value takes.
     """
 
     def observe_many(self, values: Sequence[float]) -> None:

@@ -21,9 +21,9 @@ LOCK = "lock"
 
 @contextmanager
 def folder() -> Iterator[None]:
-    """Creates an empty shared folder for this process and those started within the block.
+    """Creates an empty shared folder for this process and those started within the ``with`` block.
 
-    The end of the ``with`` block deletes the folder.
+    The folder is deleted when the block ends.
     """
     _sweep()
     path, owner = Path(tempfile.mkdtemp(prefix=PREFIX)), os.getpid()

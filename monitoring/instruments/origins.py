@@ -86,6 +86,9 @@ def _is_ours(name: str, known: frozenset[str]) -> bool:
 
 
 def _name(place: str) -> str:
-    """Returns the host name or address in ``place``, without the port; empty if it has none."""
+    """Returns the host name or address in ``place``, in which a port may follow.
+
+    The result is empty if ``place`` has neither.
+    """
     found = _PLACE.fullmatch(place.lower())
     return (found[1] or found[2]) if found else ""

@@ -71,9 +71,9 @@ def sum_of(pids: Iterable[int]) -> int:
 
 
 def total() -> int:
-    """Returns the machine's memory in bytes, or the limit of its container or unit if lower.
+    """Returns the machine's memory in bytes, or the limit of this process's container if lower.
 
-    A unit is one of systemd's.
+    The limit of a systemd unit counts as well.
     """
     return min(int(psutil.virtual_memory().total), *_limits())
 

@@ -38,7 +38,7 @@ def is_valid(id: object) -> bool:
 
 
 def set_present(id: str) -> None:
-    """Makes the log lines of this thread or coroutine name the request, until another id is set."""
+    """Makes the log lines of this thread or coroutine name this request, until another is set."""
     _present.set((id,))
 
 

@@ -35,7 +35,7 @@ class CacheLimit:
         self._set: int | None = None
 
     def adapt(self, level: Level) -> None:
-        """Sets the limit that belongs to this level of the machine's memory.
+        """Sets Valkey's memory limit: the full limit if ``level`` is "ok", else a lower limit.
 
         Raises ``RedisError``.
         """

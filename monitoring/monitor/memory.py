@@ -45,8 +45,8 @@ class Limits:
     def level(self, used: int, before: Level) -> Level:
         """Returns the memory level at ``used`` bytes.
 
-        ``before`` is the level of the last measurement: a level ends a little below where it began,
-        so that it does not begin and end again and again.
+        ``before`` is the level of the last measurement: a level ends a little below the limit at
+        which it begins, so that it does not begin and end again and again.
         """
         critical = self.critical * (END_SHARE if before == "critical" else 1)
         warning = self.warning * (END_SHARE if before != "ok" else 1)

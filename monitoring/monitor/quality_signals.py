@@ -67,7 +67,7 @@ class Quality(msgspec.Struct, frozen=True):
 
 
 class Reference:
-    """The figures that a model card has of the held-out messages. A card may lack any of them."""
+    """A model card's figures about the held-out messages. A card may lack any of them."""
 
     def __init__(self, card: Mapping[str, Any]) -> None:
         details = _section(card, "details")

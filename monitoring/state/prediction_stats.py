@@ -1,4 +1,4 @@
-"""Counts the predictions of a worker's model, for its metrics and for the quality monitor.
+"""Counts the predictions of a worker's model, for metrics and for the quality monitor.
 
 A cached answer is not counted again: a message that is sent a thousand times says nothing new about
 the model.
