@@ -1,7 +1,7 @@
 """Measures how new a text is to the n-gram model: the share of its n-grams that training never saw.
 
 Texts on another subject, or of another time or language, have many such n-grams, long before the
-predicted authors look strange.
+mix of predicted authors looks unusual.
 """
 
 from __future__ import annotations

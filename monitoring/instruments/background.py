@@ -79,7 +79,8 @@ def start(
 ) -> threading.Thread:
     """Starts a thread that repeats ``step`` until ``stop`` is set or the process ends.
 
-    The thread calls ``step`` again at once. A step that has nothing to do must wait itself.
+    The thread calls ``step`` again as soon as it has returned, or after a pause if it has raised an
+    error. A step that has nothing to do must wait before it returns.
     """
     stop = stop or threading.Event()
 
