@@ -1,1 +1,1 @@
-"""``make chaos``: sends each part of ``make run`` three signals in each phase of its life."""
+"""``make chaos``: sends SIGKILL, SIGSTOP and SIGTERM to each part of ``make run`` in each phase."""

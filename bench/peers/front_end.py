@@ -1,4 +1,4 @@
-"""The Flask front end of the two Celery peers: one task a message, and ``AsyncResult.get``."""
+"""The Flask front end of the two Celery peers: sends a task for each message, waits for results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ TIMEOUT_S = 30
 
 
 def front_end(celery: Celery, task: str) -> Flask:
-    """Returns a front end that sends one task for a message, and a group for a bulk request."""
+    """Returns a Flask front end for single messages and bulk requests, with one task a message.
+
+    The front end waits for the results with Celery's ``get``. The tasks of a bulk request are a
+    group.
+    """
     app = Flask("peer")
 
     @app.post("/")
