@@ -59,9 +59,10 @@ def run(
 ) -> Run:
     """Puts the load of ``scenario`` on ``system``, and returns the report.
 
-    ``passages`` is the file of the texts from which messages are made. ``show`` gets the progress
-    once a second. ``variant`` numbers the first new message that is made of each passage; without
-    ``variant``, the number comes from the clock.
+    ``passages`` is the file of texts from which the messages are made. ``observed`` collects the
+    samples of the system, and ``show`` gets the progress once a second. A new message is a variant
+    of a passage: ``variant`` is the number of the first variant. Without it, the clock gives the
+    number.
 
     Ctrl-C ends the load early. The report says so, and covers the seconds that were measured.
 

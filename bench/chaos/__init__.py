@@ -1,1 +1,1 @@
-"""``make chaos``: sends SIGKILL, SIGSTOP and SIGTERM to each part of ``make run`` in each phase."""
+"""``make chaos``: sends three signals to each part of ``make run`` in each phase of its life."""

@@ -40,17 +40,17 @@ class Cell:
 
     @property
     def ends(self) -> bool:
-        """True where Byline has to end: it is stopping already, or SIGTERM goes to the runner."""
+        """True where Byline has to end: after Ctrl-C, or after SIGTERM to ``make run`` itself."""
         return self.phase == STOPPING or (self.part == RUNNER and self.signal == "TERM")
 
     @property
     def started_by_hand(self) -> bool:
-        """True where SIGKILL ends the runner, so that Byline stays down until a user starts it."""
+        """True where SIGKILL ends ``make run`` itself, so that only a user can restart Byline."""
         return self.part == RUNNER and self.signal == "KILL" and self.phase != STOPPING
 
     @property
     def replaced(self) -> frozenset[str]:
-        """The parts that have to run in a new process after the signal, which ended the old one."""
+        """The parts whose process the signal ends, so that each has to run in a new process."""
         if self.ends or self.signal == "STOP":
             return frozenset()
         return VITAL if self.part in (DAEMON, RUNNER) else frozenset({self.part})
@@ -62,7 +62,7 @@ class Cell:
 
     @property
     def honest(self) -> frozenset[str]:
-        """The reasons that are allowed in this case where Byline does not accept a message."""
+        """The reasons for which Byline may refuse a message, or cut a connection, in this case."""
         return HONEST | {BROKEN} if self.phase == STOPPING or self.part in HOLDERS else HONEST
 
     def __str__(self) -> str:

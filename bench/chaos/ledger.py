@@ -84,7 +84,10 @@ class Ledger:
             self.accepted += [f"{target.path}/{answer.id}" for answer in found]
 
     def missing(self, target: Target) -> Counter[str]:
-        """Returns how many accepted messages have no answer after ``ANSWERED_S``, by status."""
+        """Returns how many accepted messages have no answer after ``ANSWERED_S``.
+
+        The numbers are by the HTTP status of the last request for the answer.
+        """
         until = time.monotonic() + ANSWERED_S
         waiting = list(self.accepted)
         while True:

@@ -61,7 +61,7 @@ class Strikes:
         """Starts Byline, stops it, and returns the names of its parts.
 
         The stopped system keeps ``BACKLOG`` messages that are promised and not answered. The cases
-        that start a system start it with these messages.
+        whose signal comes before Byline serves clients start with these messages.
         """
         trial = self._running()
         trial.wait_until_up()
@@ -98,7 +98,10 @@ class Strikes:
             trial.kill()
 
     def _discard(self, logs: Path) -> None:
-        """Kills the running system, and copies its logs to ``logs``. The next case gets another."""
+        """Kills the running system, and copies its logs to ``logs``.
+
+        The next case gets a new system.
+        """
         trial, self._trial = self._trial, None
         assert trial is not None
         trial.kill()
@@ -167,9 +170,10 @@ class Strikes:
         self._see_it_serve(cell, trial, before, since, result)
 
     def _account(self, cell: Cell, trial: Trial, result: Result, ledger: Ledger) -> None:
-        """Checks that Byline answers every message that ``ledger`` has as accepted.
+        """Checks that Byline answers every accepted message of ``ledger``.
 
-        Where Byline has ended, it is started again first: it may answer after the start.
+        A Byline that has ended is started again first: it may answer these messages after that
+        start.
         """
         if trial.status is not None:
             trial.launch()
@@ -194,7 +198,7 @@ class Strikes:
         the signal in seconds.
 
         Raises:
-            NotRunning: the runner has ended, or Byline does not recover.
+            NotRunning: ``make run`` has ended, or Byline does not recover.
         """
         missing = ["an answer"]
         while time.monotonic() < since + GIVE_UP_S:
@@ -239,7 +243,10 @@ class Strikes:
 
 
 def hit(pid: int, name: str) -> None:
-    """Sends SIG``name`` to a process. Ends a SIGSTOP with SIGCONT after ``LASTS_S`` seconds."""
+    """Sends the signal ``name``, such as ``KILL``, to a process.
+
+    After a SIGSTOP, waits ``LASTS_S`` seconds, and sends SIGCONT.
+    """
     with suppress(ProcessLookupError):  # the process ended by itself while the system stopped
         os.kill(pid, signal.Signals[f"SIG{name}"])
     if name == "STOP":

@@ -65,24 +65,24 @@ class Trial(Started):
 
     @property
     def output(self) -> str:
-        """The text that the runner has printed since its last start."""
+        """The text that ``make run`` has printed since its last start."""
         assert self.log is not None
         return self.log.read_text(errors="replace")
 
     @property
     def status(self) -> int | None:
-        """The runner's exit status; None while the runner runs."""
+        """The exit status of ``make run``; None while it runs."""
         assert self._process is not None
         return self._process.poll()
 
     @property
     def end(self) -> str:
-        """How the runner ended, in words: its exit status, and the last line that it printed."""
+        """How ``make run`` ended, in words: its exit status, and the last line that it printed."""
         last = self.output.strip().rpartition("\n")[2]
         return f"the runner ended with status {self.status} ({last})"
 
     def pids(self) -> dict[str, int]:
-        """Returns the newest process id of each part, of supervisord, and of the runner."""
+        """Returns the newest process id of each part, of supervisord, and of ``make run``."""
         assert self._process is not None
         found = {RUNNER: self._process.pid}
         if self._journal.exists():
@@ -93,7 +93,11 @@ class Trial(Started):
         return found
 
     def moment(self, phase: str, part: str) -> int:
-        """Waits until ``phase`` begins and ``part`` is started. Returns the part's process id."""
+        """Waits until ``phase`` begins and ``part`` is started. Returns the part's process id.
+
+        Raises:
+            NotRunning: the phase does not begin, or the part is not started.
+        """
         if phase == "warming":
             self._wait_for(self._worker_loads, "a worker that loads its model")
         elif phase == "sample":
@@ -103,11 +107,11 @@ class Trial(Started):
         return self._wait_for(lambda: self.pids().get(part, 0), f"{part} to be started")
 
     def wait_until_up(self) -> None:
-        """Waits until the runner has printed that all parts are ready."""
+        """Waits until ``make run`` has printed that all parts are ready."""
         self._wait_for(lambda: UP in self.output, "all parts")
 
     def interrupt(self) -> None:
-        """Sends the runner SIGINT, as Ctrl-C does."""
+        """Sends SIGINT to the process of ``make run``, as Ctrl-C does."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
 

@@ -1,11 +1,11 @@
 """Breaks each part of Byline under load, and accounts for every message: ``make faults``.
 
 Byline is started anew for each fault, and gets 500 messages a second. The fault happens after ten
-seconds. A message has one of four outcomes. Byline answers the message; or promises the answer, and
-gives it later; or refuses the message or cuts the connection, so that the client knows that it has
-to send the message again; or loses the message. A refusal is allowed only where its reason tells
-the client to come back: a 500, or no response at all, is an error. In the end all messages are sent
-again. An answer that differs from the first answer means that the message had its effect twice.
+seconds. A message has one of four outcomes: it is answered; or it is promised, and answered later;
+or it is refused or cut off, so that the client knows that it has to send the message again; or it
+is lost. A refusal is allowed only where its reason tells the client to come back: a 500, or no
+response at all, is an error. In the end all messages are sent again. An answer that differs from
+the first answer means that the message had its effect twice.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ HONEST = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault: its name, the function that causes it, and the refusals that it allows."""
+    """A fault: its name, the function that causes it, and the reasons allowed for a refusal."""
 
     name: str
     #: Breaks something ten seconds into the load; None where ``promise_fault`` is given.
@@ -124,7 +124,7 @@ HEADER = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one fault: the outcome of all messages, and how many effects happened twice."""
+    """The result of one fault: the messages' outcome, and how many messages had two effects."""
 
     loss: Loss
     contradicted: int
@@ -225,10 +225,10 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
 
 
 def watched(folder: Path) -> dict[str, str]:
-    """Returns Byline's settings for the test model: the default model with a log of each text.
+    """Returns settings with which Byline serves the test model: the default model with a log.
 
-    The test model appends to a file in ``folder`` for each text that it computes. Another file can
-    make the model slow, or make it hang.
+    The test model appends to a file in ``folder`` for each text that it computes. A second file
+    there can tell the model to be slow, or to hang.
     """
     return {
         "BYLINE_MODEL": "tests.faults.model:Troubled",

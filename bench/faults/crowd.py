@@ -56,7 +56,7 @@ class Crowd:
 
     @property
     def complaints(self) -> list[str]:
-        """What went wrong with the extra load, in words, such as answers that never came."""
+        """Texts on what went wrong with the extra load, such as answers that never came."""
         found = [f"promised: {count} ended with {status}" for status, count in self.lost.items()]
         if not self.full >= MOSTLY * self.looks > 0:
             found.append(f"the cache was full in {self.full} of {self.looks} looks only")
@@ -114,7 +114,10 @@ class LatePromises:
 
 
 def _loss(system: Started, recorder: Recorder) -> Loss:
-    """Fetches the greedy key's promised answers, and returns the outcome of all its messages."""
+    """Returns the outcome of all messages that the greedy API key has sent.
+
+    The promised answers are fetched first.
+    """
     failed = dict(recorder.failed)
     failed.pop(Recorder.PROMISED, None)
     kept = count_kept(system.target._replace(key=GREEDY), recorder.promised)

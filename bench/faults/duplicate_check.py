@@ -40,7 +40,7 @@ class DuplicateCheck(Recorder):
         self.changed += self.given.setdefault(message.text, found) != found
 
     def contradicted(self, target: Target) -> int:
-        """Sends all answered messages again. Returns how many answers differ from the first.
+        """Sends all answered messages again. Returns how many answers differ from the first answer.
 
         Answers that differed while the load ran count, too.
 

@@ -137,7 +137,10 @@ def kill(pids: Sequence[int]) -> Callable[[], None]:
 
 
 def count_kept(target: Target, paths: Sequence[str]) -> int:
-    """Returns how many promised answers, at the URL ``paths``, come within ``PROMISE_S``."""
+    """Returns how many promised answers come within ``PROMISE_S`` seconds.
+
+    ``paths`` are the URL paths of the promised answers.
+    """
     until = time.monotonic() + PROMISE_S
     waiting = list(paths)
     while waiting and time.monotonic() < until:

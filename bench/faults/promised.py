@@ -92,7 +92,7 @@ class Account:
 
 
 def fill_queue(system: Started) -> Loss:
-    """Freezes the worker until the api refuses messages, fills Valkey, and kills the worker.
+    """Sends to a frozen worker until the api refuses messages, fills Valkey, kills the worker.
 
     The worker that follows has to answer all promised messages. Returns the outcome of the
     messages.
@@ -134,10 +134,10 @@ def store_others_results(system: Started) -> None:
 
 
 def cut_power(fsync: str) -> PromiseFault:
-    """Returns a fault that kills all processes, and drops the data not surely on the disk yet.
+    """Returns a fault like a power cut: it kills all processes, and drops data not yet on the disk.
 
-    Byline then starts again on the rest of its data, as after a power cut. ``fsync`` is Valkey's
-    setting ``appendfsync``: ``always`` or ``everysec``.
+    Byline then starts again on the rest of its data. ``fsync`` is Valkey's setting ``appendfsync``:
+    ``always`` or ``everysec``.
     """
 
     def fault(system: Started) -> Loss:
@@ -192,7 +192,7 @@ def send_without_end(system: Started, account: Account, characters: int) -> Iter
 
 
 def _status(system: Started, id: str) -> int:
-    """Returns the HTTP status of a request for the answer to message ``id``; 0 if none came."""
+    """Returns the HTTP status of the answer to message ``id``; 0 where there is no response."""
     asked = request(system.target, f"{system.target.path}/{id}")
     try:
         with DIRECT.open(asked, timeout=10) as response:

@@ -131,7 +131,10 @@ def _report(console: Console, name: str, outcome: Outcome) -> list[str]:
 def _break(
     system: Started, chance: random.Random, console: Console, over: threading.Event
 ) -> set[tuple[str, str]]:
-    """Causes random faults until ``over`` is set. Returns their parts and names as pairs."""
+    """Causes random faults until ``over`` is set.
+
+    Returns a pair for each kind of fault that happened: the part, and the fault's name.
+    """
     done: set[tuple[str, str]] = set()
     struck: dict[str, float] = {}
     began = time.monotonic()

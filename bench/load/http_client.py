@@ -36,7 +36,7 @@ class Owner(Protocol):
         """Takes the response to ``request``. Status 0 means that the connection broke first."""
 
     def lost(self, connection: Connection) -> None:
-        """Is called once ``connection`` is closed, after ``finished``."""
+        """Learns that ``connection`` is closed. Called after ``finished``."""
 
 
 def render(
@@ -77,7 +77,8 @@ class Connection(asyncio.Protocol):
     def send(self, request: Request, due: float, now: float) -> None:
         """Sends ``request``, which was due at the monotonic time ``due``.
 
-        The owner's ``finished`` is called once: with the response, or with status 0.
+        ``now`` is the monotonic time of the sending. The owner's ``finished`` is called once: with
+        the response, or with status 0.
         """
         self.request = request
         self.due = due

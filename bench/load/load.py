@@ -1,7 +1,7 @@
 """A load over HTTP, as an open loop with a fixed schedule or as a closed loop that never pauses.
 
-In an open loop each request is due at a fixed time, whatever the responses do. A request waits for
-a connection where all are busy, and its latency counts from the time at which it was due. So a
+In an open loop each request is due at a fixed time, whatever the responses do. A request waits
+while all connections are busy, and its latency counts from the time at which it was due. So a
 system that stalls is charged for every request that should have been sent meanwhile (no coordinated
 omission).
 """
@@ -189,7 +189,10 @@ class HttpLoad:
             await asyncio.sleep(LOOK_S)
 
     async def _watch(self) -> None:
-        """Fails requests without a response for ``TIMEOUT_S``, and closes their connections."""
+        """Counts requests without a response for ``TIMEOUT_S`` as failed.
+
+        Their connections are closed.
+        """
         while True:
             await asyncio.sleep(1.0)
             now = time.monotonic()
@@ -199,7 +202,10 @@ class HttpLoad:
                     connection.abort()
 
     async def _drain(self) -> None:
-        """Waits up to ``DRAIN_S`` seconds for responses. Requests without one then have failed."""
+        """Waits up to ``DRAIN_S`` seconds for responses.
+
+        A request that has no response then counts as failed.
+        """
         self._stopping = True
         until = time.monotonic() + DRAIN_S
         while time.monotonic() < until and (self._due or any(c.request for c in self._all)):
@@ -211,7 +217,10 @@ class HttpLoad:
             self._unanswered(connection, now)
 
     def _unanswered(self, connection: Connection, now: float) -> None:
-        """Fails the request under way on ``connection``, if any. A late response is ignored."""
+        """Counts the request under way on ``connection``, if any, as failed.
+
+        A late response is ignored.
+        """
         request, connection.request = connection.request, None
         if request is not None:
             self._note(request, connection.due, connection.left, now, NO_ANSWER)

@@ -1,4 +1,4 @@
-"""Makes the messages of a load from passages of known authors, new or repeated as in a scenario."""
+"""Makes the messages of a load, new and repeated, from passages whose authors are known."""
 
 from __future__ import annotations
 

@@ -231,7 +231,10 @@ class Recorder:
             self._judge(message, answer, index)
 
     def _judge(self, message: Message, answer: Answer, index: int) -> None:
-        """Notes whether ``answer`` names the true author. ``index`` is the request's place."""
+        """Notes whether ``answer`` names the true author.
+
+        ``index`` is the place of the request in the arrays.
+        """
         best = answer.candidates[0].author if answer.candidates else answer.author
         self.confidence.append(answer.confidence)
         self.by_passage[message.passage] += 1

@@ -19,7 +19,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class ScenarioError(ValueError):
-    """A scenario can't be run. The error's text says what has to be changed in it."""
+    """A scenario can't be run. The error's text says what to change in the scenario."""
 
 
 class Mix(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

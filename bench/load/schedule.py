@@ -12,7 +12,10 @@ class Pacer:
     rate: float
 
     def due_by(self, elapsed: float) -> int:
-        """Returns how many requests are due in the first ``elapsed`` seconds. The first is at 0."""
+        """Returns how many requests are due in the first ``elapsed`` seconds.
+
+        The first request is due at second 0.
+        """
         return int(elapsed * self.rate) + 1 if elapsed >= 0 else 0
 
     def due_at(self, number: int) -> float:

@@ -53,7 +53,10 @@ def main() -> int:
 
 
 def measure(name: str, dtype: str, messages: Path) -> dict[str, Any]:
-    """Loads the encoder ``name``, encodes the messages sorted by length, returns the figures."""
+    """Loads the encoder ``name``, encodes the texts in the file ``messages``, returns the figures.
+
+    The texts are sorted by length, and encoded in padded batches.
+    """
     began = time.perf_counter()
     torch = import_module("torch")
     torch.set_num_threads(THREADS)

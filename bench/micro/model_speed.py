@@ -31,7 +31,7 @@ VOCABULARY = 20_000
 
 
 def main() -> int:
-    """Measures each batch size, and prints its speed.
+    """Measures the model's speed for each batch size, and prints it.
 
     Returns 1 where a batch of 64 is slower than ``BAR`` messages/s.
     """
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: int) -> float:
-    """Returns the seconds for a batch of ``size`` texts: the median of the means of all rounds."""
+    """Returns the seconds that a batch of ``size`` texts takes: the median of the rounds' means."""
     batches = [write(size) for _ in range(max(4, 1024 // size))]
     means = []
     for number in range(rounds + 1):
@@ -69,7 +69,7 @@ def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: in
 
 
 def texts_of(chance: random.Random) -> Callable[[int], list[str]]:
-    """Returns a function that makes a number of random texts. Their words follow Zipf's law."""
+    """Returns a function that makes n random texts, whose word frequencies follow Zipf's law."""
     letters = "etaoinshrdlcumwfgypbvk"
     words = [
         "".join(chance.choices(letters, range(len(letters), 0, -1), k=chance.randint(2, 10)))

@@ -1,4 +1,4 @@
-"""The Flask front end of the two Celery peers: sends a task for each message, waits for results."""
+"""The Flask front end of the two Celery peers, which sends one task for each message."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ TIMEOUT_S = 30
 
 
 def front_end(celery: Celery, task: str) -> Flask:
-    """Returns a Flask front end for single messages and bulk requests, with one task a message.
+    """Returns a Flask front end that sends one task named ``task`` for each message.
 
-    The front end waits for the results with Celery's ``get``. The tasks of a bulk request are a
-    group.
+    The front end takes single messages and bulk requests, and waits for the results with Celery's
+    ``get``. The tasks of a bulk request are a group.
     """
     app = Flask("peer")
 

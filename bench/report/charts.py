@@ -1,4 +1,4 @@
-"""Draws a run's plots as inline SVG. Text stays text, and ids are unique in the page."""
+"""Draws a run's plots as inline SVG. Text is not turned into shapes; ids are unique in the page."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Figure(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """``better``, ``worse`` or ``same``, for the later run; empty where neither can be said."""
+        """``better``, ``worse`` or ``same``, for the later run; empty where that is unknown."""
         if self.better is None or self.before is None or self.after is None:
             return ""
         if self.alike:

@@ -52,7 +52,10 @@ def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
 
 
 def effective(weights: Iterable[int]) -> float:
-    """Returns the effective number of independent trials. A weight is a passage's answers."""
+    """Returns the effective number of independent trials (Kish 1965).
+
+    A weight is the number of answers to one passage.
+    """
     counts = np.array(list(weights), np.float64)
     return float(counts.sum() ** 2 / (counts**2).sum())
 

@@ -201,7 +201,10 @@ class Measured:
                 print(f"redis, {load}: {totals.throughput:,.0f} messages/s", flush=True)
 
     def again(self, rounds: int) -> None:
-        """Records Valkey's commands, and replays them ``rounds`` times to a Valkey of their own."""
+        """Records Valkey's commands under load, and replays them ``rounds`` times.
+
+        The replays go to a second Valkey, which has no other clients.
+        """
         for load in RECORDED:
             commands = self._recorded(load)
             messages = sum(map(stored, commands))
@@ -236,9 +239,10 @@ class Measured:
         print(f"{part}, {count}, {load}: {found.throughput:,.0f} messages/s", flush=True)
 
     def _run(self, system: Started, **fields: Any) -> Load:
-        """Puts a load on ``system``, and returns its figures. ``fields`` are the scenario's.
+        """Puts a load on ``system``, and returns its figures.
 
-        The load is repeated where other programs disturbed the measurement.
+        ``fields`` are fields of the load's scenario. The load is repeated where other programs
+        disturbed the measurement.
         """
         for _ in range(TRIES):
             wait_for_quiet()

@@ -95,8 +95,8 @@ def between(before: Counters, after: Counters) -> Counters:
 def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Cost:
     """Returns the cost of each of ``messages`` messages, from the growth of Valkey's counters.
 
-    ``load`` is the growth under load. ``idle`` is the growth of an idle system, which is subtracted
-    for the same time. ``throughput`` is in messages per second.
+    ``load`` is the growth under load. ``idle`` is the growth in an idle system, of which the share
+    for the same time is subtracted. ``throughput`` is in messages per second.
     """
     share = load.seconds / idle.seconds
 

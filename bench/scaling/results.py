@@ -104,7 +104,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rotated(items: Sequence[Item], number: int) -> list[Item]:
-    """Returns the items in rotated order, so that each round ``number`` begins with another."""
+    """Returns the items rotated by ``number``, so that each round begins with another item."""
     first = number % len(items)
     return [*items[first:], *items[:first]]
 
@@ -123,7 +123,7 @@ def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
 
 
 def speed_ups(points: Sequence[Point]) -> list[float]:
-    """Returns how many times faster each point is than the same load with the fewest parts."""
+    """Returns each point's throughput divided by that of the same load with the fewest parts."""
     fewest = {}
     for point in sorted(points, key=lambda point: -point.count):
         fewest[point.load] = point.throughput

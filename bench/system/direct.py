@@ -1,4 +1,4 @@
-"""Makes HTTP requests to a system under test that don't go through the environment's proxy."""
+"""Makes HTTP requests to a system under test, without the proxy that the environment names."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Running:
 
 
 class Started(Running):
-    """A Byline with all its parts on free ports, with an empty cache, that runs in the block."""
+    """A Byline with all its parts that runs during a block: on free ports, with an empty cache."""
 
     #: The names of the ports. All are drawn at once: a second draw could repeat a port.
     port_names: tuple[str, ...] = PORTS
@@ -217,9 +217,10 @@ def status(name: str, main: Callable[[], int]) -> int:
 
 
 def histogram(text: str, name: str) -> dict[float, int]:
-    """Returns how many values each bucket of a Prometheus histogram has, by its upper bound.
+    """Returns how many values each bucket of a histogram has, by the bucket's upper bound.
 
-    ``text`` is a page of metrics. Values of lower buckets do not count again.
+    ``text`` is a page of Prometheus metrics, and ``name`` the histogram's name. Values of lower
+    buckets do not count again.
     """
     found = re.findall(rf'^{name}_bucket{{le="([^"]+)"}} (\S+)$', text, re.MULTILINE)
     counts: dict[float, int] = {}

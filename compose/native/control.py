@@ -157,9 +157,10 @@ class Control:
         return times > 1
 
     def _follow(self, name: str, pid: int) -> None:
-        """Notes the process id of a part. Prints that the part was restarted where its id is new.
+        """Notes the process id of a part. If the id is new, prints that the part was restarted.
 
-        ``pid`` is 0 where the part does not run. Child processes of the process before are killed.
+        ``pid`` is 0 where the part does not run. Child processes that outlived the old process are
+        killed.
         """
         before = self.pids.get(name, 0)
         if pid == before:
@@ -180,7 +181,7 @@ class Control:
     def _start_again(self, name: str, full_name: str) -> None:
         """Reports a part that supervisord has given up, and starts it again every ``AGAIN_S``.
 
-        The part may have ended for a reason that passes, such as a message or a full disk.
+        The part may have ended for a reason that passes, such as a bad message or a full disk.
         """
         now = time.monotonic()
         if name not in self.given_up:

@@ -44,7 +44,10 @@ class NewLines:
         self._read = {log: size(log) for log in logs}
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        """Yields each complete line that is new since the last call: the log and the text."""
+        """Yields each complete line that is new since the last call.
+
+        A line comes as the name of its log, and its text.
+        """
         for log, read in self._read.items():
             text, end = since(log, read)
             whole, newline, rest = text.rpartition(b"\n")

@@ -43,9 +43,10 @@ class StopSignal:
         _listen(self._ask)
 
     def check(self) -> None:
-        """Raises KeyboardInterrupt where a stop signal has come, in case it had no effect.
+        """Raises KeyboardInterrupt where a stop signal has come.
 
-        :meth:`held` may have delayed the signal, or a library may have caught its exception.
+        The signal may have had no effect yet: :meth:`held` delayed the signal, or a library caught
+        the exception.
         """
         if self._asked:
             raise KeyboardInterrupt

@@ -34,7 +34,8 @@ def part(
 ) -> tuple[Part, str]:
     """Returns the part Alertmanager, and words for the user on where its alerts go.
 
-    ``folder`` gets the configuration and the data. ``program`` is the path of Alertmanager.
+    ``folder`` gets the configuration and the data. ``program`` is the path of Alertmanager's
+    program.
 
     Raises:
         Unfit: the configuration is missing or invalid.

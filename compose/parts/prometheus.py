@@ -86,10 +86,10 @@ def parts(
 
 
 def configure(settings: Settings, folder: Path, found: Container[str], prefix: str) -> Path:
-    """Writes Prometheus's configuration, rules and targets to ``folder``. Returns the first's path.
+    """Writes Prometheus's configuration, rules and targets into ``folder``.
 
-    ``found`` has the names of the monitoring parts that run. ``prefix`` is the first part of
-    Alertmanager's URL paths.
+    Returns the path of the configuration. ``found`` has the names of the monitoring parts that run.
+    ``prefix`` is the first part of Alertmanager's URL paths.
     """
     for name in ("rules", "targets"):
         shutil.rmtree(folder / name, ignore_errors=True)

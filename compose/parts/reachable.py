@@ -69,7 +69,7 @@ def _listening(settings: Settings) -> list[tuple[str, str, int]]:
 
 
 def _refusal(host: str, port: int) -> OSError | None:
-    """Returns the error of a server that would listen there; None where the port is free."""
+    """Returns the error that a server gets on this host and port; None where the port is free."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
