@@ -71,7 +71,7 @@ def _worker() -> int:
 
 
 def _simulated(seconds: float, overlaps: bool) -> Any:
-    """Returns a simulated GPU that takes ``seconds`` a message, and computes one batch at a time.
+    """Returns a simulated GPU that computes one batch at a time, ``seconds`` for each message.
 
     ``overlaps`` tells the worker whether to prepare the next batch meanwhile.
     """

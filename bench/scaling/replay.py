@@ -79,7 +79,7 @@ def pack(commands: Iterable[Sequence[bytes]]) -> bytes:
 
 
 def stored(command: Sequence[bytes]) -> int:
-    """Returns how many attributions a command stores."""
+    """Returns how many attributions a command stores in the cache."""
     if command[0].upper() != b"EVAL":
         return 0
     keys = command[3 : 3 + int(command[2])]

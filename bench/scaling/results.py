@@ -72,7 +72,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """The numbers of messages and commands recorded from one load, and the CPU time of replays."""
+    """The CPU time of the replays of one load's commands, and how many were recorded."""
 
     load: str
     #: Messages whose commands were recorded.
@@ -110,7 +110,7 @@ def rotated(items: Sequence[Item], number: int) -> list[Item]:
 
 
 def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
-    """Returns the CPU time by kind of part, from the CPU time ``cpu`` by part.
+    """Returns the CPU time in cores by kind of part, summed from ``cpu``, which has it by part.
 
     The kinds are the api, all workers together, Valkey, and the rest.
     """

@@ -46,7 +46,7 @@ class NewLines:
     def lines(self) -> Iterator[tuple[str, str]]:
         """Yields each complete line that is new since the last call.
 
-        A line comes as the name of its log, and its text.
+        A line comes as a pair: the name of its log, and its text.
         """
         for log, read in self._read.items():
             text, end = since(log, read)
