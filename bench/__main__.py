@@ -1,4 +1,4 @@
-"""Load tests: ``make bench``, or ``python -m bench [SCENARIO …]``."""
+"""Load tests of Byline: ``make bench``, or ``python -m bench [SCENARIO …]``."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ DEFAULT = ("steady", "unique", "zipf", "bulk")
 
 
 def main(arguments: list[str]) -> int:
-    """Runs scenarios and writes their report.
+    """Runs the scenarios that the command line names, and writes the reports.
 
-    Returns 1 where a run broke one of its scenario's limits, 2 for bad input.
+    Returns the exit status: 1 where a run broke a limit of its scenario, 2 where the input is wrong
+    or Byline does not run, else 0.
     """
     options = _parser().parse_args(arguments)
     console = Console()
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Returns each scenario under a unique name, which is also the name of its file."""
+    """Returns the scenarios to run by unique name, which is also part of the report's file name."""
     chosen: dict[str, Scenario] = {}
     for given in options.scenarios:
         stem = Path(given).stem
@@ -85,7 +86,10 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _refuse_elsewhere(options: argparse.Namespace) -> None:
-    """Raises ScenarioError for another machine: a load test sent there by mistake is an attack."""
+    """Raises ScenarioError where ``--url`` is another machine, unless ``--anywhere`` allows it.
+
+    A load test that is sent to another machine by mistake is an attack.
+    """
     if options.url is None or options.anywhere:
         return
     host = Running(options.url).target.host

@@ -1,4 +1,4 @@
-"""Runs one load test: starts the load generator, samples the system, and makes the report."""
+"""Runs one load test: starts the load generator, samples memory and CPU time, makes the report."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ GRACE_S = 60.0
 
 
 class System(Protocol):
-    """A system under load: Byline, or a peer."""
+    """A system under load: Byline, or a peer, which is a system that Byline is compared with."""
 
     target: Target
     redis: str
 
     def parts(self) -> Any:
-        """Returns the process ids of each part, by the part's name."""
+        """Returns the process ids of each part of the system, by the part's name."""
 
     def batches(self) -> dict[float, int] | None:
-        """Returns the number of batches so far by size class; None where the system has none."""
+        """Returns how many batches the model has computed, by size class; None where unknown."""
 
 
 def held_out(folder: Path) -> Path:
-    """Writes the messages that the shipped models were not trained on, and returns the file."""
+    """Writes a file of passages that the shipped models were not trained on. Returns its path."""
     path = folder / "held-out.jsonl"
     subprocess.run([sys.executable, "-m", "model.heldout", str(path)], check=True)
     return path
@@ -57,15 +57,17 @@ def run(
     show: Callable[[Progress], None],
     variant: int | None = None,
 ) -> Run:
-    """Puts ``scenario``'s load on ``system``, and returns the report.
+    """Puts the load of ``scenario`` on ``system``, and returns the report.
 
-    ``variant`` numbers the first new messages that are made of the passages; without it, the
-    number comes from the clock.
+    ``passages`` is the file of texts from which the messages are made. ``observed`` collects the
+    samples of the system, and ``show`` gets the progress once a second. A new message is a variant
+    of a passage: ``variant`` is the number of the first variant. Without it, the clock gives the
+    number.
 
     Ctrl-C ends the load early. The report says so, and covers the seconds that were measured.
 
     Raises:
-        RuntimeError: the generator died.
+        RuntimeError: the load generator died.
     """
     first = time.time_ns() // 10**6 if variant is None else variant
     job = Job(scenario, system.target, system.redis, passages, first)

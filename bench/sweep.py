@@ -1,8 +1,8 @@
 """Searches for Byline's goodput on one device: ``python -m bench.sweep --device cuda``.
 
 Goodput is the highest rate at which the P95 latency stays within its bound. The program starts
-Byline as `make run` does, and sends unique single messages over HTTP in an open loop. The first
-rate is the one that a closed loop reaches. It also prints how busy an NVIDIA GPU is.
+Byline as `make run` does, and sends unique single messages over HTTP in an open loop. The search
+begins with the rate that a closed loop reaches. The program also prints how busy an NVIDIA GPU is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WARMUP_S = 3.0
 
 
 def main() -> int:
-    """Searches, and prints the best rate. Returns 1 where no rate is within the bound."""
+    """Searches for the best rate, and prints it. Returns 1 where no rate is within the bound."""
     options = _options()
     settings = {
         "BYLINE_MODEL": options.model,

@@ -1,6 +1,6 @@
 """Computes bcrypt password hashes, the only kind that Prometheus and Alertmanager read.
 
-Python's standard library computes none since 3.13, and :mod:`compose.passwords` runs before any
+Python's standard library has no bcrypt since 3.13, and :mod:`compose.passwords` runs before any
 package is installed. The passwords are random, so that a slow hash would protect nothing: the cost
 is the smallest possible, and this code need not be fast.
 """
@@ -62,7 +62,7 @@ class _Blowfish:
         self._boxes = [words[at : at + _BOX] for at in range(_SUBKEYS, len(words), _BOX)]
 
     def expand(self, key: bytes, salt: bytes = b"\0") -> None:
-        """Mixes a key, and perhaps a salt, into the tables."""
+        """Mixes a key into the tables of the cipher, and also a salt where one is given."""
         words, mixed = _words(key), _words(salt)
         self._subkeys = [subkey ^ next(words) for subkey in self._subkeys]
         left = right = 0
@@ -72,7 +72,7 @@ class _Blowfish:
                 table[at : at + 2] = left, right
 
     def encrypt_often(self, block: bytes) -> bytes:
-        """Returns eight bytes, encrypted 64 times."""
+        """Returns ``block``, which has eight bytes, encrypted 64 times."""
         left, right = int.from_bytes(block[:4]), int.from_bytes(block[4:])
         for _ in range(64):
             left, right = self._encrypt(left, right)
@@ -89,13 +89,13 @@ class _Blowfish:
 
 
 def _words(data: bytes) -> Iterator[int]:
-    """Yields the 32-bit words of ``data``, which is repeated without end."""
+    """Yields 32-bit words without end: those of ``data``, which is repeated again and again."""
     for four in zip(*[cycle(data)] * 4, strict=True):
         yield int.from_bytes(bytes(four))
 
 
 def _pi(words: int) -> list[int]:
-    """Returns the first 32-bit words of pi's fraction, by Machin's formula."""
+    """Returns the first 32-bit words of pi's fractional part, by Machin's formula."""
     spare = 64  # extra bits for the rounding errors of all divisions
     one = 1 << 32 * words + spare
     fraction = (4 * (4 * _arctan(5, one) - _arctan(239, one)) - 3 * one) >> spare
@@ -103,7 +103,7 @@ def _pi(words: int) -> list[int]:
 
 
 def _arctan(inverse: int, one: int) -> int:
-    """Returns the arc tangent of ``1 / inverse``, in units of ``1 / one``."""
+    """Returns the arc tangent of ``1 / inverse`` as a whole number of units of ``1 / one``."""
     term = total = one // inverse
     divisor = 1
     while term:

@@ -1,9 +1,9 @@
 """Runs a command that ends with its parent: ``python die_with_parent.py PARENT command …``.
 
-On Linux the kernel sends the command SIGTERM once its parent process has ended, also after SIGKILL,
-which gives the parent no chance to stop its children. On other systems this is a plain ``exec``.
-``PARENT`` is the parent's process id. The command is not run where the parent has ended before the
-kernel was asked to watch it.
+On Linux the kernel sends the command SIGTERM once its parent process has ended. This works also
+after SIGKILL, which gives the parent no chance to stop its children. On other systems this is a
+plain ``exec``. ``PARENT`` is the parent's process id. The command is not run where the parent has
+ended before the kernel was asked to watch it.
 """
 
 from __future__ import annotations

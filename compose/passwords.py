@@ -1,8 +1,8 @@
 """Makes the containers' passwords where they do not exist yet: ``python -m compose.passwords``.
 
 Each password is a file in compose/secrets, which compose mounts into the containers that need it.
-So it appears in no process's arguments, and not in the container engine's output. The program needs
-only Python.
+So no password appears in a process's arguments, or in the container engine's output. The program
+needs only Python.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WEB_CONFIG = "monitoring-web.yml"
 
 
 def make(folder: Path) -> list[str]:
-    """Makes the passwords that do not exist yet, and returns their names."""
+    """Makes the passwords that ``folder`` does not hold yet. Returns the names of the new files."""
     folder.mkdir(exist_ok=True)
     # Only the folder keeps other users out. The files are readable: compose mounts them with their
     # modes, and the containers run as users that this machine does not know.
@@ -40,7 +40,10 @@ def make(folder: Path) -> list[str]:
 
 
 def _write(file: Path, text: str) -> None:
-    """Writes a file for the containers at once: a password cut in half would be accepted, too."""
+    """Writes a file that the containers can read, in one step.
+
+    Without that, a container could read half of a password, and would accept it.
+    """
     half = file.with_name(f"{file.name}.half")
     half.write_text(text)
     half.chmod(0o444)
@@ -48,7 +51,10 @@ def _write(file: Path, text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Makes the passwords, and prints the new files. Returns the exit status."""
+    """Makes the missing passwords, and prints the new files. Returns the exit status.
+
+    The folder is the first argument, if there is one.
+    """
     folder = Path(arguments[0]) if arguments else FOLDER
     for name in make(folder):
         print(f"byline: {folder / name} is new")

@@ -17,7 +17,7 @@ ANSWER_S = 4.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Requests the page once, and returns the exit status."""
+    """Requests the page at the URL once. Returns 0 where it has all the words, else 1."""
     url, *words = arguments
     try:
         with DIRECT.open(url, timeout=ANSWER_S) as response:

@@ -33,11 +33,14 @@ EVIDENCE = 5
 
 
 class NoAttribution(Exception):
-    """There is no attribution. The text says why."""
+    """The sample message got no attribution. The text says why."""
 
 
 def main(api: str) -> int:
-    """Sends the sample message, and prints the attribution. Returns the exit status."""
+    """Sends the sample message to the api, and prints the attribution. Returns the exit status.
+
+    ``api`` is the URL of the api.
+    """
     try:
         settings = Settings.from_environ(os.environ)
         if settings.keys_file is not None:
@@ -54,7 +57,7 @@ def main(api: str) -> int:
 
 
 def choose(settings: Settings) -> tuple[str, str]:
-    """Returns a message that the settings allow, and a description of its author."""
+    """Returns a sample message that the settings allow, and a description of its author."""
     text, source = ANYTHING, "nobody: made up for models of other authors"
     if settings.model_dir is None and settings.model_class in MODELS.values():
         from model.training.corpus import HELD_OUT_FOLD, load_sotu  # noqa: PLC0415 - pandas takes a second
@@ -66,7 +69,10 @@ def choose(settings: Settings) -> tuple[str, str]:
 
 
 def attribute(url: str, text: str, source: str, wait_s: float) -> str:
-    """Sends a message, and returns the text that shows its attribution.
+    """Sends ``text`` to the api, and returns lines for the terminal with the attribution.
+
+    ``url`` is the URL of attributions, ``source`` describes the true author, and ``wait_s`` is how
+    many seconds the api may take.
 
     Raises:
         NoAttribution: the api did not answer with an attribution.

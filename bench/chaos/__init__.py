@@ -1,1 +1,4 @@
-"""``make chaos``: sends each part of ``make run`` three signals in each phase of its life."""
+"""``make chaos``: sends three signals to each part of ``make run`` in each phase of its life.
+
+The signals are SIGKILL, SIGSTOP and SIGTERM.
+"""

@@ -1,7 +1,7 @@
 """Sends each part of ``make run`` a signal in each phase of its life: ``make chaos``.
 
-The system has to serve again within ten seconds. A system that was told to stop has to end within
-that time, and to leave no process and no file. Every message that the system accepted has to be
+Byline has to serve again within ten seconds. Where Byline was told to stop, it has to end within
+that time, and to leave no process and no file. Every message that Byline accepted has to be
 answered. The exit status is 1 where a case fails.
 """
 
@@ -25,7 +25,10 @@ from bench.system.system import status
 
 
 def main() -> int:
-    """Runs the cases that the command line asks for, and prints their results."""
+    """Runs the cases that the command line asks for, and prints their results.
+
+    Returns 1 where a case fails.
+    """
     options = _options()
     # SIGTERM is handled like Ctrl-C, so that the system under test is stopped as well.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

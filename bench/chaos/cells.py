@@ -1,4 +1,4 @@
-"""The cases of ``make chaos``: a part, a phase and a signal, and what the system has to do then."""
+"""The cases of ``make chaos``: each sends a signal to a part of Byline in a phase of its life."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HOLDERS = frozenset({"api", DAEMON, RUNNER})
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One case: the part that gets the signal, the phase, and the signal's name."""
+    """One case: a signal, the part of Byline that gets the signal, and the phase at that moment."""
 
     part: str
     phase: str
@@ -40,29 +40,29 @@ class Cell:
 
     @property
     def ends(self) -> bool:
-        """True where the system has to end, because it is told to stop before or by the signal."""
+        """True where Byline has to end: after Ctrl-C, or after SIGTERM to ``make run`` itself."""
         return self.phase == STOPPING or (self.part == RUNNER and self.signal == "TERM")
 
     @property
     def started_by_hand(self) -> bool:
-        """True where the signal ends the runner, so that only the user can restart the system."""
+        """True where SIGKILL ends ``make run`` itself, so that only a user can restart Byline."""
         return self.part == RUNNER and self.signal == "KILL" and self.phase != STOPPING
 
     @property
     def replaced(self) -> frozenset[str]:
-        """The parts that have to run in new processes after the signal."""
+        """The parts whose process the signal ends, so that each has to run in a new process."""
         if self.ends or self.signal == "STOP":
             return frozenset()
         return VITAL if self.part in (DAEMON, RUNNER) else frozenset({self.part})
 
     @property
     def exit_status(self) -> int:
-        """The exit status that the runner has to end with."""
+        """The exit status with which the runner, the process of ``make run``, has to end."""
         return -9 if self.part == RUNNER and self.signal == "KILL" else 0
 
     @property
     def honest(self) -> frozenset[str]:
-        """The reasons with which the system may refuse a message in this case."""
+        """The reasons for which Byline may refuse a message, or cut a connection, in this case."""
         return HONEST | {BROKEN} if self.phase == STOPPING or self.part in HOLDERS else HONEST
 
     def __str__(self) -> str:
@@ -70,7 +70,10 @@ class Cell:
 
 
 def matrix(parts: Iterable[str]) -> Iterator[Cell]:
-    """Yields all cases, phase by phase, so that cases that share a running system are adjacent."""
+    """Yields the cases for ``parts``, supervisord and the runner.
+
+    The cases are sorted by phase, so that cases that share a running system are adjacent.
+    """
     struck = [*parts, DAEMON, RUNNER]
     for phase in PHASES:
         for part in struck:

@@ -1,4 +1,4 @@
-"""Accounts for the messages of one case: which the system accepted, and which it answered."""
+"""Accounts for the messages of one case of ``make chaos``: which Byline accepted and answered."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ _numbers = itertools.count()
 
 
 def post(target: Target, wait_s: float, timeout_s: float) -> tuple[int, bytes]:
-    """Sends a message that was never sent before. Returns the response's status and body.
+    """Sends a new message to the api, and returns the HTTP status and the body of the response.
+
+    The api may wait for ``wait_s`` seconds before it promises an answer for later. The client waits
+    for ``timeout_s`` seconds for the response.
 
     Raises:
         OSError, HTTPException: there was no response.
@@ -46,7 +49,7 @@ def post(target: Target, wait_s: float, timeout_s: float) -> tuple[int, bytes]:
 
 
 def get(target: Target, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
-    """Returns the status and the body of a page. Status 0 means that there was no response."""
+    """Returns the HTTP status and the body of the page at ``path``; status 0 without a response."""
     try:
         return _asked(
             urllib.request.Request(f"http://{target.host}:{target.port}{path}"), timeout_s
@@ -56,7 +59,7 @@ def get(target: Target, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
 
 
 class Ledger:
-    """The messages that were sent, and the outcome of each."""
+    """The messages of a case: those that Byline accepted, and the reasons why it refused others."""
 
     def __init__(self) -> None:
         #: The URL path of the attribution of each accepted message.
@@ -65,7 +68,7 @@ class Ledger:
         self.failed: Counter[str] = Counter()
 
     def send(self, target: Target, wait_s: float = 2.0) -> None:
-        """Sends one message, and notes its outcome."""
+        """Sends one message. Notes its URL path if Byline accepts it, else the reason why not."""
         try:
             status, body = post(target, wait_s, TIMEOUT_S)
         except (OSError, HTTPException) as error:
@@ -81,7 +84,10 @@ class Ledger:
             self.accepted += [f"{target.path}/{answer.id}" for answer in found]
 
     def missing(self, target: Target) -> Counter[str]:
-        """Returns how many accepted messages stay without an answer, by their HTTP status."""
+        """Returns how many accepted messages have no answer after ``ANSWERED_S``.
+
+        The numbers are by the HTTP status of the last request for the answer.
+        """
         until = time.monotonic() + ANSWERED_S
         waiting = list(self.accepted)
         while True:
@@ -94,7 +100,10 @@ class Ledger:
 
 @contextmanager
 def light_load(target: Target, ledger: Ledger) -> Iterator[None]:
-    """Sends messages while the block runs. Returns from it once each message has its outcome."""
+    """Sends ``RATE`` messages a second during the block, and notes their outcomes in ``ledger``.
+
+    The context ends once every message has its outcome.
+    """
     over = threading.Event()
 
     def keep_sending(senders: ThreadPoolExecutor) -> None:

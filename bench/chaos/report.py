@@ -13,7 +13,7 @@ HEADER = """
 
 
 def row(result: Result) -> str:
-    """Returns the table row of one case."""
+    """Returns the row of one case in the Markdown table."""
     cell = result.cell
     verdict = "; ".join(result.complaints) or "well"
     fields = (
@@ -24,14 +24,15 @@ def row(result: Result) -> str:
 
 
 def table(results: Iterable[Result]) -> str:
-    """Returns the table of all results as Markdown."""
+    """Returns the results of all cases as a Markdown table."""
     return "\n".join((HEADER, *map(row, results)))
 
 
 def overview(results: Sequence[Result]) -> str:
-    """Returns the seconds of each part and phase for SIGKILL, SIGSTOP and SIGTERM, as Markdown.
+    """Returns a Markdown table of the seconds that Byline took to recover, or to end, in each case.
 
-    The seconds of a failed case are bold.
+    Each part has a row, and each phase a column. A cell has the seconds for SIGKILL, SIGSTOP and
+    SIGTERM; the seconds of a failed case are bold.
     """
     found = {(r.cell.part, r.cell.phase, r.cell.signal): _brief(r) for r in results}
     parts = dict.fromkeys(part for part, _, _ in found)

@@ -30,7 +30,7 @@ BACKLOG = 64
 
 @dataclass(slots=True)
 class Result:
-    """The result of one case."""
+    """The result of one case: the seconds of recovery, the messages, and what was wrong."""
 
     cell: Cell
     #: Seconds from the signal until the system served again, or had ended where it had to end.
@@ -45,7 +45,7 @@ class Result:
 
 
 class Strikes:
-    """Runs one case after another, and starts a new system where a case needs one."""
+    """Runs the cases of ``make chaos``, and starts a new Byline where a case needs a new one."""
 
     def __init__(self, folder: Path, within_s: float = WITHIN_S) -> None:
         self._folder = folder
@@ -58,7 +58,11 @@ class Strikes:
         self._parts: list[str] = []
 
     def parts(self) -> list[str]:
-        """Starts and stops a system once, and returns its parts. Leaves messages unanswered."""
+        """Starts Byline, stops it, and returns the names of its parts.
+
+        The stopped system keeps ``BACKLOG`` messages that are promised and not answered. The cases
+        whose signal comes before Byline serves clients start with these messages.
+        """
         trial = self._running()
         trial.wait_until_up()
         pids = trial.pids()
@@ -73,7 +77,7 @@ class Strikes:
         return self._parts
 
     def strike(self, cell: Cell, logs: Path) -> Result:
-        """Runs one case. ``logs`` is the folder that gets the logs of a failed case."""
+        """Runs one case, and returns its result. Copies the logs of a failed case to ``logs``."""
         result = Result(cell)
         try:
             if cell.phase in BEFORE:
@@ -87,14 +91,17 @@ class Strikes:
         return result
 
     def close(self) -> None:
-        """Ends the system that runs."""
+        """Stops the running system, if there is one."""
         trial, self._trial = self._trial, None
         if trial is not None:
             trial.__exit__(None, None, None)
             trial.kill()
 
     def _discard(self, logs: Path) -> None:
-        """Ends the system that runs, and keeps its logs. The next case gets a new system."""
+        """Kills the running system, and copies its logs to ``logs``.
+
+        The next case gets a new system.
+        """
         trial, self._trial = self._trial, None
         assert trial is not None
         trial.kill()
@@ -105,7 +112,10 @@ class Strikes:
         (logs / "make-run.log").write_text(trial.output)
 
     def _before(self, cell: Cell, result: Result) -> None:
-        """Sends the signal to a system that starts with messages that were promised before."""
+        """Runs a case whose signal comes before Byline serves clients.
+
+        Byline starts with a queue of messages that an earlier system had promised to answer.
+        """
         self.close()
         trial = self._trial = self._new()
         assert self._kept is not None
@@ -116,7 +126,7 @@ class Strikes:
         self._end(trial, result)
 
     def _serving(self, cell: Cell, result: Result) -> None:
-        """Sends the signal to a system under a light load that serves, or was just told to stop."""
+        """Runs a case whose signal comes while Byline serves a light load, or just after Ctrl-C."""
         trial = self._trial = self._running()
         trial.wait_until_up()
         ledger = Ledger()
@@ -144,7 +154,7 @@ class Strikes:
         return Trial(self._folder / str(self._trials))
 
     def _struck(self, cell: Cell, trial: Trial, result: Result) -> None:
-        """Sends the signal once the phase is reached, and times the recovery."""
+        """Waits for the case's phase, sends the signal, and times how Byline recovers or ends."""
         pid = trial.moment(cell.phase, cell.part)
         if cell.phase == STOPPING:
             trial.interrupt()
@@ -160,7 +170,11 @@ class Strikes:
         self._see_it_serve(cell, trial, before, since, result)
 
     def _account(self, cell: Cell, trial: Trial, result: Result, ledger: Ledger) -> None:
-        """Checks that every accepted message is answered. Starts a system that has ended again."""
+        """Checks that Byline answers every accepted message of ``ledger``.
+
+        A Byline that has ended is started again first: it may answer these messages after that
+        start.
+        """
         if trial.status is not None:
             trial.launch()
             trial.wait_until_up()
@@ -178,10 +192,13 @@ class Strikes:
     def _see_it_serve(
         self, cell: Cell, trial: Trial, before: Mapping[str, int], since: float, result: Result
     ) -> None:
-        """Times how long the system takes to serve, and to run all its parts.
+        """Times how long Byline takes to serve again, and to run all its parts again.
+
+        ``before`` has the parts' process ids before the signal. ``since`` is the monotonic time of
+        the signal in seconds.
 
         Raises:
-            NotRunning: the runner has ended, or the system does not recover.
+            NotRunning: ``make run`` has ended, or Byline does not recover.
         """
         missing = ["an answer"]
         while time.monotonic() < since + GIVE_UP_S:
@@ -204,7 +221,11 @@ class Strikes:
     def _see_it_end(
         self, trial: Trial, exit_status: int, since: float, result: Result
     ) -> float | None:
-        """Times how long the system takes to end, and notes the processes and files it leaves."""
+        """Waits until Byline has ended, and returns the seconds since the monotonic time ``since``.
+
+        Adds a complaint to ``result`` where Byline ends late, ends with another status than
+        ``exit_status``, or leaves processes or files.
+        """
         while time.monotonic() < since + GIVE_UP_S:
             if trial.status is not None and not trial.processes():
                 break
@@ -222,7 +243,10 @@ class Strikes:
 
 
 def hit(pid: int, name: str) -> None:
-    """Sends a process a signal. After SIGSTOP, waits for a while and sends SIGCONT."""
+    """Sends the signal ``name``, such as ``KILL``, to a process.
+
+    After a SIGSTOP, waits ``LASTS_S`` seconds, and sends SIGCONT.
+    """
     with suppress(ProcessLookupError):  # the process ended by itself while the system stopped
         os.kill(pid, signal.Signals[f"SIG{name}"])
     if name == "STOP":

@@ -1,4 +1,4 @@
-"""The Byline that ``make chaos`` starts, interrupts, inspects, and starts again on its data."""
+"""A Byline for ``make chaos`` that can be interrupted, inspected, and restarted on its own data."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STOPS_S = 0.1
 
 
 class Trial(Started):
-    """All of Byline, which can be started and stopped many times in one folder."""
+    """A Byline with all its parts that can be started and stopped many times in one folder."""
 
     port_names = (*PORTS, *WATCHING)
 
@@ -53,36 +53,36 @@ class Trial(Started):
         self._begun = 0
 
     def launch(self) -> None:
-        """Starts the system. Process ids that supervisord logged before no longer count."""
+        """Starts the runner. Process ids that supervisord logged before no longer count."""
         if self._process is not None:
             self._process.wait(UP_S)  # the runner before has ended, or is about to
         self._begun = self._journal.stat().st_size if self._journal.exists() else 0
         super().launch()
 
     def take_state(self, other: Path) -> None:
-        """Copies the queue and the cache of another system."""
+        """Copies the queue and the cache from ``other``, the state folder of another system."""
         shutil.copytree(other / "valkey", self.state / "valkey")
 
     @property
     def output(self) -> str:
-        """The text that the runner has printed since it was started."""
+        """The text that ``make run`` has printed since its last start."""
         assert self.log is not None
         return self.log.read_text(errors="replace")
 
     @property
     def status(self) -> int | None:
-        """The runner's exit status, None while it runs."""
+        """The exit status of ``make run``; None while it runs."""
         assert self._process is not None
         return self._process.poll()
 
     @property
     def end(self) -> str:
-        """The runner's exit status and its last line, in words."""
+        """How ``make run`` ended, in words: its exit status, and the last line that it printed."""
         last = self.output.strip().rpartition("\n")[2]
         return f"the runner ended with status {self.status} ({last})"
 
     def pids(self) -> dict[str, int]:
-        """Returns the newest process id of each part, the runner included."""
+        """Returns the newest process id of each part, of supervisord, and of ``make run``."""
         assert self._process is not None
         found = {RUNNER: self._process.pid}
         if self._journal.exists():
@@ -93,10 +93,10 @@ class Trial(Started):
         return found
 
     def moment(self, phase: str, part: str) -> int:
-        """Waits until a part is in a phase, and returns its process id.
+        """Waits until ``phase`` begins and ``part`` is started. Returns the part's process id.
 
         Raises:
-            NotRunning: the part does not get into that phase.
+            NotRunning: the phase does not begin, or the part is not started.
         """
         if phase == "warming":
             self._wait_for(self._worker_loads, "a worker that loads its model")
@@ -107,16 +107,16 @@ class Trial(Started):
         return self._wait_for(lambda: self.pids().get(part, 0), f"{part} to be started")
 
     def wait_until_up(self) -> None:
-        """Waits for the last line that the runner prints when it starts."""
+        """Waits until ``make run`` has printed that all parts are ready."""
         self._wait_for(lambda: UP in self.output, "all parts")
 
     def interrupt(self) -> None:
-        """Sends the runner the signal that Ctrl-C sends."""
+        """Sends SIGINT to the process of ``make run``, as Ctrl-C does."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
 
     def serves(self) -> bool:
-        """Returns whether the system is ready, and answers a new message within a second."""
+        """Returns whether the api is ready, and answers a new message within a second."""
         if get(self.target, "/readyz", 2.0)[0] != 200:
             return False
         try:
@@ -125,19 +125,20 @@ class Trial(Started):
             return False
 
     def deaf(self) -> list[str]:
-        """Returns the parts that were started and do not listen on their port."""
+        """Returns the names of the started parts that do not listen on their port."""
         parts = set(self.pids()) - {RUNNER, DAEMON}
         return [part for part in sorted(parts) if not listens(self._port(part))]
 
     def left_behind(self) -> list[str]:
-        """Returns in words the processes and temporary files that the system left."""
+        """Returns a description of each process and each temporary file that Byline has left."""
         processes = [f"process {pid}: {_command(pid)}" for pid in self.processes()]
         return processes + [f"a file: {path.name}" for path in self.temporary.iterdir()]
 
     def processes(self) -> list[int]:
-        """Returns every process that was started with this system's environment.
+        """Returns the ids of all processes that were started with this system's environment.
 
-        Valkey overwrites its environment with its title, and is found by the port in the title.
+        Valkey overwrites its environment with its process title, and is found by the port in that
+        title.
         """
         mark = f"BYLINE_STATE_DIR={self.state}\0".encode()
         title = f":{self._port('valkey')}".encode()
@@ -149,7 +150,7 @@ class Trial(Started):
         ]
 
     def kill(self) -> None:
-        """Kills all processes of the system that still run."""
+        """Kills all processes of this system that still run."""
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -179,7 +180,7 @@ class Trial(Started):
         return value
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Returns the newest process of each part."""
+        """Returns the newest process id of each part, as a list with one item."""
         return {part: [pid] for part, pid in self.pids().items()}
 
 

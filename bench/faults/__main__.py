@@ -1,11 +1,11 @@
 """Breaks each part of Byline under load, and accounts for every message: ``make faults``.
 
 Byline is started anew for each fault, and gets 500 messages a second. The fault happens after ten
-seconds. Every message has one outcome: it is answered; or promised for later, and answered then; or
-refused with a reason, or cut off, so that the client knows that it has to send the message again;
-or lost. In the end all messages are sent again: an answer that differs from the first one means
-that an effect happened twice. A refusal counts only if its reason tells the client to come back; a
-500, or no response at all, is an error.
+seconds. A message has one of four outcomes: it is answered; or it is promised, and answered later;
+or it is refused or cut off, so that the client knows that it has to send the message again; or it
+is lost. A refusal is allowed only where its reason tells the client to come back: a 500, or no
+response at all, is an error. In the end all messages are sent again. An answer that differs from
+the first answer means that the message had its effect twice.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ HONEST = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault: a name, the function that causes it, and the refusals that it excuses."""
+    """A fault: its name, the function that causes it, and the reasons allowed for a refusal."""
 
     name: str
     #: Breaks something ten seconds into the load; None where ``promise_fault`` is given.
@@ -124,7 +124,7 @@ HEADER = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one fault."""
+    """The result of one fault: the messages' outcome, and how many messages had two effects."""
 
     loss: Loss
     contradicted: int
@@ -136,12 +136,12 @@ class Outcome:
 
     @property
     def harmless(self) -> bool:
-        """True where every message was sent and accounted for, and had one effect."""
+        """True where every message has an allowed outcome, and none had its effect twice."""
         return not self.complaints
 
     @property
     def complaints(self) -> list[str]:
-        """The harm that the fault did, in words; empty where it did none."""
+        """The harm that the fault did, a text for each kind of harm; empty where it did none."""
         loss = self.loss
         known = loss.answered + loss.kept + loss.broken + sum(loss.failed.values())
         found = [
@@ -160,7 +160,7 @@ class Outcome:
         return found
 
     def line(self, name: str) -> str:
-        """Returns the table row of this outcome."""
+        """Returns this outcome as a row of the Markdown table, for the fault ``name``."""
         loss = self.loss
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in loss.failed.items())
         refused = f"{sum(loss.failed.values()):,}" + (f" ({reasons})" if reasons else "")
@@ -171,7 +171,10 @@ class Outcome:
 
 
 def main() -> int:
-    """Runs all faults, and prints the table. Returns 1 where a fault did harm."""
+    """Runs the faults that ``--only`` selects, or all of them, and prints the table of outcomes.
+
+    Returns 1 where a fault did harm.
+    """
     options = _options()
     console = Console()
     found: dict[str, Outcome] = {}
@@ -193,7 +196,7 @@ def main() -> int:
 
 
 def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Outcome:
-    """Starts a system, runs one fault on it, and returns the result."""
+    """Starts Byline in ``folder``, causes one fault, and returns the outcome."""
     if (promise_fault := fault.promise_fault) is not None:
         with Started(folder, watched(folder) | fault.settings) as system:
             loss = promise_fault(system)
@@ -222,7 +225,11 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
 
 
 def watched(folder: Path) -> dict[str, str]:
-    """Returns the settings of a test model that is the default one and notes what it computes."""
+    """Returns settings with which Byline serves the test model: the default model with a log.
+
+    The test model appends to a file in ``folder`` for each text that it computes. A second file
+    there can tell the model to be slow, or to hang.
+    """
     return {
         "BYLINE_MODEL": "tests.faults.model:Troubled",
         "TEST_MODEL_CALLS": str(folder / "calls"),

@@ -1,4 +1,4 @@
-"""Extra load for ``make soak``: a full cache, a greedy API key, and promises fetched late."""
+"""Extra load for ``make soak``: a full cache, a greedy API key, and late requests for answers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MOSTLY = 0.9
 
 @dataclass(slots=True)
 class Crowd:
-    """The result of the extra load."""
+    """The result of the extra load: the outcome of its messages, and how full the cache was."""
 
     #: The outcome of the messages whose answers were promised; None until the load is over.
     promised: Loss | None = None
@@ -56,7 +56,7 @@ class Crowd:
 
     @property
     def complaints(self) -> list[str]:
-        """Problems of the extra load itself, in words."""
+        """Texts on what went wrong with the extra load, such as answers that never came."""
         found = [f"promised: {count} ended with {status}" for status, count in self.lost.items()]
         if not self.full >= MOSTLY * self.looks > 0:
             found.append(f"the cache was full in {self.full} of {self.looks} looks only")
@@ -67,7 +67,8 @@ class Crowd:
 def crowd(system: Started, passages: Path, mix: Mix, seconds: float) -> Iterator[Crowd]:
     """Fills the cache, and runs the extra load during the block, for ``seconds`` at most.
 
-    After the block the outcome of every message is known. Raises the errors of the load's threads.
+    The yielded result is complete after the block. Then the errors of the load's threads are
+    raised.
     """
     found, over, late = Crowd(), threading.Event(), LatePromises(system, random.Random(mix.seed))
     store_others_results(system)
@@ -92,7 +93,7 @@ def crowd(system: Started, passages: Path, mix: Mix, seconds: float) -> Iterator
 
 @dataclass(slots=True)
 class LatePromises:
-    """Sends messages whose answers are promised, and fetches the answers minutes later."""
+    """Sends messages whose answers are promised, and fetches each answer 30 s to 10 min later."""
 
     system: Started
     chance: random.Random
@@ -113,7 +114,10 @@ class LatePromises:
 
 
 def _loss(system: Started, recorder: Recorder) -> Loss:
-    """Fetches the greedy key's promised answers, and returns the outcome of all its messages."""
+    """Returns the outcome of all messages that the greedy API key has sent.
+
+    The promised answers are fetched first.
+    """
     failed = dict(recorder.failed)
     failed.pop(Recorder.PROMISED, None)
     kept = count_kept(system.target._replace(key=GREEDY), recorder.promised)

@@ -1,4 +1,4 @@
-"""Checks that no message had two effects: remembers every answer, and asks again in the end."""
+"""Checks that no message had two effects: sends all messages again, and compares the answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAUSE_S = 0.5
 
 
 class DuplicateCheck(Recorder):
-    """A recorder that remembers every answer, and counts answers that differ from the first."""
+    """A recorder that remembers the first answer to each message, and counts other answers."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         super().__init__(passages)
@@ -40,7 +40,9 @@ class DuplicateCheck(Recorder):
         self.changed += self.given.setdefault(message.text, found) != found
 
     def contradicted(self, target: Target) -> int:
-        """Sends all messages again, and returns how many answers differ from the first one.
+        """Sends all answered messages again. Returns how many answers differ from the first answer.
+
+        Answers that differed while the load ran count, too.
 
         Raises:
             RuntimeError: a message that was answered before gets no answer any more.
@@ -55,7 +57,7 @@ class DuplicateCheck(Recorder):
 
 
 def computed_twice(calls: Path) -> int:
-    """Returns how many times the test model computed a text that it had computed before."""
+    """Returns how often the test model computed a text again. ``calls`` is the log of its texts."""
     noted = calls.read_bytes()
     counts = Counter(noted[start : start + DIGEST] for start in range(0, len(noted), DIGEST))
     return sum(counts.values()) - len(counts)
@@ -76,7 +78,7 @@ def _ask(target: Target, texts: Sequence[str]) -> list[Answer]:
 
 
 def _missing(answer: Answer) -> str:
-    """Returns why a message has no attribution; empty where it has one."""
+    """Returns the reason why ``answer`` has no attribution; empty where it has an attribution."""
     if answer.error is not None:
         return answer.error.code
     return Recorder.PROMISED if answer.location else ""

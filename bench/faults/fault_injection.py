@@ -1,7 +1,7 @@
 """Functions that break a part of a running Byline: kill, freeze, fill the disk, slow the model.
 
-Most return at once; a fault that lasts undoes itself after :data:`LASTS_S` seconds. They act only
-on processes that the test has started, and need no privileges.
+Most functions return at once. A fault that lasts is undone after :data:`LASTS_S` seconds. The
+functions act only on processes that the test has started, and need no privileges.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ AGAIN_S = 60.0
 
 
 def kill(part: str) -> Strike:
-    """Returns a fault that kills a part with SIGKILL."""
+    """Returns a function that kills the first process of a part of Byline with SIGKILL."""
     return lambda system: os.kill(first(system, part), signal.SIGKILL)
 
 
 def freeze(part: str) -> Strike:
-    """Returns a fault that freezes a part with SIGSTOP, and lets it continue after a while."""
+    """Returns a function that stops a part with SIGSTOP, and lets it continue after ``LASTS_S``."""
 
     def strike(system: Started) -> None:
         pid = first(system, part)
@@ -47,17 +47,17 @@ def freeze(part: str) -> Strike:
 
 
 def cut_connections(system: Started) -> None:
-    """Makes Valkey close all client connections, those of blocking commands included."""
+    """Makes Valkey close all client connections, also those on which a command blocks."""
     with Redis.from_url(system.redis) as client:
         for kind in ("normal", "pubsub"):
             client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
 
 def fill_disk(system: Started) -> None:
-    """Makes each write to Valkey's append-only file fail, as on a full disk.
+    """Makes each write to Valkey's append-only file fail for ``LASTS_S``, as on a full disk.
 
-    The function limits the size of the files that Valkey may write. Valkey treats this error as it
-    treats a full disk, and no extra disk is needed. Linux only.
+    The function limits the size of the files that Valkey may write. Valkey treats that error like a
+    full disk, so the test needs no disk of its own. Linux only.
     """
     pid = first(system, "valkey")
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
@@ -66,31 +66,31 @@ def fill_disk(system: Started) -> None:
 
 
 def trouble(system: Started) -> Path:
-    """Returns the file whose content tells the test model to be slow or to hang."""
+    """Returns the file in which the test model reads whether it has to be slow or to hang."""
     return system.folder / "trouble"
 
 
 def slow_model(system: Started) -> None:
-    """Makes each forward pass take half a second longer."""
+    """Makes each forward pass of the test model half a second longer, for ``LASTS_S`` seconds."""
     file = trouble(system)
     file.write_text("slow")
     _later(file.unlink)
 
 
 def hang_model(system: Started) -> None:
-    """Makes one forward pass hang for ever."""
+    """Makes one forward pass of the test model hang for ever."""
     trouble(system).write_text("hang")
 
 
 def restart_api(system: Started) -> None:
-    """Replaces the api's two processes one after the other, as for an upgrade, and waits."""
+    """Replaces the api's two processes as an upgrade does, and waits for the old ones to end."""
     before = set(system.parts()["api"])
     os.kill(first(system, "api"), signal.SIGHUP)
     _wait(lambda: len(before - set(system.parts()["api"])) >= API, "the api's processes to go")
 
 
 def restart_workers(system: Started) -> None:
-    """Stops one worker after the other, as for an upgrade, and waits for each successor."""
+    """Stops the workers one after the other, as an upgrade does, and waits for each new worker."""
     for part in [part for part in system.parts() if part.startswith("worker")]:
         before = first(system, part)
         os.kill(before, signal.SIGTERM)
@@ -100,10 +100,10 @@ def restart_workers(system: Started) -> None:
 
 
 def first(system: Started, part: str) -> int:
-    """Returns the first process of a part, the parent of its other processes.
+    """Returns the process id of a part's first process, the parent of its other processes.
 
     Raises:
-        NotRunning: there is no such part.
+        NotRunning: Byline has no part of this name.
     """
     pids = system.parts().get(part)
     if not pids:
@@ -112,7 +112,7 @@ def first(system: Started, part: str) -> int:
 
 
 def _at_work(system: Started, since: float) -> bool:
-    """Returns whether every worker has reported to be alive after ``since``, in Unix time."""
+    """Returns whether every worker has reported itself alive after ``since``, a Unix time."""
     with Redis.from_url(system.redis) as client:
         return int(client.zcount("byline:workers", since, "+inf")) >= len(system.model_pids())
 

@@ -1,4 +1,4 @@
-"""Sends a load, breaks something in its middle, and counts the outcome of every message."""
+"""Sends a load, breaks something in the middle of the load, and counts each message's outcome."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PROMISE_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """The outcome of the messages of a load."""
+    """The outcome of a load's messages as counts, and how long a fault disturbed the load."""
 
     sent: int
     answered: int
@@ -52,7 +52,7 @@ class Loss:
 
     @property
     def lost(self) -> dict[str, int]:
-        """The number of messages that were not answered, by the reason."""
+        """The number of messages that were never answered, by the reason."""
         return self.failed | ({"promised, never there": self.broken} if self.broken else {})
 
 
@@ -69,9 +69,10 @@ def measure(
 ) -> Loss:
     """Sends ``number`` messages, calls ``strike`` meanwhile, and returns the messages' outcome.
 
-    ``rate`` is in messages a second; ``strike`` is called once the share ``breaks_at`` is sent.
-    With ``then_s`` the load ends that many seconds after ``strike`` has returned, or after
-    ``number`` messages. An exception of ``strike`` is raised once the load is over.
+    ``rate`` is in messages a second. ``strike`` causes the fault, and is called once the share
+    ``breaks_at`` of the messages is sent. With ``then_s`` the load ends that many seconds after
+    ``strike`` has returned, or after ``number`` messages if they are sent earlier. An exception of
+    ``strike`` is raised once the load is over.
 
     Raises:
         RuntimeError: ``strike`` took longer than the load.
@@ -112,7 +113,7 @@ def measure(
 
 
 def _after(seconds: float, strike: Callable[[], None]) -> float:
-    """Calls ``strike`` after some seconds. Returns the monotonic time at which it returned."""
+    """Waits ``seconds``, calls ``strike``, and returns the monotonic time at its return."""
     time.sleep(seconds)  # the load runs before the fault
     strike()
     return time.monotonic()
@@ -136,7 +137,10 @@ def kill(pids: Sequence[int]) -> Callable[[], None]:
 
 
 def count_kept(target: Target, paths: Sequence[str]) -> int:
-    """Returns how many of the promised answers at ``paths`` come within ``PROMISE_S`` seconds."""
+    """Returns how many promised answers come within ``PROMISE_S`` seconds.
+
+    ``paths`` are the URL paths of the promised answers.
+    """
     until = time.monotonic() + PROMISE_S
     waiting = list(paths)
     while waiting and time.monotonic() < until:

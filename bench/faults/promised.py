@@ -1,7 +1,8 @@
-"""Faults that test promises: collect many promised answers, break something, fetch each answer.
+"""Faults that test promised answers: collect many promises, break something, fetch each answer.
 
-Each fault gets a system of its own, and sends it messages with ``?wait=0``. It returns the outcome
-of each message: promised and then answered, refused with a reason, or lost.
+Each fault gets a Byline of its own, and sends it messages with ``?wait=0``, so that the api
+promises their answers for later. The fault returns the outcome of the messages: answered after the
+promise, refused with a reason, or lost.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ PromiseFault = Callable[[Started], Loss]
 
 @dataclass(slots=True)
 class Account:
-    """The messages that a fault has sent, and the outcome of each."""
+    """The messages that a fault has sent: those promised, answered, refused or lost."""
 
     #: The accepted messages whose answer is not fetched yet: the monotonic time of acceptance in
     #: seconds, by the message's id.
@@ -71,7 +72,7 @@ class Account:
     refused: Counter[str] = field(default_factory=Counter)
 
     def close(self, system: Started) -> Loss:
-        """Fetches the answers of all accepted messages, for ``ANSWERED_S`` seconds at most."""
+        """Fetches all promised answers, for ``ANSWERED_S`` at most, and returns the outcome."""
         until = time.monotonic() + ANSWERED_S
         while self.accepted and time.monotonic() < until:
             self.fetch(system, list(self.accepted))
@@ -83,7 +84,7 @@ class Account:
         return Loss(sent, *counts, refused, None, 0.0)
 
     def fetch(self, system: Started, ids: Sequence[str]) -> None:
-        """Requests the answer of each accepted message in ``ids`` once."""
+        """Requests the answer of each message in ``ids`` once, and notes the answers that came."""
         for id in ids:
             if _status(system, id) == 200:
                 del self.accepted[id]
@@ -91,7 +92,11 @@ class Account:
 
 
 def fill_queue(system: Started) -> Loss:
-    """Freezes the worker until the api refuses messages, fills Valkey, and kills the worker."""
+    """Sends to a frozen worker until the api refuses messages, fills Valkey, kills the worker.
+
+    The worker that follows has to answer all promised messages. Returns the outcome of the
+    messages.
+    """
     worker, account = first(system, "worker"), Account()
     os.kill(worker, signal.SIGSTOP)
     for _ in send_without_end(system, account, LONG):
@@ -107,7 +112,10 @@ def fill_queue(system: Started) -> Loss:
 
 
 def fill_cache(system: Started) -> Loss:
-    """Fills the cache several times over with results of other messages, beside the promises."""
+    """Collects promises, and fills the cache several times over with results of other messages.
+
+    The promised answers have to survive. Returns the outcome of the messages.
+    """
     account = Account()
     for _ in islice(send_without_end(system, account, SHORT), REQUESTS):
         pass
@@ -116,7 +124,7 @@ def fill_cache(system: Started) -> Loss:
 
 
 def store_others_results(system: Started) -> None:
-    """Stores results that no client requested: several times as many as the cache holds."""
+    """Stores results of messages that nobody sent: several times as many as the cache holds."""
     with Redis.from_url(system.redis) as client:
         for start in range(0, OTHERS, TOGETHER):
             with client.pipeline(transaction=False) as pipe:
@@ -126,9 +134,10 @@ def store_others_results(system: Started) -> None:
 
 
 def cut_power(fsync: str) -> PromiseFault:
-    """Returns a fault that kills all processes, and keeps only data that is surely on the disk.
+    """Returns a fault like a power cut: it kills all processes, and drops data not yet on the disk.
 
-    ``fsync`` is Valkey's ``appendfsync``, ``always`` or ``everysec``.
+    Byline then starts again on the rest of its data. ``fsync`` is Valkey's setting ``appendfsync``:
+    ``always`` or ``everysec``.
     """
 
     def fault(system: Started) -> Loss:
@@ -157,7 +166,11 @@ def cut_power(fsync: str) -> PromiseFault:
 
 
 def send_without_end(system: Started, account: Account, characters: int) -> Iterator[None]:
-    """Sends one request in each turn, without waiting for answers, and notes its outcome."""
+    """Sends one request of ``BULK`` messages at each step, without waiting for the answers.
+
+    Notes in ``account`` which messages are accepted, answered or refused. A message has about
+    ``characters`` characters.
+    """
     for number in count():
         texts = [f"{number} {item} {'aeiou ' * (characters // 6)}" for item in range(BULK)]
         body = {"messages": [{"text": text} for text in texts]}
@@ -179,7 +192,7 @@ def send_without_end(system: Started, account: Account, characters: int) -> Iter
 
 
 def _status(system: Started, id: str) -> int:
-    """Returns the HTTP status of a message's answer; 0 where there was no response."""
+    """Returns the HTTP status of the answer to message ``id``; 0 where there is no response."""
     asked = request(system.target, f"{system.target.path}/{id}")
     try:
         with DIRECT.open(asked, timeout=10) as response:
@@ -192,5 +205,5 @@ def _status(system: Started, id: str) -> int:
 
 
 def _newest(folder: Path) -> Path:
-    """Returns the append-only file that Valkey writes to now."""
+    """Returns the append-only file in ``folder`` that Valkey writes to now."""
     return max(folder.glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)

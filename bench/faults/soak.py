@@ -1,9 +1,9 @@
 """Ten minutes of load with random faults: ``make soak``.
 
 Every few seconds a process is killed or frozen. A seed chooses the faults, so that a run can be
-repeated. In the end every message has to be accounted for, no effect may have happened twice, and
-neither memory nor open files may have grown. With ``--crowded`` the cache is always full, a second
-API key asks for all that it can get, and promised answers are fetched only after minutes.
+repeated. In the end every message has to be accounted for, no message may have had its effect
+twice, and neither memory nor open files may have grown. With ``--crowded`` the cache is always
+full, a second API key sends as much as it can, and promised answers are fetched only after minutes.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ KINDS = (
 
 
 def main() -> int:
-    """Runs the load. Returns 1 where a message has no allowed outcome, or a process grew."""
+    """Runs the soak test. Returns 1 where a message has no allowed outcome, or a process grew."""
     options = _options()
     console = Console()
     console.print(f"seed {options.seed}, {options.minutes:g} minutes")
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def _soak(options: argparse.Namespace, console: Console, folder: Path, watch: Watch) -> list[str]:
-    """Runs a system with random faults, and returns in words what was wrong."""
+    """Runs Byline with random faults under load, and returns a text for each thing gone wrong."""
     texts = held_out(folder)
     passages = messages.read(texts)
     duplicate_check, mix = DuplicateCheck(passages), Mix(repeats=options.repeats, seed=options.seed)
@@ -115,7 +115,7 @@ def _soak(options: argparse.Namespace, console: Console, folder: Path, watch: Wa
 
 
 def _report(console: Console, name: str, outcome: Outcome) -> list[str]:
-    """Prints the outcome of a load's messages, and returns in words what is wrong with it."""
+    """Prints the outcome of a load's messages, and returns a text for each thing wrong with it."""
     loss = outcome.loss
     console.print(
         f"{name}sent {loss.sent:,}, answered {loss.answered:,}, promised and there {loss.kept:,}"
@@ -131,7 +131,10 @@ def _report(console: Console, name: str, outcome: Outcome) -> list[str]:
 def _break(
     system: Started, chance: random.Random, console: Console, over: threading.Event
 ) -> set[tuple[str, str]]:
-    """Causes random faults until ``over`` is set. Returns the part and the name of each fault."""
+    """Causes random faults until ``over`` is set.
+
+    Returns a pair for each kind of fault that happened: the part, and the fault's name.
+    """
     done: set[tuple[str, str]] = set()
     struck: dict[str, float] = {}
     began = time.monotonic()

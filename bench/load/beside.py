@@ -1,4 +1,4 @@
-"""A second load beside the measured one, with an API key that asks for all it can get."""
+"""Runs a second load beside the measured load, with an API key that sends as much as it can."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ END_S = 60.0
 
 @dataclass(slots=True)
 class Greedy:
-    """The record of the second load; None until the load has ended, or where there is none."""
+    """The second load's record: None until the load has ended, or where there is no such load."""
 
     record: Record | None = None
 
 
 def write_keys(folder: Path) -> Path:
-    """Writes a keys file, for ``BYLINE_KEYS_FILE``, with both keys, and returns its path."""
+    """Writes the file for ``BYLINE_KEYS_FILE`` with both loads' API keys. Returns its path."""
     path = folder / "keys.txt"
     keys = {"measured": MEASURED, "greedy": GREEDY}
     lines = (f"{name} sha256:{sha256(key.encode()).hexdigest()}\n" for name, key in keys.items())
@@ -46,7 +46,9 @@ def write_keys(folder: Path) -> Path:
 
 @contextmanager
 def greedy(job: Job) -> Iterator[Greedy]:
-    """Runs the second load of a scenario, if it has one, from before the block to its end.
+    """Runs the second load of a scenario, if the scenario has one, during the whole block.
+
+    The yielded object has the second load's record after the block.
 
     Raises:
         RuntimeError: the second load did not begin, or died.

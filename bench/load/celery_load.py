@@ -48,7 +48,7 @@ class CeleryLoad:
         self._stopped = threading.Event()
 
     def run(self, warmup_s: float, seconds: float, max_messages: int) -> tuple[float, float]:
-        """Runs the load, as :meth:`bench.load.load.HttpLoad.run` does."""
+        """Runs the load. Arguments and result are those of :meth:`bench.load.load.HttpLoad.run`."""
         begin = time.monotonic()
         measured_from = begin + warmup_s
         end = measured_from + seconds
@@ -64,7 +64,7 @@ class CeleryLoad:
         return measured_from, max(0.0, min(time.monotonic(), end) - measured_from)
 
     def stop(self) -> None:
-        """Stops sending. Tasks under way may still be answered."""
+        """Stops sending. Tasks that are under way may still be answered."""
         self._stopped.set()
 
     def _work(self, begin: float, measured_from: float, end: float, max_tasks: int) -> None:
@@ -88,7 +88,7 @@ class CeleryLoad:
                     self._recorder.carried += len(messages)
 
     def _wait_until(self, due: float) -> bool:
-        """Waits, and returns whether the load was stopped meanwhile."""
+        """Waits until the monotonic time ``due``. Returns True once the load is stopped."""
         return self._stopped.wait(max(0.0, due - time.monotonic()))
 
     def _attribute(self, client: Celery, messages: Sequence[Message]) -> list[Answer] | str:

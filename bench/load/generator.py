@@ -1,6 +1,6 @@
 """The load generator: a process of its own, so that no other work of the benchmark delays it.
 
-The process gets a :class:`Job`, sends a :class:`Progress` once a second, and in the end its
+The process gets a :class:`Job`. It sends a :class:`Progress` once a second, and in the end a
 :class:`Record`.
 """
 
@@ -32,7 +32,7 @@ CLOSED_RATE = 12_000
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The order for one load: the scenario, the target, and the passages to send."""
+    """The input of the load generator: the scenario, the target, and the passages to send."""
 
     scenario: Scenario
     target: Target
@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The state of the load, counted since the measurement began."""
+    """The counts of a load since its measurement began, sent once a second."""
 
     #: Requests that have ended.
     requests: int
@@ -59,7 +59,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The result of a load: the recorder, and what the generator used."""
+    """The result of a load: the recorder with its figures, the measured time, and the CPU use."""
 
     recorder: Recorder
     #: Monotonic time at which the measurement began, in seconds.
@@ -71,7 +71,7 @@ class Record:
 
 
 def main(job: Job, pipe: Pipe) -> None:
-    """Runs ``job``. Sends a :class:`Progress` each second, and in the end a :class:`Record`."""
+    """Runs ``job``. Sends a :class:`Progress` each second to ``pipe``, then a :class:`Record`."""
     early = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):  # set before the slow steps below
         signal.signal(sign, lambda *_: early.set())

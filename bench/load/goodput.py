@@ -17,17 +17,18 @@ MAX_STEPS = 7
 
 
 def held(run: Run) -> bool:
-    """Returns whether the system held the rate of a run."""
+    """Returns whether the system held the rate of ``run``: answered in time, with few failures."""
     # A system that is slower than the rate makes requests wait, so that the P95 exceeds the bound.
     unanswered = run.totals.sent - run.totals.answered
     return 0 < run.latency.p95_ms <= BOUND_MS and unanswered <= MAY_FAIL * run.totals.sent
 
 
 def search(measure: Callable[[float], Run], begin: float) -> Run | None:
-    """Returns the run at the highest rate that the system held; None where it held none.
+    """Returns the run at the highest rate that the system held; None where it held no rate.
 
-    ``measure(rate)`` measures a rate in messages per second. The search begins at ``begin``, goes
-    up while the system holds the rates, or down until it holds one, and then tries rates between.
+    ``measure(rate)`` runs the load at a rate in messages per second. The search begins at
+    ``begin``. It goes up while the system holds the rates, or down until the system holds a rate,
+    and then tries rates between the last two.
     """
     best: Run | None = None
     rate, too_much = begin, float("inf")

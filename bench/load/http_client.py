@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client on asyncio: one connection that sends one request at a time."""
+"""A small HTTP/1.1 client on asyncio, whose connections send one request at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.load.messages import Message
 
 
 class Target(NamedTuple):
-    """The address that requests are sent to."""
+    """The host, port and path that requests are sent to, and the API key that they carry."""
 
     host: str
     port: int
@@ -23,26 +23,26 @@ class Target(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request: its bytes on the wire, and its messages."""
+    """A request: its bytes, ready to be sent, and its messages."""
 
     wire: bytes
     messages: Sequence[Message]
 
 
 class Owner(Protocol):
-    """The object that a connection reports to."""
+    """The object to which a :class:`Connection` reports responses and its own end."""
 
     def finished(self, connection: Connection, request: Request, status: int, body: bytes) -> None:
-        """Takes the response to a request. Status 0 means that the connection broke first."""
+        """Takes the response to ``request``. Status 0 means that the connection broke first."""
 
     def lost(self, connection: Connection) -> None:
-        """Learns that the connection is closed. Called after ``finished``."""
+        """Learns that ``connection`` is closed. Called after ``finished``."""
 
 
 def render(
     target: Target, messages: Sequence[Message], bulk: bool, deadline_ms: int | None = None
 ) -> bytes:
-    """Returns the bytes of a request with these messages."""
+    """Returns the bytes of an HTTP request with these messages, in bulk form if ``bulk`` is set."""
     asked: dict[str, object] = {"text": messages[0].text}
     if bulk:
         asked = {"messages": [{"text": message.text} for message in messages]}
@@ -58,7 +58,7 @@ def render(
 
 
 class Connection(asyncio.Protocol):
-    """One connection to the target."""
+    """A connection to the target, which sends one request at a time."""
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
@@ -75,39 +75,43 @@ class Connection(asyncio.Protocol):
         self.closing = False
 
     def send(self, request: Request, due: float, now: float) -> None:
-        """Sends a request. The owner's ``finished`` is called once, with the response."""
+        """Sends ``request``, which was due at the monotonic time ``due``.
+
+        ``now`` is the monotonic time of the sending. The owner's ``finished`` is called once: with
+        the response, or with status 0.
+        """
         self.request = request
         self.due = due
         self.left = now
         self._transport.write(request.wire)
 
     def abort(self) -> None:
-        """Closes the connection at once. A request under way gets status 0."""
+        """Closes the connection at once. A request under way ends with status 0."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Implements asyncio.Protocol."""
+        """Keeps the transport. Called by asyncio once the connection is open."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Implements asyncio.Protocol."""
+        """Parses received bytes; closes the connection if they are not HTTP. Called by asyncio."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Implements asyncio.Protocol."""
+        """Ends the request under way with status 0, and tells the owner. Called by asyncio."""
         self.closing = True
         self._finish(0, b"")
         self._owner.lost(self)
 
     def on_body(self, body: bytes) -> None:
-        """Called by httptools' parser."""
+        """Keeps a piece of the response's body. Called by httptools' parser."""
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """Called by httptools' parser."""
+        """Gives the whole response to the owner. Called by httptools' parser."""
         body = b"".join(self._body)
         self._body.clear()
         if not self._parser.should_keep_alive():

@@ -1,8 +1,9 @@
 """A load over HTTP, as an open loop with a fixed schedule or as a closed loop that never pauses.
 
-In an open loop each request is due at a fixed time, whatever the responses do. It waits for a
-connection where all are busy, and its latency counts from the time it was due. So a system that
-stalls is charged for every request that should have been sent meanwhile (no coordinated omission).
+In an open loop each request is due at a fixed time, whatever the responses do. A request waits
+while all connections are busy, and its latency counts from the time at which it was due. So a
+system that stalls is charged for every request that should have been sent meanwhile (no coordinated
+omission).
 """
 
 from __future__ import annotations
@@ -61,14 +62,15 @@ class HttpLoad:
         self._stopping = False
 
     def prepare(self, messages: int) -> None:
-        """Renders requests of so many messages in advance, within the request pool's limits.
+        """Renders requests of ``messages`` messages in all before the load runs.
 
-        Ends early once the load is stopped. Requests beyond these are rendered when they are sent.
+        Fewer are rendered where the request pool is full, or once the load is stopped. All other
+        requests are rendered when they are sent.
         """
         self._request_pool.fill(messages, lambda: self._stopping)
 
     def run(self, warmup_s: float, seconds: float, max_messages: int) -> tuple[float, float]:
-        """Runs the load. Afterwards ``judge_kept`` of the recorder has to be called.
+        """Runs the load. Afterwards the recorder's ``judge_kept`` has to be called.
 
         Returns:
             The monotonic time at which the measurement began, and the seconds that were measured:
@@ -81,7 +83,7 @@ class HttpLoad:
         self._stopping = True
 
     def finished(self, connection: Connection, request: Request, status: int, body: bytes) -> None:
-        """Notes a response, and uses its connection again."""
+        """Notes the response to ``request``, and frees the connection for the next request."""
         now = time.monotonic()
         since = connection.due - self._measured_from
         if status == 200 and since >= 0:
@@ -94,7 +96,7 @@ class HttpLoad:
             self._free(connection, now)
 
     def lost(self, connection: Connection) -> None:
-        """Replaces a lost connection, where the closed loop or a waiting request needs it."""
+        """Replaces a lost connection where the closed loop or a waiting request needs another."""
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -187,7 +189,10 @@ class HttpLoad:
             await asyncio.sleep(LOOK_S)
 
     async def _watch(self) -> None:
-        """Gives up requests without a response for ``TIMEOUT_S``, and closes their connections."""
+        """Counts requests without a response for ``TIMEOUT_S`` as failed.
+
+        Their connections are closed.
+        """
         while True:
             await asyncio.sleep(1.0)
             now = time.monotonic()
@@ -197,7 +202,10 @@ class HttpLoad:
                     connection.abort()
 
     async def _drain(self) -> None:
-        """Waits for requests under way. Those without a response after ``DRAIN_S`` have failed."""
+        """Waits up to ``DRAIN_S`` seconds for responses.
+
+        A request that has no response then counts as failed.
+        """
         self._stopping = True
         until = time.monotonic() + DRAIN_S
         while time.monotonic() < until and (self._due or any(c.request for c in self._all)):
@@ -209,7 +217,10 @@ class HttpLoad:
             self._unanswered(connection, now)
 
     def _unanswered(self, connection: Connection, now: float) -> None:
-        """Notes that a request under way, if any, has no response. A late response is ignored."""
+        """Counts the request under way on ``connection``, if any, as failed.
+
+        A late response is ignored.
+        """
         request, connection.request = connection.request, None
         if request is not None:
             self._note(request, connection.due, connection.left, now, NO_ANSWER)

@@ -1,4 +1,4 @@
-"""Makes the messages of a load from passages whose authors are known, in a scenario's mix."""
+"""Makes the messages of a load, new and repeated, from passages whose authors are known."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Passage(NamedTuple):
 
 
 class Message(NamedTuple):
-    """One message of a run."""
+    """One message of a load: its text, and the passage from which the text is made."""
 
     #: Index of the passage that the text is made of.
     passage: int
@@ -36,7 +36,8 @@ def read(path: Path) -> list[Passage]:
     """Reads passages from a .jsonl file of objects with ``text`` and ``author``.
 
     Raises:
-        ValueError: a line is no such object, or the file has none. The text names the line.
+        ValueError: a line is not such an object, and the error names the line; or the file is
+        empty.
     """
     passages = []
     # Not splitlines: JSON may contain U+2028 and other line separators.
@@ -55,11 +56,12 @@ def read(path: Path) -> list[Passage]:
 
 
 def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
-    """Yields messages without end: the share ``mix.repeats`` from its population, the rest new.
+    """Yields messages without end: the share ``mix.repeats`` are repeated, all others are new.
 
-    The population consists of unchanged passages. A new message is a passage without two of its
-    words: it is as hard for the model as the author's own text, and no cache knows it. Passages
-    take turns; ``run`` is the number of the first variant.
+    A repeated message is an unchanged passage, drawn from ``mix.population`` passages. A new
+    message is a passage without two of its words: it is as hard for the model as the author's own
+    text, and is in no cache. New messages take the passages in turn; ``run`` is the number of the
+    first variant of each passage.
     """
     random = np.random.default_rng(mix.seed)
     order = random.permutation(len(passages)).tolist()

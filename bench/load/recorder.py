@@ -1,7 +1,7 @@
 """Records the outcome of each request of a load, with little CPU time while the load runs.
 
-Response bodies are kept as bytes, and decoded once the load is over. Failures are counted at once,
-except for those that only the decoded body shows.
+Response bodies are kept as bytes, and decoded once the load is over. A failure is counted at once,
+unless only the decoded body shows it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Reason(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
-    """The fields of an attribution that the recorder reads; also a bulk item that failed."""
+    """One item of a response: an attribution or, in a bulk response, a promise or an error."""
 
     id: str = ""
     author: str | None = None
@@ -65,13 +65,13 @@ class Bulk(msgspec.Struct):
 
 
 class Promise(msgspec.Struct):
-    """The response to an accepted message: its answer will be at ``location``."""
+    """The response to an accepted message whose answer will be at the URL path ``location``."""
 
     location: str
 
 
 class Problem(msgspec.Struct):
-    """An error response. A peer's may have no ``code``."""
+    """An error response. A peer, which is another serving system, may send no ``code``."""
 
     code: str = ""
 
@@ -83,7 +83,7 @@ _promise = msgspec.json.Decoder(Promise)
 
 
 def outcomes(status: int, body: bytes, bulk: bool) -> list[Answer] | Promise | str:
-    """Returns a response's answers, or its promise of one, or the reason why it has none."""
+    """Returns the answers of a response, or its promise, or the reason why it has neither."""
     if status not in (200, 202):
         return _reason(status, body)
     try:
@@ -102,7 +102,7 @@ def _reason(status: int, body: bytes) -> str:
 
 
 def _size(messages: Sequence[Message], body: bytes) -> int:
-    """Returns about how many bytes a body and its messages take; texts count as of one length."""
+    """Returns about how many bytes a body and its messages take, guessed from the first text."""
     return len(body) + len(messages) * (len(messages[0].text) + ADDED_BYTES)
 
 
@@ -110,9 +110,8 @@ def _size(messages: Sequence[Message], body: bytes) -> int:
 class Recorder:
     """The figures of all requests that were due while the load was measured.
 
-    Each array has one item for each request, or one for each answer. The
-    recorder may store a response undecoded: only its times are known until :meth:`judge_kept`
-    has decoded it.
+    Each array has an item for each request, or an item for each answer. A response may be kept
+    undecoded: until :meth:`judge_kept` has decoded it, only its times are known.
     """
 
     passages: Sequence[Passage]
@@ -160,7 +159,11 @@ class Recorder:
         latency: float,
         found: list[Answer] | Promise | str,
     ) -> None:
-        """Notes one request. ``found`` has its answers, a promise, or the reason of its failure."""
+        """Notes one request. ``found`` is its answers, a promise, or the reason of its failure.
+
+        ``due`` counts in seconds from the start of the measurement. ``late`` and ``latency`` are
+        the seconds from ``due`` until the request was sent, and until it ended.
+        """
         self._add(len(messages), due, late, latency)
         self._settle(len(self.due) - 1, messages, found)
 
@@ -172,7 +175,10 @@ class Recorder:
         latency: float,
         body: bytes,
     ) -> None:
-        """Notes one request whose response had status 200. Its ``body`` is decoded later."""
+        """Notes one request whose response had status 200, and keeps ``body``, to be decoded later.
+
+        The times are those of :meth:`note`.
+        """
         self._indices.append(len(self.due))
         self._messages.append(messages)
         self._bodies.append(body)
@@ -182,7 +188,7 @@ class Recorder:
             self._judge_oldest()
 
     def judge_kept(self) -> None:
-        """Decodes all kept responses, in the order in which they came."""
+        """Decodes all responses that were kept undecoded, in the order in which they came."""
         while self._indices:
             self._judge_oldest()
 
@@ -225,7 +231,10 @@ class Recorder:
             self._judge(message, answer, index)
 
     def _judge(self, message: Message, answer: Answer, index: int) -> None:
-        """Compares an answer with the true author. ``index`` is that of the request."""
+        """Notes whether ``answer`` names the true author.
+
+        ``index`` is the place of the request in the arrays.
+        """
         best = answer.candidates[0].author if answer.candidates else answer.author
         self.confidence.append(answer.confidence)
         self.by_passage[message.passage] += 1

@@ -1,4 +1,4 @@
-"""Renders requests before the load begins, because rendering one costs more than sending it."""
+"""Renders requests before the load begins: to render a request costs more than to send it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class RequestPool:
         self._ready: deque[Request] = deque()
 
     def fill(self, messages: int, stopped: Callable[[], bool]) -> None:
-        """Renders requests of so many messages, within the limits, until ``stopped()``."""
+        """Renders requests of ``messages`` messages in all, before the load begins.
+
+        Stops early at ``MAX_MESSAGES`` or ``MAX_BYTES``, and once ``stopped()`` is true.
+        """
         requests = -(-min(messages, MAX_MESSAGES) // self._bulk)
         left = MAX_BYTES
         while len(self._ready) < requests and left > 0 and not stopped():
@@ -37,7 +40,7 @@ class RequestPool:
             left -= len(request.wire)
 
     def take(self) -> Request:
-        """Returns the next request, and renders it where none is ready."""
+        """Returns the next request, which is rendered now where no request is ready."""
         return self._ready.popleft() if self._ready else self._draw()
 
     def _draw(self) -> Request:

@@ -1,4 +1,4 @@
-"""The scenario of a load test: a TOML file, validated, with changes from the command line."""
+"""The scenario of a load test, read from a TOML file, with changes from the command line."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class ScenarioError(ValueError):
-    """The scenario can't be run. The text says what its author has to change."""
+    """A scenario can't be run. The error's text says what to change in the scenario."""
 
 
 class Mix(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The mix of new and repeated messages."""
+    """The mix of new and repeated messages in a load."""
 
     #: Share of messages that are drawn from the population, and so repeat. Every other message was
     #: never sent before.
@@ -36,7 +36,7 @@ class Mix(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class Beside(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A second load beside the measured one, with an API key of its own: a closed loop."""
+    """A second load beside the measured load: a closed loop with an API key of its own."""
 
     connections: Annotated[int, Meta(ge=1, le=20_000)]
     #: Messages in one request.
@@ -80,7 +80,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def request_rate(self) -> float | None:
-        """Requests per second of an open loop."""
+        """The requests per second of an open loop; None for a closed loop."""
         return None if self.rate is None else self.rate / self.bulk
 
 
@@ -90,10 +90,12 @@ def names() -> list[str]:
 
 
 def load(name: str, changes: Mapping[str, Any] | None = None) -> Scenario:
-    """Returns the scenario ``name``, one that comes with Byline or a file, with ``changes``.
+    """Returns a scenario that comes with Byline, by its name, or the scenario in the file ``name``.
+
+    ``changes`` replaces fields of the scenario. A change of None has no effect.
 
     Raises:
-        ScenarioError: there is no such file, or its content is no scenario.
+        ScenarioError: there is no such file, or its content is not a scenario.
     """
     path = FOLDER / f"{name}.toml" if name in names() else Path(name)
     try:

@@ -12,9 +12,12 @@ class Pacer:
     rate: float
 
     def due_by(self, elapsed: float) -> int:
-        """Returns how many requests are due in the first ``elapsed`` seconds. One is due at 0."""
+        """Returns how many requests are due in the first ``elapsed`` seconds.
+
+        The first request is due at second 0.
+        """
         return int(elapsed * self.rate) + 1 if elapsed >= 0 else 0
 
     def due_at(self, number: int) -> float:
-        """Returns the second at which request ``number``, counted from 0, is due."""
+        """Returns when request ``number``, counted from 0, is due, in seconds from the begin."""
         return number / self.rate

@@ -1,8 +1,9 @@
-"""Compares Byline's plain torch encoder with the transformers library's.
+"""Compares Byline's plain torch encoder with the transformers library's encoder.
 
-``python -m bench.micro.encoder`` runs it, in an environment that also has transformers installed.
-Each encoder runs in a process of its own. The program prints the seconds to import and load it,
-its peak memory, its messages/s on the same padded batches, and how far the vectors differ.
+``python -m bench.micro.encoder`` runs the comparison, in an environment that also has transformers
+installed. Each encoder runs in a process of its own. The program prints how many seconds the import
+and the loading of each encoder take, its peak memory, and its messages/s on the same padded
+batches; and how far the vectors of the two encoders differ.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ THREADS = 2
 
 
 def main() -> int:
-    """Measures both encoders, and prints the figures."""
+    """Measures both encoders, each in a process of its own, and prints the figures."""
     options = _options()
     if options.name:
         print(json.dumps(measure(options.name, options.dtype, options.messages)))
@@ -52,7 +53,10 @@ def main() -> int:
 
 
 def measure(name: str, dtype: str, messages: Path) -> dict[str, Any]:
-    """Loads one encoder, and runs it over the messages, sorted by length."""
+    """Loads the encoder ``name``, encodes the texts in the file ``messages``, returns the figures.
+
+    The texts are sorted by length, and encoded in padded batches.
+    """
     began = time.perf_counter()
     torch = import_module("torch")
     torch.set_num_threads(THREADS)

@@ -1,7 +1,8 @@
 """Measures the model's messages/s on one core: ``python -m bench.micro.model_speed``.
 
-The program times ``prepare`` and ``forward``, without broker or HTTP. Every batch has new texts,
-so that no processor cache holds them. The first round warms up; the median of the others counts.
+The program times the model's ``prepare`` and ``forward``, without broker or HTTP. Every batch has
+new texts, so that no processor cache holds them. The first round warms up; the median of the other
+rounds counts.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ VOCABULARY = 20_000
 
 
 def main() -> int:
-    """Measures each batch size, and prints it. Returns 1 where a batch of 64 is below the bar."""
+    """Measures the model's speed for each batch size, and prints it.
+
+    Returns 1 where a batch of 64 is slower than ``BAR`` messages/s.
+    """
     options = _options()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -52,7 +56,7 @@ def main() -> int:
 
 
 def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: int) -> float:
-    """Returns the seconds that a batch takes: the median of the rounds' means."""
+    """Returns the seconds that a batch of ``size`` texts takes: the median of the rounds' means."""
     batches = [write(size) for _ in range(max(4, 1024 // size))]
     means = []
     for number in range(rounds + 1):
@@ -65,7 +69,7 @@ def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: in
 
 
 def texts_of(chance: random.Random) -> Callable[[int], list[str]]:
-    """Returns a function that writes texts whose word frequencies follow Zipf's law."""
+    """Returns a function that makes n random texts, whose word frequencies follow Zipf's law."""
     letters = "etaoinshrdlcumwfgypbvk"
     words = [
         "".join(chance.choices(letters, range(len(letters), 0, -1), k=chance.randint(2, 10)))

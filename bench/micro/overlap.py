@@ -1,11 +1,12 @@
-"""Measures whether a worker gains by preparing a batch while a GPU computes another.
+"""Measures whether a worker gains by preparing a batch while a GPU computes another batch.
 
-``python -m bench.micro.overlap`` runs it.
+``python -m bench.micro.overlap`` runs the measurement.
 
-The GPU is simulated: it takes a fixed number of microseconds a message, in order, without the CPU.
-All else is real: a worker, Valkey, the transformer's tokenizer and n-gram scores. The worker gets
-the same messages twice, once with batches one after the other, once with batches that overlap. The
-rounds alternate.
+The GPU is simulated: it takes a fixed number of microseconds a message, computes the batches in
+order, and uses no CPU. All else is real: a worker, Valkey, the transformer's tokenizer and n-gram
+scores. The worker gets the same messages twice: once it prepares a batch only after the batch
+before is computed, and once the two overlap. Which of the two is first alternates from round to
+round.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ WORKER = "bench.micro.overlap"
 
 
 def main() -> int:
-    """Measures both ways at each speed, and prints the ratios."""
+    """Measures a worker with and without overlap at each GPU speed, and prints the ratios."""
     options = _options()
     if options.worker:
         return _worker()
@@ -56,7 +57,7 @@ def main() -> int:
 
 
 def _worker() -> int:
-    """Runs a worker with the simulated GPU."""
+    """Runs a worker with the simulated GPU, and returns the worker's exit status."""
     factory = import_module("celery_app.worker.factory")
     settings = import_module("celery_app.settings").Settings.from_environ(os.environ)
     model = factory.load_model(settings)
@@ -70,7 +71,10 @@ def _worker() -> int:
 
 
 def _simulated(seconds: float, overlaps: bool) -> Any:
-    """Returns a device that takes ``seconds`` for each row, and computes one pass at a time."""
+    """Returns a simulated GPU that computes one batch at a time, ``seconds`` for each message.
+
+    ``overlaps`` tells the worker whether to prepare the next batch meanwhile.
+    """
     torch, device = import_module("torch"), import_module("model.serving.device")
 
     class SimulatedDevice(device.Device):  # type: ignore[misc, name-defined]

@@ -1,4 +1,4 @@
-"""Writes texts for the benchmarks that need no authors."""
+"""Writes real texts to a file, for the benchmarks that need no authors."""
 
 from __future__ import annotations
 

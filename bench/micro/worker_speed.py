@@ -1,15 +1,16 @@
 """Compares a worker's messages/s with those of its bare model.
 
-``python -m bench.micro.worker_speed`` runs it, with ``--device cuda`` on a GPU.
+``python -m bench.micro.worker_speed`` runs the comparison, with ``--device cuda`` on a GPU.
 
-The same messages in the same batches are computed by the model in a bare loop (encode, pad,
-forward, copy back), and by a worker whose queue a Celery client has filled. One process runs at a
-time; the rounds alternate; the median of each counts. The program samples the utilisation of an
-NVIDIA GPU.
+The bare model computes the messages in a loop (encode, pad, forward, copy back). The worker
+computes the same messages in batches of the same size, from a queue that a Celery client has
+filled. One process runs at a time. Model and worker alternate; the median of each counts. The
+program samples the utilisation of an NVIDIA GPU.
 
-``--in-flight 2 --chunk 24 --model ngram`` sends tasks as a busy api process does: 2 tasks at a time
-at most, of 24 messages each, answered on a reply queue instead of by Celery's result. To compare
-two versions, compare the CPU time of a message then, not the rate.
+``--in-flight 2 --chunk 24 --model ngram`` measures only a worker, and sends the tasks as a busy api
+process does: 2 tasks at a time at most, of 24 messages each. The worker answers on a reply queue
+instead of by Celery's result. To compare two versions of Byline in this way, compare the CPU time
+of a message, not the rate.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ ALLOWED = 0.10
 
 
 def main() -> int:
-    """Measures and compares both. Returns 1 where the worker is slower than allowed."""
+    """Measures the bare model and the worker, and prints both speeds.
+
+    Returns 1 where the worker is slower than the model by more than ``ALLOWED``.
+    """
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
         messages = Path(folder) / "messages"
@@ -82,7 +86,7 @@ def main() -> int:
 
 
 def bare(messages: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Runs the model in a loop, and returns its messages/s."""
+    """Runs the bare model over the messages in a loop, and returns the messages/s and GPU use."""
     torch, engine_module = import_module("torch"), import_module("model.serving.engine")
     module, _, name = _model_class(options.model).partition(":")
     model = getattr(import_module(module), name)()
@@ -107,7 +111,7 @@ def bare(messages: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def worker(folder: Path, messages: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Sends the same messages to a worker, and returns its messages/s."""
+    """Sends the messages to a worker, and returns the figures of :func:`serve_all`."""
     env = {
         "BYLINE_MODEL": options.model,
         "BYLINE_DEVICE": options.device,
@@ -126,10 +130,11 @@ def serve_all(
     chunk: int = CHUNK,
     in_flight: int = 0,
 ) -> dict[str, Any]:
-    """Sends ``texts`` to a worker; returns messages/s from the first task to the last answer.
+    """Starts Valkey and a worker, sends ``texts``, and returns the messages/s and other figures.
 
-    The tasks have ``chunk`` messages each. They are sent all at once, or ``in_flight`` at a time,
-    as an api sends them.
+    The rate counts from the first task to the last answer. ``module`` is the worker's Python module
+    with its arguments; ``env`` has its settings. Each task has ``chunk`` messages. All tasks are
+    sent at once; or, as an api sends them, at most ``in_flight`` tasks are under way.
 
     Raises:
         RuntimeError: a message was not attributed.
@@ -179,7 +184,7 @@ def serve_all(
 def _replies(
     app: Celery, client: Redis, tasks: Sequence[Sequence[str]], in_flight: int
 ) -> list[Any]:
-    """Sends ``tasks``, with ``in_flight`` of them under way at most, and returns the answers."""
+    """Sends ``tasks``, at most ``in_flight`` of them under way at once, and returns the answers."""
     [version] = client.zrange("byline:versions", 0, -1)
     replies, answers = "byline:replies:speed", []
     for number in range(len(tasks) + in_flight):
@@ -212,7 +217,10 @@ def _bare_in_a_process() -> dict[str, Any]:
 
 
 def texts_of(messages: Path, count: int) -> list[str]:
-    """Returns ``count`` different texts. A repeated text would come from the cache."""
+    """Returns ``count`` different texts, made from the file ``messages``.
+
+    A repeated text would be answered from the cache.
+    """
     lines = [json.loads(line) for line in messages.read_text().splitlines()]
     return [f"{lines[n % len(lines)]} {n}" for n in range(count)]
 

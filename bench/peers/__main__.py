@@ -33,7 +33,10 @@ NAMES = (BYLINE, *(peer.name for peer in PEERS))
 
 
 def main() -> int:
-    """Measures all systems, and prints the tables. Returns 2 where an environment is missing."""
+    """Measures Byline and its peers, and prints tables.
+
+    Returns 2 where the virtual environment of a peer is missing.
+    """
     options = _options()
     missing = [
         peer.folder
@@ -95,7 +98,7 @@ def _loss(system: Any, path: Path) -> Loss | str:
 
 
 def _write(out: Path, rounds: dict[str, list[Figures]], losses: dict[str, Loss | str]) -> None:
-    """Writes the figures so far, so that an interrupted campaign keeps them."""
+    """Writes the figures so far to peers.json, so that an interrupted campaign keeps them."""
     out.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode({"rounds": rounds, "losses": losses}))
     (out / "peers.json").write_bytes(text)

@@ -12,14 +12,14 @@ from bench.peers import marks
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A framework that serves the model.
+    """A serving system that Byline is compared with, and how to start, reach and stop it.
 
-    Each part is started in the repository's root, which is also its ``PYTHONPATH``. It gets ``env``
-    and these variables: ``BENCH_PORT``; ``BENCH_REDIS`` where needed; ``BENCH_MODEL`` where it is
-    not the default; and ``BENCH_RUN``, a value unique to the run, which identifies its processes.
-    A part listens on 127.0.0.1. SIGTERM to each part, the last started first, ends all processes
-    within ``stop_seconds``. Processes that :func:`bench.peers.marks.processes` still finds then are
-    killed.
+    Each part of a peer is started in the repository's root, which is also its ``PYTHONPATH``. The
+    part gets ``env`` and these variables: ``BENCH_PORT``; ``BENCH_REDIS`` where the peer needs it;
+    ``BENCH_MODEL`` where the model is not the default model; and ``BENCH_RUN``, a value unique to
+    the run, which identifies its processes. A part listens on 127.0.0.1. SIGTERM to each part, the
+    last started first, ends all processes within ``stop_seconds``. Processes that
+    :func:`bench.peers.marks.processes` still finds then are killed.
     """
 
     #: The name in the tables.
@@ -40,7 +40,10 @@ class Peer:
     stop_seconds: float = 15.0
 
     def programs(self, binaries: Path, port: int) -> dict[str, list[str]]:
-        """Returns the arguments of each part, in the order of their start."""
+        """Returns the command line of each part as a list of words, in the order of their start.
+
+        ``binaries`` is the folder of the programs of the peer's environment.
+        """
         return {
             part: [word.format(bin=binaries, port=port) for word in command.split()]
             for part, command in self.parts
@@ -48,7 +51,7 @@ class Peer:
 
 
 def model_pids(peer: Peer, run: str) -> list[int]:
-    """Returns the processes that run the model, among those started with ``BENCH_RUN=run``."""
+    """Returns the ids of the model's processes, among those started with ``BENCH_RUN=run``."""
     found = marks.processes(run)
     return sorted(
         pid

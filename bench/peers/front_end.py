@@ -1,4 +1,4 @@
-"""The Flask front end of the two Celery peers: one task a message, and ``AsyncResult.get``."""
+"""The Flask front end of the two Celery peers, which sends one task for each message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ TIMEOUT_S = 30
 
 
 def front_end(celery: Celery, task: str) -> Flask:
-    """Returns a front end that sends one task for a message, and a group for a bulk request."""
+    """Returns a Flask front end that sends one task named ``task`` for each message.
+
+    The front end takes single messages and bulk requests, and waits for the results with Celery's
+    ``get``. The tasks of a bulk request are a group.
+    """
     app = Flask("peer")
 
     @app.post("/")

@@ -1,4 +1,4 @@
-"""Finds the processes of a run by a variable in their environment. Linux only."""
+"""Finds the processes of a peer's run by a variable in their environment. Linux only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PROC = Path("/proc")
 
 
 class Process(NamedTuple):
-    """A process as ``/proc`` describes it."""
+    """The parent's id and the command line of a process, read from ``/proc``."""
 
     parent: int
     #: The command line or title, with spaces between the words.
@@ -17,9 +17,10 @@ class Process(NamedTuple):
 
 
 def processes(run: str) -> dict[int, Process]:
-    """Returns all processes that were started with ``BENCH_RUN=run``, and their descendants.
+    """Returns the processes that were started with ``BENCH_RUN=run``, and their descendants.
 
-    Descendants count because a process that sets a title overwrites its environment.
+    The result has each process by its id. Descendants count because a process that sets a title
+    overwrites its environment.
     """
     everything: dict[int, Process] = {}
     found: set[int] = set()

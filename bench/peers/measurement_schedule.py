@@ -1,4 +1,4 @@
-"""The measurements of one round of one system: three mixes of messages, and a steady rate."""
+"""The measurements of one system in one round: at three mixes of messages, and at a steady rate."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STEADY = 500.0
 
 
 class MixFigures(msgspec.Struct):
-    """The figures of one mix of messages."""
+    """The figures of one system in one round, for one mix of messages."""
 
     #: Messages per second in the closed loop.
     ceiling: float
@@ -50,7 +50,7 @@ class MixFigures(msgspec.Struct):
 
 
 class Figures(msgspec.Struct):
-    """The figures of one round of one system. Latency and memory are those at :data:`STEADY`."""
+    """The figures of one system in one round. Latency and memory are those at :data:`STEADY`."""
 
     mixes: dict[str, MixFigures]
     p50_ms: float
@@ -63,7 +63,7 @@ class Figures(msgspec.Struct):
 
 
 class MeasurementSchedule:
-    """Measures one system for one round."""
+    """Measures one system in one round."""
 
     def __init__(self, name: str, passages: Path, seconds: float, console: Console) -> None:
         self._name = name
@@ -75,7 +75,7 @@ class MeasurementSchedule:
         self._variant = 0
 
     def run(self, system: Any) -> Figures:
-        """Measures ``system``, step by step."""
+        """Measures ``system`` at each mix and at the steady rate, and returns the figures."""
         self._measure(system, Mix(), 1, None, FIRST_WARMUP_S)
         mixes = {}
         for name, (mix, bulk) in MIXES.items():

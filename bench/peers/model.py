@@ -15,10 +15,13 @@ BATCH = 64
 
 
 class Predictor:
-    """The model. Only the thread that creates it may call it: the engine refuses other threads."""
+    """The model in this process. Only the thread that creates the predictor may call it.
+
+    The model's engine refuses other threads.
+    """
 
     def __init__(self, threads: int = 1) -> None:
-        """Loads the class that ``BENCH_MODEL`` names, with ``threads`` threads for torch.
+        """Loads the model class that ``BENCH_MODEL`` names, with ``threads`` threads for torch.
 
         One thread computes the default model fastest: a batch takes a few milliseconds, too short
         to be worth splitting, and the peers' other processes need the second core.
@@ -31,7 +34,7 @@ class Predictor:
         self._engine.start()
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """Attributes a batch of texts."""
+        """Returns the attributions of a batch of texts, ready to be encoded as JSON."""
         # Not dataclasses.asdict, whose deep copy costs more than the model.
         return [
             {
@@ -46,7 +49,7 @@ class Predictor:
         ]
 
     def answer(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Answers the bodies of HTTP requests, single and bulk ones, with one call of the model."""
+        """Returns the answers to bodies of HTTP requests, single or bulk, from one model call."""
         texts = [text for request in requests for text in _texts(request)]
         predictions = iter(self.predict(texts))
         return [
@@ -61,16 +64,16 @@ class PredictorThread:
     """A predictor in a thread of its own, for servers whose event loop must not block."""
 
     def __init__(self, threads: int = 1) -> None:
-        """Loads the model in the new thread."""
+        """Starts the thread, and loads the model in it, with ``threads`` threads for torch."""
         self._executor = ThreadPoolExecutor(1, "model")
         self._predictor = self._executor.submit(Predictor, threads).result()
 
     async def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """Attributes a batch of texts."""
+        """Returns the attributions of a batch of texts, ready to be encoded as JSON."""
         return await asyncio.wrap_future(self._executor.submit(self._predictor.predict, texts))
 
     async def answer(self, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Answers the bodies of HTTP requests, single and bulk ones."""
+        """Returns the answers to the bodies of HTTP requests, single or bulk."""
         return await asyncio.wrap_future(self._executor.submit(self._predictor.answer, requests))
 
 

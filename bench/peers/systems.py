@@ -1,4 +1,4 @@
-"""Starts a peer for the load, and ends it with all its processes."""
+"""Starts a peer for a load test, and ends all processes of the peer afterwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UP_S = 120.0
 
 
 class PeerSystem:
-    """A peer, with a Valkey of its own where it needs one."""
+    """A peer that runs during the block, with a Valkey of its own where the peer needs one."""
 
     def __init__(self, peer: Peer, folder: Path) -> None:
         self.peer = peer
@@ -37,7 +37,7 @@ class PeerSystem:
 
     @property
     def target(self) -> Target:
-        """The address that takes single messages and bulk requests."""
+        """The peer's address, which takes single messages and bulk requests."""
         return Target("127.0.0.1", self._port, self.peer.path)
 
     def __enter__(self) -> PeerSystem:
@@ -70,11 +70,11 @@ class PeerSystem:
             process.wait()
 
     def processes(self) -> dict[int, marks.Process]:
-        """Returns all processes of this run."""
+        """Returns all processes of this peer, by their ids."""
         return marks.processes(self._run)
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Returns the processes of Valkey, and those of the server."""
+        """Returns process ids by part: ``valkey``, if the peer has it, and ``server``, the rest."""
         valkey = self._started.get("valkey")
         found = [pid for pid in self.processes() if valkey is None or pid != valkey.pid]
         return {**({"valkey": [valkey.pid]} if valkey else {}), "server": found}
@@ -83,7 +83,7 @@ class PeerSystem:
         """Returns None: peers do not report their batches."""
 
     def model_pids(self) -> list[int]:
-        """Returns the processes that run the model."""
+        """Returns the ids of the processes that run the model."""
         return model_pids(self.peer, self._run)
 
     def _start(self, part: str, command: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""The comparison of Byline and its peers as Markdown tables."""
+"""Prints the comparison of Byline and its peers as Markdown tables."""
 
 from __future__ import annotations
 
@@ -24,14 +24,22 @@ def show(
     losses: Mapping[str, Loss | str],
     console: Console,
 ) -> None:
-    """Prints the tables as Markdown: medians of the rounds, Byline first, ratios to Byline."""
+    """Prints Markdown tables of throughput, of latency and memory, and of lost messages.
+
+    ``rounds`` has the figures of each system, round by round; the tables show the medians.
+    ``losses`` has the outcome of each system's messages, or the reason why there is none.
+    """
     console.print("\n".join(throughput(rounds)), soft_wrap=True)
     console.print("\n".join(steady(rounds)), soft_wrap=True)
     console.print("\n".join(kept(losses)), soft_wrap=True)
 
 
 def throughput(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
-    """Returns the table of goodput and ceilings, in messages per second."""
+    """Returns the lines of the throughput table: goodput and ceiling in messages per second.
+
+    Goodput is the highest rate with a P95 latency within the bound. The ceiling is the rate that a
+    closed loop reaches.
+    """
     lines = [
         "",
         HEADER,
@@ -54,7 +62,7 @@ def throughput(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
 
 
 def steady(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
-    """Returns the table of latency and memory at the steady rate."""
+    """Returns the lines of the table of latency and memory at the steady rate."""
     lines = [
         "",
         "| at 500 msg/s | P50 | P95 | P99 | failed | PSS + monitoring |",
@@ -73,7 +81,7 @@ def steady(rounds: Mapping[str, Sequence[Figures]]) -> list[str]:
 
 
 def kept(losses: Mapping[str, Loss | str]) -> list[str]:
-    """Returns the table of messages that were lost when the model's process was killed."""
+    """Returns the lines of the table of messages lost when the model's process was killed."""
     lines = [
         "",
         "| model process killed with -9 | sent | answered | answered later | lost | serves again |",
@@ -105,7 +113,7 @@ def _median(figures: Sequence[Figures], of: Callable[[Figures], float]) -> float
 
 
 def _pss(figures: Figures, parts: Sequence[str] | None = None) -> float:
-    """Returns the proportional set size of some parts, or of all, in megabytes."""
+    """Returns the proportional set size of some parts, or of all parts, in megabytes."""
     return sum(size for part, size in figures.pss.items() if parts is None or part in parts) / 1e6
 
 

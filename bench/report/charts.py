@@ -1,4 +1,4 @@
-"""Draws the plots of a run as inline SVG with real text and with ids that are unique in a page."""
+"""Draws a run's plots as inline SVG. Text is not turned into shapes; ids are unique in the page."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ T = TypeVar("T", Run, Mapping[str, Run])
 
 
 class Chart(NamedTuple):
-    """A plot, its title, and a sentence that describes it and is also its text alternative."""
+    """A plot as SVG, its title, and a sentence that describes it, which screen readers read out."""
 
     title: str
     says: str
@@ -75,7 +75,7 @@ class _Kind(NamedTuple):
 
 
 def of_run(run: Run, key: str) -> list[Chart]:
-    """Returns the plots that ``run`` has figures for. Their ids begin with ``key``."""
+    """Returns the plots for which ``run`` has figures. The ids in the SVG begin with ``key``."""
     return [
         _chart(kind.title, kind.says, f"{key}-{number}", kind.draw, run)
         for number, kind in enumerate(KINDS)
@@ -84,7 +84,10 @@ def of_run(run: Run, key: str) -> list[Chart]:
 
 
 def of_runs(runs: Mapping[str, Run], key: str) -> list[Chart]:
-    """Returns the plots that show several runs together. ``runs`` has them by label."""
+    """Returns the plots that show several runs together. ``runs`` has each run by its label.
+
+    The ids in the SVG begin with ``key``.
+    """
     answered = {label: run for label, run in runs.items() if _curve(run)}
     if not answered:
         return []
@@ -189,7 +192,7 @@ def _curve(run: Run) -> list[tuple[float, float]]:
 
 
 def _slower(percentile: float) -> float:
-    """Returns n where one of n messages is slower: 2 for the median, 100 for P99."""
+    """Returns n where one of n messages is slower than a percentile: 2 for 50, 100 for 99."""
     return 100 / (100 - percentile)
 
 

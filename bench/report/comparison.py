@@ -25,7 +25,7 @@ STYLES = {"better": "green", "worse": "red"}
 
 
 class Figure(NamedTuple):
-    """One figure of both runs; None where a run does not have it."""
+    """A figure's name and unit, and its value in each of two runs; None for a missing value."""
 
     name: str
     unit: str
@@ -38,12 +38,12 @@ class Figure(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """The value after divided by the value before; None where there is no such number."""
+        """The later value divided by the earlier value; None where that can't be computed."""
         return None if self.after is None or not self.before else self.after / self.before
 
     @property
     def verdict(self) -> str:
-        """``better``, ``worse`` or ``same``, for the value after; empty where that is unknown."""
+        """``better``, ``worse`` or ``same``, for the later run; empty where that is unknown."""
         if self.better is None or self.before is None or self.after is None:
             return ""
         if self.alike:
@@ -52,7 +52,7 @@ class Figure(NamedTuple):
 
 
 def compare(before: Run, after: Run) -> list[Figure]:
-    """Returns the figures of both runs, the most important first."""
+    """Returns each figure with its value in both runs, the most important figure first."""
     parts = before.pss | after.pss
     return [
         _figure("throughput", "msg/s", before.totals.throughput, after.totals.throughput, "higher"),
@@ -69,7 +69,7 @@ def compare(before: Run, after: Run) -> list[Figure]:
 
 
 def obstacles(before: Run, after: Run) -> list[str]:
-    """Returns in sentences why the runs may not be comparable; empty where they are."""
+    """Returns sentences on why the runs may not be comparable; empty where they are comparable."""
     scenarios = _differences(before.scenario, after.scenario, leave_out=NO_LOAD)
     found = [f"The scenarios differ: {difference}." for difference in scenarios]
     machines = _differences(before.machine, after.machine)
@@ -101,7 +101,10 @@ def show(before: Run, after: Run, console: Console | None = None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compares the reports that the command line names. Exits with 2 where a file is no report."""
+    """Compares the two reports that the command line names, and prints the figures.
+
+    Exits with status 2 where a file is not a report.
+    """
     parser = argparse.ArgumentParser(prog="python -m bench.report.comparison", description=__doc__)
     parser.add_argument("before", type=Path, help="a report, JSON")
     parser.add_argument("after", type=Path, help="another report, JSON")

@@ -1,4 +1,4 @@
-"""Renders one or more runs as one self-contained HTML file."""
+"""Renders one or more runs of load tests as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Tile(NamedTuple):
 
 
 class Section(NamedTuple):
-    """The content of the page for one run."""
+    """The section of the HTML page that shows one run."""
 
     key: str
     label: str
@@ -38,7 +38,7 @@ class Section(NamedTuple):
 
 
 def render(runs: Sequence[Run]) -> str:
-    """Returns the page as text, which is the same for the same runs.
+    """Returns the HTML page for ``runs`` as text, which is always the same for the same runs.
 
     Raises:
         ValueError: there is no run.
@@ -63,7 +63,7 @@ def render(runs: Sequence[Run]) -> str:
 
 
 def write(runs: Sequence[Run], path: Path) -> None:
-    """Writes the page.
+    """Writes the HTML page for ``runs`` to the file ``path``.
 
     Raises:
         OSError: the file can't be written.

@@ -15,7 +15,7 @@ PLAIN_S = 5
 
 
 class Line:
-    """A bar with the time left, the rate, the last second's P95, and the failed messages."""
+    """A progress bar with the time left, the rate, the last second's P95, and failed messages."""
 
     def __init__(self, console: Console, name: str, scenario: Scenario) -> None:
         self._progress = Progress(
@@ -46,7 +46,7 @@ class Line:
         self._progress.stop()
 
     def show(self, now: generator.Progress) -> None:
-        """Shows a report of the generator, which sends one each second."""
+        """Shows the load generator's newest report. The generator sends a report each second."""
         rate = (now.requests - self._last) * self._scenario.bulk
         self._last = now.requests
         p95 = "" if now.p95 is None else f", P95 {now.p95 * 1e3:.0f} ms"

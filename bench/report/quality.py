@@ -1,4 +1,4 @@
-"""Computes the quality of a run's attributions, and compares it with the model's card."""
+"""Computes the quality of a run's attributions, and compares it with the model card's figures."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ BINS = 15
 
 
 def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
-    """Returns the quality of the answers; None where there were no answers.
+    """Returns the quality of a run's answers; None where there were no answers.
 
-    A run may send many variants of one passage. The answers to them are no independent evidence, so
-    the intervals are computed with the effective number of passages: Kish's (sum of weights)^2 /
-    (sum of squares), where a passage's weight is the number of its answers (Kish 1965).
+    A run may send many variants of one passage. The answers to these variants are no independent
+    evidence. So the intervals are computed with the effective number of passages: Kish's (sum of
+    weights)^2 / (sum of squares), where a passage's weight is the number of its answers (Kish
+    1965).
     """
     if not recorder.right:
         return None
@@ -51,13 +52,19 @@ def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
 
 
 def effective(weights: Iterable[int]) -> float:
-    """Returns the effective number of independent trials, from the number of answers by passage."""
+    """Returns the effective number of independent trials (Kish 1965).
+
+    A weight is the number of answers to one passage.
+    """
     counts = np.array(list(weights), np.float64)
     return float(counts.sum() ** 2 / (counts**2).sum())
 
 
 def wilson(share: float, count: float, z: float) -> tuple[float, float]:
-    """Returns the Wilson score interval of ``share`` seen in ``count`` trials (Wilson 1927)."""
+    """Returns the Wilson score interval of ``share``, seen in ``count`` trials (Wilson 1927).
+
+    ``z`` is the standard normal quantile of the interval's confidence.
+    """
     centre = share + z * z / (2 * count)
     spread = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     scale = 1 + z * z / count
@@ -65,7 +72,10 @@ def wilson(share: float, count: float, z: float) -> tuple[float, float]:
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Returns the expected calibration error in bins of equal width (Naeini et al. 2015)."""
+    """Returns the expected calibration error in bins of equal width (Naeini et al. 2015).
+
+    ``confidence`` and ``right`` have an item for each answer; ``right`` is True for a right answer.
+    """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     error = 0.0
     for number in np.unique(bins):

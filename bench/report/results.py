@@ -1,4 +1,4 @@
-"""The report of a load test: the structure of its JSON, one object for each run."""
+"""The report of one run of a load test: its structure, and functions to read and write its JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """The counts of a run, in messages; a bulk request counts as its messages."""
+    """The numbers of requests and messages in a run, by outcome, and the throughput.
+
+    A bulk request counts as its messages, except in ``requests``.
+    """
 
     requests: int
     sent: int
@@ -38,7 +41,7 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Milliseconds from the moment a request was due until its answer was read."""
+    """The latency of a run: milliseconds from when a request was due until its answer was read."""
 
     mean_ms: float
     p50_ms: float
@@ -52,7 +55,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Second(msgspec.Struct, frozen=True):
-    """One second of the run. A request counts in the second in which it was due."""
+    """The figures of one second of a run. A request counts in the second in which it was due."""
 
     #: Seconds since the measurement began.
     at: float
@@ -105,7 +108,7 @@ class Generator(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """The report of one run."""
+    """The report of one run of a load test."""
 
     format: int = FORMAT
     #: The scenario's name.
@@ -138,11 +141,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(path: Path) -> Run:
-    """Reads a report.
+    """Reads the report of a run.
 
     Raises:
         OSError: the file can't be read.
-        ValueError: the file is no report, or one of another format.
+        ValueError: the file is not a report, or has another format.
     """
     try:
         run = msgspec.json.decode(path.read_bytes(), type=Run)
@@ -154,5 +157,5 @@ def read(path: Path) -> Run:
 
 
 def write(run: Run, path: Path) -> None:
-    """Writes a report as JSON."""
+    """Writes the report of a run as JSON."""
     path.write_bytes(msgspec.json.format(msgspec.json.encode(run)))

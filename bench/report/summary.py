@@ -1,4 +1,4 @@
-"""Computes a run's report from the generator's record and the samples of the system."""
+"""Computes the report of a run from the generator's record and the samples of the system."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CURVE = 100 * (1 - np.logspace(0, -5, 60))
 
 @dataclass(slots=True)
 class Observed:
-    """The observed system: its model, its memory and CPU samples, and its batches."""
+    """The observations of the system under load: its model's card, samples, and batches."""
 
     system: str
     card: dict[str, Any] | None = None
@@ -39,7 +39,7 @@ class Observed:
 def summarise(
     name: str, scenario: Scenario, record: Record, observed: Observed, interrupted: bool
 ) -> Run:
-    """Returns the report of a run."""
+    """Returns the report of a run, from the generator's record and the system's observations."""
     recorder = record.recorder
     latency = np.array(recorder.latency, np.float64) * 1e3
     answered = latency[~np.isnan(latency)]
@@ -86,7 +86,7 @@ def machine() -> Machine:
 
 
 def totals(record: Record) -> Totals:
-    """Returns the counts of sent, answered and failed messages, and the throughput."""
+    """Returns the numbers of sent, answered and failed messages of a load, and the throughput."""
     recorder = record.recorder
     answered = sum(recorder.answered)
     # Messages that were answered after the measurement do not count as throughput.

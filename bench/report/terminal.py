@@ -1,4 +1,4 @@
-"""Prints a run on the terminal. The HTML report uses its wording of figures, too."""
+"""Prints a run on the terminal, and puts figures into words, also for the HTML report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BAR = 30
 
 
 def show(run: Run, console: Console | None = None) -> None:
-    """Prints ``run``. Without a console it goes to standard output."""
+    """Prints the report of ``run``, to standard output where no console is given."""
     console = console or Console()
     # Text, not str: rich could take parts of a title or of an error's code as markup.
     console.print()
@@ -34,7 +34,7 @@ def show(run: Run, console: Console | None = None) -> None:
 
 
 def warnings(run: Run) -> list[str]:
-    """Returns in sentences why the figures of ``run`` may mislead."""
+    """Returns sentences on why the figures of ``run`` may mislead; empty without a reason."""
     found = []
     if run.interrupted:
         found.append(
@@ -57,18 +57,18 @@ def warnings(run: Run) -> list[str]:
 
 
 def milliseconds(value: float) -> str:
-    """Returns milliseconds to about three digits, with the unit."""
+    """Returns milliseconds as text with about three digits and the unit."""
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return f"{value:,.{digits}f} ms"
 
 
 def megabytes(size: float) -> str:
-    """Returns a size in bytes as MB, millions of bytes, with the unit."""
+    """Returns a size in bytes as text in MB, which are millions of bytes."""
     return f"{size / 1e6:,.0f} MB"
 
 
 def load(scenario: Scenario) -> str:
-    """Describes a scenario's load: its rate or connections, its requests, and its duration."""
+    """Returns a scenario's load in words: its rate or connections, its requests, its duration."""
     if scenario.rate is None:
         pace = f"closed loop, {scenario.connections:,} connections"
     else:
@@ -88,13 +88,13 @@ def _beside(scenario: Scenario) -> str:
 
 
 def other_key(totals: Totals) -> str:
-    """Describes what the second API key got."""
+    """Returns in words how many messages of the second API key were answered and refused."""
     failed = sum(totals.failed.values())
     return f"{totals.throughput:,.1f} msg/s answered; {failed:,} messages refused or promised"
 
 
 def messages(mix: Mix) -> str:
-    """Describes the mix of new and repeated messages."""
+    """Returns in words the mix of new and repeated messages."""
     if not mix.repeats:
         return "every message is new"
     zipf = f"Zipf, exponent {mix.exponent:g}"
@@ -102,12 +102,15 @@ def messages(mix: Mix) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Returns ``part`` of ``whole`` in per cent; a dash where ``whole`` is 0."""
+    """Returns ``part`` in per cent of ``whole``, as text; a dash where ``whole`` is 0."""
     return f"{100 * part / whole:.2f} %" if whole else "–"
 
 
 def batch_sizes(batches: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Returns the size classes, ascending, as ranges such as ``5–8`` with their counts."""
+    """Returns each size class as a range such as ``5–8`` with its count, in ascending order.
+
+    ``batches`` has the counts by the upper bound of the class.
+    """
     classes, lowest = [], 1
     for bound in sorted(batches, key=float):
         if float(bound) == float("inf"):
@@ -121,7 +124,7 @@ def batch_sizes(batches: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def agreement(quality: Quality) -> str:
-    """Describes the card's accuracy, and whether the run agrees with it."""
+    """Returns in words the accuracy in the model's card, and whether the run agrees with it."""
     if quality.card_accuracy is None:
         return "the card has none to compare with"
     words = {True: ": they agree", False: ": they do not agree", None: ""}

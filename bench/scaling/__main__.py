@@ -88,7 +88,7 @@ RECORDED = ("64 connections, one by one", "8 connections, 64 a request")
 
 
 def main() -> int:
-    """Measures the parts that the command line names; prints the study and writes it as JSON."""
+    """Measures the study's parts that ``--only`` names, prints them, and writes them as JSON."""
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
         measured = Measured(Path(folder), options.seconds)
@@ -112,7 +112,7 @@ def _write(study: Study, out: Path) -> None:
 
 
 class Load(NamedTuple):
-    """The figures of one load."""
+    """The figures of one load: its report, Valkey's counters, and the CPU use of other programs."""
 
     run: Run
     #: Valkey's counters over the whole load.
@@ -122,7 +122,7 @@ class Load(NamedTuple):
 
 
 class Measured:
-    """Starts systems, measures them, and collects the figures of the study."""
+    """Starts a Byline for each measurement, and collects the figures of the study."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self._folder = folder
@@ -133,7 +133,7 @@ class Measured:
         self._replays: list[Replay] = []
 
     def study(self) -> Study:
-        """Returns all figures so far."""
+        """Returns the study with all figures that were collected so far."""
         points = {
             part: [
                 Point(load, count, rounds)
@@ -152,7 +152,10 @@ class Measured:
         )
 
     def workers(self, number: int) -> None:
-        """Measures each number of workers, over HTTP and with Celery tasks."""
+        """Measures each number of workers, with single HTTP requests and with Celery tasks.
+
+        ``number`` is the number of the round, which rotates the order.
+        """
         for count in rotated(WORKERS, number):
             settings = {
                 "BYLINE_MODEL": MODEL,
@@ -166,7 +169,10 @@ class Measured:
                 self._measure("workers", TASKS, count, system, **tasks)
 
     def api(self, number: int) -> None:
-        """Measures each number of api processes, with two workers of the default model."""
+        """Measures each number of api processes, with two workers of the default model.
+
+        ``number`` is the number of the round, which rotates the order.
+        """
         for count in rotated(PROCESSES, number):
             settings = {"BYLINE_WORKERS": "2", "BYLINE_API_PROCESSES": str(count)}
             with self._started(settings) as system:
@@ -174,7 +180,10 @@ class Measured:
                     self._measure("api", load, count, system, connections=64, mix=mix)
 
     def redis(self, number: int) -> None:
-        """Measures the commands and the CPU time that messages cost Valkey."""
+        """Measures the commands and the CPU time that a message of each load costs Valkey.
+
+        ``number`` is the number of the round, which rotates the order.
+        """
         # Without the api's local cache, whose hits cost Valkey nothing.
         with self._started({"BYLINE_LOCAL_CACHE_MESSAGES": "0"}) as system:
             client = Redis.from_url(system.redis)
@@ -192,7 +201,10 @@ class Measured:
                 print(f"redis, {load}: {totals.throughput:,.0f} messages/s", flush=True)
 
     def again(self, rounds: int) -> None:
-        """Records the commands that Valkey gets, and replays them to a Valkey without clients."""
+        """Records Valkey's commands under load, and replays them ``rounds`` times.
+
+        The replays go to a second Valkey, which has no other clients.
+        """
         for load in RECORDED:
             commands = self._recorded(load)
             messages = sum(map(stored, commands))
@@ -227,7 +239,11 @@ class Measured:
         print(f"{part}, {count}, {load}: {found.throughput:,.0f} messages/s", flush=True)
 
     def _run(self, system: Started, **fields: Any) -> Load:
-        """Puts a load on ``system``, and repeats it where other programs disturbed it."""
+        """Puts a load on ``system``, and returns its figures.
+
+        ``fields`` are fields of the load's scenario. The load is repeated where other programs
+        disturbed the measurement.
+        """
         for _ in range(TRIES):
             wait_for_quiet()
             found = self._once(system, fields)
@@ -250,7 +266,7 @@ class Measured:
 
 
 def elsewhere_seconds() -> float:
-    """Returns the CPU seconds that the machine has spent on other programs."""
+    """Returns the CPU seconds that all other programs of the machine have used so far."""
     return machine_seconds() - own_seconds()
 
 

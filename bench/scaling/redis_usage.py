@@ -1,4 +1,4 @@
-"""Computes the cost of a message for Valkey, and the messages/s that one Valkey can take."""
+"""Computes what a message costs Valkey, and how many messages/s one Valkey can take."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAKEN = "hset"
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """A server's counters at a moment, or their growth between two moments."""
+    """The counters of a Valkey at one moment, or their growth between two moments."""
 
     #: Seconds of the monotonic clock at the moment, or between the moments.
     seconds: float
@@ -35,7 +35,7 @@ class Counters(msgspec.Struct, frozen=True):
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """The cost of one message, without the work that an idle system does."""
+    """What one message costs Valkey, without the work that an idle Byline causes."""
 
     messages: int
     #: Answered messages per second.
@@ -51,23 +51,23 @@ class Cost(msgspec.Struct, frozen=True):
 
     @property
     def commands(self) -> float:
-        """Commands for each message."""
+        """The commands that Valkey runs for each message."""
         return sum(self.calls.values())
 
     @property
     def per_task(self) -> float:
-        """Messages in a task; infinite where there was no task."""
+        """The mean number of messages in a task; infinite where there was no task."""
         taken = self.calls.get(TAKEN, 0.0)
         return 1 / taken if taken else math.inf
 
     @property
     def saturation(self) -> float:
-        """Messages/s at which the thread that runs all commands uses its whole core."""
+        """The messages/s at which the thread that runs Valkey's commands uses its whole core."""
         return 1e6 / self.main_us
 
 
 def counters(client: Redis) -> Counters:
-    """Returns the server's counters now."""
+    """Returns the counters of the Valkey at this moment."""
     stats: dict[str, Any] = client.info("commandstats")
     cpu: dict[str, float] = client.info("cpu")
     net: dict[str, int] = client.info("stats")
@@ -93,7 +93,11 @@ def between(before: Counters, after: Counters) -> Counters:
 
 
 def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Cost:
-    """Returns the cost of each of ``messages``, without an idle system's work in the same time."""
+    """Returns the cost of each of ``messages`` messages, from the growth of Valkey's counters.
+
+    ``load`` is the growth under load. ``idle`` is the growth in an idle system, of which the share
+    for the same time is subtracted. ``throughput`` is in messages per second.
+    """
     share = load.seconds / idle.seconds
 
     def each(loaded: float, resting: float) -> float:
@@ -110,7 +114,7 @@ def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Co
 
 
 def middle(costs: Iterable[Cost]) -> Cost:
-    """Returns the medians of several rounds, figure by figure."""
+    """Returns the median of each figure over several rounds."""
     rounds = list(costs)
     names = {name: None for each in rounds for name in each.calls}
     return Cost(
@@ -124,5 +128,8 @@ def middle(costs: Iterable[Cost]) -> Cost:
 
 
 def shards(rate: float, saturation: float) -> int:
-    """Returns how many servers ``rate`` messages/s need where none may be busier than ``BUSY``."""
+    """Returns how many Valkeys ``rate`` messages/s need, each at most the share ``BUSY`` busy.
+
+    ``saturation`` is the messages/s at which one Valkey is fully busy.
+    """
     return math.ceil(rate / (BUSY * saturation))

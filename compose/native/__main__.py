@@ -1,4 +1,4 @@
-"""The start of ``make run``: handles Ctrl-C at once, and only then imports the slow modules."""
+"""Starts ``make run``: handles Ctrl-C at once, and only then imports the slow modules."""
 
 from __future__ import annotations
 

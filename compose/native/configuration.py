@@ -23,7 +23,7 @@ RETRIES = 4
 
 
 def configure(parts: Sequence[Part], run_dir: Path) -> Path:
-    """Writes supervisord's configuration and the parts' scripts, and returns the path of the first.
+    """Writes supervisord's configuration and the parts' scripts. Returns the configuration's path.
 
     A part's command is in a script of its own because supervisord gives `` #``, `` ;`` and ``%`` in
     its configuration a meaning. The path of the run folder has none of these characters.
@@ -43,7 +43,10 @@ def _script(part: Part, run_dir: Path) -> Path:
 
 
 def _configuration(parts: Sequence[Part], run_dir: Path) -> str:
-    """Returns supervisord's configuration. All parts start at once and wait for each other."""
+    """Returns the text of supervisord's configuration.
+
+    supervisord starts all parts at once; each part waits by itself for the parts that it needs.
+    """
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     sections: dict[str, dict[str, object]] = {
         "unix_http_server": {"file": run_dir / "socket", "chmod": "0700"},

@@ -1,9 +1,9 @@
-"""Starts supervisord, which runs the parts, and asks it for their state.
+"""Starts supervisord, which runs the parts, and asks supervisord for the parts' state.
 
 supervisord starts, restarts, logs and stops the parts. It is a child of this process and ends with
-it (see :mod:`compose.die_with_parent`), as the parts end with supervisord. A supervisord that ends
-alone is started again. This module calls its documented XML-RPC interface over a Unix socket. A
-call without an answer does not stop the run.
+this process (see :mod:`compose.die_with_parent`), as the parts end with supervisord. A supervisord
+that ends earlier is started again. This module calls supervisord's documented XML-RPC interface
+over a Unix socket. A call without an answer does not stop the run.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Control:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends all parts in order. Signals that come meanwhile do not interrupt it."""
+        """Ends all parts in order. Signals that come meanwhile do not interrupt this."""
         with self._stop_signal.held():
             with suppress(ProcessLookupError):
                 self._daemon.terminate()
@@ -106,7 +106,10 @@ class Control:
             remove_run_dir(self.logs.parent)
 
     def look(self) -> None:
-        """Restarts parts that have ended, and prints their ends. To be called again and again."""
+        """Prints which parts have ended, and restarts those that supervisord has given up.
+
+        A supervisord that has ended is restarted, too. Has to be called again and again.
+        """
         self._stop_signal.check()
         with suppress(*_NO_ANSWER):
             if (status := self._daemon.poll()) is not None:
@@ -121,11 +124,11 @@ class Control:
                     self.given_up.pop(info["name"], None)
 
     def log(self, name: str) -> Path:
-        """Returns the log of a part."""
+        """Returns the path of a part's log."""
         return self.logs / f"{name}.log"
 
     def last_words(self, part: Part) -> str:
-        """Returns why a part ended, the end of its log, and advice if there is any."""
+        """Returns why a part ended, the last lines of its log, and advice if there is any."""
         log = self.log(part.name)
         lines = last_lines(log, begin=self._begin[part.name])
         shown = "".join(f"\n    {line}" for line in lines) or " nothing"
@@ -134,7 +137,7 @@ class Control:
         return f"{words}\n  {advice}" if advice else words
 
     def hopeless(self) -> str:
-        """Returns the last words of a vital part that can't start; empty where there is none."""
+        """Returns why a vital part can't start, and the end of its log; empty if all may start."""
         if self._refusals > 1:
             return f"{DAEMON} does not start; its own message is printed above"
         for part in self._parts.values():
@@ -144,7 +147,7 @@ class Control:
         return ""
 
     def _advised_twice(self, part: Part) -> bool:
-        """Returns whether the log gave a reason for advice at each of the last two ends."""
+        """Returns whether the part's log gave a reason for advice at both of its last two ends."""
         before, begin, times = self._advised[part.name]
         end = (self._ends(part.name) or [("", "")])[-1][0]
         if end != before:
@@ -154,7 +157,11 @@ class Control:
         return times > 1
 
     def _follow(self, name: str, pid: int) -> None:
-        """Notes a part's process, and prints that the part was started again."""
+        """Notes the process id of a part. If the id is new, prints that the part was restarted.
+
+        ``pid`` is 0 where the part does not run. Child processes that outlived the old process are
+        killed.
+        """
         before = self.pids.get(name, 0)
         if pid == before:
             return
@@ -172,7 +179,10 @@ class Control:
             self._started.add(name)
 
     def _start_again(self, name: str, full_name: str) -> None:
-        """Starts a part that was given up: it may have ended for a message, or for a full disk."""
+        """Reports a part that supervisord has given up, and starts it again every ``AGAIN_S``.
+
+        The part may have ended for a reason that passes, such as a bad message or a full disk.
+        """
         now = time.monotonic()
         if name not in self.given_up:
             words = self.last_words(self._parts[name])
@@ -183,7 +193,7 @@ class Control:
             self._rpc.startProcess(full_name, False)
 
     def _ends(self, name: str) -> list[tuple[str, str]]:
-        """Returns time and reason of each end of a part, which only supervisord's log has."""
+        """Returns the time and the reason of each end of a part, from supervisord's log."""
         lines = last_lines(self.log(DAEMON), 500, self._begin[DAEMON])
         end = rf"(\S+ \S+) \w+ (?:exited|stopped): {name} \(([^;)]*)"
         return re.findall(end, "\n".join(lines))
@@ -218,7 +228,7 @@ class Control:
 
 
 class _Socket(Transport):
-    """XML-RPC over a Unix socket, with a timeout."""
+    """The transport of XML-RPC over a Unix socket, with a timeout."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

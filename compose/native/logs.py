@@ -18,9 +18,9 @@ def size(log: Path) -> int:
 
 
 def since(log: Path, begin: int) -> tuple[bytes, int]:
-    """Returns the bytes of a log from ``begin`` on, :data:`MAX_BYTES` at most, and its size.
+    """Returns the bytes of a log after the first ``begin`` bytes, and the log's size.
 
-    Of more bytes, only the last ones are returned.
+    Of more than :data:`MAX_BYTES` bytes, only the last :data:`MAX_BYTES` are returned.
     """
     try:
         with log.open("rb") as file:
@@ -33,18 +33,21 @@ def since(log: Path, begin: int) -> tuple[bytes, int]:
 
 
 def last_lines(log: Path, lines: int = 12, begin: int = 0) -> list[str]:
-    """Returns the last lines written after the first ``begin`` bytes."""
+    """Returns the last ``lines`` lines of a log, among those after its first ``begin`` bytes."""
     return since(log, begin)[0].decode(errors="replace").rstrip().splitlines()[-lines:]
 
 
 class NewLines:
-    """The lines that are written to logs from now on."""
+    """Reads the lines that are written to logs from now on."""
 
     def __init__(self, logs: Iterable[Path]) -> None:
         self._read = {log: size(log) for log in logs}
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        """Yields the log's name and the text of each complete new line."""
+        """Yields each complete line that is new since the last call.
+
+        A line comes as a pair: the name of its log, and its text.
+        """
         for log, read in self._read.items():
             text, end = since(log, read)
             whole, newline, rest = text.rpartition(b"\n")

@@ -15,10 +15,10 @@ OWN = re.compile(
 
 
 def make_private(folder: Path) -> str:
-    """Makes a state folder private. Returns why other users can still look into it; else "".
+    """Makes a state folder private. Returns a text where other users can still read it; else "".
 
     Where the folder also holds other programs' files, only Byline's own folders in it are made
-    private: other users may need the rest.
+    private, because other users may need the other files.
 
     Raises:
         OSError: the folder can't be read.

@@ -36,7 +36,7 @@ SAMPLE_S = 45.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs Byline, and returns the exit status."""
+    """Runs Byline until Ctrl-C, and returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m compose.native", description=__doc__)
     parser.add_argument(
         "--exporter",
@@ -81,7 +81,7 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
 
 
 def _start(control: Control, parts: Sequence[Part]) -> None:
-    """Waits until all parts are healthy, except for late parts that are not vital.
+    """Waits until all parts are healthy, but not long for a part that is not vital.
 
     Raises:
         SystemExit: a vital part can't start.
@@ -119,7 +119,10 @@ def _wait(control: Control, part: Part, waiting: HealthThread, begin: float) -> 
 
 
 def _watch(control: Control, new_lines: NewLines) -> None:
-    """Restarts parts that have ended, and prints new lines of the logs, few while all is well."""
+    """Restarts parts that have ended, prints new lines of the logs, and waits ``WATCH_S``.
+
+    The parts log few lines while all is well.
+    """
     control.look()
     for name, line in new_lines.lines():
         say(f"{name:<9}| {line}")
@@ -127,7 +130,7 @@ def _watch(control: Control, new_lines: NewLines) -> None:
 
 
 def _sample(control: Control, new_lines: NewLines, environ: dict[str, str], api: str) -> str:
-    """Runs the sample message in a process of its own, and returns the text to print."""
+    """Sends the sample message from another process, and returns the text to print about it."""
     say("byline: sample message …")
     reason = f"no answer within {SAMPLE_S:g} s"
     until = time.monotonic() + SAMPLE_S

@@ -1,4 +1,4 @@
-"""Makes and removes the run folder, with supervisord's configuration and socket for one run."""
+"""Makes and removes the run folder, which holds supervisord's configuration and socket."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PREFIX = "byline-"
 
 
 def make_run_dir(state: Path) -> Path:
-    """Makes the run folder: in the state folder, or in a temporary folder.
+    """Makes the run folder in the state folder or in a temporary folder, and returns its path.
 
-    It is in a temporary folder where the path of the state folder is too long for a socket, or has
-    characters that supervisord does not accept.
+    The run folder is in a temporary folder where the path of the state folder is too long for a
+    socket, or has characters that supervisord does not accept.
 
     Raises:
         CannotRun: no folder has a path that is short enough.
@@ -41,7 +41,7 @@ def make_run_dir(state: Path) -> Path:
 
 
 def remove_run_dir(state: Path) -> None:
-    """Removes the run folder, if there is one."""
+    """Removes the run folder that belongs to the state folder ``state``, if there is one."""
     here = state / "run"
     if here.is_symlink() and here.readlink().name.startswith(PREFIX):
         shutil.rmtree(here.readlink(), ignore_errors=True)

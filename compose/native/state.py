@@ -56,7 +56,10 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
 
 
 def _lock(lock: IO[str], state_dir: Path) -> bool:
-    """Locks the file. Returns whether the run that had it last was killed."""
+    """Locks the state folder's lock file, or raises CannotRun where another run holds it.
+
+    Returns whether the run that last had the lock was killed.
+    """
     lock.seek(0)
     owner = lock.read().strip()
     killed = owner.isdecimal() and not alive(int(owner))
@@ -81,7 +84,11 @@ def _note(lock: IO[str], owner: str) -> None:
 
 
 def _fill(probe: Path) -> None:
-    """Writes :data:`ROOM` bytes to a file, and removes it."""
+    """Writes :data:`ROOM` bytes to the file ``probe``, and removes the file.
+
+    Raises:
+        OSError: the disk is full, or the folder can't be written to.
+    """
     try:
         with probe.open("wb") as file:
             file.write(bytes(ROOM))

@@ -19,7 +19,7 @@ ROOM_S = 0.2
 
 
 def say(text: str, stream: int = STDOUT) -> None:
-    """Prints lines. Errors are ignored: a closed terminal, a full disk, a reader that has ended."""
+    """Prints ``text`` and a line end. Ignores errors: a closed terminal, a full disk, no reader."""
     rest = f"{text}\n".encode(errors="replace")
     with suppress(OSError):
         # A writable stream has room for PIPE_BUF bytes. To write more might block for ever.
@@ -43,13 +43,20 @@ class StopSignal:
         _listen(self._ask)
 
     def check(self) -> None:
-        """Raises KeyboardInterrupt for a signal that :meth:`held` delayed or a library caught."""
+        """Raises KeyboardInterrupt where a stop signal has come.
+
+        The signal may have had no effect yet: :meth:`held` delayed the signal, or a library caught
+        the exception.
+        """
         if self._asked:
             raise KeyboardInterrupt
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Delays the signal to the end of the block, so that a process it starts is known."""
+        """Delays a stop signal that comes in the block to the next call of :meth:`check`.
+
+        So a process that the block starts is known when the signal takes effect.
+        """
         self._held = True
         try:
             yield

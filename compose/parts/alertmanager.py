@@ -26,15 +26,16 @@ Map = dict[str, Any]
 
 
 class Unfit(Exception):
-    """The configuration, which users may edit, can't be used. The text says why."""
+    """Alertmanager's configuration, which users may edit, can't be used. The text says why."""
 
 
 def part(
     settings: Settings, folder: Path, program: str, login: MonitoringLogin
 ) -> tuple[Part, str]:
-    """Returns the part, and words for people on where alerts go.
+    """Returns the part Alertmanager, and words for the user on where its alerts go.
 
-    ``folder`` gets the configuration and the data.
+    ``folder`` gets the configuration and the data. ``program`` is the path of Alertmanager's
+    program.
 
     Raises:
         Unfit: the configuration is missing or invalid.
@@ -79,7 +80,7 @@ def part(
 
 
 def channels(configuration: Map) -> str:
-    """Describes for people where alerts go."""
+    """Returns in words for the user where the alerts of ``configuration`` go."""
     kinds = {
         kind.removesuffix("_configs")
         for receiver in configuration["receivers"]
@@ -92,11 +93,11 @@ def channels(configuration: Map) -> str:
 
 
 def configured(configuration: Map, folder: Path, monitor: str) -> Map:
-    """Returns a configuration for this run: with absolute paths, and with the monitor's URL.
+    """Returns ``configuration`` for this run, with absolute paths and the URL of the monitor.
 
-    Channels whose secrets are missing are left out: Alertmanager could not send to them.
-    ``folder`` has the files that the configuration names. ``monitor`` is the URL of the monitor,
-    from which the console gets its alerts.
+    Channels whose secrets are missing are left out: Alertmanager could not send to them. Relative
+    paths begin in ``folder``. ``monitor`` is the URL of the monitor, to which Alertmanager sends
+    the alerts for the console.
     """
     whole: Map = _absolute(configuration, folder)
     common = whole["global"]
@@ -111,7 +112,10 @@ def configured(configuration: Map, folder: Path, monitor: str) -> Map:
 
 
 def _absolute(value: Any, folder: Path) -> Any:
-    """Returns a value of the configuration with absolute paths of files."""
+    """Returns ``value``, a part of the configuration, with absolute paths of files.
+
+    Relative paths begin in ``folder``.
+    """
     if isinstance(value, list):
         return [_absolute(each, folder) for each in value]
     if not isinstance(value, dict):

@@ -17,7 +17,7 @@ from compose.parts.part import Part
 
 
 class Assembly(NamedTuple):
-    """The parts of a run, and the values that starting them needs."""
+    """The parts of a run, and all that the start of these parts needs."""
 
     parts: list[Part]
     environ: dict[str, str]
@@ -30,7 +30,7 @@ class Assembly(NamedTuple):
 
 
 def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
-    """Writes the parts' files into the state folder, and returns the parts.
+    """Writes the parts' files into the state folder ``folder``, and returns the parts.
 
     ``exporter`` is the Python of celery-exporter's own environment.
     """
@@ -52,9 +52,11 @@ def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
 
 
 def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tuple[list[Part], str]:
-    """Returns Prometheus, Alertmanager and the Redis exporter, and lines for the terminal.
+    """Returns Prometheus and the other monitoring parts, and lines about them for the terminal.
 
-    Alertmanager is removed from ``found`` where its configuration can't be used.
+    The other parts are Alertmanager and the Redis exporter, where they are installed. ``found`` has
+    the paths of the installed programs. Alertmanager is removed from ``found`` where its
+    configuration can't be used.
     """
     login, parts = monitoring_login(folder), []
     names, words = "prometheus", ""
@@ -71,7 +73,11 @@ def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tupl
 
 
 def environment(settings: Settings, login: str, found: Container[str]) -> dict[str, str]:
-    """Returns the environment of the parts: that of this process, and values of this run."""
+    """Returns the environment variables of the parts: those of this process, and the run's own.
+
+    ``login`` is ``user:password`` of Flower. ``found`` has the names of the monitoring parts that
+    run.
+    """
     return {
         **os.environ,
         VARIABLE: os.environ.get(VARIABLE) or login,

@@ -22,10 +22,11 @@ ENDED_TASKS = 1000
 def services(
     settings: Settings, exporter: Path, client: Redis, login: str, own_cache: bool
 ) -> list[Part]:
-    """Returns the parts. They start together, and each waits by itself for those it needs.
+    """Returns the workers, the api, Flower, celery-exporter and the monitor.
 
-    ``exporter`` is the Python of celery-exporter's own environment. ``client`` is a client of the
-    broker. ``login`` is ``user:password`` of Flower. ``own_cache`` is true for the embedded cache.
+    All start together, and each waits by itself for the parts that it needs. ``exporter`` is the
+    Python of celery-exporter's own environment. ``client`` is a client of the broker. ``login`` is
+    ``user:password`` of Flower. ``own_cache`` is true where the cache is the embedded Valkey.
     """
     api = api_url(settings)
     flower = f"http://{LOOPBACK}:{settings.flower_port}"
@@ -57,7 +58,7 @@ def services(
 
 
 def api_url(settings: Settings) -> str:
-    """Returns the api's URL."""
+    """Returns the URL at which a client on this machine reaches the api."""
     return f"http://{url_host(settings.api_host)}:{settings.api_port}"
 
 
@@ -71,7 +72,10 @@ API = (
 
 
 def _worker(settings: Settings, number: int, client: Redis) -> Part:
-    """Returns one worker. A single worker is named ``worker``; several, ``worker-1`` and so on."""
+    """Returns the part of worker ``number``, counted from 0.
+
+    A single worker is named ``worker``; several workers are named ``worker-1`` and so on.
+    """
     suffix = f"-{number + 1}" if settings.workers > 1 else ""
     command = (
         *(

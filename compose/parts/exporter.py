@@ -25,7 +25,10 @@ def bounded_state(tasks: int) -> type[State]:
 
 
 def main(arguments: list[str]) -> None:
-    """Exports metrics until a signal stops it. The broker's URL comes in the environment."""
+    """Runs celery-exporter until a signal stops it. The broker's URL comes in the environment.
+
+    The first of the arguments is the number of tasks to remember; the others are celery-exporter's.
+    """
     # Otherwise tracebacks show local variables: events, which hold texts, and the password.
     os.environ["LOGURU_DIAGNOSE"] = "NO"
     from src.cli import cli  # noqa: PLC0415 - installed only in the exporter's environment

@@ -27,7 +27,9 @@ PAUSE_S = 0.1
 
 
 class HealthThread:
-    """A thread that calls a probe until it returns True. Only this thread hangs with the probe.
+    """A thread that calls a probe until the probe returns True.
+
+    A probe that hangs blocks only this thread.
 
     Raises:
         CannotRun: the system can't start a thread.
@@ -66,10 +68,10 @@ def redis(url: str) -> Probe:
 
 
 def workers(client: Redis, number: int) -> Probe:
-    """Returns a probe that is True once ``number`` workers have signed in from now on.
+    """Returns a probe that is True once ``number`` workers have signed in after this call.
 
     Workers of an earlier run stay listed for a while, and do not count. The probe also waits until
-    a worker has the version to serve, unless an operator has set that version.
+    a worker has the model version to serve, unless an operator has chosen that version.
     """
     since, worker_registry = time.time(), WorkerRegistry(client)
 
@@ -86,9 +88,9 @@ def workers(client: Redis, number: int) -> Probe:
 
 
 def api(url: str, client: Redis) -> Probe:
-    """Returns a probe that is True once the api is ready.
+    """Returns a probe that is True once the api at ``url`` is ready.
 
-    The api only needs to be alive where an operator has set a version that no worker has.
+    The api only needs to be alive where an operator has chosen a model version that no worker has.
     """
     ready, alive, worker_registry = (
         page(f"{url}/readyz"),

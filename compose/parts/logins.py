@@ -26,7 +26,7 @@ MONITORING_FILE = "monitoring-password"
 
 
 class MonitoringLogin(NamedTuple):
-    """The login of Prometheus and Alertmanager."""
+    """The login for Prometheus and Alertmanager, which share a user and a password."""
 
     password: str
     #: The file for their option ``--web.config.file``.
@@ -40,18 +40,18 @@ class MonitoringLogin(NamedTuple):
 
     @property
     def pair(self) -> str:
-        """``user:password``."""
+        """The login as ``user:password``."""
         return f"{USER}:{self.password}"
 
     def url(self, address: str) -> str:
-        """Returns the URL of an address with the login in it."""
+        """Returns the URL of ``address``, a host with port and path, with the login in it."""
         return f"http://{USER}:{quote(self.password, safe='')}@{address}"
 
 
 def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Returns ``user:password``, and words for people on where it is.
+    """Returns Flower's login as ``user:password``, and words for the user on where to find it.
 
-    A login in the environment has precedence over the file.
+    A login in the environment has precedence over the file with the password in ``folder``.
     """
     if given := environ.get(VARIABLE):
         return given.partition(",")[0], f"login in {VARIABLE}"
@@ -60,7 +60,9 @@ def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def monitoring_login(folder: Path) -> MonitoringLogin:
-    """Returns the login of Prometheus and Alertmanager, and writes its hash for them.
+    """Returns the login of Prometheus and Alertmanager, and writes the password's hash for them.
+
+    The password is in a file in ``folder``, which is made where it is missing.
 
     Raises:
         CannotRun: the password in the file is too long.
@@ -76,9 +78,10 @@ def monitoring_login(folder: Path) -> MonitoringLogin:
 
 
 def is_older(web_config: Path, password_file: Path) -> bool:
-    """Returns whether the hash in ``web_config`` is missing or older than the password.
+    """Returns whether the password's hash has to be computed again.
 
-    To compute it takes half a second.
+    ``web_config`` has the hash. The hash is computed again where this file is missing or older than
+    the password's, and else kept, because a hash takes half a second.
     """
     if not web_config.exists():
         return True
@@ -86,19 +89,28 @@ def is_older(web_config: Path, password_file: Path) -> bool:
 
 
 def web_configuration(password: str) -> str:
-    """Returns the content of the file for ``--web.config.file``."""
+    """Returns the configuration with which Prometheus and Alertmanager ask for the password.
+
+    Both read it from the file of their option ``--web.config.file``. It holds the password's hash.
+    """
     return f"basic_auth_users: {{{USER}: '{bcrypt.hashed(password)}'}}\n"
 
 
 def _kept(file: Path) -> tuple[str, str]:
-    """Returns the password in a file, and words on where it is. Makes a file that is missing."""
+    """Returns the password in ``file``, and words for the user on where it is.
+
+    A missing file is made, with a random password.
+    """
     if not file.exists():
         write_private(file, secrets.token_urlsafe(12) + "\n")
     return file.read_text().strip(), f"user {USER}, password in {os.path.relpath(file)}"
 
 
 def write_private(file: Path, text: str) -> None:
-    """Writes a private file at once: a password cut in half would be accepted, too."""
+    """Writes a file that only its owner can read, in one step.
+
+    Without that, a program could read half of a password, and would accept it.
+    """
     with NamedTemporaryFile("w", dir=file.parent, delete=False) as output:
         output.write(text)
     Path(output.name).replace(file)

@@ -12,7 +12,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Part:
-    """One process with its children, as ``make run`` starts it."""
+    """A part of ``make run``: one process with its children; how to start, check and stop it."""
 
     name: str
     command: Sequence[str | Path]
@@ -31,7 +31,7 @@ class Part:
 
 
 def url_host(host: str) -> str:
-    """Returns the host for the URL of a server that listens on ``host``."""
+    """Returns the host that the URL of a server needs, where the server listens on ``host``."""
     if host in ("0.0.0.0", "::"):
         return LOOPBACK
     return f"[{host}]" if ":" in host else host

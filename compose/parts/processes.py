@@ -18,7 +18,7 @@ def alive(pid: int) -> bool:
 
 
 def end_session(session: int, wait_s: float) -> None:
-    """Waits for all processes of a session to end. Kills those that live longer than ``wait_s``."""
+    """Waits until all processes of a session have ended. Kills them after ``wait_s`` seconds."""
     until = time.monotonic() + wait_s
     while left := [pid for pid in psutil.pids() if _is_in(pid, session)]:
         late = time.monotonic() - until

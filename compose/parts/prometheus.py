@@ -34,7 +34,10 @@ URL_FILE = "url"
 
 
 def programs(settings: Settings) -> dict[str, str]:
-    """Returns the programs to start, by the name of the part."""
+    """Returns the paths of the installed monitoring programs, by the name of the part.
+
+    Without Prometheus, no program is returned: the others serve only Prometheus.
+    """
     if not settings.prometheus_port or not CONFIGURATION.exists():
         return {}  # switched off, or an installed package instead of the repository
     names = {"prometheus": ("prometheus",), "redis-exporter": REDIS_EXPORTER}
@@ -49,7 +52,10 @@ def programs(settings: Settings) -> dict[str, str]:
 def parts(
     settings: Settings, folder: Path, found: dict[str, str], login: MonitoringLogin
 ) -> list[Part]:
-    """Returns the parts. ``folder`` gets their configuration and data."""
+    """Returns the part Prometheus and, where it is installed, the part Redis exporter.
+
+    ``folder`` gets Prometheus's configuration and data. ``found`` has the programs' paths.
+    """
     configuration = configure(settings, folder, found, login.prefix)
     address = f"{LOOPBACK}:{settings.prometheus_port}"
     write_private(folder / URL_FILE, login.url(address) + "\n")
@@ -80,9 +86,10 @@ def parts(
 
 
 def configure(settings: Settings, folder: Path, found: Container[str], prefix: str) -> Path:
-    """Writes Prometheus's rules and targets into ``folder``, and returns its configuration's path.
+    """Writes Prometheus's configuration, rules and targets into ``folder``.
 
-    ``prefix`` is the first part of Alertmanager's paths.
+    Returns the path of the configuration. ``found`` has the names of the monitoring parts that run.
+    ``prefix`` is the first part of Alertmanager's URL paths.
     """
     for name in ("rules", "targets"):
         shutil.rmtree(folder / name, ignore_errors=True)

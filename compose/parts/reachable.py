@@ -37,7 +37,7 @@ def check_ports(settings: Settings, wait_s: float) -> None:
 
 
 def check_redis(setting: str, url: SecretURL) -> None:
-    """Checks that the server at ``url``, the value of ``setting``, answers.
+    """Checks that a Redis or Valkey answers at ``url``, which is the value of ``setting``.
 
     Raises:
         CannotRun: the server does not answer. The text shows no password.
@@ -50,7 +50,7 @@ def check_redis(setting: str, url: SecretURL) -> None:
 
 
 def _listening(settings: Settings) -> list[tuple[str, str, int]]:
-    """Returns part, host and port of everything that is going to listen."""
+    """Returns the part, the host and the port of each server that this run is going to start."""
     ports = {
         "api": settings.api_host,
         "api_metrics": settings.metrics_host,
@@ -69,7 +69,7 @@ def _listening(settings: Settings) -> list[tuple[str, str, int]]:
 
 
 def _refusal(host: str, port: int) -> OSError | None:
-    """Returns the error of listening on a port; None where the port is free."""
+    """Returns the error that a server gets on this host and port; None where the port is free."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -1,4 +1,4 @@
-"""Describes for people which model version the workers serve."""
+"""Finds the model version that the workers serve, to be shown on the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _WARNING = (
 
 
 def served_version(client: Redis) -> tuple[str, str]:
-    """Returns the workers' version, and a warning where an operator has set another version."""
+    """Returns the model version of the workers, and a warning if an operator chose another.
+
+    Both are empty where they are unknown, and the warning is empty where there is none.
+    """
     try:
         worker_registry = WorkerRegistry(client)
         rollout, workers, _ = worker_registry.look()

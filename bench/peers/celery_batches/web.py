@@ -1,4 +1,4 @@
-"""The front end of the peer celery-batches, the same as that of plain Celery."""
+"""The HTTP front end of the peer celery-batches, the same as that of the peer plain Celery."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from bench.peers.front_end import front_end
 
 
 def create() -> Flask:
-    """Returns the front end."""
+    """Returns the Flask application of the front end."""
     return front_end(celery, "batches.attribute")

@@ -1,4 +1,4 @@
-"""The peer LitServe, with batching."""
+"""The peer LitServe: serves the model with batching, to be compared with Byline."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from bench.peers.model import BATCH, Predictor
 
 
 class Attribution(litserve.LitAPI):
-    """The API that LitServe's inference worker runs."""
+    """The LitServe API with the model. LitServe's inference worker runs it."""
 
     def setup(self, device: str) -> None:
-        """Loads the model, in the worker."""
+        """Loads the model in the inference worker's process."""
         self._predictor = Predictor()
 
     # Not annotated: FastAPI would take the types as models of the request and of the response.
     def decode_request(self, request):  # type: ignore[no-untyped-def]
-        """Returns the body as it is."""
+        """Returns the body of a request unchanged."""
         return request
 
     def batch(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Returns the list as it is: there are no tensors to stack."""
+        """Returns the list of requests unchanged: there are no tensors to stack."""
         return inputs
 
     def predict(self, inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Attributes one batch of messages."""
+        """Returns the answers to one batch of requests."""
         return self._predictor.answer(inputs)
 
     def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Returns the list as it is."""
+        """Returns the list of answers unchanged."""
         return output
 
     def encode_response(self, output):  # type: ignore[no-untyped-def]
-        """Returns the answer as it is."""
+        """Returns the answer to a request unchanged."""
         return output
 
 
 def main() -> None:
-    """Serves until SIGTERM."""
+    """Runs the LitServe server until SIGTERM."""
     # LitServe stops its processes after Ctrl-C only; SIGTERM would leave all of them behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Without a timeout the worker polls its empty queue all the time, and uses a whole core.

@@ -1,4 +1,4 @@
-"""The peer Mosec, which does HTTP and batching in Rust."""
+"""The peer Mosec: serves the model, with HTTP and batching in Rust, to be compared with Byline."""
 
 from __future__ import annotations
 
@@ -12,28 +12,34 @@ from bench.peers.model import BATCH, Predictor
 
 
 class Attribution(Worker):
-    """The code that Mosec's worker processes run."""
+    """A Mosec worker process with a model of its own."""
 
     def __init__(self) -> None:
-        """Loads the model, in the worker."""
+        """Loads the model in the worker process."""
         super().__init__()
         self._predictor = Predictor()
 
     def deserialize(self, data: bytes) -> Any:
-        """Decodes JSON faster than Mosec's default, the standard library."""
+        """Returns a request's body, decoded by msgspec.
+
+        Mosec's default, the standard library's decoder, is slower.
+        """
         return msgspec.json.decode(data)
 
     def serialize(self, data: Any) -> bytes:
-        """Encodes JSON faster than Mosec's default, which also indents it."""
+        """Returns an answer as JSON, encoded by msgspec.
+
+        Mosec's default is slower, and also indents.
+        """
         return msgspec.json.encode(data)
 
     def forward(self, data: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Attributes one batch of messages."""
+        """Returns the answers to one batch of requests."""
         return self._predictor.answer(data)
 
 
 def main() -> None:
-    """Serves until SIGTERM."""
+    """Runs the Mosec server until SIGTERM."""
     server = Server()
     # Two workers: the second core would be idle otherwise, and Mosec restarts a dead worker only
     # while another one lives. A batch waits for 5 ms at most: little beside the 55 ms in all.

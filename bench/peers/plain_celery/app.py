@@ -1,4 +1,4 @@
-"""The peer plain Celery: one task a message, as most programs use Celery, with the same model."""
+"""The peer plain Celery: the same model with one task a message, as most programs use Celery."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _predictors: list[Predictor] = []  # holds one item in each process of the pool
 
 @worker_process_init.connect
 def load(**_: Any) -> None:
-    """Loads the model in each process of the pool, after the fork."""
+    """Loads the model in each process of the worker's pool, after the fork."""
     _predictors.append(Predictor())
 
 
 @app.task(name="plain.attribute")
 def attribute(text: str) -> dict[str, Any]:
-    """Attributes one message."""
+    """Returns the attribution of one message."""
     [prediction] = _predictors[0].predict([text])
     return prediction

@@ -1,4 +1,4 @@
-"""The front end of the peer plain Celery: Flask, one task a message, and ``AsyncResult.get``."""
+"""The HTTP front end of the peer plain Celery: Flask, which sends one task for each message."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from bench.peers.plain_celery.app import app as celery
 
 
 def create() -> Flask:
-    """Returns the front end."""
+    """Returns the Flask application of the front end."""
     return front_end(celery, "plain.attribute")

@@ -1,4 +1,4 @@
-"""The peer Ray Serve, with ``@serve.batch``."""
+"""The peer Ray Serve: serves the model with ``@serve.batch``, to be compared with Byline."""
 
 from __future__ import annotations
 
@@ -25,20 +25,23 @@ from bench.peers.model import BATCH, PredictorThread
     logging_config={"enable_access_log": False, "log_level": "WARNING"},
 )
 class Attribution:
-    """A replica with a model of its own."""
+    """A replica, which is a process of Ray Serve, with a model of its own."""
 
     def __init__(self) -> None:
-        """Loads the model; its thread leaves the replica's loop free to take requests."""
+        """Loads the model in a thread, so that the replica's event loop stays free for requests."""
         self._predictor = PredictorThread()
 
     # An idle replica waits 5 ms for more requests: little beside the 55 ms that an answer may take.
     @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=0.005)
     async def attribute(self, bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Attributes one batch of requests."""
+        """Returns the answers to one batch of request bodies."""
         return await self._predictor.answer(bodies)
 
     async def __call__(self, request: Request) -> Response:
-        """Answers one request. Ray sends a ``Response`` as it is, without a second encoding."""
+        """Answers one HTTP request.
+
+        Ray sends a ``Response`` as it is, without encoding it a second time.
+        """
         if request.method == "GET":
             return Response("ready")
         answer = await self.attribute(msgspec.json.decode(await request.body()))
@@ -46,7 +49,7 @@ class Attribution:
 
 
 def main() -> None:
-    """Starts a local Ray with the deployment. On SIGTERM, ends all of Ray's daemons."""
+    """Starts a local Ray that serves the model. On SIGTERM, ends all of Ray's daemons."""
     signals = {signal.SIGTERM, signal.SIGINT}
     # Blocked before Ray starts threads, which inherit the mask. Ray's handlers would leave daemons.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
