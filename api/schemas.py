@@ -1,4 +1,4 @@
-"""The types of request and response bodies: they validate JSON and make the OpenAPI schemas."""
+"""The types of request and response bodies, which validate JSON and give the OpenAPI schemas."""
 
 from __future__ import annotations
 
