@@ -1,4 +1,4 @@
-"""The bootstep that makes dead letters of tasks that Celery can't use, without logging them."""
+"""The bootstep that turns tasks that Celery can't use into dead letters, without logging them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from tasks.malformed import Malformed, check_headers, kind_of
 
 
 class MalformedStep(bootsteps.StartStopStep):
-    """Makes Celery's consumer raise ``Malformed``, which the transport turns into a dead letter.
+    """Makes Celery's consumer raise ``Malformed`` for a task that it can't use.
 
-    Celery's own consumer logs the whole task with its texts, and may drop it.
+    The transport turns this error into a dead letter. Celery's own consumer would log the whole
+    task with its texts, and may drop it.
     """
 
     requires = (Tasks,)
 
     def start(self, consumer: Any) -> None:
-        """Replaces the consumer's handlers of malformed tasks."""
+        """Replaces the functions with which Celery's consumer handles malformed tasks."""
         consumer.on_unknown_message = _refuse_unknown
         consumer.on_invalid_task = _refuse_invalid
         consumer.on_unknown_task = _checking(type(consumer).on_unknown_task.__get__(consumer))
@@ -28,7 +29,10 @@ class MalformedStep(bootsteps.StartStopStep):
 
 
 def _checking(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., None]:
-    """Returns ``on_unknown_task`` with a check of the headers: Celery fails a task by its id."""
+    """Returns ``refuse``, Celery's ``on_unknown_task``, with a check of the headers before it.
+
+    Celery needs the id in the headers in order to fail the task.
+    """
 
     def checked(body: Any, message: Any, error: Exception) -> None:
         check_headers(message.headers)
