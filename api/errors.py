@@ -155,7 +155,8 @@ def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> Non
 def _discard_body() -> None:
     """Reads the rest of the request's body, up to a limit, and discards it.
 
-    A client that is cut off while it sends its body may lose the response.
+    If the server closed the connection while the client sends its body, the client could lose the
+    response.
     """
     left, stream = DISCARDED_BYTES, request.environ["wsgi.input"]
     declared = request.content_length

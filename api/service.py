@@ -159,8 +159,6 @@ class AttributionService:
 
         Without ``may_wait`` the request gets a response at once.
 
-        Without ``may_wait`` the request gets a response at once.
-
         Raises:
             InvalidMessage: an option is invalid.
             NoModel, UnknownModel: no worker serves the model version that the request names.

@@ -37,9 +37,9 @@ class Change:
         return Rollout(version, previous=current.current, set_by_operator=True)
 
     def share(self, version: str, share: float) -> Rollout:
-        """Returns a rollout that sends a share of the new messages to ``version``, the canary.
+        """Returns a rollout that sends a share of the new messages to ``version``.
 
-        A share of 0 ends the canary.
+        This version is called the canary. A share of 0 ends it.
         """
         current = self._current
         if not 0 <= share < 1:
@@ -56,7 +56,7 @@ class Change:
         return Rollout(current.current, version, share, current.previous, set_by_operator=True)
 
     def back(self) -> Rollout:
-        """Returns a rollout without the canary or, if there is none, with the previous version."""
+        """Returns a rollout without the canary or, without a canary, with the previous version."""
         current = self._current
         if current.canary is not None:
             return Rollout(current.current, previous=current.previous, set_by_operator=True)

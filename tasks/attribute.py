@@ -24,10 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 class AttributeTask(Task):
-    """Attributes the messages of a chunk. Any Celery client may send the task by its name.
+    """Attributes the messages of a chunk, the body of one Celery task.
 
-    In a worker, the batcher first computes many tasks as one batch. Celery's tracer then runs each
-    task, which finds its outcomes ready. Called directly, the task computes its own chunk.
+    Any Celery client may send the task by its name. In a worker, the batcher first computes many
+    tasks as one batch. Celery's tracer then runs each task, which finds its outcomes ready. Called
+    directly, the task computes its own chunk.
     """
 
     name = TASK
@@ -60,7 +61,7 @@ class AttributeTask(Task):
         return self._batch_processor.begin(chunks)
 
     def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
-        """Starts the model on the next messages of a large chunk, up to ``work`` units of work."""
+        """Starts the model on the next messages of a chunk, up to ``work`` units of work."""
         return self._batch_processor.begin_part(progress, work)
 
     def begin_alone(
@@ -68,7 +69,7 @@ class AttributeTask(Task):
     ) -> InFlightBatch:
         """Computes the next messages of a chunk one at a time, and stores each outcome at once.
 
-        ``heartbeat()`` is called before each message.
+        ``work`` limits their work. ``heartbeat()`` is called before each message.
         """
         return self._batch_processor.begin_alone(progress, work, heartbeat)
 

@@ -73,7 +73,7 @@ class BatchProcessor:
         return self._begin(chunks, None)
 
     def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
-        """Begins a batch of the next messages of a large chunk, up to ``work`` units of work."""
+        """Begins a batch of the next messages of a chunk, up to ``work`` units of work."""
         return self._begin([progress.part(work)], progress)
 
     def _begin(self, chunks: Sequence[Chunk], progress: Progress | None) -> InFlightBatch:
@@ -86,7 +86,7 @@ class BatchProcessor:
     def begin_alone(
         self, progress: Progress, work: int, heartbeat: Callable[[], None]
     ) -> InFlightBatch:
-        """Attributes the next messages of a chunk one at a time, as a worker died with the chunk.
+        """Attributes the next messages of a chunk one at a time, because a worker died with it.
 
         Each outcome is stored before the next message is tried. A message that killed workers again
         becomes a dead letter. See :mod:`tasks.batch.solo_trial`.
@@ -155,10 +155,11 @@ class BatchProcessor:
     def _by_promised_id(
         self, batch: InFlightBatch, new: dict[str, Outcome], known: dict[str, Outcome]
     ) -> dict[str, Outcome]:
-        """Returns outcomes by each message id under which a client may have been promised them.
+        """Returns outcomes by message id, for clients that ask for an outcome by the id they got.
 
         ``new`` are the outcomes of this batch by id. ``known`` also has the outcomes of earlier
-        passes: an earlier pass may have had the same text.
+        passes: an earlier pass may have had the same text. A client's id may differ from the
+        worker's.
         """
         promised: dict[str, Outcome] = {failure.id: failure for failure in batch.refused}
         promised |= new

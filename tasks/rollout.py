@@ -43,7 +43,7 @@ _announcement = msgspec.json.Decoder(Announcement).decode
 
 
 class Rollout(msgspec.Struct, frozen=True):
-    """The model versions that new messages go to: the current version, and possibly a canary."""
+    """The model versions that new messages go to: the current version, and maybe one on trial."""
 
     current: str
     #: Another version that a share of the messages goes to.
@@ -56,10 +56,10 @@ class Rollout(msgspec.Struct, frozen=True):
     set_by_operator: bool = msgspec.field(default=False, name="told")  # its name in Redis
 
     def takes(self, text: str) -> bool:
-        """Returns whether a message goes to the canary; ``text`` is its canonical text.
+        """Returns whether a message goes to the canary, the version on trial.
 
-        A hash of the text decides, so that every process sends a text to the same version, and a
-        larger share includes all texts of a smaller share.
+        ``text`` is its canonical text. A hash of the text decides, so that every process sends a
+        text to the same version, and a larger share includes all texts of a smaller share.
         """
         return self.canary is not None and lot(text) < self.share
 
@@ -88,7 +88,7 @@ _rollout = msgspec.json.Decoder(Rollout).decode
 
 
 def lot(text: str) -> float:
-    """Returns a number from 0 to 1 that decides whether a text goes to the canary: a hash of it."""
+    """Returns a hash of a text, from 0 to 1, which decides whether the text goes to the canary."""
     digest = blake2b(text.encode(), digest_size=7, person=b"canary").digest()
     return int.from_bytes(digest) / 2**56
 
@@ -188,7 +188,7 @@ class WorkerRegistry:
         return ServedVersions(rollout, living, gone)
 
     def announcement(self, version: str) -> Announcement | None:
-        """Returns what workers of a version have announced; None if there is no announcement."""
+        """Returns how the workers of a version describe their model; None without a description."""
         return _read_announcement(version, wrong_type.get(self._client, MODEL + version))
 
     def change(self, update: Callable[[Rollout | None], Rollout]) -> Rollout:

@@ -1,4 +1,4 @@
-"""Flask route of ``/v1/models``: the model versions that workers serve, and how many workers do."""
+"""Flask route of ``/v1/models``: which model versions are served, and by how many workers each."""
 
 from __future__ import annotations
 

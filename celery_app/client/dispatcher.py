@@ -145,7 +145,10 @@ class Dispatcher:
         return deadlines.passed(entry, self._version_queues.of(entry.version).latency_model.idle)
 
     def hasten(self, entries: Iterable[Entry]) -> None:
-        """Sends messages even without a free credit, because their outcomes are to be promised."""
+        """Sends messages even if all credits (permits for chunks in flight) are taken.
+
+        Their callers stop waiting, and are to fetch the outcomes later.
+        """
         for entry in entries:
             entry.urgent = True
         self._work.set()
@@ -191,7 +194,7 @@ class Dispatcher:
             await self._send_from(version_queue)
 
     async def _sweep(self) -> None:
-        """Gives up chunks whose replies are lost, and sets the metrics; once a second."""
+        """Gives up chunks whose replies are lost, and updates the metrics; once a second."""
         await asyncio.sleep(SWEEP_S)
         self._give_up()
         self._local_cache.shrink(self._model_registry.pressure() != "ok")
@@ -201,7 +204,7 @@ class Dispatcher:
         self._work.set()  # a chunk may have freed its credit, or a deadline may have passed
 
     async def _look_up(self) -> None:
-        """Looks gathered messages up in the result cache, and settles those that it has.
+        """Looks gathered messages up in the result cache, and sets the outcomes that it has.
 
         The other messages are refused, or wait to be sent.
         """
@@ -261,9 +264,9 @@ class Dispatcher:
             entry.sent.set()
 
     def _give_up(self) -> None:
-        """Fails the messages of chunks whose replies seem lost, and so frees the chunks' credits.
+        """Fails the messages of chunks whose replies seem lost, so that other chunks may leave.
 
-        If a worker computes them later, the results are in the cache.
+        If a worker computes the messages later, the results are in the cache.
         """
         for version_queue in self._version_queues.values():
             for entries in version_queue.in_flight.given_up():

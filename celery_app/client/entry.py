@@ -66,9 +66,10 @@ class Entry:
 
     @property
     def queue_priority(self) -> int:
-        """The message's priority in the broker's queue, lower if it was sent without a credit.
+        """The message's priority in the broker's queue, from 0 (first) to 9 (last).
 
-        A low priority is a high number.
+        It is less urgent for a message that was sent without a credit, a permit for a chunk in
+        flight.
         """
         if self.without_credit:
             return min(LOWEST_PRIORITY, self.priority + NO_CREDIT_PENALTY)

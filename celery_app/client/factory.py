@@ -69,8 +69,8 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
 def limits_of(settings: Settings) -> DispatchLimits:
     """Returns the limits of a dispatcher, from the settings.
 
-    A chunk is given up only when no caller waits for it any longer. If the chunk's worker died,
-    another worker has had the time to take the task over by then.
+    A chunk is given up only when no caller waits for it any longer. By then, if the chunk's worker
+    died, another worker has had the time to take the task over.
     """
     answer_s = max(3 * settings.visibility_timeout_s, settings.wait_max_s + BEYOND_WAIT_S)
     return DispatchLimits(

@@ -151,7 +151,7 @@ class Channel(redis.Channel):
 
     @property
     def claims(self) -> bool:
-        """Whether a claim was sent a moment ago, and its response will be read."""
+        """Whether a claim (the command that takes tasks) was sent and its response is awaited."""
         return (
             bool(self._in_poll)
             and monotonic() < self._brpop_sent_at + RESPONSE_S
@@ -187,9 +187,10 @@ class Channel(redis.Channel):
                 return task
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        """Sends a claim, after a command with which Redis waits for a task.
+        """Sends a claim, the command that takes tasks; called by kombu.
 
-        The wait is left out if the last claim left tasks behind. Kombu calls this method.
+        Before it goes a command with which Redis waits for a task. This command is left out if the
+        last claim left tasks behind.
         """
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
@@ -215,7 +216,10 @@ class Channel(redis.Channel):
         return ["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]
 
     def _brpop_read(self, **options: Any) -> bool:
-        """Reads the response to a claim, and delivers its tasks. Raises ``Empty`` without tasks."""
+        """Reads the response to a claim, and delivers the claimed tasks; called by kombu.
+
+        Raises ``Empty`` if there are none.
+        """
         try:
             tasks = claimed_tasks(self._read_claim())
         finally:
@@ -289,7 +293,10 @@ class Channel(redis.Channel):
         return response
 
     def _read_script(self, client: Redis, connection: Any) -> list[bytes]:
-        """Returns the response to a claim. Sends the claim again if Redis had no memory for it."""
+        """Returns the response to a claim, the command that takes tasks.
+
+        Sends the claim again if Redis had no memory for it.
+        """
         try:
             return client.parse_response(connection, "EVAL") or []
         except OutOfMemoryError:

@@ -30,7 +30,7 @@ class ClaimPrefix(NamedTuple):
 def claim_prefix(
     lists: Sequence[str], unacked_keys: Sequence[str], noted: list[int]
 ) -> ClaimPrefix:
-    """Returns the first part of claims that take tasks from ``lists``.
+    """Returns the first part of a claim, the Redis command that takes tasks from ``lists``.
 
     ``unacked_keys`` are kombu's hash and index of unacknowledged tasks. ``noted`` has, for each
     list, 1 if its tasks are to be noted as held, and 0 if not.
@@ -40,7 +40,7 @@ def claim_prefix(
 
 
 def claim_command(prefix: ClaimPrefix, max_tasks: int, tags: Sequence[str | bytes]) -> list[Any]:
-    """Returns a claim for up to ``max_tasks`` tasks.
+    """Returns a claim, the Redis command that takes up to ``max_tasks`` tasks.
 
     The claim also acknowledges the tasks that have the delivery tags ``tags``.
     """
@@ -48,7 +48,7 @@ def claim_command(prefix: ClaimPrefix, max_tasks: int, tags: Sequence[str | byte
 
 
 def first_list(claim: Sequence[Any]) -> str:
-    """Returns the name of the list that a claim takes tasks from first."""
+    """Returns the first of the Redis lists that a claim takes tasks from."""
     return str(claim[3])
 
 
@@ -63,24 +63,24 @@ class ClaimedTask(NamedTuple):
 
 
 def claimed_tasks(response: Sequence[bytes]) -> list[ClaimedTask]:
-    """Returns the tasks that the response to a claim holds."""
+    """Returns the tasks in the response to a claim, the command that takes tasks."""
     columns = zip(response[::3], response[1::3], response[2::3], strict=True)
     return [ClaimedTask(*columns) for columns in columns]
 
 
 class PriorityOrder:
-    """Decides in which order a claim takes tasks of different priorities."""
+    """Decides in which order a worker takes tasks of different priorities."""
 
     def __init__(self) -> None:
         #: Claims in a row that left tasks behind.
         self._left_behind = 0
 
     def note(self, left_behind: bool) -> None:
-        """Records whether the last claim left tasks behind in the lists."""
+        """Records whether tasks were left in the lists when the worker last took tasks."""
         self._left_behind = self._left_behind + 1 if left_behind else 0
 
     def steps(self, all_steps: Sequence[int], first_only: bool) -> list[int]:
-        """Returns the priorities in the order in which the next claim reads their lists.
+        """Returns the priorities in the order in which the worker takes their tasks next.
 
         ``all_steps`` are all priorities, the highest first. With ``first_only``, only the highest
         is returned.

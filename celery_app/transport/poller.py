@@ -9,7 +9,7 @@ from kombu.transport import redis
 
 
 class Poller(redis.MultiChannelPoller):
-    """Sends each channel's claims, and the acknowledgements that go along with no claim."""
+    """Sends claims, which take tasks for all channels, and the remaining acknowledgements."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,13 +18,13 @@ class Poller(redis.MultiChannelPoller):
         self.turns = False
 
     def is_paused(self, channel: Any) -> bool:
-        """Returns whether the response to a channel's claim stays unread until there is room."""
+        """Returns whether the tasks claimed for a channel stay unread until the worker has room."""
         return any(paused[0] is channel for paused in self._paused_brpop.values())
 
     def get(self, callback: Any, timeout: float | None = None) -> None:
-        """Delivers tasks.
+        """Delivers tasks. Raises ``Empty`` if there are none.
 
-        Raises ``Empty`` if there are none, after a sweep for dead workers' tasks.
+        Before it raises, it looks for tasks of dead workers, which go back to their queues.
         """
         try:
             super().get(callback, timeout)
@@ -33,7 +33,7 @@ class Poller(redis.MultiChannelPoller):
             raise
 
     def on_poll_start(self) -> None:
-        """Sends claims if the worker has room; called by kombu at each turn of the event loop."""
+        """Takes tasks if the worker has room; called by kombu at each turn of the event loop."""
         while True:
             self.turns = True
             super().on_poll_start()

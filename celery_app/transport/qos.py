@@ -30,7 +30,7 @@ class QoS(redis.QoS):
         self.sweeping = False
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Notes in this process that the worker holds a task. The claim has noted it in Redis."""
+        """Notes in this process that the worker holds a task. Redis has a note of it already."""
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str | bytes) -> None:
@@ -92,7 +92,7 @@ class QoS(redis.QoS):
             self.sweeping = False
 
     def mend(self) -> None:
-        """Repairs the queue's keys where another program or a person has changed them."""
+        """Repairs the queue's keys in Redis if another program or a person has changed them."""
         channels = self.channel.connection.channels
         lists = {name for channel in channels for name in channel.active_lists}
         keys = [self.unacked_key, self.unacked_index_key, self.unacked_mutex_key, *lists]

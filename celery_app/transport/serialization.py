@@ -45,7 +45,7 @@ class Message(virtual.Message):
 
 
 def tagged(task: bytes, tag: bytes) -> Any:
-    """Decodes a task, and puts in the delivery tag under which the task is noted in Redis.
+    """Decodes a task, and sets the delivery tag under which Redis notes it as held.
 
     Raises an error for a task that can't be read.
     """

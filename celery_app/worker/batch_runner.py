@@ -60,7 +60,7 @@ class Batch(NamedTuple):
 
 
 class RestQueue(Protocol):
-    """The part of the batcher that takes back a large task, which needs several batches."""
+    """The part of the batcher that takes back a task which needs several batches."""
 
     def add_rest(self, large: LargeTask) -> None:
         """Takes back a large task after one of its batches.
@@ -175,7 +175,7 @@ class BatchRunner:
         """Stores the batch's results and sends its replies. Returns the tasks to acknowledge.
 
         If the cache is a server of its own and is gone, replies and pending results still work,
-        since they are at the broker. Then only a task whose client wants Celery's result goes back
+        since they are at the broker. Then only the tasks whose clients want Celery's result go back
         to the queue.
         """
         cooldown, outcomes, traced = self._task.cache_cooldown, [], []

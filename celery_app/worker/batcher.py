@@ -156,7 +156,7 @@ class Batcher:
         self.runner.close()
 
     def add_rest(self, large: LargeTask) -> None:
-        """Takes back a large task after a pass; called by the model's thread."""
+        """Takes back a task that needs several batches; called by the model's thread."""
         with self._changed:
             if not self._closed.is_set():
                 self._waiting.add_rest(large)

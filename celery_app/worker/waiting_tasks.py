@@ -36,7 +36,7 @@ class LargeTask:
 
 
 class NextBatch(NamedTuple):
-    """The requests of the next batch. If ``large`` is set, the batch is a pass of this task."""
+    """The requests of the next batch. If ``large`` is set, the batch is a part of that task."""
 
     requests: list[ChunkRequest]
     large: LargeTask | None = None
@@ -76,7 +76,7 @@ class WaitingTasks:
             self._urgent_at = time.monotonic()
 
     def add_rest(self, large: LargeTask) -> None:
-        """Adds a large task again after a pass, in front of the other large tasks."""
+        """Adds a large task again after one of its batches, in front of the other large tasks."""
         self._large.appendleft(large)
 
     def take(self) -> NextBatch:

@@ -24,7 +24,7 @@ class ValidMessage(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class InFlightBatch:
-    """A batch that was begun. ``BatchProcessor.finish`` adds the outcomes."""
+    """A batch whose computation has begun. ``BatchProcessor.finish`` adds the outcomes."""
 
     chunks: Sequence[Chunk]
     #: For each chunk, its messages in order. A message that was refused is a failure already.

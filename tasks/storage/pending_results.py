@@ -66,9 +66,10 @@ def add_command(
 
 
 def keep_command(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
-    """Returns the Redis command that stores outcomes in their pending results, if they have any.
+    """Returns the Redis command that stores the outcomes, for clients that are to fetch them.
 
-    ``outcomes`` are by the ids under which clients were promised them.
+    ``outcomes`` are by the message ids that clients were given. The command leaves out those that
+    no client was promised.
     """
     return _with_outcomes(_KEEP, outcomes)
 

@@ -77,7 +77,7 @@ class AttributionCache:
             pipe.execute_command("EVAL", _PUT, len(names), *names, self._ttl_s, *values)
 
     def count_trial(self, id: str) -> int:
-        """Counts that a message is about to be tried alone. Returns its trials, with this one."""
+        """Counts that a message is about to be tried alone. Returns the count, with this trial."""
         try:
             with self._client.pipeline() as pipe:
                 pipe.incr(ATTEMPTS + id)

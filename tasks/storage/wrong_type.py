@@ -50,9 +50,9 @@ def get(client: Redis, key: str) -> bytes | None:
 
 
 def delete_wrong_types(client: Redis, types: Mapping[str, str]) -> bool:
-    """Deletes the keys that hold another type than Byline stores there. Returns whether any did.
+    """Deletes the keys that hold a wrong type. Returns whether there were any.
 
-    ``types`` maps keys to types, such as ``list``. Raises ``redis.RedisError``.
+    ``types`` maps keys to the right type, such as ``list``. Raises ``redis.RedisError``.
     """
     deleted: Any = client.eval(_DELETE, len(types), *types, *types.values())
     if deleted:

@@ -114,7 +114,7 @@ class HttpConnection(ParsingConnection):
         return bool(self._unanswered or self._unparsed)
 
     def _on_incomplete(self) -> None:
-        """Does nothing. Subclasses handle a request here of which more data must arrive."""
+        """Does nothing. Subclasses may override it to handle a request that is incomplete yet."""
 
     def _parse_pieces(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE_BYTES):
@@ -160,7 +160,7 @@ class HttpConnection(ParsingConnection):
     def _begin_task(self, parts: Sequence[bytes] = ()) -> None:
         """Starts the asyncio task in which the application handles the request.
 
-        ``parts`` are the parts of the body that have arrived before.
+        ``parts`` are the parts of the body that have arrived so far.
         """
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()  # makes the ASGI scope

@@ -60,7 +60,7 @@ class FramingCounter:
         self._trailers = 0
 
     def add_data(self, size: int) -> None:
-        """Subtracts ``size`` bytes of data, which :meth:`add_piece` counts with all other bytes."""
+        """Subtracts ``size`` bytes of data, since :meth:`add_piece` adds data, too."""
         self._excess -= size
 
     def add_chunk(self) -> None:
@@ -78,7 +78,7 @@ class FramingCounter:
             raise HeadersTooLarge(f"more than {MAX_FIELDS} trailers")
 
     def add_piece(self, size: int) -> None:
-        """Adds ``size`` bytes that have arrived, data or not.
+        """Adds ``size`` received bytes, whether data or not.
 
         Raises:
             HeadersTooLarge: the bytes that are not data exceed the limit.

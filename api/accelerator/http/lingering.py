@@ -1,4 +1,4 @@
-"""Closes connections so that a client which is still sending gets its last response.
+"""Closes connections so that a client that is still sending gets its last response.
 
 If a server closes a connection with unread input, the kernel sends a reset, and the client loses
 the response. So Byline closes its sending side first. Then it reads and discards input until the
@@ -57,7 +57,7 @@ class Lingering(asyncio.Protocol):
             self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tells the connection's previous protocol that it has ended; called by asyncio."""
+        """Tells the connection's previous protocol of the connection's end; called by asyncio."""
         self._timer.cancel()
         self.all.pop(self, None)
         if self._previous_protocol is not None:

@@ -39,7 +39,10 @@ class LingeringTransport:
             self._lingering = Lingering(self._transport, self._loop)
 
     def close_now(self) -> None:
-        """Closes an idle connection at once, and a lingering one when its responses are read."""
+        """Closes the connection at once.
+
+        After :meth:`close`, waits for the client to read first.
+        """
         if self._lingering is not None:
             self._lingering.end_once_sent()
         else:

@@ -17,9 +17,9 @@ FRESH_S = 0.001
 
 
 class InFlightSnapshot(NamedTuple):
-    """The chunks in flight at one moment, and when they are expected back.
+    """The number of chunks in flight at one moment, and when they are expected back.
 
-    Only chunks that hold a credit count (:mod:`celery_app.client.dispatch.in_flight`).
+    Only chunks that hold a credit count, a permit to be in flight.
     """
 
     #: ``InFlight.changes`` at that moment.
@@ -61,8 +61,8 @@ class Admission:
 
         True if the message would be answered after its own deadline, or if it would make another
         message of its chunk miss a deadline. False if the deadline has passed already: the version
-        queue drops that message. False also if no other message is ahead: without this exception,
-        no message would be let in any more after one slow batch.
+        queue drops that message. False also if no other message is ahead: otherwise no message
+        would be let in any more after one slow batch.
         """
         now, deadline = time.time(), entry.deadline
         if deadline is None or now > deadline:

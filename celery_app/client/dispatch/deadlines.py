@@ -1,4 +1,4 @@
-"""Tells deadlines that no system could keep from deadlines that Byline should have kept.
+"""Finds out whose fault a missed deadline is: Byline was too slow, or the deadline was too short.
 
 A deadline is too short if even an answer with no other message ahead takes longer. Missing such a
 deadline is not counted as a failure of Byline. If a message misses a longer deadline, because it
@@ -34,7 +34,10 @@ class IdleLatency:
 
     @property
     def seconds(self) -> float:
-        """This time in seconds, from :data:`MIN_LATENCY_S` to :data:`OBJECTIVE_S`."""
+        """The lowest mean so far, in seconds, but at least :data:`MIN_LATENCY_S`.
+
+        It is at most :data:`OBJECTIVE_S`.
+        """
         return max(MIN_LATENCY_S, self._lowest) if self._answers else MIN_LATENCY_S
 
     def note(self, seconds: float) -> None:

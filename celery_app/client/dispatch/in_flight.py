@@ -1,7 +1,8 @@
-"""The chunks in flight: those that were sent to the workers and have no reply yet.
+"""The chunks in flight: tasks that were sent to the workers and have no reply yet.
 
-A process has a few credits for each model version. A chunk in flight holds a credit until its reply
-comes, or until the chunk has stalled. Without a free credit, further messages wait.
+A process has a few credits for each model version, permits to have a chunk in flight. A chunk holds
+its credit until its reply comes, or until the chunk has stalled. Without a free credit, further
+messages wait.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ UNKNOWN_S = 2.0
 
 
 class InFlightChunk(NamedTuple):
-    """A chunk that was sent and has no reply yet."""
+    """A chunk (the messages of one Celery task) that was sent and has no reply yet."""
 
     #: Monotonic time, in seconds.
     sent_at: float
@@ -67,10 +68,10 @@ class InFlight:
 
     @property
     def with_credit(self) -> list[InFlightChunk]:
-        """The chunks that hold a credit: they were sent with a credit, and have not stalled.
+        """The chunks that hold a credit, which is a permit to be in flight.
 
-        A chunk of urgent messages may be sent without a free credit. It holds none, since other
-        chunks must not wait for it.
+        A chunk loses its credit when it has stalled. A chunk of urgent messages may be sent without
+        a free credit. It holds none, since other chunks must not wait for it.
         """
         expected_s = self._latency_model.seconds(self._chunk_work)
         hold_s = max(STALLED_MIN_S, STALLED_FACTOR * expected_s) if expected_s else UNKNOWN_S
@@ -82,7 +83,7 @@ class InFlight:
         ]
 
     def given_up(self) -> Iterator[list[Entry]]:
-        """Removes the chunks that wait too long for a reply, and yields the entries of each."""
+        """Removes the chunks that wait too long for a reply, and yields the messages of each."""
         oldest = time.monotonic() - self._answer_s
         for chunk_id, chunk in list(self._in_flight.items()):
             if chunk.sent_at > oldest:

@@ -28,7 +28,11 @@ ACCEPT_S = 5.0
 
 
 class LateMessages:
-    """Promises the outcomes of late messages. Use it in one event loop's thread."""
+    """Promises the outcomes of late messages, whose callers stop waiting.
+
+    To promise an outcome is to keep it at the broker, so that the caller can fetch it later. Use
+    this object in one event loop's thread.
+    """
 
     def __init__(self, dispatcher: Dispatcher, pending_results: PendingResults) -> None:
         self._dispatcher = dispatcher
@@ -39,10 +43,10 @@ class LateMessages:
     async def outcomes(
         self, joined: Sequence[Entry], deadline_first: bool
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns each entry with its outcome; None if the outcome is promised for later.
+        """Returns each entry with its outcome; None if the caller is to fetch the outcome later.
 
         ``joined`` are all entries of one request. ``deadline_first``: the wait has ended because
-        the deadline has passed, so late messages fail and get no promise.
+        the deadline has passed, so late messages fail, and no outcome is kept for later.
         """
         late = [entry for entry in joined if not entry.done.is_set()]
         failures = await self._promised(late, deadline_first) if late else {}
@@ -53,9 +57,9 @@ class LateMessages:
         return outcomes
 
     async def _promised(self, late: Sequence[Entry], deadline_first: bool) -> dict[str, Failure]:
-        """Promises the outcomes of late messages.
+        """Keeps the outcomes of late messages for later, or fails the messages.
 
-        Returns a failure for each message that gets no promise, by message id.
+        Returns a failure for each message whose outcome is not kept, by message id.
         """
         if deadline_first:
             return {entry.id: self._dispatcher.passed(entry) for entry in late}
@@ -73,9 +77,9 @@ class LateMessages:
         return failures | (await self._promise_sent(sent) if sent else {})
 
     async def _promise_sent(self, entries: Sequence[Entry]) -> dict[str, Failure]:
-        """Promises the outcomes of messages that are at the broker already.
+        """Keeps for later the outcomes of messages that are at the broker already.
 
-        Returns a failure for each message that gets no promise, by message id.
+        Returns a failure for each message whose outcome is not kept, by message id.
         """
         try:
             promised = self._pending_results.make([entry.id for entry in entries])
@@ -104,7 +108,7 @@ class LateMessages:
         task.add_done_callback(self._tasks.discard)
 
     def _release_later(self, entry: Entry) -> None:
-        """Releases a promise that no caller knows of, once the message has an outcome."""
+        """Stops keeping a promised outcome at the broker once it is there: no caller knows of it."""
         if not entry.done.is_set():
             entry.done.then(partial(self._start_release, entry))
 
@@ -119,7 +123,7 @@ class LateMessages:
                 logger.warning("a promised outcome is kept in the cache only: %s", error)
 
     async def _release(self, answered: Sequence[Entry]) -> None:
-        """Releases promises that no caller was told of, since the outcomes came in time."""
+        """Stops keeping promised outcomes that came in time, so that no caller was told to fetch."""
         spare = [entry for entry in answered if entry.promised and not entry.reported_pending]
         known = {entry.id: outcome for entry in spare if (outcome := _of_worker(entry))}
         try:

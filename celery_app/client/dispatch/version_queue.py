@@ -1,6 +1,7 @@
 """The messages for one model version: those that wait, those in flight, and how long they take.
 
-Each version has workers and latencies of its own, so a slow canary holds up no other version.
+Each version has workers and latencies of its own. So a slow canary (a version on trial) holds up no
+other version.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class VersionQueue:
         return dropped
 
     def next_chunk(self) -> list[Entry]:
-        """Removes the messages that may be sent now, and returns them as a chunk, possibly empty.
+        """Removes the messages to send now, and returns them as a chunk; empty if none may leave.
 
         All messages of a chunk are of one kind (see ``Entry.kind``). The kind with the most urgent
         priority comes first.

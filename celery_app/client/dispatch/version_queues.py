@@ -58,7 +58,7 @@ class VersionQueues:
 
     @property
     def credits_in_use(self) -> int:
-        """The number of chunks, of all versions, that hold a credit."""
+        """The number of credits (permits to have a chunk in flight) that are taken."""
         return sum(len(queue.in_flight.with_credit) for queue in self._queues.values())
 
     @property

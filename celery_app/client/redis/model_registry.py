@@ -35,7 +35,7 @@ SILENT_S = 3.0
 
 
 class State(NamedTuple):
-    """The state of a server at the last look at it."""
+    """What was seen of a server (the broker or the cache) when it was last looked at."""
 
     #: Monotonic time of the look, in seconds.
     at: float
@@ -88,7 +88,7 @@ class ModelRegistry:
             client.connection_pool.disconnect()
 
     def current(self) -> Announcement:
-        """Returns the announcement of the model version that new messages go to.
+        """Returns the description of the model version that new messages go to.
 
         Raises:
             NoModel: no worker has announced a model.
@@ -100,7 +100,7 @@ class ModelRegistry:
         return known
 
     def version_for(self, text: str) -> str:
-        """Returns the model version that a new message goes to: the current version, or the canary.
+        """Returns the version that a message goes to: the current one, or the canary (on trial).
 
         ``text`` is in its canonical form.
 
@@ -209,7 +209,7 @@ class ModelRegistry:
         self._pressure = memory.level if memory else "ok"
 
     def _learn(self, served: ServedVersions) -> None:
-        """Updates the announcements of the model versions that have workers.
+        """Updates the announcements, in which workers describe the model version that they serve.
 
         The announcements of the current version and of the canary are read at each look, since
         their workers may have moved to another device. Other announcements are read once.

@@ -37,7 +37,7 @@ class Publisher:
         pending_results: PendingResults,
         queue_capacity: QueueCapacity,
     ) -> None:
-        """``replies`` is a second connection to the broker, which waits for the replies.
+        """``replies`` is a second connection to the broker, on which the replies are received.
 
         Its timeout must be above ``POP_S`` seconds.
         """
@@ -51,11 +51,8 @@ class Publisher:
     async def send(self, chunk_id: str, entries: Sequence[Entry]) -> None:
         """Sends ``entries``, all of one model version and kind, as the task with id ``chunk_id``.
 
-        If entries are urgent, the same step promises their outcomes, as far as there is room.
-
-        If entries are urgent, the same step promises their outcomes, as far as there is room.
-
-        The outcomes of urgent entries are promised in the same step, where there is room for that.
+        If entries are urgent, the same step promises their outcomes, as far as there is room: it
+        makes sure that callers can fetch them later.
 
         Raises:
             BrokerUnavailable: the broker did not take the task.

@@ -23,7 +23,7 @@ class QueueCapacity:
     """
 
     def __init__(self, max_pending_results: int) -> None:
-        """``max_pending_results``: how many outcomes may be promised, whatever memory is free."""
+        """``max_pending_results``: how many outcomes may be kept for later, at most."""
         self._max_pending_results = max_pending_results
         #: Bytes and sending time (monotonic, in seconds) of each task without a reply, by chunk id.
         #: The oldest task comes first.
@@ -78,5 +78,5 @@ class QueueCapacity:
 
     @property
     def pending_results(self) -> int:
-        """How many outcomes may be promised, and not fetched yet, at the same time."""
+        """How many outcomes may be kept for callers that have not fetched them yet."""
         return int(min(self._max_pending_results, self._look[0].promised_room))

@@ -39,10 +39,6 @@ class RedisConnection:
 
         If the connection breaks, the command is sent once more.
 
-        If the connection breaks, the command is sent once more.
-
-        A command whose connection breaks is sent once more.
-
         Raises:
             RedisError: Redis refuses the command, or can't be reached.
         """

@@ -128,7 +128,7 @@ class AnnounceStep(bootsteps.StartStopStep):
 
 
 def _announcement(services: WorkerServices) -> Announcement:
-    """Returns the announcement of the served model for the api.
+    """Returns a description of the served model, which the worker announces to the api.
 
     Also sets the metric of the model.
     """
