@@ -51,7 +51,10 @@ class Runtime:
         return self._pid == os.getpid()
 
     def wait_s(self) -> float:
-        """Returns the seconds that a new message would wait. Not for the event loop's thread."""
+        """Returns the seconds that a new message would wait.
+
+        The event loop's thread must not call this, since it would wait for itself.
+        """
         return self.run(self._wait_s()) if self.started else 0.0
 
     async def _wait_s(self) -> float:
@@ -93,7 +96,10 @@ class Runtime:
 
     @contextmanager
     def may_wait(self) -> Iterator[bool]:
-        """Yields whether the thread may wait for attributions: False if too many threads do."""
+        """Yields whether the calling thread may wait for attributions.
+
+        False if too many threads are waiting already.
+        """
         acquired = self._waiters.acquire(blocking=False)
         try:
             yield acquired

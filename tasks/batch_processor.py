@@ -86,7 +86,7 @@ class BatchProcessor:
     def begin_alone(
         self, progress: Progress, work: int, heartbeat: Callable[[], None]
     ) -> InFlightBatch:
-        """Attributes the next messages of a chunk one at a time, because a worker died with it.
+        """Attributes a chunk's next messages one at a time, because a worker died with the chunk.
 
         Each outcome is stored before the next message is tried. A message that killed workers again
         becomes a dead letter. See :mod:`tasks.batch.solo_trial`.

@@ -108,7 +108,8 @@ def is_of_server(error: Exception) -> bool:
 class MalformedTaskRecorder:
     """Counts malformed tasks, logs each kind, and stores the tasks as dead letters.
 
-    The object is an option of the transport, and ``inspect stats`` shows options as JSON.
+    The object is an option of the transport. Celery's ``inspect stats`` shows these options as
+    JSON, so the object has a form in JSON.
     """
 
     def __init__(self, letters: DeadLetters, metrics: WorkerMetrics) -> None:

@@ -79,7 +79,7 @@ ALIVE_S = 7.0
 
 
 class Attribution(msgspec.Struct):
-    """The model's answer for one message. ``author`` is null where the model abstains."""
+    """The model's answer for one message. ``author`` is null if the model abstains."""
 
     id: str
     author: str | None
@@ -133,7 +133,7 @@ class Announcement(msgspec.Struct, frozen=True):
 
     @property
     def version(self) -> str:
-        """The model version, which every message id depends on."""
+        """The version of the model. Every message id depends on it."""
         return str(self.card["version"])
 
 

@@ -258,10 +258,11 @@ class WorkerRegistry:
 
     @contextmanager
     def _tracking_outages(self) -> Iterator[None]:
-        """Records since when Redis has been reachable, lest workers seem dead after an outage.
+        """Records since when Redis has been reachable.
 
-        Workers can't register while Redis is away, nor while the whole machine sleeps. Sleep shows
-        as a long time since the last answer of Redis.
+        Without this record, workers would seem dead after an outage. Workers can't register while
+        Redis is away, nor while the whole machine sleeps. Sleep shows as a long time since the last
+        answer of Redis.
         """
         try:
             yield

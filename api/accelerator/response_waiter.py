@@ -27,8 +27,8 @@ def handle_fast(
 ) -> bool:
     """Attributes the message of a request, and calls ``on_response`` once it has the response.
 
-    The request must have no query and an API key without a rate limit. Returns False, and does
-    nothing, if the request has many messages or a large body. Raises what
+    The request must have no query, and its API key, if it has one, no rate limit. Returns False,
+    and does nothing, if the request has many messages or a large body. Raises what
     ``AttributionService.create`` raises.
     """
     if len(posted.body) > INLINE_PARSE_BYTES:

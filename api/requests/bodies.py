@@ -1,4 +1,7 @@
-"""Parses the JSON bodies of ``POST /v1/attributions``, and sets the price of an invalid body."""
+"""Parses the JSON bodies of ``POST /v1/attributions``.
+
+Also says for how many messages the rate limit charges an invalid body.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,9 @@ _DUPLICATE_ERROR = "an object has a key twice"
 
 
 def cost_by_size(body: bytes | msgspec.Raw) -> int:
-    """Returns how many messages a body counts as for the rate limit, by its size alone.
+    """Returns the number of messages that the rate limit charges for a body, by its size alone.
 
-    The cost applies to feedback, to an invalid body, and to an invalid message of a body.
+    This applies to feedback, to an invalid body, and to an invalid message of a body.
     """
     return 1 + len(body) // BYTES_PER_MESSAGE
 

@@ -122,11 +122,10 @@ class Dispatcher:
         return self._version_queues.wait_for(version)
 
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Accepts the messages of one request.
+        """Accepts the messages of one request, and returns the entries to wait for.
 
-        Returns the entries to wait for, one for each message.
-
-        If the same message is under way already, its earlier entry is returned in its place.
+        Each message has an entry. If the same message is under way already, its earlier entry is
+        returned.
 
         Raises:
             Overloaded: too many messages wait. None of ``entries`` was taken.

@@ -20,9 +20,9 @@ NO_CREDIT_PENALTY = 3
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A message with its options and its outcome.
+    """One message with its options and its outcome.
 
-    Callers that ask for the same message share it.
+    Callers that ask for the same message share one entry.
     """
 
     id: str
@@ -95,7 +95,7 @@ class Entry:
     def may_be(self, outcome: Outcome) -> bool:
         """Returns whether ``outcome`` can be the outcome of this message.
 
-        An attribution by another model version has another id, and is accepted.
+        If another model version has answered, its attribution has another id, and is accepted.
         """
         if isinstance(outcome, Failure):
             return True

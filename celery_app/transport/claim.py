@@ -19,7 +19,7 @@ LATER_FIRST = 8
 
 
 class ClaimPrefix(NamedTuple):
-    """The part of a claim that stays the same for the same lists."""
+    """The part of a claim (the command that takes tasks) that depends only on the lists."""
 
     #: The command's beginning, up to the last key.
     command: list[Any]

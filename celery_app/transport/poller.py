@@ -50,7 +50,7 @@ class Poller(redis.MultiChannelPoller):
 class Loop:
     """Wraps Celery's event loop.
 
-    Adding a reader that is there already does nothing, to save time.
+    If a reader is added that is there already, nothing happens, which saves time.
     """
 
     def __init__(self, loop: Any) -> None:

@@ -8,12 +8,12 @@ that thread is free, it takes all tasks that wait, up to the largest batch, and 
 
 A batch is limited by the work of its messages (:mod:`tasks.work`), so that a batch of long texts or
 of evidence takes no longer than a batch of many short texts. A task of more work than that is
-computed in passes, with batches of other tasks between two passes. The outcomes of each pass are
-cached at once, and the task is acknowledged after the last pass.
+computed in several batches, called passes, with batches of other tasks between two passes. The
+outcomes of each pass are cached at once, and the task is acknowledged after the last pass.
 
 A GPU computes without the thread. So the thread starts the next batch on the GPU before it handles
-the outcomes of the last batch. While the GPU computes, the thread stores results, replies, reads
-the cache and tokenises.
+the outcomes of the last batch. While the GPU computes, the thread stores results, sends replies,
+reads the cache and tokenises.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ class Batcher:
 
         True if less than two batches wait, and all waiting tasks will be done soon enough. No other
         worker can take a task that waits here, not even an idle worker. All large tasks together
-        count as one pass at most, since later tasks wait for one pass only. Low-priority tasks
-        count only for the time.
+        count as one batch at most, since later tasks wait for one of its batches only. Low-priority
+        tasks count only for the second condition.
         """
         large = self._waiting.large_work
         urgent = self._waiting.urgent_work + self._waiting.solo_work + min(large, self._max_work)

@@ -16,7 +16,7 @@ class Predictor(Protocol):
 
     @property
     def version(self) -> str:
-        """The model version, which every message id depends on."""
+        """The version of the model. Every message id depends on it."""
 
     def launch(self, texts: Sequence[str]) -> Any:
         """Starts the device on a batch, and returns a handle for :meth:`collect`.

@@ -15,7 +15,7 @@ from tasks.messages import Attribution, Chunk, Failure, Outcome
 
 
 class ValidMessage(msgspec.Struct, frozen=True):
-    """A message of a chunk that the model may attribute."""
+    """A message that has passed all checks, so that the model may attribute it."""
 
     id: str
     text: str

@@ -1,4 +1,4 @@
-"""The progress of a chunk that is too much work for one batch and needs several (passes)."""
+"""The progress of a chunk that is too much work for one batch: several batches, called passes."""
 
 from __future__ import annotations
 

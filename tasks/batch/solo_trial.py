@@ -52,8 +52,8 @@ class SoloTrial:
 
         ``wanted`` are the messages that no earlier pass computed, by id. ``version`` is the model's
         version. ``started`` is the monotonic time at which the pass began, in seconds.
-        ``heartbeat()`` is called before each message, as one message takes no longer than a batch
-        may. Each outcome is stored at once.
+        ``heartbeat()`` is called before each message, so that the time limit of a batch applies to
+        one message. Each outcome is stored at once.
         """
         [admitted] = batch.admitted
         for index, message in enumerate(admitted):

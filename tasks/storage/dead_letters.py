@@ -121,9 +121,9 @@ class DeadLetters:
             self._client.zrem(key, member)
 
     def messages(self) -> int:
-        """Returns how many messages are dead letters. Malformed tasks do not count here.
+        """Returns how many messages are dead letters, without malformed tasks.
 
-        They are in the metrics of each worker.
+        Malformed tasks are counted in the metrics of each worker.
         """
         try:
             return int(self._client.hlen(DEAD_LETTERS))
@@ -139,7 +139,10 @@ class DeadLetters:
         raise NoDeadLetter(f"no dead letter has the id {id}")
 
     def _entries(self) -> Iterator[tuple[str, bytes, AnyLetter]]:
-        """Yields each dead letter as Redis key, hash field or set member, and decoded letter."""
+        """Yields each dead letter with its place in Redis.
+
+        An item is the Redis key, the hash field or set member, and the decoded letter.
+        """
         letters: Any = self._client.hgetall(DEAD_LETTERS)
         tasks: Any = self._client.zrange(MALFORMED, 0, -1)
         for field, raw in letters.items():

@@ -226,7 +226,7 @@ class PendingResults:
 
 
 async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisError | None]:
-    """Returns the values of Redis keys and None, or a None for each key and the error of Redis."""
+    """Returns the values of keys and no error, or no values (all None) and the error of Redis."""
     try:
         return await call("MGET", *keys), None
     except RedisError as error:

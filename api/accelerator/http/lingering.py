@@ -69,7 +69,7 @@ class Lingering(asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def end_once_sent(self) -> None:
-        """Closes the connection, at most seconds after the client has read all responses."""
+        """Closes the connection within seconds after the client has read all responses."""
         self._deadline = self._loop.time()
         if not self.unsent:
             self.end()

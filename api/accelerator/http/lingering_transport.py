@@ -41,7 +41,7 @@ class LingeringTransport:
     def close_now(self) -> None:
         """Closes the connection at once.
 
-        After :meth:`close`, waits for the client to read first.
+        If :meth:`close` was called before, the client can still read its responses first.
         """
         if self._lingering is not None:
             self._lingering.end_once_sent()

@@ -81,7 +81,7 @@ class ParsingConnection(WriteTimeoutProtocol):
             self._framing.add_trailer()
 
     def on_body(self, body: bytes) -> None:
-        """Passes a part of the request's body on; called by the parser."""
+        """Counts a part of the request's body, and passes it to uvicorn; called by the parser."""
         if self._framing is not None:
             self._framing.add_data(len(body))
         super().on_body(body)

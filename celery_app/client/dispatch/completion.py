@@ -45,9 +45,7 @@ class Completion:
     async def wait(self, until: float) -> bool:
         """Waits for the event, but not beyond the monotonic time ``until``.
 
-        Returns whether it is set.
-
-        With ``math.inf`` the wait has no deadline.
+        Returns whether the event is set. With ``math.inf`` the wait has no deadline.
         """
         left = until - time.monotonic()
         if self._set or left <= 0:

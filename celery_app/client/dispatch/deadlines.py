@@ -34,9 +34,9 @@ class IdleLatency:
 
     @property
     def seconds(self) -> float:
-        """The lowest mean so far, in seconds, but at least :data:`MIN_LATENCY_S`.
+        """The lowest mean so far in seconds, but no value outside certain limits.
 
-        It is at most :data:`OBJECTIVE_S`.
+        The limits are :data:`MIN_LATENCY_S` and :data:`OBJECTIVE_S`.
         """
         return max(MIN_LATENCY_S, self._lowest) if self._answers else MIN_LATENCY_S
 

@@ -138,7 +138,7 @@ class FairQueue:
         return before + sum(min(work, reach) for work in others)
 
     def last(self, work: int) -> list[Entry]:
-        """Returns the messages that came last, taking one of each owner in turn, up to ``work``."""
+        """Returns the newest messages, one of each owner in turn, up to ``work`` units of work."""
         found: list[Entry] = []
         ends = [reversed(share.entries) for share in self._shares.values()]
         while ends and work > 0:

@@ -21,9 +21,9 @@ LEAD_S = 0.02
 
 
 class FlushPolicy:
-    """Decides for one model version whether messages leave now.
+    """Decides for one model version whether waiting messages leave now as a chunk.
 
-    If not, it wakes the dispatcher later.
+    If they do not, the policy wakes the dispatcher later to ask again.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class FlushPolicy:
     ) -> None:
         """``credits`` is how many chunks may be in flight.
 
-        ``wake`` is set to ask :meth:`due` again.
+        ``wake`` is set when :meth:`due` should be called again.
         """
         self._in_flight = in_flight
         self._latency_model = latency_model

@@ -108,7 +108,7 @@ class LateMessages:
         task.add_done_callback(self._tasks.discard)
 
     def _release_later(self, entry: Entry) -> None:
-        """Stops keeping a promised outcome at the broker once it is there: no caller knows of it."""
+        """Stops keeping a promised outcome at the broker when it comes: no caller knows of it."""
         if not entry.done.is_set():
             entry.done.then(partial(self._start_release, entry))
 
@@ -123,7 +123,7 @@ class LateMessages:
                 logger.warning("a promised outcome is kept in the cache only: %s", error)
 
     async def _release(self, answered: Sequence[Entry]) -> None:
-        """Stops keeping promised outcomes that came in time, so that no caller was told to fetch."""
+        """Stops keeping promised outcomes for later if they came in time for their callers."""
         spare = [entry for entry in answered if entry.promised and not entry.reported_pending]
         known = {entry.id: outcome for entry in spare if (outcome := _of_worker(entry))}
         try:

@@ -38,7 +38,7 @@ class LocalCache:
         return kept[1]
 
     def shrink(self, short: bool) -> None:
-        """Makes the cache smaller if memory is ``short``, and as large as at first if not."""
+        """Makes the cache smaller if memory is ``short``; otherwise restores its first size."""
         self._size = int(self._full * SHRUNK) if short else self._full
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)

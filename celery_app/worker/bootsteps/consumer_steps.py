@@ -112,9 +112,9 @@ class AnnounceStep(bootsteps.StartStopStep):
         self.timer = consumer.timer.call_repeatedly(ANNOUNCE_S, repeat)
 
     def stop(self, consumer: Any) -> None:
-        """Stops the timer.
+        """Stops the timer, and removes the worker from the registry.
 
-        If the worker ends, and not only reconnects, removes it from the registry.
+        A worker that only connects again stays in the registry.
         """
         if self.timer is None:
             return

@@ -42,16 +42,16 @@ def _checking(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., No
 
 
 def _refuse_unknown(_body: Any, _message: Any) -> NoReturn:
-    """Replaces ``on_unknown_message`` of Celery's consumer."""
+    """Raises ``Malformed``, in the place of Celery's handler ``on_unknown_message``."""
     raise Malformed("no task name")
 
 
 def _refuse_invalid(_body: Any, _message: Any, error: Exception) -> NoReturn:
-    """Replaces ``on_invalid_task`` of Celery's consumer."""
+    """Raises ``Malformed``, in the place of Celery's handler ``on_invalid_task``."""
     kind = kind_of(error)
     raise Malformed("wrong header" if kind == "other" else kind)
 
 
 def _refuse_body(_message: Any, error: Exception) -> NoReturn:
-    """Replaces ``on_decode_error`` of Celery's consumer and of kombu's."""
+    """Raises ``Malformed``, in the place of Celery's and kombu's handlers ``on_decode_error``."""
     raise error if isinstance(error, Malformed) else Malformed("unreadable body")

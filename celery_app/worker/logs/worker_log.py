@@ -1,4 +1,7 @@
-"""Formats the lines of the worker's log. Celery decides where they go, and from which level."""
+"""Formats the lines of the worker's log.
+
+Celery decides where they go and which levels are logged.
+"""
 
 from __future__ import annotations
 
