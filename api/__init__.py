@@ -7,7 +7,10 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the application on first use: ``python -m api.access.keys`` needs no Flask."""
+    """Imports ``create_app`` only when a program asks for it, and returns it.
+
+    So ``python -m api.access.keys``, which needs no Flask, starts without it.
+    """
     if name == "create_app":
         return import_module("api.app").create_app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,7 +22,7 @@ KEEP_ALIVE_S = 75
 
 
 def main(arguments: list[str]) -> int:
-    """Serves with the settings of the environment until a signal. Returns the exit status."""
+    """Serves the API, with the environment's settings, until a signal. Returns the exit status."""
     try:
         settings = Settings.from_environ(os.environ)
         if settings.keys_file is not None:
@@ -50,10 +50,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _listen_error(host: str, port: int) -> str:
-    """Returns why this process can't listen on the port; an empty string if it can.
+    """Returns why the metrics port can't be used; an empty string if it can.
 
-    The processes of one api share the metrics port with SO_REUSEPORT. A second api could share the
-    port too, and each scrape would then show only one of the two.
+    The processes of one API server share this port with SO_REUSEPORT. A second API server could
+    share the port too, and each scrape by Prometheus would then show only one of the two servers.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

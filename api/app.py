@@ -40,20 +40,20 @@ _IGNORED_HEADERS = ("HTTP_RANGE", "HTTP_IF_RANGE", "HTTP_IF_MATCH", "HTTP_IF_UNM
 
 
 class Application(Flask):
-    """Flask that routes by the path alone; ``Authentication`` checks ``Host``."""
+    """A Flask application that chooses routes by the URL path alone, and not by ``Host``."""
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Overrides Flask's way to find a route: ``Host`` plays no part."""
+        """Returns the object with which Flask finds a route; it ignores the request's ``Host``."""
         if request is None:
             return super().create_url_adapter(None)
         return self.url_map.bind("localhost", default_method=request.method, path_info=request.path)
 
 
 def create_app(runtime: Runtime | None = None) -> Flask:
-    """Returns the application. It connects to Redis with the first request, not before.
+    """Returns Byline's Flask application. It connects to Redis at the first request, not before.
 
     ``runtime`` holds the services that the views call. By default, the application makes a runtime
-    with the settings of the environment.
+    from the settings in the environment.
 
     Raises:
         SettingsError: a setting or the keys file is invalid.
@@ -80,7 +80,7 @@ def create_app(runtime: Runtime | None = None) -> Flask:
 
 
 def _register_request_checks(app: Flask, runtime: Runtime) -> None:
-    """Has Flask check every request before it reads the body and calls the view."""
+    """Makes Flask check every request before it reads the body and calls the view."""
     authentication = Authentication(runtime.settings, runtime.keys)
 
     @app.before_request
@@ -102,7 +102,7 @@ def _register_request_checks(app: Flask, runtime: Runtime) -> None:
 
 
 def _register_response_hooks(app: Flask, runtime: Runtime) -> None:
-    """Has Flask add headers to every response, and count it."""
+    """Makes Flask add headers to every response, and count the request in the metrics."""
 
     @app.after_request
     def add_headers(response: Response) -> Response:

@@ -91,9 +91,10 @@ def check_json(content_type: str) -> None:
 
 
 def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
-    """Returns the response for an error's code and text.
+    """Returns the HTTP response for an error: a problem document with the error's code and text.
 
-    ``wait_s`` is the expected wait of a new message: ``Retry-After`` is at least that long.
+    ``wait_s`` is the seconds that a new message would wait: ``Retry-After``, if the response has
+    this header, is at least as long.
     """
     status = STATUS.get(code, 500)
     document = Problem(f"urn:byline:error:{code}", HTTPStatus(status).phrase, status, code, detail)
@@ -108,7 +109,7 @@ def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
 
 
 def problem_of(error: Exception, wait_s: float = 0.0) -> HttpResponse:
-    """Returns the response for an exception. Logs it as a defect unless it is a ``BylineError``.
+    """Returns the HTTP response for an exception. Logs any but a ``BylineError`` as a defect.
 
     ``wait_s`` has the same meaning as in :func:`problem`.
     """
@@ -121,14 +122,14 @@ def problem_of(error: Exception, wait_s: float = 0.0) -> HttpResponse:
 
 
 def too_large(limit: int) -> TooLarge:
-    """Returns the error for a body of more than ``limit`` bytes."""
+    """Returns the error to raise for a body of more than ``limit`` bytes."""
     return TooLarge(f"the body has more than {limit:,} bytes")
 
 
 def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> None:
     """Registers a handler that turns every error of ``app`` into a problem document.
 
-    ``wait_s()`` returns what :func:`problem` takes as ``wait_s``.
+    ``wait_s()`` returns the seconds that a new message would wait, as :func:`problem` takes them.
     """
 
     @app.errorhandler(Exception)
@@ -152,7 +153,11 @@ def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> Non
 
 
 def _discard_body() -> None:
-    """Reads the rest of the body, up to a limit: a client that is cut off may lose its response."""
+    """Reads the rest of the request's body, up to a limit, and discards it.
+
+    If the server closed the connection while the client sends its body, the client could lose the
+    response.
+    """
     left, stream = DISCARDED_BYTES, request.environ["wsgi.input"]
     declared = request.content_length
     if not request.environ.get("wsgi.input_terminated"):

@@ -1,4 +1,4 @@
-"""The service of feedback: parses and stores the true author of a message."""
+"""The service behind ``/v1/feedback``: stores the true author of a message."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _KEYS = (b'"id"', b'"author"')
 
 
 class FeedbackService:
-    """Handles feedback. Its methods run in the event loop's thread.
+    """Handles requests with feedback. Its methods run in the event loop's thread.
 
-    A method raises ``BylineError`` where the response is a problem document.
+    A method raises ``BylineError`` if the response is to be a problem document.
     """
 
     def __init__(self, labels: Labels, limiter: RateLimiter) -> None:
@@ -30,7 +30,10 @@ class FeedbackService:
         self._limiter = limiter
 
     async def create(self, posted: PostedRequest) -> HttpResponse:
-        """Stores the true author of a message: 202. The same feedback counts once."""
+        """Stores the true author of a message, and returns a response with status 202.
+
+        The same feedback, sent again, counts only once.
+        """
         parse_query(posted.query, ())
         await self._limiter.let_through(posted.key, cost_by_size(posted.body))
         feedback = _parse(posted.content_type, posted.body)
@@ -39,7 +42,7 @@ class FeedbackService:
 
 
 def _parse(content_type: str, body: bytes) -> FeedbackRequest:
-    """Returns the request that a body holds.
+    """Returns the feedback that the body of a request holds.
 
     Raises:
         WrongType, NotJSON, InvalidMessage: the body is invalid.

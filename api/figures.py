@@ -1,4 +1,4 @@
-"""The service of ``/v1/figures``: recent measurements by this machine's monitor, and alerts."""
+"""The service behind ``/v1/figures``: alerts, and recent measurements of this machine's monitor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.errors import CacheUnavailable, InvalidMessage
 
 
 class FiguresService:
-    """Handles requests for figures. Its methods run in the event loop's thread."""
+    """Handles requests for the console's figures. Its methods run in the event loop's thread."""
 
     def __init__(self, cache: Redis, settings: Settings) -> None:
         self._cache = cache
@@ -28,10 +28,10 @@ class FiguresService:
         }
 
     async def read(self, raw_query: bytes) -> HttpResponse:
-        """Returns the last points, the oldest first, the firing alerts, and links to other pages.
+        """Returns a response with the last measurements, oldest first, firing alerts, and links.
 
         Raises:
-            InvalidMessage: the query's ``points`` is out of range, or no number.
+            InvalidMessage: the query's ``points``, the number of measurements, is not valid.
             CacheUnavailable: the cache, which holds the figures, can't be reached.
         """
         query = parse_query(raw_query, ("points",))
@@ -49,7 +49,7 @@ class FiguresService:
 
 
 def _local_url(port: int) -> str | None:
-    """Returns the URL of a page on this machine; ``None`` if the page is not served."""
+    """Returns the URL of a port on this machine; ``None`` for port 0, which means: not served."""
     return f"http://127.0.0.1:{port}" if port else None
 
 

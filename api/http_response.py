@@ -13,7 +13,7 @@ _PRIVATE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosni
 
 
 class HttpResponse(NamedTuple):
-    """Status, headers and body of a response."""
+    """Status, headers and body of an HTTP response."""
 
     body: bytes
     status: int = 200
@@ -25,7 +25,7 @@ class HttpResponse(NamedTuple):
     request_id: str = ""
 
     def to_flask(self) -> Response:
-        """Returns the response as a Flask object."""
+        """Returns this response as a Flask response."""
         response = Response(self.body, self.status, self.headers, self.mimetype)
         response.headers.extend((n.decode(), v.decode()) for n, v in _PRIVATE)
         response.metrics_status = self.metrics_status  # type: ignore[attr-defined]

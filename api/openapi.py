@@ -1,4 +1,7 @@
-"""Serves ``/openapi.json``: the paths from the file ``openapi.json``, the types from schemas.py."""
+"""Serves ``/openapi.json``, the API's OpenAPI document.
+
+The paths come from the file ``openapi.json`` of this folder, and the types from ``schemas.py``.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _TEMPLATE = Path(__file__).with_suffix(".json")
 
 
 def blueprint(settings: Settings) -> Blueprint:
-    """Returns the route of the OpenAPI document."""
+    """Returns the Flask blueprint of ``/openapi.json``."""
     routes = Blueprint("openapi", __name__)
     body = msgspec.json.encode(document(settings))
 
@@ -57,7 +60,10 @@ def document(settings: Settings) -> dict[str, Any]:
 
 
 def _problems(statuses: list[int]) -> dict[str, Any]:
-    """Returns the error responses of one operation, each with the codes that it may have."""
+    """Returns the error responses of one operation for the OpenAPI document.
+
+    ``statuses`` are the HTTP statuses of these errors. Each response lists its error codes.
+    """
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         str(status): {

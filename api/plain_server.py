@@ -1,4 +1,4 @@
-"""Serves the API with gunicorn and threads, where the accelerator is off."""
+"""Serves the API with gunicorn and threads; used if the accelerator is off."""
 
 from __future__ import annotations
 
@@ -18,33 +18,38 @@ HUNG_S = 60
 
 
 class QuietLogger(Logger):
-    """gunicorn's logger without an access log: a URL may hold anything."""
+    """gunicorn's logger without an access log: a URL may hold private data."""
 
     def access(self, *_: object) -> None:
         """Logs nothing. gunicorn calls it for each request."""
 
 
 class PlainServer(BaseApplication):
-    """The gunicorn application: several processes, each with threads."""
+    """Runs gunicorn with the Flask application: several processes, each with several threads."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
         super().__init__()
 
     def load_config(self) -> None:
-        """Passes the options to gunicorn, which calls this method."""
+        """Passes the options to gunicorn; called by gunicorn."""
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Returns the Flask application. gunicorn calls it in each process, after the fork."""
+        """Returns the Flask application; called by gunicorn in each process, after the fork."""
         app = create_app()
         app.extensions["byline"].ensure_started()
         return app
 
 
 def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_s: int) -> None:
-    """Serves until the process gets a signal to stop."""
+    """Serves the API until the process gets a signal to stop.
+
+    ``backlog`` is how many connections may wait to be accepted, ``keep_alive_s`` for how many
+    seconds an idle connection stays open, ``graceful_timeout_s`` how many seconds a stopping
+    process may take.
+    """
     host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
     options = {
         "bind": f"{host}:{settings.api_port}",

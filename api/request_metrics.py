@@ -21,7 +21,7 @@ EXPECTED = {"/v1/attributions": (200, 202, 500, 503, 504), "/v1/feedback": (202,
 
 
 class RequestMetrics:
-    """Counts the requests of one process. It is safe for use by many threads."""
+    """Counts the requests of one process. Any thread may use it."""
 
     def __init__(self, metrics: ApiMetrics) -> None:
         self._metrics = metrics
@@ -32,13 +32,13 @@ class RequestMetrics:
                 metrics.requests.labels(route, status)
 
     def count(self, route: str, status: int | str, seconds: Sequence[float]) -> None:
-        """Counts requests of one route and status; ``seconds`` has the duration of each."""
+        """Counts requests of one route and status; ``seconds`` has the duration of each request."""
         with self._lock:
             self._metrics.requests.labels(route, status).inc(len(seconds))
             self._metrics.request_duration.labels(route).observe_many(seconds)
 
 
 def route_of(rule: str | None) -> str:
-    """Returns the label ``route`` for a Flask URL rule, or ``other``."""
+    """Returns the metrics' label ``route`` for the URL rule of a Flask route, or else ``other``."""
     route = (rule or "").replace("<", "{").replace(">", "}")
     return route if route in ROUTES else OTHER

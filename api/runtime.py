@@ -1,6 +1,6 @@
-"""Runs the services of one API process on an event loop, for Flask's threads.
+"""Runs the services of one API process on an event loop, so that Flask's threads can call them.
 
-Under a WSGI server, the loop has its own thread. The first request starts this thread, so it starts
+Under a WSGI server, the loop has a thread of its own, which starts with the first request, and so
 after any fork. Under the accelerator, the services use the server's loop.
 """
 
@@ -26,12 +26,12 @@ SPARE_THREADS = 4
 
 
 class Runtime:
-    """The services of one process. A forked process starts its own services."""
+    """The services of one API process. After a fork, each process starts services of its own."""
 
     services: Services
 
     def __init__(self, settings: Settings) -> None:
-        """Reads the keys file, if the settings name one.
+        """Reads the keys file, if the settings name one. Starts nothing yet.
 
         Raises:
             SettingsError: the keys file is invalid.
@@ -51,14 +51,17 @@ class Runtime:
         return self._pid == os.getpid()
 
     def wait_s(self) -> float:
-        """Returns a new message's expected wait in seconds. The loop's thread must not call it."""
+        """Returns the seconds that a new message would wait.
+
+        The event loop's thread must not call this, since it would wait for itself.
+        """
         return self.run(self._wait_s()) if self.started else 0.0
 
     async def _wait_s(self) -> float:
         return self.services.client.dispatcher.wait_s
 
     def ensure_started(self) -> None:
-        """Starts the event loop's thread and the services, if this process has not yet."""
+        """Starts the event loop's thread and the services, unless this process has done so."""
         if self.started:
             return
         with self._starting:
@@ -74,18 +77,18 @@ class Runtime:
                 self._thread = thread
 
     async def open(self) -> None:
-        """Starts the services on the running loop."""
+        """Starts the services on the running event loop."""
         self._loop = asyncio.get_running_loop()
         self.services = build(self.settings, self.keys)
         self.services.client.dispatcher.start()
         self._pid = os.getpid()
 
     async def close(self) -> None:
-        """Stops the services. Requests in progress get no response."""
+        """Stops the services. Requests that are still waiting get no response."""
         await self.services.client.dispatcher.stop()
 
     def stop(self) -> None:
-        """Stops what :meth:`ensure_started` started, if anything."""
+        """Stops the services and the thread that :meth:`ensure_started` has started, if any."""
         if self._thread is not None and self.started:
             run_on(self._thread.loop, self.close())
             self._thread.stop()
@@ -93,7 +96,10 @@ class Runtime:
 
     @contextmanager
     def may_wait(self) -> Iterator[bool]:
-        """Yields whether the thread may wait for attributions; False if too many wait already."""
+        """Yields whether the calling thread may wait for attributions.
+
+        False if too many threads are waiting already.
+        """
         acquired = self._waiters.acquire(blocking=False)
         try:
             yield acquired

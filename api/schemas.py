@@ -1,4 +1,4 @@
-"""The types of request and response bodies: they validate JSON and make the OpenAPI schemas."""
+"""The types of request and response bodies, which validate JSON and give the OpenAPI schemas."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ Item = Attribution | Pending | Refused
 
 
 class VersionInfo(msgspec.Struct, frozen=True):
-    """A version of the model that workers serve."""
+    """A model version that workers serve, and its share of the new messages."""
 
     version: str
     workers: int
@@ -95,7 +95,7 @@ class VersionInfo(msgspec.Struct, frozen=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """The current model: its card, its device, its workers, and all versions served."""
+    """The current model (card, device, number of workers), and all versions that are served."""
 
     card: dict[str, Any]
     device: str

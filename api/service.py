@@ -1,4 +1,4 @@
-"""The service of attributions: parses a request, sends its messages, and builds the response.
+"""The service behind ``/v1/attributions``: parses requests, sends messages, builds responses.
 
 The Flask view and the accelerator call the same methods. The service depends on no HTTP server.
 """
@@ -45,7 +45,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 class AttributionService:
     """Handles requests for attributions. Its methods run in the event loop's thread.
 
-    A method raises ``BylineError`` where the response is a problem document.
+    A method raises ``BylineError`` if the response is to be a problem document.
     """
 
     def __init__(self, settings: Settings, client: AttributionClient, limiter: RateLimiter) -> None:
@@ -54,10 +54,11 @@ class AttributionService:
         self._limiter = limiter
 
     async def create(self, posted: PostedRequest) -> HttpResponse:
-        """Attributes one message or many: 200, or 202 if a message is pending after the wait.
+        """Attributes the one or many messages of a POST request, and returns the response.
 
-        The rate limiter charges the API key for the work of the messages. An invalid request is
-        charged by its size.
+        The status is 200, or 202 if a message has no outcome when the client's wait ends. The rate
+        limiter charges the API key for the work of the messages, and for an invalid request by its
+        size.
         """
         _, content_type, body, key, may_wait = posted
         query = parse_query(posted.query, CREATE_QUERY)
@@ -85,9 +86,11 @@ class AttributionService:
     async def read(
         self, id: str, raw_query: bytes, head: bool = False, may_wait: bool = True
     ) -> HttpResponse:
-        """Returns the attribution ``id``: 200, or 202 if it is still pending after the wait.
+        """Returns the response to a GET request for the attribution with this id.
 
-        ``head`` says that the response has no body. Then the attribution counts as not fetched.
+        The status is 200, or 202 if there is no outcome yet when the client's wait ends. With
+        ``head`` the response has no body, and the attribution does not count as fetched. Without
+        ``may_wait`` the response is immediate.
         """
         query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")
@@ -103,7 +106,7 @@ class AttributionService:
     def response_to(
         self, entry: Entry, outcome: Outcome | None, options: RequestOptions
     ) -> HttpResponse:
-        """Returns the response to one message. ``None`` as outcome: the message is pending."""
+        """Returns the response to a request with one message; 202 (pending) without an outcome."""
         # Only a failure needs the expected wait, and to compute it takes 3 % of a message's CPU.
         is_failure = isinstance(outcome, Failure)
         wait_s = self.client.dispatcher.wait_for(entry.version) if is_failure else 0.0
@@ -152,7 +155,9 @@ class AttributionService:
         key: ApiKey | None,
         may_wait: bool = True,
     ) -> RequestOptions:
-        """Returns the options of a request.
+        """Returns the options of a request, from its query, its body and its API key.
+
+        Without ``may_wait`` the request gets a response at once.
 
         Raises:
             InvalidMessage: an option is invalid.
@@ -172,7 +177,10 @@ class AttributionService:
         )
 
     def _model(self, query: Mapping[str, str]) -> str | None:
-        """Returns the model version that the request names. Raises as :meth:`options`."""
+        """Returns the model version that the query names; None if it names none.
+
+        Raises the errors of :meth:`options`.
+        """
         version = query.get("model")
         if version is not None:
             self.client.model_registry.check(version)
@@ -199,7 +207,10 @@ def _item(entry: Entry, outcome: Outcome | None, ref: str | UnsetType, explain: 
 
 
 def _visible(attribution: Attribution, explain: bool) -> Attribution:
-    """Leaves out the evidence unless the request asked for it: the cache may hold it anyway."""
+    """Returns an attribution without its evidence, unless ``explain`` asks for evidence.
+
+    The cache may hold the evidence because another request asked for it.
+    """
     if explain or attribution.evidence is UNSET:
         return attribution
     return msgspec.structs.replace(attribution, evidence=UNSET)

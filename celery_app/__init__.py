@@ -1,4 +1,4 @@
-"""Byline's Celery app, where Celery looks for it: ``celery -A celery_app inspect active``."""
+"""Byline's Celery app, found by Celery's commands: ``celery -A celery_app inspect active``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Builds the app of Celery's commands when Celery asks for the name ``celery``.
+    """Returns the app for Celery's commands, which ask this package for the name ``celery``.
 
-    The app imports packages beside this one. Celery has the current folder on the path only while
-    it imports this package, so the folder is put on the path again.
+    The app imports packages beside this package. Celery has the current folder on the import path
+    only while it imports this package, so this function puts the folder on the path again.
     """
     if name != "celery":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

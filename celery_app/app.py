@@ -67,8 +67,8 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def _tls(url: str) -> dict[str, VerifyMode] | None:
-    """Returns how the server's certificate is verified; None where the URL has no TLS.
+    """Returns how kombu verifies the server's certificate; None if the URL has no TLS.
 
-    A parameter of the URL takes precedence.
+    A parameter of the URL takes precedence over this.
     """
     return {"ssl_cert_reqs": CERT_REQUIRED} if url.startswith("rediss:") else None

@@ -1,4 +1,4 @@
-"""Celery's result backend for Redis, with writes of many results in one round trip."""
+"""Celery's result backend for Redis, which stores the results of a batch in one round trip."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class WholePipeline(PersistentPipeline):
-    """Sends all commands in one piece. A wrong type under one key fails no other command.
+    """A Redis pipeline that sends all its commands to Redis as one piece of bytes.
 
-    A command's option ``then`` is called with its response, after all responses were read.
+    If the key of one command holds a wrong type, the other commands still succeed. A command's
+    option ``then`` is a function that the pipeline calls with the command's response, after all
+    responses were read.
 
     redis-py sends each long command as a piece of its own, four for a batch. At each piece the
     thread releases the interpreter, and Redis reads a part of the batch.
@@ -41,7 +43,7 @@ class WholePipeline(PersistentPipeline):
         return [_response(connection) for _ in commands]  # reads each response, also after an error
 
     def raise_first_error(self, commands: Any, responses: Sequence[Any]) -> None:
-        """Raises the first error, except errors about a key that holds a wrong type."""
+        """Raises the first error among the responses, except errors about keys of a wrong type."""
         super().raise_first_error(commands, [None if is_wrong_type(r) else r for r in responses])
 
 
@@ -53,7 +55,7 @@ def _response(connection: Any) -> Any:
 
 
 class CacheBackend(RedisBackend):
-    """Celery's Redis backend. Within :meth:`round_trip`, results are gathered before they are sent.
+    """Celery's Redis backend. Results stored within :meth:`round_trip` are sent together.
 
     Celery has an instance for each thread, so one thread's round trip does not affect another's.
     """
@@ -65,7 +67,7 @@ class CacheBackend(RedisBackend):
 
     @contextmanager
     def round_trip(self) -> Iterator[Pipeline]:
-        """Gathers the results that the block stores, and the commands it adds to the pipeline.
+        """Yields a pipeline that collects the block's results and further commands, and sends them.
 
         All commands are sent at the end of the block, in order, in one round trip. If the block
         raises, nothing is sent.
@@ -100,7 +102,10 @@ class CacheBackend(RedisBackend):
         return result
 
     def encode(self, data: Any) -> Any:
-        """Returns the stored form of a result. msgspec writes it: json is slow for a large task."""
+        """Returns a result as the text to store.
+
+        msgspec writes it: json is slow for a large task.
+        """
         if isinstance(data, dict) and isinstance(data.get("result"), Attributions):
             try:
                 return _encode({**data, "result": data["result"].encodable}).decode()

@@ -1,6 +1,7 @@
 """Byline's app for Celery's own commands, such as ``celery -A celery_app inspect`` and Flower.
 
-Only this module builds an app when it is imported: Celery's command line needs a module attribute.
+No other module of Byline builds an app on import. This module must, because Celery's command line
+needs the app as an attribute of a module.
 """
 
 import os
@@ -15,7 +16,7 @@ from celery_app.settings import Settings
 
 
 class RefuseStep(bootsteps.Step):
-    """Ends a worker of this app before it takes a task: the app has neither model nor task."""
+    """Ends a worker that is started with this app, which has neither model nor task."""
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)

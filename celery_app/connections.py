@@ -19,12 +19,12 @@ CONNECTIONS = 32
 
 
 def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:
-    """Returns a Redis client for asyncio, like :func:`connect`."""
+    """Returns a Redis client for asyncio, with the same limits and retries as :func:`connect`."""
     return AsyncRedis(connection_pool=pool_async(url, timeout_s))
 
 
 def pool_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncConnectionPool:
-    """Returns the connection pool of an asyncio client."""
+    """Returns a pool of asyncio connections to Redis, as :func:`connect_async` uses it."""
     return AsyncConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
@@ -36,11 +36,11 @@ def pool_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncConnectionP
 
 
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> Redis:
-    """Returns a Redis client that waits ``timeout_s`` seconds for a response, and tries again.
+    """Returns a Redis client that waits ``timeout_s`` seconds for a response, and then tries again.
 
     The client has a limited number of connections. While all of them are in use, a caller waits.
-    Redis accepts the client's writes even when the memory of Redis is full: the client never
-    writes a new message.
+    The client can write even when the memory of Redis is full. That is safe, since it never writes
+    a new message.
     """
     pool = BlockingConnectionPool.from_url(
         url,

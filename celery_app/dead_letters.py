@@ -26,7 +26,10 @@ from tasks.storage.result_cache import AttributionCache
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command. Returns the exit status: 1 if there is no such letter, 2 for bad input."""
+    """Runs the command, and returns the exit status.
+
+    The status is 1 if the letter does not exist or can't be replayed, and 2 for other errors.
+    """
     options = _options(arguments)
     try:
         settings = Settings.from_environ(os.environ)
@@ -54,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _replay(settings: Settings, letter: AnyLetter) -> str:
-    """Sends a message once more. Returns the id of its task."""
+    """Sends the message of a dead letter once more. Returns the id of the Celery task."""
     if not isinstance(letter, DeadLetter):
         raise NoDeadLetter(f"{letter.id} can't be replayed: its content is not stored")
     task = make_celery(settings).send_task(

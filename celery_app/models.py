@@ -19,17 +19,17 @@ NOTICED_S = 1
 
 
 class Refused(Exception):
-    """The change would leave messages without a worker, or makes no sense."""
+    """A change of the rollout that would leave messages without a worker, or makes no sense."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Computes the rollout after a change, from the versions that are served now."""
+    """Computes a new rollout (which version gets new messages) from the versions served now."""
 
     served: ServedVersions
 
     def serve(self, version: str) -> Rollout:
-        """Sends all new messages to ``version``."""
+        """Returns a rollout that sends all new messages to ``version``."""
         self._check_has_workers(version)
         current = self._current
         if version == current.current:
@@ -37,7 +37,10 @@ class Change:
         return Rollout(version, previous=current.current, set_by_operator=True)
 
     def share(self, version: str, share: float) -> Rollout:
-        """Sends a share of the new messages to ``version``; with 0, ends the canary."""
+        """Returns a rollout that sends a share of the new messages to ``version``.
+
+        This version is called the canary. A share of 0 ends it.
+        """
         current = self._current
         if not 0 <= share < 1:
             raise Refused(
@@ -53,7 +56,7 @@ class Change:
         return Rollout(current.current, version, share, current.previous, set_by_operator=True)
 
     def back(self) -> Rollout:
-        """Ends the canary. Where there is none, serves the version that was served before."""
+        """Returns a rollout without the canary or, without a canary, with the previous version."""
         current = self._current
         if current.canary is not None:
             return Rollout(current.current, previous=current.previous, set_by_operator=True)
@@ -62,7 +65,7 @@ class Change:
         return self.serve(current.previous)
 
     def follow(self) -> Rollout:
-        """Lets the workers decide again which version is served."""
+        """Returns a rollout that lets the workers decide again which version gets new messages."""
         return Rollout(self._current.current, previous=self._current.previous)
 
     @property
@@ -78,7 +81,7 @@ class Change:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command. Returns the exit status: 1 if the change is refused, 2 for bad input."""
+    """Runs the command. Returns the exit status: 1 if the change is refused, 2 for other errors."""
     options = _options(arguments)
     try:
         worker_registry = WorkerRegistry(connect(Settings.from_environ(os.environ).broker))
@@ -106,7 +109,7 @@ def _requested_change(options: argparse.Namespace) -> Callable[[Change], Rollout
 
 
 def table(served: ServedVersions) -> str:
-    """Returns a table of the versions, with notes on who decides which version is served."""
+    """Returns the versions as a text table, with notes on who decides which version is served."""
     rollout = served.rollout
     if rollout is None:
         return "no worker has ever signed in"

@@ -24,10 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 class AttributeTask(Task):
-    """Attributes the messages of a chunk. Any Celery client may send the task by its name.
+    """Attributes the messages of a chunk, the body of one Celery task.
 
-    In a worker, the batcher computes many tasks as one batch, and Celery's tracer then runs each
-    task, which finds its outcomes ready. Called directly, the task computes its own chunk.
+    Any Celery client may send the task by its name. In a worker, the batcher first computes many
+    tasks as one batch. Celery's tracer then runs each task, which finds its outcomes ready. Called
+    directly, the task computes its own chunk.
     """
 
     name = TASK
@@ -36,14 +37,17 @@ class AttributeTask(Task):
     acks_late = True  # a task is acknowledged after its results are stored
 
     def __init__(self, batch_processor: BatchProcessor, max_work: int) -> None:
-        """``max_work`` is the work of the largest batch, see :mod:`tasks.work`."""
+        """``max_work`` is the work of the largest batch, in units of :mod:`tasks.work`."""
         self._batch_processor = batch_processor
         self._max_work = max_work
         #: Outcomes that the last batch computed, by task id.
         self._outcomes: dict[str, list[Outcome]] = {}
 
     def start_strategy(self, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
-        """Returns Celery's function that receives tasks; its log lines name their HTTP requests."""
+        """Returns the function with which Celery receives a task.
+
+        Its log lines name the HTTP requests that the task's messages came with.
+        """
         receive = super().start_strategy(app, consumer, **kwargs)
 
         def receive_naming_requests(message: Any, *args: Any, **kwargs: Any) -> Any:
@@ -53,40 +57,44 @@ class AttributeTask(Task):
         return receive_naming_requests
 
     def begin(self, chunks: Sequence[Chunk]) -> InFlightBatch:
-        """Starts the model on ``chunks`` as one batch."""
+        """Starts the model on ``chunks`` as one batch; see :meth:`finish`."""
         return self._batch_processor.begin(chunks)
 
     def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
-        """Starts the model on a chunk's next messages, up to ``work``."""
+        """Starts the model on the next messages of a chunk, up to ``work`` units of work."""
         return self._batch_processor.begin_part(progress, work)
 
     def begin_alone(
         self, progress: Progress, work: int, heartbeat: Callable[[], None]
     ) -> InFlightBatch:
-        """Computes a chunk's next messages one at a time, and stores each outcome at once."""
+        """Computes the next messages of a chunk one at a time, and stores each outcome at once.
+
+        ``work`` limits their work. ``heartbeat()`` is called before each message.
+        """
         return self._batch_processor.begin_alone(progress, work, heartbeat)
 
     @property
     def has_separate_cache(self) -> bool:
-        """Whether the cache is another server than the broker, so that replies work without it."""
+        """Whether cache and broker are two servers, so that replies work without the cache."""
         return self._batch_processor.replies.apart
 
     @property
     def cache_cooldown(self) -> Cooldown:
-        """The cooldown after the cache did not answer: while it runs, the cache is not asked."""
+        """The pause after a failure of the cache, during which the cache is not asked."""
         return self._batch_processor.cache_cooldown
 
     def finish(self, batch: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
         """Waits for the model, and returns the outcomes of each chunk that is complete.
 
-        :meth:`run` then finds these outcomes ready.
+        Queues on ``pipe`` what must be stored. When :meth:`run` runs later, it finds these
+        outcomes.
         """
         outcomes = self._batch_processor.finish(batch, pipe)
         self._outcomes = {c.id: found for c, found in zip(batch.answered, outcomes, strict=True)}
         return outcomes
 
     def take(self, id: str) -> list[Outcome] | None:
-        """Removes and returns the outcomes of a task; None where no batch has computed the task."""
+        """Removes and returns the outcomes of a task; None if no batch has computed the task."""
         return self._outcomes.pop(id, None)
 
     def reply(self, batch: InFlightBatch, outcomes: Sequence[list[Outcome]]) -> None:
@@ -98,15 +106,15 @@ class AttributeTask(Task):
         self._batch_processor.record(batch)
 
     def count_batch(self, reason: str) -> None:
-        """Counts a batch by the reason why it is no larger."""
+        """Counts a batch in the metrics; ``reason`` says why the batch has no more messages."""
         self._batch_processor.metrics.batches.labels(reason).inc()
 
     def free_memory(self) -> None:
-        """Frees device memory between two batches. The model's thread calls this."""
+        """Frees device memory between two batches; called by the model's thread."""
         self._batch_processor.free_memory()
 
     def fail_all(self, chunks: Sequence[Chunk], error: BylineError) -> None:
-        """Sends ``error`` as the outcome of all messages of ``chunks`` to the clients that wait.
+        """Makes ``error`` the outcome of all messages of ``chunks``, for the clients that wait.
 
         Raises:
             redis.RedisError: the failures can't be stored for clients that ask later.
@@ -117,7 +125,10 @@ class AttributeTask(Task):
         self._batch_processor.replies.send(awaited, failures, failures_by_id(failures))
 
     def on_revoked(self, request: Any, **_: Any) -> None:
-        """Fails the messages of a revoked or expired task. Receives Celery's ``task_revoked``."""
+        """Fails the messages of a task that was revoked or has expired.
+
+        This is the receiver of Celery's signal ``task_revoked``.
+        """
         try:
             chunk = parse_chunk(request.id, request.reply_to, request.args, request.kwargs)
         except InvalidMessage:

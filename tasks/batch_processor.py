@@ -69,11 +69,11 @@ class BatchProcessor:
         self._now = now  # wall clock: other machines set the deadlines
 
     def begin(self, chunks: Sequence[Chunk]) -> InFlightBatch:
-        """Admits the messages, looks them up in the cache, and starts the model on the rest."""
+        """Admits messages, looks them up in the cache, and starts the model on the others."""
         return self._begin(chunks, None)
 
     def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
-        """Begins a batch of a chunk's next messages, up to ``work``."""
+        """Begins a batch of the next messages of a chunk, up to ``work`` units of work."""
         return self._begin([progress.part(work)], progress)
 
     def _begin(self, chunks: Sequence[Chunk], progress: Progress | None) -> InFlightBatch:
@@ -86,7 +86,7 @@ class BatchProcessor:
     def begin_alone(
         self, progress: Progress, work: int, heartbeat: Callable[[], None]
     ) -> InFlightBatch:
-        """Attributes the next messages of a chunk one at a time, after a worker died with it.
+        """Attributes a chunk's next messages one at a time, because a worker died with the chunk.
 
         Each outcome is stored before the next message is tried. A message that killed workers again
         becomes a dead letter. See :mod:`tasks.batch.solo_trial`.
@@ -101,7 +101,10 @@ class BatchProcessor:
     def _look_up(
         self, chunks: Sequence[Chunk], progress: Progress | None
     ) -> tuple[InFlightBatch, dict[str, ValidMessage]]:
-        """Returns the batch with its cached outcomes, and the messages that no earlier pass had."""
+        """Returns a new batch with its cached outcomes, and the messages that it is to answer.
+
+        The messages are by id. Those that an earlier pass of the chunk answered are left out.
+        """
         admitted = [self._admission.admit(chunk) for chunk in chunks]
         wanted = unique_messages(message for chunk in admitted for message in chunk)
         if progress is not None:
@@ -124,10 +127,10 @@ class BatchProcessor:
         return {id: o for id, o in found.items() if suffices(o, wanted[id].explain)}
 
     def finish(self, batch: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
-        """Returns the outcomes of each chunk of ``batch.answered``, in the order of its messages.
+        """Returns the outcomes of each chunk in ``batch.answered``, in the order of its messages.
 
-        Queues on ``pipe`` what must be stored and replied. The caller executes the pipeline, and
-        acknowledges the tasks only after that.
+        Queues on ``pipe`` the results to store and the replies. The caller executes the pipeline,
+        and acknowledges the tasks only after that.
         """
         batch.computed |= self._computation.compute(batch.uncached, batch.launched)
         batch.computed_at = time.monotonic()
@@ -152,10 +155,11 @@ class BatchProcessor:
     def _by_promised_id(
         self, batch: InFlightBatch, new: dict[str, Outcome], known: dict[str, Outcome]
     ) -> dict[str, Outcome]:
-        """Returns outcomes by each id under which a client may have been promised the outcome.
+        """Returns outcomes by message id, for clients that ask for an outcome by the id they got.
 
-        ``new`` are the outcomes of this batch by id. ``known`` has the outcomes of earlier passes,
-        too: an earlier pass may have had the same text.
+        ``new`` are the outcomes of this batch by id. ``known`` also has the outcomes of earlier
+        passes: an earlier pass may have had the same text. A client's id may differ from the
+        worker's.
         """
         promised: dict[str, Outcome] = {failure.id: failure for failure in batch.refused}
         promised |= new
@@ -167,9 +171,10 @@ class BatchProcessor:
     def fail(
         self, awaited: Sequence[Chunk], pipe: Pipeline, error: BylineError
     ) -> list[list[Outcome]]:
-        """Queues ``error`` as the outcome of every message of chunks that an api process awaits.
+        """Makes ``error`` the outcome of every message of the chunks ``awaited``.
 
-        Returns the outcomes.
+        Api processes wait for these chunks. Queues the failures on ``pipe``, and returns them for
+        each chunk.
         """
         failures: list[list[Outcome]] = [
             [
@@ -185,7 +190,7 @@ class BatchProcessor:
         return failures
 
     def record(self, batch: InFlightBatch) -> None:
-        """Counts a batch, and its messages by outcome, in the metrics."""
+        """Updates the metrics with a finished batch and the outcomes of its messages."""
         self._cache_duration.observe(batch.cache_s)
         self._store_duration.observe(time.monotonic() - batch.computed_at)
         for outcome, number in count_outcomes(batch).items():
@@ -206,9 +211,9 @@ class BatchProcessor:
 
 
 def _log_model_failures(batch: InFlightBatch) -> None:
-    """Logs, in one line, the messages of a batch that the model failed on, and the first error.
+    """Logs which messages of a batch the model failed on, in one line with the first error.
 
-    A model error quotes no text.
+    A model's error quotes no text.
     """
     failed = {
         outcome.id: outcome

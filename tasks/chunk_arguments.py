@@ -21,6 +21,8 @@ def parse_chunk(
 ) -> Chunk:
     """Returns the chunk that a task's arguments and Byline's own headers describe.
 
+    ``args`` and ``kwargs`` are the task's arguments, ``sent_at`` and ``request_ids`` the headers.
+
     Raises:
         InvalidMessage: the arguments are wrong. The error names the fault, but quotes no argument.
     """
@@ -57,16 +59,19 @@ def parse_chunk(
 
 
 def carried_ids(headers: Any) -> list[Any]:
-    """Returns the HTTP request ids that a task's headers carry; empty where there are none.
+    """Returns the HTTP request ids in the headers of a task; empty if there are none.
 
-    Anybody may have written the header, so code that shows an id checks it first.
+    Anybody may have written this header, so code that shows an id checks it first.
     """
     ids = headers.get(REQUEST_IDS) if isinstance(headers, dict) else None
     return ids if isinstance(ids, list) and len(ids) <= LARGEST_TASK else []
 
 
 def _byline_list(reply_to: Any) -> str | None:
-    """Returns ``reply_to`` where it names a reply list of Byline. Celery sets it on every task."""
+    """Returns ``reply_to`` if it names a reply list of Byline; otherwise None.
+
+    Celery sets ``reply_to`` on every task.
+    """
     ours = isinstance(reply_to, str) and reply_to.startswith(REPLIES) and reply_to.isascii()
     return reply_to if ours else None
 
@@ -79,5 +84,5 @@ def _bind(
     promised: Any = False,  # noqa: ARG001  # earlier clients send this argument
     exact: Any = False,
 ) -> tuple[Any, ...]:
-    """Binds the arguments as Python binds the arguments of a call."""
+    """Returns the task's arguments in a fixed order, with defaults for those that are missing."""
     return messages, deadlines, explain, version, exact

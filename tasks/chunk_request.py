@@ -27,9 +27,9 @@ LATEST_YEAR = 9998
 
 
 class RedactedRequest(Request):
-    """A request whose arguments no event, log or inspection shows, since they may hold texts.
+    """Celery's request for a task, with its arguments hidden from events, logs and inspection.
 
-    The client sends a repr of the arguments, which Celery would repeat.
+    Arguments may hold message texts. The client sends a repr of them, which Celery would show.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -41,15 +41,18 @@ class RedactedRequest(Request):
         self.request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
 
     def info(self, safe: bool = False) -> dict[str, Any]:
-        """Returns what ``inspect`` shows: never the arguments, whatever ``safe`` is."""
+        """Returns what Celery's ``inspect`` shows of the request: never the arguments."""
         return super().info(safe=True)
 
 
 class ChunkRequest(RedactedRequest):
-    """A request for ``byline.attribute``. Its chunk is parsed when the request arrives."""
+    """Celery's request for a task ``byline.attribute``. It parses its chunk when it arrives."""
 
     def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
-        """Raises ``Malformed`` where Celery could not use the task and would raise later."""
+        """Parses the request. Raises ``Malformed`` for a task that Celery could not use.
+
+        Celery itself would raise an error only later.
+        """
         headers = kwargs.get("headers")
         check_headers(message.headers if headers is None else headers)
         super().__init__(message, *args, **kwargs)
@@ -74,10 +77,12 @@ class ChunkRequest(RedactedRequest):
             return None  # the task itself raises the error again, and ends as a FAILURE
 
     def revoked(self) -> bool:
-        """Returns whether the task was revoked or has expired. If so, Celery stores this result.
+        """Returns whether the task was revoked or has expired.
 
-        Where a separate cache is gone, Celery can't store the result, and the task ends all the
-        same. Otherwise Celery would take the error for the loss of the broker.
+        If so, Celery stores that as its result.
+
+        If a separate cache is gone, Celery can't store the result, and the task ends all the same.
+        Otherwise Celery would take the error for the loss of the broker.
         """
         try:
             return bool(super().revoked())
@@ -90,17 +95,17 @@ class ChunkRequest(RedactedRequest):
 
     @property
     def request_ids(self) -> list[Any]:
-        """The ids of the HTTP requests that its messages came with, as the header holds them."""
+        """The ids of the HTTP requests that the messages came with, unchecked, as in the header."""
         return carried_ids(self.request_dict)
 
     @property
     def orphaned(self) -> bool:
-        """Whether a worker died, or was taken for dead, while it held the task."""
+        """Whether an earlier worker died, or was taken for dead, while it held the task."""
         return bool(self.request_dict.get(ORPHANED))
 
     @property
     def wants_result(self) -> bool:
-        """Whether the client wants Celery's result, and not a reply."""
+        """Whether the client wants Celery's own result instead of a reply."""
         return self.chunk is None or self.chunk.reply_to is None
 
     @property
@@ -109,7 +114,7 @@ class ChunkRequest(RedactedRequest):
         return len(self.chunk.texts) if self.chunk else 0
 
     def give_back(self) -> None:
-        """Returns the task to its queue, and makes this worker forget it."""
+        """Returns the task to its queue, and no longer counts it among this worker's tasks."""
         self.reject(requeue=True)
         task_ready(self)
 
@@ -121,5 +126,5 @@ class ChunkRequest(RedactedRequest):
 
     @property
     def embed(self) -> dict[str, Any]:
-        """Callbacks, errbacks, chain and chord, as the client sent them."""
+        """The task's callbacks, errbacks, chain and chord, as the client sent them."""
         return self._payload[2] or {}

@@ -1,4 +1,4 @@
-"""A cooldown: for some seconds after a failure, a server is not asked again."""
+"""A cooldown: after a server has failed, it is not asked again for some seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Cooldown:
-    """Remembers for ``rest_s`` seconds that an attempt failed."""
+    """Remembers for ``rest_s`` seconds that a server has failed."""
 
     def __init__(self, rest_s: float, now: Callable[[], float] = time.monotonic) -> None:
         self._rest_s = rest_s
@@ -16,9 +16,9 @@ class Cooldown:
 
     @property
     def resting(self) -> bool:
-        """Whether the last failure is less than ``rest_s`` seconds old."""
+        """Whether the server is not to be asked: it failed less than ``rest_s`` seconds ago."""
         return self._now() < self._until
 
     def failed(self) -> None:
-        """Notes that an attempt has just failed."""
+        """Records that the server has just failed."""
         self._until = self._now() + self._rest_s

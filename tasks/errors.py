@@ -35,13 +35,13 @@ class DeadlinePassed(BylineError):
 
 
 class DeadlineTooShort(BylineError):
-    """The client's deadline is shorter than an answer takes, even with an empty queue."""
+    """The client's deadline is shorter than any answer takes, even with an empty queue."""
 
     code = "deadline_too_short"
 
 
 class ModelFailed(BylineError):
-    """The model raised an error on this message, also with no other message in its batch."""
+    """The model raised an error on this message, even with no other message in the batch."""
 
     code = "model_failed"
 
@@ -53,7 +53,7 @@ class BecameDeadLetter(BylineError):
 
 
 class Revoked(BylineError):
-    """The task that carried the message was revoked, or its ``expires`` passed."""
+    """The message's task was revoked, or expired by Celery's option ``expires``."""
 
     code = "revoked"
 
@@ -71,7 +71,7 @@ class Unauthorized(BylineError):
 
 
 class RateLimited(BylineError):
-    """The API key has used up its rate of messages."""
+    """The API key sends more messages a second than it may."""
 
     code = "rate_limited"
 
@@ -81,7 +81,7 @@ class RateLimited(BylineError):
 
 
 class Overloaded(BylineError):
-    """The limit of waiting messages is reached."""
+    """Too many messages wait already, so Byline takes no more."""
 
     code = "overloaded"
 
@@ -141,7 +141,7 @@ class NotJSON(BylineError):
 
 
 class WrongType(BylineError):
-    """The body's content type is not JSON."""
+    """The body is compressed, or its content type is not JSON in UTF-8."""
 
     code = "wrong_type"
 

@@ -1,4 +1,4 @@
-"""Finds tasks that Celery could not use, and makes dead letters of them. Other tasks go on."""
+"""Finds tasks that Celery can't use, and makes dead letters of them, so that other tasks go on."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
 
 
 class Malformed(Exception):
-    """A task can't be read. ``str(error)`` is the kind, one of ``metrics.MALFORMED``."""
+    """A task can't be read. ``str(error)`` is its kind, one of ``metrics.MALFORMED``."""
 
 
 class _Headers(msgspec.Struct):
-    """The headers that Celery reads of a task. Dates are left out: Celery checks them itself."""
+    """The headers of a task that Celery reads. Dates are left out: Celery checks them itself."""
 
     id: str
     task: str
@@ -56,7 +56,7 @@ class _Headers(msgspec.Struct):
 
 
 class _Embedded(msgspec.Struct):
-    """The callbacks, errbacks, chain and chord of a task."""
+    """The callbacks, errbacks, chain and chord that a task's body carries."""
 
     callbacks: list[dict[str, Any]] | None = None
     errbacks: list[dict[str, Any]] | None = None
@@ -87,17 +87,18 @@ def check_payload(args: Any, kwargs: Any, embedded: Any) -> None:
 
 
 def kind_of(error: Exception) -> str:
-    """Returns the kind of a malformed task, from the error that reading it raised."""
+    """Returns the kind of a malformed task, given the error that was raised when it was read."""
     if isinstance(error, Malformed):
         return str(error)
     return next((kind for known, kind in _KINDS if isinstance(error, known)), "other")
 
 
 def is_of_server(error: Exception) -> bool:
-    """Returns whether an error is the fault of Redis or of the machine, and not of the task.
+    """Returns whether Redis or the machine caused an error, and not the task.
 
     A key of the wrong type and a value that can't be sent count as faults of the task, since the
-    same error comes each time. A process without a free descriptor is a fault of the machine.
+    same error comes each time. That a process has no free file descriptor is a fault of the
+    machine.
     """
     if isinstance(error, DataError) or is_wrong_type(error):
         return False
@@ -105,9 +106,10 @@ def is_of_server(error: Exception) -> bool:
 
 
 class MalformedTaskRecorder:
-    """Counts malformed tasks, logs each kind, and stores them among the dead letters.
+    """Counts malformed tasks, logs each kind, and stores the tasks as dead letters.
 
-    An instance is an option of the transport, and ``inspect stats`` shows options as JSON.
+    The object is an option of the transport. Celery's ``inspect stats`` shows these options as
+    JSON, so the object has a form in JSON.
     """
 
     def __init__(self, letters: DeadLetters, metrics: WorkerMetrics) -> None:
@@ -119,7 +121,10 @@ class MalformedTaskRecorder:
         return type(self).__name__
 
     def __call__(self, kind: str, queue: str, size: int) -> None:
-        """Counts a task, and stores a dead letter if the cache can be reached."""
+        """Records one malformed task, given its kind, its queue and its size in bytes.
+
+        The dead letter is stored only if the cache can be reached.
+        """
         self._metrics.malformed.labels(kind).inc()
         line = "tasks that can't be read become dead letters: %s"
         log_once(logger, logging.ERROR, line, kind)

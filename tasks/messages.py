@@ -79,7 +79,7 @@ ALIVE_S = 7.0
 
 
 class Attribution(msgspec.Struct):
-    """The model's answer for one message. ``author`` is null where the model abstains."""
+    """The model's answer for one message. ``author`` is null if the model abstains."""
 
     id: str
     author: str | None
@@ -105,21 +105,27 @@ Outcome = Attribution | Failure
 
 
 def suffices(outcome: Outcome, explain: bool) -> bool:
-    """Returns whether an outcome is enough. With ``explain`` an attribution needs evidence."""
+    """Returns whether a stored outcome can answer a request.
+
+    If the request asks for evidence (``explain``), an attribution must have evidence.
+    """
     if isinstance(outcome, Failure) or not explain:
         return True
     return outcome.evidence is not msgspec.UNSET
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):
-    """A worker's reply to one chunk, with outcomes in the order of its messages."""
+    """A worker's reply to a chunk: the outcomes in the order of the chunk's messages."""
 
     chunk: str
     outcomes: list[Outcome]
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """The model that a worker serves, stored under :data:`MODEL` plus its version for the api."""
+    """The model that a worker serves. The worker stores this in Redis, and the api reads it.
+
+    The key is :data:`MODEL` plus the model version.
+    """
 
     #: The model card as values that JSON can hold, ``version`` and ``authors`` among them.
     card: dict[str, Any]
@@ -127,7 +133,7 @@ class Announcement(msgspec.Struct, frozen=True):
 
     @property
     def version(self) -> str:
-        """The model version, which every message id depends on."""
+        """The version of the model. Every message id depends on it."""
         return str(self.card["version"])
 
 
@@ -157,9 +163,10 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 def canonical(text: str) -> str:
-    """Returns the form of ``text`` that is hashed and given to the model.
+    r"""Returns the form of ``text`` that is hashed and given to the model.
 
-    It is in Unicode NFC, has ``\\n`` for every line break, and no white space around.
+    This form is in Unicode NFC, has ``\n`` for every line break, and no white space around the
+    text.
     """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -169,7 +176,7 @@ def canonical(text: str) -> str:
 
 
 def parse_text(text: object, max_characters: int) -> str:
-    """Returns the canonical form of a valid text.
+    """Checks a text, and returns its canonical form.
 
     Raises:
         InvalidMessage: the text is not a string, is empty, is longer than ``max_characters``, or
@@ -199,11 +206,11 @@ def _too_long(text: str, limit: int) -> InvalidMessage:
 
 
 def _has_too_many_marks(text: str) -> bool:
-    """Returns whether more than ``MAX_MARKS`` combining marks follow one another.
+    """Returns whether a text has more than ``MAX_MARKS`` combining marks in a row.
 
-    A regular expression looks up only characters below U+10000 in a table. With the rare marks in
-    the expression, a search took 1 us a character. Replacing the rare marks first takes 0.1 us a
-    character, and few texts have any.
+    A regular expression looks up only characters below U+10000 in a table. With the rare marks
+    (above U+FFFF) in the expression, a search took 1 us a character. If the rare marks are replaced
+    first, it takes 0.1 us a character, and few texts have any.
     """
     if _RARE.search(text):
         text = text.translate(_rare_marks())
@@ -217,7 +224,10 @@ def _rare_marks() -> dict[int, str]:
 
 @cache
 def _too_many_marks() -> re.Pattern[str]:
-    """Returns the expression. It begins with a character class, which makes the search fast."""
+    """Returns the regular expression that finds too many combining marks in a row.
+
+    It begins with a character class, which makes the search fast.
+    """
     marks = "".join(map(chr, _marks(0x300, 0x10000)))
     return re.compile(f"[{marks}][{marks}]{{{MAX_MARKS}}}")
 
@@ -227,10 +237,11 @@ def _marks(begin: int, end: int) -> list[int]:
 
 
 def message_id(version: str, text: str) -> str:
-    """Returns the message id: blake2b, 128 bits, of schema, model version and canonical text.
+    """Returns a message's id: a blake2b hash (128 bits, in hexadecimal) of version and text.
 
-    The version's length is hashed before the version, so that no other pair of version and text
-    gives the same bytes.
+    ``text`` is in its canonical form. The hash includes the version of the stored values
+    (``SCHEMA``). It also includes the length of the model version, so that no other pair of version
+    and text gives the same bytes.
     """
     digest = _prefix(version).copy()
     digest.update(text.encode())
@@ -239,5 +250,5 @@ def message_id(version: str, text: str) -> str:
 
 @lru_cache(CACHED_PREFIXES)
 def _prefix(version: str) -> blake2b:
-    """Returns the hash state before the text, which is the same for all messages of a version."""
+    """Returns the hash state before the text, which all messages of a model version share."""
     return blake2b(f"{SCHEMA}:{len(version)}:{version}:".encode(), digest_size=16)

@@ -12,10 +12,12 @@ from tasks.messages import Failure, Outcome
 
 
 class Attributions(Sequence[Any]):
-    """A task's result: a list in JSON. Its repr, which events and logs show, has only its length.
+    """The result of a task: a list in JSON.
 
-    An attribution may hold evidence, which quotes the text. The plain objects are made only when
-    somebody reads them, which is rare.
+    Its repr, which events and logs show, has only its length.
+
+    An attribution may hold evidence, which quotes the text. The list's plain objects are made only
+    if somebody reads them, which is rare.
     """
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
@@ -36,7 +38,7 @@ class Attributions(Sequence[Any]):
 
     @property
     def encodable(self) -> list[Any]:
-        """The same list for msgspec, which writes it in a tenth of the time."""
+        """The same list in a form that msgspec encodes in a tenth of the time."""
         return [_to_builtins(o) if isinstance(o, Failure) else o for o in self._outcomes]
 
     def __json__(self) -> list[Any]:

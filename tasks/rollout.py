@@ -1,9 +1,9 @@
-"""The registry of workers and model versions, and the rollout that sends messages to a version.
+"""The registry of workers and model versions, and the rollout, which decides between the versions.
 
 Each worker registers under the version that it serves, and each version has a queue of its own. The
-*rollout* is the version that new messages go to, and the share of them that goes to a canary. By
-default the rollout follows the version that workers serve. Once an operator has set the rollout,
-only an operator changes it.
+*rollout* is the version that new messages go to, and the share of them that goes to a canary, which
+is a second version on trial. By default the rollout follows the version that workers serve. Once an
+operator has set the rollout, only an operator changes it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _announcement = msgspec.json.Decoder(Announcement).decode
 
 
 class Rollout(msgspec.Struct, frozen=True):
-    """The model versions that new messages go to."""
+    """The model versions that new messages go to: the current version, and maybe one on trial."""
 
     current: str
     #: Another version that a share of the messages goes to.
@@ -56,16 +56,16 @@ class Rollout(msgspec.Struct, frozen=True):
     set_by_operator: bool = msgspec.field(default=False, name="told")  # its name in Redis
 
     def takes(self, text: str) -> bool:
-        """Returns whether the message with the canonical text ``text`` goes to the canary.
+        """Returns whether a message goes to the canary, the version on trial.
 
-        A hash of the text decides, so that every process sends a text to the same version, and a
-        larger share includes all texts of a smaller share.
+        ``text`` is its canonical text. A hash of the text decides, so that every process sends a
+        text to the same version, and a larger share includes all texts of a smaller share.
         """
         return self.canary is not None and lot(text) < self.share
 
 
 class ServedVersions(NamedTuple):
-    """A snapshot of the rollout and of the workers of each version."""
+    """The rollout, and the number of workers of each model version, at one moment."""
 
     #: None where no worker has ever registered.
     rollout: Rollout | None
@@ -75,12 +75,12 @@ class ServedVersions(NamedTuple):
     gone: frozenset[str]
 
     def queue(self, version: str) -> str:
-        """Returns the queue for tasks of ``version``; the common queue if the version is gone."""
+        """Returns the queue of a version; the common queue if the version has no workers."""
         return queue_of(version) if version in self.workers.keys() - self.gone else QUEUE
 
     @property
     def lists(self) -> list[str]:
-        """The Redis lists of all queues."""
+        """The names of the Redis lists of all queues."""
         return [name for queue in (QUEUE, *map(queue_of, self.workers)) for name in lists(queue)]
 
 
@@ -88,23 +88,26 @@ _rollout = msgspec.json.Decoder(Rollout).decode
 
 
 def lot(text: str) -> float:
-    """Returns a hash of the text, as a number from 0 to 1, for the choice of the canary."""
+    """Returns a hash of a text, from 0 to 1, which decides whether the text goes to the canary."""
     digest = blake2b(text.encode(), digest_size=7, person=b"canary").digest()
     return int.from_bytes(digest) / 2**56
 
 
 def queue_of(version: str) -> str:
-    """Returns the name of a version's queue."""
+    """Returns the name of the queue of a model version."""
     return f"{QUEUE}.{version}"
 
 
 def lists(queue: str) -> list[str]:
-    """Returns the Redis lists of a queue, one for each step of priority."""
+    """Returns the names of the Redis lists that make up a queue, one for each step of priority."""
     return [f"{queue}{SEPARATOR}{step}" if step else queue for step in STEPS]
 
 
 def workers_of(version: str) -> str:
-    """Returns the key of a version's workers: a sorted set of node names by last sign of life."""
+    """Returns the Redis key of the workers of a model version.
+
+    The value is a sorted set of node names by the Unix time of their last sign of life.
+    """
     return f"{WORKERS}:{version}"
 
 
@@ -120,10 +123,11 @@ class WorkerRegistry:
         self._failed = False
 
     def sign(self, node: str, version: str, card: bytes, started: bool = False) -> None:
-        """Registers ``node`` as alive and serving ``version``. Removes long silent workers.
+        """Registers the worker ``node`` as alive and serving ``version``; called every few seconds.
 
-        ``started`` is set at a worker's first call. Where the rollout's version has no workers left
-        and no operator has set the rollout, the rollout moves to ``version``.
+        ``card`` is its encoded :class:`~tasks.messages.Announcement`. ``started`` is True at a
+        worker's first call. Workers that were silent for long are removed. If the rollout's version
+        has no workers left, and no operator has set the rollout, the rollout moves to ``version``.
         """
         now, silent = self._now(), int(10 * ALIVE_S)
         if started:
@@ -151,7 +155,7 @@ class WorkerRegistry:
             self._follow(version)
 
     def sign_out(self, node: str, version: str) -> None:
-        """Removes ``node``, which takes no more tasks."""
+        """Removes the worker ``node``, which takes no more tasks."""
         with self._client.pipeline(transaction=False) as pipe:
             for key in (WORKERS, workers_of(version)):
                 pipe.zrem(key, node)
@@ -184,11 +188,14 @@ class WorkerRegistry:
         return ServedVersions(rollout, living, gone)
 
     def announcement(self, version: str) -> Announcement | None:
-        """Returns the announcement of a version's workers; None where there is none."""
+        """Returns how the workers of a version describe their model; None without a description."""
         return _read_announcement(version, wrong_type.get(self._client, MODEL + version))
 
     def change(self, update: Callable[[Rollout | None], Rollout]) -> Rollout:
-        """Sets the rollout to ``update(rollout)`` in one transaction. Returns the new rollout."""
+        """Replaces the rollout by ``update(rollout)`` in one transaction.
+
+        Returns the new rollout.
+        """
 
         def write(pipe: Any) -> Rollout:
             [raw_rollout] = pipe.mget(ROLLOUT)
@@ -208,18 +215,21 @@ class WorkerRegistry:
         return rollout
 
     def remember(self, version: str) -> None:
-        """Notes that a version has tasks. A task that is given back goes to the version's queue."""
+        """Records that tasks of a version may come back, so that its queue is not forgotten."""
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
-        """Forgets the versions of ``gone`` that have had no worker for a day, and their queues."""
+        """Forgets, with their queues, those versions in ``gone`` that had no worker for a day."""
         names: Any = self._client.zrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
         for version in {name.decode(errors="replace") for name in names} & set(gone):
             self._client.zrem(VERSIONS, version)
             self._client.delete(workers_of(version))
 
     def _leave_others(self, node: str, version: str) -> None:
-        """Removes a starting node from other versions: a killed worker did not sign out."""
+        """Removes a starting worker from the other versions that it may be registered under.
+
+        A worker that was killed did not sign out.
+        """
         names: Any = self._client.zrange(VERSIONS, 0, -1)
         with self._client.pipeline(transaction=False) as pipe:
             for other in {name.decode(errors="replace") for name in names} - {version}:
@@ -248,10 +258,11 @@ class WorkerRegistry:
 
     @contextmanager
     def _tracking_outages(self) -> Iterator[None]:
-        """Tracks since when Redis has been reachable, so that an outage makes no worker seem dead.
+        """Records since when Redis has been reachable.
 
-        Workers can't register while Redis is away, nor while the whole machine sleeps. Sleep shows
-        as a long time since Redis' last answer.
+        Without this record, workers would seem dead after an outage. Workers can't register while
+        Redis is away, nor while the whole machine sleeps. Sleep shows as a long time since the last
+        answer of Redis.
         """
         try:
             yield
@@ -267,11 +278,11 @@ class WorkerRegistry:
 
 
 class _Unchanged(Exception):
-    """Raised to end a transaction that has nothing to write."""
+    """Raised within a transaction in order to end it, since there is nothing to write."""
 
 
 def _read_rollout(raw: bytes | None) -> Rollout | None:
-    """Returns the rollout; None where there is none that can be read."""
+    """Decodes a rollout; returns None if there is none, or none that can be decoded."""
     if raw is None:
         return None
     try:
@@ -283,7 +294,7 @@ def _read_rollout(raw: bytes | None) -> Rollout | None:
 
 
 def _read_announcement(version: str, raw: bytes | None) -> Announcement | None:
-    """Returns a version's announcement; None where there is none that this release can read."""
+    """Decodes a version's announcement; returns None if there is none, or none for this release."""
     if raw is None:
         return None
     try:

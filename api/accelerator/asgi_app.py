@@ -1,7 +1,8 @@
 """The accelerator's ASGI application: handles attributions itself, and passes the rest to Flask.
 
-Nearly every request posts or reads an attribution, and spends its time waiting. Here a request that
-waits occupies a coroutine. Flask would need a thread for it, and CPU time for routing and objects.
+Nearly every request posts or reads an attribution, and spends its time waiting. In this application
+a waiting request occupies a coroutine. In Flask it would occupy a thread, and cost more CPU time
+for routing and objects.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ class Disconnected(Exception):
 
 
 class AsgiApp:
-    """The ASGI application of one process."""
+    """The accelerator's ASGI application. Each process of the API has one instance."""
 
     def __init__(self, runtime: Runtime, app: Flask) -> None:
-        """``app`` handles the requests that are not for attributions."""
+        """Builds the application. ``app`` handles all requests that are not for attributions."""
         self._runtime = runtime
         self._authentication = Authentication(runtime.settings, runtime.keys)
         self._max_body_bytes = runtime.settings.max_body_bytes
@@ -62,7 +63,7 @@ class AsgiApp:
         self._counts = RequestCounts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles a request, or the start and stop of the server, as ASGI defines it."""
+        """Handles one request, or the start and stop of the server, as ASGI defines them."""
         if scope["type"] == "lifespan":
             await self._run_lifespan(receive, send)
             return
@@ -86,9 +87,10 @@ class AsgiApp:
         body: bytes,
         on_response: Callable[[HttpResponse], None],
     ) -> bool:
-        """Handles a message that was posted to :data:`PATH`.
+        """Attributes a posted message without a coroutine, and calls ``on_response`` when done.
 
-        This method is a :data:`api.accelerator.callback_cycle.HandleFast`.
+        Returns False, and does nothing, if the request needs a coroutine. The exact contract is
+        that of :data:`api.accelerator.callback_cycle.HandleFast`.
         """
         start, request_id = time.perf_counter(), _request_id(headers)
 
@@ -138,7 +140,7 @@ class AsgiApp:
     async def _send(
         self, awaitable: Awaitable[HttpResponse], request_id: str, send: Send
     ) -> int | str:
-        """Sends the response, and returns its status in the metrics."""
+        """Sends the response. Returns the status under which the metrics count the request."""
         try:
             response = await awaitable
         except Disconnected:
@@ -178,7 +180,11 @@ class AsgiApp:
         return await service.read(id, scope["query_string"], head)
 
     def _authenticate(self, headers: Mapping[bytes, bytes]) -> ApiKey | None:
-        """Returns the API key of a request. Raises as the methods of ``Authentication``."""
+        """Returns the API key of a request; None if the API needs no keys.
+
+        Raises:
+            WrongHost, ForeignOrigin, Unauthorized: the request is refused.
+        """
         host, origin = headers.get(b"host"), headers.get(b"origin")
         self._authentication.check_origin(
             None if host is None else host.decode("latin-1"),
@@ -188,13 +194,13 @@ class AsgiApp:
 
 
 def create() -> AsgiApp:
-    """Builds the application of one process. uvicorn calls it in the event loop's thread."""
+    """Builds the ASGI application of one process; called by uvicorn in the event loop's thread."""
     app = create_app()
     return AsgiApp(app.extensions["byline"], app)
 
 
 def _has_id(path: str) -> bool:
-    """Returns whether the path is that of one attribution."""
+    """Returns whether a URL path is that of one attribution: ``/v1/attributions/<id>``."""
     return path.startswith(_ID_PREFIX) and _id(path) != "" and "/" not in _id(path)
 
 
@@ -212,7 +218,7 @@ def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:
 
 
 async def _body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """Returns the body, with or without a ``Content-Length``.
+    """Returns the body of a request, which may lack a ``Content-Length``.
 
     Raises:
         TooLarge: the body has more than ``limit`` bytes.

@@ -1,7 +1,8 @@
-"""Answers a request with a callback instead of a coroutine, in the place of uvicorn's own cycle.
+"""Responds to a request from a callback, without a coroutine; replaces uvicorn's request cycle.
 
-Nearly every request posts one message, and its body arrives whole. For such a request, an asyncio
-task, ASGI's dictionaries and uvicorn's check of each header cost more CPU than all other work here.
+A request cycle is uvicorn's object for one request and its response. Nearly every request posts one
+message, and its body arrives whole. For such a request, an asyncio task, ASGI's dictionaries and
+uvicorn's check of each header cost more CPU than all other work here.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ CACHED_HEADS = 64
 
 
 class Connection(Protocol):
-    """The part of a connection that a cycle uses."""
+    """The part of an HTTP connection that a request cycle uses."""
 
     transport: LingeringTransport
 
     def on_response_complete(self) -> None:
-        """Continues with the next request."""
+        """Continues with the client's next request."""
 
 
 class CallbackCycle:
-    """A request and its response. For uvicorn, it is both a request cycle and a task."""
+    """One request and its response. uvicorn uses the object as a request cycle and as a task."""
 
     __slots__ = ("_connection", "_default_headers", "_on_done", "disconnected", "keep_alive")
 
@@ -51,7 +52,10 @@ class CallbackCycle:
         default_headers: Headers,
         on_done: Callable[[CallbackCycle], None],
     ) -> None:
-        """The cycle adds ``default_headers`` to the response, and calls ``on_done`` at its end."""
+        """Starts a cycle, which adds ``default_headers`` to its response.
+
+        At its end, the cycle calls ``on_done`` with itself.
+        """
         self._connection: Connection | None = connection
         self._default_headers = default_headers
         self._on_done = on_done
@@ -60,14 +64,14 @@ class CallbackCycle:
 
     @property
     def response_complete(self) -> bool:
-        """Whether the response is written."""
+        """Whether :meth:`respond` was called."""
         return self._connection is None
 
     #: The cycle writes a response in one piece, so the start and the end are the same.
     response_started = response_complete
 
     def respond(self, response: HttpResponse) -> None:
-        """Writes the response, unless the cycle has written one or the client is gone."""
+        """Writes the response, unless one was written before or the client has disconnected."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -80,7 +84,7 @@ class CallbackCycle:
         connection.on_response_complete()
 
     def cancel(self, msg: object = None) -> None:
-        """Responds with an error. uvicorn calls it when a stopping process has waited too long."""
+        """Responds with the error ``no_answer``; called by uvicorn when the process must stop."""
         error = problem("no_answer", "this process stops; the message may be sent again")
         # uvicorn iterates over its tasks now, and respond() removes this cycle from them.
         asyncio.get_running_loop().call_soon(self.respond, error)
@@ -89,7 +93,7 @@ class CallbackCycle:
 def encode(
     response: HttpResponse, default_headers: Headers, keep_alive: bool, head_only: bool = False
 ) -> bytes:
-    """Returns a response as HTTP/1.1 bytes, with ``default_headers`` first."""
+    """Returns a response as the bytes of HTTP/1.1; the ``default_headers`` come before its own."""
     head = _head(response.status, response.mimetype, response.headers, tuple(default_headers))
     ending = b"" if keep_alive else b"connection: close\r\n"
     if response.request_id:
@@ -105,7 +109,7 @@ def _head(
     headers: tuple[tuple[str, str], ...],
     default_headers: tuple[tuple[bytes, bytes], ...],
 ) -> bytes:
-    """Returns the head of a response, up to the value of ``content-length``."""
+    """Returns the head of a response, ending in ``content-length: `` without the number."""
     own = HttpResponse(b"", status, mimetype, headers).asgi_headers()
     fields = [*default_headers, *(field for field in own if field[0] != b"content-length")]
     lines = [b"%b: %b\r\n" % field for field in fields]

@@ -1,4 +1,4 @@
-"""The asyncio protocol of the accelerator's server, with a fast path for one posted message."""
+"""The accelerator's HTTP protocol for asyncio, with a fast path for requests of one message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _URL = PATH.encode()
 
 
 class FastHttpProtocol(HttpConnection):
-    """A connection that answers a posted message with a callback, if its body arrives whole."""
+    """An HTTP connection that takes the fast path if a posted message arrives whole.
+
+    The fast path answers with a callback, and all other requests with a coroutine.
+    """
 
     #: Parts of the body of a request on the fast path; ``None`` if the request is not on it.
     _body_parts: list[bytes] | None = None
@@ -42,7 +45,7 @@ class FastHttpProtocol(HttpConnection):
         self._begin_task(parts)
 
     def on_body(self, body: bytes) -> None:
-        """Takes a part of the body; the parser calls it."""
+        """Stores a part of the request's body; called by the parser."""
         if self._body_parts is None:
             super().on_body(body)
             return
@@ -51,7 +54,7 @@ class FastHttpProtocol(HttpConnection):
         self._body_parts.append(body)
 
     def on_message_complete(self) -> None:
-        """Handles a complete request; the parser calls it."""
+        """Handles a request that has arrived completely; called by the parser."""
         if self._body_parts is not None:
             if self._is_handled_fast(b"".join(self._body_parts)):
                 self._receiving, self._progressed, self._at_boundary = False, True, True
@@ -65,7 +68,7 @@ class FastHttpProtocol(HttpConnection):
         super()._drop_incomplete()
 
     def _is_handled_fast(self, body: bytes) -> bool:
-        """Hands the request to ``handle_fast``. Returns False if it needs a coroutine."""
+        """Hands a request to ``handle_fast``. Returns False if the request needs a coroutine."""
         assert self._handle_fast is not None
         keep_alive = self._version != "1.0" and self.parser.should_keep_alive()
         default_headers, tasks = self.server_state.default_headers, self.server_state.tasks

@@ -48,9 +48,10 @@ class FlaskBridge:
         self._requests = 0
 
     async def handle(self, scope: Scope, receive: Any, send: Send, is_allowed: bool) -> None:
-        """Handles a request as an ASGI application does.
+        """Passes one ASGI request to Flask, and sends Flask's response.
 
-        If not ``is_allowed``, Flask will refuse the request, so the bridge reads no body for it.
+        ``is_allowed`` is False if Flask will refuse the request for its headers. Then the bridge
+        does not read the body.
         """
         request_body = b""
         if is_allowed and scope["method"] in _METHODS_WITH_BODY:
@@ -85,7 +86,7 @@ class FlaskBridge:
         return int(status.partition(" ")[0]), headers, b"".join(parts)
 
     async def _read(self, scope: Scope, receive: Any) -> bytes | None:
-        """Returns the body, cut off where it is too large; ``None`` if the client is gone."""
+        """Returns the request's body, at most a byte above the limit; None: the client is gone."""
         declared = int(dict(scope["headers"]).get(b"content-length", b"0"))
         if declared > self._max_read_bytes:
             return b""  # Flask refuses the request by its declared length
@@ -101,7 +102,7 @@ class FlaskBridge:
 
 
 def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
-    """Returns the request as a WSGI environment (PEP 3333). The path is not normalised."""
+    """Returns an ASGI request as a WSGI environment (PEP 3333). The URL path is left as it came."""
     fields: dict[str, bytes] = {}
     for name, value in scope["headers"]:
         if b"_" in name:  # WSGI could not tell it from the same name with a hyphen

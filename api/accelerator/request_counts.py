@@ -12,14 +12,14 @@ from api.request_metrics import RequestMetrics
 
 
 class RequestCounts:
-    """Collects requests, and counts them together. Use it in the event loop's thread."""
+    """Collects finished requests, to count many at once. Use it in the event loop's thread."""
 
     def __init__(self) -> None:
         #: Durations in seconds, by route and status.
         self._durations: defaultdict[tuple[str, int | str], list[float]] = defaultdict(list)
 
     def note(self, route: str, status: int | str, seconds: float) -> None:
-        """Adds a request to the collection."""
+        """Collects one request with its duration in seconds."""
         self._durations[route, status].append(seconds)
 
     def count(self, metrics: RequestMetrics) -> None:

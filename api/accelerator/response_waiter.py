@@ -1,6 +1,7 @@
 """Waits for the outcome of one message without a coroutine, which would cost several times as much.
 
-``handle_fast`` does what ``AttributionService.create`` does, for the most frequent kind of request.
+``handle_fast`` does the same as ``AttributionService.create``, but only for the most frequent kind
+of request.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from tasks.messages import Outcome
 def handle_fast(
     service: AttributionService, posted: PostedRequest, on_response: Callable[[HttpResponse], None]
 ) -> bool:
-    """Attributes the message of a request that has no query and no rate limit.
+    """Attributes the message of a request, and calls ``on_response`` once it has the response.
 
-    Returns False, and does nothing, if the request has many messages or a large body. Raises what
+    The request must have no query, and its API key, if it has one, no rate limit. Returns False,
+    and does nothing, if the request has many messages or a large body. Raises what
     ``AttributionService.create`` raises.
     """
     if len(posted.body) > INLINE_PARSE_BYTES:
@@ -42,7 +44,7 @@ def handle_fast(
 
 
 class ResponseWaiter:
-    """Waits for one message, and calls ``on_response`` once, with the response."""
+    """Waits for the outcome of one message, then calls ``on_response`` once with the response."""
 
     __slots__ = ("_entry", "_late_task", "_on_response", "_options", "_service", "_timer")
 

@@ -15,7 +15,12 @@ READY_S = 20
 
 
 def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_s: int) -> None:
-    """Serves until the process gets a signal to stop."""
+    """Serves the API until the process gets a signal to stop.
+
+    ``backlog`` is how many connections may wait to be accepted, ``keep_alive_s`` for how many
+    seconds an idle connection stays open, ``graceful_timeout_s`` how many seconds a stopping
+    process may take.
+    """
     uvicorn.run(
         "api.accelerator.asgi_app:create",
         factory=True,

@@ -1,4 +1,4 @@
-"""Authenticates requests by ``Host``, ``Origin`` and the API key."""
+"""Decides who may use the API, by the headers ``Host``, ``Origin`` and ``Authorization``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks.errors import BylineError, Unauthorized
 
 
 class WrongHost(BylineError):
-    """The request's ``Host`` is not a name of this API, for example after DNS rebinding."""
+    """The request's ``Host`` is not a name of this API, as happens in a DNS rebinding attack."""
 
     code = "wrong_host"
 
@@ -33,7 +33,7 @@ class Authentication:
     """Checks a request's ``Host``, ``Origin`` and ``Authorization`` headers."""
 
     def __init__(self, settings: Settings, keys: KeysFile | None) -> None:
-        """Without ``keys``, every client may send requests."""
+        """Prepares the checks. If ``keys`` is None, requests need no API key."""
         self._check = check_for(settings.api_host, settings.host_names, keys is None)
         self._keys = keys
 

@@ -33,7 +33,7 @@ _RATE = re.compile(r"[0-9]+(?:\.[0-9]{1,3})?")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A client's name, the hash of its key, and its rate."""
+    """A client's name, the SHA-256 hash of its key, and the messages a second that it may send."""
 
     name: str
     digest: bytes
@@ -41,7 +41,7 @@ class ApiKey:
     rate: Decimal | None
 
     def __str__(self) -> str:
-        """Returns the key's line in the file."""
+        """Returns the key as a line of the keys file."""
         rate = "" if self.rate is None else f" {self.rate}"
         return f"{self.name} sha256:{self.digest.hex()}{rate}"
 
@@ -49,10 +49,10 @@ class ApiKey:
 def parse_line(line: str) -> ApiKey | None:
     """Returns the key that a line of the file describes; ``None`` for a comment or an empty line.
 
-    The command checks its output with this function, and the API reads the file with it.
+    The API reads the file with this function, and the command checks the line that it prints.
 
     Raises:
-        ValueError: the line is invalid. The text quotes neither the line nor the hash.
+        ValueError: the line is invalid. The error quotes neither the line nor the hash.
     """
     entry = line.partition("#")[0].strip()
     if not entry:
@@ -75,17 +75,17 @@ def _parse_rate(text: str) -> Decimal:
 
 
 class Keys:
-    """All API keys of the file."""
+    """All API keys of the keys file."""
 
     def __init__(self, keys: Sequence[ApiKey]) -> None:
         self._keys = keys
 
     @classmethod
     def read(cls, path: Path) -> Keys:
-        """Reads the file.
+        """Reads the keys file.
 
         Raises:
-            SettingsError: the file can't be read, or a line is invalid. The text quotes no line.
+            SettingsError: the file can't be read, or a line is invalid. The error quotes no line.
         """
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -111,7 +111,7 @@ class Keys:
         return cls(keys)
 
     def find(self, authorization: str) -> ApiKey | None:
-        """Returns the key of an ``Authorization`` header; ``None`` if the file has no such key."""
+        """Returns the key in an ``Authorization`` header; ``None`` if the file has no such key."""
         scheme, _, token = authorization.partition(" ")
         digest = sha256(token.strip().encode("utf-8", "surrogatepass")).digest()
         found = None
@@ -127,7 +127,7 @@ def _check_unique(what: str, number: int, first: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Makes a key. Prints its line on standard output, and the key on standard error."""
+    """Makes a new key. Prints its line on standard output, and the key on standard error."""
     parser = argparse.ArgumentParser(
         prog="python -m api.access.keys",
         description="Make an API key. Append the output to the file of keys.",

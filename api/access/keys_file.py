@@ -20,13 +20,13 @@ Stamp = tuple[int, ...] | None
 
 
 class KeysFile:
-    """The API keys of the last valid state of the file."""
+    """The API keys of the keys file. While the file is invalid, the earlier keys stay in force."""
 
     def __init__(self, path: Path) -> None:
-        """Reads the file.
+        """Reads the keys file for the first time.
 
         Raises:
-            SettingsError: the file is invalid, and there are no earlier keys to keep.
+            SettingsError: the file is invalid.
         """
         self._path = path
         # The stamp is taken before the file is read, so that a change in between is seen later.
@@ -36,18 +36,19 @@ class KeysFile:
         self._logged_error = ""
 
     def find(self, authorization: str) -> ApiKey | None:
-        """Returns the key of an ``Authorization`` header; ``None`` if the file has no such key."""
+        """Returns the key in an ``Authorization`` header; ``None`` if the file has no such key."""
         return self._keys.find(authorization)
 
     def start(self) -> None:
-        """Starts a thread that checks the file again and again."""
+        """Starts a thread that calls :meth:`check` every :data:`CHECK_S` seconds."""
         background.start(self._check_later, "The check of the keys file")
 
     def check(self) -> None:
         """Reloads the file if it has changed since it was loaded, but not since the last check.
 
         A file that changes between two checks is still being written, and half a file may look
-        valid. An invalid file leaves the keys as they are. Each reason is logged once.
+        valid. If the file is invalid, the earlier keys stay in force. The same error is logged only
+        once.
         """
         previous, self._last_stamp = self._last_stamp, _stamp(self._path)
         if self._last_stamp == self._loaded_stamp:

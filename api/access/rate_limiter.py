@@ -27,9 +27,11 @@ class RateLimiter:
         self._client = client
 
     async def let_through(self, key: ApiKey | None, amount: int) -> None:
-        """Counts ``amount`` messages of a request, if the rate of the key allows them.
+        """Checks that a key's rate allows ``amount`` more messages now, and counts them.
 
-        A key without debt may send any amount at once. Then it must wait while its debt shrinks.
+        The messages that a key has sent are its debt, which shrinks at the key's rate. A key
+        without debt may send any amount at once. A key with debt may send if its new debt is at
+        most what its rate allows in a second.
 
         Raises:
             RateLimited: the key is used faster than its rate.

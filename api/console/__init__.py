@@ -34,7 +34,7 @@ _FOLDER = Path(__file__).parent
 
 
 def blueprint() -> Blueprint:
-    """Returns the routes of the console. It reads all files now."""
+    """Returns the Flask blueprint of the console. Reads all files of the console now."""
     routes = Blueprint("console", __name__)
     contents = {name: (_FOLDER / name).read_bytes() for name in FILES}
 

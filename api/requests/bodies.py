@@ -1,4 +1,7 @@
-"""Parses the JSON bodies of ``POST /v1/attributions``, and says what an invalid body costs."""
+"""Parses the JSON bodies of ``POST /v1/attributions``.
+
+Also says for how many messages the rate limit charges an invalid body.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +34,15 @@ _DUPLICATE_ERROR = "an object has a key twice"
 
 
 def cost_by_size(body: bytes | msgspec.Raw) -> int:
-    """Returns the cost of feedback, or of an invalid body or message: a number of messages."""
+    """Returns the number of messages that the rate limit charges for a body, by its size alone.
+
+    This applies to feedback, to an invalid body, and to an invalid message of a body.
+    """
     return 1 + len(body) // BYTES_PER_MESSAGE
 
 
 def parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Returns the request that a body holds.
+    """Returns the request for attributions that a body holds.
 
     Raises:
         WrongType, NotJSON, InvalidMessage: the body is invalid.
@@ -60,9 +66,11 @@ def parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
 
 
 def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Returns the request. A lone surrogate in one of many messages leaves the others valid.
+    """Decodes the JSON of a request for attributions.
 
-    Raises ``msgspec.DecodeError``, ``UnicodeDecodeError`` or ``RecursionError``.
+    If one of many messages holds a lone surrogate, the request is decoded all the same, and only
+    that message is invalid. Raises ``msgspec.DecodeError``, ``UnicodeDecodeError`` or
+    ``RecursionError``.
     """
     try:
         return _request_decoder.decode(body)
@@ -79,7 +87,7 @@ def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
 
 
 def parse_message(raw: msgspec.Raw) -> MessageIn | Refused:
-    """Returns one message of many, or its error: an invalid message must not fail the others."""
+    """Returns one message of a bulk request, or its error, so that the other messages go on."""
     try:
         message = _message_decoder.decode(raw)
         if has_duplicate_key(bytes(raw), _MESSAGE_KEYS):

@@ -1,4 +1,4 @@
-"""Finds duplicate keys in JSON objects: parsers disagree on which of the two values counts."""
+"""Finds JSON objects that have a key twice: parsers disagree on which of the two values counts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _DUPLICATE = object()
 
 
 def has_duplicate_key(document: bytes, keys: Sequence[bytes]) -> bool:
-    """Returns whether the top-level object of ``document`` has a key twice.
+    """Returns whether the outermost object of a JSON document has a key twice.
 
-    ``keys`` are all keys that the object may have, in quotes. JSON escapes a quote within a string,
-    so a quoted key in the document is a key or a whole string. If each key occurs at most once, and
-    no character is a Unicode escape, no key is a duplicate. Only the few documents that fail
-    this fast check are parsed.
+    ``keys`` are all keys that the object may have, in quotes. A JSON string can't hold a bare
+    quote, so a quoted key found in the document is a key or a whole string. If each key is found at
+    most once, and the document has no Unicode escape, no key is a duplicate. Only the few documents
+    that fail this fast check are parsed.
     """
     if b"\\u" not in document and all(document.count(key) < 2 for key in keys):
         return False
@@ -34,4 +34,4 @@ def _object(pairs: list[tuple[str, Any]]) -> object:
 
 
 def _skip(number: str) -> None:
-    """Skips a number: Python refuses to convert one with too many digits."""
+    """Returns None instead of a number: Python refuses to convert a number with too many digits."""

@@ -13,7 +13,7 @@ from tasks.errors import BadRequest, WrongType
 
 
 class PostedRequest(NamedTuple):
-    """A POST request: its query, its body, and the client's API key."""
+    """A POST request: its query, content type and body, and the client's API key."""
 
     query: bytes
     content_type: str

@@ -16,10 +16,10 @@ MAX_SHOWN_CHARACTERS = 40
 
 
 def parse_query(query: bytes, known: Sequence[str]) -> dict[str, str]:
-    """Returns the values of a query by their names.
+    """Returns the parameters of a URL's query by name.
 
     Raises:
-        InvalidMessage: a name comes twice, or is not among the ``known`` ones.
+        InvalidMessage: a name comes twice, or is not in ``known``.
     """
     if not query:
         return {}
@@ -34,7 +34,7 @@ def parse_query(query: bytes, known: Sequence[str]) -> dict[str, str]:
 
 
 def _unknown_name_error(name: str, known: Sequence[str]) -> str:
-    """Returns the error text for a name that the endpoint does not know."""
+    """Returns the error text for an unknown query parameter, with a guess at the intended name."""
     shown = ascii(name if len(name) <= MAX_SHOWN_CHARACTERS else name[:MAX_SHOWN_CHARACTERS] + "…")
     close = difflib.get_close_matches(name[:MAX_SHOWN_CHARACTERS].lower(), known, 1)
     hint = f"; did you mean {close[0]}?" if close else ""
@@ -42,9 +42,10 @@ def _unknown_name_error(name: str, known: Sequence[str]) -> str:
 
 
 def wait_in(query: Mapping[str, str], settings: Settings, default: float | None = None) -> float:
-    """Returns the seconds that the client waits: from the query, or by default ``settings.wait_s``.
+    """Returns the seconds that the client is ready to wait: the query's parameter ``wait``.
 
-    Raises ``InvalidMessage``.
+    A query without it gets ``default``, or ``settings.wait_s`` if ``default`` is None. Raises
+    ``InvalidMessage``.
     """
     value = query.get("wait")
     if value is None:
@@ -56,7 +57,7 @@ def wait_in(query: Mapping[str, str], settings: Settings, default: float | None 
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    """Returns whether the query has ``name=true``. Raises ``InvalidMessage``."""
+    """Returns whether the query has ``<name>=true``. Raises ``InvalidMessage``."""
     value = query.get(name, "false")
     if value not in ("true", "false"):
         raise InvalidMessage(f"{name} must be true or false")

@@ -14,11 +14,10 @@ NEW_BYTES = 8
 
 
 def request_id_of(header: str | None) -> str:
-    """Returns the id of a request whose ``X-Request-ID`` is ``header``.
+    """Returns ``header``, a request's ``X-Request-ID``, if it is valid, and a new id otherwise.
 
-    Headers, log lines and the queue will hold the id. So ``header`` is used only if it has 1 to 128
-    characters, all of them ASCII letters, digits or ``. _ -``. Otherwise the id is new: 16
-    hexadecimal digits.
+    The id goes into headers, log lines and the queue. So a valid id has 1 to 128 characters, all of
+    them ASCII letters, digits or ``. _ -``. A new id has 16 hexadecimal digits.
     """
     if header is not None and is_valid(header):
         return header

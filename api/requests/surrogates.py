@@ -1,8 +1,8 @@
-"""Finds lone surrogates in JSON, such as ``"\\ud83d"``, half of an emoji.
+r"""Finds lone surrogates in JSON: half of a Unicode pair, such as ``"\ud83d"``, half of an emoji.
 
-JavaScript's ``slice`` may cut a character into two such halves. A strict parser refuses the whole
-document. Byline replaces lone surrogates with a mark before it parses many messages, so that only
-the messages that hold one fail.
+JavaScript's ``slice`` may cut a character into two such halves. A strict parser then refuses the
+whole document. Before Byline parses a document with many messages, it replaces each lone surrogate
+with a mark, a character that is used for nothing else. So only the messages with a mark fail.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ class MarkedDocument(NamedTuple):
 
 
 def mark_lone_surrogates(document: bytes) -> MarkedDocument | None:
-    """Returns the document with a mark in the place of each lone surrogate, or ``None``.
+    """Replaces each lone surrogate in a JSON document with a mark.
 
-    The mark is a character that the document does not hold. ``None``: there is nothing to mark.
+    The mark is a character that the document does not hold. Returns ``None`` if the document has no
+    lone surrogate, or if it holds all characters that could serve as a mark.
     """
     marks = (MarkedDocument(b"", b"\\u%04x" % point, chr(point)) for point in _MARKS)
     lower = document.lower()

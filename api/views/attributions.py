@@ -1,4 +1,4 @@
-"""Flask routes of ``/v1/attributions``: post one message or many, and read by id."""
+"""Flask routes of ``/v1/attributions``: post one message or many, read an attribution by its id."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.service import PATH
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """Returns the routes."""
+    """Returns the Flask blueprint of ``/v1/attributions``."""
     routes = Blueprint("attributions", __name__)
 
     @routes.post(PATH)

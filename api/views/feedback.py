@@ -9,7 +9,7 @@ from api.runtime import Runtime
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """Returns the route."""
+    """Returns the Flask blueprint of ``/v1/feedback``."""
     routes = Blueprint("feedback", __name__)
 
     @routes.post("/v1/feedback")

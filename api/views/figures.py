@@ -8,7 +8,7 @@ from api.runtime import Runtime
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """Returns the route."""
+    """Returns the Flask blueprint of ``/v1/figures``."""
     routes = Blueprint("figures", __name__)
 
     @routes.get("/v1/figures")

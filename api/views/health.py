@@ -10,7 +10,7 @@ from api.schemas import Health
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """Returns the routes."""
+    """Returns the Flask blueprint of ``/healthz`` and ``/readyz``."""
     routes = Blueprint("health", __name__)
 
     @routes.get("/healthz")

@@ -1,4 +1,4 @@
-"""Flask route of ``/v1/models``: the models that workers serve, and how many workers."""
+"""Flask route of ``/v1/models``: which model versions are served, and by how many workers each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.errors import BrokerUnavailable
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """Returns the route."""
+    """Returns the Flask blueprint of ``/v1/models``."""
     routes = Blueprint("models", __name__)
 
     @routes.get("/v1/models")

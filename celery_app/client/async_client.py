@@ -31,7 +31,7 @@ _ERRORS = {kind.code: kind for kind in BylineError.__subclasses__()}
 
 
 class CallOptions(TypedDict, total=False):
-    """The options of one call. Every option has a default."""
+    """The options of one call of a client. Every option has a default."""
 
     #: Whether each attribution has its evidence; False by default.
     explain: bool
@@ -46,15 +46,16 @@ class CallOptions(TypedDict, total=False):
 class Client:
     """Attributes texts. Use it in one event loop, as ``async with Client(redis_url) as client``.
 
-    Any number of coroutines may call it at the same time: their texts are sent together, in chunks
-    whose size follows the load.
+    Any number of coroutines may call the client at the same time. Their texts are sent to the
+    workers together, in chunks that grow with the load.
     """
 
     def __init__(self, redis_url: str, **settings: Any) -> None:
-        """``redis_url``: the broker of the workers, such as ``redis://127.0.0.1:6390/0``.
+        """Makes a client for the workers whose broker is at ``redis_url``.
 
-        ``settings``: fields of ``Settings``, such as ``cache_url`` where the cache is another
-        server. No setting is read from the environment.
+        An example of ``redis_url`` is ``redis://127.0.0.1:6390/0``. ``settings`` are fields of
+        ``Settings``, such as ``cache_url`` if the cache is another server. No setting is read from
+        the environment.
 
         Raises:
             SettingsError: a setting contradicts another, or a URL can't be used.
@@ -74,7 +75,7 @@ class Client:
     async def open(self) -> None:
         """Starts the client on the running event loop.
 
-        Raises nothing where Redis can't be reached: the client tries again and again.
+        If Redis can't be reached, this raises no error: the client tries again and again.
         """
         if self._inner is not None:
             raise RuntimeError("the client is open already")
@@ -136,7 +137,11 @@ class Client:
     async def _send(
         self, texts: Sequence[str], options: RequestOptions, accepted: list[Entry | Failure]
     ) -> AttributionClient:
-        """Hands all texts to the dispatcher, at most WINDOW at a time. Fills ``accepted``."""
+        """Hands all texts to the dispatcher, with at most :data:`WINDOW` unanswered at a time.
+
+        Adds to ``accepted`` the entry or the failure of each text. Returns the client that was
+        used.
+        """
         inner = self._opened()
         turns = Yielder()
         for start in range(0, len(texts), PART):
@@ -179,7 +184,7 @@ def _request_options(
 def _ask(
     inner: AttributionClient, texts: Sequence[str], options: RequestOptions
 ) -> list[Entry | Failure]:
-    """Hands texts to the dispatcher. Returns the entry of each text, or its failure."""
+    """Hands texts to the dispatcher. Returns each text's entry, or the failure if it is refused."""
     parsed = [_entry(inner, text, options) for text in texts]
     entries = [each for each in parsed if isinstance(each, Entry)]
     try:
@@ -219,7 +224,7 @@ def _failure(error: BylineError, id: str = "") -> Failure:
 
 
 def _error(failure: Failure, index: int) -> BylineError:
-    """Returns a failure as the exception of its code."""
+    """Returns a failure as the exception that has its code; ``index`` is the place of the text."""
     error = _ERRORS.get(failure.code, BylineError)(failure.detail)
     error.code = failure.code
     error.add_note(f"this is the error of texts[{index}]")

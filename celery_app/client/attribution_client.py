@@ -1,7 +1,8 @@
-"""Sends single messages to the workers, waits for their outcomes, and finds outcomes by id.
+"""Sends messages to the workers, waits for their outcomes, and finds outcomes by message id.
 
+An outcome is an attribution or a failure. An entry is one message with the caller's options.
 Flask's views use this client through the api's service, and :mod:`celery_app.client.async_client`
-builds on it. The client works on entries: an entry is one message with the caller's options.
+builds on it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class RequestOptions(NamedTuple):
 
 
 class AttributionClient:
-    """Sends messages, and finds their outcomes. Used in one event loop's thread."""
+    """Sends messages, and finds their outcomes. Use it in one event loop's thread."""
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class AttributionClient:
         pending_results: PendingResults,
         connections: Sequence[RedisConnection] = (),
     ) -> None:
-        """``connections``: closed by :meth:`close`."""
+        """Builds a client. :meth:`close` closes the ``connections``."""
         self._max_characters = settings.max_characters
         self.dispatcher = dispatcher
         self.model_registry = model_registry
@@ -72,7 +73,7 @@ class AttributionClient:
     async def close(self) -> None:
         """Stops the dispatcher, ends the threads, and closes the connections.
 
-        Messages that have no outcome by then never get one.
+        Messages that have no outcome by then never get an outcome.
         """
         await self.dispatcher.stop()
         for redis_connection in self._connections:
@@ -80,7 +81,10 @@ class AttributionClient:
         await asyncio.to_thread(self.model_registry.stop)
 
     def entry(self, text: str, options: RequestOptions) -> Entry:
-        """Returns the entry of a message. Raises ``InvalidMessage``, ``NoModel``."""
+        """Returns a message as an entry for the dispatcher.
+
+        Raises ``InvalidMessage``, ``NoModel``.
+        """
         valid = parse_text(text, self._max_characters)
         version = options.model or self.model_registry.version_for(valid)
         return Entry(
@@ -99,10 +103,10 @@ class AttributionClient:
     async def outcomes(
         self, entries: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Sends messages, and waits. Returns each message's entry and its outcome.
+        """Sends messages, and waits. Returns an entry and an outcome for each message, in order.
 
-        None as outcome: the message takes longer than the caller waits, and its outcome is promised
-        for later.
+        The outcome is None if it did not come while the caller waits. Then it is promised for
+        later: the caller can ask for it by the message's id.
 
         Raises:
             Overloaded: too many messages wait. None of ``entries`` was taken.
@@ -115,19 +119,20 @@ class AttributionClient:
     async def late_outcomes(
         self, joined: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns the outcomes of messages at the end of the caller's wait, like :meth:`outcomes`.
+        """Returns the outcomes of messages whose caller waits no longer, like :meth:`outcomes`.
 
-        Messages without an outcome are promised for later, or fail.
+        ``joined`` are the entries that ``Dispatcher.ask`` returned. A message without an outcome is
+        promised for later, or fails.
         """
         return await self._late.outcomes(joined, options.deadline_first)
 
     async def find(
         self, id: str, explain: bool, wait_s: float = 0.0, fetch: bool = True
     ) -> Outcome | None:
-        """Returns the outcome of the message ``id``; None: it is still pending after ``wait_s``.
+        """Returns the outcome of the message ``id``; None if it is still pending after ``wait_s``.
 
-        ``fetch``: whether the caller gets the outcome. Then Byline need not keep the outcome for
-        the caller any longer.
+        ``explain``: whether the caller wants evidence. ``fetch``: whether the caller gets the
+        outcome, so that Byline need not keep it for the caller any longer.
 
         Raises:
             KeyError: the message is unknown: it was never accepted, or it has expired.
@@ -144,9 +149,9 @@ class AttributionClient:
         )
 
     async def _wait_for(self, id: str, explain: bool, until: float) -> None:
-        """Waits until a message has an outcome, at most until a monotonic time.
+        """Waits until a message has an outcome, or until the monotonic time ``until``.
 
-        The outcome is not fetched yet: the caller may go away meanwhile.
+        This does not count as fetching the outcome, since the caller may go away meanwhile.
         """
         look_s = LOOK_S
         while await self.pending_results.find(id, explain) is None:

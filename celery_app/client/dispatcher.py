@@ -1,15 +1,16 @@
 """The dispatcher: sends the messages of one process as Celery tasks, and takes the replies.
 
-Messages gather until the process has a free credit. Then the dispatcher sends all of them as one
-task, a chunk. So the size of a chunk follows the load: one message when idle, dozens when busy.
-There is no timer to tune, and a slow queue slows the dispatcher down.
+Messages gather until the process has a free credit, which means that few of its tasks are in
+flight. Then the dispatcher sends all of them as one task, a chunk. So the size of a chunk follows
+the load: one message when idle, dozens when busy. There is no timer to tune, and a slow queue slows
+the dispatcher down.
 
-A message that this process answered in the last minute gets its outcome from the local cache.
-Three coroutines handle all other messages. The *pump* looks messages up in the result cache, with
-one MGET for all messages that came meanwhile, and sends the messages that the cache does not have.
-The *receiver* takes the workers' replies from the list of this process, and wakes the callers. The
-*sweep* gives up chunks without a reply. All of them run in the thread of one event loop, so nothing
-here needs a lock.
+A message that this process answered in the last minute gets its outcome from the local cache. Three
+coroutines handle all other messages. The *pump* looks messages up in the result cache, with one
+MGET for all messages that came meanwhile, and sends the messages that the cache does not have. The
+*receiver* takes the workers' replies from the Redis list of this process, and wakes the callers.
+The *sweep* gives up chunks that get no reply. All of them run in the thread of one event loop, so
+nothing here needs a lock.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ _OUTCOMES = {
 
 
 class Dispatcher:
-    """The messages of one process that have no outcome yet.
+    """Sends the messages of one process, and gives each its outcome.
 
     Make and use it in the thread of one event loop.
     """
@@ -93,13 +94,13 @@ class Dispatcher:
         self.loop: asyncio.AbstractEventLoop
 
     def start(self) -> None:
-        """Starts the three coroutines. They run until :meth:`stop`."""
+        """Starts the dispatcher's three coroutines. They run until :meth:`stop`."""
         self.loop = asyncio.get_running_loop()  # kept, because asking for it is a system call
         coroutines = (self._pump, self._take_reply, self._sweep)
         self._running = [asyncio.ensure_future(run_forever(each)) for each in coroutines]
 
     async def stop(self) -> None:
-        """Stops the coroutines. Messages that have no outcome by then never get one."""
+        """Stops the coroutines. Messages that have no outcome by then never get an outcome."""
         running = set(self._running)
         while running:
             for task in running:
@@ -108,22 +109,23 @@ class Dispatcher:
 
     @property
     def unanswered(self) -> int:
-        """How many messages have no outcome yet."""
+        """The number of messages that have no outcome yet."""
         return self._room.messages
 
     @property
     def wait_s(self) -> float:
-        """Seconds that a new message will take, if chunks take as long as in the last seconds."""
+        """The seconds that a new message will take, if chunks take as long as recently."""
         return self._version_queues.wait_s
 
     def wait_for(self, version: str) -> float:
-        """Returns the seconds that a message for one model version will take."""
+        """Returns the seconds that a new message for this model version will take."""
         return self._version_queues.wait_for(version)
 
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Takes the messages of one request. Returns the entries to wait for.
+        """Accepts the messages of one request, and returns the entries to wait for.
 
-        Each is an entry of ``entries``, or an earlier entry of the same message.
+        Each message has an entry. If the same message is under way already, its earlier entry is
+        returned.
 
         Raises:
             Overloaded: too many messages wait. None of ``entries`` was taken.
@@ -138,11 +140,14 @@ class Dispatcher:
         return joined
 
     def passed(self, entry: Entry) -> Failure:
-        """Returns the failure of a message whose deadline passed: see ``deadlines.passed``."""
+        """Returns the failure of a message that missed its deadline; see ``deadlines.passed``."""
         return deadlines.passed(entry, self._version_queues.of(entry.version).latency_model.idle)
 
     def hasten(self, entries: Iterable[Entry]) -> None:
-        """Sends these entries even without a credit, because their outcomes are to be promised."""
+        """Sends messages even if all credits (permits for chunks in flight) are taken.
+
+        Their callers stop waiting, and are to fetch the outcomes later.
+        """
         for entry in entries:
             entry.urgent = True
         self._work.set()
@@ -188,7 +193,7 @@ class Dispatcher:
             await self._send_from(version_queue)
 
     async def _sweep(self) -> None:
-        """Gives up chunks whose replies are lost, and sets the metrics; once a second."""
+        """Gives up chunks whose replies are lost, and updates the metrics; once a second."""
         await asyncio.sleep(SWEEP_S)
         self._give_up()
         self._local_cache.shrink(self._model_registry.pressure() != "ok")
@@ -198,7 +203,10 @@ class Dispatcher:
         self._work.set()  # a chunk may have freed its credit, or a deadline may have passed
 
     async def _look_up(self) -> None:
-        """Settles the messages that the result cache has. The other messages wait to be sent."""
+        """Looks gathered messages up in the result cache, and sets the outcomes that it has.
+
+        The other messages are refused, or wait to be sent.
+        """
         for entry, known in await self._cache_lookup.ask():
             if known is not None:
                 self._settle(entry, known)
@@ -209,7 +217,7 @@ class Dispatcher:
                 self._version_queues.of(entry.version).add(entry)
 
     def _refusal(self, entry: Entry) -> BylineError | None:
-        """Returns the error of a message that is refused; None: the message may be sent."""
+        """Returns the error with which to refuse a message; None if the message may be sent."""
         if self._model_registry.pressure() == "critical":
             return Overloaded("memory is short: only messages in the cache are answered")
         try:
@@ -235,7 +243,7 @@ class Dispatcher:
             await self._dispatch(version_queue, entries)
 
     async def _dispatch(self, version_queue: VersionQueue, entries: list[Entry]) -> None:
-        """Sends one chunk. Where that fails, its messages fail."""
+        """Sends messages as one chunk. If the sending fails, the messages fail."""
         chunk_id = str(uuid4())
         version_queue.in_flight.add(chunk_id, entries)
         self._metrics.chunk_messages.observe(len(entries))
@@ -255,7 +263,10 @@ class Dispatcher:
             entry.sent.set()
 
     def _give_up(self) -> None:
-        """Frees the credits of chunks whose replies are lost. Their results are in the cache."""
+        """Fails the messages of chunks whose replies seem lost, so that other chunks may leave.
+
+        If a worker computes the messages later, the results are in the cache.
+        """
         for version_queue in self._version_queues.values():
             for entries in version_queue.in_flight.given_up():
                 self._fail(entries, NoAnswer(f"no worker answered within {self._answer_s:g} s"))
@@ -277,7 +288,7 @@ class Dispatcher:
     def _settle_chunk(
         self, version_queue: VersionQueue, chunk: InFlightChunk, reply: Reply
     ) -> None:
-        """Settles each message of a chunk with its outcome from the reply."""
+        """Gives each message of a chunk its outcome from the reply."""
         answered = any(isinstance(outcome, Attribution) for outcome in reply.outcomes)
         alone = answered and len(chunk.entries) == 1
         version_queue.latency_model.came_back(chunk.work, chunk.sent_at, alone)

@@ -20,7 +20,10 @@ NO_CREDIT_PENALTY = 3
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One message on its way. Callers that ask for the same message share an entry."""
+    """One message with its options and its outcome.
+
+    Callers that ask for the same message share one entry.
+    """
 
     id: str
     text: str
@@ -63,35 +66,43 @@ class Entry:
 
     @property
     def queue_priority(self) -> int:
-        """The priority in the broker's queue. It is lower for a message without a credit."""
+        """The message's priority in the broker's queue, from 0 (first) to 9 (last).
+
+        It is less urgent for a message that was sent without a credit, a permit for a chunk in
+        flight.
+        """
         if self.without_credit:
             return min(LOWEST_PRIORITY, self.priority + NO_CREDIT_PENALTY)
         return self.priority
 
     @property
     def kind(self) -> Kind:
-        """Priority, explain and exact. Entries of one version and kind may share a chunk."""
+        """The message's priority, ``explain`` and ``exact``.
+
+        Only entries of the same version and kind may share a chunk.
+        """
         return self.priority, self.explain, self.exact
 
     @property
     def join_key(self) -> JoinKey | None:
-        """Entries with the same key are joined; None: an entry with a deadline is not joined.
+        """The key by which later callers of the same message find this entry; None with a deadline.
 
-        The owner is a part of the key: another owner's message may have a long queue before it.
+        A message with a deadline shares no entry. The owner is a part of the key: another owner's
+        message may have a long queue before it.
         """
         return (self.id, self.owner, *self.kind) if self.deadline is None else None
 
     def may_be(self, outcome: Outcome) -> bool:
-        """Returns whether ``outcome`` may belong to this message.
+        """Returns whether ``outcome`` can be the outcome of this message.
 
-        An attribution by another version has another id.
+        If another model version has answered, its attribution has another id, and is accepted.
         """
         if isinstance(outcome, Failure):
             return True
         return outcome.id == self.id or outcome.model != self.version
 
     def settle(self, outcome: Outcome) -> None:
-        """Sets the outcome, and wakes all callers that wait for it."""
+        """Sets the outcome of the message, and wakes all callers that wait for it."""
         self.outcome = outcome
         self.done.set()
         self.sent.set()

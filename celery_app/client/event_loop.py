@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, on which threads that block run coroutines."""
+"""An event loop in a thread of its own, so that threads that block can run coroutines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EventLoopThread(threading.Thread):
         self._stopping = asyncio.Event()
 
     def run(self) -> None:
-        """Runs the loop, and cancels its tasks at the end; a part of :class:`threading.Thread`."""
+        """Runs the event loop, and cancels its tasks at the end. The thread calls this itself."""
         with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
             runner.run(self._run(), context=Context())
 
@@ -45,7 +45,9 @@ class EventLoopThread(threading.Thread):
 
 
 def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine on another thread's loop. Returns or raises what the coroutine does.
+    """Runs a coroutine on the event loop of another thread.
+
+    Returns its result, or raises its error.
 
     Raises:
         NoAnswer: the loop stopped before the coroutine ended.

@@ -22,7 +22,7 @@ BEYOND_WAIT_S = 5
 
 
 def build_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
-    """Builds a client, and starts the threads that look at Redis. Blocks for the first look.
+    """Builds a client, and starts the threads that watch Redis. Blocks until they looked once.
 
     The caller starts the dispatcher. Call this in the event loop's thread.
     """
@@ -67,10 +67,10 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
 
 
 def limits_of(settings: Settings) -> DispatchLimits:
-    """Returns the limits of a dispatcher.
+    """Returns the limits of a dispatcher, from the settings.
 
-    A chunk is given up when no caller waits for it any longer. By then, if the worker died, another
-    worker has also had the time to take the task over.
+    A chunk is given up only when no caller waits for it any longer. By then, if the chunk's worker
+    died, another worker has had the time to take the task over.
     """
     answer_s = max(3 * settings.visibility_timeout_s, settings.wait_max_s + BEYOND_WAIT_S)
     return DispatchLimits(

@@ -18,7 +18,7 @@ FEEDBACK = "byline:feedback:"
 
 
 class Labels:
-    """Records true authors. Each message counts once. Used in one event loop's thread."""
+    """Records true authors. Each message counts once. Use it in one event loop's thread."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Labels:
         metrics: ApiMetrics,
         ttl_s: int,
     ) -> None:
-        """``ttl_s``: seconds for which a message's true author is kept, so that it counts once."""
+        """``ttl_s``: seconds for which a true author is kept, so that it counts only once."""
         self._pending_results = pending_results
         self._cache = cache
         self._window = window
@@ -36,11 +36,11 @@ class Labels:
         self._ttl_s = ttl_s
 
     async def learn(self, id: str, author: str) -> bool:
-        """Records the author of a message. Returns whether the model's best guess was this author.
+        """Records a message's true author. Returns whether the model's best guess was this author.
 
         Raises:
             NotFound: no attribution has this id: it is not made yet, or it has expired.
-            Conflict: another author was given before.
+            Conflict: another author was given for this message before.
             BrokerUnavailable, CacheUnavailable: a server can't be reached.
         """
         attribution = await self._attribution(id)
@@ -55,7 +55,10 @@ class Labels:
         return attribution.candidates[0].author == author
 
     async def _before(self, name: str) -> bytes | None:
-        """Returns the author that was given before. Deletes the key where it holds no string."""
+        """Returns the author that is stored under the key ``name``; None if there is none.
+
+        Deletes a key that holds no string.
+        """
         found: Any = await self._cache.mget([name])
         before: bytes | None = found[0]
         if before is None:

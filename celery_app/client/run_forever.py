@@ -1,4 +1,4 @@
-"""Repeats one step of a coroutine for ever, even if the step raises an error."""
+"""Calls a coroutine function again and again for ever, even if it raises an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RETRY_S = 0.5
 
 
 async def run_forever(step: Callable[[], Awaitable[None]]) -> None:
-    """Repeats ``step`` until cancelled. Logs what the step raises."""
+    """Calls ``step`` again and again until cancelled. Logs the errors that ``step`` raises."""
     failures = Failures(step.__qualname__)
     while True:
         try:

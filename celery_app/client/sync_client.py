@@ -14,12 +14,13 @@ from tasks.messages import Attribution, Outcome
 class SyncClient:
     """Does what ``Client`` does, for blocking code: ``with SyncClient(redis_url) as client``.
 
-    Any number of threads may call it at the same time: their texts are sent together. A thread of
-    the client runs the event loop. Make the client after a fork.
+    Any number of threads may call it at the same time: their texts are sent together. The client
+    has a thread of its own for the event loop. A process that forks must make the client after the
+    fork.
     """
 
     def __init__(self, redis_url: str, **settings: Any) -> None:
-        """The arguments are those of :class:`~celery_app.client.async_client.Client`.
+        """Makes a client. See :class:`~celery_app.client.async_client.Client` for the arguments.
 
         Raises:
             SettingsError: a setting contradicts another, or a URL can't be used.
@@ -48,7 +49,7 @@ class SyncClient:
         self._thread = thread
 
     def close(self) -> None:
-        """Stops the client, and its thread. Calls that still wait get the failure ``no_answer``."""
+        """Stops the client and its thread. Calls that still wait get the failure ``no_answer``."""
         thread, self._thread = self._thread, None
         if thread is not None:
             run_on(thread.loop, self._client.close())

@@ -1,4 +1,4 @@
-"""Lets the event loop serve other requests while it works through a large one."""
+"""Lets the event loop serve other requests while it works on a large request."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ TURN_S = 0.005
 
 
 class Yielder:
-    """Divides the work on one request into turns. Make it when the work begins."""
+    """Divides long work on one request into turns. Make an object when the work begins."""
 
     def __init__(self) -> None:
         self._until = time.monotonic() + TURN_S
 
     async def rest(self) -> None:
-        """Gives other requests a turn, if the work has gone on for ``TURN_S`` seconds."""
+        """Lets other requests run, if the work has gone on for ``TURN_S`` seconds."""
         if time.monotonic() >= self._until:
             await asyncio.sleep(0)
             self._until = time.monotonic() + TURN_S

@@ -10,7 +10,7 @@ from celery_app.settings.worker_settings import WorkerSettings
 
 
 class ApiSettings(WorkerSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The settings of the api, and those that it shares with the workers."""
+    """The settings of the api, and, inherited, those of the workers."""
 
     chunk_messages: Annotated[
         int, about("Messages in one task of an api process, at most.", ge=1, le=4096)

@@ -1,4 +1,4 @@
-"""Checks that one setting alone cannot show: two settings that contradict, and unusable URLs."""
+"""Checks of the settings as a whole: settings that contradict each other, and unusable URLs."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ _CERT_REQS = ("none", "optional", "required")
 
 
 def check_together(settings: Any) -> None:
-    """Checks that no setting contradicts another.
+    """Checks the settings that must fit together, and the URLs.
 
     Raises:
-        SettingsError: two settings contradict each other. The error names both.
+        SettingsError: two settings contradict each other, or a URL can't be used. The error names
+            the settings.
     """
     for smaller, larger, reason in _IN_ORDER:
         low, high = getattr(settings, smaller), getattr(settings, larger)
@@ -72,7 +73,7 @@ def check_together(settings: Any) -> None:
 
 
 def _unusable(url: str) -> str:
-    """Returns why a URL of Redis can't be used; empty: it can."""
+    """Returns why a Redis URL can't be used; an empty string if it can."""
     if not url.startswith(_SCHEMES):
         return f"must begin with {' or '.join(_SCHEMES)}"
     try:

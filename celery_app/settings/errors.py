@@ -1,4 +1,4 @@
-"""Writes the error texts of settings: they name the variable, and the setting that may be meant."""
+"""Error texts for wrong settings: they name the environment variable and suggest the right name."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ PREFIX = "BYLINE_"
 
 
 class SettingsError(ValueError):
-    """A setting has a value that Byline refuses to start with."""
+    """A setting is missing, or has a value that Byline can't start with."""
 
 
 def unknown(field: str, known: Sequence[str]) -> str:
-    """Returns the error of a field that does not exist. It names the field that may be meant."""
+    """Returns the error text for an unknown setting, with the known name that may be meant."""
     close = difflib.get_close_matches(field, known, n=1)
     hint = f"; did you mean {PREFIX}{close[0].upper()}?" if close else ""
     return f"{PREFIX}{field.upper()} is not a setting{hint}"
 
 
 def in_words(error: str, values: Mapping[str, str]) -> str:
-    """Returns an error of msgspec with the name of the variable in the place of the field.
+    """Returns an error text of msgspec with the environment variable's name instead of the field's.
 
-    msgspec ends its messages with the place, ```$.field```.
+    ``error`` is msgspec's text, which ends with the field's path, such as ``$.field``. ``values``
+    are the values by field.
     """
     reason, _, place = error.partition(" - at `$.")
     field = place.rstrip("`")
@@ -37,5 +38,5 @@ def in_words(error: str, values: Mapping[str, str]) -> str:
 
 
 def env_name(field: str) -> str:
-    """Returns the environment variable of a setting."""
+    """Returns the name of the environment variable for the setting ``field``."""
     return f"{PREFIX}{field.upper()}"

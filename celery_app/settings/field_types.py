@@ -1,4 +1,4 @@
-"""Types of settings: the limits that msgspec checks, and the description for the reference."""
+"""Types for the fields of settings, with the limits that msgspec checks."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ Seconds = Positive
 
 
 def about(description: str, **limits: Any) -> Meta:
-    """Returns the description of a setting for the reference, with the limits to check."""
+    """Returns the metadata of a setting: its description for the reference, and limits to check."""
     return Meta(description=description, **limits)

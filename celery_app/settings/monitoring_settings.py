@@ -1,4 +1,4 @@
-"""Settings of all parts beside the api and the workers: Valkey, ports, memory, quality, logs."""
+"""Settings of all parts but the api and the workers: Valkey, ports, memory, quality, logs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from celery_app.settings.field_types import Count, Port, Positive, WebURL, about
 
 
 class MonitoringSettings(ApiSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The settings of ports, memory, quality and logs, and all those of the api and the workers."""
+    """The settings of ports, memory, quality and logs, and, inherited, those of api and workers."""
 
     redis_port: Annotated[Port, about("Port of the embedded Valkey.")] = 6390
     redis_megabytes: Annotated[

@@ -1,4 +1,4 @@
-"""Reads passwords of Redis from files, into the URLs."""
+"""Reads the passwords of Redis from files, and puts them into the URLs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from celery_app.settings.secret_url import SecretURL
 
 
 def with_password(server: str, url: SecretURL | None, file: Path | None) -> SecretURL | None:
-    """Returns the URL of ``server``, ``redis`` or ``cache``, with the password from its file.
+    """Returns a Redis URL with the password that is in ``file``; without a file, the URL as it is.
 
-    Without a file, returns ``url`` unchanged.
+    ``server`` is ``redis`` or ``cache``, for the names of the settings in errors.
 
     Raises:
         SettingsError: the file can't be read, there is no URL, or the URL has a password already.

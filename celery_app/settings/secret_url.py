@@ -1,4 +1,4 @@
-"""A URL that may hold a password, and prints itself without the password."""
+"""A URL that may hold a password, and hides the password when it is printed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _URL = re.compile(
 
 
 class SecretURL(str):
-    """A URL that libraries can use, and that messages, logs and ``repr`` show redacted.
+    """A URL that libraries can use, and that error messages, logs and ``repr`` show redacted.
 
-    Libraries read all of its characters. Printed or formatted, the URL shows no user, password or
-    parameter. To put the whole URL into a longer string, use ``+`` or :meth:`reveal`.
+    Libraries read all of its characters. If it is printed or formatted, it shows no user, password
+    or parameter. To put the whole URL into a longer string, use ``+`` or :meth:`reveal`.
     """
 
     __slots__ = ()
 
     def __new__(cls, url: str) -> SecretURL:
-        """Returns the URL with the characters of ``url``, which may be a ``SecretURL`` already."""
+        """Makes a ``SecretURL`` of a string or of another ``SecretURL``."""
         return super().__new__(cls, str.__str__(url))
 
     def reveal(self) -> str:
@@ -29,7 +29,7 @@ class SecretURL(str):
         return str.__str__(self)
 
     def __str__(self) -> str:
-        """Returns the URL without any part that may be a password, even where it is not a URL."""
+        """Returns the URL without any part that may be a password, even if it is no valid URL."""
         known = _URL.fullmatch(self)
         if known is None:
             return f"{re.match(_SCHEME, self)[0]}…"  # type: ignore[index]  # may match nothing
@@ -37,9 +37,9 @@ class SecretURL(str):
         return f"{scheme}{'…@' if user else ''}{place}{'?…' if query else ''}"
 
     def __repr__(self) -> str:
-        """Returns what ``str`` returns, quoted."""
+        """Returns the redacted URL in quotes."""
         return repr(str(self))
 
     def __format__(self, format_spec: str) -> str:
-        """Returns what ``str`` returns, formatted."""
+        """Returns the redacted URL, formatted."""
         return format(str(self), format_spec)

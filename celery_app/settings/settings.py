@@ -24,11 +24,11 @@ MODELS = {
 class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings. Each field is an environment variable, ``BYLINE_<NAME>``.
 
-    The main function of a process reads them once, and passes them on.
+    The main function of a process reads the settings once, and passes them on.
     """
 
     def __post_init__(self) -> None:
-        """Checks that no value contradicts another. Holds each URL of Redis as a ``SecretURL``.
+        """Checks that no value contradicts another, and makes each Redis URL a ``SecretURL``.
 
         Raises:
             SettingsError: two values contradict each other.
@@ -70,7 +70,7 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def broker(self) -> SecretURL:
-        """The broker's URL.
+        """The URL of the broker.
 
         Raises:
             SettingsError: ``redis_url`` is not set.
@@ -84,7 +84,7 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def prefetch(self) -> int:
-        """Largest number of tasks in a worker: two batches on the device, and two that wait.
+        """The largest number of tasks that a worker holds: two batches on the device, two waiting.
 
         The number suits tasks of one message each. The batcher also limits the work that waits.
         """
@@ -92,20 +92,20 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def host_names(self) -> frozenset[str] | None:
-        """The host names that requests may be for; None: the setting is not set."""
+        """The host names that requests to the api may be for; None if the setting is unset."""
         return None if self.hosts is None else frozenset(re.split(r" *, *", self.hosts))
 
     @property
     def here(self) -> str:
-        """The name of this machine."""
+        """The name of this machine: the setting ``machine``, or the host name."""
         return self.machine or socket.gethostname()
 
     @property
     def model_class(self) -> str:
-        """The model's class, as ``package.module:Class``."""
+        """The class of the model to serve, as ``package.module:Class``."""
         return MODELS.get(self.model, self.model)
 
     @property
     def cache(self) -> SecretURL:
-        """The URL of the cache: its own, or the broker's."""
+        """The URL of the cache; it is the broker's URL if no other is set."""
         return self.cache_url or self.broker

@@ -10,7 +10,7 @@ from celery_app.settings import PREFIX, Settings
 
 
 def table() -> str:
-    """Returns the table, with a row for each setting."""
+    """Returns a Markdown table with a row for each setting: variable, default and meaning."""
     hints = get_type_hints(Settings, include_extras=True)
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for field in msgspec.structs.fields(Settings):

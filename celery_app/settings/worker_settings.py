@@ -12,7 +12,7 @@ from celery_app.settings.secret_url import SecretURL
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The settings of Redis, the model, its device, and the batches."""
+    """The settings of Redis, the model, its device, and the batches of the workers."""
 
     redis_url: Annotated[
         SecretURL | None,

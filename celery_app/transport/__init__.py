@@ -1,4 +1,4 @@
-"""Celery's transport for Redis: taking a task and recording which worker holds it are one step."""
+"""Celery's transport for Redis, in which a task is taken and noted as held in a single step."""
 
 from celery_app.transport.transport import Transport
 

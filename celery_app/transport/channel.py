@@ -1,14 +1,14 @@
-"""Kombu's channel for Redis, except that no task is ever between Redis and the worker.
+"""Kombu's channel for Redis, changed so that a task is not lost if a worker is killed.
 
 Kombu takes a task off its list with BRPOP, and then notes in Redis that it is unacknowledged. If a
 worker is killed between the two steps, or Redis sends a task to a worker that dies, the task is
-lost. Here a Lua script does both in one step, and for several tasks. The script writes what kombu
-would write, so that kombu's own workers, and kombu's sweep for the tasks of dead workers, can work
-with these tasks.
+lost. Here a Lua script does both in one step, and for several tasks. Such a command is a *claim*.
+The script writes what kombu would write, so that kombu's own workers, and kombu's sweep for the
+tasks of dead workers, can work with these tasks.
 
-To wait for a task without taking it, the worker moves it from the end of its list to the end of the
-same list. That works for one list at a time: a free worker sees a task of a lower priority within
-:data:`WAIT_S`.
+To wait for a task without taking it, the worker moves the task from the end of its list to the end
+of the same list. That works for one list at a time: a free worker sees a task of a lower priority
+within :data:`WAIT_S`.
 
 Acknowledgements go along with the next claim, so that they cost no round trip and no turn of the
 worker's loop. A worker without room makes no claim. Then acknowledgements have a round trip of
@@ -58,7 +58,7 @@ PutDeadLetter = Callable[[str, str, int], None]
 
 
 class Channel(redis.Channel):
-    """Takes tasks with the script of :mod:`celery_app.transport.claim`."""
+    """Kombu's channel for Redis, which takes tasks with :mod:`celery_app.transport.claim`."""
 
     QoS = QoS
     Message = Message
@@ -87,7 +87,10 @@ class Channel(redis.Channel):
 
     @contextmanager
     def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Redis]:
-        """Yields a client. Kombu makes one each time, which takes longer than most commands."""
+        """Yields a Redis client, always the same.
+
+        Kombu makes a new client each time, which is slow.
+        """
         if self._shared is None or self._shared.connection_pool is not self.pool:
             self._shared = self._create_client()
         yield client or self._shared
@@ -97,10 +100,10 @@ class Channel(redis.Channel):
         return Client
 
     def give_back(self, entry: bytes, pipe: Any, leftmost: bool) -> None:
-        """Queues on ``pipe`` the command that returns a task to its queue.
+        """Queues on ``pipe`` the command that puts a task back into its queue.
 
-        Raises an error for a task that can't be read. Kombu would drop such a task, and log all of
-        it.
+        ``entry`` is the task as kombu notes it in Redis. A task that can't be read raises an error.
+        Kombu would drop such a task, and log all of it.
         """
         task, exchange, route = read(entry)
         headers = task["headers"]
@@ -121,11 +124,11 @@ class Channel(redis.Channel):
 
     @property
     def active_lists(self) -> list[str]:
-        """The Redis lists that this channel consumes."""
+        """The names of the Redis lists that this channel takes tasks from."""
         return self._lists(list(self.active_queues), self.priority_steps)
 
     def close(self) -> None:
-        """Sends the acknowledgements, returns all other tasks to their queues, and closes."""
+        """Acknowledges finished tasks, returns all other tasks to their queues, and closes."""
         if not self.closed:
             try:
                 self.qos.settle()
@@ -134,13 +137,13 @@ class Channel(redis.Channel):
         super().close()
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
-        """Consumes a queue, and remembers whether its consumer acknowledges."""
+        """Starts to consume a queue, and remembers whether its consumer acknowledges tasks."""
         (self._unacknowledging.add if no_ack else self._unacknowledging.discard)(queue)
         self._prefixes.clear()
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
-        """Gets one task, and acknowledges the task at once where the caller will not do so."""
+        """Returns one task of a queue. With ``no_ack`` the task is acknowledged at once."""
         message = super().basic_get(queue, no_ack, **kwargs)
         if message is not None and no_ack:
             self.qos.ack(message.delivery_tag)
@@ -148,7 +151,7 @@ class Channel(redis.Channel):
 
     @property
     def claims(self) -> bool:
-        """Whether a claim was sent a moment ago, and its response will be read."""
+        """Whether a claim (the command that takes tasks) was sent and its response is awaited."""
         return (
             bool(self._in_poll)
             and monotonic() < self._brpop_sent_at + RESPONSE_S
@@ -184,7 +187,11 @@ class Channel(redis.Channel):
                 return task
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        """Sends a claim. Before it, has Redis wait for a task, unless tasks were left behind."""
+        """Sends a claim, the command that takes tasks; called by kombu.
+
+        Before it goes a command with which Redis waits for a task. This command is left out if the
+        last claim left tasks behind.
+        """
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
             return
@@ -199,7 +206,7 @@ class Channel(redis.Channel):
         connection.send_packed_command(connection.pack_commands([*wait, claim]))
 
     def _wait(self, first: str) -> list[Any]:
-        """Returns the command that waits for a task on the first list.
+        """Returns the Redis command that waits for a task on the list ``first``.
 
         A Redis without memory refuses BLMOVE. Then the command waits as long on a list that is
         always empty.
@@ -209,7 +216,10 @@ class Channel(redis.Channel):
         return ["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]
 
     def _brpop_read(self, **options: Any) -> bool:
-        """Delivers the tasks that the claim took. Raises ``Empty`` where it took none."""
+        """Reads the response to a claim, and delivers the claimed tasks; called by kombu.
+
+        Raises ``Empty`` if there are none.
+        """
         try:
             tasks = claimed_tasks(self._read_claim())
         finally:
@@ -231,7 +241,7 @@ class Channel(redis.Channel):
 
     @contextmanager
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
-        """Makes a dead letter of the task where the block raises anything, unless Redis failed.
+        """Makes a dead letter of the task if the block raises an error that is no fault of Redis.
 
         Kombu counts ``KeyError`` and others among the errors of a connection. But the block reads
         nothing from the connection that tasks come from. Without the dead letter, such a task would
@@ -247,7 +257,10 @@ class Channel(redis.Channel):
                 self.qos.ack(tag)
 
     def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
-        """Delivers a broadcast, such as a remote control command. Logs it if it can't be read."""
+        """Delivers a broadcast, such as a remote control command.
+
+        A broadcast that is invalid is logged.
+        """
         try:
             return bool(super()._deliver_fanout_message(message, exchange))
         except Exception as error:
@@ -280,7 +293,10 @@ class Channel(redis.Channel):
         return response
 
     def _read_script(self, client: Redis, connection: Any) -> list[bytes]:
-        """Returns the script's response. Sends it again if Redis had no memory to note tasks."""
+        """Returns the response to a claim, the command that takes tasks.
+
+        Sends the claim again if Redis had no memory for it.
+        """
         try:
             return client.parse_response(connection, "EVAL") or []
         except OutOfMemoryError:
@@ -288,7 +304,10 @@ class Channel(redis.Channel):
             return client.parse_response(connection, "EVAL") or []
 
     def _read_wait(self, client: Redis, connection: Any) -> ResponseError | None:
-        """Reads the response to the wait. Returns an error, as the claim may have worked."""
+        """Reads the response to the waiting command. Returns an error instead of raising it.
+
+        The claim that was sent after that command may have worked.
+        """
         try:
             if self._sent_wait:
                 client.parse_response(connection, "BLMOVE")

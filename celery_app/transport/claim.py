@@ -1,4 +1,4 @@
-"""A claim: the command that takes tasks off their lists, and notes them as held in one step."""
+"""A claim: a Redis command that takes tasks off their lists and notes them as held in one step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LATER_FIRST = 8
 
 
 class ClaimPrefix(NamedTuple):
-    """The part of a claim that is the same at each turn of the loop."""
+    """The part of a claim (the command that takes tasks) that depends only on the lists."""
 
     #: The command's beginning, up to the last key.
     command: list[Any]
@@ -30,26 +30,30 @@ class ClaimPrefix(NamedTuple):
 def claim_prefix(
     lists: Sequence[str], unacked_keys: Sequence[str], noted: list[int]
 ) -> ClaimPrefix:
-    """Returns the prefix of claims from ``lists``.
+    """Returns the first part of a claim, the Redis command that takes tasks from ``lists``.
 
-    ``unacked_keys`` are kombu's hash and index of unacknowledged tasks.
+    ``unacked_keys`` are kombu's hash and index of unacknowledged tasks. ``noted`` has, for each
+    list, 1 if its tasks are to be noted as held, and 0 if not.
     """
     keys = [*lists, *unacked_keys]
     return ClaimPrefix(["EVAL", CLAIM_SCRIPT, len(keys), *keys], noted)
 
 
 def claim_command(prefix: ClaimPrefix, max_tasks: int, tags: Sequence[str | bytes]) -> list[Any]:
-    """Returns a claim. It also acknowledges the tasks with the delivery tags ``tags``."""
+    """Returns a claim, the Redis command that takes up to ``max_tasks`` tasks.
+
+    The claim also acknowledges the tasks that have the delivery tags ``tags``.
+    """
     return [*prefix.command, time(), max_tasks, *prefix.noted, *tags]
 
 
 def first_list(claim: Sequence[Any]) -> str:
-    """Returns the list that a claim takes tasks from first."""
+    """Returns the first of the Redis lists that a claim takes tasks from."""
     return str(claim[3])
 
 
 class ClaimedTask(NamedTuple):
-    """A task that a claim took."""
+    """A task that a claim took, with its list and its delivery tag."""
 
     #: Name of the Redis list.
     name: bytes
@@ -59,26 +63,27 @@ class ClaimedTask(NamedTuple):
 
 
 def claimed_tasks(response: Sequence[bytes]) -> list[ClaimedTask]:
-    """Returns the tasks in the response to a claim."""
+    """Returns the tasks in the response to a claim, the command that takes tasks."""
     columns = zip(response[::3], response[1::3], response[2::3], strict=True)
     return [ClaimedTask(*columns) for columns in columns]
 
 
 class PriorityOrder:
-    """Says in which order claims read the lists of the priorities."""
+    """Decides in which order a worker takes tasks of different priorities."""
 
     def __init__(self) -> None:
         #: Claims in a row that left tasks behind.
         self._left_behind = 0
 
     def note(self, left_behind: bool) -> None:
-        """Records whether a claim left tasks behind."""
+        """Records whether tasks were left in the lists when the worker last took tasks."""
         self._left_behind = self._left_behind + 1 if left_behind else 0
 
     def steps(self, all_steps: Sequence[int], first_only: bool) -> list[int]:
-        """Returns the order of priorities to take tasks from. ``all_steps`` has the highest first.
+        """Returns the priorities in the order in which the worker takes their tasks next.
 
-        ``first_only``: whether only tasks of the highest priority are wanted.
+        ``all_steps`` are all priorities, the highest first. With ``first_only``, only the highest
+        is returned.
         """
         first, *others = all_steps
         if first_only:

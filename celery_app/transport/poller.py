@@ -1,4 +1,4 @@
-"""Takes part in the worker's event loop: sends claims, acknowledgements and sweeps at each turn."""
+"""The part of the transport in the worker's event loop: sends claims and acknowledgements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kombu.transport import redis
 
 
 class Poller(redis.MultiChannelPoller):
-    """Sends the claims of all channels, and the acknowledgements that no claim takes along."""
+    """Sends claims, which take tasks for all channels, and the remaining acknowledgements."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,11 +18,14 @@ class Poller(redis.MultiChannelPoller):
         self.turns = False
 
     def is_paused(self, channel: Any) -> bool:
-        """Returns whether the response to a channel's claim stays unread until there is room."""
+        """Returns whether the tasks claimed for a channel stay unread until the worker has room."""
         return any(paused[0] is channel for paused in self._paused_brpop.values())
 
     def get(self, callback: Any, timeout: float | None = None) -> None:
-        """Delivers tasks. If there are none, sweeps for dead workers' tasks, and raises Empty."""
+        """Delivers tasks. Raises ``Empty`` if there are none.
+
+        Before it raises, it looks for tasks of dead workers, which go back to their queues.
+        """
         try:
             super().get(callback, timeout)
         except Empty:
@@ -30,7 +33,7 @@ class Poller(redis.MultiChannelPoller):
             raise
 
     def on_poll_start(self) -> None:
-        """Sends claims where there is room. Kombu calls this at each turn of the worker's loop."""
+        """Takes tasks if the worker has room; called by kombu at each turn of the event loop."""
         while True:
             self.turns = True
             super().on_poll_start()
@@ -45,7 +48,10 @@ class Poller(redis.MultiChannelPoller):
 
 
 class Loop:
-    """Celery's event loop, except that a reader is not added again at each turn."""
+    """Wraps Celery's event loop.
+
+    If a reader is added that is there already, nothing happens, which saves time.
+    """
 
     def __init__(self, loop: Any) -> None:
         self._hub = loop
@@ -54,6 +60,6 @@ class Loop:
         return getattr(self._hub, name)
 
     def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
-        """Has ``callback`` called when ``fd`` is readable. Does nothing if it is added already."""
+        """Has the loop call ``callback`` when ``fd`` is readable, unless it does so already."""
         if self._hub.readers.get(fd) != (callback, args):
             self._hub.add_reader(fd, callback, *args)

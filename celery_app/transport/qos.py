@@ -1,4 +1,4 @@
-"""Unacknowledged tasks: acknowledges this worker's tasks, and returns dead workers' tasks."""
+"""Tracks unacknowledged tasks: acknowledges this worker's tasks and returns dead workers' tasks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MEND = read_script(Path(__file__).with_name("mend.lua"), "make_way")
 
 
 class QoS(redis.QoS):
-    """Gathers acknowledgements, so that many share a round trip. Claims note the tasks in Redis."""
+    """Tracks the tasks that this worker holds, and gathers acknowledgements to send together."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -30,11 +30,11 @@ class QoS(redis.QoS):
         self.sweeping = False
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Notes the task in this process only: the claim has noted it in Redis."""
+        """Notes in this process that the worker holds a task. Redis has a note of it already."""
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str | bytes) -> None:
-        """Acknowledges a task with the next claim or :meth:`settle`. Any thread may call this.
+        """Acknowledges a task, along with the next claim or :meth:`settle`. Any thread may call it.
 
         A tag that is not UTF-8 is given as bytes, as Redis has it. Kombu never holds such a task.
         """
@@ -48,30 +48,34 @@ class QoS(redis.QoS):
 
     @property
     def acknowledges(self) -> bool:
-        """Whether there are acknowledgements that were not sent yet."""
+        """Whether there are acknowledgements that must still be sent."""
         return bool(self._acknowledged)
 
     def unsettled(self) -> list[str | bytes]:
-        """Returns the tags to send to Redis, the same tags again until :meth:`settled` is called.
+        """Returns the delivery tags of the tasks to acknowledge in Redis.
 
-        A tag that is sent twice does no harm.
+        The same tags are returned again until :meth:`settled` is called. A tag that is sent twice
+        does no harm.
         """
         self._unsettled += [self._acknowledged.popleft() for _ in range(len(self._acknowledged))]
         return self._unsettled
 
     def settled(self) -> None:
-        """Notes that Redis has acknowledged the tags that :meth:`unsettled` returned last."""
+        """Notes that Redis has received the tags that :meth:`unsettled` returned last."""
         self._unsettled = []
 
     def settle(self) -> None:
-        """Sends the acknowledgements to Redis. Raises ``RedisError``."""
+        """Sends the acknowledgements to Redis now. Raises ``RedisError``."""
         if tags := self.unsettled():
             with self.pipe_or_acquire() as pipe:
                 pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
             self.settled()
 
     def touch(self) -> None:
-        """Refreshes the visibility timeout of the tasks held here. Raises ``RedisError``."""
+        """Renews the visibility timeout of the tasks that this worker holds.
+
+        Raises ``RedisError``.
+        """
         held = dict.fromkeys(self._delivered.keys() - self._dirty, time())
         if held:
             with self.channel.conn_or_acquire() as client:
@@ -88,7 +92,7 @@ class QoS(redis.QoS):
             self.sweeping = False
 
     def mend(self) -> None:
-        """Repairs the queue's keys where another program or a person has changed them."""
+        """Repairs the queue's keys in Redis if another program or a person has changed them."""
         channels = self.channel.connection.channels
         lists = {name for channel in channels for name in channel.active_lists}
         keys = [self.unacked_key, self.unacked_index_key, self.unacked_mutex_key, *lists]
@@ -98,9 +102,10 @@ class QoS(redis.QoS):
     def restore_by_tag(
         self, tag: str | bytes, client: Redis | None = None, leftmost: bool = False
     ) -> None:
-        """Returns a task to its queue. A task that can't be read becomes a dead letter.
+        """Returns a task to its queue, or makes a dead letter of it if it can't be read.
 
-        Kombu's own method raises for such a task, at each sweep and at each start of a worker.
+        Kombu's own method raises an error for such a task, at each sweep and at each start of a
+        worker.
         """
         unreadable: list[tuple[Exception, int]] = []
 

@@ -1,4 +1,4 @@
-"""The transport of Celery's own commands, such as Flower's. It hides message texts in events.
+"""The transport for Celery's own commands and Flower. It hides message texts in Celery's events.
 
 Events of Byline's workers hold no texts. Events of a client may: with Celery's setting
 ``task_send_sent_event``, a client sends a repr of each task's arguments.
@@ -18,7 +18,7 @@ HIDDEN = "(not shown)"
 
 
 def hide(body: Any) -> Any:
-    """Returns a message's body. Where it is an event or a list of events, arguments are hidden."""
+    """Returns a message's body. If it is an event, or a list of events, arguments are hidden."""
     for event in body if isinstance(body, list) else [body]:
         if isinstance(event, dict) and str(event.get("type")).startswith("task-"):
             for field in event.keys() & {"args", "kwargs"}:
@@ -33,19 +33,19 @@ def _may_carry(event: dict[str, Any]) -> bool:
 
 
 class Message(serialization.Message):
-    """A message whose events show no arguments."""
+    """A kombu message. If it holds Celery's events, they show no arguments."""
 
     def _decode(self) -> Any:
         return hide(super()._decode())
 
 
 class Channel(channel.Channel):
-    """Byline's channel, with messages that hide arguments."""
+    """Byline's channel, whose messages hide the arguments in events."""
 
     Message = Message
 
 
 class Transport(transport.Transport):
-    """Byline's transport, with messages that hide arguments."""
+    """Byline's transport, whose messages hide the arguments in events."""
 
     Channel = Channel

@@ -1,4 +1,4 @@
-"""Reads the tasks that kombu wrote into Redis, with msgspec, in a fifth of kombu's time."""
+"""Decodes with msgspec the tasks that kombu wrote into Redis, in a fifth of kombu's time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _decode = msgspec.json.Decoder().decode
 
 
 def read(raw: bytes) -> Any:
-    """Returns the value that kombu reads from ``raw``. Kombu itself reads values such as NaN."""
+    """Returns the value that is encoded in ``raw``, as kombu would decode it.
+
+    Kombu itself decodes what msgspec refuses, such as NaN.
+    """
     if _TYPED not in raw:
         try:
             return _decode(raw)
@@ -29,7 +32,7 @@ def read(raw: bytes) -> Any:
 
 
 class Message(virtual.Message):
-    """A message whose body is read with msgspec, where it is JSON and JSON is accepted."""
+    """A kombu message whose body msgspec decodes, if the body is JSON and JSON is accepted."""
 
     def _decode(self) -> Any:
         body = self.body
@@ -42,7 +45,7 @@ class Message(virtual.Message):
 
 
 def tagged(task: bytes, tag: bytes) -> Any:
-    """Returns a task, with the delivery tag that it is noted under.
+    """Decodes a task, and sets the delivery tag under which Redis notes it as held.
 
     Raises an error for a task that can't be read.
     """

@@ -33,10 +33,10 @@ class Transport(redis.Transport):
         self.put_dead_letter: PutDeadLetter = client.transport_options.get("put_dead_letter", _log)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Has the poller called at each turn of the loop, as kombu does."""
+        """Makes the worker's event loop call the poller at each turn, as kombu does."""
         super().register_with_event_loop(connection, Loop(loop))
 
 
 def _log(kind: str, _queue: str, _size: int) -> None:
-    """Logs a malformed task, in a process that writes no dead letters."""
+    """Logs a malformed task. Used by processes that write no dead letters."""
     log_once(logger, logging.ERROR, "tasks that can't be read are dropped: %s", kind)

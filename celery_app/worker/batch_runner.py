@@ -1,4 +1,4 @@
-"""Computes batches: begins them, stores their results, and acknowledges, fails or requeues tasks.
+"""Computes batches of tasks, stores their results, and acknowledges, fails or requeues the tasks.
 
 Each task runs through Celery's own tracer (:mod:`celery_app.worker.tracing`), so that results,
 callbacks, chords, signals and failures are Celery's own.
@@ -38,7 +38,7 @@ EXIT_FAILURE = 1
 
 
 class Batch(NamedTuple):
-    """A batch that was begun: the requests that the device computes."""
+    """A batch that the model's device is computing, with its requests."""
 
     #: All requests that were taken.
     requests: Sequence[ChunkRequest]
@@ -52,24 +52,36 @@ class Batch(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Whether the requests have all of their outcomes once the batch is finished."""
+        """Whether the requests have all of their outcomes once this batch is finished.
+
+        A large task needs several batches.
+        """
         return self.large is None or not self.live or self.large.progress.complete
 
 
 class RestQueue(Protocol):
-    """The part of the batcher that takes back large tasks which need further passes."""
+    """The part of the batcher that takes back a task which needs several batches."""
 
     def add_rest(self, large: LargeTask) -> None:
-        """Takes a large task again, or gives it back to the broker where the worker ends."""
+        """Takes back a large task after one of its batches.
+
+        If the worker is ending, the task goes back to the broker.
+        """
 
 
 class BatchRunner:
-    """Runs batches in the model's thread. Other threads call only ``close`` and ``silent_s``."""
+    """Computes batches in the model's thread.
+
+    Other threads call only ``close`` and ``silent_s``.
+    """
 
     def __init__(
         self, task: AttributeTask, max_work: int, rest_queue: RestQueue, closed: threading.Event
     ) -> None:
-        """``max_work`` is the work of the largest batch. ``closed`` is set when the worker ends."""
+        """``max_work`` is the work of the largest batch, in units of :mod:`tasks.work`.
+
+        ``closed`` is set when the worker ends.
+        """
         self._task = task
         self._max_work = max_work
         self._rest_queue = rest_queue
@@ -87,23 +99,23 @@ class BatchRunner:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the busy thread last showed that it is alive; 0 when idle."""
+        """Seconds since the model's thread last showed that it is alive; 0 without a batch."""
         alive_at = self._alive_at
         return 0.0 if alive_at is None else time.monotonic() - alive_at
 
     def note_idle(self) -> None:
-        """Notes that the thread has no batch."""
+        """Notes that the model's thread has no batch, so that its silence means nothing."""
         self._alive_at = None
 
     def _note_alive(self) -> None:
         self._alive_at = time.monotonic()
 
     def close(self) -> None:
-        """Gives back, at once, the tasks whose return was delayed."""
+        """Gives the tasks that wait for their requeueing back to the broker at once."""
         self._delayed_requeue.close()
 
     def begin(self, taken: NextBatch) -> Batch | None:
-        """Starts the device on the requests. Returns None where there is no batch to finish."""
+        """Starts the device on a batch. Returns None if no request is left to compute."""
         requests, large = taken
         if self._task.cache_cooldown.resting:
             requests = self._requeue_without_cache(requests)
@@ -129,17 +141,18 @@ class BatchRunner:
         return self._task.begin_part(large.progress, self._max_work)
 
     def _requeue_without_cache(self, requests: Sequence[ChunkRequest]) -> list[ChunkRequest]:
-        """Returns the requests that need only a reply. The others go back to the queue later.
+        """Requeues, after a delay, the requests that need the cache. Returns the other requests.
 
-        While the cache is gone, results can't be stored. The runner can't find out, either, which
-        message killed a worker, since the cache counts the trials of each message.
+        The other requests need only a reply. While the cache is gone, results can't be stored. The
+        runner can't find out, either, which message killed a worker, since the cache counts the
+        trials of each message.
         """
         requeued = [request for request in requests if request.orphaned or request.wants_result]
         self._delayed_requeue.add(requeued)
         return [request for request in requests if request not in requeued]
 
     def finish(self, batch: Batch) -> None:
-        """Waits for the batch's outcomes, stores them, and acknowledges the tasks that are done."""
+        """Waits for the batch's outcomes, stores them, and acknowledges the finished tasks."""
         traced: list[Traced] = []
         self._note_alive()
         with self._handling_errors(batch.requests):
@@ -161,8 +174,9 @@ class BatchRunner:
     def _store(self, batch: Batch) -> list[Traced]:
         """Stores the batch's results and sends its replies. Returns the tasks to acknowledge.
 
-        Where a separate cache is gone, replies and pending results are at the broker and still
-        work. Only a task whose client wants Celery's result goes back to the queue.
+        If the cache is a server of its own and is gone, replies and pending results still work,
+        since they are at the broker. Then only the tasks whose clients want Celery's result go back
+        to the queue.
         """
         cooldown, outcomes, traced = self._task.cache_cooldown, [], []
         stored = not cooldown.resting
@@ -190,7 +204,7 @@ class BatchRunner:
 
     @contextmanager
     def _handling_errors(self, requests: Sequence[ChunkRequest]) -> Iterator[None]:
-        """Gives back or fails each of the requests where the block raises.
+        """Handles any error of the block: gives its requests back to the queue, or fails them.
 
         Log lines within the block name the HTTP requests that the messages came with.
         """
@@ -210,7 +224,10 @@ class BatchRunner:
                 self._fail([request for request in requests if not request.acknowledged])
 
     def _give_back(self, requests: Sequence[ChunkRequest], error: RedisError) -> None:
-        """Gives back requests that could not be stored, after a pause, which grows each time."""
+        """Gives back, after a pause, requests whose results could not be stored.
+
+        The pause doubles with each failure in a row.
+        """
         if self._task.has_separate_cache:  # meanwhile, other tasks can be replied to
             self._task.cache_cooldown.failed()
             self._delayed_requeue.add(requests)
@@ -236,7 +253,7 @@ class BatchRunner:
 
 @contextmanager
 def _isolating(request: ChunkRequest) -> Iterator[None]:
-    """Logs an error at the end of one request, so that the batch's other requests go on."""
+    """Logs an error at the end of one request, so that the other requests of the batch go on."""
     with about(request.request_ids):
         try:
             yield

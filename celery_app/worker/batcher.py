@@ -6,14 +6,14 @@ to the :class:`Batcher` and not to the pool. The pool has one thread, which owns
 that thread is free, it takes all tasks that wait, up to the largest batch, and the
 :class:`~celery_app.worker.batch_runner.BatchRunner` computes them.
 
-A batch is limited by the work of its messages (:mod:`tasks.work`), so that long texts and evidence
-take no longer than many short texts. A task of more work than that is computed in passes, with
-batches of other tasks between two passes. The outcomes of each pass are cached at once, and the
-task is acknowledged after the last pass.
+A batch is limited by the work of its messages (:mod:`tasks.work`), so that a batch of long texts or
+of evidence takes no longer than a batch of many short texts. A task of more work than that is
+computed in several batches, called passes, with batches of other tasks between two passes. The
+outcomes of each pass are cached at once, and the task is acknowledged after the last pass.
 
-A GPU computes by itself. The thread starts the next batch on the GPU before it handles the outcomes
-of the last batch. While the GPU computes, the thread stores results, replies, reads the cache and
-tokenises.
+A GPU computes without the thread. So the thread starts the next batch on the GPU before it handles
+the outcomes of the last batch. While the GPU computes, the thread stores results, sends replies,
+reads the cache and tokenises.
 """
 
 from __future__ import annotations
@@ -42,22 +42,25 @@ MAX_BATCHES_IN_A_ROW = 100
 
 
 class Executor(Protocol):
-    """The thread pool of the worker, as the batcher uses it."""
+    """The worker's pool of one thread, as the batcher uses it."""
 
     def submit(self, target: Callable[[], None], /) -> Any:
-        """Runs ``target`` in the model's thread."""
+        """Runs ``target`` in the thread that owns the model."""
 
 
 class Device(Protocol):
-    """The model's device, as the batcher uses it."""
+    """The device that the model runs on, as the batcher uses it."""
 
     @property
     def overlaps(self) -> bool:
-        """Whether the device computes while the thread goes on. Only the model's thread asks."""
+        """Whether the device computes while the thread does other work.
+
+        For the model's thread only.
+        """
 
 
 class Batcher:
-    """Gathers requests, and makes the model's thread compute them batch by batch."""
+    """Gathers requests, and has the model's thread compute them batch by batch."""
 
     def __init__(
         self,
@@ -68,11 +71,11 @@ class Batcher:
         wait_s: float,
         max_wait_s: float,
     ) -> None:
-        """``max_work`` is the work of the largest batch, see :mod:`tasks.work`.
+        """``max_work`` is the work of the largest batch, in units of :mod:`tasks.work`.
 
         A batch waits for further tasks until it is full, or until its first task has waited for
-        ``wait_s`` seconds. The batcher has room while all that waits is done in ``max_wait_s``
-        seconds at the speed of the last batch.
+        ``wait_s`` seconds. The batcher takes more tasks while all waiting tasks would be done in
+        ``max_wait_s`` seconds at the speed of the last batch.
         """
         self._task = task
         self._executor = executor
@@ -92,7 +95,7 @@ class Batcher:
         self.runner = BatchRunner(task, max_work, self, self._closed)
 
     def add(self, request: ChunkRequest) -> None:
-        """Takes a request, and wakes the model's thread if it is idle. Celery's loop calls this."""
+        """Takes a request, and wakes the model's thread if it is idle; called by Celery's loop."""
         with self._changed:
             if not self._closed.is_set():
                 if not self._waiting:
@@ -104,11 +107,12 @@ class Batcher:
         request.give_back()
 
     def has_room(self) -> bool:
-        """Returns whether less than two batches wait, and all that waits is done soon enough.
+        """Returns whether to take more tasks from the broker.
 
-        No other worker can take a task that waits here, not even an idle worker. Large tasks count
-        as one pass, since later tasks wait for one pass only. Low-priority tasks count only for the
-        time.
+        True if less than two batches wait, and all waiting tasks will be done soon enough. No other
+        worker can take a task that waits here, not even an idle worker. All large tasks together
+        count as one batch at most, since later tasks wait for one of its batches only. Low-priority
+        tasks count only for the second condition.
         """
         large = self._waiting.large_work
         urgent = self._waiting.urgent_work + self._waiting.solo_work + min(large, self._max_work)
@@ -116,11 +120,11 @@ class Batcher:
         return all_s < self._max_wait_s and urgent < 2 * self._max_work and large < MAX_LARGE_WORK
 
     def wants_urgent_only(self) -> bool:
-        """Returns whether two batches of low-priority tasks wait, so that no more are wanted."""
+        """Returns whether to take no more low-priority tasks, because two batches of them wait."""
         return self._waiting.low_priority_work >= 2 * self._max_work
 
     def set_memory_is_short(self, is_short: bool) -> None:
-        """Sets whether device memory is freed between batches. An idle worker frees it now."""
+        """Sets whether to free device memory between batches. An idle worker frees it now."""
         with self._changed:
             self._memory_is_short = is_short
             if self._is_freeing_due() and not self._running and not self._closed.is_set():
@@ -128,21 +132,21 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """The number of messages that wait."""
+        """The number of messages that wait for the model."""
         return self._waiting.messages
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the busy model's thread last showed that it is alive; 0 when idle."""
+        """Seconds since the model's thread last showed that it is alive; 0 without a batch."""
         return self.runner.silent_s
 
     @property
     def request_ids(self) -> Sequence[Any]:
-        """The ids of the HTTP requests of the batch that the model's thread handled last."""
+        """The HTTP request ids of the messages in the batch that was handled last."""
         return self.runner.request_ids
 
     def close(self) -> None:
-        """Gives back the tasks that are in no batch. The batch that is being computed goes on."""
+        """Gives all waiting tasks back to the broker. The batch that is being computed goes on."""
         with self._changed:
             self._closed.set()
             given_back = self._waiting.clear()
@@ -152,7 +156,7 @@ class Batcher:
         self.runner.close()
 
     def add_rest(self, large: LargeTask) -> None:
-        """Takes a large task again after a pass. The model's thread calls this."""
+        """Takes back a task that needs several batches; called by the model's thread."""
         with self._changed:
             if not self._closed.is_set():
                 self._waiting.add_rest(large)
@@ -181,7 +185,10 @@ class Batcher:
                 self._start_if_needed()
 
     def _free_memory(self) -> None:
-        """Frees the device memory that is kept for the next batches, if that is due."""
+        """Frees the device memory that is kept for later batches, if memory is short.
+
+        Does nothing if this memory was freed a moment ago.
+        """
         if self._is_freeing_due():
             self._freed_at = time.monotonic()
             self._task.free_memory()
@@ -190,10 +197,10 @@ class Batcher:
         return self._memory_is_short and time.monotonic() > self._freed_at + FREE_S
 
     def _run_batches(self) -> None:
-        """Runs one batch and, where the device computes by itself, the batches that follow.
+        """Runs one batch and, if the device computes without the thread, the batches that follow.
 
-        A batch is begun before the last one is finished. If one batch fails, the other batch
-        is finished all the same.
+        The next batch is begun before the last batch is finished. If one of the two fails, the
+        other is finished all the same.
         """
         computing = self.runner.begin(self._take(self._wait_s))
         for _ in range(MAX_BATCHES_IN_A_ROW):
@@ -207,7 +214,11 @@ class Batcher:
             self.runner.finish(computing)
 
     def _take(self, wait_s: float) -> NextBatch:
-        """Takes the next batch. It has no requests if all were given back."""
+        """Removes the next batch from the waiting tasks, and returns it; empty if no task waits.
+
+        If the batch is not full, it waits for further tasks until its first task has waited for
+        ``wait_s`` seconds.
+        """
         with self._changed:
             if wait_s:
                 left_s = self._waiting_since + wait_s - time.monotonic()

@@ -12,7 +12,7 @@ from tasks.chunk_request import ChunkRequest
 
 
 class DelayedRequeue:
-    """Collects requests, and gives all of them back ``seconds`` after the first was added."""
+    """Collects requests, and gives all of them back to the broker some seconds after the first."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -25,7 +25,7 @@ class DelayedRequeue:
         self._thread: threading.Thread | None = None
 
     def add(self, requests: Sequence[ChunkRequest]) -> None:
-        """Adds requests to the waiting requests. The first call starts the thread."""
+        """Adds requests to give back later. The first call starts the thread."""
         with self._changed:
             if requests and not self._requests:
                 self._due = time.monotonic() + self._seconds
@@ -37,14 +37,14 @@ class DelayedRequeue:
             self._give_back()
 
     def close(self) -> None:
-        """Gives all requests back now. Requests that are added later go back at once."""
+        """Gives all requests back now. Requests that are added later are given back at once."""
         self._closed.set()
         with self._changed:
             self._changed.notify()
         self._give_back()
 
     def _wait(self) -> None:
-        """Waits until there are requests and until they are due, and gives them back."""
+        """Waits until there are requests and their delay is over, then gives them back."""
         with self._changed:
             self._changed.wait_for(lambda: self._requests or self._closed.is_set())
             left_s = self._due - time.monotonic()

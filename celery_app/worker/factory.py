@@ -1,4 +1,4 @@
-"""Builds the worker's Celery app, with the model and all objects that the worker needs."""
+"""Builds the worker's Celery app with the model and all other objects that the worker needs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ AnyModel = Model[Any] | SequenceModel
 
 
 def load_model(settings: Settings) -> AnyModel:
-    """Returns an instance of the class that ``BYLINE_MODEL`` names.
+    """Returns an instance of the model class that the setting ``BYLINE_MODEL`` names.
 
     Raises:
         SettingsError: the class does not exist, can't be instantiated, or is no model.
@@ -72,7 +72,7 @@ def load_model(settings: Settings) -> AnyModel:
 
 
 def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celery:
-    """Returns the worker's Celery app. It serves ``model`` on the device that ``choose`` gives."""
+    """Returns the worker's Celery app, which serves ``model``. ``choose`` chooses the device."""
     redact()
     app = make_celery(settings)
     app.conf.worker_prefetch_multiplier = settings.prefetch  # the pool has one thread

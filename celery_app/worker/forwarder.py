@@ -1,8 +1,9 @@
-"""Forwards tasks that name no model version, or a version without workers, to this worker's queue.
+"""The forwarder moves tasks to this worker's queue that no worker would take otherwise.
 
-Each worker consumes only the queue of its own version. Celery's clients know nothing of versions
-and send to :data:`~tasks.messages.QUEUE`. The workers of the version that the rollout serves move
-these tasks to their own queue. They also move tasks of versions that have no workers left.
+Each worker consumes only the queue of its own model version. Celery's clients know nothing of
+versions and send to :data:`~tasks.messages.QUEUE`. The rollout names the version that new messages
+go to. The workers of this version move these tasks to their own queue. They also move tasks of
+versions that have no workers left.
 """
 
 from __future__ import annotations
@@ -37,12 +38,15 @@ _SCRIPT = read_script(Path(__file__).with_name("forward.lua"))
 
 
 class Forwarder:
-    """Moves tasks to this worker's queue. It waits for tasks, so it has a thread of its own."""
+    """Moves tasks to this worker's queue.
+
+    It blocks while it waits for tasks, so it needs a thread.
+    """
 
     def __init__(
         self, client: Redis, version: Callable[[], str], worker_registry: WorkerRegistry
     ) -> None:
-        """``version()`` is the version that this worker serves.
+        """``version()`` returns the model version that this worker serves.
 
         ``worker_registry`` must be the object with which this worker registers: that object knows
         since when other workers could register.
@@ -52,7 +56,10 @@ class Forwarder:
         self._worker_registry = worker_registry
 
     def look(self, stop: threading.Event) -> None:
-        """Moves tasks for a second, or waits where another version is served, until ``stop``."""
+        """Moves tasks for about a second, or until the event ``stop`` is set.
+
+        If new messages go to another model version, waits as long and moves nothing.
+        """
         try:
             if self.adopt():
                 self._forward(stop)
@@ -65,7 +72,7 @@ class Forwarder:
             stop.wait(REST_S)
 
     def _delete_wrong_types(self) -> bool:
-        """Deletes keys that hold another type than a list. Returns whether there were any."""
+        """Deletes the queues' keys that hold no list. Returns whether there were any."""
         try:
             names = self._worker_registry.look().lists
             return delete_wrong_types(self._client, dict.fromkeys(names, "list"))
@@ -74,9 +81,9 @@ class Forwarder:
             return False
 
     def adopt(self) -> bool:
-        """Moves the tasks of versions without workers, if the rollout serves this version.
+        """Moves the tasks of versions without workers to this worker's queue.
 
-        Returns whether the rollout serves this version.
+        Does so only if new messages go to this worker's version. Returns whether they do.
         """
         own, served = self._version(), self._worker_registry.look()
         if served.rollout is None or served.rollout.current != own:

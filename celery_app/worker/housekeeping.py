@@ -1,4 +1,4 @@
-"""Housekeeping of a worker: reports its predictions, and limits its memory, every few seconds."""
+"""A worker's regular jobs, every few seconds: reports of predictions, and checks of memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Housekeeping:
-    """The jobs of the housekeeping. They have a thread of their own, since Redis may be silent."""
+    """The regular jobs of a worker. They run in a thread of their own, since Redis may be slow."""
 
     def __init__(
         self,
@@ -36,7 +36,10 @@ class Housekeeping:
         version: Callable[[], str],
         metrics: WorkerMetrics,
     ) -> None:
-        """``broker`` and ``cache`` must not retry: a report that arrived must not be sent twice."""
+        """``broker`` and ``cache`` must not retry: a report that arrived must not be sent twice.
+
+        ``version()`` returns the model version that this worker serves.
+        """
         limit = settings.worker_memory_gb
         self._limit = None if limit is None else round(limit * GIB)
         self._pressure = pressure.key(settings.here)
@@ -49,7 +52,7 @@ class Housekeeping:
         self._labels = Window(LABELS, settings.feedback_window_s)
 
     def jobs(self, batcher: Batcher) -> list[Callable[[], None]]:
-        """Returns the jobs to do every few seconds. A job that fails does not stop the others."""
+        """Returns the jobs to run every few seconds. A job that fails does not stop the others."""
         return [
             guarded(self.report_predictions, "the report of predictions"),
             guarded(partial(self.check_machine_memory, batcher), "the check of the memory"),
@@ -58,7 +61,7 @@ class Housekeeping:
         ]
 
     def report_predictions(self) -> None:
-        """Adds the statistics of predictions since the last report to the totals in Redis."""
+        """Adds the counts of predictions since the last report to the totals in Redis."""
         counts = self._prediction_stats.take()
         if not counts:
             return
@@ -74,9 +77,10 @@ class Housekeeping:
             self._prediction_stats.put_back(counts)
 
     def check_machine_memory(self, batcher: Batcher) -> None:
-        """Makes the batcher free device memory between batches while the machine's memory is short.
+        """Tells the batcher whether the machine's memory is short.
 
-        Also updates the metric of waiting messages.
+        While it is short, the batcher frees device memory between batches. This job also updates
+        the metric of waiting messages.
         """
         self._metrics.waiting.set(batcher.waiting)
         try:
@@ -87,26 +91,26 @@ class Housekeeping:
         batcher.set_memory_is_short(memory is not None and memory.level != "ok")
 
     def check_worker_memory(self) -> None:
-        """Ends the worker, after its batch, where the worker has grown past its memory limit."""
+        """Ends the worker after its current batch if the worker has reached its memory limit."""
         if state.should_stop is None and (size := self._excess_size()):
             logger.critical("%s: the worker ends, to be replaced", self._describe(size))
             state.should_stop = os.EX_TEMPFAIL
 
     def expire_pending_results(self) -> None:
-        """Deletes pending results that nobody fetched in time."""
+        """Deletes pending results that no client fetched in time."""
         try:
             pending_results.expire(self._broker)
         except RedisError as error:
             logger.warning("expired pending results can't be deleted yet: %s", error)
 
     def refuse_low_limit(self) -> None:
-        """Ends a worker whose memory limit is too low for the model that it has just loaded."""
+        """Ends a worker that has reached its memory limit by loading its model."""
         if size := self._excess_size():
             logger.critical("%s, before its first batch", self._describe(size))
             raise SystemExit(1)
 
     def _excess_size(self) -> int:
-        """Returns the worker's memory in bytes if it is at the limit or above; 0 below."""
+        """Returns the worker's memory in bytes if it has reached its limit; 0 otherwise."""
         # Resident memory is cheap to read, and is never less than the memory that counts.
         if self._limit is None or processes.resident(os.getpid()) < self._limit:
             return 0

@@ -1,4 +1,4 @@
-"""Starts a worker from the environment's settings; see ``celery_app.worker.__main__``."""
+"""Starts a worker with the settings of the environment; see ``celery_app.worker.__main__``."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a worker with the settings of the environment. Returns the exit status."""
+    """Runs a worker with the settings of the environment until it ends. Returns the exit status."""
     try:
         settings = Settings.from_environ(os.environ)
         # SIGUSR2 would start Celery's debugger, which any user of this machine could connect to.

@@ -1,7 +1,8 @@
 """Runs each request of a batch through Celery's tracer: results, callbacks, signals, failures.
 
-The tracer takes longer than everything else that a task costs. A task of an api process leaves the
-tracer nothing to do: the api wants no result and no callback. Such a plain request bypasses it.
+Celery's tracer is the function that runs a task and reports its end. It takes longer than
+everything else that a task costs. It has nothing to do for a task of an api process, which wants no
+result and no callback. Such a plain request bypasses the tracer.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _SIGNALS = (signals.task_prerun, signals.task_success, signals.task_postrun)
 
 
 class Traced(NamedTuple):
-    """A request that has run."""
+    """A request that has run, and its result or failure."""
 
     request: ChunkRequest
     failed: bool
@@ -35,7 +36,7 @@ class Traced(NamedTuple):
 
 
 def trace(task: AttributeTask, request: ChunkRequest) -> Traced:
-    """Runs ``task`` for the request. The outcomes that its batch computed are its result."""
+    """Runs ``task`` for the request. The result is the outcomes that the batch has computed."""
     if is_plain(request) and (outcomes := task.take(request.id)) is not None:
         return Traced(request, False, repr(Attributions(outcomes)))
     args, kwargs, embed = request.args, request.kwargs, request.embed
@@ -48,7 +49,7 @@ def trace(task: AttributeTask, request: ChunkRequest) -> Traced:
 
 
 def is_plain(request: ChunkRequest) -> bool:
-    """Returns whether the tracer would do nothing visible for the request."""
+    """Returns whether Celery's tracer would do nothing visible for the request."""
     headers, embed = request.request_dict, request.embed
     return (
         bool(request.ignore_result)
@@ -60,7 +61,7 @@ def is_plain(request: ChunkRequest) -> bool:
 
 
 def exception_info(error: Exception) -> ExceptionInfo:
-    """Returns an exception with a traceback in the form that Celery takes."""
+    """Returns an exception as Celery's ``ExceptionInfo``, with a traceback."""
     try:
         raise error
     except type(error):

@@ -1,4 +1,4 @@
-"""The tasks that wait in a worker for the model, and the choice of tasks for the next batch."""
+"""The tasks that wait in a worker for the model, and the choice of those for the next batch."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LOW_PRIORITY_DIVISOR = 4
 
 @dataclass(slots=True, eq=False)
 class LargeTask:
-    """A task that the model computes in passes, with a batch of other tasks between two passes.
+    """A task that needs several batches (passes), with batches of other tasks in between.
 
-    Either the messages are more work than a batch may have, or a worker died with the task, and the
-    messages are tried one at a time.
+    Its messages are more work than a batch may have, or a worker died while it had the task, and
+    the messages are tried one at a time.
     """
 
     request: ChunkRequest
@@ -36,21 +36,21 @@ class LargeTask:
 
 
 class NextBatch(NamedTuple):
-    """The requests of the next batch. With ``large``, it has only that task's request."""
+    """The requests of the next batch. If ``large`` is set, the batch is a part of that task."""
 
     requests: list[ChunkRequest]
     large: LargeTask | None = None
 
 
 class WaitingTasks:
-    """Holds the tasks that wait. Small tasks share batches, and large tasks take turns with these.
+    """Holds the tasks that wait. Small tasks share batches; large tasks and small tasks take turns.
 
     A batch holds only urgent tasks or only low-priority tasks: low-priority tasks would make a
     batch of urgent tasks longer. Any thread may read the properties.
     """
 
     def __init__(self, max_work: int) -> None:
-        """``max_work`` is the work of the largest batch, see :mod:`tasks.work`."""
+        """``max_work`` is the work of the largest batch, in units of :mod:`tasks.work`."""
         self._max_work = max_work
         self._urgent: deque[ChunkRequest] = deque()
         self._low_priority: deque[ChunkRequest] = deque()
@@ -66,7 +66,7 @@ class WaitingTasks:
         return bool(self._urgent or self._low_priority or self._large)
 
     def add(self, request: ChunkRequest) -> None:
-        """Adds a task, after the others of its kind."""
+        """Adds a task behind the others of its kind: urgent, low-priority or large."""
         if request.chunk is not None and (request.orphaned or request.work > self._max_work):
             self._large.append(LargeTask(request, Progress(request.chunk)))
         elif request.low_priority:
@@ -76,13 +76,13 @@ class WaitingTasks:
             self._urgent_at = time.monotonic()
 
     def add_rest(self, large: LargeTask) -> None:
-        """Adds a large task again after a pass. It goes before the other large tasks."""
+        """Adds a large task again after one of its batches, in front of the other large tasks."""
         self._large.appendleft(large)
 
     def take(self) -> NextBatch:
         """Removes and returns the next batch: as many small tasks as fit, or one large task.
 
-        Where a task was delivered twice, the second delivery goes into a later batch.
+        If the same task was delivered twice, the second delivery goes into a later batch.
         """
         if self._large and (self._large_next or not (self._urgent or self._low_priority)):
             self._large_next = False
@@ -109,7 +109,7 @@ class WaitingTasks:
         return self._low_priority
 
     def clear(self) -> list[ChunkRequest]:
-        """Removes and returns all tasks."""
+        """Removes all tasks, and returns their requests."""
         large = (each.request for each in self._large)
         requests = [*self._urgent, *self._low_priority, *large]
         self._urgent, self._low_priority, self._large = deque(), deque(), deque()
@@ -117,35 +117,38 @@ class WaitingTasks:
 
     @property
     def is_full(self) -> bool:
-        """Whether the next batch is as large as it can be."""
+        """Whether the next batch need not wait for further tasks.
+
+        It is as large as it can be, or it is a pass of a large task.
+        """
         largest = max(self.urgent_work, self.low_priority_work)
         return largest >= self._max_work or bool(self._large)
 
     @property
     def messages(self) -> int:
-        """The number of messages that wait."""
+        """The number of messages in the waiting tasks."""
         small = (*tuple(self._urgent), *tuple(self._low_priority))
         large = sum(each.progress.remaining for each in tuple(self._large))
         return large + sum(request.messages for request in small)
 
     @property
     def urgent_work(self) -> int:
-        """The work of the small urgent tasks."""
+        """The work of the small urgent tasks, in units of :mod:`tasks.work`."""
         return sum(request.work for request in tuple(self._urgent))
 
     @property
     def low_priority_work(self) -> int:
-        """The work of the small low-priority tasks."""
+        """The work of the small low-priority tasks, in units of :mod:`tasks.work`."""
         return sum(request.work for request in tuple(self._low_priority))
 
     @property
     def large_work(self) -> int:
-        """The work that is left of the tasks that are larger than a batch."""
+        """The remaining work of the tasks that are too large for one batch."""
         return sum(each.progress.work for each in tuple(self._large) if self._is_large(each))
 
     @property
     def solo_work(self) -> int:
-        """The work that is left of the other tasks whose messages are tried one at a time."""
+        """The remaining work of other tasks whose messages are tried one at a time."""
         return sum(each.progress.work for each in tuple(self._large) if not self._is_large(each))
 
     def _is_large(self, task: LargeTask) -> bool:

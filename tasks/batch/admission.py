@@ -1,4 +1,4 @@
-"""Admits messages to a batch: parses each text, computes its id, and refuses expired messages."""
+"""Admits messages to a batch: checks each text, computes its id, and refuses expired messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.messages import Chunk, Failure, Outcome, canonical, message_id, parse
 
 
 class Admission:
-    """Decides which messages of a chunk the model may attribute."""
+    """Decides which messages of a chunk the model is to attribute."""
 
     def __init__(self, predictor: Predictor, max_characters: int, now: Callable[[], float]) -> None:
         self._predictor = predictor
@@ -19,7 +19,7 @@ class Admission:
         self._now = now
 
     def admit(self, chunk: Chunk) -> list[ValidMessage | Failure]:
-        """Returns each message of a chunk, or the reason why the message is refused."""
+        """Returns, for each text of a chunk, a valid message or the failure that refuses it."""
         now, served = self._now(), self._predictor.version
         version = chunk.version if chunk.exact and chunk.version is not None else served
         return [
@@ -32,9 +32,10 @@ class Admission:
     def _parse(
         self, text: object, expired: bool, explain: bool, version: str, served: str
     ) -> ValidMessage | Failure:
-        """Returns the message, or the reason why it is refused.
+        """Returns one text as a valid message, or the failure that refuses it.
 
-        ``version`` is the model version that may answer, ``served`` is this worker's version.
+        ``expired`` says that its deadline has passed. ``version`` is the model version that may
+        answer, ``served`` is this worker's version.
         """
         id = ""
         try:
@@ -49,7 +50,7 @@ class Admission:
         return ValidMessage(id, valid, explain)
 
     def client_id(self, chunk: Chunk, text: object) -> str:
-        """Returns the id by which the client knows a message; empty for an invalid message."""
+        """Returns the id by which the client knows a message; empty if the message is invalid."""
         try:
             valid = parse_text(text, self._max_characters)
         except InvalidMessage:
@@ -62,10 +63,10 @@ class Admission:
         messages: Sequence[ValidMessage | Failure],
         outcomes: Mapping[str, Outcome],
     ) -> dict[str, Outcome]:
-        """Returns a chunk's outcomes by the ids of the model version that the client named.
+        """Returns a chunk's outcomes by the message ids that the client knows.
 
-        Empty where the client's ids are those of the version served here: then the ids in
-        ``outcomes`` are right already.
+        Ids depend on the model version. If the client based its ids on the version served here, the
+        ids in ``outcomes`` are right already, and the result is empty.
         """
         if chunk.exact or chunk.version is None or chunk.version == self._predictor.version:
             return {}

@@ -12,20 +12,26 @@ from tasks.messages import Attribution, Failure, Outcome
 
 
 class Predictor(Protocol):
-    """The model, as the tasks use it: ``model.serving.engine.Engine`` in a worker."""
+    """The model as this package uses it. In a worker it is ``model.serving.engine.Engine``."""
 
     @property
     def version(self) -> str:
-        """The model version, which every message id depends on."""
+        """The version of the model. Every message id depends on it."""
 
     def launch(self, texts: Sequence[str]) -> Any:
-        """Starts the device on a batch. ``collect`` raises the errors of the batch."""
+        """Starts the device on a batch, and returns a handle for :meth:`collect`.
+
+        Errors of the batch are raised by :meth:`collect`.
+        """
 
     def collect(self, launched: Any) -> list[Prediction]:
-        """Returns one prediction for each text launched, in order. Raises ``ModelError``."""
+        """Returns a prediction for each text launched, in order. Raises ``ModelError``."""
 
     def explain(self, text: str, author: str) -> Evidence | None:
-        """Returns the evidence, None where the model gives none. Raises ``ModelError``."""
+        """Returns the evidence for an author; None if the model gives none.
+
+        Raises ``ModelError``.
+        """
 
     def release(self) -> None:
         """Frees the device memory that is kept for later batches."""
@@ -38,14 +44,15 @@ class Computation:
         self._predictor = predictor
 
     def launch(self, messages: Sequence[ValidMessage]) -> Any:
-        """Starts the device on the messages. Returns the handle that :meth:`compute` takes."""
+        """Starts the device on the messages. Returns a handle for :meth:`compute`."""
         return self._predictor.launch([m.text for m in messages]) if messages else None
 
     def compute(self, messages: Sequence[ValidMessage], launched: Any = None) -> dict[str, Outcome]:
         """Returns the outcomes of the messages, by message id.
 
-        Without ``launched`` the messages are launched first. Where the model raises, each half of
-        the messages is computed again, and so on, until the message that breaks the model is alone.
+        ``launched`` is the handle of :meth:`launch`; if it is None, the messages are launched
+        first. If the model raises an error, each half of the messages is computed again, and so on,
+        until the message that breaks the model is alone. Only this message fails.
         """
         if not messages:
             return {}

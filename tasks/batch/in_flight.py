@@ -1,4 +1,4 @@
-"""A batch while the model computes it: its messages, what the cache had, and the outcomes."""
+"""A batch that the model is computing: its messages, what the cache had, and the outcomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.messages import Attribution, Chunk, Failure, Outcome
 
 
 class ValidMessage(msgspec.Struct, frozen=True):
-    """A message of a chunk that the model may attribute."""
+    """A message that has passed all checks, so that the model may attribute it."""
 
     id: str
     text: str
@@ -24,7 +24,7 @@ class ValidMessage(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class InFlightBatch:
-    """A batch that was begun. ``BatchProcessor.finish`` adds the outcomes."""
+    """A batch whose computation has begun. ``BatchProcessor.finish`` adds the outcomes."""
 
     chunks: Sequence[Chunk]
     #: For each chunk, its messages in order. A message that was refused is a failure already.
@@ -48,21 +48,21 @@ class InFlightBatch:
 
     @property
     def answered(self) -> Sequence[Chunk]:
-        """The chunks whose messages all have outcomes once the batch is finished."""
+        """The chunks of which all messages have an outcome once this batch is finished."""
         if self.progress is None:
             return self.chunks
         return [self.progress.chunk] if self.progress.complete else []
 
     @property
     def refused(self) -> list[Failure]:
-        """The failures of messages that were refused and have an id."""
+        """The failures of the refused messages, but not of those without an id."""
         messages = (message for chunk in self.admitted for message in chunk)
         return [message for message in messages if isinstance(message, Failure) and message.id]
 
     def request_ids(self, messages: Container[str]) -> list[Any]:
-        """Returns the ids of the HTTP requests that messages came with, as task headers hold them.
+        """Returns the ids of the HTTP requests that the given messages came with.
 
-        ``messages`` are message ids.
+        ``messages`` are message ids. The request ids are unchecked, as in the headers of the tasks.
         """
         return [
             id
@@ -72,7 +72,10 @@ class InFlightBatch:
         ]
 
     def keep_first(self, messages: int) -> None:
-        """Keeps the first messages of the batch's one chunk. A later pass does the rest."""
+        """Drops all but the first messages from a batch of one chunk.
+
+        A later batch has the rest.
+        """
         [chunk], [admitted] = self.chunks, self.admitted
         self.chunks, self.admitted = [slice_chunk(chunk, 0, messages)], [admitted[:messages]]
         kept = {message.id for message in self.admitted[0]}
@@ -80,7 +83,7 @@ class InFlightBatch:
 
 
 def count_outcomes(batch: InFlightBatch) -> Counter[str]:
-    """Returns how many messages of a batch have each outcome, by the label of the metric."""
+    """Returns the number of messages of a batch for each outcome, a label of the metrics."""
     messages = [message for chunk in batch.admitted for message in chunk]
     refused = [message for message in messages if isinstance(message, Failure)]
     counts: Counter[str] = Counter()
@@ -95,7 +98,7 @@ def count_outcomes(batch: InFlightBatch) -> Counter[str]:
 
 
 def unique_messages(messages: Iterable[ValidMessage | Failure]) -> dict[str, ValidMessage]:
-    """Returns the valid messages by id. A duplicate that asks for evidence is preferred."""
+    """Returns the valid messages by id. Of duplicates, a message that asks for evidence is kept."""
     unique: dict[str, ValidMessage] = {}
     for message in messages:
         if isinstance(message, ValidMessage) and (message.explain or message.id not in unique):
@@ -104,7 +107,7 @@ def unique_messages(messages: Iterable[ValidMessage | Failure]) -> dict[str, Val
 
 
 def outcome_for(message: ValidMessage, outcomes: dict[str, Outcome]) -> Outcome:
-    """Returns a message's outcome, with evidence only where the message asks for evidence."""
+    """Returns a message's outcome, without evidence if the message does not ask for it."""
     outcome = outcomes[message.id]
     if isinstance(outcome, Attribution) and not message.explain and outcome.evidence:
         return msgspec.structs.replace(outcome, evidence=msgspec.UNSET)
@@ -112,5 +115,5 @@ def outcome_for(message: ValidMessage, outcomes: dict[str, Outcome]) -> Outcome:
 
 
 def failures_by_id(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, Outcome]:
-    """Returns the outcomes of failed chunks by id, without messages that have no id."""
+    """Returns the failures of all chunks by message id. Messages without an id are left out."""
     return {outcome.id: outcome for chunk in outcomes for outcome in chunk if outcome.id}

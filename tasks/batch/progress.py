@@ -1,4 +1,4 @@
-"""Progress of a chunk that is too much work for one batch and is computed in several passes."""
+"""The progress of a chunk that is too much work for one batch: several batches, called passes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from tasks.work import work
 
 @dataclass(slots=True)
 class Progress:
-    """Outcomes of a chunk's first messages. Each pass adds the outcomes of the next messages."""
+    """The outcomes of a chunk's first messages.
+
+    Each pass adds the outcomes of the next messages.
+    """
 
     chunk: Chunk
     #: Outcomes in the order of the messages.
@@ -30,12 +33,12 @@ class Progress:
 
     @property
     def remaining(self) -> int:
-        """The number of messages that no pass has computed yet."""
+        """The number of messages that have no outcome yet."""
         return len(self.chunk.texts) - len(self.outcomes)
 
     @property
     def work(self) -> int:
-        """The work of the messages that no pass has computed yet."""
+        """The work of the messages that have no outcome yet, in units of :mod:`tasks.work`."""
         return self._work[-1] - self._work[len(self.outcomes)]
 
     @property
@@ -46,8 +49,8 @@ class Progress:
     def part(self, work: int) -> Chunk:
         """Returns the next messages as a chunk: at least one, and as many as ``work`` allows.
 
-        Only the first part has the time at which the chunk was sent, so that the wait in the queue
-        is measured once.
+        Only the first part keeps the time at which the chunk was sent, so that the wait in the
+        queue is measured once.
         """
         start = len(self.outcomes)
         end = max(start + 1, bisect_right(self._work, self._work[start] + work) - 1)
@@ -56,7 +59,7 @@ class Progress:
 
 
 def slice_chunk(chunk: Chunk, start: int, end: int) -> Chunk:
-    """Returns a chunk of the messages from ``start`` to before ``end``."""
+    """Returns a chunk with the messages from index ``start`` up to, but without, index ``end``."""
     return msgspec.structs.replace(
         chunk,
         texts=chunk.texts[start:end],

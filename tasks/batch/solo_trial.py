@@ -48,12 +48,12 @@ class SoloTrial:
         started: float,
         heartbeat: Callable[[], None],
     ) -> None:
-        """Computes the batch's messages that are neither cached nor computed, and stores each.
+        """Computes one at a time those messages of the batch that have no outcome yet.
 
-        ``wanted`` are the messages that no earlier pass computed, by id. ``version`` is the
-        model's version. ``started`` is the monotonic time at which the pass began, in seconds.
-        ``heartbeat()`` is called before each message, as one message takes no longer than a batch
-        may.
+        ``wanted`` are the messages that no earlier pass computed, by id. ``version`` is the model's
+        version. ``started`` is the monotonic time at which the pass began, in seconds.
+        ``heartbeat()`` is called before each message, so that the time limit of a batch applies to
+        one message. Each outcome is stored at once.
         """
         [admitted] = batch.admitted
         for index, message in enumerate(admitted):

@@ -24,7 +24,7 @@ _TYPES = {DEAD_LETTERS: "hash", MALFORMED: "zset"}
 
 
 class NoDeadLetter(LookupError):
-    """No dead letter has this id."""
+    """No dead letter has the given id."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -58,7 +58,7 @@ class MalformedTask(msgspec.Struct, frozen=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """An entry among the dead letters that can't be decoded."""
+    """A dead letter that is stored, but can't be decoded."""
 
     id: str
     at: float = 0.0
@@ -88,7 +88,7 @@ class DeadLetters:
             self._client.hset(DEAD_LETTERS, letter.id, _encode(letter))
 
     def put_malformed(self, kind: str, queue: str, size: int) -> None:
-        """Stores a malformed task as a dead letter. The oldest malformed task may be dropped."""
+        """Stores a malformed task as a dead letter. If there are too many, drops the oldest."""
         at = self._now()
         task = _encode(MalformedTask(uuid4().hex, kind, queue, size, at))
         try:
@@ -121,7 +121,10 @@ class DeadLetters:
             self._client.zrem(key, member)
 
     def messages(self) -> int:
-        """Returns the number of messages. Malformed tasks are in each worker's metrics instead."""
+        """Returns how many messages are dead letters, without malformed tasks.
+
+        Malformed tasks are counted in the metrics of each worker.
+        """
         try:
             return int(self._client.hlen(DEAD_LETTERS))
         except ResponseError as error:
@@ -136,7 +139,10 @@ class DeadLetters:
         raise NoDeadLetter(f"no dead letter has the id {id}")
 
     def _entries(self) -> Iterator[tuple[str, bytes, AnyLetter]]:
-        """Yields the key, the field or member, and the decoded letter of each dead letter."""
+        """Yields each dead letter with its place in Redis.
+
+        An item is the Redis key, the hash field or set member, and the decoded letter.
+        """
         letters: Any = self._client.hgetall(DEAD_LETTERS)
         tasks: Any = self._client.zrange(MALFORMED, 0, -1)
         for field, raw in letters.items():

@@ -1,9 +1,9 @@
 """A Redis client whose commands also work while the memory of Redis is full.
 
 A full Redis refuses every command that may need memory: taking a task, storing its result,
-registering a worker. A queue that fills Redis could then never be emptied. Redis 7 and Valkey run a
-script with the flag ``allow-oom`` even then, so a command that was refused is sent again as such a
-script. An older Redis knows no such flag, and the refusal stands.
+registering a worker. A queue that fills Redis could then never be emptied. But Redis 7 and Valkey
+run a script with the flag ``allow-oom`` even then. So a command that was refused is sent again
+within such a script. An older Redis knows no such flag, and the refusal stands.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _registered: dict[str, str] = {}
 
 
 def allowed(command: Sequence[Any]) -> tuple[Any, ...]:
-    """Returns a command that does the same as ``command``, and that a full Redis accepts."""
+    """Returns a command that has the same effect as ``command``, and that a full Redis accepts."""
     name, *arguments = command
     if name not in ("EVAL", "EVALSHA"):
         return ("EVAL", _RUN, 0, *command)
@@ -38,13 +38,16 @@ def allowed(command: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def is_full(error: object) -> bool:
-    """Returns whether a command failed because Redis has no memory left."""
+    """Returns whether an error means that Redis has no memory left."""
     from_script = isinstance(error, ResponseError) and str(error).startswith("OOM")
     return from_script or isinstance(error, OutOfMemoryError)
 
 
 class Client(Redis):
-    """A client that sends refused commands again, except for a command that waits."""
+    """A Redis client that sends a command again, as a script, if a full Redis refuses it.
+
+    A command that waits is not sent again.
+    """
 
     def _send_command_parse_response(
         self, conn: Any, command_name: str, *args: Any, **options: Any
@@ -61,20 +64,20 @@ class Client(Redis):
                 raise _first(refused, error) from None
 
     def register_script(self, script: Any) -> Any:
-        """Registers a script and keeps its text, for when Redis refuses the script."""
+        """Registers a script and keeps its text, in case a full Redis refuses the script."""
         registered = super().register_script(script)
         _registered[registered.sha] = script
         return registered
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
-        """Returns a pipeline that sends refused commands again."""
+        """Returns a pipeline that sends again what a full Redis refuses."""
         return PersistentPipeline(
             self.connection_pool, self.response_callbacks, transaction, shard_hint
         )
 
 
 class PersistentPipeline(Pipeline):
-    """A pipeline that sends refused commands again."""
+    """A pipeline that sends commands again, as scripts, if a full Redis refuses them."""
 
     #: Whether a transaction was refused: the next attempt sends scripts.
     _full = False
@@ -88,14 +91,14 @@ class PersistentPipeline(Pipeline):
         return responses
 
     def _answers(self, connection: Any, commands: Any) -> list[Any]:
-        """Sends the commands. Returns the response or the error of each."""
+        """Sends the commands. Returns a response or an error for each."""
         return super()._execute_pipeline(connection, commands, False)
 
     def _send_again(self, connection: Any, commands: Any, responses: list[Any]) -> None:
-        """Sends the refused commands again, and replaces their responses.
+        """Sends the refused commands again, and replaces their ``responses`` in the list.
 
-        A later command that found nothing is sent again, too. That command may have been about the
-        key that the refused command was to write, for example to set the key's time to live.
+        A later command that found nothing is sent again, too. It may have been about a key that a
+        refused command was to write, for example to set the key's time to live.
         """
         refused = [isinstance(response, OutOfMemoryError) for response in responses]
         following = range(refused.index(True), len(responses))
@@ -121,5 +124,5 @@ class PersistentPipeline(Pipeline):
 
 
 def _first(refused: Any, second: Any) -> Any:
-    """Returns the second response, or the first where Redis knows no such scripts."""
+    """Returns the second response; or the first, if Redis is too old for scripts with the flag."""
     return refused if isinstance(second, ResponseError) and _UNKNOWN in str(second) else second

@@ -1,4 +1,4 @@
-"""Loads Lua scripts for Redis from files, without their comments."""
+"""Loads Lua scripts for Redis from files, and strips their comments."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ FOLDER = Path(__file__).with_name("lua")
 
 
 def read_script(path: Path, *shared: str) -> str:
-    """Returns the script in ``path``, after the functions in this package's files ``shared``.
+    """Returns the text of the script in ``path``, without comments and indentation.
 
-    Comments and indentation are removed: Redis reads and hashes a whole script at each call.
+    ``shared`` names files of this package, whose functions come before the script. Comments and
+    indentation are removed, because Redis reads and hashes a whole script at each call.
     """
     files = [FOLDER / f"{name}.lua" for name in shared] + [path]
     lines = (line.strip() for file in files for line in file.read_text().splitlines())
@@ -19,5 +20,5 @@ def read_script(path: Path, *shared: str) -> str:
 
 
 def own_script(name: str, *shared: str) -> str:
-    """Returns this package's script ``name``, as :func:`read_script` does."""
+    """Returns the text of this package's script ``name``; see :func:`read_script`."""
     return read_script(FOLDER / f"{name}.lua", *shared)

@@ -1,8 +1,8 @@
 """Pending results: results that clients were promised with 202, kept at the broker until fetched.
 
-A pending result is a key without a time to live. A Redis that evicts only keys with a time to live
-(``volatile-lru``) keeps pending results, however full the cache is. The value is empty while the
-message is under way, and holds the outcome after that. The key is written in one step with the
+A pending result is a Redis key without a time to live. A Redis that evicts only keys with a time to
+live (``volatile-lru``) keeps pending results, however full the cache is. The value is empty while
+the message is under way, and holds the outcome after that. The key is written in one step with the
 task, so that no crash can separate the two.
 """
 
@@ -54,23 +54,28 @@ Call = Callable[..., Awaitable[Any]]
 def add_command(
     ids: Sequence[str], until: float, room: int, queue: str = "", task: bytes = b""
 ) -> list[str | bytes | float]:
-    """Returns the command that adds pending results and queues their task, in one step.
+    """Returns the Redis command that adds pending results and queues their task, in one step.
 
-    ``until`` is the Unix time until which the results are kept, ``room`` the largest number of
-    pending results. ``task`` is left out where it was queued before. Redis responds 1 where it
-    added the results. Without room it responds 0, and the task is queued all the same.
+    ``ids`` are message ids. ``until`` is the Unix time until which the results are kept, ``room``
+    the largest number of pending results. ``task`` is left out if it was queued before. Redis
+    responds 1 if it added the results. Without room it responds 0, and the task is queued all the
+    same.
     """
     keys = [PROMISES, queue] if task else [PROMISES]
     return ["EVAL", _ADD, len(keys), *keys, room, until, task, *ids]
 
 
 def keep_command(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
-    """Returns the command that stores those of ``outcomes`` whose ids have a pending result."""
+    """Returns the Redis command that stores the outcomes, for clients that are to fetch them.
+
+    ``outcomes`` are by the message ids that clients were given. The command leaves out those that
+    no client was promised.
+    """
     return _with_outcomes(_KEEP, outcomes)
 
 
 def expire(client: Redis) -> int:
-    """Deletes pending results that nobody fetched in time, at most 1,000. Returns how many.
+    """Deletes pending results that nobody fetched in time, at most 1,000. Returns their number.
 
     Any process may call this, every few seconds. Raises ``RedisError``.
     """
@@ -90,7 +95,7 @@ def _packed(outcome: Outcome) -> bytes:
 
 
 def _unpacked(raw: bytes | None) -> Outcome | None:
-    """Returns the outcome in a pending result; None where the result has no readable outcome."""
+    """Decodes the value of a pending result; returns None if it holds no readable outcome."""
     if not raw:
         return None
     id, record = raw[:_ID_LENGTH], raw[_ID_LENGTH:]
@@ -98,7 +103,7 @@ def _unpacked(raw: bytes | None) -> Outcome | None:
 
 
 class PendingResults:
-    """Adds, finds and releases pending results.
+    """Adds, finds and releases pending results. To release one is to keep it no longer.
 
     The methods ``make``, ``keep`` and ``release`` may raise ``RedisError``.
     """
@@ -111,9 +116,12 @@ class PendingResults:
         room: Callable[[], int],
         lists: Callable[[], Sequence[str]],
     ) -> None:
-        """``ttl_s`` is for how many seconds a result is kept, ``room()`` how many there may be.
+        """A result is kept for ``ttl_s`` seconds.
 
-        ``lists()`` returns the lists of all queues; empty where these are not known.
+        ``room()`` is how many pending results there may be.
+
+        ``lists()`` returns the names of the Redis lists of all queues; empty if these are not
+        known.
         """
         self._broker = broker
         self._cache = cache
@@ -122,15 +130,15 @@ class PendingResults:
         self._lists = lists
 
     async def make(self, ids: Sequence[str], queue: str = "", task: bytes = b"") -> bool:
-        """Adds pending results for ``ids``, and queues their task, if one is given, in one step.
+        """Adds pending results for message ids and, if a task is given, queues it in the same step.
 
-        Returns False where there is no room. Then no result is added, but the task is queued.
+        Returns False if there is no room. Then no result is added, but the task is queued.
         """
         until = time.time() + self._ttl_s
         return bool(await self._broker(*add_command(ids, until, self._room(), queue, task)))
 
     async def keep(self, id: str, outcome: Outcome) -> None:
-        """Stores an outcome that the worker had before the pending result was added."""
+        """Stores an outcome that came before its pending result was added."""
         command = keep_command({id: outcome})
         try:
             await self._broker(*command)
@@ -140,7 +148,7 @@ class PendingResults:
             await self._broker(*allowed(command))
 
     async def release(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Makes room, since clients got these outcomes.
+        """Makes room for further pending results, since clients got these outcomes.
 
         The outcomes stay for ``ttl_s`` seconds at most: Redis may evict them sooner.
         """
@@ -150,7 +158,7 @@ class PendingResults:
     async def fetch(self, id: str, explain: bool) -> Outcome | None:
         """Returns what :meth:`find` returns, and releases the pending result.
 
-        A pending result whose task is lost ends with ``no_answer``.
+        If the task of a pending result is lost, the outcome is the failure ``no_answer``.
 
         Raises:
             KeyError, BrokerUnavailable, CacheUnavailable: as :meth:`find`.
@@ -165,9 +173,9 @@ class PendingResults:
         return outcome
 
     async def find(self, id: str, explain: bool = False) -> Outcome | None:
-        """Returns the outcome of ``id``, or None while it is pending.
+        """Returns the outcome of the message ``id``; None while it is pending.
 
-        With ``explain`` the outcome has evidence, if evidence is stored anywhere.
+        With ``explain``, an outcome that has evidence is preferred, if any is stored.
 
         Raises:
             KeyError: the message is unknown: it was never accepted, or it has expired.
@@ -199,7 +207,10 @@ class PendingResults:
         raise KeyError(id)
 
     async def _end_if_lost(self, id: str) -> Failure | None:
-        """Ends a pending result whose task is lost, as after a purge; None: it may still exist."""
+        """Ends a pending result if its task is lost, for example after a purge of the queue.
+
+        Returns the failure that is its outcome then; None if the task may still exist.
+        """
         if not (lists := self._lists()):
             return None
         detail = "the message was lost from the queue; send it again"
@@ -215,7 +226,7 @@ class PendingResults:
 
 
 async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisError | None]:
-    """Returns the values of the keys and None, or only None values and the error of Redis."""
+    """Returns the values of keys and no error, or no values (all None) and the error of Redis."""
     try:
         return await call("MGET", *keys), None
     except RedisError as error:
@@ -223,7 +234,7 @@ async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisErro
 
 
 def _worth(outcome: Outcome) -> int:
-    """Returns how much an outcome says: a failure says least, evidence most."""
+    """Returns a rank for choosing between outcomes: failures are lowest, evidence is highest."""
     if not isinstance(outcome, Attribution):
         return 0
     return 2 if outcome.evidence else 1

@@ -1,4 +1,4 @@
-"""Measures the broker's memory for tasks and pending results, which must not be evicted."""
+"""Measures the broker's memory for tasks and pending results, which Redis must not evict."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAMPLES = 5000
 
 
 class QueueMemory(NamedTuple):
-    """A measurement, in bytes."""
+    """A measurement of the memory that tasks and pending results take and may take, in bytes."""
 
     #: Memory that tasks and pending results take.
     used: int
@@ -35,7 +35,7 @@ class QueueMemory(NamedTuple):
 
     @property
     def promised_room(self) -> float:
-        """The largest number of pending results; infinite where Redis has no limit."""
+        """The largest number of pending results; infinite if Redis has no memory limit."""
         return self.room / QUEUE_SHARE * PENDING_RESULTS_SHARE / PENDING_RESULT_BYTES
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class QueueMemory(NamedTuple):
 
 
 def look(client: Redis, lists: Sequence[str]) -> QueueMemory:
-    """Measures the memory. ``lists`` are the lists of all queues. Raises ``RedisError``."""
+    """Measures the memory. ``lists`` names the Redis lists of all queues. Raises ``RedisError``."""
     with client.pipeline(transaction=False) as pipe:
         for name in (*lists, UNACKED):
             pipe.memory_usage(name, samples=SAMPLES)

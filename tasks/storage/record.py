@@ -1,6 +1,6 @@
-"""The compact form in which Redis stores an outcome: a JSON array without the id.
+"""A record, the compact form of an outcome in Redis: a JSON array without the message id.
 
-The key holds the id. A record is less than half as long as the attribution in JSON, and
+The id is in the key. A record is less than half as long as the attribution in JSON, and
 attributions are most of what Redis stores.
 """
 
@@ -47,7 +47,7 @@ _earlier: msgspec.json.Decoder[Attribution | Failure] = msgspec.json.Decoder(Att
 
 
 def pack(outcome: Outcome) -> bytes:
-    """Returns the record of ``outcome``."""
+    """Encodes an outcome as a record."""
     if isinstance(outcome, Failure):
         return _encode(_Failed(outcome.code, outcome.detail))
     named = tuple(map(astuple, outcome.candidates))
@@ -58,9 +58,9 @@ def pack(outcome: Outcome) -> bytes:
 
 
 def unpack(id: str, raw: bytes) -> Outcome | None:
-    """Returns the outcome of ``id`` from its record, marked as cached.
+    """Decodes the record of the message ``id``; the outcome is marked as cached.
 
-    None where the bytes are neither a record nor the JSON that earlier releases stored.
+    Returns None if the bytes are neither a record nor the JSON that earlier releases stored.
     """
     try:
         outcome = _unpack(id, raw)

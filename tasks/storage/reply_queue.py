@@ -1,8 +1,8 @@
 """Sends replies to the api processes that wait, and stores the outcomes of pending results.
 
-Both are at the broker. Where broker and cache are one server, replies share a round trip with the
-results that are stored. Where they are two servers, replies follow, and are sent even if the cache
-is gone. The same round trip asks which messages have a pending result. Few messages have, and a
+Both go to the broker. If broker and cache are one server, the replies share a round trip with the
+results to store. If they are two servers, the replies are sent afterwards, even if the cache is
+gone. The same round trip asks which messages have a pending result. Few messages have one, and a
 second round trip stores their outcomes.
 """
 
@@ -37,11 +37,11 @@ class ReplyQueue:
         outcomes: Sequence[list[Outcome]],
         promised: Mapping[str, Outcome],
     ) -> None:
-        """Queues the replies to ``chunks`` on ``pipe``, after the results that are stored there.
+        """Queues the replies to ``chunks`` on ``pipe``, behind the results to store.
 
-        So a client that has a reply finds the result stored. Does nothing where broker and cache
-        are two servers. ``promised`` are outcomes by the ids under which they may be promised. The
-        pipeline calls the option ``then`` of a command with its response.
+        So a client that has a reply finds the result stored. Does nothing if broker and cache are
+        two servers. ``promised`` are outcomes by the message ids under which clients may have been
+        promised them. The pipeline calls a command's option ``then`` with the response.
         """
         if self.apart:
             return
@@ -55,7 +55,10 @@ class ReplyQueue:
         outcomes: Sequence[list[Outcome]],
         promised: Mapping[str, Outcome],
     ) -> None:
-        """Sends the replies now, where :meth:`queue` does nothing. Raises ``RedisError``."""
+        """Sends the replies now if broker and cache are two servers. Raises ``RedisError``.
+
+        Otherwise does nothing, since :meth:`queue` has queued the replies.
+        """
         if not self.apart:
             return
         with self._broker.pipeline(transaction=False) as pipe:
@@ -65,10 +68,10 @@ class ReplyQueue:
         self._keep(promised, values)
 
     def _keep(self, promised: Mapping[str, Outcome], values: Sequence[bytes | None]) -> None:
-        """Stores the outcomes of pending results.
+        """Stores those outcomes that have a pending result.
 
-        ``values`` are what Redis holds for the ids of ``promised``: ``None`` where the id is not
-        a pending result, and an empty value where the result is still pending.
+        ``values`` are what Redis holds for the ids of ``promised``: ``None`` if there is no pending
+        result, and an empty value if the result is still pending.
         """
         pairs = zip(promised.items(), values, strict=False)
         pending = {id: outcome for (id, outcome), value in pairs if value is not None}

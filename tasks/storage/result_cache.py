@@ -33,12 +33,12 @@ _NO_COUNT = ("WRONGTYPE", "not an integer", "would overflow")
 
 
 def keys(ids: Iterable[str]) -> list[str]:
-    """Returns the keys of the attributions of ``ids``."""
+    """Returns the Redis keys of the attributions with these message ids."""
     return [RESULT + id for id in ids]
 
 
 def found(ids: Iterable[str], values: Iterable[Any]) -> dict[str, Outcome]:
-    """Returns the outcomes in ``values``, the values under the keys of ``ids``, by id.
+    """Decodes the ``values`` that Redis has for the message ids, and returns the outcomes by id.
 
     The outcomes are marked as cached. A value that can't be read counts as absent, so that the
     message is computed and the value overwritten.
@@ -55,16 +55,17 @@ class AttributionCache:
         self._ttl_s = ttl_s
 
     def get_many(self, ids: Sequence[str]) -> dict[str, Outcome]:
-        """Returns cached attributions, and failures of dead letters, by id. One round trip.
+        """Returns what the cache has for message ids: attributions, and failures of dead letters.
 
-        Other failures are not returned, since the message is then tried again.
+        Takes one round trip. Other failures are not returned, so that such messages are tried
+        again.
         """
         if not ids:
             return {}
         return found(ids, self._client.mget(keys(ids)))
 
     def put(self, pipe: Pipeline, outcomes: Iterable[Outcome]) -> None:
-        """Queues the writes of ``outcomes`` on ``pipe``. The caller executes the pipeline."""
+        """Queues commands on ``pipe`` that store outcomes. The caller executes the pipeline."""
         lasting = []
         for outcome in outcomes:
             if isinstance(outcome, Attribution) or outcome.code == BecameDeadLetter.code:
@@ -76,7 +77,7 @@ class AttributionCache:
             pipe.execute_command("EVAL", _PUT, len(names), *names, self._ttl_s, *values)
 
     def count_trial(self, id: str) -> int:
-        """Counts that a message is about to be tried alone. Returns the number of trials so far."""
+        """Counts that a message is about to be tried alone. Returns the count, with this trial."""
         try:
             with self._client.pipeline() as pipe:
                 pipe.incr(ATTEMPTS + id)
@@ -90,12 +91,12 @@ class AttributionCache:
         return int(trials)
 
     def put_tried(self, outcome: Outcome) -> None:
-        """Writes the outcome of a message that was tried alone, and deletes its count of trials."""
+        """Stores the outcome of a message that was tried alone, and deletes its count of trials."""
         with self._client.pipeline() as pipe:
             self.put(pipe, [outcome])
             pipe.delete(ATTEMPTS + outcome.id)
             pipe.execute()
 
     def forget(self, id: str) -> None:
-        """Deletes the outcome of a dead letter, so that the message is tried when sent again."""
+        """Deletes the outcome of a dead letter. If its message is sent again, it is tried again."""
         self._client.delete(RESULT + id, ATTEMPTS + id)

@@ -1,7 +1,7 @@
 """Handles Redis keys that hold a wrong type, such as a string where Byline stores a list.
 
-Every command on such a key fails for ever. Code that meets such a key deletes it. A key without
-Byline's prefix may be another application's, so it is renamed to ``byline:wrong_type:…`` instead.
+Every command on such a key fails for ever, so Byline deletes the key. A key without Byline's prefix
+may be another application's. Such a key is renamed to ``byline:wrong_type:…`` instead.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _DELETE = own_script("delete_wrong_types", "make_way")
 
 
 def is_wrong_type(error: object) -> bool:
-    """Returns whether a command failed because its key holds a wrong type."""
+    """Returns whether an error means that a key in Redis holds a wrong type."""
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
 def without_wrong_types(responses: Sequence[Any]) -> list[Any]:
-    """Returns the responses of a pipeline, with None for each command whose key has a wrong type.
+    """Returns a pipeline's responses, with None in the place of errors about keys of a wrong type.
 
     Raises:
         redis.RedisError: a command failed for another reason.
@@ -40,7 +40,7 @@ def without_wrong_types(responses: Sequence[Any]) -> list[Any]:
 
 
 def get(client: Redis, key: str) -> bytes | None:
-    """Returns the string under a key; None where the key is absent or of another type.
+    """Returns the string that Redis has under a key; None if the key is absent or holds no string.
 
     Raises ``redis.RedisError``.
     """
@@ -50,9 +50,9 @@ def get(client: Redis, key: str) -> bytes | None:
 
 
 def delete_wrong_types(client: Redis, types: Mapping[str, str]) -> bool:
-    """Deletes the keys that hold another type than ``types`` says. Returns whether there were any.
+    """Deletes the keys that hold a wrong type. Returns whether there were any.
 
-    Raises ``redis.RedisError``.
+    ``types`` maps keys to the right type, such as ``list``. Raises ``redis.RedisError``.
     """
     deleted: Any = client.eval(_DELETE, len(types), *types, *types.values())
     if deleted:

@@ -1,11 +1,11 @@
 """Handles HTTP on one connection: uvicorn's protocol, with limits of time and size.
 
 - A client has :data:`REQUEST_S` seconds to send a whole request.
-- A stopping process answers on its idle connections for :data:`STOPPING_S` seconds more. Each such
-  response tells the client to use another connection for its next request.
+- A stopping process still takes requests on its idle connections for :data:`STOPPING_S` seconds.
+  The response to such a request tells the client to open another connection for the next.
 - An invalid request gets a problem document, after the responses to the complete requests before
   it. Then the connection closes.
-- The connection also closes after a response that was sent before its request was complete.
+- The connection also closes if a response was sent before its request was complete.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ class HttpConnection(ParsingConnection):
     _request_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Starts the connection; asyncio calls it."""
+        """Prepares a new connection; called by asyncio."""
         super().connection_made(LingeringTransport(transport, self.loop))  # type: ignore[arg-type]
         self.flow = HeldFlow(self.transport)  # type: ignore[arg-type]
         self._request_timer = self.loop.call_later(REQUEST_S, self._on_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the connection; asyncio calls it."""
+        """Cleans up after the connection has closed; called by asyncio."""
         self._cancel_timer()
         self._unset_keepalive_if_required()  # uvicorn leaves this timer running after a reset
         self.resume_writing()
@@ -74,14 +74,20 @@ class HttpConnection(ParsingConnection):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parses data, or stores it until earlier requests are answered; asyncio calls it."""
+        """Parses bytes from the client; called by asyncio.
+
+        While earlier requests have no response yet, the bytes are stored instead.
+        """
         if self._unparsed:
             self._unparsed += data
         elif not self._error_response:
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        """Parses data, up to a request that has to wait for an earlier request."""
+        """Parses bytes from the client, and stores the bytes of requests that must wait.
+
+        A request waits until the requests before it have their responses.
+        """
         self._progressed = False
         self._parsing = True
         try:
@@ -97,7 +103,10 @@ class HttpConnection(ParsingConnection):
         self._update_timer()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Returns whether the connection stays open for responses; asyncio calls it."""
+        """Notes that the client sends no more; called by asyncio.
+
+        Returns True if responses are still to be sent, so that asyncio keeps the connection open.
+        """
         self.transport.at_eof = self._closing = True
         self._cancel_timer()
         if not self._unparsed:
@@ -105,7 +114,7 @@ class HttpConnection(ParsingConnection):
         return bool(self._unanswered or self._unparsed)
 
     def _on_incomplete(self) -> None:
-        """Does nothing; subclasses handle a request that is incomplete when all data is parsed."""
+        """Does nothing. Subclasses may override it to handle a request that is incomplete yet."""
 
     def _parse_pieces(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE_BYTES):
@@ -116,7 +125,7 @@ class HttpConnection(ParsingConnection):
             self._parse(data[start : start + PIECE_BYTES])
 
     def on_message_begin(self) -> None:
-        """Prepares for a new request; the parser calls it."""
+        """Prepares for a new request; called by the parser."""
         self._receiving = self._receiving_head = self._progressed = self._at_boundary = True
         self._has_task, self._head_bytes = False, 0
         if self.timeout_keep_alive_task is not None:
@@ -124,9 +133,10 @@ class HttpConnection(ParsingConnection):
         self.url, self.headers, self._method = b"", [], b""
 
     def on_headers_complete(self) -> None:
-        """Checks a complete head, and starts its request; the parser calls it.
+        """Checks the complete head of a request, and starts the request; called by the parser.
 
-        Raises ``BylineError``.
+        Raises:
+            BylineError: the head breaks a rule or a limit of HTTP.
         """
         self._at_boundary = True
         self._method = self.parser.get_method()
@@ -144,11 +154,14 @@ class HttpConnection(ParsingConnection):
         self._start_request()
 
     def _start_request(self) -> None:
-        """Starts the request whose head is complete."""
+        """Starts to handle a request whose head is complete."""
         self._begin_task()
 
     def _begin_task(self, parts: Sequence[bytes] = ()) -> None:
-        """Has the application handle the request, with the parts of its body so far."""
+        """Starts the asyncio task in which the application handles the request.
+
+        ``parts`` are the parts of the body that have arrived so far.
+        """
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()  # makes the ASGI scope
         self.url, self.expect_100_continue = url, expects
@@ -162,7 +175,7 @@ class HttpConnection(ParsingConnection):
             super().on_body(part)
 
     def on_message_complete(self) -> None:
-        """Completes a request; the parser calls it."""
+        """Notes that a request has arrived completely; called by the parser."""
         if self.parser.should_upgrade():
             return
         self._receiving, self._progressed, self._at_boundary = False, True, True
@@ -174,7 +187,7 @@ class HttpConnection(ParsingConnection):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Continues after a response; the request cycle calls it."""
+        """Continues with the next request after a response; called by the request cycle."""
         self._unanswered -= 1
         super().on_response_complete()
         if self._closing or self._unparsed:
@@ -183,7 +196,7 @@ class HttpConnection(ParsingConnection):
             self._update_timer()
 
     def _continue(self) -> None:
-        """Parses data that waited, and closes the connection after its last response."""
+        """Parses the stored bytes, and closes the connection if its last response was sent."""
         if self._parsing or self.transport.is_closing():
             return
         if self._unparsed and not self.pipeline:
@@ -196,7 +209,7 @@ class HttpConnection(ParsingConnection):
             self._close()
 
     def _refuse(self, error: BylineError) -> None:
-        """Sends an error after the responses to all complete requests, and closes."""
+        """Closes the connection with an error, after the responses to all complete requests."""
         if self._error_response or self.transport.is_closing():
             return
         head_only = self._receiving and self._method == b"HEAD"
@@ -212,7 +225,7 @@ class HttpConnection(ParsingConnection):
             self._close()
 
     def _drop_incomplete(self) -> None:
-        """Drops the incomplete request, if there is one, unless its response has begun."""
+        """Drops the request that is still arriving, if any, unless its response has begun."""
         if not (self._receiving and self._has_task):
             self._receiving = False
             return
@@ -233,7 +246,10 @@ class HttpConnection(ParsingConnection):
         self.transport.close()
 
     def shutdown(self) -> None:
-        """Lets the client send one more request; uvicorn calls it when the process stops."""
+        """Makes the connection close after its next response; called by a stopping uvicorn.
+
+        A connection without requests closes after :data:`STOPPING_S` seconds.
+        """
         self._closing = True
         if self.cycle is not None:
             self.cycle.keep_alive = False
@@ -244,14 +260,14 @@ class HttpConnection(ParsingConnection):
             self.transport.close_now()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Closes the connection; uvicorn calls it after ``timeout_keep_alive`` idle seconds."""
+        """Closes a connection idle for ``timeout_keep_alive`` seconds; called by uvicorn."""
         self.transport.close_now()
 
     def _update_timer(self) -> None:
-        """Starts or stops the timer of the request that is arriving.
+        """Starts or stops the timer that limits how long a request may take to arrive.
 
-        The timer does not run while earlier requests have no response: reading is held then. It
-        starts anew when the connection reads again.
+        The timer does not run while earlier requests have no response, since the connection reads
+        nothing then. It starts anew when the connection reads again.
         """
         if self.pipeline or self._unparsed:
             self._cancel_timer()

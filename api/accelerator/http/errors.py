@@ -30,6 +30,6 @@ class NotSupported(BylineError):
 
 
 class VersionNotSupported(BylineError):
-    """The request has another version of HTTP than 1.0 and 1.1."""
+    """The request's HTTP version is neither 1.0 nor 1.1."""
 
     code = "version_not_supported"

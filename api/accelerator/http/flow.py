@@ -1,8 +1,8 @@
 """Flow control: stops reading from a client while its earlier requests have no response yet.
 
-uvicorn pauses reading, too, but an application that waits for a request body resumes reading.
-Without this module, 60 MB of requests behind a slow one were all parsed, and each byte took a
-hundred bytes of memory.
+uvicorn pauses reading, too, but resumes when the application asks for a request's body. Without
+this module, 60 MB of requests behind a slow request were all parsed, and each byte took a hundred
+bytes of memory.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 
 class HeldFlow(FlowControl):
-    """uvicorn's flow control, with a hold that only :meth:`release` ends."""
+    """uvicorn's flow control, plus a stop (:meth:`hold`) that lasts until :meth:`release`."""
 
     _held = False
 
     def hold(self) -> None:
-        """Stops reading until :meth:`release`."""
+        """Stops reading from the client until :meth:`release` is called."""
         self._held = True
         self.pause_reading()
 
     def release(self) -> None:
-        """Resumes reading."""
+        """Ends :meth:`hold`, and reads from the client again."""
         self._held = False
         self.resume_reading()
 
     def resume_reading(self) -> None:
-        """Resumes reading, unless it is held."""
+        """Reads from the client again, unless :meth:`hold` is in force."""
         if not self._held:
             super().resume_reading()

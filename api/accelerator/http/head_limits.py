@@ -1,8 +1,9 @@
 """Limits the size of request heads, chunk sizes and trailers.
 
-The parser limits none of them: it collects a header for as long as the client sends it. So Byline
-counts the bytes as they arrive, a piece at a time, before it checks the client's API key. A head or
-body that begins within a piece is counted from the next piece on.
+The HTTP parser has no such limits: it collects a header for as long as the client sends it. So
+Byline counts the bytes as they arrive, before it checks the client's API key. It counts one piece
+at a time, which is up to :data:`PIECE_BYTES` bytes. A head or body that begins within a piece is
+counted from the next piece on.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PIECE_BYTES = 4 * 1024
 
 
 def check_partial_head(size: int, fields: int) -> None:
-    """Checks the size of a head that may be incomplete.
+    """Checks the size of a head so far, in bytes, and its number of header fields.
 
     Raises:
         HeadersTooLarge: the head exceeds a limit.
@@ -37,13 +38,20 @@ def check_partial_head(size: int, fields: int) -> None:
 
 
 def check_head(url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """Checks the size of a complete head. Raises ``HeadersTooLarge``."""
+    """Checks the size of a complete head.
+
+    Raises:
+        HeadersTooLarge: the head exceeds a limit.
+    """
     size = len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
     check_partial_head(size, len(headers))
 
 
 class FramingCounter:
-    """Counts the bytes of a chunked body that are no data."""
+    """Counts the bytes of a chunked body that are not data: chunk sizes and trailers.
+
+    The counter adds up all bytes that arrive, and subtracts the data.
+    """
 
     __slots__ = ("_excess", "_trailers")
 
@@ -52,21 +60,29 @@ class FramingCounter:
         self._trailers = 0
 
     def add_data(self, size: int) -> None:
-        """Subtracts data from the bytes that :meth:`add_piece` counts."""
+        """Subtracts ``size`` bytes of data, since :meth:`add_piece` adds data, too."""
         self._excess -= size
 
     def add_chunk(self) -> None:
-        """Subtracts what a new chunk may have beside its data."""
+        """Subtracts the bytes that each chunk may have beside its data (:data:`CHUNK_BYTES`)."""
         self._excess -= CHUNK_BYTES
 
     def add_trailer(self) -> None:
-        """Counts a trailer. Raises ``HeadersTooLarge``."""
+        """Counts one trailer.
+
+        Raises:
+            HeadersTooLarge: the body has too many trailers.
+        """
         self._trailers += 1
         if self._trailers > MAX_FIELDS:
             raise HeadersTooLarge(f"more than {MAX_FIELDS} trailers")
 
     def add_piece(self, size: int) -> None:
-        """Counts all bytes of a piece. Raises ``HeadersTooLarge``."""
+        """Adds ``size`` received bytes, whether data or not.
+
+        Raises:
+            HeadersTooLarge: the bytes that are not data exceed the limit.
+        """
         # Bytes that earlier chunks left unused are no credit for later chunks and trailers. Only
         # the current chunk may still use its bytes.
         self._excess = max(-CHUNK_BYTES, self._excess + size)

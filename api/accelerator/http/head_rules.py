@@ -26,7 +26,7 @@ SINGLE = frozenset(
 def check(
     version: str, headers: Sequence[tuple[bytes, bytes]], fields: Mapping[bytes, bytes]
 ) -> None:
-    """Checks a request head. ``fields`` are its headers by name, in lower case.
+    """Checks a request's HTTP version and headers. ``fields`` maps names in lower case to values.
 
     Raises:
         BadRequest, ExpectationFailed, NotSupported, VersionNotSupported: the head breaks a rule.
@@ -54,10 +54,10 @@ def check_url(url: bytes) -> None:
 
 
 def check_duplicates(headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """Checks that no field of :data:`SINGLE` comes twice.
+    """Checks that no header field comes twice that may come only once (:data:`SINGLE`).
 
     Raises:
-        BadRequest: a field comes twice.
+        BadRequest: such a field comes twice.
     """
     for name, times in Counter(name for name, _ in headers).items():
         if times > 1 and name in SINGLE:

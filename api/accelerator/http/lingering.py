@@ -1,4 +1,4 @@
-"""Closes connections so that a client which is still sending gets its last response.
+"""Closes connections so that a client that is still sending gets its last response.
 
 If a server closes a connection with unread input, the kernel sends a reset, and the client loses
 the response. So Byline closes its sending side first. Then it reads and discards input until the
@@ -24,13 +24,13 @@ LINGER_CONNECTIONS = 256
 
 
 class Lingering(asyncio.Protocol):
-    """The protocol of a connection from its last response to its end."""
+    """The asyncio protocol of a connection from its last response until it is closed."""
 
     #: All lingering connections of the process, the oldest first.
     all: ClassVar[dict[Lingering, None]] = {}
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        """Takes over the connection, and closes the sending side after all written data is sent."""
+        """Takes over a connection, and closes its sending side once all written data is sent."""
         self._transport = transport
         self._loop = loop
         self._previous_protocol = transport.get_protocol()
@@ -51,13 +51,13 @@ class Lingering(asyncio.Protocol):
         transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Discards the data; asyncio calls it."""
+        """Discards the data; called by asyncio."""
         self._readable -= len(data)
         if self._readable <= 0:
             self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Passes the end of the connection to its previous protocol; asyncio calls it."""
+        """Tells the connection's previous protocol of the connection's end; called by asyncio."""
         self._timer.cancel()
         self.all.pop(self, None)
         if self._previous_protocol is not None:
@@ -65,23 +65,23 @@ class Lingering(asyncio.Protocol):
 
     @property
     def unsent(self) -> int:
-        """Bytes of the responses that wait for the client to read."""
+        """The number of bytes that are written but not sent, since the client reads too slowly."""
         return self._transport.get_write_buffer_size()
 
     def end_once_sent(self) -> None:
-        """Closes the connection now, or soon after the client has read its responses."""
+        """Closes the connection within seconds after the client has read all responses."""
         self._deadline = self._loop.time()
         if not self.unsent:
             self.end()
 
     def end(self) -> None:
-        """Closes the connection now."""
+        """Closes the connection now, also if data is unsent."""
         self._timer.cancel()
         self.all.pop(self, None)
         self._transport.abort()  # close() would wait for a client that reads nothing
 
     def _check(self) -> None:
-        """Closes the connection if it has made no progress for too long, or lingers too long."""
+        """Closes the connection if it has lingered too long, or made no progress for too long."""
         unsent = self.unsent
         (readable, unsent_before), self._last_left = self._last_left, (self._readable, unsent)
         progressed = unsent < unsent_before or (not unsent and self._readable < readable)

@@ -1,4 +1,4 @@
-"""A transport that lingers when it closes: a client that is still sending gets its response."""
+"""An asyncio transport that closes late, so that a client still sending gets its response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.accelerator.http.lingering import Lingering
 
 
 class LingeringTransport:
-    """Wraps a transport: it closes only after the client has had time to read the response."""
+    """Wraps an asyncio transport, and closes it only after a client could read its response."""
 
     __slots__ = ("_lingering", "_loop", "_transport", "at_eof", "is_closing")
 
@@ -29,7 +29,7 @@ class LingeringTransport:
             self._transport.write(data)
 
     def close(self) -> None:
-        """Closes the connection. A client that is still sending gets the response first."""
+        """Closes the connection. A client that is still sending can read its response first."""
         if self._lingering is not None:
             return
         if self.at_eof or self._transport.is_closing():
@@ -39,7 +39,10 @@ class LingeringTransport:
             self._lingering = Lingering(self._transport, self._loop)
 
     def close_now(self) -> None:
-        """Closes an idle connection. A lingering connection closes once its responses are read."""
+        """Closes the connection at once.
+
+        If :meth:`close` was called before, the client can still read its responses first.
+        """
         if self._lingering is not None:
             self._lingering.end_once_sent()
         else:

@@ -1,4 +1,4 @@
-"""Parses HTTP a piece at a time, checks size limits, and tells client errors from defects.
+"""Parses HTTP piece by piece, checks size limits, and tells clients' errors from Byline's defects.
 
 The parser calls methods of the connection while it parses. If a method raises an exception, the
 parser wraps it in an error of its own. This module finds out whether the client or a defect caused
@@ -36,11 +36,11 @@ class ParsingConnection(WriteTimeoutProtocol):
     _version = ""
 
     def _parse(self, data: bytes) -> None:
-        """Parses data, and declines offers to upgrade to another protocol.
+        """Parses bytes from the client, and ignores its offers to upgrade to another protocol.
 
-        The parser takes the body of a request with such an offer for the other protocol. So a new
-        parser parses the request again without the offer. Raises ``HttpParserError`` and
-        ``BylineError``.
+        After such an offer, the parser would treat the request's body as data of the other
+        protocol. So a new parser parses the request again without the offer. Raises
+        ``HttpParserError`` and ``BylineError``.
         """
         self._at_boundary = False
         while True:
@@ -62,7 +62,7 @@ class ParsingConnection(WriteTimeoutProtocol):
             self._count(len(data))
 
     def _count(self, size: int) -> None:
-        """Counts a piece that lies entirely within one head or one body.
+        """Counts ``size`` bytes that all belong to one head or to one body.
 
         Raises:
             HeadersTooLarge: the head or body exceeds a limit.
@@ -74,26 +74,30 @@ class ParsingConnection(WriteTimeoutProtocol):
             check_partial_head(self._head_bytes, len(self.headers) if self._receiving_head else 0)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collects a header, and ignores a trailer; the parser calls it for both."""
+        """Stores a header, or counts a trailer without storing it; called by the parser."""
         if self._receiving_head:
             self.headers.append((name.lower(), value))
         elif self._framing is not None:
             self._framing.add_trailer()
 
     def on_body(self, body: bytes) -> None:
-        """Takes a part of the body; the parser calls it."""
+        """Counts a part of the request's body, and passes it to uvicorn; called by the parser."""
         if self._framing is not None:
             self._framing.add_data(len(body))
         super().on_body(body)
 
     def on_chunk_header(self) -> None:
-        """Counts a chunk; the parser calls it."""
+        """Counts the start of a chunk of the body; called by the parser."""
         if self._framing is not None:
             self._framing.add_chunk()
 
 
 def error_to_send(error: Exception) -> BylineError:
-    """Returns the error to send for an exception of the parser. Logs a defect once a minute."""
+    """Returns the error that the client gets for an exception that the parser raised.
+
+    If the cause is a defect of Byline, the error is ``InternalError``, and the log gets the defect,
+    at most once a minute.
+    """
     cause, context = error, error.__context__
     if isinstance(error, httptools.HttpParserCallbackError) and isinstance(context, Exception):
         cause = context

@@ -1,4 +1,4 @@
-"""Cuts off clients that do not read the responses that they are sent."""
+"""Cuts off clients that do not read their responses."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ WRITE_TIMEOUT_S = 30.0
 
 
 class WriteTimeoutProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with a time limit for clients that read nothing."""
+    """uvicorn's protocol, which cuts a client off that has read nothing for a while."""
 
     _write_timer: asyncio.TimerHandle | None = None
 
     def pause_writing(self) -> None:
-        """Starts the timer; asyncio calls it when the write buffer is full."""
+        """Starts the timer; called by asyncio when the write buffer is full."""
         super().pause_writing()
         self._start_timer(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """Stops the timer; asyncio calls it when the client has read enough."""
+        """Stops the timer; called by asyncio when the client has read enough."""
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
@@ -31,7 +31,10 @@ class WriteTimeoutProtocol(HttpToolsProtocol):
         self._write_timer = self.loop.call_later(WRITE_TIMEOUT_S, self._check_progress, unsent)
 
     def _check_progress(self, unsent_before: int) -> None:
-        """Aborts the connection if the client has read nothing since the timer started."""
+        """Aborts the connection if the client has read nothing since the timer started.
+
+        ``unsent_before`` is the number of bytes that were unsent at that time.
+        """
         unsent = self.transport.get_write_buffer_size()
         if unsent < unsent_before:
             self._start_timer(unsent)

@@ -1,4 +1,4 @@
-"""Refuses at once a message that would be answered after its deadline."""
+"""Estimates a new message's wait, and refuses the message at once if it can't meet its deadline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ FRESH_S = 0.001
 
 
 class InFlightSnapshot(NamedTuple):
-    """The chunks in flight with a credit, at one moment."""
+    """The number of chunks in flight at one moment, and when they are expected back.
+
+    Only chunks that hold a credit count, a permit to be in flight.
+    """
 
     #: ``InFlight.changes`` at that moment.
     changes: int
@@ -29,7 +32,7 @@ class InFlightSnapshot(NamedTuple):
 
 
 class Admission:
-    """Estimates how long a message will take, from what is in flight and what waits."""
+    """Estimates a new message's wait, from the chunks in flight and the waiting messages."""
 
     def __init__(
         self,
@@ -38,7 +41,7 @@ class Admission:
         waiting: Mapping[Kind, FairQueue],
         chunk_work: int,
     ) -> None:
-        """``waiting`` holds the messages that have not left yet; it may change.
+        """``waiting`` has the messages that are not sent yet, by kind. The caller may change it.
 
         ``chunk_work`` is the work of the largest chunk, in units of :mod:`tasks.work`.
         """
@@ -50,16 +53,16 @@ class Admission:
 
     @property
     def wait_s(self) -> float:
-        """Seconds that a new message would take."""
+        """The seconds that a new message would take to be answered."""
         return sum(self._answered(sum(queue.work for queue in self._waiting.values()) + 1))
 
     def too_late(self, entry: Entry) -> bool:
         """Returns whether to refuse a message because of a deadline.
 
-        True where the message would be answered after its own deadline, or where it would make
-        another message of its chunk miss a deadline. False where the deadline has passed already:
-        the version queue drops that message. A message with nothing before it is always tried.
-        Otherwise, after one slow batch no message would be let in any more.
+        True if the message would be answered after its own deadline, or if it would make another
+        message of its chunk miss a deadline. False if the deadline has passed already: the version
+        queue drops that message. False also if no other message is ahead: otherwise no message
+        would be let in any more after one slow batch.
         """
         now, deadline = time.time(), entry.deadline
         if deadline is None or now > deadline:
@@ -88,7 +91,7 @@ class Admission:
         )
 
     def _answered(self, work: int) -> tuple[float, float]:
-        """Returns the seconds until ``work`` units that wait are done, and a margin in seconds."""
+        """Returns the seconds until ``work`` units that wait are answered, and a safety margin."""
         snapshot, latency_model = self._look(), self._latency_model
         full, rest = divmod(work - 1, self._chunk_work)
         then = full * latency_model.seconds(self._chunk_work) + latency_model.seconds(rest + 1)

@@ -1,4 +1,4 @@
-"""An event that is set once. Each waiter waits for the event until a deadline of its own."""
+"""An event that is set once, for many waiters that each have a deadline of their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Completion:
-    """Like ``asyncio.Event``, but each wait has its own deadline, and needs no asyncio task."""
+    """Like ``asyncio.Event``, but each wait has its own deadline and needs no asyncio task."""
 
     __slots__ = ("_callbacks", "_set")
 
@@ -26,7 +26,7 @@ class Completion:
         return self._set
 
     def set(self) -> None:
-        """Wakes all waiters. Call it in the loop's thread."""
+        """Sets the event, and wakes all waiters. Call it in the event loop's thread."""
         self._set = True
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
@@ -36,16 +36,16 @@ class Completion:
                 logger.exception("a callback of a message failed")
 
     def then(self, callback: Callable[[], None]) -> None:
-        """Has ``callback`` called when the event is set, or at once if it is set already."""
+        """Calls ``callback`` when the event is set, or at once if it is set already."""
         if self._set:
             callback()
         else:
             self._callbacks.append(callback)
 
     async def wait(self, until: float) -> bool:
-        """Waits until the event is set, or the monotonic time ``until``; returns whether it is set.
+        """Waits for the event, but not beyond the monotonic time ``until``.
 
-        With ``math.inf`` the wait has no deadline.
+        Returns whether the event is set. With ``math.inf`` the wait has no deadline.
         """
         left = until - time.monotonic()
         if self._set or left <= 0:

@@ -1,8 +1,8 @@
-"""Tells a deadline that is too short from a deadline that Byline missed.
+"""Finds out whose fault a missed deadline is: Byline was too slow, or the deadline was too short.
 
-A deadline is too short if an answer takes longer with no other message ahead. Even an idle system
-can't keep such a deadline, so it does not count as a failure of Byline. Where a message misses a
-longer deadline, because it waited or a queue was ahead of it, Byline was too slow.
+A deadline is too short if even an answer with no other message ahead takes longer. Missing such a
+deadline is not counted as a failure of Byline. If a message misses a longer deadline, because it
+waited or others were ahead of it, Byline was too slow.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ WEIGHT = 0.1
 
 
 class IdleLatency:
-    """How long an answer takes with no message ahead: the lowest mean so far.
+    """The time that an answer takes with no other message ahead: the lowest mean so far.
 
-    The latency never rises again: a system that becomes slow gets no excuse for missed deadlines.
+    The time never rises again: a system that becomes slow gets no excuse for missed deadlines.
     """
 
     def __init__(self) -> None:
@@ -34,18 +34,21 @@ class IdleLatency:
 
     @property
     def seconds(self) -> float:
-        """The latency in seconds, from MIN_LATENCY_S to OBJECTIVE_S."""
+        """The lowest mean so far in seconds, but no value outside certain limits.
+
+        The limits are :data:`MIN_LATENCY_S` and :data:`OBJECTIVE_S`.
+        """
         return max(MIN_LATENCY_S, self._lowest) if self._answers else MIN_LATENCY_S
 
     def note(self, seconds: float) -> None:
-        """Records the seconds that an answer took with no other message ahead."""
+        """Records the seconds that one answer took with no other message ahead."""
         self._answers += 1
         self._mean += (seconds - self._mean) * max(WEIGHT, 1 / self._answers)
         self._lowest = min(self._lowest, self._mean)
 
 
 def too_short(entry: Entry, idle: IdleLatency) -> DeadlineTooShort | None:
-    """Returns the error for a deadline that is too short; None: the deadline is long enough."""
+    """Returns an error if a message's deadline is too short for any system; None otherwise."""
     if entry.deadline_s is None or entry.deadline_s >= idle.seconds:
         return None
     min_ms = 1000 * idle.seconds
@@ -53,16 +56,20 @@ def too_short(entry: Entry, idle: IdleLatency) -> DeadlineTooShort | None:
 
 
 def passed(entry: Entry, idle: IdleLatency) -> Failure:
-    """Returns the failure of a late message: its deadline was too short, or Byline too slow."""
+    """Returns the failure of a message that missed its deadline.
+
+    Its code says whether the deadline was too short, or Byline too slow.
+    """
     late = DeadlinePassed("the deadline passed before the message was attributed")
     error = too_short(entry, idle) or late
     return Failure(entry.id, error.code, str(error))
 
 
 def for_caller(entry: Entry, outcome: Outcome, idle: IdleLatency) -> Outcome:
-    """Returns a worker's outcome as the caller gets it.
+    """Returns the outcome for the caller, given the outcome that a worker sent.
 
-    A worker reports every missed deadline as passed: it does not know which were too short.
+    A worker reports all missed deadlines alike, since it does not know which deadlines were too
+    short. Here those failures get the right code.
     """
     if isinstance(outcome, Failure) and outcome.code == DeadlinePassed.code:
         return passed(entry, idle)

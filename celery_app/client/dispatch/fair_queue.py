@@ -1,8 +1,8 @@
-"""Shares chunks fairly between the API keys whose messages wait.
+"""A queue of messages that serves all API keys fairly, however many messages each key sends.
 
-It is deficit round robin (Shreedhar and Varghese, 1995): the keys whose messages wait take turns.
-Each turn adds to the work that a key may send. A key keeps the unused part for its next turn, so
-that long messages get no larger share than short ones.
+The method is deficit round robin (Shreedhar and Varghese, 1995). The keys whose messages wait take
+turns. Each turn adds to the work that the key may send. A key keeps the unused part for its next
+turn, so that long messages get no larger share than short messages.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ QUANTUM = 8
 
 @dataclass(slots=True, eq=False)
 class Share:
-    """The waiting messages of one owner (an API key), first come, first served."""
+    """The waiting messages of one owner (an API key). The oldest message leaves first."""
 
     entries: deque[Entry] = field(default_factory=deque)
     #: Work of all these messages, in units of :mod:`tasks.work`.
@@ -29,9 +29,10 @@ class Share:
     deficit: int = QUANTUM
 
     def move(self, taken: list[Entry], room: int, allowed: float) -> int:
-        """Moves messages to ``taken``, up to ``room`` and ``allowed`` work; returns their work.
+        """Moves the oldest messages to ``taken``, and returns the work of the moved messages.
 
-        The first message of a chunk is moved even where it is larger than the room.
+        ``room`` is the work that still fits into the chunk, ``allowed`` the work that the owner may
+        send now. If ``taken`` is empty, its first message may be larger than ``room``.
         """
         entries, moved = self.entries, 0
         while entries:
@@ -45,7 +46,10 @@ class Share:
 
 
 class FairQueue:
-    """Waiting messages of one kind. The messages of one owner leave in the order they came in."""
+    """The waiting messages of one kind (see ``Entry.kind``), of all owners.
+
+    An owner is an API key. Messages of one owner leave in the order in which they came.
+    """
 
     def __init__(self) -> None:
         #: By owner.
@@ -61,7 +65,7 @@ class FairQueue:
         return bool(self._turns)
 
     def add(self, entry: Entry) -> None:
-        """Adds a message behind the others of its owner."""
+        """Adds a message behind the other messages of its owner."""
         share = self._shares.get(entry.owner)
         if share is None:
             share = self._shares[entry.owner] = Share()
@@ -73,7 +77,7 @@ class FairQueue:
             self._earliest = entry.deadline
 
     def take(self, work: int) -> list[Entry]:
-        """Removes and returns the next messages: at least one, and more up to ``work``."""
+        """Removes and returns the next messages: at least one, and up to ``work`` units of work."""
         taken: list[Entry] = []
         while self._turns:
             owner, alone = self._turns[0], len(self._turns) == 1
@@ -93,7 +97,10 @@ class FairQueue:
         return taken
 
     def take_urgent(self, work: int) -> list[Entry]:
-        """Removes and returns urgent messages: at least one, and more up to ``work``."""
+        """Removes and returns urgent messages (``Entry.urgent``), up to ``work`` units of work.
+
+        If any message is urgent, at least one is returned.
+        """
         taken: list[Entry] = []
         for owner, share in list(self._shares.items()):
             before = len(taken)
@@ -106,7 +113,7 @@ class FairQueue:
         return taken
 
     def drop_late(self, now: float) -> list[Entry]:
-        """Removes the messages whose deadline is before the Unix time ``now``, and returns them."""
+        """Removes all messages whose deadline is before the Unix time ``now``, and returns them."""
         if self._earliest >= now:
             return []
         dropped: list[Entry] = []
@@ -121,7 +128,7 @@ class FairQueue:
         return dropped
 
     def ahead_of(self, entry: Entry) -> int:
-        """Returns the work that would leave before ``entry`` if it were added now."""
+        """Returns how much work would leave before ``entry`` if ``entry`` were added now."""
         own = self._shares.get(entry.owner)
         before = own.work if own else 0
         if len(self._shares) == (own is not None):
@@ -131,7 +138,7 @@ class FairQueue:
         return before + sum(min(work, reach) for work in others)
 
     def last(self, work: int) -> list[Entry]:
-        """Returns the latest messages, one of each owner in turn, up to ``work``."""
+        """Returns the newest messages, one of each owner in turn, up to ``work`` units of work."""
         found: list[Entry] = []
         ends = [reversed(share.entries) for share in self._shares.values()]
         while ends and work > 0:

@@ -1,4 +1,4 @@
-"""Decides whether the next chunk leaves now, or a little later with more messages in it."""
+"""Decides whether waiting messages leave as a chunk now, or a little later with more messages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ LEAD_S = 0.02
 
 
 class FlushPolicy:
-    """Says whether waiting messages may leave now. If not, wakes the dispatcher later."""
+    """Decides for one model version whether waiting messages leave now as a chunk.
+
+    If they do not, the policy wakes the dispatcher later to ask again.
+    """
 
     def __init__(
         self,
@@ -32,7 +35,10 @@ class FlushPolicy:
         version: str,
         wake: asyncio.Event,
     ) -> None:
-        """``wake`` is set when :meth:`due` should be asked again."""
+        """``credits`` is how many chunks may be in flight.
+
+        ``wake`` is set when :meth:`due` should be called again.
+        """
         self._in_flight = in_flight
         self._latency_model = latency_model
         self._credits = credits
@@ -44,7 +50,10 @@ class FlushPolicy:
         self._due_at = 0.0
 
     def due(self, waiting: int) -> bool:
-        """Returns whether ``waiting`` units of work may leave as a chunk now."""
+        """Returns whether messages of ``waiting`` units of work may leave as a chunk now.
+
+        If they may leave a little later, the policy wakes the dispatcher then.
+        """
         in_flight = self._in_flight.with_credit
         if not in_flight:
             return True
@@ -63,7 +72,7 @@ class FlushPolicy:
         return False
 
     def _wake_in(self, seconds: float) -> None:
-        """Wakes the dispatcher after ``seconds``, unless a timer ends sooner."""
+        """Wakes the dispatcher after ``seconds``, unless a timer that ends sooner is running."""
         loop = asyncio.get_running_loop()
         due_at = loop.time() + seconds
         if self._timer is not None:

@@ -1,4 +1,9 @@
-"""The chunks that were sent and have no reply yet. For a while, each holds one of a few credits."""
+"""The chunks in flight: tasks that were sent to the workers and have no reply yet.
+
+A process has a few credits for each model version, permits to have a chunk in flight. A chunk holds
+its credit until its reply comes, or until the chunk has stalled. Without a free credit, further
+messages wait.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ UNKNOWN_S = 2.0
 
 
 class InFlightChunk(NamedTuple):
-    """A chunk in flight."""
+    """A chunk (the messages of one Celery task) that was sent and has no reply yet."""
 
     #: Monotonic time, in seconds.
     sent_at: float
@@ -29,13 +34,13 @@ class InFlightChunk(NamedTuple):
 
 
 class InFlight:
-    """The chunks in flight for one model version, by id, oldest first."""
+    """The chunks in flight for one model version, by chunk id, the oldest first."""
 
     def __init__(self, answer_s: float, latency_model: LatencyModel, chunk_work: int) -> None:
-        """Chunks without a reply for ``answer_s`` seconds are given up.
+        """A chunk without a reply for ``answer_s`` seconds is given up.
 
-        ``chunk_work`` is the work of the largest chunk: its expected time decides which chunks
-        have stalled.
+        ``chunk_work`` is the work of the largest chunk. A chunk has stalled if it takes several
+        times as long as the largest chunk is expected to take.
         """
         self._answer_s = answer_s
         self._latency_model = latency_model
@@ -45,13 +50,13 @@ class InFlight:
         self.changes = 0
 
     def add(self, chunk_id: str, entries: list[Entry]) -> None:
-        """Adds a chunk that is about to be sent: the reply may come before sending has ended."""
+        """Adds a chunk. Call this before sending it, since the reply may come at once."""
         work = sum([entry.work for entry in entries])
         self._in_flight[chunk_id] = InFlightChunk(time.monotonic(), entries, work)
         self.changes += 1
 
     def pop(self, chunk_id: str) -> InFlightChunk | None:
-        """Removes a chunk and returns it; None: it was given up before."""
+        """Removes a chunk and returns it; None if the chunk was given up before."""
         self.changes += 1
         return self._in_flight.pop(chunk_id, None)
 
@@ -63,10 +68,10 @@ class InFlight:
 
     @property
     def with_credit(self) -> list[InFlightChunk]:
-        """The chunks that hold a credit: they left with a credit, and have not stalled.
+        """The chunks that hold a credit, which is a permit to be in flight.
 
-        A chunk of promised messages that left without a credit holds none, or it would keep other
-        chunks waiting.
+        A chunk loses its credit when it has stalled. A chunk of urgent messages may be sent without
+        a free credit. It holds none, since other chunks must not wait for it.
         """
         expected_s = self._latency_model.seconds(self._chunk_work)
         hold_s = max(STALLED_MIN_S, STALLED_FACTOR * expected_s) if expected_s else UNKNOWN_S
@@ -78,7 +83,7 @@ class InFlight:
         ]
 
     def given_up(self) -> Iterator[list[Entry]]:
-        """Removes the chunks that were sent too long ago, and yields the entries of each."""
+        """Removes the chunks that wait too long for a reply, and yields the messages of each."""
         oldest = time.monotonic() - self._answer_s
         for chunk_id, chunk in list(self._in_flight.items()):
             if chunk.sent_at > oldest:

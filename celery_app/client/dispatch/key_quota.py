@@ -1,4 +1,4 @@
-"""Shares the dispatcher's room between API keys, so that one key can't take all of it."""
+"""Divides the dispatcher's room between API keys, so that one key can't take all of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from celery_app.client.entry import Entry
 
 
 class KeyQuota:
-    """Counts the messages that the dispatcher holds, by API key (owner) and by model version."""
+    """Counts the messages that the dispatcher holds, by owner (API key) and by model version."""
 
     def __init__(self, capacity: int) -> None:
-        """``capacity`` is the room for texts, in units of :mod:`tasks.work`."""
+        """``capacity`` is the room for messages, in units of :mod:`tasks.work`."""
         self._capacity = capacity
         #: Room taken by each owner, in units of :mod:`tasks.work`.
         self._owners: dict[str, int] = {}
@@ -21,11 +21,12 @@ class KeyQuota:
         self.messages = 0
 
     def has_room(self, owner: str, size: int) -> bool:
-        """Returns whether a request that takes the room ``size`` is let in.
+        """Returns whether to accept a request of an owner whose messages take the room ``size``.
 
-        A request that fits is let in. Where other owners took more than an equal share of the room
-        before, an owner still gets its equal share. An owner that has no message here is let in
-        with any request: a valid request must not be refused for ever.
+        A request that fits into the free room is accepted. Any other request is accepted if the
+        owner's messages then take no more than an equal share of the whole room. An owner without
+        any message here may send a request of any size: a valid request must not be refused for
+        ever.
         """
         held = self._owners.get(owner, 0)
         if not held or self._taken + size <= self._capacity:
@@ -33,16 +34,16 @@ class KeyQuota:
         return held + size <= self._capacity // len(self._owners)
 
     def is_half_full_of(self, version: str) -> bool:
-        """Returns whether messages for one version take more than half of the room."""
+        """Returns whether the messages for one model version take more than half of all room."""
         return self._versions.get(version, 0) > self._capacity // 2
 
     def take(self, entry: Entry) -> None:
-        """Counts a message that the dispatcher takes."""
+        """Counts a message that the dispatcher accepts."""
         self._change(entry.owner, entry.version, entry.size)
         self.messages += 1
 
     def free(self, entry: Entry) -> None:
-        """Stops counting a message that has its outcome."""
+        """Stops counting a message, which has its outcome now."""
         self._change(entry.owner, entry.version, -entry.size)
         self.messages -= 1
         if not self._owners[entry.owner]:

@@ -1,6 +1,7 @@
-"""Handles messages whose caller stops waiting: their outcomes are promised, or they fail.
+"""Handles late messages: messages without an outcome when their caller stops waiting.
 
-A promise: the caller gets 202 and an id, and can fetch the outcome by that id later.
+Their outcomes are promised, or they fail. A promise means that the caller gets the status 202 and
+an id, and can fetch the outcome by this id later.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ ACCEPT_S = 5.0
 
 
 class LateMessages:
-    """Promises the outcomes of late messages. Used in one event loop's thread."""
+    """Promises the outcomes of late messages, whose callers stop waiting.
+
+    To promise an outcome is to keep it at the broker, so that the caller can fetch it later. Use
+    this object in one event loop's thread.
+    """
 
     def __init__(self, dispatcher: Dispatcher, pending_results: PendingResults) -> None:
         self._dispatcher = dispatcher
@@ -38,9 +43,10 @@ class LateMessages:
     async def outcomes(
         self, joined: Sequence[Entry], deadline_first: bool
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns each entry with its outcome; None: the message is queued, its outcome promised.
+        """Returns each entry with its outcome; None if the caller is to fetch the outcome later.
 
-        ``deadline_first``: the deadline has passed, so that a late message fails instead.
+        ``joined`` are all entries of one request. ``deadline_first``: the wait has ended because
+        the deadline has passed, so late messages fail, and no outcome is kept for later.
         """
         late = [entry for entry in joined if not entry.done.is_set()]
         failures = await self._promised(late, deadline_first) if late else {}
@@ -51,7 +57,10 @@ class LateMessages:
         return outcomes
 
     async def _promised(self, late: Sequence[Entry], deadline_first: bool) -> dict[str, Failure]:
-        """Promises the outcomes. Returns the failures of messages that can't be promised, by id."""
+        """Keeps the outcomes of late messages for later, or fails the messages.
+
+        Returns a failure for each message whose outcome is not kept, by message id.
+        """
         if deadline_first:
             return {entry.id: self._dispatcher.passed(entry) for entry in late}
         self._dispatcher.hasten(late)
@@ -68,7 +77,10 @@ class LateMessages:
         return failures | (await self._promise_sent(sent) if sent else {})
 
     async def _promise_sent(self, entries: Sequence[Entry]) -> dict[str, Failure]:
-        """Promises the outcomes of messages that were sent before. Returns failures by id."""
+        """Keeps for later the outcomes of messages that are at the broker already.
+
+        Returns a failure for each message whose outcome is not kept, by message id.
+        """
         try:
             promised = self._pending_results.make([entry.id for entry in entries])
             if not await asyncio.wait_for(promised, ACCEPT_S):
@@ -91,17 +103,17 @@ class LateMessages:
         self._hold(asyncio.ensure_future(self._release([entry])))
 
     def _hold(self, task: asyncio.Task[None]) -> None:
-        """Holds a reference to a task until it is done: the event loop holds none."""
+        """Keeps a reference to an asyncio task until it is done: the event loop keeps none."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _release_later(self, entry: Entry) -> None:
-        """Releases a promise that no caller knows of, once the message has an outcome."""
+        """Stops keeping a promised outcome at the broker when it comes: no caller knows of it."""
         if not entry.done.is_set():
             entry.done.then(partial(self._start_release, entry))
 
     async def _keep(self, entry: Entry) -> None:
-        """Keeps an outcome at the broker for the caller that has the promise."""
+        """Stores an outcome at the broker, for the caller to whom it was promised."""
         if (outcome := _of_worker(entry)) is None:
             return
         try:
@@ -111,7 +123,7 @@ class LateMessages:
                 logger.warning("a promised outcome is kept in the cache only: %s", error)
 
     async def _release(self, answered: Sequence[Entry]) -> None:
-        """Releases promises that no caller was told of, because the outcomes came in time."""
+        """Stops keeping promised outcomes for later if they came in time for their callers."""
         spare = [entry for entry in answered if entry.promised and not entry.reported_pending]
         known = {entry.id: outcome for entry in spare if (outcome := _of_worker(entry))}
         try:
@@ -122,7 +134,7 @@ class LateMessages:
 
 
 def _of_worker(entry: Entry) -> Outcome | None:
-    """Returns the outcome from a worker; None: this process gave up waiting for the worker."""
+    """Returns the outcome that a worker sent; None if this process gave up waiting for a worker."""
     outcome = entry.outcome
     gave_up = isinstance(outcome, Failure) and outcome.code == NoAnswer.code
     return None if gave_up else outcome

@@ -1,9 +1,9 @@
 """Estimates how long the next chunk will take, from the chunks that have come back.
 
-A chunk has a fixed cost, and a cost for the work of its messages. On a GPU nearly all of the cost
-is fixed, on a CPU nearly all grows with the work. The model finds both costs: it fits a line
-through the sizes and times of past chunks by least squares, in which recent chunks weigh most. The
-mean rate of work would mislead: with fewer messages let in, chunks are smaller and the rate is
+A chunk has a fixed cost, and a cost that grows with the work of its messages. On a GPU nearly all
+of the cost is fixed, on a CPU nearly all grows with the work. The model finds both costs: it fits a
+line through the sizes and times of past chunks by least squares, in which recent chunks weigh most.
+The mean rate of work would mislead: with fewer messages let in, chunks are smaller and the rate is
 lower, so that even fewer messages would be let in.
 """
 
@@ -30,7 +30,7 @@ OUTLIER_MIN_S = 0.1
 
 
 class LatencyModel:
-    """The cost of chunks for one model version. Times are monotonic, in seconds."""
+    """Estimates how long chunks for one model version take. Times are monotonic, in seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -43,9 +43,10 @@ class LatencyModel:
         self._last = -math.inf
 
     def came_back(self, work: int, sent_at: float, alone: bool = False) -> None:
-        """Records a chunk that came back. Its time counts from when the chunk before it was back.
+        """Records a chunk that has its reply. Its time counts from the reply to the chunk before.
 
-        ``alone``: the chunk was one message, and has an attribution.
+        ``work`` is the work of the chunk, and ``sent_at`` when it was sent. ``alone``: the chunk
+        was a single message, and the reply had its attribution.
         """
         took = self._waited(sent_at)
         if alone and sent_at >= self._last:
@@ -64,7 +65,7 @@ class LatencyModel:
         )
 
     def seconds(self, work: int) -> float:
-        """Returns the expected seconds of a chunk of ``work`` units; 0: nothing is known yet."""
+        """Returns how many seconds a chunk of ``work`` units is expected to take; 0 if unknown."""
         count, sizes, squares, seconds, products = self._sums
         if not count or not work:
             return 0.0
@@ -74,11 +75,14 @@ class LatencyModel:
         return (seconds - each * sizes) / count + each * work
 
     def until_back(self, work: int, sent_at: float) -> float:
-        """Returns the seconds until the chunk that comes back next is expected."""
+        """Returns the seconds until the reply to the oldest chunk in flight is expected.
+
+        ``work`` is the work of this chunk, and ``sent_at`` when it was sent.
+        """
         return max(0.0, self.seconds(work) - self._waited(sent_at))
 
     def margin(self, chunks: int) -> float:
-        """Returns the seconds that ``chunks`` chunks may take beyond the expected time."""
+        """Returns by how many seconds ``chunks`` chunks in a row may exceed their expected time."""
         return DEVIATIONS * self._deviation * math.sqrt(chunks)
 
     def _waited(self, sent_at: float) -> float:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class DispatchLimits(NamedTuple):
-    """The limits of one dispatcher. Work and room are in units of :mod:`tasks.work`."""
+    """The limits of a dispatcher. Work and room are in units of :mod:`tasks.work`."""
 
     #: Chunks in flight for one model version; beyond that, messages gather.
     credits: int

@@ -1,4 +1,4 @@
-"""The attributions that this process gave in the last minute, kept in its own memory."""
+"""A cache in this process's own memory, with the attributions that it gave in the last minute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REMEMBERED_S = 60.0
 
 
 class LocalCache:
-    """The last ``size`` attributions by id. The least recently used is dropped first."""
+    """Up to ``size`` attributions, by message id. The least recently used is dropped first."""
 
     def __init__(self, size: int, now: Callable[[], float] = time.monotonic) -> None:
         self._size = self._full = size
@@ -27,7 +27,7 @@ class LocalCache:
         self._kept: OrderedDict[str, tuple[float, Attribution]] = OrderedDict()
 
     def get(self, id: str) -> Attribution | None:
-        """Returns the attribution, marked as cached; None: it is not kept here."""
+        """Returns the attribution with this id, marked as cached; None if it is not here."""
         kept = self._kept.get(id)
         if kept is None:
             return None
@@ -38,13 +38,13 @@ class LocalCache:
         return kept[1]
 
     def shrink(self, short: bool) -> None:
-        """Keeps fewer attributions while memory is short, and as many as before otherwise."""
+        """Makes the cache smaller if memory is ``short``; otherwise restores its first size."""
         self._size = int(self._full * SHRUNK) if short else self._full
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
 
     def put(self, attribution: Attribution) -> None:
-        """Keeps an attribution, unless it has evidence: evidence quotes the text, and is rare."""
+        """Stores an attribution, unless it has evidence, which quotes the text and is rare."""
         if attribution.evidence is not msgspec.UNSET:
             return
         until = self._now() + REMEMBERED_S

@@ -1,4 +1,4 @@
-"""Reads the workers' replies, and finds the outcome of each message of a chunk."""
+"""Decodes the workers' replies, and finds in a reply the outcome of each message of its chunk."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _decode = msgspec.json.Decoder(Reply).decode
 
 
 class ReplyReader:
-    """Reads replies. It counts and logs what can't be used, and goes on with the next reply."""
+    """Reads replies. It counts, logs and skips what it can't use."""
 
     def __init__(self, metrics: ApiMetrics) -> None:
         self._metrics = metrics
 
     def read(self, raw: bytes) -> Reply | None:
-        """Returns the reply that ``raw`` holds; None: it can't be read."""
+        """Decodes a reply; returns None if the bytes ``raw`` are no valid reply."""
         try:
             return _decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -36,7 +36,10 @@ class ReplyReader:
     def outcomes(
         self, chunk: InFlightChunk, reply: Reply
     ) -> Iterator[tuple[Entry, Outcome | InternalError]]:
-        """Yields each message of a chunk with its outcome, or the error where there is none."""
+        """Yields each message of a chunk with its outcome from the reply, or with an error.
+
+        A message gets an error if the reply has no outcome for it.
+        """
         outcomes = reply.outcomes
         if len(outcomes) > len(chunk.entries):
             self._drop("too many outcomes")

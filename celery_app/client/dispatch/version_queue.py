@@ -1,6 +1,7 @@
-"""The messages for one model version: which wait, which are in flight, and how long they take.
+"""The messages for one model version: those that wait, those in flight, and how long they take.
 
-Each version has workers and latencies of its own, so a slow canary holds up no other version.
+Each version has workers and latencies of its own. So a slow canary (a version on trial) holds up no
+other version.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ NO_CREDIT_DIVISOR = 4
 
 
 class VersionQueue:
-    """The messages of this process for one model version."""
+    """The messages of this process for one model version, until they have their outcomes."""
 
     def __init__(
         self,
@@ -51,16 +52,16 @@ class VersionQueue:
 
     @property
     def waits(self) -> bool:
-        """Whether any message waits to leave."""
+        """Whether any message waits to be sent."""
         return bool(self._waiting)
 
     @property
     def idle(self) -> bool:
-        """Whether no message waits, and none is in flight."""
+        """Whether no message waits to be sent, and no message is in flight."""
         return not self._waiting and not self.in_flight
 
     def add(self, entry: Entry) -> None:
-        """Adds a message to the waiting messages."""
+        """Adds a message to the messages that wait to be sent."""
         kind = entry.kind
         queue = self._waiting.get(kind)
         if queue is None:
@@ -76,9 +77,10 @@ class VersionQueue:
         return dropped
 
     def next_chunk(self) -> list[Entry]:
-        """Removes the messages that may leave now, and returns them: one chunk of one kind.
+        """Removes the messages to send now, and returns them as a chunk; empty if none may leave.
 
-        The kind with the highest priority comes first.
+        All messages of a chunk are of one kind (see ``Entry.kind``). The kind with the most urgent
+        priority comes first.
         """
         for kind in sorted(self._waiting, key=self._turn):
             queue = self._waiting[kind]
@@ -98,7 +100,11 @@ class VersionQueue:
         return []
 
     def _turn(self, kind: Kind) -> tuple[int, bool, Kind]:
-        """Returns the sort key of a kind: no evidence comes first, up to ``PASSED_OVER`` times."""
+        """Returns a sort key that puts the kind whose turn is next first.
+
+        Among kinds of one priority, messages without evidence come first, but at most
+        :data:`PASSED_OVER` times in a row.
+        """
         return kind[0], self._passed_over[kind] < PASSED_OVER, kind
 
     def _pass_over(self, leaving: Kind) -> None:

@@ -10,7 +10,7 @@ from celery_app.client.redis.model_registry import ModelRegistry
 
 
 class VersionQueues:
-    """Makes, finds and removes version queues. Used in one event loop's thread."""
+    """Makes, finds and removes version queues. Use it in one event loop's thread."""
 
     def __init__(
         self, limits: DispatchLimits, model_registry: ModelRegistry, wake: asyncio.Event
@@ -29,7 +29,7 @@ class VersionQueues:
         return list(self._queues.values())
 
     def of(self, version: str) -> VersionQueue:
-        """Returns the queue of a version. Makes it where there is none."""
+        """Returns the queue of a model version, and makes it if there is none."""
         queue = self._queues.get(version)
         if queue is None:
             queue = VersionQueue(version, self._limits, self._model_registry, self._wake)
@@ -37,14 +37,14 @@ class VersionQueues:
         return queue
 
     def with_chunk(self, chunk_id: str) -> VersionQueue | None:
-        """Returns the queue that has this chunk in flight; None: the chunk was given up."""
+        """Returns the queue that has this chunk in flight; None if the chunk was given up."""
         for queue in self._queues.values():
             if chunk_id in queue.in_flight:
                 return queue
         return None
 
     def drop_unused(self) -> None:
-        """Removes the queues without messages whose versions have no worker any more."""
+        """Removes the queues that hold no message and whose version has no worker any more."""
         self._queues = {
             version: queue
             for version, queue in self._queues.items()
@@ -53,20 +53,20 @@ class VersionQueues:
 
     @property
     def busy(self) -> bool:
-        """Whether any chunk is in flight."""
+        """Whether any chunk of any version is in flight."""
         return any(queue.in_flight for queue in self._queues.values())
 
     @property
     def credits_in_use(self) -> int:
-        """How many chunks in flight hold a credit."""
+        """The number of credits (permits to have a chunk in flight) that are taken."""
         return sum(len(queue.in_flight.with_credit) for queue in self._queues.values())
 
     @property
     def wait_s(self) -> float:
-        """Seconds that a new message would take for the slowest version."""
+        """The seconds that a new message would take, for the version where it takes longest."""
         return max(map(self.wait_for, self._queues), default=0.0)
 
     def wait_for(self, version: str) -> float:
-        """Returns the seconds that a new message for ``version`` would take."""
+        """Returns the seconds that a new message for this model version would take."""
         queue = self._queues.get(version)
         return queue.admission.wait_s if queue else 0.0

@@ -1,4 +1,4 @@
-"""Batches cache lookups: one MGET costs as much CPU as ten messages."""
+"""Looks many messages up in the result cache at once: an MGET costs as much CPU as ten messages."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ REST_S = 5.0
 
 
 class CacheLookup:
-    """Gathers messages, and looks them up together. Used in one event loop's thread."""
+    """Gathers messages, and looks them up together. Use it in one event loop's thread."""
 
     def __init__(
         self, result_store: ResultStore, version_queues: VersionQueues, wake: asyncio.Event
     ) -> None:
-        """``wake`` is set when :meth:`ask` should be called."""
+        """``wake`` is set when the dispatcher should call :meth:`ask`."""
         self._result_store = result_store
         self._version_queues = version_queues
         self._wake = wake
@@ -49,7 +49,11 @@ class CacheLookup:
         self._entries.append(entry)
 
     def soon(self) -> None:
-        """Wakes the dispatcher: ``GATHER_S`` later for few messages while chunks are in flight."""
+        """Wakes the dispatcher, so that it calls :meth:`ask`.
+
+        If only few messages are gathered and chunks are in flight, this happens ``GATHER_S``
+        seconds later.
+        """
         few = len(self._entries) < WORTH_A_LOOK
         if few and self._timer is not None:
             return
@@ -65,7 +69,8 @@ class CacheLookup:
     async def ask(self) -> list[tuple[Entry, Outcome | None]]:
         """Looks all gathered messages up, and returns each with its outcome.
 
-        None: the cache has no outcome, or none with the evidence that the message asks for.
+        The outcome is None if the cache has none, or none with the evidence that the message asks
+        for.
         """
         entries, self._entries = self._entries, []
         found = await self._found(entries) if entries else {}

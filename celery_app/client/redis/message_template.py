@@ -30,17 +30,20 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Packed(NamedTuple):
-    """A message, and the Redis list that it goes to: each priority has a list of its own."""
+    """A Celery message, and the Redis list to push it to.
+
+    Each priority of a queue has its own list.
+    """
 
     queue: str
     message: bytes
 
 
 class MessageTemplate:
-    """Builds the messages that carry chunks to the workers."""
+    """Builds the Celery messages that carry chunks to the workers."""
 
     def __init__(self, app: Celery, reply_to: str) -> None:
-        """``reply_to`` names the Redis list that the workers reply to."""
+        """``reply_to`` is the name of the Redis list on which this process awaits the replies."""
         self._template = lru_cache(TEMPLATES)(partial(_template, app, reply_to))
         _, _, self._embed = msgspec.json.decode(b64decode(self._template(QUEUE)["body"]))
 
@@ -53,9 +56,10 @@ class MessageTemplate:
         priority: int,
         request_ids: Sequence[str] = (),
     ) -> Packed:
-        """Returns the message of the task with id ``chunk``.
+        """Returns the Celery message for a chunk with these texts; ``chunk`` is the task's id.
 
-        ``request_ids`` has an id for each text, or is empty.
+        ``kwargs`` are the task's keyword arguments. ``request_ids`` has an id for each text, or is
+        empty.
         """
         template = self._template(queue)
         body = _encode([[texts], kwargs, self._embed])
@@ -105,5 +109,5 @@ def _template(app: Celery, reply_to: str, queue: str) -> dict[str, Any]:
 
 
 def _list(queue: str, priority: int) -> str:
-    """Returns the Redis list of a priority. Priorities between two steps share a list."""
+    """Returns the Redis list for a queue and a priority. Neighbouring priorities share a list."""
     return lists(queue)[bisect(STEPS, priority) - 1]

@@ -1,7 +1,7 @@
-"""Knows which model versions are served and by how many workers, and how full the memory is.
+"""Knows which model versions have workers, how many workers, and how full the memory is.
 
 Workers announce themselves in Redis. Two threads read the announcements once a second, so that no
-request waits.
+request waits for Redis.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SILENT_S = 3.0
 
 
 class State(NamedTuple):
-    """The state of a server at the last look."""
+    """What was seen of a server (the broker or the cache) when it was last looked at."""
 
     #: Monotonic time of the look, in seconds.
     at: float
@@ -44,18 +44,18 @@ class State(NamedTuple):
 
 
 class ModelRegistry:
-    """Looks at the broker and the cache once a second, in threads of its own.
+    """What this process knows of the workers, the broker and the cache, renewed once a second.
 
-    No other method blocks: each returns what the last look found. While the broker is gone, the
-    models that it had announced stay known.
+    Two threads look at the broker and the cache. The other methods don't block: they return what
+    the last look found. While the broker is gone, the models that were announced before stay known.
     """
 
     def __init__(
         self, broker: Redis, cache: Redis, machine: str, queue_capacity: QueueCapacity
     ) -> None:
-        """``machine`` names this machine, whose monitor writes to Redis how full its memory is.
+        """``machine``: name of this machine, whose monitor writes to Redis how full its memory is.
 
-        Each look sets in ``queue_capacity`` how much of the broker's memory the queue takes.
+        Each look also tells ``queue_capacity`` how much of the broker's memory the queue takes.
         """
         self._queue_capacity = queue_capacity
         self._memory_key = pressure.key(machine)
@@ -73,7 +73,7 @@ class ModelRegistry:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Looks at both servers now, and then once a second in a thread for each. Blocks."""
+        """Looks at both servers once, which blocks, and then once a second in a thread for each."""
         for look in (self._look_at_broker, self._look_at_cache):
             look()
             step = partial(self._look_later, look)
@@ -88,7 +88,7 @@ class ModelRegistry:
             client.connection_pool.disconnect()
 
     def current(self) -> Announcement:
-        """Returns the announcement of the version that new messages go to.
+        """Returns the description of the model version that new messages go to.
 
         Raises:
             NoModel: no worker has announced a model.
@@ -100,7 +100,7 @@ class ModelRegistry:
         return known
 
     def version_for(self, text: str) -> str:
-        """Returns the version that a message goes to: the current one, or the canary.
+        """Returns the version that a message goes to: the current one, or the canary (on trial).
 
         ``text`` is in its canonical form.
 
@@ -113,7 +113,7 @@ class ModelRegistry:
         return rollout.current
 
     def check(self, version: str) -> None:
-        """Raises an error if no message can be sent to a version.
+        """Checks that messages can be sent to a model version.
 
         Raises:
             NoModel: the version is the canary, and has no worker at present.
@@ -127,7 +127,7 @@ class ModelRegistry:
         raise UnknownModel(f"no worker serves it; served: {', '.join(sorted(self._living()))}")
 
     def versions(self) -> dict[str, float]:
-        """Returns the share of new messages that goes to each version, from 0 to 1.
+        """Returns each model version with its share of the new messages, from 0 to 1.
 
         Raises:
             NoModel: no worker has announced a model.
@@ -139,7 +139,7 @@ class ModelRegistry:
         return shares
 
     def states(self) -> dict[str, str]:
-        """Returns the state of each server: ``ok`` where it answers."""
+        """Returns the states of broker, cache and queue, by name; ``ok`` if all is well."""
         now = time.monotonic()
         return {
             name: state.words
@@ -149,7 +149,7 @@ class ModelRegistry:
         }
 
     def parts(self) -> dict[str, str]:
-        """Returns the state of each part that an answer needs, by name: ``ok`` where it works."""
+        """Returns the state of each part that is needed to answer, by name; ``ok`` if it works."""
         workers = self.workers()
         worker = "unknown" if workers is None else "ok" if workers else "none alive"
         parts = {**self.states(), "worker": worker}
@@ -160,22 +160,22 @@ class ModelRegistry:
         return parts
 
     def workers(self) -> int | None:
-        """Returns how many workers serve the current version; None: the broker can't be reached."""
+        """Returns how many workers serve the current version; None if the broker is unreachable."""
         if not self._reachable:
             return None
         rollout = self._served.rollout
         return self.workers_of(rollout.current) if rollout else 0
 
     def workers_of(self, version: str) -> int:
-        """Returns how many workers of a version were alive at the last look."""
+        """Returns how many workers of a model version were alive at the last look."""
         return self._served.workers.get(version, 0)
 
     def lists(self) -> list[str]:
-        """Returns the Redis lists of all queues; empty while they are not known."""
+        """Returns the names of the Redis lists of all queues; empty while these are not known."""
         return self._served.lists if self._served.rollout else []
 
     def pressure(self) -> Level:
-        """Returns how full this machine's memory is, as its monitor reports."""
+        """Returns how full this machine's memory is, ``ok`` or worse, as its monitor reports."""
         return self._pressure
 
     def _look_later(self, look: Callable[[], None]) -> None:
@@ -209,7 +209,7 @@ class ModelRegistry:
         self._pressure = memory.level if memory else "ok"
 
     def _learn(self, served: ServedVersions) -> None:
-        """Reads the announcements of the versions that workers serve.
+        """Updates the announcements, in which workers describe the model version that they serve.
 
         The announcements of the current version and of the canary are read at each look, since
         their workers may have moved to another device. Other announcements are read once.

@@ -27,7 +27,7 @@ POP_S = 5
 
 
 class Publisher:
-    """Sends chunks with a ``reply_to`` of this process, and receives the replies."""
+    """Sends chunks as Celery tasks, and receives the replies on a Redis list of this process."""
 
     def __init__(
         self,
@@ -37,7 +37,10 @@ class Publisher:
         pending_results: PendingResults,
         queue_capacity: QueueCapacity,
     ) -> None:
-        """``replies`` leads to the broker, too. Its timeout must be above ``POP_S`` seconds."""
+        """``replies`` is a second connection to the broker, on which the replies are received.
+
+        Its timeout must be above ``POP_S`` seconds.
+        """
         self._broker = broker
         self._replies = replies
         self._pending_results = pending_results
@@ -46,9 +49,10 @@ class Publisher:
         self._message_template = MessageTemplate(app, self._reply_to)
 
     async def send(self, chunk_id: str, entries: Sequence[Entry]) -> None:
-        """Sends ``entries``, all of one version and kind, as the task with id ``chunk_id``.
+        """Sends ``entries``, all of one model version and kind, as the task with id ``chunk_id``.
 
-        The outcomes of urgent entries are promised in the same step, where there is room for that.
+        If entries are urgent, the same step promises their outcomes, as far as there is room: it
+        makes sure that callers can fetch them later.
 
         Raises:
             BrokerUnavailable: the broker did not take the task.
@@ -85,7 +89,10 @@ class Publisher:
         )
 
     async def receive(self) -> bytes | None:
-        """Returns the next reply; None: none came for ``POP_S`` seconds. Raises ``RedisError``."""
+        """Returns the next reply; None if no reply came within ``POP_S`` seconds.
+
+        Raises ``RedisError``.
+        """
         try:
             popped: Any = await self._replies.call("BRPOP", self._reply_to, POP_S)
         except ResponseError as error:

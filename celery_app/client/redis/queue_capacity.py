@@ -1,4 +1,4 @@
-"""Knows whether the broker has memory for more tasks, without a question for each task."""
+"""Knows whether the broker has memory for more tasks, without asking Redis for each task."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SHOWN_S = 3.0
 
 
 class QueueCapacity:
-    """The queue's memory at the last look, and what this process has sent since.
+    """Estimates the queue's memory: its size at the last look, and what this process sent since.
 
     The thread that looks at the broker calls :meth:`note`, and reads ``under_way`` and ``words``.
     The event loop's thread calls all methods but :meth:`note`.
     """
 
     def __init__(self, max_pending_results: int) -> None:
-        """``max_pending_results``: how many outcomes may be promised, whatever memory there is."""
+        """``max_pending_results``: how many outcomes may be kept for later, at most."""
         self._max_pending_results = max_pending_results
         #: Bytes and sending time (monotonic, in seconds) of each task without a reply, by chunk id.
         #: The oldest task comes first.
@@ -36,7 +36,10 @@ class QueueCapacity:
         self._refused_at = -SHOWN_S
 
     def note(self, seen: QueueMemory, under_way: int) -> None:
-        """Sets the last look at the queue. ``under_way``: the attribute's value before the look."""
+        """Records a look at the queue's memory.
+
+        ``under_way`` is what the attribute of this name was before the look.
+        """
         self._look = seen, under_way
 
     def take(self, chunk_id: str, size: int) -> None:
@@ -54,12 +57,12 @@ class QueueCapacity:
             self.free(oldest)
 
     def free(self, chunk_id: str) -> None:
-        """Stops counting a task: its reply came, or it was not sent."""
+        """Stops counting a task, because its reply came or because it could not be sent."""
         size, _ = self._tasks.pop(chunk_id, (0, 0.0))
         self.under_way -= size
 
     def check(self, size: int = 0) -> None:
-        """Raises ``Overloaded`` if ``size`` more bytes would not fit into the queue."""
+        """Raises ``Overloaded`` if ``size`` more bytes would not fit into the queue's memory."""
         seen, under_way = self._look
         if seen.used + self.under_way - under_way + size > seen.room:
             self._refused_at = time.monotonic()
@@ -67,7 +70,7 @@ class QueueCapacity:
 
     @property
     def words(self) -> str:
-        """The queue's state: ``ok``; or ``full: …`` while a task was refused a moment ago."""
+        """The queue's state in words: ``ok``, or ``full: …`` if a task was refused a moment ago."""
         with suppress(Overloaded):
             self.check()
         full = time.monotonic() < self._refused_at + SHOWN_S
@@ -75,5 +78,5 @@ class QueueCapacity:
 
     @property
     def pending_results(self) -> int:
-        """How many outcomes may be promised and not fetched."""
+        """How many outcomes may be kept for callers that have not fetched them yet."""
         return int(min(self._max_pending_results, self._look[0].promised_room))

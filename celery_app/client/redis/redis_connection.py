@@ -22,19 +22,22 @@ AGAIN_S = 0.05
 
 
 class RedisConnection:
-    """Sends commands, and connects where there is no connection. Used in one loop's thread."""
+    """Sends commands to Redis, and connects if necessary. Use it in one event loop's thread."""
 
     def __init__(self, pool: ConnectionPool, timeout_s: float) -> None:
-        """``pool`` makes connections. A Redis silent for ``timeout_s`` seconds counts as gone."""
+        """``pool`` makes the connections.
+
+        A Redis silent for ``timeout_s`` seconds counts as gone.
+        """
         self._pool = pool
         self._timeout_s = timeout_s
         self._protocol: _RedisProtocol | None = None
         self._connecting = asyncio.Lock()
 
     async def call(self, *command: str | bytes | float) -> Any:
-        """Returns the response of Redis, with strings as bytes.
+        """Sends one command, and returns the response of Redis, with strings as bytes.
 
-        A command whose connection breaks is sent once more.
+        If the connection breaks, the command is sent once more.
 
         Raises:
             RedisError: Redis refuses the command, or can't be reached.
@@ -68,7 +71,7 @@ class RedisConnection:
 
 
 class _RedisProtocol(asyncio.Protocol):
-    """One connection, from when it is made until it breaks."""
+    """One connection to Redis, until it breaks."""
 
     def __init__(self, connection: Any, timeout_s: float) -> None:
         #: redis-py's connection. It holds the transport, and closes it with the last reference.
@@ -84,7 +87,10 @@ class _RedisProtocol(asyncio.Protocol):
         self._transport.set_protocol(self)
 
     async def send(self, packed: bytes) -> Any:
-        """Returns the response, also where it is an error. Raises redis-py's connection errors."""
+        """Sends a packed command. Returns the response, which may be an error object.
+
+        Raises redis-py's connection errors.
+        """
         if self.broken:
             raise exceptions.ConnectionError("the connection broke")
         waiter = self._loop.create_future()
@@ -99,7 +105,7 @@ class _RedisProtocol(asyncio.Protocol):
         self._break(exceptions.ConnectionError("the connection was closed"))
 
     def data_received(self, data: bytes) -> None:
-        """Hands responses to the commands that wait for them; a part of asyncio's protocol."""
+        """Hands each response to the command that waits for it; called by asyncio."""
         self._reader.feed(data)
         try:
             while (response := self._reader.gets()) is not False:
@@ -111,7 +117,7 @@ class _RedisProtocol(asyncio.Protocol):
             self._break(exceptions.ConnectionError("the response of Redis can't be read"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fails the commands without a response; a part of asyncio's protocol."""
+        """Fails the commands that have no response; called by asyncio."""
         self._break(exceptions.ConnectionError(f"the connection to Redis broke: {exc or 'closed'}"))
 
     def _check_timeout(self) -> None:

@@ -10,11 +10,14 @@ from tasks.storage.result_cache import found, keys
 
 
 class ResultStore:
-    """The result cache, as the dispatcher reads it."""
+    """The workers' result cache, for the dispatcher, which only reads it."""
 
     def __init__(self, cache: RedisConnection) -> None:
         self._cache = cache
 
     async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:
-        """Returns the outcomes that the cache has, by id; one MGET. Raises ``RedisError``."""
+        """Returns the outcomes that the cache has, by message id.
+
+        Takes one MGET. Raises ``RedisError``.
+        """
         return found(ids, await self._cache.call("MGET", *keys(ids)))

@@ -1,4 +1,4 @@
-"""Bootsteps of Celery's consumer: signs of life, events, and the forwarding of tasks.
+"""Bootsteps of Celery's consumer: heartbeat, registration, forwarding of tasks, and events.
 
 These bootsteps start at each connection to the broker, and stop when the connection is lost.
 Celery's manual describes bootsteps under "Extensions and Bootsteps".
@@ -42,17 +42,18 @@ MAX_BUFFERED_EVENTS = 500
 
 
 class HeartbeatStep(bootsteps.StartStopStep):
-    """Refreshes the visibility timeout of the tasks that the worker holds, and ends a hung worker.
+    """Keeps the tasks of a living worker from other workers, and ends a worker that hangs.
 
-    So the visibility timeout may be shorter than a batch takes. Where the model's thread is silent
-    for ``BYLINE_BATCH_TIMEOUT_S`` seconds, the worker ends, and its tasks go to other workers.
+    The step renews the visibility timeout of the tasks that the worker holds, so this timeout may
+    be shorter than a batch takes. If the model's thread is silent for ``BYLINE_BATCH_TIMEOUT_S``
+    seconds, the worker ends, and its tasks go to other workers.
     """
 
     requires = (Tasks,)
     timers: Sequence[Any] = ()
 
     def start(self, consumer: Any) -> None:
-        """Starts the two timers."""
+        """Starts two timers, for the visibility timeout and for the check of the model's thread."""
         qos = consumer.task_consumer.channel.qos
         timeout_s = services_of(consumer).settings.batch_timeout_s
         end_if_hung = partial(_end_if_hung, consumer.controller.batcher, timeout_s)
@@ -65,14 +66,17 @@ class HeartbeatStep(bootsteps.StartStopStep):
         )
 
     def stop(self, consumer: Any) -> None:
-        """Stops the timers."""
+        """Stops both timers."""
         for timer in self.timers:
             timer.cancel()
         faulthandler.cancel_dump_traceback_later()
 
 
 def _end_if_hung(batcher: Batcher, timeout_s: float) -> None:
-    """Ends the process where the model's thread is silent for too long: a thread can't be ended."""
+    """Ends the process if the model's thread is silent for ``timeout_s`` seconds.
+
+    The whole process must end, because a thread can't be ended.
+    """
     if batcher.silent_s < timeout_s:
         # Ends the process also where this function is not called again, since the model does not
         # release the interpreter. Descriptor 2 is stderr; Celery has replaced sys.stderr.
@@ -88,14 +92,14 @@ def _end_if_hung(batcher: Batcher, timeout_s: float) -> None:
 
 
 class AnnounceStep(bootsteps.StartStopStep):
-    """Registers this worker as alive, with its model, for as long as Celery consumes."""
+    """Registers this worker and its model in Redis while the worker consumes tasks."""
 
     requires = (Tasks,)
     timer: Any = None
     version = ""
 
     def start(self, consumer: Any) -> None:
-        """Registers the worker, and starts the timer that repeats the registration."""
+        """Registers the worker, and starts a timer that registers it again and again."""
         services = services_of(consumer)
         announcement = _announcement(services)
         self.version = announcement.version
@@ -108,7 +112,10 @@ class AnnounceStep(bootsteps.StartStopStep):
         self.timer = consumer.timer.call_repeatedly(ANNOUNCE_S, repeat)
 
     def stop(self, consumer: Any) -> None:
-        """Stops the timer. Removes the worker from the registry, unless it only connects again."""
+        """Stops the timer, and removes the worker from the registry.
+
+        A worker that only connects again stays in the registry.
+        """
         if self.timer is None:
             return
         self.timer.cancel()
@@ -121,7 +128,10 @@ class AnnounceStep(bootsteps.StartStopStep):
 
 
 def _announcement(services: WorkerServices) -> Announcement:
-    """Returns the announcement of the model that is served, and sets the metric of the model."""
+    """Returns a description of the served model, which the worker announces to the api.
+
+    Also sets the metric of the model.
+    """
     engine = services.engine
     services.metrics.model.clear()
     services.metrics.model.labels(engine.version, str(engine)).set(1)
@@ -138,19 +148,19 @@ def _register(
 
 
 class ForwardStep(bootsteps.StartStopStep):
-    """Runs the forwarder in a thread for as long as Celery consumes."""
+    """Runs the forwarder (:mod:`celery_app.worker.forwarder`) while the worker consumes tasks."""
 
     requires = (Tasks,)
     stopping: threading.Event | None = None
 
     def start(self, consumer: Any) -> None:
-        """Starts the thread."""
+        """Starts the forwarder's thread."""
         self.stopping = threading.Event()
         forward = partial(services_of(consumer).forwarder.look, self.stopping)
         background.start(forward, "forwarder", self.stopping)
 
     def stop(self, consumer: Any) -> None:
-        """Ends the thread."""
+        """Ends the forwarder's thread."""
         if self.stopping is not None:
             self.stopping.set()
 
@@ -158,22 +168,25 @@ class ForwardStep(bootsteps.StartStopStep):
 class EventsStep(bootsteps.StartStopStep):
     """Sends Celery's task events a few times a second instead of a few times per task.
 
-    Celery publishes gathered events at every turn of its loop, which costs a quarter of the loop at
-    hundreds of tasks a second. A full buffer is still sent at once.
+    Celery publishes gathered events at every turn of its loop, which takes a quarter of the loop's
+    time at hundreds of tasks a second. A full buffer is still sent at once.
     """
 
     requires = (Events,)
     timer: Any = None
 
     def start(self, consumer: Any) -> None:
-        """Lets events gather, and starts the timer that sends them."""
+        """Makes Celery gather events, and starts the timer that sends them."""
         dispatcher = consumer.event_dispatcher
         dispatcher.on_send_buffered = None
         dispatcher.buffer_limit = MAX_BUFFERED_EVENTS
         self.timer = consumer.timer.call_repeatedly(EVENTS_S, dispatcher.flush)
 
     def stop(self, consumer: Any) -> None:
-        """Sends the gathered events. Celery sends the events of the batch that still runs."""
+        """Sends the gathered events.
+
+        Celery itself sends the events of the batch that is still running.
+        """
         if self.timer is None:
             return
         self.timer.cancel()

@@ -1,4 +1,4 @@
-"""The bootstep that makes dead letters of tasks that Celery can't use, without logging them."""
+"""The bootstep that turns tasks that Celery can't use into dead letters, without logging them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from tasks.malformed import Malformed, check_headers, kind_of
 
 
 class MalformedStep(bootsteps.StartStopStep):
-    """Makes Celery's consumer raise ``Malformed``, which the transport turns into a dead letter.
+    """Makes Celery's consumer raise ``Malformed`` for a task that it can't use.
 
-    Celery's own consumer logs the whole task with its texts, and may drop it.
+    The transport turns this error into a dead letter. Celery's own consumer would log the whole
+    task with its texts, and may drop it.
     """
 
     requires = (Tasks,)
 
     def start(self, consumer: Any) -> None:
-        """Replaces the consumer's handlers of malformed tasks."""
+        """Replaces the functions with which Celery's consumer handles malformed tasks."""
         consumer.on_unknown_message = _refuse_unknown
         consumer.on_invalid_task = _refuse_invalid
         consumer.on_unknown_task = _checking(type(consumer).on_unknown_task.__get__(consumer))
@@ -28,7 +29,10 @@ class MalformedStep(bootsteps.StartStopStep):
 
 
 def _checking(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., None]:
-    """Returns ``on_unknown_task`` with a check of the headers: Celery fails a task by its id."""
+    """Returns ``refuse``, Celery's ``on_unknown_task``, with a check of the headers before it.
+
+    Celery needs the id in the headers in order to fail the task.
+    """
 
     def checked(body: Any, message: Any, error: Exception) -> None:
         check_headers(message.headers)
@@ -38,16 +42,16 @@ def _checking(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., No
 
 
 def _refuse_unknown(_body: Any, _message: Any) -> NoReturn:
-    """Replaces ``on_unknown_message`` of Celery's consumer."""
+    """Raises ``Malformed``, in the place of Celery's handler ``on_unknown_message``."""
     raise Malformed("no task name")
 
 
 def _refuse_invalid(_body: Any, _message: Any, error: Exception) -> NoReturn:
-    """Replaces ``on_invalid_task`` of Celery's consumer."""
+    """Raises ``Malformed``, in the place of Celery's handler ``on_invalid_task``."""
     kind = kind_of(error)
     raise Malformed("wrong header" if kind == "other" else kind)
 
 
 def _refuse_body(_message: Any, error: Exception) -> NoReturn:
-    """Replaces ``on_decode_error`` of Celery's consumer and of kombu's."""
+    """Raises ``Malformed``, in the place of Celery's and kombu's handlers ``on_decode_error``."""
     raise error if isinstance(error, Malformed) else Malformed("unreadable body")

@@ -14,13 +14,14 @@ from kombu.message import Message
 class RoomStep(bootsteps.StartStopStep):
     """Makes Celery receive tasks only while the batcher has room for their messages.
 
-    Celery's own limit, the prefetch count, counts tasks. A task may hold one message or hundreds.
+    Celery's own limit, the prefetch count, counts tasks. But a task may hold one message or
+    hundreds.
     """
 
     requires = (Tasks,)
 
     def start(self, consumer: Any) -> None:
-        """Makes the channel ask the batcher whether to receive, and which priorities."""
+        """Makes the channel ask the batcher whether to receive tasks, and of which priorities."""
         channel, batcher = consumer.task_consumer.channel, consumer.controller.batcher
         channel.wants_pressing_only = batcher.wants_urgent_only
         qos = channel.qos
@@ -29,16 +30,21 @@ class RoomStep(bootsteps.StartStopStep):
 
 
 class AcknowledgeStep(bootsteps.StartStopStep):
-    """Makes the model's thread acknowledge its tasks itself.
+    """Lets the model's thread acknowledge the tasks that it has finished.
 
-    Celery wakes its loop for each task, and acknowledges there. With Byline's transport, any thread
-    may acknowledge a task: the transport sends the acknowledgement with the next claim.
+    Without this step, Celery wakes its event loop for each task, and acknowledges there. With
+    Byline's transport, any thread may acknowledge a task: the transport sends the acknowledgement
+    with the next claim.
     """
 
     requires = (Tasks,)
 
     def start(self, consumer: Any) -> None:
-        """Acknowledges at once, and wakes the loop only where it would not turn by itself."""
+        """Replaces the consumer's method ``call_soon_ack``, which acknowledges a task.
+
+        The new method acknowledges at once, and wakes the loop only if the loop would not wake by
+        itself.
+        """
         cycle = consumer.task_consumer.channel.connection.cycle
         soon = partial(type(consumer).call_soon_ack, consumer)
 
@@ -54,4 +60,4 @@ class AcknowledgeStep(bootsteps.StartStopStep):
 
 
 def _nothing() -> None:
-    """Does nothing: Celery's loop wakes in order to call it."""
+    """Does nothing. Celery's loop is asked to call this function only so that it wakes."""

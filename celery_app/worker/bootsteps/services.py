@@ -1,7 +1,7 @@
-"""The objects that the bootsteps of a worker need, such as the engine and the registry of workers.
+"""The objects that a worker's bootsteps need, such as the engine, and how a bootstep finds them.
 
-Celery takes bootsteps as classes and makes the instances itself. Celery passes each instance its
-worker or consumer, and the options of the command line, which can't be objects. So the factory sets
+Celery takes bootsteps as classes and makes the instances itself. It passes each instance its worker
+or consumer, and the options of the command line, which can't be objects. So the factory sets
 ``app.services``, and a step reads ``services`` from the app of its worker or consumer.
 """
 
@@ -37,6 +37,6 @@ class WorkerServices:
 
 
 def services_of(parent: Any) -> WorkerServices:
-    """Returns the services of a step's parent, which is Celery's worker or its consumer."""
+    """Returns the services for a bootstep; ``parent`` is Celery's worker or its consumer."""
     services: WorkerServices = parent.app.services
     return services

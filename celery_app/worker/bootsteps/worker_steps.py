@@ -37,10 +37,10 @@ HOUSEKEEPING_S = 2.0
 
 
 class ModelStep(bootsteps.StartStopStep):
-    """Starts the engine in the pool's one thread, and sends Byline's tasks to the batcher.
+    """Starts the model in the pool's one thread, and gives Byline's tasks to the batcher.
 
-    The step starts before Celery consumes, so the model of a worker that says "ready" is warm.
-    Where the engine can't start, the worker ends and logs the reason.
+    The step starts before Celery consumes, so a worker that says "ready" has a warm model. If the
+    model can't start, the worker ends and logs the reason.
     """
 
     requires = (Pool,)
@@ -67,7 +67,7 @@ class ModelStep(bootsteps.StartStopStep):
         return self
 
     def start(self, worker: Any) -> None:
-        """Loads and warms the model, and chooses the queue of its version."""
+        """Loads and warms the model, and makes the worker consume its version's queue."""
         engine = services_of(worker).engine
         try:
             worker.pool.executor.submit(engine.start).result()
@@ -81,20 +81,23 @@ class ModelStep(bootsteps.StartStopStep):
         gc.freeze()
 
     def stop(self, worker: Any) -> None:
-        """Gives back the tasks that wait. Celery stops the pool next, after the running batch."""
+        """Gives the waiting tasks back to the broker.
+
+        Celery stops the pool next, after its batch.
+        """
         worker.batcher.close()
 
     terminate = stop
 
 
 class MetricsStep(bootsteps.StartStopStep):
-    """Serves the worker's Prometheus metrics from threads of their own, also while it is busy."""
+    """Serves the worker's Prometheus metrics in threads, also while the model computes."""
 
     requires = (Pool,)
     listener: Listener | None = None
 
     def start(self, worker: Any) -> None:
-        """Listens on the worker's port. Where the port is taken, the worker ends."""
+        """Opens the worker's metrics port. If the port is taken, the worker ends."""
         services = services_of(worker)
         host = services.settings.metrics_host
         port = services.settings.metrics_port + services.settings.worker_number
@@ -105,7 +108,7 @@ class MetricsStep(bootsteps.StartStopStep):
             raise SystemExit(1) from error
 
     def stop(self, worker: Any) -> None:
-        """Closes the port."""
+        """Closes the metrics port."""
         if self.listener is not None:
             self.listener.stop()
             self.listener = None
@@ -114,13 +117,13 @@ class MetricsStep(bootsteps.StartStopStep):
 
 
 class HousekeepingStep(bootsteps.StartStopStep):
-    """Runs the housekeeping in a thread, every few seconds, from when the model is loaded."""
+    """Runs the worker's housekeeping every few seconds in a thread, once the model is loaded."""
 
     requires = (Pool, ModelStep)
     stopping: threading.Event
 
     def start(self, worker: Any) -> None:
-        """Ends a worker whose memory limit is too low for its model; else starts the thread."""
+        """Starts the thread, or ends a worker whose memory limit is too low for its model."""
         housekeeping = services_of(worker).housekeeping
         housekeeping.refuse_low_limit()
         self.stopping = stopping = threading.Event()
@@ -136,28 +139,28 @@ class HousekeepingStep(bootsteps.StartStopStep):
         worker_shutdown.connect(lambda **_: housekeeping.report_predictions(), weak=False)
 
     def stop(self, worker: Any) -> None:
-        """Ends the thread."""
+        """Ends the thread of the housekeeping."""
         self.stopping.set()
 
     terminate = stop
 
 
 class StackDumpStep(bootsteps.StartStopStep):
-    """Makes SIGUSR1 print the stack of each thread, without the local variables that Celery logs.
+    """Makes the signal SIGUSR1 print the stack of each thread without local variables.
 
-    Local variables may hold message texts.
+    Celery's own handler logs local variables, which may hold message texts.
     """
 
     def start(self, worker: Any) -> None:
-        """Replaces Celery's signal handler, which is installed by now."""
+        """Replaces Celery's signal handler, which Celery has installed before."""
         # Descriptor 2 is stderr. Celery has replaced sys.stderr by an object without descriptor.
         faulthandler.register(signal.SIGUSR1, file=2)
 
 
 def _refuse_unsafe_pool(worker: Any) -> None:
-    """Refuses pools that fork, which breaks CUDA and MPS, and pools of several threads.
+    """Refuses a pool that forks, which breaks CUDA and MPS, or has more than one thread.
 
-    MPS aborts when two threads use it. Raises ``ImproperlyConfigured``.
+    MPS aborts if two threads use it. Raises ``ImproperlyConfigured``.
     """
     pool = getattr(worker.pool_cls, "__module__", "").rpartition(".")[2]
     threads = worker.min_concurrency

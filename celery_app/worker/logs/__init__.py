@@ -1,1 +1,1 @@
-"""Logs of a worker: their setup, and the redaction of message texts."""
+"""The logs of a worker: their format, and the removal of message texts."""

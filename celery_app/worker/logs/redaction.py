@@ -21,10 +21,10 @@ SHOWING = (
 
 
 class Redaction(logging.Filter):
-    """Shortens log lines that may show a text to their first words."""
+    """Cuts log lines that may show a message text down to their first words."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Redacts ``record`` if necessary. Lets all records pass."""
+        """Redacts a log record if it may show a text. Returns True: no record is dropped."""
         line = str(record.msg)
         for beginning in SHOWING:
             if line.startswith(beginning):
@@ -36,7 +36,7 @@ class Redaction(logging.Filter):
 
 
 def redact() -> None:
-    """Adds the filter to Celery's loggers, unless they have it already."""
+    """Adds the redaction to Celery's loggers, unless they have it already."""
     for logger in map(logging.getLogger, LOGGERS):
         if not any(isinstance(filter, Redaction) for filter in logger.filters):
             logger.addFilter(Redaction())

@@ -1,4 +1,7 @@
-"""Formats the worker's log: Celery sets the log up, and Byline sets the form of its lines."""
+"""Formats the lines of the worker's log.
+
+Celery decides where they go and which levels are logged.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ PROCESS = "worker"
 
 
 def set_up(form: Format) -> None:
-    """Sets the form of the log lines of a worker that starts after this call.
+    """Sets the format of log lines for a worker that starts after this call.
 
     Celery decides where the worker logs to, at which level, and how lines of text look.
     """
@@ -34,7 +37,7 @@ def set_up(form: Format) -> None:
 
 
 def _log_warnings() -> None:
-    """Logs Python's warnings. As root, Celery issues a warning before the log is set up."""
+    """Makes Python's warnings go to the log: as root, Celery warns before its log is set up."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines(PROCESS))
     logger = logging.getLogger("py.warnings")
@@ -44,10 +47,10 @@ def _log_warnings() -> None:
 
 
 def _safe_say(line: str, _file: Any = None) -> None:
-    """Replaces Celery's function that writes a line past the log when a signal stops a worker.
+    """Replaces the function with which Celery writes a line when a signal stops a worker.
 
-    The function writes to the descriptor, as Celery does: the signal may have come in the middle of
-    a line.
+    This function writes to the file descriptor, as Celery's does: the signal may have come in the
+    middle of another line.
     """
     record = logging.LogRecord(worker.__name__, logging.INFO, "", 0, line, None, None)
     os.write(2, f"{JsonLines(PROCESS).format(record)}\n".encode())
