@@ -7,10 +7,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Imports ``create_app`` only when a program asks for it, and returns it.
-
-    So ``python -m api.access.keys``, which needs no Flask, starts without it.
-    """
+    """Imports ``create_app`` on first use, so that ``python -m api.access.keys`` needs no Flask."""
     if name == "create_app":
         return import_module("api.app").create_app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -93,8 +93,7 @@ def check_json(content_type: str) -> None:
 def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
     """Returns the HTTP response for an error: a problem document with the error's code and text.
 
-    ``wait_s`` is the seconds that a new message would wait: ``Retry-After``, if the response has
-    this header, is at least as long.
+    ``wait_s`` is the seconds that a new message would wait: no ``Retry-After`` is shorter.
     """
     status = STATUS.get(code, 500)
     document = Problem(f"urn:byline:error:{code}", HTTPStatus(status).phrase, status, code, detail)
@@ -153,11 +152,7 @@ def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> Non
 
 
 def _discard_body() -> None:
-    """Reads the rest of the request's body, up to a limit, and discards it.
-
-    If the server closed the connection while the client sends its body, the client could lose the
-    response.
-    """
+    """Discards the rest of the body, up to a limit: a client cut off may lose the response."""
     left, stream = DISCARDED_BYTES, request.environ["wsgi.input"]
     declared = request.content_length
     if not request.environ.get("wsgi.input_terminated"):

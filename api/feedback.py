@@ -30,10 +30,7 @@ class FeedbackService:
         self._limiter = limiter
 
     async def create(self, posted: PostedRequest) -> HttpResponse:
-        """Stores the true author of a message, and returns a response with status 202.
-
-        The same feedback, sent again, counts only once.
-        """
+        """Stores a message's true author: status 202. Feedback sent again counts once."""
         parse_query(posted.query, ())
         await self._limiter.let_through(posted.key, cost_by_size(posted.body))
         feedback = _parse(posted.content_type, posted.body)

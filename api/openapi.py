@@ -1,7 +1,4 @@
-"""Serves ``/openapi.json``, the API's OpenAPI document.
-
-The paths come from the file ``openapi.json`` of this folder, and the types from ``schemas.py``.
-"""
+"""Serves ``/openapi.json``: paths from the file beside this module, types from ``schemas.py``."""
 
 from __future__ import annotations
 
@@ -60,10 +57,7 @@ def document(settings: Settings) -> dict[str, Any]:
 
 
 def _problems(statuses: list[int]) -> dict[str, Any]:
-    """Returns the error responses of one operation for the OpenAPI document.
-
-    ``statuses`` are the HTTP statuses of these errors. Each response lists its error codes.
-    """
+    """Returns an operation's error responses, by HTTP status, each with its error codes."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         str(status): {

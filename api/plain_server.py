@@ -44,12 +44,7 @@ class PlainServer(BaseApplication):
 
 
 def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_s: int) -> None:
-    """Serves the API until the process gets a signal to stop.
-
-    ``backlog`` is how many connections may wait to be accepted, ``keep_alive_s`` for how many
-    seconds an idle connection stays open, ``graceful_timeout_s`` how many seconds a stopping
-    process may take.
-    """
+    """Serves the API until the process gets a signal to stop. Durations are in seconds."""
     host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
     options = {
         "bind": f"{host}:{settings.api_port}",

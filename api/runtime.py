@@ -51,10 +51,7 @@ class Runtime:
         return self._pid == os.getpid()
 
     def wait_s(self) -> float:
-        """Returns the seconds that a new message would wait.
-
-        The event loop's thread must not call this, since it would wait for itself.
-        """
+        """Returns the seconds that a new message would wait. Not for the event loop's thread."""
         return self.run(self._wait_s()) if self.started else 0.0
 
     async def _wait_s(self) -> float:
@@ -96,10 +93,7 @@ class Runtime:
 
     @contextmanager
     def may_wait(self) -> Iterator[bool]:
-        """Yields whether the calling thread may wait for attributions.
-
-        False if too many threads are waiting already.
-        """
+        """Yields whether the calling thread may wait for attributions; False if too many wait."""
         acquired = self._waiters.acquire(blocking=False)
         try:
             yield acquired

@@ -88,9 +88,8 @@ class AttributionService:
     ) -> HttpResponse:
         """Returns the response to a GET request for the attribution with this id.
 
-        The status is 200, or 202 if there is no outcome yet when the client's wait ends. With
-        ``head`` the response has no body, and the attribution does not count as fetched. Without
-        ``may_wait`` the response is immediate.
+        The status is 200, or 202 if there is no outcome when the wait ends: at once without
+        ``may_wait``. With ``head`` the attribution does not count as fetched.
         """
         query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")
@@ -157,8 +156,6 @@ class AttributionService:
     ) -> RequestOptions:
         """Returns the options of a request, from its query, its body and its API key.
 
-        Without ``may_wait`` the request gets a response at once.
-
         Raises:
             InvalidMessage: an option is invalid.
             NoModel, UnknownModel: no worker serves the model version that the request names.
@@ -177,10 +174,7 @@ class AttributionService:
         )
 
     def _model(self, query: Mapping[str, str]) -> str | None:
-        """Returns the model version that the query names; None if it names none.
-
-        Raises the errors of :meth:`options`.
-        """
+        """Returns the model version that the query names, or None. Raises as :meth:`options`."""
         version = query.get("model")
         if version is not None:
             self.client.model_registry.check(version)
@@ -207,10 +201,7 @@ def _item(entry: Entry, outcome: Outcome | None, ref: str | UnsetType, explain: 
 
 
 def _visible(attribution: Attribution, explain: bool) -> Attribution:
-    """Returns an attribution without its evidence, unless ``explain`` asks for evidence.
-
-    The cache may hold the evidence because another request asked for it.
-    """
+    """Returns the attribution, without evidence that only other requests asked for."""
     if explain or attribution.evidence is UNSET:
         return attribution
     return msgspec.structs.replace(attribution, evidence=UNSET)

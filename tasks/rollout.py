@@ -104,10 +104,7 @@ def lists(queue: str) -> list[str]:
 
 
 def workers_of(version: str) -> str:
-    """Returns the Redis key of the workers of a model version.
-
-    The value is a sorted set of node names by the Unix time of their last sign of life.
-    """
+    """Returns the key of a version's workers: a sorted set of node names by last sign of life."""
     return f"{WORKERS}:{version}"
 
 
@@ -192,10 +189,7 @@ class WorkerRegistry:
         return _read_announcement(version, wrong_type.get(self._client, MODEL + version))
 
     def change(self, update: Callable[[Rollout | None], Rollout]) -> Rollout:
-        """Replaces the rollout by ``update(rollout)`` in one transaction.
-
-        Returns the new rollout.
-        """
+        """Replaces the rollout by ``update(rollout)`` in a transaction; returns the new rollout."""
 
         def write(pipe: Any) -> Rollout:
             [raw_rollout] = pipe.mget(ROLLOUT)
@@ -226,10 +220,7 @@ class WorkerRegistry:
             self._client.delete(workers_of(version))
 
     def _leave_others(self, node: str, version: str) -> None:
-        """Removes a starting worker from the other versions that it may be registered under.
-
-        A worker that was killed did not sign out.
-        """
+        """Removes a starting worker from other versions: a killed worker did not sign out."""
         names: Any = self._client.zrange(VERSIONS, 0, -1)
         with self._client.pipeline(transaction=False) as pipe:
             for other in {name.decode(errors="replace") for name in names} - {version}:

@@ -47,8 +47,7 @@ class KeysFile:
         """Reloads the file if it has changed since it was loaded, but not since the last check.
 
         A file that changes between two checks is still being written, and half a file may look
-        valid. If the file is invalid, the earlier keys stay in force. The same error is logged only
-        once.
+        valid. If the file is invalid, the earlier keys stay in force. Each error is logged once.
         """
         previous, self._last_stamp = self._last_stamp, _stamp(self._path)
         if self._last_stamp == self._loaded_stamp:

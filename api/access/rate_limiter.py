@@ -29,9 +29,8 @@ class RateLimiter:
     async def let_through(self, key: ApiKey | None, amount: int) -> None:
         """Checks that a key's rate allows ``amount`` more messages now, and counts them.
 
-        The messages that a key has sent are its debt, which shrinks at the key's rate. A key
-        without debt may send any amount at once. A key with debt may send if its new debt is at
-        most what its rate allows in a second.
+        What a key has sent is its debt, which shrinks at the key's rate. A key may send if it has
+        no debt, or if its new debt is at most what the rate allows in a second.
 
         Raises:
             RateLimited: the key is used faster than its rate.

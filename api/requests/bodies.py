@@ -1,7 +1,4 @@
-"""Parses the JSON bodies of ``POST /v1/attributions``.
-
-Also says for how many messages the rate limit charges an invalid body.
-"""
+"""Parses the JSON bodies of ``POST /v1/attributions``, and prices them for the rate limit."""
 
 from __future__ import annotations
 
@@ -34,10 +31,7 @@ _DUPLICATE_ERROR = "an object has a key twice"
 
 
 def cost_by_size(body: bytes | msgspec.Raw) -> int:
-    """Returns the number of messages that the rate limit charges for a body, by its size alone.
-
-    This applies to feedback, to an invalid body, and to an invalid message of a body.
-    """
+    """Returns how many messages the rate limit charges for feedback or an invalid body, by size."""
     return 1 + len(body) // BYTES_PER_MESSAGE
 
 
@@ -66,11 +60,9 @@ def parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
 
 
 def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Decodes the JSON of a request for attributions.
+    """Decodes a request. A lone surrogate makes only the message that holds it invalid.
 
-    If one of many messages holds a lone surrogate, the request is decoded all the same, and only
-    that message is invalid. Raises ``msgspec.DecodeError``, ``UnicodeDecodeError`` or
-    ``RecursionError``.
+    Raises ``msgspec.DecodeError``, ``UnicodeDecodeError`` or ``RecursionError``.
     """
     try:
         return _request_decoder.decode(body)

@@ -152,10 +152,7 @@ class Measured:
         )
 
     def workers(self, number: int) -> None:
-        """Measures each number of workers, with single HTTP requests and with Celery tasks.
-
-        ``number`` is the number of the round, which rotates the order.
-        """
+        """Measures each number of workers, with single HTTP requests and with Celery tasks."""
         for count in rotated(WORKERS, number):
             settings = {
                 "BYLINE_MODEL": MODEL,
@@ -169,10 +166,7 @@ class Measured:
                 self._measure("workers", TASKS, count, system, **tasks)
 
     def api(self, number: int) -> None:
-        """Measures each number of api processes, with two workers of the default model.
-
-        ``number`` is the number of the round, which rotates the order.
-        """
+        """Measures each number of api processes, with two workers of the default model."""
         for count in rotated(PROCESSES, number):
             settings = {"BYLINE_WORKERS": "2", "BYLINE_API_PROCESSES": str(count)}
             with self._started(settings) as system:
@@ -180,10 +174,7 @@ class Measured:
                     self._measure("api", load, count, system, connections=64, mix=mix)
 
     def redis(self, number: int) -> None:
-        """Measures the commands and the CPU time that a message of each load costs Valkey.
-
-        ``number`` is the number of the round, which rotates the order.
-        """
+        """Measures the commands and the CPU time that a message of each load costs Valkey."""
         # Without the api's local cache, whose hits cost Valkey nothing.
         with self._started({"BYLINE_LOCAL_CACHE_MESSAGES": "0"}) as system:
             client = Redis.from_url(system.redis)

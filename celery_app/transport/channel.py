@@ -11,8 +11,7 @@ of the same list. That works for one list at a time: a free worker sees a task o
 within :data:`WAIT_S`.
 
 Acknowledgements go along with the next claim, so that they cost no round trip and no turn of the
-worker's loop. A worker without room makes no claim. Then acknowledgements have a round trip of
-their own.
+worker's loop. A worker without room makes no claim, and acknowledges in a round trip of its own.
 """
 
 from __future__ import annotations
@@ -87,10 +86,7 @@ class Channel(redis.Channel):
 
     @contextmanager
     def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Redis]:
-        """Yields a Redis client, always the same.
-
-        Kombu makes a new client each time, which is slow.
-        """
+        """Yields a Redis client, always the same: kombu makes one each time, which is slow."""
         if self._shared is None or self._shared.connection_pool is not self.pool:
             self._shared = self._create_client()
         yield client or self._shared
@@ -216,10 +212,7 @@ class Channel(redis.Channel):
         return ["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]
 
     def _brpop_read(self, **options: Any) -> bool:
-        """Reads the response to a claim, and delivers the claimed tasks; called by kombu.
-
-        Raises ``Empty`` if there are none.
-        """
+        """Delivers the tasks of a claim's response. Raises ``Empty`` if there are none."""
         try:
             tasks = claimed_tasks(self._read_claim())
         finally:
@@ -257,10 +250,7 @@ class Channel(redis.Channel):
                 self.qos.ack(tag)
 
     def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
-        """Delivers a broadcast, such as a remote control command.
-
-        A broadcast that is invalid is logged.
-        """
+        """Delivers a broadcast, such as a remote control command. Logs an invalid broadcast."""
         try:
             return bool(super()._deliver_fanout_message(message, exchange))
         except Exception as error:
@@ -293,10 +283,7 @@ class Channel(redis.Channel):
         return response
 
     def _read_script(self, client: Redis, connection: Any) -> list[bytes]:
-        """Returns the response to a claim, the command that takes tasks.
-
-        Sends the claim again if Redis had no memory for it.
-        """
+        """Returns the response to a claim, which is sent again if Redis had no memory for it."""
         try:
             return client.parse_response(connection, "EVAL") or []
         except OutOfMemoryError:
@@ -304,10 +291,7 @@ class Channel(redis.Channel):
             return client.parse_response(connection, "EVAL") or []
 
     def _read_wait(self, client: Redis, connection: Any) -> ResponseError | None:
-        """Reads the response to the waiting command. Returns an error instead of raising it.
-
-        The claim that was sent after that command may have worked.
-        """
+        """Returns the error of the waiting command, if any: the claim behind it may have worked."""
         try:
             if self._sent_wait:
                 client.parse_response(connection, "BLMOVE")

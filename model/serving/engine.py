@@ -184,9 +184,7 @@ class Engine:
         self.device.release()
 
     def explain(self, text: str, author: str) -> Evidence | None:
-        """Returns the evidence that ``author`` wrote ``text``.
-
-        Returns None if the model is no ``Explainer``.
+        """Returns the evidence that ``author`` wrote ``text``; None without an ``Explainer``.
 
         Raises:
             ModelError: the model raised an error.
@@ -216,10 +214,7 @@ class Engine:
         return TextPlanner(self._model), self._model.buckets[-1].messages
 
     def _warm_up(self) -> None:
-        """Runs every batch shape once.
-
-        A shape that does not fit into the device's memory lowers the limit of later passes.
-        """
+        """Runs every batch shape once. A shape that does not fit lowers the limit of passes."""
         with redact_errors():
             for planned in self._planner.warm_up(self.status.limit):
                 if planned.cells > self.status.limit:
@@ -253,10 +248,7 @@ class Engine:
                 launched.work += Work(passes=1, cells=planned.cells, filled=planned.filled)
 
     def _run(self, planned: Pass) -> Download | None:
-        """Launches a forward pass, and returns a function that waits for its output.
-
-        Returns None if the pass does not fit into the device's memory.
-        """
+        """Launches a pass. Returns a function that waits for its output, or None."""
         try:
             batch = planned.batch()
             begin = time.perf_counter()
