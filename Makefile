@@ -86,7 +86,7 @@ train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=fil
 test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest -n auto tests/unit
 	@$(BIN)/python -m pytest -n 4 --dist loadfile tests/integration
-	@$(BIN)/python -m pytest -n 6 --dist loadfile tests/e2e tests/faults
+	@$(BIN)/python -m pytest -n 4 --dist loadfile tests/e2e tests/faults
 	@$(BIN)/python -m pytest $(addprefix --ignore=tests/,unit integration e2e faults)
 
 .PHONY: newcomer
