@@ -58,8 +58,8 @@ class Rollout(msgspec.Struct, frozen=True):
     def takes(self, text: str) -> bool:
         """Returns whether a message goes to the canary, the version on trial.
 
-        ``text`` is its canonical text. A hash of the text decides, so that every process sends a
-        text to the same version, and a larger share includes all texts of a smaller share.
+        ``text`` is the message's canonical text. Only its hash decides, so that every process sends
+        a text to the same version. When the canary's share grows, its texts stay with it.
         """
         return self.canary is not None and lot(text) < self.share
 

@@ -68,8 +68,8 @@ class Entry:
     def queue_priority(self) -> int:
         """The message's priority in the broker's queue, from 0 (first) to 9 (last).
 
-        It is less urgent for a message that was sent without a credit, a permit for a chunk in
-        flight.
+        A message that was sent without a credit gets a larger number, and so comes later. A credit
+        is the permit to have one chunk in flight.
         """
         if self.without_credit:
             return min(LOWEST_PRIORITY, self.priority + NO_CREDIT_PENALTY)

@@ -104,7 +104,7 @@ class BatchRunner:
         return 0.0 if alive_at is None else time.monotonic() - alive_at
 
     def note_idle(self) -> None:
-        """Notes that the model's thread has no batch, so that its silence means nothing."""
+        """Records that the model's thread has no batch, so that nobody takes it for hung."""
         self._alive_at = None
 
     def _note_alive(self) -> None:

@@ -25,7 +25,7 @@ GRID_LENGTHS = (512, 1024, 2048, 4096)
 
 
 class Batch(NamedTuple):
-    """The hashed n-grams of some texts, in flat tensors on the CPU, padded on an accelerator."""
+    """The hashed n-grams of some texts: flat tensors on the CPU, padded tensors on a GPU."""
 
     #: Rows of the weight table: int32, shape (rows,), or int64, shape (texts, length) if padded.
     rows: torch.Tensor

@@ -45,7 +45,7 @@ def memory(pid: int) -> int:
 def resident(pid: int) -> int:
     """Returns the resident size of a process in bytes; 0 if it has ended.
 
-    The size is at least :func:`memory`, and can be read faster.
+    The size is never less than what :func:`memory` returns, and is faster to read.
     """
     try:
         return int(psutil.Process(pid).memory_info().rss)

@@ -91,7 +91,10 @@ class Admission:
         )
 
     def _answered(self, work: int) -> tuple[float, float]:
-        """Returns the seconds until ``work`` units that wait are answered, and a safety margin."""
+        """Returns the seconds until the waiting work will be answered, and a safety margin.
+
+        ``work`` is the amount of the waiting work. The margin is in seconds, too.
+        """
         snapshot, latency_model = self._look(), self._latency_model
         full, rest = divmod(work - 1, self._chunk_work)
         then = full * latency_model.seconds(self._chunk_work) + latency_model.seconds(rest + 1)

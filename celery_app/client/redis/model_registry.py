@@ -73,7 +73,10 @@ class ModelRegistry:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Looks at both servers once, which blocks, and then once a second in a thread for each."""
+        """Checks broker and cache once, and then every second, each in a thread of its own.
+
+        Returns after the first check.
+        """
         for look in (self._look_at_broker, self._look_at_cache):
             look()
             step = partial(self._look_later, look)
