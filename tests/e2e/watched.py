@@ -1,4 +1,4 @@
-"""What the monitor of a run says, and models that do what it is to notice."""
+"""Reads what the monitor of a run reports; has models with the faults that it must notice."""
 
 from __future__ import annotations
 

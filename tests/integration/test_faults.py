@@ -1,4 +1,4 @@
-"""What breaks: processes, connections, models. Nothing accepted is lost."""
+"""Processes, connections and models break, and no accepted message is lost."""
 
 from __future__ import annotations
 

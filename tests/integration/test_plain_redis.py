@@ -1,4 +1,4 @@
-"""Where Redis has memory to spare, Byline's clients are answered as redis-py's own are."""
+"""Byline's Redis clients return what redis-py's own clients return, while Redis has memory."""
 
 from __future__ import annotations
 

@@ -1,29 +1,7 @@
-"""The loop that the api runs on, and an dispatcher."""
+"""The api's tests use the fixtures of the client's tests: an event loop, and a dispatcher."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from tests.unit.celery_app.client.conftest import anyio_backend, desk, no_lingering
 
-import pytest
-
-from celery_app.client.dispatch import flush_policy
-from celery_app.client.redis import cache_lookup
-from tests.unit.celery_app.client.desk import Desk
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": True}  # as the server has it
-
-
-@pytest.fixture(autouse=True)
-def no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flush_policy, "LINGER_S", 0.0)
-    monkeypatch.setattr(flush_policy, "LEAD_S", 60.0)  # however slow the machine is
-    monkeypatch.setattr(cache_lookup, "WORTH_A_LOOK", 1)
-
-
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    async with Desk() as desk:
-        yield desk
+__all__ = ["anyio_backend", "desk", "no_lingering"]

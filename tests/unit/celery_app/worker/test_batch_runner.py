@@ -1,4 +1,4 @@
-"""How the tasks of a batch end: acknowledged, failed or given back; and what is logged."""
+"""The batch runner acknowledges, fails or gives back the tasks of a batch, and logs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How Celery's consumer acknowledges a task, and when it wakes its loop."""
+"""Celery's consumer acknowledges a task, and wakes its loop only if the loop sleeps."""
 
 from __future__ import annotations
 
