@@ -57,7 +57,9 @@ def test_processes_are_added_up_and_the_dead_forgotten(own: Stack) -> None:
     assert len(serving) == 2
     os.kill(serving[0].pid, signal.SIGKILL)
     wait_for(lambda: not psutil.pid_exists(serving[0].pid) or _gone(serving[0]), 10, "its end")
-    wait_for(lambda: len(_serving(api.process.pid, own)) == 2, 20, "another process")
+    # A parent that was just asking the killed process for a sign of life waits READY_S for it, 20
+    # seconds, before the parent starts another process.
+    wait_for(lambda: len(_serving(api.process.pid, own)) == 2, 45, "another process")
     wait_for(lambda: metrics(own).get(("byline_credits",)) == 4, 20, "only the living to count")
     # What restarts can be counted by, when a supervisor hides them.
     assert metrics(own)[START] > started
