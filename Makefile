@@ -91,7 +91,7 @@ test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all 
 
 .PHONY: newcomer
 newcomer: $(VENV)/dev.stamp  ## The README's first lines on a bare Debian, timed; needs root, debootstrap, curl; TEST=1 runs the tests there, too
-	NEWCOMER=$(if $(TEST),test,run) $(BIN)/python -m pytest tests/e2e/test_newcomer.py -q -s
+	NEWCOMER=$(if $(TEST),test,run) $(BIN)/python -m pytest tests/e2e/docs/test_newcomer.py -q -s
 
 .PHONY: fuzz
 fuzz: $(VENV)/dev.stamp  ## Send 100,000 odd requests; REQUESTS=2000, SEED=7 for the same ones again
@@ -100,7 +100,7 @@ fuzz: $(VENV)/dev.stamp  ## Send 100,000 odd requests; REQUESTS=2000, SEED=7 for
 
 .PHONY: drift
 drift: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Ten minutes of unchanged messages, then changes: what the quality monitor says
-	QUALITY_UNCHANGED_S=600 $(BIN)/python -m pytest tests/e2e/test_quality.py -q
+	QUALITY_UNCHANGED_S=600 $(BIN)/python -m pytest tests/e2e/monitoring/test_quality.py -q
 
 .PHONY: bench
 bench: $(VENV)/bench.stamp $(EXPORTER)/stamp $(EXTRA)  ## Load tests, SCENARIO="steady zipf", OPTIONS="--seconds 10"; report in bench-results/
@@ -115,11 +115,11 @@ bench-peers: $(VENV)/bench.stamp $(EXPORTER)/stamp $(PEERS:%=.venv-peers/%/stamp
 
 .PHONY: alerts
 alerts: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Provoke each alert, and see it arrive by mail, Slack and PagerDuty, and end
-	ALERTS=all $(BIN)/python -m pytest tests/e2e -k alerts -q -s
+	ALERTS=all $(BIN)/python -m pytest tests/e2e/alerts -q -s
 
 .PHONY: quiet
 quiet: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Half an hour of load with a deploy, in which no alert may fire; QUIET_S=300
-	QUIET_S=$(or $(QUIET_S),1800) $(BIN)/python -m pytest tests/e2e/test_quiet.py -q -s
+	QUIET_S=$(or $(QUIET_S),1800) $(BIN)/python -m pytest tests/e2e/monitoring/test_quiet.py -q -s
 
 .PHONY: faults
 faults: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Break each part in the middle of a load, and account for every message; OPTIONS="--only killed"
@@ -128,7 +128,7 @@ faults: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Break each part in the middle 
 .PHONY: chaos
 chaos: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Strike each part in each phase, and start with odd settings; OPTIONS="--only worker --phase running --signal KILL"
 	@$(BIN)/python -X utf8 -m bench.chaos $(OPTIONS)
-	$(if $(OPTIONS),,ODD_STARTS=all $(BIN)/python -m pytest tests/e2e/test_odd_starts.py -q)
+	$(if $(OPTIONS),,ODD_STARTS=all $(BIN)/python -m pytest tests/e2e/start/test_odd_starts.py -q)
 
 .PHONY: soak
 soak: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Ten minutes of load with faults at random, OPTIONS="--seed 7 --minutes 2"

@@ -16,9 +16,9 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 TESTS = (
     "tests/unit/api",
-    "tests/integration/test_http.py",
-    "tests/integration/test_authentication.py",
-    "tests/integration/test_plain_server.py",
+    "tests/integration/api/test_http.py",
+    "tests/integration/api/access/test_authentication.py",
+    "tests/integration/api/test_plain_server.py",
 )
 
 

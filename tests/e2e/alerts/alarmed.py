@@ -20,10 +20,10 @@ import pytest
 import yaml
 
 from compose.parts.alertmanager import CONFIGURATION, FOLDER, configured
+from tests.e2e.alerts.hurried import hurried
+from tests.e2e.alerts.receivers import BEAT, KEY, PASSWORD, Receivers, Said
+from tests.e2e.alerts.wording import TWOFOLD, check_title, line
 from tests.e2e.conftest import Run
-from tests.e2e.hurried import hurried
-from tests.e2e.receivers import BEAT, KEY, PASSWORD, Receivers, Said
-from tests.e2e.wording import TWOFOLD, check_title, line
 from tests.parts import wait_for
 from tests.promql import RULES
 

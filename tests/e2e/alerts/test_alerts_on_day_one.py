@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.alarmed import LIMIT_S, Alarmed, each, needs_alertmanager
+from tests.e2e.alerts.alarmed import LIMIT_S, Alarmed, each, needs_alertmanager
 from tests.e2e.watched import held_out
 from tests.parts import wait_for
 

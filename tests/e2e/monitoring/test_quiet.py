@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.alarmed import Alarmed, needs_alertmanager
+from tests.e2e.alerts.alarmed import Alarmed, needs_alertmanager
 from tests.parts import Part, wait_for
 
 #: Seconds of load; `make quiet` has 1800.

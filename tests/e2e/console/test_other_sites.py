@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.e2e import test_console
 from tests.e2e.conftest import Run
-from tests.e2e.test_console import CHROMIUM, OPTIONS
+from tests.e2e.console import test_console
+from tests.e2e.console.test_console import CHROMIUM, OPTIONS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import UP, Run
-from tests.e2e.odd import ODD, Start, attribute
+from tests.e2e.start.odd import ODD, Start, attribute
 from tests.parts import Stack, wait_for
 
 ALL = os.environ.get("ODD_STARTS") == "all"

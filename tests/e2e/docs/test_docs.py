@@ -34,7 +34,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Run
-from tests.e2e.shell import checkout, typed
+from tests.e2e.docs.shell import checkout, typed
 from tests.parts import ROOT, Part, Stack, free_port, wait_for
 from tests.tls import PASSWORD, documented_user, guarded
 from tests.unit.compose.files import SERVICES

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from bench.load.messages import variant
-from tests.e2e.alarmed import Alarmed, Traffic, each, needs_alertmanager
+from tests.e2e.alerts.alarmed import Alarmed, Traffic, each, needs_alertmanager
 from tests.e2e.watched import held_out, learn, paragraphs
 from tests.parts import wait_for
 

@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.e2e.alarmed import Alarmed, each, needs_alertmanager
+from tests.e2e.alerts.alarmed import Alarmed, each, needs_alertmanager
 from tests.e2e.watched import hoard, used
 from tests.parts import wait_for
 

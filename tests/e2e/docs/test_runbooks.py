@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.alarmed import needs_alertmanager
+from tests.e2e.alerts.alarmed import needs_alertmanager
 from tests.e2e.conftest import Run
-from tests.e2e.shell import checkout, typed
+from tests.e2e.docs.shell import checkout, typed
 from tests.e2e.watched import monitored
 from tests.parts import ROOT, wait_for
 from tests.unit.alerting.rules import RUNBOOKS

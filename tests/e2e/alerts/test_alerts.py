@@ -20,8 +20,8 @@ from celery import Celery
 from celery_app.app import make_celery
 from celery_app.settings import Settings
 from tasks.rollout import queue_of
-from tests.e2e.alarmed import Alarmed, Traffic, each, needs_alertmanager
-from tests.e2e.wording import consequences
+from tests.e2e.alerts.alarmed import Alarmed, Traffic, each, needs_alertmanager
+from tests.e2e.alerts.wording import consequences
 from tests.parts import ROOT, Stack, wait_for
 
 pytestmark = needs_alertmanager

@@ -19,7 +19,7 @@ from tasks.errors import DeadlinePassed
 from tasks.messages import Failure, Reply
 from tests.unit.api.counter import Counter
 from tests.unit.celery_app.client.desk import Desk, attribution, idle
-from tests.unit.celery_app.client.test_latency_model import Clock
+from tests.unit.celery_app.client.dispatch.test_latency_model import Clock
 
 
 def asked(limit_s: float | None) -> Entry:

@@ -8,7 +8,7 @@ from collections import Counter
 import yaml
 
 from compose.parts.alertmanager import CONFIGURATION
-from tests.e2e.receivers import Said
+from tests.e2e.alerts.receivers import Said
 from tests.promql import rules
 
 
