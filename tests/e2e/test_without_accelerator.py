@@ -17,6 +17,7 @@ LEFT_OUT = shutil.ignore_patterns(
 TESTS = (
     "tests/unit/api",
     "tests/integration/api/test_http.py",
+    "tests/integration/api/test_pending_answers.py",
     "tests/integration/api/access/test_authentication.py",
     "tests/integration/api/test_plain_server.py",
 )

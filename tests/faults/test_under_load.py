@@ -10,19 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.faults import fault_injection as faults
 from bench.faults.__main__ import HONEST, Outcome, watched
 from bench.faults.duplicate_check import DuplicateCheck, computed_twice
-from bench.faults.fault_injection import (
-    Strike,
-    cut_connections,
-    fill_disk,
-    freeze,
-    hang_model,
-    kill,
-    restart_api,
-    restart_workers,
-    slow_model,
-)
 from bench.faults.loss import measure
 from bench.load import messages
 from bench.load.recorder import BROKEN
@@ -49,7 +39,7 @@ def passages() -> list[messages.Passage]:
     return [messages.Passage(m.text, m.author) for m in load_sotu().part(HELD_OUT_FOLD)]
 
 
-def strike_all(system: Started, strikes: list[Strike]) -> None:
+def strike_all(system: Started, strikes: list[faults.Strike]) -> None:
     for strike in strikes:
         due = time.monotonic() + APART_S
         strike(system)
@@ -59,7 +49,7 @@ def strike_all(system: Started, strikes: list[Strike]) -> None:
 def broken(
     folder: Path,
     passages: list[messages.Passage],
-    strikes: list[Strike],
+    strikes: list[faults.Strike],
     honest: frozenset[str] = HONEST,
 ) -> Outcome:
     """Break things one after the other, under load, which ends ``APART_S`` after the last one."""
@@ -88,14 +78,14 @@ def test_whatever_breaks_every_message_has_one_outcome(
     tmp_path: Path, passages: list[messages.Passage]
 ) -> None:
     strikes = [
-        kill("worker-1"),
-        freeze("worker-2"),
-        slow_model,
-        hang_model,
-        cut_connections,
-        fill_disk,
-        freeze("valkey"),
-        kill("valkey"),
+        faults.kill("worker-1"),
+        faults.freeze("worker-2"),
+        faults.slow_model,
+        faults.hang_model,
+        faults.cut_connections,
+        faults.fill_disk,
+        faults.freeze("valkey"),
+        faults.kill("valkey"),
     ]
     outcome = broken(tmp_path, passages, strikes)
     assert outcome.harmless, outcome.complaints
@@ -105,13 +95,13 @@ def test_a_killed_api_breaks_the_connections_that_it_held(
     tmp_path: Path, passages: list[messages.Passage]
 ) -> None:
     """By itself: after any other fault, a connection that breaks is a fault of ours."""
-    outcome = broken(tmp_path, passages, [kill("api")], HONEST | {BROKEN})
+    outcome = broken(tmp_path, passages, [faults.kill("api")], HONEST | {BROKEN})
     assert outcome.harmless, outcome.complaints
 
 
 def test_a_rolling_restart_fails_no_request(
     tmp_path: Path, passages: list[messages.Passage]
 ) -> None:
-    outcome = broken(tmp_path, passages, [restart_workers, restart_api])
+    outcome = broken(tmp_path, passages, [faults.restart_workers, faults.restart_api])
     assert outcome.harmless, outcome
     assert outcome.loss.answered == outcome.loss.sent, outcome

@@ -4,8 +4,8 @@ A fence `sh` is run as it is, but for the ports. Two Bylines serve the pages: on
 of the page models.md, one with the model that comes with Byline, for the README and the tutorial.
 `make run` in a fence starts Byline, with the settings of its line; a fence whose first line is
 STOPPED is run while Byline is stopped. Where a fence `json` follows, the answer must be that. A
-fence `python` on the pages of PYTHON is run as a program. The two fences for other hosts (HOSTS)
-are run by themselves, with a Redis of the test in the place of the page's.
+fence `python` on the pages of PYTHON is run as a program. `test_other_hosts.py` runs the two fences
+for other hosts (HOSTS).
 
 A fence `text` is not run. On the pages of PARSED it holds commands that need an engine for
 containers, a cluster, or hours; they are read. So is each `make …` and `python -m …` within a
@@ -15,30 +15,25 @@ workloads that are named.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
-import shlex
-import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 
 from tests.e2e.conftest import Run
+from tests.e2e.docs.named_commands import check_names, commands_in
+from tests.e2e.docs.pages import FENCE, HOSTS, needs_tools, page_text
 from tests.e2e.docs.shell import checkout, typed
-from tests.parts import ROOT, Part, Stack, free_port, wait_for
-from tests.tls import PASSWORD, documented_user, guarded
-from tests.unit.compose.files import SERVICES
-from tests.unit.compose.manifests import files
+from tests.parts import ROOT, Stack
+
+pytestmark = needs_tools
 
 #: Pages, by the Byline that serves them, in this order: the last one of the first stops Byline.
 MINE_PAGES = (
@@ -76,7 +71,6 @@ ALL = (
     ),
 )
 STOPPED = "# Byline is stopped."
-HOSTS = ("# On the host of a worker.", "# On the host of an api.")
 #: The id of the README's message, with the model that comes with Byline.
 SAMPLE = "4530ed6916a37d7cedea156ff12f9d05"
 #: Models on the pages, and the files they are to be in.
@@ -84,14 +78,6 @@ MINE = (
     ("models", "vowels.py", "VowelModel:"),
     ("versions", "vowels2.py", "NextModel"),
 )
-TOOLS = ("curl", "pgrep")
-
-pytestmark = pytest.mark.skipif(
-    None in map(shutil.which, TOOLS) and os.environ.get("CI") != "true",
-    reason=f"needs {' and '.join(TOOLS)}",
-)
-
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 #: How a problem document begins.
 PROBLEM = "urn:byline:error"
 _START = re.compile(r"^((?:\w+=\S+ )*)make run((?: \w+=\S+)*)\n$")
@@ -117,14 +103,10 @@ class Block(NamedTuple):
         return {**before, **{f"BYLINE_{name}": value for name, value in after.items()}}
 
 
-def _page(name: str) -> str:
-    return (ROOT / "docs" / f"{name}.md").read_text("utf-8")
-
-
 def _blocks(pages: Sequence[str]) -> list[Block]:
     found = []
     for page in pages:
-        fences = [(kind, content) for kind, content in _FENCE.findall(_page(page))]
+        fences = [(kind, content) for kind, content in FENCE.findall(page_text(page))]
         for number, (kind, commands) in enumerate(fences):
             if kind == "python" and page in PYTHON and BROKER in commands:
                 found.append(Block(page, number, f"python - <<'END'\n{commands}END\n", ""))
@@ -186,7 +168,9 @@ class Reader:
         """Save the models that the pages show where they say."""
         (self.folder / "mine").mkdir()
         for page, name, model in MINE:
-            [code] = [code for _, code in _FENCE.findall(_page(page)) if f"class {model}" in code]
+            [code] = [
+                code for _, code in FENCE.findall(page_text(page)) if f"class {model}" in code
+            ]
             (self.folder / "mine" / name).write_text(code, "utf-8")
 
     def close(self) -> None:
@@ -237,122 +221,31 @@ def test_a_restored_backup_has_the_answers_from_before(reader: Reader) -> None:
     assert cached
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Stack]:
-    """A Redis as the page about operating has it, and what is on the disks of other hosts."""
-    stack = Stack(tmp_path, BYLINE_MODEL="", BYLINE_METRICS_PORT=str(free_port()))
-    try:
-        guarded(stack, "127.0.0.1", f"user byline {documented_user()}", "user default off")
-        (tmp_path / "redis-password").write_text(PASSWORD + "\n")
-        with (tmp_path / "keys.txt").open("wb") as keys:
-            make = [sys.executable, "-m", "api.access.keys", "test"]
-            made = subprocess.run(make, stdout=keys, stderr=subprocess.PIPE, check=True, cwd=ROOT)
-        stack.env["TEST_KEY"] = made.stderr.split()[-1].decode()
-        yield stack
-    finally:
-        stack.close()
-
-
-@pytest.mark.skipif(
-    None in map(shutil.which, ("redis-server", "openssl")) and os.environ.get("CI") != "true",
-    reason="needs redis-server and openssl",
-)
-def test_a_worker_and_an_api_start_on_other_hosts(elsewhere: Stack) -> None:
-    port = elsewhere.redis.connection_pool.connection_kwargs["port"]
-    places = {
-        "redis.example.org:6379": f"localhost:{port}",
-        "/etc/byline/ca.pem": str(elsewhere.folder / "cert.pem"),
-        "/etc/byline/redis-password": str(elsewhere.folder / "redis-password"),
-        "/srv/byline/model": str(ROOT / "model" / "weights" / "ngram"),
-        "=keys.txt": f"={elsewhere.folder / 'keys.txt'}",
-        "API_HOST=0.0.0.0": "API_HOST=127.0.0.1",
-        ".venv/bin/python": sys.executable,
-    }
-    fences = [text for _, text in _FENCE.findall(_page("operating")) if text.startswith(HOSTS)]
-    assert len(fences) == len(HOSTS)
-    parts: list[Part] = []
-    for fence in fences:
-        own = reduce(lambda text, place: text.replace(*place), places.items(), fence)
-        parts.append(elsewhere.start(["bash", "-euc", own], f"host-{len(parts)}"))
-
-    def answered() -> bool:
-        assert all(part.alive for part in parts), [part.output for part in parts]
-        key = {"Authorization": f"Bearer {elsewhere.env['TEST_KEY']}"}
-        url, text = f"{elsewhere.url}/v1/attributions", {"text": "from another host"}
-        with suppress(httpx.TransportError):
-            return httpx.post(url, json=text, headers=key, timeout=40).status_code == 200
-        return False
-
-    wait_for(answered, 60, "an answer")
-    assert elsewhere.redis.zscore("byline:workers", "byline@worker-1")
-
-
 @pytest.mark.parametrize("page", PARSED)
 def test_what_can_not_be_run_here_names_what_is_there(page: str) -> None:
-    for commands in [content for kind, content in _FENCE.findall(_page(page)) if kind == "text"]:
+    for commands in [content for kind, content in FENCE.findall(page_text(page)) if kind == "text"]:
         subprocess.run(["bash", "-n", "-c", commands], check=True)
-        for words in _simple(commands):
-            _look(words)
+        for words in commands_in(commands):
+            check_names(words)
 
 
 @pytest.mark.parametrize("page", ALL)
 def test_what_a_sentence_says_to_type_is_there(page: str) -> None:
-    said = re.findall(r"`((?:\w+=\S+ )*(?:make|\S*python -m) [^`…]+)`", _page(page))
+    said = re.findall(r"`((?:\w+=\S+ )*(?:make|\S*python -m) [^`…]+)`", page_text(page))
     for command in sorted({" ".join(one.split()) for one in said}):
-        for words in _simple(command):
-            _look(words)
-
-
-def _simple(commands: str) -> Iterator[list[str]]:
-    """Yield the words of each command, those of a pipe or a list each by themselves."""
-    for line in commands.replace("\\\n", " ").replace("|\n", "| ").splitlines():
-        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-        lexer.whitespace_split = True
-        words: list[str] = []
-        for word in [*lexer, "&&"]:
-            if word in ("&&", "|", ";"):
-                if words:
-                    yield words
-                words = []
-            elif words or not re.match(r"\w+=", word):
-                words.append(word)
-
-
-def _look(words: list[str]) -> None:
-    """See that what a command names is there."""
-    program, *rest = words
-    assert program in {
-        *("make", "docker", "kubectl", "python", ".venv/bin/python", "curl", "sleep", "printf")
-    }, words
-    if program == "make":
-        done = subprocess.run(
-            [*words, "--dry-run"], cwd=ROOT, check=False, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{words}: {done.stderr}"
-    for option in {"-f", "--file", "--kustomize"} & set(rest if program != "curl" else ()):
-        path = rest[rest.index(option) + 1]
-        assert path == "-" or (ROOT / path).exists(), words
-    if words[:2] == ["docker", "compose"]:
-        assert rest[rest.index("exec") + 1] in SERVICES, words
-    if "-m" in rest and program != "curl":
-        module = rest[rest.index("-m") + 1]
-        assert importlib.util.find_spec(module) is not None, words
-    if program == "kubectl":
-        workloads = {(one["kind"].lower(), one["metadata"]["name"]) for one in files()}
-        for kind, name in (
-            word.split("/") for word in rest if re.fullmatch(r"[a-z]+/[a-z-]+", word)
-        ):
-            # Those of the next version are made of the others.
-            assert (kind, name.removesuffix("-next")) in workloads, words
+        for words in commands_in(command):
+            check_names(words)
 
 
 @pytest.mark.parametrize("page", ALL)
 def test_few_commands_are_not_run(page: str) -> None:
-    kinds = [kind for kind, _ in _FENCE.findall(_page(page))]
+    kinds = [kind for kind, _ in FENCE.findall(page_text(page))]
     assert kinds.count("text") == NOT_RUN.get(page, 0)
     assert "" not in kinds, "a fence says what it is"
 
 
 def test_no_page_with_commands_is_left_out() -> None:
-    commands = {page for page in ALL if "sh" in [kind for kind, _ in _FENCE.findall(_page(page))]}
+    commands = {
+        page for page in ALL if "sh" in [kind for kind, _ in FENCE.findall(page_text(page))]
+    }
     assert commands | {*PYTHON} == {*MINE_PAGES, *SHIPPED_PAGES}

@@ -1,0 +1,38 @@
+"""Answers that nobody waits for at first: the client is told where to ask later."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.integration.ways import WAYS, opened
+from tests.parts import Stack, wait_for
+
+
+def test_who_does_not_wait_is_told_where_to_ask(own: Stack) -> None:
+    own.worker(TEST_MODEL_SECONDS="0.5")
+    own.api()
+    response = own.attribute({"text": "for later"}, wait=0)
+    assert response.status_code == 202
+    pending = response.json()
+    assert pending["status"] == "pending"
+    assert response.headers["Location"] == f"/v1/attributions/{pending['id']}"
+    where = own.url + response.headers["Location"]
+    assert httpx.get(where).status_code == 202
+    done = wait_for(lambda: (r := httpx.get(where)).status_code == 200 and r, what="the answer")
+    assert done.json()["id"] == pending["id"]
+    assert httpx.head(where).status_code == 200
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_pending_answer_is_waited_for_by_its_id(own: Stack, kind: str) -> None:
+    own.worker(TEST_MODEL_SECONDS="1")
+    with opened(kind, own) as http:
+        id = http.attribute({"text": "waited for"}, wait=0).json()["id"]
+        there = f"/v1/attributions/{id}"
+        assert http.get(there, params={"wait": "0.1"}).status_code == 202
+        done = http.get(there, params={"wait": "20"})
+        assert (done.status_code, done.json()["id"]) == (200, id)
+        assert http.get(there, params={"wait": "31"}).status_code == 422
+        # Nobody waits for what was never accepted.
+        assert http.get(f"/v1/attributions/{'0' * 32}", params={"wait": "20"}).status_code == 404

@@ -1,0 +1,41 @@
+"""A consumer of tasks, as a Celery worker has one, without Celery."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from kombu import Connection, Consumer, Queue
+from kombu.message import Message
+from redis import Redis
+
+OURS, KOMBUS = "celery_app.transport:Transport", "redis"
+QUEUE = Queue("tasks")
+
+
+class Worker:
+    """A consumer as Celery's, without Celery."""
+
+    def __init__(self, url: str, transport: str, prefetch: int = 100) -> None:
+        options = {"visibility_timeout": 1, "queue_order_strategy": "priority"}
+        self.connection = Connection(url, transport=transport, transport_options=options)
+        self.channel = self.connection.default_channel
+        self.taken: list[Message] = []
+        self.consumer = Consumer(self.channel, [QUEUE], on_message=self.taken.append)
+        self.consumer.qos(prefetch_count=prefetch)
+        self.consumer.consume()
+
+    def take(self, number: int) -> list[str]:
+        """Wait until so many were taken since; return their bodies."""
+        until = time.monotonic() + 10
+        while len(self.taken) < number:
+            assert time.monotonic() < until, self.taken
+            try:
+                self.connection.drain_events(timeout=0.5)
+            except TimeoutError:
+                continue
+        return [message.payload for message in self.taken]
+
+
+def noted(redis: Redis) -> list[tuple[dict, str, str]]:
+    return [tuple(json.loads(entry)) for entry in redis.hvals("unacked")]
