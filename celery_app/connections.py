@@ -20,12 +20,7 @@ CONNECTIONS = 32
 
 def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:
     """Returns a Redis client for asyncio, with the same limits and retries as :func:`connect`."""
-    return AsyncRedis(connection_pool=pool_async(url, timeout_s))
-
-
-def pool_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncConnectionPool:
-    """Returns a pool of asyncio connections to Redis, as :func:`connect_async` uses it."""
-    return AsyncConnectionPool.from_url(
+    pool = AsyncConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
         timeout=REDIS_TIMEOUT_S,
@@ -33,6 +28,7 @@ def pool_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncConnectionP
         socket_connect_timeout=REDIS_TIMEOUT_S,
         retry=AsyncRetry(ConstantBackoff(0.05), retries=1),
     )
+    return AsyncRedis.from_pool(pool)
 
 
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> Redis:

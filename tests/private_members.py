@@ -50,9 +50,6 @@ _CELERYS: dict[str, tuple[str, ...]] = {
 CALLED: dict[str, dict[str, tuple[str, ...]]] = {
     "celery_app/": _CELERYS,
     "tasks/": _CELERYS,
-    "celery_app/client/redis/redis_connection.py": {
-        "connection": ("redis.asyncio.connection.Connection",)
-    },
     "celery_app/transport/poller.py": {"_hub": ("kombu.asynchronous.hub.Hub",)},
     "api/accelerator/": {
         "cycle": ("uvicorn.protocols.http.httptools_impl.RequestResponseCycle",),

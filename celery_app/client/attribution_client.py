@@ -12,11 +12,12 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from redis.asyncio import Redis
+
 from celery_app.client.dispatch.late import LateMessages
 from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.entry import Entry
 from celery_app.client.redis.model_registry import ModelRegistry
-from celery_app.client.redis.redis_connection import RedisConnection
 from celery_app.settings import Settings
 from monitoring.instruments import request_ids
 from tasks.messages import Outcome, message_id, parse_text
@@ -59,14 +60,14 @@ class AttributionClient:
         dispatcher: Dispatcher,
         model_registry: ModelRegistry,
         pending_results: PendingResults,
-        connections: Sequence[RedisConnection] = (),
+        clients: Sequence[Redis] = (),
     ) -> None:
-        """Builds a client. :meth:`close` closes the ``connections``."""
+        """Builds a client. :meth:`close` closes the ``clients``, which are Redis clients."""
         self._max_characters = settings.max_characters
         self.dispatcher = dispatcher
         self.model_registry = model_registry
         self.pending_results = pending_results
-        self._connections = connections
+        self._clients = clients
         self._late = LateMessages(dispatcher, pending_results)
         self._readers = 0
 
@@ -76,8 +77,8 @@ class AttributionClient:
         Messages that have no outcome by then never get an outcome.
         """
         await self.dispatcher.stop()
-        for redis_connection in self._connections:
-            redis_connection.close()
+        for redis in self._clients:
+            await redis.aclose()
         await asyncio.to_thread(self.model_registry.stop)
 
     def entry(self, text: str, options: RequestOptions) -> Entry:

@@ -10,9 +10,8 @@ from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.redis.model_registry import ModelRegistry
 from celery_app.client.redis.publisher import POP_S, Publisher
 from celery_app.client.redis.queue_capacity import QueueCapacity
-from celery_app.client.redis.redis_connection import RedisConnection
 from celery_app.client.redis.result_store import ResultStore
-from celery_app.connections import REDIS_TIMEOUT_S, connect, pool_async
+from celery_app.connections import connect, connect_async
 from celery_app.settings import Settings
 from monitoring.instruments.metrics import ApiMetrics
 from tasks.storage.pending_results import PendingResults
@@ -41,12 +40,12 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
     model_registry = ModelRegistry(
         connect(settings.broker), connect(settings.cache), settings.here, queue_capacity
     )
-    broker = _connection_to(settings.broker, REDIS_TIMEOUT_S)
-    cache = _connection_to(settings.cache, REDIS_TIMEOUT_S)
-    replies = _connection_to(settings.broker, 2 * POP_S)
+    broker = connect_async(settings.broker)
+    cache = connect_async(settings.cache)
+    replies = connect_async(settings.broker, 2 * POP_S)
     pending_results = PendingResults(
-        broker.call,
-        cache.call,
+        broker.execute_command,
+        cache.execute_command,
         settings.result_ttl_s,
         room=lambda: queue_capacity.pending_results,
         lists=model_registry.lists,
@@ -76,7 +75,3 @@ def limits_of(settings: Settings) -> DispatchLimits:
     return DispatchLimits(
         settings.credits, settings.chunk_messages, settings.dispatcher_messages, answer_s
     )
-
-
-def _connection_to(url: str, timeout_s: float) -> RedisConnection:
-    return RedisConnection(pool_async(url, timeout_s), timeout_s)

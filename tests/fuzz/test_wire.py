@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celery_app.app import make_celery
-from celery_app.client.redis.message_template import MessageTemplate
+from celery_app.client.redis.task_packer import TaskPacker
 from celery_app.settings import Settings
 from model.types import Candidate, Evidence, Part
 from tasks.chunk_arguments import parse_chunk
@@ -190,18 +190,18 @@ def check_answerable(chunk: Chunk) -> None:
 
 
 @pytest.fixture(scope="module")
-def message_template() -> MessageTemplate:
+def task_packer() -> TaskPacker:
     """One as the api has it. Nothing is sent."""
-    return MessageTemplate(make_celery(Settings.from_environ(NOWHERE)), REPLY_TO)
+    return TaskPacker(make_celery(Settings.from_environ(NOWHERE)), REPLY_TO)
 
 
 @often
 @given(texts=st.lists(TEXTS, max_size=4), explain=st.booleans(), priority=st.integers(0, 9))
 def test_what_the_api_packs_the_worker_unpacks(
-    message_template: MessageTemplate, texts: list[str], explain: bool, priority: int
+    task_packer: TaskPacker, texts: list[str], explain: bool, priority: int
 ) -> None:
     options: dict[str, Any] = {"explain": explain, "version": "v", "deadlines": [1.5] * len(texts)}
-    message = json.loads(message_template.pack("queue", "chunk", texts, options, priority).message)
+    message = json.loads(task_packer.pack("queue", "chunk", texts, options, priority).message)
     args, kwargs, _ = json.loads(b64decode(message["body"]))
     reply_to = message["properties"]["reply_to"]
     chunk = parse_chunk(message["headers"]["id"], reply_to, args, kwargs)

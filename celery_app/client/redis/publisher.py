@@ -9,11 +9,11 @@ from uuid import uuid4
 
 from celery import Celery
 from redis import RedisError, ResponseError
+from redis.asyncio import Redis
 
 from celery_app.client.entry import Entry
-from celery_app.client.redis.message_template import MessageTemplate, Packed
 from celery_app.client.redis.queue_capacity import QueueCapacity
-from celery_app.client.redis.redis_connection import RedisConnection
+from celery_app.client.redis.task_packer import Packed, TaskPacker
 from tasks.errors import BrokerUnavailable
 from tasks.messages import REPLIES
 from tasks.rollout import queue_of
@@ -32,12 +32,12 @@ class Publisher:
     def __init__(
         self,
         app: Celery,
-        broker: RedisConnection,
-        replies: RedisConnection,
+        broker: Redis,
+        replies: Redis,
         pending_results: PendingResults,
         queue_capacity: QueueCapacity,
     ) -> None:
-        """``replies`` is a second connection to the broker, on which the replies are received.
+        """``replies`` is a second client of the broker, on which the replies are received.
 
         Its timeout must be above ``POP_S`` seconds.
         """
@@ -46,7 +46,7 @@ class Publisher:
         self._pending_results = pending_results
         self._queue_capacity = queue_capacity
         self._reply_to = f"{REPLIES}{uuid4().hex}"
-        self._message_template = MessageTemplate(app, self._reply_to)
+        self._task_packer = TaskPacker(app, self._reply_to)
 
     async def send(self, chunk_id: str, entries: Sequence[Entry]) -> None:
         """Sends ``entries``, all of one model version and kind, as the task with id ``chunk_id``.
@@ -66,10 +66,10 @@ class Publisher:
                 for entry in urgent:
                     entry.promised = promised
             else:
-                await self._broker.call("LPUSH", packed.queue, packed.message)
+                await self._broker.execute_command("LPUSH", packed.queue, packed.message)
         except RedisError as error:
             self._queue_capacity.free(chunk_id)
-            refused = isinstance(error, ResponseError)  # such as OOM or READONLY
+            refused = type(error) is ResponseError  # redis-py has no class for this one
             reason = str(error).partition(" ")[0] if refused else type(error).__name__
             raise BrokerUnavailable(f"the broker did not take the message: {reason}") from None
 
@@ -79,7 +79,7 @@ class Publisher:
         first = entries[0]
         if first.exact:
             options["exact"] = True
-        return self._message_template.pack(
+        return self._task_packer.pack(
             queue_of(first.version),
             chunk_id,
             [entry.text for entry in entries],
@@ -94,11 +94,11 @@ class Publisher:
         Raises ``RedisError``.
         """
         try:
-            popped: Any = await self._replies.call("BRPOP", self._reply_to, POP_S)
+            popped: Any = await self._replies.execute_command("BRPOP", self._reply_to, POP_S)
         except ResponseError as error:
             if not is_wrong_type(error):
                 raise
             logger.warning("the key of the replies held another type, and is deleted")
-            await self._replies.call("DEL", self._reply_to)
+            await self._replies.execute_command("DEL", self._reply_to)
             return None
         return popped[1] if popped else None

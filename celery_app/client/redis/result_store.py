@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from celery_app.client.redis.redis_connection import RedisConnection
+from redis.asyncio import Redis
+
 from tasks.messages import Outcome
 from tasks.storage.result_cache import found, keys
 
@@ -12,7 +13,7 @@ from tasks.storage.result_cache import found, keys
 class ResultStore:
     """The workers' result cache, for the dispatcher, which only reads it."""
 
-    def __init__(self, cache: RedisConnection) -> None:
+    def __init__(self, cache: Redis) -> None:
         self._cache = cache
 
     async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:
@@ -20,4 +21,4 @@ class ResultStore:
 
         Takes one MGET. Raises ``RedisError``.
         """
-        return found(ids, await self._cache.call("MGET", *keys(ids)))
+        return found(ids, await self._cache.execute_command("MGET", *keys(ids)))

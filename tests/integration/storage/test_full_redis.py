@@ -15,8 +15,8 @@ from redis import Redis, ResponseError
 from redis.exceptions import OutOfMemoryError
 
 from celery_app.app import make_celery
-from celery_app.client.redis.message_template import MessageTemplate, Packed
 from celery_app.client.redis.queue_capacity import QueueCapacity
+from celery_app.client.redis.task_packer import Packed, TaskPacker
 from celery_app.settings import Settings
 from tasks.errors import Overloaded
 from tasks.messages import UNACKED
@@ -167,8 +167,8 @@ def app_of(stack: Stack) -> Celery:
     return make_celery(Settings.from_environ({"BYLINE_REDIS_URL": stack.env["BYLINE_REDIS_URL"]}))
 
 
-def task(message_template: MessageTemplate, text: str) -> Packed:
-    return message_template.pack(queue_of(VERSION), str(uuid4()), [text], {"version": VERSION}, 0)
+def task(task_packer: TaskPacker, text: str) -> Packed:
+    return task_packer.pack(queue_of(VERSION), str(uuid4()), [text], {"version": VERSION}, 0)
 
 
 def accepted_until_full(stack: Stack) -> set[str]:
@@ -185,10 +185,10 @@ def accepted_until_full(stack: Stack) -> set[str]:
     raise AssertionError("nothing was refused")
 
 
-def fill(stack: Stack, message_template: MessageTemplate) -> None:
+def fill(stack: Stack, task_packer: TaskPacker) -> None:
     """Put tasks on the queue until Redis refuses one, which is raised."""
     for number in range(10_000):
-        stack.redis.lpush(*task(message_template, f"another's {number} {'long ' * 2400}"))
+        stack.redis.lpush(*task(task_packer, f"another's {number} {'long ' * 2400}"))
 
 
 def test_a_queue_that_fills_redis_is_refused_before_and_worked_off_after(own: Stack) -> None:
@@ -204,9 +204,9 @@ def test_a_queue_that_fills_redis_is_refused_before_and_worked_off_after(own: St
     assert len(ids) > 100
     assert own.redis.info("memory")["used_memory"] < limit - MB
     # Others, who know no such limit, go on.
-    message_template = MessageTemplate(app_of(own), "byline:replies:nobody")
+    task_packer = TaskPacker(app_of(own), "byline:replies:nobody")
     for number in range(40):
-        own.redis.lpush(*task(message_template, f"beyond it {number} {'long ' * 2400}"))
+        own.redis.lpush(*task(task_packer, f"beyond it {number} {'long ' * 2400}"))
     wait_for(lambda: ready(own)["queue"].startswith("full: "))
     assert httpx.get(f"{own.url}/readyz").status_code == 503
     new = ({"text": f"new {number}"} for number in range(1000))
@@ -215,7 +215,7 @@ def test_a_queue_that_fills_redis_is_refused_before_and_worked_off_after(own: St
     assert int(refused.headers["Retry-After"]) > 0
     assert own.attribute({"text": "known"}).status_code == 200
     with pytest.raises(OutOfMemoryError):
-        fill(own, message_template)
+        fill(own, task_packer)
     own.redis.config_set("maxmemory", limit // 2)
     worker.kill()
     worker = own.worker(name="two")
@@ -233,14 +233,14 @@ def test_a_queue_that_fills_redis_is_refused_before_and_worked_off_after(own: St
 
 def test_a_worker_needs_no_memory_of_redis_at_all(own: Stack) -> None:
     app = app_of(own)
-    message_template = MessageTemplate(app, "byline:replies:nobody")
+    task_packer = TaskPacker(app, "byline:replies:nobody")
     sent = app.send_task("byline.attribute", [["Celery's"]])
     own.redis.config_set("maxmemory", 1)
     worker = own.worker()
     assert sent.get(timeout=20)[0]["author"]
     with Client(port=own.redis_port) as client:
         client.lpush("attributions", b"no task")
-        client.lpush(*task(message_template, "from the api"))
+        client.lpush(*task(task_packer, "from the api"))
     wait_for(lambda: "from the api" in own.calls(), what="the forward pass")
     wait_for(lambda: own.held() == 0, what="the queue to be empty")
     wait_for(lambda: len(DeadLetters(own.redis).all()) == 1, what="the dead letter")

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from redis import Redis, RedisError, ResponseError
+from redis import Redis, RedisError
 from redis.client import Pipeline
 
 from celery_app.backend import WholePipeline
-from celery_app.client.redis.redis_connection import RedisConnection
-from celery_app.connections import connect_async, pool_async
 from tasks.storage.full_redis import Client
 from tests.parts import Stack
 
@@ -32,8 +30,6 @@ COMMANDS: list[tuple[str | bytes | float, ...]] = [
     ("HSET", "a hash", "field", "value"),
     ("HGET", "a hash", "field"),
 ]
-#: Answers for which redis-py returns True.
-PARSED = (b"OK", b"PONG")
 
 
 @pytest.fixture
@@ -123,26 +119,3 @@ def test_a_pipeline_in_one_piece_does_what_redis_pys_does(clients: tuple[Redis, 
         assert len(pipe.execute()) == 8
     assert heard == [b"value"]
     assert {key: plain.dump(key) for key in plain.scan_iter()} == expected
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": True}  # as the server has it
-
-
-@pytest.mark.anyio
-async def test_a_line_is_answered_as_redis_py_answers(own: Stack) -> None:
-    url = own.env["BYLINE_REDIS_URL"]
-    plain, line = connect_async(url), RedisConnection(pool_async(url), timeout_s=5.0)
-    answers: list[list[Any]] = []
-    for call in (plain.execute_command, line.call):
-        own.redis.flushdb()
-        answers.append([])
-        for command in COMMANDS:
-            try:
-                answer = await call(*command)
-            except ResponseError as error:
-                answer = "refused", str(error).removeprefix("ERR ")
-            answers[-1].append(True if answer in PARSED else answer)
-    assert answers[0] == answers[1]
-    await plain.aclose()

@@ -19,14 +19,14 @@ from tasks.rollout import lists, queue_of
 pytestmark = pytest.mark.anyio
 
 
-class RedisConnection:
+class Redis:
     """Records the lists that are pushed to, and the headers of the tasks."""
 
     def __init__(self) -> None:
         self.pushed: list[str] = []
         self.headers: list[dict[str, Any]] = []
 
-    async def call(self, command: str, key: str, message: bytes) -> None:
+    async def execute_command(self, command: str, key: str, message: bytes) -> None:
         assert command == "LPUSH"
         self.pushed.append(key)
         self.headers.append(json.loads(message)["headers"])
@@ -38,7 +38,7 @@ def make_publisher(connection: Any) -> Publisher:
 
 
 async def test_a_chunk_without_a_credit_goes_to_the_list_of_the_next_priority() -> None:
-    publisher = make_publisher(connection := RedisConnection())
+    publisher = make_publisher(connection := Redis())
     for without_credit in (False, True):
         entry = Entry("1", "1", "v1")
         entry.without_credit = without_credit
@@ -47,7 +47,7 @@ async def test_a_chunk_without_a_credit_goes_to_the_list_of_the_next_priority() 
 
 
 async def test_a_chunk_has_a_request_id_for_each_message_where_any_has_one() -> None:
-    publisher = make_publisher(connection := RedisConnection())
+    publisher = make_publisher(connection := Redis())
     await publisher.send("named", [Entry("1", "1", "v1", request_id="a"), Entry("2", "2", "v1")])
     await publisher.send("nameless", [Entry("1", "1", "v1"), Entry("2", "2", "v1")])
     assert connection.headers[0][REQUEST_IDS] == ["a", ""]

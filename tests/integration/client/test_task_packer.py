@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 from celery_app.app import make_celery
-from celery_app.client.redis.message_template import MessageTemplate
+from celery_app.client.redis.task_packer import TaskPacker
 from celery_app.settings import Settings
 from tasks.messages import QUEUE, REQUEST_IDS, SENT, TASK
 from tasks.rollout import queue_of
@@ -60,8 +60,8 @@ def _both(
         **options,
     )
     request_ids = options["headers"][REQUEST_IDS] if options else ["", ""]
-    message_template = MessageTemplate(app, "byline:replies:here")
-    packed = message_template.pack(queue, "chunk", TEXTS, KWARGS, priority, request_ids)
+    task_packer = TaskPacker(app, "byline:replies:here")
+    packed = task_packer.pack(queue, "chunk", TEXTS, KWARGS, priority, request_ids)
     queued = own.redis.rpop(packed.queue)
     assert queued is not None, "another list"
     ours = _plain(packed.message)

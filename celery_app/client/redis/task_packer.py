@@ -1,0 +1,87 @@
+"""Makes the Celery message of a chunk: Celery sends the task into memory, and Byline takes it out.
+
+Celery can't send the task to Redis itself. A chunk and its pending results must be written in one
+step, so that no crash can separate the two.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any, NamedTuple
+
+import msgspec
+from celery import Celery
+from kombu import Connection
+
+from tasks.messages import REQUEST_IDS, SENT, TASK
+from tasks.rollout import STEPS, lists
+
+#: Kombu's memory is one for all connections of a process: held from sending to taking out.
+_MEMORY = Lock()
+_encode = msgspec.json.Encoder().encode
+
+
+class Packed(NamedTuple):
+    """A Celery message, and the Redis list to push it to.
+
+    Each priority of a queue has its own list.
+    """
+
+    queue: str
+    message: bytes
+
+
+class TaskPacker:
+    """Makes the Celery messages that carry chunks to the workers."""
+
+    def __init__(self, app: Celery, reply_to: str) -> None:
+        """``reply_to`` is the name of the Redis list on which this process awaits the replies."""
+        self._app = app
+        self._reply_to = reply_to
+        self._connection = Connection("memory://")
+        self._producer = app.amqp.Producer(self._connection)
+
+    def pack(
+        self,
+        queue: str,
+        chunk: str,
+        texts: Sequence[str],
+        kwargs: dict[str, Any],
+        priority: int,
+        request_ids: Sequence[str] = (),
+    ) -> Packed:
+        """Returns the Celery message for a chunk with these texts; ``chunk`` is the task's id.
+
+        ``kwargs`` are the task's keyword arguments. ``request_ids`` has an id for each text, or is
+        empty.
+        """
+        headers: dict[str, Any] = {SENT: round(time.time(), 6)}
+        if any(request_ids):
+            headers[REQUEST_IDS] = request_ids
+        with _MEMORY:
+            self._app.send_task(
+                TASK,
+                args=[texts],
+                kwargs=kwargs,
+                task_id=chunk,
+                queue=queue,
+                priority=priority,
+                reply_to=self._reply_to,
+                headers=headers,
+                ignore_result=True,  # the reply has the results, and the cache keeps them
+                # Celery's repr would hold the texts, and monitors such as Flower show it.
+                argsrepr=f"({len(texts)} messages,)",
+                kwargsrepr="{}",
+                retry=False,
+                producer=self._producer,
+            )
+            message = self._connection.default_channel.basic_get(queue, no_ack=True)
+        return Packed(_list(queue, priority), _encode(message.serializable()))
+
+
+def _list(queue: str, priority: int) -> str:
+    """Returns the Redis list for a queue and a priority. Neighbouring priorities share a list."""
+    return lists(queue)[bisect(STEPS, priority) - 1]
