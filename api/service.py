@@ -174,7 +174,7 @@ class AttributionService:
         )
 
     def _model(self, query: Mapping[str, str]) -> str | None:
-        """Returns the model version in the query, or None. Raises ``NoModel`` or ``UnknownModel``."""
+        """Returns the model version in the query, or None. Raises ``NoModel``, ``UnknownModel``."""
         version = query.get("model")
         if version is not None:
             self.client.model_registry.check(version)

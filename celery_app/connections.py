@@ -11,7 +11,7 @@ from redis.retry import Retry
 
 from tasks.storage.full_redis import Client
 
-#: Seconds after which a Redis that does not respond counts as gone.
+#: Seconds after which a Redis that does not respond counts as unreachable.
 REDIS_TIMEOUT_S = 2.0
 #: Largest number of connections of a client. Lookups are batched, so that a few connections serve
 #: thousands of messages.

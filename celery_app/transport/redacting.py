@@ -18,7 +18,7 @@ HIDDEN = "(not shown)"
 
 
 def hide(body: Any) -> Any:
-    """Returns a message's body. If it is an event, or a list of events, arguments are hidden."""
+    """Returns a message's body, with the arguments hidden in an event or a list of events."""
     for event in body if isinstance(body, list) else [body]:
         if isinstance(event, dict) and str(event.get("type")).startswith("task-"):
             for field in event.keys() & {"args", "kwargs"}:

@@ -1,4 +1,4 @@
-"""Decodes with msgspec the tasks that kombu wrote into Redis, in a fifth of kombu's time."""
+"""Decodes kombu's tasks with msgspec, which takes a fifth of the time that kombu takes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The batcher: tasks that arrive while the model computes become its next batch.
 
-Celery receives tasks as always: its default strategy checks expiry and revocation, sends events and
+Celery receives tasks as usual: its default strategy checks expiry and revocation, sends events and
 holds tasks with an ETA. Only the last step differs: a request for :data:`~tasks.messages.TASK` goes
 to the :class:`Batcher` and not to the pool. The pool has one thread, which owns the model. When
 that thread is free, it takes all tasks that wait, up to the largest batch, and the
@@ -33,9 +33,11 @@ from tasks.chunk_request import ChunkRequest
 
 logger = logging.getLogger(__name__)
 
-#: Work of waiting large tasks at which a worker takes no more tasks, so that other workers can.
+#: Work of waiting large tasks at which a worker takes no more tasks, so that other workers can take
+#: them.
 MAX_LARGE_WORK = 100_000
-#: Shortest time between two releases of device memory, in seconds: batches soon need it again.
+#: Shortest time between two releases of device memory, in seconds. Later batches need the memory
+#: again.
 FREE_S = 5.0
 #: Number of overlapping batches after which the pool's thread may do something else.
 MAX_BATCHES_IN_A_ROW = 100
@@ -55,7 +57,7 @@ class Device(Protocol):
     def overlaps(self) -> bool:
         """Whether the device computes while the thread does other work.
 
-        For the model's thread only.
+        Only the model's thread may read this property.
         """
 
 
@@ -111,8 +113,8 @@ class Batcher:
 
         True if less than two batches wait, and all waiting tasks will be done soon enough. No other
         worker can take a task that waits here, not even an idle worker. All large tasks together
-        count as one batch at most, since later tasks wait for one of its batches only. Low-priority
-        tasks count only for the second condition.
+        count as one batch at most, since a later task waits for only one of their batches.
+        Low-priority tasks count only for the second condition.
         """
         large = self._waiting.large_work
         urgent = self._waiting.urgent_work + self._waiting.solo_work + min(large, self._max_work)

@@ -32,7 +32,7 @@ class Completion:
         for callback in callbacks:
             try:
                 callback()
-            except Exception:  # a defect, but the other waiters must be woken all the same
+            except Exception:  # a defect; the other waiters must still be woken
                 logger.exception("a callback of a message failed")
 
     def then(self, callback: Callable[[], None]) -> None:
