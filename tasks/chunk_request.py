@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 #: First year of an ETA that can be converted to every time zone.
 EARLIEST_YEAR = 1971
-#: Last year of such an ETA.
+#: Last year of an ETA that can be converted to every time zone.
 LATEST_YEAR = 9998
 
 
@@ -51,7 +51,7 @@ class ChunkRequest(RedactedRequest):
     def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
         """Parses the request. Raises ``Malformed`` for a task that Celery could not use.
 
-        Celery itself would raise an error only later.
+        Celery would raise an error for such a task only later.
         """
         headers = kwargs.get("headers")
         check_headers(message.headers if headers is None else headers)
@@ -64,7 +64,7 @@ class ChunkRequest(RedactedRequest):
         #: Work of the chunk's messages, see :mod:`tasks.work`.
         self.work = total(self.chunk.texts, self.chunk.explain) if self.chunk else 0
         priority = self.delivery_info.get("priority")
-        #: Whether tasks of normal priority go before this one.
+        #: Whether tasks of normal priority go before this task.
         self.low_priority = isinstance(priority, int) and priority >= STEPS[1]
         self._show(f"({count_in_words(self.messages)},)")
 
@@ -79,7 +79,7 @@ class ChunkRequest(RedactedRequest):
     def revoked(self) -> bool:
         """Returns whether the task was revoked or has expired.
 
-        If so, Celery stores that as its result.
+        If so, Celery stores this as the task's result.
 
         If a separate cache is gone, Celery can't store the result, and the task ends all the same.
         Otherwise Celery would take the error for the loss of the broker.
@@ -119,7 +119,7 @@ class ChunkRequest(RedactedRequest):
         task_ready(self)
 
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
-        """Does nothing: a thread can't be killed. Unacknowledged, the task is delivered again."""
+        """Does nothing: a thread can't be killed. The unacknowledged task is delivered again."""
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
         """Does nothing: a thread can't be killed. A task that is in no batch yet can be revoked."""

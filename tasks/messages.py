@@ -23,7 +23,7 @@ QUEUE = "attributions"
 #: same Redis have another hash.
 UNACKED = "byline:unacked"
 
-#: Largest number of messages in one task. All their results are one value in Redis, and one list in
+#: Largest number of messages in one task. Their results are one value in Redis, and one list in
 #: the client. Reading and writing 100,000 made other tasks wait for five seconds.
 LARGEST_TASK = 20_000
 
@@ -37,7 +37,8 @@ REQUEST_IDS = "byline_request_ids"
 #: Header of a task whose worker died, or was taken for dead, while the worker held the task.
 ORPHANED = "byline_orphaned"
 
-#: The longest wait in the queue, in seconds, that counts: anybody may write the header ``SENT``.
+#: Longest wait in the queue that the metrics count, in seconds: any client may set the header
+#: ``SENT``.
 LONGEST_WAIT_S = 86_400.0
 
 #: Version of the stored values. Every message id hashes this version, so that a cache that another
@@ -64,17 +65,17 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 #: Prefix of the reply lists. Each api process has a list, which its tasks name as ``reply_to``.
 REPLIES = "byline:replies:"
-#: Seconds for which a reply waits to be fetched. The list of a process that died then expires.
+#: Seconds after which Redis deletes replies that nobody fetches, because their process has died.
 REPLY_TTL_S = 60
 #: Prefix of the keys of announcements, each under its model version.
 MODEL = "byline:model:"
-#: Sorted set of model versions by the Unix time of their workers' last sign of life.
+#: Sorted set of model versions by the Unix time of their workers' last registration.
 VERSIONS = "byline:versions"
-#: Sorted set of all workers' node names by the Unix time of their last sign of life.
+#: Sorted set of all workers' node names by the Unix time of their last registration.
 WORKERS = "byline:workers"
-#: Seconds between two signs of life of a worker.
+#: Seconds between two registrations of a worker.
 ANNOUNCE_S = 2.0
-#: Seconds for which a worker counts as alive after a sign of life.
+#: Seconds for which a worker counts as alive after a registration.
 ALIVE_S = 7.0
 
 
@@ -141,7 +142,7 @@ class Chunk(msgspec.Struct, frozen=True):
     """The body of one Celery task: the messages that one process had waiting at the same moment."""
 
     id: str
-    #: Texts, if the client kept the contract. Each is checked when the batch is formed.
+    #: The texts. A client may send other values, so each is checked when the batch is formed.
     texts: list[Any]
     #: For each text the Unix time, in seconds, after which the text need not be attributed.
     deadlines: list[float | None]

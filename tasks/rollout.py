@@ -59,7 +59,7 @@ class Rollout(msgspec.Struct, frozen=True):
         """Returns whether a message goes to the canary, the version on trial.
 
         ``text`` is the message's canonical text. Only its hash decides, so that every process sends
-        a text to the same version. When the canary's share grows, its texts stay with it.
+        a text to the same version. When the canary's share grows, the canary keeps its texts.
         """
         return self.canary is not None and lot(text) < self.share
 
@@ -71,7 +71,7 @@ class ServedVersions(NamedTuple):
     rollout: Rollout | None
     #: Number of workers that are alive, by version; 0 for a version that was served recently.
     workers: dict[str, int]
-    #: Versions that have no workers any more. Workers that are only silent may come back.
+    #: Versions that certainly have no workers any more. A silent worker may still be alive.
     gone: frozenset[str]
 
     def queue(self, version: str) -> str:
@@ -104,7 +104,7 @@ def lists(queue: str) -> list[str]:
 
 
 def workers_of(version: str) -> str:
-    """Returns the key of a version's workers: a sorted set of node names by last sign of life."""
+    """Returns the key of a version's workers: a sorted set of node names by last registration."""
     return f"{WORKERS}:{version}"
 
 
@@ -122,16 +122,16 @@ class WorkerRegistry:
     def sign(self, node: str, version: str, card: bytes, started: bool = False) -> None:
         """Registers the worker ``node`` as alive and serving ``version``; called every few seconds.
 
-        ``card`` is its encoded :class:`~tasks.messages.Announcement`. ``started`` is True at a
-        worker's first call. Workers that were silent for long are removed. If the rollout's version
-        has no workers left, and no operator has set the rollout, the rollout moves to ``version``.
+        ``card`` is the worker's encoded :class:`~tasks.messages.Announcement`. ``started`` is True
+        at a worker's first call. Also removes workers that were silent for long. If the rollout's
+        version has no workers, and no operator has set the rollout, moves it to ``version``.
         """
         now, silent = self._now(), int(10 * ALIVE_S)
         if started:
             self._delete_wrong_types(version)
             self._leave_others(node, version)
         with self._tracking_outages(), self._client.pipeline(transaction=False) as pipe:
-            # The card of the worker that started last counts. Others only write a missing card.
+            # The card of the newest worker counts. Other workers only write a missing card.
             pipe.set(MODEL + version, card, ex=CARD_S, nx=not started)
             pipe.expire(MODEL + version, CARD_S)
             pipe.zadd(VERSIONS, {version: now})
@@ -179,7 +179,7 @@ class WorkerRegistry:
         counts = [count or 0 for count in replies]
         living = dict(zip(versions, counts[::2], strict=True))
         registered = dict(zip(versions, counts[1::2], strict=True))
-        # A silent worker is gone only if Redis was reachable all the time.
+        # A silent worker is certainly gone only if Redis was reachable all the time.
         sure = self._reachable is not None and self._reachable[0] < alive
         gone = frozenset(v for v in versions if not registered[v] or (sure and not living[v]))
         return ServedVersions(rollout, living, gone)
@@ -213,14 +213,14 @@ class WorkerRegistry:
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
-        """Forgets, with their queues, those versions in ``gone`` that had no worker for a day."""
+        """Forgets the versions in ``gone`` that had no worker for a day, and their queues."""
         names: Any = self._client.zrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
         for version in {name.decode(errors="replace") for name in names} & set(gone):
             self._client.zrem(VERSIONS, version)
             self._client.delete(workers_of(version))
 
     def _leave_others(self, node: str, version: str) -> None:
-        """Removes a starting worker from other versions: a killed worker did not sign out."""
+        """Removes a starting worker from other versions, because a killed worker can't sign out."""
         names: Any = self._client.zrange(VERSIONS, 0, -1)
         with self._client.pipeline(transaction=False) as pipe:
             for other in {name.decode(errors="replace") for name in names} - {version}:

@@ -21,7 +21,7 @@ _ALLOW = "#!lua flags=allow-oom\n"
 _RUN = _ALLOW + own_script("run_command")
 #: Part of the error of an older Redis, which knows no such script.
 _UNKNOWN = "compiling script"
-#: A command that waits. In a script it would return at once.
+#: A command that waits. In a script, this command would return at once.
 _WAITS = "BLMOVE"
 #: Scripts that a library has registered, by the hash that EVALSHA takes.
 _registered: dict[str, str] = {}

@@ -40,8 +40,8 @@ class ReplyQueue:
         """Queues the replies to ``chunks`` on ``pipe``, behind the results to store.
 
         So a client that has a reply finds the result stored. Does nothing if broker and cache are
-        two servers. ``promised`` are outcomes by the message ids under which clients may have been
-        promised them. The pipeline calls a command's option ``then`` with the response.
+        two servers. ``promised`` are outcomes by the message ids under which clients may fetch
+        them later. The pipeline calls a command's option ``then`` with the response.
         """
         if self.apart:
             return
