@@ -1,4 +1,4 @@
-"""Reads and writes model cards, which tell a model's data, quality, limits and training.
+"""Reads and writes model cards, which describe a model's data, quality, limits and training.
 
 A card is a JSON file for programs and a Markdown page for people, after Mitchell et al. 2019,
 "Model Cards for Model Reporting".
@@ -135,7 +135,7 @@ def page(card: ModelCard) -> str:
 
 
 def _quality(card: ModelCard) -> str:
-    """Returns the Markdown table of the model's metrics, with a column for those of the baseline.
+    """Returns the Markdown table of the model's metrics, with a column for the baseline's metrics.
 
     The column is empty if the baseline was not measured. A line above the table names the
     threshold.
@@ -153,7 +153,7 @@ def _quality(card: ModelCard) -> str:
 def _variants(variants: Sequence[dict[str, Any]]) -> list[str]:
     """Returns the card's section about the variants that training compared, in Markdown.
 
-    The result is a list of one section. It is empty if there are no variants.
+    The result is a list with this section, or an empty list if there are no variants.
     """
     if not variants:
         return []

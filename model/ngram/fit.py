@@ -17,7 +17,7 @@ EPOCHS = 6
 #: Smallest number of steps. Small data gets more epochs: after fewer steps than this, the weights
 #: have hardly moved.
 MIN_STEPS = 400
-#: Texts of a step.
+#: Number of texts in a step.
 BATCH = 256
 #: Adam's learning rate at the first step. It falls to 0 evenly.
 LEARNING_RATE = 0.01
@@ -29,7 +29,7 @@ BALANCE = 0.6
 #: Number of texts whose features are computed at once.
 CHUNK = 256
 
-#: Takes the share of the work that is done, 0 to 1.
+#: Called with the share of the work that is done, 0 to 1.
 OnProgress = Callable[[float], None]
 
 

@@ -43,6 +43,6 @@ class NoveltySampler:
             shares = np.asarray(self._model.unseen(sample), float)
         except Exception as error:  # A user's model may raise anything; the predictions are valid.
             logger.warning("the model can't tell what is new to it: %s", type(error).__name__)
-            self._sampled = SAMPLE_TEXTS  # No more calls in this period.
+            self._sampled = SAMPLE_TEXTS  # No further calls in this period.
             return ()
         return tuple(shares[(shares >= 0) & (shares <= 1)].tolist())

@@ -12,7 +12,7 @@ import torch
 from model import tensorfile
 from model.transformer.encoder import DIGESTS, MAX_TOKENS, VECTOR
 
-#: Part of every version. Change it with every change of the encoder's input.
+#: Part of every model version. Change this text with every change of the encoder's input.
 PREPROCESSING = f"minilm-l6-v2,tokens{MAX_TOKENS},means,v1"
 #: Prefix of the names of the encoder's tensors in the file.
 _TUNED = "encoder."
