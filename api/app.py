@@ -43,7 +43,7 @@ class Application(Flask):
     """A Flask application that chooses routes by the URL path alone, and not by ``Host``."""
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Returns the object with which Flask finds a route; it ignores the request's ``Host``."""
+        """Returns the object that finds the route of a request, without regard to its ``Host``."""
         if request is None:
             return super().create_url_adapter(None)
         return self.url_map.bind("localhost", default_method=request.method, path_info=request.path)

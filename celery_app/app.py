@@ -67,7 +67,7 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def _tls(url: str) -> dict[str, VerifyMode] | None:
-    """Returns how kombu verifies the server's certificate; None if the URL has no TLS.
+    """Returns kombu's option for verifying the server's certificate; None if the URL has no TLS.
 
     A parameter of the URL takes precedence over this result.
     """

@@ -168,8 +168,8 @@ class ModelCard:
 
     #: Name for people.
     name: str
-    #: Identifies the weights and the preprocessing, and is part of every cache key. It must change
-    #: whenever a prediction may change.
+    #: Identifies the weights and the preprocessing, and is part of every cache key. The version
+    #: must change whenever a prediction may change.
     version: str
     #: The authors, in the order of the columns that ``forward`` returns.
     authors: tuple[str, ...]

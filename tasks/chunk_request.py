@@ -46,7 +46,7 @@ class RedactedRequest(Request):
 
 
 class ChunkRequest(RedactedRequest):
-    """Celery's request for a task ``byline.attribute``. It parses its chunk when it arrives."""
+    """Celery's request for a task ``byline.attribute``. Parses the chunk when the task arrives."""
 
     def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
         """Parses the request. Raises ``Malformed`` for a task that Celery could not use.
@@ -81,8 +81,8 @@ class ChunkRequest(RedactedRequest):
 
         If so, Celery stores this as the task's result.
 
-        If a separate cache is gone, Celery can't store the result, and the task ends all the same.
-        Otherwise Celery would take the error for the loss of the broker.
+        If a separate cache server can't be reached, Celery can't store the result, and the task
+        still ends. Otherwise Celery would treat the error as a loss of the broker.
         """
         try:
             return bool(super().revoked())

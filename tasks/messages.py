@@ -147,11 +147,12 @@ class Chunk(msgspec.Struct, frozen=True):
     #: For each text the Unix time, in seconds, after which the text need not be attributed.
     deadlines: list[float | None]
     explain: bool
-    #: The model version on which the client based its message ids; None where it named no version.
+    #: The model version on which the client based its message ids; None where the client named no
+    #: version.
     version: str | None
     #: The list for the :class:`Reply`; None where the client wants only Celery's result.
     reply_to: str | None
-    #: Unix time, in seconds, at which the task left the api; None where the client did not say.
+    #: Unix time, in seconds, at which the task left the api; None where the client did not send it.
     sent_at: float | None = None
     #: Whether only :attr:`version` may answer.
     exact: bool = False
@@ -211,7 +212,7 @@ def _has_too_many_marks(text: str) -> bool:
 
     A regular expression looks up only characters below U+10000 in a table. With the rare marks
     (above U+FFFF) in the expression, a search took 1 us a character. If the rare marks are replaced
-    first, it takes 0.1 us a character, and few texts have any.
+    first, the search takes 0.1 us a character. Few texts have rare marks.
     """
     if _RARE.search(text):
         text = text.translate(_rare_marks())
@@ -227,7 +228,7 @@ def _rare_marks() -> dict[int, str]:
 def _too_many_marks() -> re.Pattern[str]:
     """Returns the regular expression that finds too many combining marks in a row.
 
-    It begins with a character class, which makes the search fast.
+    The expression begins with a character class, which makes the search fast.
     """
     marks = "".join(map(chr, _marks(0x300, 0x10000)))
     return re.compile(f"[{marks}][{marks}]{{{MAX_MARKS}}}")
@@ -241,8 +242,8 @@ def message_id(version: str, text: str) -> str:
     """Returns a message's id: a blake2b hash (128 bits, in hexadecimal) of version and text.
 
     ``text`` is in its canonical form. The hash includes the version of the stored values
-    (``SCHEMA``). It also includes the length of the model version, so that no other pair of version
-    and text gives the same bytes.
+    (``SCHEMA``). The hash also includes the length of the model version, so that no other pair of
+    version and text gives the same bytes.
     """
     digest = _prefix(version).copy()
     digest.update(text.encode())

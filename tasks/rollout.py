@@ -67,7 +67,7 @@ class Rollout(msgspec.Struct, frozen=True):
 class ServedVersions(NamedTuple):
     """The rollout, and the number of workers of each model version, at one moment."""
 
-    #: None where no worker has ever registered.
+    #: The rollout; None if no worker has ever registered.
     rollout: Rollout | None
     #: Number of workers that are alive, by version; 0 for a version that was served recently.
     workers: dict[str, int]
@@ -114,7 +114,7 @@ class WorkerRegistry:
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now  # wall clock: workers on many machines register
-        #: Unix time since which workers could register, and the time of the last answer of Redis.
+        #: Unix times: since when Redis has been reachable, and when Redis answered last.
         self._reachable: tuple[float, float] | None = None
         #: Whether Redis failed to answer since ``_reachable`` was set last.
         self._failed = False
@@ -135,7 +135,8 @@ class WorkerRegistry:
             pipe.set(MODEL + version, card, ex=CARD_S, nx=not started)
             pipe.expire(MODEL + version, CARD_S)
             pipe.zadd(VERSIONS, {version: now})
-            # These keys have no time to live: they would expire while Redis is away, or be evicted.
+            # These keys have no time to live: otherwise they could expire in an outage, or be
+            # evicted.
             for key in (WORKERS, workers_of(version)):
                 pipe.zadd(key, {node: now})
                 pipe.zremrangebyscore(key, "-inf", now - silent)
@@ -185,7 +186,7 @@ class WorkerRegistry:
         return ServedVersions(rollout, living, gone)
 
     def announcement(self, version: str) -> Announcement | None:
-        """Returns how the workers of a version describe their model; None without a description."""
+        """Returns the workers' announcement of a model version; None if there is none."""
         return _read_announcement(version, wrong_type.get(self._client, MODEL + version))
 
     def change(self, update: Callable[[Rollout | None], Rollout]) -> Rollout:
@@ -199,7 +200,7 @@ class WorkerRegistry:
             pipe.set(ROLLOUT, _encode(rollout))
             if before is not None and before.current != rollout.current:
                 # Processes that have not noticed yet still send to the old version. Its queue must
-                # be remembered, however long ago its workers died.
+                # be remembered, even if its workers died long ago.
                 pipe.zadd(VERSIONS, {before.current: self._now()})
             return rollout
 
@@ -249,7 +250,7 @@ class WorkerRegistry:
 
     @contextmanager
     def _tracking_outages(self) -> Iterator[None]:
-        """Records since when Redis has been reachable.
+        """Records the time since which Redis has been reachable.
 
         Without this record, workers would seem dead after an outage. Workers can't register while
         Redis is away, nor while the whole machine sleeps. Sleep shows as a long time since the last
@@ -273,7 +274,7 @@ class _Unchanged(Exception):
 
 
 def _read_rollout(raw: bytes | None) -> Rollout | None:
-    """Decodes a rollout; returns None if there is none, or none that can be decoded."""
+    """Decodes a rollout; returns None if ``raw`` is None or can't be decoded."""
     if raw is None:
         return None
     try:
@@ -285,7 +286,7 @@ def _read_rollout(raw: bytes | None) -> Rollout | None:
 
 
 def _read_announcement(version: str, raw: bytes | None) -> Announcement | None:
-    """Decodes a version's announcement; returns None if there is none, or none for this release."""
+    """Decodes a version's announcement; returns None if this release can't read it."""
     if raw is None:
         return None
     try:

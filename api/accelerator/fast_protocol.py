@@ -17,7 +17,7 @@ class FastHttpProtocol(HttpConnection):
     On the fast path, a callback sends the response. All other requests need a coroutine.
     """
 
-    #: Parts of the body of a request on the fast path; ``None`` if it takes another path.
+    #: Parts of the body of a request on the fast path; ``None`` if the request is on another path.
     _body_parts: list[bytes] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -86,7 +86,7 @@ class FlaskBridge:
         return int(status.partition(" ")[0]), headers, b"".join(parts)
 
     async def _read(self, scope: Scope, receive: Any) -> bytes | None:
-        """Returns the request's body, cut one byte above the limit; None if the client is gone."""
+        """Returns the request's body, cut one byte above the limit; None if the client left."""
         declared = int(dict(scope["headers"]).get(b"content-length", b"0"))
         if declared > self._max_read_bytes:
             return b""  # Flask refuses the request because of its declared length

@@ -1,7 +1,8 @@
 """Collects the requests that the accelerator answered, and adds them to the metrics in groups.
 
 prometheus-client takes 4 us to count one request, and 8 us between other work. 8 us are a tenth of
-the CPU time that a message costs here. Counted in a group, a request takes a twentieth of that.
+the CPU time that a message costs here. Counted in a group, a request takes a twentieth of this
+time.
 """
 
 from __future__ import annotations

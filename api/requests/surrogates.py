@@ -25,7 +25,7 @@ class MarkedDocument(NamedTuple):
     """A JSON document with a mark in the place of each lone surrogate."""
 
     document: bytes
-    #: The mark as an escape in the document.
+    #: The mark as the document has it: a JSON escape.
     escaped: bytes
     #: The mark as a parser returns it.
     character: str

@@ -114,7 +114,7 @@ class Dispatcher:
 
     @property
     def wait_s(self) -> float:
-        """The seconds that a new message will take, if chunks take as long as recently."""
+        """The seconds that a new message will take, if chunks take as long as the recent ones."""
         return self._version_queues.wait_s
 
     def wait_for(self, version: str) -> float:
@@ -124,8 +124,8 @@ class Dispatcher:
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
         """Accepts the messages of one request, and returns the entries to wait for.
 
-        Each message has an entry. If the same message is under way already, its earlier entry is
-        returned.
+        Each message has an entry. If the same message is in progress already, its earlier entry
+        is returned.
 
         Raises:
             Overloaded: too many messages wait. No message of ``entries`` was accepted.

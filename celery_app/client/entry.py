@@ -41,7 +41,7 @@ class Entry:
     urgent: bool = False
     #: Whether the outcome is promised: a caller can fetch it later by the message's id.
     promised: bool = False
-    #: Whether a caller was told that the message is pending.
+    #: Whether a caller got the response that the message is pending.
     reported_pending: bool = False
     #: Set when the broker has the message, or when the message has its outcome.
     sent: Completion = field(default_factory=Completion)
@@ -87,7 +87,7 @@ class Entry:
 
     @property
     def join_key(self) -> JoinKey | None:
-        """The key by which later callers of the same message find this entry; None with a deadline.
+        """The key by which callers with the same message find this entry; None with a deadline.
 
         A message with a deadline shares no entry. The owner is a part of the key, because another
         owner's message may wait in a longer queue.

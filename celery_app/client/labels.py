@@ -39,7 +39,7 @@ class Labels:
         """Records a message's true author. Returns whether the model's best guess was this author.
 
         Raises:
-            NotFound: no attribution has this id: it does not exist yet, or it has expired.
+            NotFound: the attribution with this id does not exist yet, or has expired.
             Conflict: another author was given for this message before.
             BrokerUnavailable, CacheUnavailable: a server can't be reached.
         """
@@ -55,7 +55,7 @@ class Labels:
         return attribution.candidates[0].author == author
 
     async def _before(self, name: str) -> bytes | None:
-        """Returns the author that is stored under the key ``name``; None if there is none.
+        """Returns the author that is stored under the key ``name``; None without an author.
 
         Deletes a key that holds no string.
         """

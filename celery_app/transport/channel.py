@@ -1,6 +1,6 @@
 """Kombu's channel for Redis, changed so that a task is not lost if a worker is killed.
 
-Kombu takes a task off its list with BRPOP, and then notes in Redis that it is unacknowledged. If a
+Kombu takes a task off its list with BRPOP, and then records it as unacknowledged in Redis. If a
 worker is killed between the two steps, or Redis sends a task to a worker that dies, the task is
 lost. Here a Lua script does both in one step, and for several tasks. Such a command is a *claim*.
 The script writes what kombu would write, so that kombu's own workers, and kombu's sweep for the
@@ -98,8 +98,8 @@ class Channel(redis.Channel):
     def give_back(self, entry: bytes, pipe: Any, leftmost: bool) -> None:
         """Queues on ``pipe`` the command that puts a task back into its queue.
 
-        ``entry`` is the task as kombu notes it in Redis. A task that can't be read raises an error.
-        Kombu would drop such a task, and log all of it.
+        ``entry`` is the task as kombu stores it in Redis. A task that can't be read raises an
+        error. Kombu would drop such a task, and log all of it.
         """
         task, exchange, route = read(entry)
         headers = task["headers"]
@@ -212,7 +212,7 @@ class Channel(redis.Channel):
         return ["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]
 
     def _brpop_read(self, **options: Any) -> bool:
-        """Delivers the tasks of a claim's response. Raises ``Empty`` if there are none."""
+        """Delivers the tasks of a claim's response. Raises ``Empty`` if there are no tasks."""
         try:
             tasks = claimed_tasks(self._read_claim())
         finally:

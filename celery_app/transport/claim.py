@@ -11,7 +11,7 @@ from tasks.storage.lua_scripts import read_script
 
 CLAIM_SCRIPT = read_script(Path(__file__).with_name("claim.lua"))
 
-#: Largest number of tasks that one claim takes. No other worker can take these tasks any more.
+#: Largest number of tasks that one claim takes. Other workers can't take these tasks any more.
 CLAIM = 4
 #: Of this many claims in a row that left tasks behind, one takes tasks of a lower priority first.
 #: Otherwise tasks of a lower priority would wait for ever behind a list that is never empty.

@@ -22,9 +22,9 @@ class Poller(redis.MultiChannelPoller):
         return any(paused[0] is channel for paused in self._paused_brpop.values())
 
     def get(self, callback: Any, timeout: float | None = None) -> None:
-        """Delivers tasks. Raises ``Empty`` if there are none.
+        """Delivers tasks. Raises ``Empty`` if there are no tasks.
 
-        Before it raises, it returns the tasks of dead workers to their queues.
+        Before this method raises, it returns the tasks of dead workers to their queues.
         """
         try:
             super().get(callback, timeout)

@@ -1,4 +1,4 @@
-"""The transport for Celery's own commands and Flower. It hides message texts in Celery's events.
+"""The transport for Celery's own commands and Flower, which hides texts in Celery's events.
 
 Events of Byline's workers hold no texts. Events of a client may: with Celery's setting
 ``task_send_sent_event``, a client sends a repr of each task's arguments.

@@ -47,7 +47,7 @@ class Batch(NamedTuple):
     in_flight: InFlightBatch
     #: Monotonic time at which the batch was begun, in seconds.
     started: float
-    #: The large task of which the batch is a pass; None for a batch of small tasks.
+    #: The large task, if the batch is one of its passes; None for a batch of small tasks.
     large: LargeTask | None
 
     @property
@@ -94,7 +94,7 @@ class BatchRunner:
         self.retry_s = FIRST_RETRY_S
         #: Monotonic time at which the thread last showed that it is alive; None while it is idle.
         self._alive_at: float | None = None
-        #: Tasks that wait to be given back while the cache is gone.
+        #: Tasks that wait to be given back, because the cache can't be reached.
         self._delayed_requeue = DelayedRequeue(LONGEST_RETRY_S)
 
     @property
@@ -174,7 +174,7 @@ class BatchRunner:
     def _store(self, batch: Batch) -> list[Traced]:
         """Stores the batch's results and sends its replies. Returns the tasks to acknowledge.
 
-        If the cache is a server of its own and is gone, replies and pending results still work,
+        If a separate cache server can't be reached, replies and pending results still work,
         since they are at the broker. Then only the tasks whose clients want Celery's result go back
         to the queue.
         """

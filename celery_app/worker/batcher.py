@@ -7,9 +7,9 @@ that thread is free, it takes all tasks that wait, up to the largest batch, and 
 :class:`~celery_app.worker.batch_runner.BatchRunner` computes them.
 
 A batch is limited by the work of its messages (:mod:`tasks.work`), so that a batch of long texts or
-of evidence takes no longer than a batch of many short texts. A task of more work than that is
-computed in several batches, called passes, with batches of other tasks between two passes. The
-outcomes of each pass are cached at once, and the task is acknowledged after the last pass.
+of evidence takes no longer than a batch of many short texts. A task of more work than a batch may
+have is computed in several batches, called passes, with batches of other tasks between two passes.
+The outcomes of each pass are cached at once, and the task is acknowledged after the last pass.
 
 A GPU computes without the thread. So the thread starts the next batch on the GPU before it handles
 the outcomes of the last batch. While the GPU computes, the thread stores results, sends replies,
@@ -86,7 +86,7 @@ class Batcher:
         self._wait_s = wait_s
         self._max_wait_s = max_wait_s
         self._waiting = WaitingTasks(max_work)
-        #: Monotonic time since when a task has waited, in seconds.
+        #: Monotonic time at which the first waiting task came, in seconds.
         self._waiting_since = 0.0
         #: Whether memory is short, so that device memory is freed between batches.
         self._memory_is_short = False
@@ -177,7 +177,7 @@ class Batcher:
         try:
             self._run_batches()
             self._free_memory()
-        except Exception:  # whatever went wrong, the next batch must run
+        except Exception:  # after any error, the next batch must run
             with about(self.request_ids):
                 logger.exception("a batch failed unexpectedly; its tasks are delivered again")
         finally:

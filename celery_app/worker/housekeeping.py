@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Housekeeping:
-    """The regular jobs of a worker. They run in a thread of their own, since Redis may be slow."""
+    """The regular jobs of a worker. A separate thread runs them, since Redis may be slow."""
 
     def __init__(
         self,

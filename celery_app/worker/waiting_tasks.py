@@ -1,4 +1,4 @@
-"""The tasks that wait in a worker for the model, and the choice of those for the next batch."""
+"""The tasks that wait in a worker for the model, and the choice of tasks for the next batch."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ ROW_BITS = (ROWS - 1).bit_length()
 #: Largest number of texts in a call of :func:`count`: text and row fit into an int32, which sorts
 #: faster than an int64.
 MAX_TEXTS = 1 << (31 - ROW_BITS)
-#: Key of a position where no n-gram begins. It is greater than every other key, because there are
-#: fewer rows than 2**ROW_BITS.
+#: Key of a position where no n-gram begins. This key is greater than all other keys, because there
+#: are fewer rows than 2**ROW_BITS.
 _NO_KEY = np.int32(2**31 - 1)
 #: Lengths of the runs of characters. Each length is the previous length plus 1.
 CHARACTERS = (2, 3, 4)

@@ -26,7 +26,7 @@ def train(
     """Trains the n-gram model, measures it on the held-out messages, and writes it into ``out``.
 
     Creates the folder ``out`` if it does not exist. Returns the model's card. ``with_baseline``
-    tells whether to measure the baseline, too.
+    says whether to measure the baseline, too.
     """
     began = time.monotonic()
     temperature, threshold = _calibrated(corpus, seed, progress)
@@ -109,7 +109,7 @@ def logits(weights: parameters.Weights, texts: Sequence[str]) -> NDArray[np.floa
 def _calibrated(corpus: Corpus, seed: int, progress: Progress) -> tuple[float, float]:
     """Returns the temperature and the threshold, fitted on the tuning fold.
 
-    The logits for this come from a model that is fitted to the other training folds.
+    The two numbers come from a model that is fitted to the other training folds.
     """
     rest = [fold for fold in TRAINING_FOLDS if fold != TUNING_FOLD]
     weights = fitted(corpus, rest, seed, progress, "calibration")

@@ -88,7 +88,7 @@ class Device:
 
 
 class Cuda(Device):
-    """An NVIDIA GPU. It computes its launches one after another, while the host continues."""
+    """An NVIDIA GPU, which computes its launches one after another, while the host continues."""
 
     overlaps = True
     pads = True
@@ -198,7 +198,7 @@ def _present() -> list[torch.device]:
 
 
 def _numbered(device: torch.device, worker: int) -> torch.device:
-    """Returns ``cuda`` with this worker's GPU number, and any other ``device`` as it is."""
+    """Returns ``cuda`` with the GPU number for this worker; any other device unchanged."""
     gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 0
     return torch.device("cuda", worker % gpus) if gpus else device
 

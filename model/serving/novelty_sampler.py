@@ -30,8 +30,8 @@ class NoveltySampler:
     def sample(self, texts: Sequence[str]) -> tuple[float, ...]:
         """Returns, for the first few texts, the share of their features that training never saw.
 
-        Each share is 0 to 1. The result is empty if the model can't tell, or if 8 texts were
-        measured in this second already.
+        Each share is 0 to 1. The result is empty if the model does not implement ``Novelty``, or if
+        8 texts were measured in this second already.
         """
         if (now := time.monotonic()) >= self._period_began + PERIOD_S:
             self._period_began, self._sampled = now, 0

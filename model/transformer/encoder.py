@@ -217,7 +217,7 @@ class TextTokenizer:
     def __call__(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Returns the tokens of all texts, and the offset at which each text's tokens begin.
 
-        They are ``tokens`` and ``offsets`` of an :class:`~model.types.Encoded`.
+        The results are ``tokens`` and ``offsets`` of an :class:`~model.types.Encoded`.
         """
         rows = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         sizes = [len(row) for row in rows]

@@ -35,8 +35,8 @@ class TransformerWeights:
     #: float32, shape (1,): factor of the n-gram model's logits.
     ngram_scale: torch.Tensor
     #: Fine-tuned tensors that replace the package's, by their names in
-    #: :class:`~model.transformer.encoder.Encoder`. They are float16: half the size of float32, and
-    #: more exact than serving in bfloat16.
+    #: :class:`~model.transformer.encoder.Encoder`. The tensors are float16: half the size of
+    #: float32, and more exact than serving in bfloat16.
     tuned: dict[str, torch.Tensor]
 
     def version(self, ngram: str, authors: Sequence[str], threshold: float) -> str:

@@ -222,7 +222,7 @@ def _shares(corpus: Corpus, folds: Sequence[int]) -> Floats:
 
 
 def _ngrams_alone(ngrams: ModelCard, tuning_macro_f1: float) -> dict[str, Any]:
-    """Returns the row on the n-gram model alone, for the card's table of variants."""
+    """Returns the row of the n-gram model alone, in the card's table of variants."""
     ours = ngrams.details["metrics"]
     return {
         "name": "n-grams alone",

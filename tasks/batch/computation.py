@@ -28,7 +28,7 @@ class Predictor(Protocol):
         """Returns a prediction for each text launched, in order. Raises ``ModelError``."""
 
     def explain(self, text: str, author: str) -> Evidence | None:
-        """Returns the evidence for an author; None if the model gives none.
+        """Returns the evidence for an author; None if the model gives no evidence.
 
         Raises ``ModelError``.
         """

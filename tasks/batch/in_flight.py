@@ -43,7 +43,7 @@ class InFlightBatch:
     promised_outcomes: dict[str, Outcome] = field(default_factory=dict)
     #: Monotonic time at which the model had finished, in seconds.
     computed_at: float = 0.0
-    #: Progress of the chunk of which this batch is a pass; None where the batch is of whole chunks.
+    #: Progress of the chunk, if this batch is one of its passes; None for a batch of whole chunks.
     progress: Progress | None = None
 
     @property
@@ -55,7 +55,7 @@ class InFlightBatch:
 
     @property
     def refused(self) -> list[Failure]:
-        """The failures of the refused messages, but not of those without an id."""
+        """The failures of the refused messages that have an id."""
         messages = (message for chunk in self.admitted for message in chunk)
         return [message for message in messages if isinstance(message, Failure) and message.id]
 

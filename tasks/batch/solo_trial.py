@@ -48,7 +48,7 @@ class SoloTrial:
         started: float,
         heartbeat: Callable[[], None],
     ) -> None:
-        """Computes one at a time those messages of the batch that have no outcome yet.
+        """Computes, one at a time, the messages of the batch that have no outcome yet.
 
         ``wanted`` are the messages that no earlier pass computed, by id. ``version`` is the model's
         version. ``started`` is the monotonic time at which the pass began, in seconds.

@@ -1,7 +1,7 @@
 """Pending results: results that clients were promised with 202, kept at the broker until fetched.
 
 A pending result is a Redis key without a time to live. A Redis that evicts only keys with a time to
-live (``volatile-lru``) keeps pending results, however full the cache is. The value is empty until
+live (``volatile-lru``) keeps pending results, even if the cache is full. The value is empty until
 the message has its outcome, and then holds the outcome. The key is written in one step with the
 task, so that no crash can separate the two.
 """
@@ -37,8 +37,7 @@ _END_LOST = own_script("end_lost_result")
 PROMISED = "byline:promise:"
 #: Sorted set of the ids of all pending results, by the Unix time until which each is kept.
 PROMISES = "byline:promises"
-#: Prefix of the keys with which an earlier release marked pending messages. They expire by
-#: themselves.
+#: Prefix of the keys with which an earlier release marked pending messages. These keys expire.
 EARLIER_MARK = "byline:pending:"
 #: Length of a message id, in hexadecimal digits.
 _ID_LENGTH = 32
@@ -193,7 +192,7 @@ class PendingResults:
             [*known, failure, mark], cache_error = await lookup
         finally:
             lookup.cancel()
-        if promised != b"":  # while an attempt is under way, an earlier failure does not count
+        if promised != b"":  # while a new attempt is in progress, an earlier failure does not count
             known.append(failure)
         found = [kept, *(unpack(id, raw) for raw in known if raw is not None)]
         if outcomes := [outcome for outcome in found if outcome is not None]:
@@ -209,7 +208,7 @@ class PendingResults:
     async def _end_if_lost(self, id: str) -> Failure | None:
         """Ends a pending result if its task is lost, for example after a purge of the queue.
 
-        Returns the failure that is its outcome then; None if the task may still exist.
+        Returns the failure that becomes the outcome; None if the task may still exist.
         """
         if not (lists := self._lists()):
             return None

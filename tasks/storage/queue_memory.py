@@ -25,7 +25,7 @@ SAMPLES = 5000
 
 
 class QueueMemory(NamedTuple):
-    """A measurement of the memory that tasks and pending results take and may take, in bytes."""
+    """The memory that tasks and pending results take, and the most that they may take, in bytes."""
 
     #: Memory that tasks and pending results take.
     used: int

@@ -1,9 +1,9 @@
 """Sends replies to the api processes that wait, and stores the outcomes of pending results.
 
-Both go to the broker. If broker and cache are one server, the replies share a round trip with the
-results to store. If they are two servers, the replies are sent afterwards, even if the cache is
-gone. The same round trip asks which messages have a pending result. Few messages have one, and a
-second round trip stores their outcomes.
+Replies and outcomes go to the broker. If broker and cache are one server, the replies share a round
+trip with the results to store. If they are two servers, the replies are sent afterwards, even if
+the cache is gone. The same round trip asks which messages have a pending result. Few messages have
+one, and a second round trip stores their outcomes.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ReplyQueue:
         self._keep(promised, values)
 
     def _keep(self, promised: Mapping[str, Outcome], values: Sequence[bytes | None]) -> None:
-        """Stores those outcomes that have a pending result.
+        """Stores the outcomes that have a pending result.
 
         ``values`` are what Redis holds for the ids of ``promised``: ``None`` if there is no pending
         result, and an empty value if the result is still pending.

@@ -44,7 +44,7 @@ class HttpConnection(ParsingConnection):
     _progressed = False
     #: Requests that the application handles and has not answered.
     _unanswered = 0
-    #: Data that waits until the requests before it are answered.
+    #: Data from the client that waits until the earlier requests are answered.
     _unparsed = b""
     #: True while the parser runs. The parser must not be called from its own callbacks.
     _parsing = False

@@ -38,7 +38,7 @@ class ParsingConnection(WriteTimeoutProtocol):
     def _parse(self, data: bytes) -> None:
         """Parses bytes from the client, and ignores offers to upgrade to another protocol.
 
-        After such an offer, the parser would treat the request's body as data of the other
+        After such an offer, the parser would treat the request's body as data of the new
         protocol. So a new parser parses the request again without the offer. Raises
         ``HttpParserError`` and ``BylineError``.
         """

@@ -14,8 +14,8 @@ from tasks.messages import Failure, Outcome
 #: Shortest time that a computed answer takes, in seconds: the message goes through Redis twice.
 #: This value is also the estimate until the first answer is back.
 MIN_LATENCY_S = 0.002
-#: The objective for an answer, in seconds. A deadline of at least this time is never too short,
-#: however slow the model is.
+#: The objective for an answer, in seconds. A deadline of at least this time never counts as too
+#: short, even if the model is slow.
 OBJECTIVE_S = 0.055
 #: Weight of a new answer in the running mean, once there are enough answers.
 WEIGHT = 0.1
@@ -68,7 +68,7 @@ def passed(entry: Entry, idle: IdleLatency) -> Failure:
 def for_caller(entry: Entry, outcome: Outcome, idle: IdleLatency) -> Outcome:
     """Returns the outcome for the caller, given the outcome that a worker sent.
 
-    A worker reports all missed deadlines alike, since it does not know which deadlines were too
+    A worker reports all missed deadlines with one code, since it does not know which were too
     short. This function gives each of these failures the right code.
     """
     if isinstance(outcome, Failure) and outcome.code == DeadlinePassed.code:

@@ -31,8 +31,8 @@ class Share:
     def move(self, taken: list[Entry], room: int, allowed: float) -> int:
         """Moves the oldest messages to ``taken``, and returns the work of the moved messages.
 
-        ``room`` is the work that still fits into the chunk, ``allowed`` the work that the owner may
-        send now. If ``taken`` is empty, the first message may be larger than ``room``.
+        ``room`` is the work that still fits into the chunk. ``allowed`` is the work that the owner
+        may send now. If ``taken`` is empty, the first message may be larger than ``room``.
         """
         entries, moved = self.entries, 0
         while entries:

@@ -24,7 +24,7 @@ LEAD_S = 0.02
 class FlushPolicy:
     """Decides for one model version whether waiting messages are sent now, as a chunk.
 
-    If they are not, the policy wakes the dispatcher later to ask again.
+    If not, the policy wakes the dispatcher later, and the dispatcher asks again.
     """
 
     def __init__(

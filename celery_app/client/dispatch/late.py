@@ -104,7 +104,7 @@ class LateMessages:
         self._hold(asyncio.ensure_future(self._release([entry])))
 
     def _hold(self, task: asyncio.Task[None]) -> None:
-        """Keeps a reference to an asyncio task until it is done: the event loop keeps none."""
+        """Keeps an asyncio task referenced until it is done, because the event loop does not."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -1,10 +1,10 @@
 """Estimates how long the next chunk will take, from the chunks that have come back.
 
 A chunk has a fixed cost, and a cost that grows with the work of its messages. On a GPU nearly all
-of the cost is fixed, on a CPU nearly all grows with the work. The model finds both costs: it fits a
-line through the sizes and times of past chunks by least squares, in which recent chunks weigh most.
-The mean rate of work would be a wrong estimate. If fewer messages are accepted, chunks are smaller,
-and the rate is lower. With this rate, even fewer messages would be accepted.
+of the cost is fixed, on a CPU nearly all of the cost grows with the work. The model finds both
+costs: it fits a line through the sizes and times of past chunks by least squares, in which recent
+chunks weigh most. The mean rate of work would be a wrong estimate. If fewer messages are accepted,
+chunks are smaller, and the rate is lower. With this rate, even fewer messages would be accepted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ DEVIATIONS = 2.0
 #: A chunk's time counts as at most this many times the expected time. If a worker died with a
 #: chunk, the chunk's time says little about the next chunk.
 OUTLIER_FACTOR = 4.0
-#: A chunk's time of up to this many seconds counts in full, whatever was expected.
+#: A chunk's time of up to this many seconds counts in full, even if it is far above the expected
+#: time.
 OUTLIER_MIN_S = 0.1
 
 

@@ -74,7 +74,7 @@ class ModelRegistry:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Checks broker and cache once, and then every second, each in a thread of its own.
+        """Checks the broker and the cache every second, in two threads.
 
         Returns after the first check.
         """

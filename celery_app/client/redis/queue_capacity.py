@@ -19,7 +19,7 @@ class QueueCapacity:
     """Estimates the queue's memory: its last measured size, and the tasks that were sent since.
 
     The thread that checks the broker calls :meth:`note`, and reads ``under_way`` and ``words``.
-    The event loop's thread calls all methods but :meth:`note`.
+    The event loop's thread calls all other methods.
     """
 
     def __init__(self, max_pending_results: int) -> None:

@@ -60,7 +60,7 @@ class HeartbeatStep(bootsteps.StartStopStep):
         watch = guarded(end_if_hung, "the watchdog")
         watch()
         self.timers = (
-            # Celery handles an error of this timer: it connects again.
+            # If this timer raises an error, Celery connects again.
             consumer.timer.call_repeatedly(qos.visibility_timeout / 4, qos.touch),
             consumer.timer.call_repeatedly(WATCH_S, watch),
         )
