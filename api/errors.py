@@ -152,7 +152,7 @@ def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> Non
 
 
 def _discard_body() -> None:
-    """Reads the rest of the body, up to a limit. If not, the client may get no response."""
+    """Reads the rest of the body, up to a limit. Otherwise the client may get no response."""
     left, stream = DISCARDED_BYTES, request.environ["wsgi.input"]
     declared = request.content_length
     if not request.environ.get("wsgi.input_terminated"):

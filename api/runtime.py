@@ -51,7 +51,7 @@ class Runtime:
         return self._pid == os.getpid()
 
     def wait_s(self) -> float:
-        """Returns the seconds that a new message would wait. Never call it in the event loop."""
+        """Returns the seconds that a new message would wait. Never call this in the event loop."""
         return self.run(self._wait_s()) if self.started else 0.0
 
     async def _wait_s(self) -> float:

@@ -69,7 +69,7 @@ class BatchProcessor:
         self._now = now  # wall clock: other machines set the deadlines
 
     def begin(self, chunks: Sequence[Chunk]) -> InFlightBatch:
-        """Admits messages, looks them up in the cache, and starts the model on the uncached."""
+        """Admits messages, reads the cache, and starts the model on messages not in the cache."""
         return self._begin(chunks, None)
 
     def begin_part(self, progress: Progress, work: int) -> InFlightBatch:

@@ -286,7 +286,7 @@ def _read_rollout(raw: bytes | None) -> Rollout | None:
 
 
 def _read_announcement(version: str, raw: bytes | None) -> Announcement | None:
-    """Decodes a version's announcement; returns None if this release can't read it."""
+    """Returns the decoded announcement of a version; None if it is missing or unreadable."""
     if raw is None:
         return None
     try:

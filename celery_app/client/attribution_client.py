@@ -129,7 +129,7 @@ class AttributionClient:
     async def find(
         self, id: str, explain: bool, wait_s: float = 0.0, fetch: bool = True
     ) -> Outcome | None:
-        """Returns the outcome of the message ``id``; None if that is pending after ``wait_s``.
+        """Returns the outcome of the message ``id``; None if there is none after ``wait_s``.
 
         ``explain``: whether the caller wants evidence. ``fetch``: whether the caller gets the
         outcome, so that Byline need not keep it for the caller any longer.

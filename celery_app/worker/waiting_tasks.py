@@ -29,7 +29,7 @@ class LargeTask:
 
     request: ChunkRequest
     progress: Progress
-    #: Monotonic time of the first pass, in seconds; 0 before it.
+    #: Monotonic time of the first pass, in seconds; 0 before that time.
     started: float = 0.0
     #: Whether the outcomes of all passes so far could be stored.
     stored: bool = True

@@ -79,7 +79,7 @@ class Engine:
         self._placement = placement
         self._choose = choose
         self._owner: int | None = None
-        #: The owner replaces the whole object, so any thread may read it.
+        #: The engine's thread replaces the whole object, so any thread may read the object.
         self.status = Status()
 
     def start(self) -> None:
@@ -184,7 +184,7 @@ class Engine:
         self.device.release()
 
     def explain(self, text: str, author: str) -> Evidence | None:
-        """Returns the evidence that ``author`` wrote ``text``; None without an ``Explainer``.
+        """Returns the evidence that ``author`` wrote ``text``; None if the model is no ``Explainer``.
 
         Raises:
             ModelError: the model raised an error.

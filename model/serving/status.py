@@ -50,7 +50,7 @@ class Work(msgspec.Struct, frozen=True):
 class Status:
     """The figures of a running engine.
 
-    The engine's thread publishes them after each batch; any thread may read them.
+    The engine's thread replaces the figures after each batch. Any thread may read the figures.
     """
 
     #: None on the CPU, which uses the process's memory.

@@ -97,8 +97,8 @@ class PersistentPipeline(Pipeline):
     def _send_again(self, connection: Any, commands: Any, responses: list[Any]) -> None:
         """Sends the refused commands again, and replaces their ``responses`` in the list.
 
-        A later command that found nothing is sent again, too. Such a command may need a
-        key that a refused command was to write, for example to set the key's time to live.
+        A later command that found nothing is sent again, too. Such a command may need a key that a
+        refused command was to write, for example to set the key's time to live.
         """
         refused = [isinstance(response, OutOfMemoryError) for response in responses]
         following = range(refused.index(True), len(responses))

@@ -2,8 +2,8 @@
 
 Replies and outcomes go to the broker. If broker and cache are one server, the replies share a round
 trip with the results to store. If they are two servers, the replies are sent afterwards, even if
-the cache is gone. The same round trip asks which messages have a pending result. Few messages have
-one, and a second round trip stores their outcomes.
+the cache can't be reached. The same round trip asks which messages have a pending result. Few
+messages have one, and a second round trip stores their outcomes.
 """
 
 from __future__ import annotations
