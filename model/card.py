@@ -53,9 +53,9 @@ def quality_details(
 ) -> dict[str, Any]:
     """Returns the part of a card's ``details`` that is measured on the held-out messages.
 
-    Its key ``reference`` holds the figures that the monitor compares the traffic with, to detect
-    drift. ``probabilities`` has the shape (messages, authors). ``unseen`` is the result of
-    :func:`model.ngram.novelty.reference`.
+    The key ``reference`` of the result holds the figures that the monitor compares the traffic
+    with, to detect drift. ``probabilities`` has the shape (messages, authors). ``unseen`` is the
+    result of :func:`model.ngram.novelty.reference`.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     f1 = evaluation.f1_scores(labels, predicted, len(authors))

@@ -228,8 +228,8 @@ class SequenceModel(Protocol):
         """Reads the weights and moves them to ``device``, as ``dtype``.
 
         Byline calls this method first, with float32. If ``BYLINE_PRECISION`` is ``bf16`` or
-        ``fp16``, Byline calls it once more with that type, and compares the probabilities in both
-        types.
+        ``fp16``, Byline calls this method once more with that type, and compares the probabilities
+        in both types.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.

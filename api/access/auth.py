@@ -10,7 +10,7 @@ from tasks.errors import BylineError, Unauthorized
 
 
 class WrongHost(BylineError):
-    """The request's ``Host`` is not a name of this API, as happens in a DNS rebinding attack."""
+    """The request's ``Host`` is not a name of this API, for example in a DNS rebinding attack."""
 
     code = "wrong_host"
 

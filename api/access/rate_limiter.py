@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 #: Prefix of the Redis keys that hold the counts.
 LIMIT = "byline:limit:"
-#: The script that counts messages and decides, in one step.
+#: The script that, in one step, counts messages and decides whether the rate allows them.
 SCRIPT = Path(__file__).with_name("rate_limit.lua").read_text()
 
 

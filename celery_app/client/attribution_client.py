@@ -119,7 +119,7 @@ class AttributionClient:
     async def late_outcomes(
         self, joined: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns the outcomes of messages whose caller waits no longer, like :meth:`outcomes`.
+        """Returns what :meth:`outcomes` returns, for messages whose caller waits no longer.
 
         ``joined`` are the entries that ``Dispatcher.ask`` returned. A message without an outcome
         fails, or the caller can fetch its outcome later.

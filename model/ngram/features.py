@@ -193,7 +193,7 @@ def _points(texts: Sequence[str]) -> NDArray[np.uint32]:
 def _rows(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
     """Returns the table row of the n-gram that begins at each place.
 
-    Where no n-gram begins, the row means nothing.
+    If no n-gram begins at a place, its row has no meaning.
     """
     middle, number = len(CHARACTERS) * len(points), len(tokens.hashes)
     every = np.empty(middle + len(TOKENS) * number, np.uint32)

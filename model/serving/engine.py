@@ -184,7 +184,7 @@ class Engine:
         self.device.release()
 
     def explain(self, text: str, author: str) -> Evidence | None:
-        """Returns the evidence that ``author`` wrote ``text``; None if the model is no ``Explainer``.
+        """Returns the evidence that ``author`` wrote ``text``; None if the model can't explain.
 
         Raises:
             ModelError: the model raised an error.

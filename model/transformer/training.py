@@ -58,7 +58,7 @@ class Trainer:
     progress: Progress
 
     def fit(self, folds: Sequence[int], purpose: str) -> dict[int, FittedEncoder]:
-        """Fits an encoder for each number of fine-tuned layers, and returns them by that number.
+        """Returns, for each number of fine-tuned layers, an encoder with so many fitted layers.
 
         The number 0 means that only a head is fitted. The progress bar shows ``purpose``.
         """

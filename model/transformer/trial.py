@@ -45,7 +45,7 @@ class Scales(NamedTuple):
     balance: float
 
     def mixed(self, head: Floats, ngrams: Floats) -> Floats:
-        """Returns the calibrated logits, mixed from those of the head and of the n-gram model."""
+        """Returns calibrated logits, mixed from the logits of the head and of the n-gram model."""
         return self.head * head + self.ngrams * ngrams + self.offset
 
 

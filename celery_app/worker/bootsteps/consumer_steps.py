@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 WATCH_S = 1.0
 #: Seconds between two transmissions of Celery's task events. A monitor reads them every second.
 EVENTS_S = 0.2
-#: Number of gathered events at which they are sent at once.
+#: Number of gathered events at which Celery sends them at once.
 MAX_BUFFERED_EVENTS = 500
 
 
