@@ -95,7 +95,7 @@ class Attribution(msgspec.Struct):
 
 
 class Failure(NamedTuple):
-    """The reason why a message has no attribution. In JSON, a failure is an array, not an object."""
+    """The reason why a message has no attribution. Encoded in JSON as an array, not an object."""
 
     id: str
     code: str

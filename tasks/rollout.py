@@ -33,7 +33,7 @@ STEPS = (0, 3, 6, 9)
 SEPARATOR = "\x06\x16"
 #: Seconds for which a version without workers is remembered: a day.
 KEPT_S = 86_400
-#: Seconds for which a model card is stored: 30 days, as long as figures of its quality may be.
+#: Seconds for which a model card is stored: 30 days, the longest time for figures of its quality.
 CARD_S = 2_592_000
 #: Longest pause of Celery, in seconds, before it connects to Redis again.
 PAUSE_S = 33.0

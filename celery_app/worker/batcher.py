@@ -33,8 +33,7 @@ from tasks.chunk_request import ChunkRequest
 
 logger = logging.getLogger(__name__)
 
-#: Work of waiting large tasks at which a worker takes no more tasks, so that other workers can take
-#: them.
+#: A worker with this much work of large tasks takes no more tasks. Other workers can take them.
 MAX_LARGE_WORK = 100_000
 #: Shortest time between two releases of device memory, in seconds. Later batches need the memory
 #: again.
@@ -111,9 +110,9 @@ class Batcher:
     def has_room(self) -> bool:
         """Returns whether to take more tasks from the broker.
 
-        True if less than two batches wait, and all waiting tasks will be done soon enough. No other
-        worker can take a task that waits here, not even an idle worker. All large tasks together
-        count as one batch at most, since a later task waits for only one of their batches.
+        True if less than two batches wait, and all waiting tasks will be done in ``max_wait_s``. No
+        other worker can take a task that waits here, not even an idle worker. All large tasks
+        together count as one batch at most, since a later task waits for only one of their batches.
         Low-priority tasks count only for the second condition.
         """
         large = self._waiting.large_work

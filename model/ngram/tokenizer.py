@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from model.ngram.hashing import CHARACTER_BASE, CHARACTER_INVERSE, mix, powers
 
-#: Number of a token's first characters whose order changes the hash. Of the later characters only
-#: the sum does.
+#: Number of a token's first characters whose order changes the hash. Of the later characters,
+#: only the sum changes the hash.
 ORDERED_CHARACTERS = 64
 
 

@@ -128,7 +128,7 @@ class FairQueue:
         return dropped
 
     def ahead_of(self, entry: Entry) -> int:
-        """Returns how much work would leave before ``entry`` if ``entry`` were added now."""
+        """Returns how much work would be taken before ``entry`` if ``entry`` were added now."""
         own = self._shares.get(entry.owner)
         before = own.work if own else 0
         if len(self._shares) == (own is not None):

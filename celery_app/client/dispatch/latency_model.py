@@ -20,7 +20,7 @@ MEMORY_S = 2.0
 #: Smallest share of its weight that a measurement keeps when the next chunk comes back, so that the
 #: chunks of a slow model count as well.
 MIN_KEPT = 0.9
-#: Safety margin of an estimate, in mean deviations of a chunk from the line.
+#: Safety margin of an estimate, in mean deviations of a chunk from the fitted line.
 DEVIATIONS = 2.0
 #: A chunk's time counts as at most this many times the expected time. If a worker died with a
 #: chunk, the chunk's time says little about the next chunk.
@@ -37,7 +37,7 @@ class LatencyModel:
         self._now = now
         #: Weighted sums over chunks of: 1, size, size squared, seconds, size times seconds.
         self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)
-        #: Mean distance of a chunk from the line, in seconds.
+        #: Mean distance of a chunk from the fitted line, in seconds.
         self._deviation = 0.0
         self.idle = IdleLatency()
         #: When the last chunk came back.

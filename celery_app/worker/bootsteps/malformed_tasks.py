@@ -1,4 +1,4 @@
-"""The bootstep that turns tasks that Celery can't use into dead letters, without logging them."""
+"""The bootstep that makes dead letters of tasks that Celery can't use, and does not log them."""
 
 from __future__ import annotations
 
