@@ -59,7 +59,7 @@ class ChunkRequest(RedactedRequest):
         check_payload(*self._payload)
         if self.eta and not EARLIEST_YEAR <= self.eta.year <= LATEST_YEAR:
             raise Malformed("wrong header")
-        #: None where the arguments are wrong: the task then raises ``InvalidMessage``.
+        #: The chunk; None if the arguments are wrong. The task then raises ``InvalidMessage``.
         self.chunk = self._parse()
         #: Work of the chunk's messages, see :mod:`tasks.work`.
         self.work = total(self.chunk.texts, self.chunk.explain) if self.chunk else 0

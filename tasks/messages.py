@@ -34,7 +34,7 @@ SENT = "byline_sent"
 #: message without a request id has an empty string.
 REQUEST_IDS = "byline_request_ids"
 
-#: Header of a task whose worker died, or was taken for dead, while the worker held the task.
+#: Header of a task whose worker died, or seemed dead, while the worker held the task.
 ORPHANED = "byline_orphaned"
 
 #: Longest wait in the queue that the metrics count, in seconds: any client may set the header

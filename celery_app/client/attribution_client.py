@@ -38,7 +38,7 @@ class RequestOptions(NamedTuple):
     #: The model version that must answer; None: any.
     model: str | None
     priority: int
-    #: Unix time in seconds; None: no deadline.
+    #: The deadline as a Unix time in seconds; None: no deadline.
     deadline: float | None
     #: The deadline as the caller gave it, in seconds after the request.
     deadline_s: float | None

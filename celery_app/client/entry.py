@@ -33,7 +33,7 @@ class Entry:
     exact: bool = False
     explain: bool = False
     priority: int = 0
-    #: Unix time in seconds; None: the message has no deadline.
+    #: The deadline as a Unix time in seconds; None: the message has no deadline.
     deadline: float | None = None
     #: The deadline as the caller gave it, in seconds after the request.
     deadline_s: float | None = None

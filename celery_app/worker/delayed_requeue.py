@@ -12,7 +12,7 @@ from tasks.chunk_request import ChunkRequest
 
 
 class DelayedRequeue:
-    """Collects requests, and gives all of them back to the broker some seconds after the first."""
+    """Collects requests, and gives all back to the broker some seconds after the first came."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -29,7 +29,7 @@ class Weights:
     #: row, as ``torch.ops.quantized.embedding_bag_byte_prepack`` packs them. The table has a
     #: quarter of the size of float32.
     table: torch.Tensor
-    #: float32, shape (authors,).
+    #: float32, shape (authors,): bias of each author.
     bias: torch.Tensor
     #: float32, shape (ROWS,): inverse document frequency of each row.
     idf: torch.Tensor

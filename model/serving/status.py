@@ -53,7 +53,7 @@ class Status:
     The engine's thread replaces the figures after each batch. Any thread may read the figures.
     """
 
-    #: None on the CPU, which uses the process's memory.
+    #: Memory of the device; None on the CPU, which uses the process's memory.
     memory: DeviceMemory | None = None
     #: Largest allowed pass, in cells. The engine lowers the limit when the memory runs out.
     limit: int = 0

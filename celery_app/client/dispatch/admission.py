@@ -24,7 +24,7 @@ class InFlightSnapshot(NamedTuple):
 
     #: ``InFlight.changes`` at that moment.
     changes: int
-    #: Monotonic time, in seconds.
+    #: Monotonic time of the snapshot, in seconds.
     at: float
     chunks: int
     #: Seconds until the last of the chunks is expected back.

@@ -26,7 +26,7 @@ class Completion:
         return self._set
 
     def set(self) -> None:
-        """Sets the event, and wakes all waiters. Call it in the event loop's thread."""
+        """Sets the event, and wakes all waiters. Call this in the event loop's thread."""
         self._set = True
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:

@@ -26,10 +26,10 @@ UNKNOWN_S = 2.0
 class InFlightChunk(NamedTuple):
     """A chunk (the messages of one Celery task) that was sent and has no reply yet."""
 
-    #: Monotonic time, in seconds.
+    #: Monotonic time at which the chunk was sent, in seconds.
     sent_at: float
     entries: list[Entry]
-    #: Work of all its messages, in units of :mod:`tasks.work`.
+    #: Work of all messages of the chunk, in units of :mod:`tasks.work`.
     work: int
 
 
