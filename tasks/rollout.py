@@ -52,7 +52,7 @@ class Rollout(msgspec.Struct, frozen=True):
     share: float = 0.0
     #: The version that was current before.
     previous: str | None = None
-    #: Whether an operator set the rollout. If not, it follows the workers.
+    #: Whether an operator set the rollout. If not, the rollout follows the workers.
     set_by_operator: bool = msgspec.field(default=False, name="told")  # its name in Redis
 
     def takes(self, text: str) -> bool:

@@ -34,7 +34,7 @@ class QoS(redis.QoS):
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str | bytes) -> None:
-        """Acknowledges a task, along with the next claim or :meth:`settle`. Any thread may call it.
+        """Acknowledges a task, along with the next claim or :meth:`settle`. Any thread may do so.
 
         A tag that is not UTF-8 is given as bytes, as Redis has it. Kombu never holds such a task.
         """

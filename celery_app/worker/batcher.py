@@ -61,7 +61,7 @@ class Device(Protocol):
 
 
 class Batcher:
-    """Gathers requests, and has the model's thread compute them batch by batch."""
+    """Gathers requests, and makes the model's thread compute them batch by batch."""
 
     def __init__(
         self,
@@ -201,7 +201,7 @@ class Batcher:
         """Runs one batch and, if the device computes without the thread, the batches that follow.
 
         The next batch is begun before the last batch is finished. If one of the two fails, the
-        other is finished all the same.
+        other is still finished.
         """
         computing = self.runner.begin(self._take(self._wait_s))
         for _ in range(MAX_BATCHES_IN_A_ROW):

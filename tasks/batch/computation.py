@@ -38,7 +38,7 @@ class Predictor(Protocol):
 
 
 class Computation:
-    """Attributes messages with the model. If one message breaks the model, only it fails."""
+    """Attributes messages with the model. If one breaks the model, only that one fails."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor

@@ -59,7 +59,7 @@ class Progress:
 
 
 def slice_chunk(chunk: Chunk, start: int, end: int) -> Chunk:
-    """Returns a chunk with the messages from index ``start`` up to, but without, index ``end``."""
+    """Returns a chunk with the messages of the indices ``start`` to ``end - 1``."""
     return msgspec.structs.replace(
         chunk,
         texts=chunk.texts[start:end],

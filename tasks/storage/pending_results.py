@@ -67,8 +67,8 @@ def add_command(
 def keep_command(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
     """Returns the Redis command that stores the outcomes, for clients that are to fetch them.
 
-    ``outcomes`` are by the message ids that clients were given. The command skips an outcome that
-    no client was promised.
+    ``outcomes`` are by the message ids that clients were given. The command stores only
+    outcomes that have a pending result.
     """
     return _with_outcomes(_KEEP, outcomes)
 

@@ -29,7 +29,7 @@ class QueueMemory(NamedTuple):
 
     #: Memory that tasks and pending results take.
     used: int
-    #: Memory that they may take; infinite where Redis has no limit.
+    #: Memory that tasks and pending results may take; infinite if Redis has no limit.
     room: float
     #: Number of results that were promised and not fetched yet.
     pending_results: int
