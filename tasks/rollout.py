@@ -114,7 +114,8 @@ class WorkerRegistry:
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now  # wall clock: workers on many machines register
-        #: Unix times: since when Redis has been reachable, and when Redis answered last.
+        #: Two Unix times: Redis has been reachable since the first, and answered last at the
+        #: second.
         self._reachable: tuple[float, float] | None = None
         #: Whether Redis failed to answer since ``_reachable`` was set last.
         self._failed = False

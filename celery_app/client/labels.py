@@ -55,7 +55,7 @@ class Labels:
         return attribution.candidates[0].author == author
 
     async def _before(self, name: str) -> bytes | None:
-        """Returns the author that is stored under the key ``name``; None without an author.
+        """Returns the author that is stored under the key ``name``; None if there is no author.
 
         Deletes a key that holds no string.
         """

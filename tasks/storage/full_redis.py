@@ -19,7 +19,7 @@ from tasks.storage.lua_scripts import own_script
 
 _ALLOW = "#!lua flags=allow-oom\n"
 _RUN = _ALLOW + own_script("run_command")
-#: Part of the error of an older Redis, which knows no such script.
+#: Part of the error of an older Redis, which does not know the flag ``allow-oom``.
 _UNKNOWN = "compiling script"
 #: A command that waits. In a script, this command would return at once.
 _WAITS = "BLMOVE"

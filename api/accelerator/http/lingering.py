@@ -20,7 +20,8 @@ LINGER_S = 30.0
 LINGER_IDLE_S = 5.0
 #: Largest number of bytes that a lingering connection reads and discards.
 LINGER_BYTES = 64 * 2**20
-#: Largest number of lingering connections of a process. One more closes the oldest.
+#: Largest number of lingering connections of a process. Byline closes the oldest to
+#: keep this limit.
 LINGER_CONNECTIONS = 256
 
 
