@@ -114,8 +114,7 @@ class WorkerRegistry:
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now  # wall clock: workers on many machines register
-        #: Two Unix times: Redis has been reachable since the first, and answered last at the
-        #: second.
+        #: Unix times, in seconds: start of the time with Redis reachable, and its last answer.
         self._reachable: tuple[float, float] | None = None
         #: Whether Redis failed to answer since ``_reachable`` was set last.
         self._failed = False
@@ -125,7 +124,7 @@ class WorkerRegistry:
 
         ``card`` is the worker's encoded :class:`~tasks.messages.Announcement`. ``started`` is True
         at a worker's first call. Also removes workers that were silent for long. If the rollout's
-        version has no workers, and no operator has set the rollout, moves it to ``version``.
+        version has no workers, and no operator set the rollout, the rollout moves to ``version``.
         """
         now, silent = self._now(), int(10 * ALIVE_S)
         if started:
@@ -136,8 +135,7 @@ class WorkerRegistry:
             pipe.set(MODEL + version, card, ex=CARD_S, nx=not started)
             pipe.expire(MODEL + version, CARD_S)
             pipe.zadd(VERSIONS, {version: now})
-            # These keys have no time to live: otherwise they could expire in an outage, or be
-            # evicted.
+            # Keys without a time to live don't expire in an outage, and are not evicted.
             for key in (WORKERS, workers_of(version)):
                 pipe.zadd(key, {node: now})
                 pipe.zremrangebyscore(key, "-inf", now - silent)

@@ -28,7 +28,7 @@ class QueueCapacity:
         #: Bytes and sending time (monotonic, in seconds) of each task without a reply, by chunk id.
         #: The oldest task comes first.
         self._tasks: dict[str, tuple[int, float]] = {}
-        #: Bytes of all these tasks.
+        #: Bytes of all tasks without a reply.
         self.under_way = 0
         #: The last measurement, and the value of ``under_way`` before it.
         self._look = QueueMemory(0, math.inf, 0), 0

@@ -15,7 +15,7 @@ class MalformedStep(bootsteps.StartStopStep):
     """Makes Celery's consumer raise ``Malformed`` for a task that it can't use.
 
     The transport turns this error into a dead letter. Celery's own consumer would log the whole
-    task with its texts, and may drop it.
+    task with its texts, and may drop the task.
     """
 
     requires = (Tasks,)
