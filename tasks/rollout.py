@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 ROLLOUT = "byline:rollout"
 #: Steps of priority. Kombu keeps a list for each step of a queue (kombu.transport.redis).
 STEPS = (0, 3, 6, 9)
-#: Separator of a queue's name and the step in the name of such a list.
+#: Separator between a queue's name and the priority step, in the name of a list of the queue.
 SEPARATOR = "\x06\x16"
 #: Seconds for which a version without workers is remembered: a day.
 KEPT_S = 86_400
@@ -251,9 +251,9 @@ class WorkerRegistry:
     def _tracking_outages(self) -> Iterator[None]:
         """Records the time since which Redis has been reachable.
 
-        Without this record, workers would seem dead after an outage. Workers can't register while
-        Redis is away, nor while the whole machine sleeps. Sleep shows as a long time since the last
-        answer of Redis.
+        Without this record, workers would seem dead after an outage. Workers can't register during
+        an outage of Redis, or while the whole machine sleeps. Sleep shows as a long time since the
+        last answer of Redis.
         """
         try:
             yield

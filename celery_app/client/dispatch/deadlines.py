@@ -68,7 +68,7 @@ def passed(entry: Entry, idle: IdleLatency) -> Failure:
 def for_caller(entry: Entry, outcome: Outcome, idle: IdleLatency) -> Outcome:
     """Returns the outcome for the caller, given the outcome that a worker sent.
 
-    A worker reports all missed deadlines with one code, since it does not know which were too
+    A worker uses one code for all missed deadlines, since it does not know which deadlines were too
     short. This function gives each of these failures the right code.
     """
     if isinstance(outcome, Failure) and outcome.code == DeadlinePassed.code:
