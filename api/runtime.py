@@ -21,7 +21,7 @@ from celery_app.settings import Settings
 
 T = TypeVar("T")
 
-#: Threads that never wait for attributions, and so stay free for requests such as health checks.
+#: Number of threads that stay free, such as for health checks, while all other threads wait.
 SPARE_THREADS = 4
 
 

@@ -61,6 +61,6 @@ class Loop:
         return getattr(self._hub, name)
 
     def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
-        """Makes the loop call ``callback`` when ``fd`` is readable, unless it does so already."""
+        """Makes the loop call ``callback`` when ``fd`` is readable, unless the loop does so."""
         if self._hub.readers.get(fd) != (callback, args):
             self._hub.add_reader(fd, callback, *args)

@@ -33,7 +33,7 @@ from tasks.chunk_request import ChunkRequest
 
 logger = logging.getLogger(__name__)
 
-#: A worker with this much work of large tasks takes no more tasks. Other workers can take them.
+#: A worker with this much waiting work of large tasks leaves further tasks to other workers.
 MAX_LARGE_WORK = 100_000
 #: Shortest time between two releases of device memory, in seconds. Later batches need the memory
 #: again.
