@@ -16,13 +16,13 @@ from monitoring.instruments import multiprocess
 
 #: Connections that the kernel queues until the server accepts them.
 BACKLOG = 4096
-#: Seconds for which the server keeps an idle connection. This is longer than load balancers keep
-#: their connections, so that the server closes none while a request is on its way.
+#: Seconds for which the server keeps an idle connection open. Load balancers close idle connections
+#: earlier, so the server closes no connection while a request is on its way.
 KEEP_ALIVE_S = 75
 
 
 def main(arguments: list[str]) -> int:
-    """Serves the API, with the environment's settings, until a signal. Returns the exit status."""
+    """Runs the API server until a signal stops it. Returns the exit status: 0 or, on error, 2."""
     try:
         settings = Settings.from_environ(os.environ)
         if settings.keys_file is not None:
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     if reason := _listen_error(settings.metrics_host, settings.api_metrics_port):
         print(f"byline api: BYLINE_API_METRICS_PORT can't be used: {reason}", file=sys.stderr)
         return 2
-    # After a clean stop, the server raises the signal again, and this process would die of it.
+    # After a clean stop, the server raises the signal again, which would kill this process.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with multiprocess.folder():
         # prometheus-client looks for the folder on import, so this import comes after it.
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _listen_error(host: str, port: int) -> str:
-    """Returns why the metrics port can't be used; an empty string if it can.
+    """Returns the reason why the metrics port can't be used; an empty string if it can be used.
 
     The processes of one API server share this port with SO_REUSEPORT. A second API server could
     share the port too, and each scrape by Prometheus would then show only one of the two servers.

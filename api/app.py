@@ -18,7 +18,7 @@ from api.views import attributions, feedback, figures, health, models
 from celery_app.settings import Settings
 from monitoring.instruments import request_ids
 
-#: Flask endpoints that need no API key. All other paths need a key, even without a route.
+#: Flask endpoints that need no API key. All other paths need a key, also paths without a route.
 PUBLIC_ENDPOINTS = frozenset(
     (
         *("health.alive", "health.ready", "openapi.openapi"),
@@ -43,14 +43,14 @@ class Application(Flask):
     """A Flask application that chooses routes by the URL path alone, and not by ``Host``."""
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Returns the object with which Flask finds a route; it ignores the request's ``Host``."""
+        """Returns the object that finds the route of a request, without regard to its ``Host``."""
         if request is None:
             return super().create_url_adapter(None)
         return self.url_map.bind("localhost", default_method=request.method, path_info=request.path)
 
 
 def create_app(runtime: Runtime | None = None) -> Flask:
-    """Returns Byline's Flask application. It connects to Redis at the first request, not before.
+    """Returns Byline's Flask application. The first request connects to Redis, not this function.
 
     ``runtime`` holds the services that the views call. By default, the application makes a runtime
     from the settings in the environment.

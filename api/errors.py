@@ -18,7 +18,7 @@ from tasks.errors import BylineError, RateLimited, TooLarge, WrongType
 
 logger = logging.getLogger(__name__)
 
-#: HTTP status of each error code. A code that is not here is a defect: 500.
+#: HTTP status of each error code. Any other code is a defect of Byline, and has the status 500.
 STATUS = {
     "bad_request": 400,
     "not_json": 400,
@@ -62,7 +62,7 @@ RETRY_AFTER_S = {
 }
 #: Largest number of bytes that the server reads of a body that is too large.
 DISCARDED_BYTES = 64 * 2**20
-#: Status in the request metrics of errors that alerts on the statuses ``5..`` must not count.
+#: Status in the request metrics of errors that the alerts on statuses 500 to 599 must not count.
 METRICS_STATUS = {"deadline_too_short": "504_too_short"}
 #: Error codes for the exceptions that Flask itself raises, by status.
 FLASK_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
@@ -93,7 +93,7 @@ def check_json(content_type: str) -> None:
 def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
     """Returns the HTTP response for an error: a problem document with the error's code and text.
 
-    ``wait_s`` is the seconds that a new message would wait: no ``Retry-After`` is shorter.
+    ``wait_s`` is how many seconds a new message would wait. ``Retry-After`` is at least as long.
     """
     status = STATUS.get(code, 500)
     document = Problem(f"urn:byline:error:{code}", HTTPStatus(status).phrase, status, code, detail)
@@ -108,7 +108,7 @@ def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
 
 
 def problem_of(error: Exception, wait_s: float = 0.0) -> HttpResponse:
-    """Returns the HTTP response for an exception. Logs any but a ``BylineError`` as a defect.
+    """Returns the HTTP response for an exception. Logs it as a defect if it is no ``BylineError``.
 
     ``wait_s`` has the same meaning as in :func:`problem`.
     """
@@ -128,7 +128,7 @@ def too_large(limit: int) -> TooLarge:
 def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> None:
     """Registers a handler that turns every error of ``app`` into a problem document.
 
-    ``wait_s()`` returns the seconds that a new message would wait, as :func:`problem` takes them.
+    ``wait_s()`` returns how many seconds a new message would wait; see :func:`problem`.
     """
 
     @app.errorhandler(Exception)
@@ -152,11 +152,11 @@ def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> Non
 
 
 def _discard_body() -> None:
-    """Discards the rest of the body, up to a limit: a client cut off may lose the response."""
+    """Reads the rest of the body, up to a limit. Otherwise the client may get no response."""
     left, stream = DISCARDED_BYTES, request.environ["wsgi.input"]
     declared = request.content_length
     if not request.environ.get("wsgi.input_terminated"):
         left = min(left, declared or 0)
-    with suppress(Exception):  # each server raises its own errors where the client is gone
+    with suppress(Exception):  # if the client is gone, each server raises its own error
         while left > 0 and (part := stream.read(min(left, 2**16))):
             left -= len(part)

@@ -30,7 +30,7 @@ class FeedbackService:
         self._limiter = limiter
 
     async def create(self, posted: PostedRequest) -> HttpResponse:
-        """Stores a message's true author: status 202. Feedback sent again counts once."""
+        """Stores a message's true author. The status is 202. The same feedback counts only once."""
         parse_query(posted.query, ())
         await self._limiter.let_through(posted.key, cost_by_size(posted.body))
         feedback = _parse(posted.content_type, posted.body)

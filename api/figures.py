@@ -28,7 +28,7 @@ class FiguresService:
         }
 
     async def read(self, raw_query: bytes) -> HttpResponse:
-        """Returns a response with the last measurements, oldest first, firing alerts, and links.
+        """Returns a response with the last measurements (oldest first), firing alerts and links.
 
         Raises:
             InvalidMessage: the query's ``points``, the number of measurements, is not valid.

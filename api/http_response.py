@@ -8,7 +8,7 @@ import msgspec
 from flask import Response
 
 _encode = msgspec.json.Encoder().encode
-#: Headers of every response: no cache may keep it, and no browser may guess its type.
+#: Headers of every response. They forbid caching, and forbid browsers to guess the type.
 _PRIVATE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 

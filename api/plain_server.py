@@ -21,7 +21,7 @@ class QuietLogger(Logger):
     """gunicorn's logger without an access log: a URL may hold private data."""
 
     def access(self, *_: object) -> None:
-        """Logs nothing. gunicorn calls it for each request."""
+        """Logs nothing. gunicorn calls this method for each request."""
 
 
 class PlainServer(BaseApplication):

@@ -21,7 +21,7 @@ from celery_app.settings import Settings
 
 T = TypeVar("T")
 
-#: Threads that stay free for requests such as health checks while all others wait for attributions.
+#: Number of threads that stay free, such as for health checks, while all other threads wait.
 SPARE_THREADS = 4
 
 
@@ -51,7 +51,7 @@ class Runtime:
         return self._pid == os.getpid()
 
     def wait_s(self) -> float:
-        """Returns the seconds that a new message would wait. Not for the event loop's thread."""
+        """Returns the seconds that a new message would wait. Never call this in the event loop."""
         return self.run(self._wait_s()) if self.started else 0.0
 
     async def _wait_s(self) -> float:
@@ -66,7 +66,7 @@ class Runtime:
                 thread = EventLoopThread()
                 thread.start()
                 try:
-                    # The services outlive this request, so they run in a context of their own.
+                    # The services outlive this request, so they run in their own context.
                     Context().run(run_on, thread.loop, self.open())
                 except BaseException:
                     thread.stop()  # the next request tries again
@@ -93,7 +93,7 @@ class Runtime:
 
     @contextmanager
     def may_wait(self) -> Iterator[bool]:
-        """Yields whether the calling thread may wait for attributions; False if too many wait."""
+        """Yields whether this thread may wait for attributions; False if too many threads wait."""
         acquired = self._waiters.acquire(blocking=False)
         try:
             yield acquired

@@ -26,7 +26,7 @@ class MessageIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AttributionRequest(msgspec.Struct, Generic[ItemT], forbid_unknown_fields=True):
-    """The request has one message (``text``) or many (``messages``), not both."""
+    """A request with one message (``text``) or many messages (``messages``), but not both."""
 
     text: Text | UnsetType = UNSET
     messages: Annotated[

@@ -57,8 +57,8 @@ class AttributionService:
         """Attributes the one or many messages of a POST request, and returns the response.
 
         The status is 200, or 202 if a message has no outcome when the client's wait ends. The rate
-        limiter charges the API key for the work of the messages, and for an invalid request by its
-        size.
+        limiter charges the API key for the work of the messages. If the request is invalid, the
+        charge depends on its size.
         """
         _, content_type, body, key, may_wait = posted
         query = parse_query(posted.query, CREATE_QUERY)
@@ -88,8 +88,8 @@ class AttributionService:
     ) -> HttpResponse:
         """Returns the response to a GET request for the attribution with this id.
 
-        The status is 200, or 202 if there is no outcome when the wait ends: at once without
-        ``may_wait``. With ``head`` the attribution does not count as fetched.
+        The status is 200, or 202 if there is no outcome at the end of the wait. If ``may_wait`` is
+        False, there is no wait. With ``head``, the attribution does not count as fetched.
         """
         query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")
@@ -105,8 +105,8 @@ class AttributionService:
     def response_to(
         self, entry: Entry, outcome: Outcome | None, options: RequestOptions
     ) -> HttpResponse:
-        """Returns the response to a request with one message; 202 (pending) without an outcome."""
-        # Only a failure needs the expected wait, and to compute it takes 3 % of a message's CPU.
+        """Returns the response to a request with one message; status 202 if ``outcome`` is None."""
+        # Only a failure needs the expected wait. Computing it takes 3 % of a message's CPU time.
         is_failure = isinstance(outcome, Failure)
         wait_s = self.client.dispatcher.wait_for(entry.version) if is_failure else 0.0
         return _single_response(entry.id, outcome, options.explain, wait_s)
@@ -174,7 +174,7 @@ class AttributionService:
         )
 
     def _model(self, query: Mapping[str, str]) -> str | None:
-        """Returns the model version that the query names, or None. Raises as :meth:`options`."""
+        """Returns the model version in the query, or None. Raises ``NoModel``, ``UnknownModel``."""
         version = query.get("model")
         if version is not None:
             self.client.model_registry.check(version)
@@ -201,7 +201,7 @@ def _item(entry: Entry, outcome: Outcome | None, ref: str | UnsetType, explain: 
 
 
 def _visible(attribution: Attribution, explain: bool) -> Attribution:
-    """Returns the attribution, without evidence that only other requests asked for."""
+    """Returns the attribution, without its evidence if this request did not ask for evidence."""
     if explain or attribution.evidence is UNSET:
         return attribution
     return msgspec.structs.replace(attribution, evidence=UNSET)

@@ -40,7 +40,7 @@ def build(settings: Settings, keys: KeysFile | None) -> Services:
         SettingsError: no Redis URL is set.
         OSError: another process uses the metrics port.
     """
-    cache = connect_async(settings.cache)  # comes first: it raises before a thread is started
+    cache = connect_async(settings.cache)  # first: if it raises, no thread is running yet
     registry = CollectorRegistry()
     metrics = ApiMetrics(registry)
     exposition.serve(settings.metrics_host, settings.api_metrics_port, registry)

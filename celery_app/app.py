@@ -11,9 +11,9 @@ from celery_app.connections import REDIS_TIMEOUT_S
 from celery_app.settings import Settings
 from tasks.messages import QUEUE, TASK, UNACKED
 
-#: Seconds for which the result backend waits for Redis where one server is both result backend and
-#: broker. Without its broker a worker can do nothing else. If Redis is back in this time, results
-#: are stored, and no message is computed twice.
+#: Seconds for which the result backend waits for a Redis that is also the broker. Without the
+#: broker, a worker can do nothing but wait. If Redis is back within this time, the worker stores
+#: its results, and no message is computed twice.
 SHARED_REDIS_TIMEOUT_S = 20.0
 
 
@@ -27,12 +27,12 @@ def make_celery(settings: Settings) -> Celery:
     app.conf.update(
         broker_url=settings.broker.reveal(),
         broker_transport="celery_app.transport:Transport",
-        # Kombu reads TLS from the URL only for its own transports, so it is set here.
+        # Kombu reads TLS from the URL only for its own transports, so this setting is needed.
         broker_use_ssl=_tls(settings.broker),
         redis_backend_use_ssl=_tls(settings.cache),
         broker_connection_retry_on_startup=True,
         broker_transport_options={
-            # Kombu's sweep for the tasks of dead workers.
+            # Kombu's sweep returns the tasks of dead workers after this time.
             "visibility_timeout": settings.visibility_timeout_s,
             "unacked_restore_interval": max(1, settings.visibility_timeout_s // 10),
             "unacked_restore_throttle": 1,
@@ -44,7 +44,7 @@ def make_celery(settings: Settings) -> Celery:
             "unacked_mutex_key": f"{UNACKED}:mutex",
             # Seconds for which a worker that dies in a sweep keeps other workers from sweeping.
             "unacked_mutex_expire": 2,
-            # A worker reads the lists of a queue from the highest priority down, not in turn.
+            # A worker reads the lists of a queue from the highest priority down, not in rotation.
             "queue_order_strategy": "priority",
             "socket_connect_timeout": REDIS_TIMEOUT_S,
             "socket_keepalive": True,
@@ -67,8 +67,8 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def _tls(url: str) -> dict[str, VerifyMode] | None:
-    """Returns how kombu verifies the server's certificate; None if the URL has no TLS.
+    """Returns kombu's option for verifying the server's certificate; None if the URL has no TLS.
 
-    A parameter of the URL takes precedence over this.
+    A parameter of the URL takes precedence over this result.
     """
     return {"ssl_cert_reqs": CERT_REQUIRED} if url.startswith("rediss:") else None

@@ -26,8 +26,8 @@ class WholePipeline(PersistentPipeline):
     option ``then`` is a function that the pipeline calls with the command's response, after all
     responses were read.
 
-    redis-py sends each long command as a piece of its own, four for a batch. At each piece the
-    thread releases the interpreter, and Redis reads a part of the batch.
+    redis-py sends each long command as a separate piece, which makes four pieces for a batch. At
+    each piece, the thread releases the interpreter lock, and Redis reads a part of the batch.
     """
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:
@@ -57,7 +57,8 @@ def _response(connection: Any) -> Any:
 class CacheBackend(RedisBackend):
     """Celery's Redis backend. Results stored within :meth:`round_trip` are sent together.
 
-    Celery has an instance for each thread, so one thread's round trip does not affect another's.
+    Celery has an instance for each thread, so one thread's round trip does not affect other
+    threads.
     """
 
     _pipe: Pipeline | None = None
@@ -67,7 +68,7 @@ class CacheBackend(RedisBackend):
 
     @contextmanager
     def round_trip(self) -> Iterator[Pipeline]:
-        """Yields a pipeline that collects the block's results and further commands, and sends them.
+        """Yields a pipeline for the results and further commands of the block.
 
         All commands are sent at the end of the block, in order, in one round trip. If the block
         raises, nothing is sent.
@@ -104,7 +105,7 @@ class CacheBackend(RedisBackend):
     def encode(self, data: Any) -> Any:
         """Returns a result as the text to store.
 
-        msgspec writes it: json is slow for a large task.
+        msgspec encodes the result, because the module json is slow for a large task.
         """
         if isinstance(data, dict) and isinstance(data.get("result"), Attributions):
             try:

@@ -1,7 +1,7 @@
 """Byline's app for Celery's own commands, such as ``celery -A celery_app inspect`` and Flower.
 
-No other module of Byline builds an app on import. This module must, because Celery's command line
-needs the app as an attribute of a module.
+No other module of Byline builds an app on import. This module must build one, because Celery's
+command line needs the app as an attribute of a module.
 """
 
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import bootsteps
 
-# Imported now and not on first use: the folder is on the path only while Celery imports this app.
+# Imported now, because later Celery takes the current folder off the import path.
 import celery_app.transport.redacting  # noqa: F401
 from celery_app.app import make_celery
 from celery_app.settings import Settings

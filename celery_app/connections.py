@@ -11,7 +11,7 @@ from redis.retry import Retry
 
 from tasks.storage.full_redis import Client
 
-#: Seconds after which a Redis that does not respond counts as gone.
+#: Seconds after which a Redis that does not respond counts as unreachable.
 REDIS_TIMEOUT_S = 2.0
 #: Largest number of connections of a client. Lookups are batched, so that a few connections serve
 #: thousands of messages.
@@ -35,8 +35,8 @@ def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> R
     """Returns a Redis client that waits ``timeout_s`` seconds for a response, and then tries again.
 
     The client has a limited number of connections. While all of them are in use, a caller waits.
-    The client can write even when the memory of Redis is full. That is safe, since it never writes
-    a new message.
+    The client can write even when the memory of Redis is full. That is safe, since this client
+    never writes a new message.
     """
     pool = BlockingConnectionPool.from_url(
         url,

@@ -19,7 +19,7 @@ NOTICED_S = 1
 
 
 class Refused(Exception):
-    """A change of the rollout that would leave messages without a worker, or makes no sense."""
+    """The requested change would leave messages without a worker, or makes no sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Change:
     def share(self, version: str, share: float) -> Rollout:
         """Returns a rollout that sends a share of the new messages to ``version``.
 
-        This version is called the canary. A share of 0 ends it.
+        This version is called the canary. A share of 0 removes the canary.
         """
         current = self._current
         if not 0 <= share < 1:
@@ -56,7 +56,7 @@ class Change:
         return Rollout(current.current, version, share, current.previous, set_by_operator=True)
 
     def back(self) -> Rollout:
-        """Returns a rollout without the canary or, without a canary, with the previous version."""
+        """Returns a rollout without the canary. Without a canary, restores the previous version."""
         current = self._current
         if current.canary is not None:
             return Rollout(current.current, previous=current.previous, set_by_operator=True)

@@ -1,4 +1,4 @@
-"""Reads and writes model cards, which tell a model's data, quality, limits and training.
+"""Reads and writes model cards, which describe a model's data, quality, limits and training.
 
 A card is a JSON file for programs and a Markdown page for people, after Mitchell et al. 2019,
 "Model Cards for Model Reporting".
@@ -53,9 +53,9 @@ def quality_details(
 ) -> dict[str, Any]:
     """Returns the part of a card's ``details`` that is measured on the held-out messages.
 
-    Its key ``reference`` holds the figures that the monitor compares the traffic with, to detect
-    drift. ``probabilities`` has the shape (messages, authors). ``unseen`` is the result of
-    :func:`model.ngram.novelty.reference`.
+    The key ``reference`` of the result holds the figures that the monitor compares the traffic
+    with, to detect drift. ``probabilities`` has the shape (messages, authors). ``unseen`` is the
+    result of :func:`model.ngram.novelty.reference`.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     f1 = evaluation.f1_scores(labels, predicted, len(authors))
@@ -135,7 +135,7 @@ def page(card: ModelCard) -> str:
 
 
 def _quality(card: ModelCard) -> str:
-    """Returns the Markdown table of the model's metrics, with a column for those of the baseline.
+    """Returns the Markdown table of the model's metrics, with a column for the baseline's metrics.
 
     The column is empty if the baseline was not measured. A line above the table names the
     threshold.
@@ -153,7 +153,7 @@ def _quality(card: ModelCard) -> str:
 def _variants(variants: Sequence[dict[str, Any]]) -> list[str]:
     """Returns the card's section about the variants that training compared, in Markdown.
 
-    The result is a list of one section. It is empty if there are no variants.
+    The result is a list with this section, or an empty list if there are no variants.
     """
     if not variants:
         return []

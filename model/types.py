@@ -25,7 +25,7 @@ What happens if a method raises while a batch runs:
   causes the error is alone. This message fails with ``model_failed``; the others are answered.
   Byline logs the type and the line of the error, never its text, because it may quote the message.
 - An error that says that the device has no memory left, such as ``torch.OutOfMemoryError``: Byline
-  halves the forward pass, and makes no later pass as large.
+  halves the forward pass, and makes all later passes smaller than this pass.
 - ``torch.AcceleratorError``: the worker gives its tasks back to the queue and ends, because every
   later call would fail too.
 """
@@ -91,7 +91,7 @@ class Encoded(NamedTuple):
 
     #: int64, shape (tokens of all texts,). Each text has 1 to ``grid.lengths[-1]`` tokens.
     tokens: NDArray[np.int64]
-    #: int64, shape (texts + 1,). The first is 0.
+    #: int64, shape (texts + 1,). The first offset is 0.
     offsets: NDArray[np.int64]
     #: float32, shape (texts, width): numbers about each text that ``forward`` needs beside the
     #: tokens. The width is the model's choice and the same in every call; it may be 0.
@@ -168,8 +168,8 @@ class ModelCard:
 
     #: Name for people.
     name: str
-    #: Identifies the weights and the preprocessing, and is part of every cache key. It must change
-    #: whenever a prediction may change.
+    #: Identifies the weights and the preprocessing, and is part of every cache key. The version
+    #: must change whenever a prediction may change.
     version: str
     #: The authors, in the order of the columns that ``forward`` returns.
     authors: tuple[str, ...]
@@ -228,8 +228,8 @@ class SequenceModel(Protocol):
         """Reads the weights and moves them to ``device``, as ``dtype``.
 
         Byline calls this method first, with float32. If ``BYLINE_PRECISION`` is ``bf16`` or
-        ``fp16``, Byline calls it once more with that type, and compares the probabilities in both
-        types.
+        ``fp16``, Byline calls this method once more with that type, and compares the probabilities
+        in both types.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.
@@ -250,7 +250,7 @@ class SequenceModel(Protocol):
 
 @runtime_checkable
 class Novelty(Protocol):
-    """An optional part of a model: tells how much of a text is new to the model."""
+    """An optional part of a model: measures how much of a text is new to the model."""
 
     def unseen(self, texts: Sequence[str]) -> Sequence[float]:
         """Returns, for each text, the share of its features that training never saw, 0 to 1.

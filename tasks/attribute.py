@@ -46,7 +46,7 @@ class AttributeTask(Task):
     def start_strategy(self, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
         """Returns the function with which Celery receives a task.
 
-        Its log lines name the HTTP requests that the task's messages came with.
+        The function's log lines name the HTTP requests that the task's messages came with.
         """
         receive = super().start_strategy(app, consumer, **kwargs)
 
@@ -69,7 +69,7 @@ class AttributeTask(Task):
     ) -> InFlightBatch:
         """Computes the next messages of a chunk one at a time, and stores each outcome at once.
 
-        ``work`` limits their work. ``heartbeat()`` is called before each message.
+        The messages have up to ``work`` units of work. Calls ``heartbeat()`` before each message.
         """
         return self._batch_processor.begin_alone(progress, work, heartbeat)
 
@@ -86,8 +86,8 @@ class AttributeTask(Task):
     def finish(self, batch: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
         """Waits for the model, and returns the outcomes of each chunk that is complete.
 
-        Queues on ``pipe`` what must be stored. When :meth:`run` runs later, it finds these
-        outcomes.
+        Queues on ``pipe`` the commands that store results. The outcomes are also kept here, for
+        :meth:`run` to return them later.
         """
         outcomes = self._batch_processor.finish(batch, pipe)
         self._outcomes = {c.id: found for c, found in zip(batch.answered, outcomes, strict=True)}

@@ -32,7 +32,7 @@ from tasks.storage.result_cache import AttributionCache
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which a cache on a server of its own is not asked after it did not answer.
+#: Seconds for which the worker does not ask a separate cache server that has just failed.
 CACHE_COOLDOWN_S = 4.0
 
 
@@ -59,8 +59,8 @@ class BatchProcessor:
         self._computation = Computation(predictor)
         self._solo_trial = SoloTrial(self._computation, cache, dead_letters, metrics, now)
         self.replies = replies
-        #: Runs for a while after the cache did not answer. It never runs where cache and broker are
-        #: one server: without its broker a worker can only wait.
+        #: Starts when the cache does not answer. It never starts if cache and broker are one
+        #: server, because without its broker a worker can only wait.
         self.cache_cooldown = Cooldown(CACHE_COOLDOWN_S if replies.apart else 0.0)
         self.metrics = metrics
         self._counters = {name: metrics.messages.labels(name) for name in OUTCOMES}
@@ -69,7 +69,7 @@ class BatchProcessor:
         self._now = now  # wall clock: other machines set the deadlines
 
     def begin(self, chunks: Sequence[Chunk]) -> InFlightBatch:
-        """Admits messages, looks them up in the cache, and starts the model on the others."""
+        """Admits messages, reads the cache, and starts the model on messages not in the cache."""
         return self._begin(chunks, None)
 
     def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
@@ -103,7 +103,7 @@ class BatchProcessor:
     ) -> tuple[InFlightBatch, dict[str, ValidMessage]]:
         """Returns a new batch with its cached outcomes, and the messages that it is to answer.
 
-        The messages are by id. Those that an earlier pass of the chunk answered are left out.
+        The messages are by id. Messages that an earlier pass of the chunk answered are left out.
         """
         admitted = [self._admission.admit(chunk) for chunk in chunks]
         wanted = unique_messages(message for chunk in admitted for message in chunk)
@@ -155,11 +155,11 @@ class BatchProcessor:
     def _by_promised_id(
         self, batch: InFlightBatch, new: dict[str, Outcome], known: dict[str, Outcome]
     ) -> dict[str, Outcome]:
-        """Returns outcomes by message id, for clients that ask for an outcome by the id they got.
+        """Returns outcomes by all ids by which clients may fetch them later.
 
-        ``new`` are the outcomes of this batch by id. ``known`` also has the outcomes of earlier
-        passes: an earlier pass may have had the same text. A client's id may differ from the
-        worker's.
+        A client's id of a message may differ from the worker's id. ``new`` are the outcomes of this
+        batch by the worker's id. ``known`` also has the outcomes of earlier passes, because an
+        earlier pass may have had the same text.
         """
         promised: dict[str, Outcome] = {failure.id: failure for failure in batch.refused}
         promised |= new

@@ -59,7 +59,7 @@ def parse_chunk(
 
 
 def carried_ids(headers: Any) -> list[Any]:
-    """Returns the HTTP request ids in the headers of a task; empty if there are none.
+    """Returns the HTTP request ids in the headers of a task; may be empty.
 
     Anybody may have written this header, so code that shows an id checks it first.
     """
@@ -84,5 +84,5 @@ def _bind(
     promised: Any = False,  # noqa: ARG001  # earlier clients send this argument
     exact: Any = False,
 ) -> tuple[Any, ...]:
-    """Returns the task's arguments in a fixed order, with defaults for those that are missing."""
+    """Returns the task's arguments in a fixed order, with defaults for missing arguments."""
     return messages, deadlines, explain, version, exact

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 #: First year of an ETA that can be converted to every time zone.
 EARLIEST_YEAR = 1971
-#: Last year of such an ETA.
+#: Last year of an ETA that can be converted to every time zone.
 LATEST_YEAR = 9998
 
 
@@ -46,12 +46,12 @@ class RedactedRequest(Request):
 
 
 class ChunkRequest(RedactedRequest):
-    """Celery's request for a task ``byline.attribute``. It parses its chunk when it arrives."""
+    """Celery's request for a task ``byline.attribute``. Parses the chunk when the task arrives."""
 
     def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
         """Parses the request. Raises ``Malformed`` for a task that Celery could not use.
 
-        Celery itself would raise an error only later.
+        Celery would raise an error for such a task only later.
         """
         headers = kwargs.get("headers")
         check_headers(message.headers if headers is None else headers)
@@ -59,12 +59,12 @@ class ChunkRequest(RedactedRequest):
         check_payload(*self._payload)
         if self.eta and not EARLIEST_YEAR <= self.eta.year <= LATEST_YEAR:
             raise Malformed("wrong header")
-        #: None where the arguments are wrong: the task then raises ``InvalidMessage``.
+        #: The chunk; None if the arguments are wrong. The task then raises ``InvalidMessage``.
         self.chunk = self._parse()
         #: Work of the chunk's messages, see :mod:`tasks.work`.
         self.work = total(self.chunk.texts, self.chunk.explain) if self.chunk else 0
         priority = self.delivery_info.get("priority")
-        #: Whether tasks of normal priority go before this one.
+        #: Whether tasks of normal priority go before this task.
         self.low_priority = isinstance(priority, int) and priority >= STEPS[1]
         self._show(f"({count_in_words(self.messages)},)")
 
@@ -79,10 +79,10 @@ class ChunkRequest(RedactedRequest):
     def revoked(self) -> bool:
         """Returns whether the task was revoked or has expired.
 
-        If so, Celery stores that as its result.
+        If so, Celery stores this as the task's result.
 
-        If a separate cache is gone, Celery can't store the result, and the task ends all the same.
-        Otherwise Celery would take the error for the loss of the broker.
+        If a separate cache server can't be reached, Celery can't store the result, and the task
+        still ends. Otherwise Celery would treat the error as a loss of the broker.
         """
         try:
             return bool(super().revoked())
@@ -119,7 +119,7 @@ class ChunkRequest(RedactedRequest):
         task_ready(self)
 
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
-        """Does nothing: a thread can't be killed. Unacknowledged, the task is delivered again."""
+        """Does nothing: a thread can't be killed. The unacknowledged task is delivered again."""
 
     def terminate(self, pool: Any, signal: Any = None) -> None:
         """Does nothing: a thread can't be killed. A task that is in no batch yet can be revoked."""

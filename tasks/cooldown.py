@@ -16,7 +16,7 @@ class Cooldown:
 
     @property
     def resting(self) -> bool:
-        """Whether the server is not to be asked: it failed less than ``rest_s`` seconds ago."""
+        """Whether the server failed less than ``rest_s`` seconds ago, and must not be asked."""
         return self._now() < self._until
 
     def failed(self) -> None:

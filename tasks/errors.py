@@ -59,7 +59,7 @@ class Revoked(BylineError):
 
 
 class InternalError(BylineError):
-    """Byline has a defect. The log says more."""
+    """Byline has a defect. The log has the details."""
 
     code = "internal_error"
 

@@ -1,4 +1,4 @@
-"""Finds tasks that Celery can't use, and makes dead letters of them, so that other tasks go on."""
+"""Finds tasks that Celery can't use, and makes dead letters of them. So workers go on."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ QUEUE = "attributions"
 #: same Redis have another hash.
 UNACKED = "byline:unacked"
 
-#: Largest number of messages in one task. All their results are one value in Redis, and one list in
+#: Largest number of messages in one task. Their results are one value in Redis, and one list in
 #: the client. Reading and writing 100,000 made other tasks wait for five seconds.
 LARGEST_TASK = 20_000
 
@@ -34,10 +34,11 @@ SENT = "byline_sent"
 #: message without a request id has an empty string.
 REQUEST_IDS = "byline_request_ids"
 
-#: Header of a task whose worker died, or was taken for dead, while the worker held the task.
+#: Header of a task whose worker died, or seemed dead, while the worker held the task.
 ORPHANED = "byline_orphaned"
 
-#: The longest wait in the queue, in seconds, that counts: anybody may write the header ``SENT``.
+#: Longest wait in the queue that the metrics count, in seconds: any client may set the header
+#: ``SENT``.
 LONGEST_WAIT_S = 86_400.0
 
 #: Version of the stored values. Every message id hashes this version, so that a cache that another
@@ -64,17 +65,17 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 #: Prefix of the reply lists. Each api process has a list, which its tasks name as ``reply_to``.
 REPLIES = "byline:replies:"
-#: Seconds for which a reply waits to be fetched. The list of a process that died then expires.
+#: Seconds after which Redis deletes replies that nobody fetches, because their process has died.
 REPLY_TTL_S = 60
 #: Prefix of the keys of announcements, each under its model version.
 MODEL = "byline:model:"
-#: Sorted set of model versions by the Unix time of their workers' last sign of life.
+#: Sorted set of model versions by the Unix time of their workers' last registration.
 VERSIONS = "byline:versions"
-#: Sorted set of all workers' node names by the Unix time of their last sign of life.
+#: Sorted set of all workers' node names by the Unix time of their last registration.
 WORKERS = "byline:workers"
-#: Seconds between two signs of life of a worker.
+#: Seconds between two registrations of a worker.
 ANNOUNCE_S = 2.0
-#: Seconds for which a worker counts as alive after a sign of life.
+#: Seconds for which a worker counts as alive after a registration.
 ALIVE_S = 7.0
 
 
@@ -94,7 +95,7 @@ class Attribution(msgspec.Struct):
 
 
 class Failure(NamedTuple):
-    """The reason why a message has no attribution. In JSON it is an array, not an object."""
+    """The reason why a message has no attribution. Encoded in JSON as an array, not an object."""
 
     id: str
     code: str
@@ -141,16 +142,17 @@ class Chunk(msgspec.Struct, frozen=True):
     """The body of one Celery task: the messages that one process had waiting at the same moment."""
 
     id: str
-    #: Texts, if the client kept the contract. Each is checked when the batch is formed.
+    #: The texts. A client may send other values, so each is checked when the batch is formed.
     texts: list[Any]
     #: For each text the Unix time, in seconds, after which the text need not be attributed.
     deadlines: list[float | None]
     explain: bool
-    #: The model version on which the client based its message ids; None where it named no version.
+    #: The model version on which the client based its message ids; None where the client named no
+    #: version.
     version: str | None
     #: The list for the :class:`Reply`; None where the client wants only Celery's result.
     reply_to: str | None
-    #: Unix time, in seconds, at which the task left the api; None where the client did not say.
+    #: Unix time, in seconds, at which the task left the api; None where the client did not send it.
     sent_at: float | None = None
     #: Whether only :attr:`version` may answer.
     exact: bool = False
@@ -210,7 +212,7 @@ def _has_too_many_marks(text: str) -> bool:
 
     A regular expression looks up only characters below U+10000 in a table. With the rare marks
     (above U+FFFF) in the expression, a search took 1 us a character. If the rare marks are replaced
-    first, it takes 0.1 us a character, and few texts have any.
+    first, the search takes 0.1 us a character. Few texts have rare marks.
     """
     if _RARE.search(text):
         text = text.translate(_rare_marks())
@@ -226,7 +228,7 @@ def _rare_marks() -> dict[int, str]:
 def _too_many_marks() -> re.Pattern[str]:
     """Returns the regular expression that finds too many combining marks in a row.
 
-    It begins with a character class, which makes the search fast.
+    The expression begins with a character class, which makes the search fast.
     """
     marks = "".join(map(chr, _marks(0x300, 0x10000)))
     return re.compile(f"[{marks}][{marks}]{{{MAX_MARKS}}}")
@@ -240,8 +242,8 @@ def message_id(version: str, text: str) -> str:
     """Returns a message's id: a blake2b hash (128 bits, in hexadecimal) of version and text.
 
     ``text`` is in its canonical form. The hash includes the version of the stored values
-    (``SCHEMA``). It also includes the length of the model version, so that no other pair of version
-    and text gives the same bytes.
+    (``SCHEMA``). The hash also includes the length of the model version, so that no other pair of
+    version and text gives the same bytes.
     """
     digest = _prefix(version).copy()
     digest.update(text.encode())

@@ -16,8 +16,8 @@ class Attributions(Sequence[Any]):
 
     Its repr, which events and logs show, has only its length.
 
-    An attribution may hold evidence, which quotes the text. The list's plain objects are made only
-    if somebody reads them, which is rare.
+    An attribution may hold evidence, which quotes the text. The plain objects of the list are made
+    only when a caller reads them, which is rare.
     """
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:

@@ -29,11 +29,11 @@ logger = logging.getLogger(__name__)
 ROLLOUT = "byline:rollout"
 #: Steps of priority. Kombu keeps a list for each step of a queue (kombu.transport.redis).
 STEPS = (0, 3, 6, 9)
-#: Separator of a queue's name and the step in the name of such a list.
+#: Separator between a queue's name and the priority step, in the name of a list of the queue.
 SEPARATOR = "\x06\x16"
 #: Seconds for which a version without workers is remembered: a day.
 KEPT_S = 86_400
-#: Seconds for which a model card is stored: 30 days, as long as figures of its quality may be.
+#: Seconds for which a model card is stored: 30 days, the longest time for figures of its quality.
 CARD_S = 2_592_000
 #: Longest pause of Celery, in seconds, before it connects to Redis again.
 PAUSE_S = 33.0
@@ -52,14 +52,14 @@ class Rollout(msgspec.Struct, frozen=True):
     share: float = 0.0
     #: The version that was current before.
     previous: str | None = None
-    #: Whether an operator set the rollout. If not, it follows the workers.
+    #: Whether an operator set the rollout. If not, the rollout follows the workers.
     set_by_operator: bool = msgspec.field(default=False, name="told")  # its name in Redis
 
     def takes(self, text: str) -> bool:
         """Returns whether a message goes to the canary, the version on trial.
 
         ``text`` is the message's canonical text. Only its hash decides, so that every process sends
-        a text to the same version. When the canary's share grows, its texts stay with it.
+        a text to the same version. When the canary's share grows, the canary keeps its texts.
         """
         return self.canary is not None and lot(text) < self.share
 
@@ -67,11 +67,11 @@ class Rollout(msgspec.Struct, frozen=True):
 class ServedVersions(NamedTuple):
     """The rollout, and the number of workers of each model version, at one moment."""
 
-    #: None where no worker has ever registered.
+    #: The rollout; None if no worker has ever registered.
     rollout: Rollout | None
     #: Number of workers that are alive, by version; 0 for a version that was served recently.
     workers: dict[str, int]
-    #: Versions that have no workers any more. Workers that are only silent may come back.
+    #: Versions that certainly have no workers any more. A silent worker may still be alive.
     gone: frozenset[str]
 
     def queue(self, version: str) -> str:
@@ -104,7 +104,7 @@ def lists(queue: str) -> list[str]:
 
 
 def workers_of(version: str) -> str:
-    """Returns the key of a version's workers: a sorted set of node names by last sign of life."""
+    """Returns the key of a version's workers: a sorted set of node names by last registration."""
     return f"{WORKERS}:{version}"
 
 
@@ -114,7 +114,7 @@ class WorkerRegistry:
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now  # wall clock: workers on many machines register
-        #: Unix time since which workers could register, and the time of the last answer of Redis.
+        #: Unix times, in seconds: start of the time with Redis reachable, and its last answer.
         self._reachable: tuple[float, float] | None = None
         #: Whether Redis failed to answer since ``_reachable`` was set last.
         self._failed = False
@@ -122,20 +122,20 @@ class WorkerRegistry:
     def sign(self, node: str, version: str, card: bytes, started: bool = False) -> None:
         """Registers the worker ``node`` as alive and serving ``version``; called every few seconds.
 
-        ``card`` is its encoded :class:`~tasks.messages.Announcement`. ``started`` is True at a
-        worker's first call. Workers that were silent for long are removed. If the rollout's version
-        has no workers left, and no operator has set the rollout, the rollout moves to ``version``.
+        ``card`` is the worker's encoded :class:`~tasks.messages.Announcement`. ``started`` is True
+        at a worker's first call. Also removes workers that were silent for long. If the rollout's
+        version has no workers, and no operator set the rollout, the rollout moves to ``version``.
         """
         now, silent = self._now(), int(10 * ALIVE_S)
         if started:
             self._delete_wrong_types(version)
             self._leave_others(node, version)
         with self._tracking_outages(), self._client.pipeline(transaction=False) as pipe:
-            # The card of the worker that started last counts. Others only write a missing card.
+            # The card of the newest worker counts. Other workers only write a missing card.
             pipe.set(MODEL + version, card, ex=CARD_S, nx=not started)
             pipe.expire(MODEL + version, CARD_S)
             pipe.zadd(VERSIONS, {version: now})
-            # These keys have no time to live: they would expire while Redis is away, or be evicted.
+            # Keys without a time to live don't expire in an outage, and are not evicted.
             for key in (WORKERS, workers_of(version)):
                 pipe.zadd(key, {node: now})
                 pipe.zremrangebyscore(key, "-inf", now - silent)
@@ -179,13 +179,13 @@ class WorkerRegistry:
         counts = [count or 0 for count in replies]
         living = dict(zip(versions, counts[::2], strict=True))
         registered = dict(zip(versions, counts[1::2], strict=True))
-        # A silent worker is gone only if Redis was reachable all the time.
+        # A silent worker is certainly gone only if Redis was reachable all the time.
         sure = self._reachable is not None and self._reachable[0] < alive
         gone = frozenset(v for v in versions if not registered[v] or (sure and not living[v]))
         return ServedVersions(rollout, living, gone)
 
     def announcement(self, version: str) -> Announcement | None:
-        """Returns how the workers of a version describe their model; None without a description."""
+        """Returns the workers' announcement of a model version; None if there is none."""
         return _read_announcement(version, wrong_type.get(self._client, MODEL + version))
 
     def change(self, update: Callable[[Rollout | None], Rollout]) -> Rollout:
@@ -199,7 +199,7 @@ class WorkerRegistry:
             pipe.set(ROLLOUT, _encode(rollout))
             if before is not None and before.current != rollout.current:
                 # Processes that have not noticed yet still send to the old version. Its queue must
-                # be remembered, however long ago its workers died.
+                # be remembered, even if its workers died long ago.
                 pipe.zadd(VERSIONS, {before.current: self._now()})
             return rollout
 
@@ -213,14 +213,14 @@ class WorkerRegistry:
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
-        """Forgets, with their queues, those versions in ``gone`` that had no worker for a day."""
+        """Forgets the versions in ``gone`` that had no worker for a day, and their queues."""
         names: Any = self._client.zrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
         for version in {name.decode(errors="replace") for name in names} & set(gone):
             self._client.zrem(VERSIONS, version)
             self._client.delete(workers_of(version))
 
     def _leave_others(self, node: str, version: str) -> None:
-        """Removes a starting worker from other versions: a killed worker did not sign out."""
+        """Removes a starting worker from other versions, because a killed worker can't sign out."""
         names: Any = self._client.zrange(VERSIONS, 0, -1)
         with self._client.pipeline(transaction=False) as pipe:
             for other in {name.decode(errors="replace") for name in names} - {version}:
@@ -249,11 +249,11 @@ class WorkerRegistry:
 
     @contextmanager
     def _tracking_outages(self) -> Iterator[None]:
-        """Records since when Redis has been reachable.
+        """Records the time since which Redis has been reachable.
 
-        Without this record, workers would seem dead after an outage. Workers can't register while
-        Redis is away, nor while the whole machine sleeps. Sleep shows as a long time since the last
-        answer of Redis.
+        Without this record, workers would seem dead after an outage. Workers can't register during
+        an outage of Redis, or while the whole machine sleeps. Sleep shows as a long time since the
+        last answer of Redis.
         """
         try:
             yield
@@ -273,7 +273,7 @@ class _Unchanged(Exception):
 
 
 def _read_rollout(raw: bytes | None) -> Rollout | None:
-    """Decodes a rollout; returns None if there is none, or none that can be decoded."""
+    """Decodes a rollout; returns None if ``raw`` is None or can't be decoded."""
     if raw is None:
         return None
     try:
@@ -285,7 +285,7 @@ def _read_rollout(raw: bytes | None) -> Rollout | None:
 
 
 def _read_announcement(version: str, raw: bytes | None) -> Announcement | None:
-    """Decodes a version's announcement; returns None if there is none, or none for this release."""
+    """Returns the decoded announcement of a version; None if it is missing or unreadable."""
     if raw is None:
         return None
     try:

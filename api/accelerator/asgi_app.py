@@ -1,8 +1,8 @@
-"""The accelerator's ASGI application: handles attributions itself, and passes the rest to Flask.
+"""The accelerator's ASGI application: handles attributions, and passes other requests to Flask.
 
-Nearly every request posts or reads an attribution, and spends its time waiting. In this application
-a waiting request occupies a coroutine. In Flask it would occupy a thread, and cost more CPU time
-for routing and objects.
+Nearly every request posts a message or reads an attribution, and waits most of the time. In this
+application, a waiting request occupies a coroutine. In Flask, the request would occupy a thread,
+and would cost more CPU time for routing and objects.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ COUNT_S = 1.0
 _ID_PREFIX = f"{PATH}/"
 #: The route of an attribution in the request metrics.
 _ID_ROUTE = f"{PATH}/{{id}}"
-#: Status in the metrics if the client disconnects before its request is whole; nginx uses 499, too.
+#: Status in the metrics if the client disconnects before it has sent its whole request. nginx uses
+#: 499, too.
 _CLIENT_CLOSED = 499
-#: New objects after which Python's garbage collector runs. A message's objects form no cycle and
-#: end with its response. With hundreds of messages in progress, Python's default cost a twelfth of
-#: the CPU time.
+#: Number of new objects after which Python's garbage collector runs. A message's objects form no
+#: reference cycle, so Python frees them after the response. With hundreds of messages in progress,
+#: Python's default threshold cost a twelfth of the CPU time.
 GC_THRESHOLD = 20_000
 
 
@@ -68,7 +69,7 @@ class AsgiApp:
             await self._run_lifespan(receive, send)
             return
         start, path, method = time.perf_counter(), scope["path"], scope["method"]
-        path = path.removesuffix("/")  # as in Flask's routes
+        path = path.removesuffix("/")  # Flask's routes ignore this slash, too
         if path == PATH and method == "POST":
             route, coroutine = PATH, self._create(scope, receive)
         elif method in ("GET", "HEAD") and _has_id(path):
@@ -122,7 +123,7 @@ class AsgiApp:
         await receive()
         await self._runtime.open()
         counting = asyncio.ensure_future(run_forever(self._count))
-        # The objects made so far stay for good: to search them for garbage took 40 ms each second.
+        # The objects made so far are never garbage. Searching them took 40 ms of each second.
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
@@ -145,7 +146,7 @@ class AsgiApp:
             response = await awaitable
         except Disconnected:
             return _CLIENT_CLOSED
-        except asyncio.CancelledError:  # a stopping process has waited for long enough
+        except asyncio.CancelledError:  # the time limit for stopping is over
             response = problem("no_answer", "this process stops; the message may be sent again")
         except Exception as error:  # as in Flask's error handler
             response = problem_of(error, self._wait_s)
@@ -167,7 +168,7 @@ class AsgiApp:
 
     async def _create(self, scope: Scope, receive: Receive) -> HttpResponse:
         headers = dict(scope["headers"])
-        key = self._authenticate(headers)  # comes before the body is read
+        key = self._authenticate(headers)  # before the body is read
         check_encoding(_text(headers, b"content-encoding"))
         body = await _body(headers, receive, self._max_body_bytes)
         posted = PostedRequest(scope["query_string"], _text(headers, b"content-type"), body, key)
@@ -218,13 +219,13 @@ def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:
 
 
 async def _body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """Returns the body of a request, which may lack a ``Content-Length``.
+    """Returns the body of a request. The header ``Content-Length`` may be missing.
 
     Raises:
         TooLarge: the body has more than ``limit`` bytes.
         Disconnected: the client disconnected before the end of the body.
     """
-    declared = headers.get(b"content-length", b"0")  # the parser takes numbers only
+    declared = headers.get(b"content-length", b"0")  # the parser refuses other values
     parts: list[bytes] = []
     size = 0
     while int(declared) <= limit and size <= limit:

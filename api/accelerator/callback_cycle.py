@@ -1,8 +1,8 @@
-"""Responds to a request from a callback, without a coroutine; replaces uvicorn's request cycle.
+"""Sends responses from callbacks instead of coroutines; replaces uvicorn's request cycle.
 
 A request cycle is uvicorn's object for one request and its response. Nearly every request posts one
-message, and its body arrives whole. For such a request, an asyncio task, ASGI's dictionaries and
-uvicorn's check of each header cost more CPU than all other work here.
+message, and its body arrives in one piece. For such a request, an asyncio task, ASGI's dictionaries
+and uvicorn's check of each header cost more CPU than all other work here.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from api.errors import problem
 from api.http_response import HttpResponse
 
 Headers = Sequence[tuple[bytes, bytes]]
-#: ``handle_fast(headers, body, on_response)`` handles a posted message, and calls ``on_response``
-#: once with the response, at once or later. The names of the headers are in lower case. It returns
-#: False, and does nothing, if the request needs a coroutine.
+#: ``handle_fast(headers, body, on_response)`` handles a posted message. The names of the headers
+#: are in lower case. The function calls ``on_response`` exactly once with the response, now or
+#: later. If the request needs a coroutine, the function does nothing and returns False.
 HandleFast = Callable[[Mapping[bytes, bytes], bytes, Callable[[HttpResponse], None]], bool]
 
-#: Encoded response heads that the cache holds. A head changes each second with its ``Date``, and
-#: a few kinds of errors have heads of their own.
+#: Number of encoded response heads in the cache. A head changes each second, because it has the
+#: header ``Date``. A few kinds of errors have heads of their own.
 CACHED_HEADS = 64
 
 
@@ -42,7 +42,7 @@ class CallbackCycle:
 
     __slots__ = ("_connection", "_default_headers", "_on_done", "disconnected", "keep_alive")
 
-    #: uvicorn sets this event to wake an application. Here, no application waits for it.
+    #: uvicorn sets this event to wake an application. Here, no application waits for the event.
     message_event: ClassVar[asyncio.Event] = asyncio.Event()
 
     def __init__(
@@ -52,9 +52,10 @@ class CallbackCycle:
         default_headers: Headers,
         on_done: Callable[[CallbackCycle], None],
     ) -> None:
-        """Starts a cycle, which adds ``default_headers`` to its response.
+        """Starts a cycle. The cycle adds ``default_headers`` to its response.
 
-        At its end, the cycle calls ``on_done`` with itself.
+        When the response is ready, the cycle calls ``on_done(cycle)``, and then writes the
+        response.
         """
         self._connection: Connection | None = connection
         self._default_headers = default_headers
@@ -93,7 +94,10 @@ class CallbackCycle:
 def encode(
     response: HttpResponse, default_headers: Headers, keep_alive: bool, head_only: bool = False
 ) -> bytes:
-    """Returns a response as the bytes of HTTP/1.1; the ``default_headers`` come before its own."""
+    """Returns a response in the format of HTTP/1.1, without its body if ``head_only`` is set.
+
+    The ``default_headers`` come before the response's own headers.
+    """
     head = _head(response.status, response.mimetype, response.headers, tuple(default_headers))
     ending = b"" if keep_alive else b"connection: close\r\n"
     if response.request_id:

@@ -14,10 +14,10 @@ _URL = PATH.encode()
 class FastHttpProtocol(HttpConnection):
     """An HTTP connection that takes the fast path if a posted message arrives whole.
 
-    The fast path answers with a callback, and all other requests with a coroutine.
+    On the fast path, a callback sends the response. All other requests need a coroutine.
     """
 
-    #: Parts of the body of a request on the fast path; ``None`` if the request is not on it.
+    #: Parts of the body of a request on the fast path; ``None`` if the request is on another path.
     _body_parts: list[bytes] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

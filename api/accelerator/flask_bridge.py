@@ -1,6 +1,6 @@
 """Runs the Flask application under the accelerator's ASGI server, in a pool of threads.
 
-A thread is busy only while a view runs: a client that sends or reads slowly occupies none.
+A thread is busy only while a view runs: a client that sends or reads slowly occupies no thread.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 #: Status, headers and body.
 Response = tuple[int, list[tuple[bytes, bytes]], bytes]
 
-#: Threads for views. A view waits for nothing but Redis.
+#: Number of threads for views. A view waits only for Redis.
 THREADS = 16
-#: Threads for health checks, which wait for nothing.
+#: Number of threads for health checks, which never wait.
 HEALTH_THREADS = 2
-#: Requests that may wait for a thread.
+#: Largest number of requests that wait for a thread.
 MAX_WAITING = 512
 _HEALTH_PATHS = ("/healthz", "/readyz")
 _OVERLOADED = problem("overloaded", f"{MAX_WAITING} requests wait for a thread already")
@@ -57,7 +57,7 @@ class FlaskBridge:
         if is_allowed and scope["method"] in _METHODS_WITH_BODY:
             read = await self._read(scope, receive)
             if read is None:
-                return  # the client is gone
+                return  # the client has disconnected
             request_body = read
         status, headers, body = await self._run_in_thread(scope, request_body)
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -72,7 +72,7 @@ class FlaskBridge:
         try:
             loop, environ = asyncio.get_running_loop(), _environ(scope, body)
             return await loop.run_in_executor(threads, self._run_flask, environ)
-        except asyncio.CancelledError:  # a stopping process has waited for long enough
+        except asyncio.CancelledError:  # the time limit for stopping is over
             return _STOPPING.status, _STOPPING.asgi_headers(), _STOPPING.body
         finally:
             self._requests -= not is_health
@@ -86,10 +86,10 @@ class FlaskBridge:
         return int(status.partition(" ")[0]), headers, b"".join(parts)
 
     async def _read(self, scope: Scope, receive: Any) -> bytes | None:
-        """Returns the request's body, at most a byte above the limit; None: the client is gone."""
+        """Returns the request's body, cut one byte above the limit; None if the client left."""
         declared = int(dict(scope["headers"]).get(b"content-length", b"0"))
         if declared > self._max_read_bytes:
-            return b""  # Flask refuses the request by its declared length
+            return b""  # Flask refuses the request because of its declared length
         parts, size, more = [], 0, True
         while more and size < self._max_read_bytes:
             message = await receive()
@@ -102,10 +102,10 @@ class FlaskBridge:
 
 
 def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
-    """Returns an ASGI request as a WSGI environment (PEP 3333). The URL path is left as it came."""
+    """Returns an ASGI request as a WSGI environment (PEP 3333)."""
     fields: dict[str, bytes] = {}
     for name, value in scope["headers"]:
-        if b"_" in name:  # WSGI could not tell it from the same name with a hyphen
+        if b"_" in name:  # WSGI would mix it up with the same name with a hyphen
             continue
         key = name.decode("latin-1").lower()
         fields[key] = b"%b,%b" % (fields[key], value) if key in fields else value

@@ -1,5 +1,6 @@
-"""Waits for the outcome of one message without a coroutine, which would cost several times as much.
+"""Waits for the outcome of one message without a coroutine.
 
+A coroutine would cost several times as much CPU time.
 ``handle_fast`` does the same as ``AttributionService.create``, but only for the most frequent kind
 of request.
 """
@@ -27,8 +28,8 @@ def handle_fast(
 ) -> bool:
     """Attributes the message of a request, and calls ``on_response`` once it has the response.
 
-    The request must have no query, and its API key, if it has one, no rate limit. Returns False,
-    and does nothing, if the request has many messages or a large body. Raises what
+    The request must have no query. If it has an API key, this key must have no rate limit. Returns
+    False, and does nothing, if the request has many messages or a large body. Raises what
     ``AttributionService.create`` raises.
     """
     if len(posted.body) > INLINE_PARSE_BYTES:

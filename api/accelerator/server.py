@@ -8,18 +8,18 @@ from api.accelerator.fast_protocol import FastHttpProtocol
 from celery_app.settings import Settings
 from monitoring.instruments import logs
 
-#: Seconds after which the parent kills a process that does not answer the parent. A new process
-#: must start in this time: with uvicorn's default of 5 seconds, a rolling restart failed on a busy
-#: machine.
+#: Seconds after which the parent process kills a child process that does not answer. A new child
+#: process must also start within this time. With uvicorn's default of 5 seconds, a rolling restart
+#: failed on a busy machine.
 READY_S = 20
 
 
 def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_s: int) -> None:
     """Serves the API until the process gets a signal to stop.
 
-    ``backlog`` is how many connections may wait to be accepted, ``keep_alive_s`` for how many
-    seconds an idle connection stays open, ``graceful_timeout_s`` how many seconds a stopping
-    process may take.
+    ``backlog`` is the largest number of connections that wait to be accepted. An idle connection
+    stays open for ``keep_alive_s`` seconds. A stopping process may take ``graceful_timeout_s``
+    seconds.
     """
     uvicorn.run(
         "api.accelerator.asgi_app:create",

@@ -10,7 +10,7 @@ from tasks.errors import BylineError, Unauthorized
 
 
 class WrongHost(BylineError):
-    """The request's ``Host`` is not a name of this API, as happens in a DNS rebinding attack."""
+    """The request's ``Host`` is not a name of this API, for example in a DNS rebinding attack."""
 
     code = "wrong_host"
 
@@ -38,7 +38,7 @@ class Authentication:
         self._keys = keys
 
     def check_origin(self, host: str | None, origin: str | None) -> None:
-        """Checks that a request is for this API, and comes from no page of another site.
+        """Checks that a request is for this API, and is not from a web page of another site.
 
         Raises:
             WrongHost: ``host`` is not a name of this API.

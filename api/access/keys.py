@@ -37,7 +37,7 @@ class ApiKey:
 
     name: str
     digest: bytes
-    #: Messages a second, in whole thousandths; ``None``: no limit.
+    #: Messages a second, a multiple of 0.001; ``None``: no limit.
     rate: Decimal | None
 
     def __str__(self) -> str:
@@ -115,7 +115,7 @@ class Keys:
         scheme, _, token = authorization.partition(" ")
         digest = sha256(token.strip().encode("utf-8", "surrogatepass")).digest()
         found = None
-        for key in self._keys:  # no early return, so that the time taken reveals nothing
+        for key in self._keys:  # no early return: the time must reveal nothing about the keys
             if compare_digest(key.digest, digest):
                 found = key
         return found if scheme.lower() == "bearer" else None
@@ -127,7 +127,7 @@ def _check_unique(what: str, number: int, first: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Makes a new key. Prints its line on standard output, and the key on standard error."""
+    """Makes a new key. Prints the line for the file on stdout, and the key on stderr."""
     parser = argparse.ArgumentParser(
         prog="python -m api.access.keys",
         description="Make an API key. Append the output to the file of keys.",

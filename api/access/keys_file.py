@@ -44,9 +44,9 @@ class KeysFile:
         background.start(self._check_later, "The check of the keys file")
 
     def check(self) -> None:
-        """Reloads the file if it has changed since it was loaded, but not since the last check.
+        """Reloads the file if it has changed, and has stayed the same since the last check.
 
-        A file that changes between two checks is still being written, and half a file may look
+        A file that changes between two checks may be incomplete, and an incomplete file may look
         valid. If the file is invalid, the earlier keys stay in force. Each error is logged once.
         """
         previous, self._last_stamp = self._last_stamp, _stamp(self._path)

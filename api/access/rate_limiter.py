@@ -16,12 +16,12 @@ logger = logging.getLogger(__name__)
 
 #: Prefix of the Redis keys that hold the counts.
 LIMIT = "byline:limit:"
-#: The script that counts messages and decides, in one step.
+#: The script that, in one step, counts messages and decides whether the rate allows them.
 SCRIPT = Path(__file__).with_name("rate_limit.lua").read_text()
 
 
 class RateLimiter:
-    """Counts the messages of each API key in Redis."""
+    """Counts the messages of each API key in Redis, and refuses requests above the key's rate."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
@@ -29,8 +29,8 @@ class RateLimiter:
     async def let_through(self, key: ApiKey | None, amount: int) -> None:
         """Checks that a key's rate allows ``amount`` more messages now, and counts them.
 
-        What a key has sent is its debt, which shrinks at the key's rate. A key may send if it has
-        no debt, or if its new debt is at most what the rate allows in a second.
+        The messages that a key sends add to its debt. The debt shrinks at the key's rate. A key may
+        send if it has no debt, or if its new debt is at most what the rate allows in a second.
 
         Raises:
             RateLimited: the key is used faster than its rate.

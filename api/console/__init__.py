@@ -54,8 +54,8 @@ def blueprint() -> Blueprint:
 def _response(name: str, content: bytes) -> Response:
     response = Response(content, mimetype=FILES[name])
     response.headers["Content-Security-Policy"] = POLICY
-    response.headers["Cache-Control"] = "no-cache"  # a browser asks each time if it changed
+    response.headers["Cache-Control"] = "no-cache"  # browsers ask each time for a new version
     response.add_etag()
     response.make_conditional(request)
-    response.headers.pop("Date", None)  # the server adds it
+    response.headers.pop("Date", None)  # the server adds this header
     return response

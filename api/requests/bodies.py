@@ -1,4 +1,4 @@
-"""Parses the JSON bodies of ``POST /v1/attributions``, and prices them for the rate limit."""
+"""Parses the JSON bodies of ``POST /v1/attributions``, and computes their rate-limit cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from api.requests.surrogates import mark_lone_surrogates
 from api.schemas import AttributionRequest, MessageIn, Reason, Refused
 from tasks.errors import InvalidMessage, NotJSON
 
-#: Bytes of a body that the event loop parses itself. A thread parses a larger body: 4 MB with deep
+#: Largest body, in bytes, that the event loop parses. A thread parses a larger body: 4 MB with deep
 #: nesting, duplicate keys or lone surrogates take up to half a second.
 INLINE_PARSE_BYTES = 65_536
 #: Bytes of an invalid body that cost as much as one message.
@@ -79,14 +79,14 @@ def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
 
 
 def parse_message(raw: msgspec.Raw) -> MessageIn | Refused:
-    """Returns one message of a bulk request, or its error, so that the other messages go on."""
+    """Returns one message of a bulk request, or its error, so that the others can be processed."""
     try:
         message = _message_decoder.decode(raw)
         if has_duplicate_key(bytes(raw), _MESSAGE_KEYS):
             return Refused(Reason(InvalidMessage.code, _DUPLICATE_ERROR), message.ref)
     except msgspec.ValidationError as error:
         reason = str(error)
-    except msgspec.DecodeError:  # parse() refused bodies with any other defect
+    except msgspec.DecodeError:  # parse() has refused a body with any other error
         reason = _SURROGATE_ERROR
     except UnicodeDecodeError:
         reason = "text is not UTF-8"

@@ -41,7 +41,7 @@ def read_posted(max_body_bytes: int) -> PostedRequest:
         raise BadRequest(f"the body can't be read: {type(error).__name__}") from error
     if request.content_length is not None or len(body) <= max_body_bytes:
         g.body_is_read = True
-    if len(body) > max_body_bytes:  # Werkzeug cuts off a body of unknown length
+    if len(body) > max_body_bytes:  # Werkzeug truncates a body of unknown length
         raise too_large(max_body_bytes)
     return PostedRequest(request.query_string, headers.get("Content-Type", ""), body, g.key)
 

@@ -44,8 +44,8 @@ def _unknown_name_error(name: str, known: Sequence[str]) -> str:
 def wait_in(query: Mapping[str, str], settings: Settings, default: float | None = None) -> float:
     """Returns the seconds that the client is ready to wait: the query's parameter ``wait``.
 
-    A query without it gets ``default``, or ``settings.wait_s`` if ``default`` is None. Raises
-    ``InvalidMessage``.
+    Without this parameter, returns ``default``, or ``settings.wait_s`` if ``default`` is None.
+    Raises ``InvalidMessage``.
     """
     value = query.get("wait")
     if value is None:

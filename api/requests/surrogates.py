@@ -1,4 +1,4 @@
-r"""Finds lone surrogates in JSON: half of a Unicode pair, such as ``"\ud83d"``, half of an emoji.
+r"""Finds lone surrogates in JSON: halves of a Unicode pair, such as ``"\ud83d"``, half an emoji.
 
 JavaScript's ``slice`` may cut a character into two such halves. A strict parser then refuses the
 whole document. Before Byline parses a document with many messages, it replaces each lone surrogate
@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-#: An escape within a string: a surrogate pair, a lone surrogate (group 1), or any other.
+#: An escape within a string: a surrogate pair, a lone surrogate (group 1), or any other escape.
 _ESCAPE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
     rb"|\\.",
     re.DOTALL,
 )
-#: Unicode noncharacters: hardly any text holds one.
+#: The characters to choose a mark from: Unicode noncharacters, which hardly any text holds.
 _MARKS = range(0xFDD0, 0xFDF0)
 
 
@@ -25,7 +25,7 @@ class MarkedDocument(NamedTuple):
     """A JSON document with a mark in the place of each lone surrogate."""
 
     document: bytes
-    #: The mark as an escape in the document.
+    #: The mark as the document has it: a JSON escape.
     escaped: bytes
     #: The mark as a parser returns it.
     character: str

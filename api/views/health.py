@@ -1,4 +1,4 @@
-"""Flask routes ``/healthz`` (the process is alive) and ``/readyz`` (it can attribute)."""
+"""Flask routes ``/healthz`` (the process is alive) and ``/readyz`` (the process can attribute)."""
 
 from __future__ import annotations
 

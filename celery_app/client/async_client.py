@@ -20,10 +20,10 @@ from monitoring.instruments.metrics import ApiMetrics
 from tasks.errors import BrokerUnavailable, BylineError, NoAnswer, NoModel
 from tasks.messages import Attribution, Failure, Outcome
 
-#: Largest number of texts of one call that have no outcome yet. The call waits before it sends more
-#: texts, and so leaves room for other calls: a dispatcher holds 4,096 messages by default.
+#: Largest number of texts of one call that have no outcome yet. Before it sends more texts, the
+#: call waits. So other calls have room: a dispatcher holds 4,096 messages by default.
 WINDOW = 1024
-#: Texts that a call hands to the dispatcher together.
+#: Number of texts that a call passes to the dispatcher at once.
 PART = 128
 
 _CLOSED = Failure("", NoAnswer.code, "the client was closed")
@@ -35,7 +35,7 @@ class CallOptions(TypedDict, total=False):
 
     #: Whether each attribution has its evidence; False by default.
     explain: bool
-    #: Milliseconds after the call at which an answer becomes useless; None: no deadline.
+    #: Milliseconds from the call until an answer is useless; None: no deadline.
     deadline_ms: float | None
     #: 0, the default, is the most urgent priority, and 9 the least urgent.
     priority: int
@@ -62,7 +62,7 @@ class Client:
         """
         self._settings = Settings(redis_url=SecretURL(redis_url), **settings)
         self._inner: AttributionClient | None = None
-        #: The texts of each call under way.
+        #: For each call in progress, the entry or the failure of each text.
         self._calls: dict[int, list[Entry | Failure]] = {}
 
     async def __aenter__(self) -> Client:
@@ -137,9 +137,9 @@ class Client:
     async def _send(
         self, texts: Sequence[str], options: RequestOptions, accepted: list[Entry | Failure]
     ) -> AttributionClient:
-        """Hands all texts to the dispatcher, with at most :data:`WINDOW` unanswered at a time.
+        """Passes all texts to the dispatcher, with at most :data:`WINDOW` unanswered at a time.
 
-        Adds to ``accepted`` the entry or the failure of each text. Returns the client that was
+        Appends the entry or the failure of each text to ``accepted``. Returns the client that was
         used.
         """
         inner = self._opened()
@@ -184,7 +184,7 @@ def _request_options(
 def _ask(
     inner: AttributionClient, texts: Sequence[str], options: RequestOptions
 ) -> list[Entry | Failure]:
-    """Hands texts to the dispatcher. Returns each text's entry, or the failure if it is refused."""
+    """Passes texts to the dispatcher. Returns each text's entry, or the failure that refuses it."""
     parsed = [_entry(inner, text, options) for text in texts]
     entries = [each for each in parsed if isinstance(each, Entry)]
     try:
@@ -224,7 +224,7 @@ def _failure(error: BylineError, id: str = "") -> Failure:
 
 
 def _error(failure: Failure, index: int) -> BylineError:
-    """Returns a failure as the exception that has its code; ``index`` is the place of the text."""
+    """Returns the exception for a failure. ``index`` is the index of the text in the call."""
     error = _ERRORS.get(failure.code, BylineError)(failure.detail)
     error.code = failure.code
     error.add_note(f"this is the error of texts[{index}]")

@@ -23,12 +23,12 @@ from monitoring.instruments import request_ids
 from tasks.messages import Outcome, message_id, parse_text
 from tasks.storage.pending_results import PendingResults
 
-#: Seconds between the first two checks for an outcome that a caller waits for by its id.
+#: Seconds between the first two checks for an outcome that a caller awaits by message id.
 LOOK_S = 0.05
-#: Longest time between two such checks, in seconds. The time doubles after each check.
+#: Longest time between two checks for an awaited outcome, in seconds. The time doubles each time.
 LONGEST_LOOK_S = 0.5
-#: Largest number of callers of one process that wait for outcomes by their ids, since each check
-#: asks Redis. Any further caller gets the present state at once.
+#: Largest number of callers of one process that wait for outcomes by id. The number is limited
+#: because each check asks Redis. A further caller gets the present state at once.
 MAX_READERS = 1000
 
 
@@ -39,13 +39,13 @@ class RequestOptions(NamedTuple):
     #: The model version that must answer; None: any.
     model: str | None
     priority: int
-    #: Unix time in seconds; None: no deadline.
+    #: The deadline as a Unix time in seconds; None: no deadline.
     deadline: float | None
     #: The deadline as the caller gave it, in seconds after the request.
     deadline_s: float | None
     #: Monotonic time until which the caller waits, in seconds.
     wait_until: float
-    #: Whether the deadline comes before the end of the wait. Then no outcome is promised for later.
+    #: Whether the deadline comes before the end of the wait. If so, no outcome is kept for later.
     deadline_first: bool
     #: Name of the API key; empty where there are no keys.
     owner: str = ""
@@ -106,11 +106,11 @@ class AttributionClient:
     ) -> list[tuple[Entry, Outcome | None]]:
         """Sends messages, and waits. Returns an entry and an outcome for each message, in order.
 
-        The outcome is None if it did not come while the caller waits. Then it is promised for
-        later: the caller can ask for it by the message's id.
+        The outcome is None if it did not come while the caller waited. The caller can fetch such an
+        outcome later, by the message's id.
 
         Raises:
-            Overloaded: too many messages wait. None of ``entries`` was taken.
+            Overloaded: too many messages wait. No message of ``entries`` was accepted.
         """
         joined = self.dispatcher.ask(entries)
         for entry in joined:
@@ -120,24 +120,25 @@ class AttributionClient:
     async def late_outcomes(
         self, joined: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns the outcomes of messages whose caller waits no longer, like :meth:`outcomes`.
+        """Returns what :meth:`outcomes` returns, for messages whose caller waits no longer.
 
-        ``joined`` are the entries that ``Dispatcher.ask`` returned. A message without an outcome is
-        promised for later, or fails.
+        ``joined`` are the entries that ``Dispatcher.ask`` returned. A message without an outcome
+        fails, or the caller can fetch its outcome later.
         """
         return await self._late.outcomes(joined, options.deadline_first)
 
     async def find(
         self, id: str, explain: bool, wait_s: float = 0.0, fetch: bool = True
     ) -> Outcome | None:
-        """Returns the outcome of the message ``id``; None if it is still pending after ``wait_s``.
+        """Returns the outcome of the message ``id``; None if there is none after ``wait_s``.
 
         ``explain``: whether the caller wants evidence. ``fetch``: whether the caller gets the
         outcome, so that Byline need not keep it for the caller any longer.
 
         Raises:
             KeyError: the message is unknown: it was never accepted, or it has expired.
-            BrokerUnavailable, CacheUnavailable: the server that may have it can't be reached.
+            BrokerUnavailable, CacheUnavailable: the server that may have the outcome can't be
+            reached.
         """
         if wait_s and self._readers < MAX_READERS:
             self._readers += 1
@@ -152,12 +153,12 @@ class AttributionClient:
     async def _wait_for(self, id: str, explain: bool, until: float) -> None:
         """Waits until a message has an outcome, or until the monotonic time ``until``.
 
-        This does not count as fetching the outcome, since the caller may go away meanwhile.
+        This does not count as fetching the outcome, since the caller may disconnect meanwhile.
         """
         look_s = LOOK_S
         while await self.pending_results.find(id, explain) is None:
             left = until - time.monotonic()
             if left <= 0:
                 return
-            await asyncio.sleep(min(look_s, left))  # between two looks, until the deadline
+            await asyncio.sleep(min(look_s, left))  # the time between two checks
             look_s = min(2 * look_s, LONGEST_LOOK_S)

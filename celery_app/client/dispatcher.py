@@ -59,7 +59,7 @@ _OUTCOMES = {
 
 
 class Dispatcher:
-    """Sends the messages of one process, and gives each its outcome.
+    """Sends the messages of one process, and gives each message its outcome.
 
     Make and use it in the thread of one event loop.
     """
@@ -95,7 +95,7 @@ class Dispatcher:
 
     def start(self) -> None:
         """Starts the dispatcher's three coroutines. They run until :meth:`stop`."""
-        self.loop = asyncio.get_running_loop()  # kept, because asking for it is a system call
+        self.loop = asyncio.get_running_loop()  # stored: get_running_loop makes a system call
         coroutines = (self._pump, self._take_reply, self._sweep)
         self._running = [asyncio.ensure_future(run_forever(each)) for each in coroutines]
 
@@ -104,7 +104,7 @@ class Dispatcher:
         running = set(self._running)
         while running:
             for task in running:
-                task.cancel()  # repeated: while redis-py connects, it ignores this
+                task.cancel()  # repeated: redis-py ignores this while it connects
             _, running = await asyncio.wait(running, timeout=0.1)
 
     @property
@@ -114,7 +114,7 @@ class Dispatcher:
 
     @property
     def wait_s(self) -> float:
-        """The seconds that a new message will take, if chunks take as long as recently."""
+        """The seconds that a new message will take, if chunks take as long as the recent ones."""
         return self._version_queues.wait_s
 
     def wait_for(self, version: str) -> float:
@@ -124,11 +124,11 @@ class Dispatcher:
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
         """Accepts the messages of one request, and returns the entries to wait for.
 
-        Each message has an entry. If the same message is under way already, its earlier entry is
-        returned.
+        Each message has an entry. If the same message is in progress already, its earlier entry
+        is returned.
 
         Raises:
-            Overloaded: too many messages wait. None of ``entries`` was taken.
+            Overloaded: too many messages wait. No message of ``entries`` was accepted.
         """
         size = sum([entry.size for entry in entries])
         if size and not self._room.has_room(entries[0].owner, size):
@@ -146,7 +146,7 @@ class Dispatcher:
     def hasten(self, entries: Iterable[Entry]) -> None:
         """Sends messages even if all credits (permits for chunks in flight) are taken.
 
-        Their callers stop waiting, and are to fetch the outcomes later.
+        The callers of these messages stop waiting, and will fetch the outcomes later.
         """
         for entry in entries:
             entry.urgent = True
@@ -226,7 +226,7 @@ class Dispatcher:
             return error
         version_queue = self._version_queues.of(entry.version)
         if len(self._version_queues) > 1 and self._room.is_half_full_of(entry.version):
-            # The other half is for other versions: a canary that hangs must not keep them out.
+            # The other half is for other versions: a canary that hangs must not block them.
             return Overloaded("too many messages wait already for this version")
         if version_queue.admission.too_late(entry):
             return deadlines.too_short(entry, version_queue.latency_model.idle) or Overloaded(
@@ -253,7 +253,7 @@ class Dispatcher:
             if version_queue.in_flight.pop(chunk_id):
                 self._fail(entries, error)
             return
-        except Exception as error:  # a defect, but the callers must be answered all the same
+        except Exception as error:  # a defect; the callers must still get an answer
             if version_queue.in_flight.pop(chunk_id):
                 self._fail(entries, InternalError("the message could not be sent"))
             with request_ids.about([entry.request_id for entry in entries]):
@@ -263,7 +263,7 @@ class Dispatcher:
             entry.sent.set()
 
     def _give_up(self) -> None:
-        """Fails the messages of chunks whose replies seem lost, so that other chunks may leave.
+        """Fails the messages of chunks whose replies seem lost, so that other chunks can be sent.
 
         If a worker computes the messages later, the results are in the cache.
         """

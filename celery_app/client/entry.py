@@ -13,8 +13,8 @@ JoinKey = tuple[str, str, int, bool, bool]
 
 #: The lowest priority of a message. 0 is the highest.
 LOWEST_PRIORITY = 9
-#: Number added to the priority of a message that leaves without a credit. In Redis, priorities
-#: this far apart have lists of their own.
+#: Number added to the priority of a message that is sent without a credit. Redis has separate lists
+#: for priorities that differ by this number.
 NO_CREDIT_PENALTY = 3
 
 
@@ -33,31 +33,33 @@ class Entry:
     exact: bool = False
     explain: bool = False
     priority: int = 0
-    #: Unix time in seconds; None: the message has no deadline.
+    #: The deadline as a Unix time in seconds; None: the message has no deadline.
     deadline: float | None = None
     #: The deadline as the caller gave it, in seconds after the request.
     deadline_s: float | None = None
-    #: Whether the message must leave even without a credit, because its outcome is to be promised.
+    #: Whether the message must be sent even without a credit, because the caller stops waiting.
     urgent: bool = False
-    #: Whether the outcome is promised: a caller can fetch it later by its id.
+    #: Whether the outcome is promised: a caller can fetch it later by the message's id.
     promised: bool = False
-    #: Whether a caller was told that the message is pending.
+    #: Whether a caller got the response that the message is pending.
     reported_pending: bool = False
     #: Set when the broker has the message, or when the message has its outcome.
     sent: Completion = field(default_factory=Completion)
-    #: Set when the outcome is there.
+    #: Set when the message has its outcome.
     done: Completion = field(default_factory=Completion)
     outcome: Outcome | None = None
     #: Name of the API key that the message came with; empty where there are no keys.
     owner: str = ""
-    #: Id of the request that the message came with first. Requests that join later are not named.
+    #: Id of the first request with this message. Requests that join the entry later are not
+    #: recorded.
     request_id: str = ""
     #: Work of the message in units of :mod:`tasks.work`.
     work: int = field(init=False)
-    #: Room that the message takes, in units of :mod:`tasks.work`. Evidence does not count, since it
-    #: takes no room before a worker has found it.
+    #: Part of the dispatcher's capacity that the message takes, in units of :mod:`tasks.work`.
+    #: Evidence does not count, since it takes no memory before a worker has computed it.
     size: int = field(init=False)
-    #: Whether the message left without a credit. Its priority in the broker's queue is then lower.
+    #: Whether the message was sent without a credit. Its priority in the broker's queue is then
+    #: lower.
     without_credit: bool = False
 
     def __post_init__(self) -> None:
@@ -85,17 +87,17 @@ class Entry:
 
     @property
     def join_key(self) -> JoinKey | None:
-        """The key by which later callers of the same message find this entry; None with a deadline.
+        """The key by which callers with the same message find this entry; None with a deadline.
 
-        A message with a deadline shares no entry. The owner is a part of the key: another owner's
-        message may have a long queue before it.
+        A message with a deadline shares no entry. The owner is a part of the key, because another
+        owner's message may wait in a longer queue.
         """
         return (self.id, self.owner, *self.kind) if self.deadline is None else None
 
     def may_be(self, outcome: Outcome) -> bool:
         """Returns whether ``outcome`` can be the outcome of this message.
 
-        If another model version has answered, its attribution has another id, and is accepted.
+        The ids must be equal, unless another model version has answered: ids depend on the version.
         """
         if isinstance(outcome, Failure):
             return True

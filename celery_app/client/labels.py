@@ -1,4 +1,4 @@
-"""Records the true author of a message when it is learned, and whether the model was right."""
+"""Records the true author of a message from feedback, and whether the model was right."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Labels:
         metrics: ApiMetrics,
         ttl_s: int,
     ) -> None:
-        """``ttl_s``: seconds for which a true author is kept, so that it counts only once."""
+        """A true author is kept for ``ttl_s`` seconds. In this time, its message counts once."""
         self._pending_results = pending_results
         self._cache = cache
         self._window = window
@@ -39,7 +39,7 @@ class Labels:
         """Records a message's true author. Returns whether the model's best guess was this author.
 
         Raises:
-            NotFound: no attribution has this id: it is not made yet, or it has expired.
+            NotFound: the attribution with this id does not exist yet, or has expired.
             Conflict: another author was given for this message before.
             BrokerUnavailable, CacheUnavailable: a server can't be reached.
         """
@@ -55,7 +55,7 @@ class Labels:
         return attribution.candidates[0].author == author
 
     async def _before(self, name: str) -> bytes | None:
-        """Returns the author that is stored under the key ``name``; None if there is none.
+        """Returns the author that is stored under the key ``name``; None if there is no author.
 
         Deletes a key that holds no string.
         """

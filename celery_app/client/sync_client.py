@@ -14,9 +14,9 @@ from tasks.messages import Attribution, Outcome
 class SyncClient:
     """Does what ``Client`` does, for blocking code: ``with SyncClient(redis_url) as client``.
 
-    Any number of threads may call it at the same time: their texts are sent together. The client
-    has a thread of its own for the event loop. A process that forks must make the client after the
-    fork.
+    Any number of threads may call the client at the same time: their texts are sent together. The
+    client has a thread of its own for the event loop. A process that forks must make the client
+    after the fork.
     """
 
     def __init__(self, redis_url: str, **settings: Any) -> None:

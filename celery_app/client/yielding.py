@@ -1,4 +1,4 @@
-"""Lets the event loop serve other requests while it works on a large request."""
+"""Lets the event loop serve other requests during the work on a large request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TURN_S = 0.005
 
 
 class Yielder:
-    """Divides long work on one request into turns. Make an object when the work begins."""
+    """Divides long work on one request into turns. Make one object when the work begins."""
 
     def __init__(self) -> None:
         self._until = time.monotonic() + TURN_S

@@ -23,7 +23,7 @@ def unknown(field: str, known: Sequence[str]) -> str:
 
 
 def in_words(error: str, values: Mapping[str, str]) -> str:
-    """Returns an error text of msgspec with the environment variable's name instead of the field's.
+    """Returns an error text of msgspec with the name of the environment variable, not the field.
 
     ``error`` is msgspec's text, which ends with the field's path, such as ``$.field``. ``values``
     are the values by field.

@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 
 _SCHEME = r"((?:\w+://)?)"
-#: Groups: scheme, user, place, and query.
+#: Groups: scheme, user with password, place (host, port, database), and query.
 _URL = re.compile(
     _SCHEME + r"([^?#]*@)?((?:[\w.-]*|\[[\da-fA-F:.]*\])(?::\d{1,5})?(?:/\w*)?)([?#][^@]*)?"
 )
 
 
 class SecretURL(str):
-    """A URL that libraries can use, and that error messages, logs and ``repr`` show redacted.
+    """A string with a URL. Libraries can use it, but error messages, logs and ``repr`` hide parts.
 
-    Libraries read all of its characters. If it is printed or formatted, it shows no user, password
-    or parameter. To put the whole URL into a longer string, use ``+`` or :meth:`reveal`.
+    A printed or formatted ``SecretURL`` shows no user, password or parameter. Libraries that read
+    the string get all characters. To put the whole URL into a longer string, use ``+`` or
+    :meth:`reveal`.
     """
 
     __slots__ = ()
 
     def __new__(cls, url: str) -> SecretURL:
-        """Makes a ``SecretURL`` of a string or of another ``SecretURL``."""
+        """Makes a ``SecretURL`` from a string or from another ``SecretURL``."""
         return super().__new__(cls, str.__str__(url))
 
     def reveal(self) -> str:
@@ -29,7 +30,7 @@ class SecretURL(str):
         return str.__str__(self)
 
     def __str__(self) -> str:
-        """Returns the URL without any part that may be a password, even if it is no valid URL."""
+        """Returns the URL without any part that may be a password, even if the URL is invalid."""
         known = _URL.fullmatch(self)
         if known is None:
             return f"{re.match(_SCHEME, self)[0]}…"  # type: ignore[index]  # may match nothing

@@ -1,4 +1,4 @@
-"""Celery's transport for Redis, in which a task is taken and noted as held in a single step."""
+"""Celery's transport for Redis, which takes a task and records it as unacknowledged in one step."""
 
 from celery_app.transport.transport import Transport
 

@@ -1,6 +1,6 @@
 """Kombu's channel for Redis, changed so that a task is not lost if a worker is killed.
 
-Kombu takes a task off its list with BRPOP, and then notes in Redis that it is unacknowledged. If a
+Kombu takes a task off its list with BRPOP, and then records it as unacknowledged in Redis. If a
 worker is killed between the two steps, or Redis sends a task to a worker that dies, the task is
 lost. Here a Lua script does both in one step, and for several tasks. Such a command is a *claim*.
 The script writes what kombu would write, so that kombu's own workers, and kombu's sweep for the
@@ -11,7 +11,7 @@ of the same list. That works for one list at a time: a free worker sees a task o
 within :data:`WAIT_S`.
 
 Acknowledgements go along with the next claim, so that they cost no round trip and no turn of the
-worker's loop. A worker without room makes no claim, and acknowledges in a round trip of its own.
+worker's loop. A worker without room for tasks sends no claim; it acknowledges in a round trip.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds to wait for a task on the first list before the other lists are read.
 WAIT_S = 0.05
-#: Seconds after which a claim without a response is not relied on: the connection may be half open.
+#: Seconds after which a claim without a response counts as lost: the connection may be half open.
 RESPONSE_S = 1.0
 
 #: Called with the kind of error, the queue and the size in bytes of a task that can't be read.
@@ -80,13 +80,13 @@ class Channel(redis.Channel):
         #: The constant parts of claims, by priorities and queues.
         self._prefixes: dict[tuple[int | str, ...], ClaimPrefix] = {}
         #: Returns whether only tasks of the highest priority are wanted. Tasks of lower priority
-        #: would wait in this worker, and keep tasks of the highest priority out.
+        #: would wait in this worker, and take the room of tasks of the highest priority.
         self.wants_pressing_only: Callable[[], bool] = lambda: False
         super().__init__(*args, **kwargs)
 
     @contextmanager
     def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Redis]:
-        """Yields a Redis client, always the same: kombu makes one each time, which is slow."""
+        """Yields the same Redis client each time. Kombu would make a new one, which is slow."""
         if self._shared is None or self._shared.connection_pool is not self.pool:
             self._shared = self._create_client()
         yield client or self._shared
@@ -98,8 +98,8 @@ class Channel(redis.Channel):
     def give_back(self, entry: bytes, pipe: Any, leftmost: bool) -> None:
         """Queues on ``pipe`` the command that puts a task back into its queue.
 
-        ``entry`` is the task as kombu notes it in Redis. A task that can't be read raises an error.
-        Kombu would drop such a task, and log all of it.
+        ``entry`` is the task as kombu stores it in Redis. A task that can't be read raises an
+        error. Kombu would drop such a task, and log all of it.
         """
         task, exchange, route = read(entry)
         headers = task["headers"]
@@ -179,13 +179,13 @@ class Channel(redis.Channel):
             [(_, raw, tag)] = claimed
             with self._handing_over(queue, raw, tag):
                 task = tagged(raw, tag)
-                self.Message(task, channel=self)  # raises here what kombu would raise next
+                self.Message(task, channel=self)  # raises now the error that kombu would raise
                 return task
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Sends a claim, the command that takes tasks; called by kombu.
 
-        Before it goes a command with which Redis waits for a task. This command is left out if the
+        The command before the claim makes Redis wait for a task. This command is left out if the
         last claim left tasks behind.
         """
         queues = self._queue_cycle.consume(len(self.active_queues))
@@ -204,15 +204,15 @@ class Channel(redis.Channel):
     def _wait(self, first: str) -> list[Any]:
         """Returns the Redis command that waits for a task on the list ``first``.
 
-        A Redis without memory refuses BLMOVE. Then the command waits as long on a list that is
-        always empty.
+        A Redis without memory refuses BLMOVE. Then the command waits for the same time on a list
+        that is always empty.
         """
         if self._out_of_memory:
             return ["BLPOP", f"{self.unacked_key}:none", WAIT_S]
         return ["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]
 
     def _brpop_read(self, **options: Any) -> bool:
-        """Delivers the tasks of a claim's response. Raises ``Empty`` if there are none."""
+        """Delivers the tasks of a claim's response. Raises ``Empty`` if there are no tasks."""
         try:
             tasks = claimed_tasks(self._read_claim())
         finally:
@@ -236,9 +236,9 @@ class Channel(redis.Channel):
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
         """Makes a dead letter of the task if the block raises an error that is no fault of Redis.
 
-        Kombu counts ``KeyError`` and others among the errors of a connection. But the block reads
+        Kombu treats ``KeyError`` and other errors as errors of a connection. But the block reads
         nothing from the connection that tasks come from. Without the dead letter, such a task would
-        come again for ever.
+        be delivered again for ever.
         """
         try:
             yield
@@ -283,7 +283,7 @@ class Channel(redis.Channel):
         return response
 
     def _read_script(self, client: Redis, connection: Any) -> list[bytes]:
-        """Returns the response to a claim, which is sent again if Redis had no memory for it."""
+        """Returns the response to a claim. Sends the claim again if Redis had no memory for it."""
         try:
             return client.parse_response(connection, "EVAL") or []
         except OutOfMemoryError:
@@ -291,7 +291,7 @@ class Channel(redis.Channel):
             return client.parse_response(connection, "EVAL") or []
 
     def _read_wait(self, client: Redis, connection: Any) -> ResponseError | None:
-        """Returns the error of the waiting command, if any: the claim behind it may have worked."""
+        """Returns the error of the waiting command, or None: the next claim may still succeed."""
         try:
             if self._sent_wait:
                 client.parse_response(connection, "BLMOVE")

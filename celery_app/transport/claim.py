@@ -1,4 +1,4 @@
-"""A claim: a Redis command that takes tasks off their lists and notes them as held in one step."""
+"""A claim: a Redis command that takes tasks, and records them as unacknowledged, in one step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.storage.lua_scripts import read_script
 
 CLAIM_SCRIPT = read_script(Path(__file__).with_name("claim.lua"))
 
-#: Largest number of tasks that one claim takes. No other worker can take these tasks any more.
+#: Largest number of tasks that one claim takes. Other workers can't take these tasks any more.
 CLAIM = 4
 #: Of this many claims in a row that left tasks behind, one takes tasks of a lower priority first.
 #: Otherwise tasks of a lower priority would wait for ever behind a list that is never empty.
@@ -23,7 +23,7 @@ class ClaimPrefix(NamedTuple):
 
     #: The command's beginning, up to the last key.
     command: list[Any]
-    #: For each list 1 if its tasks are to be noted as held, or 0.
+    #: For each list, 1 if its tasks are to be recorded as unacknowledged, or 0.
     noted: list[int]
 
 
@@ -33,7 +33,7 @@ def claim_prefix(
     """Returns the first part of a claim, the Redis command that takes tasks from ``lists``.
 
     ``unacked_keys`` are kombu's hash and index of unacknowledged tasks. ``noted`` has, for each
-    list, 1 if its tasks are to be noted as held, and 0 if not.
+    list, 1 if its tasks are to be recorded as unacknowledged, and 0 if not.
     """
     keys = [*lists, *unacked_keys]
     return ClaimPrefix(["EVAL", CLAIM_SCRIPT, len(keys), *keys], noted)
@@ -58,7 +58,7 @@ class ClaimedTask(NamedTuple):
     #: Name of the Redis list.
     name: bytes
     task: bytes
-    #: Delivery tag that the task is noted under; empty where it is not noted.
+    #: Delivery tag under which the task is recorded; empty if the task is not recorded.
     tag: bytes
 
 

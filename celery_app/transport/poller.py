@@ -13,8 +13,8 @@ class Poller(redis.MultiChannelPoller):
 
     def __init__(self) -> None:
         super().__init__()
-        #: Whether the loop will turn soon, because Redis will respond. If not, a thread that
-        #: acknowledges a task must wake the loop.
+        #: Whether the event loop will run soon by itself, because Redis will respond. If not, a
+        #: thread that acknowledges a task must wake the loop.
         self.turns = False
 
     def is_paused(self, channel: Any) -> bool:
@@ -22,14 +22,14 @@ class Poller(redis.MultiChannelPoller):
         return any(paused[0] is channel for paused in self._paused_brpop.values())
 
     def get(self, callback: Any, timeout: float | None = None) -> None:
-        """Delivers tasks. Raises ``Empty`` if there are none.
+        """Delivers tasks. Raises ``Empty`` if there are no tasks.
 
-        Before it raises, it looks for tasks of dead workers, which go back to their queues.
+        Before this method raises, it returns the tasks of dead workers to their queues.
         """
         try:
             super().get(callback, timeout)
         except Empty:
-            self.maybe_restore_messages()  # kombu sweeps only where Redis was silent
+            self.maybe_restore_messages()  # kombu itself calls it only if Redis sent nothing
             raise
 
     def on_poll_start(self) -> None:
@@ -44,13 +44,14 @@ class Poller(redis.MultiChannelPoller):
             self.turns = len(idle) < len(self._channels)
             if self.turns or not (made_room or any(c.qos.acknowledges for c in idle)):
                 return
-            # Meanwhile a thread acknowledged a task, and did not wake the loop: ``turns`` was set.
+            # A thread acknowledged a task meanwhile. It did not wake the loop, since ``turns`` was
+            # set.
 
 
 class Loop:
     """Wraps Celery's event loop.
 
-    If a reader is added that is there already, nothing happens, which saves time.
+    Adding a reader that the loop has already does nothing, which saves time.
     """
 
     def __init__(self, loop: Any) -> None:
@@ -60,6 +61,6 @@ class Loop:
         return getattr(self._hub, name)
 
     def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
-        """Has the loop call ``callback`` when ``fd`` is readable, unless it does so already."""
+        """Makes the loop call ``callback`` when ``fd`` is readable, unless the loop does so."""
         if self._hub.readers.get(fd) != (callback, args):
             self._hub.add_reader(fd, callback, *args)

@@ -30,11 +30,11 @@ class QoS(redis.QoS):
         self.sweeping = False
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Notes in this process that the worker holds a task. Redis has a note of it already."""
+        """Records in this process that the worker holds a task. Redis has recorded that already."""
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str | bytes) -> None:
-        """Acknowledges a task, along with the next claim or :meth:`settle`. Any thread may call it.
+        """Acknowledges a task, along with the next claim or :meth:`settle`. Any thread may do so.
 
         A tag that is not UTF-8 is given as bytes, as Redis has it. Kombu never holds such a task.
         """
@@ -61,7 +61,7 @@ class QoS(redis.QoS):
         return self._unsettled
 
     def settled(self) -> None:
-        """Notes that Redis has received the tags that :meth:`unsettled` returned last."""
+        """Records that Redis has received the tags that :meth:`unsettled` returned last."""
         self._unsettled = []
 
     def settle(self) -> None:

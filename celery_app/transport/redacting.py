@@ -1,4 +1,4 @@
-"""The transport for Celery's own commands and Flower. It hides message texts in Celery's events.
+"""The transport for Celery's own commands and Flower, which hides texts in Celery's events.
 
 Events of Byline's workers hold no texts. Events of a client may: with Celery's setting
 ``task_send_sent_event``, a client sends a repr of each task's arguments.
@@ -18,7 +18,7 @@ HIDDEN = "(not shown)"
 
 
 def hide(body: Any) -> Any:
-    """Returns a message's body. If it is an event, or a list of events, arguments are hidden."""
+    """Returns a message's body, with the arguments hidden in an event or a list of events."""
     for event in body if isinstance(body, list) else [body]:
         if isinstance(event, dict) and str(event.get("type")).startswith("task-"):
             for field in event.keys() & {"args", "kwargs"}:

@@ -1,4 +1,4 @@
-"""Decodes with msgspec the tasks that kombu wrote into Redis, in a fifth of kombu's time."""
+"""Decodes kombu's tasks with msgspec, which takes a fifth of the time that kombu takes."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Message(virtual.Message):
         if self.content_type == JSON and isinstance(body, bytes) and JSON in (self.accept or ()):
             try:
                 return read(body)
-            except Exception:  # kombu raises an error of its own for this body
+            except Exception:  # kombu raises its own error for this body
                 pass
         return super()._decode()
 
 
 def tagged(task: bytes, tag: bytes) -> Any:
-    """Decodes a task, and sets the delivery tag under which Redis notes it as held.
+    """Decodes a task, and sets the delivery tag under which Redis has recorded it.
 
     Raises an error for a task that can't be read.
     """

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 #: Delay before tasks go back to the queue after the first failure to store results, in seconds.
 FIRST_RETRY_S = 0.2
-#: Longest such time, in seconds. The time doubles with each failure in a row.
+#: Longest delay before tasks go back, in seconds. The delay doubles with each failure in a row.
 LONGEST_RETRY_S = 5.0
 #: Exit status of a worker whose device or model fails.
 EXIT_FAILURE = 1
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
     in_flight: InFlightBatch
     #: Monotonic time at which the batch was begun, in seconds.
     started: float
-    #: The large task of which the batch is a pass; None for a batch of small tasks.
+    #: The large task, if the batch is one of its passes; None for a batch of small tasks.
     large: LargeTask | None
 
     @property
@@ -90,11 +90,11 @@ class BatchRunner:
         self.seconds_per_work = 0.0
         #: The ids of the HTTP requests of the batch handled last, as task headers hold them.
         self.request_ids: Sequence[Any] = ()
-        #: Seconds to wait before the tasks of the next batch that can't be stored are given back.
+        #: Delay, in seconds, before tasks go back after the next failure to store results.
         self.retry_s = FIRST_RETRY_S
         #: Monotonic time at which the thread last showed that it is alive; None while it is idle.
         self._alive_at: float | None = None
-        #: Tasks that wait to be given back while the cache is gone.
+        #: Tasks that wait to be given back, because the cache can't be reached.
         self._delayed_requeue = DelayedRequeue(LONGEST_RETRY_S)
 
     @property
@@ -104,7 +104,7 @@ class BatchRunner:
         return 0.0 if alive_at is None else time.monotonic() - alive_at
 
     def note_idle(self) -> None:
-        """Records that the model's thread has no batch, so that nobody takes it for hung."""
+        """Records that the model's thread has no batch, so that it does not count as hung."""
         self._alive_at = None
 
     def _note_alive(self) -> None:
@@ -143,9 +143,9 @@ class BatchRunner:
     def _requeue_without_cache(self, requests: Sequence[ChunkRequest]) -> list[ChunkRequest]:
         """Requeues, after a delay, the requests that need the cache. Returns the other requests.
 
-        The other requests need only a reply. While the cache is gone, results can't be stored. The
-        runner can't find out, either, which message killed a worker, since the cache counts the
-        trials of each message.
+        The other requests need only a reply. Two kinds of requests need the cache. Some clients
+        want a result, which is stored in the cache. If a worker died with a task, its messages are
+        tried one at a time, and the cache counts the trials.
         """
         requeued = [request for request in requests if request.orphaned or request.wants_result]
         self._delayed_requeue.add(requeued)
@@ -174,7 +174,7 @@ class BatchRunner:
     def _store(self, batch: Batch) -> list[Traced]:
         """Stores the batch's results and sends its replies. Returns the tasks to acknowledge.
 
-        If the cache is a server of its own and is gone, replies and pending results still work,
+        If a separate cache server can't be reached, replies and pending results still work,
         since they are at the broker. Then only the tasks whose clients want Celery's result go back
         to the queue.
         """
@@ -228,7 +228,7 @@ class BatchRunner:
 
         The pause doubles with each failure in a row.
         """
-        if self._task.has_separate_cache:  # meanwhile, other tasks can be replied to
+        if self._task.has_separate_cache:  # meanwhile, other tasks can get their replies
             self._task.cache_cooldown.failed()
             self._delayed_requeue.add(requests)
             return
@@ -253,7 +253,7 @@ class BatchRunner:
 
 @contextmanager
 def _isolating(request: ChunkRequest) -> Iterator[None]:
-    """Logs an error at the end of one request, so that the other requests of the batch go on."""
+    """Logs an error that ending one request raises, so that the other requests go on."""
     with about(request.request_ids):
         try:
             yield

@@ -1,15 +1,15 @@
 """The batcher: tasks that arrive while the model computes become its next batch.
 
-Celery receives tasks as always: its default strategy checks expiry and revocation, sends events and
+Celery receives tasks as usual: its default strategy checks expiry and revocation, sends events and
 holds tasks with an ETA. Only the last step differs: a request for :data:`~tasks.messages.TASK` goes
 to the :class:`Batcher` and not to the pool. The pool has one thread, which owns the model. When
 that thread is free, it takes all tasks that wait, up to the largest batch, and the
 :class:`~celery_app.worker.batch_runner.BatchRunner` computes them.
 
 A batch is limited by the work of its messages (:mod:`tasks.work`), so that a batch of long texts or
-of evidence takes no longer than a batch of many short texts. A task of more work than that is
-computed in several batches, called passes, with batches of other tasks between two passes. The
-outcomes of each pass are cached at once, and the task is acknowledged after the last pass.
+of evidence takes no longer than a batch of many short texts. A task of more work than a batch may
+have is computed in several batches, called passes, with batches of other tasks between two passes.
+The outcomes of each pass are cached at once, and the task is acknowledged after the last pass.
 
 A GPU computes without the thread. So the thread starts the next batch on the GPU before it handles
 the outcomes of the last batch. While the GPU computes, the thread stores results, sends replies,
@@ -33,9 +33,10 @@ from tasks.chunk_request import ChunkRequest
 
 logger = logging.getLogger(__name__)
 
-#: Work of waiting large tasks at which a worker takes no more tasks, so that other workers can.
+#: A worker with this much waiting work of large tasks leaves further tasks to other workers.
 MAX_LARGE_WORK = 100_000
-#: Shortest time between two releases of device memory, in seconds: batches soon need it again.
+#: Shortest time between two releases of device memory, in seconds. Later batches need the memory
+#: again.
 FREE_S = 5.0
 #: Number of overlapping batches after which the pool's thread may do something else.
 MAX_BATCHES_IN_A_ROW = 100
@@ -55,12 +56,12 @@ class Device(Protocol):
     def overlaps(self) -> bool:
         """Whether the device computes while the thread does other work.
 
-        For the model's thread only.
+        Only the model's thread may read this property.
         """
 
 
 class Batcher:
-    """Gathers requests, and has the model's thread compute them batch by batch."""
+    """Gathers requests, and makes the model's thread compute them batch by batch."""
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class Batcher:
         self._wait_s = wait_s
         self._max_wait_s = max_wait_s
         self._waiting = WaitingTasks(max_work)
-        #: Monotonic time since when a task has waited, in seconds.
+        #: Monotonic time at which the first waiting task came, in seconds.
         self._waiting_since = 0.0
         #: Whether memory is short, so that device memory is freed between batches.
         self._memory_is_short = False
@@ -109,10 +110,10 @@ class Batcher:
     def has_room(self) -> bool:
         """Returns whether to take more tasks from the broker.
 
-        True if less than two batches wait, and all waiting tasks will be done soon enough. No other
-        worker can take a task that waits here, not even an idle worker. All large tasks together
-        count as one batch at most, since later tasks wait for one of its batches only. Low-priority
-        tasks count only for the second condition.
+        True if less than two batches wait, and all waiting tasks will be done in ``max_wait_s``. No
+        other worker can take a task that waits here, not even an idle worker. All large tasks
+        together count as one batch at most, since a later task waits for only one of their batches.
+        Low-priority tasks count only for the second condition.
         """
         large = self._waiting.large_work
         urgent = self._waiting.urgent_work + self._waiting.solo_work + min(large, self._max_work)
@@ -175,7 +176,7 @@ class Batcher:
         try:
             self._run_batches()
             self._free_memory()
-        except Exception:  # whatever went wrong, the next batch must run
+        except Exception:  # after any error, the next batch must run
             with about(self.request_ids):
                 logger.exception("a batch failed unexpectedly; its tasks are delivered again")
         finally:
@@ -200,7 +201,7 @@ class Batcher:
         """Runs one batch and, if the device computes without the thread, the batches that follow.
 
         The next batch is begun before the last batch is finished. If one of the two fails, the
-        other is finished all the same.
+        other is still finished.
         """
         computing = self.runner.begin(self._take(self._wait_s))
         for _ in range(MAX_BATCHES_IN_A_ROW):

@@ -12,7 +12,7 @@ from tasks.chunk_request import ChunkRequest
 
 
 class DelayedRequeue:
-    """Collects requests, and gives all of them back to the broker some seconds after the first."""
+    """Collects requests, and gives all back to the broker some seconds after the first came."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -59,7 +59,7 @@ class DelayedRequeue:
             with about(request.request_ids):
                 try:
                     request.give_back()
-                except Exception as error:  # the other requests are given back all the same
+                except Exception as error:  # the other requests are still given back
                     self._failures.add(error)
                     failed.append(request)
         if failed and not self._closed.is_set():

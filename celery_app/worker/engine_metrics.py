@@ -1,4 +1,4 @@
-"""Writes what the model's engine reports after each batch into the worker's metrics."""
+"""Copies the figures of the model's engine into the worker's metrics after each batch."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The forwarder moves tasks to this worker's queue that no worker would take otherwise.
+"""The forwarder moves tasks that no worker would take into this worker's queue.
 
 Each worker consumes only the queue of its own model version. Celery's clients know nothing of
 versions and send to :data:`~tasks.messages.QUEUE`. The rollout names the version that new messages
-go to. The workers of this version move these tasks to their own queue. They also move tasks of
-versions that have no workers left.
+go to. The workers of this version move these tasks to their own queue. The workers also move tasks
+of versions that have no workers left.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SCRIPT = read_script(Path(__file__).with_name("forward.lua"))
 class Forwarder:
     """Moves tasks to this worker's queue.
 
-    It blocks while it waits for tasks, so it needs a thread.
+    A forwarder blocks while it waits for tasks, so it needs a thread.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Forwarder:
         """``version()`` returns the model version that this worker serves.
 
         ``worker_registry`` must be the object with which this worker registers: that object knows
-        since when other workers could register.
+        how long Redis has been reachable.
         """
         self._client = client
         self._version = version
@@ -58,7 +58,7 @@ class Forwarder:
     def look(self, stop: threading.Event) -> None:
         """Moves tasks for about a second, or until the event ``stop`` is set.
 
-        If new messages go to another model version, waits as long and moves nothing.
+        If new messages go to another model version, waits for the same time and moves nothing.
         """
         try:
             if self.adopt():
@@ -83,7 +83,8 @@ class Forwarder:
     def adopt(self) -> bool:
         """Moves the tasks of versions without workers to this worker's queue.
 
-        Does so only if new messages go to this worker's version. Returns whether they do.
+        If new messages go to another version, moves nothing and returns False. Otherwise returns
+        True.
         """
         own, served = self._version(), self._worker_registry.look()
         if served.rollout is None or served.rollout.current != own:

@@ -39,8 +39,8 @@ def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
     quiet = settings.log_format == "json"
     context = CLIContext(app, bool(os.environ.get("NO_COLOR")), workdir=None, quiet=quiet)
     try:
-        # Only this command is imported: all of Celery's commands load plug-ins, Flower among them,
-        # which take ten megabytes.
+        # Only this command is imported. Importing all of Celery's commands would load plug-ins,
+        # such as Flower, which take ten megabytes.
         worker.main([*options, *arguments], prog_name="celery worker", obj=context)
     except SystemExit as exit_:
         return int(exit_.code or 0)

@@ -1,8 +1,8 @@
 """Runs each request of a batch through Celery's tracer: results, callbacks, signals, failures.
 
-Celery's tracer is the function that runs a task and reports its end. It takes longer than
-everything else that a task costs. It has nothing to do for a task of an api process, which wants no
-result and no callback. Such a plain request bypasses the tracer.
+Celery's tracer is the function that runs a task and reports its end. The tracer takes longer than
+all other work for a task. A task of an api process wants no result and no callback, so the tracer
+has nothing to do. Such a plain request bypasses the tracer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tasks.attribute import AttributeTask
 from tasks.chunk_request import ChunkRequest
 from tasks.results import Attributions
 
-#: Fields of a request with tasks that follow when it succeeds.
+#: Fields of a request that hold the tasks to send after it succeeds.
 _FOLLOWERS = ("callbacks", "chain", "chord")
 #: Signals that the tracer sends for a task that succeeds.
 _SIGNALS = (signals.task_prerun, signals.task_success, signals.task_postrun)

@@ -1,4 +1,4 @@
-"""The tasks that wait in a worker for the model, and the choice of those for the next batch."""
+"""The tasks that wait in a worker for the model, and the choice of tasks for the next batch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tasks.chunk_request import ChunkRequest
 
 #: Number of batches of urgent tasks that may go before a batch of low-priority tasks.
 MAX_PASSED_OVER = 8
-#: Seconds after the last urgent task came for which low-priority batches are smaller, since the
-#: next urgent task would have to wait for such a batch.
+#: For this many seconds after an urgent task came, low-priority batches are smaller, since the next
+#: urgent task would have to wait for such a batch.
 RECENT_S = 1.0
 #: The smaller low-priority batches are the largest batch divided by this number.
 LOW_PRIORITY_DIVISOR = 4
@@ -23,13 +23,13 @@ LOW_PRIORITY_DIVISOR = 4
 class LargeTask:
     """A task that needs several batches (passes), with batches of other tasks in between.
 
-    Its messages are more work than a batch may have, or a worker died while it had the task, and
-    the messages are tried one at a time.
+    There are two reasons. The messages are more work than a batch may have. Or a worker died while
+    it had the task, so the messages are tried one at a time.
     """
 
     request: ChunkRequest
     progress: Progress
-    #: Monotonic time of the first pass, in seconds; 0 before it.
+    #: Monotonic time of the first pass, in seconds; 0 before that time.
     started: float = 0.0
     #: Whether the outcomes of all passes so far could be stored.
     stored: bool = True
@@ -59,14 +59,14 @@ class WaitingTasks:
         #: Monotonic time at which the last urgent task came, in seconds.
         self._urgent_at = -RECENT_S
         self._large: deque[LargeTask] = deque()
-        #: Whether a large task's pass is next, as the last batch was of small tasks.
+        #: Whether the next batch is for a large task, because the last batch had small tasks.
         self._large_next = False
 
     def __bool__(self) -> bool:
         return bool(self._urgent or self._low_priority or self._large)
 
     def add(self, request: ChunkRequest) -> None:
-        """Adds a task behind the others of its kind: urgent, low-priority or large."""
+        """Adds a task behind the other tasks of its kind: urgent, low-priority or large."""
         if request.chunk is not None and (request.orphaned or request.work > self._max_work):
             self._large.append(LargeTask(request, Progress(request.chunk)))
         elif request.low_priority:
@@ -119,7 +119,7 @@ class WaitingTasks:
     def is_full(self) -> bool:
         """Whether the next batch need not wait for further tasks.
 
-        It is as large as it can be, or it is a pass of a large task.
+        The batch is as large as it can be, or it is for a large task.
         """
         largest = max(self.urgent_work, self.low_priority_work)
         return largest >= self._max_work or bool(self._large)
@@ -148,7 +148,7 @@ class WaitingTasks:
 
     @property
     def solo_work(self) -> int:
-        """The remaining work of other tasks whose messages are tried one at a time."""
+        """The remaining work of tasks that fit one batch, but are tried message by message."""
         return sum(each.progress.work for each in tuple(self._large) if not self._is_large(each))
 
     def _is_large(self, task: LargeTask) -> bool:

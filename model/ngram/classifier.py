@@ -40,9 +40,9 @@ class Batch(NamedTuple):
 class NgramModel:
     """A linear classifier over hashed n-grams, calibrated by a temperature.
 
-    It implements :class:`model.types.Model`. The logits are ``values @ table + bias``: ``values``
-    says how strongly a text has each n-gram, and ``table`` has a row of weights for each n-gram's
-    hash.
+    The class implements :class:`model.types.Model`. The logits are ``values @ table + bias``:
+    ``values`` says how strongly a text has each n-gram, and ``table`` has a row of weights for each
+    n-gram's hash.
 
     On the CPU, ``embedding_bag`` computes this sum from 8-bit rows, without padding and without
     unpacking the table. On an accelerator, the model gathers and multiplies float32 rows, in padded
@@ -118,8 +118,8 @@ class NgramModel:
     def character_scores(self, text: str, index: int) -> tuple[NDArray[np.float64], float]:
         """Returns how much each character of ``text``, and the bias, add to an author's logit.
 
-        The logit is centred: the mean logit of all authors is subtracted. It is not divided by the
-        temperature. ``index`` is the author's index in the card.
+        The logit is centred: the mean logit of all authors is subtracted. The logit is not divided
+        by the temperature. ``index`` is the author's index in the card.
         """
         scores, bias = evidence.character_scores(self._weights, text, index)
         temperature = self._weights.temperature.item()
@@ -149,7 +149,7 @@ class NgramModel:
 
 
 def ragged_batch(bags: features.Bags, values: NDArray[np.float32]) -> Batch:
-    """Returns a batch without padding, for :func:`bag_sum`. It shares the memory of ``bags``."""
+    """Returns a batch without padding, for :func:`bag_sum`. Shares the memory of ``bags``."""
     return Batch(
         torch.from_numpy(bags.rows),
         torch.from_numpy(values),

@@ -26,7 +26,7 @@ def explain(weights: Weights, text: str, author: str, index: int) -> Evidence:
     ``index`` is the author's index in the card. The score is the author's logit minus the mean
     logit of all authors, divided by the temperature. The model is linear in its n-grams, so the
     evidence is exact: an n-gram's term in the score is divided equally among the places where it
-    occurs, and there equally among its characters.
+    occurs, and at each place equally among its characters.
     """
     return from_characters(text, author, *character_scores(weights, text, index))
 
@@ -59,7 +59,7 @@ def character_scores(weights: Weights, text: str, index: int) -> tuple[NDArray[n
     table = weights.rows(bags.rows)
     temperature = weights.temperature.item()
     centred = (table[:, index] - table.mean(1)) / temperature
-    # What one occurrence of each row adds, in the order of bags.rows, which ascends.
+    # What one occurrence of each row adds, in the order of bags.rows, which is ascending.
     per_occurrence = bags.values(weights.idf.numpy()) * centred / bags.counts
     steps = np.zeros(len(text) + 1)
     for family in features.families(text):

@@ -18,27 +18,27 @@ from numpy.typing import NDArray
 from model.ngram.hashing import CHARACTER_BASE, TOKEN_BASE, mix
 from model.ngram.tokenizer import Tokens, tokenize
 
-#: Part of every model's version. Change it with every change of this file, of hashing.py or of
-#: tokenizer.py that changes a feature.
+#: Part of every model's version. Change this text with every change of this file, of hashing.py or
+#: of tokenizer.py that changes a feature.
 PREPROCESSING = "chars2-4,tokens1-2,rows360448,sqrt,v1"
-#: Number of rows of the weight table. With it the weights of 41 authors take less than 20 MB.
+#: Number of rows of the weight table. The weights of 41 authors then take less than 20 MB.
 ROWS = 360_448
 #: Number of bits of a row number. A text's number takes the rest of 31 bits.
 ROW_BITS = (ROWS - 1).bit_length()
 #: Largest number of texts in a call of :func:`count`: text and row fit into an int32, which sorts
 #: faster than an int64.
 MAX_TEXTS = 1 << (31 - ROW_BITS)
-#: Key of a position where no n-gram begins. It is greater than every other key, because there are
-#: fewer rows than 2**ROW_BITS.
+#: Key of a position where no n-gram begins. This key is greater than all other keys, because there
+#: are fewer rows than 2**ROW_BITS.
 _NO_KEY = np.int32(2**31 - 1)
-#: Lengths of the runs of characters. Each is the one before plus 1.
+#: Lengths of the runs of characters. Each length is the previous length plus 1.
 CHARACTERS = (2, 3, 4)
-#: Lengths of the runs of tokens. Each is the one before plus 1.
+#: Lengths of the runs of tokens. Each length is the previous length plus 1.
 TOKENS = (1, 2)
 #: Separates the texts of a batch. No n-gram may contain a separator.
 _BETWEEN = " "
-#: Follows the last text of a batch. No n-gram may contain it. It has as many characters as the
-#: longest run needs beyond its first, and one token, so that every batch has a token.
+#: Follows the last text of a batch. No n-gram may contain it. It has one character less than the
+#: longest run of characters. It has one token, so that every batch has a token.
 _AFTER = " . "
 
 #: A number for each length of a run of characters, so that different kinds of runs hash
@@ -91,7 +91,7 @@ class Bags(NamedTuple):
 
 
 class _Grid(NamedTuple):
-    """The table row of every n-gram of a batch: one array, and a view of it for each kind."""
+    """The table row of every n-gram of a batch: one array, with a view for each kind."""
 
     every: NDArray[np.uint32]
     #: View, shape (lengths, code points): the run of each length that begins at each code point.
@@ -193,7 +193,7 @@ def _points(texts: Sequence[str]) -> NDArray[np.uint32]:
 def _rows(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
     """Returns the table row of the n-gram that begins at each place.
 
-    Where no n-gram begins, the row means nothing.
+    If no n-gram begins at a place, its row has no meaning.
     """
     middle, number = len(CHARACTERS) * len(points), len(tokens.hashes)
     every = np.empty(middle + len(TOKENS) * number, np.uint32)

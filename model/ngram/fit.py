@@ -17,9 +17,9 @@ EPOCHS = 6
 #: Smallest number of steps. Small data gets more epochs: after fewer steps than this, the weights
 #: have hardly moved.
 MIN_STEPS = 400
-#: Texts of a step.
+#: Number of texts in a step.
 BATCH = 256
-#: Adam's learning rate at the first step. It falls to 0 evenly.
+#: Adam's learning rate at the first step. The rate falls to 0 evenly.
 LEARNING_RATE = 0.01
 #: Adam's betas. The second moment forgets faster than usual, because the rate falls in few steps.
 BETAS = (0.9, 0.99)
@@ -29,7 +29,7 @@ BALANCE = 0.6
 #: Number of texts whose features are computed at once.
 CHUNK = 256
 
-#: Takes the share of the work that is done, 0 to 1.
+#: Called with the share of the work that is done, 0 to 1.
 OnProgress = Callable[[float], None]
 
 
@@ -87,7 +87,7 @@ def fit(
 def inverse_document_frequency(bags: Bags) -> NDArray[np.float32]:
     """Returns the inverse document frequency of each row of the weight table, shape (ROWS,).
 
-    It is log((1 + texts) / (1 + texts with the row)) + 1, as in scikit-learn.
+    The result is log((1 + texts) / (1 + texts with the row)) + 1, as in scikit-learn.
     """
     texts = len(bags.offsets) - 1
     within = np.bincount(bags.rows, minlength=ROWS)

@@ -7,10 +7,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-#: Base of the polynomial hash of characters: Knuth's golden ratio. It is odd, so multiplying by it
-#: modulo 2**32 loses nothing.
+#: Base of the polynomial hash of characters: Knuth's golden ratio. The base is odd, so multiplying
+#: by it modulo 2**32 loses nothing.
 CHARACTER_BASE = np.uint32(0x9E3779B1)
-#: Base of the polynomial hash of tokens: the prime of FNV. It is odd, too.
+#: Base of the polynomial hash of tokens: the prime of FNV. This base is odd, too.
 TOKEN_BASE = np.uint32(0x01000193)
 #: The character base's multiplicative inverse modulo 2**32.
 CHARACTER_INVERSE = np.uint32(pow(0x9E3779B1, -1, 1 << 32))

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from model.ngram import features
 
-#: Tolerance in comparing an idf: more than its rounding error, and less than the difference that
-#: one text more or less makes.
+#: Tolerance for comparing an idf. It is more than the rounding error of an idf, and less than the
+#: difference that one more text makes.
 _TOLERANCE = 1e-3
 
 

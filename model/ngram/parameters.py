@@ -22,14 +22,14 @@ _ROW_TAIL = 8
 class Weights:
     """The weights of the n-gram model.
 
-    A prediction depends on them and on the text's features alone.
+    A prediction depends only on these weights and on the text's features.
     """
 
     #: uint8, shape (ROWS, authors + 8): 8 bits for each weight, and a scale and an offset for each
-    #: row, as ``torch.ops.quantized.embedding_bag_byte_prepack`` packs them. A quarter of the size
-    #: of float32.
+    #: row, as ``torch.ops.quantized.embedding_bag_byte_prepack`` packs them. The table has a
+    #: quarter of the size of float32.
     table: torch.Tensor
-    #: float32, shape (authors,).
+    #: float32, shape (authors,): bias of each author.
     bias: torch.Tensor
     #: float32, shape (ROWS,): inverse document frequency of each row.
     idf: torch.Tensor

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from model.ngram.hashing import CHARACTER_BASE, CHARACTER_INVERSE, mix, powers
 
-#: Number of a token's first characters whose order changes the hash. Of the later characters only
-#: the sum does.
+#: Number of a token's first characters whose order changes the hash. Of the later characters,
+#: only the sum changes the hash.
 ORDERED_CHARACTERS = 64
 
 
@@ -58,7 +58,7 @@ def tokenize(points: NDArray[np.uint32]) -> Tokens:
 def _units(points: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
     """Returns the number that each code point adds to its token's hash, 0 for white space.
 
-    The second result tells whether each code point is a letter or a digit.
+    The second result says whether each code point is a letter or a digit.
     """
     units, words = _tables()
     indices = points.astype(np.intp)
@@ -73,9 +73,9 @@ def _units(points: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.b
 def _tables() -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
     """Returns two tables for the code points below 65,536, from which :func:`_units` reads.
 
-    The first has the number that a code point adds to a hash. The second tells whether it is a
-    letter or a digit; its last entry stands for all higher code points, none of which counts as
-    either.
+    The first table has the number that each code point adds to a hash. The second table says
+    whether each code point is a letter or a digit. Its last entry stands for all higher code
+    points, which do not count as letters or digits.
     """
     characters = [chr(point) for point in range(65_536)]
     words = [c.isalnum() for c in characters]

@@ -26,7 +26,7 @@ def train(
     """Trains the n-gram model, measures it on the held-out messages, and writes it into ``out``.
 
     Creates the folder ``out`` if it does not exist. Returns the model's card. ``with_baseline``
-    tells whether to measure the baseline, too.
+    says whether to measure the baseline, too.
     """
     began = time.monotonic()
     temperature, threshold = _calibrated(corpus, seed, progress)
@@ -86,7 +86,7 @@ def fitted(
 def unseen(corpus: Corpus, weights: parameters.Weights) -> dict[str, float]:
     """Returns the mean and the deviation of the held-out messages' shares of unseen n-grams.
 
-    Unseen n-grams are those that no training message has. The model card keeps both numbers.
+    Unseen n-grams are those that no training message has. The model card stores both numbers.
     """
     is_unseen = novelty.unseen_rows(weights.idf.numpy(), len(corpus.labels(*TRAINING_FOLDS)))
     return novelty.reference(corpus.texts(HELD_OUT_FOLD), is_unseen)
@@ -95,7 +95,7 @@ def unseen(corpus: Corpus, weights: parameters.Weights) -> dict[str, float]:
 def logits(weights: parameters.Weights, texts: Sequence[str]) -> NDArray[np.float64]:
     """Returns the logits of ``texts`` before calibration, shape (texts, authors).
 
-    They are computed as the served model computes them on the CPU.
+    The function computes them as the served model does on the CPU.
     """
     idf, rows = weights.idf.numpy(), []
     size = classifier.GRID_TEXTS[-1]
@@ -109,7 +109,7 @@ def logits(weights: parameters.Weights, texts: Sequence[str]) -> NDArray[np.floa
 def _calibrated(corpus: Corpus, seed: int, progress: Progress) -> tuple[float, float]:
     """Returns the temperature and the threshold, fitted on the tuning fold.
 
-    They come from a model that is fitted to the other training folds.
+    The two numbers come from a model that is fitted to the other training folds.
     """
     rest = [fold for fold in TRAINING_FOLDS if fold != TUNING_FOLD]
     weights = fitted(corpus, rest, seed, progress, "calibration")

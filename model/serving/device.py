@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 #: special code, and still computed at once.
 SELF_TEST_SIDE = 128
 #: Largest difference allowed between device and CPU, as a share of the CPU's largest value.
-#: fp32 with TF32 or Metal's fast maths stays far below it; a broken device does not.
+#: fp32 with TF32 or Metal's fast maths stays far below this number; a broken device does not.
 SELF_TEST_TOLERANCE = 1e-2
 #: Parts of the RuntimeError that torch raises when the CPU or Metal has no memory left.
 _NO_MEMORY = (
@@ -30,7 +30,7 @@ _NO_MEMORY = (
 
 
 class DeviceError(RuntimeError):
-    """The device, or a precision on it, can't be used. The error's text says which and why."""
+    """The device can't be used, or not with this precision. The error's text says why."""
 
 
 class DeviceMemory(NamedTuple):
@@ -88,7 +88,7 @@ class Device:
 
 
 class Cuda(Device):
-    """An NVIDIA GPU. It computes its launches one after another, while the host continues."""
+    """An NVIDIA GPU, which computes its launches one after another, while the host continues."""
 
     overlaps = True
     pads = True
@@ -102,7 +102,7 @@ class Cuda(Device):
         torch.cuda.set_device(device)
 
     def upload(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Copies ``tensor`` to the GPU from pinned memory, so that the host need not wait."""
+        """Copies ``tensor`` to the GPU from pinned memory, so that the host does not wait."""
         return tensor.pin_memory().to(self.torch, non_blocking=True)
 
     def download(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
@@ -135,7 +135,7 @@ class Cuda(Device):
 
 
 class Metal(Device):
-    """Apple's GPU. The host waits for it: working at the same time was never tried on a Mac."""
+    """Apple's GPU. The host waits for the GPU: overlapping work was never tried on a Mac."""
 
     pads = True
     tokens = 32_768
@@ -198,7 +198,7 @@ def _present() -> list[torch.device]:
 
 
 def _numbered(device: torch.device, worker: int) -> torch.device:
-    """Returns ``cuda`` with this worker's GPU number, and any other ``device`` as it is."""
+    """Returns ``cuda`` with the GPU number for this worker; any other device unchanged."""
     gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 0
     return torch.device("cuda", worker % gpus) if gpus else device
 

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 CANDIDATES = 3
 
 Choose = Callable[[str, int], Device]
-#: Waits for the output of a pass and returns it, on the host: the probabilities of the best
+#: Waits for the output of a pass, and returns the output on the host: the probabilities of the best
 #: candidates and their indices, float32, shape (texts of the pass, 2 x candidates).
 Download = Callable[[], torch.Tensor]
 
@@ -79,7 +79,7 @@ class Engine:
         self._placement = placement
         self._choose = choose
         self._owner: int | None = None
-        #: The owner replaces the whole object, so any thread may read it.
+        #: The engine's thread replaces the whole object, so any thread may read the object.
         self.status = Status()
 
     def start(self) -> None:
@@ -118,7 +118,7 @@ class Engine:
         return self.device.overlaps and isinstance(self._model, SequenceModel)
 
     def __str__(self) -> str:
-        """Returns the name of the device, and the precision if it is not fp32."""
+        """Returns the name of the device, with the precision unless that is fp32."""
         precision = self._placement.precision
         return str(self.device) if precision == "fp32" else f"{self.device}, {precision}"
 
@@ -184,7 +184,7 @@ class Engine:
         self.device.release()
 
     def explain(self, text: str, author: str) -> Evidence | None:
-        """Returns the evidence that ``author`` wrote ``text``; None without an ``Explainer``.
+        """Returns the evidence that ``author`` wrote ``text``; None if the model can't explain.
 
         Raises:
             ModelError: the model raised an error.
@@ -248,7 +248,7 @@ class Engine:
                 launched.work += Work(passes=1, cells=planned.cells, filled=planned.filled)
 
     def _run(self, planned: Pass) -> Download | None:
-        """Launches a pass. Returns a function that waits for its output, or None."""
+        """Launches a pass. Returns a function that waits for its output; None if memory ran out."""
         try:
             batch = planned.batch()
             begin = time.perf_counter()

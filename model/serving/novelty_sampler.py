@@ -30,8 +30,8 @@ class NoveltySampler:
     def sample(self, texts: Sequence[str]) -> tuple[float, ...]:
         """Returns, for the first few texts, the share of their features that training never saw.
 
-        Each share is 0 to 1. The result is empty if the model can't tell, or if 8 texts were
-        measured in this second already.
+        Each share is 0 to 1. The result is empty if the model does not implement ``Novelty``, or if
+        8 texts were measured in this second already.
         """
         if (now := time.monotonic()) >= self._period_began + PERIOD_S:
             self._period_began, self._sampled = now, 0
@@ -43,6 +43,6 @@ class NoveltySampler:
             shares = np.asarray(self._model.unseen(sample), float)
         except Exception as error:  # A user's model may raise anything; the predictions are valid.
             logger.warning("the model can't tell what is new to it: %s", type(error).__name__)
-            self._sampled = SAMPLE_TEXTS  # No more calls in this period.
+            self._sampled = SAMPLE_TEXTS  # No further calls in this period.
             return ()
         return tuple(shares[(shares >= 0) & (shares <= 1)].tolist())

@@ -54,7 +54,7 @@ def predictions(rows: NDArray[np.float32], card: ModelCard) -> list[Prediction]:
 
 @contextmanager
 def redact_errors() -> Iterator[None]:
-    """Replaces an error that its block raises by a ModelError with only the error's type and place.
+    """Turns an error of its block into a ModelError that names only the error's type and place.
 
     The text of the first error is left out, because it may quote a message.
 

@@ -154,7 +154,8 @@ class SequencePlanner:
     def _lengths(self, sizes: NDArray[np.int64]) -> list[int]:
         """Returns the padded length of each text, in tokens.
 
-        A pass has this length if the text is its longest. ``sizes`` are the texts' lengths.
+        A pass is padded to this length if the text is its longest text. ``sizes`` are the texts'
+        lengths.
         """
         if not self._device.pads:
             return sizes.tolist()
@@ -202,8 +203,8 @@ def pad(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Returns padded tokens, lengths and features of the texts that have these indices.
 
-    They are the arrays of a :class:`~model.types.Padded`. ``shape`` is (rows, length). No text may
-    be longer than this length, and there may be no more indices than rows.
+    The results are the arrays of a :class:`~model.types.Padded`. ``shape`` is (rows, length). No
+    text may be longer than this length, and there may be no more indices than rows.
     """
     lengths = np.ones(shape[0], np.int64)
     lengths[: len(indices)] = np.diff(encoded.offsets)[indices]

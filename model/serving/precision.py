@@ -13,8 +13,8 @@ from model.types import Padded, SequenceModel
 #: torch's types, by the names that the setting ``BYLINE_PRECISION`` accepts.
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 #: Largest allowed difference of a probability from its fp32 value. Rounding to bf16's 8 bits moves
-#: the probabilities of the encoder that comes with Byline by less than a third of it; a wrong
-#: kernel moves them by more.
+#: the probabilities of the encoder that comes with Byline by less than a third of this number; a
+#: wrong kernel moves them by more than this number.
 TOLERANCE = 0.05
 #: Number of texts in the check. Their lengths are 1 to about 200 words.
 TEXT_COUNT = 48

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-#: Vendor and family of Zen 4, as /proc/cpuinfo names them. Zen 4 has AVX-512, but runs
-#: ``vpcompress`` to memory in microcode, and numpy's AVX-512 sort uses it all the time: 30 ns an
-#: integer, where numpy's AVX2 sort takes 5 ns (numpy/x86-simd-sort#6). Zen 3 is of the same family
-#: and has no AVX-512; Zen 5 is of another family.
+#: Vendor and family of Zen 4, as /proc/cpuinfo names them. Zen 4 has AVX-512, but runs the
+#: instruction ``vpcompress`` to memory in microcode, which is slow. numpy's AVX-512 sort uses this
+#: instruction all the time, and takes 30 ns an integer; numpy's AVX2 sort takes 5 ns
+#: (numpy/x86-simd-sort#6). Zen 3 is of the same family and has no AVX-512; Zen 5 is of another
+#: family.
 VENDOR = "AuthenticAMD"
 FAMILY = "25"
 

@@ -50,10 +50,10 @@ class Work(msgspec.Struct, frozen=True):
 class Status:
     """The figures of a running engine.
 
-    The engine's thread publishes them after each batch; any thread may read them.
+    The engine's thread replaces the figures after each batch. Any thread may read the figures.
     """
 
-    #: None on the CPU, which uses the process's memory.
+    #: Memory of the device; None on the CPU, which uses the process's memory.
     memory: DeviceMemory | None = None
     #: Largest allowed pass, in cells. The engine lowers the limit when the memory runs out.
     limit: int = 0

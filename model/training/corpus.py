@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from model.training.datafile import DataError, Record, read_records
 
-#: Smallest number of documents of an author. With fewer, no document could be held out.
+#: Smallest number of documents of an author. With fewer documents, none could be held out.
 MIN_DOCUMENTS = 3
 #: Number of folds. An author's document i, from 0, is in fold i mod 5.
 FOLDS = 5

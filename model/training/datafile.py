@@ -19,7 +19,7 @@ class Record(NamedTuple):
 
     text: str
     author: str
-    #: Name of the document. It differs from the names of all other documents of the author.
+    #: Name of the document, which differs from the names of the author's other documents.
     document: str
 
 

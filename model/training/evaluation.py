@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 BINS = 15
 #: Share of the predictions above the threshold that must be right.
 TARGET_ACCURACY = 0.75
-#: Temperatures that calibration tries. Each is 1 % larger than the one before.
+#: Temperatures that calibration tries. Each is 1 % larger than the previous temperature.
 TEMPERATURES = np.geomspace(0.02, 20, 700)
 
 Floats = NDArray[np.float64]
@@ -52,10 +52,11 @@ def fit_temperature(logits: Floats, labels: Classes) -> float:
 
 
 def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    """Returns the lowest confidence from which on ``TARGET_ACCURACY`` of the predictions are right.
+    """Returns the lowest threshold with which the predictions reach ``TARGET_ACCURACY``.
 
-    It is 0 if all predictions together reach this accuracy. If no threshold reaches it, the result
-    is the confidence of the surest prediction.
+    Only predictions whose confidence reaches the threshold count. The result is 0 if all
+    predictions together reach this accuracy. If no threshold does, the result is the highest
+    confidence.
     """
     order = np.argsort(-confidence, kind="stable")
     accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
@@ -95,7 +96,7 @@ def calibration_bins(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[
 def calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> float:
     """Returns the expected calibration error of the confidences.
 
-    It is the mean of abs(accuracy - confidence) over the bins, weighted by their messages.
+    This error is the mean of abs(accuracy - confidence) over the bins, weighted by their messages.
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, right - confidence, BINS)
@@ -105,7 +106,7 @@ def calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> float:
 def f1_scores(labels: Classes, predicted: Classes, authors: int) -> Floats:
     """Returns the F1 score of each author: 2 TP / (2 TP + FP + FN).
 
-    It is 0 for an author who is neither in ``labels`` nor in ``predicted``.
+    The score is 0 for an author who is neither in ``labels`` nor in ``predicted``.
     """
     hits = np.bincount(labels[labels == predicted], minlength=authors)
     either = np.bincount(labels, minlength=authors) + np.bincount(predicted, minlength=authors)

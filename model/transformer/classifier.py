@@ -26,9 +26,9 @@ GRID = Grid((1, 2, 4, 8, 16, 32, 64, 128, 256), tuple(range(32, encoder.MAX_TOKE
 class TransformerModel:
     """A BERT encoder with a linear head, added to the n-gram model, and calibrated.
 
-    It implements :class:`model.types.SequenceModel`. The logits are ``scale * (the head's logits) +
-    ngram_scale * (the n-gram model's logits)``. The host computes the n-gram logits and the tokens
-    while the device computes the previous batch.
+    The class implements :class:`model.types.SequenceModel`. The logits are ``scale * (the head's
+    logits) + ngram_scale * (the n-gram model's logits)``. The host computes the n-gram logits and
+    the tokens while the device computes the previous batch.
     """
 
     grid = GRID

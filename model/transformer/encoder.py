@@ -1,7 +1,7 @@
 """The BERT encoder of all-MiniLM-L6-v2, in plain torch, and its tokenizer.
 
 Devlin et al. 2019, "BERT"; Wang et al. 2020, "MiniLM"; Reimers & Gurevych 2019, "Sentence-BERT".
-The transformers library computes the same; docs/devices.md tells what that library would cost.
+The transformers library computes the same. docs/devices.md says what that library would cost.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WORDS = 30_522
 POSITIONS = 512
 #: Size of the vector of a text: a mean of the embedding and of each layer's output.
 VECTOR = (LAYERS + 1) * WIDTH
-#: Number of tokens of a text that are read, as in the training of all-MiniLM-L6-v2.
+#: Number of tokens of a text that the encoder reads, as in the training of all-MiniLM-L6-v2.
 MAX_TOKENS = 256
 
 
@@ -217,7 +217,7 @@ class TextTokenizer:
     def __call__(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Returns the tokens of all texts, and the offset at which each text's tokens begin.
 
-        They are ``tokens`` and ``offsets`` of an :class:`~model.types.Encoded`.
+        The results are ``tokens`` and ``offsets`` of an :class:`~model.types.Encoded`.
         """
         rows = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         sizes = [len(row) for row in rows]

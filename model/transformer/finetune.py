@@ -24,7 +24,7 @@ from model.types import Encoded
 EPOCHS = 2
 #: Smallest number of steps. Small data gets more epochs.
 MIN_STEPS = 100
-#: Texts of a step.
+#: Number of texts in a step.
 BATCH = 32
 #: Highest learning rate of the encoder's layers.
 LEARNING_RATE = 5e-5
@@ -45,7 +45,7 @@ TIMING_SIDE = 512
 #: Number of products in the timing of bf16.
 TIMING_PRODUCTS = 20
 
-#: Takes the share of the work that is done, 0 to 1.
+#: Called with the share of the work that is done, 0 to 1.
 OnProgress = Callable[[float], None]
 
 
@@ -63,7 +63,7 @@ def fit(
 
     AdamW minimises the balanced cross-entropy. ``initial_head`` is a head that was fitted to the
     package's encoder. The last ``layers`` layers of the encoder learn, and the others stay as they
-    are. With ``bf16``, matrix products are computed in this type. ``fit`` calls ``on_progress``
+    are. With ``bf16``, matrix products are computed in bf16. ``fit`` calls ``on_progress``
     after each step.
     """
     torch.manual_seed(seed)
@@ -141,7 +141,7 @@ def _rate(done: float) -> float:
 def bf16_is_faster(device: Device) -> bool:
     """Measures whether the device multiplies matrices faster in bf16 than in fp32.
 
-    A device without hardware for bf16 does not.
+    A device without hardware for bf16 is not faster in bf16.
     """
     seconds = []
     for dtype in (torch.float32, torch.bfloat16):

@@ -30,9 +30,9 @@ class Head(NamedTuple):
     mean: torch.Tensor
     #: Standard deviation of the training vectors, shape (width,).
     deviation: torch.Tensor
-    #: Shape (authors, width).
+    #: Weights of the linear classifier, shape (authors, width).
     weight: torch.Tensor
-    #: Shape (authors,).
+    #: Bias of each author, shape (authors,).
     bias: torch.Tensor
 
     def folded(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,7 +12,7 @@ import torch
 from model import tensorfile
 from model.transformer.encoder import DIGESTS, MAX_TOKENS, VECTOR
 
-#: Part of every version. Change it with every change of the encoder's input.
+#: Part of every model version. Change this text with every change of the encoder's input.
 PREPROCESSING = f"minilm-l6-v2,tokens{MAX_TOKENS},means,v1"
 #: Prefix of the names of the encoder's tensors in the file.
 _TUNED = "encoder."
@@ -35,8 +35,8 @@ class TransformerWeights:
     #: float32, shape (1,): factor of the n-gram model's logits.
     ngram_scale: torch.Tensor
     #: Fine-tuned tensors that replace the package's, by their names in
-    #: :class:`~model.transformer.encoder.Encoder`. They are float16: half the size of float32, and
-    #: more exact than serving in bfloat16.
+    #: :class:`~model.transformer.encoder.Encoder`. The tensors are float16: half the size of
+    #: float32, and more exact than serving in bfloat16.
     tuned: dict[str, torch.Tensor]
 
     def version(self, ngram: str, authors: Sequence[str], threshold: float) -> str:

@@ -58,7 +58,7 @@ class Trainer:
     progress: Progress
 
     def fit(self, folds: Sequence[int], purpose: str) -> dict[int, FittedEncoder]:
-        """Fits an encoder for each number of fine-tuned layers, and returns them by that number.
+        """Returns, for each number of fine-tuned layers, an encoder with so many fitted layers.
 
         The number 0 means that only a head is fitted. The progress bar shows ``purpose``.
         """
@@ -125,10 +125,10 @@ def train(
 ) -> ModelCard:
     """Trains all variants, writes the best into ``out``, and returns its card.
 
-    A variant fine-tunes some number of layers, with or without the n-gram model. The training fits
-    each variant without the tuning fold first, and chooses the variant with the best macro-F1 on
-    the tuning fold. It then fits each variant to all training messages, and measures it on the
-    held-out messages. It also writes an n-gram model into ``out``.
+    A variant fine-tunes some number of layers, with or without the n-gram model. The training first
+    fits each variant without the tuning fold, and chooses the variant with the best macro-F1 on the
+    tuning fold. The training then fits each variant to all training messages, and measures each on
+    the held-out messages. An n-gram model is also written into ``out``.
     """
     began = time.monotonic()
     torch.set_num_threads(os.cpu_count() or 1)
@@ -216,13 +216,13 @@ def _trials(trainer: Trainer) -> tuple[list[Trial], float]:
 
 
 def _shares(corpus: Corpus, folds: Sequence[int]) -> Floats:
-    """Returns each author's share of the messages in these folds, shape (authors,). None is 0."""
+    """Returns each author's share of the messages in these folds, above 0, shape (authors,)."""
     counts = np.bincount(corpus.labels(*folds), minlength=len(corpus.authors)) + 1.0
     return np.asarray(counts / counts.sum())
 
 
 def _ngrams_alone(ngrams: ModelCard, tuning_macro_f1: float) -> dict[str, Any]:
-    """Returns the row on the n-gram model alone, for the card's table of variants."""
+    """Returns the row of the n-gram model alone, in the card's table of variants."""
     ours = ngrams.details["metrics"]
     return {
         "name": "n-grams alone",

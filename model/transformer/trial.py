@@ -45,12 +45,12 @@ class Scales(NamedTuple):
     balance: float
 
     def mixed(self, head: Floats, ngrams: Floats) -> Floats:
-        """Returns the calibrated logits, mixed from those of the head and of the n-gram model."""
+        """Returns calibrated logits, mixed from the logits of the head and of the n-gram model."""
         return self.head * head + self.ngrams * ngrams + self.offset
 
 
 class Trial(NamedTuple):
-    """The result of a variant that was fitted without the tuning fold, and measured on it."""
+    """The result of a variant: fitted without the tuning fold, and measured on the tuning fold."""
 
     variant: Variant
     scales: Scales
@@ -75,7 +75,7 @@ class Trial(NamedTuple):
 def run_trial(
     variant: Variant, head: Floats, ngrams: Floats, labels: Classes, shares: Floats
 ) -> Trial:
-    """Calibrates a variant on the tuning fold, and measures it there.
+    """Calibrates a variant, and measures it, on the tuning fold.
 
     ``head`` and ``ngrams`` are logits of the shape (messages, authors), from models that have not
     seen these messages. ``shares`` is each author's share of the training messages.

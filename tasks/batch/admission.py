@@ -19,7 +19,7 @@ class Admission:
         self._now = now
 
     def admit(self, chunk: Chunk) -> list[ValidMessage | Failure]:
-        """Returns, for each text of a chunk, a valid message or the failure that refuses it."""
+        """Returns, for each text of a chunk, a valid message, or a failure if it is refused."""
         now, served = self._now(), self._predictor.version
         version = chunk.version if chunk.exact and chunk.version is not None else served
         return [
@@ -34,8 +34,8 @@ class Admission:
     ) -> ValidMessage | Failure:
         """Returns one text as a valid message, or the failure that refuses it.
 
-        ``expired`` says that its deadline has passed. ``version`` is the model version that may
-        answer, ``served`` is this worker's version.
+        ``expired`` says that the text's deadline has passed. ``version`` is the model version that
+        may answer, ``served`` is this worker's version.
         """
         id = ""
         try:

@@ -28,7 +28,7 @@ class Predictor(Protocol):
         """Returns a prediction for each text launched, in order. Raises ``ModelError``."""
 
     def explain(self, text: str, author: str) -> Evidence | None:
-        """Returns the evidence for an author; None if the model gives none.
+        """Returns the evidence for an author; None if the model gives no evidence.
 
         Raises ``ModelError``.
         """
@@ -38,7 +38,7 @@ class Predictor(Protocol):
 
 
 class Computation:
-    """Attributes messages with the model. A message that breaks the model fails alone."""
+    """Attributes messages with the model. If one breaks the model, only that one fails."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor

@@ -1,4 +1,4 @@
-"""A batch that the model is computing: its messages, what the cache had, and the outcomes."""
+"""A batch that the model is computing: messages, cached outcomes and computed outcomes."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class InFlightBatch:
     cache_s: float
     #: Outcomes that the model computed, by message id.
     computed: dict[str, Outcome] = field(default_factory=dict)
-    #: All outcomes, by each id under which a client may have been promised the outcome.
+    #: All outcomes, by every id under which a client may fetch an outcome later.
     promised_outcomes: dict[str, Outcome] = field(default_factory=dict)
     #: Monotonic time at which the model had finished, in seconds.
     computed_at: float = 0.0
-    #: Progress of the chunk of which this batch is a pass; None where the batch is of whole chunks.
+    #: Progress of the chunk, if this batch is one of its passes; None for a batch of whole chunks.
     progress: Progress | None = None
 
     @property
@@ -55,7 +55,7 @@ class InFlightBatch:
 
     @property
     def refused(self) -> list[Failure]:
-        """The failures of the refused messages, but not of those without an id."""
+        """The failures of the refused messages that have an id."""
         messages = (message for chunk in self.admitted for message in chunk)
         return [message for message in messages if isinstance(message, Failure) and message.id]
 
@@ -72,9 +72,9 @@ class InFlightBatch:
         ]
 
     def keep_first(self, messages: int) -> None:
-        """Drops all but the first messages from a batch of one chunk.
+        """Keeps only the first ``messages`` messages of a batch of one chunk.
 
-        A later batch has the rest.
+        A later batch has the other messages.
         """
         [chunk], [admitted] = self.chunks, self.admitted
         self.chunks, self.admitted = [slice_chunk(chunk, 0, messages)], [admitted[:messages]]

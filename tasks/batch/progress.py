@@ -24,7 +24,7 @@ class Progress:
     outcomes: list[Outcome] = field(default_factory=list)
     #: The same outcomes by message id, so that a duplicate is not computed again.
     outcomes_by_id: dict[str, Outcome] = field(default_factory=dict)
-    #: Running total of the messages' work: of the first 0 messages, of the first 1, and so on.
+    #: Item i is the work of the first i messages, in units of :mod:`tasks.work`.
     _work: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ class Progress:
 
 
 def slice_chunk(chunk: Chunk, start: int, end: int) -> Chunk:
-    """Returns a chunk with the messages from index ``start`` up to, but without, index ``end``."""
+    """Returns a chunk with the messages of the indices ``start`` to ``end - 1``."""
     return msgspec.structs.replace(
         chunk,
         texts=chunk.texts[start:end],

@@ -1,4 +1,4 @@
-"""Tries messages one at a time after a worker died of their batch, to find the deadly message."""
+"""Tries messages one at a time after a worker died, to find the message that killed the worker."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tasks.storage.result_cache import AttributionCache
 
 logger = logging.getLogger(__name__)
 
-#: Times that a message is tried alone before it becomes a dead letter.
+#: Number of times that a message is tried alone before it becomes a dead letter.
 MAX_TRIALS = 2
-#: Seconds after which a pass tries no further message alone, since other tasks wait.
+#: Seconds after which a pass starts no further trial, because other tasks wait.
 MAX_PASS_S = 0.25
 
 
@@ -48,7 +48,7 @@ class SoloTrial:
         started: float,
         heartbeat: Callable[[], None],
     ) -> None:
-        """Computes one at a time those messages of the batch that have no outcome yet.
+        """Computes, one at a time, the messages of the batch that have no outcome yet.
 
         ``wanted`` are the messages that no earlier pass computed, by id. ``version`` is the model's
         version. ``started`` is the monotonic time at which the pass began, in seconds.

@@ -13,7 +13,7 @@ from redis import Redis, ResponseError
 
 from tasks.storage.wrong_type import delete_wrong_types, is_wrong_type
 
-#: Hash of message id to :class:`DeadLetter`. It has no time to live.
+#: Hash of message id to :class:`DeadLetter`, without a time to live.
 DEAD_LETTERS = "byline:dead_letters"
 #: Sorted set of :class:`MalformedTask` by Unix time.
 MALFORMED = f"{DEAD_LETTERS}:malformed"

@@ -19,9 +19,9 @@ from tasks.storage.lua_scripts import own_script
 
 _ALLOW = "#!lua flags=allow-oom\n"
 _RUN = _ALLOW + own_script("run_command")
-#: Part of the error of an older Redis, which knows no such script.
+#: Part of the error of an older Redis, which does not know the flag ``allow-oom``.
 _UNKNOWN = "compiling script"
-#: A command that waits. In a script it would return at once.
+#: A command that waits. In a script, this command would return at once.
 _WAITS = "BLMOVE"
 #: Scripts that a library has registered, by the hash that EVALSHA takes.
 _registered: dict[str, str] = {}
@@ -97,7 +97,7 @@ class PersistentPipeline(Pipeline):
     def _send_again(self, connection: Any, commands: Any, responses: list[Any]) -> None:
         """Sends the refused commands again, and replaces their ``responses`` in the list.
 
-        A later command that found nothing is sent again, too. It may have been about a key that a
+        A later command that found nothing is sent again, too. Such a command may need a key that a
         refused command was to write, for example to set the key's time to live.
         """
         refused = [isinstance(response, OutOfMemoryError) for response in responses]

@@ -1,8 +1,8 @@
 """Pending results: results that clients were promised with 202, kept at the broker until fetched.
 
 A pending result is a Redis key without a time to live. A Redis that evicts only keys with a time to
-live (``volatile-lru``) keeps pending results, however full the cache is. The value is empty while
-the message is under way, and holds the outcome after that. The key is written in one step with the
+live (``volatile-lru``) keeps pending results, even if the cache is full. The value is empty until
+the message has its outcome, and then holds the outcome. The key is written in one step with the
 task, so that no crash can separate the two.
 """
 
@@ -32,13 +32,12 @@ _EXPIRE = own_script("expire_pending_results", "make_way")
 _END_LOST = own_script("end_lost_result")
 
 #: Prefix of a pending result's key, before the id that the client was given. The value is empty
-#: while the message is under way. Later it is the outcome's own id, which differs where another
-#: model version answered, followed by the record (:mod:`tasks.storage.record`).
+#: until the message has its outcome. Then the value is the outcome's id, followed by the outcome's
+#: record (:mod:`tasks.storage.record`). The two ids differ if another model version answered.
 PROMISED = "byline:promise:"
 #: Sorted set of the ids of all pending results, by the Unix time until which each is kept.
 PROMISES = "byline:promises"
-#: Prefix of the keys with which an earlier release marked pending messages. They expire by
-#: themselves.
+#: Prefix of the keys with which an earlier release marked pending messages. These keys expire.
 EARLIER_MARK = "byline:pending:"
 #: Length of a message id, in hexadecimal digits.
 _ID_LENGTH = 32
@@ -68,8 +67,8 @@ def add_command(
 def keep_command(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
     """Returns the Redis command that stores the outcomes, for clients that are to fetch them.
 
-    ``outcomes`` are by the message ids that clients were given. The command leaves out those that
-    no client was promised.
+    ``outcomes`` are by the message ids that clients were given. The command stores only
+    outcomes that have a pending result.
     """
     return _with_outcomes(_KEEP, outcomes)
 
@@ -103,7 +102,7 @@ def _unpacked(raw: bytes | None) -> Outcome | None:
 
 
 class PendingResults:
-    """Adds, finds and releases pending results. To release one is to keep it no longer.
+    """Adds, finds and releases pending results. A released result need not be kept any longer.
 
     The methods ``make``, ``keep`` and ``release`` may raise ``RedisError``.
     """
@@ -118,7 +117,7 @@ class PendingResults:
     ) -> None:
         """A result is kept for ``ttl_s`` seconds.
 
-        ``room()`` is how many pending results there may be.
+        ``room()`` returns the largest number of pending results.
 
         ``lists()`` returns the names of the Redis lists of all queues; empty if these are not
         known.
@@ -148,7 +147,7 @@ class PendingResults:
             await self._broker(*allowed(command))
 
     async def release(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Makes room for further pending results, since clients got these outcomes.
+        """Releases the pending results of ``outcomes``, because clients have fetched them.
 
         The outcomes stay for ``ttl_s`` seconds at most: Redis may evict them sooner.
         """
@@ -183,7 +182,7 @@ class PendingResults:
             CacheUnavailable: no outcome was found, and only the cache can't be reached.
         """
         keys = [prefix + id for prefix in (RESULT, EARLIER, FAILURE, EARLIER_MARK)]
-        # Both servers are asked at once, so that silence costs one timeout and not two.
+        # Both servers are asked at once, so that two silent servers cost one timeout and not two.
         lookup = asyncio.ensure_future(_values(self._cache, keys))
         try:
             [promised], broker_error = await _values(self._broker, [PROMISED + id])
@@ -193,7 +192,7 @@ class PendingResults:
             [*known, failure, mark], cache_error = await lookup
         finally:
             lookup.cancel()
-        if promised != b"":  # while an attempt is under way, an earlier failure does not count
+        if promised != b"":  # while a new attempt is in progress, an earlier failure does not count
             known.append(failure)
         found = [kept, *(unpack(id, raw) for raw in known if raw is not None)]
         if outcomes := [outcome for outcome in found if outcome is not None]:
@@ -209,7 +208,7 @@ class PendingResults:
     async def _end_if_lost(self, id: str) -> Failure | None:
         """Ends a pending result if its task is lost, for example after a purge of the queue.
 
-        Returns the failure that is its outcome then; None if the task may still exist.
+        Returns the failure that becomes the outcome; None if the task may still exist.
         """
         if not (lists := self._lists()):
             return None

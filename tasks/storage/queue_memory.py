@@ -18,17 +18,18 @@ QUEUE_SHARE = 0.5
 PENDING_RESULTS_SHARE = 0.25
 #: Typical size of a pending result in bytes: its key, its outcome, its entry in the sorted set.
 PENDING_RESULT_BYTES = 1024
-#: Nodes of a list that Redis measures, from the head: each has about 8 KB, or one task. Redis
-#: assumes the same size for the others. Measuring takes Redis less than a millisecond.
+#: Number of list nodes that Redis measures, from the head. A node has about 8 KB, or one task.
+#: Redis assumes the same mean size for the other nodes. Measuring takes Redis less than a
+#: millisecond.
 SAMPLES = 5000
 
 
 class QueueMemory(NamedTuple):
-    """A measurement of the memory that tasks and pending results take and may take, in bytes."""
+    """The memory that tasks and pending results take, and the most that they may take, in bytes."""
 
     #: Memory that tasks and pending results take.
     used: int
-    #: Memory that they may take; infinite where Redis has no limit.
+    #: Memory that tasks and pending results may take; infinite if Redis has no limit.
     room: float
     #: Number of results that were promised and not fetched yet.
     pending_results: int
@@ -43,7 +44,10 @@ class QueueMemory(NamedTuple):
 
 
 def look(client: Redis, lists: Sequence[str]) -> QueueMemory:
-    """Measures the memory. ``lists`` names the Redis lists of all queues. Raises ``RedisError``."""
+    """Measures the memory that tasks and pending results take.
+
+    ``lists`` are the names of the Redis lists of all queues. Raises ``RedisError``.
+    """
     with client.pipeline(transaction=False) as pipe:
         for name in (*lists, UNACKED):
             pipe.memory_usage(name, samples=SAMPLES)

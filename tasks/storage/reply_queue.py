@@ -1,9 +1,9 @@
 """Sends replies to the api processes that wait, and stores the outcomes of pending results.
 
-Both go to the broker. If broker and cache are one server, the replies share a round trip with the
-results to store. If they are two servers, the replies are sent afterwards, even if the cache is
-gone. The same round trip asks which messages have a pending result. Few messages have one, and a
-second round trip stores their outcomes.
+Replies and outcomes go to the broker. If broker and cache are one server, the replies share a round
+trip with the results to store. If they are two servers, the replies are sent afterwards, even if
+the cache can't be reached. The same round trip asks which messages have a pending result. Few
+messages have one, and a second round trip stores their outcomes.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class ReplyQueue:
         """Queues the replies to ``chunks`` on ``pipe``, behind the results to store.
 
         So a client that has a reply finds the result stored. Does nothing if broker and cache are
-        two servers. ``promised`` are outcomes by the message ids under which clients may have been
-        promised them. The pipeline calls a command's option ``then`` with the response.
+        two servers. ``promised`` are outcomes by the message ids under which clients may fetch
+        them later. The pipeline calls a command's option ``then`` with the response.
         """
         if self.apart:
             return
@@ -68,7 +68,7 @@ class ReplyQueue:
         self._keep(promised, values)
 
     def _keep(self, promised: Mapping[str, Outcome], values: Sequence[bytes | None]) -> None:
-        """Stores those outcomes that have a pending result.
+        """Stores the outcomes that have a pending result.
 
         ``values`` are what Redis holds for the ids of ``promised``: ``None`` if there is no pending
         result, and an empty value if the result is still pending.

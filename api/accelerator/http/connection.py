@@ -1,8 +1,8 @@
-"""Handles HTTP on one connection: uvicorn's protocol, with limits of time and size.
+"""Handles HTTP on one connection: uvicorn's protocol, with limits for time and size.
 
 - A client has :data:`REQUEST_S` seconds to send a whole request.
 - A stopping process still takes requests on its idle connections for :data:`STOPPING_S` seconds.
-  The response to such a request tells the client to open another connection for the next.
+  The response to such a request tells the client to open another connection for its next request.
 - An invalid request gets a problem document, after the responses to the complete requests before
   it. Then the connection closes.
 - The connection also closes if a response was sent before its request was complete.
@@ -23,7 +23,8 @@ from api.accelerator.http.parsing import ParsingConnection, error_to_send
 from api.errors import problem_of
 from tasks.errors import BylineError
 
-#: Seconds that a client has to send a whole request, from its first byte or from connecting.
+#: Longest time, in seconds, that a client may take to send a request, counted from the request's
+#: first byte or from the start of the connection.
 REQUEST_S = 30.0
 #: Seconds for which a stopping process still answers on idle connections.
 STOPPING_S = 1.0
@@ -43,13 +44,13 @@ class HttpConnection(ParsingConnection):
     _progressed = False
     #: Requests that the application handles and has not answered.
     _unanswered = 0
-    #: Data that waits until the requests before it are answered.
+    #: Data from the client that waits until the earlier requests are answered.
     _unparsed = b""
-    #: True while the parser runs. It must not be called from one of its callbacks.
+    #: True while the parser runs. The parser must not be called from its own callbacks.
     _parsing = False
     #: True if the connection will close after the responses to the requests so far.
     _closing = False
-    #: The response to an invalid request, the last of the connection.
+    #: The response to an invalid request. It is the last response of the connection.
     _error_response = b""
     #: Headers of the last complete head, by name in lower case.
     _fields: dict[bytes, bytes]
@@ -69,7 +70,7 @@ class HttpConnection(ParsingConnection):
         self._cancel_timer()
         self._unset_keepalive_if_required()  # uvicorn leaves this timer running after a reset
         self.resume_writing()
-        for cycle, _ in self.pipeline:  # uvicorn marks the newest only
+        for cycle, _ in self.pipeline:  # uvicorn marks only the newest cycle
             cycle.disconnected = True
         super().connection_lost(exc)
 
@@ -103,7 +104,7 @@ class HttpConnection(ParsingConnection):
         self._update_timer()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Notes that the client sends no more; called by asyncio.
+        """Records that the client sends no more data; called by asyncio.
 
         Returns True if responses are still to be sent, so that asyncio keeps the connection open.
         """
@@ -114,7 +115,7 @@ class HttpConnection(ParsingConnection):
         return bool(self._unanswered or self._unparsed)
 
     def _on_incomplete(self) -> None:
-        """Does nothing. Subclasses may override it to handle a request that is incomplete yet."""
+        """Does nothing. A subclass may override it to handle a request that is still arriving."""
 
     def _parse_pieces(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE_BYTES):
@@ -147,7 +148,7 @@ class HttpConnection(ParsingConnection):
         head_rules.check(version, self.headers, fields)
         head_rules.check_url(self.url)
         if self.parser.should_upgrade():
-            return  # ParsingConnection parses this head again, without the offer
+            return  # ParsingConnection parses this head again, without the offer to upgrade
         self._receiving_head = False
         self._framing = FramingCounter() if b"transfer-encoding" in fields else None
         self.expect_100_continue = version != "1.0" and b"expect" in fields
@@ -175,7 +176,7 @@ class HttpConnection(ParsingConnection):
             super().on_body(part)
 
     def on_message_complete(self) -> None:
-        """Notes that a request has arrived completely; called by the parser."""
+        """Records that a request has arrived completely; called by the parser."""
         if self.parser.should_upgrade():
             return
         self._receiving, self._progressed, self._at_boundary = False, True, True
@@ -246,7 +247,7 @@ class HttpConnection(ParsingConnection):
         self.transport.close()
 
     def shutdown(self) -> None:
-        """Makes the connection close after its next response; called by a stopping uvicorn.
+        """Makes the connection close after its next response; called by uvicorn when it stops.
 
         A connection without requests closes after :data:`STOPPING_S` seconds.
         """
@@ -267,7 +268,7 @@ class HttpConnection(ParsingConnection):
         """Starts or stops the timer that limits how long a request may take to arrive.
 
         The timer does not run while earlier requests have no response, since the connection reads
-        nothing then. It starts anew when the connection reads again.
+        nothing then. The timer starts again when the connection reads again.
         """
         if self.pipeline or self._unparsed:
             self._cancel_timer()

@@ -1,8 +1,8 @@
 """Flow control: stops reading from a client while its earlier requests have no response yet.
 
 uvicorn pauses reading, too, but resumes when the application asks for a request's body. Without
-this module, 60 MB of requests behind a slow request were all parsed, and each byte took a hundred
-bytes of memory.
+this module, uvicorn parsed all of 60 MB of requests behind a slow request, and each byte of them
+took a hundred bytes of memory.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 
 class HeldFlow(FlowControl):
-    """uvicorn's flow control, plus a stop (:meth:`hold`) that lasts until :meth:`release`."""
+    """uvicorn's flow control, with a pause that begins at :meth:`hold` and ends at :meth:`release`.
+
+    During the pause, uvicorn can't resume reading.
+    """
 
     _held = False
 
@@ -26,6 +29,6 @@ class HeldFlow(FlowControl):
         self.resume_reading()
 
     def resume_reading(self) -> None:
-        """Reads from the client again, unless :meth:`hold` is in force."""
+        """Reads from the client again. Does nothing between :meth:`hold` and :meth:`release`."""
         if not self._held:
             super().resume_reading()

@@ -1,9 +1,9 @@
 """Limits the size of request heads, chunk sizes and trailers.
 
 The HTTP parser has no such limits: it collects a header for as long as the client sends it. So
-Byline counts the bytes as they arrive, before it checks the client's API key. It counts one piece
-at a time, which is up to :data:`PIECE_BYTES` bytes. A head or body that begins within a piece is
-counted from the next piece on.
+Byline counts the bytes as they arrive, before it checks the client's API key. It counts piece by
+piece; a piece has up to :data:`PIECE_BYTES` bytes. If a head or a body begins within a piece, the
+count starts with the next piece.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from api.accelerator.http.errors import HeadersTooLarge
 MAX_HEAD_BYTES = 32 * 1024
 #: Largest number of fields of a head, and of trailers of a body.
 MAX_FIELDS = 100
-#: Bytes that a chunked body may have beside its data: chunk sizes, their extensions and trailers.
+#: Bytes that a chunked body may have besides its data: chunk sizes, their extensions and trailers.
 MAX_FRAMING_BYTES = 16 * 1024
-#: Bytes of each chunk, beside its data, that do not count towards MAX_FRAMING_BYTES.
+#: Bytes of each chunk, besides its data, that do not count towards MAX_FRAMING_BYTES.
 CHUNK_BYTES = 16
 #: Bytes that the parser gets at a time. A head or body that is still arriving may exceed its limit
 #: by this many bytes.
@@ -60,11 +60,11 @@ class FramingCounter:
         self._trailers = 0
 
     def add_data(self, size: int) -> None:
-        """Subtracts ``size`` bytes of data, since :meth:`add_piece` adds data, too."""
+        """Subtracts ``size`` bytes of data, because :meth:`add_piece` adds all bytes."""
         self._excess -= size
 
     def add_chunk(self) -> None:
-        """Subtracts the bytes that each chunk may have beside its data (:data:`CHUNK_BYTES`)."""
+        """Subtracts the bytes that each chunk may have besides its data (:data:`CHUNK_BYTES`)."""
         self._excess -= CHUNK_BYTES
 
     def add_trailer(self) -> None:
@@ -83,8 +83,8 @@ class FramingCounter:
         Raises:
             HeadersTooLarge: the bytes that are not data exceed the limit.
         """
-        # Bytes that earlier chunks left unused are no credit for later chunks and trailers. Only
-        # the current chunk may still use its bytes.
+        # If an earlier chunk used fewer bytes than allowed, later chunks and trailers may not use
+        # the difference. Only the current chunk may still use its bytes.
         self._excess = max(-CHUNK_BYTES, self._excess + size)
         if self._excess > MAX_FRAMING_BYTES:
             reason = f"chunk sizes and trailers have more than {MAX_FRAMING_BYTES:,} bytes"

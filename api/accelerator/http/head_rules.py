@@ -1,7 +1,7 @@
 """Checks request heads against rules of RFC 9110 and 9112 that the parser does not check.
 
-A load balancer and Byline must not understand a request differently. If one used the first of two
-``Host`` fields and the other the last, each would see another request.
+A load balancer and Byline must understand a request in the same way. If a request has two ``Host``
+fields, for example, the load balancer might use the first, and Byline the second.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import httptools
 from api.accelerator.http.errors import ExpectationFailed, NotSupported, VersionNotSupported
 from tasks.errors import BadRequest
 
-#: Fields that a request may have once only: they name the client, the server, or the body's form.
+#: Header fields that a request may have only once. They describe the client, server or body.
 SINGLE = frozenset(
     (
         *(b"authorization", b"content-encoding", b"content-length", b"content-type"),
@@ -54,10 +54,10 @@ def check_url(url: bytes) -> None:
 
 
 def check_duplicates(headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """Checks that no header field comes twice that may come only once (:data:`SINGLE`).
+    """Checks that a request has no field of :data:`SINGLE` twice.
 
     Raises:
-        BadRequest: such a field comes twice.
+        BadRequest: the request has one of these fields twice.
     """
     for name, times in Counter(name for name, _ in headers).items():
         if times > 1 and name in SINGLE:

@@ -1,8 +1,9 @@
 """Closes connections so that a client that is still sending gets its last response.
 
 If a server closes a connection with unread input, the kernel sends a reset, and the client loses
-the response. So Byline closes its sending side first. Then it reads and discards input until the
-client closes too, or until one of the limits here is reached. This is known as a lingering close.
+the response. So Byline closes its sending side first. Then Byline reads and discards input until
+the client closes too, or until one of the limits here is reached. This is known as a lingering
+close.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ LINGER_S = 30.0
 LINGER_IDLE_S = 5.0
 #: Largest number of bytes that a lingering connection reads and discards.
 LINGER_BYTES = 64 * 2**20
-#: Largest number of lingering connections of a process. To make room, the oldest is closed.
+#: Largest number of lingering connections of a process. Byline closes the oldest to
+#: keep this limit.
 LINGER_CONNECTIONS = 256
 
 
@@ -57,7 +59,7 @@ class Lingering(asyncio.Protocol):
             self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tells the connection's previous protocol of the connection's end; called by asyncio."""
+        """Tells the previous protocol that the connection has ended; called by asyncio."""
         self._timer.cancel()
         self.all.pop(self, None)
         if self._previous_protocol is not None:
@@ -75,7 +77,7 @@ class Lingering(asyncio.Protocol):
             self.end()
 
     def end(self) -> None:
-        """Closes the connection now, also if data is unsent."""
+        """Closes the connection now, even if data is unsent."""
         self._timer.cancel()
         self.all.pop(self, None)
         self._transport.abort()  # close() would wait for a client that reads nothing

@@ -10,7 +10,7 @@ from api.accelerator.http.lingering import Lingering
 
 
 class LingeringTransport:
-    """Wraps an asyncio transport, and closes it only after a client could read its response."""
+    """Wraps an asyncio transport, and closes it only after the client could read its response."""
 
     __slots__ = ("_lingering", "_loop", "_transport", "at_eof", "is_closing")
 

@@ -1,8 +1,8 @@
-"""Parses HTTP piece by piece, checks size limits, and tells clients' errors from Byline's defects.
+"""Parses HTTP piece by piece, checks size limits, and finds out who caused an error.
 
 The parser calls methods of the connection while it parses. If a method raises an exception, the
-parser wraps it in an error of its own. This module finds out whether the client or a defect caused
-the exception.
+parser wraps the exception in an error of its own. This module finds out whether the client or a
+defect of Byline caused the exception.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ParsingConnection(WriteTimeoutProtocol):
     _at_boundary = False
     #: Bytes of the current head so far, without the bytes of the piece in which the head began.
     _head_bytes = 0
-    #: Counts the bytes of a chunked body that are no data; ``None`` for other bodies.
+    #: Counts the bytes of a chunked body that are not data; ``None`` for other bodies.
     _framing: FramingCounter | None = None
     #: Method of the last complete head.
     _method = b""
@@ -36,9 +36,9 @@ class ParsingConnection(WriteTimeoutProtocol):
     _version = ""
 
     def _parse(self, data: bytes) -> None:
-        """Parses bytes from the client, and ignores its offers to upgrade to another protocol.
+        """Parses bytes from the client, and ignores offers to upgrade to another protocol.
 
-        After such an offer, the parser would treat the request's body as data of the other
+        After such an offer, the parser would treat the request's body as data of the new
         protocol. So a new parser parses the request again without the offer. Raises
         ``HttpParserError`` and ``BylineError``.
         """
@@ -54,7 +54,7 @@ class ParsingConnection(WriteTimeoutProtocol):
                 head = [b"%s %s HTTP/%s" % (self._method, self.url, version), *kept, b"", b""]
                 data = b"\r\n".join(head) + data[offer.args[0] :]
                 self.parser = httptools.HttpRequestParser(self)
-                # As uvicorn sets it for the first parser.
+                # uvicorn sets this option for the first parser.
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             else:
                 break
@@ -95,7 +95,7 @@ class ParsingConnection(WriteTimeoutProtocol):
 def error_to_send(error: Exception) -> BylineError:
     """Returns the error that the client gets for an exception that the parser raised.
 
-    If the cause is a defect of Byline, the error is ``InternalError``, and the log gets the defect,
+    If the cause is a defect of Byline, the error is ``InternalError``, and Byline logs the defect,
     at most once a minute.
     """
     cause, context = error, error.__context__

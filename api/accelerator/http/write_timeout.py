@@ -1,4 +1,4 @@
-"""Cuts off clients that do not read their responses."""
+"""Disconnects clients that do not read their responses."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-#: Seconds for which a client may read nothing while a response waits for it.
+#: Seconds after which a client that reads nothing of its response is disconnected.
 WRITE_TIMEOUT_S = 30.0
 
 
 class WriteTimeoutProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which cuts a client off that has read nothing for a while."""
+    """uvicorn's protocol. It disconnects clients that read nothing for ``WRITE_TIMEOUT_S``."""
 
     _write_timer: asyncio.TimerHandle | None = None
 

@@ -11,23 +11,23 @@ from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.entry import Entry, Kind
 
-#: Seconds for which a snapshot of the chunks in flight is used again, unless a chunk left or came
-#: back since.
+#: Seconds for which a snapshot of the chunks in flight is used again, unless a chunk was sent or
+#: came back since.
 FRESH_S = 0.001
 
 
 class InFlightSnapshot(NamedTuple):
     """The number of chunks in flight at one moment, and when they are expected back.
 
-    Only chunks that hold a credit count, a permit to be in flight.
+    Only chunks that hold a credit count. A credit is a permit to be in flight.
     """
 
     #: ``InFlight.changes`` at that moment.
     changes: int
-    #: Monotonic time, in seconds.
+    #: Monotonic time of the snapshot, in seconds.
     at: float
     chunks: int
-    #: Seconds until the last of the chunks is back.
+    #: Seconds until the last of the chunks is expected back.
     seconds: float
 
 
@@ -41,7 +41,7 @@ class Admission:
         waiting: Mapping[Kind, FairQueue],
         chunk_work: int,
     ) -> None:
-        """``waiting`` has the messages that are not sent yet, by kind. The caller may change it.
+        """``waiting`` has the messages that are not sent yet, by kind. They may change later.
 
         ``chunk_work`` is the work of the largest chunk, in units of :mod:`tasks.work`.
         """
@@ -53,7 +53,7 @@ class Admission:
 
     @property
     def wait_s(self) -> float:
-        """The seconds that a new message would take to be answered."""
+        """The seconds until a new message would be answered."""
         return sum(self._answered(sum(queue.work for queue in self._waiting.values()) + 1))
 
     def too_late(self, entry: Entry) -> bool:
@@ -61,8 +61,8 @@ class Admission:
 
         True if the message would be answered after its own deadline, or if it would make another
         message of its chunk miss a deadline. False if the deadline has passed already: the version
-        queue drops that message. False also if no other message is ahead: otherwise no message
-        would be let in any more after one slow batch.
+        queue drops that message. False also if no other message is ahead: otherwise one slow batch
+        would be enough to refuse all later messages.
         """
         now, deadline = time.time(), entry.deadline
         if deadline is None or now > deadline:
@@ -80,9 +80,9 @@ class Admission:
         work_in_chunk = same_kind_ahead % self._chunk_work
         if not same_kind or not work_in_chunk:
             return False
-        # A message whose deadline is close still counts as in time: estimates vary by more than
-        # one message takes. If the message counted as lost, every new message would be let in
-        # beside it, and all of them would be late.
+        # Another message whose deadline is close still counts as in time, because estimates vary by
+        # more than the time of one message. If it counted as lost, every new message would be
+        # accepted beside it, and all of them would be late.
         in_time = now + self._answered(work_ahead)[0]
         return any(
             in_time <= other.deadline < latest
@@ -91,9 +91,9 @@ class Admission:
         )
 
     def _answered(self, work: int) -> tuple[float, float]:
-        """Returns the seconds until the waiting work will be answered, and a safety margin.
+        """Returns the seconds until ``work`` units of waiting work are done, and a safety margin.
 
-        ``work`` is the amount of the waiting work. The margin is in seconds, too.
+        The margin is in seconds, too.
         """
         snapshot, latency_model = self._look(), self._latency_model
         full, rest = divmod(work - 1, self._chunk_work)

@@ -26,13 +26,13 @@ class Completion:
         return self._set
 
     def set(self) -> None:
-        """Sets the event, and wakes all waiters. Call it in the event loop's thread."""
+        """Sets the event, and wakes all waiters. Call this in the event loop's thread."""
         self._set = True
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             try:
                 callback()
-            except Exception:  # a defect, but the other waiters must be woken all the same
+            except Exception:  # a defect; the other waiters must still be woken
                 logger.exception("a callback of a message failed")
 
     def then(self, callback: Callable[[], None]) -> None:

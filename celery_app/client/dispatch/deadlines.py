@@ -11,20 +11,20 @@ from celery_app.client.entry import Entry
 from tasks.errors import DeadlinePassed, DeadlineTooShort
 from tasks.messages import Failure, Outcome
 
-#: Shortest time that a computed answer takes, in seconds: the message goes through Redis twice. The
-#: same time is the estimate until the first answer is back.
+#: Shortest time that a computed answer takes, in seconds: the message goes through Redis twice.
+#: This value is also the estimate until the first answer is back.
 MIN_LATENCY_S = 0.002
-#: The objective for an answer, in seconds. A deadline of at least this time is never too short,
-#: however slow the model is.
+#: The objective for an answer, in seconds. A deadline of at least this time never counts as too
+#: short, even if the model is slow.
 OBJECTIVE_S = 0.055
-#: Weight of each answer in the mean, once there are enough answers.
+#: Weight of a new answer in the running mean, once there are enough answers.
 WEIGHT = 0.1
 
 
 class IdleLatency:
     """The time that an answer takes with no other message ahead: the lowest mean so far.
 
-    The time never rises again: a system that becomes slow gets no excuse for missed deadlines.
+    The time never rises. So if Byline becomes slow, a missed deadline still counts as its failure.
     """
 
     def __init__(self) -> None:
@@ -34,9 +34,9 @@ class IdleLatency:
 
     @property
     def seconds(self) -> float:
-        """The lowest mean so far in seconds, but no value outside certain limits.
+        """The lowest mean so far, in seconds.
 
-        The limits are :data:`MIN_LATENCY_S` and :data:`OBJECTIVE_S`.
+        The value is at least :data:`MIN_LATENCY_S` and at most :data:`OBJECTIVE_S`.
         """
         return max(MIN_LATENCY_S, self._lowest) if self._answers else MIN_LATENCY_S
 
@@ -58,7 +58,7 @@ def too_short(entry: Entry, idle: IdleLatency) -> DeadlineTooShort | None:
 def passed(entry: Entry, idle: IdleLatency) -> Failure:
     """Returns the failure of a message that missed its deadline.
 
-    Its code says whether the deadline was too short, or Byline too slow.
+    The failure's code says whether the deadline was too short, or Byline was too slow.
     """
     late = DeadlinePassed("the deadline passed before the message was attributed")
     error = too_short(entry, idle) or late
@@ -68,8 +68,8 @@ def passed(entry: Entry, idle: IdleLatency) -> Failure:
 def for_caller(entry: Entry, outcome: Outcome, idle: IdleLatency) -> Outcome:
     """Returns the outcome for the caller, given the outcome that a worker sent.
 
-    A worker reports all missed deadlines alike, since it does not know which deadlines were too
-    short. Here those failures get the right code.
+    A worker uses one code for all missed deadlines, since it does not know which deadlines were too
+    short. This function gives each of these failures the right code.
     """
     if isinstance(outcome, Failure) and outcome.code == DeadlinePassed.code:
         return passed(entry, idle)

@@ -23,7 +23,7 @@ class Share:
     """The waiting messages of one owner (an API key). The oldest message leaves first."""
 
     entries: deque[Entry] = field(default_factory=deque)
-    #: Work of all these messages, in units of :mod:`tasks.work`.
+    #: Work of all waiting messages of the owner, in units of :mod:`tasks.work`.
     work: int = 0
     #: Work that may still leave in this turn.
     deficit: int = QUANTUM
@@ -31,8 +31,8 @@ class Share:
     def move(self, taken: list[Entry], room: int, allowed: float) -> int:
         """Moves the oldest messages to ``taken``, and returns the work of the moved messages.
 
-        ``room`` is the work that still fits into the chunk, ``allowed`` the work that the owner may
-        send now. If ``taken`` is empty, its first message may be larger than ``room``.
+        ``room`` is the work that still fits into the chunk. ``allowed`` is the work that the owner
+        may send now. If ``taken`` is empty, the first message may be larger than ``room``.
         """
         entries, moved = self.entries, 0
         while entries:
@@ -52,7 +52,7 @@ class FairQueue:
     """
 
     def __init__(self) -> None:
-        #: By owner.
+        #: Waiting messages by owner.
         self._shares: dict[str, Share] = {}
         #: The owners, in the order of their turns.
         self._turns: deque[str] = deque()
@@ -128,7 +128,7 @@ class FairQueue:
         return dropped
 
     def ahead_of(self, entry: Entry) -> int:
-        """Returns how much work would leave before ``entry`` if ``entry`` were added now."""
+        """Returns how much work would be taken before ``entry`` if ``entry`` were added now."""
         own = self._shares.get(entry.owner)
         before = own.work if own else 0
         if len(self._shares) == (own is not None):

@@ -1,4 +1,4 @@
-"""Decides whether waiting messages leave as a chunk now, or a little later with more messages."""
+"""Decides whether waiting messages are sent as a chunk now, or soon, with more messages."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.redis.model_registry import ModelRegistry
 
-#: Work, in units of :mod:`tasks.work`, that leaves at once even while a chunk is in flight. Less
-#: work waits for more, since each Celery task has a fixed cost.
+#: Amount of waiting work, in units of :mod:`tasks.work`, that is sent at once even while a chunk is
+#: in flight. A smaller amount waits for more messages, since each Celery task has a fixed cost.
 WORTH_A_TASK = 16
-#: Longest time that less work waits, in seconds. With a fast model a chunk is back sooner.
+#: Longest time that a smaller amount of work waits, in seconds. If a chunk comes back sooner, the
+#: work is sent sooner.
 LINGER_S = 0.005
-#: Seconds before a worker is expected to be free. Where each worker has a chunk, the next chunk
-#: gathers messages until then. If it left sooner, the chunk would only wait at the worker, without
-#: the messages that come meanwhile.
+#: If every worker has a chunk, the next chunk is sent this many seconds before a worker is expected
+#: to be free. If the chunk were sent earlier, it would only wait at the worker, without the
+#: messages that come in the meantime.
 LEAD_S = 0.02
 
 
 class FlushPolicy:
-    """Decides for one model version whether waiting messages leave now as a chunk.
+    """Decides for one model version whether waiting messages are sent now, as a chunk.
 
-    If they do not, the policy wakes the dispatcher later to ask again.
+    If not, the policy wakes the dispatcher later, and the dispatcher asks again.
     """
 
     def __init__(
@@ -46,13 +47,14 @@ class FlushPolicy:
         self._version = version
         self._wake = wake
         self._timer: asyncio.TimerHandle | None = None
-        #: When the timer ends, in the loop's time. Timer handles of some loops lack this time.
+        #: When the timer ends, in the event loop's time. Stored here, because the timers of some
+        #: event loops can't return it.
         self._due_at = 0.0
 
     def due(self, waiting: int) -> bool:
-        """Returns whether messages of ``waiting`` units of work may leave as a chunk now.
+        """Returns whether messages of ``waiting`` units of work may be sent as a chunk now.
 
-        If they may leave a little later, the policy wakes the dispatcher then.
+        If they may be sent a little later, the policy wakes the dispatcher at that time.
         """
         in_flight = self._in_flight.with_credit
         if not in_flight:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.entry import Entry
 
-#: A chunk without a reply after this many times the expected time holds no credit any more: its
-#: worker may be dead, and the messages for other workers must not wait for it.
+#: A chunk without a reply loses its credit after this many times the expected time. Its worker may
+#: be dead, and messages for other workers must not wait for this worker.
 STALLED_FACTOR = 4.0
 #: Shortest time that a chunk holds its credit, in seconds.
 STALLED_MIN_S = 0.25
@@ -26,10 +26,10 @@ UNKNOWN_S = 2.0
 class InFlightChunk(NamedTuple):
     """A chunk (the messages of one Celery task) that was sent and has no reply yet."""
 
-    #: Monotonic time, in seconds.
+    #: Monotonic time at which the chunk was sent, in seconds.
     sent_at: float
     entries: list[Entry]
-    #: Work of all its messages, in units of :mod:`tasks.work`.
+    #: Work of all messages of the chunk, in units of :mod:`tasks.work`.
     work: int
 
 
@@ -71,7 +71,7 @@ class InFlight:
         """The chunks that hold a credit, which is a permit to be in flight.
 
         A chunk loses its credit when it has stalled. A chunk of urgent messages may be sent without
-        a free credit. It holds none, since other chunks must not wait for it.
+        a free credit. Such a chunk holds no credit, since other chunks must not wait for it.
         """
         expected_s = self._latency_model.seconds(self._chunk_work)
         hold_s = max(STALLED_MIN_S, STALLED_FACTOR * expected_s) if expected_s else UNKNOWN_S
@@ -83,7 +83,7 @@ class InFlight:
         ]
 
     def given_up(self) -> Iterator[list[Entry]]:
-        """Removes the chunks that wait too long for a reply, and yields the messages of each."""
+        """Removes chunks that have waited too long for a reply. Yields each chunk's messages."""
         oldest = time.monotonic() - self._answer_s
         for chunk_id, chunk in list(self._in_flight.items()):
             if chunk.sent_at > oldest:

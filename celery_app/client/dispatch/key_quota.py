@@ -1,4 +1,4 @@
-"""Divides the dispatcher's room between API keys, so that one key can't take all of it."""
+"""Divides the dispatcher's capacity between API keys, so that no key can take all of it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ class KeyQuota:
     """Counts the messages that the dispatcher holds, by owner (API key) and by model version."""
 
     def __init__(self, capacity: int) -> None:
-        """``capacity`` is the room for messages, in units of :mod:`tasks.work`."""
+        """``capacity`` is the largest total size of the messages, in units of :mod:`tasks.work`."""
         self._capacity = capacity
-        #: Room taken by each owner, in units of :mod:`tasks.work`.
+        #: Total size of each owner's messages, in units of :mod:`tasks.work`.
         self._owners: dict[str, int] = {}
-        #: Room taken by each version, in the same units.
+        #: Total size of each model version's messages, in units of :mod:`tasks.work`.
         self._versions: dict[str, int] = {}
-        #: Room taken in all, in the same units.
+        #: Total size of all messages, in units of :mod:`tasks.work`.
         self._taken = 0
-        #: Messages held.
+        #: Number of messages that the dispatcher holds.
         self.messages = 0
 
     def has_room(self, owner: str, size: int) -> bool:
-        """Returns whether to accept a request of an owner whose messages take the room ``size``.
+        """Returns whether to accept an owner's request with messages of the total size ``size``.
 
-        A request that fits into the free room is accepted. Any other request is accepted if the
-        owner's messages then take no more than an equal share of the whole room. An owner without
-        any message here may send a request of any size: a valid request must not be refused for
-        ever.
+        A request that fits into the free capacity is accepted. Any other request is accepted if the
+        owner's messages then take at most an equal share of the capacity. An owner without messages
+        in the dispatcher may send a request of any size. Otherwise a valid request could be refused
+        for ever.
         """
         held = self._owners.get(owner, 0)
         if not held or self._taken + size <= self._capacity:
@@ -34,7 +34,7 @@ class KeyQuota:
         return held + size <= self._capacity // len(self._owners)
 
     def is_half_full_of(self, version: str) -> bool:
-        """Returns whether the messages for one model version take more than half of all room."""
+        """Returns whether the messages for a model version take more than half of the capacity."""
         return self._versions.get(version, 0) > self._capacity // 2
 
     def take(self, entry: Entry) -> None:
@@ -43,7 +43,7 @@ class KeyQuota:
         self.messages += 1
 
     def free(self, entry: Entry) -> None:
-        """Stops counting a message, which has its outcome now."""
+        """Stops counting a message, because it has its outcome."""
         self._change(entry.owner, entry.version, -entry.size)
         self.messages -= 1
         if not self._owners[entry.owner]:

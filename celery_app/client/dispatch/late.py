@@ -1,7 +1,7 @@
 """Handles late messages: messages without an outcome when their caller stops waiting.
 
-Their outcomes are promised, or they fail. A promise means that the caller gets the status 202 and
-an id, and can fetch the outcome by this id later.
+A late message fails, or its outcome is promised: the caller gets the status 202 and an id, and can
+fetch the outcome later by this id.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from tasks.storage.pending_results import PendingResults
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that the broker has to take a message whose outcome is promised.
+#: Longest time, in seconds, until the broker has a message whose outcome is promised.
 ACCEPT_S = 5.0
 
 
 class LateMessages:
     """Promises the outcomes of late messages, whose callers stop waiting.
 
-    To promise an outcome is to keep it at the broker, so that the caller can fetch it later. Use
-    this object in one event loop's thread.
+    The broker keeps a promised outcome, so that the caller can fetch it later. Use this object in
+    one event loop's thread.
     """
 
     def __init__(self, dispatcher: Dispatcher, pending_results: PendingResults) -> None:
         self._dispatcher = dispatcher
         self._pending_results = pending_results
-        #: Tasks that keep or release promised outcomes.
+        #: Asyncio tasks that keep or release promised outcomes.
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def outcomes(
@@ -91,8 +91,9 @@ class LateMessages:
         for entry in entries:
             entry.promised = True
             if not entry.done.is_set():
-                # The worker may have stored the outcome before the promise was made. Then no worker
-                # keeps it for the promise.
+                # The worker may have looked for a pending result before this one was added. If so,
+                # the worker has not stored the outcome. So this process stores the outcome when the
+                # reply comes.
                 entry.done.then(partial(self._start_keep, entry))
         return {}
 
@@ -103,12 +104,12 @@ class LateMessages:
         self._hold(asyncio.ensure_future(self._release([entry])))
 
     def _hold(self, task: asyncio.Task[None]) -> None:
-        """Keeps a reference to an asyncio task until it is done: the event loop keeps none."""
+        """Keeps an asyncio task referenced until it is done, because the event loop does not."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _release_later(self, entry: Entry) -> None:
-        """Stops keeping a promised outcome at the broker when it comes: no caller knows of it."""
+        """Releases a promised outcome when the reply comes, because no caller has its id."""
         if not entry.done.is_set():
             entry.done.then(partial(self._start_release, entry))
 
@@ -123,7 +124,7 @@ class LateMessages:
                 logger.warning("a promised outcome is kept in the cache only: %s", error)
 
     async def _release(self, answered: Sequence[Entry]) -> None:
-        """Stops keeping promised outcomes for later if they came in time for their callers."""
+        """Releases the promised outcomes that came in time: their callers need not fetch them."""
         spare = [entry for entry in answered if entry.promised and not entry.reported_pending]
         known = {entry.id: outcome for entry in spare if (outcome := _of_worker(entry))}
         try:

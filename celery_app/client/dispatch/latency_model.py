@@ -1,10 +1,10 @@
 """Estimates how long the next chunk will take, from the chunks that have come back.
 
 A chunk has a fixed cost, and a cost that grows with the work of its messages. On a GPU nearly all
-of the cost is fixed, on a CPU nearly all grows with the work. The model finds both costs: it fits a
-line through the sizes and times of past chunks by least squares, in which recent chunks weigh most.
-The mean rate of work would mislead: with fewer messages let in, chunks are smaller and the rate is
-lower, so that even fewer messages would be let in.
+of the cost is fixed, on a CPU nearly all of the cost grows with the work. The model finds both
+costs: it fits a line through the sizes and times of past chunks by least squares, in which recent
+chunks weigh most. The mean rate of work would be a wrong estimate. If fewer messages are accepted,
+chunks are smaller, and the rate is lower. With this rate, even fewer messages would be accepted.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ MEMORY_S = 2.0
 #: Smallest share of its weight that a measurement keeps when the next chunk comes back, so that the
 #: chunks of a slow model count as well.
 MIN_KEPT = 0.9
-#: Number of mean deviations by which a wait may be longer than the line says.
+#: Safety margin of an estimate, in mean deviations of a chunk from the fitted line.
 DEVIATIONS = 2.0
-#: A chunk counts as at most this many times the expected time: a chunk that was with a dying
-#: worker says little about the next.
+#: A chunk's time counts as at most this many times the expected time. If a worker died with a
+#: chunk, the chunk's time says little about the next chunk.
 OUTLIER_FACTOR = 4.0
-#: A chunk's time of up to this many seconds counts in full, whatever was expected.
+#: A chunk's time of up to this many seconds counts in full, even if it is far above the expected
+#: time.
 OUTLIER_MIN_S = 0.1
 
 
@@ -36,17 +37,18 @@ class LatencyModel:
         self._now = now
         #: Weighted sums over chunks of: 1, size, size squared, seconds, size times seconds.
         self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)
-        #: Mean distance of a chunk from the line, in seconds.
+        #: Mean distance of a chunk from the fitted line, in seconds.
         self._deviation = 0.0
         self.idle = IdleLatency()
         #: When the last chunk came back.
         self._last = -math.inf
 
     def came_back(self, work: int, sent_at: float, alone: bool = False) -> None:
-        """Records a chunk that has its reply. Its time counts from the reply to the chunk before.
+        """Records the time of a chunk that has its reply.
 
-        ``work`` is the work of the chunk, and ``sent_at`` when it was sent. ``alone``: the chunk
-        was a single message, and the reply had its attribution.
+        ``work`` is the work of the chunk. ``sent_at`` is when the chunk was sent. ``alone``: the
+        chunk was a single message, and the reply had its attribution. The time of a chunk starts
+        when the chunk was sent, or at the previous reply if that came later.
         """
         took = self._waited(sent_at)
         if alone and sent_at >= self._last:

@@ -1,4 +1,4 @@
-"""The limits of a dispatcher: how much it sends and holds, and how long it waits for a reply."""
+"""The limits of a dispatcher: how much it sends and holds, and how long it awaits a reply."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 
 class DispatchLimits(NamedTuple):
-    """The limits of a dispatcher. Work and room are in units of :mod:`tasks.work`."""
+    """The limits of a dispatcher. Work and capacity are in units of :mod:`tasks.work`."""
 
-    #: Chunks in flight for one model version; beyond that, messages gather.
+    #: Largest number of chunks in flight for one model version. Beyond it, messages wait.
     credits: int
     #: Work of the largest chunk.
     chunk_work: int
-    #: Room for the messages that have no outcome yet.
+    #: Largest total size of the messages that have no outcome yet.
     capacity: int
     #: Seconds after which a chunk without a reply is given up, and its credit is free.
     answer_s: float

@@ -1,4 +1,4 @@
-"""A cache in this process's own memory, with the attributions that it gave in the last minute."""
+"""A cache in this process's memory, with the attributions of the last minute."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from tasks.messages import Attribution
 
-#: Share of its size that the cache keeps while memory is short.
+#: Share of its size that the cache keeps while the machine's memory is nearly full.
 SHRUNK = 0.125
 
 #: Seconds for which an attribution is kept here. The attribution of an id never changes, but it may
@@ -38,7 +38,7 @@ class LocalCache:
         return kept[1]
 
     def shrink(self, short: bool) -> None:
-        """Makes the cache smaller if memory is ``short``; otherwise restores its first size."""
+        """Makes the cache smaller if memory is ``short``; otherwise restores its original size."""
         self._size = int(self._full * SHRUNK) if short else self._full
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Decodes the workers' replies, and finds in a reply the outcome of each message of its chunk."""
+"""Decodes the workers' replies, and finds the outcome of each message of a chunk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _decode = msgspec.json.Decoder(Reply).decode
 
 
 class ReplyReader:
-    """Reads replies. It counts, logs and skips what it can't use."""
+    """Reads replies. Counts, logs and skips the replies that it can't use."""
 
     def __init__(self, metrics: ApiMetrics) -> None:
         self._metrics = metrics

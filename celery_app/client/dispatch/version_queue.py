@@ -1,7 +1,7 @@
-"""The messages for one model version: those that wait, those in flight, and how long they take.
+"""The messages for one model version: waiting messages, messages in flight, and their latency.
 
-Each version has workers and latencies of its own. So a slow canary (a version on trial) holds up no
-other version.
+Each version has workers and latencies of its own. So a slow canary (a version on trial) does not
+delay other versions.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from celery_app.client.dispatch.limits import DispatchLimits
 from celery_app.client.entry import Entry, Kind
 from celery_app.client.redis.model_registry import ModelRegistry
 
-#: Number of chunks that may leave before a waiting kind of the same priority.
+#: Number of chunks in a row that may be sent before messages of another kind and equal priority.
 PASSED_OVER = 3
-#: Divisor of the largest chunk's work, for chunks without a credit. Such a chunk is small, because
-#: the next chunk that a caller waits for may be queued behind it.
+#: A chunk without a credit has at most the work of the largest chunk, divided by this number. Such
+#: a chunk is small, because the next chunk that a caller waits for may be queued behind it.
 NO_CREDIT_DIVISOR = 4
 
 
@@ -39,7 +39,7 @@ class VersionQueue:
         """``wake`` is set when :meth:`next_chunk` should be called again."""
         self._chunk_work = limits.chunk_work
         self._waiting: dict[Kind, FairQueue] = {}
-        #: How many chunks have left before a waiting kind.
+        #: For each waiting kind, the number of chunks that were sent before it.
         self._passed_over: Counter[Kind] = Counter()
         self.latency_model = LatencyModel()
         self.in_flight = InFlight(limits.answer_s, self.latency_model, limits.chunk_work)
@@ -77,7 +77,7 @@ class VersionQueue:
         return dropped
 
     def next_chunk(self) -> list[Entry]:
-        """Removes the messages to send now, and returns them as a chunk; empty if none may leave.
+        """Removes the messages to send now, and returns them as a chunk; empty if there are none.
 
         All messages of a chunk are of one kind (see ``Entry.kind``). The kind with the most urgent
         priority comes first.
@@ -100,7 +100,7 @@ class VersionQueue:
         return []
 
     def _turn(self, kind: Kind) -> tuple[int, bool, Kind]:
-        """Returns a sort key that puts the kind whose turn is next first.
+        """Returns the sort key of a kind. The kind with the smallest key is sent next.
 
         Among kinds of one priority, messages without evidence come first, but at most
         :data:`PASSED_OVER` times in a row.

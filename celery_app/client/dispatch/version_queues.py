@@ -29,7 +29,7 @@ class VersionQueues:
         return list(self._queues.values())
 
     def of(self, version: str) -> VersionQueue:
-        """Returns the queue of a model version, and makes it if there is none."""
+        """Returns the queue of a model version. Makes the queue if it does not exist."""
         queue = self._queues.get(version)
         if queue is None:
             queue = VersionQueue(version, self._limits, self._model_registry, self._wake)
@@ -63,7 +63,7 @@ class VersionQueues:
 
     @property
     def wait_s(self) -> float:
-        """The seconds that a new message would take, for the version where it takes longest."""
+        """The seconds that a new message would take for the slowest model version."""
         return max(map(self.wait_for, self._queues), default=0.0)
 
     def wait_for(self, version: str) -> float:

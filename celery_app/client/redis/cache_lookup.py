@@ -17,12 +17,12 @@ from tasks.messages import Outcome, suffices
 
 logger = logging.getLogger(__name__)
 
-#: Number of messages that are looked up without delay. While chunks are in flight, fewer messages
-#: wait for further messages: none of them could leave at once.
+#: Number of messages at which the lookup starts without delay. While chunks are in flight, fewer
+#: messages wait for further messages, because they could not be sent at once anyway.
 WORTH_A_LOOK = 32
-#: Longest time that fewer messages wait, in seconds.
+#: Longest time that fewer messages wait for the lookup, in seconds.
 GATHER_S = 0.002
-#: Seconds for which a cache that failed is not asked. The workers look messages up as well.
+#: Seconds without lookups after the cache has failed. The workers look messages up as well.
 REST_S = 5.0
 
 
@@ -69,8 +69,8 @@ class CacheLookup:
     async def ask(self) -> list[tuple[Entry, Outcome | None]]:
         """Looks all gathered messages up, and returns each with its outcome.
 
-        The outcome is None if the cache has none, or none with the evidence that the message asks
-        for.
+        The outcome is None if the cache has no outcome, or if it lacks the evidence that the
+        message asks for.
         """
         entries, self._entries = self._entries, []
         found = await self._found(entries) if entries else {}
@@ -87,7 +87,7 @@ class CacheLookup:
         except RedisError as error:  # the worker can still compute
             logger.warning("the cache can't be read: %s", error)
             self._cooldown.failed()
-        except Exception:  # a defect, but the callers must be answered all the same
+        except Exception:  # a defect; the callers must still get an answer
             with about([entry.request_id for entry in entries]):
                 logger.exception("the cache's contents can't be used")
         return {}

@@ -1,4 +1,4 @@
-"""Knows which model versions have workers, how many workers, and how full the memory is.
+"""Tracks which model versions have workers, how many workers, and how full the memory is.
 
 Workers announce themselves in Redis. Two threads read the announcements once a second, so that no
 request waits for Redis.
@@ -26,18 +26,18 @@ from tasks.storage import queue_memory, wrong_type
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at a server.
+#: Seconds between two checks of a server.
 FRESH_S = 1.0
-#: Seconds between two looks while no model is known yet.
+#: Seconds between two checks of a server while no model is known yet.
 NONE_YET_S = 0.1
 #: Seconds without an answer after which a server is reported as silent.
 SILENT_S = 3.0
 
 
 class State(NamedTuple):
-    """What was seen of a server (the broker or the cache) when it was last looked at."""
+    """The state of a server (the broker or the cache) at the last check."""
 
-    #: Monotonic time of the look, in seconds.
+    #: Monotonic time of the check, in seconds.
     at: float
     #: ``ok``, or what is wrong.
     words: str
@@ -46,8 +46,8 @@ class State(NamedTuple):
 class ModelRegistry:
     """What this process knows of the workers, the broker and the cache, renewed once a second.
 
-    Two threads look at the broker and the cache. The other methods don't block: they return what
-    the last look found. While the broker is gone, the models that were announced before stay known.
+    Two threads check the broker and the cache. The other methods don't block: they return what the
+    last check found. While the broker can't be reached, the models announced before stay known.
     """
 
     def __init__(
@@ -55,14 +55,15 @@ class ModelRegistry:
     ) -> None:
         """``machine``: name of this machine, whose monitor writes to Redis how full its memory is.
 
-        Each look also tells ``queue_capacity`` how much of the broker's memory the queue takes.
+        Each check also reports to ``queue_capacity`` how much of the broker's memory the queue
+        takes.
         """
         self._queue_capacity = queue_capacity
         self._memory_key = pressure.key(machine)
         self._broker = broker
         self._cache = cache
         self._worker_registry = WorkerRegistry(broker)
-        #: What the last look found. The broker may be gone since.
+        #: What the last successful check of the broker found.
         self._served = ServedVersions(None, {}, frozenset())
         self._reachable = False
         #: Announcements by model version.
@@ -73,7 +74,7 @@ class ModelRegistry:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Checks broker and cache once, and then every second, each in a thread of its own.
+        """Checks the broker and the cache every second, in two threads.
 
         Returns after the first check.
         """
@@ -170,7 +171,7 @@ class ModelRegistry:
         return self.workers_of(rollout.current) if rollout else 0
 
     def workers_of(self, version: str) -> int:
-        """Returns how many workers of a model version were alive at the last look."""
+        """Returns how many workers of a model version were alive at the last check."""
         return self._served.workers.get(version, 0)
 
     def lists(self) -> list[str]:
@@ -214,7 +215,7 @@ class ModelRegistry:
     def _learn(self, served: ServedVersions) -> None:
         """Updates the announcements, in which workers describe the model version that they serve.
 
-        The announcements of the current version and of the canary are read at each look, since
+        The announcements of the current version and of the canary are read at each check, since
         their workers may have moved to another device. Other announcements are read once.
         """
         in_use = {served.rollout.current, served.rollout.canary} if served.rollout else set()

@@ -1,4 +1,4 @@
-"""Knows whether the broker has memory for more tasks, without asking Redis for each task."""
+"""Estimates whether the broker has memory for more tasks, without asking Redis for each task."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SHOWN_S = 3.0
 
 
 class QueueCapacity:
-    """Estimates the queue's memory: its size at the last look, and what this process sent since.
+    """Estimates the queue's memory: its last measured size, and the tasks that were sent since.
 
-    The thread that looks at the broker calls :meth:`note`, and reads ``under_way`` and ``words``.
-    The event loop's thread calls all methods but :meth:`note`.
+    The thread that checks the broker calls :meth:`note`, and reads ``under_way`` and ``words``.
+    The event loop's thread calls all other methods.
     """
 
     def __init__(self, max_pending_results: int) -> None:
@@ -28,17 +28,17 @@ class QueueCapacity:
         #: Bytes and sending time (monotonic, in seconds) of each task without a reply, by chunk id.
         #: The oldest task comes first.
         self._tasks: dict[str, tuple[int, float]] = {}
-        #: Bytes of all these tasks.
+        #: Bytes of all tasks without a reply.
         self.under_way = 0
-        #: The last look, and ``under_way`` before it.
+        #: The last measurement, and the value of ``under_way`` before it.
         self._look = QueueMemory(0, math.inf, 0), 0
         #: Monotonic time of the last refusal, in seconds.
         self._refused_at = -SHOWN_S
 
     def note(self, seen: QueueMemory, under_way: int) -> None:
-        """Records a look at the queue's memory.
+        """Records a measurement of the queue's memory.
 
-        ``under_way`` is what the attribute of this name was before the look.
+        ``under_way`` is the value of the attribute ``under_way`` before the measurement.
         """
         self._look = seen, under_way
 

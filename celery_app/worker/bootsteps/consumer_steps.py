@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 WATCH_S = 1.0
 #: Seconds between two transmissions of Celery's task events. A monitor reads them every second.
 EVENTS_S = 0.2
-#: Number of gathered events at which they are sent at once.
+#: Number of gathered events at which Celery sends them at once.
 MAX_BUFFERED_EVENTS = 500
 
 
@@ -60,7 +60,7 @@ class HeartbeatStep(bootsteps.StartStopStep):
         watch = guarded(end_if_hung, "the watchdog")
         watch()
         self.timers = (
-            # Celery handles an error of this timer: it connects again.
+            # If this timer raises an error, Celery connects again.
             consumer.timer.call_repeatedly(qos.visibility_timeout / 4, qos.touch),
             consumer.timer.call_repeatedly(WATCH_S, watch),
         )
@@ -78,8 +78,8 @@ def _end_if_hung(batcher: Batcher, timeout_s: float) -> None:
     The whole process must end, because a thread can't be ended.
     """
     if batcher.silent_s < timeout_s:
-        # Ends the process also where this function is not called again, since the model does not
-        # release the interpreter. Descriptor 2 is stderr; Celery has replaced sys.stderr.
+        # Ends the process even if this function is not called again, because the model does not
+        # release the interpreter lock. Descriptor 2 is stderr; Celery has replaced sys.stderr.
         faulthandler.dump_traceback_later(timeout_s, file=2, exit=True)
         return
     with about(batcher.request_ids):
@@ -114,7 +114,7 @@ class AnnounceStep(bootsteps.StartStopStep):
     def stop(self, consumer: Any) -> None:
         """Stops the timer, and removes the worker from the registry.
 
-        A worker that only connects again stays in the registry.
+        If the worker only reconnects to the broker, it stays in the registry.
         """
         if self.timer is None:
             return

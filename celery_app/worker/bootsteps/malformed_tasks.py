@@ -1,4 +1,4 @@
-"""The bootstep that turns tasks that Celery can't use into dead letters, without logging them."""
+"""The bootstep that makes dead letters of tasks that Celery can't use, and does not log them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class MalformedStep(bootsteps.StartStopStep):
     """Makes Celery's consumer raise ``Malformed`` for a task that it can't use.
 
     The transport turns this error into a dead letter. Celery's own consumer would log the whole
-    task with its texts, and may drop it.
+    task with its texts, and may drop the task.
     """
 
     requires = (Tasks,)

@@ -1,6 +1,6 @@
 """The objects that a worker's bootsteps need, such as the engine, and how a bootstep finds them.
 
-Celery takes bootsteps as classes and makes the instances itself. It passes each instance its worker
+Celery takes bootsteps as classes, and makes the instances. Celery passes each instance its worker
 or consumer, and the options of the command line, which can't be objects. So the factory sets
 ``app.services``, and a step reads ``services`` from the app of its worker or consumer.
 """

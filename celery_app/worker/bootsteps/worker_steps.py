@@ -30,7 +30,7 @@ from tasks.rollout import queue_of
 
 logger = logging.getLogger(__name__)
 
-#: Longest time that messages wait in a worker, in seconds. No other worker can take them there.
+#: Longest time that messages wait in a worker, in seconds. Other workers can't take them meanwhile.
 MAX_WAIT_S = 5.0
 #: Seconds between two rounds of housekeeping.
 HOUSEKEEPING_S = 2.0
@@ -76,14 +76,14 @@ class ModelStep(bootsteps.StartStopStep):
             raise SystemExit(1) from error
         # The version is known only now: in half precision a model is another version.
         worker.app.amqp.queues.select([queue_of(engine.version)])
-        # All objects made until now stay, so the garbage collector need not look at them again.
+        # All objects made until now stay, so the garbage collector need not check them again.
         gc.collect()
         gc.freeze()
 
     def stop(self, worker: Any) -> None:
         """Gives the waiting tasks back to the broker.
 
-        Celery stops the pool next, after its batch.
+        Celery then stops the pool, after the batch that it is computing.
         """
         worker.batcher.close()
 
@@ -158,9 +158,9 @@ class StackDumpStep(bootsteps.StartStopStep):
 
 
 def _refuse_unsafe_pool(worker: Any) -> None:
-    """Refuses a pool that forks, which breaks CUDA and MPS, or has more than one thread.
+    """Refuses a pool that forks, or that has more than one thread.
 
-    MPS aborts if two threads use it. Raises ``ImproperlyConfigured``.
+    A fork breaks CUDA and MPS. MPS aborts if two threads use it. Raises ``ImproperlyConfigured``.
     """
     pool = getattr(worker.pool_cls, "__module__", "").rpartition(".")[2]
     threads = worker.min_concurrency

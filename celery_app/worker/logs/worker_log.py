@@ -1,6 +1,6 @@
 """Formats the lines of the worker's log.
 
-Celery decides where they go and which levels are logged.
+Celery decides where the lines go and which levels are logged.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def set_up(form: Format) -> None:
 
 
 def _log_warnings() -> None:
-    """Makes Python's warnings go to the log: as root, Celery warns before its log is set up."""
+    """Sends Python's warnings to the log. Run as root, Celery warns before its log is set up."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines(PROCESS))
     logger = logging.getLogger("py.warnings")
@@ -49,8 +49,8 @@ def _log_warnings() -> None:
 def _safe_say(line: str, _file: Any = None) -> None:
     """Replaces the function with which Celery writes a line when a signal stops a worker.
 
-    This function writes to the file descriptor, as Celery's does: the signal may have come in the
-    middle of another line.
+    Like Celery's function, this function writes to the file descriptor, because the signal may
+    come in the middle of another line.
     """
     record = logging.LogRecord(worker.__name__, logging.INFO, "", 0, line, None, None)
     os.write(2, f"{JsonLines(PROCESS).format(record)}\n".encode())
