@@ -40,9 +40,9 @@ def make(folder: Path) -> list[str]:
 
 
 def _write(file: Path, text: str) -> None:
-    """Writes a file that the containers can read, in one step.
+    """Writes ``text`` to a file that the containers can read, in one step.
 
-    Without that, a container could read half of a password, and would accept it.
+    Otherwise a container could read a password that is only half written, and would accept it.
     """
     half = file.with_name(f"{file.name}.half")
     half.write_text(text)
@@ -51,7 +51,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Makes the missing passwords, and prints the new files. Returns the exit status.
+    """Makes the missing passwords, and prints the names of the new files. Returns the exit status.
 
     The folder is the first argument, if there is one.
     """

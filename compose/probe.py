@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
 
-#: Opens Byline's own pages, without the environment's proxy.
+#: Opens Byline's own pages without the proxy that the environment may name.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 #: Seconds that the page may take to answer.
 ANSWER_S = 4.0

@@ -18,7 +18,8 @@ DIE_WITH_PARENT = (sys.executable, "-I", "-S", Path(__file__).parents[1] / "die_
 #: Seconds that a part has to run to count as started. After a failed start, supervisord waits for
 #: one second before the next start, then for two, and so on: each start takes CPU from other parts.
 STARTED_S = 5
-#: Starts that may fail in a row before supervisord gives a part up. `Control` starts it again then.
+#: Starts of a part that may fail in a row before supervisord gives the part up. Then `Control`
+#: starts the part again.
 RETRIES = 4
 
 
@@ -55,7 +56,7 @@ def _configuration(parts: Sequence[Part], run_dir: Path) -> str:
             "logfile": run_dir / "logs" / f"{DAEMON}.log",
             "pidfile": run_dir / "pid",
             "childlogdir": run_dir / "logs",
-            # supervisord raises its limits to these numbers, and does not start where it can't.
+            # supervisord raises its own limits to these numbers. If it can't, it does not start.
             "minfds": min(1024, descriptors) if descriptors > 0 else 1024,
             "minprocs": 1,
         },
@@ -77,7 +78,7 @@ def _configuration(parts: Sequence[Part], run_dir: Path) -> str:
             "stdout_logfile_backups": 1,
         }
     # supervisord starts the groups by priority without waiting between them. It stops them in the
-    # opposite order, and waits for each group to end before it stops the next one.
+    # opposite order, and waits for each group to end before it stops the next group.
     for rank in {part.rank for part in parts}:
         names = ",".join(part.name for part in parts if part.rank == rank)
         sections[f"group:rank{rank}"] = {"programs": names, "priority": rank}

@@ -15,7 +15,8 @@ from compose.native.terminal import say
 from compose.parts.errors import CannotRun
 from compose.parts.processes import alive
 
-#: Bytes that must fit in the state folder: the logs of a start, and the first messages.
+#: Bytes that the disk must still have space for in the state folder: the logs of a start, and the
+#: first messages.
 ROOM = 4 * 2**20
 #: Seconds that the processes of a killed run have to end.
 KILLED_S = 15.0
@@ -74,7 +75,7 @@ def _lock(lock: IO[str], state_dir: Path) -> bool:
                 "stop that one or name another folder"
             )
         say(f"byline: process {owner} was killed; waiting for its parts to end …")
-        time.sleep(1)  # between two looks, until the deadline
+        time.sleep(1)  # between two checks, until the deadline
 
 
 def _note(lock: IO[str], owner: str) -> None:

@@ -20,7 +20,7 @@ from tasks.rollout import WorkerRegistry
 #: Returns whether a part is healthy.
 Probe = Callable[[], bool]
 
-#: Seconds that a probe waits for an answer; a scrape of celery-exporter takes two.
+#: Seconds that a probe waits for an answer. A scrape of celery-exporter takes two seconds.
 ANSWER_S = 5.0
 #: Seconds between two calls of a probe.
 PAUSE_S = 0.1
@@ -90,7 +90,8 @@ def workers(client: Redis, number: int) -> Probe:
 def api(url: str, client: Redis) -> Probe:
     """Returns a probe that is True once the api at ``url`` is ready.
 
-    The api only needs to be alive where an operator has chosen a model version that no worker has.
+    If an operator has chosen a model version that no worker has, it is enough that the api is
+    alive.
     """
     ready, alive, worker_registry = (
         page(f"{url}/readyz"),
