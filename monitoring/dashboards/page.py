@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models.text import TextMode
 
 from monitoring.dashboards.panels import SOURCE
 
-#: Uid of the data source in compose/grafana. Without such a source, Grafana takes the first one.
+#: Uid of the data source in compose/grafana. Without this data source, Grafana takes its first one.
 DATA_SOURCE = "byline-prometheus"
 #: Width of a dashboard, in columns.
 _COLUMNS = 24
@@ -27,7 +27,8 @@ class Row(NamedTuple):
 def choice(name: str, title: str, values: str) -> dashboard.QueryVariable:
     """Returns a Grafana variable: a list from which the reader of a dashboard chooses a value.
 
-    ``values`` is a query of Grafana's such as label_values(…). ``title`` is the list's label.
+    ``values`` is a Grafana query for the values, such as label_values(…). ``title`` is the list's
+    label.
     """
     return (
         dashboard.QueryVariable(name)

@@ -79,12 +79,12 @@ def number(
     names: dict[str, str] | None = None,
     legend: str = "__auto",
 ) -> stat.Panel:
-    """Returns a panel with the present value of a query, or of each series if it returns several.
+    """Returns a panel with the present value of each series that a query returns.
 
-    The query asks for the present moment, so that a series that no longer exists is not shown.
-    Without any series, the panel shows the text ``none``. ``steps`` are pairs of a value and the
-    colour from that value on; ``base`` is the colour below. ``names`` are texts to show instead of
-    values.
+    Prometheus evaluates the query for the present moment, so the panel does not show series that no
+    longer exist. Without any series, the panel shows the text ``none``. ``steps`` are pairs of a
+    value and the colour from that value on; ``base`` is the colour below. ``names`` are texts to
+    show instead of values.
     """
     target = prometheus.Dataquery().expr(query).legend_format(legend).instant().ref_id("A")
     panel = (

@@ -16,7 +16,7 @@ def log_once(logger: logging.Logger, level: int, line: str, *kinds: str) -> None
     """Logs ``line % kinds`` unless this module logged the same line within the last ten minutes.
 
     ``kinds`` must come from a fixed set, such as the names of keys or errors, because this module
-    remembers each of them.
+    remembers every line that it has logged.
     """
     key, now = (logger.name, line, kinds), time.monotonic()
     if now - _logged.get(key, -REPEAT_S) < REPEAT_S:

@@ -13,10 +13,10 @@ from monitoring.instruments import request_ids
 
 Format = Literal["text", "json"]
 
-#: Format of a text line, where no library has given its logger another format.
+#: Format of a text line, unless a library has given its logger another format.
 TEXT_FORMAT = "%(levelname)s %(name)s: %(message)s"
 #: Loggers for which a server sets handlers of its own. Byline removes these handlers, so that the
-#: servers' lines look like all others.
+#: servers' lines have the same format as all other lines.
 SERVER_LOGGERS = ("gunicorn.access", "gunicorn.error")
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-#: Bucket bounds in messages. The engine's forward passes have these sizes, so that each bucket is
-#: one size. A batch is one message when nothing waits, and BYLINE_BATCH_MESSAGES at most.
+#: Bucket bounds in messages. The engine's forward passes have these sizes, so each bucket counts
+#: passes of one size. A batch has one message if no other message waits, and BYLINE_BATCH_MESSAGES
+#: at most.
 BATCH_MESSAGES = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096)
 #: Bucket bounds in seconds: dense around the objective, a P95 of 55 ms; the last bounds are the
 #: waits that a request may ask for.
@@ -30,23 +31,22 @@ STAGE_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.
 #: Bucket bounds of a probability: tenths, and finer near 1, where a sure model's confidence lies.
 CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
-#: What can become of a message. Each message is counted once, by the process that decides:
+#: Outcomes of a message. Each message is counted once, by the process that decides its outcome:
 #:
-#: - ``computed``: the model computed its attribution.
-#: - ``cached``: its attribution was known already.
-#: - ``joined``: it shares the answer of an equal message that was asked for at the same time.
-#: - ``expired``: its deadline passed first.
-#: - ``deadline_too_short``: no answer could have been ready by its deadline, even with nothing
-#:   ahead of it.
-#: - ``failed``: it could not be computed.
-#: - ``shed``: it was refused, because there was no room for it.
+#: - ``computed``: the model computed the message's attribution.
+#: - ``cached``: the message's attribution was in a cache.
+#: - ``joined``: the message shares the answer of an equal message that was under way.
+#: - ``expired``: the message's deadline passed before the message was computed.
+#: - ``deadline_too_short``: the message's deadline was too early even for an empty queue.
+#: - ``failed``: the message could not be computed.
+#: - ``shed``: the message was refused, because Byline had no capacity for it.
 OUTCOMES = ("computed", "cached", "joined", "expired", "deadline_too_short", "failed", "shed")
 #: The stages of a batch, each of which takes a part of its time.
 STAGES = ("cache", "prepare", "forward", "store")
-#: Why a batch was no larger: nothing else waited; no more messages fit; its task had killed a
-#: worker and is computed alone.
+#: Reasons why a batch was not larger, in this order: no other message waited; no other message
+#: fitted; the batch is a task that had killed a worker, and such a task is computed alone.
 REASONS = ("drained", "full", "alone")
-#: What can be wrong with a task that can't be read.
+#: Reasons why a worker can't read a task.
 MALFORMED = (
     *("not JSON", "not UTF-8", "nested too deeply", "wrong properties", "no id", "no task name"),
     *("wrong header", "unreadable body", "wrong arguments", "other"),

@@ -1,4 +1,4 @@
-"""Measures the memory of processes. A page that several processes share counts only once."""
+"""Measures the memory of processes. A memory page that processes share counts only once."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def sum_of(pids: Iterable[int]) -> int:
 
 
 def total() -> int:
-    """Returns the machine's memory in bytes, or the limit of this process's container if lower.
+    """Returns the machine's memory in bytes, or this process's container's limit if that is lower.
 
     The limit of a systemd unit counts as well.
     """

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 #: Share of its usual limit that Valkey keeps while memory is short.
 SHRUNK_SHARE = 0.5
-#: Bytes for replies, results and other data that the queue does not hold.
+#: Bytes of memory for replies, results and other data that are not in the queue.
 SPARE = 16 * 2**20
 
 

@@ -1,9 +1,9 @@
 """Computes the quality signals, which tell whether the model's answers are still right.
 
 Some signals need labels, which are true authors that clients report; others need none. Each signal
-is a number between 0 and 1 with a threshold. The threshold comes from what the model card says of
-the held-out messages: a difference must be too large for chance, given the number of messages, and
-large enough to matter.
+is a number between 0 and 1 with a threshold. The threshold is computed from the model card's
+figures about the held-out messages. A signal is past its threshold only if its difference from
+these figures is too large for chance, given the number of messages, and large enough to matter.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ logger = logging.getLogger(__name__)
 MIN_MESSAGES = 30
 #: Smallest difference in a share that matters: nobody would act on less.
 MIN_SHARE_CHANGE = 0.05
-#: Smallest rise that matters in the share of features that training never saw, which is small.
+#: Smallest rise that matters in the share of features that training never saw. The share itself is
+#: small.
 MIN_UNSEEN_RISE = 0.005
-#: The same rise, as a multiple of the held-out messages' share.
+#: Smallest rise that matters in the share of features that training never saw, as a multiple of
+#: that share in the held-out messages.
 MIN_UNSEEN_FACTOR = 1.0
 #: Smallest divergence that matters, in bits: the customary 0.1 of the population stability index.
 #: In nats, the divergence is an eighth of that index.
@@ -67,7 +69,7 @@ class Quality(msgspec.Struct, frozen=True):
 
 
 class Reference:
-    """A model card's figures about the held-out messages. A card may lack any of them."""
+    """A model card's figures about the held-out messages. Any figure may be missing."""
 
     def __init__(self, card: Mapping[str, Any]) -> None:
         details = _section(card, "details")
@@ -230,7 +232,8 @@ def _drift(counts: list[int], expected: list[float], reference: Reference) -> Si
 def _unseen(reference: Reference, answers: Counter[str]) -> Signal | None:
     """Returns the signal "unseen": the share of a text's features that training never saw.
 
-    It is the mean over a sample of the texts. The result is None with too few texts.
+    The signal is the mean of this share over a sample of the texts. The result is None with too few
+    texts.
     """
     texts = answers["unseen_texts"]
     if texts < MIN_MESSAGES:
@@ -243,5 +246,5 @@ def _unseen(reference: Reference, answers: Counter[str]) -> Signal | None:
 
 
 def _held_out(reference: Reference) -> int:
-    """Returns the number of held-out messages; 1 if the card does not tell the number."""
+    """Returns the number of held-out messages; 1 if the card does not give the number."""
     return max(1, reference.messages)

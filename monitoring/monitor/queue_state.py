@@ -15,8 +15,8 @@ from tasks.storage import queue_memory
 from tasks.storage.queue_memory import QueueMemory
 from tasks.storage.wrong_type import without_wrong_types
 
-#: Tasks that are remembered of each list. When a list has as many, every second is forgotten, so
-#: that they are further apart the longer the oldest task waits.
+#: Most tasks that are remembered for each list. At this number, every second task is forgotten. So
+#: the remembered tasks are further apart if the oldest task has waited for longer.
 MAX_SIGHTINGS = 16
 
 
@@ -83,7 +83,7 @@ class QueueObserver:
         try:
             sent = None if head is None else _task(head).headers.get(SENT)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            head = sent = None  # not a task: the worker that takes it reports it
+            head = sent = None  # not a task: the worker that takes the item reports it
         if head is None:
             sightings.clear()
             return 0.0
@@ -94,9 +94,9 @@ class QueueObserver:
 class Sightings:
     """Estimates the age of tasks that do not say when they were sent.
 
-    Only the api notes in a task when it sent the task; other Celery clients do not. This class
-    remembers which task was the newest of a list at which time: the tasks ahead of that task are
-    older. So the estimate is the least time that the oldest task has waited.
+    Only the api writes the time of sending into a task; other Celery clients do not. This class
+    remembers which task was the newest of a list, and when. The tasks ahead of that task are older.
+    So the oldest task has waited for at least the estimated time.
     """
 
     def __init__(self, client: Redis, name: str) -> None:

@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-#: Probability that a signal crosses its threshold in one look although nothing has changed. The
-#: monitor looks at six signals fifteen times a minute, and most messages stay the same from look to
-#: look.
+#: Probability that a signal crosses its threshold in one computation although nothing has changed.
+#: The monitor computes six signals fifteen times a minute, and two computations in a row use mostly
+#: the same messages.
 FALSE_ALARM = 1e-5
 #: Messages that must be expected in a category; rarer categories are counted together.
 MIN_EXPECTED = 5.0
@@ -35,7 +35,8 @@ def wilson(right: int, total: int, level: float = 0.95) -> tuple[float, float]:
 def mean_noise(variance: float, seen: int, reference: int) -> float:
     """Returns how far the means of two samples of one distribution may differ by chance.
 
-    ``variance`` is that of the distribution. ``seen`` and ``reference`` are the samples' sizes.
+    ``variance`` is the variance of the distribution. ``seen`` and ``reference`` are the samples'
+    sizes.
     """
     return _Z * math.sqrt(variance * (1 / seen + 1 / reference))
 
@@ -80,9 +81,9 @@ def divergence_noise(categories: int, seen: int, reference: int) -> float:
     """Returns how far two samples of one distribution may diverge by chance, in bits.
 
     ``seen`` and ``reference`` are the samples' sizes. For small differences the divergence, in
-    nats, is an eighth of the chi-squared distance of the two samples. That distance over (1/seen +
-    1/reference) has a chi-squared distribution with one degree of freedom less than there are
-    categories.
+    nats, is an eighth of the chi-squared distance of the two samples. That distance, divided by
+    (1/seen + 1/reference), has a chi-squared distribution with ``categories - 1`` degrees of
+    freedom.
     """
     if categories < 2:
         return 1.0

@@ -18,15 +18,15 @@ from redis import Redis
 FORGET_AFTER_S = 220.0
 #: Seconds after Alertmanager's first message until all firing alerts have been repeated.
 SETTLED_AFTER_S = 75.0
-#: Seconds for which Redis keeps the list of alerts. The monitor writes it every two seconds.
+#: Seconds for which Redis keeps the list of alerts. The monitor writes the list every two seconds.
 KEPT_S = 30
-#: Alerts that are kept. A longer list would help nobody.
+#: Most alerts that are kept. A longer list would help nobody.
 MAX_ALERTS = 100
 #: Bytes that one message of Alertmanager may have.
 MAX_MESSAGE_BYTES = 2**20
 #: Characters that are kept of each text of an alert.
 MAX_TEXT_LENGTH = 2000
-#: Name of the alert that always fires. It is not shown.
+#: Name of the alert that always fires. The console does not show this alert.
 WATCHDOG = "Watchdog"
 
 #: Order in which alerts are shown; an unknown severity comes last.
@@ -86,7 +86,7 @@ class Alerts:
         """Records the alerts in ``body``, which is a message of Alertmanager's webhook.
 
         Raises:
-            ValueError: ``body`` is no such message.
+            ValueError: ``body`` is not a message of the webhook.
         """
         try:
             sent = _decode(body).alerts
@@ -119,7 +119,7 @@ class Alerts:
             }
             firing = sorted((alert for _, alert in self._received.values()), key=_order)
             if self._first is not None and self._last < oldest:
-                self._first = None  # Alertmanager is gone
+                self._first = None  # Alertmanager has stopped
             settled = self._first is not None and now >= self._first + SETTLED_AFTER_S
         return FiringAlerts(firing) if firing or settled else None
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from monitoring.instruments.count_units import BINS, MILLION
 from monitoring.instruments.metrics import WorkerMetrics
 
-#: The best guesses of a batch: their classes and their probabilities.
+#: The best guesses of a batch: class indices and probabilities, both of shape (messages,).
 Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 

@@ -1,8 +1,8 @@
 """Keeps counts of the last minutes in Redis, so that they outlive the processes that count.
 
-A window is a stretch of time that ends now. It is cut into slices. Each slice is a hash under a key
-of its own, which expires with the window. Many processes add to the present slice; a reader adds up
-all slices.
+A window is a stretch of time that ends now. A window is cut into slices. Each slice is a Redis hash
+under a key of its own, which expires with the window. Many processes add to the present slice. A
+reader adds up all slices.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Window:
         Redis.
         """
         keys = [self._key(version, self._slice())]
-        if self._kind == ANSWERS:  # labels may arrive for a version that answers no more
+        if self._kind == ANSWERS:  # labels may arrive for a version that no longer answers
             keys.append(VERSIONS)
         lasts = int(self.seconds + 2 * self._step) + 1
         pairs = [each for pair in counts.items() for each in pair]
