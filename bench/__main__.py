@@ -21,7 +21,8 @@ from bench.report.results import Run
 from bench.report.summary import Observed
 from bench.system.system import NotRunning, Running, Started
 
-#: Scenarios that run where the command line names none: a steady rate, and three ceilings.
+#: Scenarios that run if the command line names none: one measures a steady rate, and three measure
+#: the highest rate.
 DEFAULT = ("steady", "unique", "zipf", "bulk")
 
 
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
     except (ScenarioError, NotRunning, RuntimeError, ValueError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    finally:  # the runs that ended are written, also after an error
+    finally:  # the reports of finished runs are written even after an error
         if runs:
             _write(runs, options.out, console)
     return 1 if any(run.broken_limits for run in runs) else 0
@@ -86,7 +87,7 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _refuse_elsewhere(options: argparse.Namespace) -> None:
-    """Raises ScenarioError where ``--url`` is another machine, unless ``--anywhere`` allows it.
+    """Raises ScenarioError if ``--url`` is on another machine, unless ``--anywhere`` allows it.
 
     A load test that is sent to another machine by mistake is an attack.
     """

@@ -25,7 +25,7 @@ WARMUP_S = 3.0
 
 
 def main() -> int:
-    """Searches for the best rate, and prints it. Returns 1 where no rate is within the bound."""
+    """Searches for the goodput, and prints it. Returns 1 if every rate exceeds the bound."""
     options = _options()
     settings = {
         "BYLINE_MODEL": options.model,

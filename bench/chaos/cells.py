@@ -1,4 +1,4 @@
-"""The cases of ``make chaos``: each sends a signal to a part of Byline in a phase of its life."""
+"""The cases of ``make chaos``: each case sends a signal to a part of Byline in a phase."""
 
 from __future__ import annotations
 

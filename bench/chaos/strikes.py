@@ -24,7 +24,8 @@ WITHIN_S = 10.0
 GIVE_UP_S = 120.0
 #: Seconds of load before the signal.
 LOADED_S = 1.0
-#: Messages that are promised, and not yet answered, when a case starts a system.
+#: Number of messages that are promised (status 202), and not yet answered, when a case starts a
+#: system.
 BACKLOG = 64
 
 
@@ -35,7 +36,7 @@ class Result:
     cell: Cell
     #: Seconds from the signal until the system served again, or had ended where it had to end.
     served_s: float | None = None
-    #: Seconds until every part ran again, the monitoring included.
+    #: Seconds from the signal until every part ran again, also the parts for monitoring.
     whole_s: float | None = None
     #: Messages that the system accepted.
     accepted: int = 0
@@ -134,7 +135,7 @@ class Strikes:
             time.sleep(LOADED_S)  # some load before the signal
             self._struck(cell, trial, result)
         self._account(cell, trial, result, ledger)
-        if cell.started_by_hand:  # the second start has to remove the first one's files
+        if cell.started_by_hand:  # the second start has to remove the files of the first
             self._end(trial, result)
 
     def _end(self, trial: Trial, result: Result) -> None:
@@ -158,7 +159,7 @@ class Strikes:
         pid = trial.moment(cell.phase, cell.part)
         if cell.phase == STOPPING:
             trial.interrupt()
-            time.sleep(STOPS_S)  # the stop is under way then
+            time.sleep(STOPS_S)  # by then, the stop is under way
         before = trial.pids()
         hit(pid, cell.signal)
         since = time.monotonic()
@@ -172,8 +173,8 @@ class Strikes:
     def _account(self, cell: Cell, trial: Trial, result: Result, ledger: Ledger) -> None:
         """Checks that Byline answers every accepted message of ``ledger``.
 
-        A Byline that has ended is started again first: it may answer these messages after that
-        start.
+        If Byline has ended, this method first starts it again, because Byline may answer these
+        messages after the restart.
         """
         if trial.status is not None:
             trial.launch()
@@ -185,7 +186,8 @@ class Strikes:
         for reason, count in ledger.failed.items():
             if reason not in cell.honest:
                 result.complaints.append(f"{count} {reason}: not an allowed reason")
-        # A traceback of the runner begins the line. A part's line begins with the part's name.
+        # The runner's own traceback begins at the start of a line. A line of a part begins with the
+        # part's name.
         if "\nTraceback" in trial.output:
             result.complaints.append("the runner printed a traceback")
 
@@ -215,7 +217,7 @@ class Strikes:
             elif not (missing := [*old, *(set(self._parts) - set(now)), *trial.deaf()]):
                 result.whole_s = time.monotonic() - since
                 return
-            time.sleep(LOOK_S)  # between two looks, until the deadline
+            time.sleep(LOOK_S)  # between two checks, until the deadline
         raise NotRunning(f"after {GIVE_UP_S:g} s still missing: {', '.join(missing)}")
 
     def _see_it_end(
@@ -229,7 +231,7 @@ class Strikes:
         while time.monotonic() < since + GIVE_UP_S:
             if trial.status is not None and not trial.processes():
                 break
-            time.sleep(LOOK_S)  # between two looks, until the deadline
+            time.sleep(LOOK_S)  # between two checks, until the deadline
         took = time.monotonic() - since
         if took > self._within_s:
             words = f"ended after {took:.1f} s, not within {self._within_s:g} s"
@@ -245,7 +247,7 @@ class Strikes:
 def hit(pid: int, name: str) -> None:
     """Sends the signal ``name``, such as ``KILL``, to a process.
 
-    After a SIGSTOP, waits ``LASTS_S`` seconds, and sends SIGCONT.
+    After SIGSTOP, waits for ``LASTS_S`` seconds, and sends SIGCONT.
     """
     with suppress(ProcessLookupError):  # the process ended by itself while the system stopped
         os.kill(pid, signal.Signals[f"SIG{name}"])

@@ -1,11 +1,12 @@
 """Breaks each part of Byline under load, and accounts for every message: ``make faults``.
 
 Byline is started anew for each fault, and gets 500 messages a second. The fault happens after ten
-seconds. A message has one of four outcomes: it is answered; or it is promised, and answered later;
-or it is refused or cut off, so that the client knows that it has to send the message again; or it
-is lost. A refusal is allowed only where its reason tells the client to come back: a 500, or no
-response at all, is an error. In the end all messages are sent again. An answer that differs from
-the first answer means that the message had its effect twice.
+seconds. A message has one of four outcomes. Byline answers the message; or promises the answer with
+status 202, and gives it later; or refuses the message or cuts the connection, so that the client
+knows that it has to send the message again; or loses the message. A refusal is allowed only if its
+reason asks the client to try again: a 500, or no response at all, is an error. In the end all
+messages are sent again. An answer that differs from the first answer means that the message had its
+effect twice.
 """
 
 from __future__ import annotations
@@ -71,14 +72,14 @@ class Fault:
     """A fault: its name, the function that causes it, and the reasons allowed for a refusal."""
 
     name: str
-    #: Breaks something ten seconds into the load; None where ``promise_fault`` is given.
+    #: Function that causes the fault after ten seconds of load; None if ``promise_fault`` is given.
     strike: Strike | None
     settings: Mapping[str, str] = field(default_factory=dict)
     #: The reasons with which the system may refuse a message.
     honest: frozenset[str] = HONEST
     #: True where the fault replaces processes. The load then lasts until all are replaced.
     replaces: bool = False
-    #: Sends its own messages, breaks something, and returns the outcome of the messages.
+    #: Function that sends its own messages, causes the fault, and returns the messages' outcome.
     promise_fault: PromiseFault | None = None
 
 
@@ -88,7 +89,7 @@ FAULTS = (
     Fault(f"the worker is frozen for {LASTS_S:g} s", freeze("worker")),
     Fault(f"the model is slow for {LASTS_S:g} s", slow_model),
     Fault("a forward pass never returns", hang_model, {"BYLINE_BATCH_TIMEOUT_S": "2"}),
-    # The only fault that ends the process that holds the clients' connections.
+    # No other fault ends the process that holds the clients' connections.
     Fault("the api is killed", kill("api"), honest=HONEST | {BROKEN}),
     Fault("Valkey is killed", kill("valkey")),
     Fault(f"Valkey is frozen for {LASTS_S:g} s", freeze("valkey")),
@@ -97,7 +98,7 @@ FAULTS = (
     Fault(
         "the workers are replaced, one after the other",
         restart_workers,
-        # Two processes of each, as for an upgrade, so that one always runs.
+        # Two workers and two api processes, as for an upgrade, so that one of each always runs.
         TWO_WORKERS | {"BYLINE_API_PROCESSES": "2"},
         replaces=True,
     ),
@@ -136,12 +137,12 @@ class Outcome:
 
     @property
     def harmless(self) -> bool:
-        """True where every message has an allowed outcome, and none had its effect twice."""
+        """True if every message has an allowed outcome, and no message had its effect twice."""
         return not self.complaints
 
     @property
     def complaints(self) -> list[str]:
-        """The harm that the fault did, a text for each kind of harm; empty where it did none."""
+        """Texts on the harm of the fault, one for each kind of harm; empty if there was no harm."""
         loss = self.loss
         known = loss.answered + loss.kept + loss.broken + sum(loss.failed.values())
         found = [

@@ -24,11 +24,11 @@ MESSAGES = 2000
 RATE = 200.0
 #: Share of the messages that is sent before the fault.
 BREAKS_AT = 0.5
-#: Connections at most; more than any load needs, so that no message waits for a connection.
+#: Most connections: more than any load needs, so that no message waits for a connection.
 CONNECTIONS = 2000
 #: Seconds within which an undisturbed system answers.
 PROMPT_S = 0.5
-#: Seconds for which an answer that was promised for later is requested.
+#: Seconds for which an answer that was promised with status 202 is requested.
 PROMISE_S = 90.0
 
 
@@ -38,16 +38,16 @@ class Loss:
 
     sent: int
     answered: int
-    #: Messages that were promised for later, and answered then.
+    #: Number of messages that were promised with status 202, and answered later.
     kept: int
-    #: Messages that were promised for later, and never answered.
+    #: Number of messages that were promised with status 202, and never answered.
     broken: int
-    #: Messages that were neither answered nor promised, by the reason.
+    #: Number of messages that were neither answered nor promised, by the reason.
     failed: dict[str, int]
-    #: Seconds from the fault to the first answer to a request that was sent after it.
+    #: Seconds from the fault to the first answer to a request that was sent after the fault.
     recovered_s: float | None
-    #: Seconds from the fault until the last request was due that failed, was promised for later,
-    #: or took longer than ``PROMPT_S``.
+    #: Seconds from the fault to the last disturbed request, counted to when the request was due. A
+    #: disturbed request failed, was promised for later, or took longer than ``PROMPT_S``.
     disturbed_s: float
 
     @property
@@ -113,7 +113,7 @@ def measure(
 
 
 def _after(seconds: float, strike: Callable[[], None]) -> float:
-    """Waits ``seconds``, calls ``strike``, and returns the monotonic time at its return."""
+    """Waits ``seconds``, calls ``strike``, and returns the monotonic time at which it returned."""
     time.sleep(seconds)  # the load runs before the fault
     strike()
     return time.monotonic()

@@ -41,7 +41,7 @@ class Job:
     passages: Path
     #: The number of the first variant of each passage, so that two runs send different messages.
     run: int
-    #: Messages that are rendered before the load begins; None for all that it will send.
+    #: Messages that are rendered before the load begins; None for all messages of the load.
     ready: int | None = None
 
 
@@ -85,7 +85,7 @@ def main(job: Job, pipe: Pipe) -> None:
     if isinstance(load, HttpLoad):
         load.prepare(_messages(job.scenario) if job.ready is None else job.ready)
     gc.collect()
-    gc.freeze()  # a collection that scanned all objects made so far would show as latency
+    gc.freeze()  # a garbage collection of all objects so far would show as latency
     over = threading.Event()
     reporter = threading.Thread(target=_report, args=(recorder, pipe, over))
     reporter.start()

@@ -10,9 +10,9 @@ from bench.report.results import Run
 BOUND_MS = 55.0
 #: Share of the messages that may fail at a rate that counts as held.
 MAY_FAIL = 0.001
-#: Factor between the first two rates. Each further factor is the square of the one before.
+#: Factor between the first two rates. Each further factor is the square of the factor before.
 STEP = 1.12
-#: Rates that are tried at most.
+#: Most rates that are tried.
 MAX_STEPS = 7
 
 

@@ -89,6 +89,6 @@ def variant(text: str, number: int) -> str:
     if len(words) < 3:
         return f"{text} {number}"
     gap, first = divmod(number % (len(words) * (len(words) - 1) // 2), len(words))
-    # The pair has a distance of gap + 1, counted around the text's end: each pair comes once.
+    # The two words are gap + 1 words apart, counted around the text's end: each pair occurs once.
     low, high = sorted((first, (first + gap + 1) % len(words)))
     return " ".join(words[:low] + words[low + 1 : high] + words[high + 1 :])

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-#: Batch sizes that are measured: from 1, as an idle worker has them, to the largest.
+#: Batch sizes that are measured: from 1, the size when no other message waits, to the largest.
 SIZES = (1, 8, 64, 256)
 #: Characters of a text.
 CHARACTERS = 500

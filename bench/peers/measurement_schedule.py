@@ -28,7 +28,7 @@ MIXES = {
 }
 #: Requests under way in the closed loop, by messages in a request.
 CONNECTIONS = {1: 64, 64: 8}
-#: Requests under way in an open loop, at most.
+#: Most requests under way in an open loop.
 MAX_CONNECTIONS = 1024
 #: Variants of each passage that are reserved for a step: more than the fastest system gets.
 VARIANTS = 16
@@ -42,7 +42,7 @@ class MixFigures(msgspec.Struct):
     #: Messages per second in the closed loop.
     ceiling: float
     ceiling_p95_ms: float
-    #: The highest rate in messages per second with a P95 within the bound; None where none held.
+    #: The highest rate in messages per second with a P95 within the bound; None if there is none.
     goodput: float | None
     #: Share of all messages that failed.
     failed: float

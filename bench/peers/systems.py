@@ -60,7 +60,7 @@ class PeerSystem:
         while time.monotonic() < until and self.processes():
             for process in self._started.values():
                 process.poll()  # else an ended process stays a zombie
-            time.sleep(0.1)  # between two looks, until the deadline
+            time.sleep(0.1)  # between two checks, until the deadline
         for pid in self.processes():
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -117,7 +117,7 @@ class PeerSystem:
                     raise NotRunning(f"{self.peer.name}: {part} ended:\n{log[-2000:]}")
             if time.monotonic() > until:
                 raise NotRunning(f"{self.peer.name} is not ready after {UP_S:g} s")
-            time.sleep(0.2)  # between two looks, until the deadline
+            time.sleep(0.2)  # between two checks, until the deadline
 
 
 def _answers(url: str) -> bool:

@@ -29,7 +29,8 @@ NAVY = "#12324F"
 INK = "#4A5561"
 #: Percentiles that get a tick.
 TICKS = (50.0, 90.0, 99.0, 99.9, 99.99)
-#: A line of up to so many points has a dot at each: a single point would be invisible otherwise.
+#: Most points of a line that has a dot at each point. Without a dot, a single point would be
+#: invisible.
 DOTS = 90
 #: Characters of the legend's labels that fit in one row above a plot.
 LEGEND = 80
@@ -52,7 +53,7 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.7,
     "lines.markersize": 2.8,
 }
-#: Without date and creator, so that the same run gives the same bytes.
+#: Metadata of an SVG, without date and creator, so that the same run gives the same bytes.
 METADATA: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 T = TypeVar("T", Run, Mapping[str, Run])

@@ -16,7 +16,7 @@ from rich.text import Text
 from bench.report.results import Run, read
 from bench.report.terminal import warnings
 
-#: Values that differ by no more than this share of the first count as the same, because two runs of
+#: Two values count as the same if they differ by at most this share of the first value. Two runs of
 #: one system differ by as much.
 ALIKE = 0.02
 #: Fields of a scenario that do not change the load.
@@ -153,7 +153,8 @@ def _accuracy(before: Run, after: Run) -> Figure:
     if first is None or second is None:
         known = [None if quality is None else quality.accuracy for quality in (first, second)]
         return Figure("accuracy", "", known[0], known[1], "higher", alike=False)
-    # Different only where the intervals do not overlap, so that chance does not explain it.
+    # The accuracies count as different only if their intervals do not overlap, so that chance does
+    # not explain the difference.
     apart = first.accuracy_high < second.accuracy_low or second.accuracy_high < first.accuracy_low
     return Figure("accuracy", "", first.accuracy, second.accuracy, "higher", alike=not apart)
 

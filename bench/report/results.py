@@ -85,13 +85,13 @@ class Quality(msgspec.Struct, frozen=True):
     accuracy_high: float
     #: Share of messages that got an author.
     coverage: float
-    #: Share of these messages whose author is right.
+    #: Share of the messages that got an author whose author is right.
     accuracy_when_answered: float
     #: Expected calibration error, 15 bins.
     calibration_error: float
     #: The accuracy in the model's card, measured at training; None where the card has none.
     card_accuracy: float | None
-    #: The coverage in the model's card, likewise.
+    #: The coverage in the model's card, measured at training; None if the card has none.
     card_coverage: float | None
     #: Whether the card's accuracy is within the 99.9 % interval; None without a card's accuracy.
     agrees: bool | None
@@ -136,7 +136,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     generator: Generator
     #: The counts of the second API key's load; None where there was no second load.
     beside: Totals | None = None
-    #: The scenario's limits that the run broke, in words. Empty where it kept all.
+    #: Texts on the scenario's limits that the run broke; empty if the run broke no limit.
     broken_limits: list[str]
 
 

@@ -58,7 +58,7 @@ class Processes:
                     raise RuntimeError(f"{name} ended; see {self._folder / name}.log")
             if time.monotonic() > until:
                 raise RuntimeError(f"not ready after {seconds:g} s; see {self._folder}")
-            time.sleep(0.1)  # between two looks, until the deadline
+            time.sleep(0.1)  # between two checks, until the deadline
 
 
 def listens(port: int) -> bool:

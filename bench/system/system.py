@@ -1,4 +1,4 @@
-"""The Byline under test: started as `make run` starts it, or one that already runs elsewhere."""
+"""The Byline under test: started as by `make run`, or an instance that already runs elsewhere."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ class Started(Running):
                 raise NotRunning(f"Byline did not start:\n{output}")
             if time.monotonic() > until:
                 raise NotRunning(f"Byline is not up after {UP_S:g} s:\n{output}")
-            time.sleep(0.1)  # between two looks, until the deadline
+            time.sleep(0.1)  # between two checks, until the deadline
         table = re.findall(r"^  ([\w-]+) +(\d+)  ", output, re.MULTILINE)
         return {part: int(pid) for part, pid in table}
 
@@ -190,7 +190,8 @@ class Started(Running):
 def interrupts_held() -> Iterator[None]:
     """Delays Ctrl-C to the end of the block.
 
-    So a process that the block starts is known when Ctrl-C takes effect, and is stopped.
+    So when Ctrl-C takes effect, the caller knows each process that the block has started, and stops
+    it.
     """
     came: list[object] = []
     before = signal.signal(signal.SIGINT, lambda *given: came.append(given))
@@ -219,8 +220,8 @@ def status(name: str, main: Callable[[], int]) -> int:
 def histogram(text: str, name: str) -> dict[float, int]:
     """Returns how many values each bucket of a histogram has, by the bucket's upper bound.
 
-    ``text`` is a page of Prometheus metrics, and ``name`` the histogram's name. Values of lower
-    buckets do not count again.
+    ``text`` is a page of Prometheus metrics, and ``name`` is the histogram's name. The counts are
+    not cumulative, unlike those of the page.
     """
     found = re.findall(rf'^{name}_bucket{{le="([^"]+)"}} (\S+)$', text, re.MULTILINE)
     counts: dict[float, int] = {}
@@ -234,8 +235,8 @@ def histogram(text: str, name: str) -> dict[float, int]:
 def free_ports(count: int) -> list[int]:
     """Returns different free ports of the loopback address.
 
-    The ports are outside of the range that the operating system gives to clients. Each port has
-    some free ports behind it, because several workers have their metrics on consecutive ports.
+    The ports are outside of the range that the operating system gives to clients. Each port is
+    followed by some free ports, because several workers have their metrics on consecutive ports.
     """
     apart = random.sample(range(15_000, 30_000, 10), 20 * count)
     return [port for port in apart if not listens(port)][:count]

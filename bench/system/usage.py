@@ -12,7 +12,8 @@ PROC = Path("/proc")
 #: Seconds of a clock tick, the unit of CPU time in /proc.
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
-#: Returns the processes of each part by its name. Called each time, as parts may be restarted.
+#: A function that returns the process ids of each part, by name. It is called for each sample,
+#: because parts may be restarted.
 Parts = Callable[[], Mapping[str, Iterable[int]]]
 
 
