@@ -28,7 +28,7 @@ ALERTS = [
 ]
 #: Sections of a runbook, in this order.
 PARTS = ["What it means", "What to look at", "What to do"]
-#: Metrics that alerts need and that exist only after enough messages: see MetricMissing in
+#: Metrics of alerts that exist only after enough messages. See the alert MetricMissing in
 #: service.yml.
 NOT_YET = {
     "byline_quality_ratio",

@@ -1,6 +1,6 @@
 """Series that rules count exist from the start as 0.
 
-A series that first appears with the value eight has not increased for Prometheus.
+If a series first appears with the value eight, Prometheus sees no increase.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NO_ROUTE = {501, 505}
 
 
 def selected() -> list[tuple[str, str]]:
-    """Returns each counter and histogram that rules select from: its name and the matchers."""
+    """Returns each counter and histogram in the rules' selectors: its name and the matchers."""
     return sorted({found for rule in rules() for found in _SELECTOR.findall(rule["expr"])})
 
 

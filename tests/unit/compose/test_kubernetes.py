@@ -163,7 +163,8 @@ def test_everything_that_a_manifest_names_exists(source: str) -> None:
         assert sum(chosen <= own for own in labels) == 1, manifest["metadata"]["name"]
     deployments = {one["metadata"]["name"]: one for one in of_kind(source, "Deployment")}
     for scaler in of_kind(source, "ScaledObject", "HorizontalPodAutoscaler"):
-        # A Deployment with replicas and its autoscaler would change the number in turns.
+        # A Deployment with `replicas` would change the number, and its autoscaler would change it
+        # back.
         assert "replicas" not in deployments[scaler["spec"]["scaleTargetRef"]["name"]]["spec"]
     for policy in of_kind(source, "NetworkPolicy"):
         assert any(_matches(policy["spec"]["podSelector"], dict(own)) for own in labels)
@@ -230,7 +231,7 @@ def test_workers_of_the_next_version_are_reached_and_guarded_as_the_others() -> 
     )
     # Prometheus uses this label as the job's name.
     assert {labels["app.kubernetes.io/component"] for labels in own} == {"worker"}
-    # The user scales these workers, and applying the files again must not reset the number.
+    # The user sets the number of these workers. Applying the files again must not reset it.
     deployments = {one["metadata"]["name"]: one["spec"] for one in of_kind("next", "Deployment")}
     assert "replicas" not in deployments["worker-next"]
     [scaled] = of_kind("next", "ScaledObject")

@@ -131,7 +131,7 @@ def test_launchd_starts_the_worker_with_settings_that_fit_the_containers() -> No
 
 
 def asked_of_compose(tmp_path: Path, *arguments: str) -> tuple[str, list[str]]:
-    """Returns the arguments that `make` gives to compose, and the folders of models."""
+    """Returns the arguments that `make` gives to compose, and the folders of the models."""
     (tmp_path / "compose").write_text('#!/bin/sh\necho "$@"; echo "$MODEL_DIR"; echo "$NEXT_DIR"\n')
     (tmp_path / "compose").chmod(0o755)
     # Without make's variables: a make within `make test` prints the folders it enters.

@@ -1,4 +1,4 @@
-"""The card of the shipped n-gram model: its figures, its page, and that they fit the weights."""
+"""The card of the shipped n-gram model: its figures and its page agree with the weights."""
 
 from __future__ import annotations
 

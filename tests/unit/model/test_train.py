@@ -1,4 +1,4 @@
-"""The command ``make train``: what it writes, that the engine serves it, and its errors."""
+"""The command ``make train``: its files, its errors, and that the engine serves its models."""
 
 from __future__ import annotations
 

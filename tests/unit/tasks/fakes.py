@@ -22,7 +22,7 @@ from tasks.storage.result_cache import AttributionCache
 
 
 class Predictor:
-    """A model whose author is the text's first letter. It notes its batches."""
+    """A model that attributes a text to its first letter. It records its batches."""
 
     version = "v1"
 

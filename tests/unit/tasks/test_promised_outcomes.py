@@ -27,8 +27,8 @@ def test_a_pending_result_is_found_after_the_cache_lost_its_outcome(
         processor.store.delete(key)
     outcome = find(processor, asked)
     assert outcome is not None
-    # The result was promised for an older model version. The served version answers, with its own
-    # id.
+    # The result was promised for an older model version. The served version computes it, under a
+    # new id.
     assert outcome.id == message_id("v1", text)
 
 

@@ -72,7 +72,7 @@ def served(
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """Returns all that the other side sends until it closes."""
+    """Returns all bytes that the other side sends until it closes the connection."""
     return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
@@ -99,7 +99,7 @@ def connect(port: int) -> socket.socket:
 def exchanged(
     app: Any, data: bytes, step: int = 1 << 30, protocol: type[asyncio.Protocol] = FastHttpProtocol
 ) -> bytes:
-    """Sends ``data`` in steps, and returns all that the server sends until it closes."""
+    """Sends ``data`` in pieces of ``step`` bytes, and returns all bytes that the server sends."""
     with served(app, protocol) as (_, port), connect(port) as client:
         for start in range(0, len(data), step):
             client.sendall(data[start : start + step])

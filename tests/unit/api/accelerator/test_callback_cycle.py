@@ -53,7 +53,7 @@ class Application:
         await send({"type": "http.response.body"})
 
     def respond(self, body: bytes = b"{}") -> None:
-        """Responds to all requests that wait."""
+        """Responds to all waiting requests."""
         waiting, self.waiting = self.waiting, []
         assert self.loop is not None
         for on_response in waiting:

@@ -61,7 +61,7 @@ async def _exchange(answers: Sequence[Answer]) -> tuple[list[tuple[int, bytes]],
                     writer.close()
                     return
                 writer.write(segment)
-                await asyncio.sleep(0.02)  # so that each part is a segment of its own
+                await asyncio.sleep(0.02)  # so that each part is a separate segment
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     owner = Owner()
@@ -97,7 +97,7 @@ def test_a_chunked_body_is_put_together() -> None:
 
 
 def test_a_content_length_is_ignored_where_the_body_is_chunked() -> None:
-    """As in RFC 9112, 6.3, or the connection is closed, but never as five bytes of chunks."""
+    """RFC 9112, 6.3: the client reads the chunks, or closes the connection."""
     both = CHUNKED.replace(b"\r\n\r\n2", b"\r\nContent-Length: 5\r\n\r\n2", 1)
     [(status, body)], *_ = exchange([both])
     assert (status, body) in (HELLO, BROKEN)

@@ -25,7 +25,7 @@ Reply = Callable[[int, dict[str, object]], tuple[int, object] | None]
 
 
 class Server:
-    """A server that answers as ``reply`` says, after ``delay(number)`` seconds."""
+    """A server that sends the response of ``reply`` after ``delay(number)`` seconds."""
 
     def __init__(self, reply: Reply, delay: Callable[[int], float] = lambda number: 0.0) -> None:
         self._reply, self._delay = reply, delay

@@ -1,4 +1,4 @@
-"""The batcher: when a batch starts, what it holds, and whether there is room for more tasks."""
+"""The batcher: when a batch starts, its messages, and whether the worker takes more tasks."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def test_values_have_length_one_or_none_for_an_empty_text() -> None:
 
 
 def test_hash_is_the_same_on_every_machine() -> None:
-    """The committed weights depend on the hash. Other numbers here need another PREPROCESSING."""
+    """The committed weights depend on the hash. A changed hash needs a new PREPROCESSING."""
     assert features.count(["Hello, you"]).rows.tolist()[:4] == [15523, 31389, 32525, 33163]
     bags = features.count([*TEXTS, LONG])
     assert zlib.crc32(b"".join(array.astype("<i4").tobytes() for array in bags)) == 1483632419

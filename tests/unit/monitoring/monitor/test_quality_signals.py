@@ -1,4 +1,4 @@
-"""Quality signals cross their thresholds only for answers that are unlike the held-out ones."""
+"""Quality signals cross their thresholds only if answers differ from the held-out messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOBODY: Counter[str] = Counter()
 
 
 def answers(messages: int, seed: int = 0, sure: float = 0.0) -> Counter[str]:
-    """Returns counts of messages like the held-out ones; a share of ``sure`` is confident."""
+    """Returns counts of messages like the held-out messages. The share ``sure`` is confident."""
     generator = np.random.default_rng(seed)
     authors = REFERENCE["predicted_shares"]
     shares = np.array(list(authors.values()))
