@@ -29,7 +29,7 @@ DEFAULT = ("steady", "unique", "zipf", "bulk")
 def main(arguments: list[str]) -> int:
     """Runs the scenarios that the command line names, and writes the reports.
 
-    Returns the exit status: 1 where a run broke a limit of its scenario, 2 where the input is wrong
+    Returns the exit status: 1 if a run broke a limit of its scenario, 2 if the input is wrong
     or Byline does not run, else 0.
     """
     options = _parser().parse_args(arguments)

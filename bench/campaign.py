@@ -1,4 +1,4 @@
-"""Runs one load test: starts the load generator, samples memory and CPU time, makes the report."""
+"""Runs one load test: starts the generator, samples memory and CPU time, makes the report."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from bench.report.summary import Observed
 from bench.system.gpu import Utilisation
 from bench.system.system import Started
 
-#: Seconds of load before each step. They are not measured.
+#: Seconds of load before each step, which are not measured.
 WARMUP_S = 3.0
 
 

@@ -16,8 +16,8 @@ from itertools import cycle
 COST = 4
 #: Bytes of a salt.
 SALT = 16
-#: Most bytes that a password may have. bcrypt uses 72 bytes: the password, and a zero byte at its
-#: end.
+#: Maximum number of bytes that a password may have. bcrypt uses 72 bytes: the password, and a zero
+#: byte at its end.
 LONGEST = 71
 
 #: Mask of a 32-bit word.

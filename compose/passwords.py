@@ -1,4 +1,4 @@
-"""Makes the containers' passwords where they do not exist yet: ``python -m compose.passwords``.
+"""Makes the containers' passwords if they do not exist yet: ``python -m compose.passwords``.
 
 Each password is a file in compose/secrets, which compose mounts into the containers that need it.
 So no password appears in a process's arguments, or in the container engine's output. The program

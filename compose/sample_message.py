@@ -27,9 +27,9 @@ ANYTHING = (
     "of it than leave you to guess. We began late, we spent more than we had, and yet the work "
     "was done well; whoever comes after us will find it easier to go on than we found it to begin."
 )
-#: Seconds that an attribution may take, if the settings do not allow fewer seconds.
+#: Longest wait for an attribution, in seconds. The settings may allow only a shorter wait.
 ANSWER_S = 30.0
-#: Most parts of the evidence that are shown.
+#: Maximum number of parts of the evidence that are shown.
 EVIDENCE = 5
 
 

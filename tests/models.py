@@ -1,4 +1,4 @@
-"""Small torch models for tests. Environment variables slow them down, or log their texts."""
+"""Small torch models for tests. Environment variables can slow the models, or log their texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AUTHORS = ("vowels", "consonants")
 #: Environment variable with the path of a file. Each forward pass, except those of the warm-up,
 #: appends its texts to that file, one text a line.
 CALLS = "TEST_MODEL_CALLS"
-#: Environment variable with the least seconds of a forward pass, except those of the warm-up.
+#: Environment variable with the minimum time in seconds of a forward pass after the warm-up.
 SLOWNESS = "TEST_MODEL_SECONDS"
 #: Environment variable with the seconds that a forward pass takes more for each of its messages.
 SLOWNESS_EACH = "TEST_MODEL_MESSAGE_SECONDS"

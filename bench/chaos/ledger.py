@@ -19,7 +19,7 @@ from bench.load.recorder import BROKEN, NO_ANSWER, Promise, outcomes
 
 #: Messages a second of the light load.
 RATE = 20.0
-#: Most requests that are under way. Requests accumulate while a part is frozen.
+#: Maximum number of requests that are under way. Requests accumulate while a part is frozen.
 MAX_UNDER_WAY = 256
 #: Seconds that a client of the load waits for an answer.
 TIMEOUT_S = 20.0
@@ -59,7 +59,7 @@ def get(target: Target, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
 
 
 class Ledger:
-    """The messages of a case: those that Byline accepted, and the reasons why it refused others."""
+    """The accepted messages of a case, and the reasons why Byline refused other messages."""
 
     def __init__(self) -> None:
         #: The URL path of the attribution of each accepted message.
@@ -68,7 +68,7 @@ class Ledger:
         self.failed: Counter[str] = Counter()
 
     def send(self, target: Target, wait_s: float = 2.0) -> None:
-        """Sends one message. Records its URL path if Byline accepts it, else the reason."""
+        """Sends one message. Records the URL path of its answer, or the reason of a refusal."""
         try:
             status, body = post(target, wait_s, TIMEOUT_S)
         except (OSError, HTTPException) as error:

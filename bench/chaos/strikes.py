@@ -18,9 +18,10 @@ from bench.chaos.trial import LOOK_S, STOPS_S, Trial
 from bench.faults.fault_injection import LASTS_S
 from bench.system.system import NotRunning
 
-#: Seconds after the signal within which the system has to serve again, or to have ended.
+#: Seconds from the signal within which the system has to serve again, or has to end.
 WITHIN_S = 10.0
-#: Seconds after which the test gives up. A system that needs more than ``WITHIN_S`` is still timed.
+#: Seconds after which the test gives up. Above ``WITHIN_S``, the case fails, but its time is still
+#: measured.
 GIVE_UP_S = 120.0
 #: Seconds of load before the signal.
 LOADED_S = 1.0
@@ -31,29 +32,30 @@ BACKLOG = 64
 
 @dataclass(slots=True)
 class Result:
-    """The result of one case: the seconds of recovery, the messages, and what was wrong."""
+    """The result of one case: the seconds of recovery, the messages, and the complaints."""
 
     cell: Cell
-    #: Seconds from the signal until the system served again, or had ended where it had to end.
+    #: Seconds from the signal until the system served again, or until it ended if it had to end.
     served_s: float | None = None
     #: Seconds from the signal until every part ran again, also the parts for monitoring.
     whole_s: float | None = None
     #: Messages that the system accepted.
     accepted: int = 0
     lost: Counter[str] = field(default_factory=Counter)
-    #: What is wrong, in words.
+    #: Texts on failed checks.
     complaints: list[str] = field(default_factory=list)
 
 
 class Strikes:
-    """Runs the cases of ``make chaos``, and starts a new Byline where a case needs a new one."""
+    """Runs the cases of ``make chaos``, and starts a new Byline if a case needs a new one."""
 
     def __init__(self, folder: Path, within_s: float = WITHIN_S) -> None:
         self._folder = folder
         self._within_s = within_s
         self._trials = 0
         self._trial: Trial | None = None
-        #: The state folder of the first system. Each case before ``running`` starts with its data.
+        #: The state folder of the first system. Each case before ``running`` starts with a copy of
+        #: this folder's data.
         self._kept: Path | None = None
         self._promised = Ledger()
         self._parts: list[str] = []
@@ -225,7 +227,7 @@ class Strikes:
     ) -> float | None:
         """Waits until Byline has ended, and returns the seconds since the monotonic time ``since``.
 
-        Adds a complaint to ``result`` where Byline ends late, ends with another status than
+        Adds a complaint to ``result`` if Byline ends late, ends with another status than
         ``exit_status``, or leaves processes or files.
         """
         while time.monotonic() < since + GIVE_UP_S:

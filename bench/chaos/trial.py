@@ -21,7 +21,7 @@ from bench.system.usage import PROC
 
 T = TypeVar("T")
 
-#: The monitoring programs that `make run` starts where they are installed, by port name.
+#: The monitoring programs that `make run` starts if they are installed, by port name.
 WATCHING = ("PROMETHEUS", "ALERTMANAGER", "REDIS_EXPORTER")
 #: The name of the port by the name of the part, for parts with two different names.
 PORT = {"valkey": "REDIS", "worker": "METRICS"}

@@ -46,15 +46,15 @@ from bench.system.system import Started, status
 RATE = 500.0
 #: Seconds of load before the fault.
 BREAKS_S = 10.0
-#: Seconds of load in all.
+#: Seconds of the whole load.
 SECONDS = 20.0
-#: Seconds of load at most, where the fault replaces processes one after the other.
+#: Longest load in seconds if the fault replaces processes one after the other.
 REPLACED_S = 200.0
 #: Seconds of load after the last process was replaced.
 THEN_S = 10.0
 TWO_WORKERS = {"BYLINE_WORKERS": "2"}
-#: The error codes that a client may get during a fault: those of the api's 503 and 504 responses.
-#: ``revoked`` is not one of them, because nobody revokes a task here.
+#: The error codes that a client may get during a fault: the codes of the api's 503 and 504
+#: responses. ``revoked`` is not included, because nobody revokes a task here.
 HONEST = frozenset(
     {
         "broker_unavailable",
@@ -77,7 +77,7 @@ class Fault:
     settings: Mapping[str, str] = field(default_factory=dict)
     #: The reasons with which the system may refuse a message.
     honest: frozenset[str] = HONEST
-    #: True where the fault replaces processes. The load then lasts until all are replaced.
+    #: True if the fault replaces processes. The load then lasts until all are replaced.
     replaces: bool = False
     #: Function that sends its own messages, causes the fault, and returns the messages' outcome.
     promise_fault: PromiseFault | None = None
@@ -125,14 +125,14 @@ HEADER = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one fault: the messages' outcome, and how many messages had two effects."""
+    """The result of one fault: the messages' outcomes, and how many messages had two effects."""
 
     loss: Loss
     contradicted: int
     computed_twice: int
     #: The reasons with which the system may refuse a message, as in the fault.
     honest: frozenset[str] = HONEST
-    #: How many messages should have been sent; None where any number is right.
+    #: How many messages should have been sent; None if any number is right.
     ordered: int | None = None
 
     @property
@@ -174,7 +174,7 @@ class Outcome:
 def main() -> int:
     """Runs the faults that ``--only`` selects, or all of them, and prints the table of outcomes.
 
-    Returns 1 where a fault did harm.
+    Returns 1 if a fault did harm.
     """
     options = _options()
     console = Console()

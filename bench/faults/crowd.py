@@ -26,9 +26,9 @@ GREEDY_LOAD = Beside(connections=4, bulk=64)
 #: Seconds between two requests of 50 messages each, whose answers are promised for later (status
 #: 202).
 PROMISED_EACH_S = 10.0
-#: Seconds after which a promised answer is first fetched, at least.
+#: Shortest time in seconds from a promise to the first request for the answer.
 FETCHED_AFTER_S = 30.0
-#: Seconds after which a promised answer is first fetched, at most.
+#: Longest time in seconds from a promise to the first request for the answer.
 FETCHED_BEFORE_S = 600.0
 #: Seconds between two checks of the cache.
 LOOK_S = 5.0
@@ -46,7 +46,8 @@ class Crowd:
     promised: Loss | None = None
     #: The outcome of the greedy key's messages; None until the load is over.
     greedy: Loss | None = None
-    #: How many promised answers never came, by the HTTP status of the last request for them.
+    #: Number of promised answers that never came, by the HTTP status of the last request for the
+    #: answer.
     lost: Mapping[int, int] = field(default_factory=dict)
     #: Number of checks of the cache.
     looks: int = 0

@@ -25,7 +25,7 @@ PAUSE_S = 0.5
 
 
 class DuplicateCheck(Recorder):
-    """A recorder that remembers the first answer to each message, and counts other answers."""
+    """A recorder that keeps the first answer to each message, and counts answers that differ."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         super().__init__(passages)
@@ -78,7 +78,7 @@ def _ask(target: Target, texts: Sequence[str]) -> list[Answer]:
 
 
 def _missing(answer: Answer) -> str:
-    """Returns the reason why ``answer`` has no attribution; empty where it has an attribution."""
+    """Returns the reason why ``answer`` has no attribution; empty if it has an attribution."""
     if answer.error is not None:
         return answer.error.code
     return Recorder.PROMISED if answer.location else ""

@@ -100,7 +100,7 @@ def restart_workers(system: Started) -> None:
 
 
 def first(system: Started, part: str) -> int:
-    """Returns the process id of a part's first process, the parent of its other processes.
+    """Returns the id of a part's first process, which is the parent of its other processes.
 
     Raises:
         NotRunning: Byline has no part of this name.

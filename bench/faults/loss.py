@@ -24,7 +24,8 @@ MESSAGES = 2000
 RATE = 200.0
 #: Share of the messages that is sent before the fault.
 BREAKS_AT = 0.5
-#: Most connections: more than any load needs, so that no message waits for a connection.
+#: Maximum number of connections: more than any load needs, so that no message waits for a
+#: connection.
 CONNECTIONS = 2000
 #: Seconds within which an undisturbed system answers.
 PROMPT_S = 0.5
@@ -113,7 +114,7 @@ def measure(
 
 
 def _after(seconds: float, strike: Callable[[], None]) -> float:
-    """Waits ``seconds``, calls ``strike``, and returns the monotonic time at which it returned."""
+    """Waits ``seconds``, calls ``strike``, and returns the monotonic time after the call."""
     time.sleep(seconds)  # the load runs before the fault
     strike()
     return time.monotonic()

@@ -35,13 +35,13 @@ REQUESTS = 40
 BULK = 50
 #: Characters of a message.
 SHORT = 100
-#: Characters of a message that is to fill the queue.
+#: Characters of a message if messages have to fill the queue.
 LONG = 12_000
 #: Results that other clients put into the cache.
 OTHERS = 400_000
 #: Bytes of each of these results.
 SIZE = 200
-#: Results that are stored with one pipeline.
+#: Results that are stored in one Redis pipeline.
 TOGETHER = 1000
 #: Seconds before a power cut in which accepted messages may be lost with ``appendfsync everysec``:
 #: one second until Valkey syncs the file, and one second more for a busy disk.
@@ -59,7 +59,7 @@ PromiseFault = Callable[[Started], Loss]
 
 @dataclass(slots=True)
 class Account:
-    """The messages that a fault has sent: those promised, answered, refused or lost."""
+    """The messages that a fault has sent, and whether each was promised, answered or lost."""
 
     #: The accepted messages whose answer is not fetched yet: the monotonic time of acceptance in
     #: seconds, by the message's id.
@@ -68,7 +68,7 @@ class Account:
     answered: int = 0
     #: Promised answers that were fetched.
     fetched: int = 0
-    #: Promised answers that never came, by the HTTP status of the last request for them.
+    #: Promised answers that never came, by the HTTP status of the last request for the answer.
     lost: Counter[int] = field(default_factory=Counter)
     #: Messages that were not accepted, by the reason.
     refused: Counter[str] = field(default_factory=Counter)
@@ -195,7 +195,7 @@ def send_without_end(system: Started, account: Account, characters: int) -> Iter
 
 
 def _status(system: Started, id: str) -> int:
-    """Returns the HTTP status of the answer to message ``id``; 0 where there is no response."""
+    """Returns the HTTP status of the answer to message ``id``; 0 if there is no response."""
     asked = request(system.target, f"{system.target.path}/{id}")
     try:
         with DIRECT.open(asked, timeout=10) as response:

@@ -1,8 +1,8 @@
 """Ten minutes of load with random faults: ``make soak``.
 
 Every few seconds a process is killed or frozen. The faults are random, but depend only on a seed,
-so that a run can be repeated. In the end every message has to be accounted for, no message may have
-had its effect twice, and neither memory nor open files may have grown. With ``--crowded`` the cache
+so that a run can be repeated. In the end every message must have an allowed outcome. No message may
+have had its effect twice. Memory and open files must not have grown. With ``--crowded`` the cache
 is always full, a second API key sends as much as it can, and promised answers are fetched only
 after minutes.
 """
@@ -39,9 +39,9 @@ from bench.system.system import Started, status
 #: Messages a second.
 RATE = 200.0
 SETTINGS = {"BYLINE_WORKERS": "2", "BYLINE_VISIBILITY_TIMEOUT_S": "3"}
-#: Seconds from one fault to the next, at least.
+#: Shortest time in seconds from one fault to the next.
 PAUSE_S = 10.0
-#: Seconds from one fault to the next, at most.
+#: Longest time in seconds from one fault to the next.
 LONGEST_PAUSE_S = 20.0
 #: Seconds without a further fault for a part that had a fault. Byline gives up a part that dies
 #: repeatedly.
@@ -61,7 +61,7 @@ KINDS = (
 
 
 def main() -> int:
-    """Runs the soak test. Returns 1 where a message has no allowed outcome, or a process grew."""
+    """Runs the soak test. Returns 1 if a message has no allowed outcome, or a process grew."""
     options = _options()
     console = Console()
     console.print(f"seed {options.seed}, {options.minutes:g} minutes")

@@ -1,7 +1,7 @@
 """The load generator: a process of its own, so that no other work of the benchmark delays it.
 
-The process gets a :class:`Job`. It sends a :class:`Progress` once a second, and in the end a
-:class:`Record`.
+The process gets a :class:`Job`. The process sends a :class:`Progress` once a second, and in the end
+a :class:`Record`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Progress:
     requests: int
     #: Messages that failed.
     failed: int
-    #: P95 latency in seconds of the requests that ended since the last report; None without any.
+    #: P95 latency in seconds of the requests that ended since the last report; None if none ended.
     p95: float | None
 
 

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client on asyncio, whose connections send one request at a time."""
+"""A small HTTP/1.1 client on asyncio. Each connection sends one request at a time."""
 
 from __future__ import annotations
 

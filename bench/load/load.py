@@ -1,8 +1,8 @@
 """A load over HTTP, as an open loop with a fixed schedule or as a closed loop that never pauses.
 
 In an open loop each request is due at a fixed time, whatever the responses do. A request waits
-while all connections are busy, and its latency counts from the time at which it was due. So a
-system that stalls is charged for every request that should have been sent meanwhile (no coordinated
+while all connections are busy, and its latency counts from the time at which it was due. So if a
+system stalls, every request that was due during the stall has a high latency (no coordinated
 omission).
 """
 
@@ -27,7 +27,7 @@ TIMEOUT_S = 20.0
 TICK_S = 0.001
 #: Longest time between two checks of the schedule, and of whether the load is over, in seconds.
 LOOK_S = 0.01
-#: Seconds that requests under way have to end, once the last request was due.
+#: Seconds within which requests under way must end, once the last request was due.
 DRAIN_S = 10.0
 
 
@@ -74,7 +74,7 @@ class HttpLoad:
 
         Returns:
             The monotonic time at which the measurement began, and the seconds that were measured:
-            fewer than ``seconds`` where the load was stopped.
+            fewer than ``seconds`` if the load was stopped.
         """
         return uvloop.run(self._run(warmup_s, seconds, -(-max_messages // self._bulk)))
 
@@ -96,7 +96,7 @@ class HttpLoad:
             self._free(connection, now)
 
     def lost(self, connection: Connection) -> None:
-        """Replaces a lost connection where the closed loop or a waiting request needs another."""
+        """Replaces a lost connection if the closed loop or a waiting request needs another."""
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)

@@ -56,7 +56,7 @@ def read(path: Path) -> list[Passage]:
 
 
 def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
-    """Yields messages without end: the share ``mix.repeats`` are repeated, all others are new.
+    """Yields messages without end: the share ``mix.repeats`` is repeated, and the rest is new.
 
     A repeated message is an unchanged passage, drawn from ``mix.population`` passages. A new
     message is a passage without two of its words: it is as hard for the model as the author's own

@@ -1,7 +1,7 @@
 """Records the outcome of each request of a load, with little CPU time while the load runs.
 
-Response bodies are kept as bytes, and decoded once the load is over. A failure is counted at once,
-unless only the decoded body shows it.
+Response bodies are kept as bytes, and decoded once the load is over. Failures are counted at once,
+except failures that only the decoded body shows.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ BROKEN = "connection broken"
 #: The reason of a request without a response within the timeout, on an open connection.
 NO_ANSWER = "no answer"
 
-#: Most bytes of response bodies, and of their messages' texts, that are kept undecoded. This is
-#: enough for 200,000 messages of the usual length: 20 s at 10,000 a second. Above this number, the
-#: recorder decodes the oldest body for each new body.
+#: Maximum number of bytes of response bodies, and of their messages' texts, that are kept
+#: undecoded. This is enough for 200,000 messages of the usual length: 20 s at 10,000 a second.
+#: Above this number, the recorder decodes the oldest body for each new body.
 KEPT_BYTES = 240 * 2**20
 #: Bytes that Python's objects add to each message.
 ADDED_BYTES = 300
@@ -71,7 +71,7 @@ class Promise(msgspec.Struct):
 
 
 class Problem(msgspec.Struct):
-    """An error response. A peer, which is another serving system, may send no ``code``."""
+    """An error response. A peer may omit ``code``."""
 
     code: str = ""
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from bench.load.http_client import Request, Target, render
 from bench.load.messages import Message
 
-#: Most messages that are rendered in advance: enough for 20 s at 12,000 a second, and a warm-up.
-#: The rendered requests take half a gigabyte of memory. A longer load renders further requests
-#: while it runs.
+#: Maximum number of messages that are rendered in advance: enough for 20 s at 12,000 a second, and
+#: a warm-up. The rendered requests take half a gigabyte of memory. A longer load renders further
+#: requests while it runs.
 MAX_MESSAGES = 300_000
-#: Most bytes of requests that are rendered in advance. This limit is for texts longer than usual.
+#: Maximum number of bytes of requests that are rendered in advance. This limit is for texts longer
+#: than usual.
 MAX_BYTES = 192 * 2**20
 
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
-#: Most seconds that a run may take, whatever a file says: a load test must end by itself.
+#: Longest time in seconds of a run, whatever a file says: a load test must end by itself.
 LONGEST_S = 3600
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -50,7 +50,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     title: str
     #: Messages per second, sent on a fixed schedule (open loop); None for a closed loop.
     rate: Positive | None = None
-    #: Most requests under way. In a closed loop, each response is followed by the next request.
+    #: Maximum number of requests under way. In a closed loop, each response is followed by the next
+    #: request.
     connections: Annotated[int, Meta(ge=1, le=20_000)] = 64
     #: Seconds that are measured.
     seconds: Annotated[float, Meta(gt=0, le=LONGEST_S)] = 30.0

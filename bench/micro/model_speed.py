@@ -33,7 +33,7 @@ VOCABULARY = 20_000
 def main() -> int:
     """Measures the model's speed for each batch size, and prints it.
 
-    Returns 1 where a batch of 64 is slower than ``BAR`` messages/s.
+    Returns 1 if a batch of 64 is slower than ``BAR`` messages/s.
     """
     options = _options()
     if hasattr(os, "sched_setaffinity"):

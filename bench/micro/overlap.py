@@ -74,7 +74,7 @@ def _worker() -> int:
 def _simulated(seconds: float, overlaps: bool) -> Any:
     """Returns a simulated GPU that computes one batch at a time, ``seconds`` for each message.
 
-    ``overlaps`` tells the worker whether to prepare the next batch meanwhile.
+    If ``overlaps`` is true, the worker prepares the next batch while the GPU computes.
     """
     torch, device = import_module("torch"), import_module("model.serving.device")
 

@@ -53,7 +53,7 @@ ALLOWED = 0.10
 def main() -> int:
     """Measures the bare model and the worker, and prints both speeds.
 
-    Returns 1 where the worker is slower than the model by more than ``ALLOWED``.
+    Returns 1 if the worker is slower than the model by more than ``ALLOWED``.
     """
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
@@ -150,7 +150,8 @@ def serve_all(
         "BYLINE_VISIBILITY_TIMEOUT_S": "3600",
         **env,
     }
-    # Each round has a folder of its own: the data of another round would be answers in the cache.
+    # Each round has a folder of its own: with another round's data, the answers would be in the
+    # cache.
     own = Path(tempfile.mkdtemp(dir=folder))
     with Processes(own) as processes, Celery(broker=redis, backend=redis) as app:
         processes.start("valkey", server_command(redis_port, own), {})

@@ -28,7 +28,7 @@ MIXES = {
 }
 #: Requests under way in the closed loop, by messages in a request.
 CONNECTIONS = {1: 64, 64: 8}
-#: Most requests under way in an open loop.
+#: Maximum number of requests under way in an open loop.
 MAX_CONNECTIONS = 1024
 #: Variants of each passage that are reserved for a step: more than the fastest system gets.
 VARIANTS = 16

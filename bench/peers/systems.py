@@ -25,7 +25,7 @@ UP_S = 120.0
 
 
 class PeerSystem:
-    """A peer that runs during the block, with a Valkey of its own where the peer needs one."""
+    """A peer that runs during the block, with a Valkey of its own if the peer needs one."""
 
     def __init__(self, peer: Peer, folder: Path) -> None:
         self.peer = peer

@@ -29,8 +29,8 @@ NAVY = "#12324F"
 INK = "#4A5561"
 #: Percentiles that get a tick.
 TICKS = (50.0, 90.0, 99.0, 99.9, 99.99)
-#: Most points of a line that has a dot at each point. Without a dot, a single point would be
-#: invisible.
+#: Maximum number of points of a line that has a dot at each point. Without a dot, a single point
+#: would be invisible.
 DOTS = 90
 #: Characters of the legend's labels that fit in one row above a plot.
 LEGEND = 80
@@ -193,7 +193,7 @@ def _curve(run: Run) -> list[tuple[float, float]]:
 
 
 def _slower(percentile: float) -> float:
-    """Returns n where one of n messages is slower than a percentile: 2 for 50, 100 for 99."""
+    """Returns n such that one of n messages is slower than a percentile: 2 for 50, 100 for 99."""
     return 100 / (100 - percentile)
 
 

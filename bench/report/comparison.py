@@ -31,19 +31,19 @@ class Figure(NamedTuple):
     unit: str
     before: float | None
     after: float | None
-    #: Whether a higher or a lower value is better; None where neither is.
+    #: Whether a higher or a lower value is better; None if neither is.
     better: Literal["higher", "lower"] | None
-    #: True where the difference is too small to mean anything.
+    #: True if the difference is too small to mean anything.
     alike: bool
 
     @property
     def ratio(self) -> float | None:
-        """The later value divided by the earlier value; None where that can't be computed."""
+        """The later value divided by the earlier value; None if that can't be computed."""
         return None if self.after is None or not self.before else self.after / self.before
 
     @property
     def verdict(self) -> str:
-        """``better``, ``worse`` or ``same``, for the later run; empty where that is unknown."""
+        """``better``, ``worse`` or ``same``, for the later run; empty if that is unknown."""
         if self.better is None or self.before is None or self.after is None:
             return ""
         if self.alike:
@@ -69,7 +69,7 @@ def compare(before: Run, after: Run) -> list[Figure]:
 
 
 def obstacles(before: Run, after: Run) -> list[str]:
-    """Returns sentences on why the runs may not be comparable; empty where they are comparable."""
+    """Returns sentences on why the runs may not be comparable; empty if they are comparable."""
     scenarios = _differences(before.scenario, after.scenario, leave_out=NO_LOAD)
     found = [f"The scenarios differ: {difference}." for difference in scenarios]
     machines = _differences(before.machine, after.machine)
@@ -83,7 +83,7 @@ def obstacles(before: Run, after: Run) -> list[str]:
 
 
 def show(before: Run, after: Run, console: Console | None = None) -> None:
-    """Prints the figures of both runs, and warnings where the runs may not be comparable."""
+    """Prints the figures of both runs, and warnings if the runs may not be comparable."""
     console = console or Console()
     table = Table(title="Before and after", title_justify="left", title_style="bold")
     table.add_column("")
@@ -103,7 +103,7 @@ def show(before: Run, after: Run, console: Console | None = None) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compares the two reports that the command line names, and prints the figures.
 
-    Exits with status 2 where a file is not a report.
+    Exits with status 2 if a file is not a report.
     """
     parser = argparse.ArgumentParser(prog="python -m bench.report.comparison", description=__doc__)
     parser.add_argument("before", type=Path, help="a report, JSON")

@@ -20,7 +20,7 @@ BINS = 15
 
 
 def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
-    """Returns the quality of a run's answers; None where there were no answers.
+    """Returns the quality of a run's answers; None if there were no answers.
 
     A run may send many variants of one passage. The answers to these variants are no independent
     evidence. So the intervals are computed with the effective number of passages: Kish's (sum of

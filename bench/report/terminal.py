@@ -21,7 +21,7 @@ BAR = 30
 
 
 def show(run: Run, console: Console | None = None) -> None:
-    """Prints the report of ``run``, to standard output where no console is given."""
+    """Prints the report of ``run``, to standard output if no console is given."""
     console = console or Console()
     # Text, not str: rich could take parts of a title or of an error's code as markup.
     console.print()
@@ -103,7 +103,7 @@ def messages(mix: Mix) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Returns ``part`` in per cent of ``whole``, as text; a dash where ``whole`` is 0."""
+    """Returns ``part`` in per cent of ``whole``, as text; a dash if ``whole`` is 0."""
     return f"{100 * part / whole:.2f} %" if whole else "–"
 
 

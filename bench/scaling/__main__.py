@@ -59,13 +59,13 @@ SINGLE = "HTTP, one by one"
 TASKS = "Celery tasks of 64"
 #: Seconds of load before each measurement.
 WARMUP_S = 3.0
-#: A mix with so few different messages that all of them are in the cache.
+#: A mix of few different messages, which are all in the cache.
 KNOWN = Mix(repeats=1.0, exponent=0.0, population=1000)
 #: CPU time of other programs, in cores, above which a measurement counts as disturbed.
 DISTURBED = 0.15
-#: Most seconds that a measurement waits for other programs to become quiet.
+#: Longest time in seconds for which a measurement waits for other programs to become quiet.
 QUIET_S = 60.0
-#: Most attempts at a measurement that other programs disturb.
+#: Maximum number of attempts at a measurement that other programs disturb.
 TRIES = 3
 #: Seconds over which the CPU time of other programs is measured.
 LOOK_S = 2.0
@@ -233,7 +233,7 @@ class Measured:
     def _run(self, system: Started, **fields: Any) -> Load:
         """Puts a load on ``system``, and returns its figures.
 
-        ``fields`` are fields of the load's scenario. The load is repeated where other programs
+        ``fields`` are fields of the load's scenario. The load is repeated if other programs
         disturbed the measurement.
         """
         for _ in range(TRIES):

@@ -56,7 +56,7 @@ class Cost(msgspec.Struct, frozen=True):
 
     @property
     def per_task(self) -> float:
-        """The mean number of messages in a task; infinite where there was no task."""
+        """The mean number of messages in a task; infinite if there was no task."""
         taken = self.calls.get(TAKEN, 0.0)
         return 1 / taken if taken else math.inf
 

@@ -23,9 +23,9 @@ from bench.scaling.redis_usage import between, counters
 AT_ONCE = {b"BRPOP": b"RPOP", b"BLMOVE": b"LMOVE"}
 #: Commands that are not part of the load, or that change the connection.
 LEFT_OUT = {b"HELLO", b"CLIENT", b"PSUBSCRIBE", b"SUBSCRIBE", b"INFO", b"MONITOR", b"CONFIG"}
-#: The text of the last command, an ECHO. Its reply is the last one.
+#: The text of the last command, which is an ECHO. The reply to the ECHO is the last reply.
 END = b"end of the replay"
-#: Most bytes that one call receives.
+#: Maximum number of bytes that one call receives.
 RECEIVED_BYTES = 1 << 20
 #: The prefix of the keys of attributions.
 RESULT = b"byline:result:"

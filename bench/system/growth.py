@@ -59,7 +59,7 @@ class Watch:
     def growth(self) -> dict[str, tuple[float, float] | None]:
         """Returns the growth of each part, in megabytes a minute and in open files a minute.
 
-        The value is None where no process of the part lived long enough to tell.
+        The value is None if no process of the part lived long enough to tell.
         """
         found: dict[str, list[NDArray[np.float64]]] = {part: [] for part, _ in self.looks}
         for (part, _), looks in self.looks.items():
@@ -77,9 +77,9 @@ def slope(processes: Sequence[NDArray[np.float64]], column: int) -> float:
 
     Each array has the samples of one process; their first column is the time in seconds. The result
     is the median of the slopes between any two samples of the same process (Theil-Sen; P. K. Sen,
-    "Estimates of the regression coefficient based on Kendall's tau", JASA 63, 1968). Samples with a
-    long time between them show also a leak that grows only now and then. A single step, as after a
-    fault, does not change the median.
+    "Estimates of the regression coefficient based on Kendall's tau", JASA 63, 1968). If the time
+    between two samples is long, even a leak that grows only now and then shows. A single step, as
+    after a fault, does not change the median.
     """
     slopes = []
     for looks in processes:

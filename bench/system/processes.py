@@ -1,4 +1,4 @@
-"""Starts processes for a benchmark, and ends them after it."""
+"""Starts processes for a benchmark, and ends these processes after the benchmark."""
 
 from __future__ import annotations
 

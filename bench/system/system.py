@@ -29,7 +29,7 @@ EXPORTER = ROOT / ".venv-exporter" / "bin" / "python"
 PATH = "/v1/attributions"
 #: The text that `make run` prints once every part is ready.
 UP = "Ctrl-C stops everything"
-#: The line that `make run` prints where a part ended and was restarted, with its new process id.
+#: The line that `make run` prints if a part ended and was restarted, with its new process id.
 AGAIN = r"^byline: ([\w-]+) ended: .*; started again, (\d+)$"
 #: Settings of the user's environment that the started system keeps.
 KEPT = {"BYLINE_ACCELERATOR"}
@@ -206,7 +206,7 @@ def interrupts_held() -> Iterator[None]:
 def status(name: str, main: Callable[[], int]) -> int:
     """Runs the program ``name`` by its function ``main``, and returns the exit status.
 
-    The status is 2 where the system under test does not run, and 130 on Ctrl-C.
+    The status is 2 if the system under test does not run, and 130 on Ctrl-C.
     """
     try:
         return main()

@@ -1,4 +1,4 @@
-"""Reads the memory and the CPU time of a system's parts from /proc. Without /proc, both are 0."""
+"""Reads the memory and CPU time of a system's parts from /proc. Both are 0 without /proc."""
 
 from __future__ import annotations
 

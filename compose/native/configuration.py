@@ -15,8 +15,9 @@ from compose.parts.part import Part
 DAEMON = "supervisord"
 #: The command prefix that ends a process with its parent.
 DIE_WITH_PARENT = (sys.executable, "-I", "-S", Path(__file__).parents[1] / "die_with_parent.py")
-#: Seconds that a part has to run to count as started. After a failed start, supervisord waits for
-#: one second before the next start, then for two, and so on: each start takes CPU from other parts.
+#: Seconds after which a part that still runs counts as started. After a failed start, supervisord
+#: waits for one second before the next start, then for two seconds, and so on, because each start
+#: takes CPU time from other parts.
 STARTED_S = 5
 #: Starts of a part that may fail in a row before supervisord gives the part up. Then `Control`
 #: starts the part again.
@@ -77,8 +78,8 @@ def _configuration(parts: Sequence[Part], run_dir: Path) -> str:
             "stdout_logfile_maxbytes": "10MB",
             "stdout_logfile_backups": 1,
         }
-    # supervisord starts the groups by priority without waiting between them. It stops them in the
-    # opposite order, and waits for each group to end before it stops the next group.
+    # supervisord starts the groups by priority without waiting between them. It stops the groups in
+    # the opposite order, and waits for each group to end before it stops the next group.
     for rank in {part.rank for part in parts}:
         names = ",".join(part.name for part in parts if part.rank == rank)
         sections[f"group:rank{rank}"] = {"programs": names, "priority": rank}

@@ -1,9 +1,9 @@
 """Starts supervisord, which runs the parts, and asks supervisord for the parts' state.
 
-supervisord starts, restarts, logs and stops the parts. It is a child of this process and ends with
-this process (see :mod:`compose.die_with_parent`), as the parts end with supervisord. If supervisord
-ends earlier, this module starts it again. This module calls supervisord's documented XML-RPC
-interface over a Unix socket. A call without an answer does not stop the run.
+supervisord starts, restarts, logs and stops the parts. supervisord is a child of this process and
+ends with this process (see :mod:`compose.die_with_parent`). The parts end with supervisord in the
+same way. If supervisord ends earlier, this module starts it again. This module calls supervisord's
+documented XML-RPC interface over a Unix socket. A call without an answer does not stop the run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from compose.native.terminal import StopSignal, say
 from compose.parts.part import Part
 from compose.parts.processes import end_session
 
-#: Seconds that supervisord has to answer a call.
+#: Seconds within which supervisord must answer a call.
 ANSWER_S = 2.0
 #: Seconds within which supervisord has to stop all parts and end. The parts' own time limits add up
 #: to less.
@@ -162,7 +162,7 @@ class Control:
     def _follow(self, name: str, pid: int) -> None:
         """Records the process id of a part. If the id is new, prints that the part was restarted.
 
-        ``pid`` is 0 where the part does not run. Child processes that outlived the old process are
+        ``pid`` is 0 if the part does not run. Child processes that outlived the old process are
         killed.
         """
         before = self.pids.get(name, 0)

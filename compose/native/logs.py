@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-#: Most bytes that are read from the end of a log.
+#: Maximum number of bytes that are read from the end of a log.
 MAX_BYTES = 65_536
 
 
 def size(log: Path) -> int:
-    """Returns the size of a log in bytes; 0 where there is no log."""
+    """Returns the size of a log in bytes; 0 if there is no log."""
     try:
         return log.stat().st_size
     except OSError:

@@ -23,8 +23,8 @@ from compose.parts.part import Part
 from compose.parts.reachable import check_ports, check_redis
 from compose.parts.serving import served_version
 
-#: Seconds after which a vital part that is not ready is reported. Valkey may have to read many
-#: data.
+#: Seconds after which a vital part that is not ready is reported. Valkey may have much data to
+#: read.
 WELL_S = 120.0
 #: Seconds for which the start waits for a part that is not vital.
 MISSED_S = 30.0
@@ -131,7 +131,7 @@ def _watch(control: Control, new_lines: NewLines) -> None:
 
 
 def _sample(control: Control, new_lines: NewLines, environ: dict[str, str], api: str) -> str:
-    """Sends the sample message from another process, and returns a text on the result, to print."""
+    """Sends the sample message from another process, and returns a text on the result."""
     say("byline: sample message …")
     reason = f"no answer within {SAMPLE_S:g} s"
     until = time.monotonic() + SAMPLE_S

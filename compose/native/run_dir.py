@@ -20,7 +20,7 @@ PREFIX = "byline-"
 def make_run_dir(state: Path) -> Path:
     """Makes the run folder in the state folder or in a temporary folder, and returns its path.
 
-    The run folder is in a temporary folder where the path of the state folder is too long for a
+    The run folder is in a temporary folder if the path of the state folder is too long for a
     socket, or has characters that supervisord does not accept.
 
     Raises:

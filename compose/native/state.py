@@ -18,7 +18,7 @@ from compose.parts.processes import alive
 #: Bytes that the disk must still have space for in the state folder: the logs of a start, and the
 #: first messages.
 ROOM = 4 * 2**20
-#: Seconds that the processes of a killed run have to end.
+#: Seconds within which the processes of a killed run must end.
 KILLED_S = 15.0
 
 
@@ -57,7 +57,7 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
 
 
 def _lock(lock: IO[str], state_dir: Path) -> bool:
-    """Locks the state folder's lock file, or raises CannotRun where another run holds it.
+    """Locks the state folder's lock file, or raises CannotRun if another run holds it.
 
     Returns whether the run that last had the lock was killed.
     """

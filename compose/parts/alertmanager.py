@@ -17,8 +17,8 @@ FOLDER = RULES / "alertmanager"
 CONFIGURATION = FOLDER / "alertmanager.yml"
 #: The receiver for the console. Its alerts go to the monitor.
 CONSOLE = "console"
-#: The global setting with the secret's file, by kind of channel. It holds for channels that do not
-#: name a file themselves.
+#: The global setting with the secret's file, by kind of channel. The setting applies to channels
+#: that do not name a file themselves.
 _SECRET = {"slack_configs": "slack_api_url_file", "email_configs": "smtp_auth_password_file"}
 #: Settings of a channel that hold the secret itself.
 _INLINE = ("api_url", "auth_password", "routing_key", "service_key")

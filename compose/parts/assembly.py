@@ -54,7 +54,7 @@ def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
 def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tuple[list[Part], str]:
     """Returns Prometheus and the other monitoring parts, and lines about them for the terminal.
 
-    The other parts are Alertmanager and the Redis exporter, where they are installed. ``found`` has
+    The other parts are Alertmanager and the Redis exporter, if they are installed. ``found`` has
     the paths of the installed programs. If Alertmanager's configuration can't be used, Alertmanager
     is removed from ``found``.
     """

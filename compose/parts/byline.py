@@ -26,7 +26,7 @@ def services(
 
     All start together, and each waits by itself for the parts that it needs. ``exporter`` is the
     path of Python in celery-exporter's own virtual environment. ``client`` is a client of the
-    broker. ``login`` is ``user:password`` of Flower. ``own_cache`` is true where the cache is the
+    broker. ``login`` is ``user:password`` of Flower. ``own_cache`` is true if the cache is the
     embedded Valkey.
     """
     api = api_url(settings)

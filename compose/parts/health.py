@@ -112,7 +112,7 @@ def api(url: str, client: Redis) -> Probe:
 def page(url: str, holding: str = "", login: str = "") -> Probe:
     """Returns a probe that is True once ``url`` answers 200 and a body that contains ``holding``.
 
-    ``login`` is ``user:password`` where the page needs a login.
+    ``login`` is ``user:password`` if the page needs a login.
     """
     credentials = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
     request = urllib.request.Request(url, headers=credentials)

@@ -32,8 +32,8 @@ class MonitoringLogin(NamedTuple):
     #: The file for the option ``--web.config.file`` of Prometheus and Alertmanager.
     web_config: Path
     #: The random first part of all URL paths of Alertmanager, new at each start. A page of another
-    #: site can't guess it. Otherwise such a page could post alerts to Alertmanager before 0.27: the
-    #: browser adds the remembered password to the page's requests.
+    #: site can't guess this part. Otherwise the page could post alerts to Alertmanager before 0.27:
+    #: the browser adds the remembered password to the page's requests.
     prefix: str
     #: A text for the user on where the password is.
     words: str
@@ -62,7 +62,7 @@ def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
 def monitoring_login(folder: Path) -> MonitoringLogin:
     """Returns the login of Prometheus and Alertmanager, and writes the password's hash for them.
 
-    The password is in a file in ``folder``, which is made where it is missing.
+    The password is in a file in ``folder``, which is made if it is missing.
 
     Raises:
         CannotRun: the password in the file is too long.

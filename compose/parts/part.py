@@ -16,7 +16,7 @@ class Part:
 
     name: str
     command: Sequence[str | Path]
-    #: The URL of the part, for people; empty where it listens on no port.
+    #: The URL of the part, for people; empty if it listens on no port.
     address: str
     #: Returns whether the part does its work. May block for a second or two, and does not raise.
     healthy: Callable[[], bool]
@@ -33,7 +33,7 @@ class Part:
 
 
 def url_host(host: str) -> str:
-    """Returns the host that the URL of a server needs, where the server listens on ``host``."""
+    """Returns the host that the URL of a server needs, if the server listens on ``host``."""
     if host in ("0.0.0.0", "::"):
         return LOOPBACK
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""The parts Prometheus and Redis exporter, where they are installed, and their configuration."""
+"""The parts Prometheus and Redis exporter, if they are installed, and their configuration."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def programs(settings: Settings) -> dict[str, str]:
 def parts(
     settings: Settings, folder: Path, found: dict[str, str], login: MonitoringLogin
 ) -> list[Part]:
-    """Returns the part Prometheus and, where it is installed, the part Redis exporter.
+    """Returns the part Prometheus and, if it is installed, the part Redis exporter.
 
     ``folder`` gets Prometheus's configuration and data. ``found`` has the programs' paths.
     """

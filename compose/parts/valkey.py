@@ -59,7 +59,7 @@ def url(settings: Settings) -> SecretURL:
 
 
 def damage(lines: Sequence[str], kept: Path, server: Path) -> str:
-    """Returns advice where Valkey's log says that the data are damaged; else "".
+    """Returns advice if Valkey's log says that the data are damaged; else "".
 
     ``lines`` are the log's last lines, ``kept`` is the folder with the data, and ``server`` is
     Valkey's program. A data file whose end is missing is not damaged: Valkey reads the rest. The

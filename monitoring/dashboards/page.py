@@ -11,7 +11,8 @@ from grafana_foundation_sdk.models.text import TextMode
 
 from monitoring.dashboards.panels import SOURCE
 
-#: Uid of the data source in compose/grafana. Without this data source, Grafana takes its first one.
+#: Uid of the data source in compose/grafana. Without this data source, Grafana takes its first data
+#: source.
 DATA_SOURCE = "byline-prometheus"
 #: Width of a dashboard, in columns.
 _COLUMNS = 24

@@ -24,7 +24,7 @@ ROUTE = "/v1/attributions"
 #: The latency objective in seconds: a P95 of 55 ms.
 OBJECTIVE_S = 0.055
 
-# Units, by Grafana's names where Grafana has the unit.
+# Units, by Grafana's names if Grafana has the unit.
 SECONDS = "s"
 BYTES = "bytes"  # shown in powers of 1024
 SHARE = "percentunit"

@@ -1,4 +1,4 @@
-"""Logs a line at most once in ten minutes, although its cause may recur every second."""
+"""Logs a line at most once in ten minutes, even if its cause recurs every second."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ _MESSAGES = (
 class BulkHistogram(Histogram):
     """A histogram that observes many values in one call.
 
-    This takes an eighth of the CPU time that one call for each value takes.
+    One call for many values takes an eighth of the CPU time of one call for each value.
     """
 
     def observe_many(self, values: Sequence[float]) -> None:

@@ -21,8 +21,8 @@ Reason = Literal["", "wrong_host", "foreign_origin"]
 #: ``check(host, origin)`` takes both header fields; a field that the request lacks is None.
 Check = Callable[[str | None, str | None], Reason]
 
-#: Most pairs of ``Host`` and ``Origin`` whose result is cached. A server sees the same few pairs
-#: all the time.
+#: Maximum number of pairs of ``Host`` and ``Origin`` whose result is cached. A server sees the same
+#: few pairs all the time.
 MAX_CACHED = 64
 
 #: Host names that no site can have. In a container, the second name means the machine that runs the

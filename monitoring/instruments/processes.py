@@ -18,7 +18,7 @@ _LIMITS = (
     ("", Path("/sys/fs/cgroup"), "memory.max"),
     ("memory", Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
 )
-#: Number of the structure that macOS's ``proc_pid_rusage`` is to fill: ``rusage_info_v2``.
+#: Number of the structure that macOS's ``proc_pid_rusage`` fills: ``rusage_info_v2``.
 _RUSAGE_V2 = 2
 #: Size of the buffer for the structure, in 64-bit words; more than the structure has.
 _RUSAGE_WORDS = 64

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
-#: Most characters that an id may have.
+#: Maximum number of characters that an id may have.
 MAX_LENGTH = 128
 #: Pattern of a valid id: no character that ends a header, a log line, or a word in it.
 PATTERN = rf"[A-Za-z0-9._-]{{1,{MAX_LENGTH}}}"
-#: Most ids that a log line names.
+#: Maximum number of ids that a log line names.
 MAX_SHOWN = 4
 
 _ID = re.compile(PATTERN)

@@ -107,8 +107,8 @@ class Figures:
     ) -> Point:
         """Returns a point for the console's charts.
 
-        The point has the figures of the last :meth:`read_metrics`, and the monitor's own
-        measurements, which are the arguments; None for a measurement that failed.
+        The point has the figures of the last :meth:`read_metrics`, and the arguments. The arguments
+        are the monitor's own measurements; None if a measurement failed.
         """
         rates = {
             name: round(self._sum("byline_messages_total", outcome=name) / self._seconds, 3)

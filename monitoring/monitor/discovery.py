@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MetricsEndpoint:
-    """The place where processes of one kind serve metrics: all addresses of a host, on one port."""
+    """The addresses at which processes of one kind serve metrics: all of a host's, on one port."""
 
     kind: str
     host: str

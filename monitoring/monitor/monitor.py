@@ -193,7 +193,8 @@ class Monitor:
 def _try(look: Callable[[], T]) -> T | None:
     """Returns the result of ``look``, which is one of the monitor's measurements.
 
-    The result is None if the measurement fails, so that the monitor can make the others.
+    The result is None if this measurement fails, so that the monitor can make its other
+    measurements.
     """
     try:
         return look()

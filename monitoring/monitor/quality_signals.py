@@ -1,9 +1,10 @@
 """Computes the quality signals, which tell whether the model's answers are still right.
 
-Some signals need labels, which are true authors that clients report; others need none. Each signal
-is a number between 0 and 1 with a threshold. The threshold is computed from the model card's
-figures about the held-out messages. A signal is past its threshold only if its difference from
-these figures is too large for chance, given the number of messages, and large enough to matter.
+Some signals need labels, which are true authors that clients report. Other signals need no labels.
+Each signal is a number between 0 and 1 with a threshold. The threshold is computed from the model
+card's figures about the held-out messages. A signal is past its threshold only if its difference
+from these figures is too large for chance, given the number of messages, and large enough to
+matter.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ class Signal(msgspec.Struct, frozen=True):
     """The value of a quality signal, and the threshold beyond which something has changed."""
 
     value: float
-    #: None where the model card has nothing to compare with.
+    #: None if the model card has nothing to compare with.
     threshold: float | None
-    #: Whether the value is past the threshold: below it for an accuracy, above it for the others.
+    #: Whether the value is past the threshold: below the threshold for an accuracy, above it for
+    #: other signals.
     past: bool
 
 

@@ -15,8 +15,8 @@ from tasks.storage import queue_memory
 from tasks.storage.queue_memory import QueueMemory
 from tasks.storage.wrong_type import without_wrong_types
 
-#: Most tasks that are remembered for each list. At this number, every second task is forgotten. So
-#: the remembered tasks are further apart if the oldest task has waited for longer.
+#: Maximum number of tasks that are remembered for each list. At this number, every second task is
+#: forgotten. So the longer the oldest task waits, the further apart the remembered tasks are.
 MAX_SIGHTINGS = 16
 
 
@@ -27,7 +27,7 @@ class QueueState(NamedTuple):
     ready: int
     #: Tasks that workers hold.
     unacked: int
-    #: Seconds for which the oldest task has waited; 0 where none waits.
+    #: Seconds for which the oldest task has waited; 0 if none waits.
     oldest_s: float
     #: The model version that is served.
     version: str | None
@@ -94,9 +94,9 @@ class QueueObserver:
 class Sightings:
     """Estimates the age of tasks that do not say when they were sent.
 
-    Only the api writes the time of sending into a task; other Celery clients do not. This class
-    remembers which task was the newest of a list, and when. The tasks ahead of that task are older.
-    So the oldest task has waited for at least the estimated time.
+    Only the api writes the time of sending into a task. Other Celery clients write no such time.
+    This class remembers which task was the newest of a list, and when. The tasks ahead of that task
+    are older. So the oldest task has waited for at least the estimated time.
     """
 
     def __init__(self, client: Redis, name: str) -> None:

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 #: Opens pages of Byline's own processes, without the proxy that the environment may name.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-#: Seconds that a process has to answer.
+#: Seconds within which a process must answer.
 TIMEOUT_S = 1.0
 
 #: A sample's name, and its pairs of label and value, sorted by label.

@@ -67,8 +67,8 @@ def _relative_entropy(share: float, expected: float) -> float:
 def divergence(first: Sequence[float], second: Sequence[float]) -> float:
     """Returns the Jensen-Shannon divergence of two distributions, in bits.
 
-    It is 0 for equal distributions, and 1 for distributions that share no category. Lin 1991,
-    "Divergence Measures Based on the Shannon Entropy".
+    The divergence is 0 for equal distributions, and 1 for distributions that share no category. Lin
+    1991, "Divergence Measures Based on the Shannon Entropy".
     """
     total = 0.0
     for p, q in zip(first, second, strict=True):

@@ -1,7 +1,7 @@
 """Keeps the alerts that Alertmanager sends to the monitor, so that the console can show them.
 
-Alertmanager posts each alert to the monitor's ``/alerts``, and repeats it every minute while it
-fires. An alert that is not repeated counts as ended, even where its end was never reported. The
+Alertmanager posts each alert to the monitor's ``/alerts``, and repeats it every minute while the
+alert fires. An alert that is not repeated counts as ended, even if its end was never reported. The
 Watchdog, an alert that always fires, shows that alerts arrive at all.
 """
 
@@ -20,11 +20,11 @@ FORGET_AFTER_S = 220.0
 SETTLED_AFTER_S = 75.0
 #: Seconds for which Redis keeps the list of alerts. The monitor writes the list every two seconds.
 KEPT_S = 30
-#: Most alerts that are kept. A longer list would help nobody.
+#: Maximum number of alerts that are kept. A longer list would help nobody.
 MAX_ALERTS = 100
-#: Bytes that one message of Alertmanager may have.
+#: Maximum number of bytes that one message of Alertmanager may have.
 MAX_MESSAGE_BYTES = 2**20
-#: Characters that are kept of each text of an alert.
+#: Maximum number of characters that are kept of each text of an alert.
 MAX_TEXT_LENGTH = 2000
 #: Name of the alert that always fires. The console does not show this alert.
 WATCHDOG = "Watchdog"
@@ -75,8 +75,8 @@ class Alerts:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        #: Each firing alert and when it was received last, by Alertmanager's fingerprint of its
-        #: labels.
+        #: Each firing alert, and the time of its last receipt, by Alertmanager's fingerprint of the
+        #: alert's labels.
         self._received: dict[str, tuple[float, Alert]] = {}
         #: Monotonic times of Alertmanager's first and last message, in seconds.
         self._first: float | None = None

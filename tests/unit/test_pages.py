@@ -13,9 +13,9 @@ from celery_app.settings import PREFIX, Settings
 from tests.parts import ROOT
 
 DOCS = ROOT / "docs"
-#: Most words of the README, as `wc -w` counts them.
+#: Maximum number of words of the README, as `wc -w` counts them.
 README_WORDS = 900
-#: Most files whose code a message passes.
+#: Maximum number of files whose code a message passes.
 FILES = 19
 PAGES = sorted(
     [

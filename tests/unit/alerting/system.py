@@ -88,7 +88,7 @@ class System:
         """Lets the system run for some seconds.
 
         ``requests`` is the number of requests per second by status, and ``cached`` is the share of
-        requests that the cache answers. Scrapes of the jobs in ``silent`` fail. Where ``asleep`` is
+        requests that the cache answers. Scrapes of the jobs in ``silent`` fail. If ``asleep`` is
         true, Prometheus makes no scrapes.
         """
         for _ in range(seconds // SCRAPE_S):

@@ -42,7 +42,7 @@ class Unit(NamedTuple):
 
 
 class Mutant(NamedTuple):
-    """A set of rules of which one has been changed."""
+    """A set of rules in which one rule has been changed."""
 
     #: Units that share a rule have mutants of the same name: a test of one unit must notice.
     name: str
@@ -135,7 +135,7 @@ def run_all(folder: Path, work: list[Mutant]) -> list[bool]:
 
 
 def asked_for() -> list[str]:
-    """Returns every metric whose name is in a rule. The search is not the one of test_alerts.py."""
+    """Returns every metric whose name is in a rule. test_alerts.py finds them in another way."""
     # A name in quotes, as in MetricMissing, does not count, nor does a part of a longer name.
     texts = " ".join(rule["expr"] for rule in rules())
     return sorted(

@@ -1,4 +1,4 @@
-"""Settings: read from the environment, and refused where they contradict each other."""
+"""Settings: read from the environment, and refused if they contradict each other."""
 
 from __future__ import annotations
 

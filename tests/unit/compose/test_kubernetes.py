@@ -194,7 +194,7 @@ def test_a_kustomization_names_exactly_the_files_of_its_folder(folder: Path) -> 
 
 
 def test_no_deployment_chooses_the_pods_of_the_next_version_and_of_the_others() -> None:
-    """kustomize adds labels to a selector only where the selector already has labels."""
+    """kustomize adds labels to a selector only if the selector already has labels."""
     content = yaml.safe_load((FOLDER / "next/worker/kustomization.yaml").read_text("utf-8"))
     [(label, following)] = content["labels"][0]["pairs"].items()
     assert content["labels"][0]["includeSelectors"] is True

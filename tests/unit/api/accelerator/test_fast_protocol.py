@@ -1,4 +1,4 @@
-"""Within its limits, Byline's protocol behaves as uvicorn's own. Bytes sent to real servers."""
+"""Byline's protocol gives the same responses as uvicorn's own: bytes sent to real servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of API keys while the API runs: valid changes are loaded, invalid ones are not."""
+"""The file of API keys while the API runs: only valid changes are loaded."""
 
 from __future__ import annotations
 

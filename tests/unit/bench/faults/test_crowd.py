@@ -22,8 +22,8 @@ from bench.system.system import Started
 class Api(BaseHTTPRequestHandler):
     """An api that promises every answer, and gives the answer at the second request for it.
 
-    It answers the first message of a bulk request at once. The connections of the very first POST
-    and GET break.
+    The first message of a bulk request gets its answer at once. The connections of the very first
+    POST and GET break.
     """
 
     bulks: ClassVar = 0

@@ -20,7 +20,7 @@ from tasks.work import work
 
 
 class FakeRequest:
-    """A request as the batcher uses it. It records how it ended."""
+    """A request as the batcher uses it. The request records how it ended."""
 
     def __init__(
         self,

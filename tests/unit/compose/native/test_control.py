@@ -59,7 +59,7 @@ def supervised(
 
 
 def runs(running: Control, part: str = "part-0") -> int:
-    """Returns the process id of a part; 0 where the part does not run."""
+    """Returns the process id of a part; 0 if the part does not run."""
     running.look()
     return running.pids.get(part, 0)
 

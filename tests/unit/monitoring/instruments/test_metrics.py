@@ -26,7 +26,8 @@ from monitoring.instruments.monitor_metrics import SIGNALS, MonitorMetrics
 ROOT = Path(__file__).parents[4]
 #: Number of authors of a user's large model.
 AUTHORS = 200
-#: Most series that one process may have with so many authors: Prometheus keeps each in memory.
+#: Maximum number of series that one process may have with so many authors: Prometheus keeps each in
+#: memory.
 MAX_SERIES = 600
 
 
