@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Returns the scenarios to run by unique name, which is also part of the report's file name."""
+    """Returns the scenarios to run, by a unique name that the report's file name contains."""
     chosen: dict[str, Scenario] = {}
     for given in options.scenarios:
         stem = Path(given).stem

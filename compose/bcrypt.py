@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from itertools import cycle
 
-#: Log2 of the number of rounds; 4 is the smallest that bcrypt allows.
+#: Log2 of the number of rounds; 4 is the smallest number that bcrypt allows.
 COST = 4
 #: Bytes of a salt.
 SALT = 16
@@ -28,7 +28,7 @@ _SUBKEYS = 18
 _BOX = 256
 #: The text that bcrypt encrypts with the password.
 _TEXT = b"OrpheanBeholderScryDoubt"
-#: base64 in bcrypt's own alphabet.
+#: The alphabet of bcrypt's own base64.
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ALPHABET = str.maketrans(f"{_LETTERS}{_DIGITS}+/", f"./{_LETTERS}{_DIGITS}", "=")
@@ -107,7 +107,7 @@ def _pi(words: int) -> list[int]:
 
 
 def _arctan(inverse: int, one: int) -> int:
-    """Returns the arc tangent of ``1 / inverse`` as a whole number of units of ``1 / one``."""
+    """Returns the arc tangent of ``1 / inverse``, multiplied by ``one``, as a whole number."""
     term = total = one // inverse
     divisor = 1
     while term:

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 
-#: The option of prctl(2) that sets the signal which a process gets when its parent ends.
+#: The option of prctl(2) that sets a signal: a process gets the signal when its parent ends.
 PR_SET_PDEATHSIG = 1
 
 if __name__ == "__main__":

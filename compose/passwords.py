@@ -18,15 +18,15 @@ FOLDER = Path(__file__).with_name("secrets")
 #: The passwords of Valkey, of Flower's user `byline`, of Grafana's user `admin`, and of the user
 #: `byline` of Prometheus and Alertmanager.
 NAMES = ("redis-password", "flower-password", "grafana-password", "monitoring-password")
-#: The file with the hash of the last password, which Prometheus and Alertmanager read.
+#: The file with the hash of ``monitoring-password``. Prometheus and Alertmanager read this file.
 WEB_CONFIG = "monitoring-web.yml"
 
 
 def make(folder: Path) -> list[str]:
     """Makes the passwords that ``folder`` does not hold yet. Returns the names of the new files."""
     folder.mkdir(exist_ok=True)
-    # Only the folder keeps other users out. The files are readable: compose mounts them with their
-    # modes, and the containers run as users that this machine does not know.
+    # Only the folder keeps other users out. The files are readable for all: compose mounts them
+    # with their modes, and the containers run as users that this machine does not know.
     folder.chmod(0o700)
     made = [name for name in NAMES if not (folder / name).exists()]
     for name in made:

@@ -34,7 +34,7 @@ EVIDENCE = 5
 
 
 class NoAttribution(Exception):
-    """The sample message got no attribution. The text says why."""
+    """The sample message got no attribution. The error's text says why."""
 
 
 def main(api: str) -> int:
@@ -72,8 +72,8 @@ def choose(settings: Settings) -> tuple[str, str]:
 def attribute(url: str, text: str, source: str, wait_s: float) -> str:
     """Sends ``text`` to the api, and returns lines for the terminal with the attribution.
 
-    ``url`` is the URL of attributions, ``source`` describes the true author, and ``wait_s`` is how
-    many seconds the api may take.
+    ``url`` is the URL of attributions. ``source`` describes the true author. ``wait_s`` is the
+    number of seconds that the api may take.
 
     Raises:
         NoAttribution: the api did not answer with an attribution.

@@ -1,4 +1,4 @@
-"""The default model at the pace of an accelerator, for benchmarks where there is none.
+"""The default model at the speed of an accelerator, for benchmarks without an accelerator.
 
 The model gives the same answers as the default model. For each batch, the model's thread also
 sleeps as long as a GPU would compute. So on two cores only the model limits the system's rate.
@@ -13,7 +13,7 @@ from typing import Any
 from model.ngram.classifier import NgramModel
 from tests.models import WARM_UP
 
-#: Seconds that a forward pass takes, and seconds that each of its texts adds.
+#: Seconds that a forward pass takes, and seconds that each text adds to it.
 PASS_S, TEXT_S = 0.02, 0.002
 
 

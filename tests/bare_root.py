@@ -110,7 +110,7 @@ def pip_settings() -> dict[str, str]:
 def local_paths(settings: Mapping[str, str]) -> list[Path]:
     """Returns the files and folders that pip's settings name.
 
-    For an index, this is the index's parent folder, which also has the index's files.
+    For an index of packages, this is its parent folder, which also has the packages' files.
     """
     words = [word for value in settings.values() for word in value.split()]
     indexes = [Path(word.removeprefix("file://")).parent for word in words if word[:7] == "file://"]

@@ -79,10 +79,10 @@ class FakeGPU(Device):
         return wait
 
     def memory(self) -> DeviceMemory:
-        """Returns the memory in use and in all. A token counts as one byte."""
+        """Returns the memory in use, and the whole memory. A token counts as one byte."""
         largest = max((rows * length for rows, length in self.shapes), default=0)
         return DeviceMemory(largest, largest, self.room)
 
     def release(self) -> None:
-        """Counts the calls."""
+        """Counts the calls of this method."""
         self.released += 1

@@ -22,7 +22,7 @@ AUTHORS = ("vowels", "consonants")
 CALLS = "TEST_MODEL_CALLS"
 #: Environment variable with the minimum time in seconds of a forward pass after the warm-up.
 SLOWNESS = "TEST_MODEL_SECONDS"
-#: Environment variable with the seconds that a forward pass takes more for each of its messages.
+#: Environment variable with the seconds that each message adds to a forward pass.
 SLOWNESS_EACH = "TEST_MODEL_MESSAGE_SECONDS"
 #: The beginning of all texts of the warm-up.
 WARM_UP = "0the quick"
@@ -46,7 +46,7 @@ class Vowels:
         _record(texts)
         if not texts[0].startswith(WARM_UP):
             each_s = float(os.environ.get(SLOWNESS_EACH, "0"))
-            # Stands in for a large model.
+            # A large model would compute for so long.
             time.sleep(float(os.environ.get(SLOWNESS, "0")) + each_s * len(texts))
         if any("POISON" in text for text in texts):
             raise ValueError(f"can't read {texts}")

@@ -50,7 +50,10 @@ def configured(
 
 
 def command(configuration: Path, *options: str) -> list[str]:
-    """Returns the command line that runs nginx in the foreground, or with ``options``."""
+    """Returns the command line that runs nginx in the foreground.
+
+    ``options`` are further options, such as ``-t``, with which nginx only checks its configuration.
+    """
     program = shutil.which("nginx")
     assert program is not None, "nginx is not installed"
     # Started by root, nginx would otherwise change to a user who may not write into the test's

@@ -48,8 +48,8 @@ def wait_for(condition: Callable[[], T], seconds: float = 20.0, what: str = "") 
 def _ports() -> Iterator[int]:
     """Yields ports without end. Each pytest process gets other ports.
 
-    The operating system gives no port of this range to clients, and
-    ``bench.system.system.free_ports`` returns none.
+    The operating system never gives these ports to clients, and ``bench.system.system.free_ports``
+    never returns them.
     """
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     own = range(30_000 + 650 * (number % 4), 30_000 + 650 * (number % 4 + 1))

@@ -1,4 +1,4 @@
-"""Runs the cases of ``make chaos``: sends a part a signal, and checks how the system recovers."""
+"""Runs the cases of ``make chaos``: sends a signal to a part, and checks how Byline recovers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Result:
 
 
 class Strikes:
-    """Runs the cases of ``make chaos``, and starts a new Byline if a case needs a new one."""
+    """Runs the cases of ``make chaos``, and starts a new Byline for a case that needs it."""
 
     def __init__(self, folder: Path, within_s: float = WITHIN_S) -> None:
         self._folder = folder
@@ -157,7 +157,7 @@ class Strikes:
         return Trial(self._folder / str(self._trials))
 
     def _struck(self, cell: Cell, trial: Trial, result: Result) -> None:
-        """Waits for the case's phase, sends the signal, and times how Byline recovers or ends."""
+        """Waits for the case's phase, sends the signal, and times Byline's recovery or end."""
         pid = trial.moment(cell.phase, cell.part)
         if cell.phase == STOPPING:
             trial.interrupt()
@@ -196,7 +196,7 @@ class Strikes:
     def _see_it_serve(
         self, cell: Cell, trial: Trial, before: Mapping[str, int], since: float, result: Result
     ) -> None:
-        """Times how long Byline takes to serve again, and to run all its parts again.
+        """Measures how long Byline takes to serve again, and to run all its parts again.
 
         ``before`` has the parts' process ids before the signal. ``since`` is the monotonic time of
         the signal in seconds.

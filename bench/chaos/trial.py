@@ -21,9 +21,9 @@ from bench.system.usage import PROC
 
 T = TypeVar("T")
 
-#: The monitoring programs that `make run` starts if they are installed, by port name.
+#: The port names of the monitoring programs that `make run` starts if they are installed.
 WATCHING = ("PROMETHEUS", "ALERTMANAGER", "REDIS_EXPORTER")
-#: The name of the port by the name of the part, for parts with two different names.
+#: The name of a part's port by the name of the part, if the two names differ.
 PORT = {"valkey": "REDIS", "worker": "METRICS"}
 #: A model of a few numbers, which loads at once. So only the parts and torch take time to start.
 MODEL = "tests.models:Vowels"
@@ -31,7 +31,7 @@ MODEL = "tests.models:Vowels"
 SAMPLE = "byline: sample message"
 #: The lines in which supervisord logs each process that it starts, and itself.
 SPAWNED = re.compile(r"spawned: '([\w-]+)' with pid (\d+)|(supervisord) started with pid (\d+)")
-#: A library that a worker has mapped once it has begun to load its model.
+#: A library that is in a worker's memory map once the worker has begun to load its model.
 LOADS = "libtorch"
 #: Seconds between two checks of the system.
 LOOK_S = 0.05

@@ -77,7 +77,7 @@ class Fault:
     settings: Mapping[str, str] = field(default_factory=dict)
     #: The reasons with which the system may refuse a message.
     honest: frozenset[str] = HONEST
-    #: True if the fault replaces processes. The load then lasts until all are replaced.
+    #: True if the fault replaces processes. The load then lasts until all processes are replaced.
     replaces: bool = False
     #: Function that sends its own messages, causes the fault, and returns the messages' outcome.
     promise_fault: PromiseFault | None = None
@@ -130,7 +130,7 @@ class Outcome:
     loss: Loss
     contradicted: int
     computed_twice: int
-    #: The reasons with which the system may refuse a message, as in the fault.
+    #: The reasons with which the system may refuse a message: the reasons of the fault.
     honest: frozenset[str] = HONEST
     #: How many messages should have been sent; None if any number is right.
     ordered: int | None = None
@@ -228,8 +228,8 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
 def watched(folder: Path) -> dict[str, str]:
     """Returns settings with which Byline serves the test model: the default model with a log.
 
-    The test model appends to a file in ``folder`` for each text that it computes. A second file
-    there can tell the model to be slow, or to hang.
+    The test model appends to a file in ``folder`` for each text that it computes. A second file in
+    ``folder`` can make the model slow, or make the model hang.
     """
     return {
         "BYLINE_MODEL": "tests.faults.model:Troubled",

@@ -66,7 +66,7 @@ def fill_disk(system: Started) -> None:
 
 
 def trouble(system: Started) -> Path:
-    """Returns the file in which the test model reads whether it has to be slow or to hang."""
+    """Returns the path of the file that can make the test model slow, or make it hang."""
     return system.folder / "trouble"
 
 

@@ -47,8 +47,8 @@ class Loss:
     failed: dict[str, int]
     #: Seconds from the fault to the first answer to a request that was sent after the fault.
     recovered_s: float | None
-    #: Seconds from the fault to the last disturbed request, counted to when the request was due. A
-    #: disturbed request failed, was promised for later, or took longer than ``PROMPT_S``.
+    #: Seconds from the fault until the last disturbed request was due. A request is disturbed if it
+    #: failed, was promised for later, or took longer than ``PROMPT_S``.
     disturbed_s: float
 
     @property
@@ -68,11 +68,11 @@ def measure(
     breaks_at: float = BREAKS_AT,
     then_s: float | None = None,
 ) -> Loss:
-    """Sends ``number`` messages, calls ``strike`` meanwhile, and returns the messages' outcome.
+    """Sends ``number`` messages, calls ``strike`` during the load, and returns the outcome.
 
     ``rate`` is in messages a second. ``strike`` causes the fault, and is called once the share
-    ``breaks_at`` of the messages is sent. With ``then_s`` the load ends that many seconds after
-    ``strike`` has returned, or after ``number`` messages if they are sent earlier. An exception of
+    ``breaks_at`` of the messages is sent. If ``then_s`` is given, the load ends ``then_s`` seconds
+    after ``strike`` has returned, but at the latest after ``number`` messages. An exception of
     ``strike`` is raised once the load is over.
 
     Raises:

@@ -35,11 +35,11 @@ REQUESTS = 40
 BULK = 50
 #: Characters of a message.
 SHORT = 100
-#: Characters of a message if messages have to fill the queue.
+#: Characters of each message of a load that fills the queue.
 LONG = 12_000
 #: Results that other clients put into the cache.
 OTHERS = 400_000
-#: Bytes of each of these results.
+#: Bytes of each result that other clients put into the cache.
 SIZE = 200
 #: Results that are stored in one Redis pipeline.
 TOGETHER = 1000

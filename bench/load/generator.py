@@ -66,7 +66,7 @@ class Record:
     began: float
     #: Seconds that were measured.
     seconds: float
-    #: CPU time of the generator while it sent, in cores.
+    #: CPU time that the generator used while it sent messages, in cores.
     cpu: float
 
 

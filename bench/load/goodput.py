@@ -8,7 +8,7 @@ from bench.report.results import Run
 
 #: Milliseconds within which 95 % of the requests must be answered: the P95 of the first Byline.
 BOUND_MS = 55.0
-#: Share of the messages that may fail at a rate that counts as held.
+#: Share of the messages that may fail if the system is to hold the rate.
 MAY_FAIL = 0.001
 #: Factor between the first two rates. Each further factor is the square of the factor before.
 STEP = 1.12

@@ -134,7 +134,8 @@ def serve_all(
 
     The rate counts from the first task to the last answer. ``module`` is the worker's Python module
     with its arguments; ``env`` has its settings. Each task has ``chunk`` messages. All tasks are
-    sent at once; or, as an api sends them, at most ``in_flight`` tasks are under way.
+    sent at once if ``in_flight`` is 0. Otherwise at most ``in_flight`` tasks are under way at a
+    time, as from an api process.
 
     Raises:
         RuntimeError: a message was not attributed.

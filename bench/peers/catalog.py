@@ -17,9 +17,9 @@ class Peer:
     Each part of a peer is started in the repository's root, which is also its ``PYTHONPATH``. The
     part gets ``env`` and these variables: ``BENCH_PORT``; ``BENCH_REDIS`` if the peer needs it;
     ``BENCH_MODEL`` if the model is not the default model; and ``BENCH_RUN``, a value unique to the
-    run, which identifies its processes. A part listens on 127.0.0.1. SIGTERM to each part, the last
-    started first, ends all processes within ``stop_seconds``. After that time, the remaining
-    processes that :func:`bench.peers.marks.processes` finds are killed.
+    run, which identifies its processes. A part listens on 127.0.0.1. SIGTERM to each part, in the
+    reverse order of the start, ends all processes within ``stop_seconds``. After that time, the
+    remaining processes that :func:`bench.peers.marks.processes` finds are killed.
     """
 
     #: The name in the tables.

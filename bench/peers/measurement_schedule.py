@@ -30,7 +30,7 @@ MIXES = {
 CONNECTIONS = {1: 64, 64: 8}
 #: Maximum number of requests under way in an open loop.
 MAX_CONNECTIONS = 1024
-#: Variants of each passage that are reserved for a step: more than the fastest system gets.
+#: Variants of each passage that are reserved for a step: more than the fastest system needs.
 VARIANTS = 16
 #: Messages per second at which latency and memory are compared.
 STEADY = 500.0
@@ -71,7 +71,7 @@ class MeasurementSchedule:
         self._seconds = seconds
         self._console = console
         self._seed = 0
-        #: The first variant of the passages that no step has sent.
+        #: The number of the first variant that no step has sent.
         self._variant = 0
 
     def run(self, system: Any) -> Figures:

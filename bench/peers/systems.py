@@ -74,7 +74,7 @@ class PeerSystem:
         return marks.processes(self._run)
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Returns process ids by part: ``valkey``, if the peer has it, and ``server``, the rest."""
+        """Returns the process ids of ``valkey``, if there is one, and of ``server``, all others."""
         valkey = self._started.get("valkey")
         found = [pid for pid in self.processes() if valkey is None or pid != valkey.pid]
         return {**({"valkey": [valkey.pid]} if valkey else {}), "server": found}

@@ -60,7 +60,7 @@ T = TypeVar("T", Run, Mapping[str, Run])
 
 
 class Chart(NamedTuple):
-    """A plot as SVG, its title, and a sentence that describes it, which screen readers read out."""
+    """A plot as SVG, its title, and a description of the plot for screen readers."""
 
     title: str
     says: str
@@ -198,7 +198,7 @@ def _slower(percentile: float) -> float:
 
 
 def _stack(axes: Axes, run: Run, samples: Sequence[tuple[float, Mapping[str, float]]]) -> None:
-    # Each sample is drawn as a step of one second, the last one included.
+    # Each sample is drawn as a step of one second, also the last sample.
     taken = [(at, sample) for at, sample in samples if sample]
     at = [each for each, _ in taken] + [taken[-1][0] + 1]
     held = [sample for _, sample in taken] + [taken[-1][1]]

@@ -77,7 +77,7 @@ class Quality(msgspec.Struct, frozen=True):
     """The quality of the answers, measured with the true authors."""
 
     messages: int
-    #: Share of messages whose most probable author is the true one.
+    #: Share of messages whose most probable author is the true author.
     accuracy: float
     #: Lower bound of the accuracy's 95 % Wilson interval.
     accuracy_low: float
@@ -85,7 +85,7 @@ class Quality(msgspec.Struct, frozen=True):
     accuracy_high: float
     #: Share of messages that got an author.
     coverage: float
-    #: Share of the messages that got an author whose author is right.
+    #: Share of right authors among the messages that got an author.
     accuracy_when_answered: float
     #: Expected calibration error, 15 bins.
     calibration_error: float

@@ -46,7 +46,7 @@ PROCESSES = (1, 2, 4)
 MODEL = "tests.accelerated:Accelerated"
 #: Messages of a batch, and of a full task.
 BATCH = 64
-#: Tasks that one api process may have with workers: two for each worker.
+#: Tasks that one api process may have under way: two for each worker.
 CREDITS = 2 * max(WORKERS)
 #: Single requests under way for each worker: enough for a task that is computed, a task that waits,
 #: and a task that is being filled.

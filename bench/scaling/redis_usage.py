@@ -51,7 +51,7 @@ class Cost(msgspec.Struct, frozen=True):
 
     @property
     def commands(self) -> float:
-        """The commands that Valkey runs for each message."""
+        """The number of commands that Valkey runs for each message."""
         return sum(self.calls.values())
 
     @property

@@ -17,7 +17,7 @@ from bench.system.usage import PROC, pss
 LOOK_S = 5.0
 #: Seconds of a process's life that do not count, because its caches fill then.
 SETTLE_S = 45.0
-#: Fewest samples after ``SETTLE_S`` that are enough to detect whether a process grows.
+#: Minimum number of samples after ``SETTLE_S`` that show whether a process grows.
 LOOKS = 6
 #: Megabytes a minute up to which memory does not count as growing. A part lives for a minute or two
 #: here.

@@ -34,7 +34,7 @@ class Processes:
             _end(process)
 
     def start(self, name: str, arguments: list[str], env: Mapping[str, str]) -> None:
-        """Starts a program in a session of its own. Its output goes to the file ``name``.log."""
+        """Starts a program in a session of its own. The output goes to the file ``name``.log."""
         with (self._folder / f"{name}.log").open("wb") as output:
             self._started[name] = subprocess.Popen(
                 arguments,

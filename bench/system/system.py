@@ -24,7 +24,7 @@ from bench.system.processes import listens
 from bench.system.usage import tree
 
 ROOT = Path(__file__).parents[2]
-#: The Python of celery-exporter's environment.
+#: The path of Python in celery-exporter's environment.
 EXPORTER = ROOT / ".venv-exporter" / "bin" / "python"
 PATH = "/v1/attributions"
 #: The text that `make run` prints once every part is ready.
@@ -81,7 +81,7 @@ class Running:
 class Started(Running):
     """A Byline with all its parts that runs during a block: on free ports, with an empty cache."""
 
-    #: The names of the ports. All are drawn at once: a second draw could repeat a port.
+    #: The names of the ports. All ports are chosen at once: a second choice could repeat a port.
     port_names: tuple[str, ...] = PORTS
 
     def __init__(self, folder: Path, settings: Mapping[str, str], key: str = "") -> None:
@@ -159,7 +159,7 @@ class Started(Running):
         """Returns the process ids of each part, child processes included."""
         assert self.log is not None
         again = re.findall(AGAIN, self.log.read_text(errors="replace"), re.MULTILINE)
-        # supervisord is no part, but the parent of all parts.
+        # supervisord is not a part. It is the parent process of all parts.
         self._pids.update((name, int(pid)) for name, pid in again if name != "supervisord")
         return {name: tree(pid) for name, pid in self._pids.items()}
 

@@ -23,9 +23,9 @@ class Sample:
 
     #: Monotonic time, in seconds.
     time: float
-    #: Proportional set size by part, in bytes: shared memory is divided among its processes.
+    #: Proportional set size by part, in bytes: memory that processes share is divided among them.
     pss: Mapping[str, int]
-    #: CPU time by part since the sample before, in cores.
+    #: CPU time by part since the previous sample, in cores.
     cpu: Mapping[str, float]
 
 
@@ -37,7 +37,7 @@ class Meter:
         self._last: tuple[float, dict[int, float]] = (time.monotonic(), {})
 
     def look(self) -> Sample:
-        """Returns a sample: the memory now, and the CPU time since the sample before."""
+        """Returns a sample: the memory now, and the CPU time since the previous sample."""
         parts = {name: list(pids) for name, pids in self._parts().items()}
         now, before = time.monotonic(), self._last
         used = {pid: cpu_seconds(pid) for pids in parts.values() for pid in pids}

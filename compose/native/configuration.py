@@ -19,16 +19,16 @@ DIE_WITH_PARENT = (sys.executable, "-I", "-S", Path(__file__).parents[1] / "die_
 #: waits for one second before the next start, then for two seconds, and so on, because each start
 #: takes CPU time from other parts.
 STARTED_S = 5
-#: Starts of a part that may fail in a row before supervisord gives the part up. Then `Control`
-#: starts the part again.
+#: Number of starts of a part that may fail in a row before supervisord gives the part up. `Control`
+#: later starts the part again.
 RETRIES = 4
 
 
 def configure(parts: Sequence[Part], run_dir: Path) -> Path:
     """Writes supervisord's configuration and the parts' scripts. Returns the configuration's path.
 
-    A part's command is in a script of its own because supervisord gives `` #``, `` ;`` and ``%`` in
-    its configuration a meaning. The path of the run folder has none of these characters.
+    A part's command is in a script of its own, because `` #``, `` ;`` and ``%`` have a special
+    meaning in supervisord's configuration. The path of the run folder has none of these characters.
     """
     for part in parts:
         # The shell is supervisord's child, and becomes the part's process by exec.

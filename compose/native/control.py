@@ -2,8 +2,9 @@
 
 supervisord starts, restarts, logs and stops the parts. supervisord is a child of this process and
 ends with this process (see :mod:`compose.die_with_parent`). The parts end with supervisord in the
-same way. If supervisord ends earlier, this module starts it again. This module calls supervisord's
-documented XML-RPC interface over a Unix socket. A call without an answer does not stop the run.
+same way. If supervisord ends too early, this module starts it again. This module calls
+supervisord's documented XML-RPC interface over a Unix socket. A call without an answer does not
+stop the run.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Control:
         #: For each part: the time of its last end, the size of its log at that time, and for how
         #: many ends in a row the log gave a reason for advice.
         self._advised = {name: ("", size(self.log(name)), 0) for name in self._parts}
-        #: How often in a row supervisord has ended with status 2, before its first answer.
+        #: Number of times in a row that supervisord ended with status 2 before its first answer.
         self._refusals = 0
         self._answered = False
         self._run_dir = make_run_dir(folder)
@@ -140,7 +141,7 @@ class Control:
         return f"{words}\n  {advice}" if advice else words
 
     def hopeless(self) -> str:
-        """Returns why a vital part can't start, with its last log lines; empty if all may start."""
+        """Returns why a vital part can't start, and its last log lines; empty without a reason."""
         if self._refusals > 1:
             return f"{DAEMON} does not start; its own message is printed above"
         for part in self._parts.values():

@@ -82,7 +82,7 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
 
 
 def _start(control: Control, parts: Sequence[Part]) -> None:
-    """Waits until all parts are healthy, but at most ``MISSED_S`` for parts that are not vital.
+    """Waits until all parts are healthy. For parts that are not vital, waits ``MISSED_S`` at most.
 
     Raises:
         SystemExit: a vital part can't start.
@@ -93,7 +93,7 @@ def _start(control: Control, parts: Sequence[Part]) -> None:
         for part, waiting in zip(parts, asked, strict=True):
             say(f"byline: waiting for {part.name} …")
             _wait(control, part, waiting, begin)
-            # Each vital part has its own time limit; all other parts share one.
+            # Each vital part has its own time limit. All other parts share one time limit.
             begin = time.monotonic() if part.vital else begin
     finally:
         for waiting in asked:

@@ -15,8 +15,8 @@ from compose.native.terminal import say
 from compose.parts.errors import CannotRun
 from compose.parts.processes import alive
 
-#: Bytes that the disk must still have space for in the state folder: the logs of a start, and the
-#: first messages.
+#: Free bytes that the state folder's disk must have, for the logs of a start and the first
+#: messages.
 ROOM = 4 * 2**20
 #: Seconds within which the processes of a killed run must end.
 KILLED_S = 15.0

@@ -1,4 +1,4 @@
-"""Prints to the terminal without ever failing, and handles Ctrl-C and the other stop signals."""
+"""Prints to the terminal, ignores errors of printing, and handles Ctrl-C and other stop signals."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class StopSignal:
     def held(self) -> Iterator[None]:
         """Delays a stop signal that arrives in the block until the next call of :meth:`check`.
 
-        So the caller already knows a process that the block starts when the signal takes effect.
+        So a process that the block starts is already known when the signal takes effect.
         """
         self._held = True
         try:

@@ -66,8 +66,8 @@ def part(
         f"--config.file={written}",
         f"--storage.path={folder / 'data'}",
         f"--web.listen-address={LOOPBACK}:{settings.alertmanager_port}",
-        # The external URL is part of notifications, and so lacks the prefix. Alertmanager redirects
-        # users to the prefix once they have logged in.
+        # The external URL appears in notifications, so it must not have the prefix. Alertmanager
+        # redirects users to the prefix once they have logged in.
         *(f"--web.external-url={here}", f"--web.route-prefix=/{login.prefix}"),
         f"--web.config.file={login.web_config}",
         "--cluster.listen-address=",  # no cluster

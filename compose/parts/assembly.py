@@ -52,11 +52,11 @@ def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
 
 
 def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tuple[list[Part], str]:
-    """Returns Prometheus and the other monitoring parts, and lines about them for the terminal.
+    """Returns the monitoring parts, and lines about these parts to print on the terminal.
 
-    The other parts are Alertmanager and the Redis exporter, if they are installed. ``found`` has
-    the paths of the installed programs. If Alertmanager's configuration can't be used, Alertmanager
-    is removed from ``found``.
+    These parts are Prometheus, Alertmanager and the Redis exporter, if they are installed.
+    ``found`` has the paths of the installed programs. If Alertmanager's configuration can't be
+    used, Alertmanager is removed from ``found``.
     """
     login, parts = monitoring_login(folder), []
     names, words = "prometheus", ""
@@ -73,7 +73,7 @@ def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tupl
 
 
 def environment(settings: Settings, login: str, found: Container[str]) -> dict[str, str]:
-    """Returns the environment variables of the parts: those of this process, and the run's own.
+    """Returns the environment variables of the parts: this process's variables, and more.
 
     ``login`` is ``user:password`` of Flower. ``found`` has the names of the monitoring parts that
     run.

@@ -17,7 +17,7 @@ from monitoring.instruments import background
 from tasks.messages import WORKERS
 from tasks.rollout import WorkerRegistry
 
-#: Returns whether a part is healthy.
+#: A function that returns whether a part is healthy.
 Probe = Callable[[], bool]
 
 #: Seconds that a probe waits for an answer. A scrape of celery-exporter takes two seconds.

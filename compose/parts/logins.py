@@ -40,7 +40,7 @@ class MonitoringLogin(NamedTuple):
 
     @property
     def pair(self) -> str:
-        """The login as ``user:password``."""
+        """The login in the form ``user:password``."""
         return f"{USER}:{self.password}"
 
     def url(self, address: str) -> str:
@@ -62,7 +62,7 @@ def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
 def monitoring_login(folder: Path) -> MonitoringLogin:
     """Returns the login of Prometheus and Alertmanager, and writes the password's hash for them.
 
-    The password is in a file in ``folder``, which is made if it is missing.
+    The password is in a file in ``folder``. A missing file is made, with a random password.
 
     Raises:
         CannotRun: the password in the file is too long.

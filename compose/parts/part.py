@@ -18,7 +18,7 @@ class Part:
     command: Sequence[str | Path]
     #: The URL of the part, for people; empty if it listens on no port.
     address: str
-    #: Returns whether the part does its work. May block for a second or two, and does not raise.
+    #: Returns whether the part does its work. May block for one or two seconds. Raises no error.
     healthy: Callable[[], bool]
     #: The place of the part in the order of the stop. Parts of the highest rank are stopped first.
     #: The parts of the next rank are stopped once these have ended.
@@ -33,7 +33,7 @@ class Part:
 
 
 def url_host(host: str) -> str:
-    """Returns the host that the URL of a server needs, if the server listens on ``host``."""
+    """Returns the host for the URL of a server that listens on ``host``."""
     if host in ("0.0.0.0", "::"):
         return LOOPBACK
     return f"[{host}]" if ":" in host else host

@@ -29,7 +29,7 @@ REDIS_VARIABLE = "REDIS_ADDR"
 REDIS_ONLY = {"REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT": "true"}
 #: Days for which Prometheus keeps samples.
 KEPT_FOR = "15d"
-#: Size of Prometheus's samples above which Prometheus removes the oldest samples earlier.
+#: Size of Prometheus's samples above which Prometheus removes the oldest samples before their time.
 KEPT_SIZE = "1GB"
 #: The file in a part's folder that holds the part's URL with the login, for programs that query the
 #: part.

@@ -1,4 +1,4 @@
-"""The part Valkey: the embedded server that is broker and cache in one."""
+"""The part Valkey: the embedded server, which is both broker and cache."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def damage(lines: Sequence[str], kept: Path, server: Path) -> str:
     """Returns advice if Valkey's log says that the data are damaged; else "".
 
     ``lines`` are the log's last lines, ``kept`` is the folder with the data, and ``server`` is
-    Valkey's program. A data file whose end is missing is not damaged: Valkey reads the rest. The
-    advice is for a file that is damaged in its middle.
+    Valkey's program. A data file whose end is missing does not count as damaged, because Valkey
+    reads the rest of the file. The advice is for a file that is damaged in its middle.
     """
     said = next((line for line in reversed(lines) if _DAMAGED.search(line)), "")
     if not said:

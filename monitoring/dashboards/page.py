@@ -90,7 +90,7 @@ def _guide(content: str) -> text.Panel:
 
 
 def _variables() -> list[Any]:
-    """Returns the variables of every dashboard: the data source, and the addresses of its links.
+    """Returns the variables of every dashboard: the data source, and the addresses of links.
 
     The addresses are hidden; a reader can change them in the dashboard's URL.
     """

@@ -24,7 +24,7 @@ ROUTE = "/v1/attributions"
 #: The latency objective in seconds: a P95 of 55 ms.
 OBJECTIVE_S = 0.055
 
-# Units, by Grafana's names if Grafana has the unit.
+# Units. A unit has Grafana's name if Grafana knows the unit.
 SECONDS = "s"
 BYTES = "bytes"  # shown in powers of 1024
 SHARE = "percentunit"
@@ -61,7 +61,7 @@ def low_is_good(yellow: float, red: float) -> Steps:
 
 
 def described(shows: str, act: str) -> str:
-    """Returns a panel's description: what the panel shows, and what to do when it is red."""
+    """Returns a panel's description: what the panel shows, and what to do if the panel is red."""
     return f"{shows}\n\n**What to do:** {act}"
 
 

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE_S = 0.5
 #: Longest pause before the next attempt, in seconds.
 MAX_PAUSE_S = 5.0
-#: Seconds for which a second failure of the same kind is not logged.
+#: Seconds for which further failures of the same kind are not logged.
 QUIET_S = 60.0
 
 
@@ -27,7 +27,7 @@ class Failures:
     """Logs a repeated step's failures, each kind once a minute, and computes the pauses."""
 
     def __init__(self, name: str, then: str = ", and is tried again") -> None:
-        """``name`` is the step, in words. The logged line is ``name``, "failed", and ``then``."""
+        """``name`` describes the step. The logged line is ``name``, "failed", and ``then``."""
         self._line = f"{name} failed{then}"
         self._pause_s = FIRST_PAUSE_S
         #: Monotonic time at which each kind of failure was logged last, in seconds.
@@ -81,7 +81,7 @@ def start(
     """Starts a thread that repeats ``step`` until ``stop`` is set or the process ends.
 
     The thread calls ``step`` again as soon as ``step`` has returned, or after a pause if ``step``
-    has raised an error. A step that has nothing to do must wait before it returns.
+    has raised an error. If ``step`` has nothing to do, it must wait before it returns.
     """
     stop = stop or threading.Event()
 

@@ -1,7 +1,7 @@
 """A small HTTP server that Byline's processes use for their metrics ports.
 
-The server has one thread for itself and one for each request. On a loopback address it refuses
-requests that a page of another site may have sent.
+The server has one thread for itself, and one thread for each request. On a loopback address it
+refuses requests that a page of another site may have sent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STATUS = {"wrong_host": "421 Misdirected Request", "foreign_origin": "403 Forbi
 
 
 class Listener:
-    """An HTTP server. It answers from its creation until :meth:`stop`."""
+    """An HTTP server that answers requests from its creation until :meth:`stop`."""
 
     def __init__(
         self,

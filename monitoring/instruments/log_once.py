@@ -8,7 +8,7 @@ import time
 #: Seconds for which the same line is not logged again.
 REPEAT_S = 600.0
 
-#: Monotonic time at which each line was logged last, in seconds. The program has few such lines.
+#: Monotonic time at which each line was logged last, in seconds. There are few such lines.
 _logged: dict[tuple[str, str, tuple[str, ...]], float] = {}
 
 

@@ -24,7 +24,7 @@ class JsonLines(JsonFormatter):
     """Writes a log record as a JSON object on one line.
 
     The object leaves out the fields that were logged as ``extra``: Celery puts the arguments of
-    tasks there, and they hold message texts.
+    tasks there, and these arguments hold message texts.
     """
 
     def __init__(self, process: str) -> None:
@@ -99,7 +99,7 @@ def configure(process: str, level: str, form: Format) -> None:
 
 
 def dress(logger: logging.Logger, process: str, form: Format) -> None:
-    """Sets Byline's formatter on the handlers that a library has added to ``logger``.
+    """Sets Byline's log formatter on the handlers that a library has added to ``logger``.
 
     Text lines keep the library's format.
     """

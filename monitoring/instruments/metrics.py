@@ -1,7 +1,7 @@
 """Declares every metric of Byline: name, help, unit, labels, and buckets with their reasons.
 
-The values of every label are bounded: authors are those of the model, versions are those that are
-served, and all other values are listed here.
+Every label has a limited number of values. Values that are authors come from the model, values that
+are versions are the served versions, and all other values are listed in this module.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 #: passes of one size. A batch has one message if no other message waits, and BYLINE_BATCH_MESSAGES
 #: at most.
 BATCH_MESSAGES = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096)
-#: Bucket bounds in seconds: dense around the objective, a P95 of 55 ms; the last bounds are the
-#: waits that a request may ask for.
+#: Bucket bounds in seconds. They are dense around the objective, which is a P95 of 55 ms. The last
+#: bounds are for requests that ask for a long wait.
 REQUEST_S = (
     *(0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.055, 0.08, 0.12),
     *(0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
-#: Bucket bounds in seconds: from a queue in which nothing waits to the redelivery of tasks that a
-#: dead worker held.
+#: Bucket bounds in seconds. The lowest bounds are for an empty queue. The highest bounds are for
+#: the redelivery of tasks that a dead worker held.
 WAIT_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 120.0)
-#: Bucket bounds in seconds: from the cache's round trip to a large transformer's pass on the CPU.
+#: Bucket bounds in seconds: the lowest are for a round trip to the cache, and the highest are for a
+#: forward pass of a large transformer on the CPU.
 STAGE_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 60.0)
-#: Bucket bounds of a probability: tenths, and finer near 1, where a sure model's confidence lies.
+#: Bucket bounds of a probability: tenths, and closer bounds near 1, because a good model is often
+#: nearly certain.
 CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 #: Outcomes of a message. Each message is counted once, by the process that decides its outcome:
@@ -41,7 +43,7 @@ CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 #: - ``failed``: the message could not be computed.
 #: - ``shed``: the message was refused, because Byline had no capacity for it.
 OUTCOMES = ("computed", "cached", "joined", "expired", "deadline_too_short", "failed", "shed")
-#: The stages of a batch, each of which takes a part of its time.
+#: The stages of a batch. Each stage takes a part of the batch's time.
 STAGES = ("cache", "prepare", "forward", "store")
 #: Reasons why a batch was not larger, in this order: no other message waited; no other message
 #: fitted; the batch is a task that had killed a worker, and such a task is computed alone.
@@ -72,7 +74,7 @@ class BulkHistogram(Histogram):
 
 
 class ApiMetrics:
-    """The metrics of the api. All api processes count them together."""
+    """The metrics of the api. All api processes count these metrics together."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         own: dict[str, Any] = {"registry": registry}

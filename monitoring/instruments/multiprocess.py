@@ -21,7 +21,7 @@ LOCK = "lock"
 
 @contextmanager
 def folder() -> Iterator[None]:
-    """Creates an empty shared folder for this process and those started within the ``with`` block.
+    """Creates an empty folder for this process and all processes started in the ``with`` block.
 
     The folder is deleted when the block ends.
     """

@@ -33,10 +33,10 @@ _PLACE = re.compile(r"(?:\[([\da-f:.]+)\]|([a-z\d_.-]+?)\.?)(?::\d{1,5})?")
 
 
 def check_for(address: str, names: Iterable[str] | None = None, open_to_all: bool = True) -> Check:
-    """Returns a function that checks a request, and returns why a server must refuse it, if so.
+    """Returns a function that returns the reason to refuse a request, or an empty text.
 
-    ``address`` is the address that the server listens on. ``names`` are the host names by which
-    clients may ask for the server, besides ``localhost`` and IP addresses. ``open_to_all`` is true
+    ``address`` is the address that the server listens on. ``names`` are the host names that
+    requests to the server may have, besides ``localhost`` and IP addresses. ``open_to_all`` is true
     if the server asks for no API key.
 
     If ``names`` is None, requests are refused only if the server listens on a loopback address and
@@ -75,8 +75,8 @@ def is_loopback(address: str) -> bool:
 def _is_ours(name: str, known: frozenset[str]) -> bool:
     """Returns whether ``name`` is a host name that no other site can have.
 
-    Such names are reserved names, the names in ``known``, and IP addresses. Health checks of other
-    programs use addresses.
+    Such names are reserved names, the names in ``known``, and IP addresses, which health checks of
+    other programs use.
     """
     if name in _RESERVED or name.endswith(".localhost") or name in known:
         return True

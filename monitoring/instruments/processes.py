@@ -20,7 +20,7 @@ _LIMITS = (
 )
 #: Number of the structure that macOS's ``proc_pid_rusage`` fills: ``rusage_info_v2``.
 _RUSAGE_V2 = 2
-#: Size of the buffer for the structure, in 64-bit words; more than the structure has.
+#: Size of the buffer for ``rusage_info_v2``, in 64-bit words; more than the structure has.
 _RUSAGE_WORDS = 64
 #: Index of the word that holds ``ri_phys_footprint`` (sys/resource.h).
 _FOOTPRINT = 2 + 7
@@ -45,7 +45,7 @@ def memory(pid: int) -> int:
 def resident(pid: int) -> int:
     """Returns the resident size of a process in bytes; 0 if it has ended.
 
-    The size is never less than what :func:`memory` returns, and is faster to read.
+    The resident size is never less than the result of :func:`memory`, and is faster to read.
     """
     try:
         return int(psutil.Process(pid).memory_info().rss)
@@ -66,7 +66,7 @@ def family(root: int) -> list[int]:
 
 
 def sum_of(pids: Iterable[int]) -> int:
-    """Returns the memory that the processes take together, in bytes."""
+    """Returns the sum of the memory of the processes ``pids``, in bytes."""
     return sum(memory(pid) for pid in pids)
 
 

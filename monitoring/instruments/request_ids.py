@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 #: Maximum number of characters that an id may have.
 MAX_LENGTH = 128
-#: Pattern of a valid id: no character that ends a header, a log line, or a word in it.
+#: Pattern of a valid id. It excludes line breaks and spaces, so an id can't end a header or a log
+#: line.
 PATTERN = rf"[A-Za-z0-9._-]{{1,{MAX_LENGTH}}}"
 #: Maximum number of ids that a log line names.
 MAX_SHOWN = 4

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MetricsEndpoint:
-    """The addresses at which processes of one kind serve metrics: all of a host's, on one port."""
+    """The address of the metrics of all processes of one kind: a host name and a port."""
 
     kind: str
     host: str

@@ -45,8 +45,8 @@ class Limits:
     def level(self, used: int, before: Level) -> Level:
         """Returns the memory level at ``used`` bytes.
 
-        ``before`` is the level of the last measurement: a level ends a little below the limit at
-        which it begins, so that it does not begin and end again and again.
+        ``before`` is the level of the last measurement. A level ends a little below the limit at
+        which it begins. Otherwise a level would begin and end again and again.
         """
         critical = self.critical * (END_SHARE if before == "critical" else 1)
         warning = self.warning * (END_SHARE if before != "ok" else 1)
@@ -66,7 +66,7 @@ class MemoryMeter:
         sum_of: Callable[..., int] = processes.sum_of,
         contained: bool = False,
     ) -> None:
-        """``root`` is a process id: that process and its descendants are Byline's.
+        """``root`` is a process id: this process and its descendants belong to Byline.
 
         ``url`` is the address of ``redis``. ``contained`` is true if this process runs in a
         container and sees no other processes. Then Byline's other processes, and Redis, run in

@@ -60,9 +60,9 @@ class Monitor:
         cache_limit: CacheLimit | None,
         machine: str,
     ) -> None:
-        """``cache_limit`` is None if the cache is not the Valkey that Byline starts itself.
+        """``cache_limit`` is None unless the cache is the Valkey that Byline itself starts.
 
-        Such a cache keeps its memory limit.
+        The monitor never changes the memory limit of another cache.
         """
         self._broker = broker
         self._cache = cache

@@ -29,7 +29,7 @@ from monitoring.monitor.significance import (
 
 logger = logging.getLogger(__name__)
 
-#: Messages, labels or texts that a signal needs. With fewer the signal is left out.
+#: Minimum number of messages, labels or texts for a signal. With fewer, the signal is left out.
 MIN_MESSAGES = 30
 #: Smallest difference in a share that matters: nobody would act on less.
 MIN_SHARE_CHANGE = 0.05
@@ -45,10 +45,10 @@ MIN_DIVERGENCE = 0.1 / (8 * math.log(2))
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """The value of a quality signal, and the threshold beyond which something has changed."""
+    """The value of a quality signal, and its threshold: past it, something has changed."""
 
     value: float
-    #: None if the model card has nothing to compare with.
+    #: None if the model card lacks the figure to compare with.
     threshold: float | None
     #: Whether the value is past the threshold: below the threshold for an accuracy, above it for
     #: other signals.
@@ -59,9 +59,9 @@ class Quality(msgspec.Struct, frozen=True):
     """The quality of a model version's predictions in the last minutes."""
 
     version: str
-    #: Messages that the model computed, in the answers' window.
+    #: Number of messages in the answers' window that the model computed.
     messages: int
-    #: Messages whose true author was reported, in the labels' window.
+    #: Number of messages in the labels' window whose true author was reported.
     labels: int
     #: Share of the messages computed in the labels' window whose true author was reported.
     coverage: float | None
@@ -119,8 +119,8 @@ class Reference:
 def _section(card: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Returns the section ``name`` of a card.
 
-    The result is empty if the card has none, or if the section is no mapping, but a text for
-    example.
+    The result is empty if the card has no such section, or if the section is not a mapping but, for
+    example, a text.
     """
     found = card.get(name)
     return found if isinstance(found, Mapping) else {}
@@ -185,7 +185,7 @@ def _accuracy(reference: Reference, labels: Counter[str]) -> Signal | None:
 def _estimated(reference: Reference, answers: Counter[str]) -> Signal | None:
     """Returns the signal "estimated accuracy": the mean calibrated confidence, without labels.
 
-    The estimate holds while messages are by authors that the model knows. This is NannyML's
+    The estimate is right only for messages by authors that the model knows. The method is NannyML's
     confidence-based performance estimation (CBPE). The result is None with too few messages.
     """
     seen = answers["messages"]

@@ -44,7 +44,7 @@ _task = msgspec.json.Decoder(_Task).decode
 
 
 class QueueObserver:
-    """Reads the queue's state repeatedly, and remembers since when tasks have waited."""
+    """Reads the queue's state repeatedly, and remembers how long tasks have waited."""
 
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
@@ -75,9 +75,8 @@ class QueueObserver:
     def _age(self, name: str, head: bytes | None, now: float) -> float:
         """Returns how long the oldest task of the list ``name`` has waited, in seconds.
 
-        ``head`` is that task; None if the list is empty. The age counts from when the task left the
-        api. If the task does not say this, the age counts from when this process first saw the
-        task.
+        ``head`` is that task; None if the list is empty. The age begins when the task left the api.
+        If the task does not contain this time, the age begins when this process first saw the task.
         """
         sightings = self._sightings[name]
         try:
@@ -92,7 +91,7 @@ class QueueObserver:
 
 
 class Sightings:
-    """Estimates the age of tasks that do not say when they were sent.
+    """Estimates the age of tasks that do not contain their time of sending.
 
     Only the api writes the time of sending into a task. Other Celery clients write no such time.
     This class remembers which task was the newest of a list, and when. The tasks ahead of that task

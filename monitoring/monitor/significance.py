@@ -13,7 +13,7 @@ from statistics import NormalDist
 #: The monitor computes six signals fifteen times a minute, and two computations in a row use mostly
 #: the same messages.
 FALSE_ALARM = 1e-5
-#: Messages that must be expected in a category; rarer categories are counted together.
+#: Minimum number of messages expected in a category. Rarer categories are counted together.
 MIN_EXPECTED = 5.0
 
 _Z = NormalDist().inv_cdf(1 - FALSE_ALARM)
@@ -44,9 +44,10 @@ def mean_noise(variance: float, seen: int, reference: int) -> float:
 def share_above(expected: float, seen: int, reference: int) -> float:
     """Returns the largest share that chance can explain if the true share is ``expected``.
 
-    ``seen`` and ``reference`` are the numbers of messages behind the two shares. The bound is
-    Chernoff's (1952), which holds for rare events, too: the Kullback-Leibler divergence of the two
-    shares, times the number of messages, is the logarithm of one over the probability.
+    ``seen`` and ``reference`` are the numbers of messages of the two shares. The result is
+    Chernoff's bound (1952), which also holds for rare events. At this bound, the Kullback-Leibler
+    divergence of the two shares, times the number of messages, equals the logarithm of one over the
+    probability.
     """
     allowed = -math.log(FALSE_ALARM) * (1 / seen + 1 / reference)
     low, high = expected, 1.0

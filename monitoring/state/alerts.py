@@ -108,8 +108,9 @@ class Alerts:
     def firing(self) -> FiringAlerts | None:
         """Returns the firing alerts; None if it is unknown whether any alert fires.
 
-        It is unknown while Alertmanager sends nothing, not even the Watchdog, and during the first
-        :data:`SETTLED_AFTER_S` seconds unless an alert has been received.
+        The firing alerts are unknown while Alertmanager sends nothing, not even the Watchdog. They
+        are also unknown during the first :data:`SETTLED_AFTER_S` seconds, unless an alert has been
+        received.
         """
         now = time.monotonic()
         with self._lock:

@@ -21,7 +21,7 @@ Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class PredictionStats:
-    """Keeps predictions of the model's thread until another thread takes their counts.
+    """Keeps the predictions of the model's thread until another thread takes the counts.
 
     The model's thread only keeps the arrays: counting every batch by itself takes several times as
     long as counting many batches together.

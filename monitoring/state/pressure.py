@@ -23,7 +23,8 @@ class Memory(msgspec.Struct, frozen=True):
     level: Level
     #: Memory by component: app, redis, mps, cuda. A component that does not exist is left out.
     components: dict[str, int]
-    #: Memory that counts against the limits. cuda does not count, because it is the GPU's own.
+    #: Memory that counts against the limits. cuda does not count, because it is the GPU's own
+    #: memory.
     used: int
     #: Bytes in use at which the levels warning and critical begin, by level.
     limits: dict[str, int]

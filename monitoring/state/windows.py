@@ -21,15 +21,15 @@ from redis.client import Pipeline
 from tasks.storage.lua_scripts import read_script
 from tasks.storage.wrong_type import without_wrong_types
 
-#: Slices of a window, so that the window moves on in steps of a sixtieth of its length.
+#: Slices of a window. The window moves on in steps of a sixtieth of its length.
 SLICES = 60
-#: Kind of the counts of what the model predicted.
+#: Kind of the counts of the model's predictions.
 ANSWERS = "answers"
 #: Kind of the counts of labels: predictions that feedback confirmed or corrected.
 LABELS = "labels"
 #: Key of a sorted set: each model version by the Unix time of its last answer.
 VERSIONS = "byline:quality:versions"
-#: Versions that :func:`versions` returns at most.
+#: Maximum number of versions that :func:`versions` returns.
 MAX_VERSIONS = 32
 #: A count as Redis writes it.
 _COUNT = re.compile(rb"[0-9]{1,18}")

@@ -85,7 +85,7 @@ class System:
         silent: tuple[str, ...] = (),
         asleep: bool = False,
     ) -> System:
-        """Lets the system run for some seconds.
+        """Lets the system run for ``seconds`` seconds.
 
         ``requests`` is the number of requests per second by status, and ``cached`` is the share of
         requests that the cache answers. Scrapes of the jobs in ``silent`` fail. If ``asleep`` is
