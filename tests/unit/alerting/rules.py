@@ -1,4 +1,4 @@
-"""Loads the rules and their promtool tests from the files."""
+"""Loads the alerting and recording rules, and their promtool tests, from the files."""
 
 from __future__ import annotations
 

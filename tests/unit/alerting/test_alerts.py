@@ -37,7 +37,7 @@ NOT_YET = {
 
 
 def said() -> Iterator[tuple[str, bool]]:
-    """Yields each alert that a promtool test mentions, and whether the test expects it to fire."""
+    """Yields each alert in promtool's tests, and whether a test expects the alert to fire."""
     for content in files_of_tests().values():
         for test in content["tests"]:
             for name in names():

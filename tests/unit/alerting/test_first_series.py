@@ -1,4 +1,4 @@
-"""Series that rules count exist from the start as 0.
+"""Series that rules count exist from the start, with the value 0.
 
 If a series first appears with the value eight, Prometheus sees no increase.
 """
@@ -17,7 +17,7 @@ from tests.promql import rules
 
 _SELECTOR = re.compile(r"\b(byline_\w+_(?:total|bucket))\{([^}]*)\}")
 _MATCHER = re.compile(r'(\w+)=~?"([^"]*)"')
-#: Statuses of errors that the server sends before it knows the route; they are not counted.
+#: Statuses of errors that the server sends before it knows the route. These errors are not counted.
 _NO_ROUTE = {501, 505}
 
 

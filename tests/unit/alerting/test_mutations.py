@@ -44,7 +44,8 @@ class Unit(NamedTuple):
 class Mutant(NamedTuple):
     """A set of rules in which one rule has been changed."""
 
-    #: Units that share a rule have mutants of the same name: a test of one unit must notice.
+    #: Units that share a rule have mutants of the same name. A test of one of these units must
+    #: notice the change.
     name: str
     unit: Unit
     rules: list[Rule]
@@ -135,7 +136,7 @@ def run_all(folder: Path, work: list[Mutant]) -> list[bool]:
 
 
 def asked_for() -> list[str]:
-    """Returns every metric whose name is in a rule. test_alerts.py finds them in another way."""
+    """Returns every metric whose name is in a rule, without the code that test_alerts.py uses."""
     # A name in quotes, as in MetricMissing, does not count, nor does a part of a longer name.
     texts = " ".join(rule["expr"] for rule in rules())
     return sorted(

@@ -65,7 +65,7 @@ class Counter:
         self.given: list[HttpResponse] = []
 
     def hand_in(self, body: object) -> Any:
-        """Posts a body, and does not wait for the response: :meth:`answer` does."""
+        """Posts a body. Returns at once; :meth:`answer` waits for the response."""
         posted = PostedRequest(b"", "application/json", json.dumps(body).encode(), None)
         self._asking = asyncio.ensure_future(self._ask(posted))
 

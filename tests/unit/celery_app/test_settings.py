@@ -1,4 +1,4 @@
-"""Settings: read from the environment, and refused if they contradict each other."""
+"""Settings come from the environment, and are refused if they contradict each other."""
 
 from __future__ import annotations
 
@@ -195,6 +195,6 @@ def test_a_password_file_without_a_url_or_beside_a_password_is_refused(tmp_path:
 
 
 def test_the_page_lists_every_setting() -> None:
-    """`make settings` writes the table anew."""
+    """If this test fails, `make settings` writes the table again."""
     page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text("utf-8")
     assert table() in page

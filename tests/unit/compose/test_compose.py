@@ -1,4 +1,4 @@
-"""Tests of the compose files: each is valid, and each container is as confined as possible."""
+"""Tests of the compose files: each file is valid, and each container has few rights."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_on_a_mac_everything_except_the_worker_is_in_containers() -> None:
     (port,) = services["valkey"]["ports"]
     assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "6390", 6379)
     assert "host.docker.internal" in services["monitor"]["command"]
-    for name in ("monitor", "prometheus"):  # both have to reach the worker
+    for name in ("monitor", "prometheus"):  # both must be able to reach the worker
         assert "outside" in services[name]["networks"]
 
 

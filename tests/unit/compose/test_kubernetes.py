@@ -1,4 +1,4 @@
-"""Tests of the manifests for Kubernetes against its schemas, KEDA's, and Byline's settings."""
+"""Tests of the manifests against the schemas of Kubernetes and KEDA, and Byline's settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.unit.compose.manifests import (
 from tests.unit.compose.manifests import manifests as of
 
 SOURCES = ("files", *RENDERED)
-#: The first Kubernetes with all features used here (a pod's `preStop.sleep`), and the newest.
+#: The first version of Kubernetes with all features used here (`preStop.sleep`), and the newest.
 VERSIONS = ("1.30", "1.37")
 KEDA = Path(__file__).with_name("keda.sh_scaledobjects.yaml")
 #: The fields of KEDA's trigger for Prometheus (https://keda.sh/docs/2.20/scalers/prometheus/).

@@ -1,4 +1,4 @@
-"""Tests of nginx's configuration: nginx accepts it, and it fits the api's settings."""
+"""Tests of nginx's configuration: nginx accepts it, and its limits agree with the api's."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ PORTS = {"api": 9806, "worker": 9809}
 
 
 def laid_out(folder: Path) -> Path:
-    """Copies the files as mounted in the container, below ``folder``; returns the configuration."""
+    """Copies the container's mounted files into ``folder``. Returns the configuration's path."""
     for volume in SERVICES["prometheus"]["volumes"]:
         source, target, *_ = volume.split(":")
         if source.startswith("."):

@@ -43,7 +43,7 @@ class Predictor:
 
 
 class Store:
-    """Redis as the batch processor uses it, in dicts: a client and a pipeline in one."""
+    """A fake of Redis that keeps its data in dicts. It is both a client and a pipeline."""
 
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
@@ -145,7 +145,7 @@ def authors(outcomes: Sequence[Any]) -> list[str | None]:
 
 
 def find(processor: Processor, id: str) -> Outcome | None:
-    """Returns what the api finds under an id; None while the result is pending."""
+    """Returns the outcome that the api finds under an id; None while the result is pending."""
 
     async def call(command: str, *keys: Any) -> Any:
         assert command == "MGET"

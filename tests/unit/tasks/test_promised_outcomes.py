@@ -1,4 +1,4 @@
-"""Pending results as a batch stores them and the api finds them, also after an upgrade."""
+"""A batch stores pending results, and the api finds them, also after an upgrade."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def all_of(connection: socket.socket) -> bytes:
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Responds with the number of headers and of bytes of the body."""
+    """Responds with the number of headers and the number of bytes of the body."""
     size, message = 0, await receive()
     size += len(message.get("body", b""))
     while message.get("more_body"):
@@ -107,7 +107,7 @@ def exchanged(
 
 
 def check_problem(received: bytes, status: int, code: str) -> None:
-    """Checks that a response is a problem document and the last on its connection."""
+    """Checks that a response is a problem document, and the last response on its connection."""
     top, _, body = received.partition(b"\r\n\r\n")
     lines = top.split(b"\r\n")
     assert lines[0].startswith(b"HTTP/1.1 %d " % status), received[:300]

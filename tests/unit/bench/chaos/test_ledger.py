@@ -18,7 +18,7 @@ from bench.load.recorder import BROKEN
 
 
 class Api(BaseHTTPRequestHandler):
-    """An api that accepts messages, and has answers only to those in ``known``."""
+    """An api that accepts every message, and has answers only for the messages in ``known``."""
 
     said: ClassVar[list[tuple[int, object]]] = []
     known: ClassVar[set[str]] = set()

@@ -46,7 +46,8 @@ class Owner:
 def exchange(*answers: Answer) -> tuple[list[tuple[int, bytes]], bool, bool]:
     """Sends a request for each answer, unless the connection closes.
 
-    Returns their outcomes, whether the connection marked itself as closing, and whether it closed.
+    Returns the outcomes of the requests, whether the connection marked itself as closing, and
+    whether it closed.
     """
     return uvloop.run(asyncio.wait_for(_exchange(answers), 10))
 

@@ -49,7 +49,7 @@ def test_an_accuracy_beyond_chance_disagrees_with_the_card() -> None:
 
 
 def test_answers_to_one_passage_count_once() -> None:
-    """An accuracy of 40 % may be chance for 100 passages sent ten times, but not for 1,000."""
+    """An accuracy of 40 % may be chance for 100 passages sent ten times, not for 1,000 passages."""
     quality = judge(recorder(400, 600, passages=100), CARD)
     assert quality is not None
     assert quality.agrees

@@ -45,7 +45,7 @@ def supervised(
     advice: Callable[[Sequence[str]], str] = lambda _: "",
     stop: StopSignal | None = None,
 ) -> Iterator[Control]:
-    """Runs scripts as the parts `part-0` and so on, in a state folder."""
+    """Runs ``scripts`` as the parts `part-0`, `part-1` and so on, in the state folder."""
     (folder / "logs").mkdir()
     parts = [
         Part(f"part-{n}", ["sh", "-c", script], "", lambda: True, rank=1, stop_s=1, advice=advice)

@@ -86,7 +86,8 @@ def test_families_hold_the_counted_n_grams_with_their_offsets(text: str) -> None
 
 def test_every_occurrence_of_an_n_gram_is_counted_once() -> None:
     text = "Ab, ab"
-    # Runs of characters: 5 of two, 4 of three, 3 of four. Tokens: "Ab", "," and "ab", and 2 pairs.
+    # Runs of two characters: 5; of three: 4; of four: 3. Tokens: "Ab", "," and "ab". Pairs of
+    # tokens: 2.
     assert sum(bag(text).values()) == 5 + 4 + 3 + 3 + 2
 
 

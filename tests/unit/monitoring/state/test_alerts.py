@@ -1,4 +1,4 @@
-"""The monitor keeps the alerts that Alertmanager posts, and forgets those that are not repeated."""
+"""The monitor keeps the alerts that Alertmanager posts, and forgets alerts without repetition."""
 
 from __future__ import annotations
 
