@@ -3,8 +3,8 @@
 Every few seconds a process is killed or frozen. The faults are random, but depend only on a seed,
 so that a run can be repeated. In the end every message must have an allowed outcome. No message may
 have had its effect twice. Memory and open files must not have grown. With ``--crowded`` the cache
-is always full, a second API key sends as much as it can, and promised answers are fetched only
-after minutes.
+is always full, a second client with its own API key sends as much as it can, and promised answers
+are fetched only after minutes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs a second load beside the measured load, with an API key that sends as much as it can."""
+"""Runs a second load beside the measured load: a client that sends as much as it can."""
 
 from __future__ import annotations
 

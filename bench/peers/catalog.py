@@ -72,7 +72,7 @@ def _celery(folder: str) -> tuple[tuple[str, str], ...]:
     )  # fmt: skip
 
 
-#: Configured as in Ray Serve's guide to batching.
+#: The peer Ray Serve, configured as in Ray Serve's guide to batching.
 RAY_SERVE = Peer(
     name="Ray Serve",
     folder="ray_serve",

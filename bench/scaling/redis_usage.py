@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 from redis import Redis
 
-#: Share of its one core that a server may use. Above this share, the queue of commands grows fast.
+#: Share of its one core that a Valkey server may use. Above this share, the queue of commands grows
+#: fast.
 BUSY = 0.7
 #: The table shows a command if there are at least so many calls of it for each message.
 SHOWN = 0.01

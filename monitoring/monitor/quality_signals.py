@@ -63,7 +63,7 @@ class Quality(msgspec.Struct, frozen=True):
     messages: int
     #: Number of messages in the labels' window whose true author was reported.
     labels: int
-    #: Share of the messages computed in the labels' window whose true author was reported.
+    #: Share of messages with a reported author, of all messages computed in the labels' window.
     coverage: float | None
     #: Wilson interval of the accuracy; None without labels.
     interval: tuple[float, float] | None

@@ -64,7 +64,7 @@ def idle() -> System:
 
 
 def idle_since() -> System:
-    """A system without requests for ten minutes."""
+    """A system that had requests, and then had no requests for ten minutes."""
     return fresh().run(600)
 
 

@@ -165,7 +165,7 @@ def run_alone(processor: Processor, chunk: Chunk) -> list[Any]:
 def run_passes(
     processor: Processor, progress: Progress, alone: bool = False, messages: int = 2
 ) -> list[list[Any]]:
-    """Computes a chunk in passes of ``messages``. Returns the answered chunks of each pass."""
+    """Computes a chunk in passes of ``messages`` messages. Returns each pass's answered chunks."""
     pipe: Any = processor.store
     answered = []
     while not progress.complete:

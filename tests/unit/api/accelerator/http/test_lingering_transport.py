@@ -29,7 +29,7 @@ class FakeTransport:
 
 
 def calls(*steps: str | bytes) -> list[bytes | str]:
-    """Returns the calls of the wrapped transport."""
+    """Runs ``steps`` on a lingering transport. Returns the calls of the wrapped transport."""
 
     async def run() -> list[bytes | str]:
         fake = FakeTransport()
