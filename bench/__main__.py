@@ -21,14 +21,15 @@ from bench.report.results import Run
 from bench.report.summary import Observed
 from bench.system.system import NotRunning, Running, Started
 
-#: Scenarios that run where the command line names none: a steady rate, and three ceilings.
+#: Scenarios that run if the command line names none: one measures a steady rate, and three measure
+#: the highest rate.
 DEFAULT = ("steady", "unique", "zipf", "bulk")
 
 
 def main(arguments: list[str]) -> int:
     """Runs the scenarios that the command line names, and writes the reports.
 
-    Returns the exit status: 1 where a run broke a limit of its scenario, 2 where the input is wrong
+    Returns the exit status: 1 if a run broke a limit of its scenario, 2 if the input is wrong
     or Byline does not run, else 0.
     """
     options = _parser().parse_args(arguments)
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
     except (ScenarioError, NotRunning, RuntimeError, ValueError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    finally:  # the runs that ended are written, also after an error
+    finally:  # the reports of finished runs are written even after an error
         if runs:
             _write(runs, options.out, console)
     return 1 if any(run.broken_limits for run in runs) else 0
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Returns the scenarios to run by unique name, which is also part of the report's file name."""
+    """Returns the scenarios to run, by a unique name that the report's file name contains."""
     chosen: dict[str, Scenario] = {}
     for given in options.scenarios:
         stem = Path(given).stem
@@ -86,7 +87,7 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _refuse_elsewhere(options: argparse.Namespace) -> None:
-    """Raises ScenarioError where ``--url`` is another machine, unless ``--anywhere`` allows it.
+    """Raises ScenarioError if ``--url`` is on another machine, unless ``--anywhere`` allows it.
 
     A load test that is sent to another machine by mistake is an attack.
     """

@@ -1,4 +1,4 @@
-"""Runs one load test: starts the load generator, samples memory and CPU time, makes the report."""
+"""Runs one load test: starts the generator, samples memory and CPU time, makes the report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bench.system.usage import Meter
 
 #: Seconds between two samples of memory and CPU time.
 LOOK_S = 1.0
-#: Seconds that the generator has to end by itself. Then it is killed.
+#: Seconds within which the generator has to end by itself. After that, it is killed.
 GRACE_S = 60.0
 
 
@@ -38,7 +38,7 @@ class System(Protocol):
         """Returns the process ids of each part of the system, by the part's name."""
 
     def batches(self) -> dict[float, int] | None:
-        """Returns how many batches the model has computed, by size class; None where unknown."""
+        """Returns the number of computed batches, by upper bound of the size; None if unknown."""
 
 
 def held_out(folder: Path) -> Path:
@@ -61,8 +61,8 @@ def run(
 
     ``passages`` is the file of texts from which the messages are made. ``observed`` collects the
     samples of the system, and ``show`` gets the progress once a second. A new message is a variant
-    of a passage: ``variant`` is the number of the first variant. Without it, the clock gives the
-    number.
+    of a passage: ``variant`` is the number of the first variant. If ``variant`` is None, the number
+    comes from the clock.
 
     Ctrl-C ends the load early. The report says so, and covers the seconds that were measured.
 
@@ -97,7 +97,7 @@ def _measured(
                 break
             except KeyboardInterrupt:
                 interrupted = True
-                process.terminate()  # on SIGTERM the generator stops sending and sends its record
+                process.terminate()  # on SIGTERM the generator ends the load, and sends its record
     finally:
         process.join(GRACE_S)
         process.kill()

@@ -20,12 +20,12 @@ from bench.report.summary import Observed
 from bench.system.gpu import Utilisation
 from bench.system.system import Started
 
-#: Seconds of load before each step. They are not measured.
+#: Seconds of load before each step, which are not measured.
 WARMUP_S = 3.0
 
 
 def main() -> int:
-    """Searches for the best rate, and prints it. Returns 1 where no rate is within the bound."""
+    """Searches for the goodput, and prints it. Returns 1 if every rate exceeds the bound."""
     options = _options()
     settings = {
         "BYLINE_MODEL": options.model,

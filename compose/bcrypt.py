@@ -1,8 +1,8 @@
 """Computes bcrypt password hashes, the only kind that Prometheus and Alertmanager read.
 
 Python's standard library has no bcrypt since 3.13, and :mod:`compose.passwords` runs before any
-package is installed. The passwords are random, so that a slow hash would protect nothing: the cost
-is the smallest possible, and this code need not be fast.
+package is installed. The passwords are random, so a slow hash would add no protection. The cost is
+the smallest that bcrypt allows, so this code need not be fast.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from base64 import b64encode
 from collections.abc import Iterator
 from itertools import cycle
 
-#: Log2 of the number of rounds; 4 is the smallest that bcrypt allows.
+#: Log2 of the number of rounds; 4 is the smallest number that bcrypt allows.
 COST = 4
 #: Bytes of a salt.
 SALT = 16
-#: Bytes of a password that bcrypt uses, without the zero byte that ends it.
+#: Maximum number of bytes that a password may have. bcrypt uses 72 bytes: the password, and a zero
+#: byte at its end.
 LONGEST = 71
 
 #: Mask of a 32-bit word.
 _WORD = 0xFFFFFFFF
 #: Subkeys of Blowfish.
 _SUBKEYS = 18
-#: Words in each of Blowfish's four boxes.
+#: 32-bit words in each of Blowfish's four S-boxes.
 _BOX = 256
 #: The text that bcrypt encrypts with the password.
 _TEXT = b"OrpheanBeholderScryDoubt"
-#: base64 in bcrypt's own alphabet.
+#: The alphabet of bcrypt's own base64.
 _DIGITS = "0123456789"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ALPHABET = str.maketrans(f"{_LETTERS}{_DIGITS}+/", f"./{_LETTERS}{_DIGITS}", "=")
@@ -54,7 +55,10 @@ def hashed(password: str, salt: bytes = b"") -> str:
 
 
 class _Blowfish:
-    """The Blowfish cipher. Its tables begin as the digits of pi; keys and salts change them."""
+    """The Blowfish cipher.
+
+    The tables of the cipher begin as the digits of pi. Keys and salts change the tables.
+    """
 
     def __init__(self) -> None:
         words = _pi(_SUBKEYS + 4 * _BOX)
@@ -62,7 +66,7 @@ class _Blowfish:
         self._boxes = [words[at : at + _BOX] for at in range(_SUBKEYS, len(words), _BOX)]
 
     def expand(self, key: bytes, salt: bytes = b"\0") -> None:
-        """Mixes a key into the tables of the cipher, and also a salt where one is given."""
+        """Mixes a key, and the salt if there is one, into the tables of the cipher."""
         words, mixed = _words(key), _words(salt)
         self._subkeys = [subkey ^ next(words) for subkey in self._subkeys]
         left = right = 0
@@ -89,13 +93,13 @@ class _Blowfish:
 
 
 def _words(data: bytes) -> Iterator[int]:
-    """Yields 32-bit words without end: those of ``data``, which is repeated again and again."""
+    """Yields the 32-bit words of ``data``, which is repeated without end."""
     for four in zip(*[cycle(data)] * 4, strict=True):
         yield int.from_bytes(bytes(four))
 
 
 def _pi(words: int) -> list[int]:
-    """Returns the first 32-bit words of pi's fractional part, by Machin's formula."""
+    """Returns the first ``words`` 32-bit words of pi's fractional part, by Machin's formula."""
     spare = 64  # extra bits for the rounding errors of all divisions
     one = 1 << 32 * words + spare
     fraction = (4 * (4 * _arctan(5, one) - _arctan(239, one)) - 3 * one) >> spare
@@ -103,7 +107,7 @@ def _pi(words: int) -> list[int]:
 
 
 def _arctan(inverse: int, one: int) -> int:
-    """Returns the arc tangent of ``1 / inverse`` as a whole number of units of ``1 / one``."""
+    """Returns the arc tangent of ``1 / inverse``, multiplied by ``one``, as a whole number."""
     term = total = one // inverse
     divisor = 1
     while term:

@@ -1,9 +1,9 @@
 """Runs a command that ends with its parent: ``python die_with_parent.py PARENT command …``.
 
-On Linux the kernel sends the command SIGTERM once its parent process has ended. This works also
+On Linux the kernel sends SIGTERM to the command once the parent process has ended. This also works
 after SIGKILL, which gives the parent no chance to stop its children. On other systems this is a
-plain ``exec``. ``PARENT`` is the parent's process id. The command is not run where the parent has
-ended before the kernel was asked to watch it.
+plain ``exec``. ``PARENT`` is the parent's process id. If the parent has ended before the kernel
+begins to watch it, the command is not run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 
-#: The option of prctl(2) that sets the signal.
+#: The option of prctl(2) that sets a signal: a process gets the signal when its parent ends.
 PR_SET_PDEATHSIG = 1
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes the containers' passwords where they do not exist yet: ``python -m compose.passwords``.
+"""Makes the containers' passwords if they do not exist yet: ``python -m compose.passwords``.
 
 Each password is a file in compose/secrets, which compose mounts into the containers that need it.
 So no password appears in a process's arguments, or in the container engine's output. The program
@@ -18,15 +18,15 @@ FOLDER = Path(__file__).with_name("secrets")
 #: The passwords of Valkey, of Flower's user `byline`, of Grafana's user `admin`, and of the user
 #: `byline` of Prometheus and Alertmanager.
 NAMES = ("redis-password", "flower-password", "grafana-password", "monitoring-password")
-#: The file with the hash of the last password, which Prometheus and Alertmanager read.
+#: The file with the hash of ``monitoring-password``. Prometheus and Alertmanager read this file.
 WEB_CONFIG = "monitoring-web.yml"
 
 
 def make(folder: Path) -> list[str]:
     """Makes the passwords that ``folder`` does not hold yet. Returns the names of the new files."""
     folder.mkdir(exist_ok=True)
-    # Only the folder keeps other users out. The files are readable: compose mounts them with their
-    # modes, and the containers run as users that this machine does not know.
+    # Only the folder keeps other users out. The files are readable for all: compose mounts them
+    # with their modes, and the containers run as users that this machine does not know.
     folder.chmod(0o700)
     made = [name for name in NAMES if not (folder / name).exists()]
     for name in made:
@@ -40,9 +40,9 @@ def make(folder: Path) -> list[str]:
 
 
 def _write(file: Path, text: str) -> None:
-    """Writes a file that the containers can read, in one step.
+    """Writes ``text`` to a file that the containers can read, in one step.
 
-    Without that, a container could read half of a password, and would accept it.
+    Otherwise a container could read a password that is only half written, and would accept it.
     """
     half = file.with_name(f"{file.name}.half")
     half.write_text(text)
@@ -51,7 +51,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Makes the missing passwords, and prints the new files. Returns the exit status.
+    """Makes the missing passwords, and prints the names of the new files. Returns the exit status.
 
     The folder is the first argument, if there is one.
     """

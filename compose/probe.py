@@ -1,6 +1,6 @@
 """The health check of a container: ``python -m compose.probe URL [WORDS]``. Needs only Python.
 
-The exit status is 0 where the URL answers with status 200, and its page contains all the words.
+The exit status is 0 if the URL answers with status 200, and its page contains all the words.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
 
-#: Opens Byline's own pages, without the environment's proxy.
+#: Opens Byline's own pages without the proxy that the environment may name.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 #: Seconds that the page may take to answer.
 ANSWER_S = 4.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Requests the page at the URL once. Returns 0 where it has all the words, else 1."""
+    """Requests the page at the URL once. Returns 0 if it has all the words, else 1."""
     url, *words = arguments
     try:
         with DIRECT.open(url, timeout=ANSWER_S) as response:

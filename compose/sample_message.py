@@ -1,8 +1,9 @@
 """Sends the api a sample message over HTTP, as any client does, and prints the attribution.
 
-``python -m compose.sample_message http://localhost:8000``. ``make run`` starts it as a process of
-its own: it loads pandas, which reads the shipped models' corpus, and ``make run`` watches the parts
-meanwhile. The exit status is 1 where there is no attribution; the reason is printed in one line.
+Run it as ``python -m compose.sample_message http://localhost:8000``. ``make run`` starts this
+program as a separate process: the program loads pandas to read the shipped models' corpus, and
+``make run`` has to watch the parts meanwhile. If there is no attribution, the exit status is 1, and
+the reason is printed in one line.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from urllib.error import HTTPError
 from celery_app.settings import MODELS, Settings
 from compose.probe import DIRECT
 
-#: The sample message for models that know other authors than the shipped ones.
+#: The sample message for models that know other authors than the shipped models.
 ANYTHING = (
     "I have given this a good deal of thought, and I would rather tell you plainly what I make "
     "of it than leave you to guess. We began late, we spent more than we had, and yet the work "
     "was done well; whoever comes after us will find it easier to go on than we found it to begin."
 )
-#: Seconds that an attribution may take, where the settings allow as many.
+#: Longest wait for an attribution, in seconds. The settings may allow only a shorter wait.
 ANSWER_S = 30.0
-#: Parts of the evidence that are shown, at most.
+#: Maximum number of parts of the evidence that are shown.
 EVIDENCE = 5
 
 
 class NoAttribution(Exception):
-    """The sample message got no attribution. The text says why."""
+    """The sample message got no attribution. The error's text says why."""
 
 
 def main(api: str) -> int:
@@ -50,7 +51,7 @@ def main(api: str) -> int:
     except NoAttribution as reason:
         print(reason)
         return 1
-    except Exception as error:  # from corpus, model or answer: a failed sample ends nothing
+    except Exception as error:  # of any kind: a failed sample must not end `make run`
         print(" ".join(f"{type(error).__name__}: {error}".split()))
         return 1
     return 0
@@ -71,8 +72,8 @@ def choose(settings: Settings) -> tuple[str, str]:
 def attribute(url: str, text: str, source: str, wait_s: float) -> str:
     """Sends ``text`` to the api, and returns lines for the terminal with the attribution.
 
-    ``url`` is the URL of attributions, ``source`` describes the true author, and ``wait_s`` is how
-    many seconds the api may take.
+    ``url`` is the URL of attributions. ``source`` describes the true author. ``wait_s`` is the
+    number of seconds that the api may take.
 
     Raises:
         NoAttribution: the api did not answer with an attribution.

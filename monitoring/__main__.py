@@ -59,7 +59,8 @@ def build(
 ) -> Monitor:
     """Builds the monitor from the settings and the command line's ``options``.
 
-    ``registry`` gets the monitor's metrics. ``alerts`` are the alerts that its HTTP port receives.
+    ``registry`` gets the monitor's metrics. ``alerts`` are the alerts that the monitor's HTTP port
+    receives.
     """
     broker, cache = connect(settings.broker), connect(settings.cache)
     total = processes.total() if settings.memory_gb is None else settings.memory_gb * GIB

@@ -1,7 +1,7 @@
-"""The default model at the pace of an accelerator, for benchmarks where there is none.
+"""The default model at the speed of an accelerator, for benchmarks without an accelerator.
 
-It answers as the default model does. Beyond that its thread sleeps, as it would while a GPU
-computed, so that on two cores the model is what limits the system, and nothing else.
+The model gives the same answers as the default model. For each batch, the model's thread also
+sleeps as long as a GPU would compute. So on two cores only the model limits the system's rate.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 from model.ngram.classifier import NgramModel
 from tests.models import WARM_UP
 
-#: Seconds that a forward pass takes, and that each of its texts adds.
+#: Seconds that a forward pass takes, and seconds that each text adds to it.
 PASS_S, TEXT_S = 0.02, 0.002
 
 
 class Accelerated(NgramModel):
-    """At most some 430 texts a second, in batches of 64."""
+    """A model that computes at most about 430 texts a second, in batches of 64."""
 
     def prepare(self, texts: Sequence[str]) -> Any:
-        """See :class:`model.types.Model`."""
+        """Sleeps for the time of a forward pass, and prepares the batch as the default model."""
         if not texts[0].startswith(WARM_UP):
             time.sleep(PASS_S + TEXT_S * len(texts))
         return super().prepare(texts)

@@ -1,4 +1,4 @@
-"""A bare Debian in a folder, whose commands run as on a machine of their own."""
+"""A bare Debian in a folder. Its commands run as on a separate machine."""
 
 from __future__ import annotations
 
@@ -13,46 +13,54 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SUITE = "bookworm"
-#: All that the README asks for.
+#: Debian packages that the README asks for.
 PACKAGES = ("python3", "python3-venv", "make", "git")
 USER = "newcomer"
 HOME = f"/home/{USER}"
-#: Mounts and processes end with the first process in it, and that one with whoever started it.
+#: Runs a command in namespaces of its own. All mounts and processes there end with the command, and
+#: the command ends with its parent process.
 CONTAINED = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
 )
 TOOLS = ("debootstrap", "setpriv", "unshare")
-#: How names are resolved here.
+#: Files with which this machine resolves host names.
 RESOLVER = (Path("/etc/resolv.conf"), Path("/etc/hosts"))
 
 
 def lacking() -> str:
-    """What is not there that a bare root needs; empty: nothing."""
+    """Returns the names of missing programs and rights that a bare root needs; empty if none."""
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     return ", ".join((*(() if os.geteuid() == 0 else ("root",)), *missing))
 
 
 class BareRoot:
-    """The new folder ``path``, with :data:`PACKAGES`, a user, and what pip is told here."""
+    """A bare Debian in the new folder ``path``.
+
+    The Debian has :data:`PACKAGES`, a user, and this machine's pip settings.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.mkdir()
         self._pip = pip_settings()
         include = f"--include={','.join(PACKAGES)}"
-        # debootstrap mounts, too, and does not always take away what it mounted.
+        # debootstrap mounts file systems, too, and does not always unmount them.
         subprocess.run(
             [*CONTAINED, "debootstrap", "--variant=minbase", include, SUITE, path], check=True
         )
         self.run(f"useradd --create-home --shell /bin/bash {USER}", "root")
 
     def run(self, script: str, user: str = USER) -> None:
-        """Run a script to its end, as :meth:`command` has it."""
+        """Runs a script with the command line of :meth:`command`, and waits for its end."""
         subprocess.run(self.command(script, user), env=self.environ({}), check=True)
 
     def command(self, script: str, user: str = USER) -> list[str]:
-        """What runs a script, in the home of :data:`USER`, as long as what started it lives."""
+        """Returns the command line that runs a script in the bare Debian as ``user``.
+
+        The script runs in the home folder of :data:`USER`, or in ``/`` for another user, and ends
+        with the process that started it.
+        """
         root = shlex.quote(str(self.path))
         place = HOME if user == USER else "/"
         lines = [
@@ -61,18 +69,22 @@ class BareRoot:
             f"mount --rbind /dev {root}/dev",
             *(f"mount --bind {path} {root}{path}" for path in map(str, self._shared())),
             f'chroot --userspec={user}:{user} {root} env --chdir={place} bash -ec "$1"',
-            # So that the shell stays, as root: who becomes another user is no longer told to end.
+            # So that the shell stays, as root: a process that changes its user no longer gets the
+            # signal when its parent ends.
             "exit",
         ]
         return [*CONTAINED, "bash", "-c", "\n".join(lines), "bash", script]
 
     def environ(self, settings: Mapping[str, str]) -> dict[str, str]:
-        """The environment of a user who has just logged in, with pip's settings and these."""
+        """Returns the environment of a user who has just logged in.
+
+        The environment also has this machine's pip settings, and ``settings``.
+        """
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         return {"HOME": HOME, "PATH": path, "LANG": "C.UTF-8", **self._pip, **settings}
 
     def _shared(self) -> list[Path]:
-        """Files and folders of this machine that are there as well; each has a place to be."""
+        """Returns this machine's files and folders to mount, and makes their mount points."""
         shared = [path for path in (*RESOLVER, *local_paths(self._pip)) if path.exists()]
         for path in shared:
             place = self.path / path.relative_to("/")
@@ -83,20 +95,23 @@ class BareRoot:
 
 
 def pip_settings() -> dict[str, str]:
-    """What pip is told on this machine, in files and the environment, as variables."""
+    """Returns this machine's pip settings, from files and the environment, as variables."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = re.findall(r"^(global|install|:env:)\.([\w-]+)=(.*)$", listed, re.MULTILINE)
     ours = {
         f"PIP_{name.upper().replace('-', '_')}": str(ast.literal_eval(value))
-        for _, name, value in sorted(found, key=lambda one: one[0] == ":env:")  # it goes first
+        for _, name, value in sorted(found, key=lambda one: one[0] == ":env:")  # it wins
     }
     names = ("http_proxy", "https_proxy", "no_proxy", "torch_index")
     return ours | {name: value for name, value in os.environ.items() if name.lower() in names}
 
 
 def local_paths(settings: Mapping[str, str]) -> list[Path]:
-    """The files and folders that settings of pip name. An index has its files beside it."""
+    """Returns the files and folders that pip's settings name.
+
+    For an index of packages, this is its parent folder, which also has the packages' files.
+    """
     words = [word for value in settings.values() for word in value.split()]
     indexes = [Path(word.removeprefix("file://")).parent for word in words if word[:7] == "file://"]
     return sorted({*indexes, *(Path(word) for word in words if word.startswith("/"))})

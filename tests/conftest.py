@@ -1,4 +1,4 @@
-"""Stacks of real parts: one that tests share, and one of its own for a test that breaks things."""
+"""Fixtures: a stack of real parts that tests share, and a stack for one test that breaks parts."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ import pytest
 from monitoring.instruments.logs import TextLines
 from tests.parts import PLAIN, Stack
 
-os.environ.update(PLAIN)  # for what tests start by `make run`
+os.environ.update(PLAIN)  # for the processes that tests start with `make run`
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # What a shell starts with `&` ignores Ctrl-C, and so would what tests start to interrupt.
+    # A shell makes commands that it starts with `&` ignore Ctrl-C. The processes that tests start
+    # and interrupt would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def logged() -> Iterator[Callable[[], str]]:
-    """What was logged since, as text: the messages, and the requests that they name."""
+    """Yields a function that returns the log lines since the test began, with request ids."""
     handler = logging.StreamHandler(written := StringIO())
     handler.setFormatter(TextLines(logging.Formatter("%(message)s")))
     logging.getLogger().addHandler(handler)
@@ -32,7 +33,7 @@ def logged() -> Iterator[Callable[[], str]]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Valkey, a worker with the test model, and the api. For tests that leave them be."""
+    """Yields a running Valkey, worker and api. Tests must not stop or change these parts."""
     stack = Stack(tmp_path_factory.mktemp("stack"))
     try:
         stack.valkey()
@@ -45,7 +46,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Return a stack with nothing but Valkey, to start the rest in, and to break."""
+    """Yields a stack with only Valkey. The test may start further parts, and break parts."""
     stack = Stack(tmp_path_factory.mktemp("own"), BYLINE_VISIBILITY_TIMEOUT_S="2")
     try:
         stack.valkey()

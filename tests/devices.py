@@ -1,6 +1,7 @@
-"""Devices for tests, on the CPU: with little memory, or computing while the thread goes on.
+"""A device for tests that computes on the CPU and behaves like a GPU.
 
-They stand in for GPUs, which are not to be had everywhere.
+Tests can limit the device's memory, or make the device compute while the thread goes on. So the
+tests need no real GPU.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class FakeGPU(Device):
-    """Pads as a GPU, has memory for so many tokens at once, and notes what it is asked."""
+    """A device that pads as a GPU, has limited memory, and records the batches that it gets."""
 
     pads = True
     tokens = 256
@@ -30,9 +31,11 @@ class FakeGPU(Device):
         warms: bool = False,
         fails_after: int | None = None,
     ) -> None:
-        """Where it ``warms``, blank batches fit, and only messages are ever too large.
+        """``memory`` is the number of tokens that fit on the device at once.
 
-        It ``fails_after`` so many passes of messages, for good.
+        ``overlaps`` is true if the device computes while the thread goes on. If ``warms`` is true,
+        the blank batches of the warm-up always fit. After ``fails_after`` passes with messages,
+        every further pass fails.
         """
         super().__init__(torch.device("cpu"))
         self.overlaps = overlaps
@@ -42,14 +45,14 @@ class FakeGPU(Device):
         #: Shapes of the batches that were uploaded, whether they fitted or not.
         self.shapes: list[tuple[int, int]] = []
         self.released = 0
-        #: Downloads begun and not yet waited for.
+        #: Number of downloads that have begun and whose results nobody has waited for.
         self.pending = 0
 
     def __str__(self) -> str:
         return "fake GPU"
 
     def upload(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Refuse what does not fit, as a GPU does: when it is allocated."""
+        """Returns the tensor. Raises an out-of-memory error if it does not fit, as a GPU does."""
         if tensor.ndim == 2 and tensor.dtype == torch.int64:
             self.shapes.append((tensor.shape[0], tensor.shape[1]))
             if tensor.numel() > self.room and not (self._warms and not tensor.any()):
@@ -61,7 +64,7 @@ class FakeGPU(Device):
         return tensor
 
     def download(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
-        """Note that a copy is on its way."""
+        """Begins a download. Returns a function that waits for it, and returns the tensor."""
         self.pending += 1
 
         if self.pending == 2 and self.overlaps:
@@ -69,17 +72,17 @@ class FakeGPU(Device):
 
         def wait() -> torch.Tensor:
             if self.overlaps:
-                time.sleep(0.005)  # it computes
+                time.sleep(0.005)  # the device computes
             self.pending -= 1
             return tensor
 
         return wait
 
     def memory(self) -> DeviceMemory:
-        """Count tokens as bytes."""
+        """Returns the memory in use, and the whole memory. A token counts as one byte."""
         largest = max((rows * length for rows, length in self.shapes), default=0)
         return DeviceMemory(largest, largest, self.room)
 
     def release(self) -> None:
-        """Note it."""
+        """Counts the calls of this method."""
         self.released += 1

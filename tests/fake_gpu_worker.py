@@ -1,4 +1,4 @@
-"""A worker as any other, but for its device: ``python -m tests.fake_gpu_worker``."""
+"""Runs a worker whose device is a fake GPU: ``python -m tests.fake_gpu_worker``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from celery_app.worker.factory import build, load_model
 from celery_app.worker.main import serve
 from tests.devices import FakeGPU
 
-#: Tokens of messages that it has memory for, whether it overlaps, and when it breaks.
+#: Environment variables with the arguments of the fake GPU: ``memory`` in tokens, ``overlaps``, and
+#: ``fails_after``.
 MEMORY, OVERLAPS, FAILS = "TEST_GPU_MEMORY", "TEST_GPU_OVERLAPS", "TEST_GPU_FAILS_AFTER"
 
 if __name__ == "__main__":

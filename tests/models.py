@@ -1,4 +1,4 @@
-"""Small torch models for tests: real modules, made to be looked into."""
+"""Small torch models for tests. Environment variables can slow the models, or log their texts."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from model.types import Bucket, Encoded, Grid, ModelCard, Padded
 
 AUTHORS = ("vowels", "consonants")
 
-#: Where set, each forward pass but those of the warm-up appends its texts, one a line.
+#: Environment variable with the path of a file. Each forward pass, except those of the warm-up,
+#: appends its texts to that file, one text a line.
 CALLS = "TEST_MODEL_CALLS"
-#: Where set, each forward pass but those of the warm-up takes at least so many seconds.
+#: Environment variable with the minimum time in seconds of a forward pass after the warm-up.
 SLOWNESS = "TEST_MODEL_SECONDS"
-#: Where set, it takes so many seconds more for each of its messages.
+#: Environment variable with the seconds that each message adds to a forward pass.
 SLOWNESS_EACH = "TEST_MODEL_MESSAGE_SECONDS"
-#: How the texts of the warm-up begin.
+#: The beginning of all texts of the warm-up.
 WARM_UP = "0the quick"
 
 
 class Vowels:
-    """Tells messages that are mostly vowels from those that are not.
+    """A model with two authors: ``vowels`` for texts of mostly vowels, else ``consonants``.
 
-    Raises on ``POISON``, ends the process on ``DEADLY``, and never returns from
-    ``ENDLESS``, nor from ``GREEDY``, where no other thread runs either.
+    A text with ``POISON`` makes the model raise an error, and ``DEADLY`` ends the process. With
+    ``ENDLESS`` or ``GREEDY``, the forward pass never returns. With ``GREEDY``, no other thread can
+    run, either.
     """
 
     card = ModelCard("vowels", "vowels-1", AUTHORS, 0.6, {"made": "for tests"})
@@ -44,7 +46,7 @@ class Vowels:
         _record(texts)
         if not texts[0].startswith(WARM_UP):
             each_s = float(os.environ.get(SLOWNESS_EACH, "0"))
-            # Stands in for a large model.
+            # A large model would compute for so long.
             time.sleep(float(os.environ.get(SLOWNESS, "0")) + each_s * len(texts))
         if any("POISON" in text for text in texts):
             raise ValueError(f"can't read {texts}")
@@ -53,7 +55,7 @@ class Vowels:
         if any("ENDLESS" in text for text in texts):
             threading.Event().wait()
         if any("GREEDY" in text for text in texts):
-            re.match(r"(a+)+$", "a" * 60 + "b")  # takes for ever, and the interpreter's lock
+            re.match(r"(a+)+$", "a" * 60 + "b")  # never ends, and holds the interpreter's lock
         vowels = torch.tensor([sum(c in "aeiou" for c in text) / len(text) for text in texts])
         return torch.stack([vowels, 1 - vowels], dim=1)
 
@@ -62,13 +64,13 @@ class Vowels:
 
 
 class NextVowels(Vowels):
-    """The next version of the same."""
+    """The next version of the model :class:`Vowels`."""
 
     card = ModelCard("vowels", "vowels-2", AUTHORS, 0.6, {"made": "for tests"})
 
 
 class Curt(Vowels):
-    """Raises on every text that is longer than a line, as those are that a start may send it."""
+    """A model that raises an error on every text of more than 100 characters."""
 
     def prepare(self, texts: Sequence[str]) -> torch.Tensor:
         if any(len(text) > 100 for text in texts):
@@ -77,14 +79,14 @@ class Curt(Vowels):
 
 
 class Broken(Vowels):
-    """Can't even be warmed."""
+    """A model whose forward pass always raises an error, so that the warm-up fails."""
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("no such kernel")
 
 
 class Letters:
-    """The same as a model of sequences: a token is a character. Raises on ``POISON``."""
+    """The model :class:`Vowels` as a model of token sequences, in which a token is a character."""
 
     card = ModelCard("letters", "letters-1", AUTHORS, 0.6, {"made": "for tests"})
     grid = Grid((1, 2, 4, 8), (8, 16, 32))

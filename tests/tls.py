@@ -1,4 +1,4 @@
-"""A Redis that speaks TLS only, to who knows a password: Debian's, with our own certificate."""
+"""Starts Debian's Redis with TLS, passwords, and a certificate that is made for the test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PASSWORD = "password"
 
 
 def documented_user() -> str:
-    """Return the rule for Byline's user of Redis that the documentation gives, with PASSWORD."""
+    """Returns the ACL rule for Byline's Redis user in docs/security.md, with PASSWORD."""
     text = (ROOT / "docs" / "security.md").read_text("utf-8")
     [rule] = re.findall(r"^user byline (.+)$", text, re.MULTILINE)
     assert f">{PASSWORD}" in rule
@@ -22,7 +22,10 @@ def documented_user() -> str:
 
 
 def certified(folder: Path, *names: str) -> Path:
-    """Make a key and a certificate for some names, ``IP:…`` or ``DNS:…``; return the latter."""
+    """Makes a key, and a certificate for ``names``. Returns the path of the certificate.
+
+    A name begins with ``IP:`` or ``DNS:``.
+    """
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
@@ -37,7 +40,10 @@ def certified(folder: Path, *names: str) -> Path:
 
 
 def guarded(stack: Stack, address: str, *users: str) -> None:
-    """Start a server for a stack on an address, for some users of which one is ``byline``."""
+    """Starts a Redis with TLS on ``address``, which ``stack`` uses as the user ``byline``.
+
+    ``users`` are the lines of the server's ACL file, one for each user.
+    """
     folder, port = stack.folder, free_port()
     cert = certified(folder, f"IP:{address}", "DNS:localhost", "IP:127.0.0.1")
     (folder / "users.acl").write_text("\n".join(users) + "\n")

@@ -1,8 +1,8 @@
-"""Sends each part of ``make run`` a signal in each phase of its life: ``make chaos``.
+"""Sends signals to each part of ``make run`` in each phase: ``make chaos``.
 
-Byline has to serve again within ten seconds. Where Byline was told to stop, it has to end within
-that time, and to leave no process and no file. Every message that Byline accepted has to be
-answered. The exit status is 1 where a case fails.
+Byline has to serve again within ten seconds. If the signal asks Byline to stop, Byline has to end
+within ten seconds, and must leave no process and no file. Every message that Byline accepted has to
+be answered. The exit status is 1 if a case fails.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bench.system.system import status
 def main() -> int:
     """Runs the cases that the command line asks for, and prints their results.
 
-    Returns 1 where a case fails.
+    Returns 1 if a case fails.
     """
     options = _options()
     # SIGTERM is handled like Ctrl-C, so that the system under test is stopped as well.

@@ -1,4 +1,4 @@
-"""The cases of ``make chaos``: each sends a signal to a part of Byline in a phase of its life."""
+"""The cases of ``make chaos``: each case sends a signal to a part of Byline in a phase."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class Cell:
 
     @property
     def ends(self) -> bool:
-        """True where Byline has to end: after Ctrl-C, or after SIGTERM to ``make run`` itself."""
+        """True if Byline has to end: after Ctrl-C, or after SIGTERM to ``make run`` itself."""
         return self.phase == STOPPING or (self.part == RUNNER and self.signal == "TERM")
 
     @property
     def started_by_hand(self) -> bool:
-        """True where SIGKILL ends ``make run`` itself, so that only a user can restart Byline."""
+        """True if SIGKILL ends ``make run`` itself, so that only a user can restart Byline."""
         return self.part == RUNNER and self.signal == "KILL" and self.phase != STOPPING
 
     @property
     def replaced(self) -> frozenset[str]:
-        """The parts whose process the signal ends, so that each has to run in a new process."""
+        """The parts whose process the signal ends, so that each part needs a new process."""
         if self.ends or self.signal == "STOP":
             return frozenset()
         return VITAL if self.part in (DAEMON, RUNNER) else frozenset({self.part})

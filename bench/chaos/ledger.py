@@ -1,4 +1,4 @@
-"""Accounts for the messages of one case of ``make chaos``: which Byline accepted and answered."""
+"""Records which messages of one case of ``make chaos`` Byline has accepted and answered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.load.recorder import BROKEN, NO_ANSWER, Promise, outcomes
 
 #: Messages a second of the light load.
 RATE = 20.0
-#: Requests under way at most. They accumulate while a part is frozen.
+#: Maximum number of requests that are under way. Requests accumulate while a part is frozen.
 MAX_UNDER_WAY = 256
 #: Seconds that a client of the load waits for an answer.
 TIMEOUT_S = 20.0
@@ -34,8 +34,8 @@ _numbers = itertools.count()
 def post(target: Target, wait_s: float, timeout_s: float) -> tuple[int, bytes]:
     """Sends a new message to the api, and returns the HTTP status and the body of the response.
 
-    The api may wait for ``wait_s`` seconds before it promises an answer for later. The client waits
-    for ``timeout_s`` seconds for the response.
+    The api may wait for the answer for ``wait_s`` seconds before it promises the answer with status
+    202. The client waits for the response for ``timeout_s`` seconds.
 
     Raises:
         OSError, HTTPException: there was no response.
@@ -59,16 +59,16 @@ def get(target: Target, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
 
 
 class Ledger:
-    """The messages of a case: those that Byline accepted, and the reasons why it refused others."""
+    """The accepted messages of a case, and the reasons why Byline refused other messages."""
 
     def __init__(self) -> None:
         #: The URL path of the attribution of each accepted message.
         self.accepted: list[str] = []
-        #: How many messages were neither answered nor promised, by reason.
+        #: Number of messages that were neither answered nor promised (status 202), by reason.
         self.failed: Counter[str] = Counter()
 
     def send(self, target: Target, wait_s: float = 2.0) -> None:
-        """Sends one message. Notes its URL path if Byline accepts it, else the reason why not."""
+        """Sends one message. Records the URL path of its answer, or the reason of a refusal."""
         try:
             status, body = post(target, wait_s, TIMEOUT_S)
         except (OSError, HTTPException) as error:
@@ -84,9 +84,9 @@ class Ledger:
             self.accepted += [f"{target.path}/{answer.id}" for answer in found]
 
     def missing(self, target: Target) -> Counter[str]:
-        """Returns how many accepted messages have no answer after ``ANSWERED_S``.
+        """Returns how many accepted messages have no answer after ``ANSWERED_S`` seconds.
 
-        The numbers are by the HTTP status of the last request for the answer.
+        The result has the number by the HTTP status of the last request for the answer.
         """
         until = time.monotonic() + ANSWERED_S
         waiting = list(self.accepted)
@@ -100,7 +100,7 @@ class Ledger:
 
 @contextmanager
 def light_load(target: Target, ledger: Ledger) -> Iterator[None]:
-    """Sends ``RATE`` messages a second during the block, and notes their outcomes in ``ledger``.
+    """Sends ``RATE`` messages a second during the block, and records the outcomes in ``ledger``.
 
     The context ends once every message has its outcome.
     """

@@ -1,4 +1,4 @@
-"""Runs the cases of ``make chaos``: sends a part a signal, and checks how the system recovers."""
+"""Runs the cases of ``make chaos``: sends a signal to a part, and checks how Byline recovers."""
 
 from __future__ import annotations
 
@@ -18,41 +18,44 @@ from bench.chaos.trial import LOOK_S, STOPS_S, Trial
 from bench.faults.fault_injection import LASTS_S
 from bench.system.system import NotRunning
 
-#: Seconds after the signal within which the system has to serve again, or to have ended.
+#: Seconds from the signal within which the system has to serve again, or has to end.
 WITHIN_S = 10.0
-#: Seconds after which the test gives up. A system that needs more than ``WITHIN_S`` is still timed.
+#: Seconds after which the test gives up. Above ``WITHIN_S``, the case fails, but its time is still
+#: measured.
 GIVE_UP_S = 120.0
 #: Seconds of load before the signal.
 LOADED_S = 1.0
-#: Messages that are promised, and not yet answered, when a case starts a system.
+#: Number of messages that are promised (status 202), and not yet answered, when a case starts a
+#: system.
 BACKLOG = 64
 
 
 @dataclass(slots=True)
 class Result:
-    """The result of one case: the seconds of recovery, the messages, and what was wrong."""
+    """The result of one case: the seconds of recovery, the messages, and the complaints."""
 
     cell: Cell
-    #: Seconds from the signal until the system served again, or had ended where it had to end.
+    #: Seconds from the signal until the system served again, or until it ended if it had to end.
     served_s: float | None = None
-    #: Seconds until every part ran again, the monitoring included.
+    #: Seconds from the signal until every part ran again, also the parts for monitoring.
     whole_s: float | None = None
     #: Messages that the system accepted.
     accepted: int = 0
     lost: Counter[str] = field(default_factory=Counter)
-    #: What is wrong, in words.
+    #: Texts on failed checks.
     complaints: list[str] = field(default_factory=list)
 
 
 class Strikes:
-    """Runs the cases of ``make chaos``, and starts a new Byline where a case needs a new one."""
+    """Runs the cases of ``make chaos``, and starts a new Byline for a case that needs it."""
 
     def __init__(self, folder: Path, within_s: float = WITHIN_S) -> None:
         self._folder = folder
         self._within_s = within_s
         self._trials = 0
         self._trial: Trial | None = None
-        #: The state folder of the first system. Each case before ``running`` starts with its data.
+        #: The state folder of the first system. Each case before ``running`` starts with a copy of
+        #: this folder's data.
         self._kept: Path | None = None
         self._promised = Ledger()
         self._parts: list[str] = []
@@ -134,7 +137,7 @@ class Strikes:
             time.sleep(LOADED_S)  # some load before the signal
             self._struck(cell, trial, result)
         self._account(cell, trial, result, ledger)
-        if cell.started_by_hand:  # the second start has to remove the first one's files
+        if cell.started_by_hand:  # the second start has to remove the files of the first
             self._end(trial, result)
 
     def _end(self, trial: Trial, result: Result) -> None:
@@ -154,11 +157,11 @@ class Strikes:
         return Trial(self._folder / str(self._trials))
 
     def _struck(self, cell: Cell, trial: Trial, result: Result) -> None:
-        """Waits for the case's phase, sends the signal, and times how Byline recovers or ends."""
+        """Waits for the case's phase, sends the signal, and times Byline's recovery or end."""
         pid = trial.moment(cell.phase, cell.part)
         if cell.phase == STOPPING:
             trial.interrupt()
-            time.sleep(STOPS_S)  # the stop is under way then
+            time.sleep(STOPS_S)  # by then, the stop is under way
         before = trial.pids()
         hit(pid, cell.signal)
         since = time.monotonic()
@@ -172,8 +175,8 @@ class Strikes:
     def _account(self, cell: Cell, trial: Trial, result: Result, ledger: Ledger) -> None:
         """Checks that Byline answers every accepted message of ``ledger``.
 
-        A Byline that has ended is started again first: it may answer these messages after that
-        start.
+        If Byline has ended, this method first starts it again, because Byline may answer these
+        messages after the restart.
         """
         if trial.status is not None:
             trial.launch()
@@ -185,14 +188,15 @@ class Strikes:
         for reason, count in ledger.failed.items():
             if reason not in cell.honest:
                 result.complaints.append(f"{count} {reason}: not an allowed reason")
-        # A traceback of the runner begins the line. A part's line begins with the part's name.
+        # The runner's own traceback begins at the start of a line. A line of a part begins with the
+        # part's name.
         if "\nTraceback" in trial.output:
             result.complaints.append("the runner printed a traceback")
 
     def _see_it_serve(
         self, cell: Cell, trial: Trial, before: Mapping[str, int], since: float, result: Result
     ) -> None:
-        """Times how long Byline takes to serve again, and to run all its parts again.
+        """Measures how long Byline takes to serve again, and to run all its parts again.
 
         ``before`` has the parts' process ids before the signal. ``since`` is the monotonic time of
         the signal in seconds.
@@ -215,7 +219,7 @@ class Strikes:
             elif not (missing := [*old, *(set(self._parts) - set(now)), *trial.deaf()]):
                 result.whole_s = time.monotonic() - since
                 return
-            time.sleep(LOOK_S)  # between two looks, until the deadline
+            time.sleep(LOOK_S)  # between two checks, until the deadline
         raise NotRunning(f"after {GIVE_UP_S:g} s still missing: {', '.join(missing)}")
 
     def _see_it_end(
@@ -223,13 +227,13 @@ class Strikes:
     ) -> float | None:
         """Waits until Byline has ended, and returns the seconds since the monotonic time ``since``.
 
-        Adds a complaint to ``result`` where Byline ends late, ends with another status than
+        Adds a complaint to ``result`` if Byline ends late, ends with another status than
         ``exit_status``, or leaves processes or files.
         """
         while time.monotonic() < since + GIVE_UP_S:
             if trial.status is not None and not trial.processes():
                 break
-            time.sleep(LOOK_S)  # between two looks, until the deadline
+            time.sleep(LOOK_S)  # between two checks, until the deadline
         took = time.monotonic() - since
         if took > self._within_s:
             words = f"ended after {took:.1f} s, not within {self._within_s:g} s"
@@ -245,7 +249,7 @@ class Strikes:
 def hit(pid: int, name: str) -> None:
     """Sends the signal ``name``, such as ``KILL``, to a process.
 
-    After a SIGSTOP, waits ``LASTS_S`` seconds, and sends SIGCONT.
+    After SIGSTOP, waits for ``LASTS_S`` seconds, and sends SIGCONT.
     """
     with suppress(ProcessLookupError):  # the process ended by itself while the system stopped
         os.kill(pid, signal.Signals[f"SIG{name}"])

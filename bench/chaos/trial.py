@@ -21,19 +21,19 @@ from bench.system.usage import PROC
 
 T = TypeVar("T")
 
-#: The monitoring programs that `make run` starts where they are installed, by port name.
+#: The port names of the monitoring programs that `make run` starts if they are installed.
 WATCHING = ("PROMETHEUS", "ALERTMANAGER", "REDIS_EXPORTER")
-#: The port names of parts whose port has another name than the part.
+#: The name of a part's port by the name of the part, if the two names differ.
 PORT = {"valkey": "REDIS", "worker": "METRICS"}
-#: A model of a few numbers, which loads at once: only the parts and torch take time to start.
+#: A model of a few numbers, which loads at once. So only the parts and torch take time to start.
 MODEL = "tests.models:Vowels"
 #: The line that the runner prints before it sends its sample message.
 SAMPLE = "byline: sample message"
 #: The lines in which supervisord logs each process that it starts, and itself.
 SPAWNED = re.compile(r"spawned: '([\w-]+)' with pid (\d+)|(supervisord) started with pid (\d+)")
-#: A library that a worker has mapped once it has begun to load its model.
+#: A library that is in a worker's memory map once the worker has begun to load its model.
 LOADS = "libtorch"
-#: Seconds between two looks at the system.
+#: Seconds between two checks of the system.
 LOOK_S = 0.05
 #: Seconds from Ctrl-C to the signal in the phase ``stopping``.
 STOPS_S = 0.1
@@ -53,9 +53,9 @@ class Trial(Started):
         self._begun = 0
 
     def launch(self) -> None:
-        """Starts the runner. Process ids that supervisord logged before no longer count."""
+        """Starts the runner. From then on, only process ids that are logged later count."""
         if self._process is not None:
-            self._process.wait(UP_S)  # the runner before has ended, or is about to
+            self._process.wait(UP_S)  # the previous runner has ended, or is about to end
         self._begun = self._journal.stat().st_size if self._journal.exists() else 0
         super().launch()
 
@@ -77,7 +77,7 @@ class Trial(Started):
 
     @property
     def end(self) -> str:
-        """How ``make run`` ended, in words: its exit status, and the last line that it printed."""
+        """A text on the end of ``make run``: the exit status, and the last line that it printed."""
         last = self.output.strip().rpartition("\n")[2]
         return f"the runner ended with status {self.status} ({last})"
 
@@ -176,7 +176,7 @@ class Trial(Started):
                 raise NotRunning(f"{self.end} before {what}")
             if time.monotonic() > until:
                 raise NotRunning(f"waited {UP_S:g} s in vain for {what}")
-            time.sleep(LOOK_S)  # between two looks, until the deadline
+            time.sleep(LOOK_S)  # between two checks, until the deadline
         return value
 
     def parts(self) -> Mapping[str, list[int]]:

@@ -1,11 +1,12 @@
 """Breaks each part of Byline under load, and accounts for every message: ``make faults``.
 
 Byline is started anew for each fault, and gets 500 messages a second. The fault happens after ten
-seconds. A message has one of four outcomes: it is answered; or it is promised, and answered later;
-or it is refused or cut off, so that the client knows that it has to send the message again; or it
-is lost. A refusal is allowed only where its reason tells the client to come back: a 500, or no
-response at all, is an error. In the end all messages are sent again. An answer that differs from
-the first answer means that the message had its effect twice.
+seconds. A message has one of four outcomes. Byline answers the message; or promises the answer with
+status 202, and gives it later; or refuses the message or cuts the connection, so that the client
+knows that it has to send the message again; or loses the message. A refusal is allowed only if its
+reason asks the client to try again: a 500, or no response at all, is an error. In the end all
+messages are sent again. An answer that differs from the first answer means that the message had its
+effect twice.
 """
 
 from __future__ import annotations
@@ -45,15 +46,15 @@ from bench.system.system import Started, status
 RATE = 500.0
 #: Seconds of load before the fault.
 BREAKS_S = 10.0
-#: Seconds of load in all.
+#: Seconds of the whole load.
 SECONDS = 20.0
-#: Seconds of load at most, where the fault replaces processes one after the other.
+#: Longest load in seconds if the fault replaces processes one after the other.
 REPLACED_S = 200.0
 #: Seconds of load after the last process was replaced.
 THEN_S = 10.0
 TWO_WORKERS = {"BYLINE_WORKERS": "2"}
-#: The error codes that a client may get during a fault: those of the api's 503 and 504 responses.
-#: ``revoked`` is not one of them, because nobody revokes a task here.
+#: The error codes that a client may get during a fault: the codes of the api's 503 and 504
+#: responses. ``revoked`` is not included, because nobody revokes a task here.
 HONEST = frozenset(
     {
         "broker_unavailable",
@@ -71,14 +72,14 @@ class Fault:
     """A fault: its name, the function that causes it, and the reasons allowed for a refusal."""
 
     name: str
-    #: Breaks something ten seconds into the load; None where ``promise_fault`` is given.
+    #: Function that causes the fault after ten seconds of load; None if ``promise_fault`` is given.
     strike: Strike | None
     settings: Mapping[str, str] = field(default_factory=dict)
     #: The reasons with which the system may refuse a message.
     honest: frozenset[str] = HONEST
-    #: True where the fault replaces processes. The load then lasts until all are replaced.
+    #: True if the fault replaces processes. The load then lasts until all processes are replaced.
     replaces: bool = False
-    #: Sends its own messages, breaks something, and returns the outcome of the messages.
+    #: Function that sends its own messages, causes the fault, and returns the messages' outcome.
     promise_fault: PromiseFault | None = None
 
 
@@ -88,7 +89,7 @@ FAULTS = (
     Fault(f"the worker is frozen for {LASTS_S:g} s", freeze("worker")),
     Fault(f"the model is slow for {LASTS_S:g} s", slow_model),
     Fault("a forward pass never returns", hang_model, {"BYLINE_BATCH_TIMEOUT_S": "2"}),
-    # The only fault that ends the process that holds the clients' connections.
+    # No other fault ends the process that holds the clients' connections.
     Fault("the api is killed", kill("api"), honest=HONEST | {BROKEN}),
     Fault("Valkey is killed", kill("valkey")),
     Fault(f"Valkey is frozen for {LASTS_S:g} s", freeze("valkey")),
@@ -97,7 +98,7 @@ FAULTS = (
     Fault(
         "the workers are replaced, one after the other",
         restart_workers,
-        # Two processes of each, as for an upgrade, so that one always runs.
+        # Two workers and two api processes, as for an upgrade, so that one of each always runs.
         TWO_WORKERS | {"BYLINE_API_PROCESSES": "2"},
         replaces=True,
     ),
@@ -124,24 +125,24 @@ HEADER = """
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one fault: the messages' outcome, and how many messages had two effects."""
+    """The result of one fault: the messages' outcomes, and how many messages had two effects."""
 
     loss: Loss
     contradicted: int
     computed_twice: int
-    #: The reasons with which the system may refuse a message, as in the fault.
+    #: The reasons with which the system may refuse a message: the reasons of the fault.
     honest: frozenset[str] = HONEST
-    #: How many messages should have been sent; None where any number is right.
+    #: How many messages should have been sent; None if any number is right.
     ordered: int | None = None
 
     @property
     def harmless(self) -> bool:
-        """True where every message has an allowed outcome, and none had its effect twice."""
+        """True if every message has an allowed outcome, and no message had its effect twice."""
         return not self.complaints
 
     @property
     def complaints(self) -> list[str]:
-        """The harm that the fault did, a text for each kind of harm; empty where it did none."""
+        """Texts on the harm of the fault, one for each kind of harm; empty if there was no harm."""
         loss = self.loss
         known = loss.answered + loss.kept + loss.broken + sum(loss.failed.values())
         found = [
@@ -173,7 +174,7 @@ class Outcome:
 def main() -> int:
     """Runs the faults that ``--only`` selects, or all of them, and prints the table of outcomes.
 
-    Returns 1 where a fault did harm.
+    Returns 1 if a fault did harm.
     """
     options = _options()
     console = Console()
@@ -227,8 +228,8 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
 def watched(folder: Path) -> dict[str, str]:
     """Returns settings with which Byline serves the test model: the default model with a log.
 
-    The test model appends to a file in ``folder`` for each text that it computes. A second file
-    there can tell the model to be slow, or to hang.
+    The test model appends to a file in ``folder`` for each text that it computes. A second file in
+    ``folder`` can make the model slow, or make the model hang.
     """
     return {
         "BYLINE_MODEL": "tests.faults.model:Troubled",

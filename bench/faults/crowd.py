@@ -21,19 +21,20 @@ from bench.load.recorder import Recorder
 from bench.load.scenario import Beside, Mix, Scenario
 from bench.system.system import Started
 
-#: The greedy key's load: connections that never rest, and messages in each request.
+#: The load with the greedy API key: connections that never pause, and messages in each request.
 GREEDY_LOAD = Beside(connections=4, bulk=64)
-#: Seconds between two requests of 50 messages each, whose answers are promised for later.
+#: Seconds between two requests of 50 messages each, whose answers are promised for later (status
+#: 202).
 PROMISED_EACH_S = 10.0
-#: Seconds after which a promised answer is first fetched, at least.
+#: Shortest time in seconds from a promise to the first request for the answer.
 FETCHED_AFTER_S = 30.0
-#: Seconds after which a promised answer is first fetched, at most.
+#: Longest time in seconds from a promise to the first request for the answer.
 FETCHED_BEFORE_S = 600.0
-#: Seconds between two looks at the cache.
+#: Seconds between two checks of the cache.
 LOOK_S = 5.0
 #: Share of Valkey's maxmemory from which the cache counts as full.
 FULL = 0.95
-#: Share of the looks in which the cache has to be full.
+#: Share of the checks in which the cache has to be full.
 MOSTLY = 0.9
 
 
@@ -45,13 +46,14 @@ class Crowd:
     promised: Loss | None = None
     #: The outcome of the greedy key's messages; None until the load is over.
     greedy: Loss | None = None
-    #: How many promised answers never came, by the HTTP status of the last request for them.
+    #: Number of promised answers that never came, by the HTTP status of the last request for the
+    #: answer.
     lost: Mapping[int, int] = field(default_factory=dict)
-    #: Looks at the cache.
+    #: Number of checks of the cache.
     looks: int = 0
-    #: Looks in which the cache was full.
+    #: Number of checks in which the cache was full.
     full: int = 0
-    #: Results that Valkey evicted.
+    #: Number of results that Valkey evicted.
     evicted: int = 0
 
     @property
@@ -67,8 +69,8 @@ class Crowd:
 def crowd(system: Started, passages: Path, mix: Mix, seconds: float) -> Iterator[Crowd]:
     """Fills the cache, and runs the extra load during the block, for ``seconds`` at most.
 
-    The yielded result is complete after the block. Then the errors of the load's threads are
-    raised.
+    The yielded result is complete after the block. After the block, this function raises the errors
+    of the load's threads.
     """
     found, over, late = Crowd(), threading.Event(), LatePromises(system, random.Random(mix.seed))
     store_others_results(system)
@@ -98,7 +100,7 @@ class LatePromises:
     system: Started
     chance: random.Random
     account: Account = field(default_factory=Account)
-    #: Monotonic time in seconds at which each promised answer is to be fetched, by its id.
+    #: Monotonic time in seconds at which each promised answer is to be fetched, by message id.
     _due: dict[str, float] = field(default_factory=dict)
 
     def run(self, over: threading.Event) -> None:

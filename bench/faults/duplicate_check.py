@@ -20,18 +20,18 @@ BULK = 256
 DIGEST = 16
 #: Seconds for which the check retries a request without answers: the system may still recover.
 RETRY_FOR_S = 15.0
-#: Seconds between two tries.
+#: Seconds between two attempts.
 PAUSE_S = 0.5
 
 
 class DuplicateCheck(Recorder):
-    """A recorder that remembers the first answer to each message, and counts other answers."""
+    """A recorder that keeps the first answer to each message, and counts answers that differ."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         super().__init__(passages)
         #: Author and confidence of the first answer to each message, by the message's text.
         self.given: dict[str, tuple[str | None, float]] = {}
-        #: Answers that differ from the first one.
+        #: Number of answers that differ from the first answer to their message.
         self.changed = 0
 
     def _judge(self, message: Message, answer: Answer, index: int) -> None:
@@ -74,11 +74,11 @@ def _ask(target: Target, texts: Sequence[str]) -> list[Answer]:
             found = missing[0]
         if time.monotonic() > until:
             raise RuntimeError(f"asked again, there is no answer: {found}")
-        time.sleep(PAUSE_S)  # between two tries, until the deadline
+        time.sleep(PAUSE_S)  # between two attempts, until the deadline
 
 
 def _missing(answer: Answer) -> str:
-    """Returns the reason why ``answer`` has no attribution; empty where it has an attribution."""
+    """Returns the reason why ``answer`` has no attribution; empty if it has an attribution."""
     if answer.error is not None:
         return answer.error.code
     return Recorder.PROMISED if answer.location else ""

@@ -19,14 +19,14 @@ from redis import Redis
 
 from bench.system.system import NotRunning, Started
 
-#: Breaks something in the system that it gets.
+#: A function that breaks something in the system that is its argument.
 Strike = Callable[[Started], None]
 
 #: Seconds for which a process is frozen, the disk full, or the model slow.
 LASTS_S = 5.0
 #: Processes of the api that :func:`restart_api` replaces.
 API = 2
-#: Seconds within which a process that was told to stop is replaced, on a busy machine.
+#: Seconds within which a stopped process has to be replaced on a busy machine.
 AGAIN_S = 60.0
 
 
@@ -56,8 +56,8 @@ def cut_connections(system: Started) -> None:
 def fill_disk(system: Started) -> None:
     """Makes each write to Valkey's append-only file fail for ``LASTS_S``, as on a full disk.
 
-    The function limits the size of the files that Valkey may write. Valkey treats that error like a
-    full disk, so the test needs no disk of its own. Linux only.
+    The function limits the size of the files that Valkey may write. Valkey treats the error of a
+    limit like that of a full disk, so the test needs no separate disk. Linux only.
     """
     pid = first(system, "valkey")
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
@@ -66,7 +66,7 @@ def fill_disk(system: Started) -> None:
 
 
 def trouble(system: Started) -> Path:
-    """Returns the file in which the test model reads whether it has to be slow or to hang."""
+    """Returns the path of the file that can make the test model slow, or make it hang."""
     return system.folder / "trouble"
 
 
@@ -100,7 +100,7 @@ def restart_workers(system: Started) -> None:
 
 
 def first(system: Started, part: str) -> int:
-    """Returns the process id of a part's first process, the parent of its other processes.
+    """Returns the id of a part's first process, which is the parent of its other processes.
 
     Raises:
         NotRunning: Byline has no part of this name.
@@ -122,7 +122,7 @@ def _wait(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         if time.monotonic() > until:
             raise NotRunning(f"waited {AGAIN_S:g} s in vain for {what}")
-        time.sleep(0.1)  # between two looks, until the deadline
+        time.sleep(0.1)  # between two checks, until the deadline
 
 
 def _later(action: Callable[..., object], *arguments: object) -> None:

@@ -24,11 +24,12 @@ MESSAGES = 2000
 RATE = 200.0
 #: Share of the messages that is sent before the fault.
 BREAKS_AT = 0.5
-#: Connections at most; more than any load needs, so that no message waits for a connection.
+#: Maximum number of connections: more than any load needs, so that no message waits for a
+#: connection.
 CONNECTIONS = 2000
 #: Seconds within which an undisturbed system answers.
 PROMPT_S = 0.5
-#: Seconds for which an answer that was promised for later is requested.
+#: Seconds for which an answer that was promised with status 202 is requested.
 PROMISE_S = 90.0
 
 
@@ -38,16 +39,16 @@ class Loss:
 
     sent: int
     answered: int
-    #: Messages that were promised for later, and answered then.
+    #: Number of messages that were promised with status 202, and answered later.
     kept: int
-    #: Messages that were promised for later, and never answered.
+    #: Number of messages that were promised with status 202, and never answered.
     broken: int
-    #: Messages that were neither answered nor promised, by the reason.
+    #: Number of messages that were neither answered nor promised, by the reason.
     failed: dict[str, int]
-    #: Seconds from the fault to the first answer to a request that was sent after it.
+    #: Seconds from the fault to the first answer to a request that was sent after the fault.
     recovered_s: float | None
-    #: Seconds from the fault until the last request was due that failed, was promised for later,
-    #: or took longer than ``PROMPT_S``.
+    #: Seconds from the fault until the last disturbed request was due. A request is disturbed if it
+    #: failed, was promised for later, or took longer than ``PROMPT_S``.
     disturbed_s: float
 
     @property
@@ -67,11 +68,11 @@ def measure(
     breaks_at: float = BREAKS_AT,
     then_s: float | None = None,
 ) -> Loss:
-    """Sends ``number`` messages, calls ``strike`` meanwhile, and returns the messages' outcome.
+    """Sends ``number`` messages, calls ``strike`` during the load, and returns the outcome.
 
     ``rate`` is in messages a second. ``strike`` causes the fault, and is called once the share
-    ``breaks_at`` of the messages is sent. With ``then_s`` the load ends that many seconds after
-    ``strike`` has returned, or after ``number`` messages if they are sent earlier. An exception of
+    ``breaks_at`` of the messages is sent. If ``then_s`` is given, the load ends ``then_s`` seconds
+    after ``strike`` has returned, but at the latest after ``number`` messages. An exception of
     ``strike`` is raised once the load is over.
 
     Raises:
@@ -113,7 +114,7 @@ def measure(
 
 
 def _after(seconds: float, strike: Callable[[], None]) -> float:
-    """Waits ``seconds``, calls ``strike``, and returns the monotonic time at its return."""
+    """Waits ``seconds``, calls ``strike``, and returns the monotonic time after the call."""
     time.sleep(seconds)  # the load runs before the fault
     strike()
     return time.monotonic()

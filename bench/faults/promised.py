@@ -1,8 +1,8 @@
 """Faults that test promised answers: collect many promises, break something, fetch each answer.
 
-Each fault gets a Byline of its own, and sends it messages with ``?wait=0``, so that the api
-promises their answers for later. The fault returns the outcome of the messages: answered after the
-promise, refused with a reason, or lost.
+Each fault gets a Byline of its own. The fault sends messages with ``?wait=0``, so that the api
+promises their answers with status 202. The fault returns the outcome of the messages: answered
+after the promise, refused with a reason, or lost.
 """
 
 from __future__ import annotations
@@ -29,35 +29,37 @@ from bench.load.recorder import BROKEN
 from bench.system.direct import DIRECT, request
 from bench.system.system import Started
 
-#: Requests of a fault that would not end by itself.
+#: Number of requests that a fault sends if nothing else ends its load.
 REQUESTS = 40
 #: Messages in one request.
 BULK = 50
 #: Characters of a message.
 SHORT = 100
-#: Characters of a message that is to fill the queue.
+#: Characters of each message of a load that fills the queue.
 LONG = 12_000
 #: Results that other clients put into the cache.
 OTHERS = 400_000
-#: Bytes of each of these results.
+#: Bytes of each result that other clients put into the cache.
 SIZE = 200
-#: Results that are stored with one pipeline.
+#: Results that are stored in one Redis pipeline.
 TOGETHER = 1000
-#: Seconds before a power cut whose messages may be lost with ``appendfsync everysec``: one second
-#: until Valkey syncs the file, and one more for a busy disk.
+#: Seconds before a power cut in which accepted messages may be lost with ``appendfsync everysec``:
+#: one second until Valkey syncs the file, and one second more for a busy disk.
 LATE_S = 2.0
-#: The reason for which a message that was accepted in these seconds may be lost.
+#: The reason that is given for a lost message which was accepted in the last ``LATE_S`` seconds
+#: before a power cut.
 TOO_LATE = "gone with the last 2 s"
 #: Seconds for which a promised answer is requested.
 ANSWERED_S = 60.0
 
-#: Sends messages to a system, and breaks something. Returns the outcome of all messages.
+#: A function that sends messages to a system, breaks something, and returns the outcome of all
+#: messages.
 PromiseFault = Callable[[Started], Loss]
 
 
 @dataclass(slots=True)
 class Account:
-    """The messages that a fault has sent: those promised, answered, refused or lost."""
+    """The messages that a fault has sent, and whether each was promised, answered or lost."""
 
     #: The accepted messages whose answer is not fetched yet: the monotonic time of acceptance in
     #: seconds, by the message's id.
@@ -66,7 +68,7 @@ class Account:
     answered: int = 0
     #: Promised answers that were fetched.
     fetched: int = 0
-    #: Promised answers that never came, by the HTTP status of the last request for them.
+    #: Promised answers that never came, by the HTTP status of the last request for the answer.
     lost: Counter[int] = field(default_factory=Counter)
     #: Messages that were not accepted, by the reason.
     refused: Counter[str] = field(default_factory=Counter)
@@ -84,7 +86,7 @@ class Account:
         return Loss(sent, *counts, refused, None, 0.0)
 
     def fetch(self, system: Started, ids: Sequence[str]) -> None:
-        """Requests the answer of each message in ``ids`` once, and notes the answers that came."""
+        """Requests each answer of the messages ``ids`` once, and records the answers that come."""
         for id in ids:
             if _status(system, id) == 200:
                 del self.accepted[id]
@@ -92,10 +94,10 @@ class Account:
 
 
 def fill_queue(system: Started) -> Loss:
-    """Sends to a frozen worker until the api refuses messages, fills Valkey, kills the worker.
+    """Freezes a worker, sends messages until the api refuses some, and fills Valkey.
 
-    The worker that follows has to answer all promised messages. Returns the outcome of the
-    messages.
+    Then kills the worker. The new worker has to answer all promised messages. Returns the outcome
+    of the messages.
     """
     worker, account = first(system, "worker"), Account()
     os.kill(worker, signal.SIGSTOP)
@@ -112,9 +114,10 @@ def fill_queue(system: Started) -> Loss:
 
 
 def fill_cache(system: Started) -> Loss:
-    """Collects promises, and fills the cache several times over with results of other messages.
+    """Sends messages whose answers are promised, and fills the cache with many other results.
 
-    The promised answers have to survive. Returns the outcome of the messages.
+    The other results are several times as many as the cache holds. The promised answers have to
+    survive. Returns the outcome of the messages.
     """
     account = Account()
     for _ in islice(send_without_end(system, account, SHORT), REQUESTS):
@@ -136,7 +139,7 @@ def store_others_results(system: Started) -> None:
 def cut_power(fsync: str) -> PromiseFault:
     """Returns a fault like a power cut: it kills all processes, and drops data not yet on the disk.
 
-    Byline then starts again on the rest of its data. ``fsync`` is Valkey's setting ``appendfsync``:
+    Byline then starts again on the remaining data. ``fsync`` is Valkey's setting ``appendfsync``:
     ``always`` or ``everysec``.
     """
 
@@ -166,9 +169,9 @@ def cut_power(fsync: str) -> PromiseFault:
 
 
 def send_without_end(system: Started, account: Account, characters: int) -> Iterator[None]:
-    """Sends one request of ``BULK`` messages at each step, without waiting for the answers.
+    """Sends one request of ``BULK`` messages at each step of the iterator, with ``?wait=0``.
 
-    Notes in ``account`` which messages are accepted, answered or refused. A message has about
+    Records in ``account`` which messages are accepted, answered or refused. A message has about
     ``characters`` characters.
     """
     for number in count():
@@ -192,7 +195,7 @@ def send_without_end(system: Started, account: Account, characters: int) -> Iter
 
 
 def _status(system: Started, id: str) -> int:
-    """Returns the HTTP status of the answer to message ``id``; 0 where there is no response."""
+    """Returns the HTTP status of the answer to message ``id``; 0 if there is no response."""
     asked = request(system.target, f"{system.target.path}/{id}")
     try:
         with DIRECT.open(asked, timeout=10) as response:

@@ -1,9 +1,10 @@
 """Ten minutes of load with random faults: ``make soak``.
 
-Every few seconds a process is killed or frozen. A seed chooses the faults, so that a run can be
-repeated. In the end every message has to be accounted for, no message may have had its effect
-twice, and neither memory nor open files may have grown. With ``--crowded`` the cache is always
-full, a second API key sends as much as it can, and promised answers are fetched only after minutes.
+Every few seconds a process is killed or frozen. The faults are random, but depend only on a seed,
+so that a run can be repeated. In the end every message must have an allowed outcome. No message may
+have had its effect twice. Memory and open files must not have grown. With ``--crowded`` the cache
+is always full, a second client with its own API key sends as much as it can, and promised answers
+are fetched only after minutes.
 """
 
 from __future__ import annotations
@@ -38,11 +39,12 @@ from bench.system.system import Started, status
 #: Messages a second.
 RATE = 200.0
 SETTINGS = {"BYLINE_WORKERS": "2", "BYLINE_VISIBILITY_TIMEOUT_S": "3"}
-#: Seconds from one fault to the next, at least.
+#: Shortest time in seconds from one fault to the next.
 PAUSE_S = 10.0
-#: Seconds from one fault to the next, at most.
+#: Longest time in seconds from one fault to the next.
 LONGEST_PAUSE_S = 20.0
-#: Seconds without a fault for a part that had one. Byline gives up a part that dies repeatedly.
+#: Seconds without a further fault for a part that had a fault. Byline gives up a part that dies
+#: repeatedly.
 REST_S = 30.0
 
 
@@ -59,7 +61,7 @@ KINDS = (
 
 
 def main() -> int:
-    """Runs the soak test. Returns 1 where a message has no allowed outcome, or a process grew."""
+    """Runs the soak test. Returns 1 if a message has no allowed outcome, or a process grew."""
     options = _options()
     console = Console()
     console.print(f"seed {options.seed}, {options.minutes:g} minutes")
@@ -77,7 +79,7 @@ def main() -> int:
 
 
 def _soak(options: argparse.Namespace, console: Console, folder: Path, watch: Watch) -> list[str]:
-    """Runs Byline with random faults under load, and returns a text for each thing gone wrong."""
+    """Runs Byline under load with random faults, and returns a text for each failed check."""
     texts = held_out(folder)
     passages = messages.read(texts)
     duplicate_check, mix = DuplicateCheck(passages), Mix(repeats=options.repeats, seed=options.seed)
@@ -115,7 +117,7 @@ def _soak(options: argparse.Namespace, console: Console, folder: Path, watch: Wa
 
 
 def _report(console: Console, name: str, outcome: Outcome) -> list[str]:
-    """Prints the outcome of a load's messages, and returns a text for each thing wrong with it."""
+    """Prints the outcome of a load's messages, and returns a text for each failed check."""
     loss = outcome.loss
     console.print(
         f"{name}sent {loss.sent:,}, answered {loss.answered:,}, promised and there {loss.kept:,}"

@@ -1,4 +1,4 @@
-"""Runs a second load beside the measured load, with an API key that sends as much as it can."""
+"""Runs a second load beside the measured load: a client that sends as much as it can."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from bench.load import generator
 from bench.load.generator import Job, Record
 from bench.load.scenario import Beside
 
-#: The API key of the measured load. It is made for the load test, and no secret.
+#: The API key of the measured load. The key is made for the load test, and is not secret.
 MEASURED = "key-of-the-measured-load"
-#: The API key of the second load, likewise.
+#: The API key of the second load. The key is made for the load test, and is not secret.
 GREEDY = "key-of-the-greedy-load"
-#: Messages that are rendered before the second load begins. Later ones are rendered as it runs.
+#: Messages that are rendered before the second load begins. Later messages are rendered while the
+#: load runs.
 READY = 16_384
 #: Seconds that the second load may take to begin.
 BEGIN_S = 60.0
@@ -30,7 +31,7 @@ END_S = 60.0
 
 @dataclass(slots=True)
 class Greedy:
-    """The second load's record: None until the load has ended, or where there is no such load."""
+    """The second load's record; None until the load has ended, and if there is no second load."""
 
     record: Record | None = None
 
@@ -67,7 +68,7 @@ def greedy(job: Job) -> Iterator[Greedy]:
         if not ours.poll(BEGIN_S):
             raise RuntimeError(f"the greedy load did not begin within {BEGIN_S:g} s")
         yield result
-        process.terminate()  # on SIGTERM the generator stops sending and sends its record
+        process.terminate()  # on SIGTERM the generator ends the load, and sends its record
         result.record = _record(ours)
     finally:
         process.kill()

@@ -98,6 +98,6 @@ class CeleryLoad:
             found = task.get(timeout=TIMEOUT_S)
         except ResultTimeout:
             return "no answer"
-        except Exception as error:  # the result raises the exception of the task, of any class
+        except Exception as error:  # the result raises the task's exception, of any class
             return type(error).__name__
         return msgspec.convert(found, list[Answer])

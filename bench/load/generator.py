@@ -1,7 +1,7 @@
 """The load generator: a process of its own, so that no other work of the benchmark delays it.
 
-The process gets a :class:`Job`. It sends a :class:`Progress` once a second, and in the end a
-:class:`Record`.
+The process gets a :class:`Job`. The process sends a :class:`Progress` once a second, and in the end
+a :class:`Record`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Job:
     passages: Path
     #: The number of the first variant of each passage, so that two runs send different messages.
     run: int
-    #: Messages that are rendered before the load begins; None for all that it will send.
+    #: Messages that are rendered before the load begins; None for all messages of the load.
     ready: int | None = None
 
 
@@ -53,7 +53,7 @@ class Progress:
     requests: int
     #: Messages that failed.
     failed: int
-    #: P95 latency in seconds of the requests that ended since the last report; None without any.
+    #: P95 latency in seconds of the requests that ended since the last report; None if none ended.
     p95: float | None
 
 
@@ -66,7 +66,7 @@ class Record:
     began: float
     #: Seconds that were measured.
     seconds: float
-    #: CPU time of the generator while it sent, in cores.
+    #: CPU time that the generator used while it sent messages, in cores.
     cpu: float
 
 
@@ -85,7 +85,7 @@ def main(job: Job, pipe: Pipe) -> None:
     if isinstance(load, HttpLoad):
         load.prepare(_messages(job.scenario) if job.ready is None else job.ready)
     gc.collect()
-    gc.freeze()  # a collection that scanned all objects made so far would show as latency
+    gc.freeze()  # a garbage collection of all objects so far would show as latency
     over = threading.Event()
     reporter = threading.Thread(target=_report, args=(recorder, pipe, over))
     reporter.start()

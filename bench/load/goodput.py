@@ -8,11 +8,11 @@ from bench.report.results import Run
 
 #: Milliseconds within which 95 % of the requests must be answered: the P95 of the first Byline.
 BOUND_MS = 55.0
-#: Share of the messages that may fail at a rate that counts as held.
+#: Share of the messages that may fail if the system is to hold the rate.
 MAY_FAIL = 0.001
-#: Factor between the first two rates. Each further factor is the square of the one before.
+#: Factor between the first two rates. Each further factor is the square of the factor before.
 STEP = 1.12
-#: Rates that are tried at most.
+#: Maximum number of rates that are tried.
 MAX_STEPS = 7
 
 
@@ -24,11 +24,12 @@ def held(run: Run) -> bool:
 
 
 def search(measure: Callable[[float], Run], begin: float) -> Run | None:
-    """Returns the run at the highest rate that the system held; None where it held no rate.
+    """Returns the run at the highest rate that the system held; None if it held no rate.
 
     ``measure(rate)`` runs the load at a rate in messages per second. The search begins at
-    ``begin``. It goes up while the system holds the rates, or down until the system holds a rate,
-    and then tries rates between the last two.
+    ``begin``. If the system holds that rate, the search goes up until the system fails at a rate;
+    otherwise it goes down until the system holds a rate. Then the search tries rates between the
+    last two rates.
     """
     best: Run | None = None
     rate, too_much = begin, float("inf")

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client on asyncio, whose connections send one request at a time."""
+"""A small HTTP/1.1 client on asyncio. Each connection sends one request at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.load.messages import Message
 
 
 class Target(NamedTuple):
-    """The host, port and path that requests are sent to, and the API key that they carry."""
+    """The host, port and path to which requests are sent, and the API key of the requests."""
 
     host: str
     port: int
@@ -36,7 +36,7 @@ class Owner(Protocol):
         """Takes the response to ``request``. Status 0 means that the connection broke first."""
 
     def lost(self, connection: Connection) -> None:
-        """Learns that ``connection`` is closed. Called after ``finished``."""
+        """Is called when ``connection`` is closed, after ``finished``."""
 
 
 def render(

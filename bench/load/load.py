@@ -1,8 +1,8 @@
 """A load over HTTP, as an open loop with a fixed schedule or as a closed loop that never pauses.
 
 In an open loop each request is due at a fixed time, whatever the responses do. A request waits
-while all connections are busy, and its latency counts from the time at which it was due. So a
-system that stalls is charged for every request that should have been sent meanwhile (no coordinated
+while all connections are busy, and its latency counts from the time at which it was due. So if a
+system stalls, every request that was due during the stall has a high latency (no coordinated
 omission).
 """
 
@@ -23,11 +23,11 @@ from bench.load.schedule import Pacer
 
 #: Seconds after which a request without a response has failed.
 TIMEOUT_S = 20.0
-#: Seconds between two looks at the schedule, at least.
+#: Shortest time between two checks of the schedule, in seconds.
 TICK_S = 0.001
-#: Seconds between two looks at the schedule at most, and at whether the load is over.
+#: Longest time between two checks of the schedule, and of whether the load is over, in seconds.
 LOOK_S = 0.01
-#: Seconds that requests under way have to end, once the last request was due.
+#: Seconds within which requests under way must end, once the last request was due.
 DRAIN_S = 10.0
 
 
@@ -54,7 +54,7 @@ class HttpLoad:
         self._all: set[Connection] = set()
         self._idle: list[Connection] = []
         self._opening: set[asyncio.Task[None]] = set()
-        #: Monotonic times at which requests were due that wait for a connection, in seconds.
+        #: Due times of the requests that wait for a connection, in seconds of the monotonic clock.
         self._due: deque[float] = deque()
         #: Requests sent so far, warm-up included.
         self._sent = 0
@@ -64,17 +64,17 @@ class HttpLoad:
     def prepare(self, messages: int) -> None:
         """Renders requests of ``messages`` messages in all before the load runs.
 
-        Fewer are rendered where the request pool is full, or once the load is stopped. All other
+        Renders fewer requests if the request pool is full or the load is stopped. All other
         requests are rendered when they are sent.
         """
         self._request_pool.fill(messages, lambda: self._stopping)
 
     def run(self, warmup_s: float, seconds: float, max_messages: int) -> tuple[float, float]:
-        """Runs the load. Afterwards the recorder's ``judge_kept`` has to be called.
+        """Runs the load. After that, the caller has to call the recorder's ``judge_kept``.
 
         Returns:
             The monotonic time at which the measurement began, and the seconds that were measured:
-            fewer than ``seconds`` where the load was stopped.
+            fewer than ``seconds`` if the load was stopped.
         """
         return uvloop.run(self._run(warmup_s, seconds, -(-max_messages // self._bulk)))
 
@@ -83,7 +83,7 @@ class HttpLoad:
         self._stopping = True
 
     def finished(self, connection: Connection, request: Request, status: int, body: bytes) -> None:
-        """Notes the response to ``request``, and frees the connection for the next request."""
+        """Records the response to ``request``, and frees the connection for the next request."""
         now = time.monotonic()
         since = connection.due - self._measured_from
         if status == 200 and since >= 0:
@@ -96,7 +96,7 @@ class HttpLoad:
             self._free(connection, now)
 
     def lost(self, connection: Connection) -> None:
-        """Replaces a lost connection where the closed loop or a waiting request needs another."""
+        """Replaces a lost connection if the closed loop or a waiting request needs another."""
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -142,7 +142,7 @@ class HttpLoad:
                 _, connection = await loop.create_connection(
                     lambda: Connection(self), self._target.host, self._target.port
                 )
-            except OSError:  # the target does not listen now: requests that are due wait
+            except OSError:  # the target does not listen now, so due requests wait
                 await asyncio.sleep(0.1)
                 continue
             self._all.add(connection)
@@ -189,9 +189,9 @@ class HttpLoad:
             await asyncio.sleep(LOOK_S)
 
     async def _watch(self) -> None:
-        """Counts requests without a response for ``TIMEOUT_S`` as failed.
+        """Counts each request without a response after ``TIMEOUT_S`` seconds as failed.
 
-        Their connections are closed.
+        Closes the connections of these requests.
         """
         while True:
             await asyncio.sleep(1.0)

@@ -56,12 +56,12 @@ def read(path: Path) -> list[Passage]:
 
 
 def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
-    """Yields messages without end: the share ``mix.repeats`` are repeated, all others are new.
+    """Yields messages without end: the share ``mix.repeats`` is repeated, and the rest is new.
 
     A repeated message is an unchanged passage, drawn from ``mix.population`` passages. A new
     message is a passage without two of its words: it is as hard for the model as the author's own
-    text, and is in no cache. New messages take the passages in turn; ``run`` is the number of the
-    first variant of each passage.
+    text, and is in no cache. New messages use the passages one after the other. ``run`` is the
+    number of the first variant of each passage.
     """
     random = np.random.default_rng(mix.seed)
     order = random.permutation(len(passages)).tolist()
@@ -89,6 +89,6 @@ def variant(text: str, number: int) -> str:
     if len(words) < 3:
         return f"{text} {number}"
     gap, first = divmod(number % (len(words) * (len(words) - 1) // 2), len(words))
-    # The pair has a distance of gap + 1, counted around the text's end: each pair comes once.
+    # The two words are gap + 1 words apart, counted around the text's end: each pair occurs once.
     low, high = sorted((first, (first + gap + 1) % len(words)))
     return " ".join(words[:low] + words[low + 1 : high] + words[high + 1 :])

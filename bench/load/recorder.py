@@ -1,7 +1,7 @@
 """Records the outcome of each request of a load, with little CPU time while the load runs.
 
-Response bodies are kept as bytes, and decoded once the load is over. A failure is counted at once,
-unless only the decoded body shows it.
+Response bodies are kept as bytes, and decoded once the load is over. Failures are counted at once,
+except failures that only the decoded body shows.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ NAN = float("nan")
 
 #: The reason of a request whose connection broke before the response came.
 BROKEN = "connection broken"
-#: The reason of a request without a response within the timeout, on a connection that held.
+#: The reason of a request without a response within the timeout, on an open connection.
 NO_ANSWER = "no answer"
 
-#: Bytes of response bodies and their messages' texts that are kept at most: 200,000 of the usual
-#: length, as many as come in 20 s at 10,000 a second. Beyond, each new body makes the recorder
-#: decode the oldest one.
+#: Maximum number of bytes of response bodies, and of their messages' texts, that are kept
+#: undecoded. This is enough for 200,000 messages of the usual length: 20 s at 10,000 a second.
+#: Above this number, the recorder decodes the oldest body for each new body.
 KEPT_BYTES = 240 * 2**20
 #: Bytes that Python's objects add to each message.
 ADDED_BYTES = 300
@@ -71,7 +71,7 @@ class Promise(msgspec.Struct):
 
 
 class Problem(msgspec.Struct):
-    """An error response. A peer, which is another serving system, may send no ``code``."""
+    """An error response. A peer may omit ``code``."""
 
     code: str = ""
 
@@ -102,7 +102,7 @@ def _reason(status: int, body: bytes) -> str:
 
 
 def _size(messages: Sequence[Message], body: bytes) -> int:
-    """Returns about how many bytes a body and its messages take, guessed from the first text."""
+    """Returns about how many bytes a body and its messages take, estimated from the first text."""
     return len(body) + len(messages) * (len(messages[0].text) + ADDED_BYTES)
 
 
@@ -119,15 +119,15 @@ class Recorder:
     began: float = 0.0
     #: For each request: when it was due, in seconds since the measurement began.
     due: array[float] = field(default_factory=lambda: array("d"))
-    #: For each request: seconds from then until its response; NaN where it failed.
+    #: For each request: seconds from when it was due until its response; NaN if the request failed.
     latency: array[float] = field(default_factory=lambda: array("f"))
     #: For each request: seconds from when it was due until it was sent.
     late: array[float] = field(default_factory=lambda: array("f"))
-    #: For each request: its messages.
+    #: For each request: the number of its messages.
     sent: array[int] = field(default_factory=lambda: array("H"))
-    #: For each request: its messages that were answered.
+    #: For each request: the number of its messages that were answered.
     answered: array[int] = field(default_factory=lambda: array("H"))
-    #: For each request: its messages that were answered from the cache.
+    #: For each request: the number of its messages that were answered from the cache.
     cached: array[int] = field(default_factory=lambda: array("H"))
     #: For each answer: the confidence.
     confidence: array[float] = field(default_factory=lambda: array("f"))
@@ -137,15 +137,17 @@ class Recorder:
     named: array[int] = field(default_factory=lambda: array("b"))
     #: The number of answers by passage.
     by_passage: Counter[int] = field(default_factory=Counter)
-    #: Messages that were due before the measurement, and answered during it.
+    #: Number of messages that were due before the measurement, and answered during it.
     carried: int = 0
     failed: Counter[str] = field(default_factory=Counter)
-    #: The URL paths of answers that were promised for later. They count as failed.
+    #: The URL paths of answers that were promised for later (status 202). Their messages count as
+    #: failed.
     promised: list[str] = field(default_factory=list)
     PROMISED: ClassVar[str] = "promised for later"
 
-    #: Of each kept response: the index of its request, the messages, and the body. In three queues,
-    #: because a tuple for each response would be one more object for the garbage collector to scan.
+    #: For each response that is kept undecoded: the index of its request, the messages, and the
+    #: body. These are three queues, because a tuple for each response would be one more object for
+    #: the garbage collector to scan.
     _indices: deque[int] = field(default_factory=deque, init=False)
     _messages: deque[Sequence[Message]] = field(default_factory=deque, init=False)
     _bodies: deque[bytes] = field(default_factory=deque, init=False)
@@ -159,7 +161,7 @@ class Recorder:
         latency: float,
         found: list[Answer] | Promise | str,
     ) -> None:
-        """Notes one request. ``found`` is its answers, a promise, or the reason of its failure.
+        """Records one request. ``found`` is its answers, a promise, or the reason of its failure.
 
         ``due`` counts in seconds from the start of the measurement. ``late`` and ``latency`` are
         the seconds from ``due`` until the request was sent, and until it ended.
@@ -175,9 +177,9 @@ class Recorder:
         latency: float,
         body: bytes,
     ) -> None:
-        """Notes one request whose response had status 200, and keeps ``body``, to be decoded later.
+        """Records a request whose response had status 200, and keeps ``body`` to decode it later.
 
-        The times are those of :meth:`note`.
+        The times are as in :meth:`note`.
         """
         self._indices.append(len(self.due))
         self._messages.append(messages)
@@ -231,9 +233,9 @@ class Recorder:
             self._judge(message, answer, index)
 
     def _judge(self, message: Message, answer: Answer, index: int) -> None:
-        """Notes whether ``answer`` names the true author.
+        """Records whether ``answer`` names the true author.
 
-        ``index`` is the place of the request in the arrays.
+        ``index`` is the request's index in the arrays.
         """
         best = answer.candidates[0].author if answer.candidates else answer.author
         self.confidence.append(answer.confidence)

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from bench.load.http_client import Request, Target, render
 from bench.load.messages import Message
 
-#: Messages that are rendered in advance at most: as many as 20 s at 12,000 a second and a warm-up
-#: take. They need half a gigabyte at first. A longer load renders later requests as it sends them.
+#: Maximum number of messages that are rendered in advance: enough for 20 s at 12,000 a second, and
+#: a warm-up. The rendered requests take half a gigabyte of memory. A longer load renders further
+#: requests while it runs.
 MAX_MESSAGES = 300_000
-#: Bytes of requests that are rendered in advance at most, for texts longer than usual.
+#: Maximum number of bytes of requests that are rendered in advance. This limit is for texts longer
+#: than usual.
 MAX_BYTES = 192 * 2**20
 
 
@@ -40,7 +42,7 @@ class RequestPool:
             left -= len(request.wire)
 
     def take(self) -> Request:
-        """Returns the next request, which is rendered now where no request is ready."""
+        """Returns the next request, and renders it now if no request is ready."""
         return self._ready.popleft() if self._ready else self._draw()
 
     def _draw(self) -> Request:

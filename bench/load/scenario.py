@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
-#: Seconds that a run may take at most, whatever a file says: a load test must end by itself.
+#: Longest time in seconds of a run, whatever a file says: a load test must end by itself.
 LONGEST_S = 3600
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -25,8 +25,8 @@ class ScenarioError(ValueError):
 class Mix(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The mix of new and repeated messages in a load."""
 
-    #: Share of messages that are drawn from the population, and so repeat. Every other message was
-    #: never sent before.
+    #: Share of messages that are drawn from the population, and so repeat. All other messages are
+    #: new.
     repeats: Share = 0.0
     #: The frequency of the population's k-th message is proportional to k ** -exponent (Zipf).
     exponent: Annotated[float, Meta(ge=0)] = 1.0
@@ -48,10 +48,10 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     #: One line that says what is measured, and why.
     title: str
-    #: Messages per second, sent on time whatever the responses do (open loop); None for a closed
-    #: loop.
+    #: Messages per second, sent on a fixed schedule (open loop); None for a closed loop.
     rate: Positive | None = None
-    #: Requests under way at most. In a closed loop, a response is followed by the next request.
+    #: Maximum number of requests under way. In a closed loop, each response is followed by the next
+    #: request.
     connections: Annotated[int, Meta(ge=1, le=20_000)] = 64
     #: Seconds that are measured.
     seconds: Annotated[float, Meta(gt=0, le=LONGEST_S)] = 30.0

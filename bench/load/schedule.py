@@ -19,5 +19,5 @@ class Pacer:
         return int(elapsed * self.rate) + 1 if elapsed >= 0 else 0
 
     def due_at(self, number: int) -> float:
-        """Returns when request ``number``, counted from 0, is due, in seconds from the begin."""
+        """Returns the seconds from the start until request ``number``, counted from 0, is due."""
         return number / self.rate

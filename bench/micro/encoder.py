@@ -1,9 +1,9 @@
 """Compares Byline's plain torch encoder with the transformers library's encoder.
 
 ``python -m bench.micro.encoder`` runs the comparison, in an environment that also has transformers
-installed. Each encoder runs in a process of its own. The program prints how many seconds the import
-and the loading of each encoder take, its peak memory, and its messages/s on the same padded
-batches; and how far the vectors of the two encoders differ.
+installed. Each encoder runs in a process of its own. For each encoder, the program prints the
+seconds of the import and of the loading, the peak memory, and the messages/s on the same padded
+batches. The program also prints how far the vectors of the two encoders differ.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-#: Batch sizes that are measured: from 1, as an idle worker has them, to the largest.
+#: Batch sizes that are measured: from 1, the size when no other message waits, to the largest.
 SIZES = (1, 8, 64, 256)
 #: Characters of a text.
 CHARACTERS = 500
@@ -33,7 +33,7 @@ VOCABULARY = 20_000
 def main() -> int:
     """Measures the model's speed for each batch size, and prints it.
 
-    Returns 1 where a batch of 64 is slower than ``BAR`` messages/s.
+    Returns 1 if a batch of 64 is slower than ``BAR`` messages/s.
     """
     options = _options()
     if hasattr(os, "sched_setaffinity"):

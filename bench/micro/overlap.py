@@ -4,9 +4,9 @@
 
 The GPU is simulated: it takes a fixed number of microseconds a message, computes the batches in
 order, and uses no CPU. All else is real: a worker, Valkey, the transformer's tokenizer and n-gram
-scores. The worker gets the same messages twice: once it prepares a batch only after the batch
-before is computed, and once the two overlap. Which of the two is first alternates from round to
-round.
+scores. Each round runs the worker twice on the same messages. In one run, the worker prepares a
+batch only after the previous batch is computed. In the other run, it prepares a batch while the
+previous batch is computed. The order of the two runs alternates from round to round.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from typing import Any
 from bench.micro.texts import write_texts
 from bench.micro.worker_speed import serve_all, texts_of
 
-#: Microseconds a message of the simulated GPU: a large one, a small one, a laptop's.
+#: Microseconds that the simulated GPU takes for a message, like a large GPU, a small GPU and a
+#: laptop's GPU.
 SPEEDS = (50, 200, 1000)
 #: The module that runs the worker with the simulated GPU.
 WORKER = "bench.micro.overlap"
@@ -73,7 +74,7 @@ def _worker() -> int:
 def _simulated(seconds: float, overlaps: bool) -> Any:
     """Returns a simulated GPU that computes one batch at a time, ``seconds`` for each message.
 
-    ``overlaps`` tells the worker whether to prepare the next batch meanwhile.
+    If ``overlaps`` is true, the worker prepares the next batch while the GPU computes.
     """
     torch, device = import_module("torch"), import_module("model.serving.device")
 

@@ -53,7 +53,7 @@ ALLOWED = 0.10
 def main() -> int:
     """Measures the bare model and the worker, and prints both speeds.
 
-    Returns 1 where the worker is slower than the model by more than ``ALLOWED``.
+    Returns 1 if the worker is slower than the model by more than ``ALLOWED``.
     """
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
@@ -134,7 +134,8 @@ def serve_all(
 
     The rate counts from the first task to the last answer. ``module`` is the worker's Python module
     with its arguments; ``env`` has its settings. Each task has ``chunk`` messages. All tasks are
-    sent at once; or, as an api sends them, at most ``in_flight`` tasks are under way.
+    sent at once if ``in_flight`` is 0. Otherwise at most ``in_flight`` tasks are under way at a
+    time, as from an api process.
 
     Raises:
         RuntimeError: a message was not attributed.
@@ -150,7 +151,8 @@ def serve_all(
         "BYLINE_VISIBILITY_TIMEOUT_S": "3600",
         **env,
     }
-    # Each round has a folder of its own: the data of another round would be answers in the cache.
+    # Each round has a folder of its own: with another round's data, the answers would be in the
+    # cache.
     own = Path(tempfile.mkdtemp(dir=folder))
     with Processes(own) as processes, Celery(broker=redis, backend=redis) as app:
         processes.start("valkey", server_command(redis_port, own), {})

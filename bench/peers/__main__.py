@@ -1,7 +1,7 @@
 """Measures Byline and other serving systems on one machine in one session: ``make bench-peers``.
 
-Each system in turn serves the same model, and gets the same messages. The order of the systems
-rotates from round to round, and the median of the rounds counts.
+One system after the other serves the same model, and gets the same messages. The order of the
+systems rotates from round to round, and the median of the rounds counts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NAMES = (BYLINE, *(peer.name for peer in PEERS))
 def main() -> int:
     """Measures Byline and its peers, and prints tables.
 
-    Returns 2 where the virtual environment of a peer is missing.
+    Returns 2 if the virtual environment of a peer is missing.
     """
     options = _options()
     missing = [

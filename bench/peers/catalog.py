@@ -15,11 +15,11 @@ class Peer:
     """A serving system that Byline is compared with, and how to start, reach and stop it.
 
     Each part of a peer is started in the repository's root, which is also its ``PYTHONPATH``. The
-    part gets ``env`` and these variables: ``BENCH_PORT``; ``BENCH_REDIS`` where the peer needs it;
-    ``BENCH_MODEL`` where the model is not the default model; and ``BENCH_RUN``, a value unique to
-    the run, which identifies its processes. A part listens on 127.0.0.1. SIGTERM to each part, the
-    last started first, ends all processes within ``stop_seconds``. Processes that
-    :func:`bench.peers.marks.processes` still finds then are killed.
+    part gets ``env`` and these variables: ``BENCH_PORT``; ``BENCH_REDIS`` if the peer needs it;
+    ``BENCH_MODEL`` if the model is not the default model; and ``BENCH_RUN``, a value unique to the
+    run, which identifies its processes. A part listens on 127.0.0.1. SIGTERM to each part, in the
+    reverse order of the start, ends all processes within ``stop_seconds``. After that time, the
+    remaining processes that :func:`bench.peers.marks.processes` finds are killed.
     """
 
     #: The name in the tables.
@@ -33,7 +33,8 @@ class Peer:
     path: str
     #: The URL path where GET answers 200 as soon as the model is loaded.
     ready_path: str
-    #: A word in the command line of a process that runs the model. It is always a child process.
+    #: A word in the command line of a process that runs the model. Such a process is always a child
+    #: process.
     model: str
     needs_redis: bool = False
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -71,7 +72,7 @@ def _celery(folder: str) -> tuple[tuple[str, str], ...]:
     )  # fmt: skip
 
 
-#: Configured as in Ray Serve's guide to batching.
+#: The peer Ray Serve, configured as in Ray Serve's guide to batching.
 RAY_SERVE = Peer(
     name="Ray Serve",
     folder="ray_serve",

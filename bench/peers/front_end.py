@@ -1,4 +1,4 @@
-"""The Flask front end of the two Celery peers, which sends one task for each message."""
+"""The Flask front end of the two Celery peers: each message becomes one task."""
 
 from __future__ import annotations
 

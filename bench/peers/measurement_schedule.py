@@ -28,9 +28,9 @@ MIXES = {
 }
 #: Requests under way in the closed loop, by messages in a request.
 CONNECTIONS = {1: 64, 64: 8}
-#: Requests under way in an open loop, at most.
+#: Maximum number of requests under way in an open loop.
 MAX_CONNECTIONS = 1024
-#: Variants of each passage that are reserved for a step: more than the fastest system gets.
+#: Variants of each passage that are reserved for a step: more than the fastest system needs.
 VARIANTS = 16
 #: Messages per second at which latency and memory are compared.
 STEADY = 500.0
@@ -42,7 +42,7 @@ class MixFigures(msgspec.Struct):
     #: Messages per second in the closed loop.
     ceiling: float
     ceiling_p95_ms: float
-    #: The highest rate in messages per second with a P95 within the bound; None where none held.
+    #: The highest rate in messages per second with a P95 within the bound; None if there is none.
     goodput: float | None
     #: Share of all messages that failed.
     failed: float
@@ -71,7 +71,7 @@ class MeasurementSchedule:
         self._seconds = seconds
         self._console = console
         self._seed = 0
-        #: The first variant of the passages that no step has sent.
+        #: The number of the first variant that no step has sent.
         self._variant = 0
 
     def run(self, system: Any) -> Figures:

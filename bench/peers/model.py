@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-#: Messages of a batch at most, in every peer that batches. The model has a padded shape of this
-#: size.
+#: Maximum number of messages of a batch, in every peer that batches. The model has a padded shape
+#: of this size.
 BATCH = 64
 
 

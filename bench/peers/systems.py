@@ -25,7 +25,7 @@ UP_S = 120.0
 
 
 class PeerSystem:
-    """A peer that runs during the block, with a Valkey of its own where the peer needs one."""
+    """A peer that runs during the block, with a Valkey of its own if the peer needs one."""
 
     def __init__(self, peer: Peer, folder: Path) -> None:
         self.peer = peer
@@ -60,7 +60,7 @@ class PeerSystem:
         while time.monotonic() < until and self.processes():
             for process in self._started.values():
                 process.poll()  # else an ended process stays a zombie
-            time.sleep(0.1)  # between two looks, until the deadline
+            time.sleep(0.1)  # between two checks, until the deadline
         for pid in self.processes():
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -74,7 +74,7 @@ class PeerSystem:
         return marks.processes(self._run)
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Returns process ids by part: ``valkey``, if the peer has it, and ``server``, the rest."""
+        """Returns the process ids of ``valkey``, if there is one, and of ``server``, all others."""
         valkey = self._started.get("valkey")
         found = [pid for pid in self.processes() if valkey is None or pid != valkey.pid]
         return {**({"valkey": [valkey.pid]} if valkey else {}), "server": found}
@@ -117,7 +117,7 @@ class PeerSystem:
                     raise NotRunning(f"{self.peer.name}: {part} ended:\n{log[-2000:]}")
             if time.monotonic() > until:
                 raise NotRunning(f"{self.peer.name} is not ready after {UP_S:g} s")
-            time.sleep(0.2)  # between two looks, until the deadline
+            time.sleep(0.2)  # between two checks, until the deadline
 
 
 def _answers(url: str) -> bool:

@@ -29,7 +29,8 @@ NAVY = "#12324F"
 INK = "#4A5561"
 #: Percentiles that get a tick.
 TICKS = (50.0, 90.0, 99.0, 99.9, 99.99)
-#: A line of up to so many points has a dot at each: a single point would be invisible otherwise.
+#: Maximum number of points of a line that has a dot at each point. Without a dot, a single point
+#: would be invisible.
 DOTS = 90
 #: Characters of the legend's labels that fit in one row above a plot.
 LEGEND = 80
@@ -52,14 +53,14 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.7,
     "lines.markersize": 2.8,
 }
-#: Without date and creator, so that the same run gives the same bytes.
+#: Metadata of an SVG, without date and creator, so that the same run gives the same bytes.
 METADATA: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 T = TypeVar("T", Run, Mapping[str, Run])
 
 
 class Chart(NamedTuple):
-    """A plot as SVG, its title, and a sentence that describes it, which screen readers read out."""
+    """A plot as SVG, its title, and a description of the plot for screen readers."""
 
     title: str
     says: str
@@ -192,12 +193,12 @@ def _curve(run: Run) -> list[tuple[float, float]]:
 
 
 def _slower(percentile: float) -> float:
-    """Returns n where one of n messages is slower than a percentile: 2 for 50, 100 for 99."""
+    """Returns n such that one of n messages is slower than a percentile: 2 for 50, 100 for 99."""
     return 100 / (100 - percentile)
 
 
 def _stack(axes: Axes, run: Run, samples: Sequence[tuple[float, Mapping[str, float]]]) -> None:
-    # Each sample is drawn as a step of one second, the last one included.
+    # Each sample is drawn as a step of one second, also the last sample.
     taken = [(at, sample) for at, sample in samples if sample]
     at = [each for each, _ in taken] + [taken[-1][0] + 1]
     held = [sample for _, sample in taken] + [taken[-1][1]]

@@ -16,7 +16,7 @@ from rich.text import Text
 from bench.report.results import Run, read
 from bench.report.terminal import warnings
 
-#: Values that differ by no more than this share of the first count as the same, because two runs of
+#: Two values count as the same if they differ by at most this share of the first value. Two runs of
 #: one system differ by as much.
 ALIKE = 0.02
 #: Fields of a scenario that do not change the load.
@@ -31,19 +31,19 @@ class Figure(NamedTuple):
     unit: str
     before: float | None
     after: float | None
-    #: Whether a higher or a lower value is better; None where neither is.
+    #: Whether a higher or a lower value is better; None if neither is.
     better: Literal["higher", "lower"] | None
-    #: True where the difference is too small to mean anything.
+    #: True if the difference is too small to mean anything.
     alike: bool
 
     @property
     def ratio(self) -> float | None:
-        """The later value divided by the earlier value; None where that can't be computed."""
+        """The later value divided by the earlier value; None if that can't be computed."""
         return None if self.after is None or not self.before else self.after / self.before
 
     @property
     def verdict(self) -> str:
-        """``better``, ``worse`` or ``same``, for the later run; empty where that is unknown."""
+        """``better``, ``worse`` or ``same``, for the later run; empty if that is unknown."""
         if self.better is None or self.before is None or self.after is None:
             return ""
         if self.alike:
@@ -69,7 +69,7 @@ def compare(before: Run, after: Run) -> list[Figure]:
 
 
 def obstacles(before: Run, after: Run) -> list[str]:
-    """Returns sentences on why the runs may not be comparable; empty where they are comparable."""
+    """Returns sentences on why the runs may not be comparable; empty if they are comparable."""
     scenarios = _differences(before.scenario, after.scenario, leave_out=NO_LOAD)
     found = [f"The scenarios differ: {difference}." for difference in scenarios]
     machines = _differences(before.machine, after.machine)
@@ -83,7 +83,7 @@ def obstacles(before: Run, after: Run) -> list[str]:
 
 
 def show(before: Run, after: Run, console: Console | None = None) -> None:
-    """Prints the figures of both runs, and warnings where the runs may not be comparable."""
+    """Prints the figures of both runs, and warnings if the runs may not be comparable."""
     console = console or Console()
     table = Table(title="Before and after", title_justify="left", title_style="bold")
     table.add_column("")
@@ -103,7 +103,7 @@ def show(before: Run, after: Run, console: Console | None = None) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compares the two reports that the command line names, and prints the figures.
 
-    Exits with status 2 where a file is not a report.
+    Exits with status 2 if a file is not a report.
     """
     parser = argparse.ArgumentParser(prog="python -m bench.report.comparison", description=__doc__)
     parser.add_argument("before", type=Path, help="a report, JSON")
@@ -153,7 +153,8 @@ def _accuracy(before: Run, after: Run) -> Figure:
     if first is None or second is None:
         known = [None if quality is None else quality.accuracy for quality in (first, second)]
         return Figure("accuracy", "", known[0], known[1], "higher", alike=False)
-    # Different only where the intervals do not overlap, so that chance does not explain it.
+    # The accuracies count as different only if their intervals do not overlap, so that chance does
+    # not explain the difference.
     apart = first.accuracy_high < second.accuracy_low or second.accuracy_high < first.accuracy_low
     return Figure("accuracy", "", first.accuracy, second.accuracy, "higher", alike=not apart)
 

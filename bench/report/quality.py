@@ -20,12 +20,11 @@ BINS = 15
 
 
 def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
-    """Returns the quality of a run's answers; None where there were no answers.
+    """Returns the quality of a run's answers; None if there were no answers.
 
-    A run may send many variants of one passage. The answers to these variants are no independent
-    evidence. So the intervals are computed with the effective number of passages: Kish's (sum of
-    weights)^2 / (sum of squares), where a passage's weight is the number of its answers (Kish
-    1965).
+    A run may send many variants of one passage, and their answers are not independent. So the
+    intervals are computed with the effective number of passages (Kish 1965), which is (sum of
+    weights)^2 / (sum of squared weights). A passage's weight is the number of its answers.
     """
     if not recorder.right:
         return None

@@ -66,7 +66,7 @@ class Second(msgspec.Struct, frozen=True):
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
-    #: Proportional set size by part, in bytes, so that shared pages count once. Empty where the
+    #: Proportional set size by part, in bytes, so that shared pages count once. Empty if the
     #: processes of the parts are unknown.
     pss: dict[str, int] = {}
     #: CPU time by part, in cores.
@@ -77,7 +77,7 @@ class Quality(msgspec.Struct, frozen=True):
     """The quality of the answers, measured with the true authors."""
 
     messages: int
-    #: Share of messages whose most probable author is the true one.
+    #: Share of messages whose most probable author is the true author.
     accuracy: float
     #: Lower bound of the accuracy's 95 % Wilson interval.
     accuracy_low: float
@@ -85,13 +85,13 @@ class Quality(msgspec.Struct, frozen=True):
     accuracy_high: float
     #: Share of messages that got an author.
     coverage: float
-    #: Share of these messages whose author is right.
+    #: Share of right authors among the messages that got an author.
     accuracy_when_answered: float
     #: Expected calibration error, 15 bins.
     calibration_error: float
-    #: The accuracy in the model's card, measured at training; None where the card has none.
+    #: The accuracy in the model's card, measured at training; None if the card has none.
     card_accuracy: float | None
-    #: The coverage in the model's card, likewise.
+    #: The coverage in the model's card, measured at training; None if the card has none.
     card_coverage: float | None
     #: Whether the card's accuracy is within the 99.9 % interval; None without a card's accuracy.
     agrees: bool | None
@@ -119,7 +119,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     started: str
     scenario: Scenario
     machine: Machine
-    #: Seconds that were measured; fewer than the scenario's where the run was interrupted.
+    #: Seconds that were measured; fewer than the scenario's if the run was interrupted.
     seconds: float
     interrupted: bool
     model_version: str | None
@@ -128,15 +128,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     #: Pairs of percentile (0 to 100) and milliseconds, ascending, for the plot.
     curve: list[tuple[float, float]]
     timeline: list[Second]
-    #: The worker's batches by the upper bound of their size class; None where they are unknown.
+    #: The worker's batches by the upper bound of their size class; None if they are unknown.
     batches: dict[str, int] | None
     #: Proportional set size by part, in bytes, at the moment of the highest sum.
     pss: dict[str, int]
     quality: Quality | None
     generator: Generator
-    #: The counts of the second API key's load; None where there was no second load.
+    #: The counts of the second API key's load; None if there was no second load.
     beside: Totals | None = None
-    #: The scenario's limits that the run broke, in words. Empty where it kept all.
+    #: Texts on the scenario's limits that the run broke; empty if the run broke no limit.
     broken_limits: list[str]
 
 

@@ -21,7 +21,7 @@ from bench.system.usage import Sample
 
 #: The HDR histogram's lowest and highest value in microseconds, and its precision in digits.
 HDR = (1, 60_000_000, 3)
-#: Percentiles of the curve, ever closer to 100, as in an HDR plot.
+#: Percentiles of the curve, with smaller and smaller steps towards 100, as in an HDR plot.
 CURVE = 100 * (1 - np.logspace(0, -5, 60))
 
 

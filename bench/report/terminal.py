@@ -13,14 +13,15 @@ from bench.report.results import Quality, Run, Totals
 
 #: CPU time of the generator in cores, above which the generator may have limited the figures.
 GENERATOR_CPU = 0.5
-#: P99 in milliseconds by which requests left late, above which the same is true.
+#: P99 in milliseconds of the time from when a request was due until it was sent, above which the
+#: generator may have limited the figures.
 GENERATOR_LATE_MS = 5.0
 #: Characters of the longest bar.
 BAR = 30
 
 
 def show(run: Run, console: Console | None = None) -> None:
-    """Prints the report of ``run``, to standard output where no console is given."""
+    """Prints the report of ``run``, to standard output if no console is given."""
     console = console or Console()
     # Text, not str: rich could take parts of a title or of an error's code as markup.
     console.print()
@@ -88,13 +89,13 @@ def _beside(scenario: Scenario) -> str:
 
 
 def other_key(totals: Totals) -> str:
-    """Returns in words how many messages of the second API key were answered and refused."""
+    """Returns a text on how many messages of the second API key were answered and refused."""
     failed = sum(totals.failed.values())
     return f"{totals.throughput:,.1f} msg/s answered; {failed:,} messages refused or promised"
 
 
 def messages(mix: Mix) -> str:
-    """Returns in words the mix of new and repeated messages."""
+    """Returns a text on the mix of new and repeated messages."""
     if not mix.repeats:
         return "every message is new"
     zipf = f"Zipf, exponent {mix.exponent:g}"
@@ -102,7 +103,7 @@ def messages(mix: Mix) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Returns ``part`` in per cent of ``whole``, as text; a dash where ``whole`` is 0."""
+    """Returns ``part`` in per cent of ``whole``, as text; a dash if ``whole`` is 0."""
     return f"{100 * part / whole:.2f} %" if whole else "–"
 
 
@@ -124,7 +125,7 @@ def batch_sizes(batches: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def agreement(quality: Quality) -> str:
-    """Returns in words the accuracy in the model's card, and whether the run agrees with it."""
+    """Returns a text on the accuracy in the model's card, and whether the run agrees with it."""
     if quality.card_accuracy is None:
         return "the card has none to compare with"
     words = {True: ": they agree", False: ": they do not agree", None: ""}

@@ -2,8 +2,9 @@
 
 The study has three parts. *workers*: one to eight workers with a model that sleeps as long as a GPU
 would compute, so that few cores are enough. *api*: one to four api processes. *redis*: the commands
-and the CPU time that a message costs Valkey, and how many messages a second one Valkey can take.
-Each part starts Byline as `make run` does. The order rotates from round to round; medians count.
+and the CPU time that a message costs Valkey, and the highest rate of messages that one Valkey can
+take. Each part starts Byline as `make run` does. The order rotates from round to round; medians
+count.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ PROCESSES = (1, 2, 4)
 MODEL = "tests.accelerated:Accelerated"
 #: Messages of a batch, and of a full task.
 BATCH = 64
-#: Tasks that one api process may have with workers: two for each worker.
+#: Tasks that one api process may have under way: two for each worker.
 CREDITS = 2 * max(WORKERS)
 #: Single requests under way for each worker: enough for a task that is computed, a task that waits,
-#: and a task that gathers.
+#: and a task that is being filled.
 SINGLE_EACH = 3 * BATCH
 #: Celery tasks under way for each worker.
 TASKS_EACH = 6
@@ -58,13 +59,13 @@ SINGLE = "HTTP, one by one"
 TASKS = "Celery tasks of 64"
 #: Seconds of load before each measurement.
 WARMUP_S = 3.0
-#: A mix with so few different messages that all of them are in the cache.
+#: A mix of few different messages, which are all in the cache.
 KNOWN = Mix(repeats=1.0, exponent=0.0, population=1000)
 #: CPU time of other programs, in cores, above which a measurement counts as disturbed.
 DISTURBED = 0.15
-#: Seconds that a measurement waits for other programs to become quiet, at most.
+#: Longest time in seconds for which a measurement waits for other programs to become quiet.
 QUIET_S = 60.0
-#: Tries of a measurement that is disturbed, at most.
+#: Maximum number of attempts at a measurement that other programs disturb.
 TRIES = 3
 #: Seconds over which the CPU time of other programs is measured.
 LOOK_S = 2.0
@@ -152,7 +153,7 @@ class Measured:
         )
 
     def workers(self, number: int) -> None:
-        """Measures each number of workers, with single HTTP requests and with Celery tasks."""
+        """Measures each number of workers in round ``number``, with HTTP and with Celery tasks."""
         for count in rotated(WORKERS, number):
             settings = {
                 "BYLINE_MODEL": MODEL,
@@ -166,7 +167,7 @@ class Measured:
                 self._measure("workers", TASKS, count, system, **tasks)
 
     def api(self, number: int) -> None:
-        """Measures each number of api processes, with two workers of the default model."""
+        """Measures each number of api processes in round ``number``, with two workers."""
         for count in rotated(PROCESSES, number):
             settings = {"BYLINE_WORKERS": "2", "BYLINE_API_PROCESSES": str(count)}
             with self._started(settings) as system:
@@ -174,7 +175,7 @@ class Measured:
                     self._measure("api", load, count, system, connections=64, mix=mix)
 
     def redis(self, number: int) -> None:
-        """Measures the commands and the CPU time that a message of each load costs Valkey."""
+        """Measures the commands and CPU time that a message costs Valkey, in round ``number``."""
         # Without the api's local cache, whose hits cost Valkey nothing.
         with self._started({"BYLINE_LOCAL_CACHE_MESSAGES": "0"}) as system:
             client = Redis.from_url(system.redis)
@@ -232,7 +233,7 @@ class Measured:
     def _run(self, system: Started, **fields: Any) -> Load:
         """Puts a load on ``system``, and returns its figures.
 
-        ``fields`` are fields of the load's scenario. The load is repeated where other programs
+        ``fields`` are fields of the load's scenario. The load is repeated if other programs
         disturbed the measurement.
         """
         for _ in range(TRIES):

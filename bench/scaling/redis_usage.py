@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 from redis import Redis
 
-#: Share of its one core that a server may use. Above it, the queue of commands grows fast.
+#: Share of its one core that a Valkey server may use. Above this share, the queue of commands grows
+#: fast.
 BUSY = 0.7
-#: Calls for each message from which a command is shown in the table.
+#: The table shows a command if there are at least so many calls of it for each message.
 SHOWN = 0.01
 #: The command that runs exactly once for each task that a worker takes.
 TAKEN = "hset"
@@ -22,9 +23,9 @@ TAKEN = "hset"
 class Counters(msgspec.Struct, frozen=True):
     """The counters of a Valkey at one moment, or their growth between two moments."""
 
-    #: Seconds of the monotonic clock at the moment, or between the moments.
+    #: Seconds of the monotonic clock at the moment, or between the two moments.
     seconds: float
-    #: Calls by command. The commands that a script runs count, and the script, too.
+    #: Number of calls, by command. A script counts, and so does each command that the script runs.
     calls: dict[str, int]
     #: CPU seconds of the thread that runs all commands.
     main_s: float
@@ -35,7 +36,7 @@ class Counters(msgspec.Struct, frozen=True):
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What one message costs Valkey, without the work that an idle Byline causes."""
+    """The cost of one message for Valkey, without the work that an idle Byline causes."""
 
     messages: int
     #: Answered messages per second.
@@ -51,12 +52,12 @@ class Cost(msgspec.Struct, frozen=True):
 
     @property
     def commands(self) -> float:
-        """The commands that Valkey runs for each message."""
+        """The number of commands that Valkey runs for each message."""
         return sum(self.calls.values())
 
     @property
     def per_task(self) -> float:
-        """The mean number of messages in a task; infinite where there was no task."""
+        """The mean number of messages in a task; infinite if there was no task."""
         taken = self.calls.get(TAKEN, 0.0)
         return 1 / taken if taken else math.inf
 
@@ -95,8 +96,8 @@ def between(before: Counters, after: Counters) -> Counters:
 def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Cost:
     """Returns the cost of each of ``messages`` messages, from the growth of Valkey's counters.
 
-    ``load`` is the growth under load. ``idle`` is the growth in an idle system, of which the share
-    for the same time is subtracted. ``throughput`` is in messages per second.
+    ``load`` is the growth under load. ``idle`` is the growth in an idle system, which is subtracted
+    in proportion to the time. ``throughput`` is in messages per second.
     """
     share = load.seconds / idle.seconds
 
@@ -128,7 +129,7 @@ def middle(costs: Iterable[Cost]) -> Cost:
 
 
 def shards(rate: float, saturation: float) -> int:
-    """Returns how many Valkeys ``rate`` messages/s need, each at most the share ``BUSY`` busy.
+    """Returns how many Valkeys ``rate`` messages/s need if each is ``BUSY`` busy at most.
 
     ``saturation`` is the messages/s at which one Valkey is fully busy.
     """

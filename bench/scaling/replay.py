@@ -1,8 +1,8 @@
 """Records the commands that a Valkey gets, and replays them as fast as another Valkey can run them.
 
 The replay gives an upper bound of the rate. All commands come over one connection and in large
-pieces. So the server spends next to no time on reading and writing; with many clients, it would
-spend more.
+pieces. So the server spends almost no time on reading and writing. With many clients, the server
+would spend more.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from bench.scaling.redis_usage import between, counters
 AT_ONCE = {b"BRPOP": b"RPOP", b"BLMOVE": b"LMOVE"}
 #: Commands that are not part of the load, or that change the connection.
 LEFT_OUT = {b"HELLO", b"CLIENT", b"PSUBSCRIBE", b"SUBSCRIBE", b"INFO", b"MONITOR", b"CONFIG"}
-#: The text of the last command, an ECHO. Its reply is the last one.
+#: The text of the last command, which is an ECHO. The reply to the ECHO is the last reply.
 END = b"end of the replay"
-#: Bytes that are received at once.
+#: Maximum number of bytes that one call receives.
 RECEIVED_BYTES = 1 << 20
 #: The prefix of the keys of attributions.
 RESULT = b"byline:result:"
@@ -47,12 +47,12 @@ def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
         # Parsed later, because a slow reader of MONITOR slows down the server.
         while time.monotonic() < until:
             shown.append(connection.recv(RECEIVED_BYTES))
-    lines = b"".join(shown).splitlines()[1:-1]  # the first is "OK", the last may be incomplete
+    lines = b"".join(shown).splitlines()[1:-1]  # the first line is "OK", the last may be incomplete
     return list(filter(None, map(parse, lines)))
 
 
 def parse(line: bytes) -> list[bytes]:
-    """Returns the words of the command in a line of MONITOR; empty if it is not to be replayed.
+    """Returns the words of the command in a line of MONITOR; empty if it must not be replayed.
 
     The commands that a script runs are not replayed, because the script itself is replayed.
     """

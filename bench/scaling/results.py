@@ -65,14 +65,14 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What the messages of one load cost Valkey, round by round."""
+    """The cost of one load's messages for Valkey, in each round."""
 
     load: str
     rounds: list[Cost]
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """The CPU time of the replays of one load's commands, and how many were recorded."""
+    """The recorded commands of one load, and the CPU time of their replays."""
 
     load: str
     #: Messages whose commands were recorded.
@@ -110,7 +110,7 @@ def rotated(items: Sequence[Item], number: int) -> list[Item]:
 
 
 def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
-    """Returns the CPU time in cores by kind of part, summed from ``cpu``, which has it by part.
+    """Returns the CPU time in cores by kind of part. ``cpu`` has the CPU time of each part.
 
     The kinds are the api, all workers together, Valkey, and the rest.
     """
@@ -123,7 +123,7 @@ def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
 
 
 def speed_ups(points: Sequence[Point]) -> list[float]:
-    """Returns each point's throughput divided by that of the same load with the fewest parts."""
+    """Returns each point's throughput divided by the same load's throughput on the fewest parts."""
     fewest = {}
     for point in sorted(points, key=lambda point: -point.count):
         fewest[point.load] = point.throughput

@@ -17,7 +17,7 @@ WIDTH = 150
 
 
 def show(study: Study, console: Console | None = None) -> None:
-    """Prints ``study``, to standard output where no console is given."""
+    """Prints ``study``, to standard output if no console is given."""
     console = console or Console()
     console.width = max(console.width, WIDTH)  # rich assumes 80 characters for a file
     for parts, points in (("workers", study.workers), ("api processes", study.api)):

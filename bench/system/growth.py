@@ -13,23 +13,24 @@ from numpy.typing import NDArray
 from bench.system.system import Started
 from bench.system.usage import PROC, pss
 
-#: Seconds between two looks at memory and open files.
+#: Seconds between two samples of memory and open files.
 LOOK_S = 5.0
 #: Seconds of a process's life that do not count, because its caches fill then.
 SETTLE_S = 45.0
-#: Looks after that time that are needed, at least, to tell whether a process grows.
+#: Minimum number of samples after ``SETTLE_S`` that show whether a process grows.
 LOOKS = 6
 #: Megabytes a minute up to which memory does not count as growing. A part lives for a minute or two
 #: here.
 MEGABYTES = 5.0
 #: Open files a minute up to which their number does not count as growing.
 FILES = 5.0
-#: Megabytes a minute for parts that grow, but not for ever. The api keeps the memory that requests
-#: needed which waited during a freeze, and grows less each time: 11, 4 and 1 MB in a row. Valkey
-#: keeps each answer for a day, 270 bytes each and 12,000 a minute here, until its memory is full.
+#: Megabytes a minute that are allowed for parts that grow, but not for ever. Requests that wait
+#: during a freeze need memory, and the api keeps that memory. The api grows less at each freeze:
+#: 11, 4 and 1 MB in a row. Valkey keeps each answer for a day, 270 bytes each and 12,000 a minute
+#: here, until its memory is full.
 LEVELLING = {"api": 8.0, "valkey": 8.0}
-#: The part that is shown, and not judged. celery-exporter remembers 10,000 tasks, and restarts with
-#: each killed Valkey before it has that many.
+#: The part whose growth is shown, but not judged. celery-exporter remembers 10,000 tasks. It
+#: restarts whenever Valkey is killed, before it has so many tasks.
 FILLING = "exporter"
 UNKNOWN = "no process of it was seen for long enough to tell whether it grows"
 
@@ -38,7 +39,7 @@ UNKNOWN = "no process of it was seen for long enough to tell whether it grows"
 class Watch:
     """Collects samples of the memory and of the open files of Byline's processes."""
 
-    #: For each part and process: the looks as monotonic seconds, bytes, and open files.
+    #: The samples of each part and process id: monotonic seconds, bytes, and number of open files.
     looks: dict[tuple[str, int], list[tuple[float, int, int]]] = field(default_factory=dict)
 
     def look(self, system: Started) -> None:
@@ -58,7 +59,7 @@ class Watch:
     def growth(self) -> dict[str, tuple[float, float] | None]:
         """Returns the growth of each part, in megabytes a minute and in open files a minute.
 
-        The value is None where no process of the part lived long enough to tell.
+        The value is None if no process of the part lived long enough to tell.
         """
         found: dict[str, list[NDArray[np.float64]]] = {part: [] for part, _ in self.looks}
         for (part, _), looks in self.looks.items():
@@ -76,9 +77,9 @@ def slope(processes: Sequence[NDArray[np.float64]], column: int) -> float:
 
     Each array has the samples of one process; their first column is the time in seconds. The result
     is the median of the slopes between any two samples of the same process (Theil-Sen; P. K. Sen,
-    "Estimates of the regression coefficient based on Kendall's tau", JASA 63, 1968). A leak that
-    shows only now and then is seen over the longer distances. A single step, which a fault leaves,
-    does not change the median.
+    "Estimates of the regression coefficient based on Kendall's tau", JASA 63, 1968). If the time
+    between two samples is long, even a leak that grows only now and then shows. A single step, as
+    after a fault, does not change the median.
     """
     slopes = []
     for looks in processes:

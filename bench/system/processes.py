@@ -1,4 +1,4 @@
-"""Starts processes for a benchmark, and ends them after it."""
+"""Starts processes for a benchmark, and ends these processes after the benchmark."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Processes:
             _end(process)
 
     def start(self, name: str, arguments: list[str], env: Mapping[str, str]) -> None:
-        """Starts a program in a session of its own. Its output goes to the file ``name``.log."""
+        """Starts a program in a session of its own. The output goes to the file ``name``.log."""
         with (self._folder / f"{name}.log").open("wb") as output:
             self._started[name] = subprocess.Popen(
                 arguments,
@@ -58,7 +58,7 @@ class Processes:
                     raise RuntimeError(f"{name} ended; see {self._folder / name}.log")
             if time.monotonic() > until:
                 raise RuntimeError(f"not ready after {seconds:g} s; see {self._folder}")
-            time.sleep(0.1)  # between two looks, until the deadline
+            time.sleep(0.1)  # between two checks, until the deadline
 
 
 def listens(port: int) -> bool:

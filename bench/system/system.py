@@ -1,4 +1,4 @@
-"""The Byline under test: started as `make run` starts it, or one that already runs elsewhere."""
+"""The Byline under test: started as by `make run`, or an instance that already runs elsewhere."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from bench.system.processes import listens
 from bench.system.usage import tree
 
 ROOT = Path(__file__).parents[2]
-#: The Python of celery-exporter's environment.
+#: The path of Python in celery-exporter's environment.
 EXPORTER = ROOT / ".venv-exporter" / "bin" / "python"
 PATH = "/v1/attributions"
 #: The text that `make run` prints once every part is ready.
 UP = "Ctrl-C stops everything"
-#: The line that `make run` prints where a part ended and was restarted, with its new process id.
+#: The line that `make run` prints if a part ended and was restarted, with its new process id.
 AGAIN = r"^byline: ([\w-]+) ended: .*; started again, (\d+)$"
 #: Settings of the user's environment that the started system keeps.
 KEPT = {"BYLINE_ACCELERATOR"}
@@ -81,7 +81,7 @@ class Running:
 class Started(Running):
     """A Byline with all its parts that runs during a block: on free ports, with an empty cache."""
 
-    #: The names of the ports. All are drawn at once: a second draw could repeat a port.
+    #: The names of the ports. All ports are chosen at once: a second choice could repeat a port.
     port_names: tuple[str, ...] = PORTS
 
     def __init__(self, folder: Path, settings: Mapping[str, str], key: str = "") -> None:
@@ -159,7 +159,7 @@ class Started(Running):
         """Returns the process ids of each part, child processes included."""
         assert self.log is not None
         again = re.findall(AGAIN, self.log.read_text(errors="replace"), re.MULTILINE)
-        # supervisord is no part, but the parent of all parts.
+        # supervisord is not a part. It is the parent process of all parts.
         self._pids.update((name, int(pid)) for name, pid in again if name != "supervisord")
         return {name: tree(pid) for name, pid in self._pids.items()}
 
@@ -181,7 +181,7 @@ class Started(Running):
                 raise NotRunning(f"Byline did not start:\n{output}")
             if time.monotonic() > until:
                 raise NotRunning(f"Byline is not up after {UP_S:g} s:\n{output}")
-            time.sleep(0.1)  # between two looks, until the deadline
+            time.sleep(0.1)  # between two checks, until the deadline
         table = re.findall(r"^  ([\w-]+) +(\d+)  ", output, re.MULTILINE)
         return {part: int(pid) for part, pid in table}
 
@@ -190,7 +190,8 @@ class Started(Running):
 def interrupts_held() -> Iterator[None]:
     """Delays Ctrl-C to the end of the block.
 
-    So a process that the block starts is known when Ctrl-C takes effect, and is stopped.
+    So when Ctrl-C takes effect, the caller knows each process that the block has started, and stops
+    it.
     """
     came: list[object] = []
     before = signal.signal(signal.SIGINT, lambda *given: came.append(given))
@@ -205,7 +206,7 @@ def interrupts_held() -> Iterator[None]:
 def status(name: str, main: Callable[[], int]) -> int:
     """Runs the program ``name`` by its function ``main``, and returns the exit status.
 
-    The status is 2 where the system under test does not run, and 130 on Ctrl-C.
+    The status is 2 if the system under test does not run, and 130 on Ctrl-C.
     """
     try:
         return main()
@@ -219,8 +220,8 @@ def status(name: str, main: Callable[[], int]) -> int:
 def histogram(text: str, name: str) -> dict[float, int]:
     """Returns how many values each bucket of a histogram has, by the bucket's upper bound.
 
-    ``text`` is a page of Prometheus metrics, and ``name`` the histogram's name. Values of lower
-    buckets do not count again.
+    ``text`` is a page of Prometheus metrics, and ``name`` is the histogram's name. The counts are
+    not cumulative, unlike those of the page.
     """
     found = re.findall(rf'^{name}_bucket{{le="([^"]+)"}} (\S+)$', text, re.MULTILINE)
     counts: dict[float, int] = {}
@@ -234,8 +235,8 @@ def histogram(text: str, name: str) -> dict[float, int]:
 def free_ports(count: int) -> list[int]:
     """Returns different free ports of the loopback address.
 
-    The ports are outside of the range that the operating system gives to clients. Each port has
-    some free ports behind it, because several workers have their metrics on consecutive ports.
+    The ports are outside of the range that the operating system gives to clients. Each port is
+    followed by some free ports, because several workers have their metrics on consecutive ports.
     """
     apart = random.sample(range(15_000, 30_000, 10), 20 * count)
     return [port for port in apart if not listens(port)][:count]

@@ -1,4 +1,4 @@
-"""Reads the memory and the CPU time of a system's parts from /proc. Without /proc, both are 0."""
+"""Reads the memory and CPU time of a system's parts from /proc. Both are 0 without /proc."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ PROC = Path("/proc")
 #: Seconds of a clock tick, the unit of CPU time in /proc.
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
-#: Returns the processes of each part by its name. Called each time, as parts may be restarted.
+#: A function that returns the process ids of each part, by name. It is called for each sample,
+#: because parts may be restarted.
 Parts = Callable[[], Mapping[str, Iterable[int]]]
 
 
@@ -22,9 +23,9 @@ class Sample:
 
     #: Monotonic time, in seconds.
     time: float
-    #: Proportional set size by part, in bytes: shared memory is divided among its processes.
+    #: Proportional set size by part, in bytes: memory that processes share is divided among them.
     pss: Mapping[str, int]
-    #: CPU time by part since the sample before, in cores.
+    #: CPU time by part since the previous sample, in cores.
     cpu: Mapping[str, float]
 
 
@@ -36,7 +37,7 @@ class Meter:
         self._last: tuple[float, dict[int, float]] = (time.monotonic(), {})
 
     def look(self) -> Sample:
-        """Returns a sample: the memory now, and the CPU time since the sample before."""
+        """Returns a sample: the memory now, and the CPU time since the previous sample."""
         parts = {name: list(pids) for name, pids in self._parts().items()}
         now, before = time.monotonic(), self._last
         used = {pid: cpu_seconds(pid) for pids in parts.values() for pid in pids}

@@ -15,18 +15,20 @@ from compose.parts.part import Part
 DAEMON = "supervisord"
 #: The command prefix that ends a process with its parent.
 DIE_WITH_PARENT = (sys.executable, "-I", "-S", Path(__file__).parents[1] / "die_with_parent.py")
-#: Seconds that a part has to run to count as started. After a failed start, supervisord waits for
-#: one second before the next start, then for two, and so on: each start takes CPU from other parts.
+#: Seconds after which a part that still runs counts as started. After a failed start, supervisord
+#: waits for one second before the next start, then for two seconds, and so on, because each start
+#: takes CPU time from other parts.
 STARTED_S = 5
-#: Starts that may fail in a row before supervisord gives a part up. `Control` starts it again then.
+#: Number of starts of a part that may fail in a row before supervisord gives the part up. `Control`
+#: later starts the part again.
 RETRIES = 4
 
 
 def configure(parts: Sequence[Part], run_dir: Path) -> Path:
     """Writes supervisord's configuration and the parts' scripts. Returns the configuration's path.
 
-    A part's command is in a script of its own because supervisord gives `` #``, `` ;`` and ``%`` in
-    its configuration a meaning. The path of the run folder has none of these characters.
+    A part's command is in a script of its own, because `` #``, `` ;`` and ``%`` have a special
+    meaning in supervisord's configuration. The path of the run folder has none of these characters.
     """
     for part in parts:
         # The shell is supervisord's child, and becomes the part's process by exec.
@@ -55,7 +57,7 @@ def _configuration(parts: Sequence[Part], run_dir: Path) -> str:
             "logfile": run_dir / "logs" / f"{DAEMON}.log",
             "pidfile": run_dir / "pid",
             "childlogdir": run_dir / "logs",
-            # supervisord raises its limits to these numbers, and does not start where it can't.
+            # supervisord raises its own limits to these numbers. If it can't, it does not start.
             "minfds": min(1024, descriptors) if descriptors > 0 else 1024,
             "minprocs": 1,
         },
@@ -76,8 +78,8 @@ def _configuration(parts: Sequence[Part], run_dir: Path) -> str:
             "stdout_logfile_maxbytes": "10MB",
             "stdout_logfile_backups": 1,
         }
-    # supervisord starts the groups by priority without waiting between them. It stops them in the
-    # opposite order, and waits for each group to end before it stops the next one.
+    # supervisord starts the groups by priority without waiting between them. It stops the groups in
+    # the opposite order, and waits for each group to end before it stops the next group.
     for rank in {part.rank for part in parts}:
         names = ",".join(part.name for part in parts if part.rank == rank)
         sections[f"group:rank{rank}"] = {"programs": names, "priority": rank}

@@ -1,9 +1,10 @@
 """Starts supervisord, which runs the parts, and asks supervisord for the parts' state.
 
-supervisord starts, restarts, logs and stops the parts. It is a child of this process and ends with
-this process (see :mod:`compose.die_with_parent`), as the parts end with supervisord. A supervisord
-that ends earlier is started again. This module calls supervisord's documented XML-RPC interface
-over a Unix socket. A call without an answer does not stop the run.
+supervisord starts, restarts, logs and stops the parts. supervisord is a child of this process and
+ends with this process (see :mod:`compose.die_with_parent`). The parts end with supervisord in the
+same way. If supervisord ends too early, this module starts it again. This module calls
+supervisord's documented XML-RPC interface over a Unix socket. A call without an answer does not
+stop the run.
 """
 
 from __future__ import annotations
@@ -33,18 +34,20 @@ from compose.native.terminal import StopSignal, say
 from compose.parts.part import Part
 from compose.parts.processes import end_session
 
-#: Seconds that supervisord has to answer a call.
+#: Seconds within which supervisord must answer a call.
 ANSWER_S = 2.0
-#: Seconds that supervisord has to stop all parts and end. The parts' own limits add up to less.
+#: Seconds within which supervisord has to stop all parts and end. The parts' own time limits add up
+#: to less.
 STOP_S = 9.0
-#: Seconds that processes which outlived supervisord have to end.
+#: Seconds within which processes that outlived supervisord have to end.
 ORPHANS_S = 2.0
 #: Seconds after which a part that supervisord has given up is started again.
 AGAIN_S = 10.0
-#: The end of a part whose settings are wrong. After two such ends in a row, no restart helps.
+#: supervisord's text for the end of a part whose settings are wrong. After two such ends in a row,
+#: a restart does not help.
 MISTAKEN = "exit status 2"
 
-#: Errors of a call to supervisord. ExpatError: supervisord was killed in the middle of its answer.
+#: Errors of a call to supervisord. ExpatError: supervisord was killed while it answered.
 _NO_ANSWER = (OSError, HTTPException, XMLRPCError, ExpatError)
 
 
@@ -67,18 +70,19 @@ class Control:
         self.logs = folder / "logs"
         #: Process ids of the running parts, by name.
         self.pids: dict[str, int] = {}
-        #: Parts that supervisord has given up, and the monotonic time of each one's next start.
+        #: For each part that supervisord has given up, by name: the monotonic time of its next
+        #: start.
         self.given_up: dict[str, float] = {}
         self._parts = {part.name: part for part in parts}
         self._environ, self._lock, self._stop_signal = environ, lock, stop
         #: Names of the parts that have run.
         self._started: set[str] = set()
-        #: Sizes of the logs when this run began.
+        #: Sizes of the logs when this run began, in bytes, by name.
         self._begin = {name: size(self.log(name)) for name in (DAEMON, *self._parts)}
-        #: For each part: the time of its last end, its log's size then, and the number of ends in a
-        #: row whose log gave a reason for advice.
+        #: For each part: the time of its last end, the size of its log at that time, and for how
+        #: many ends in a row the log gave a reason for advice.
         self._advised = {name: ("", size(self.log(name)), 0) for name in self._parts}
-        #: Ends of supervisord in a row with status 2, before it ever answered.
+        #: Number of times in a row that supervisord ended with status 2 before its first answer.
         self._refusals = 0
         self._answered = False
         self._run_dir = make_run_dir(folder)
@@ -92,7 +96,7 @@ class Control:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends all parts in order. Signals that come meanwhile do not interrupt this."""
+        """Stops all parts in order. A signal that arrives meanwhile does not interrupt the stop."""
         with self._stop_signal.held():
             with suppress(ProcessLookupError):
                 self._daemon.terminate()
@@ -106,9 +110,9 @@ class Control:
             remove_run_dir(self.logs.parent)
 
     def look(self) -> None:
-        """Prints which parts have ended, and restarts those that supervisord has given up.
+        """Prints which parts have ended, and restarts the parts that supervisord has given up.
 
-        A supervisord that has ended is restarted, too. Has to be called again and again.
+        Also restarts supervisord if it has ended. The caller has to call this method repeatedly.
         """
         self._stop_signal.check()
         with suppress(*_NO_ANSWER):
@@ -137,7 +141,7 @@ class Control:
         return f"{words}\n  {advice}" if advice else words
 
     def hopeless(self) -> str:
-        """Returns why a vital part can't start, and the end of its log; empty if all may start."""
+        """Returns why a vital part can't start, and its last log lines; empty without a reason."""
         if self._refusals > 1:
             return f"{DAEMON} does not start; its own message is printed above"
         for part in self._parts.values():
@@ -157,17 +161,17 @@ class Control:
         return times > 1
 
     def _follow(self, name: str, pid: int) -> None:
-        """Notes the process id of a part. If the id is new, prints that the part was restarted.
+        """Records the process id of a part. If the id is new, prints that the part was restarted.
 
-        ``pid`` is 0 where the part does not run. Child processes that outlived the old process are
+        ``pid`` is 0 if the part does not run. Child processes that outlived the old process are
         killed.
         """
         before = self.pids.get(name, 0)
         if pid == before:
             return
         if before:
-            # Children that outlived the part keep its port. They also keep its process id as their
-            # group's id: where a new process has that id, no children are left.
+            # Children that outlived the part keep its port. The id of their process group is the
+            # part's old process id. If a new process has that id, no children are left.
             if not psutil.pid_exists(before):
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(before, signal.SIGKILL)
@@ -179,9 +183,9 @@ class Control:
             self._started.add(name)
 
     def _start_again(self, name: str, full_name: str) -> None:
-        """Reports a part that supervisord has given up, and starts it again every ``AGAIN_S``.
+        """Reports a part that supervisord has given up, and restarts it every ``AGAIN_S`` seconds.
 
-        The part may have ended for a reason that passes, such as a bad message or a full disk.
+        The reason for the part's end may be temporary, such as a bad message or a full disk.
         """
         now = time.monotonic()
         if name not in self.given_up:

@@ -1,16 +1,16 @@
-"""Reads the parts' log files: their last lines and their new lines. A missing log is empty."""
+"""Reads the last and the new lines of the parts' log files. A missing file counts as empty."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-#: Bytes that are read from the end of a log, at most.
+#: Maximum number of bytes that are read from the end of a log.
 MAX_BYTES = 65_536
 
 
 def size(log: Path) -> int:
-    """Returns the size of a log in bytes; 0 where there is no log."""
+    """Returns the size of a log in bytes; 0 if there is no log."""
     try:
         return log.stat().st_size
     except OSError:
@@ -20,12 +20,13 @@ def size(log: Path) -> int:
 def since(log: Path, begin: int) -> tuple[bytes, int]:
     """Returns the bytes of a log after the first ``begin`` bytes, and the log's size.
 
-    Of more than :data:`MAX_BYTES` bytes, only the last :data:`MAX_BYTES` are returned.
+    If there are more than :data:`MAX_BYTES` such bytes, returns only the last :data:`MAX_BYTES`.
     """
     try:
         with log.open("rb") as file:
             end = file.seek(0, 2)
-            # A log shorter than ``begin`` was full: supervisord has begun a new one.
+            # A log shorter than ``begin`` is new: the old log was full, and supervisord began
+            # another.
             file.seek(max(begin if begin <= end else 0, end - MAX_BYTES))
             return file.read(end - file.tell()), end
     except OSError:
@@ -33,7 +34,7 @@ def since(log: Path, begin: int) -> tuple[bytes, int]:
 
 
 def last_lines(log: Path, lines: int = 12, begin: int = 0) -> list[str]:
-    """Returns the last ``lines`` lines of a log, among those after its first ``begin`` bytes."""
+    """Returns the last ``lines`` lines of a log, without the log's first ``begin`` bytes."""
     return since(log, begin)[0].decode(errors="replace").rstrip().splitlines()[-lines:]
 
 
@@ -46,7 +47,7 @@ class NewLines:
     def lines(self) -> Iterator[tuple[str, str]]:
         """Yields each complete line that is new since the last call.
 
-        A line comes as a pair: the name of its log, and its text.
+        Each item is a pair: the name of the log, and the text of the line.
         """
         for log, read in self._read.items():
             text, end = since(log, read)

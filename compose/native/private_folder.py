@@ -7,7 +7,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-#: Names of Byline's files in the state folder, and of those that its documentation puts there.
+#: Matches the names of Byline's files in the state folder, and of the files that users put there as
+#: Byline's documentation says.
 OWN = re.compile(
     r"logs|valkey.*|prometheus|alertmanager|lock|probe|run|byline-.*|models|backup"
     r"|(flower|monitoring)-password|monitoring-web\.yml"
@@ -15,10 +16,10 @@ OWN = re.compile(
 
 
 def make_private(folder: Path) -> str:
-    """Makes a state folder private. Returns a text where other users can still read it; else "".
+    """Makes a state folder private. Returns a warning if other users can still read it, else "".
 
-    Where the folder also holds other programs' files, only Byline's own folders in it are made
-    private, because other users may need the other files.
+    If the folder also holds other programs' files, only Byline's own folders in it become private,
+    because other users may need the files of the other programs.
 
     Raises:
         OSError: the folder can't be read.
@@ -37,5 +38,5 @@ def make_private(folder: Path) -> str:
 
 
 def _is_open(folder: Path) -> bool:
-    """Returns whether other users can look into the folder."""
+    """Returns whether the folder's mode gives other users any permission."""
     return bool(stat.S_IMODE(folder.stat().st_mode) & 0o077)

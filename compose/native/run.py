@@ -23,15 +23,16 @@ from compose.parts.part import Part
 from compose.parts.reachable import check_ports, check_redis
 from compose.parts.serving import served_version
 
-#: Seconds after which a vital part that is not ready is reported. Valkey may have much to read.
+#: Seconds after which a vital part that is not ready is reported. Valkey may have much data to
+#: read.
 WELL_S = 120.0
 #: Seconds for which the start waits for a part that is not vital.
 MISSED_S = 30.0
-#: Seconds between two looks while parts start.
+#: Seconds between two checks of the parts while they start.
 STARTING_S = 0.1
-#: Seconds between two looks later.
+#: Seconds between two checks of the parts once they have started.
 WATCH_S = 0.5
-#: Seconds that the sample message may take, with reading the corpus, on a busy machine.
+#: Seconds that the sample message may take on a busy machine, including the reading of the corpus.
 SAMPLE_S = 45.0
 
 
@@ -81,7 +82,7 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
 
 
 def _start(control: Control, parts: Sequence[Part]) -> None:
-    """Waits until all parts are healthy, but not long for a part that is not vital.
+    """Waits until all parts are healthy. For parts that are not vital, waits ``MISSED_S`` at most.
 
     Raises:
         SystemExit: a vital part can't start.
@@ -92,7 +93,7 @@ def _start(control: Control, parts: Sequence[Part]) -> None:
         for part, waiting in zip(parts, asked, strict=True):
             say(f"byline: waiting for {part.name} …")
             _wait(control, part, waiting, begin)
-            # Each vital part has its own time limit; all other parts share one.
+            # Each vital part has its own time limit. All other parts share one time limit.
             begin = time.monotonic() if part.vital else begin
     finally:
         for waiting in asked:
@@ -119,9 +120,9 @@ def _wait(control: Control, part: Part, waiting: HealthThread, begin: float) -> 
 
 
 def _watch(control: Control, new_lines: NewLines) -> None:
-    """Restarts parts that have ended, prints new lines of the logs, and waits ``WATCH_S``.
+    """Restarts parts that have ended, prints new log lines, and waits ``WATCH_S`` seconds.
 
-    The parts log few lines while all is well.
+    The parts log few lines as long as nothing fails.
     """
     control.look()
     for name, line in new_lines.lines():
@@ -130,7 +131,7 @@ def _watch(control: Control, new_lines: NewLines) -> None:
 
 
 def _sample(control: Control, new_lines: NewLines, environ: dict[str, str], api: str) -> str:
-    """Sends the sample message from another process, and returns the text to print about it."""
+    """Sends the sample message from another process, and returns a text on the result."""
     say("byline: sample message …")
     reason = f"no answer within {SAMPLE_S:g} s"
     until = time.monotonic() + SAMPLE_S

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from compose.parts.errors import CannotRun
 
-#: Bytes that the path of a socket may have: 108 on Linux and 104 on macOS, with a last zero byte.
+#: Bytes that the path of a socket may have. Linux allows 108 and macOS 104, with a zero byte at the
+#: end.
 SOCKET_BYTES = 103
 #: The prefix of the run folder's name.
 PREFIX = "byline-"
@@ -19,7 +20,7 @@ PREFIX = "byline-"
 def make_run_dir(state: Path) -> Path:
     """Makes the run folder in the state folder or in a temporary folder, and returns its path.
 
-    The run folder is in a temporary folder where the path of the state folder is too long for a
+    The run folder is in a temporary folder if the path of the state folder is too long for a
     socket, or has characters that supervisord does not accept.
 
     Raises:
@@ -28,8 +29,8 @@ def make_run_dir(state: Path) -> Path:
     remove_run_dir(state)  # the folder of a run that was killed
     here = state / "run"
     for folder in (state, Path(tempfile.gettempdir()), Path("/tmp")):
-        # supervisord first binds a longer name, which ends in its process id. It also accepts no
-        # log with a % in its path, escaped or not.
+        # supervisord first binds a longer name, which ends in its process id. It accepts no log
+        # whose path has a %, escaped or not.
         path = os.fsencode(folder / f"{PREFIX}12345678" / "socket.4194304")
         if len(path) > SOCKET_BYTES or not re.fullmatch(rb"[\w./+@~-]+", path):
             continue

@@ -15,9 +15,10 @@ from compose.native.terminal import say
 from compose.parts.errors import CannotRun
 from compose.parts.processes import alive
 
-#: Bytes that must fit in the state folder: the logs of a start, and the first messages.
+#: Free bytes that the state folder's disk must have, for the logs of a start and the first
+#: messages.
 ROOM = 4 * 2**20
-#: Seconds that the processes of a killed run have to end.
+#: Seconds within which the processes of a killed run must end.
 KILLED_S = 15.0
 
 
@@ -56,7 +57,7 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
 
 
 def _lock(lock: IO[str], state_dir: Path) -> bool:
-    """Locks the state folder's lock file, or raises CannotRun where another run holds it.
+    """Locks the state folder's lock file, or raises CannotRun if another run holds it.
 
     Returns whether the run that last had the lock was killed.
     """
@@ -74,7 +75,7 @@ def _lock(lock: IO[str], state_dir: Path) -> bool:
                 "stop that one or name another folder"
             )
         say(f"byline: process {owner} was killed; waiting for its parts to end …")
-        time.sleep(1)  # between two looks, until the deadline
+        time.sleep(1)  # between two checks, until the deadline
 
 
 def _note(lock: IO[str], owner: str) -> None:

@@ -1,4 +1,4 @@
-"""Prints to the terminal without ever failing, and handles Ctrl-C and the other stop signals."""
+"""Prints to the terminal, ignores errors of printing, and handles Ctrl-C and other stop signals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STDOUT = 1
 #: File descriptor of the standard error.
 STDERR = 2
-#: Seconds that a slow reader has to make room. The rest of the text is dropped then.
+#: Seconds to wait for a reader that reads slowly. After that, the rest of the text is dropped.
 ROOM_S = 0.2
 
 
@@ -22,7 +22,7 @@ def say(text: str, stream: int = STDOUT) -> None:
     """Prints ``text`` and a line end. Ignores errors: a closed terminal, a full disk, no reader."""
     rest = f"{text}\n".encode(errors="replace")
     with suppress(OSError):
-        # A writable stream has room for PIPE_BUF bytes. To write more might block for ever.
+        # A writable stream takes at least PIPE_BUF bytes. A larger write might block for ever.
         while rest and select.select([], [stream], [], ROOM_S)[1]:
             rest = rest[os.write(stream, rest[: select.PIPE_BUF]) :]
 
@@ -43,7 +43,7 @@ class StopSignal:
         _listen(self._ask)
 
     def check(self) -> None:
-        """Raises KeyboardInterrupt where a stop signal has come.
+        """Raises KeyboardInterrupt if a stop signal has arrived.
 
         The signal may have had no effect yet: :meth:`held` delayed the signal, or a library caught
         the exception.
@@ -53,9 +53,9 @@ class StopSignal:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Delays a stop signal that comes in the block to the next call of :meth:`check`.
+        """Delays a stop signal that arrives in the block until the next call of :meth:`check`.
 
-        So a process that the block starts is known when the signal takes effect.
+        So a process that the block starts is already known when the signal takes effect.
         """
         self._held = True
         try:

@@ -15,9 +15,10 @@ from compose.parts.prometheus import RULES, URL_FILE
 
 FOLDER = RULES / "alertmanager"
 CONFIGURATION = FOLDER / "alertmanager.yml"
-#: The receiver of the console. The monitor takes its alerts.
+#: The receiver for the console. Its alerts go to the monitor.
 CONSOLE = "console"
-#: The global settings that name the secret's file for channels that do not name one themselves.
+#: The global setting with the secret's file, by kind of channel. The setting applies to channels
+#: that do not name a file themselves.
 _SECRET = {"slack_configs": "slack_api_url_file", "email_configs": "smtp_auth_password_file"}
 #: Settings of a channel that hold the secret itself.
 _INLINE = ("api_url", "auth_password", "routing_key", "service_key")
@@ -26,13 +27,13 @@ Map = dict[str, Any]
 
 
 class Unfit(Exception):
-    """Alertmanager's configuration, which users may edit, can't be used. The text says why."""
+    """Alertmanager's configuration, which users may edit, is unusable. The error says why."""
 
 
 def part(
     settings: Settings, folder: Path, program: str, login: MonitoringLogin
 ) -> tuple[Part, str]:
-    """Returns the part Alertmanager, and words for the user on where its alerts go.
+    """Returns the part Alertmanager, and a text for the user on where its alerts go.
 
     ``folder`` gets the configuration and the data. ``program`` is the path of Alertmanager's
     program.
@@ -46,12 +47,12 @@ def part(
         configuration = configured(given, FOLDER, monitor)
     except OSError as error:
         raise Unfit(f"{CONFIGURATION}: {error}") from None
-    except yaml.YAMLError as error:  # not shown, because its text quotes the file and its secrets
+    except yaml.YAMLError as error:  # not printed: the error quotes the file and its secrets
         mark = getattr(error, "problem_mark", None)
         line = f", see line {mark.line + 1}" if mark else ""
         raise Unfit(f"{CONFIGURATION} is not YAML{line}") from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        # Not repr(error): that of a decoding error holds the whole file.
+        # Not repr(error), which holds the whole file if the error is a decoding error.
         words = f"{type(error).__name__}: {error}"
         raise Unfit(f"{CONFIGURATION} is no configuration of Alertmanager: {words}") from None
     folder.mkdir(exist_ok=True)
@@ -65,8 +66,8 @@ def part(
         f"--config.file={written}",
         f"--storage.path={folder / 'data'}",
         f"--web.listen-address={LOOPBACK}:{settings.alertmanager_port}",
-        # The external URL is part of notifications, and so lacks the prefix. Alertmanager redirects
-        # users to the prefix once they have logged in.
+        # The external URL appears in notifications, so it must not have the prefix. Alertmanager
+        # redirects users to the prefix once they have logged in.
         *(f"--web.external-url={here}", f"--web.route-prefix=/{login.prefix}"),
         f"--web.config.file={login.web_config}",
         "--cluster.listen-address=",  # no cluster
@@ -80,7 +81,7 @@ def part(
 
 
 def channels(configuration: Map) -> str:
-    """Returns in words for the user where the alerts of ``configuration`` go."""
+    """Returns a text for the user on where the alerts of ``configuration`` go."""
     kinds = {
         kind.removesuffix("_configs")
         for receiver in configuration["receivers"]
@@ -95,9 +96,9 @@ def channels(configuration: Map) -> str:
 def configured(configuration: Map, folder: Path, monitor: str) -> Map:
     """Returns ``configuration`` for this run, with absolute paths and the URL of the monitor.
 
-    Channels whose secrets are missing are left out: Alertmanager could not send to them. Relative
-    paths begin in ``folder``. ``monitor`` is the URL of the monitor, to which Alertmanager sends
-    the alerts for the console.
+    Channels whose secrets are missing are left out: Alertmanager could not send to them. A relative
+    path is relative to ``folder``. ``monitor`` is the URL of the monitor, to which Alertmanager
+    sends the alerts for the console.
     """
     whole: Map = _absolute(configuration, folder)
     common = whole["global"]
@@ -114,7 +115,7 @@ def configured(configuration: Map, folder: Path, monitor: str) -> Map:
 def _absolute(value: Any, folder: Path) -> Any:
     """Returns ``value``, a part of the configuration, with absolute paths of files.
 
-    Relative paths begin in ``folder``.
+    A relative path is relative to ``folder``.
     """
     if isinstance(value, list):
         return [_absolute(each, folder) for each in value]

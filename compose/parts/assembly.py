@@ -17,7 +17,7 @@ from compose.parts.part import Part
 
 
 class Assembly(NamedTuple):
-    """The parts of a run, and all that the start of these parts needs."""
+    """The parts of a run, and the values that the start of these parts needs."""
 
     parts: list[Part]
     environ: dict[str, str]
@@ -25,14 +25,14 @@ class Assembly(NamedTuple):
     client: Redis
     #: The api's URL.
     api: str
-    #: Lines for the terminal on logins and alerts.
+    #: Lines about logins and alerts, to print on the terminal.
     words: str
 
 
 def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
     """Writes the parts' files into the state folder ``folder``, and returns the parts.
 
-    ``exporter`` is the Python of celery-exporter's own environment.
+    ``exporter`` is the path of Python in celery-exporter's own virtual environment.
     """
     parts = [] if settings.redis_url else [valkey.part(settings, folder)]
     own_cache = bool(parts) and settings.cache_url is None
@@ -52,11 +52,11 @@ def assemble(settings: Settings, exporter: Path, folder: Path) -> Assembly:
 
 
 def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tuple[list[Part], str]:
-    """Returns Prometheus and the other monitoring parts, and lines about them for the terminal.
+    """Returns the monitoring parts, and lines about these parts to print on the terminal.
 
-    The other parts are Alertmanager and the Redis exporter, where they are installed. ``found`` has
-    the paths of the installed programs. Alertmanager is removed from ``found`` where its
-    configuration can't be used.
+    These parts are Prometheus, Alertmanager and the Redis exporter, if they are installed.
+    ``found`` has the paths of the installed programs. If Alertmanager's configuration can't be
+    used, Alertmanager is removed from ``found``.
     """
     login, parts = monitoring_login(folder), []
     names, words = "prometheus", ""
@@ -73,7 +73,7 @@ def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tupl
 
 
 def environment(settings: Settings, login: str, found: Container[str]) -> dict[str, str]:
-    """Returns the environment variables of the parts: those of this process, and the run's own.
+    """Returns the environment variables of the parts: this process's variables, and more.
 
     ``login`` is ``user:password`` of Flower. ``found`` has the names of the monitoring parts that
     run.
@@ -86,7 +86,7 @@ def environment(settings: Settings, login: str, found: Container[str]) -> dict[s
         "CE_BROKER_URL": settings.broker.reveal(),
         prometheus.REDIS_VARIABLE: settings.broker.reveal(),
         **prometheus.REDIS_ONLY,
-        # The console links only to programs that run: port 0 means none.
+        # The console links only to programs that run. Port 0 means no link.
         **{
             f"BYLINE_{name.upper()}_PORT": str(getattr(settings, f"{name}_port"))
             if name in found

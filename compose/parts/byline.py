@@ -13,7 +13,7 @@ from celery_app.settings import Settings
 from compose.parts import health
 from compose.parts.part import LOOPBACK, Part, url_host
 
-#: Tasks that Flower remembers. Its default of 100,000 takes hundreds of megabytes.
+#: Tasks that Flower remembers. Flower's default of 100,000 takes hundreds of megabytes.
 FLOWER_TASKS = 1000
 #: Ended tasks that celery-exporter remembers. Celery's default of 10,000 takes 50 MB.
 ENDED_TASKS = 1000
@@ -25,8 +25,9 @@ def services(
     """Returns the workers, the api, Flower, celery-exporter and the monitor.
 
     All start together, and each waits by itself for the parts that it needs. ``exporter`` is the
-    Python of celery-exporter's own environment. ``client`` is a client of the broker. ``login`` is
-    ``user:password`` of Flower. ``own_cache`` is true where the cache is the embedded Valkey.
+    path of Python in celery-exporter's own virtual environment. ``client`` is a client of the
+    broker. ``login`` is ``user:password`` of Flower. ``own_cache`` is true if the cache is the
+    embedded Valkey.
     """
     api = api_url(settings)
     flower = f"http://{LOOPBACK}:{settings.flower_port}"
@@ -47,7 +48,7 @@ def services(
             "exporter",
             _exporter(settings, exporter),
             metrics,
-            # The exporter sees the events of tasks only after its first event of a worker.
+            # The exporter counts events of tasks only after it has seen a first event of a worker.
             health.page(metrics, holding="celery_worker_up{"),
             rank=3,
             stop_s=3,
@@ -64,7 +65,7 @@ def api_url(settings: Settings) -> str:
 
 #: The prefix of the workers' names.
 WORKER = "worker"
-#: The api's command. Requests under way at its end have two seconds.
+#: The command that starts the api. When the api stops, requests under way have two more seconds.
 API = (
     *(sys.executable, "-m", "api"),
     *("--graceful-timeout", "2"),
@@ -95,7 +96,7 @@ def _monitor(settings: Settings, own_cache: bool) -> Part:
         *(sys.executable, "-m", "monitoring", "--root", str(os.getpid())),
         *(("--own-cache",) if own_cache else ()),
     )
-    # The monitor reports the queue once it has looked at it for the first time.
+    # The monitor's page has this metric once the monitor has read the queue for the first time.
     healthy = health.page(metrics, holding="byline_queue_messages{")
     return Part("monitor", command, metrics, healthy, rank=3, stop_s=3, vital=False)
 

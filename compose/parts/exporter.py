@@ -27,7 +27,7 @@ def bounded_state(tasks: int) -> type[State]:
 def main(arguments: list[str]) -> None:
     """Runs celery-exporter until a signal stops it. The broker's URL comes in the environment.
 
-    The first of the arguments is the number of tasks to remember; the others are celery-exporter's.
+    The first argument is the number of tasks to remember. celery-exporter gets the other arguments.
     """
     # Otherwise tracebacks show local variables: events, which hold texts, and the password.
     os.environ["LOGURU_DIAGNOSE"] = "NO"

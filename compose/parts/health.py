@@ -17,10 +17,10 @@ from monitoring.instruments import background
 from tasks.messages import WORKERS
 from tasks.rollout import WorkerRegistry
 
-#: Returns whether a part is healthy.
+#: A function that returns whether a part is healthy.
 Probe = Callable[[], bool]
 
-#: Seconds that a probe waits for an answer; a scrape of celery-exporter takes two.
+#: Seconds that a probe waits for an answer. A scrape of celery-exporter takes two seconds.
 ANSWER_S = 5.0
 #: Seconds between two calls of a probe.
 PAUSE_S = 0.1
@@ -90,7 +90,8 @@ def workers(client: Redis, number: int) -> Probe:
 def api(url: str, client: Redis) -> Probe:
     """Returns a probe that is True once the api at ``url`` is ready.
 
-    The api only needs to be alive where an operator has chosen a model version that no worker has.
+    If an operator has chosen a model version that no worker has, it is enough that the api is
+    alive.
     """
     ready, alive, worker_registry = (
         page(f"{url}/readyz"),
@@ -111,7 +112,7 @@ def api(url: str, client: Redis) -> Probe:
 def page(url: str, holding: str = "", login: str = "") -> Probe:
     """Returns a probe that is True once ``url`` answers 200 and a body that contains ``holding``.
 
-    ``login`` is ``user:password`` where the page needs a login.
+    ``login`` is ``user:password`` if the page needs a login.
     """
     credentials = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
     request = urllib.request.Request(url, headers=credentials)

@@ -15,13 +15,13 @@ from compose.parts.errors import CannotRun
 
 #: The user that logs in with the passwords.
 USER = "byline"
-#: The environment variable from which Flower reads ``user:password``. All users of this machine
-#: could read its arguments.
+#: The environment variable from which Flower reads ``user:password``. The password is not an
+#: argument of Flower, because all users of this machine can read arguments.
 VARIABLE = "FLOWER_BASIC_AUTH"
 #: The file with Flower's password.
 FILE = "flower-password"
 #: The file with the password of Prometheus and Alertmanager. monitoring/prometheus/prometheus.yml
-#: names it, too.
+#: names this file, too.
 MONITORING_FILE = "monitoring-password"
 
 
@@ -29,18 +29,18 @@ class MonitoringLogin(NamedTuple):
     """The login for Prometheus and Alertmanager, which share a user and a password."""
 
     password: str
-    #: The file for their option ``--web.config.file``.
+    #: The file for the option ``--web.config.file`` of Prometheus and Alertmanager.
     web_config: Path
-    #: The random first part of all of Alertmanager's paths, new at each start. A browser adds a
-    #: remembered password to requests that another site's page posts, and Alertmanager before 0.27
-    #: accepts alerts in such requests. The other page can't guess the path.
+    #: The random first part of all URL paths of Alertmanager, new at each start. A page of another
+    #: site can't guess this part. Otherwise the page could post alerts to Alertmanager before 0.27:
+    #: the browser adds the remembered password to the page's requests.
     prefix: str
-    #: Words for people on where the password is.
+    #: A text for the user on where the password is.
     words: str
 
     @property
     def pair(self) -> str:
-        """The login as ``user:password``."""
+        """The login in the form ``user:password``."""
         return f"{USER}:{self.password}"
 
     def url(self, address: str) -> str:
@@ -49,7 +49,7 @@ class MonitoringLogin(NamedTuple):
 
 
 def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
-    """Returns Flower's login as ``user:password``, and words for the user on where to find it.
+    """Returns Flower's login as ``user:password``, and a text for the user on where to find it.
 
     A login in the environment has precedence over the file with the password in ``folder``.
     """
@@ -62,7 +62,7 @@ def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
 def monitoring_login(folder: Path) -> MonitoringLogin:
     """Returns the login of Prometheus and Alertmanager, and writes the password's hash for them.
 
-    The password is in a file in ``folder``, which is made where it is missing.
+    The password is in a file in ``folder``. A missing file is made, with a random password.
 
     Raises:
         CannotRun: the password in the file is too long.
@@ -80,8 +80,9 @@ def monitoring_login(folder: Path) -> MonitoringLogin:
 def is_older(web_config: Path, password_file: Path) -> bool:
     """Returns whether the password's hash has to be computed again.
 
-    ``web_config`` has the hash. The hash is computed again where this file is missing or older than
-    the password's, and else kept, because a hash takes half a second.
+    ``web_config`` is the file with the hash. The hash is computed again if ``web_config`` is
+    missing, or older than ``password_file``. Otherwise the hash is kept, because a new hash takes
+    half a second.
     """
     if not web_config.exists():
         return True
@@ -91,13 +92,14 @@ def is_older(web_config: Path, password_file: Path) -> bool:
 def web_configuration(password: str) -> str:
     """Returns the configuration with which Prometheus and Alertmanager ask for the password.
 
-    Both read it from the file of their option ``--web.config.file``. It holds the password's hash.
+    Both programs read the configuration from the file of their option ``--web.config.file``. The
+    configuration holds the password's hash.
     """
     return f"basic_auth_users: {{{USER}: '{bcrypt.hashed(password)}'}}\n"
 
 
 def _kept(file: Path) -> tuple[str, str]:
-    """Returns the password in ``file``, and words for the user on where it is.
+    """Returns the password in ``file``, and a text for the user on where the password is.
 
     A missing file is made, with a random password.
     """
@@ -107,9 +109,9 @@ def _kept(file: Path) -> tuple[str, str]:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Writes a file that only its owner can read, in one step.
+    """Writes ``text`` to a file that only its owner can read, in one step.
 
-    Without that, a program could read half of a password, and would accept it.
+    Otherwise a program could read a password that is only half written, and would accept it.
     """
     with NamedTemporaryFile("w", dir=file.parent, delete=False) as output:
         output.write(text)

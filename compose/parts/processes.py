@@ -27,7 +27,7 @@ def end_session(session: int, wait_s: float) -> None:
                 os.kill(pid, signal.SIGKILL)
         if late > wait_s:  # a killed process that does not end is blocked in the kernel
             return
-        time.sleep(0.05)  # between two looks, until the deadline
+        time.sleep(0.05)  # between two checks, until the deadline
 
 
 def _is_in(pid: int, session: int) -> bool:

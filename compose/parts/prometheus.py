@@ -1,4 +1,4 @@
-"""The parts Prometheus and Redis exporter, where they are installed, and their configuration."""
+"""The parts Prometheus and Redis exporter, if they are installed, and their configuration."""
 
 from __future__ import annotations
 
@@ -16,27 +16,30 @@ from compose.parts.part import LOOPBACK, Part, url_host
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "monitoring" / "prometheus" / "prometheus.yml"
 RULES = ROOT / "alerting"
-#: The names of the Redis exporter's program: its makers', and Debian's, whose version is older.
+#: Names of the Redis exporter's program: the original name, and the name in Debian, where its
+#: version is older.
 REDIS_EXPORTER = ("redis_exporter", "prometheus-redis-exporter")
-#: The names of Alertmanager's program, likewise.
+#: Names of Alertmanager's program: the original name, and the name in Debian.
 ALERTMANAGER = ("alertmanager", "prometheus-alertmanager")
-#: The environment variable from which the Redis exporter reads the server's URL. All users of this
-#: machine could read its arguments.
+#: The environment variable from which the Redis exporter reads the server's URL. The URL, which may
+#: hold a password, is not an argument, because all users of this machine can read arguments.
 REDIS_VARIABLE = "REDIS_ADDR"
-#: Stops the Redis exporter, from 1.83 on, from connecting to any server that a request names.
+#: With this variable, the Redis exporter from 1.83 on never connects to a server that a request
+#: names.
 REDIS_ONLY = {"REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT": "true"}
 #: Days for which Prometheus keeps samples.
 KEPT_FOR = "15d"
-#: Size of Prometheus's samples, above which it removes the oldest ones earlier.
+#: Size of Prometheus's samples above which Prometheus removes the oldest samples before their time.
 KEPT_SIZE = "1GB"
-#: The file in a part's folder with its URL and the login, for programs that query it.
+#: The file in a part's folder that holds the part's URL with the login, for programs that query the
+#: part.
 URL_FILE = "url"
 
 
 def programs(settings: Settings) -> dict[str, str]:
     """Returns the paths of the installed monitoring programs, by the name of the part.
 
-    Without Prometheus, no program is returned: the others serve only Prometheus.
+    The result is empty without Prometheus, because all other programs serve only Prometheus.
     """
     if not settings.prometheus_port or not CONFIGURATION.exists():
         return {}  # switched off, or an installed package instead of the repository
@@ -52,7 +55,7 @@ def programs(settings: Settings) -> dict[str, str]:
 def parts(
     settings: Settings, folder: Path, found: dict[str, str], login: MonitoringLogin
 ) -> list[Part]:
-    """Returns the part Prometheus and, where it is installed, the part Redis exporter.
+    """Returns the part Prometheus and, if it is installed, the part Redis exporter.
 
     ``folder`` gets Prometheus's configuration and data. ``found`` has the programs' paths.
     """

@@ -1,4 +1,4 @@
-"""Checks before the start: the configured Redis answers, and the ports are free."""
+"""Checks before the start that the configured Redis answers, and that the ports are free."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def check_ports(settings: Settings, wait_s: float) -> None:
     """Waits for ``wait_s`` seconds, at most, until every port is free.
 
     Raises:
-        CannotRun: a port is not free. The text names its setting.
+        CannotRun: a port is not free. The text names the port's setting.
     """
     until = time.monotonic() + wait_s
     for part, host, port in _listening(settings):
         while (error := _refusal(host, port)) is not None:
             if time.monotonic() < until:
-                time.sleep(0.1)  # between two looks, until the deadline
+                time.sleep(0.1)  # between two checks, until the deadline
                 continue
             setting = f"BYLINE_{part.upper()}_PORT"
             raise CannotRun(
@@ -69,13 +69,13 @@ def _listening(settings: Settings) -> list[tuple[str, str, int]]:
 
 
 def _refusal(host: str, port: int) -> OSError | None:
-    """Returns the error that a server gets on this host and port; None where the port is free."""
+    """Returns the error that a server would get on this host and port; None if the port is free."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as listener:
-            # The servers set this option, too: a connection that was just closed blocks no port.
+            # As the servers do, so that a connection that was just closed does not block the port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(1)

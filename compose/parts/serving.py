@@ -13,9 +13,10 @@ _WARNING = (
 
 
 def served_version(client: Redis) -> tuple[str, str]:
-    """Returns the model version of the workers, and a warning if an operator chose another.
+    """Returns the workers' model version, and a warning if an operator chose another version.
 
-    Both are empty where they are unknown, and the warning is empty where there is none.
+    Both texts are empty if the version is unknown. Otherwise the warning is empty if the workers
+    serve the version that the operator chose.
     """
     try:
         worker_registry = WorkerRegistry(client)

@@ -1,4 +1,4 @@
-"""The part Valkey: the embedded server that is broker and cache in one."""
+"""The part Valkey: the embedded server, which is both broker and cache."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from compose.parts import health
 from compose.parts.errors import CannotRun
 from compose.parts.part import LOOPBACK, Part
 
-#: The server's last messages where its data files have wrong bytes. A file that can't be opened,
-#: read or written, for a permission or a full disk, is not damaged, and has other messages.
+#: Matches the server's last log lines if its data files have wrong bytes. A file that can't be
+#: opened, read or written because of a permission or a full disk is not damaged, and causes other
+#: log lines.
 _DAMAGED = re.compile(
     r"Bad file format reading the append only file"
     r"|Unexpected end of file reading the append only file"
@@ -37,8 +38,8 @@ def part(settings: Settings, folder: Path) -> Part:
         server,
         *("--bind", LOOPBACK, "--port", str(settings.redis_port), "--dir", kept),
         *("--loglevel", "warning", "--save", "", "--appendonly", "yes"),
-        # A rewrite of the file keeps a core busy. With the default of 64 MB, one would begin every
-        # few seconds under load.
+        # A rewrite of the file keeps a core busy. With the default of 64 MB, a rewrite would begin
+        # every few seconds under load.
         *("--auto-aof-rewrite-min-size", "256mb"),
         # When memory is full, the least recently used keys with a time to live are evicted: cache
         # entries. The queue has no time to live, and is never evicted.
@@ -58,11 +59,11 @@ def url(settings: Settings) -> SecretURL:
 
 
 def damage(lines: Sequence[str], kept: Path, server: Path) -> str:
-    """Returns advice where Valkey's log says that the data are damaged; else "".
+    """Returns advice if Valkey's log says that the data are damaged; else "".
 
-    ``lines`` are the log's last lines, ``kept`` is the data's folder, and ``server`` is Valkey's
-    program. A data file whose end is missing is not damaged: Valkey reads the rest. The advice is
-    for a file that is damaged in its middle.
+    ``lines`` are the log's last lines, ``kept`` is the folder with the data, and ``server`` is
+    Valkey's program. A data file whose end is missing does not count as damaged, because Valkey
+    reads the rest of the file. The advice is for a file that is damaged in its middle.
     """
     said = next((line for line in reversed(lines) if _DAMAGED.search(line)), "")
     if not said:

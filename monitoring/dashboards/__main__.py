@@ -16,7 +16,7 @@ BUILDERS = {
     "resource": resource.build,
     "quality": quality.build,
 }
-#: Where the generated files are.
+#: The folder of the generated files.
 FOLDER = Path(__file__).parent / "json"
 
 

@@ -11,7 +11,8 @@ from grafana_foundation_sdk.models.text import TextMode
 
 from monitoring.dashboards.panels import SOURCE
 
-#: Uid of the data source in compose/grafana. Without such a source, Grafana takes the first one.
+#: Uid of the data source in compose/grafana. Without this data source, Grafana takes its first data
+#: source.
 DATA_SOURCE = "byline-prometheus"
 #: Width of a dashboard, in columns.
 _COLUMNS = 24
@@ -27,7 +28,8 @@ class Row(NamedTuple):
 def choice(name: str, title: str, values: str) -> dashboard.QueryVariable:
     """Returns a Grafana variable: a list from which the reader of a dashboard chooses a value.
 
-    ``values`` is a query of Grafana's such as label_values(…). ``title`` is the list's label.
+    ``values`` is a Grafana query for the values, such as label_values(…). ``title`` is the list's
+    label.
     """
     return (
         dashboard.QueryVariable(name)
@@ -88,7 +90,7 @@ def _guide(content: str) -> text.Panel:
 
 
 def _variables() -> list[Any]:
-    """Returns the variables of every dashboard: the data source, and the addresses of its links.
+    """Returns the variables of every dashboard: the data source, and the addresses of links.
 
     The addresses are hidden; a reader can change them in the dashboard's URL.
     """

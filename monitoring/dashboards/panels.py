@@ -24,7 +24,7 @@ ROUTE = "/v1/attributions"
 #: The latency objective in seconds: a P95 of 55 ms.
 OBJECTIVE_S = 0.055
 
-# Units, by Grafana's names where Grafana has the unit.
+# Units. A unit has Grafana's name if Grafana knows the unit.
 SECONDS = "s"
 BYTES = "bytes"  # shown in powers of 1024
 SHARE = "percentunit"
@@ -61,7 +61,7 @@ def low_is_good(yellow: float, red: float) -> Steps:
 
 
 def described(shows: str, act: str) -> str:
-    """Returns a panel's description: what the panel shows, and what to do when it is red."""
+    """Returns a panel's description: what the panel shows, and what to do if the panel is red."""
     return f"{shows}\n\n**What to do:** {act}"
 
 
@@ -79,12 +79,12 @@ def number(
     names: dict[str, str] | None = None,
     legend: str = "__auto",
 ) -> stat.Panel:
-    """Returns a panel with the present value of a query, or of each series if it returns several.
+    """Returns a panel with the present value of each series that a query returns.
 
-    The query asks for the present moment, so that a series that no longer exists is not shown.
-    Without any series, the panel shows the text ``none``. ``steps`` are pairs of a value and the
-    colour from that value on; ``base`` is the colour below. ``names`` are texts to show instead of
-    values.
+    Prometheus evaluates the query for the present moment, so the panel does not show series that no
+    longer exist. Without any series, the panel shows the text ``none``. ``steps`` are pairs of a
+    value and the colour from that value on; ``base`` is the colour below. ``names`` are texts to
+    show instead of values.
     """
     target = prometheus.Dataquery().expr(query).legend_format(legend).instant().ref_id("A")
     panel = (

@@ -141,7 +141,7 @@ def queue() -> Row:
 
 
 def batches() -> Row:
-    """Returns the dashboard row about batches: the time that each of their stages takes."""
+    """Returns the dashboard row about batches: the time that each stage of a batch takes."""
     rate = "rate(byline_batch_duration_seconds_{}[$__rate_interval])"
     each, count = (f"sum by (stage) ({rate.format(part)})" for part in ("sum", "count"))
     bucket = _percentile(0.95, "byline_batch_duration_seconds_bucket", "stage")

@@ -1,6 +1,7 @@
 """Starts threads that repeat a step until their process ends, even if the step raises an error.
 
-Byline starts its threads here, because nobody would notice that a thread has ended with an error.
+Byline starts its threads here, because otherwise nobody would notice that a thread has ended with
+an error.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ logger = logging.getLogger(__name__)
 FIRST_PAUSE_S = 0.5
 #: Longest pause before the next attempt, in seconds.
 MAX_PAUSE_S = 5.0
-#: Seconds for which a second failure of the same kind is not logged.
+#: Seconds for which further failures of the same kind are not logged.
 QUIET_S = 60.0
 
 
 class Failures:
-    """Logs a repeated step's failures, each kind once a minute, and tells how long to pause."""
+    """Logs a repeated step's failures, each kind once a minute, and computes the pauses."""
 
     def __init__(self, name: str, then: str = ", and is tried again") -> None:
-        """``name`` is the step, in words. The logged line is ``name``, "failed", and ``then``."""
+        """``name`` describes the step. The logged line is ``name``, "failed", and ``then``."""
         self._line = f"{name} failed{then}"
         self._pause_s = FIRST_PAUSE_S
         #: Monotonic time at which each kind of failure was logged last, in seconds.
@@ -46,7 +47,7 @@ class Failures:
         return pause_s
 
     def over(self) -> None:
-        """Notes that the step succeeded, so that the next failure gets the shortest pause again."""
+        """Records a success of the step: the next failure gets the shortest pause again."""
         self._pause_s = FIRST_PAUSE_S
 
 
@@ -79,8 +80,8 @@ def start(
 ) -> threading.Thread:
     """Starts a thread that repeats ``step`` until ``stop`` is set or the process ends.
 
-    The thread calls ``step`` again as soon as it has returned, or after a pause if it has raised an
-    error. A step that has nothing to do must wait before it returns.
+    The thread calls ``step`` again as soon as ``step`` has returned, or after a pause if ``step``
+    has raised an error. If ``step`` has nothing to do, it must wait before it returns.
     """
     stop = stop or threading.Event()
 

@@ -1,7 +1,8 @@
-"""Serves the metrics of all api processes, added up, on a port of their own for Prometheus.
+"""Serves the sums of all api processes' metrics to Prometheus, on a separate port.
 
 prometheus-client keeps the metrics in files that all processes share. Every process listens on the
-same port, and the kernel chooses one process for each scrape. That process answers for all.
+same port, and the kernel chooses one process for each scrape. That process answers for all
+processes.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _PID = re.compile(r"_(\d+)\.db")
 def serve(host: str, port: int, own: CollectorRegistry) -> None:
     """Serves the metrics over HTTP, from a thread, until the process ends.
 
-    ``own`` has the metrics of this process. They are served alone if no shared folder is set, for
-    example under a WSGI server that sets no ``PROMETHEUS_MULTIPROC_DIR``.
+    ``own`` has the metrics of this process. If ``PROMETHEUS_MULTIPROC_DIR`` names no shared folder,
+    for example under another WSGI server, only these metrics are served.
 
     Raises:
         OSError: the port can't be opened.

@@ -1,7 +1,7 @@
 """A small HTTP server that Byline's processes use for their metrics ports.
 
-The server has one thread for itself and one for each request. On a loopback address it refuses
-requests that a page of another site may have sent.
+The server has one thread for itself, and one thread for each request. On a loopback address it
+refuses requests that a page of another site may have sent.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from monitoring.instruments.origins import check_for
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 #: Seconds for which a client may send nothing before the server closes the connection.
 CLIENT_TIMEOUT_S = 10
-#: Seconds to wait after a connection could not be accepted. The connection stays in the backlog,
-#: so that the next attempt would follow at once and keep a core busy.
+#: Seconds to wait after a connection could not be accepted. The connection stays in the backlog.
+#: Without a pause, the next attempt would follow at once, and the attempts would keep a core busy.
 ACCEPT_PAUSE_S = 0.1
 #: Status line for each reason to refuse a request.
 _STATUS = {"wrong_host": "421 Misdirected Request", "foreign_origin": "403 Forbidden"}
 
 
 class Listener:
-    """An HTTP server. It answers from its creation until :meth:`stop`."""
+    """An HTTP server that answers requests from its creation until :meth:`stop`."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Listener:
 def _guarded(application: WSGI, host: str) -> WSGI:
     """Returns a WSGI application that refuses requests from pages of other sites.
 
-    It passes all other requests to ``application``.
+    The returned application passes all other requests to ``application``.
     """
     check = check_for(host)
 
@@ -94,12 +94,12 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(*args, **kwargs)
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accepts a connection. If that fails, waits a moment: descriptors may be used up."""
+        """Accepts a connection. If that fails, pauses: all file descriptors may be in use."""
         try:
             return super().get_request()
         except OSError:
             time.sleep(ACCEPT_PAUSE_S)
-            raise  # socketserver ignores the error and goes on
+            raise  # socketserver ignores the error, and accepts further connections
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Logs the error that a request raised, unless the client only closed its connection."""

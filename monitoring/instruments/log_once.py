@@ -1,4 +1,4 @@
-"""Logs a line at most once in ten minutes, although its cause may recur every second."""
+"""Logs a line at most once in ten minutes, even if its cause recurs every second."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 #: Seconds for which the same line is not logged again.
 REPEAT_S = 600.0
 
-#: Monotonic time at which each line was logged last, in seconds. The program has few such lines.
+#: Monotonic time at which each line was logged last, in seconds. There are few such lines.
 _logged: dict[tuple[str, str, tuple[str, ...]], float] = {}
 
 
@@ -16,7 +16,7 @@ def log_once(logger: logging.Logger, level: int, line: str, *kinds: str) -> None
     """Logs ``line % kinds`` unless this module logged the same line within the last ten minutes.
 
     ``kinds`` must come from a fixed set, such as the names of keys or errors, because this module
-    remembers each of them.
+    remembers every line that it has logged.
     """
     key, now = (logger.name, line, kinds), time.monotonic()
     if now - _logged.get(key, -REPEAT_S) < REPEAT_S:

@@ -13,10 +13,10 @@ from monitoring.instruments import request_ids
 
 Format = Literal["text", "json"]
 
-#: Format of a text line, where no library has given its logger another format.
+#: Format of a text line, unless a library has given its logger another format.
 TEXT_FORMAT = "%(levelname)s %(name)s: %(message)s"
 #: Loggers for which a server sets handlers of its own. Byline removes these handlers, so that the
-#: servers' lines look like all others.
+#: servers' lines have the same format as all other lines.
 SERVER_LOGGERS = ("gunicorn.access", "gunicorn.error")
 
 
@@ -24,7 +24,7 @@ class JsonLines(JsonFormatter):
     """Writes a log record as a JSON object on one line.
 
     The object leaves out the fields that were logged as ``extra``: Celery puts the arguments of
-    tasks there, and they hold message texts.
+    tasks there, and these arguments hold message texts.
     """
 
     def __init__(self, process: str) -> None:
@@ -99,7 +99,7 @@ def configure(process: str, level: str, form: Format) -> None:
 
 
 def dress(logger: logging.Logger, process: str, form: Format) -> None:
-    """Sets Byline's formatter on the handlers that a library has added to ``logger``.
+    """Sets Byline's log formatter on the handlers that a library has added to ``logger``.
 
     Text lines keep the library's format.
     """

@@ -1,7 +1,7 @@
 """Declares every metric of Byline: name, help, unit, labels, and buckets with their reasons.
 
-The values of every label are bounded: authors are those of the model, versions are those that are
-served, and all other values are listed here.
+Every label has a limited number of values. Values that are authors come from the model, values that
+are versions are the served versions, and all other values are listed in this module.
 """
 
 from __future__ import annotations
@@ -13,40 +13,42 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-#: Bucket bounds in messages. The engine's forward passes have these sizes, so that each bucket is
-#: one size. A batch is one message when nothing waits, and BYLINE_BATCH_MESSAGES at most.
+#: Bucket bounds in messages. The engine's forward passes have these sizes, so each bucket counts
+#: passes of one size. A batch has one message if no other message waits, and BYLINE_BATCH_MESSAGES
+#: at most.
 BATCH_MESSAGES = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096)
-#: Bucket bounds in seconds: dense around the objective, a P95 of 55 ms; the last bounds are the
-#: waits that a request may ask for.
+#: Bucket bounds in seconds. They are dense around the objective, which is a P95 of 55 ms. The last
+#: bounds are for requests that ask for a long wait.
 REQUEST_S = (
     *(0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.055, 0.08, 0.12),
     *(0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
-#: Bucket bounds in seconds: from a queue in which nothing waits to the redelivery of tasks that a
-#: dead worker held.
+#: Bucket bounds in seconds. The lowest bounds are for an empty queue. The highest bounds are for
+#: the redelivery of tasks that a dead worker held.
 WAIT_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 120.0)
-#: Bucket bounds in seconds: from the cache's round trip to a large transformer's pass on the CPU.
+#: Bucket bounds in seconds: the lowest are for a round trip to the cache, and the highest are for a
+#: forward pass of a large transformer on the CPU.
 STAGE_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 10.0, 60.0)
-#: Bucket bounds of a probability: tenths, and finer near 1, where a sure model's confidence lies.
+#: Bucket bounds of a probability: tenths, and closer bounds near 1, because a good model is often
+#: nearly certain.
 CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
-#: What can become of a message. Each message is counted once, by the process that decides:
+#: Outcomes of a message. Each message is counted once, by the process that decides its outcome:
 #:
-#: - ``computed``: the model computed its attribution.
-#: - ``cached``: its attribution was known already.
-#: - ``joined``: it shares the answer of an equal message that was asked for at the same time.
-#: - ``expired``: its deadline passed first.
-#: - ``deadline_too_short``: no answer could have been ready by its deadline, even with nothing
-#:   ahead of it.
-#: - ``failed``: it could not be computed.
-#: - ``shed``: it was refused, because there was no room for it.
+#: - ``computed``: the model computed the message's attribution.
+#: - ``cached``: the message's attribution was in a cache.
+#: - ``joined``: the message shares the answer of an equal message that was under way.
+#: - ``expired``: the message's deadline passed before the message was computed.
+#: - ``deadline_too_short``: the message's deadline was too early even for an empty queue.
+#: - ``failed``: the message could not be computed.
+#: - ``shed``: the message was refused, because Byline had no capacity for it.
 OUTCOMES = ("computed", "cached", "joined", "expired", "deadline_too_short", "failed", "shed")
-#: The stages of a batch, each of which takes a part of its time.
+#: The stages of a batch. Each stage takes a part of the batch's time.
 STAGES = ("cache", "prepare", "forward", "store")
-#: Why a batch was no larger: nothing else waited; no more messages fit; its task had killed a
-#: worker and is computed alone.
+#: Reasons why a batch was not larger, in this order: no other message waited; no other message
+#: fitted; the batch is a task that had killed a worker, and such a task is computed alone.
 REASONS = ("drained", "full", "alone")
-#: What can be wrong with a task that can't be read.
+#: Reasons why a worker can't read a task.
 MALFORMED = (
     *("not JSON", "not UTF-8", "nested too deeply", "wrong properties", "no id", "no task name"),
     *("wrong header", "unreadable body", "wrong arguments", "other"),
@@ -60,7 +62,7 @@ _MESSAGES = (
 class BulkHistogram(Histogram):
     """A histogram that observes many values in one call.
 
-    This takes an eighth of the CPU time that one call for each value takes.
+    One call for many values takes an eighth of the CPU time of one call for each value.
     """
 
     def observe_many(self, values: Sequence[float]) -> None:
@@ -72,7 +74,7 @@ class BulkHistogram(Histogram):
 
 
 class ApiMetrics:
-    """The metrics of the api. All api processes count them together."""
+    """The metrics of the api. All api processes count these metrics together."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         own: dict[str, Any] = {"registry": registry}

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 
-#: Environment variable that holds the folder's path. prometheus-client reads it when it is
-#: imported, so nothing may import prometheus-client before :func:`folder` has set it.
+#: Environment variable that holds the folder's path. prometheus-client reads the variable when it
+#: is imported, so nothing may import prometheus-client before :func:`folder` has set the variable.
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-#: Begins the folder's name.
+#: Prefix of the folder's name.
 PREFIX = "byline-metrics-"
 #: File in the folder that its owner keeps locked while the folder is in use.
 LOCK = "lock"
@@ -21,7 +21,7 @@ LOCK = "lock"
 
 @contextmanager
 def folder() -> Iterator[None]:
-    """Creates an empty shared folder for this process and those started within the ``with`` block.
+    """Creates an empty folder for this process and all processes started in the ``with`` block.
 
     The folder is deleted when the block ends.
     """
@@ -31,7 +31,7 @@ def folder() -> Iterator[None]:
     unlocked = path / f"{LOCK}.new"
     with unlocked.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        unlocked.rename(path / LOCK)  # another process's sweep sees the file only once it is locked
+        unlocked.rename(path / LOCK)  # another process's sweep sees only a locked file
         try:
             yield
         finally:

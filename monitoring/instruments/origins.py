@@ -4,8 +4,8 @@ A page of any site runs in a browser on this machine, and the browser lets the p
 the loopback address. The page can do two things:
 
 - The page posts a form or a text. Then the request's ``Origin`` names the page's site.
-- The page's site makes its own name lead to 127.0.0.1 (DNS rebinding), and the page reads the
-  responses, too. Then the request's ``Host`` is that name.
+- The page's site changes the address of its own host name to 127.0.0.1 (DNS rebinding). Then the
+  page can also read the responses. The request's ``Host`` is the site's host name.
 """
 
 from __future__ import annotations
@@ -16,29 +16,31 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal
 
-#: Why a request is refused; empty where it is not.
+#: The reason why a server refuses a request; empty if the server does not refuse it.
 Reason = Literal["", "wrong_host", "foreign_origin"]
 #: ``check(host, origin)`` takes both header fields; a field that the request lacks is None.
 Check = Callable[[str | None, str | None], Reason]
 
-#: Pairs of the two fields whose result is cached. A server sees the same few pairs all the time.
+#: Maximum number of pairs of ``Host`` and ``Origin`` whose result is cached. A server sees the same
+#: few pairs all the time.
 MAX_CACHED = 64
 
-#: Names that no site can have. Containers call the machine that they run on by the second name.
+#: Host names that no site can have. In a container, the second name means the machine that runs the
+#: container.
 _RESERVED = {"localhost", "host.docker.internal"}
-#: An address or a name, and perhaps a port.
+#: Matches an address or a host name, with or without a port.
 _PLACE = re.compile(r"(?:\[([\da-f:.]+)\]|([a-z\d_.-]+?)\.?)(?::\d{1,5})?")
 
 
 def check_for(address: str, names: Iterable[str] | None = None, open_to_all: bool = True) -> Check:
-    """Returns a function that tells whether a server must refuse a request, and why.
+    """Returns a function that returns the reason to refuse a request, or an empty text.
 
-    ``address`` is the address that the server listens on. ``names`` are the host names by which
-    clients may ask for the server, besides ``localhost`` and IP addresses. ``open_to_all`` says
-    that the server asks for no API key.
+    ``address`` is the address that the server listens on. ``names`` are the host names that
+    requests to the server may have, besides ``localhost`` and IP addresses. ``open_to_all`` is true
+    if the server asks for no API key.
 
-    If ``names`` is None, requests are refused only for a server that listens on a loopback address
-    and asks for no key: any other server may have a name that is not configured.
+    If ``names`` is None, requests are refused only if the server listens on a loopback address and
+    asks for no API key. Any other server may have a host name that is not configured.
     """
     if names is None and not (open_to_all and is_loopback(address)):
         return _take_all
@@ -51,7 +53,7 @@ def check_for(address: str, names: Iterable[str] | None = None, open_to_all: boo
         if origin is None:
             return ""
         _, _, place = origin.lower().partition("://")
-        # A load balancer may put its own name into `Host`; the page then has one of `names`.
+        # A load balancer may put its own name into `Host`; the page's site then has one of `names`.
         own = place == (host or "").lower() or _name(place) in known - _RESERVED
         return "" if place and own else "foreign_origin"
 
@@ -73,8 +75,8 @@ def is_loopback(address: str) -> bool:
 def _is_ours(name: str, known: frozenset[str]) -> bool:
     """Returns whether ``name`` is a host name that no other site can have.
 
-    Such names are reserved names, the names in ``known``, and IP addresses. Health checks of other
-    programs use addresses.
+    Such names are reserved names, the names in ``known``, and IP addresses, which health checks of
+    other programs use.
     """
     if name in _RESERVED or name.endswith(".localhost") or name in known:
         return True
@@ -86,9 +88,9 @@ def _is_ours(name: str, known: frozenset[str]) -> bool:
 
 
 def _name(place: str) -> str:
-    """Returns the host name or address in ``place``, in which a port may follow.
+    """Returns the host name or the address in ``place``, without the port.
 
-    The result is empty if ``place`` has neither.
+    The result is empty if ``place`` has neither a host name nor an address.
     """
     found = _PLACE.fullmatch(place.lower())
     return (found[1] or found[2]) if found else ""

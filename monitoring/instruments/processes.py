@@ -1,4 +1,4 @@
-"""Measures the memory of processes. A page that several processes share counts only once."""
+"""Measures the memory of processes. A memory page that processes share counts only once."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LIMITS = (
     ("", Path("/sys/fs/cgroup"), "memory.max"),
     ("memory", Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
 )
-#: Number of the structure that macOS's ``proc_pid_rusage`` is to fill: ``rusage_info_v2``.
+#: Number of the structure that macOS's ``proc_pid_rusage`` fills: ``rusage_info_v2``.
 _RUSAGE_V2 = 2
-#: Size of the buffer for the structure, in 64-bit words; more than the structure has.
+#: Size of the buffer for ``rusage_info_v2``, in 64-bit words; more than the structure has.
 _RUSAGE_WORDS = 64
 #: Index of the word that holds ``ri_phys_footprint`` (sys/resource.h).
 _FOOTPRINT = 2 + 7
@@ -45,7 +45,7 @@ def memory(pid: int) -> int:
 def resident(pid: int) -> int:
     """Returns the resident size of a process in bytes; 0 if it has ended.
 
-    The size is never less than what :func:`memory` returns, and is faster to read.
+    The resident size is never less than the result of :func:`memory`, and is faster to read.
     """
     try:
         return int(psutil.Process(pid).memory_info().rss)
@@ -66,12 +66,12 @@ def family(root: int) -> list[int]:
 
 
 def sum_of(pids: Iterable[int]) -> int:
-    """Returns the memory that the processes take together, in bytes."""
+    """Returns the sum of the memory of the processes ``pids``, in bytes."""
     return sum(memory(pid) for pid in pids)
 
 
 def total() -> int:
-    """Returns the machine's memory in bytes, or the limit of this process's container if lower.
+    """Returns the machine's memory in bytes, or this process's container's limit if that is lower.
 
     The limit of a systemd unit counts as well.
     """

@@ -1,8 +1,7 @@
 """Remembers which requests a thread or a coroutine works for, so that its log lines name them.
 
-An id travels with its message as a header of a Celery task, and any Celery client may have written
-that header. So this module keeps the ids as they came, and validates them only when a line is
-logged.
+A request's id is in a header of the request's Celery task, and any Celery client may have written
+that header. So this module keeps the ids unchanged, and validates them only when a line is logged.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
-#: Characters that an id may have.
+#: Maximum number of characters that an id may have.
 MAX_LENGTH = 128
-#: Pattern of a valid id: no character that ends a header, a log line, or a word in it.
+#: Pattern of a valid id. It excludes line breaks and spaces, so an id can't end a header or a log
+#: line.
 PATTERN = rf"[A-Za-z0-9._-]{{1,{MAX_LENGTH}}}"
-#: Ids that a log line names.
+#: Maximum number of ids that a log line names.
 MAX_SHOWN = 4
 
 _ID = re.compile(PATTERN)
@@ -28,7 +28,7 @@ class ShownIds(NamedTuple):
     """The request ids that a log line names, and the number of ids that it leaves out."""
 
     ids: list[str]
-    #: How many more valid ids there are.
+    #: Number of valid ids that the log line leaves out.
     more: int
 
 
@@ -38,7 +38,7 @@ def is_valid(id: object) -> bool:
 
 
 def set_present(id: str) -> None:
-    """Makes the log lines of this thread or coroutine name this request, until another is set."""
+    """Makes the log lines of this thread or coroutine name this request until the next call."""
     _present.set((id,))
 
 
@@ -65,7 +65,7 @@ def shown() -> ShownIds:
 
 
 def words() -> str:
-    """Returns the words that end a text log line, such as `` (request abc)``; empty without ids."""
+    """Returns the end of a text log line, such as `` (request abc)``; empty without ids."""
     ids, more = shown()
     if not ids:
         return ""

@@ -17,9 +17,9 @@ from tasks.storage import queue_memory
 
 logger = logging.getLogger(__name__)
 
-#: Share of its usual limit that Valkey keeps while memory is short.
+#: Valkey's memory limit while memory is short, as a share of the usual limit.
 SHRUNK_SHARE = 0.5
-#: Bytes for replies, results and other data that the queue does not hold.
+#: Bytes of memory for replies, results and other data that are not in the queue.
 SPARE = 16 * 2**20
 
 
@@ -30,8 +30,8 @@ class CacheLimit:
         """``size`` is Valkey's memory limit in bytes while the machine has enough memory."""
         self._server = server
         self._size = size
-        #: The limit that was set last, in bytes; None before the first call of :meth:`adapt`, when
-        #: an earlier monitor may have left any limit.
+        #: The limit that was set last, in bytes; None before the first call of :meth:`adapt`,
+        #: because an earlier monitor may have left another limit.
         self._set: int | None = None
 
     def adapt(self, level: Level) -> None:

@@ -19,11 +19,11 @@ from monitoring.state.pressure import Memory
 from monitoring.state.timeseries import POINTS, key
 from tasks.storage.wrong_type import delete_wrong_types, without_wrong_types
 
-#: Seconds for which Redis keeps the points after the last was added.
+#: Seconds for which Redis keeps the points after the last point was added.
 KEPT_S = 3600
 #: The route whose latency is shown.
 ROUTE = "/v1/attributions"
-#: Beginnings of the names of the metrics that are read.
+#: Prefixes of the names of the metrics that are read.
 _FAMILIES = (
     "byline_messages",
     "byline_request_duration_seconds",
@@ -107,8 +107,8 @@ class Figures:
     ) -> Point:
         """Returns a point for the console's charts.
 
-        It has figures from the last :meth:`read_metrics`, and the arguments, which the monitor has
-        measured.
+        The point has the figures of the last :meth:`read_metrics`, and the arguments. The arguments
+        are the monitor's own measurements; None if a measurement failed.
         """
         rates = {
             name: round(self._sum("byline_messages_total", outcome=name) / self._seconds, 3)
@@ -150,8 +150,8 @@ def quantile(share: float, buckets: list[tuple[float, float]]) -> float | None:
     """Returns a quantile of a histogram in milliseconds; None if nothing was counted.
 
     ``share`` is 0.95 for P95. ``buckets`` are pairs of an upper bound in seconds and the count up
-    to that bound, both ascending. The quantile is linear within its bucket, as in Prometheus's
-    ``histogram_quantile``.
+    to that bound, both ascending. The quantile is interpolated linearly within its bucket, as by
+    Prometheus's ``histogram_quantile``.
     """
     if not buckets or not buckets[-1][1]:
         return None
@@ -169,7 +169,7 @@ def quantile(share: float, buckets: list[tuple[float, float]]) -> float | None:
 def _devices(pages: Mapping[str, Mapping[Series, float] | None]) -> dict[str, int]:
     """Returns the bytes that accelerators hold, by the kind of device that each worker reports.
 
-    ``pages`` has the metrics of each process; None if the process did not answer.
+    ``pages`` has the metrics of each process, or None for a process that did not answer.
     """
     held: Counter[str] = Counter()
     for page in pages.values():

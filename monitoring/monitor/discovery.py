@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MetricsEndpoint:
-    """The place where processes of one kind serve metrics: all addresses of a host, on one port."""
+    """The address of the metrics of all processes of one kind: a host name and a port."""
 
     kind: str
     host: str

@@ -1,7 +1,7 @@
 """Measures how much memory Byline takes on a machine, by component, and compares it with limits.
 
-All sizes are in bytes. A GiB is 2^30 bytes, as memory is sold: of 48 GiB, 70 % and 85 % are 33.6
-and 40.8 GiB.
+All sizes are in bytes. A GiB is 2^30 bytes, the unit in which memory is sold: 70 % of 48 GiB are
+33.6 GiB, and 85 % are 40.8 GiB.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from monitoring.state.pressure import Level, Memory
 
 logger = logging.getLogger(__name__)
 
-#: Share of its limit below which a level ends. Without the gap, a level would begin and end again
-#: and again.
+#: A memory level ends when the memory in use falls below this share of the level's limit. Without
+#: this gap, a level would begin and end again and again.
 END_SHARE = 0.97
 #: Host names of Redis that mean this machine.
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "")
@@ -45,8 +45,8 @@ class Limits:
     def level(self, used: int, before: Level) -> Level:
         """Returns the memory level at ``used`` bytes.
 
-        ``before`` is the level of the last measurement: a level ends a little below the limit at
-        which it begins, so that it does not begin and end again and again.
+        ``before`` is the level of the last measurement. A level ends a little below the limit at
+        which it begins. Otherwise a level would begin and end again and again.
         """
         critical = self.critical * (END_SHARE if before == "critical" else 1)
         warning = self.warning * (END_SHARE if before != "ok" else 1)
@@ -66,11 +66,11 @@ class MemoryMeter:
         sum_of: Callable[..., int] = processes.sum_of,
         contained: bool = False,
     ) -> None:
-        """``root`` is a process id: that process and its descendants are Byline's.
+        """``root`` is a process id: this process and its descendants belong to Byline.
 
-        ``url`` is the address of ``redis``. ``contained`` says that this process runs in a
-        container and sees no other processes: the others, and Redis, run in other containers on
-        this machine, and must report their memory themselves.
+        ``url`` is the address of ``redis``. ``contained`` is true if this process runs in a
+        container and sees no other processes. Then Byline's other processes, and Redis, run in
+        other containers on this machine, and must report their memory themselves.
         """
         self._root = root
         self._redis = redis
@@ -99,13 +99,15 @@ class MemoryMeter:
             logger.warning("Redis does not report its memory: %s", error)
         ours = set(self._family(self._root))
         if self._redis_is_here and not self._contained and "process_id" in self._redis_info:
-            # Redis's family has the child that rewrites its file and shares its pages with Redis.
+            # Redis's descendants include the child process that rewrites the file, and shares
+            # memory pages with Redis.
             ours -= set(self._family(self._redis_info["process_id"]))
         app = self._sum_of(ours)
         if self._contained:
             app += reported
         else:
-            # Metal's memory is the machine's, and is already counted in the process that holds it.
+            # Metal's memory is memory of the machine, and is already counted in the process that
+            # holds it.
             app = max(0, app - devices.get("mps", 0))
         components = {
             "app": app,

@@ -1,8 +1,8 @@
 """The monitor process: watches queue, memory and quality for Prometheus, the console and the api.
 
-The monitor is a process of its own, one for each machine, so that it sees what happens while other
-processes are busy or gone. Nothing waits for the monitor: without it, Byline attributes messages as
-before, but applies no memory limits.
+The monitor is a separate process, one for each machine, so that it also measures while other
+processes are busy or have ended. Nothing waits for the monitor: without it, Byline attributes
+messages as before, but applies no memory limits.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ from tasks.storage.dead_letters import DeadLetters
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at queue and memory.
+#: Seconds between two measurements of queue and memory.
 LOOK_S = 2.0
-#: Seconds between two looks at the quality, which take longest.
+#: Seconds between two computations of the quality signals, which take longer than all other
+#: measurements.
 QUALITY_S = 4.0
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ _failures = Failures("a look of the monitor")
 
 
 class Monitor:
-    """Looks at the system every :data:`LOOK_S` seconds, and publishes the figures that it finds."""
+    """Measures the system every :data:`LOOK_S` seconds, and publishes the figures."""
 
     def __init__(
         self,
@@ -59,9 +60,9 @@ class Monitor:
         cache_limit: CacheLimit | None,
         machine: str,
     ) -> None:
-        """``cache_limit`` is None if the cache is not the Valkey that Byline starts itself.
+        """``cache_limit`` is None unless the cache is the Valkey that Byline itself starts.
 
-        Such a cache keeps its memory limit.
+        The monitor never changes the memory limit of another cache.
         """
         self._broker = broker
         self._cache = cache
@@ -173,7 +174,7 @@ class Monitor:
             *(metrics.quality, metrics.quality_threshold, metrics.quality_past),
             *(metrics.accuracy, metrics.quality_messages, metrics.labels, metrics.coverage),
         ):
-            metric.clear()  # forget values that are no longer known, and versions that are gone
+            metric.clear()  # remove unknown values, and versions that no longer answer
         for quality in self._quality:
             version = quality.version
             metrics.quality_messages.labels(version).set(quality.messages)
@@ -190,9 +191,10 @@ class Monitor:
 
 
 def _try(look: Callable[[], T]) -> T | None:
-    """Returns the result of ``look``, or None if it fails, so that the other looks go on.
+    """Returns the result of ``look``, which is one of the monitor's measurements.
 
-    A look is one of the monitor's measurements.
+    The result is None if this measurement fails, so that the monitor can make its other
+    measurements.
     """
     try:
         return look()

@@ -1,9 +1,10 @@
 """Computes the quality signals, which tell whether the model's answers are still right.
 
-Some signals need labels, which are true authors that clients report; others need none. Each signal
-is a number between 0 and 1 with a threshold. The threshold comes from what the model card says of
-the held-out messages: a difference must be too large for chance, given the number of messages, and
-large enough to matter.
+Some signals need labels, which are true authors that clients report. Other signals need no labels.
+Each signal is a number between 0 and 1 with a threshold. The threshold is computed from the model
+card's figures about the held-out messages. A signal is past its threshold only if its difference
+from these figures is too large for chance, given the number of messages, and large enough to
+matter.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ from monitoring.monitor.significance import (
 
 logger = logging.getLogger(__name__)
 
-#: Messages, labels or texts that a signal needs. With fewer the signal is left out.
+#: Minimum number of messages, labels or texts for a signal. With fewer, the signal is left out.
 MIN_MESSAGES = 30
 #: Smallest difference in a share that matters: nobody would act on less.
 MIN_SHARE_CHANGE = 0.05
-#: Smallest rise that matters in the share of features that training never saw, which is small.
+#: Smallest rise that matters in the share of features that training never saw. The share itself is
+#: small.
 MIN_UNSEEN_RISE = 0.005
-#: The same rise, as a multiple of the held-out messages' share.
+#: Smallest rise that matters in the share of features that training never saw, as a multiple of
+#: that share in the held-out messages.
 MIN_UNSEEN_FACTOR = 1.0
 #: Smallest divergence that matters, in bits: the customary 0.1 of the population stability index.
 #: In nats, the divergence is an eighth of that index.
@@ -42,12 +45,13 @@ MIN_DIVERGENCE = 0.1 / (8 * math.log(2))
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """The value of a quality signal, and the threshold beyond which something has changed."""
+    """The value of a quality signal, and its threshold: past it, something has changed."""
 
     value: float
-    #: None where the model card has nothing to compare with.
+    #: None if the model card lacks the figure to compare with.
     threshold: float | None
-    #: Whether the value is past the threshold: below it for an accuracy, above it for the others.
+    #: Whether the value is past the threshold: below the threshold for an accuracy, above it for
+    #: other signals.
     past: bool
 
 
@@ -55,11 +59,11 @@ class Quality(msgspec.Struct, frozen=True):
     """The quality of a model version's predictions in the last minutes."""
 
     version: str
-    #: Messages that the model computed, in the answers' window.
+    #: Number of messages in the answers' window that the model computed.
     messages: int
-    #: Messages whose true author was reported, in the labels' window.
+    #: Number of messages in the labels' window whose true author was reported.
     labels: int
-    #: Share of the messages computed in the labels' window whose true author was reported.
+    #: Share of messages with a reported author, of all messages computed in the labels' window.
     coverage: float | None
     #: Wilson interval of the accuracy; None without labels.
     interval: tuple[float, float] | None
@@ -67,7 +71,7 @@ class Quality(msgspec.Struct, frozen=True):
 
 
 class Reference:
-    """A model card's figures about the held-out messages. A card may lack any of them."""
+    """A model card's figures about the held-out messages. Any figure may be missing."""
 
     def __init__(self, card: Mapping[str, Any]) -> None:
         details = _section(card, "details")
@@ -115,8 +119,8 @@ class Reference:
 def _section(card: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Returns the section ``name`` of a card.
 
-    The result is empty if the card has none, or if the section is no mapping, but a text for
-    example.
+    The result is empty if the card has no such section, or if the section is not a mapping but, for
+    example, a text.
     """
     found = card.get(name)
     return found if isinstance(found, Mapping) else {}
@@ -181,7 +185,7 @@ def _accuracy(reference: Reference, labels: Counter[str]) -> Signal | None:
 def _estimated(reference: Reference, answers: Counter[str]) -> Signal | None:
     """Returns the signal "estimated accuracy": the mean calibrated confidence, without labels.
 
-    The estimate holds while messages are by authors that the model knows. This is NannyML's
+    The estimate is right only for messages by authors that the model knows. The method is NannyML's
     confidence-based performance estimation (CBPE). The result is None with too few messages.
     """
     seen = answers["messages"]
@@ -230,7 +234,8 @@ def _drift(counts: list[int], expected: list[float], reference: Reference) -> Si
 def _unseen(reference: Reference, answers: Counter[str]) -> Signal | None:
     """Returns the signal "unseen": the share of a text's features that training never saw.
 
-    It is the mean over a sample of the texts. The result is None with too few texts.
+    The signal is the mean of this share over a sample of the texts. The result is None with too few
+    texts.
     """
     texts = answers["unseen_texts"]
     if texts < MIN_MESSAGES:
@@ -243,5 +248,5 @@ def _unseen(reference: Reference, answers: Counter[str]) -> Signal | None:
 
 
 def _held_out(reference: Reference) -> int:
-    """Returns the number of held-out messages; 1 if the card does not tell the number."""
+    """Returns the number of held-out messages; 1 if the card does not give the number."""
     return max(1, reference.messages)

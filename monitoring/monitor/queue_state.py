@@ -15,8 +15,8 @@ from tasks.storage import queue_memory
 from tasks.storage.queue_memory import QueueMemory
 from tasks.storage.wrong_type import without_wrong_types
 
-#: Tasks that are remembered of each list. When a list has as many, every second is forgotten, so
-#: that they are further apart the longer the oldest task waits.
+#: Maximum number of tasks that are remembered for each list. At this number, every second task is
+#: forgotten. So the longer the oldest task waits, the further apart the remembered tasks are.
 MAX_SIGHTINGS = 16
 
 
@@ -27,7 +27,7 @@ class QueueState(NamedTuple):
     ready: int
     #: Tasks that workers hold.
     unacked: int
-    #: Seconds for which the oldest task has waited; 0 where none waits.
+    #: Seconds for which the oldest task has waited; 0 if none waits.
     oldest_s: float
     #: The model version that is served.
     version: str | None
@@ -44,7 +44,7 @@ _task = msgspec.json.Decoder(_Task).decode
 
 
 class QueueObserver:
-    """Reads the queue's state repeatedly, and remembers since when tasks have waited."""
+    """Reads the queue's state repeatedly, and remembers how long tasks have waited."""
 
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
@@ -75,15 +75,14 @@ class QueueObserver:
     def _age(self, name: str, head: bytes | None, now: float) -> float:
         """Returns how long the oldest task of the list ``name`` has waited, in seconds.
 
-        ``head`` is that task; None if the list is empty. The age counts from when the task left the
-        api. If the task does not say this, the age counts from when this process first saw the
-        task.
+        ``head`` is that task; None if the list is empty. The age begins when the task left the api.
+        If the task does not contain this time, the age begins when this process first saw the task.
         """
         sightings = self._sightings[name]
         try:
             sent = None if head is None else _task(head).headers.get(SENT)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            head = sent = None  # not a task: the worker that takes it reports it
+            head = sent = None  # not a task: the worker that takes the item reports it
         if head is None:
             sightings.clear()
             return 0.0
@@ -92,11 +91,11 @@ class QueueObserver:
 
 
 class Sightings:
-    """Estimates the age of tasks that do not say when they were sent.
+    """Estimates the age of tasks that do not contain their time of sending.
 
-    Only the api notes in a task when it sent the task; other Celery clients do not. This class
-    remembers which task was the newest of a list at which time: the tasks ahead of that task are
-    older. So the estimate is the least time that the oldest task has waited.
+    Only the api writes the time of sending into a task. Other Celery clients write no such time.
+    This class remembers which task was the newest of a list, and when. The tasks ahead of that task
+    are older. So the oldest task has waited for at least the estimated time.
     """
 
     def __init__(self, client: Redis, name: str) -> None:

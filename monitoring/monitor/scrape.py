@@ -11,10 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 #: Opens pages of Byline's own processes, without the proxy that the environment may name.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-#: Seconds that a process has to answer.
+#: Seconds within which a process must answer.
 TIMEOUT_S = 1.0
 
-#: A sample's name, and its pairs of label and value in the order of the labels' names.
+#: A sample's name, and its pairs of label and value, sorted by label.
 Series = tuple[str, tuple[tuple[str, str], ...]]
 
 
@@ -46,9 +46,10 @@ class CounterGrowth:
     def growth(self, pages: Mapping[str, Mapping[Series, float] | None]) -> dict[Series, float]:
         """Returns the growth of each series since the last call, summed over all processes.
 
-        ``pages`` has the samples of each process; None if the process did not answer. A process
-        adds nothing when it is seen for the first time, or does not answer. A process that has
-        restarted adds what it has counted since. A process that is not in ``pages`` is forgotten.
+        ``pages`` has the samples of each process, or None for a process that did not answer. A
+        process adds nothing when it is seen for the first time, or does not answer. A process that
+        has restarted adds what it has counted since. A process that is not in ``pages`` is
+        forgotten.
         """
         self._last = {process: last for process, last in self._last.items() if process in pages}
         grown: dict[Series, float] = defaultdict(float)

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from monitoring.instruments.listener import WSGI, Listener
 from monitoring.state.alerts import MAX_MESSAGE_BYTES, Alerts
 
-#: Where Alertmanager posts alerts.
+#: URL path to which Alertmanager posts alerts.
 PATH = "/alerts"
 
 
@@ -45,8 +45,8 @@ def _receive(environ: dict[str, Any], alerts: Alerts) -> tuple[str, str]:
     """
     if environ["REQUEST_METHOD"] != "POST":
         return "405 Method Not Allowed", "only POST is allowed here: Alertmanager posts alerts"
-    # A page in a browser can't send this type to another site without a preflight request, which
-    # this server does not grant.
+    # A page in a browser can send this content type to another site only after a preflight request,
+    # which this server refuses.
     if environ.get("CONTENT_TYPE", "").partition(";")[0].strip() != "application/json":
         return "415 Unsupported Media Type", "alerts must be application/json"
     length = environ.get("CONTENT_LENGTH") or ""

@@ -9,11 +9,11 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-#: Probability that a signal crosses its threshold in one look although nothing has changed. The
-#: monitor looks at six signals fifteen times a minute, and most messages stay the same from look to
-#: look.
+#: Probability that a signal crosses its threshold in one computation although nothing has changed.
+#: The monitor computes six signals fifteen times a minute, and two computations in a row use mostly
+#: the same messages.
 FALSE_ALARM = 1e-5
-#: Messages that must be expected in a category; rarer categories are counted together.
+#: Minimum number of messages expected in a category. Rarer categories are counted together.
 MIN_EXPECTED = 5.0
 
 _Z = NormalDist().inv_cdf(1 - FALSE_ALARM)
@@ -35,7 +35,8 @@ def wilson(right: int, total: int, level: float = 0.95) -> tuple[float, float]:
 def mean_noise(variance: float, seen: int, reference: int) -> float:
     """Returns how far the means of two samples of one distribution may differ by chance.
 
-    ``variance`` is that of the distribution. ``seen`` and ``reference`` are the samples' sizes.
+    ``variance`` is the variance of the distribution. ``seen`` and ``reference`` are the samples'
+    sizes.
     """
     return _Z * math.sqrt(variance * (1 / seen + 1 / reference))
 
@@ -43,9 +44,10 @@ def mean_noise(variance: float, seen: int, reference: int) -> float:
 def share_above(expected: float, seen: int, reference: int) -> float:
     """Returns the largest share that chance can explain if the true share is ``expected``.
 
-    ``seen`` and ``reference`` are the numbers of messages behind the two shares. The bound is
-    Chernoff's (1952), which holds for rare events, too: the Kullback-Leibler divergence of the two
-    shares, times the number of messages, is the logarithm of one over the probability.
+    ``seen`` and ``reference`` are the numbers of messages of the two shares. The result is
+    Chernoff's bound (1952), which also holds for rare events. At this bound, the Kullback-Leibler
+    divergence of the two shares, times the number of messages, equals the logarithm of one over the
+    probability.
     """
     allowed = -math.log(FALSE_ALARM) * (1 / seen + 1 / reference)
     low, high = expected, 1.0
@@ -66,8 +68,8 @@ def _relative_entropy(share: float, expected: float) -> float:
 def divergence(first: Sequence[float], second: Sequence[float]) -> float:
     """Returns the Jensen-Shannon divergence of two distributions, in bits.
 
-    It is 0 for equal distributions, and 1 for distributions that share no category. Lin 1991,
-    "Divergence Measures Based on the Shannon Entropy".
+    The divergence is 0 for equal distributions, and 1 for distributions that share no category. Lin
+    1991, "Divergence Measures Based on the Shannon Entropy".
     """
     total = 0.0
     for p, q in zip(first, second, strict=True):
@@ -80,9 +82,9 @@ def divergence_noise(categories: int, seen: int, reference: int) -> float:
     """Returns how far two samples of one distribution may diverge by chance, in bits.
 
     ``seen`` and ``reference`` are the samples' sizes. For small differences the divergence, in
-    nats, is an eighth of the chi-squared distance of the two samples. That distance over (1/seen +
-    1/reference) has a chi-squared distribution with one degree of freedom less than there are
-    categories.
+    nats, is an eighth of the chi-squared distance of the two samples. That distance, divided by
+    (1/seen + 1/reference), has a chi-squared distribution with ``categories - 1`` degrees of
+    freedom.
     """
     if categories < 2:
         return 1.0

@@ -1,7 +1,7 @@
 """Keeps the alerts that Alertmanager sends to the monitor, so that the console can show them.
 
-Alertmanager posts each alert to the monitor's ``/alerts``, and repeats it every minute while it
-fires. An alert that is not repeated counts as ended, even where its end was never reported. The
+Alertmanager posts each alert to the monitor's ``/alerts``, and repeats it every minute while the
+alert fires. An alert that is not repeated counts as ended, even if its end was never reported. The
 Watchdog, an alert that always fires, shows that alerts arrive at all.
 """
 
@@ -18,15 +18,15 @@ from redis import Redis
 FORGET_AFTER_S = 220.0
 #: Seconds after Alertmanager's first message until all firing alerts have been repeated.
 SETTLED_AFTER_S = 75.0
-#: Seconds for which Redis keeps the list of alerts. The monitor writes it every two seconds.
+#: Seconds for which Redis keeps the list of alerts. The monitor writes the list every two seconds.
 KEPT_S = 30
-#: Alerts that are kept. A longer list would help nobody.
+#: Maximum number of alerts that are kept. A longer list would help nobody.
 MAX_ALERTS = 100
-#: Bytes that one message of Alertmanager may have.
+#: Maximum number of bytes that one message of Alertmanager may have.
 MAX_MESSAGE_BYTES = 2**20
-#: Characters that are kept of each text of an alert.
+#: Maximum number of characters that are kept of each text of an alert.
 MAX_TEXT_LENGTH = 2000
-#: Name of the alert that always fires. It is not shown.
+#: Name of the alert that always fires. The console does not show this alert.
 WATCHDOG = "Watchdog"
 
 #: Order in which alerts are shown; an unknown severity comes last.
@@ -75,8 +75,8 @@ class Alerts:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        #: Each firing alert and when it was received last, by Alertmanager's fingerprint of its
-        #: labels.
+        #: Each firing alert, and the time of its last receipt, by Alertmanager's fingerprint of the
+        #: alert's labels.
         self._received: dict[str, tuple[float, Alert]] = {}
         #: Monotonic times of Alertmanager's first and last message, in seconds.
         self._first: float | None = None
@@ -86,7 +86,7 @@ class Alerts:
         """Records the alerts in ``body``, which is a message of Alertmanager's webhook.
 
         Raises:
-            ValueError: ``body`` is no such message.
+            ValueError: ``body`` is not a message of the webhook.
         """
         try:
             sent = _decode(body).alerts
@@ -108,8 +108,9 @@ class Alerts:
     def firing(self) -> FiringAlerts | None:
         """Returns the firing alerts; None if it is unknown whether any alert fires.
 
-        It is unknown while Alertmanager sends nothing, not even the Watchdog, and during the first
-        :data:`SETTLED_AFTER_S` seconds unless an alert has been received.
+        The firing alerts are unknown while Alertmanager sends nothing, not even the Watchdog. They
+        are also unknown during the first :data:`SETTLED_AFTER_S` seconds, unless an alert has been
+        received.
         """
         now = time.monotonic()
         with self._lock:
@@ -119,7 +120,7 @@ class Alerts:
             }
             firing = sorted((alert for _, alert in self._received.values()), key=_order)
             if self._first is not None and self._last < oldest:
-                self._first = None  # Alertmanager is gone
+                self._first = None  # Alertmanager has stopped
             settled = self._first is not None and now >= self._first + SETTLED_AFTER_S
         return FiringAlerts(firing) if firing or settled else None
 

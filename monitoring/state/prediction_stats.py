@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from monitoring.instruments.count_units import BINS, MILLION
 from monitoring.instruments.metrics import WorkerMetrics
 
-#: The best guesses of a batch: their classes and their probabilities.
+#: The best guesses of a batch: class indices and probabilities, both of shape (messages,).
 Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class PredictionStats:
-    """Keeps predictions of the model's thread until another thread takes their counts.
+    """Keeps the predictions of the model's thread until another thread takes the counts.
 
     The model's thread only keeps the arrays: counting every batch by itself takes several times as
     long as counting many batches together.

@@ -12,8 +12,8 @@ from monitoring.instruments.log_once import log_once
 logger = logging.getLogger(__name__)
 
 Level = Literal["ok", "warning", "critical"]
-#: Seconds for which Redis keeps the monitor's last measurement. Without a newer one, memory counts
-#: as unknown, and no limit applies.
+#: Seconds for which Redis keeps the monitor's last measurement. Without a newer measurement, memory
+#: counts as unknown, and no limit applies.
 VALID_S = 15
 
 
@@ -23,9 +23,10 @@ class Memory(msgspec.Struct, frozen=True):
     level: Level
     #: Memory by component: app, redis, mps, cuda. A component that does not exist is left out.
     components: dict[str, int]
-    #: Memory that counts against the limits. cuda does not count, because it is the GPU's own.
+    #: Memory that counts against the limits. cuda does not count, because it is the GPU's own
+    #: memory.
     used: int
-    #: Where the levels warning and critical begin.
+    #: Bytes in use at which the levels warning and critical begin, by level.
     limits: dict[str, int]
 
 
@@ -41,7 +42,7 @@ def key(machine: str) -> str:
 def read(raw: Any) -> Memory | None:
     """Returns the measurement that ``raw`` holds, which is a value from Redis.
 
-    The result is None if there is none, or if another version of Byline wrote it.
+    The result is None if there is no measurement, or if another version of Byline wrote it.
     """
     try:
         return None if raw is None else _decode(raw)

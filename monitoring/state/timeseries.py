@@ -14,7 +14,7 @@ from tasks.storage.wrong_type import without_wrong_types
 
 logger = logging.getLogger(__name__)
 
-#: Points that are kept for a machine: ten minutes of them.
+#: Maximum number of points that are kept for a machine: the points of ten minutes.
 POINTS = 300
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 

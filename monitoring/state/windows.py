@@ -1,8 +1,8 @@
 """Keeps counts of the last minutes in Redis, so that they outlive the processes that count.
 
-A window is a stretch of time that ends now. It is cut into slices. Each slice is a hash under a key
-of its own, which expires with the window. Many processes add to the present slice; a reader adds up
-all slices.
+A window is a stretch of time that ends now. A window is cut into slices. Each slice is a Redis hash
+under a key of its own, which expires with the window. Many processes add to the present slice. A
+reader adds up all slices.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from redis.client import Pipeline
 from tasks.storage.lua_scripts import read_script
 from tasks.storage.wrong_type import without_wrong_types
 
-#: Slices of a window, so that the window moves on in steps of a sixtieth of its length.
+#: Slices of a window. The window moves on in steps of a sixtieth of its length.
 SLICES = 60
-#: Kind of the counts of what the model predicted.
+#: Kind of the counts of the model's predictions.
 ANSWERS = "answers"
 #: Kind of the counts of labels: predictions that feedback confirmed or corrected.
 LABELS = "labels"
 #: Key of a sorted set: each model version by the Unix time of its last answer.
 VERSIONS = "byline:quality:versions"
-#: Versions that :func:`versions` returns at most.
+#: Maximum number of versions that :func:`versions` returns.
 MAX_VERSIONS = 32
 #: A count as Redis writes it.
 _COUNT = re.compile(rb"[0-9]{1,18}")
@@ -53,7 +53,7 @@ class Window:
         Redis.
         """
         keys = [self._key(version, self._slice())]
-        if self._kind == ANSWERS:  # labels may arrive for a version that answers no more
+        if self._kind == ANSWERS:  # labels may arrive for a version that no longer answers
             keys.append(VERSIONS)
         lasts = int(self.seconds + 2 * self._step) + 1
         pairs = [each for pair in counts.items() for each in pair]

@@ -1,4 +1,4 @@
-"""Tests of the accelerator are collected where it is: it may be deleted."""
+"""Ignores the tests of the accelerator if this copy of Byline has no accelerator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing of Byline is asked through a proxy: what it asks is its own."""
+"""Byline sends no request through a proxy, because it sends requests only to its own servers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLDERS = ("api", "bench", "celery_app", "compose", "model", "monitoring", "task
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A page on loopback, where the environment names a proxy that is not there."""
+    """Yields the URL of a page on the loopback address. The environment names a dead proxy."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -28,7 +28,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             self.wfile.write(b"byline_up 1\n")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Logs nothing."""
 
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
@@ -50,7 +50,7 @@ def test_a_proxy_of_the_environment_is_not_asked(page: str) -> None:
 
 
 def test_nobody_goes_past_these_openers() -> None:
-    """``urlopen`` and the like ask the environment for a proxy."""
+    """Other HTTP clients, such as ``urlopen``, take a proxy from the environment."""
     words = ("urlopen(", "import httpx", "import requests", "import aiohttp", "wget, -q, -O")
     found = [
         f"{path.relative_to(ROOT)}: {word}"

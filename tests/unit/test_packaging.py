@@ -21,7 +21,7 @@ FILES = sorted(
 
 
 def patterns() -> dict[str, list[str]]:
-    """Returns the patterns of ``package_data`` in setup.cfg, by package; ``*`` is all packages."""
+    """Returns the patterns of ``package_data`` in setup.cfg, by package. ``*`` is every package."""
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     data = setup["options.package_data"]

@@ -1,4 +1,4 @@
-"""The README and the pages of docs/ are short, lead somewhere, and name what there is."""
+"""README and docs/ are short, their links lead somewhere, and the names in them exist."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from celery_app.settings import PREFIX, Settings
 from tests.parts import ROOT
 
 DOCS = ROOT / "docs"
-#: Words of the README, as `wc -w` counts them.
+#: Maximum number of words of the README, as `wc -w` counts them.
 README_WORDS = 900
-#: Files that a message passes, at most.
+#: Maximum number of files whose code a message passes.
 FILES = 19
 PAGES = sorted(
     [
@@ -37,13 +37,13 @@ def text(path: str) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as a site makes them."""
+    """Returns the anchors of a page's headings, as the site of the docs makes them."""
     titles = re.findall(r"^#+ (.*)$", _FENCE.sub("", page.read_text("utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
 def changed(title: str) -> list[tuple[str, str]]:
-    """Return the rows of the changelog's first table after the line that begins with ``title``."""
+    """Returns the rows of the changelog's first table after the line that begins with ``title``."""
     section = text("CHANGELOG.md").partition(f"\n{title}")[2].partition("|---|---|\n")[2]
     rows = [line.strip("| ").split(" | ") for line in section.partition("\n\n")[0].splitlines()]
     return [(old, new) for old, new in rows]

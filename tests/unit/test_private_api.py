@@ -38,7 +38,7 @@ REQUIREMENTS = {
 
 
 class Row(NamedTuple):
-    """A row of one of the tables."""
+    """A row of one of the tables in docs/private-api.md."""
 
     of: str
     members: list[str]
@@ -48,7 +48,7 @@ class Row(NamedTuple):
 
     @property
     def paths(self) -> list[str]:
-        """The full names of its members."""
+        """The full names of the row's members."""
         return [f"{self.of}.{member}" for member in self.members]
 
 
@@ -66,7 +66,7 @@ def rows() -> list[Row]:
 
 
 def exists(file: str) -> bool:
-    """Return whether a file is to be there: a copy without the accelerator has none of its."""
+    """Returns whether a file has to exist: a copy without the accelerator lacks its files."""
     return ACCELERATED or not file.startswith("api/accelerator/")
 
 
@@ -81,7 +81,7 @@ DOCUMENTED = [
 
 
 def is_documented(member: str) -> bool:
-    """Return whether a member is exported by its library's package, or under *Documented*."""
+    """Returns whether the library's package exports the member, or the page calls it documented."""
     inner = member.split(".")[1:]
     if any(map(is_private, inner)):
         return False
@@ -92,7 +92,7 @@ def is_documented(member: str) -> bool:
 
 @cache
 def uses() -> frozenset[Use]:
-    """Return all uses but those of modules, which count by what is used of them."""
+    """Returns all uses except uses of modules: the uses of a module's members count instead."""
     return frozenset(use for use in find() if not is_module(use.member))
 
 
@@ -146,7 +146,7 @@ def test_what_is_called_documented_is_in_the_library_that_is_installed() -> None
 
 
 def required() -> list[Requirement]:
-    """Return what setup.cfg requires, for all extras."""
+    """Returns the requirements of setup.cfg, with all extras."""
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     lists = [setup["options"]["install_requires"], *setup["options.extras_require"].values()]
@@ -165,7 +165,7 @@ def test_what_is_installed_and_what_is_locked_is_within_the_bounds(library: str)
     locked = [
         found[1]
         for file in (ROOT / "requirements").glob("*.lock")
-        if file.stem != "exporter"  # an environment of its own
+        if file.stem != "exporter"  # the exporter has a separate environment
         for found in re.finditer(rf"^{library}==(\S+)", file.read_text(), re.MULTILINE)
     ]
     assert locked

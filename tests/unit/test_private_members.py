@@ -1,4 +1,4 @@
-"""The reader of Byline's code sees each way in which a member of a library is used."""
+"""tests/private_members.py finds each way in which Byline's code uses a library's member."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that runs in the background ends at an error that nobody foresaw."""
+"""No thread and no coroutine in the background ends because of an unexpected error."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 from tests.parts import ROOT
 
 PACKAGES = ("api", "celery_app", "compose", "model", "monitoring", "tasks")
-#: Starts what runs beside everything else, by the name that is called.
+#: Names of functions and classes that start a thread.
 STARTING = {"Thread", "Timer", "ThreadPoolExecutor", "start_http_server", "start_wsgi_server"}
 TASKS = {"ensure_future", "create_task"}
-#: Where that is right all the same: of what is raised in a pool, the caller who waits is told.
+#: Files that may start threads directly: the first one handles all errors, and the second one's
+#: pool raises them in the waiting caller.
 THREADS = {"monitoring/instruments/background.py", "api/accelerator/flask_bridge.py"}
-#: Coroutines that end by themselves, and answer somebody whatever is raised.
+#: Coroutines that end by themselves, and handle every error, by file.
 ONCE = {
     "api/accelerator/response_waiter.py": {"_wait_no_longer"},
     "celery_app/client/dispatch/late.py": {"_keep", "_release"},
@@ -50,7 +51,7 @@ def test_what_is_looked_for_is_there() -> None:
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
-    """Every call in the source, with its file."""
+    """Yields every call in the source, with the path of its file."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
@@ -59,7 +60,7 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
 
 
 def name_of(call: ast.Call) -> str:
-    """The last part of what is called."""
+    """Returns the last part of the called name; empty if the called object has no name."""
     if isinstance(call.func, ast.Attribute):
         return call.func.attr
     return call.func.id if isinstance(call.func, ast.Name) else ""

@@ -2,7 +2,7 @@
 
 A batchable API of BentoML takes lists only. BentoML's documentation solves this with a second
 service in front of the first, which costs a second HTTP request and a second round of JSON. This
-middleware costs next to nothing.
+middleware costs almost no time.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from bench.peers.model import BATCH, PredictorThread
     # One for each core: the workers do HTTP and JSON in Python, which costs more than the model.
     workers=2,
     traffic={"timeout": 60},
-    # Off, because each is a middleware around every request.
+    # Off, because each of these adds a middleware to every request.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
 )

@@ -1,4 +1,4 @@
-"""The HTTP front end of the peer celery-batches, the same as that of the peer plain Celery."""
+"""The HTTP front end of the peer celery-batches. The peer plain Celery has the same front end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The peer plain Celery: the same model with one task a message, as most programs use Celery."""
+"""The peer plain Celery: the same model, and one task for each message, as is usual with Celery."""
 
 from __future__ import annotations
 

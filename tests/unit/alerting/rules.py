@@ -1,4 +1,4 @@
-"""Loads the rules and their promtool tests from the files."""
+"""Loads the alerting and recording rules, and their promtool tests, from the files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def missing_metrics(known: set[str]) -> set[str]:
 
 
 def with_dependencies(own: list[Rule]) -> list[Rule]:
-    """Returns some rules, preceded by the recording rules that they need."""
+    """Returns the rules ``own``, preceded by the recording rules that they need."""
     known = rules()
     asked: set[str] = set()
     more = own
@@ -62,7 +62,7 @@ def files_of_tests() -> dict[Path, dict[str, Any]]:
 
 
 def about(test: dict[str, Any], alert: str, window: str = "") -> dict[str, Any] | None:
-    """Returns the part of a test that is about one alert and one window; None if there is none."""
+    """Returns the part of a test about one alert and one window; None if there is no such part."""
     named = [one for one in test.get("alert_rule_test", ()) if one["alertname"] == alert]
     asked = [one for one in test.get("promql_expr_test", ()) if f'"{alert}"' in one["expr"]]
     if window:

@@ -1,4 +1,4 @@
-"""Simulates a whole system as Prometheus scrapes it, and has promtool evaluate the rules on it."""
+"""Simulates a system as Prometheus scrapes it, and lets promtool evaluate the rules on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCRAPE_S = 5
 #: Seconds between two evaluations of the rules: 5 in prometheus.yml, but promtool is three times as
 #: fast with 15.
 EVALUATION_S = 15
-#: Prometheus's marker for a series that a scrape no longer has. Without a scrape the value is None.
+#: The value of a series that a scrape no longer has. If there was no scrape, the value is None.
 STALE = math.nan
 #: Rule files, in the order in which they depend on each other.
 FILES = ("thresholds", "recording", "windows", "service", "memory", "quality")
@@ -40,7 +40,7 @@ GAUGES = {
     "byline_memory_level": 0.0,
 }
 _ROUTE = 'route="/v1/attributions"'
-#: Counters, by the job that has them.
+#: The counters of each job.
 COUNTERS = {
     "api": [
         *(f'byline_requests_total{{{_ROUTE}, status="{s}"}}' for s in (200, 422, 500, 503, 504)),
@@ -85,11 +85,11 @@ class System:
         silent: tuple[str, ...] = (),
         asleep: bool = False,
     ) -> System:
-        """Lets the system run for some seconds.
+        """Lets the system run for ``seconds`` seconds.
 
-        ``requests`` is the number of requests per second by status, ``cached`` the share of them
-        that the cache answers. Scrapes of the jobs in ``silent`` fail. Where ``asleep`` is true,
-        Prometheus makes no scrapes.
+        ``requests`` is the number of requests per second by status, and ``cached`` is the share of
+        requests that the cache answers. Scrapes of the jobs in ``silent`` fail. If ``asleep`` is
+        true, Prometheus makes no scrapes.
         """
         for _ in range(seconds // SCRAPE_S):
             self._count(requests or {}, cached)
@@ -133,7 +133,7 @@ class System:
 
 
 def check_queries(folder: Path, system: System, expected: dict[tuple[str, int], list[Any]]) -> None:
-    """Has promtool check the results of queries; ``expected`` is by query and second."""
+    """Lets promtool check the results of queries. ``expected`` has them by query and second."""
     paths = [RULES / f"{name}.yml" for name in FILES]
     groups = [g["name"] for path in paths for g in yaml.safe_load(path.read_text())["groups"]]
     queries = [
@@ -165,6 +165,6 @@ def _written(value: float | None) -> str:
 
 
 def _of(name: str, job: str) -> str:
-    """Returns a series with the labels that Prometheus adds."""
+    """Returns the series ``name`` with the labels that Prometheus adds for ``job``."""
     labels = f'job="{job}", instance="{job}"'
     return name.replace("{", f"{{{labels}, ") if "{" in name else f"{name}{{{labels}}}"

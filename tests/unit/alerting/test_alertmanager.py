@@ -43,7 +43,7 @@ def alert(name: str, status: str, severity: str = "critical") -> dict[str, Any]:
 
 
 def rendered(folder: Path, template: str, *grouped: dict[str, Any]) -> str:
-    """Returns what a template renders for the alerts of one group."""
+    """Returns the text that a template renders for the alerts of one group."""
     firing = any(one["status"] == "firing" for one in grouped)
     data = {
         "status": "firing" if firing else "resolved",

@@ -28,7 +28,7 @@ ALERTS = [
 ]
 #: Sections of a runbook, in this order.
 PARTS = ["What it means", "What to look at", "What to do"]
-#: Metrics that alerts need and that exist only after enough messages: see MetricMissing in
+#: Metrics of alerts that exist only after enough messages. See the alert MetricMissing in
 #: service.yml.
 NOT_YET = {
     "byline_quality_ratio",
@@ -37,7 +37,7 @@ NOT_YET = {
 
 
 def said() -> Iterator[tuple[str, bool]]:
-    """Yields each alert that a promtool test mentions, and whether the test expects it to fire."""
+    """Yields each alert in promtool's tests, and whether a test expects the alert to fire."""
     for content in files_of_tests().values():
         for test in content["tests"]:
             for name in names():

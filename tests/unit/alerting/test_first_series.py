@@ -1,6 +1,6 @@
-"""Series that rules count exist from the start as 0.
+"""Series that rules count exist from the start, with the value 0.
 
-A series that first appears with the value eight has not increased for Prometheus.
+If a series first appears with the value eight, Prometheus sees no increase.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from tests.promql import rules
 
 _SELECTOR = re.compile(r"\b(byline_\w+_(?:total|bucket))\{([^}]*)\}")
 _MATCHER = re.compile(r'(\w+)=~?"([^"]*)"')
-#: Statuses of errors that the server sends before it knows the route; they are not counted.
+#: Statuses of errors that the server sends before it knows the route. These errors are not counted.
 _NO_ROUTE = {501, 505}
 
 
 def selected() -> list[tuple[str, str]]:
-    """Returns each counter and histogram that rules select from: its name and the matchers."""
+    """Returns each counter and histogram in the rules' selectors: its name and the matchers."""
     return sorted({found for rule in rules() for found in _SELECTOR.findall(rule["expr"])})
 
 

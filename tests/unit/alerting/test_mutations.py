@@ -1,8 +1,8 @@
 """A test notices every change of a threshold, a comparison, a `for` or a metric's name.
 
-promtool's tests notice all changes but those of names, because they define series under the names
-that the rules have. test_alerts.py compares the metrics that rules query with those that exist; a
-test here renames each metric, and that comparison must notice.
+promtool's tests notice all changes except changed names, because these tests define series under
+the rules' own names. test_alerts.py compares the metrics that rules query with the metrics that
+exist. A test in this file renames each metric, and that comparison must notice the change.
 """
 
 from __future__ import annotations
@@ -30,21 +30,22 @@ from tests.unit.alerting.rules import (
 
 _COMPARISON = re.compile(r"(?<=\s)(==|>=|<=|>|<)(?=\s)")
 _OPPOSITE = {"==": "!=", ">=": "<", "<=": ">", ">": "<=", "<": ">="}
-#: Thresholds of counts. The next smaller count than 1 is 0, not a half.
+#: Thresholds that are whole numbers: the next smaller threshold than 1 is 0, not 0.5.
 _COUNTED = ("workers:least", "dead_letters:warning", "queue_messages:deaf", "level:warning")
 
 
 class Unit(NamedTuple):
-    """An alert, and one window where it has several: its rules are tested by themselves."""
+    """An alert, or one of its windows if it has several. The rules of a unit are tested alone."""
 
     alert: str
     window: str
 
 
 class Mutant(NamedTuple):
-    """A set of rules of which one has been changed."""
+    """A set of rules in which one rule has been changed."""
 
-    #: Units that share a rule have mutants of the same name: a test of one unit must notice.
+    #: Units that share a rule have mutants of the same name. A test of one of these units must
+    #: notice the change.
     name: str
     unit: Unit
     rules: list[Rule]
@@ -103,7 +104,7 @@ def _of_alert(unit: Unit, whole: list[Rule], rule: Rule) -> Iterator[Mutant]:
 
 
 def said_of(unit: Unit) -> list[dict[str, Any]]:
-    """Returns the parts of the promtool tests that are about a unit."""
+    """Returns the parts of promtool's tests that are about a unit."""
     found = []
     for content in files_of_tests().values():
         kept = [one for test in content["tests"] if (one := about(test, unit.alert, unit.window))]
@@ -114,7 +115,7 @@ def said_of(unit: Unit) -> list[dict[str, Any]]:
 
 
 def passes(folder: Path, tested: list[dict[str, Any]], changed: list[Rule]) -> bool:
-    """Returns whether rules pass tests. promtool reads JSON files, because JSON is YAML, too."""
+    """Returns whether the rules pass the tests. The files are JSON, which promtool can read."""
     folder.mkdir()
     groups = [{"name": "all", "rules": changed}]
     (folder / "rules.yml").write_text(json.dumps({"groups": groups}))
@@ -135,7 +136,7 @@ def run_all(folder: Path, work: list[Mutant]) -> list[bool]:
 
 
 def asked_for() -> list[str]:
-    """Returns every metric whose name is in a rule, found by another way than the check's own."""
+    """Returns every metric whose name is in a rule, without the code that test_alerts.py uses."""
     # A name in quotes, as in MetricMissing, does not count, nor does a part of a longer name.
     texts = " ".join(rule["expr"] for rule in rules())
     return sorted(

@@ -1,4 +1,4 @@
-"""`make run` uses the channels of Alertmanager's configuration whose secrets exist."""
+"""`make run` uses a channel of Alertmanager's configuration only if the channel's secret exists."""
 
 from __future__ import annotations
 

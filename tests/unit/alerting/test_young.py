@@ -1,4 +1,4 @@
-"""No alert fires for a new, restarted or idle system, until an outage: then one fires soon."""
+"""No alert fires for a new, restarted or idle system. In an outage, an alert fires soon."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def restarted() -> System:
 
 
 def scraped_with_gaps() -> System:
-    """A system whose processes miss scrapes for a while; then Prometheus itself makes none."""
+    """A system whose processes miss scrapes for a while. Then Prometheus itself does not run."""
     system = fresh()
     for job in ("api", "worker", "monitor"):
         system.run(40, DAY_ONE, silent=(job,)).run(60, DAY_ONE)
@@ -64,12 +64,12 @@ def idle() -> System:
 
 
 def idle_since() -> System:
-    """A system without requests for ten minutes."""
+    """A system that had requests, and then had no requests for ten minutes."""
     return fresh().run(600)
 
 
 def other_messages_on_the_first_day() -> System:
-    """A system with ten minutes of repeated messages, then with new ones."""
+    """A system with ten minutes of repeated messages, and then with new messages."""
     return System().run(600, {200: 1.0}, cached=0.9).run(2400, {200: 1.0})
 
 

@@ -28,7 +28,7 @@ class ModelRegistry:
 
 
 class PendingResults:
-    """Records the results made pending, unless the broker is gone or there is no room."""
+    """Records the results that are made pending. Tests can make the broker fail, or be full."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
@@ -65,7 +65,7 @@ class Counter:
         self.given: list[HttpResponse] = []
 
     def hand_in(self, body: object) -> Any:
-        """Posts a body; :meth:`answer` waits for the response."""
+        """Posts a body. Returns at once; :meth:`answer` waits for the response."""
         posted = PostedRequest(b"", "application/json", json.dumps(body).encode(), None)
         self._asking = asyncio.ensure_future(self._ask(posted))
 
@@ -77,7 +77,7 @@ class Counter:
         self.given.append(response)
 
     async def answer(self) -> HttpResponse:
-        """Returns the only response, as soon as there is one."""
+        """Waits until there is a response, and returns it. There must be only one response."""
         async with asyncio.timeout(20):
             while not self.given:
                 await asyncio.sleep(0.01)

@@ -50,7 +50,7 @@ class Services:
 
 
 class FakeRuntime(Runtime):
-    """A runtime with the fake services, which starts nothing."""
+    """A runtime with the fake services. The runtime starts no thread and no connection."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

@@ -1,4 +1,4 @@
-"""The folder of the api's metrics: one for each api, and none left behind."""
+"""The folder of the api's metrics: each api has one folder, and no folder stays behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monitoring.instruments import multiprocess
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where folders are made; the environment is as before afterwards."""
+    """Returns the parent of the folders. After the test, restores the environment."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv(multiprocess.VARIABLE, "")
     return tmp_path
@@ -34,7 +34,7 @@ def test_process_forked_within_leaves_the_folder_when_it_exits(place: Path) -> N
         with multiprocess.folder():
             child = os.fork()
             if not child:
-                sys.exit()  # out of the block, as a worker of gunicorn does
+                sys.exit()  # leaves the block, as a worker of gunicorn does
             os.waitpid(child, 0)
             assert Path(os.environ[multiprocess.VARIABLE]).is_dir()
     finally:

@@ -1,4 +1,4 @@
-"""A runtime starts its services once, in a thread of their own, and again after a fork."""
+"""A runtime starts its services once, in a separate thread, and again after a fork."""
 
 from __future__ import annotations
 

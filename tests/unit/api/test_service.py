@@ -1,4 +1,4 @@
-"""What a request costs its API key."""
+"""The cost of a request for its API key."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Paying:
         self.attributions._limiter = limiter
 
     async def ask(self, body: object, **query: str) -> list[int]:
-        """Posts a request and returns its costs. Cancels it if it waits for a worker."""
+        """Posts a request, and returns its costs. Cancels the request if it waits for a worker."""
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
         posted = PostedRequest(urlencode(query).encode(), "application/json", sent, KEY)
         asked = self.attributions.create(posted)

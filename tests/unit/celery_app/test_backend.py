@@ -1,4 +1,4 @@
-"""The result backend: a batch is sent in one piece, and each of its responses is read."""
+"""The result backend sends a batch of commands in one piece, and reads each response."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks.results import Attributions
 
 
 class Connection:
-    """A connection, and the pool that it is from; packs each command into a piece of its own."""
+    """A connection that is also its own pool. It packs each command into a separate piece."""
 
     host, port, db = "here", 1, 0
 

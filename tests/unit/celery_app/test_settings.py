@@ -1,4 +1,4 @@
-"""Settings: read from the environment, and refused where they contradict each other."""
+"""Settings come from the environment, and are refused if they contradict each other."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_settings_show_their_urls_without_passwords_however_they_are_printed(
 
 @pytest.mark.parametrize("query", ["", "?ssl_ca_certs=/ca.pem&ssl_cert_reqs=optional"])
 def test_a_url_with_user_password_and_tls_is_read_alike_by_all_libraries(query: str) -> None:
-    """redis-py, kombu and Celery read the URL alike."""
+    """redis-py, kombu and Celery read the same values from the URL."""
     url = f"rediss://me:%23s%2F@127.0.0.1:1/3{query}"
     settings = Settings.from_environ({"BYLINE_REDIS_URL": url})
     app = make_celery(settings)
@@ -195,6 +195,6 @@ def test_a_password_file_without_a_url_or_beside_a_password_is_refused(tmp_path:
 
 
 def test_the_page_lists_every_setting() -> None:
-    """`make settings` writes the table anew."""
+    """If this test fails, `make settings` writes the table again."""
     page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text("utf-8")
     assert table() in page

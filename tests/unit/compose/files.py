@@ -19,7 +19,7 @@ OURS = ("api", "worker", "monitor", "flower")
 
 
 def environment(file: str) -> dict[str, str]:
-    """Returns the variables of an env file."""
+    """Returns the variables of an env file, by name."""
     lines = (FOLDER / file).read_text("utf-8").splitlines()
     pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
     return {name: value for name, _, value in pairs}

@@ -38,7 +38,7 @@ def files() -> list[Manifest]:
 
 @cache
 def rendered(name: str) -> list[Manifest]:
-    """Returns what `kubectl apply --kustomize` sends. Skips the test where there is no kubectl.
+    """Returns the manifests that `kubectl apply --kustomize` sends. Skips without kubectl.
 
     Fails in continuous integration without kubectl, so that a skipped check does not look like a
     passed one.
@@ -54,12 +54,12 @@ def rendered(name: str) -> list[Manifest]:
 
 
 def manifests(source: str) -> list[Manifest]:
-    """Returns the manifests of one of :data:`RENDERED`, or ``files``."""
+    """Returns the rendered manifests of ``source``, or the files if ``source`` is ``files``."""
     return files() if source == "files" else rendered(source)
 
 
 def of_kind(source: str, *kinds: str) -> list[Manifest]:
-    """Returns the manifests of some kinds."""
+    """Returns the manifests of ``source`` that have one of ``kinds``."""
     return [manifest for manifest in manifests(source) if manifest["kind"] in kinds]
 
 

@@ -1,4 +1,4 @@
-"""Tests of bcrypt hashes against those of another implementation."""
+"""Tests of bcrypt hashes against the hashes of another implementation."""
 
 from __future__ import annotations
 

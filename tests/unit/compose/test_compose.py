@@ -1,4 +1,4 @@
-"""Tests of the compose files: each is valid, and each container is as confined as possible."""
+"""Tests of the compose files: each file is valid, and each container has few rights."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_workers_of_the_next_version_are_as_the_others_but_for_their_model(
 ) -> None:
     services = merged(*overrides)["services"]
     worker, beside = services["worker"], services["worker-next"]
-    # So the checks of the worker hold for both: networks, aliases, secrets and limits.
+    # So the tests of the worker's networks, aliases, secrets and limits hold for both workers.
     assert worker.keys() | {"volumes"} == beside.keys()
     different = {name for name in worker if worker[name] != beside[name]}
     assert different == {"image", "environment"}
@@ -124,7 +124,7 @@ def test_on_a_mac_everything_except_the_worker_is_in_containers() -> None:
     (port,) = services["valkey"]["ports"]
     assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "6390", 6379)
     assert "host.docker.internal" in services["monitor"]["command"]
-    for name in ("monitor", "prometheus"):  # both have to reach the worker
+    for name in ("monitor", "prometheus"):  # both must be able to reach the worker
         assert "outside" in services[name]["networks"]
 
 
@@ -163,7 +163,7 @@ def test_only_the_load_balancer_is_reachable_from_outside() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["load-balancer"]
     outer = {name for name, network in COMPOSE["networks"].items() if not network.get("internal")}
     assert {name for name, service in SERVICES.items() if outer & set(service["networks"])} == {
-        *("load-balancer", "alertmanager")  # which sends alerts
+        *("load-balancer", "alertmanager")  # Alertmanager, which sends alerts
     }
     everybody, *operators = SERVICES["load-balancer"]["ports"]
     assert everybody.startswith("${PUBLISH_ADDRESS:-127.0.0.1}:")
@@ -249,7 +249,7 @@ def test_a_container_is_given_the_time_that_it_takes_to_stop() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_everything_that_a_compose_file_names_exists(file: Path) -> None:
-    """Names of folders, files, networks and secrets exist, in the file or in compose.yaml."""
+    """Each folder and file exists. Each network and secret is in the file or in compose.yaml."""
     content: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
     for service in content["services"].values():
         for kind in ("networks", "secrets"):

@@ -1,4 +1,4 @@
-"""Tests of the manifests for Kubernetes against its schemas, KEDA's, and Byline's settings."""
+"""Tests of the manifests against the schemas of Kubernetes and KEDA, and Byline's settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.unit.compose.manifests import (
 from tests.unit.compose.manifests import manifests as of
 
 SOURCES = ("files", *RENDERED)
-#: The first Kubernetes with all features used here (a pod's `preStop.sleep`), and the newest.
+#: The first version of Kubernetes with all features used here (`preStop.sleep`), and the newest.
 VERSIONS = ("1.30", "1.37")
 KEDA = Path(__file__).with_name("keda.sh_scaledobjects.yaml")
 #: The fields of KEDA's trigger for Prometheus (https://keda.sh/docs/2.20/scalers/prometheus/).
@@ -163,7 +163,8 @@ def test_everything_that_a_manifest_names_exists(source: str) -> None:
         assert sum(chosen <= own for own in labels) == 1, manifest["metadata"]["name"]
     deployments = {one["metadata"]["name"]: one for one in of_kind(source, "Deployment")}
     for scaler in of_kind(source, "ScaledObject", "HorizontalPodAutoscaler"):
-        # A Deployment with replicas and its autoscaler would change the number in turns.
+        # A Deployment with `replicas` would change the number, and its autoscaler would change it
+        # back.
         assert "replicas" not in deployments[scaler["spec"]["scaleTargetRef"]["name"]]["spec"]
     for policy in of_kind(source, "NetworkPolicy"):
         assert any(_matches(policy["spec"]["podSelector"], dict(own)) for own in labels)
@@ -193,7 +194,7 @@ def test_a_kustomization_names_exactly_the_files_of_its_folder(folder: Path) -> 
 
 
 def test_no_deployment_chooses_the_pods_of_the_next_version_and_of_the_others() -> None:
-    """kustomize adds labels to a selector only where the selector already has labels."""
+    """kustomize adds labels to a selector only if the selector already has labels."""
     content = yaml.safe_load((FOLDER / "next/worker/kustomization.yaml").read_text("utf-8"))
     [(label, following)] = content["labels"][0]["pairs"].items()
     assert content["labels"][0]["includeSelectors"] is True
@@ -230,7 +231,7 @@ def test_workers_of_the_next_version_are_reached_and_guarded_as_the_others() -> 
     )
     # Prometheus uses this label as the job's name.
     assert {labels["app.kubernetes.io/component"] for labels in own} == {"worker"}
-    # The user scales these workers, and applying the files again must not reset the number.
+    # The user sets the number of these workers. Applying the files again must not reset it.
     deployments = {one["metadata"]["name"]: one["spec"] for one in of_kind("next", "Deployment")}
     assert "replicas" not in deployments["worker-next"]
     [scaled] = of_kind("next", "ScaledObject")

@@ -1,4 +1,4 @@
-"""Tests of nginx's configuration: nginx accepts it, and it fits the api's settings."""
+"""Tests of nginx's configuration: nginx accepts it, and its limits agree with the api's."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_nginx_and_the_api_have_the_same_limit_of_bodies() -> None:
 
 def test_nginx_waits_for_longer_than_any_answer_takes() -> None:
     (waits,) = seconds("proxy_read_timeout")
-    # After the longest wait, the api notes a promise, sends it, and may take it back.
+    # After the longest wait, the api stores a promise, sends it, and may withdraw it.
     assert waits > Settings().wait_max_s + 3 * ACCEPT_S
 
 

@@ -25,7 +25,7 @@ PORTS = {"api": 9806, "worker": 9809}
 
 
 def laid_out(folder: Path) -> Path:
-    """Copies the files as mounted in the container, below ``folder``; returns the configuration."""
+    """Copies the container's mounted files into ``folder``. Returns the configuration's path."""
     for volume in SERVICES["prometheus"]["volumes"]:
         source, target, *_ = volume.split(":")
         if source.startswith("."):
@@ -83,7 +83,7 @@ def test_each_target_is_a_container_that_prometheus_can_reach() -> None:
             }
         for found in job.get("dns_sd_configs", ()):
             (name,) = found["names"]
-            # No other network has this name, so that it has one address for each container.
+            # No other network has this name, so that the name has one address for each container.
             assert aliases[name] == job["job_name"]
             assert name in " ".join(SERVICES["monitor"]["command"])
             assert found["port"] == PORTS[job["job_name"]]

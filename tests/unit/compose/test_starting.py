@@ -131,7 +131,7 @@ def test_launchd_starts_the_worker_with_settings_that_fit_the_containers() -> No
 
 
 def asked_of_compose(tmp_path: Path, *arguments: str) -> tuple[str, list[str]]:
-    """Returns the arguments that `make` gives to compose, and the folders of models."""
+    """Returns the arguments that `make` gives to compose, and the folders of the models."""
     (tmp_path / "compose").write_text('#!/bin/sh\necho "$@"; echo "$MODEL_DIR"; echo "$NEXT_DIR"\n')
     (tmp_path / "compose").chmod(0o755)
     # Without make's variables: a make within `make test` prints the folders it enters.
@@ -156,7 +156,7 @@ def test_make_up_passes_the_files_and_folders_of_each_variant(tmp_path: Path) ->
     named = ("MODEL_DIR=.byline/models/mine", "NEXT_DIR=/somewhere/next")
     said, folders = asked_of_compose(tmp_path, "up", "GPU=1", "MODEL=transformer", *named)
     files = said.partition(" --profile ")[0].replace("--file ", "").split()
-    # The files of the next version come last, its base before its overrides.
+    # The files of the next version come last: first compose.next.yaml, and then its overrides.
     variants = ("", ".gpu", ".transformer", ".model", ".next", ".next.gpu", ".next.transformer")
     assert files == [f"compose/compose{variant}.yaml" for variant in variants]
     assert all((ROOT / file).exists() for file in files)
@@ -167,7 +167,7 @@ def test_make_up_passes_the_files_and_folders_of_each_variant(tmp_path: Path) ->
 
 
 def test_make_down_without_compose_names_the_missing_program(tmp_path: Path) -> None:
-    """The PATH has the programs that the target needs, and no container engine."""
+    """The PATH has all programs that the target needs, except a container engine."""
     for program in ("sh", "awk", "true"):
         found = subprocess.run(["which", program], capture_output=True, text=True, check=True)
         (tmp_path / program).symlink_to(found.stdout.strip())

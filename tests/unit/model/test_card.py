@@ -1,4 +1,4 @@
-"""The card of the shipped n-gram model: its figures, its page, and that they fit the weights."""
+"""The card of the shipped n-gram model: its figures and its page agree with the weights."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_weights_reach_the_accuracy_of_the_card() -> None:
         messages = held_out[start : start + 256]
         named = model.forward(model.prepare([m.text for m in messages])).argmax(1).tolist()
         hits += [CARD.authors[n] == m.author for n, m in zip(named, messages, strict=True)]
-    # Rounding on another processor may change the prediction of a few of 5,000 messages.
+    # Rounding on another processor may change the predictions for a few of 5,000 messages.
     assert np.mean(hits) == pytest.approx(METRICS["accuracy"], abs=0.001)
 
 

@@ -1,4 +1,4 @@
-"""The command ``make train``: what it writes, that the engine serves it, and its errors."""
+"""The command ``make train``: its files, its errors, and that the engine serves its models."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_transformer_trained_on_a_users_messages_is_served(
     [prediction] = engine.predict(["the quiet garden was green before anyone"])
     assert prediction.candidates[0].author == "Ann"
 
-    # A transformer beside the same n-gram model keeps no n-gram model of its own.
+    # A transformer that is beside the same n-gram model keeps no copy of that model.
     (out / "ngram").rename(beside := tmp_path / "ngram")
     again = tmp_path / "again"
     assert train.main(["--model", "transformer", "--data", data, "--out", str(again)]) == 0

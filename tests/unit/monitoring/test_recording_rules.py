@@ -1,4 +1,4 @@
-"""promtool accepts configuration and rules, and the rules compute what they should."""
+"""promtool accepts configuration and rules, and the rules compute the expected values."""
 
 from __future__ import annotations
 

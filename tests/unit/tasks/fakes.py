@@ -22,7 +22,7 @@ from tasks.storage.result_cache import AttributionCache
 
 
 class Predictor:
-    """A model whose author is the text's first letter. It notes its batches."""
+    """A model that attributes a text to its first letter. It records its batches."""
 
     version = "v1"
 
@@ -43,7 +43,7 @@ class Predictor:
 
 
 class Store:
-    """Redis as the batch processor uses it, in dicts: a client and a pipeline in one."""
+    """A fake of Redis that keeps its data in dicts. It is both a client and a pipeline."""
 
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
@@ -145,7 +145,7 @@ def authors(outcomes: Sequence[Any]) -> list[str | None]:
 
 
 def find(processor: Processor, id: str) -> Outcome | None:
-    """Returns what the api finds under an id; None while the result is pending."""
+    """Returns the outcome that the api finds under an id; None while the result is pending."""
 
     async def call(command: str, *keys: Any) -> Any:
         assert command == "MGET"
@@ -165,7 +165,7 @@ def run_alone(processor: Processor, chunk: Chunk) -> list[Any]:
 def run_passes(
     processor: Processor, progress: Progress, alone: bool = False, messages: int = 2
 ) -> list[list[Any]]:
-    """Computes a chunk in passes of ``messages``. Returns the answered chunks of each pass."""
+    """Computes a chunk in passes of ``messages`` messages. Returns each pass's answered chunks."""
     pipe: Any = processor.store
     answered = []
     while not progress.complete:

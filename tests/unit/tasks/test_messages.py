@@ -62,7 +62,7 @@ def test_an_odd_but_valid_text_passes(text: str) -> None:
 
 
 def cpu_s(text: str) -> float:
-    """Returns the CPU seconds that the check of a text takes: the least of five attempts."""
+    """Returns the CPU seconds that the check of a text takes: the minimum of five attempts."""
     took = []
     for _ in range(5):
         begin = time.thread_time()

@@ -1,4 +1,4 @@
-"""Pending results as a batch stores them and the api finds them, also after an upgrade."""
+"""A batch stores pending results, and the api finds them, also after an upgrade."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_a_pending_result_is_found_after_the_cache_lost_its_outcome(
         processor.store.delete(key)
     outcome = find(processor, asked)
     assert outcome is not None
-    # The result was promised for an older model version. The served version answers, with its own
-    # id.
+    # The result was promised for an older model version. The served version computes it, under a
+    # new id.
     assert outcome.id == message_id("v1", text)
 
 

@@ -27,7 +27,7 @@ def test_without_a_canary_no_message_is_taken() -> None:
 
 
 def test_a_text_has_the_same_lot_in_each_process() -> None:
-    """The value is fixed: another hash would move messages between versions at an upgrade."""
+    """The value never changes: with another hash, an upgrade would give messages other versions."""
     assert lot("message") == pytest.approx(0.7316659237318243, abs=1e-12)
     assert all(0 <= lot(text) < 1 for text in TEXTS)
 

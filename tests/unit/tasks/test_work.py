@@ -1,4 +1,4 @@
-"""The work of messages."""
+"""The estimate of how much work a message is."""
 
 from __future__ import annotations
 

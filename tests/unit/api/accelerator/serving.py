@@ -72,12 +72,12 @@ def served(
 
 
 def all_of(connection: socket.socket) -> bytes:
-    """Returns all that the other side sends until it closes."""
+    """Returns all bytes that the other side sends until it closes the connection."""
     return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Responds with the number of headers and of bytes of the body."""
+    """Responds with the number of headers and the number of bytes of the body."""
     size, message = 0, await receive()
     size += len(message.get("body", b""))
     while message.get("more_body"):
@@ -99,7 +99,7 @@ def connect(port: int) -> socket.socket:
 def exchanged(
     app: Any, data: bytes, step: int = 1 << 30, protocol: type[asyncio.Protocol] = FastHttpProtocol
 ) -> bytes:
-    """Sends ``data`` in steps, and returns all that the server sends until it closes."""
+    """Sends ``data`` in pieces of ``step`` bytes, and returns all bytes that the server sends."""
     with served(app, protocol) as (_, port), connect(port) as client:
         for start in range(0, len(data), step):
             client.sendall(data[start : start + step])
@@ -107,7 +107,7 @@ def exchanged(
 
 
 def check_problem(received: bytes, status: int, code: str) -> None:
-    """Checks that a response is a problem document and the last on its connection."""
+    """Checks that a response is a problem document, and the last response on its connection."""
     top, _, body = received.partition(b"\r\n\r\n")
     lines = top.split(b"\r\n")
     assert lines[0].startswith(b"HTTP/1.1 %d " % status), received[:300]

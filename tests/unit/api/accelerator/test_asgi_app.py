@@ -61,7 +61,10 @@ def here() -> Iterator[tuple[int, Services]]:
 
 
 def codes(port: int, method: str, path: str, *fields: str) -> set[str]:
-    """Returns the error codes for a request with its body in one piece and in two; "" for 200."""
+    """Returns the error codes of two requests, with the body in one piece and in two.
+
+    The code of a response with status 200 is empty.
+    """
     body = b'{"text": "forged"}' if method == "POST" else b""
     head = [f"{method} {path} HTTP/1.1", *fields, "Connection: close"]
     if body:

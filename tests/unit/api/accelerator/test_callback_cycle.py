@@ -1,4 +1,4 @@
-"""Requests answered by callback: a real server, and an application that can also use ASGI."""
+"""Requests that are answered by callback, with a real server. The application can also use ASGI."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Application:
         await send({"type": "http.response.body"})
 
     def respond(self, body: bytes = b"{}") -> None:
-        """Responds to all requests that wait."""
+        """Responds to all waiting requests."""
         waiting, self.waiting = self.waiting, []
         assert self.loop is not None
         for on_response in waiting:
@@ -102,7 +102,7 @@ def post(body: bytes, *fields: bytes, path: bytes = b"/v1/attributions") -> byte
 
 
 def receive_responses(client: socket.socket, count: int) -> bytes:
-    """Receives bytes until they hold ``count`` heads and end with a complete response."""
+    """Receives bytes until there are ``count`` heads, and the last response is complete."""
     received = b""
     while received.count(b"HTTP/1.1 ") < count or not received.endswith((b"}", b"\r\n\r\n")):
         piece = client.recv(4096)

@@ -1,4 +1,4 @@
-"""Within its limits, Byline's protocol behaves as uvicorn's own. Bytes sent to real servers."""
+"""Byline's protocol gives the same responses as uvicorn's own: bytes sent to real servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.api.accelerator.serving import LAST, exchanged
 
 #: Bytes that the client sends at a time.
 BYTE_BY_BYTE = 1
-#: Bytes that the client sends at a time: more than any request has.
+#: Bytes that the client sends at a time: more than the longest request has.
 AT_ONCE = 1 << 30
 #: Keys of an ASGI scope that differ between two connections.
 OF_CONNECTION = ("client", "server")
@@ -99,7 +99,7 @@ def test_request_sent_byte_by_byte_is_handled_as_by_uvicorn(name: str) -> None:
 
 
 class Both:
-    """Gives the same response by callback and as an ASGI application."""
+    """An application that gives the same response by callback and as an ASGI application."""
 
     called = 0
 

@@ -1,4 +1,4 @@
-"""Messages that no coroutine waits for: which response a client gets, and when."""
+"""Which response a client gets, and when, for messages that no coroutine waits for."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ async def test_message_is_pending_after_the_wait(desk: Desk, hasty: FastCounter)
     assert hasty.pending_results.kept == {}
     await desk.answer()
     assert len(hasty.given) == 1
-    # The outcome came before the worker could see that the result is pending: so the API keeps it.
+    # The outcome came before the worker could see that the result is pending, so the API keeps the
+    # outcome.
     assert list(hasty.pending_results.kept) == [id]
     assert hasty.pending_results.released == {}
 

@@ -1,4 +1,4 @@
-"""The file of API keys while the API runs: valid changes are loaded, invalid ones are not."""
+"""The file of API keys while the API runs: only valid changes are loaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.access.keys_file import KeysFile
 
 
 def line(name: str, rate: str = "") -> str:
-    """Returns the line of a key that is the same as its name."""
+    """Returns a line of the file. The key is the same text as the key's name."""
     return f"{name} sha256:{sha256(name.encode()).hexdigest()} {rate}\n"
 
 
@@ -41,7 +41,7 @@ def test_revoked_key_is_refused_and_new_key_is_accepted(path: Path) -> None:
 
 
 def test_replaced_file_is_loaded(path: Path) -> None:
-    """Editors, `mv` and Kubernetes replace a file like this."""
+    """Replaces the file by a rename, as editors, `mv` and Kubernetes do."""
     keys = KeysFile(path)
     other = path.with_name("new")
     other.write_text(line("first") + line("third"))

@@ -1,4 +1,4 @@
-"""Bodies around the size limit, with a server that reads from the socket: Werkzeug's."""
+"""Bodies around the size limit, with Werkzeug's server, which reads from the socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lone surrogates in JSON documents are found, and nothing else is."""
+"""The check finds lone surrogates in JSON documents, and nothing else."""
 
 from __future__ import annotations
 

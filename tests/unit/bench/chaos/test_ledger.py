@@ -18,7 +18,7 @@ from bench.load.recorder import BROKEN
 
 
 class Api(BaseHTTPRequestHandler):
-    """An api that accepts messages, and has answers only to those in ``known``."""
+    """An api that accepts every message, and has answers only for the messages in ``known``."""
 
     said: ClassVar[list[tuple[int, object]]] = []
     known: ClassVar[set[str]] = set()
@@ -85,5 +85,5 @@ def test_a_light_load_ends_with_its_block(target: Target) -> None:
         time.sleep(0.3)  # under load
     count = len(sent.accepted)
     assert 2 <= count <= 12
-    time.sleep(0.2)  # after it
+    time.sleep(0.2)  # after the load
     assert (len(sent.accepted), sent.failed) == (count, {})

@@ -20,10 +20,10 @@ from bench.system.system import Started
 
 
 class Api(BaseHTTPRequestHandler):
-    """An api that promises every message, and has the answer at the second request for it.
+    """An api that promises every answer, and gives the answer at the second request for it.
 
-    The first message of a bulk is answered at once. The connections of the first POST and of the
-    first GET of all break off.
+    The first message of a bulk request gets its answer at once. The connections of the very first
+    POST and GET break.
     """
 
     bulks: ClassVar = 0
@@ -71,7 +71,7 @@ def system(tmp_path: Path) -> Iterator[Started]:
 
 
 class Rounds(threading.Event):
-    """An event that is set after ``count`` waits, none of which takes time."""
+    """An event that is set after ``count`` calls of ``wait``. The calls return at once."""
 
     def __init__(self, count: int) -> None:
         super().__init__()

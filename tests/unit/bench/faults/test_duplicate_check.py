@@ -1,4 +1,4 @@
-"""Tests of the duplicate check: it counts changed answers, and retries while there are none."""
+"""Tests of the duplicate check: it counts changed answers, and retries requests without answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def contradicted(reply: Reply) -> int:
-    """Returns how many of the answers to two messages differ from the first ones."""
+    """Returns how many answers to two messages differ from the messages' first answers."""
     duplicate_check = DuplicateCheck(PASSAGES)
     sent = [Message(n, passage.text) for n, passage in enumerate(PASSAGES)]
     duplicate_check.note(sent, 0.0, 0.0, 0.1, [Answer(author="one", confidence=0.75)] * 2)

@@ -1,4 +1,4 @@
-"""Tests of the outcomes of faults: the harmless ones, and the complaints of the others."""
+"""Tests of the outcomes of faults: which are harmless, and the complaints about all others."""
 
 from __future__ import annotations
 

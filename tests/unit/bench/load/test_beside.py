@@ -1,4 +1,4 @@
-"""Tests of the second load, with its own API key, beside the measured one."""
+"""Tests of the second load, with its own API key, beside the measured load."""
 
 from __future__ import annotations
 

@@ -46,7 +46,8 @@ class Owner:
 def exchange(*answers: Answer) -> tuple[list[tuple[int, bytes]], bool, bool]:
     """Sends a request for each answer, unless the connection closes.
 
-    Returns their outcomes, whether the connection marked itself as closing, and whether it closed.
+    Returns the outcomes of the requests, whether the connection marked itself as closing, and
+    whether it closed.
     """
     return uvloop.run(asyncio.wait_for(_exchange(answers), 10))
 
@@ -61,7 +62,7 @@ async def _exchange(answers: Sequence[Answer]) -> tuple[list[tuple[int, bytes]],
                     writer.close()
                     return
                 writer.write(segment)
-                await asyncio.sleep(0.02)  # so that each part is a segment of its own
+                await asyncio.sleep(0.02)  # so that each part is a separate segment
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     owner = Owner()
@@ -97,7 +98,7 @@ def test_a_chunked_body_is_put_together() -> None:
 
 
 def test_a_content_length_is_ignored_where_the_body_is_chunked() -> None:
-    """As in RFC 9112, 6.3, or the connection is closed, but never as five bytes of chunks."""
+    """RFC 9112, 6.3: the client reads the chunks, or closes the connection."""
     both = CHUNKED.replace(b"\r\n\r\n2", b"\r\nContent-Length: 5\r\n\r\n2", 1)
     [(status, body)], *_ = exchange([both])
     assert (status, body) in (HELLO, BROKEN)

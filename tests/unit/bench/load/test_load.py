@@ -1,4 +1,4 @@
-"""Tests of the HTTP load against a small real server: its counts are those of the server."""
+"""Tests of the HTTP load against a small real server: both count the same messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Reply = Callable[[int, dict[str, object]], tuple[int, object] | None]
 
 
 class Server:
-    """A server that answers as ``reply`` says, after ``delay(number)`` seconds."""
+    """A server that sends the response of ``reply`` after ``delay(number)`` seconds."""
 
     def __init__(self, reply: Reply, delay: Callable[[int], float] = lambda number: 0.0) -> None:
         self._reply, self._delay = reply, delay
@@ -205,7 +205,7 @@ def test_prepared_requests_are_sent_first_and_none_twice(servers: list[Server], 
 
 
 def test_requests_due_during_the_warm_up_are_not_measured(servers: list[Server]) -> None:
-    """At 100 a second and 0.1 s each, ten of the warm-up's 30 are answered after its end."""
+    """Of the warm-up's 30 requests, ten are answered after its end: 100 a second, 0.1 s each."""
     servers.append(server := Server(lambda number, body: (200, ONE), lambda n: 0.1))
     recorder = send(server, rate=100, max_messages=60, connections=50, warmup=0.3)
     assert sum(recorder.sent) == sum(recorder.answered) == len(recorder.right) == 30

@@ -1,4 +1,4 @@
-"""Tests of the mix of messages: new messages are new, and repeated ones are unchanged."""
+"""Tests of the mix of messages: new messages differ from all others, and repeats do not change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the recorder: a response that is decoded later counts like one decoded at once."""
+"""Tests of the recorder: it does not matter whether a response is decoded at once or later."""
 
 from __future__ import annotations
 

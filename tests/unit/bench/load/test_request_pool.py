@@ -1,4 +1,4 @@
-"""Tests of the request pool: prepared requests come first, later ones are rendered on demand."""
+"""Tests of the request pool: prepared requests come first, later requests are made on demand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.load.request_pool import RequestPool
 
 
 class Draws:
-    """An endless source of messages that counts how many were drawn."""
+    """An endless source of messages that counts the messages taken from it."""
 
     def __init__(self) -> None:
         self.drawn = 0

@@ -1,4 +1,4 @@
-"""Tests of scenarios: the shipped ones are valid, and invalid ones are refused with a reason."""
+"""Tests of scenarios: shipped scenarios are valid; each invalid one is refused with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the HTML report: its content, that it is self-contained, and missing figures."""
+"""Tests of the HTML report: its content, and missing figures. The page must be self-contained."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_an_accuracy_beyond_chance_disagrees_with_the_card() -> None:
 
 
 def test_answers_to_one_passage_count_once() -> None:
-    """40 % of 1,000 answers is no chance; of 100 passages sent ten times each, it may be."""
+    """An accuracy of 40 % may be chance for 100 passages sent ten times, not for 1,000 passages."""
     quality = judge(recorder(400, 600, passages=100), CARD)
     assert quality is not None
     assert quality.agrees

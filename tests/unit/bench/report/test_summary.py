@@ -22,7 +22,7 @@ NAN = float("nan")
 
 
 def run(latencies: list[float], **limits: float) -> Run:
-    """Returns the report of ten requests a second, from time 100, with latencies in seconds."""
+    """Returns the report of ten requests a second from time 100. ``latencies`` are in seconds."""
     recorder = Recorder([Passage("text", "author")])
     for number, latency in enumerate(latencies):
         recorder.due.append(number / 10)

@@ -1,4 +1,4 @@
-"""Tests of the arithmetic of a message's cost for Valkey."""
+"""Tests of the computation of a message's cost for Valkey."""
 
 from __future__ import annotations
 

@@ -9,17 +9,17 @@ import pytest
 
 from bench.system.growth import FILES, FILLING, LOOK_S, LOOKS, MEGABYTES, SETTLE_S, Watch, grown
 
-#: Looks at the beginning, which do not count.
+#: Number of samples at the beginning that do not count.
 FILLING_LOOKS = int(SETTLE_S / LOOK_S)
-#: Looks in ten minutes.
+#: Number of samples in ten minutes.
 ALL = 120
 
-#: Returns megabytes, or open files, for the number of a look.
+#: A function that returns megabytes, or open files, for the number of a sample.
 Size = Callable[[int], float]
 
 
 def watch(part: str, size: Size, count: int = ALL, files: Size = lambda look: 20) -> Watch:
-    """Returns the looks at one process."""
+    """Returns a watch with ``count`` samples of one process."""
     looks = [(LOOK_S * n, int(1e6 * size(n)), int(files(n))) for n in range(count)]
     return Watch({(part, 1): looks})
 
@@ -32,7 +32,7 @@ def megabytes(size: Size, count: int = ALL) -> float:
 
 @pytest.mark.parametrize("looks", [1, 2, 6, 12])
 def test_a_leak_is_seen_however_seldom_it_shows(looks: int) -> None:
-    """The leak is 12 MB a minute: 1 MB at each look, or 2 MB at every second look, and so on."""
+    """The leak is 12 MB a minute: 1 MB a sample, or 2 MB at every second sample, and so on."""
     assert megabytes(lambda n: 100 + looks * (n // looks)) == pytest.approx(12, rel=0.1)
 
 

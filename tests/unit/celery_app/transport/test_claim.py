@@ -1,4 +1,4 @@
-"""The order in which claims read priorities, and what they are made of."""
+"""The order in which claims read priorities, and the command of a claim."""
 
 from __future__ import annotations
 

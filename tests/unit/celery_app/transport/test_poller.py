@@ -1,4 +1,4 @@
-"""The turns of the worker's loop: when acknowledged tasks are settled, and readers added."""
+"""The iterations of the worker's loop: when it settles acknowledged tasks, and adds readers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from celery_app.transport.poller import Loop, Poller
 
 
 class Channel:
-    """A channel that claims, or has no room to claim. It counts how often it settles."""
+    """A channel that may claim tasks, or may not. It counts how often it settles tasks."""
 
     active_queues = active_fanout_queues = ()
 

@@ -1,4 +1,4 @@
-"""Fakes of a worker's thread, of its task and of its requests."""
+"""Fakes of a worker's model thread, of its task and of its requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks.work import work
 
 
 class FakeRequest:
-    """A request as the batcher uses it. It notes how it ended."""
+    """A request as the batcher uses it. The request records how it ended."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Pipe:
 
 
 class FakeTask:
-    """A task that notes its batches. Where ``error`` is set, the next batch raises it."""
+    """A task that records its batches. If ``error`` is set, the next batch raises it."""
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
@@ -170,7 +170,10 @@ class FakeTask:
 
 
 class Worker:
-    """A batcher whose model thread is stepped by the test. It is the executor and the device."""
+    """A batcher whose model thread runs only when the test steps it.
+
+    This object is also the batcher's executor and device.
+    """
 
     def __init__(
         self, monkeypatch: pytest.MonkeyPatch, limit: int = 8, longest_retry_s: float = 0.016
@@ -183,7 +186,7 @@ class Worker:
         monkeypatch.setattr(batch_runner, "LONGEST_RETRY_S", longest_retry_s)
         self.task = FakeTask()
         self.submitted: list[Callable[[], None]] = []
-        #: Raised when the next batch is submitted.
+        #: The error that the submission of the next batch raises; None for no error.
         self.submit_error: Exception | None = None
         self.overlaps = False
         task: Any = self.task
@@ -203,10 +206,10 @@ class Worker:
             self.batcher.add(fake)
 
     def step(self) -> None:
-        """Runs what the thread does next."""
+        """Runs the next job of the model thread."""
         self.submitted.pop(0)()
 
     def run_all(self) -> None:
-        """Steps until the thread has nothing left to do."""
+        """Runs all jobs of the model thread."""
         while self.submitted:
             self.step()

@@ -1,4 +1,4 @@
-"""The batch runner acknowledges, fails or gives back the tasks of a batch, and logs it."""
+"""The batch runner acknowledges, fails or gives back a batch's tasks, and logs the batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The batcher: when a batch starts, what it holds, and whether there is room for more tasks."""
+"""The batcher: when a batch starts, its messages, and whether the worker takes more tasks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_batch_holds_no_more_than_the_limit(worker: Worker) -> None:
 
 
 def test_a_batch_of_long_texts_holds_fewer_messages(worker: Worker) -> None:
-    long = "x" * 6_000  # as much work as three short ones
+    long = "x" * 6_000  # as much work as three short messages
     worker.add(*(FakeRequest(1, text=long) for _ in range(4)), FakeRequest(2))
     worker.run_all()
     assert worker.task.batches == [2, 4]

@@ -1,4 +1,4 @@
-"""A step whose timer raises goes on, and does not cost the worker its connection."""
+"""If a step's timer raises an error, the step goes on, and the worker keeps its connection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from monitoring.instruments.metrics import WorkerMetrics
 
 
 class WorkerRegistry:
-    """Raises an error of a defect, which kombu would take for a lost connection."""
+    """Raises the error of a defect. kombu would take this error for a lost connection."""
 
     def __init__(self) -> None:
         self.signed = 0

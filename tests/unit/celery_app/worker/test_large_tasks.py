@@ -1,4 +1,4 @@
-"""Tasks of more work than a batch: computed in passes, with other batches between them."""
+"""Tasks with more work than a batch are computed in passes. Other batches run between passes."""
 
 from __future__ import annotations
 

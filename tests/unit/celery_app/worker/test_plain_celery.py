@@ -1,4 +1,4 @@
-"""Byline's requests, tracing and events do what Celery's own do, apart from what they hide."""
+"""Byline's requests, tracing and events do the same as Celery's, except that they hide texts."""
 
 from __future__ import annotations
 
@@ -103,11 +103,11 @@ def test_a_task_that_bypasses_the_tracer_ends_as_in_the_tracer(
     )
     assert failure is None
     assert (bypassed.failed, bypassed.result) == (False, shown)
-    assert app.backend.get(app.backend.get_key_for_task(made.id)) is None  # by neither
+    assert app.backend.get(app.backend.get_key_for_task(made.id)) is None  # neither stores a result
 
 
 class Timer:
-    """A timer that notes the function to call, for the test to call."""
+    """A timer that keeps the function, so that the test can call the function itself."""
 
     def call_repeatedly(self, seconds: float, call: Any) -> Any:
         self.call = call

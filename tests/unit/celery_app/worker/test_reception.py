@@ -12,7 +12,7 @@ from celery_app.worker.bootsteps.reception import AcknowledgeStep
 
 
 class Consumer:
-    """A consumer as the step uses it."""
+    """A fake of Celery's consumer, with only what the step uses."""
 
     def __init__(self, turns: bool) -> None:
         self.cycle = SimpleNamespace(turns=turns)

@@ -1,4 +1,4 @@
-"""Which waiting tasks the next batch is made of: priorities, orphans, duplicates."""
+"""Which waiting tasks are in the next batch: priorities, orphans and duplicates."""
 
 from __future__ import annotations
 

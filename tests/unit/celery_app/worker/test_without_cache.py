@@ -1,4 +1,4 @@
-"""A worker whose cache, on a server of its own, is gone: replies are sent, and tasks requeued."""
+"""A worker whose separate cache server is down sends replies, and requeues other tasks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_without_cache_a_client_that_waits_gets_its_reply_and_other_tasks_are_re
 ) -> None:
     worker.task.has_separate_cache = True
     worker.task.store_error = RedisConnectionError("gone")
-    for number in range(2):  # the second time, storing is not tried
+    for number in range(2):  # the second batch does not try to store results
         waiting, with_result = FakeRequest(), FakeRequest(reply_to=None)
         waiting.may_be_unstored = True
         worker.add(waiting, with_result)

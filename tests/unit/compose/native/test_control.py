@@ -45,7 +45,7 @@ def supervised(
     advice: Callable[[Sequence[str]], str] = lambda _: "",
     stop: StopSignal | None = None,
 ) -> Iterator[Control]:
-    """Runs scripts as the parts `part-0` and so on, in a state folder."""
+    """Runs ``scripts`` as the parts `part-0`, `part-1` and so on, in the state folder."""
     (folder / "logs").mkdir()
     parts = [
         Part(f"part-{n}", ["sh", "-c", script], "", lambda: True, rank=1, stop_s=1, advice=advice)
@@ -59,7 +59,7 @@ def supervised(
 
 
 def runs(running: Control, part: str = "part-0") -> int:
-    """Returns the process id of a part; 0 where the part does not run."""
+    """Returns the process id of a part; 0 if the part does not run."""
     running.look()
     return running.pids.get(part, 0)
 
@@ -116,7 +116,7 @@ def test_a_part_that_is_given_up_is_reported_once_and_tried_for_ever(
 def test_only_two_wrong_starts_in_a_row_are_hopeless(
     started_s: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With 0 the part counts as started, and restarts at once, like one that fails late."""
+    """With 0 the part counts as started, and restarts at once, like a part that fails late."""
     monkeypatch.setattr(configuration, "STARTED_S", started_s)
     mistaken = f"echo again >> {tmp_path}/starts; sleep 0.3; exit 2"
     with supervised(tmp_path, mistaken, "sleep 60") as running:
@@ -193,7 +193,7 @@ def test_ctrl_c_does_not_cut_short_the_end_of_all_parts(tmp_path: Path) -> None:
         with suppress(_Reason), supervised(tmp_path, script, stop=StopSignal()) as running:
             pid = wait_for(lambda: runs(running))
             daemon = daemon_of(pid)
-            # The shell has a child once its trap is set.
+            # The shell has a child process once its trap is set.
             wait_for(lambda: psutil.Process(pid).children(), what="its trap")
             thread.start()
             raise _Reason
@@ -257,12 +257,12 @@ def test_a_supervisord_that_does_not_answer_ends_nothing(
         daemon.resume()
         os.kill(pid, signal.SIGKILL)
         assert wait_for(lambda: (now := runs(running)) != pid and now)
-        daemon.suspend()  # and stays frozen while the run ends
+        daemon.suspend()  # supervisord stays frozen while the run ends
     assert not alive(daemon.pid)
 
 
 def test_a_supervisord_that_ends_within_its_answer_ends_nothing(tmp_path: Path) -> None:
-    """A server in supervisord's place sends an incomplete answer with a matching length."""
+    """Instead of supervisord, a server sends incomplete XML with a correct Content-Length."""
     with supervised(tmp_path, "sleep 60") as running, socket.socket(socket.AF_UNIX) as server:
         pid = wait_for(lambda: runs(running))
         path = tmp_path / "run" / "socket"

@@ -16,7 +16,7 @@ def modes(folder: Path) -> set[int]:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Path:
-    """A state folder with the modes of earlier versions."""
+    """Returns a state folder with the file modes of earlier versions of Byline."""
     for name in ("logs", "valkey", "prometheus", "models"):
         (tmp_path / name).mkdir(mode=0o755)
     (tmp_path / "lock").touch()

@@ -74,7 +74,7 @@ def test_ctrl_c_is_raised_once_and_remembered(stop: StopSignal) -> None:
     stop.check()
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-    signal.raise_signal(signal.SIGINT)  # must not interrupt the end
+    signal.raise_signal(signal.SIGINT)  # the signal must not interrupt the end
     signal.raise_signal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         stop.check()  # a library may have caught the exception

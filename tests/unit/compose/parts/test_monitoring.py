@@ -41,7 +41,7 @@ SILENCE = {
     "createdBy": "evil",
     "comment": "forged",
 }
-#: Paths of requests that change something, in Alertmanager 0.25 and in newer ones.
+#: Paths of requests that change something, in Alertmanager 0.25 and in newer versions.
 POSTS = [
     (f"/api/{version}/{kind}", body)
     for version in ("v1", "v2")

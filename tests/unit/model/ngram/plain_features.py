@@ -12,7 +12,7 @@ _ORDERED_CHARACTERS = 64
 
 
 def bag(text: str) -> Counter[int]:
-    """Returns how often each row occurs in ``text``."""
+    """Returns how often each row of the weights occurs in ``text``."""
     points = [ord(character) + 1 for character in text]
     hashes = [_token_hash(token) for token in tokens(text)]
     runs = [_row(_run(points[i : i + n]), n) for n in (2, 3, 4) for i in range(len(text) - n + 1)]

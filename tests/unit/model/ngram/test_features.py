@@ -86,7 +86,8 @@ def test_families_hold_the_counted_n_grams_with_their_offsets(text: str) -> None
 
 def test_every_occurrence_of_an_n_gram_is_counted_once() -> None:
     text = "Ab, ab"
-    # Runs of characters: 5 of two, 4 of three, 3 of four. Tokens: "Ab", "," and "ab", and 2 pairs.
+    # Runs of two characters: 5; of three: 4; of four: 3. Tokens: "Ab", "," and "ab". Pairs of
+    # tokens: 2.
     assert sum(bag(text).values()) == 5 + 4 + 3 + 3 + 2
 
 
@@ -126,7 +127,7 @@ def test_values_have_length_one_or_none_for_an_empty_text() -> None:
 
 
 def test_hash_is_the_same_on_every_machine() -> None:
-    """The committed weights depend on the hash. Other numbers here need another PREPROCESSING."""
+    """The committed weights depend on the hash. A changed hash needs a new PREPROCESSING."""
     assert features.count(["Hello, you"]).rows.tolist()[:4] == [15523, 31389, 32525, 33163]
     bags = features.count([*TEXTS, LONG])
     assert zlib.crc32(b"".join(array.astype("<i4").tobytes() for array in bags)) == 1483632419

@@ -97,7 +97,7 @@ def test_predict_from_another_thread_is_refused() -> None:
 
 
 class Novel(Vowels):
-    """A model whose ``unseen`` returns or raises what the test gives it."""
+    """A model whose ``unseen`` returns the test's value, or raises the test's error."""
 
     def __init__(self, result: object) -> None:
         self.result = result

@@ -1,4 +1,4 @@
-"""The environment variables for numpy on Zen 4, and that a worker sets them before its import."""
+"""The environment variables for numpy on Zen 4: a worker sets them before it imports numpy."""
 
 from __future__ import annotations
 

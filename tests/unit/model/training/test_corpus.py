@@ -1,4 +1,4 @@
-"""The corpus: how documents are cut into messages, and how these are split into folds."""
+"""The corpus: how documents are cut into messages, and how messages are split into folds."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_padding_does_not_change_a_vector(
 def test_last_layers_means_are_close_for_sentences_of_the_same_meaning(
     loaded: encoder.Encoder, tokenizer: encoder.TextTokenizer
 ) -> None:
-    """all-MiniLM-L6-v2 was trained for this."""
+    """all-MiniLM-L6-v2 was trained so that such sentences have close vectors."""
     texts = [
         "How many people live in Berlin?",
         "What is Berlin's population?",

@@ -1,4 +1,4 @@
-"""The dashboards are as the code renders them, are complete, and query metrics that exist."""
+"""The dashboards' files equal the code's output, are complete, and query existing metrics."""
 
 from __future__ import annotations
 

@@ -24,9 +24,10 @@ from monitoring.instruments.metrics_table import PROCESSES, table
 from monitoring.instruments.monitor_metrics import SIGNALS, MonitorMetrics
 
 ROOT = Path(__file__).parents[4]
-#: Authors of a large model of somebody's own.
+#: Number of authors of a user's large model.
 AUTHORS = 200
-#: Series that one process may have with so many authors: Prometheus keeps each in memory.
+#: Maximum number of series that one process may have with so many authors: Prometheus keeps each in
+#: memory.
 MAX_SERIES = 600
 
 

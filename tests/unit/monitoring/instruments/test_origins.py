@@ -1,4 +1,4 @@
-"""Requests that a page of another site may have sent are told from all others."""
+"""The checks refuse requests that a page of another site may have sent, and no others."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_origin_of_another_site_is_refused(origin: str) -> None:
 def test_configured_name_is_accepted_with_any_port_and_scheme() -> None:
     assert NAMED("byline.example", "https://byline.example") == ""
     assert NAMED("OTHER.example:8443", None) == ""
-    # A load balancer asks by an address, for a page that has the name.
+    # A load balancer sends an address as `Host`. The page's site has the configured name.
     assert NAMED("10.0.0.7:8000", "https://byline.example") == ""
     assert NAMED("evil.example", None) == "wrong_host"
     assert NAMED("byline.example", "https://evil.example") == "foreign_origin"

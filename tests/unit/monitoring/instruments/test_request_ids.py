@@ -1,4 +1,4 @@
-"""Request ids are validated, and log lines name the valid ones."""
+"""Request ids are validated, and log lines name only valid ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory has levels and is counted once. Processes and Redis are fakes in most tests."""
+"""Memory has levels, and no memory is counted twice. Most tests use fake processes and Redis."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def test_level_ends_three_percent_below_its_limit() -> None:
 
 def test_memory_reported_by_other_containers_is_added() -> None:
     contained = meter(Limits(700 * MB, 1000 * MB), "redis://valkey:6379/0", contained=True)
-    # Process 3 is one of this container's: the Redis process with that id is in another container.
+    # Process 3 here is a process of this container. The Redis process with the same id is in
+    # another container.
     memory = contained.measure({"mps": 100 * MB}, reported=200 * MB)
     assert memory.components == {"app": 560 * MB, "redis": 50 * MB, "mps": 100 * MB}
     assert (memory.used, memory.level) == (710 * MB, "warning")

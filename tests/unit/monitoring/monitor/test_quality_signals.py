@@ -1,4 +1,4 @@
-"""Quality signals cross their thresholds only for answers that are unlike the held-out ones."""
+"""Quality signals cross their thresholds only if answers differ from the held-out messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOBODY: Counter[str] = Counter()
 
 
 def answers(messages: int, seed: int = 0, sure: float = 0.0) -> Counter[str]:
-    """Returns counts of messages like the held-out ones; a share of ``sure`` is confident."""
+    """Returns counts of messages like the held-out ones. The model is sure of a share ``sure``."""
     generator = np.random.default_rng(seed)
     authors = REFERENCE["predicted_shares"]
     shares = np.array(list(authors.values()))
@@ -86,7 +86,7 @@ def test_texts_with_unknown_features_cross_the_threshold_of_unseen() -> None:
 
 def test_wrong_labels_cross_the_threshold_of_accuracy() -> None:
     assert past(answers(400), Counter(labels=60, right=10, messages=400)) == {"accuracy"}
-    # With so few labels, a third more wrong guesses than expected may be chance.
+    # With so few labels, even a third more wrong guesses than expected may be chance.
     assert past(answers(400), Counter(labels=30, right=14, messages=400)) == set()
 
 

@@ -1,4 +1,4 @@
-"""The monitor keeps the alerts that Alertmanager posts, and forgets those that are not repeated."""
+"""The monitor keeps the alerts that Alertmanager posts, and forgets alerts without repetition."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_number_and_length_of_kept_alerts_are_bounded() -> None:
     long = sent("Alert1")
     long["annotations"]["summary"] = "x" * 10 * MAX_TEXT_LENGTH
     received.receive(message(long))
-    # There is always room for the most severe alert.
+    # The most severe alert is kept, also in a full list.
     received.receive(message(sent("NoWorker", severity="critical")))
     stored = received.firing()
     assert stored is not None

@@ -1,4 +1,4 @@
-"""A message that breaks the model: it is found, it fails alone, and it is logged."""
+"""A message that breaks the model is found and logged, and no other message fails."""
 
 from __future__ import annotations
 

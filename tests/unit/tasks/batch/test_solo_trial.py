@@ -1,4 +1,4 @@
-"""Messages of a batch that a worker died of: tried one at a time, until one is a dead letter."""
+"""Messages of a batch that killed a worker are tried alone, until one is a dead letter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_messages_that_a_worker_died_with_are_tried_one_at_a_time(processor: Pro
     assert processor.predictor.batches == [["a"], ["b"], ["bad"]]
     codes = [o.code if isinstance(o, Failure) else o.author for o in outcomes]
     assert codes == ["a", "b", "a", "invalid", "model_failed"]
-    assert processor.store.counts == {}  # a message that was tried without harm has no count left
+    assert processor.store.counts == {}  # the count of a harmless message is deleted
 
 
 def test_a_dead_letter_holds_the_valid_request_ids_of_its_message(
@@ -47,7 +47,7 @@ def test_only_the_message_that_killed_workers_again_becomes_a_dead_letter(
     assert processor.predictor.batches == [["a"], ["b"]]
     letter = msgspec.json.decode(processor.store.hashes[DEAD_LETTERS][deadly])
     assert (letter["text"], letter["version"], letter["at"]) == ("deadly", "v1", 1000.0)
-    # Sent again, the message is refused, and no worker dies of it.
+    # If the message is sent again, it is refused, and kills no worker.
     [[again]] = processor.run(make_chunk("deadly"))
     assert again.code == "dead_letter"
     assert processor.predictor.batches == [["a"], ["b"]]

@@ -1,4 +1,4 @@
-"""Which server the error names where a pending result can't be looked up."""
+"""Which server the error names if a pending result can't be looked up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ID = "5c" * 16
 
 
 async def empty(_command: str, *keys: str) -> list[None]:
-    """Responds as a server that has none of the keys."""
+    """Responds like a server that has none of the keys."""
     return [None] * len(keys)
 
 
@@ -25,7 +25,7 @@ async def gone(*_command: Any) -> Any:
 
 
 async def gone_after_the_lookup(command: str, *_keys: Any) -> Any:
-    """Responds that the result is pending, and can't be reached after that."""
+    """Responds once that the result is pending. After that, the server can't be reached."""
     if command == "MGET":
         return [b""]
     raise ConnectionError("the server is gone")

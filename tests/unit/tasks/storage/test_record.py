@@ -1,4 +1,4 @@
-"""The records of outcomes: written, read again, and read as an earlier release wrote them."""
+"""The records of outcomes can be read again, also as an earlier release wrote them."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_pipelined_requests_wait_unparsed_for_earlier_responses() -> None:
                 left = left[client.send(left[: 1 << 18]) :] if left else left
             with contextlib.suppress(BlockingIOError):
                 answered += client.recv(1 << 18).count(b"HTTP/1.1 204")
-        assert answered >= count - 100  # the count misses a head that is cut in two
+        assert answered >= count - 100  # heads that are cut in two are not counted
     assert max(waiting for waiting, _ in seen) <= PIECE_BYTES // 40
     assert max(unfed for _, unfed in seen) <= 1 << 19
 

@@ -1,4 +1,4 @@
-"""The transport that lingers: its calls of the wrapped transport."""
+"""The lingering transport calls the wrapped transport in the right order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 
 
 class FakeTransport:
-    """Records its calls."""
+    """A transport that records the calls of its methods."""
 
     def __init__(self) -> None:
         self.calls: list[bytes | str] = []
@@ -29,7 +29,7 @@ class FakeTransport:
 
 
 def calls(*steps: str | bytes) -> list[bytes | str]:
-    """Returns the calls of the wrapped transport."""
+    """Runs ``steps`` on a lingering transport. Returns the calls of the wrapped transport."""
 
     async def run() -> list[bytes | str]:
         fake = FakeTransport()

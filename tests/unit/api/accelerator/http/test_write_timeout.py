@@ -29,5 +29,5 @@ def test_client_that_reads_slowly_is_not_cut_off(monkeypatch: pytest.MonkeyPatch
             piece = client.recv(2**19)
             assert piece, f"cut off after {read:,} bytes"
             read += len(piece)
-            time.sleep(0.05)  # a slow client, but one that reads
+            time.sleep(0.05)  # the client reads, but slowly
         assert read < 100 * 2**20, "the client was not slow enough"

@@ -1,4 +1,4 @@
-"""The log of a Celery worker, in a process of its own: as text, and as JSON."""
+"""The log of a Celery worker in a separate process: as text, and as JSON."""
 
 from __future__ import annotations
 
