@@ -1,4 +1,4 @@
--- Takes tasks off the ends of lists, and notes them as unacknowledged, as kombu does.
+-- Takes tasks off the ends of lists, and records them as unacknowledged, as kombu does.
 --
 -- KEYS: the lists, in the order in which to take tasks; then kombu's hash and index of
 -- unacknowledged tasks.
@@ -9,10 +9,10 @@
 --
 -- A task is noted under its own delivery tag, with the queue that it was sent to: it returns there if
 -- its worker dies. Where the tag can't be used, or another task has it, the script makes a tag. Where
--- the queue is not known, the script notes the queue that the task was taken from. The same goes for
+-- the queue is not known, the script records the queue that the task was taken from. The same goes for
 -- a task that cjson can't read, such as a task with half of a surrogate pair: Python may read it.
 --
--- The script notes a task before it takes it. A Redis without memory refuses to note it, and the
+-- The script records a task before it takes it. A Redis without memory refuses to record it, and the
 -- task stays, until the script is sent again with the flag allow-oom. A script that first deletes
 -- tags is not refused.
 local unacked, index = KEYS[#KEYS - 1], KEYS[#KEYS]
