@@ -120,10 +120,10 @@ class AttributionClient:
     async def late_outcomes(
         self, joined: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns what :meth:`outcomes` returns, for messages whose caller waits no longer.
+        """Returns an entry and an outcome for each message, after the caller's wait has ended.
 
-        ``joined`` are the entries that ``Dispatcher.ask`` returned. A message without an outcome
-        fails, or the caller can fetch its outcome later.
+        ``joined`` are the entries that ``Dispatcher.ask`` returned. If a message has no outcome, it
+        fails, or the caller can fetch the outcome later.
         """
         return await self._late.outcomes(joined, options.deadline_first)
 
@@ -132,8 +132,8 @@ class AttributionClient:
     ) -> Outcome | None:
         """Returns the outcome of the message ``id``; None if there is none after ``wait_s``.
 
-        ``explain``: whether the caller wants evidence. ``fetch``: whether the caller gets the
-        outcome, so that Byline need not keep it for the caller any longer.
+        ``explain``: whether the caller wants evidence. ``fetch``: whether this call hands the
+        outcome to the caller. If so, Byline need not keep the outcome any longer.
 
         Raises:
             KeyError: the message is unknown: it was never accepted, or it has expired.
@@ -153,7 +153,7 @@ class AttributionClient:
     async def _wait_for(self, id: str, explain: bool, until: float) -> None:
         """Waits until a message has an outcome, or until the monotonic time ``until``.
 
-        This does not count as fetching the outcome, since the caller may disconnect meanwhile.
+        A check does not count as fetching the outcome, since the caller may disconnect meanwhile.
         """
         look_s = LOOK_S
         while await self.pending_results.find(id, explain) is None:

@@ -16,12 +16,12 @@ from celery_app.settings import Settings
 from monitoring.instruments.metrics import ApiMetrics
 from tasks.storage.pending_results import PendingResults
 
-#: Seconds beyond the longest wait of a caller after which a chunk may be given up.
+#: Seconds after the longest wait of a caller. Then the dispatcher may give up a chunk.
 BEYOND_WAIT_S = 5
 
 
 def build_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
-    """Builds a client, and starts the threads that watch Redis. Blocks until they looked once.
+    """Builds a client, and starts the threads that read Redis. Blocks until each has read once.
 
     The caller starts the dispatcher. Call this in the event loop's thread.
     """
@@ -68,8 +68,8 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
 def limits_of(settings: Settings) -> DispatchLimits:
     """Returns the limits of a dispatcher, from the settings.
 
-    A chunk is given up only when no caller waits for it any longer. By then, if the chunk's worker
-    died, another worker has had the time to take the task over.
+    The dispatcher gives up a chunk only when no caller waits for the chunk any longer. If the
+    chunk's worker died, another worker has had the time to take over the task.
     """
     answer_s = max(3 * settings.visibility_timeout_s, settings.wait_max_s + BEYOND_WAIT_S)
     return DispatchLimits(

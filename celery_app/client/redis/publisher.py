@@ -37,9 +37,9 @@ class Publisher:
         pending_results: PendingResults,
         queue_capacity: QueueCapacity,
     ) -> None:
-        """``replies`` is a second client of the broker, on which the replies are received.
+        """``replies`` is a second Redis client of the broker. It only receives the replies.
 
-        Its timeout must be above ``POP_S`` seconds.
+        The timeout of ``replies`` must be above ``POP_S`` seconds.
         """
         self._broker = broker
         self._replies = replies
@@ -51,12 +51,12 @@ class Publisher:
     async def send(self, chunk_id: str, entries: Sequence[Entry]) -> None:
         """Sends ``entries``, all of one model version and kind, as the task with id ``chunk_id``.
 
-        If entries are urgent, the same step promises their outcomes, as far as there is room: it
-        makes sure that callers can fetch them later.
+        For urgent entries, the same step registers pending results, as far as the limit allows. A
+        caller can fetch such an outcome later (HTTP 202).
 
         Raises:
             BrokerUnavailable: the broker did not take the task.
-            Overloaded: the queue has no room for the task.
+            Overloaded: the queue has no capacity for the task.
         """
         packed = self._pack(chunk_id, entries)
         self._queue_capacity.take(chunk_id, len(packed.message))
@@ -69,7 +69,7 @@ class Publisher:
                 await self._broker.execute_command("LPUSH", packed.queue, packed.message)
         except RedisError as error:
             self._queue_capacity.free(chunk_id)
-            refused = type(error) is ResponseError  # redis-py has no class for this one
+            refused = type(error) is ResponseError  # redis-py has no class for this error
             reason = str(error).partition(" ")[0] if refused else type(error).__name__
             raise BrokerUnavailable(f"the broker did not take the message: {reason}") from None
 

@@ -11,7 +11,7 @@ from tasks.storage.result_cache import found, keys
 
 
 class ResultStore:
-    """The workers' result cache, for the dispatcher, which only reads it."""
+    """Reads the workers' result cache, for the dispatcher."""
 
     def __init__(self, cache: Redis) -> None:
         self._cache = cache

@@ -1,7 +1,8 @@
-"""Makes the Celery message of a chunk: Celery sends the task into memory, and Byline takes it out.
+"""Makes the Celery message of a chunk, with Kombu's memory transport.
 
-Celery can't send the task to Redis itself. A chunk and its pending results must be written in one
-step, so that no crash can separate the two.
+Celery sends the task to that transport, and Byline takes the message out. Celery can't send the
+task to Redis itself: a chunk and its pending results must be written in one step, so that no crash
+can separate the two.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from kombu import Connection
 from tasks.messages import REQUEST_IDS, SENT, TASK
 from tasks.rollout import STEPS, lists
 
-#: Kombu's memory is one for all connections of a process: held from sending to taking out.
+#: All connections of a process share Kombu's memory transport. So one thread at a time sends a task
+#: and takes its message out.
 _MEMORY = Lock()
 _encode = msgspec.json.Encoder().encode
 
@@ -72,7 +74,7 @@ class TaskPacker:
                 reply_to=self._reply_to,
                 headers=headers,
                 ignore_result=True,  # the reply has the results, and the cache keeps them
-                # Celery's repr would hold the texts, and monitors such as Flower show it.
+                # Celery's own repr would contain the texts, and monitors such as Flower show the repr.
                 argsrepr=f"({len(texts)} messages,)",
                 kwargsrepr="{}",
                 retry=False,

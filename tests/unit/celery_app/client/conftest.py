@@ -1,4 +1,4 @@
-"""The event loop that the api runs on, and a dispatcher that sends without a delay."""
+"""Fixtures: the event loop of the api, and a dispatcher that sends without delay."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.celery_app.client.desk import Desk
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": True}  # as the server has it
+    return "asyncio", {"use_uvloop": True}  # as in the server
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A dispatcher with fakes of all that it talks to."""
+"""A dispatcher with a fake broker, a fake cache and a fake model registry, for tests."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from monitoring.state.pressure import Level
 from tasks.errors import BrokerUnavailable, NoModel, UnknownModel
 from tasks.messages import Attribution, Outcome, Reply
 
-#: Turns of the loop after which everything that could happen has happened.
+#: Turns of the event loop after which all callbacks have run.
 TURNS = 20
 
 
 async def idle() -> None:
-    """Lets the loop turn until nothing happens any more."""
+    """Lets the event loop run until all callbacks have run."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
 
 
 class FakeResultStore:
-    """The outcomes that are cached, by id."""
+    """Stands in for the result cache: ``known`` has the cached outcomes, by message id."""
 
     def __init__(self) -> None:
         self.known: dict[str, Outcome] = {}
@@ -49,7 +49,7 @@ class FakeResultStore:
 
 
 class FakePublisher:
-    """Takes chunks. A test has it reply to each."""
+    """Takes chunks, and replies to a chunk when a test calls :meth:`answer`."""
 
     def __init__(self) -> None:
         self.chunks: dict[str, list[Entry]] = {}
@@ -75,7 +75,7 @@ class FakePublisher:
 
 
 class FakeModelRegistry:
-    """Each version has so many workers, and the memory is as full as a test says."""
+    """Reports ``worker_count`` workers for each version, and ``level`` as the memory pressure."""
 
     def __init__(self, workers: int = 1) -> None:
         self.worker_count = workers
@@ -109,7 +109,7 @@ class FakeModelRegistry:
 
 
 class Desk:
-    """A dispatcher with fakes of all that it talks to."""
+    """A dispatcher with a fake broker, a fake cache and a fake model registry."""
 
     def __init__(self, workers: int = 1, **limits: float) -> None:
         self.cache = FakeResultStore()
@@ -135,13 +135,13 @@ class Desk:
         await self.dispatcher.stop()
 
     async def ask(self, *ids: str, **options: Any) -> list[Entry]:
-        """Asks for messages, whose texts are their ids, and lets the loop turn."""
+        """Asks for messages, and lets the event loop run. The text of a message is its id."""
         entries = self.dispatcher.ask([Entry(id, id, "v1", **options) for id in ids])
         await idle()
         return entries
 
     async def answer(self, place: int = 0) -> None:
-        """Answers the chunk that was sent as number ``place``, from 0, and lets the loop turn."""
+        """Answers chunk number ``place``, in sending order from 0, and lets the event loop run."""
         self.broker.answer(list(self.broker.chunks)[place])
         await idle()
 

@@ -1,4 +1,4 @@
-"""``Client``: texts in, attributions out, in order; and each error in its place."""
+"""``Client`` returns an attribution or an error for each text, in order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ URL = "redis://127.0.0.1:1/0"
 
 
 class Answering(Desk):
-    """A desk that answers each chunk at once: the author of a message is its text."""
+    """A desk that answers each chunk at once. The author in each attribution is the text."""
 
     async def answer_all(self) -> None:
         answered: set[str] = set()
@@ -77,7 +77,7 @@ async def test_attributions_are_in_the_order_of_their_texts(client: Client) -> N
 
 
 @pytest.mark.usefixtures("answering")
-async def test_more_texts_than_the_window_are_sent_bit_by_bit(
+async def test_more_texts_than_the_window_are_sent_in_parts(
     client: Client, desk: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(async_client, "WINDOW", 20)

@@ -92,7 +92,7 @@ async def test_kinds_have_chunks_of_their_own_and_the_highest_priority_leaves_fi
     assert sent == [["now"], ["why"]]
 
 
-async def test_a_promised_message_leaves_without_a_credit(desk: Desk) -> None:
+async def test_an_urgent_message_leaves_without_a_credit(desk: Desk) -> None:
     await desk.ask("1")
     await desk.ask("2")
     promised, other = await desk.ask("3", "4")
@@ -149,7 +149,7 @@ async def test_a_message_that_the_reply_leaves_out_fails(desk: Desk) -> None:
     assert desk.dispatcher.unanswered == 0
 
 
-async def test_a_message_promised_while_another_chunk_is_being_sent_leaves_too(
+async def test_a_message_made_urgent_while_another_chunk_is_being_sent_leaves_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with Desk(credits=1) as desk:
@@ -158,7 +158,7 @@ async def test_a_message_promised_while_another_chunk_is_being_sent_leaves_too(
 
         async def slow_send(chunk_id: str, entries: Sequence[Entry]) -> None:
             await send(chunk_id, entries)
-            if not promised:  # a message is asked for, and promised, while the pump is in here
+            if not promised:  # a message comes, and is made urgent, during the sending
                 promised.extend(desk.dispatcher.ask([Entry("2", "2", "v1")]))
                 desk.dispatcher.hasten(promised)
 

@@ -1,4 +1,4 @@
-"""``SyncClient``: the same client for threads, with an event loop in a thread of its own."""
+"""``SyncClient``: the client for threads. Its event loop runs in a thread of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ URL = "redis://127.0.0.1:1/0"
 
 
 class Desks:
-    """Notes the desk of each client."""
+    """Records the desk of each client."""
 
     def __init__(self) -> None:
         self.made: list[Desk] = []

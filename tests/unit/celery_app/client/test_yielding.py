@@ -1,4 +1,4 @@
-"""A large request leaves the loop to other requests now and then."""
+"""A large request regularly gives other requests a turn of the event loop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MESSAGES = 40
 
 
 class LoopTurns:
-    """Counts the turns of the loop."""
+    """Counts the turns of the event loop."""
 
     def __init__(self) -> None:
         self.turns = 0

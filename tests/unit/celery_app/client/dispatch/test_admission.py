@@ -1,4 +1,4 @@
-"""Which messages are let in, by the expected time of the chunks in flight."""
+"""``Admission`` accepts a message by the expected time of the chunks before it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.entry import Entry, Kind
 
 KIND = (0, False, False)
-#: Unix time in seconds; it stands still.
+#: Unix time of the test's clock, which stands still, in seconds.
 NOW = 1e9
-#: Monotonic time in seconds; it stands still.
+#: Monotonic time of the test's clock, which stands still, in seconds.
 MONOTONIC = 1e3
 
 
 class Gate:
-    """Admission to a model that takes 0.2 s a chunk and 50 ms a message; time stands still."""
+    """Admission to a model that takes 0.2 s a chunk and 50 ms a message. The clock stands still."""
 
     def __init__(self) -> None:
         self.latency_model = LatencyModel(lambda: MONOTONIC)
@@ -79,7 +79,7 @@ def test_a_message_that_would_make_another_of_its_chunk_late_is_refused(gate: Ga
     gate.under_way(16)
     gate.waiting[KIND] = queue(entry(1.625), *[entry(5.0)] * 7)
     assert gate.refuses(5.0)
-    # With a margin, the first message may be late; it still counts as in time.
+    # The margin is more than the first message's lateness, so that message counts as in time.
     gate.latency_model._deviation = 0.1
     gate.waiting[KIND] = queue(entry(1.61), *[entry(5.0)] * 7)
     assert gate.refuses(5.0)
@@ -97,7 +97,7 @@ def test_a_message_does_not_wait_for_messages_of_lower_priority(gate: Gate) -> N
 def test_under_three_times_the_load_nearly_all_messages_let_in_are_in_time(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """In simulated time: 20 ms a chunk, 2 ms a message, 4 % off; callers wait for 0.5 s."""
+    """Simulates a model with 20 ms a chunk and 2 ms a message, ±4 %. Callers wait for 0.5 s."""
     clock, chance = SimpleNamespace(now=0.0), random.Random(seed)
     simulated = SimpleNamespace(time=lambda: clock.now, monotonic=lambda: clock.now)
     monkeypatch.setattr("celery_app.client.dispatch.admission.time", simulated)
@@ -126,7 +126,7 @@ def test_under_three_times_the_load_nearly_all_messages_let_in_are_in_time(
             free_at = max(clock.now, free_at) + took
             sent.append((free_at, chunk))
             in_flight.add(str(id(chunk)), chunk)
-    assert in_time > 20 * 360  # of 432 in full chunks
+    assert in_time > 20 * 360  # messages; the model can compute 432 a second in full chunks
     assert late < 0.05 * in_time
 
 

@@ -1,4 +1,4 @@
-"""An event that is set once: each waiter waits until a deadline of its own."""
+"""``Completion``: an event that is set once. Each waiter has its own deadline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": True}  # as the server has it
+    return "asyncio", {"use_uvloop": True}  # as in the server
 
 
 async def test_all_waiters_are_woken() -> None:

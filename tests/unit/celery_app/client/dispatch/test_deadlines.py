@@ -1,4 +1,4 @@
-"""A deadline that an idle system can't keep is told apart from a deadline that Byline missed."""
+"""Errors of deadlines: Byline missed the deadline, or even an idle Byline could not keep it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_message_without_a_deadline_is_never_too_short() -> None:
     assert not too_short(asked(None), latency())
 
 
-def test_a_worker_s_late_outcome_is_told_as_too_short_or_passed() -> None:
+def test_a_late_outcome_becomes_deadline_too_short_or_deadline_passed() -> None:
     late, other = Failure("1", DeadlinePassed.code, "late"), Failure("1", "model_failed", "no")
     assert for_caller(asked(0.001), late, latency()) == passed(asked(0.001), latency())
     assert passed(asked(0.001), latency()).code == "deadline_too_short"
@@ -77,7 +77,7 @@ def test_a_worker_s_late_outcome_is_told_as_too_short_or_passed() -> None:
     assert for_caller(asked(0.001), attribution("1"), latency()) == attribution("1")
 
 
-def test_only_an_answer_with_nothing_ahead_counts() -> None:
+def test_only_a_chunk_with_no_chunk_ahead_counts() -> None:
     clock = Clock()
     latency_model, sent_at = LatencyModel(clock), clock.now
     clock.now += 0.02
@@ -113,7 +113,7 @@ async def test_only_an_answered_chunk_of_one_message_counts(
     ("deadline_ms", "status", "code"),
     [(1, 504, "deadline_too_short"), (40, 504, "deadline_passed")],
 )
-async def test_a_caller_is_told_whether_the_deadline_was_too_short(
+async def test_the_error_code_says_whether_the_deadline_was_too_short(
     desk: Desk, deadline_ms: int, status: int, code: str
 ) -> None:
     counter = Counter(desk, 30.0)
@@ -121,7 +121,7 @@ async def test_a_caller_is_told_whether_the_deadline_was_too_short(
     given = await counter.answer()
     assert given.status == status
     assert code.encode() in given.body
-    # Statuses 5.. count as failures of Byline; see alerting/windows.yml.
+    # Exactly the statuses ``5..`` count as failures of Byline; see alerting/windows.yml.
     assert given.metrics_status == ("504_too_short" if code == "deadline_too_short" else "")
 
 

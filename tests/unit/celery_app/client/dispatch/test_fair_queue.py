@@ -1,4 +1,4 @@
-"""Fair shares of API keys in the messages that leave."""
+"""``FairQueue``: each API key has a fair share of the messages that are sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def entry(owner: str, number: int = 0, text: str = SHORT, deadline: float | None
 
 
 def queue(**messages: int) -> FairQueue:
-    """Returns a queue with so many messages of each owner; the first owner's come first."""
+    """Returns a queue with the given number of messages of each owner, owner after owner."""
     waiting = FairQueue()
     for owner, count in messages.items():
         for number in range(count):
@@ -87,7 +87,7 @@ def test_a_message_with_more_work_than_a_chunk_leaves_alone_and_costs_its_owner_
             waiting.add(entry(owner, number, text))
     chunks = [waiting.take(8) for _ in range(4)]
     assert [Counter(entry.owner for entry in chunk) for chunk in chunks] == [
-        {"b": QUANTUM},  # a message of a costs two turns
+        {"b": QUANTUM},  # a message of owner a costs two turns
         {"a": 1},
         {"b": QUANTUM},
         {"b": 4},

@@ -1,4 +1,4 @@
-"""When chunks leave: lost and stalled credits, and waiting for the chunks in flight."""
+"""``FlushPolicy``: when chunks are sent, and which chunks in flight hold a credit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_a_chunk_without_a_reply_is_given_up_and_its_credit_is_free(
         await desk.ask("2")
         assert entry.outcome is not None
         assert entry.outcome.code == "no_answer"
-        await desk.answer(0)  # too late, and no harm
+        await desk.answer(0)  # too late, and without effect
         assert (await desk.ask("3"))[0].sent.is_set()
 
 
@@ -43,7 +43,7 @@ async def test_a_stalled_chunk_holds_no_credit(monkeypatch: pytest.MonkeyPatch) 
 async def test_a_chunk_has_stalled_after_a_multiple_of_the_expected_time() -> None:
     async with Desk(credits=1) as desk:
         await desk.ask("1")
-        await desk.answer()  # at once, so that a quarter of a second is long
+        await desk.answer()  # at once, so that the next chunk counts as stalled after 0.25 s
         await desk.ask("with a dead worker")
         [entry] = await desk.ask("for the living")
         assert not entry.sent.is_set()
@@ -103,7 +103,7 @@ async def test_a_free_second_worker_gets_a_chunk_at_once() -> None:
 async def test_the_dispatcher_is_woken_after_a_wait_of_any_length(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """For less than a millisecond, a loop may return another kind of timer handle."""
+    """An event loop may return another type of timer handle for less than a millisecond."""
     woken = asyncio.Event()
     latency_model, model_registry = LatencyModel(), FakeModelRegistry(workers=2)
     chunks = in_flight.InFlight(60.0, latency_model, chunk_work=4)

@@ -1,4 +1,4 @@
-"""The room for messages, shared between API keys."""
+"""``KeyQuota``: API keys share the capacity for messages."""
 
 from __future__ import annotations
 

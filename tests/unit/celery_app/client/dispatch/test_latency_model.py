@@ -1,4 +1,4 @@
-"""The expected time of a chunk, and which chunks it is learned from."""
+"""``LatencyModel`` learns the expected time of a chunk from earlier chunks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_expected_time_is_zero_before_the_first_chunk(clock: Clock) -> None:
 
 
 def measured(clock: Clock, sizes: list[int], chunk_s: float, message_s: float) -> LatencyModel:
-    """Returns what is learned of a model that takes so long for a chunk and for each message."""
+    """Returns a latency model that learned from chunks with these costs a chunk and a message."""
     latency_model = LatencyModel(clock)
     for size in sizes:
         sent_at = clock.now
@@ -50,7 +50,7 @@ def test_costs_of_a_chunk_and_of_a_message_are_told_apart(
         )
 
 
-def test_chunks_of_one_size_tell_the_time_of_that_size(clock: Clock) -> None:
+def test_chunks_of_one_size_give_the_time_of_that_size(clock: Clock) -> None:
     latency_model = measured(clock, [7] * 20, 0.1, 0.01)
     assert latency_model.seconds(7) == pytest.approx(0.17)
     assert 0.17 <= latency_model.seconds(14) <= 0.34

@@ -1,4 +1,4 @@
-"""The cache in the process: bounded in number and in time."""
+"""``LocalCache``, the cache in the process, limits the number and the age of its entries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks by work, fair shares between API keys, and messages that leave without a credit."""
+"""``VersionQueue``: chunk sizes, fair shares of API keys, and chunks sent without a credit."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_messages_with_evidence_wait_for_a_few_chunks_and_not_for_all() ->
         assert sent(desk, version_queue.PASSED_OVER + 1) == ["explained"]
 
 
-async def test_promised_messages_without_a_credit_leave_credits_to_others(desk: Desk) -> None:
+async def test_urgent_messages_without_a_credit_leave_credits_to_others(desk: Desk) -> None:
     await desk.ask("1")
     await desk.ask("2")
     for number in range(20):
@@ -113,7 +113,7 @@ async def test_promised_messages_without_a_credit_leave_credits_to_others(desk: 
     assert other.sent.is_set()
 
 
-async def test_promised_messages_without_a_credit_have_a_lower_priority(desk: Desk) -> None:
+async def test_urgent_messages_without_a_credit_have_a_lower_priority(desk: Desk) -> None:
     with_credit = [*await desk.ask("1"), *await desk.ask("2")]
     without = [*await desk.ask("3"), *await desk.ask("4", priority=9)]
     desk.dispatcher.hasten(with_credit)
@@ -124,7 +124,7 @@ async def test_promised_messages_without_a_credit_have_a_lower_priority(desk: De
     assert [entry.queue_priority for entry in without] == [3, 9]
 
 
-async def test_a_promised_message_with_a_credit_keeps_its_priority(desk: Desk) -> None:
+async def test_an_urgent_message_with_a_credit_keeps_its_priority(desk: Desk) -> None:
     promised = desk.dispatcher.ask([Entry("1", "1", "v1")])
     desk.dispatcher.hasten(promised)
     await idle()

@@ -1,4 +1,4 @@
-"""Lookups in the cache: the messages of one lookup, and a cache that fails or holds nonsense."""
+"""``CacheLookup``: which messages share a lookup, and what a failing cache causes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_a_message_with_an_outcome_counts_as_sent(desk: Desk) -> None:
     assert entry.sent.is_set()
 
 
-async def test_messages_are_computed_when_the_cache_holds_nonsense(
+async def test_messages_are_computed_when_the_cache_can_not_be_decoded(
     desk: Desk, logged: Callable[[], str]
 ) -> None:
     desk.cache.nonsense = True

@@ -1,4 +1,4 @@
-"""The list that a chunk is queued in, and the headers of its task."""
+"""``Publisher``: the Redis list of a chunk, and the headers of the chunk's task."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Redis:
-    """Records the lists that are pushed to, and the headers of the tasks."""
+    """Records the list and the headers of each task that the publisher pushes."""
 
     def __init__(self) -> None:
         self.pushed: list[str] = []
