@@ -1,4 +1,4 @@
-"""Machines of a network, each a network namespace of this one, behind a bridge. Needs root."""
+"""Simulates a network of machines: each is a network namespace behind a bridge. Needs root."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import os
 import subprocess
 from types import TracebackType
 
-#: Addresses of the network; those of hosts follow that of the bridge. They are of this process, so
-#: that what another left that was killed is hardly ever in the way.
+#: First three bytes of all addresses. They depend on the process id, since a killed process leaves
+#: its network behind.
 NETWORK = f"10.213.{os.getpid() % 256}"
+#: Address of the bridge. The hosts have the next addresses.
 BRIDGE = f"{NETWORK}.1"
 
 
 class Impossible(Exception):
-    """There can be no hosts here: a container may lack the privileges, root or not."""
+    """This machine can't make hosts. A container may lack the privileges, even for root."""
 
 
 class Network:
-    """A bridge in this namespace, and hosts in theirs. They see the bridge, not its loopback.
+    """A bridge in this namespace, and hosts in their own namespaces.
 
-    Entering it raises Impossible.
+    A host reaches the bridge's address, but not this machine's loopback. ``__enter__`` raises
+    :class:`Impossible`.
     """
 
     def __init__(self, *hosts: str) -> None:
@@ -52,15 +54,15 @@ class Network:
         _try("link", "delete", self._bridge)
 
     def on(self, host: str) -> list[str]:
-        """Return what a command line begins with that is to run on a host."""
+        """Returns the beginning of a command line that runs a program on a host."""
         return ["ip", "netns", "exec", self._namespace(host)]
 
     def cut(self, host: str) -> None:
-        """Have nothing get to a host, or away from it: no packet says so."""
+        """Cuts off a host: packets to and from the host are lost without an error."""
         _ip("link", "set", self._cable(host), "down")
 
     def heal(self, host: str) -> None:
-        """Have it all pass again."""
+        """Connects a host again."""
         _ip("link", "set", self._cable(host), "up")
 
     def _add(self, host: str, number: int) -> None:
@@ -85,5 +87,5 @@ def _ip(*arguments: str) -> None:
 
 
 def _try(*arguments: str) -> None:
-    """Do the same, where there may be nothing to do it to."""
+    """Runs ``ip``, and ignores a failure: the device or namespace may not exist."""
     subprocess.run(["ip", *arguments], check=False, capture_output=True)

@@ -1,4 +1,4 @@
-"""The default model, which notes what it computes, and gets into trouble when told to."""
+"""The default model, which records its texts. A test can make it slow, or make it hang."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from typing import Any
 from model.ngram.classifier import NgramModel
 from tests.models import CALLS, WARM_UP
 
-#: Names a file that says what the trouble is, while it is there: ``slow`` or ``hang``.
+#: Environment variable with the path of a file. While the file exists, it has the model's fault:
+#: ``slow`` or ``hang``.
 TROUBLE = "TEST_MODEL_TROUBLE"
-#: Seconds that a forward pass takes more when the model is slow.
+#: Additional seconds of a forward pass while the model is slow.
 SLOW_S = 0.5
 
 
 class Troubled(NgramModel):
-    """Appends 16 bytes to a file for each text that it computes, to be counted."""
+    """Appends 16 bytes to a file for each computed text, so that a test can count the texts."""
 
     def prepare(self, texts: Sequence[str]) -> Any:
         if not texts[0].startswith(WARM_UP):
@@ -39,9 +40,9 @@ def _suffer() -> None:
     try:
         kind = trouble.read_text()
         if kind == "hang":
-            trouble.unlink()  # for one worker only, whichever is first
+            trouble.unlink()  # only the first worker hangs
     except FileNotFoundError:
         return
     if kind == "hang":
         threading.Event().wait()
-    time.sleep(SLOW_S)  # what a slow model does
+    time.sleep(SLOW_S)  # simulates a slow model

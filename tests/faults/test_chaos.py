@@ -1,4 +1,4 @@
-"""Some cells of the matrix of ``make chaos``: one at least for each phase, and each signal."""
+"""Some cells of the matrix of ``make chaos``: at least one for each phase and each signal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from bench.chaos.cells import Cell
 from bench.chaos.strikes import Strikes
 
-#: Seconds within which it serves again here, where others may be under way.
+#: Seconds within which the system must serve again. Other tests may run at the same time.
 WITHIN_S = 90.0
 
 CELLS = (
@@ -34,7 +34,7 @@ def strikes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strikes]:
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_whatever_is_struck_it_serves_again_and_loses_nothing(
+def test_the_system_serves_again_and_loses_no_message_after_a_fault(
     cell: Cell, strikes: Strikes, tmp_path: Path
 ) -> None:
     result = strikes.strike(cell, tmp_path / "logs")

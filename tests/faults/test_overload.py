@@ -1,4 +1,4 @@
-"""More is asked than the model can do: who goes first, and who is told to come again."""
+"""Overload: which messages go first, and which messages are refused."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from bench.load.recorder import Answer, Promise, Recorder
 from bench.load.schedule import Pacer
 from tests.parts import Stack
 
-#: 16 messages each 0.2 seconds.
+#: The model takes 0.2 seconds for a batch, which has 16 messages.
 SLOW = {"TEST_MODEL_SECONDS": "0.2"}
+#: Messages a second that the model can compute.
 CAPACITY = 80.0
 
 
@@ -32,8 +33,8 @@ def slow(own: Stack) -> Stack:
     return own
 
 
-def test_the_urgent_go_first(slow: Stack) -> None:
-    """Four seconds' worth of background work waits; who is urgent does not."""
+def test_urgent_messages_are_answered_before_background_messages(slow: Stack) -> None:
+    """Four seconds of background work wait. Urgent messages do not wait for that work."""
     background = [
         {"messages": [{"text": f"background {n} {m}"} for m in range(40)], "priority": 9}
         for n in range(8)
@@ -52,12 +53,12 @@ def test_the_urgent_go_first(slow: Stack) -> None:
     assert seconds > 3
     assert {answer.status_code for answer in answers} == {200}
     assert len(took) >= 3
-    # The batch that is computed, the one that waits in the worker, and its own.
+    # Three batches: the computed batch, the waiting batch in the worker, and the message's own.
     assert max(took) < 1.5
 
 
 class Told(Recorder):
-    """Notes also what was refused: why, when it was due, and after how long."""
+    """Records refused messages too: the reason, the due time and the latency."""
 
     def __init__(self) -> None:
         super().__init__([Passage("", "")])
@@ -75,8 +76,8 @@ class Told(Recorder):
         self.refused.append((str(found), round(due, 3), round(latency, 3)))
 
 
-def test_three_times_the_capacity_with_deadlines(slow: Stack) -> None:
-    """Goodput stays, who can't be served is told so at once, and the queue stays short."""
+def test_goodput_stays_high_at_three_times_the_capacity(slow: Stack) -> None:
+    """Goodput stays high, other messages are refused at once, and the queue stays short."""
     seconds, rate, deadline_s = 6.0, 3 * CAPACITY, 0.8
     number = int(rate * seconds)
     url = httpx.URL(slow.url)
@@ -104,7 +105,7 @@ def test_three_times_the_capacity_with_deadlines(slow: Stack) -> None:
     told.judge_kept()
     assert sum(told.answered) + len(told.refused) == number
     assert sum(confidence > 0 for confidence in told.confidence) == sum(told.answered)
-    # Of all that it can do; this machine runs the test as well. `make bench` has the figures.
+    # Less than the whole capacity: this machine also runs the test. `make bench` has the figures.
     assert sum(told.answered) > 0.6 * CAPACITY * seconds
     assert set(told.failed) <= {"overloaded", "deadline_passed"}
     assert told.failed["overloaded"] > told.failed["deadline_passed"]
@@ -113,13 +114,13 @@ def test_three_times_the_capacity_with_deadlines(slow: Stack) -> None:
     assert [each for each in told.refused if each[-1] > deadline_s + 0.3] == []
     at_once = [took < 0.3 for why, _, took in told.refused if why == "overloaded"]
     assert sum(at_once) > 0.9 * len(at_once)
-    # A task holds a batch: one is computed, one waits in the worker, one is on its way.
+    # A task has one batch: one task is computed, one waits in the worker, one is being sent.
     assert len(held) > 50
     assert max(held) <= 4
 
 
-def test_a_queue_that_is_full_takes_no_more(own: Stack, tmp_path: Path) -> None:
-    """Without deadlines, what may wait is bounded, and all that was taken is answered."""
+def test_a_full_dispatcher_refuses_further_messages(own: Stack, tmp_path: Path) -> None:
+    """Without deadlines, few messages may wait, and each accepted message is answered."""
     own.env |= SLOW | {"BYLINE_DISPATCHER_MESSAGES": "64", "BYLINE_MAX_BULK": "32"}
     own.worker()
     own.api()
@@ -137,8 +138,8 @@ def slow_bulk(stack: Stack, number: int) -> httpx.Response:
     return stack.attribute({"messages": texts}, wait=20)
 
 
-def test_evidence_for_long_messages_holds_nobody_up(own: Stack) -> None:
-    """Seconds of work for the model in one request; others are answered in between."""
+def test_evidence_for_long_messages_does_not_delay_other_messages(own: Stack) -> None:
+    """One request is seconds of work for the model. Other requests are answered meanwhile."""
     own.env["BYLINE_MODEL"] = "ngram"
     own.worker()
     own.api()

