@@ -1,7 +1,7 @@
-"""How much is fuzzed, and the stack that it is done to.
+"""Fixtures of the fuzz tests: the number of requests, and the stack that receives them.
 
-``FUZZ_REQUESTS`` says how many requests are sent in all, about a fifth of them by Schemathesis.
-Without ``--hypothesis-seed`` each run sends the same ones: a test that fails must fail again.
+``FUZZ_REQUESTS`` is the number of all requests; Schemathesis sends about a fifth of them. Without
+``--hypothesis-seed`` each run sends the same requests, so that a failing test fails again.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from tests.fuzz.judge import sent
 from tests.fuzz.raw import Client
 from tests.parts import ACCELERATED, Stack, wait_for
 
-#: Bytes that are no HTTP are the accelerator's to answer.
+#: These tests send bytes that are not HTTP, to which only the accelerator must respond well.
 collect_ignore = [] if ACCELERATED else ["test_bodies.py", "test_heads.py"]
-#: Small limits, so that what is generated exceeds them every now and then.
+#: Small limits, so that some generated requests exceed them.
 LIMITS = {
     "BYLINE_MAX_BODY_BYTES": "20000",
     "BYLINE_MAX_CHARACTERS": "200",
     "BYLINE_MAX_BULK": "8",
     "BYLINE_WAIT_MAX_S": "10",
-    # What the requests have in Host; odd ones have other names as well.
+    # The names in the Host header of the requests. Odd requests may have other names.
     "BYLINE_HOSTS": "byline,last,whole",
 }
-#: What no log may hold, whatever was asked.
+#: Text that no log may contain.
 TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -39,12 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
         deadline=None,
         derandomize=not seeded,
         print_blob=True,
-        # Tried again to be made smaller, not to be explained: each try is a request.
+        # A failing example is shrunk, but not explained: each try costs a request.
         phases=(Phase.explicit, Phase.generate, Phase.shrink),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     settings.load_profile("fuzz")
-    if config.cache is not None:  # tables of Unicode, which would be kept in the work tree
+    if config.cache is not None:  # otherwise Hypothesis keeps its Unicode tables in the work tree
         set_hypothesis_home_dir(config.cache.mkdir("hypothesis"))
 
 
@@ -56,7 +56,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack of the module's own; at the end nothing of it has died, or says that it failed."""
+    """A stack for one module. At the end, each process must be alive, with no traceback logged."""
     stack = Stack(tmp_path_factory.mktemp("fuzz"), **LIMITS)
     try:
         stack.valkey()
@@ -75,7 +75,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def client(stack: Stack) -> Iterator[Client]:
-    """A client of the stack's api that says whatever it is told to."""
+    """A client of the stack's api that can send any bytes."""
     client = Client(int(stack.env["BYLINE_API_PORT"]))
     yield client
     client.close()

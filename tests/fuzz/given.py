@@ -1,4 +1,4 @@
-"""What is sent: JSON that is right, nearly right or none, and requests put together oddly."""
+"""Generates what the tests send: valid, nearly valid and invalid JSON, and odd requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 ATTRIBUTIONS = b"/v1/attributions"
 JSON = b"application/json"
 
-#: Text that Python can hold, and UTF-8 can't where there are halves of surrogate pairs.
+#: Any Python string. UTF-8 can't encode some of them, which have halves of surrogate pairs.
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=30) | st.text(
     "a\x00\ufeff\ud800\udbff\udc00\udfff", max_size=4
 )
@@ -32,7 +32,7 @@ OPTIONS = {"deadline_ms": st.sampled_from([1, 5, 10_000]), "priority": st.intege
 GOOD = st.fixed_dictionaries({"text": TEXTS}, optional=OPTIONS) | st.fixed_dictionaries(
     {"messages": st.lists(MESSAGES, max_size=8)}, optional=OPTIONS
 )
-#: The names that count, with values that need not fit.
+#: Objects with the right names, whose values may be of a wrong type.
 NEARLY_MESSAGES = st.dictionaries(st.sampled_from(["text", "ref"]), SCALARS | TEXTS) | VALUES
 NEARLY = st.fixed_dictionaries(
     {},
@@ -47,18 +47,18 @@ NEARLY = st.fixed_dictionaries(
 
 
 def words(line: bytes) -> st.SearchStrategy[bytes]:
-    """Return one of these."""
+    """Returns one word of ``line``."""
     return st.sampled_from(line.split())
 
 
 def encoded(value: Any, ascii: bool = True) -> bytes:
-    """Return JSON, or what Python takes for it: NaN, Infinity, halves of surrogate pairs."""
+    """Returns JSON, or Python's extensions of JSON: NaN, Infinity, halves of surrogate pairs."""
     return json.dumps(value, ensure_ascii=ascii).encode("utf-8", "surrogatepass")
 
 
 @st.composite
 def spoiled(draw: st.DrawFn, whole: bytes) -> bytes:
-    """Return ``whole`` with something done to it."""
+    """Returns ``whole`` with one change."""
     here = draw(st.integers(0, len(whole)))
     there = draw(st.integers(here, min(len(whole), here + 20)))
     before, part, after = whole[:here], whole[here:there], whole[there:]
@@ -82,7 +82,7 @@ def spoiled(draw: st.DrawFn, whole: bytes) -> bytes:
     )
 
 
-#: What parsers stumble over.
+#: Pieces that parsers often fail on.
 PIECES = [
     b"NaN",
     b"-Infinity",
@@ -106,7 +106,7 @@ PIECES = [
     b"\\u",
 ]
 
-#: What a request may say of its body, and everything else that it may say.
+#: Values of the header Content-Type.
 CONTENT_TYPES = st.sampled_from(
     [
         JSON,
@@ -128,7 +128,7 @@ VALUE = st.binary(max_size=30).map(lambda raw: raw.translate(None, b"\r\n"))
 NAME = st.text("abcdefghijklmnopqrstuvwxyz-_!#$%&'*+.^`|~09", min_size=1, max_size=20).map(
     str.encode
 )
-#: None that says where the request ends: those are poured, not asked.
+#: Odd headers. None of them says where the request ends; ``FRAMES`` in test_bodies.py has those.
 ODD_HEADERS = st.one_of(
     st.sampled_from(
         [
@@ -204,5 +204,5 @@ _QUERY_ITEMS = st.one_of(
     VALUE,
 )
 QUERIES = st.lists(_QUERY_ITEMS, max_size=4).map(b"&".join)
-#: Short waits most of the time: long ones would make it take long.
+#: Mostly short waits, since long waits would make the tests slow.
 WAITS = st.sampled_from([b"?wait=0", b"?wait=0.01", b"?wait=1", b"?wait=1&explain=true"])

@@ -1,4 +1,4 @@
-"""What every answer must be, and how many there were."""
+"""Checks each answer of the api, and counts the answers."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from collections import Counter
 from api.errors import STATUS
 from tests.fuzz.raw import Answer
 
-#: How many requests to send, more or less: Schemathesis sends some of its own accord.
+#: Approximate number of requests to send. Schemathesis sends some requests in addition.
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "2000"))
-#: Requests sent, by the status of the answer, and by the code of what failed; "none": the
-#: connection ended without an answer.
+#: Number of requests, by the status of the answer, and by the error code where the status is 500 or
+#: more. "none": the connection ended without an answer.
 sent: Counter[str] = Counter()
 
-#: Failures that pass by themselves, and what is in no version or coding that Byline knows.
+#: Statuses that are no defect: for temporary failures, and for an HTTP version or a transfer coding
+#: that Byline does not know.
 HONEST = (501, 503, 504, 505)
 
 
 def share(part: float) -> int:
-    """Return how many requests this part of all is."""
+    """Returns the number of requests for this part of ``REQUESTS``."""
     return max(1, round(REQUESTS * part))
 
 
 def check(answer: Answer | None) -> None:
-    """Count an answer; fail where Byline says that it failed, or does not say what is wrong.
+    """Counts an answer. Fails if the answer is an internal error, or an error without a code.
 
-    None: there was no answer, because the request was not whole.
+    None: there was no answer, because the request was incomplete.
     """
     if answer is None:
         sent["none"] += 1
@@ -40,7 +41,7 @@ def check(answer: Answer | None) -> None:
 
 
 def _problem(answer: Answer) -> str:
-    """Return the code of a problem document, or fail where it is none."""
+    """Returns the code of a problem document. Fails if the answer is no problem document."""
     assert answer.media_type == "application/problem+json", answer
     if answer.head_only:
         return ""

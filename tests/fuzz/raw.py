@@ -1,4 +1,4 @@
-"""HTTP by hand: a client that sends bytes as they are, and is strict about what comes back."""
+"""An HTTP client that sends any bytes unchanged, and parses the responses strictly."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 #: Seconds to wait for an answer that must come.
 PATIENCE_S = 30.0
-#: Seconds of silence after which a request that is not whole is given up.
+#: Seconds without an answer after which the client takes its request for incomplete.
 SILENCE_S = 0.5
-#: Seconds between the beginning of a request and its end, where they are to arrive apart.
+#: Seconds between the two parts of a request that must arrive separately.
 A_LITTLE_S = 0.05
-#: Sent after what may end anywhere: where that was whole, the connection is closed at once.
+#: A request that is sent after any other bytes. If those bytes were complete requests, the server
+#: answers this request, too, and closes the connection at once.
 LAST = b"GET /healthz HTTP/1.1\r\nHost: last\r\nConnection: close\r\n\r\n"
-#: A whole request that is answered with 200.
+#: A complete request that is answered with 200.
 WHOLE = b"GET /healthz HTTP/1.1\r\nHost: whole\r\n\r\n"
-#: What comes before the answer proper, and what has no body.
+#: Statuses of interim responses, and statuses of responses that have no body.
 INTERIM, EMPTY = range(100, 200), (204, 304)
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -30,30 +31,30 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
-    #: Was it asked for without its body?
+    #: Whether the request was a HEAD request, whose response has no body.
     head_only: bool
-    #: What was sent, for the words of a test that fails.
+    #: The request, for the message of a failing test.
     asked: bytes = b""
 
     @property
     def media_type(self) -> str:
-        """What the body is said to be."""
+        """The media type of the body, from the header Content-Type."""
         return self.headers.get("content-type", "").partition(";")[0].strip()
 
 
 def request(method: bytes, target: bytes, headers: Headers = (), body: bytes = b"") -> bytes:
-    """Return a request as it goes over the wire, with no header but those given."""
+    """Returns the bytes of a request. It has only the given headers."""
     lines = [b"%s %s HTTP/1.1" % (method, target), *(b"%s: %s" % header for header in headers)]
     return b"\r\n".join([*lines, b"", body])
 
 
 def chunked(pieces: Sequence[bytes]) -> bytes:
-    """Return a body in pieces, none of which is empty: that would be its end."""
+    """Returns a body in chunks. No piece may be empty: an empty chunk ends the body."""
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in [*pieces, b""])
 
 
 class Client:
-    """Asks on one connection for as long as the server keeps it."""
+    """Sends requests on one connection, as long as the server keeps the connection open."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -61,11 +62,11 @@ class Client:
         self._received = b""
 
     def ask(self, data: bytes, later: bytes = b"") -> Answer:
-        """Send what is one request, the end of it a little later, and return its answer."""
+        """Sends ``data`` and, a little later, ``later``: one request. Returns the answer."""
         connection = self._socket or self._connect(PATIENCE_S)
         connection.sendall(data)
         if later:
-            time.sleep(A_LITTLE_S)  # long enough to be read by itself
+            time.sleep(A_LITTLE_S)  # long enough for the server to read ``data`` by itself
             connection.sendall(later)
         answer = self._read(connection, head_only=data.startswith(b"HEAD "))
         assert answer is not None, f"closed without an answer: {data!r}"
@@ -75,7 +76,7 @@ class Client:
         return answer._replace(asked=data)
 
     def pour(self, data: bytes) -> Iterator[Answer]:
-        """Send anything on a connection of its own, and return all that comes back."""
+        """Sends any bytes on a new connection, and yields all answers."""
         self.close()
         connection = self._connect(SILENCE_S)
         with contextlib.suppress(ConnectionError):
@@ -83,7 +84,7 @@ class Client:
             try:
                 for answer in self._all(connection):
                     yield answer._replace(asked=data)
-            except TimeoutError:  # it waits for the rest: there is none
+            except TimeoutError:  # the server waits for the rest of the request
                 connection.settimeout(PATIENCE_S)
                 connection.shutdown(socket.SHUT_WR)
                 for answer in self._all(connection):
@@ -91,9 +92,10 @@ class Client:
         self.close()
 
     def converse(self, data: bytes, step: int, ends: bool) -> list[Answer]:
-        """Send on a connection of its own, in steps; return all answers until it is closed.
+        """Sends ``data`` on a new connection, in steps. Returns all answers until the end.
 
-        ``ends``: then say that nothing more is sent. A reset fails: it loses answers.
+        ``ends``: whether the client then closes its sending side. A connection reset fails the
+        test, since a reset loses answers.
         """
         self.close()
         connection = self._connect(PATIENCE_S)
@@ -106,7 +108,7 @@ class Client:
         return answers
 
     def close(self) -> None:
-        """Close the connection; the next request opens another."""
+        """Closes the connection. The next request opens a new connection."""
         if self._socket is not None:
             self._socket.close()
         self._socket, self._received = None, b""
@@ -121,7 +123,7 @@ class Client:
             yield answer
 
     def _read(self, connection: socket.socket, head_only: bool) -> Answer | None:
-        """Return the next answer; None: the connection was closed, and not in the midst of one."""
+        """Returns the next answer; None if the server closed the connection after an answer."""
         while (parsed := _parse(self._received, head_only)) is None:
             more = connection.recv(1 << 16)
             if not more:
@@ -133,7 +135,7 @@ class Client:
 
 
 def _parse(received: bytes, head_only: bool) -> tuple[Answer, bytes] | None:
-    """Return the first answer and what follows it; None: it is not whole."""
+    """Returns the first answer and the bytes after it; None if the answer is incomplete."""
     head, whole, rest = received.partition(b"\r\n\r\n")
     if not whole:
         return None
@@ -157,7 +159,7 @@ def _parse(received: bytes, head_only: bool) -> tuple[Answer, bytes] | None:
 
 
 def _pieces(rest: bytes) -> tuple[bytes, bytes, bool]:
-    """Return a body that comes in pieces, what follows it, and whether it is whole."""
+    """Returns a body that came in chunks, the bytes after it, and whether it is complete."""
     body = b""
     while True:
         size, line, rest = rest.partition(b"\r\n")

@@ -1,4 +1,4 @@
-"""Requests of every odd kind, put together by hand: the api answers, and says what is wrong."""
+"""The api answers odd requests of every kind. Each error has a code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HOST = (b"Host", b"byline")
 
 
 def post(body: bytes, target: bytes = ATTRIBUTIONS, headers: Headers = ()) -> bytes:
-    """Return a whole request with this body, said to be JSON unless the headers say otherwise."""
+    """Returns a POST request with this body. Its type is JSON unless ``headers`` has another."""
     named = {name.lower() for name, _ in headers}
     own = [(b"Content-Type", JSON)] if b"content-type" not in named else []
     length = (b"Content-Length", b"%d" % len(body))
@@ -42,7 +42,7 @@ def post(body: bytes, target: bytes = ATTRIBUTIONS, headers: Headers = ()) -> by
 
 
 def fuzzed(part: float) -> Callable[[Any], Any]:
-    """Have a test send this part of all requests."""
+    """Makes a test send this part of all requests."""
     return settings(max_examples=share(part))
 
 
@@ -60,7 +60,7 @@ def test_any_json(client: Client, value: Any, ascii: bool, wait: bytes) -> None:
 
 @fuzzed(0.05)
 @given(value=GOOD, wait=WAITS)
-def test_what_is_right(client: Client, value: Any, wait: bytes) -> None:
+def test_valid_bodies(client: Client, value: Any, wait: bytes) -> None:
     answer = client.ask(post(encoded(value), ATTRIBUTIONS + wait))
     check(answer)
     assert answer.status in (200, 202, 413, 422, 503, 504), answer
@@ -68,7 +68,7 @@ def test_what_is_right(client: Client, value: Any, wait: bytes) -> None:
 
 @fuzzed(0.15)
 @given(body=GOOD.map(encoded).flatmap(spoiled), wait=WAITS)
-def test_what_was_right(client: Client, body: bytes, wait: bytes) -> None:
+def test_spoiled_bodies(client: Client, body: bytes, wait: bytes) -> None:
     check(client.ask(post(body, ATTRIBUTIONS + wait)))
 
 
@@ -171,12 +171,12 @@ def test_odd_lengths(client: Client, value: Any, frames: Headers, method: bytes)
 
 @fuzzed(0.01)
 @given(data=GOOD.map(encoded).map(post).flatmap(spoiled) | st.binary(min_size=1, max_size=100))
-def test_what_may_be_no_request(client: Client, data: bytes) -> None:
+def test_bytes_that_may_be_no_request(client: Client, data: bytes) -> None:
     poured(client, data)
 
 
 def poured(client: Client, data: bytes) -> None:
-    """Send what ends who knows where, and check all that is answered."""
+    """Sends bytes that may be no complete request, and checks all answers."""
     answers: list[Answer | None] = [*client.pour(data)]
     for answer in answers or [None]:
         check(answer)
@@ -184,7 +184,9 @@ def poured(client: Client, data: bytes) -> None:
 
 @fuzzed(0.05)
 @given(text=TEXTS, wait=WAITS, query=st.just(b"explain=true") | QUERIES)
-def test_what_was_promised_is_there(client: Client, text: str, wait: bytes, query: bytes) -> None:
+def test_a_pending_result_can_be_fetched(
+    client: Client, text: str, wait: bytes, query: bytes
+) -> None:
     promised = client.ask(post(encoded({"text": text}), ATTRIBUTIONS + wait))
     check(promised)
     if promised.status in (200, 202):
@@ -196,7 +198,7 @@ def test_what_was_promised_is_there(client: Client, text: str, wait: bytes, quer
 
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.0"])
-def test_who_offers_another_protocol_is_answered_in_this(
+def test_an_offer_of_another_protocol_is_answered_with_http_1_1(
     client: Client, protocol: bytes, apart: bool
 ) -> None:
     body = encoded({"text": "in whatever protocol"})

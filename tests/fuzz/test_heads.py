@@ -1,4 +1,4 @@
-"""Heads, trailers and chunks of every odd kind, cut anywhere, and what comes behind a request."""
+"""The api answers odd heads, trailers and chunks, cut anywhere, and garbage after a request."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from tests.fuzz.judge import check, share
 from tests.fuzz.raw import LAST, WHOLE, Client, Headers, request
 from tests.parts import Stack
 
-#: Bytes that the api may take more at the end than at the beginning.
+#: Largest growth of the api's memory during these tests, in bytes.
 GROWTH_BYTES = 40_000_000
-#: Seconds that others may have to wait for ``/healthz`` meanwhile.
+#: Longest time in seconds that another client may wait for ``/healthz`` meanwhile.
 OTHERS_S = 1.0
 STEPS = st.sampled_from([1, 7, 100, 1_000, 4_096, 5_000, 1 << 20])
 HOST = (b"Host", b"byline")
 
 
 def fuzzed(part: float) -> Callable[[Any], Any]:
-    """Have a test send this part of all requests."""
+    """Makes a test send this part of all requests."""
     return settings(max_examples=share(part))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def steady(stack: Stack) -> Iterator[None]:
-    """See that what is done here costs the api no memory, and others no time."""
+    """Checks that these tests cost the api no memory, and do not delay other clients."""
     api = psutil.Process(stack.parts[-1].process.pid)
     waited, over = [0.0], threading.Event()
 
@@ -59,7 +59,7 @@ def steady(stack: Stack) -> Iterator[None]:
 
 @fuzzed(0.03)
 @given(size=st.integers(MAX_HEAD_BYTES - 20, MAX_HEAD_BYTES + 20), data=st.data())
-def test_sizes_about_the_limit(client: Client, size: int, data: st.DataObject) -> None:
+def test_head_sizes_near_the_limit(client: Client, size: int, data: st.DataObject) -> None:
     fields = data.draw(st.integers(1, MAX_FIELDS - 1))
     step = data.draw(STEPS.filter(lambda step: step > 50))
     least = len(b"/healthz") + len(b"hostbyline") + 4 + fields * 6
@@ -73,7 +73,7 @@ def test_sizes_about_the_limit(client: Client, size: int, data: st.DataObject) -
 
 @fuzzed(0.03)
 @given(number=st.integers(MAX_FIELDS - 3, MAX_FIELDS + 3), step=STEPS)
-def test_numbers_about_the_limit(client: Client, number: int, step: int) -> None:
+def test_field_counts_near_the_limit(client: Client, number: int, step: int) -> None:
     head = request(b"GET", b"/healthz", [HOST, *[(b"x", b"")] * (number - 1)])
     first, *_ = answers = client.converse(head + LAST, step, ends=False)
     for answer in answers:
@@ -150,7 +150,9 @@ def test_garbage_behind_requests(client: Client, count: int, garbage: bytes, ste
 
 @fuzzed(0.03)
 @given(value=GOOD, count=st.integers(1, 5), step=STEPS)
-def test_who_sends_no_more_is_answered(client: Client, value: Any, count: int, step: int) -> None:
+def test_a_client_that_has_closed_its_sending_side_is_answered(
+    client: Client, value: Any, count: int, step: int
+) -> None:
     body = encoded(value)
     headers = [HOST, (b"Content-Type", JSON), (b"Content-Length", b"%d" % len(body))]
     asked = request(b"POST", ATTRIBUTIONS + b"?wait=0.01", headers, body)

@@ -1,4 +1,4 @@
-"""Schemathesis: what the OpenAPI document promises is what comes, whatever is asked."""
+"""Schemathesis checks that the answers to odd requests conform to the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
-def test_it_is_the_document_that_is_served(stack: Stack) -> None:
+def test_the_api_serves_the_checked_document(stack: Stack) -> None:
     assert httpx.get(f"{stack.url}/openapi.json").json() == DOCUMENT
 
 
 @api.parametrize()
-@settings(max_examples=share(0.1))  # for each operation; most of them take nothing, so end soon
-def test_it_keeps_its_promises(
+@settings(max_examples=share(0.1))  # for each operation; most need fewer
+def test_answers_conform_to_the_document(
     case: schemathesis.Case, stack: Stack, session: requests.Session
 ) -> None:
     response = case.call(stack.url, session, timeout=30, allow_redirects=False)
@@ -59,7 +59,7 @@ def test_it_keeps_its_promises(
 
 
 def plain(response: schemathesis.Response, case: schemathesis.Case) -> Answer:
-    """Return a response as the other tests have it."""
+    """Returns a response in the form that :func:`check` takes."""
     headers = {name: values[0] for name, values in response.headers.items()}
     asked = case.as_curl_command().encode("utf-8", "backslashreplace")
     head_only = response.request.method == "HEAD"

@@ -1,4 +1,4 @@
-"""Raw tasks on the queue, and raw values under the keys of Redis: none harms another message."""
+"""Odd tasks on the queue and odd values in Redis do not harm other messages."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.parts import Stack, wait_for
 
 VERSION = "vowels-1"
 QUEUES = ["attributions", f"attributions.{VERSION}", f"attributions.{VERSION}\x06\x169"]
-#: Seconds within which a message is answered, whatever was put before it, on a busy machine.
+#: Seconds within which a message must be answered after odd tasks, on a busy machine.
 LONG_S = 5.0
-#: Seconds without a refusal after which the api knows no more of an entry that was spoiled.
+#: Seconds without a refusal after which the api has replaced all odd registrations of workers.
 SETTLED_S = 3.0
 _numbers = itertools.count()
 
@@ -42,13 +42,13 @@ def _encoded(value: Any) -> bytes:
 
 
 def _parts(names: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Return some of these names, each with any value."""
+    """Returns some of these names, each with any value."""
     return st.dictionaries(st.sampled_from(names.split()), values, max_size=3)
 
 
 @st.composite
 def nearly_tasks(draw: st.DrawFn) -> dict[str, Any]:
-    """Return a task as Celery writes it, with some of its parts replaced."""
+    """Returns a task as Celery writes it, with some of its parts replaced."""
     body = _encoded(draw(ARGUMENTS))
     if draw(st.booleans()):
         body = draw(spoiled(body))
@@ -86,7 +86,7 @@ TASKS = st.one_of(NEARLY, NEARLY.flatmap(spoiled), RAW)
 
 
 def answered(stack: Stack) -> None:
-    """A message that nobody has sent before is answered as always."""
+    """Checks that a new message is answered as usual."""
     started = time.monotonic()
     response = stack.attribute({"text": f"number {next(_numbers)}"})
     assert response.status_code == 200, response.text
@@ -95,14 +95,14 @@ def answered(stack: Stack) -> None:
 
 @settings(max_examples=share(0.1))
 @given(tasks=st.lists(TASKS, min_size=1, max_size=10), queue=st.sampled_from(QUEUES))
-def test_any_tasks(stack: Stack, tasks: list[bytes], queue: str) -> None:
+def test_odd_tasks_on_the_queue(stack: Stack, tasks: list[bytes], queue: str) -> None:
     stack.redis.lpush(queue, *tasks)
     answered(stack)
 
 
 @settings(max_examples=share(0.02))
 @given(entries=st.lists(TASKS | TASKS.map(b'[%s, "", "attributions"]'.__mod__), max_size=10))
-def test_anything_that_dead_workers_held(stack: Stack, entries: list[bytes]) -> None:
+def test_odd_tasks_that_dead_workers_held(stack: Stack, entries: list[bytes]) -> None:
     for entry in entries:
         tag = str(uuid4())
         stack.redis.hset("byline:unacked", tag, entry)
@@ -112,12 +112,12 @@ def test_anything_that_dead_workers_held(stack: Stack, entries: list[bytes]) -> 
 
 @settings(max_examples=share(0.05))
 @given(value=RAW, place=st.sampled_from([RESULT, FAILURE, PROMISED, ATTEMPTS]))
-def test_anything_in_the_cache(stack: Stack, value: bytes, place: str) -> None:
+def test_odd_values_in_the_cache(stack: Stack, value: bytes, place: str) -> None:
     text = f"kept {next(_numbers)}"
     id = message_id(VERSION, text)
     stack.redis.set(place + id, value)
     read = httpx.get(f"{stack.url}/v1/attributions/{id}")
-    # A promise with no task to keep it ends with `no_answer`.
+    # A pending result without a task ends with `no_answer`.
     assert read.status_code in ((202, 404, 503) if place == PROMISED else (202, 404)), read.text
     bulk = stack.attribute({"messages": [{"text": text}, {"text": f"beside {text}"}]})
     assert all("author" in item for item in bulk.json()["attributions"]), bulk.text
@@ -125,13 +125,13 @@ def test_anything_in_the_cache(stack: Stack, value: bytes, place: str) -> None:
 
 @settings(max_examples=share(0.02))
 @given(value=RAW, key=st.sampled_from([ROLLOUT, MODEL + VERSION]))
-def test_anything_that_workers_may_have_signed(stack: Stack, value: bytes, key: str) -> None:
+def test_odd_registrations_of_workers(stack: Stack, value: bytes, key: str) -> None:
     stack.redis.set(key, value)
     wait_for(lambda: stack.attribute({"text": f"{next(_numbers)}"}).status_code == 200, 10)
 
 
 def settle(stack: Stack) -> None:
-    """Wait until all is well for longer than the api takes to look at the workers' entries anew."""
+    """Waits until the api has refused no message for ``SETTLED_S`` seconds."""
     since = time.monotonic()
 
     def is_settled() -> bool:
@@ -145,7 +145,7 @@ def settle(stack: Stack) -> None:
 
 @pytest.fixture(scope="module")
 def replies(stack: Stack) -> str:
-    """Return the list that the api waits at, which only Redis can tell."""
+    """Returns the list on which the api receives replies. Redis' slow log has its name."""
     settle(stack)
     stack.redis.config_set("slowlog-log-slower-than", 0)
     try:
@@ -162,12 +162,12 @@ def replies(stack: Stack) -> str:
 
 @settings(max_examples=share(0.05))
 @given(values=st.lists(RAW, min_size=1, max_size=10))
-def test_any_replies(stack: Stack, replies: str, values: list[bytes]) -> None:
+def test_odd_replies(stack: Stack, replies: str, values: list[bytes]) -> None:
     stack.redis.lpush(replies, *values)
     answered(stack)
 
 
-def test_nothing_is_left_of_it(stack: Stack) -> None:
+def test_the_queue_is_empty_at_the_end(stack: Stack) -> None:
     wait_for(lambda: stack.held() == 0, 60, what="the queue to be empty")
     wait_for(lambda: not stack.redis.zcard("byline:unacked:index"))
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""The wire types: what is sent arrives, and what makes no sense is refused in our own words."""
+"""The types of messages between processes: encoding, decoding, and errors for odd values."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ ATTRIBUTIONS = st.builds(
 OUTCOMES = ATTRIBUTIONS | st.builds(Failure, TEXTS, TEXTS, TEXTS)
 CARDS = st.dictionaries(TEXTS, st.none() | st.booleans() | st.integers() | FLOATS | TEXTS)
 
-#: Nobody is asked here, so that it takes next to no time.
+#: Many examples: they send no request, and so take little time.
 often = settings(max_examples=share(0.1))
 
 
@@ -69,7 +69,7 @@ often = settings(max_examples=share(0.1))
         st.tuples(st.just(Announcement), st.builds(Announcement, CARDS, TEXTS)),
     )
 )
-def test_what_is_sent_arrives(value: tuple[Any, Any]) -> None:
+def test_an_encoded_value_is_decoded_unchanged(value: tuple[Any, Any]) -> None:
     kind, sent = value
     assert msgspec.json.decode(msgspec.json.encode(sent), type=kind) == sent
 
@@ -87,14 +87,14 @@ def test_any_bytes_are_decoded_or_refused(raw: bytes) -> None:
 
 @often
 @given(text=ANY_TEXT | TEXTS)
-def test_what_is_canonical_stays_so(text: str) -> None:
+def test_a_canonical_text_stays_unchanged(text: str) -> None:
     once = canonical(text)
     assert canonical(once) == once
 
 
 @often
 @given(text=SCALARS | TEXTS | VALUES)
-def test_a_text_is_valid_or_told_why_not(text: object) -> None:
+def test_a_text_is_valid_or_refused(text: object) -> None:
     try:
         valid = parse_text(text, LIMIT)
     except InvalidMessage:
@@ -123,7 +123,7 @@ def test_different_messages_have_different_ids(one: tuple[str, str], two: tuple[
     assert (message_id(*one) == message_id(*two)) == (one == two)
 
 
-def test_what_is_too_long_is_told_so_at_once() -> None:
+def test_a_text_that_is_too_long_is_refused_at_once() -> None:
     begun = time.perf_counter()
     with pytest.raises(InvalidMessage):
         parse_text("a" + "\u0301\u0316" * 20_000, 20_000)
@@ -153,9 +153,7 @@ FITTING = st.fixed_dictionaries(
     | VALUES,
     reply_to=st.none() | st.just(REPLY_TO) | TEXTS,
 )
-def test_any_arguments_are_a_chunk_or_told_why_not(
-    args: Any, kwargs: Any, reply_to: str | None
-) -> None:
+def test_any_arguments_are_a_chunk_or_refused(args: Any, kwargs: Any, reply_to: str | None) -> None:
     try:
         chunk = parse_chunk("id", reply_to, args, kwargs)
     except InvalidMessage:
@@ -165,7 +163,7 @@ def test_any_arguments_are_a_chunk_or_told_why_not(
 
 @often
 @given(texts=LISTS, kwargs=FITTING)
-def test_what_fits_is_a_chunk(texts: list[Any], kwargs: dict[str, Any]) -> None:
+def test_valid_arguments_are_a_chunk(texts: list[Any], kwargs: dict[str, Any]) -> None:
     if kwargs.pop("deadlines", None) is not None:
         kwargs["deadlines"] = [1.5] * len(texts)
     chunk = parse_chunk("id", REPLY_TO, [texts], kwargs)
@@ -175,7 +173,7 @@ def test_what_fits_is_a_chunk(texts: list[Any], kwargs: dict[str, Any]) -> None:
 
 
 def check_answerable(chunk: Chunk) -> None:
-    """A worker can tell the id of each message, and what became of it."""
+    """Checks that a worker can reply with an id and an outcome for each message."""
     outcomes: list[Outcome] = []
     for text in chunk.texts:
         try:
@@ -191,13 +189,13 @@ def check_answerable(chunk: Chunk) -> None:
 
 @pytest.fixture(scope="module")
 def task_packer() -> TaskPacker:
-    """One as the api has it. Nothing is sent."""
+    """A task packer as in the api. Nothing is sent."""
     return TaskPacker(make_celery(Settings.from_environ(NOWHERE)), REPLY_TO)
 
 
 @often
 @given(texts=st.lists(TEXTS, max_size=4), explain=st.booleans(), priority=st.integers(0, 9))
-def test_what_the_api_packs_the_worker_unpacks(
+def test_the_worker_unpacks_the_chunk_that_the_api_packed(
     task_packer: TaskPacker, texts: list[str], explain: bool, priority: int
 ) -> None:
     options: dict[str, Any] = {"explain": explain, "version": "v", "deadlines": [1.5] * len(texts)}
