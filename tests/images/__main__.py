@@ -1,8 +1,8 @@
 """Builds the images and starts them: ``make images-check``, as root, with buildah and debootstrap.
 
-No registry is asked: the base image's place takes a bare Debian 12. Each image runs as in compose:
-as its own user, in a file system that is not to be written, /tmp aside. What is asked at last goes
-from the api's through Valkey to the worker's, and back.
+No registry is needed: a bare Debian 12 replaces the base image. Each image runs as in compose: as
+its own user, with a read-only file system except /tmp. At the end, one request goes from the api
+through Valkey to the worker, and back.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.images.buildah import Buildah, Image
 from tests.parts import Stack, free_port, wait_for
 from tests.unit.compose.files import DEFAULTS, DOCKERFILES, SERVICES
 
-#: Where a container's file system may be written: nowhere, but in /tmp.
+#: Commands that make a container's file system read-only, except /tmp.
 READ_ONLY = (
     "mount -o remount,ro,bind ROOT",
     "mount -t tmpfs -o mode=1777,size=64m tmpfs ROOT/tmp",
@@ -28,7 +28,7 @@ READ_ONLY = (
 
 
 def main() -> int:
-    """Build all, start all, ask once. Returns the exit status."""
+    """Builds and starts all images, and sends one request. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.images", description=__doc__)
     parser.add_argument("--mirror", default="", help="Debian's packages (default: debootstrap's)")
     parser.add_argument("--wheels", nargs="*", default=[], help="folders of packages for pip")
@@ -70,7 +70,7 @@ def _megabytes(folder: Path) -> int:
 
 
 def _look(images: dict[str, Image]) -> None:
-    """See that what must not be in an image is not, and that nobody can write there."""
+    """Checks that only the worker has torch, no image has pip, and the files are read-only."""
     for name, image in images.items():
         has_torch = _runs(image, "python", "-c", "import torch")
         assert has_torch == (name == "worker"), f"torch in {name}: {has_torch}"
@@ -106,7 +106,7 @@ def _start(images: dict[str, Image], folder: Path) -> None:
         }
         for name, image in images.items():
             secret = f"cp {folder}/redis-password ROOT/tmp/; chmod 444 ROOT/tmp/redis-password"
-            # As compose starts it, but that names of containers are this machine's here.
+            # As in compose, but the names of containers become ``localhost``.
             command = [
                 "localhost" if word in images else word
                 for word in SERVICES[name].get("command", ())

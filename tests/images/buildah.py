@@ -1,4 +1,4 @@
-"""Images built by buildah, without an engine, and programs run in them, without a container."""
+"""Builds images with buildah, without a container engine, and runs programs in the images."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.parts import ROOT
 
 PACKAGES = "python3,python3-venv,ca-certificates"
 PIP = Path("/etc/pip.conf")
-#: Whom this machine trusts.
+#: The certificates that this machine trusts.
 CERTIFICATES = ("/etc/ssl", "/usr/share/ca-certificates")
 
 
 @dataclass(frozen=True)
 class Image:
-    """A file system, and how a container of it starts."""
+    """A file system, and the settings with which a container of the image starts."""
 
     root: Path
     env: Mapping[str, str]
@@ -28,7 +28,7 @@ class Image:
     entrypoint: Sequence[str]
 
     def command(self, arguments: Sequence[str], env: Mapping[str, str], *mounts: str) -> list[str]:
-        """Return what runs a program in it, as its user. Mounts are gone with the program."""
+        """Returns a command that runs a program in the image, as its user. Mounts end with it."""
         root = shlex.quote(str(self.root))
         variables = shlex.join(f"{name}={value}" for name, value in {**self.env, **env}.items())
         start = 'sh -c \'cd "$0" && exec "$@"\''
@@ -45,13 +45,13 @@ class Image:
 
 
 class Buildah:
-    """Builds below a folder, in which all its images lie."""
+    """Builds images with buildah. All images lie in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def bare_debian(self, name: str, mirror: str) -> None:
-        """Make an image of what debootstrap installs. It has Python 3.11, as the real one has."""
+        """Makes an image with debootstrap. It has Python 3.11, as the real base image has."""
         root = self._folder / "debian"
         command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm"]
         subprocess.run(
@@ -62,9 +62,9 @@ class Buildah:
         self._run("commit", "--quiet", "--rm", container, name)
 
     def build(self, dockerfile: Path, wheels: Sequence[str], arguments: Sequence[str]) -> Image:
-        """Build an image; pip looks into the folders ``wheels``, too."""
+        """Builds an image. pip searches the folders ``wheels``, too."""
         name = f"localhost/byline/{dockerfile.stem}"
-        # Package indexes are reached as from here.
+        # pip in the image uses this machine's package indexes.
         pip = self._folder / "pip.conf"
         given = PIP.read_text() if PIP.exists() else "[global]\n"
         pip.write_text(f"{given.rstrip()}\nfind-links = {' '.join(wheels)}\n")
@@ -87,7 +87,7 @@ class Buildah:
         )
 
     def close(self) -> None:
-        """Remove containers, with their mounts, and images."""
+        """Removes the containers with their mounts, and the images."""
         self._run("rm", "--all")
         self._run("rmi", "--all", "--force")
 
