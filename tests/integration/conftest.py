@@ -1,4 +1,4 @@
-"""Clients of the api, one for each way in which it may be served."""
+"""Clients of the api, one for each way to serve the api."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def way(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Http]:
 
 @pytest.fixture
 def http(way: Http, stack: Stack) -> Http:
-    """A client, with nothing in the cache that another way was asked."""
+    """Returns a client. The cache has no result of another way to serve the api."""
     for key in stack.redis.scan_iter("byline:result:*"):
         stack.redis.delete(key)
     return way

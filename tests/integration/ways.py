@@ -17,16 +17,16 @@ WAYS = ("accelerator", "gunicorn", "flask") if ACCELERATED else ("gunicorn", "fl
 
 
 class Http(httpx.Client):
-    """A client of one of the ways."""
+    """An HTTP client of the api, served in one of the ways."""
 
     def attribute(self, json: object, **params: Any) -> httpx.Response:
-        """POST to the api."""
+        """Sends a POST request to ``/v1/attributions``."""
         return self.post("/v1/attributions", json=json, params=params)
 
 
 @contextmanager
 def opened(way: str, stack: Stack, **env: str) -> Iterator[Http]:
-    """Start an api beside what runs in the stack, and yield a client of it."""
+    """Serves another api on the stack's Redis in one of the ways, and yields a client."""
     ports = ("BYLINE_API_PORT", "BYLINE_API_METRICS_PORT")
     env = {name: str(free_port()) for name in ports} | env
     if way == "flask":
@@ -52,7 +52,7 @@ def opened(way: str, stack: Stack, **env: str) -> Iterator[Http]:
 
 
 def _terminated(app: Any) -> Any:
-    """Return the application under a server that knows where a chunked body ends, as most do."""
+    """Returns the application as a server that detects the end of chunked bodies calls it."""
 
     def answer(environ: dict[str, Any], start: Any) -> Any:
         return app({**environ, "wsgi.input_terminated": True}, start)

@@ -1,4 +1,4 @@
-"""Requests as bytes: well-formed ones, malformed ones, and ones that never end."""
+"""Requests as bytes: well-formed, malformed and endless requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.parts import Stack
 
 
 def exchanged(stack: Stack, data: bytes) -> bytes:
-    """Return all that is answered until the connection is closed."""
+    """Sends ``data``, and returns all bytes that the api answers until it closes the connection."""
     address = ("127.0.0.1", int(stack.env["BYLINE_API_PORT"]))
     with socket.create_connection(address, 20) as client:
         client.sendall(data)

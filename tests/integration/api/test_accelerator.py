@@ -1,4 +1,4 @@
-"""What the accelerator does beside Flask, with a real server, queue and worker."""
+"""What the accelerator does without Flask, with a real server, queue and worker."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from tests.parts import Stack, needs_accelerator
 
 pytestmark = needs_accelerator
-#: More than there are threads for views.
+#: Number of requests: more than there are threads for views.
 MANY = 64
 
 
 @pytest.mark.parametrize("ending", ["", "/"])
-def test_health_is_told_while_many_wait_for_an_answer(own: Stack, ending: str) -> None:
+def test_health_is_answered_while_many_requests_wait(own: Stack, ending: str) -> None:
     own.worker(TEST_MODEL_SECONDS="4")
     own.api()
     id = own.attribute({"text": "slow"}, wait=0).json()["id"]
@@ -30,7 +30,7 @@ def test_health_is_told_while_many_wait_for_an_answer(own: Stack, ending: str) -
             assert httpx.get(f"{own.url}/openapi.json", timeout=2).status_code == 200
 
 
-def test_health_is_told_while_redis_is_silent(own: Stack) -> None:
+def test_health_is_answered_while_redis_hangs(own: Stack) -> None:
     valkey = own.parts[0]
     own.api()
     os.kill(valkey.process.pid, signal.SIGSTOP)
@@ -44,7 +44,7 @@ def test_health_is_told_while_redis_is_silent(own: Stack) -> None:
         os.kill(valkey.process.pid, signal.SIGCONT)
 
 
-def test_header_names_with_underscores_are_no_others(stack: Stack) -> None:
+def test_header_names_with_underscores_do_not_replace_names_with_hyphens(stack: Stack) -> None:
     own = {"X-Request-ID": "good", "X_Request_ID": "evil", "Content_Encoding": "gzip"}
     answer = httpx.post(f"{stack.url}/v1/feedback", json={}, headers=own)
     assert (answer.status_code, answer.headers["X-Request-ID"]) == (422, "good")

@@ -1,4 +1,4 @@
-"""``/v1/feedback``: a label counts once, for the answer that it is about."""
+"""``/v1/feedback``: a label counts once, for the attribution with the label's id."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def learn(http: Http, **body: object) -> httpx.Response:
 
 @pytest.fixture(autouse=True)
 def nothing_learned(stack: Stack) -> None:
-    """No way knows what another was told."""
+    """Deletes the feedback of the previous way to serve the api."""
     for key in stack.redis.scan_iter("byline:feedback:*"):
         stack.redis.delete(key)
 
 
 def labels(stack: Stack) -> tuple[int, int]:
-    """How many were learned, and how many of those the model had right."""
+    """Returns the number of labels, and for how many of them the model was right."""
     counts = Window(LABELS, DAY_S).read(stack.redis, "vowels-1")
     return counts["labels"], counts["right"]
 
 
-def test_a_label_is_noted_and_compared(http: Http, stack: Stack) -> None:
+def test_a_label_is_recorded_and_compared(http: Http, stack: Stack) -> None:
     before = labels(stack)
     first = http.attribute({"text": "aeiou for feedback"}).json()["id"]
     second = http.attribute({"text": "hmm, zzz for feedback"}).json()["id"]
@@ -39,7 +39,9 @@ def test_a_label_is_noted_and_compared(http: Http, stack: Stack) -> None:
     assert labels(stack) == (before[0] + 2, before[1] + 1)
 
 
-def test_said_twice_it_counts_once_and_nobody_may_contradict(http: Http, stack: Stack) -> None:
+def test_a_repeated_label_counts_once_and_another_label_is_a_conflict(
+    http: Http, stack: Stack
+) -> None:
     id = http.attribute({"text": "aeiou, said twice"}).json()["id"]
     assert learn(http, id=id, author="vowels").status_code == 202
     before = labels(stack)
@@ -49,7 +51,7 @@ def test_said_twice_it_counts_once_and_nobody_may_contradict(http: Http, stack: 
     assert labels(stack) == before
 
 
-def test_what_was_never_attributed_can_not_be_labelled(http: Http) -> None:
+def test_a_label_for_an_unknown_message_is_not_found(http: Http) -> None:
     unknown = learn(http, id="0" * 32, author="vowels")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
 
@@ -67,19 +69,19 @@ def test_what_was_never_attributed_can_not_be_labelled(http: Http) -> None:
         (b'{"id": "%s", "author": "\\ud800"}' % (b"0" * 32), 400, "not_json"),
     ],
 )
-def test_what_makes_no_sense_is_refused(http: Http, body: bytes, status: int, code: str) -> None:
+def test_invalid_feedback_is_refused(http: Http, body: bytes, status: int, code: str) -> None:
     headers = {"Content-Type": "application/json"}
     response = http.post("/v1/feedback", content=body, headers=headers)
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-def test_only_posting_is_allowed(http: Http) -> None:
+def test_get_is_not_allowed(http: Http) -> None:
     response = http.get("/v1/feedback")
     assert (response.status_code, response.headers["Allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize("points", ["0", "301", "x", "-1", "٣", "1.5", ""])
-def test_figures_are_asked_for_by_a_number(http: Http, points: str) -> None:
+def test_an_invalid_number_of_points_is_refused(http: Http, points: str) -> None:
     url = "/v1/figures"
     assert http.get(url, params={"points": points}).status_code == 422
     figures = http.get(url)

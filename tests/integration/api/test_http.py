@@ -89,7 +89,7 @@ def test_an_unknown_id_is_not_found(http: Http) -> None:
     assert response.json()["code"] == "not_found"
 
 
-def test_evidence_only_for_those_who_ask(http: Http) -> None:
+def test_evidence_is_returned_only_on_request(http: Http) -> None:
     text = "why so many vowels"
     assert "evidence" not in http.attribute({"text": text}).json()
     assert http.attribute({"text": text}, explain="true").json()["evidence"] is None
@@ -133,7 +133,7 @@ UTF_16 = "application/json; charset=utf-16"
         (b'{"messages": [' + b",".join([b'{"text":"a"}'] * 257) + b"]}", {}, {}, 422, "invalid"),
     ],
 )
-def test_bad_requests_are_told_what_is_wrong(
+def test_a_bad_request_gets_its_error_code(
     http: Http,
     body: bytes,
     headers: dict[str, str],
@@ -152,20 +152,20 @@ def test_bad_requests_are_told_what_is_wrong(
 
 
 @pytest.mark.parametrize("path", ["", f"/{'0' * 32}"])
-def test_an_answer_is_for_its_asker_only(http: Http, path: str) -> None:
+def test_an_answer_must_not_be_stored_or_sniffed(http: Http, path: str) -> None:
     headers = http.request("PATCH", f"/v1/attributions{path}").headers
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_pages_are_in_no_frame_and_run_no_script_from_elsewhere(http: Http) -> None:
+def test_pages_allow_no_frame_and_no_script_of_another_site(http: Http) -> None:
     headers = http.get("/docs/").headers
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert "default-src 'self'" in headers["Content-Security-Policy"]
     assert headers["X-Frame-Options"] == "DENY"
 
 
-def test_a_body_of_unknown_length_is_taken_too(http: Http) -> None:
+def test_a_body_of_unknown_length_is_accepted(http: Http) -> None:
     pieces = iter([b'{"text": ', b'"in pieces"}'])
     response = http.post(
         "/v1/attributions",
@@ -175,7 +175,7 @@ def test_a_body_of_unknown_length_is_taken_too(http: Http) -> None:
     assert response.json()["id"] == message_id("vowels-1", "in pieces")
 
 
-def test_a_body_of_unknown_length_is_no_larger_than_any_other(http: Http) -> None:
+def test_a_body_of_unknown_length_has_the_usual_size_limit(http: Http) -> None:
     pieces = iter([b'{"text": "small"}', *[b" " * 1_000_000] * 5])
     response = http.post(
         "/v1/attributions",
@@ -185,22 +185,22 @@ def test_a_body_of_unknown_length_is_no_larger_than_any_other(http: Http) -> Non
     assert (response.status_code, response.json()["code"]) == (413, "too_large")
 
 
-def test_who_does_not_wait_gets_what_is_cached_at_once(http: Http, stack: Stack) -> None:
+def test_a_client_that_does_not_wait_gets_a_cached_attribution(http: Http, stack: Stack) -> None:
     id = http.attribute({"text": "known already"}).json()["id"]
     url = "/v1/attributions"
     response = http.post(url, json={"text": "known already"}, params={"wait": 0}, timeout=3)
-    assert response.status_code in (200, 202)  # 202 if the cache took longer than no time
+    assert response.status_code in (200, 202)  # 202 if the cache did not answer at once
     assert http.get(f"{url}/{id}").status_code == 200
     wait_for(lambda: not stack.redis.exists(f"byline:pending:{id}"), what="the mark to go")
 
 
-def test_other_methods_are_told_which_is_allowed(http: Http) -> None:
+def test_a_wrong_method_gets_the_allowed_methods(http: Http) -> None:
     response = http.put("/v1/attributions", json={})
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
     assert "POST" in response.headers["Allow"]
 
 
-def test_nobody_is_sent_to_where_the_client_says_that_this_is(http: Http) -> None:
+def test_no_redirect_uses_the_host_header(http: Http) -> None:
     for path in ("/v1//models", "//v1/models", "/docs"):
         answer = http.get(path, headers={"Host": "elsewhere.localhost"})
         assert "elsewhere" not in str(answer.headers)
@@ -208,7 +208,7 @@ def test_nobody_is_sent_to_where_the_client_says_that_this_is(http: Http) -> Non
 
 
 @pytest.mark.parametrize("path", [".".join(["x" * 70] * 2), "[", "a:b@c", "%2F%2Fx", "%ff"])
-def test_any_path_is_no_more_than_unknown(stack: Stack, path: str) -> None:
+def test_an_odd_path_is_not_found(stack: Stack, path: str) -> None:
     for slashes in ("/", "//"):
         line = f"GET {slashes}{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         place = ("127.0.0.1", int(stack.env["BYLINE_API_PORT"]))
@@ -222,7 +222,7 @@ def test_an_empty_bulk_call_has_an_empty_answer(http: Http) -> None:
     assert http.attribute({"messages": []}).json() == {"attributions": []}
 
 
-def test_a_message_that_the_model_fails_on_is_an_error_of_its_own(http: Http) -> None:
+def test_a_message_that_the_model_fails_on_gets_model_failed(http: Http) -> None:
     response = http.attribute({"text": "POISON alone"})
     assert (response.status_code, response.json()["code"]) == (500, "model_failed")
 
@@ -234,7 +234,7 @@ def test_the_model_and_its_card_are_shown(http: Http) -> None:
     assert (shown["device"], shown["workers"]) == ("cpu", 1)
 
 
-def test_ready_says_so(http: Http) -> None:
+def test_readiness_shows_the_state_of_each_part(http: Http) -> None:
     assert http.get("/healthz").status_code == 200
     ready = http.get("/readyz")
     assert (ready.status_code, ready.json()["parts"]) == (200, READY)
@@ -261,7 +261,7 @@ def test_half_of_a_surrogate_pair_fails_alone(http: Http) -> None:
 
 
 @pytest.mark.parametrize("given", ["mine-1", "a" * 128])
-def test_request_id_of_the_client_is_taken_over(http: Http, given: str) -> None:
+def test_the_request_id_of_the_client_is_used(http: Http, given: str) -> None:
     for path in ("/v1/attributions", "/v1/feedback", "/v1/nowhere"):
         answer = http.post(path, json={"text": "with an id"}, headers={"X-Request-ID": given})
         assert answer.headers.get_list("X-Request-ID") == [given], path

@@ -1,4 +1,4 @@
-"""Malformed and oversized requests, sent as bytes to the api as it is served."""
+"""Malformed and oversized requests, sent as bytes to a real server of the api."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PATH = "/v1/attributions"
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """An api that asks for a key, and has no worker: what is tested here gets to none."""
+    """An api that requires a key. It needs no worker: no request here reaches the model."""
     stack = Stack(tmp_path_factory.mktemp("guarded"))
     keys = stack.folder / "keys.txt"
     keys.write_text(f"free sha256:{sha256(b'free').hexdigest()}\n")
@@ -105,16 +105,16 @@ KEY = {"Authorization": "Bearer free"}
         (PATH, {**KEY, **JSON, "Expect": "more"}, 417, "expectation_failed"),
     ],
 )
-def test_who_sends_ten_megabytes_before_reading_gets_the_document(
+def test_a_client_that_sends_ten_megabytes_before_reading_gets_the_error(
     guarded: Stack, ask: Ask, path: str, headers: dict[str, str], status: int, code: str
 ) -> None:
-    for _ in range(3):  # a reset comes now and then only
+    for _ in range(3):  # a connection reset may come only now and then
         answered, body = ask(guarded.url + path, headers, b"x" * SIZE)
         assert (answered, json.loads(body)["code"]) == (status, code)
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_what_is_malformed_gets_a_problem_document_and_ends_the_connection(
+def test_a_malformed_request_gets_an_error_and_its_connection_is_closed(
     guarded: Stack, name: str
 ) -> None:
     data, status = MALFORMED[name]
@@ -133,19 +133,19 @@ def test_what_is_malformed_gets_a_problem_document_and_ends_the_connection(
         assert (document["status"], document["code"]) == (status, CODES[status])
 
 
-def test_a_key_in_a_trailer_is_no_key(guarded: Stack) -> None:
+def test_a_key_in_a_trailer_is_ignored(guarded: Stack) -> None:
     ask = b"POST /v1/attributions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     body = b'%b\r\n\r\nd\r\n{"text": "a"}\r\n0\r\nAuthorization: Bearer free\r\n\r\n' % CHUNKED
     for piece in (get(HOST, b"Connection: close"), b""):
         received = exchanged(guarded, ask + b"Connection: close\r\n" * (not piece) + body + piece)
         assert received.startswith(b"HTTP/1.1 401"), received
-    # Nor is it one for what follows on the same connection.
+    # The key does not count for the next request on the same connection, either.
     models = get(HOST, b"Connection: close", first=b"GET /v1/models HTTP/1.1")
     received = exchanged(guarded, post(CHUNKED, body=body.partition(b"\r\n\r\n")[2]) + models)
     assert b"HTTP/1.1 401" in received, received
 
 
-def test_who_sends_no_more_gets_the_answer(guarded: Stack) -> None:
+def test_a_client_that_closes_its_sending_side_gets_the_answer(guarded: Stack) -> None:
     address = ("127.0.0.1", int(guarded.env["BYLINE_API_PORT"]))
     for data in (post(LENGTH), get(HOST), get(HOST, first=b"GET /readyz HTTP/1.1")):
         with socket.create_connection(address, 20) as client:
@@ -166,14 +166,16 @@ def test_who_sends_no_more_gets_the_answer(guarded: Stack) -> None:
         ("GET", "/v1/models?x=1", "unknown name, 'x'"),
     ],
 )
-def test_a_query_is_taken_at_its_word(guarded: Stack, method: str, path: str, words: str) -> None:
+def test_an_unknown_or_repeated_name_in_the_query_is_refused(
+    guarded: Stack, method: str, path: str, words: str
+) -> None:
     body = b'{"text": "a"}' if method == "POST" else None
     answer = httpx.request(method, guarded.url + path, content=body, headers={**KEY, **JSON})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
     assert words in answer.json()["detail"]
 
 
-def test_an_expectation_is_met_or_the_body_refused(guarded: Stack) -> None:
+def test_expect_100_continue_is_answered_or_the_body_is_refused(guarded: Stack) -> None:
     expects = b"Expect: 100-continue"
     received = exchanged(guarded, post(LENGTH, expects, b"Connection: close"))
     assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 422"), received
@@ -186,7 +188,7 @@ def memory(api: Part) -> int:
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_what_never_ends_costs_neither_memory_nor_others_time(
+def test_an_endless_request_costs_no_memory_and_delays_no_other_client(
     guarded: Stack, api: Part, name: str
 ) -> None:
     address = ("127.0.0.1", int(guarded.env["BYLINE_API_PORT"]))
@@ -207,7 +209,7 @@ def test_what_never_ends_costs_neither_memory_nor_others_time(
     assert memory(api) - before < 20_000_000
 
 
-def test_who_sends_without_end_is_cut_off(guarded: Stack, api: Part) -> None:
+def test_a_client_that_never_stops_sending_is_disconnected(guarded: Stack, api: Part) -> None:
     address = ("127.0.0.1", int(guarded.env["BYLINE_API_PORT"]))
     with socket.create_connection(address, 20) as client:
         pieces = endless(*FLOODS["one header"], 500_000_000)
@@ -215,7 +217,7 @@ def test_who_sends_without_end_is_cut_off(guarded: Stack, api: Part) -> None:
             deque(map(client.sendall, pieces))
 
 
-def test_requests_that_follow_a_slow_one_cost_no_memory(
+def test_requests_sent_behind_a_slow_request_cost_no_memory(
     guarded: Stack, api: Part, tmp_path: Path
 ) -> None:
     address = ("127.0.0.1", int(guarded.env["BYLINE_API_PORT"]))
@@ -224,12 +226,12 @@ def test_requests_that_follow_a_slow_one_cost_no_memory(
         client.setblocking(False)
         data = post(b"Content-Length: 13", body=b'{"text": "a"}', query=b"?wait=30")
         client.send(data)
-        until = time.monotonic() + 2  # as long as anything can be in the making
+        until = time.monotonic() + 2  # longer than the api takes to process anything
         sent = 0
         while time.monotonic() < until and sent < 20_000_000:
             try:
                 sent += client.send(get(HOST, first=b"GET / HTTP/1.1") * 1000)
             except BlockingIOError:
-                time.sleep(0.01)  # it takes no more for now
+                time.sleep(0.01)  # the api reads no more for now
         assert memory(api) - before < 20_000_000
     wait_for(lambda: httpx.get(f"{guarded.url}/healthz").status_code == 200, what="the api")

@@ -1,4 +1,4 @@
-"""The api's metrics: one page for all its processes, whatever becomes of one of them."""
+"""The api's metrics page adds up all api processes, also after a process has died."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ODD = ("GET /nowhere", "GET /v1/attributions/x/y", "PUT /v1/feedback", "DELETE /
 
 
 def metrics(stack: Stack) -> dict[tuple[Any, ...], float]:
-    """What the port answers now, by name and the labels' values."""
+    """Returns the present values of the metrics page, by name and values of the labels."""
     url = f"http://127.0.0.1:{stack.env['BYLINE_API_METRICS_PORT']}/metrics"
     return {
         (sample.name, *sample.labels.values()): sample.value
@@ -32,24 +32,24 @@ def metrics(stack: Stack) -> dict[tuple[Any, ...], float]:
 
 
 def ask(stack: Stack, number: int) -> None:
-    """Ask over connections of their own, so that each process has some."""
+    """Sends each message on a new connection, so that each process gets some messages."""
     for each in range(number):
         assert stack.attribute({"text": f"aeiou {each}"}).status_code == 200
 
 
-def test_processes_are_added_up_and_the_dead_forgotten(own: Stack) -> None:
+def test_metrics_add_up_the_processes_and_survive_a_killed_process(own: Stack) -> None:
     own.worker()
     api = own.api(BYLINE_API_PROCESSES="2")
     wait_for(lambda: metrics(own).get(("byline_credits",)) == 4, 20, "both processes")
     ask(own, 40)
     wait_for(lambda: metrics(own).get(ROUTE) == 40, 5, "all requests to be counted")
-    # Whoever answers, answers for both.
+    # Each process answers for both processes.
     assert {metrics(own)[ROUTE] for _ in range(20)} == {40}
 
     started = metrics(own)[START]
     assert time.time() - 60 < started < time.time()
 
-    # What the monitor goes by where it does not see the processes themselves.
+    # The monitor uses this value where it can't see the processes themselves.
     told = wait_for(lambda: metrics(own).get(RESIDENT), 5, "what they take to be told")
     assert 2 * 20 * MB < told < 2 * 500 * MB
 
@@ -57,11 +57,11 @@ def test_processes_are_added_up_and_the_dead_forgotten(own: Stack) -> None:
     assert len(serving) == 2
     os.kill(serving[0].pid, signal.SIGKILL)
     wait_for(lambda: not psutil.pid_exists(serving[0].pid) or _gone(serving[0]), 10, "its end")
-    # A parent that was just asking the killed process for a sign of life waits READY_S for it, 20
-    # seconds, before the parent starts another process.
+    # If the parent has just pinged the killed process, the parent waits 20 seconds (READY_S) for
+    # the response before it starts another process.
     wait_for(lambda: len(_serving(api.process.pid, own)) == 2, 45, "another process")
     wait_for(lambda: metrics(own).get(("byline_credits",)) == 4, 20, "only the living to count")
-    # What restarts can be counted by, when a supervisor hides them.
+    # The start time shows restarts that a supervisor hides.
     assert metrics(own)[START] > started
     ask(own, 10)
     wait_for(lambda: metrics(own).get(ROUTE) == 50, 5, "what the dead had counted to be kept")
@@ -76,13 +76,13 @@ def test_a_new_process_that_is_slow_to_start_does_not_end_a_rolling_restart(own:
     os.kill(parent.pid, signal.SIGHUP)
     [new] = wait_for(lambda: set(parent.children()) - before, 20, "a new process")
     new.suspend()
-    time.sleep(6)  # a busy machine's start: longer than uvicorn's own limit
+    time.sleep(6)  # a slow start on a busy machine: longer than uvicorn's own limit
     new.resume()
     wait_for(lambda: not old & set(_serving(parent.pid, own)), 40, "the old processes to go")
     wait_for(lambda: len(_serving(parent.pid, own)) == 2, 20, "both new ones")
 
 
-def test_whatever_is_asked_for_there_are_few_series(stack: Stack) -> None:
+def test_odd_requests_add_no_series(stack: Stack) -> None:
     for request in ODD * 3:
         method, path = request.split()
         httpx.request(method, stack.url + path, timeout=5)
@@ -102,7 +102,9 @@ def test_whatever_is_asked_for_there_are_few_series(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_two_apis_do_not_share_the_port(stack: Stack, own: Stack, processes: str) -> None:
+def test_a_second_api_on_the_same_metrics_port_ends(
+    stack: Stack, own: Stack, processes: str
+) -> None:
     port = stack.env["BYLINE_API_METRICS_PORT"]
     second = own.start_api(BYLINE_API_METRICS_PORT=port, BYLINE_API_PROCESSES=processes)
     assert second.process.wait(20) == 2

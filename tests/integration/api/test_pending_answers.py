@@ -1,4 +1,4 @@
-"""Answers that nobody waits for at first: the client is told where to ask later."""
+"""Pending answers: a client that does not wait gets a URL, and fetches the answer later."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.integration.ways import WAYS, opened
 from tests.parts import Stack, wait_for
 
 
-def test_who_does_not_wait_is_told_where_to_ask(own: Stack) -> None:
+def test_a_client_that_does_not_wait_gets_the_url_of_the_answer(own: Stack) -> None:
     own.worker(TEST_MODEL_SECONDS="0.5")
     own.api()
     response = own.attribute({"text": "for later"}, wait=0)
@@ -25,7 +25,7 @@ def test_who_does_not_wait_is_told_where_to_ask(own: Stack) -> None:
 
 
 @pytest.mark.parametrize("kind", WAYS)
-def test_pending_answer_is_waited_for_by_its_id(own: Stack, kind: str) -> None:
+def test_a_client_can_wait_for_a_pending_answer_by_its_id(own: Stack, kind: str) -> None:
     own.worker(TEST_MODEL_SECONDS="1")
     with opened(kind, own) as http:
         id = http.attribute({"text": "waited for"}, wait=0).json()["id"]
@@ -34,5 +34,5 @@ def test_pending_answer_is_waited_for_by_its_id(own: Stack, kind: str) -> None:
         done = http.get(there, params={"wait": "20"})
         assert (done.status_code, done.json()["id"]) == (200, id)
         assert http.get(there, params={"wait": "31"}).status_code == 422
-        # Nobody waits for what was never accepted.
+        # The api does not wait for a message that it never accepted.
         assert http.get(f"/v1/attributions/{'0' * 32}", params={"wait": "20"}).status_code == 404

@@ -40,7 +40,7 @@ ANSWERED = 'byline_requests_total{route="/v1/attributions",status="200"} '
 
 
 def counted(stack: Stack, name: str = ANSWERED) -> float:
-    """What all processes have counted together; by default requests answered with 200."""
+    """Returns the sum over all processes; by default of the requests answered with 200."""
     url = f"http://127.0.0.1:{stack.env['BYLINE_API_METRICS_PORT']}/metrics"
     lines = httpx.get(url, timeout=10).text.splitlines()
     return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
@@ -60,7 +60,7 @@ def test_processes_are_replaced_by_sighup_and_their_counts_kept(plain: Stack, ap
     wait_for(lambda: counted(plain, "byline_credits ") == 2 * CREDITS, what="the old to be gone")
 
 
-def test_client_that_sends_a_large_body_before_it_reads_gets_the_document(plain: Stack) -> None:
+def test_a_client_that_sends_a_large_body_before_it_reads_gets_the_error(plain: Stack) -> None:
     place = ("127.0.0.1", int(plain.env["BYLINE_API_PORT"]))
     head = f"Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {SIZE}\r\n\r\n"
     with socket.create_connection(place, 20) as client:
@@ -70,7 +70,7 @@ def test_client_that_sends_a_large_body_before_it_reads_gets_the_document(plain:
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-def test_connection_is_of_use_after_a_body_of_unknown_length_that_is_too_large(
+def test_a_connection_is_usable_after_a_too_large_body_of_unknown_length(
     plain: Stack,
 ) -> None:
     headers = {"Content-Type": "application/json"}
@@ -83,7 +83,9 @@ def test_connection_is_of_use_after_a_body_of_unknown_length_that_is_too_large(
             assert answer.status_code == 200
 
 
-def test_refused_client_that_sends_before_it_reads_gets_the_document(plain: Stack) -> None:
+def test_a_client_that_sends_to_an_unknown_path_before_it_reads_gets_the_error(
+    plain: Stack,
+) -> None:
     place = ("127.0.0.1", int(plain.env["BYLINE_API_PORT"]))
     head = f"Host: 127.0.0.1\r\nContent-Length: {SIZE}\r\n\r\n"
     with socket.create_connection(place, 20) as client:
@@ -92,7 +94,7 @@ def test_refused_client_that_sends_before_it_reads_gets_the_document(plain: Stac
         assert client.recv(65_536).startswith(b"HTTP/1.1 404 ")
 
 
-def test_malformed_chunk_is_the_clients_mistake(plain: Stack) -> None:
+def test_a_malformed_chunk_gets_status_400(plain: Stack) -> None:
     place = ("127.0.0.1", int(plain.env["BYLINE_API_PORT"]))
     head = "Host: 127.0.0.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked"
     with socket.create_connection(place, 20) as client:
@@ -100,7 +102,7 @@ def test_malformed_chunk_is_the_clients_mistake(plain: Stack) -> None:
         assert client.recv(65_536).startswith(b"HTTP/1.1 400 ")
 
 
-def test_health_is_told_while_all_others_wait(own: Stack) -> None:
+def test_health_is_answered_while_all_other_threads_wait(own: Stack) -> None:
     own.worker(TEST_MODEL_SECONDS="4")
     own.api(BYLINE_ACCELERATOR="off", BYLINE_API_THREADS="8")
     id = own.attribute({"text": "slow"}, wait=0).json()["id"]
@@ -117,7 +119,7 @@ def test_no_line_is_logged_for_a_request(plain: Stack, api: Part) -> None:
     assert "GET /" not in api.output
 
 
-def test_what_is_no_http_is_refused_and_others_are_answered(plain: Stack) -> None:
+def test_bytes_that_are_not_http_are_refused_and_other_requests_answered(plain: Stack) -> None:
     place = ("127.0.0.1", int(plain.env["BYLINE_API_PORT"]))
     with socket.create_connection(place, 20) as client:
         client.sendall(b"garbage\r\n\r\n")
@@ -125,7 +127,7 @@ def test_what_is_no_http_is_refused_and_others_are_answered(plain: Stack) -> Non
     assert plain.attribute({"text": "beside garbage"}).status_code == 200
 
 
-def test_it_ends_in_good_order(own: Stack) -> None:
+def test_the_api_ends_without_an_error(own: Stack) -> None:
     own.worker()
     api = own.api(BYLINE_ACCELERATOR="off")
     assert own.attribute({"text": "the last"}).status_code == 200

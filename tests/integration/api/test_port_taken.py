@@ -1,4 +1,4 @@
-"""An api that can't have its port ends, so that a supervisor starts it again."""
+"""An api whose port is taken ends, so that a supervisor starts the api again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 from tests.parts import Stack
 
 
-def test_an_api_without_its_port_ends(own: Stack) -> None:
+def test_an_api_whose_port_is_taken_ends(own: Stack) -> None:
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", int(own.env["BYLINE_API_PORT"])))

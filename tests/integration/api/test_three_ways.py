@@ -1,7 +1,7 @@
-"""One recorded corpus of requests is answered alike by the accelerator, gunicorn and Flask alone.
+"""The accelerator, gunicorn and Flask alone give the same answers to a corpus of requests.
 
-``corpus/requests.jsonl`` has a request a line, and the status and the error code that it was
-answered with. A body is a string, or pieces of text with how often each is repeated.
+Each line of ``corpus/requests.jsonl`` has a request, and the status and the error code of its
+answer. A body is a string, or a list of texts, each with the number of its repetitions.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tests.parts import Stack
 
 FOLDER = Path(__file__).parent / "corpus"
 REQUESTS = [json.loads(line) for line in (FOLDER / "requests.jsonl").read_text().splitlines()]
-#: Headers that are a server's own, or tell the time.
+#: Headers that depend on the server or on the time.
 OF_THE_SERVER = {"connection", "date", "keep-alive", "server"}
 
 
 class Answered(NamedTuple):
-    """An answer, as far as it must not depend on the way."""
+    """The parts of an answer that must be the same in all three ways to serve the api."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -59,7 +59,7 @@ def ask(client: Http, recorded: dict[str, Any]) -> Answered:
 
 @pytest.fixture(scope="module")
 def answered(stack: Stack) -> dict[str, list[Answered]]:
-    """The answers to all requests, in their order, by the way: each begins with an empty cache."""
+    """Returns the answers to all requests, by way. Each way begins with an empty cache."""
     found = {}
     for way in WAYS:
         for kind in ("result", "feedback"):

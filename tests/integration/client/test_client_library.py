@@ -33,7 +33,7 @@ PROGRAMS = [
 
 @pytest.fixture
 def anyio_backend() -> str:
-    return "asyncio"  # its own loop: a program need not have uvloop
+    return "asyncio"  # asyncio's own loop: a program may not have uvloop
 
 
 def url(stack: Stack) -> str:
@@ -55,7 +55,7 @@ def slow(own: Stack) -> Stack:
 
 
 def texts(name: str, count: int) -> list[str]:
-    """Returns texts that differ, of both authors in turn."""
+    """Returns ``count`` different texts, of the two authors in turn."""
     return [f"{'aeiou' if n % 2 else 'xyz'} {name} {n}" for n in range(count)]
 
 
@@ -103,7 +103,9 @@ async def test_a_deadline_that_a_slow_model_misses_is_an_error(slow: Stack) -> N
         assert patient.author == "vowels"
 
 
-async def test_a_client_without_a_worker_says_so_and_leaves_no_connection(own: Stack) -> None:
+async def test_a_client_without_a_worker_raises_no_model_and_leaves_no_connection(
+    own: Stack,
+) -> None:
     def connections() -> int:
         return len(own.redis.client_list())
 
@@ -115,7 +117,7 @@ async def test_a_client_without_a_worker_says_so_and_leaves_no_connection(own: S
     await asyncio.to_thread(wait_for, lambda: connections() == before)
 
 
-async def test_a_redis_that_is_not_there_is_an_error_of_the_call() -> None:
+async def test_a_call_without_redis_raises_broker_unavailable() -> None:
     async with Client(f"redis://127.0.0.1:{free_port()}/0") as client:
         with pytest.raises(BrokerUnavailable):
             await client.attribute(["aeiou"])

@@ -1,4 +1,4 @@
-"""A chunk's message is the one that Celery would have sent."""
+"""The message of a chunk is equal to the message that Celery would have sent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def app(own: Stack) -> Celery:
 
 @pytest.mark.parametrize("priority", range(10))
 @pytest.mark.parametrize("queue", [QUEUE, queue_of("v1")])
-def test_it_is_what_celery_would_have_sent(
+def test_a_packed_chunk_is_equal_to_the_message_that_celery_sends(
     own: Stack, app: Celery, queue: str, priority: int
 ) -> None:
     sent, ours = _both(own, app, queue, priority)
@@ -36,7 +36,7 @@ def test_it_is_what_celery_would_have_sent(
     assert REQUEST_IDS not in ours["headers"]
 
 
-def test_ids_of_requests_are_a_header_as_celery_would_have_sent_it(own: Stack, app: Celery) -> None:
+def test_request_ids_are_packed_as_a_header_of_celery(own: Stack, app: Celery) -> None:
     sent, ours = _both(own, app, QUEUE, 0, headers={REQUEST_IDS: ["one", ""]})
     assert ours == sent
     assert ours["headers"][REQUEST_IDS] == ["one", ""]
@@ -45,7 +45,7 @@ def test_ids_of_requests_are_a_header_as_celery_would_have_sent_it(own: Stack, a
 def _both(
     own: Stack, app: Celery, queue: str, priority: int, **options: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What Celery sends, and what we do."""
+    """Returns the message that Celery sends, and the message that Byline packs."""
     app.send_task(
         TASK,
         args=[TEXTS],
@@ -65,7 +65,7 @@ def _both(
     queued = own.redis.rpop(packed.queue)
     assert queued is not None, "another list"
     ours = _plain(packed.message)
-    assert abs(ours["headers"].pop(SENT) - time.time()) < 5  # what Celery does not say
+    assert abs(ours["headers"].pop(SENT) - time.time()) < 5  # a header that only Byline sets
     assert own.redis.keys(f"{QUEUE}*") == []
     return _plain(queued), ours
 

@@ -1,4 +1,4 @@
-"""nginx in front of servers, servers that misbehave, and clients that ask without a pause."""
+"""For the tests of nginx: nginx itself, servers that misbehave, and busy clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Got = list[tuple[str, dict[str, str]]]
 
 
 class Balanced:
-    """nginx on a port, started in a stack."""
+    """An nginx in front of api servers, as a part of a stack."""
 
     def __init__(self, stack: Stack, apis: list[int]) -> None:
         self.apis = apis
@@ -35,15 +35,16 @@ class Balanced:
         assert self.part.alive, self.part.output
 
     def log(self) -> list[dict[str, str]]:
-        """What nginx has noted of each request."""
+        """Returns the lines of nginx's log. Each line is about one request."""
         lines = self.part.output.splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.startswith("{") and line[-1] == "\n"]
 
 
 class Misbehaving:
-    """A server that notes what it gets, and does what the query says.
+    """A server that records its requests. The query of a request says how to answer.
 
-    A status; or ``die``, and no answer; or ``die=N``, none for the first N that anybody ``got``.
+    A number: answer with this status. ``die``: close the connection without an answer. ``die=N``:
+    do so for the first N requests in ``got``, which several servers share.
     """
 
     def __init__(self, got: Got) -> None:
@@ -65,7 +66,7 @@ class Misbehaving:
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
-                """Say nothing."""
+                """Logs nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
@@ -84,7 +85,7 @@ def _answers(url: str) -> bool:
 
 
 class Clients:
-    """Clients that each ask for one new message after another, over one connection each."""
+    """Clients that send one new message after another. Each client has one connection."""
 
     def __init__(self, url: str) -> None:
         self._url = url

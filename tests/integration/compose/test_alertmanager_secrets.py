@@ -27,7 +27,7 @@ ALERTS = [
 
 @pytest.mark.skipif(PROGRAM is None, reason="Alertmanager is not installed")
 @pytest.mark.parametrize("slack", [f"http://127.0.0.1:1/{MARK}", f"{MARK}://x", f"http://{MARK}:x"])
-def test_what_can_not_be_sent_is_told_of_without_secrets(
+def test_an_alert_that_can_not_be_sent_is_logged_without_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slack: str
 ) -> None:
     folder = tmp_path / "configuration"
@@ -64,5 +64,5 @@ def test_what_can_not_be_sent_is_told_of_without_secrets(
         stack.close()
 
 
-#: Where nobody listens.
+#: A URL at which no program listens.
 PAGERDUTY = "url: http://127.0.0.1:1/\n        "

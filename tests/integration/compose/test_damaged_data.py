@@ -1,4 +1,4 @@
-"""Damaged data of the embedded Valkey is read back as far as it goes, or the remedy is printed."""
+"""The embedded Valkey starts with a truncated log. For other damage the remedy is printed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEYS = 200
 
 @pytest.fixture
 def part(tmp_path: Path) -> Part:
-    """The server as `make run` starts it, which was killed after it had taken some keys."""
+    """Returns a Valkey as `make run` starts it, killed after it had stored some keys."""
     (tmp_path / "valkey").mkdir()
     part = valkey.part(Settings(redis_port=free_port()), tmp_path)
     process, client = start(part, tmp_path)
@@ -42,7 +42,7 @@ def log(folder: Path) -> Path:
     return folder / "valkey" / "appendonlydir" / "appendonly.aof.1.incr.aof"
 
 
-def test_a_log_without_its_end_is_read_without_it(part: Part, tmp_path: Path) -> None:
+def test_a_truncated_log_is_read_up_to_its_end(part: Part, tmp_path: Path) -> None:
     log(tmp_path).write_bytes(log(tmp_path).read_bytes()[:-5])
     process, client = start(part, tmp_path)
     try:
@@ -55,7 +55,7 @@ def test_a_log_without_its_end_is_read_without_it(part: Part, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("repaired", [True, False])
-def test_of_a_log_damaged_within_it_is_said_what_to_do_and_that_helps(
+def test_the_printed_commands_help_with_a_log_that_is_damaged_inside(
     repaired: bool, part: Part, tmp_path: Path
 ) -> None:
     whole = log(tmp_path).read_bytes()
@@ -69,7 +69,7 @@ def test_of_a_log_damaged_within_it_is_said_what_to_do_and_that_helps(
     assert len(commands) == 3
     chosen = "\n".join(commands[:2] if repaired else commands[2:])
     subprocess.run(["sh", "-ec", chosen], check=True, timeout=20, capture_output=True)
-    (tmp_path / "valkey").mkdir(exist_ok=True)  # as a start does
+    (tmp_path / "valkey").mkdir(exist_ok=True)  # as `make run` does
     process, client = start(part, tmp_path)
     try:
         wait_for(lambda: answers(client), what="Valkey")
@@ -79,7 +79,7 @@ def test_of_a_log_damaged_within_it_is_said_what_to_do_and_that_helps(
         process.kill()
 
 
-def test_of_what_else_it_says_there_is_nothing_to_do(part: Part) -> None:
+def test_other_log_lines_of_valkey_give_no_advice(part: Part) -> None:
     said = [
         "# WARNING Memory overcommit must be enabled!",
         "# Failed listening on port 1, aborting.",

@@ -1,4 +1,4 @@
-"""celery-exporter, as `make run` starts it: what it logs when its broker is gone."""
+"""celery-exporter, as `make run` starts it, logs no password when its broker has stopped."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ PASSWORD = "hushhush"
 
 
 @pytest.mark.skipif(not PYTHON.exists(), reason="celery-exporter is not installed")
-def test_its_tracebacks_hold_no_password(own: Stack) -> None:
-    """They would show local variables, of which one is the broker's URL."""
+def test_tracebacks_of_the_exporter_have_no_password(own: Stack) -> None:
+    """A traceback would show local variables. One of them is the broker's URL."""
     port, exporter = free_port(), free_port()
     valkey = own.valkey(port, "locked", f"--requirepass {PASSWORD}")
     part = own.start(

@@ -1,4 +1,4 @@
-"""nginx, as containers have it, in front of two real apis and of servers that misbehave."""
+"""nginx, as in the containers, in front of two real apis and of servers that misbehave."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.parts import Part, Stack, free_port, wait_for
 pytestmark = nginx.needs_nginx
 
 JSON = {"Content-Type": "application/json"}
-#: Clients that ask without a pause.
+#: Number of clients that send requests without a pause.
 CLIENTS = 8
 
 
 @pytest.fixture
 def both(tmp_path: Path) -> Iterator[tuple[Balanced, Got]]:
-    """nginx in front of two servers that misbehave, and what they got."""
+    """nginx in front of two servers that misbehave, and the requests that the servers got."""
     got: Got = []
     stack, servers = Stack(tmp_path), [Misbehaving(got), Misbehaving(got)]
     try:
@@ -44,7 +44,7 @@ def received(got: Got, path: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("path", "times"), [("/v1/attributions", 3), ("/v1/feedback", 3), ("/v1/other", 1)]
 )
-def test_what_may_come_twice_is_sent_to_another_and_all_else_is_not(
+def test_only_a_repeatable_request_is_sent_to_another_server(
     both: tuple[Balanced, Got], path: str, times: int
 ) -> None:
     balanced, got = both
@@ -55,7 +55,7 @@ def test_what_may_come_twice_is_sent_to_another_and_all_else_is_not(
     assert answer.headers["Retry-After"] == "5"
 
 
-def test_one_more_api_is_asked_when_nginx_has_given_up(both: tuple[Balanced, Got]) -> None:
+def test_a_repeatable_request_is_sent_a_third_time(both: tuple[Balanced, Got]) -> None:
     balanced, got = both
     for path, status in (("/v1/attributions", 200), ("/v1/other", 503)):
         got.clear()
@@ -63,7 +63,7 @@ def test_one_more_api_is_asked_when_nginx_has_given_up(both: tuple[Balanced, Got
         assert answer.status_code == status
 
 
-def test_an_answer_is_an_answer_whatever_it_says(
+def test_a_request_with_an_error_answer_is_not_repeated(
     both: tuple[Balanced, Got],
 ) -> None:
     balanced, got = both
@@ -91,7 +91,7 @@ HEAD = b"Host: a\r\n\r\n"
         (b"GET / HTTP/2.0\r\n" + HEAD, 505, "version_not_supported"),
     ],
 )
-def test_what_nginx_refuses_itself_it_says_as_the_api_does(
+def test_nginx_refuses_with_the_same_errors_as_the_api(
     both: tuple[Balanced, Got], data: bytes, status: int, code: str
 ) -> None:
     balanced, _ = both
@@ -106,7 +106,7 @@ def test_what_nginx_refuses_itself_it_says_as_the_api_does(
     assert (json.loads(body)["status"], json.loads(body)["code"]) == (status, code)
 
 
-def test_who_asks_is_who_connects_and_a_request_has_an_id(
+def test_nginx_sets_the_client_address_and_the_request_id(
     both: tuple[Balanced, Got],
 ) -> None:
     balanced, got = both
@@ -129,8 +129,8 @@ def test_who_asks_is_who_connects_and_a_request_has_an_id(
     wait_for(lambda: "mine-1" in {line["id"] for line in balanced.log()}, what="the log")
 
 
-def test_two_apis_behind_it(own: Stack) -> None:
-    """One start of everything, for it takes seconds: limits, then restarts under load."""
+def test_no_request_fails_while_one_of_two_apis_restarts_or_dies(own: Stack) -> None:
+    """Checks limits, then restarts under load: one test, since the start takes seconds."""
     own.worker()
     ports = [free_port(), free_port()]
     apis = [_api(own, port) for port in ports]
@@ -144,13 +144,13 @@ def test_two_apis_behind_it(own: Stack) -> None:
         running = [pool.submit(asking.go, client, stop) for client in range(CLIENTS)]
         try:
             _wait_for_both(balanced, 0)
-            # In good order, as with each new version.
+            # An orderly restart, as for a new version.
             apis[0].stop(signal.SIGTERM)
             _wait_for_more(asking)
             apis[0] = _api(own, ports[0])
             _wait_for_api(ports[0])
             _wait_for_both(balanced, len(balanced.log()))
-            # And as a machine stops that loses its power.
+            # A sudden end, as when a machine loses its power.
             apis[0].stop(signal.SIGKILL)
             _wait_for_more(asking)
         finally:
@@ -171,7 +171,7 @@ def _api(stack: Stack, port: int) -> Part:
 
 
 def _wait_for_api(port: int) -> None:
-    """Wait until an api answers itself, and knows of a worker."""
+    """Waits until an api answers, and knows of a worker."""
     url = f"http://127.0.0.1:{port}/readyz"
 
     def ready() -> bool:
@@ -184,7 +184,7 @@ def _wait_for_api(port: int) -> None:
 
 
 def _wait_for_both(balanced: Balanced, since: int) -> None:
-    """Wait until each api has answered something after so many lines of the log."""
+    """Waits until each api has answered a request after line ``since`` of nginx's log."""
 
     def seen() -> bool:
         lines = balanced.log()[since:]
@@ -196,7 +196,7 @@ def _wait_for_both(balanced: Balanced, since: int) -> None:
 
 
 def _check_limits(balanced: Balanced) -> None:
-    """What is too large for nginx is too large for the api, to the byte, and said alike."""
+    """Checks that nginx and the api have the same size limit, to the byte, and the same error."""
     text = b'{"text": "aeiou"}'
     direct = f"http://127.0.0.1:{balanced.apis[0]}"
     allowed, larger = text.ljust(LIMIT), text.ljust(LIMIT + 1)
@@ -211,6 +211,6 @@ def _check_limits(balanced: Balanced) -> None:
     assert {answer.headers["Content-Type"] for answer in said} == {"application/problem+json"}
     problems = [{k: v for k, v in answer.json().items() if k != "detail"} for answer in said]
     assert problems[0] == problems[1]
-    # Neither the metrics nor Flower are behind it.
+    # nginx serves neither the metrics nor Flower.
     for path in ("/metrics", "/flower", "/workers"):
         assert httpx.get(balanced.url + path).status_code == 404

@@ -1,4 +1,4 @@
-"""What Kubernetes runs as Valkey, run here."""
+"""Runs the command with which Kubernetes starts Valkey."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.parts import Stack, answers, wait_for
 from tests.unit.compose.manifests import pods
 
 
-def test_valkey_asks_for_the_secrets_password_and_shows_it_to_nobody(tmp_path: Path) -> None:
+def test_valkey_requires_the_password_of_the_secret_and_does_not_show_it(tmp_path: Path) -> None:
     [container] = pods("files")["valkey"]["containers"]
     stack = Stack(tmp_path)
     *shell, script = container["command"]
@@ -24,7 +24,7 @@ def test_valkey_asks_for_the_secrets_password_and_shows_it_to_nobody(tmp_path: P
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     try:
         part = stack.start([*shell, script], "valkey", PATH=path, REDISCLI_AUTH="hush")
-        # A refusal counts as a broken connection, and would be tried again, slower each time.
+        # No retries: redis-py takes a refusal for a broken connection, and would retry slowly.
         with Redis(port=stack.redis_port, retry=Retry(NoBackoff(), 0)) as stranger:
             wait_for(lambda: answers(stranger), what="Valkey")
             with pytest.raises(AuthenticationError):

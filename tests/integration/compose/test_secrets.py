@@ -1,4 +1,4 @@
-"""No secret that Byline is given is shown, whatever fails. Each holds MARK, also in its parts."""
+"""Byline shows no secret, whatever fails. Each secret here, and each part of it, has MARK."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXPORTER = ROOT / ".venv-exporter" / "bin" / "python"
 
 
 def locked(stack: Stack, password: str, name: str) -> Part:
-    """Start a server on the stack's port that wants a password."""
+    """Starts a Redis server with a password, on the stack's port."""
     return stack.valkey(0, name, f"--requirepass {password}")
 
 
@@ -57,14 +57,14 @@ def exporter(stack: Stack) -> Part:
 
 
 def module(stack: Stack, name: str, *arguments: str) -> Part:
-    """Start one of the programs that may be started by hand."""
+    """Starts a program that an operator may start by hand."""
     command = [sys.executable, "-m", name, *arguments]
     return stack.start(command, f"{name}-{len(stack.parts)}", BYLINE_METRICS_PORT=str(free_port()))
 
 
 @contextlib.contextmanager
 def babbling(port: int) -> Iterator[None]:
-    """Have something listen there that is no Redis: a web server, say."""
+    """Runs a server on the port that is no Redis: it answers like a web server."""
     with socket.create_server(("127.0.0.1", port)) as listener:
 
         def answer() -> None:
@@ -81,7 +81,7 @@ def babbling(port: int) -> Iterator[None]:
 
 
 def all_say_more(parts: list[Part], change: str) -> None:
-    """Wait until each part has written something since now."""
+    """Waits until each part has written new output."""
     before = {part: len(part.output) for part in parts}
 
     def silent() -> list[str]:
@@ -91,7 +91,7 @@ def all_say_more(parts: list[Part], change: str) -> None:
 
 
 def pages(stack: Stack, flower: int) -> str:
-    """What the parts answer to who asks, errors included."""
+    """Returns what the pages of all parts show, errors included."""
     monitor, api = stack.env["BYLINE_MONITOR_PORT"], stack.env["BYLINE_API_METRICS_PORT"]
     bearer = {"Authorization": f"Bearer {KEY}"}
     asked = [
@@ -108,7 +108,7 @@ def pages(stack: Stack, flower: int) -> str:
     return "".join(f"{answer.headers}{answer.text}" for answer in told)
 
 
-def test_no_part_shows_a_secret_when_redis_stops_or_is_another(stack: Stack) -> None:
+def test_no_part_shows_a_secret_when_redis_stops_or_is_replaced(stack: Stack) -> None:
     flower = free_port()
     server = locked(stack, PASSWORD, "right")
     options = ("flower", "--address=127.0.0.1", f"--port={flower}", "--logging=error")
@@ -136,7 +136,7 @@ def test_no_part_shows_a_secret_when_redis_stops_or_is_another(stack: Stack) -> 
     server.kill()
     all_say_more(started, "nobody listens there")
     shown += pages(stack, flower)
-    # Flower and the exporter wait for longer and longer, and say nothing meanwhile.
+    # Not of Flower and the exporter: they retry ever more slowly, and log nothing meanwhile.
     other = locked(stack, "another", "wrong")
     all_say_more(started[:3], "the password is another")
     other.kill()
@@ -151,7 +151,7 @@ WORKER, API, MONITOR = ("celery_app.worker",), ("api",), ("monitoring",)
 RUN = ("compose.native", "--exporter", sys.executable)
 LIST, LETTERS = ("celery_app.models", "list"), ("celery_app.dead_letters", "list")
 CELERY = ("celery", "-A", "celery_app", "inspect", "ping", "--timeout=1")
-#: What is wrong with a URL, but for its place, and what is started with it.
+#: Mistakes in the URL of Redis: the beginning of the URL, and the programs to start with it.
 MISTAKES = {
     "the password is not quoted": (
         f"redis://:{PASSWORD}@",
@@ -163,7 +163,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_no_program_shows_a_secret_when_it_can_not_begin(stack: Stack, mistake: str) -> None:
+def test_no_program_shows_a_secret_when_it_can_not_start(stack: Stack, mistake: str) -> None:
     url, programs = MISTAKES[mistake]
     query = f"?ssl_password={MARK}" if url.startswith("rediss:") else ""
     locked(stack, "another", "wrong")
@@ -176,7 +176,7 @@ def test_no_program_shows_a_secret_when_it_can_not_begin(stack: Stack, mistake: 
 
 
 def wait_until_it_says_why(part: Part) -> None:
-    """Wait for the end of a part, or for its word of an error: it may try for ever."""
+    """Waits until a part ends or logs an error: some parts retry for ever."""
     words = re.compile("error|invalid|can't|no redis", re.IGNORECASE)
     wait_for(lambda: words.search(part.output) or not part.alive, 120, part.log.stem)
     assert part.output

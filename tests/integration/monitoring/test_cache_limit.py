@@ -1,4 +1,4 @@
-"""The embedded Valkey gives up cache while memory is short, and keeps what the queue needs."""
+"""While memory is short, the embedded Valkey shrinks its cache, but not the queue's memory."""
 
 from __future__ import annotations
 

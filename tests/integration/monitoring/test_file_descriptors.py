@@ -1,4 +1,4 @@
-"""Processes that have no file descriptor left for a moment go on afterwards, with all of theirs."""
+"""Processes that run out of file descriptors for a moment recover, their metrics too."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.parts import Part, Stack, free_port, needs_accelerator, wait_for
 
 #: Descriptors that a process may open after it has started.
 FREE = 30
-#: Seconds without any: the metrics are looked after twice a second, the servers once.
+#: Seconds without a descriptor. The metrics are checked twice a second, the servers once.
 WITHOUT_S = 2.0
 
 
 @contextmanager
 def no_descriptors(part: Part, port: int) -> Iterator[None]:
-    """Connect to the port until the process has none left; close all at the end."""
+    """Connects until the process has no descriptor left. Closes the connections at the end."""
     process = psutil.Process(part.process.pid)
     limit = process.num_fds() + FREE
     process.rlimit(psutil.RLIMIT_NOFILE, (limit, process.rlimit(psutil.RLIMIT_NOFILE)[1]))
@@ -30,7 +30,7 @@ def no_descriptors(part: Part, port: int) -> Iterator[None]:
         def connected() -> bool:
             connection = connections.enter_context(socket.socket())
             connection.settimeout(0.1)
-            with suppress(TimeoutError):  # it waits in the backlog
+            with suppress(TimeoutError):  # the connection waits in the backlog
                 connection.connect(("127.0.0.1", port))
             return process.num_fds() >= limit
 
@@ -43,7 +43,7 @@ def test_an_api_without_descriptors_recovers_with_its_metrics(own: Stack) -> Non
     own.worker()
     api = own.api()
     with no_descriptors(api, int(own.env["BYLINE_API_PORT"])):
-        time.sleep(WITHOUT_S)  # whatever looks after something must meet it
+        time.sleep(WITHOUT_S)  # so that each check of the api meets the lack
     wait_for(lambda: answers(int(own.env["BYLINE_API_METRICS_PORT"])), 10, "the metrics")
     wait_for(lambda: own.attribute({"text": "aeiou"}).status_code == 200, 10, "an answer")
 
@@ -57,7 +57,7 @@ def start_monitor(own: Stack, port: int) -> Part:
 
 
 @pytest.mark.parametrize("start", [start_worker, start_monitor])
-def test_metrics_recover_and_take_no_time_meanwhile(
+def test_metrics_recover_and_take_little_cpu_time_meanwhile(
     own: Stack, start: Callable[[Stack, int], Part]
 ) -> None:
     port = free_port()
@@ -65,7 +65,7 @@ def test_metrics_recover_and_take_no_time_meanwhile(
     process = psutil.Process(part.process.pid)
     with no_descriptors(part, port):
         before = sum(process.cpu_times()[:2])
-        time.sleep(WITHOUT_S)  # in which a loop without a pause would take all of a core
+        time.sleep(WITHOUT_S)  # a loop without a pause would take a whole core
         took = sum(process.cpu_times()[:2]) - before
     assert took < WITHOUT_S / 4
     wait_for(lambda: answers(port), 10, "the metrics")

@@ -1,4 +1,4 @@
-"""The queue as the monitor sees it, as Celery itself has filled it."""
+"""The monitor's view of a queue that Celery itself has filled."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.parts import Stack, free_port, wait_for
 LISTS = lists(QUEUE)
 
 
-def test_the_lists_are_kombus() -> None:
+def test_the_lists_have_kombus_names() -> None:
     assert tuple(PRIORITY_STEPS) == STEPS
     assert Channel.sep == SEPARATOR
     assert len(LISTS) == 4
 
 
-def test_every_priority_is_counted_and_the_oldest_found(own: Stack) -> None:
+def test_every_priority_is_counted_and_the_oldest_task_found(own: Stack) -> None:
     app = make_celery(Settings(redis_url=own.env["BYLINE_REDIS_URL"]))
     queue = QueueObserver(own.redis)
     assert queue.look()[:5] == (0, 0, 0.0, None, 0)
@@ -34,27 +34,27 @@ def test_every_priority_is_counted_and_the_oldest_found(own: Stack) -> None:
         app.send_task(TASK, [["a text"]], priority=priority)
     state = queue.look()
     assert (state.ready, state.unacked) == (3, 0)
-    # No client but the api says when it sent a task: it is as old as it has been seen.
+    # Only the api records when it sent a task. Other tasks age from their first observation.
     assert state.oldest_s < 1
     app.send_task(TASK, [["a text"]], priority=9, headers={SENT: time.time() - 100})
-    own.redis.lpop(LISTS[3])  # what came before it in the list would be taken first
+    own.redis.lpop(LISTS[3])  # an earlier task in this list would be taken first
     own.redis.lpush(LISTS[2], b"no task")
     app.send_task(TASK, [["a text"]], priority=6, headers={SENT: time.time() - 100})
-    assert queue.look().oldest_s < 50  # it is not at the head of its list
+    assert queue.look().oldest_s < 50  # the task is not at the head of its list
     own.redis.rpop(LISTS[2])
     assert 99 < queue.look().oldest_s < 110
     app.close()
 
 
-def test_the_age_of_what_clients_sent_is_what_has_been_seen_of_it(own: Stack) -> None:
-    """A queue in which nothing stays at the head for long, and all has waited for long."""
+def test_the_age_of_a_client_s_task_counts_from_its_first_observation(own: Stack) -> None:
+    """In this queue each task waits long, but is at the head only for a short time."""
     app = make_celery(Settings(redis_url=own.env["BYLINE_REDIS_URL"]))
     now = [1000.0]
     queue = QueueObserver(own.redis, lambda: now[0])
     texts = (f"a text, {number}" for number in range(1000))
 
     def step(sent: int, taken: int) -> float:
-        """Two seconds in which tasks are sent, and taken; return the age of the oldest."""
+        """Sends and takes tasks in two seconds. Returns the age of the oldest task."""
         now[0] += 2
         for text in islice(texts, sent):
             app.send_task(TASK, [[text]])
@@ -62,7 +62,7 @@ def test_the_age_of_what_clients_sent_is_what_has_been_seen_of_it(own: Stack) ->
         return queue.look().oldest_s
 
     def age() -> float:
-        """As the list has it: 10 s at 5 tasks in 2 s are 25 tasks."""
+        """Returns the expected age: at 5 tasks in 2 s, a list of 25 tasks is 10 s old."""
         return int(own.redis.llen(LISTS[0])) / 5 * 2
 
     for _ in range(10):
@@ -82,18 +82,18 @@ def test_the_age_of_what_clients_sent_is_what_has_been_seen_of_it(own: Stack) ->
     "head",
     [b"{", b"\xff", b"[" * 100_000, b"[]", b'{"headers": 1}', b'{"headers": {"id": "\xff"}}'],
 )
-def test_what_is_no_task_has_no_age(own: Stack, head: bytes) -> None:
+def test_a_value_that_is_no_task_has_no_age(own: Stack, head: bytes) -> None:
     own.redis.lpush(LISTS[0], head)
     assert QueueObserver(own.redis).look()[:3] == (1, 0, 0.0)
 
 
 @pytest.mark.parametrize("sent", ["-1e308", "1e308", "NaN", "-Infinity", '"x"', "null", "[]"])
-def test_a_time_that_can_not_be_is_not_believed(own: Stack, sent: str) -> None:
+def test_an_impossible_sending_time_is_ignored(own: Stack, sent: str) -> None:
     own.redis.lpush(LISTS[0], f'{{"headers": {{"id": "x", "{SENT}": {sent}}}}}')
     assert 0 <= QueueObserver(own.redis).look().oldest_s <= LONGEST_WAIT_S
 
 
-def test_dead_letters_are_counted_where_attributions_are(own: Stack) -> None:
+def test_dead_letters_are_counted_on_the_server_of_the_cache(own: Stack) -> None:
     cache, port = free_port(), free_port()
     own.valkey(cache, "cache")
     Redis(port=cache).hset("byline:dead_letters", "an id", "a message")
@@ -107,7 +107,7 @@ def test_dead_letters_are_counted_where_attributions_are(own: Stack) -> None:
     wait_for(counted, 10, "the count")
 
 
-def test_what_a_worker_holds_is_counted(own: Stack) -> None:
+def test_the_tasks_that_a_worker_holds_are_counted(own: Stack) -> None:
     own.worker(TEST_MODEL_SECONDS="3")
     app = make_celery(Settings(redis_url=own.env["BYLINE_REDIS_URL"]))
     queue = QueueObserver(own.redis)

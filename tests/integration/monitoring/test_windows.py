@@ -11,7 +11,7 @@ from tests.parts import Stack
 
 
 class Clock:
-    """Says what it is told to."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.time = 1_000_000.0
@@ -41,7 +41,9 @@ def add(stack: Stack, window: Window, version: str = "one", **counts: int) -> No
         pipe.execute()
 
 
-def test_what_many_count_is_added_up_and_passes_with_the_window(stack: Stack, clock: Clock) -> None:
+def test_counts_of_several_processes_are_added_up_within_the_window(
+    stack: Stack, clock: Clock
+) -> None:
     stack.redis.flushall()
     first, second = Window("answers", 60, clock), Window("answers", 60, clock)
     add(stack, first, messages=2, right=1)
@@ -55,7 +57,7 @@ def test_what_many_count_is_added_up_and_passes_with_the_window(stack: Stack, cl
     assert second.read(stack.redis, "one") == {}
 
 
-def test_versions_kinds_and_lengths_are_apart(stack: Stack, clock: Clock) -> None:
+def test_versions_kinds_and_lengths_are_counted_separately(stack: Stack, clock: Clock) -> None:
     stack.redis.flushall()
     add(stack, Window("answers", 60, clock), "one", messages=1)
     add(stack, Window("answers", 60, clock), "two", messages=2)

@@ -1,4 +1,4 @@
-"""A Redis user that may do no more than Byline needs, as docs/security.md has it."""
+"""The Redis user of docs/security.md may do all that Byline needs, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.tls import documented_user
 
 @pytest.fixture
 def limited(own: Stack) -> Stack:
-    """Return a stack whose Redis lets in that user only."""
+    """Returns a stack whose Redis accepts only the user of docs/security.md."""
     own.redis.acl_setuser("byline", enabled=True)
     own.redis.execute_command("ACL", "SETUSER", "byline", *documented_user().split())
     own.redis.execute_command("ACL", "SETUSER", "default", "off")
@@ -24,7 +24,7 @@ def limited(own: Stack) -> Stack:
     return own
 
 
-def test_it_is_all_that_byline_needs(limited: Stack) -> None:
+def test_the_documented_user_may_do_all_that_byline_needs(limited: Stack) -> None:
     worker, api, monitor = limited.worker(), limited.api(), limited.monitor()
     answer = limited.attribute({"text": "as a user of Redis"})
     assert answer.status_code == 200
@@ -49,6 +49,6 @@ def _figures(stack: Stack) -> bool:
 
 
 @pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "SHUTDOWN", "KEYS *", "GET other"])
-def test_it_may_do_nothing_else(limited: Stack, command: str) -> None:
+def test_the_documented_user_may_do_nothing_else(limited: Stack, command: str) -> None:
     with pytest.raises(NoPermissionError):
         limited.redis.execute_command(*command.split())

@@ -1,4 +1,4 @@
-"""A full Redis: new messages are refused before it is, and what it holds is worked off."""
+"""Byline refuses new messages before Redis is full, and computes the queued messages."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from tests.parts import Stack, wait_for
 
 VERSION = "vowels-1"
 MB = 2**20
-#: What a worker says that has to connect again.
+#: Log lines of a worker that must connect again.
 LOST = ("Connection to broker lost", "consumer: Cannot connect")
 
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Return the port of a Redis that has no memory to spare."""
+    """Returns the port of a Redis that has no free memory."""
     stack = Stack(tmp_path_factory.mktemp("full"))
     try:
         stack.valkey()
@@ -69,12 +69,12 @@ def test_a_command_that_was_refused_is_sent_again(full: Client) -> None:
         full.lpush("hash", "a")
 
 
-def test_what_would_not_wait_in_a_script_is_refused_as_before(full: Client) -> None:
+def test_a_blocking_command_is_refused_as_before(full: Client) -> None:
     with pytest.raises(OutOfMemoryError):
         full.execute_command("BLMOVE", "none", "list", "RIGHT", "RIGHT", 0.01)
 
 
-def test_a_redis_that_knows_no_such_scripts_refuses_as_before(
+def test_a_redis_without_such_scripts_refuses_as_before(
     full: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tasks.storage.full_redis._ALLOW", "# no Lua\n")
@@ -82,7 +82,7 @@ def test_a_redis_that_knows_no_such_scripts_refuses_as_before(
         full.eval("return redis.call('SET', KEYS[1], 1)", 1, "key")
 
 
-def test_in_a_pipeline_what_follows_on_a_refused_command_is_done_after_it(full: Client) -> None:
+def test_a_pipeline_with_a_refused_command_runs_in_its_order(full: Client) -> None:
     with full.pipeline(transaction=False) as pipe:
         pipe.lpush("list", "a")
         pipe.expire("list", 60)
@@ -91,7 +91,7 @@ def test_in_a_pipeline_what_follows_on_a_refused_command_is_done_after_it(full: 
     assert full.ttl("list") > 0
 
 
-def test_a_transaction_that_was_refused_is_done_once_and_as_a_whole(full: Client) -> None:
+def test_a_refused_transaction_runs_once_and_as_a_whole(full: Client) -> None:
     looked = []
 
     def move(pipe: Any) -> None:
@@ -101,7 +101,7 @@ def test_a_transaction_that_was_refused_is_done_once_and_as_a_whole(full: Client
         pipe.expire("list", 60)
 
     assert full.transaction(move, "hash") == [1, 1]
-    assert looked == [b"value"] * 2  # the second time watched by Redis as well
+    assert looked == [b"value"] * 2  # called twice, and Redis watches the key each time
     assert full.lrange("list", 0, -1) == [b"value"]
     with full.pipeline() as pipe:
         pipe.rpush("list", "last")
@@ -109,7 +109,7 @@ def test_a_transaction_that_was_refused_is_done_once_and_as_a_whole(full: Client
         assert pipe.execute() == [2, b"OK"]
 
 
-def test_the_memory_of_the_queue_is_that_of_tasks_and_promises(own: Stack) -> None:
+def test_the_memory_of_the_queue_is_the_memory_of_tasks_and_pending_results(own: Stack) -> None:
     lists = ["attributions", "attributions.v1"]
     assert queue_memory.look(own.redis, lists) == QueueMemory(0, math.inf, 0)
     own.redis.config_set("maxmemory", 100 * MB)
@@ -125,9 +125,11 @@ def test_the_memory_of_the_queue_is_that_of_tasks_and_promises(own: Stack) -> No
     assert queue_memory.look(own.redis, lists).used == pytest.approx(found.used, rel=0.01)
 
 
-def test_between_two_looks_what_is_under_way_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_in_flight_count_between_two_checks_of_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     room = QueueCapacity(50_000)
-    room.take("huge", 10**12)  # without a limit all of it has room
+    room.take("huge", 10**12)  # without a limit, any size is accepted
     room.free("huge")
     room.note(QueueMemory(30, 100.0, 0), room.under_way)
     room.take("1", 60)
@@ -135,7 +137,7 @@ def test_between_two_looks_what_is_under_way_counts(monkeypatch: pytest.MonkeyPa
     room.take("2", 10)
     with pytest.raises(Overloaded):
         room.take("3", 1)
-    room.note(QueueMemory(90, 100.0, 0), under_way)  # the second was sent while it was looked at
+    room.note(QueueMemory(90, 100.0, 0), under_way)  # "2" was sent during the check
     room.check()
     with pytest.raises(Overloaded):
         room.take("3", 1)
@@ -143,7 +145,7 @@ def test_between_two_looks_what_is_under_way_counts(monkeypatch: pytest.MonkeyPa
     assert room.words == "ok"
     monkeypatch.undo()
     room.free("1")
-    for number in range(100):  # what is answered takes no room, however much it is in a second
+    for number in range(100):  # answered chunks take no capacity, however many there are
         room.take(f"and {number}", 60)
         room.free(f"and {number}")
     room.free("unknown")
@@ -152,11 +154,11 @@ def test_between_two_looks_what_is_under_way_counts(monkeypatch: pytest.MonkeyPa
     assert room.words.startswith("full: ")
     room.note(QueueMemory(10, 100.0, 0), 10)
     monkeypatch.setattr("celery_app.client.redis.queue_capacity.FORGET_S", 0.0)
-    room.take("last", 5)  # the second was never answered
+    room.take("last", 5)  # "2" was never answered
     assert room.under_way == 5
 
 
-def test_promises_have_a_part_of_the_memory_at_most() -> None:
+def test_pending_results_have_at_most_a_part_of_the_memory() -> None:
     room = QueueCapacity(50_000)
     assert room.pending_results == 50_000
     room.note(QueueMemory(0, 16.0 * MB, 0), 0)
@@ -172,7 +174,7 @@ def task(task_packer: TaskPacker, text: str) -> Packed:
 
 
 def accepted_until_full(stack: Stack) -> set[str]:
-    """Send long messages until one is refused. Return the ids of those that were promised."""
+    """Sends long messages until one is refused. Returns the ids of the accepted messages."""
     ids: set[str] = set()
     for number in range(1000):
         texts = [f"{number} {place} {'long ' * 2400}" for place in range(20)]
@@ -186,12 +188,12 @@ def accepted_until_full(stack: Stack) -> set[str]:
 
 
 def fill(stack: Stack, task_packer: TaskPacker) -> None:
-    """Put tasks on the queue until Redis refuses one, which is raised."""
+    """Puts tasks on the queue until Redis refuses a task. Raises Redis' error."""
     for number in range(10_000):
         stack.redis.lpush(*task(task_packer, f"another's {number} {'long ' * 2400}"))
 
 
-def test_a_queue_that_fills_redis_is_refused_before_and_worked_off_after(own: Stack) -> None:
+def test_messages_are_refused_before_redis_is_full_and_the_queue_is_computed(own: Stack) -> None:
     own.redis.config_set("maxmemory-policy", "volatile-lru")
     worker = own.worker()
     own.api()
@@ -203,7 +205,7 @@ def test_a_queue_that_fills_redis_is_refused_before_and_worked_off_after(own: St
     ids = accepted_until_full(own)
     assert len(ids) > 100
     assert own.redis.info("memory")["used_memory"] < limit - MB
-    # Others, who know no such limit, go on.
+    # Other clients do not know the limit, and go on sending.
     task_packer = TaskPacker(app_of(own), "byline:replies:nobody")
     for number in range(40):
         own.redis.lpush(*task(task_packer, f"beyond it {number} {'long ' * 2400}"))
@@ -224,14 +226,14 @@ def test_a_queue_that_fills_redis_is_refused_before_and_worked_off_after(own: St
         found = {id: client.get(f"/v1/attributions/{id}").status_code for id in ids}
     assert set(found.values()) == {200}
     wait_for(lambda: httpx.get(f"{own.url}/readyz").status_code == 200)
-    # The api may still wait for replies, which Redis has evicted: what is new is promised then.
+    # Redis may have evicted replies that the api still awaits. New messages are pending then.
     answer = own.attribute(next(new)).json()
     where = f"{own.url}/v1/attributions/{answer['id']}"
     wait_for(lambda: httpx.get(where).status_code == 200)
     assert not any(words in worker.output for words in LOST)
 
 
-def test_a_worker_needs_no_memory_of_redis_at_all(own: Stack) -> None:
+def test_a_worker_works_while_redis_has_no_memory(own: Stack) -> None:
     app = app_of(own)
     task_packer = TaskPacker(app, "byline:replies:nobody")
     sent = app.send_task("byline.attribute", [["Celery's"]])
@@ -248,5 +250,5 @@ def test_a_worker_needs_no_memory_of_redis_at_all(own: Stack) -> None:
 
 
 def ready(stack: Stack) -> dict[str, str]:
-    """Return the state of each part, as the api tells it."""
+    """Returns the state of each part, from ``/readyz``."""
     return dict(httpx.get(f"{stack.url}/readyz").json()["parts"])

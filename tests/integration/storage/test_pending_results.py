@@ -1,4 +1,4 @@
-"""Promises as Redis keeps them: in one step with the task, never evicted, and never for ever."""
+"""Pending results in Redis: written in one step with the task, never evicted, limited in time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 
 class Kept:
-    """Promises, and the server that has them."""
+    """Pending results, and a client of the Redis that stores them."""
 
     def __init__(self, redis: Redis) -> None:
         self.redis, self.room = redis, 2
@@ -75,7 +75,7 @@ def kept(server: Redis) -> Kept:
     return Kept(server)
 
 
-def test_a_promise_has_no_end_until_it_is_fetched(kept: Kept) -> None:
+def test_a_pending_result_does_not_expire_before_it_is_fetched(kept: Kept) -> None:
     assert kept.make(IDS[0], queue=LIST, task=b"task")
     assert kept.redis.lrange(LIST, 0, -1) == [b"task"]
     assert kept.find() is None
@@ -86,27 +86,27 @@ def test_a_promise_has_no_end_until_it_is_fetched(kept: Kept) -> None:
     assert kept.redis.zcard(PROMISES) == 0
 
 
-def test_what_is_not_promised_is_not_kept(kept: Kept) -> None:
+def test_an_outcome_without_a_pending_result_is_not_kept(kept: Kept) -> None:
     kept.make(IDS[1])
     kept.keep(ANSWERED)
     with pytest.raises(KeyError):
         kept.find()
 
 
-def test_a_task_that_can_not_be_queued_leaves_no_promise(kept: Kept) -> None:
+def test_a_task_that_can_not_be_queued_leaves_no_pending_result(kept: Kept) -> None:
     kept.redis.set(LIST, "no list")
     with pytest.raises(ResponseError, match="WRONGTYPE"):
         kept.make(IDS[0], queue=LIST, task=b"task")
     assert kept.redis.keys("byline:*") == []
 
 
-def test_where_there_is_no_room_none_of_a_task_is_promised(kept: Kept) -> None:
+def test_beyond_the_limit_no_message_of_a_task_gets_a_pending_result(kept: Kept) -> None:
     assert kept.make(IDS[0])
     assert not kept.make(IDS[1], IDS[2], queue=LIST, task=b"task")
     assert kept.redis.zrange(PROMISES, 0, -1) == [IDS[0].encode()]
     assert kept.redis.llen(LIST) == 1
     assert kept.make(IDS[0], IDS[1])
-    assert kept.make(IDS[0], IDS[1])  # they have their room already
+    assert kept.make(IDS[0], IDS[1])  # both are counted already
     kept.keep(ANSWERED)
     kept.fetch()
     assert kept.make(IDS[2])
@@ -121,7 +121,7 @@ def test_where_there_is_no_room_none_of_a_task_is_promised(kept: Kept) -> None:
         ((EXPLAINED, ANSWERED), EXPLAINED),
     ],
 )
-def test_nothing_takes_the_place_of_what_says_more(
+def test_an_outcome_is_never_replaced_by_a_less_complete_outcome(
     kept: Kept, outcomes: Sequence[Outcome], last: Outcome
 ) -> None:
     kept.make(IDS[0])
@@ -129,7 +129,7 @@ def test_nothing_takes_the_place_of_what_says_more(
     assert kept.find() == last
 
 
-def test_promised_again_a_failure_is_forgotten_and_an_attribution_stays(kept: Kept) -> None:
+def test_a_new_pending_result_drops_a_failure_and_keeps_an_attribution(kept: Kept) -> None:
     for outcome, after in ((FAILED, None), (ANSWERED, ANSWERED)):
         kept.make(IDS[0])
         kept.keep(outcome)
@@ -139,7 +139,7 @@ def test_promised_again_a_failure_is_forgotten_and_an_attribution_stays(kept: Ke
         assert kept.redis.ttl(PROMISED + IDS[0]) == -1
 
 
-def test_a_promise_ends_when_its_time_is_over(kept: Kept) -> None:
+def test_a_pending_result_is_removed_when_its_time_is_over(kept: Kept) -> None:
     kept.make(IDS[0], IDS[1])
     kept.redis.zadd(PROMISES, {IDS[0]: time.time() - 1})
     assert pending_results.expire(kept.redis) == 1
@@ -150,7 +150,7 @@ def test_a_promise_ends_when_its_time_is_over(kept: Kept) -> None:
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["queued", "held by a worker"])
-def test_a_promise_whose_task_is_lost_ends_with_an_answer(
+def test_a_pending_result_whose_task_is_lost_becomes_no_answer(
     kept: Kept, held: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def put(sent: float) -> None:
@@ -162,7 +162,7 @@ def test_a_promise_whose_task_is_lost_ends_with_an_answer(
             kept.redis.lpush(LIST, task, b"a client's")
 
     kept.make(IDS[0])
-    assert kept.fetch() is None  # it is too young to be lost
+    assert kept.fetch() is None  # too young to count as lost
     monkeypatch.setattr(pending_results, "LOST_S", 0.0)
     put(time.time())
     assert kept.fetch() is None
@@ -176,7 +176,7 @@ def test_a_promise_whose_task_is_lost_ends_with_an_answer(
     assert kept.find() is None
 
 
-def test_a_cache_that_others_fill_costs_no_promised_answer(own: Stack) -> None:
+def test_eviction_of_cached_results_removes_no_pending_result(own: Stack) -> None:
     own.worker()
     own.api()
     messages = [{"text": f"promised {number}"} for number in range(200)]
@@ -194,7 +194,7 @@ def test_a_cache_that_others_fill_costs_no_promised_answer(own: Stack) -> None:
                 pipe.set(f"{RESULT}{number:032x}", b"x" * 200, ex=1000)
             pipe.execute()
     assert own.redis.info("stats")["evicted_keys"] > 10_000
-    # Redis evicts what was used longest ago, by samples: a few may be left.
+    # Redis evicts the least recently used key of a sample, so that a few results may be left.
     left = own.redis.exists(*(RESULT + item["id"] for item in pending))
     assert left < len(pending) / 2
     with httpx.Client(base_url=own.url) as client:
@@ -202,7 +202,7 @@ def test_a_cache_that_others_fill_costs_no_promised_answer(own: Stack) -> None:
     assert own.redis.zcard(PROMISES) == 0
 
 
-def test_what_was_promised_late_is_there_though_api_and_cache_are_gone(own: Stack) -> None:
+def test_a_late_pending_result_survives_the_api_and_the_cached_result(own: Stack) -> None:
     own.worker(TEST_MODEL_SECONDS="1")
     api = own.api()
     promise = own.attribute({"text": "left before it was promised"}, wait=0.3)
@@ -214,7 +214,7 @@ def test_what_was_promised_late_is_there_though_api_and_cache_are_gone(own: Stac
     assert httpx.get(own.url + promise.headers["Location"]).status_code == 200
 
 
-def test_where_too_much_is_promised_new_promises_are_refused_and_old_ones_kept(own: Stack) -> None:
+def test_beyond_the_limit_new_pending_results_are_refused_and_old_ones_kept(own: Stack) -> None:
     worker = own.worker()
     own.api(BYLINE_MAX_PENDING_RESULTS="3")
     worker.process.send_signal(signal.SIGSTOP)
@@ -227,15 +227,15 @@ def test_where_too_much_is_promised_new_promises_are_refused_and_old_ones_kept(o
     for answer in old:
         where = own.url + answer.headers["Location"]
         wait_for(lambda: httpx.head(where).status_code == 200, what="the promised answer")  # noqa: B023
-        assert own.redis.zcard(PROMISES) > 0  # a head is no answer: it is not fetched yet
+        assert own.redis.zcard(PROMISES) > 0  # HEAD does not fetch the result
         wait_for(lambda: httpx.get(where).status_code == 200, what="the promised answer")  # noqa: B023
-    # What was refused is attributed all the same, and those who fetched theirs have made room.
+    # The refused message was attributed all the same, and fetched results have freed capacity.
     again = own.attribute({"text": "one more"})
     assert (again.status_code, again.json()["cached"]) == (200, True)
     assert own.attribute({"text": "and another"}, wait=0).status_code in (200, 202)
 
 
-def test_wherever_a_power_cut_ends_what_is_kept_no_promise_is_without_its_task(own: Stack) -> None:
+def test_after_a_power_cut_no_pending_result_is_without_its_task(own: Stack) -> None:
     worker = own.worker()
     own.api()
     worker.kill()
@@ -252,16 +252,16 @@ def test_wherever_a_power_cut_ends_what_is_kept_no_promise_is_without_its_task(o
             pending = {key.decode().removeprefix(PROMISED) for key in redis.keys(PROMISED + "*")}
             assert pending <= queued(redis)
             assert pending == {id.decode() for id in redis.zrange(PROMISES, 0, -1)}
-            assert number or pending == ids  # `appendfsync always`: all that was accepted
+            assert number or pending == ids  # `appendfsync always` keeps all
 
 
 def newest(log: Path) -> Path:
-    """Return the file that is written to."""
+    """Returns the file of the log that Valkey writes to."""
     return max(log.glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
 
 
 def started(own: Stack, number: int, log: Path, end: int) -> Redis:
-    """Return a client of a new server, which has what is in the first ``end`` bytes."""
+    """Returns a client of a new server with the data in the first ``end`` bytes of the log."""
     folder, port = own.folder / f"cut-{number}", free_port()
     shutil.copytree(log, folder / "appendonlydir")
     with newest(folder / "appendonlydir").open("r+b") as file:
@@ -271,7 +271,7 @@ def started(own: Stack, number: int, log: Path, end: int) -> Redis:
 
 
 def queued(redis: Redis) -> set[str]:
-    """Return the ids of all messages whose tasks are in the queue, or held."""
+    """Returns the ids of all messages whose tasks are queued, or held by a worker."""
     tasks = [task for key in redis.keys("attributions*") for task in redis.lrange(key, 0, -1)]
     tasks = [json.loads(task) for task in tasks]
     tasks += [json.loads(entry)[0] for entry in redis.hvals(UNACKED)]

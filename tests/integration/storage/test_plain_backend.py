@@ -1,4 +1,4 @@
-"""A result is in Redis as Celery's own backend has it there, within a round trip and without."""
+"""Byline's result backend stores a result as Celery's own backend stores the result."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def app(own: Stack) -> Celery:
 
 
 def stored(own: Stack, backend: RedisBackend, state: str, gathered: bool) -> dict[str, Any]:
-    """Store a result; return what is then in Redis, and what who waits for it is told."""
+    """Stores a result. Returns its key, time to live and value. Subscribers get that value."""
     key = backend.get_key_for_task("task")
     with own.redis.pubsub() as watcher:
         watcher.subscribe(key)
-        watcher.get_message(timeout=5)  # that it is subscribed
+        watcher.get_message(timeout=5)  # the confirmation of the subscription
         with backend.round_trip() if gathered else nullcontext():
             backend.store_result("task", STATES[state], state)
             assert own.redis.exists(key) == (not gathered)

@@ -13,7 +13,7 @@ from celery_app.backend import WholePipeline
 from tasks.storage.full_redis import Client
 from tests.parts import Stack
 
-#: Commands that redis-py sends as they are, and that answer with each type that Redis has.
+#: Commands that redis-py sends unchanged. Their answers have each type that Redis has.
 COMMANDS: list[tuple[str | bytes | float, ...]] = [
     ("PING",),
     ("SET", "a string", b"\x00\xff\r\n"),
@@ -39,7 +39,7 @@ def clients(own: Stack) -> Iterator[tuple[Redis, Client]]:
 
 
 def outcome(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Return what a call returns, or the type and the words of what it raises."""
+    """Returns the result of a call, or the type and the text of its error."""
     try:
         return call(*args, **kwargs)
     except RedisError as error:
@@ -104,7 +104,7 @@ def test_a_transaction_that_watches_ends_as_redis_py_ends_it(
 
 
 def test_a_pipeline_in_one_piece_does_what_redis_pys_does(clients: tuple[Redis, Client]) -> None:
-    """Its answers are as Redis gives them: nobody reads them but for what an option says."""
+    """The pipeline does not parse the answers. Only a callback, ``then``, gets its answer."""
     plain, _ = clients
     with plain.pipeline(transaction=False) as pipe:
         fill(pipe)

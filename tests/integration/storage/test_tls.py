@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def behind_tls(tmp_path: Path) -> Iterator[Stack]:
-    """A stack whose Redis speaks TLS only, to who knows the password."""
+    """A stack whose Redis accepts only TLS connections with the password."""
     cert = certified(tmp_path, "DNS:localhost", "IP:127.0.0.1")
     port = free_port()
     stack = Stack(tmp_path, BYLINE_REDIS_URL=f"rediss://:secret@localhost:{port}/0")
@@ -53,7 +53,7 @@ def test_messages_go_through_tls(behind_tls: Stack, tmp_path: Path) -> None:
     wait_for(lambda: behind_tls.held() == 0)
 
 
-def test_a_server_that_nobody_vouches_for_is_not_talked_to(behind_tls: Stack) -> None:
+def test_a_server_with_an_untrusted_certificate_is_refused(behind_tls: Stack) -> None:
     worker = behind_tls.start_worker()
     wait_for(lambda: "CERTIFICATE_VERIFY_FAILED" in worker.output, 30)
     assert "secret" not in worker.output

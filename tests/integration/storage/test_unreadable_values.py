@@ -1,4 +1,4 @@
-"""A value in Redis that can't be read harms nothing but itself."""
+"""An unreadable value in Redis does not affect other values, and stops no process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.parts import Part, Stack, wait_for
 
 VERSION = "vowels-1"
 TRACEBACK = "Traceback (most recent call last)"
-#: What may stand where a string of ours should.
+#: Values to store where a string of Byline's should be.
 GARBAGE: dict[str, Any] = {
     "empty": b"",
     "text": b"garbage",
@@ -47,7 +47,7 @@ GARBAGE: dict[str, Any] = {
 
 
 def put(redis: Redis, key: str, value: Any) -> None:
-    """Have ``value`` stand under a key: bytes as a string, a list or a hash as themselves."""
+    """Stores ``value`` under a key: bytes as a string, a list as a list, a dict as a hash."""
     redis.delete(key)
     if isinstance(value, bytes):
         redis.set(key, value)
@@ -91,7 +91,7 @@ def test_results_that_cant_be_read_are_computed_again_alone(serving: Stack) -> N
         read = httpx.get(f"{serving.url}/v1/attributions/{id_of(text)}")
         assert read.status_code == 404, (name, read.text)
     known = answer_in_time(serving, "known")
-    # Not from what the api process remembers, but from the cache.
+    # A new api process has an empty local cache, so that it asks the cache.
     serving.parts.pop().stop()
     serving.api()
     messages = [{"text": text} for text in [*texts.values(), "known"]][-8:]
@@ -111,14 +111,14 @@ def test_results_that_cant_be_read_are_computed_again_alone(serving: Stack) -> N
     no_traceback(*serving.parts)
 
 
-def test_a_result_of_another_message_is_none(serving: Stack) -> None:
+def test_a_result_of_another_message_is_ignored(serving: Stack) -> None:
     answer = answer_in_time(serving, "first") | {"candidates": []}
     put(serving.redis, RESULT + id_of("second"), json.dumps(answer).encode())
     assert answer_in_time(serving, "second")["cached"] is False
 
 
 @pytest.mark.parametrize("value", [b"junk", b"\xff\xfe", ["x"]], ids=str)
-def test_a_promise_that_cant_be_read_is_none(serving: Stack, value: Any) -> None:
+def test_a_pending_result_that_cant_be_read_is_ignored(serving: Stack, value: Any) -> None:
     put(serving.redis, PROMISED + "0" * 32, value)
     assert httpx.get(f"{serving.url}/v1/attributions/{'0' * 32}").status_code == 404
     no_traceback(*serving.parts)
@@ -167,7 +167,7 @@ def test_replies_that_cant_be_read_are_dropped_at_once(serving: Stack) -> None:
 
 
 def _reply_lists(stack: Stack) -> list[str]:
-    """Lists that somebody waits at: an api process names its own to nobody else."""
+    """Returns the lists on which the api receives replies. Redis' slow log has their names."""
     stack.redis.config_set("slowlog-log-slower-than", 0)
     try:
         answer_in_time(stack, f"looked at {time.time()}")
@@ -190,7 +190,7 @@ def test_a_reply_list_of_another_type_is_replaced(serving: Stack) -> None:
     no_traceback(*serving.parts)
 
 
-#: Keys by which the parts know of each other, and of what to do.
+#: Keys that several parts of Byline read or write.
 SHARED: dict[str, Callable[[Stack], str]] = {
     "rollout": lambda _: ROLLOUT,
     "versions": lambda _: VERSIONS,
@@ -226,7 +226,7 @@ def window_key() -> str:
 @pytest.mark.parametrize(
     "value", [b"garbage", b"[" * 5000, b"{}", ["a list"], {"a": "hash"}], ids=repr
 )
-def test_no_value_of_a_shared_key_stops_anything(own: Stack, value: Any) -> None:
+def test_odd_values_of_shared_keys_stop_no_part(own: Stack, value: Any) -> None:
     worker, api, monitor = own.worker(), own.api(), own.monitor()
     answer_in_time(own, "before")
     for name, key in SHARED.items():
@@ -240,7 +240,7 @@ def test_no_value_of_a_shared_key_stops_anything(own: Stack, value: Any) -> None
         )
         assert answer.json()["author"]
     wait_for(lambda: own.held() == 0)
-    # Each new process finds its way as well.
+    # New processes work as well.
     own.worker(name="two")
     wait_for(
         lambda: WorkerRegistry(own.redis).look().workers.get(VERSION) == 2, what="both to sign"
@@ -255,7 +255,7 @@ def test_no_value_of_a_shared_key_stops_anything(own: Stack, value: Any) -> None
     no_traceback(worker, monitor, *own.parts[-2:])
 
 
-def test_counts_that_are_none_are_left_out(own: Stack) -> None:
+def test_values_that_are_no_counts_are_left_out(own: Stack) -> None:
     window = Window(ANSWERS, 600)
     with own.redis.pipeline(transaction=False) as pipe:
         window.add(pipe, VERSION, {"messages": 3})
@@ -290,7 +290,7 @@ def test_a_rate_that_cant_be_read_is_counted_anew(own: Stack, value: Any) -> Non
 
 
 @pytest.mark.parametrize("value", [["x"], {"a": "b"}], ids=repr)
-def test_feedback_that_is_no_word_of_anybody_makes_way(serving: Stack, value: Any) -> None:
+def test_stored_feedback_of_a_wrong_type_is_replaced(serving: Stack, value: Any) -> None:
     answer = answer_in_time(serving, "who was it")
     put(serving.redis, f"byline:feedback:{answer['id']}", value)
     feedback = {"id": answer["id"], "author": "vowels"}

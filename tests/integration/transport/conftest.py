@@ -1,4 +1,4 @@
-"""Consumers and a producer of tasks in a Redis of the test's own."""
+"""Fixtures: consumers and a producer of tasks, with a Redis of the test's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A consumer of tasks, as a Celery worker has one, without Celery."""
+"""A consumer of tasks, like the consumer of a Celery worker, but without Celery."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUEUE = Queue("tasks")
 
 
 class Worker:
-    """A consumer as Celery's, without Celery."""
+    """Consumes tasks through kombu, as a Celery worker does."""
 
     def __init__(self, url: str, transport: str, prefetch: int = 100) -> None:
         options = {"visibility_timeout": 1, "queue_order_strategy": "priority"}
@@ -26,7 +26,7 @@ class Worker:
         self.consumer.consume()
 
     def take(self, number: int) -> list[str]:
-        """Wait until so many were taken since; return their bodies."""
+        """Waits until ``number`` tasks were taken in all. Returns the bodies of all taken tasks."""
         until = time.monotonic() + 10
         while len(self.taken) < number:
             assert time.monotonic() < until, self.taken

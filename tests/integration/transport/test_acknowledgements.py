@@ -1,4 +1,4 @@
-"""Acknowledged tasks: the transport writes them to Redis with its next claim, or soon."""
+"""The transport writes acknowledgements to Redis with its next claim, or soon."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def commands(redis: Redis) -> dict[str, int]:
     return {name: int(told["calls"]) for name, told in redis.info("commandstats").items()}
 
 
-def test_what_was_acknowledged_goes_with_the_next_claim(own: Stack, start, send) -> None:
+def test_an_acknowledgement_is_written_with_the_next_claim(own: Stack, start, send) -> None:
     send("first")
     worker = start(OURS)
     worker.take(1)
@@ -26,7 +26,7 @@ def test_what_was_acknowledged_goes_with_the_next_claim(own: Stack, start, send)
     worker.taken[0].ack()
     send("second")
     worker.take(2)
-    with contextlib.suppress(TimeoutError):  # the claim that took the second was under way
+    with contextlib.suppress(TimeoutError):  # for a claim that was in flight
         worker.connection.drain_events(timeout=4 * WAIT_S)
     assert own.redis.hlen("unacked") == own.redis.zcard("unacked_index") == 1
     [[message, _, _]] = noted(own.redis)
@@ -35,7 +35,7 @@ def test_what_was_acknowledged_goes_with_the_next_claim(own: Stack, start, send)
     assert after.get("cmdstat_exec", 0) == before.get("cmdstat_exec", 0)
 
 
-def test_what_was_acknowledged_is_forgotten_where_no_more_comes(own: Stack, start, send) -> None:
+def test_an_acknowledgement_is_written_when_no_more_tasks_come(own: Stack, start, send) -> None:
     send("only")
     worker = start(OURS)
     worker.take(1)
@@ -45,7 +45,7 @@ def test_what_was_acknowledged_is_forgotten_where_no_more_comes(own: Stack, star
     assert own.redis.hlen("unacked") == own.redis.zcard("unacked_index") == 0
 
 
-def test_without_room_what_was_acknowledged_is_forgotten_at_once(own: Stack, start, send) -> None:
+def test_an_acknowledgement_is_written_at_once_by_a_full_worker(own: Stack, start, send) -> None:
     send("first")
     send("second")
     worker = start(OURS, prefetch=2)
@@ -57,13 +57,13 @@ def test_without_room_what_was_acknowledged_is_forgotten_at_once(own: Stack, sta
     assert own.redis.hlen("unacked") == 1
 
 
-def test_what_a_lost_claim_took_along_goes_with_the_next(own: Stack, start, send) -> None:
+def test_acknowledgements_of_a_lost_claim_go_with_the_next_claim(own: Stack, start, send) -> None:
     send("first")
     worker = start(OURS)
     worker.take(1)
     worker.taken[0].ack()
-    worker.channel.qos.unsettled()  # on its way with a claim
-    worker.channel.client.connection.disconnect()  # which is never answered
+    worker.channel.qos.unsettled()  # a claim carries the acknowledgement
+    worker.channel.client.connection.disconnect()  # and is never answered
     send("second")
     worker.take(2)
     with contextlib.suppress(TimeoutError):
@@ -72,8 +72,8 @@ def test_what_a_lost_claim_took_along_goes_with_the_next(own: Stack, start, send
     assert message["properties"]["delivery_tag"] == worker.taken[1].delivery_tag
 
 
-def test_what_a_full_redis_lets_be_taken_is_delivered(own: Stack, start, send) -> None:
-    """With something to forget first, the script goes on where the wait before it is refused."""
+def test_a_task_is_delivered_from_a_full_redis(own: Stack, start, send) -> None:
+    """The script writes the acknowledgement first, and runs although Redis refuses the wait."""
     send("first")
     worker = start(OURS)
     worker.take(1)
@@ -86,7 +86,7 @@ def test_what_a_full_redis_lets_be_taken_is_delivered(own: Stack, start, send) -
     assert message["properties"]["delivery_tag"] == worker.taken[1].delivery_tag
 
 
-def test_what_nobody_acknowledges_is_not_noted_and_comes_once(
+def test_a_message_without_acknowledgement_comes_once_and_is_not_recorded(
     own: Stack, url: str, send: Callable[..., None]
 ) -> None:
     options = {"visibility_timeout": 1}

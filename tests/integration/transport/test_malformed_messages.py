@@ -13,7 +13,7 @@ from monitoring.instruments.metrics import MALFORMED
 from tests.integration.transport.consumer import OURS
 from tests.parts import Stack, wait_for
 
-#: What Redis takes for JSON and Python does not.
+#: A message that Redis decodes as JSON, and Python does not.
 HALF = (
     b'{"properties": {"delivery_tag": "half", "delivery_info": {"exchange": "", '
     b'"routing_key": "tasks"}}, "headers": {}, "body": 0x10}'
@@ -23,7 +23,7 @@ HALF = (
 @pytest.mark.parametrize(
     "junk", [b"junk", b"[]", b'{"properties": 1}', b"1" * 3, b"[" * 2000, HALF]
 )
-def test_what_is_no_task_becomes_a_dead_letter_of_its_kind(
+def test_a_message_that_is_no_task_becomes_a_dead_letter_of_its_kind(
     own: Stack, start, send, junk: bytes
 ) -> None:
     own.redis.lpush("tasks", junk)
@@ -55,7 +55,7 @@ GOOD = {"delivery_tag": "tag", "delivery_info": INFO, "body_encoding": "base64"}
         {"properties": GOOD | {"delivery_info": {}}, "headers": {"task": "x"}, "body": "W10="},
     ],
 )
-def test_no_junk_ends_a_worker_or_stays(own: Stack, junk: dict) -> None:
+def test_a_malformed_message_is_removed_and_ends_no_worker(own: Stack, junk: dict) -> None:
     own.redis.lpush("attributions", json.dumps(junk))
     worker = own.worker()
     own.api()
@@ -65,7 +65,7 @@ def test_no_junk_ends_a_worker_or_stays(own: Stack, junk: dict) -> None:
     assert own.attribute({"text": "and again"}).status_code == 200
 
 
-def test_malformed_tasks_take_no_room_from_those_behind_them(own: Stack, start, send) -> None:
+def test_malformed_tasks_do_not_count_for_the_prefetch_limit(own: Stack, start, send) -> None:
     for _ in range(5):
         send("good")
     good = own.redis.lrange("tasks", 0, -1)

@@ -1,4 +1,4 @@
-"""Byline's transport beside kombu's own: what a consumer sees, and what Redis holds afterwards."""
+"""Byline's transport delivers the same messages, and leaves the same data, as kombu's own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BODIES: list[Any] = ["text \u2603", {"a": [1, 2.5, None]}, [["args"], {}, {"chai
 
 
 def drain(connection: Connection, condition: Callable[[], bool]) -> None:
-    """Have what comes delivered until a condition holds."""
+    """Delivers messages until a condition holds."""
     until = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < until
@@ -35,7 +35,7 @@ def receive(connection: Connection, messages: list[Message], number: int) -> Non
 
 
 def seen(message: Message) -> dict[str, Any]:
-    """Return what a consumer may look at of a message."""
+    """Returns all that a consumer can see of a message."""
     properties = {**message.properties}
     assert properties.pop("delivery_tag") == message.delivery_tag
     return {
@@ -48,7 +48,7 @@ def seen(message: Message) -> dict[str, Any]:
 
 
 def left(redis: Redis) -> dict[str, Any]:
-    """Return the lists of tasks as they are, but for what is made up anew for each delivery."""
+    """Returns the lists of tasks, without the delivery tag, which is new in each delivery."""
     lists = {}
     for name in sorted(redis.keys("tasks*")):
         tasks = [json.loads(task) for task in redis.lrange(name, 0, -1)]
@@ -59,7 +59,7 @@ def left(redis: Redis) -> dict[str, Any]:
 
 
 def by_both(own: Stack, scene: Callable[[Connection], Any]) -> tuple[Any, Any]:
-    """Return what a scene shows with kombu's transport, and with Byline's."""
+    """Returns the result of a scene with kombu's transport, and with Byline's."""
     shown = []
     for transport in (KOMBUS, OURS):
         own.redis.flushdb()
@@ -94,7 +94,7 @@ def test_a_consumer_sees_the_message_that_kombu_shows_it(
     assert own.redis.exists("tasks", "unacked", "unacked_index") == 0
 
 
-def test_a_message_that_is_got_is_the_one_that_kombu_gets(own: Stack) -> None:
+def test_basic_get_returns_the_message_that_kombu_returns(own: Stack) -> None:
     def scene(connection: Connection) -> Any:
         send(connection, "first")
         send(connection, "second")
@@ -111,7 +111,7 @@ def test_a_message_that_is_got_is_the_one_that_kombu_gets(own: Stack) -> None:
 
 
 @pytest.mark.parametrize("requeue", [True, False])
-def test_what_is_rejected_is_left_in_redis_as_kombu_leaves_it(own: Stack, requeue: bool) -> None:
+def test_a_rejected_message_is_left_in_redis_as_kombu_leaves_it(own: Stack, requeue: bool) -> None:
     def scene(connection: Connection) -> Any:
         for number in range(3):
             send(connection, number, priority=3 * (number % 2))
@@ -126,7 +126,7 @@ def test_what_is_rejected_is_left_in_redis_as_kombu_leaves_it(own: Stack, requeu
     assert sum(map(len, ours.values())) == (3 if requeue else 1)
 
 
-def test_what_a_consumer_did_not_acknowledge_is_left_as_kombu_leaves_it(own: Stack) -> None:
+def test_unacknowledged_messages_are_left_in_redis_as_kombu_leaves_them(own: Stack) -> None:
     def scene(connection: Connection) -> Any:
         for number in range(3):
             send(connection, number)
@@ -148,7 +148,7 @@ def test_a_broadcast_is_seen_as_kombu_shows_it(own: Stack) -> None:
         messages: list[Message] = []
         queue = Queue("here", BROADCAST, auto_delete=True)
         with Consumer(connection, [queue], on_message=messages.append, no_ack=True):
-            drain(connection, lambda: own.redis.pubsub_numpat() > 0)  # it has subscribed
+            drain(connection, lambda: own.redis.pubsub_numpat() > 0)  # the consumer has subscribed
             with connection.Producer() as producer:
                 producer.publish({"method": "ping"}, exchange=BROADCAST, headers={"own": 1})
             receive(connection, messages, 1)

@@ -1,4 +1,4 @@
-"""Tasks on their way from Redis to a worker: Byline's transport beside kombu's own."""
+"""Byline's transport brings tasks from Redis to a worker, as kombu's own transport does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.integration.transport.consumer import KOMBUS, OURS, QUEUE, noted
 from tests.parts import Stack
 
 
-def test_what_is_taken_is_noted_as_kombu_notes_it(own: Stack, start, send) -> None:
+def test_a_taken_task_is_recorded_as_kombu_records_it(own: Stack, start, send) -> None:
     entries = []
     for transport in (OURS, KOMBUS):
         send('quotes " and \\ and ä and \u0000')
@@ -34,7 +34,7 @@ def test_what_is_taken_is_noted_as_kombu_notes_it(own: Stack, start, send) -> No
 
 
 @pytest.mark.parametrize("heirs", [OURS, KOMBUS])
-def test_what_was_taken_and_never_acknowledged_is_delivered_again(start, send, heirs: str) -> None:
+def test_a_task_that_is_never_acknowledged_is_delivered_again(start, send, heirs: str) -> None:
     send("orphan")
     dead = start(OURS)
     assert dead.take(1) == ["orphan"]
@@ -45,7 +45,7 @@ def test_what_was_taken_and_never_acknowledged_is_delivered_again(start, send, h
     heir.connection.close()
 
 
-def test_what_is_seen_to_stays_here(start, send) -> None:
+def test_a_task_with_a_refreshed_timeout_is_not_delivered_again(start, send) -> None:
     send("long work")
     worker, other = start(OURS), start(OURS)
     worker.take(1)
@@ -60,7 +60,7 @@ def test_what_is_seen_to_stays_here(start, send) -> None:
     assert other.taken[0].headers[ORPHANED] is True
 
 
-def test_what_is_given_back_was_no_death(start, send) -> None:
+def test_a_task_that_was_given_back_is_not_marked_as_orphaned(start, send) -> None:
     send("given back")
     worker = start(OURS)
     worker.take(1)
@@ -69,7 +69,7 @@ def test_what_is_given_back_was_no_death(start, send) -> None:
     assert ORPHANED not in worker.taken[1].headers
 
 
-def test_the_most_pressing_come_first_and_the_others_soon(start, send) -> None:
+def test_tasks_come_in_order_of_priority_and_without_delay(start, send) -> None:
     for priority in (9, 3, 0, 6, 0):
         send(str(priority), priority)
     worker = start(OURS)
@@ -77,12 +77,10 @@ def test_the_most_pressing_come_first_and_the_others_soon(start, send) -> None:
     send("9 again", 9)
     started = time.monotonic()
     worker.take(6)
-    assert time.monotonic() - started < WAIT_S + 1  # with room for a busy machine
+    assert time.monotonic() - started < WAIT_S + 1  # a second more for a busy machine
 
 
-def test_a_queue_that_is_never_empty_keeps_nothing_of_a_lower_priority_for_ever(
-    start, send
-) -> None:
+def test_tasks_of_low_priority_come_from_a_queue_that_is_never_empty(start, send) -> None:
     for priority in (9, 3):
         send(f"later {priority}", priority)
     for number in range(4 * LATER_FIRST * CLAIM):
@@ -92,7 +90,7 @@ def test_a_queue_that_is_never_empty_keeps_nothing_of_a_lower_priority_for_ever(
     assert {"later 3", "later 9"} <= set(taken)
 
 
-def test_no_more_is_taken_than_there_is_room_for(own: Stack, start, send) -> None:
+def test_no_more_tasks_are_taken_than_the_prefetch_limit(own: Stack, start, send) -> None:
     for number in range(2 * CLAIM):
         send(str(number))
     worker = start(OURS, prefetch=CLAIM + 1)
@@ -105,7 +103,7 @@ def test_no_more_is_taken_than_there_is_room_for(own: Stack, start, send) -> Non
     assert own.redis.hlen("unacked") == CLAIM + 1
 
 
-def test_a_worker_that_leaves_gives_back_what_it_holds(own: Stack, start, send) -> None:
+def test_a_worker_that_disconnects_gives_back_its_tasks(own: Stack, start, send) -> None:
     for number in range(3):
         send(str(number))
     worker = start(OURS)
@@ -117,7 +115,7 @@ def test_a_worker_that_leaves_gives_back_what_it_holds(own: Stack, start, send) 
     assert sorted(heir.take(2)) == ["0", "2"]
 
 
-def test_one_task_is_got_at_a_time(own: Stack, start, send) -> None:
+def test_get_takes_one_task(own: Stack, start, send) -> None:
     send("first")
     send("second")
     worker = start(OURS)
@@ -132,10 +130,10 @@ def test_one_task_is_got_at_a_time(own: Stack, start, send) -> None:
 
 @pytest.mark.parametrize("priority", [0, 3, 9])
 @pytest.mark.parametrize("odd", ["half a pair in a header", "another queue's", "an exchange's"])
-def test_what_is_given_back_goes_to_the_list_that_it_was_taken_from(
+def test_a_task_that_is_given_back_goes_to_its_former_list(
     own: Stack, start, send, odd: str, priority: int
 ) -> None:
-    """What cjson can't read, what came from another queue, what was sent to an exchange."""
+    """The task can't be read by cjson, is of another queue, or was sent to an exchange."""
     send("given back", priority)
     [name] = own.redis.keys("tasks*")
     message = json.loads(own.redis.rpop(name))

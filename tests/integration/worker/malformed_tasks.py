@@ -1,4 +1,4 @@
-"""Tasks as no Celery client sends them: ones that can't be read, and odd ones that can."""
+"""Tasks that no Celery client sends: unreadable tasks, and odd tasks that can be run."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ SECRET = "a text that nobody may read"
 
 
 def nested(depth: int, around: str = "[]") -> Any:
-    """What has this many levels; made as JSON, which knows no recursion."""
+    """Returns JSON with ``depth`` levels. As text, since Python could not encode so many."""
     return Raw(around[0] * depth + around[1] * depth)
 
 
 class Raw(str):
-    """JSON as it is to be sent."""
+    """JSON text that :func:`dumps` leaves unchanged."""
 
 
 def dumps(value: Any) -> str:
-    """As ``json.dumps``, and takes ``Raw`` as it is."""
+    """Returns JSON as ``json.dumps`` does, but leaves ``Raw`` unchanged."""
     raw: dict[str, str] = {}
 
     def mark(value: Any) -> Any:
@@ -47,7 +47,7 @@ def body(payload: Any) -> str:
 def task(
     headers: Any = None, properties: Any = None, payload: Any = None, **others: Any
 ) -> dict[str, Any]:
-    """A task as Celery sends it, with some of it as given; ``...`` leaves a part out."""
+    """Returns a task as Celery sends it, with the given parts replaced. ``...``: no such part."""
     id = str(uuid4())
     own_headers = {"lang": "py", "task": "byline.attribute", "id": id, "root_id": id, "retries": 0}
     own_properties = {
@@ -76,7 +76,7 @@ def merged(own: dict[str, Any], given: Any) -> Any:
     return {name: value for name, value in {**own, **given}.items() if value is not ...}
 
 
-#: Tasks of which nothing can be made, by what is wrong with them.
+#: Tasks that can't be run, by the name of their mistake.
 BROKEN: dict[str, Any] = {
     "empty": b"",
     "binary": bytes(range(256)),
@@ -155,7 +155,7 @@ BROKEN: dict[str, Any] = {
     "typed decimal": task(headers={"extra": {"__type__": "decimal", "__value__": "x"}}),
     "typed bytes": task(headers={"extra": {"__type__": "base64", "__value__": 5}}),
 }
-#: Tasks that are odd, and can be carried out all the same.
+#: Tasks that are odd, but can be run.
 ODD: dict[str, Any] = {
     "tag missing": task(properties={"delivery_tag": ...}),
     "tag number": task(properties={"delivery_tag": 5}),

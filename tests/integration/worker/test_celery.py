@@ -1,4 +1,4 @@
-"""Celery's contract, as any Celery client and any monitor sees it."""
+"""Byline's workers behave as Celery clients and Celery monitors expect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TASK = "byline.attribute"
 
 
 def client(stack: Stack) -> Celery:
-    """A Celery app as anybody would make it, knowing nothing of Byline but names."""
+    """Returns a plain Celery app. It knows only the names of Byline's task and queue."""
     url = stack.env["BYLINE_REDIS_URL"]
     app = Celery(broker=url, backend=url, set_as_current=False)
     app.conf.task_default_queue = "attributions"
@@ -44,7 +44,7 @@ def test_any_client_gets_attributions_in_order(app: Celery) -> None:
     assert [item["author"] for item in result] == ["vowels", "consonants", "vowels"]
 
 
-def test_keyword_arguments_do_too(app: Celery) -> None:
+def test_keyword_arguments_are_accepted(app: Celery) -> None:
     [item] = app.send_task(TASK, kwargs={"messages": ["why"], "explain": True}).get(timeout=10)
     assert item["evidence"] is None
 
@@ -71,7 +71,7 @@ def test_a_bad_message_fails_alone(app: Celery) -> None:
         ([["a"]], {"unknown": 1}),
     ],
 )
-def test_wrong_arguments_are_a_failure_that_says_so(
+def test_wrong_arguments_fail_the_task_with_the_reason(
     app: Celery, args: list[object], kwargs: dict[str, object]
 ) -> None:
     result = app.send_task(TASK, args, kwargs)
@@ -133,7 +133,7 @@ def test_a_task_with_a_countdown_waits(app: Celery) -> None:
     assert time.monotonic() - began >= 1
 
 
-def test_what_gathers_while_the_model_computes_is_one_batch(slow: Stack) -> None:
+def test_tasks_that_arrive_during_a_batch_are_one_batch(slow: Stack) -> None:
     app = client(slow)
     app.send_task(TASK, [["first"]])
     wait_for(lambda: slow.calls() == ["first"])
@@ -141,11 +141,11 @@ def test_what_gathers_while_the_model_computes_is_one_batch(slow: Stack) -> None
     results = [app.send_task(TASK, [[f"gathered {n}"]]) for n in range(16)]
     for result in results:
         result.get(timeout=20)
-    # One by one they would have taken 16 s; the first batch and theirs take 2 s.
+    # One by one, the 16 tasks would take 16 s. Two batches take 2 s.
     assert time.monotonic() - began < 8
 
 
-def test_monitors_see_the_task_and_nobody_sees_the_text(stack: Stack, app: Celery) -> None:
+def test_monitors_see_the_tasks_but_no_text(stack: Stack, app: Celery) -> None:
     secret = "Xanadu"
     events: list[dict[str, object]] = []
     with Redis(port=stack.redis_port) as redis, redis.pubsub() as heard:
@@ -205,7 +205,7 @@ def test_inspection_shows_no_text(slow: Stack) -> None:
 
 
 def _decoded(message: dict[str, object]) -> list[dict[str, object]]:
-    """Events as kombu carries them: JSON in base64 in JSON, one or many."""
+    """Returns the events of a kombu message: JSON in base64, one event or a list of events."""
     from base64 import b64decode
 
     body = json.loads(b64decode(str(message["body"])))

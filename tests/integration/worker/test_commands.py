@@ -1,4 +1,4 @@
-"""Celery's own commands with Byline's app: a worker of it refuses, and Flower shows no text."""
+"""Celery's own commands with Byline's app: `celery worker` refuses, and Flower shows no text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOGIN = ("byline", "a password")
 
 
 def client(stack: Stack) -> Celery:
-    """A Celery app as anybody may make it, that tells of what it sends."""
+    """Returns a plain Celery app, which sends an event about each task that it sends."""
     url = stack.env["BYLINE_REDIS_URL"]
     app = Celery(broker=url, backend=url, set_as_current=False)
     app.conf.update(task_default_queue="attributions", task_send_sent_event=True)
@@ -32,7 +32,9 @@ def celery(stack: Stack, *arguments: str, name: str = "celery", **env: str) -> P
 
 
 @pytest.mark.parametrize("options", [(), ("--pool=solo",), ("--purge", "-Q", "attributions")])
-def test_a_worker_by_hand_refuses_and_takes_nothing(own: Stack, options: tuple[str, ...]) -> None:
+def test_celery_worker_refuses_to_run_and_takes_no_task(
+    own: Stack, options: tuple[str, ...]
+) -> None:
     client(own).send_task(TASK, [[SECRET]])
     worker = celery(own, "worker", *options)
     assert worker.process.wait(30) == 1
@@ -57,7 +59,7 @@ def test_other_commands_work(stack: Stack) -> None:
 
 @pytest.fixture
 def flower(own: Stack) -> Iterator[str]:
-    """Flower's address, once it knows the worker."""
+    """Starts Flower. Yields Flower's address when Flower knows the worker."""
     own.worker()
     port = free_port()
     options = ("--address=127.0.0.1", f"--port={port}", "--logging=error")
@@ -76,7 +78,7 @@ def page(url: str, path: str, **query: Any) -> str:
         return ""
 
 
-def test_flower_shows_no_text_that_a_client_told_with_its_task(own: Stack, flower: str) -> None:
+def test_flower_shows_no_text_of_a_client_s_task(own: Stack, flower: str) -> None:
     app = client(own)
     sent = [
         app.send_task(TASK, [[f"{SECRET} by position"]]).id,

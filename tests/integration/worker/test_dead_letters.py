@@ -1,4 +1,4 @@
-"""Messages that end workers, or never let go of them: dead letters, and what can be done then."""
+"""Messages that kill or hang workers become dead letters. An operator can list and replay them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_message_that_kills_workers_becomes_a_dead_letter_and_others_are_answe
     answers = wait_for(answered, 60, "every message to be answered")
     assert [answer.status_code for answer in answers] == [200, 422, 200, 200]
     assert answers[1].json()["code"] == "dead_letter"
-    assert len(workers) == 4  # it died in a batch, and twice alone
+    assert len(workers) == 4  # one died of the batch, two of the message alone
     assert workers[-1].alive
     refused = own.attribute({"text": "DEADLY"})
     assert (refused.status_code, refused.json()["code"]) == (422, "dead_letter")
@@ -50,7 +50,7 @@ def dead_letters(own: Stack, *arguments: str) -> str:
     return part.output
 
 
-def test_a_dead_letter_that_is_not_there(own: Stack) -> None:
+def test_an_unknown_dead_letter_can_not_be_shown(own: Stack) -> None:
     part = own.start([sys.executable, "-m", "celery_app.dead_letters", "show", "0" * 32], "letters")
     assert part.process.wait(20) == 1
     assert "no dead letter has the id" in part.output
@@ -72,7 +72,7 @@ def test_a_model_that_never_returns_ends_its_worker(own: Stack, text: str, said:
     heirs = [own.worker(name="heir 0")]
 
     def answered() -> bool:
-        if not heirs[-1].alive:  # it was given the other, too
+        if not heirs[-1].alive:  # this worker got the deadly message, too
             heirs.append(own.worker(name=f"heir {len(heirs)}"))
         return httpx.get(own.url + waiting).status_code == 200
 

@@ -16,7 +16,7 @@ from tests.parts import Stack, wait_for
 
 def test_a_killed_workers_messages_go_to_another(own: Stack) -> None:
     own.env["TEST_MODEL_SECONDS"] = "30"
-    # What another app's worker on this Redis has held for longer than our timeout.
+    # A task that a worker of another app on this Redis has held longer than Byline's timeout.
     own.redis.hset("unacked", "theirs", '[{"headers": {}, "properties": {}}, "", "attributions"]')
     own.redis.zadd("unacked_index", {"theirs": 1.0})
     victim = own.worker(name="victim")
@@ -31,17 +31,17 @@ def test_a_killed_workers_messages_go_to_another(own: Stack) -> None:
     assert own.redis.hkeys("unacked") == [b"theirs"]
 
 
-def test_what_a_dying_worker_was_just_given_goes_to_another(own: Stack) -> None:
+def test_a_task_that_a_dying_worker_just_got_goes_to_another(own: Stack) -> None:
     victim = own.worker(name="victim")
     own.api()
     client = httpx.Client(base_url=own.url, params={"wait": 0})
 
     def given_while_it_dies(text: str) -> str | None:
-        victim.process.send_signal(signal.SIGSTOP)  # as good as dead, its connections are open
+        victim.process.send_signal(signal.SIGSTOP)  # like a dead worker, but with open connections
         accepted = client.post("/v1/attributions", json={"text": text}).json()["location"]
         if own.queued() == 0:
             return str(own.url + accepted)
-        victim.process.send_signal(signal.SIGCONT)  # it did not wait for a task at that moment
+        victim.process.send_signal(signal.SIGCONT)  # the worker did not wait for a task
         wait_for(lambda: text in own.calls())
         return None
 
@@ -66,14 +66,14 @@ def test_a_stopping_worker_finishes_its_batch_and_gives_back_the_rest(own: Stack
     own.env["TEST_MODEL_SECONDS"] = "1"
     own.env["BYLINE_BATCH_MESSAGES"] = "4"
     own.env["BYLINE_CHUNK_MESSAGES"] = "1"
-    own.env["BYLINE_VISIBILITY_TIMEOUT_S"] = "600"  # what comes back was given back
+    own.env["BYLINE_VISIBILITY_TIMEOUT_S"] = "600"  # so that a task comes back only if given back
     worker = own.worker()
     own.api()
     accepted = [own.attribute({"text": "number 0"}, wait=0).json()["location"]]
     wait_for(own.calls)
     texts = [f"number {n}" for n in range(8)]
     accepted += [own.attribute({"text": t}, wait=0).json()["location"] for t in texts[1:]]
-    # The first is being computed, and the worker holds some of the others.
+    # The first message is being computed, and the worker holds some of the others.
     wait_for(lambda: own.redis.hlen("byline:unacked") > 2)
     assert worker.stop() == 0, worker.output
     computed = own.calls()
@@ -86,7 +86,7 @@ def test_a_stopping_worker_finishes_its_batch_and_gives_back_the_rest(own: Stack
     assert sorted(own.calls()) == texts  # each once
 
 
-def test_a_worker_that_is_told_to_go_at_once_loses_nothing(own: Stack) -> None:
+def test_a_worker_that_gets_sigquit_loses_no_message(own: Stack) -> None:
     own.env["TEST_MODEL_SECONDS"] = "1"
     worker = own.worker()
     own.api()
@@ -98,7 +98,7 @@ def test_a_worker_that_is_told_to_go_at_once_loses_nothing(own: Stack) -> None:
     wait_for(lambda: httpx.get(own.url + accepted).status_code == 200, 20, "redelivery")
 
 
-def test_a_promise_is_kept_by_the_next_model(own: Stack) -> None:
+def test_a_pending_message_is_answered_by_the_next_model(own: Stack) -> None:
     own.worker().stop()
     own.api()
     accepted = own.attribute({"text": "between two models"}, wait=0).json()["location"]
@@ -128,7 +128,7 @@ def test_a_revoked_message_is_not_pending_for_ever(own: Stack) -> None:
     app.close()
 
 
-def test_one_late_message_fails_none_of_its_neighbours(own: Stack) -> None:
+def test_one_late_message_of_a_bulk_fails_alone(own: Stack) -> None:
     own.env["TEST_MODEL_SECONDS"] = "1.5"
     own.worker()
     own.api()
@@ -141,7 +141,7 @@ def test_one_late_message_fails_none_of_its_neighbours(own: Stack) -> None:
     assert codes == [None, "deadline_passed", "invalid"]
 
 
-def test_a_redis_that_answers_no_more_keeps_nobody_waiting(own: Stack) -> None:
+def test_requests_are_refused_in_time_while_redis_hangs(own: Stack) -> None:
     own.worker()
     own.api()
     own.attribute({"text": "known"})
@@ -158,7 +158,7 @@ def test_a_redis_that_answers_no_more_keeps_nobody_waiting(own: Stack) -> None:
     wait_for(lambda: own.attribute({"text": "after"}, wait=2).status_code == 200, 30)
 
 
-def test_valkey_may_restart(own: Stack) -> None:
+def test_messages_are_answered_after_a_restart_of_valkey(own: Stack) -> None:
     own.worker()
     own.api()
     before = own.attribute({"text": "before"}).json()
@@ -197,7 +197,7 @@ def test_before_any_worker_there_is_no_model(own: Stack) -> None:
     assert (response.status_code, response.json()["code"]) == (503, "no_model")
 
 
-def test_a_deadline_passes(own: Stack) -> None:
+def test_a_message_whose_deadline_passes_fails_and_is_not_computed(own: Stack) -> None:
     own.env["TEST_MODEL_SECONDS"] = "1.5"
     own.worker()
     own.api()
@@ -211,14 +211,14 @@ def test_a_deadline_passes(own: Stack) -> None:
     assert own.calls() == ["keeps the model busy"]
 
 
-def test_abandoned_clients_leave_nothing_behind(own: Stack) -> None:
+def test_messages_of_disconnected_clients_take_no_capacity(own: Stack) -> None:
     own.env["TEST_MODEL_SECONDS"] = "0.5"
     own.worker()
     own.api(BYLINE_DISPATCHER_MESSAGES="300")
     for n in range(290):
         _send_and_hang_up(own, f"abandoned {n}")
     wait_for(lambda: len(own.calls()) == 290 and own.held() == 0, 30)
-    # Were their places not free again, the dispatcher would be full after 10 more.
+    # If these messages still counted, the dispatcher would be full after 10 more messages.
     for n in range(2):
         bulk = {"messages": [{"text": f"bulk {n} {m}"} for m in range(250)]}
         assert own.attribute(bulk, wait=30).status_code == 200
@@ -232,7 +232,7 @@ def _send_and_hang_up(own: Stack, text: str) -> None:
         client.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
 
-def test_a_full_dispatcher_says_so(own: Stack) -> None:
+def test_a_full_dispatcher_refuses_messages(own: Stack) -> None:
     own.worker().stop()
     own.api(BYLINE_DISPATCHER_MESSAGES="10", BYLINE_MAX_BULK="10")
     with ThreadPoolExecutor(1) as pool:
@@ -246,7 +246,7 @@ def test_a_full_dispatcher_says_so(own: Stack) -> None:
         assert waiting.result().status_code == 202
 
 
-def test_the_api_finishes_what_it_took_before_it_stops(own: Stack) -> None:
+def test_the_api_answers_accepted_requests_before_it_stops(own: Stack) -> None:
     own.env["TEST_MODEL_SECONDS"] = "1"
     own.worker()
     api = own.api()
@@ -257,7 +257,7 @@ def test_the_api_finishes_what_it_took_before_it_stops(own: Stack) -> None:
         assert asked.result().status_code == 200
 
 
-def test_a_model_that_cant_be_warmed_ends_the_worker(own: Stack) -> None:
+def test_a_model_that_fails_to_warm_up_ends_the_worker(own: Stack) -> None:
     worker = own.start_worker(BYLINE_MODEL="tests.models:Broken")
     assert worker.process.wait(30) != 0
     assert "the model raised RuntimeError" in worker.output
@@ -277,7 +277,7 @@ def test_a_model_that_cant_be_warmed_ends_the_worker(own: Stack) -> None:
         ([], {"BYLINE_REDIS_URL": ""}, "BYLINE_REDIS_URL is not set"),
     ],
 )
-def test_a_worker_that_must_not_run_says_why(
+def test_a_worker_with_wrong_options_ends_with_the_reason(
     own: Stack, options: list[str], env: dict[str, str], words: str
 ) -> None:
     worker = own.start_worker(*options, **env)

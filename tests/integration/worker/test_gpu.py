@@ -1,4 +1,4 @@
-"""Real workers on a GPU that is a fake: its memory ends, or it computes by itself."""
+"""Real workers on a fake GPU, which runs out of memory, overlaps batches, or fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def worker(own: Stack, name: str = "one", **env: str) -> Part:
 
 
 def attributed(own: Stack, size: int) -> list[str]:
-    """Send all texts in tasks of ``size`` at once; return who is named for each."""
+    """Sends all texts at once, in tasks of ``size`` texts. Returns the best author of each."""
     url = own.env["BYLINE_REDIS_URL"]
     with Celery(broker=url, backend=url, set_as_current=False) as app:
         sent = [
@@ -41,10 +41,10 @@ def test_a_batch_that_does_not_fit_is_halved_and_every_message_is_answered(own: 
     wait_for(lambda: own.redis.hlen("byline:unacked") == 0, what="the last task to be acknowledged")
 
 
-def test_a_device_that_overlaps_has_two_batches_and_answers_each_task_with_its_own(
+def test_a_device_with_two_batches_at_once_answers_each_task_correctly(
     own: Stack,
 ) -> None:
-    # A task of seven is a batch and a pass: two passes at once are two batches.
+    # A task of seven messages is one batch and one pass. Two passes at once are two batches.
     part = worker(own, TEST_GPU_OVERLAPS="1", BYLINE_BATCH_MESSAGES="8", BYLINE_CHUNK_MESSAGES="8")
     assert attributed(own, 7) == EXPECTED
     assert "fake GPU: two at once" in part.output
@@ -67,13 +67,13 @@ def test_a_device_that_fails_for_good_ends_its_worker_and_another_does_the_rest(
         assert answers.result(30) == EXPECTED
 
 
-def test_a_device_that_is_not_there_ends_the_worker_with_the_reason(own: Stack) -> None:
+def test_a_missing_device_ends_the_worker_with_the_reason(own: Stack) -> None:
     part = own.start_worker(BYLINE_DEVICE="cuda:7")
     assert part.process.wait(30) == 1
     assert "device cuda:7 can't be used" in part.output
 
 
-def test_a_precision_that_the_model_has_not_ends_it_too(own: Stack) -> None:
+def test_a_precision_that_the_model_lacks_ends_the_worker_with_the_reason(own: Stack) -> None:
     part = own.start_worker(BYLINE_PRECISION="bf16")
     assert part.process.wait(30) == 1
     assert "this model runs in fp32 only" in part.output

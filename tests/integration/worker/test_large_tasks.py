@@ -1,4 +1,4 @@
-"""Tasks of more messages than a batch may hold."""
+"""Tasks with more messages than a batch may have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXTS = [f"aeiou {n}" for n in range(80)]
 
 
 def client(stack: Stack) -> Celery:
-    """A Celery app as anybody would make it."""
+    """Returns a plain Celery app."""
     url = stack.env["BYLINE_REDIS_URL"]
     app = Celery(broker=url, backend=url, set_as_current=False)
     app.conf.task_default_queue = "attributions"
@@ -23,7 +23,7 @@ def client(stack: Stack) -> Celery:
 
 @pytest.fixture
 def slow(own: Stack) -> Stack:
-    """A stack whose largest batch is of 8 messages and takes 0.4 s."""
+    """A stack whose largest batch has 8 messages and takes 0.4 s."""
     own.env |= {
         "TEST_MODEL_MESSAGE_SECONDS": "0.05",
         "BYLINE_BATCH_MESSAGES": "8",
@@ -33,7 +33,7 @@ def slow(own: Stack) -> Stack:
     return own
 
 
-def test_a_large_task_holds_nobody_up_and_its_worker_is_not_taken_for_hung(slow: Stack) -> None:
+def test_a_large_task_delays_no_other_task_and_does_not_count_as_hung(slow: Stack) -> None:
     worker = slow.worker()
     app = client(slow)
     large = app.send_task(TASK, [[*TEXTS, "", *TEXTS]])
@@ -52,7 +52,7 @@ def test_a_large_task_holds_nobody_up_and_its_worker_is_not_taken_for_hung(slow:
     wait_for(lambda: slow.held() == 0, what="the task to be acknowledged")
 
 
-def test_what_was_computed_of_a_large_task_outlives_its_worker(slow: Stack) -> None:
+def test_computed_results_of_a_large_task_outlive_its_worker(slow: Stack) -> None:
     first = slow.worker(name="first")
     app = client(slow)
     large = app.send_task(TASK, [TEXTS])
@@ -65,12 +65,12 @@ def test_what_was_computed_of_a_large_task_outlives_its_worker(slow: Stack) -> N
     answers = large.get(timeout=60)
     assert {answer["author"] for answer in answers} == {"vowels"}
     counts = Counter(slow.calls())
-    # Of the third pass it is not known whether it was stored.
+    # The results of the third pass may or may not have been stored.
     assert [counts[text] for text in TEXTS[:16]] == [1] * 16
     assert [counts[text] for text in TEXTS[24:]] == [1] * 56
 
 
-def test_a_large_task_is_called_off_between_two_passes(slow: Stack) -> None:
+def test_a_large_task_can_be_revoked_between_two_passes(slow: Stack) -> None:
     slow.worker()
     app = client(slow)
     large = app.send_task(TASK, [TEXTS])

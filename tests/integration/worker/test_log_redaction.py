@@ -1,4 +1,4 @@
-"""No signal, log level or command of Celery's makes a worker show the texts that it holds."""
+"""No signal, log level or command of Celery's makes a worker show the texts of its tasks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT = "aubergines"
 
 @pytest.fixture
 def worker(own: Stack) -> Part:
-    """A worker that takes a second for a batch, and logs all it can."""
+    """A worker that takes a second for a batch, and logs at level DEBUG."""
     own.env |= {"TEST_MODEL_SECONDS": "1", "BYLINE_LOG_LEVEL": "DEBUG", "CELERY_RDBSIG": "1"}
     return own.worker()
 
@@ -31,14 +31,16 @@ def app(own: Stack, worker: Part) -> Iterator[Celery]:
     app.close()
 
 
-def test_what_a_worker_holds_is_shown_by_nothing(own: Stack, worker: Part, app: Celery) -> None:
+def test_no_command_or_signal_shows_the_texts_of_a_worker(
+    own: Stack, worker: Part, app: Celery
+) -> None:
     api = own.api()
     httpx.post(f"{own.url}/v1/attributions?wait=0", json={"text": f"{TEXT} by http"}, timeout=10)
     app.send_task(TASK, [[f"{TEXT} in a task"]])
     held = app.send_task(TASK, [[f"{TEXT} held"]]).id
     app.send_task(TASK, [[f"{TEXT} some day"]], countdown=60)
     send_canvas(app)
-    app.send_task("celery.accumulate", [f"{TEXT} as a result"])  # as a chord's, with evidence
+    app.send_task("celery.accumulate", [f"{TEXT} as a result"])  # like a chord's result
     wait_for(own.calls, what="a batch")
 
     worker.process.send_signal(signal.SIGUSR1)
@@ -61,7 +63,7 @@ def test_what_a_worker_holds_is_shown_by_nothing(own: Stack, worker: Part, app: 
 
 
 def send_canvas(app: Celery) -> None:
-    """With the fewest headers that do: of more, the debug log cuts off what follows, the body."""
+    """Sends a task with few headers: after many headers, the debug log cuts off the body."""
     headers = {"lang": "py", "task": "celery.map", "id": "canvas"}
     body = [[{"task": TASK}, [[f"{TEXT} of a canvas"]]], {}, {}]
     with app.connection() as connection, connection.Producer(serializer="json") as producer:

@@ -1,4 +1,4 @@
-"""Tasks that can't be read: each becomes a dead letter, and delays or ends nothing else."""
+"""Each unreadable task becomes a dead letter. It delays no other task, and ends no worker."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.integration.worker.malformed_tasks import BROKEN, ODD, SECRET, TRACEB
 from tests.parts import Part, Stack, free_port, wait_for
 
 QUEUE = "attributions.vowels-1"
-#: Seconds within which a message is answered on a busy machine. To connect anew takes longer.
+#: Seconds within which a message is answered on a busy machine. A new connection takes longer.
 LONG_S = 5.0
 
 
 @pytest.fixture
 def serving(own: Stack) -> tuple[Stack, Part]:
-    """A stack that serves."""
+    """A stack with an api and a worker, and the worker."""
     own.env["TEST_METRICS_PORT"] = port = str(free_port())
     worker = own.worker(BYLINE_METRICS_PORT=port)
     own.api()
@@ -47,7 +47,7 @@ def malformed(stack: Stack) -> list[MalformedTask]:
 
 
 def check_whole(stack: Stack, worker: Part) -> None:
-    """Nothing is left over, nobody has died, and nothing was told that must not be."""
+    """Checks that no task is left, each part is alive, and the log has no traceback or text."""
     wait_for(lambda: stack.held() == 0, what="nothing to be held")
     wait_for(lambda: stack.redis.zcard("byline:unacked:index") == 0)
     assert worker.alive, worker.output[-3000:]
@@ -59,7 +59,7 @@ def check_whole(stack: Stack, worker: Part) -> None:
         assert part.alive
 
 
-def test_each_broken_task_becomes_one_dead_letter_and_none_other_waits(
+def test_each_broken_task_becomes_one_dead_letter_and_delays_no_message(
     serving: tuple[Stack, Part],
 ) -> None:
     stack, worker = serving
@@ -92,14 +92,14 @@ def test_each_broken_task_becomes_one_dead_letter_and_none_other_waits(
 
 
 def counted(stack: Stack) -> int:
-    """How many malformed tasks the worker's metrics tell of."""
+    """Returns the number of malformed tasks in the worker's metrics."""
     page = httpx.get(f"http://127.0.0.1:{stack.env['TEST_METRICS_PORT']}/metrics").text
     lines = [line for line in page.splitlines() if line.startswith("byline_malformed_tasks_total")]
     assert len(lines) == len(MALFORMED)
     return round(sum(float(line.rpartition(" ")[2]) for line in lines))
 
 
-def test_each_odd_task_is_carried_out(serving: tuple[Stack, Part]) -> None:
+def test_each_odd_task_is_run(serving: tuple[Stack, Part]) -> None:
     stack, worker = serving
     stack.redis.set(f"{REPLIES}text", "no list")
     for name, odd in ODD.items():
@@ -111,7 +111,7 @@ def test_each_odd_task_is_carried_out(serving: tuple[Stack, Part]) -> None:
     check_whole(stack, worker)
 
 
-def test_a_burst_of_all_of_them_at_once(serving: tuple[Stack, Part]) -> None:
+def test_a_burst_of_broken_and_odd_tasks_delays_no_message(serving: tuple[Stack, Part]) -> None:
     stack, worker = serving
     tasks = [raw(each) for each in [*BROKEN.values(), *ODD.values()]]
     stack.redis.lpush("attributions", *tasks)
@@ -159,7 +159,7 @@ def test_half_of_a_surrogate_pair_fails_alone_also_when_its_worker_dies(
     wait_for(lambda: own.held() == 0)
 
 
-def test_what_is_unreadable_among_the_unacknowledged_becomes_a_dead_letter(own: Stack) -> None:
+def test_an_unreadable_unacknowledged_task_becomes_a_dead_letter(own: Stack) -> None:
     entries = [
         *(b"", b"garbage", b"[]", b"5", b"null", b'[{}, "", "attributions"]', b"[" * 5000),
         b'[1, "", "x"]',
@@ -183,7 +183,7 @@ def test_what_is_unreadable_among_the_unacknowledged_becomes_a_dead_letter(own: 
     check_whole(own, worker)
 
 
-def test_a_task_that_the_index_has_lost_is_found(own: Stack) -> None:
+def test_a_task_that_is_missing_in_the_index_is_found(own: Stack) -> None:
     for number, score in enumerate([None, 1e18, float("inf")]):
         entry = raw([task(payload=[[[f"lost {number}"]], {}, {}]), "", "attributions"])
         own.redis.hset("byline:unacked", f"tag {number}", entry)
@@ -195,7 +195,7 @@ def test_a_task_that_the_index_has_lost_is_found(own: Stack) -> None:
     check_whole(own, worker)
 
 
-def test_a_stopping_worker_gives_back_what_it_can(own: Stack) -> None:
+def test_a_worker_with_unreadable_unacknowledged_tasks_stops_cleanly(own: Stack) -> None:
     own.env["TEST_MODEL_SECONDS"] = "1"
     worker = own.worker()
     for number in range(5):
@@ -244,13 +244,15 @@ def test_only_the_last_malformed_tasks_are_kept(own: Stack) -> None:
         letters.put_malformed("other", "x", 1)
     kept = letters.all()
     assert (len(kept), kept[0].at) == (MALFORMED_KEPT, 5.0)
-    assert letters.messages() == 0  # nobody died of them: no alert says so
+    assert letters.messages() == 0  # no worker died of them, so there is no alert
 
 
-def test_a_broadcast_that_cant_be_read_disturbs_nobody(serving: tuple[Stack, Part]) -> None:
+def test_an_unreadable_broadcast_delays_no_message_and_ends_no_worker(
+    serving: tuple[Stack, Part],
+) -> None:
     stack, worker = serving
     for broken in (b"[" * 5000, b"{}", b"5", b"[]", b"null", b"junk", raw({"body": 1})):
-        assert stack.redis.publish("/0.celery.pidbox", broken)  # somebody hears it
+        assert stack.redis.publish("/0.celery.pidbox", broken)  # the worker receives it
         answered_at_once(stack, f"behind a broadcast of {broken[:5]!r}")
     app = make_celery(Settings.from_environ(stack.env))
     assert app.control.inspect(timeout=3).ping()

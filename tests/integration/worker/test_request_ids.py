@@ -1,4 +1,4 @@
-"""Log lines about a task name its requests, as text or as JSON; all that is logged is JSON then."""
+"""Log lines about a task have its request ids. With log format JSON, each log line is JSON."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from celery_app.settings import Settings
 from tasks.messages import REQUEST_IDS, TASK
 from tests.parts import ACCELERATED, Part, Stack, wait_for
 
-#: What the model raises on; no log may show it.
+#: A text for which the model raises an error. No log may show the text.
 POISON = "POISON of aubergines"
 IDS = ["fine-1", "poison-2", "", "fine-4"]
 
-#: What the api and the monitor log where Redis is gone.
+#: Parts of the lines that the api and the monitor log when Redis can't be reached.
 WARNINGS = {"api": "can't be", "monitor": "a command to Redis failed"}
-#: The logger of the server, and the words of its line for each process.
+#: The server's logger, and a part of the line that it logs for each process.
 SERVER = (
     ("uvicorn.error", "Started server process")
     if ACCELERATED
@@ -34,13 +34,13 @@ def app(own: Stack) -> Celery:
 
 
 def attribute(app: Celery, texts: list[Any], ids: list[str]) -> Any:
-    """Send a task with the ids of requests, and return its result."""
+    """Sends a task with request ids, and returns the task's result."""
     task = app.send_task(TASK, [texts], headers={REQUEST_IDS: ids})
     return task.get(timeout=20, propagate=False)
 
 
 def lines(part: Part) -> list[dict[str, Any]]:
-    """What a part has logged, as JSON, an object a line."""
+    """Returns the log lines of a part, each decoded from JSON."""
     return [json.loads(line) for line in part.output.splitlines()]
 
 
@@ -61,7 +61,7 @@ def test_a_message_that_the_model_fails_on_is_logged_with_its_request(
     assert POISON not in worker.output
 
 
-def test_all_that_a_worker_logs_is_json_where_that_is_wanted(own: Stack, app: Celery) -> None:
+def test_a_worker_with_log_format_json_logs_only_json(own: Stack, app: Celery) -> None:
     own.env |= {"BYLINE_LOG_FORMAT": "json", "BYLINE_LOG_LEVEL": "DEBUG"}
     worker = own.worker()
     attribute(app, ["aeiou", POISON, "xyz", "uoiea"], IDS)
@@ -82,7 +82,7 @@ def test_all_that_a_worker_logs_is_json_where_that_is_wanted(own: Stack, app: Ce
     assert POISON not in worker.output
 
 
-def test_all_that_api_and_monitor_log_is_json_where_that_is_wanted(own: Stack) -> None:
+def test_api_and_monitor_with_log_format_json_log_only_json(own: Stack) -> None:
     own.env |= {"BYLINE_LOG_FORMAT": "json"}
     own.worker()
     parts = {"api": own.api(BYLINE_API_PROCESSES="2"), "monitor": own.monitor()}
@@ -99,7 +99,7 @@ def test_all_that_api_and_monitor_log_is_json_where_that_is_wanted(own: Stack) -
     assert len(started) == 2
 
 
-def test_a_dead_letter_shows_its_request_and_takes_it_along_when_it_is_sent_again(
+def test_a_dead_letter_shows_its_request_id_and_keeps_it_in_a_replay(
     own: Stack, app: Celery
 ) -> None:
     workers: list[Part] = []

@@ -1,4 +1,4 @@
-"""Versions of the model: who is asked, who answers, and what becomes of those that are left."""
+"""Rollout of a model version: which version answers, also when a version has lost its workers."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from tasks.storage.dead_letters import DeadLetter, DeadLetters
 from tests.parts import Part, Stack, wait_for
 
 OLD, NEW = "vowels-1", "vowels-2"
-#: One text for the canary at a half, and one that is not.
+#: A text that goes to the canary at a share of 0.5.
 TAKEN = next(text for text in map("aei {}".format, range(100)) if lot(text) < 0.5)
+#: A text that does not go to the canary at a share of 0.5.
 KEPT = next(text for text in map("aei {}".format, range(100)) if lot(text) >= 0.5)
 
 
 def models(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as an operator does."""
+    """Runs the command ``celery_app.models``, as an operator does."""
     return subprocess.run(
         [sys.executable, "-m", "celery_app.models", *arguments],
         env={"BYLINE_REDIS_URL": stack.env["BYLINE_REDIS_URL"]},
@@ -41,7 +42,7 @@ def models(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def told(stack: Stack, *arguments: str) -> None:
-    """Run it, and wait until the api knows."""
+    """Runs the command ``celery_app.models``, and waits until the api knows the rollout."""
     done = models(stack, *arguments)
     assert done.returncode == 0, done.stderr
     rollout = WorkerRegistry(stack.redis).look().rollout
@@ -73,14 +74,14 @@ def answered_by(stack: Stack, text: str, **params: Any) -> str:
 
 @pytest.fixture
 def both(own: Stack) -> Stack:
-    """The api, a worker of the version that is served, and one of the next, which started later."""
+    """An api, a worker of the served version, and a worker of the next, which started later."""
     own.worker(name="old")
     own.api()
     next_worker(own)
     return own
 
 
-def test_a_worker_that_starts_changes_nothing_until_somebody_says_so(both: Stack) -> None:
+def test_a_new_version_gets_messages_only_when_an_operator_chooses_it(both: Stack) -> None:
     assert {answered_by(both, text) for text in (TAKEN, KEPT)} == {OLD}
     listed = models(both, "list").stdout
     assert [line.split()[:2] for line in listed.splitlines()[1:3]] == [[OLD, "1"], [NEW, "1"]]
@@ -93,7 +94,7 @@ def test_a_worker_that_starts_changes_nothing_until_somebody_says_so(both: Stack
     assert {answered_by(both, text) for text in (TAKEN, KEPT)} == {OLD}
 
 
-def test_a_version_can_be_asked_by_name(both: Stack) -> None:
+def test_a_request_can_name_its_version(both: Stack) -> None:
     assert answered_by(both, "by name", model=NEW) == NEW
     assert answered_by(both, "by name", model=OLD) == OLD
     bulk = both.attribute({"messages": [{"text": "by name"}, {"text": "again"}]}, model=NEW).json()
@@ -103,7 +104,7 @@ def test_a_version_can_be_asked_by_name(both: Stack) -> None:
     assert refused.json()["detail"] == f"no worker serves it; served: {OLD}, {NEW}"
 
 
-def test_a_version_that_was_served_is_refused_and_keeps_what_it_answered(both: Stack) -> None:
+def test_a_version_without_workers_is_refused_and_its_answers_stay(both: Stack) -> None:
     answered = both.attribute({"text": "by the old one"}).json()
     told(both, "serve", NEW)
     both.parts[1].stop()
@@ -118,7 +119,7 @@ def test_a_version_that_was_served_is_refused_and_keeps_what_it_answered(both: S
     assert answered_by(both, "by the old one") == NEW
 
 
-def test_clients_of_celery_are_answered_by_what_is_served(both: Stack) -> None:
+def test_celery_clients_are_answered_by_the_served_version(both: Stack) -> None:
     app = make_celery(Settings.from_environ({"BYLINE_REDIS_URL": both.env["BYLINE_REDIS_URL"]}))
 
     def asked(text: str, **options: Any) -> Any:
@@ -137,7 +138,7 @@ def test_clients_of_celery_are_answered_by_what_is_served(both: Stack) -> None:
     app.close()
 
 
-def test_what_a_dead_canary_held_is_answered_by_the_version_that_is_served(own: Stack) -> None:
+def test_tasks_of_a_dead_canary_are_answered_by_the_served_version(own: Stack) -> None:
     own.worker(name="old")
     own.api()
     victim = next_worker(own, TEST_MODEL_SECONDS="60")
@@ -158,7 +159,7 @@ def test_what_a_dead_canary_held_is_answered_by_the_version_that_is_served(own: 
     wait_for(lambda: own.held() == 0, what="nothing to be held")
 
 
-def test_nobody_said_anything_so_it_follows_the_workers(own: Stack) -> None:
+def test_without_an_operator_s_choice_the_served_version_follows_the_workers(own: Stack) -> None:
     old = own.worker(name="old")
     own.api()
     next_worker(own)
@@ -167,7 +168,7 @@ def test_nobody_said_anything_so_it_follows_the_workers(own: Stack) -> None:
     assert answered_by(own, "to the next") == NEW
 
 
-def test_somebody_said_so_and_it_waits_for_its_workers(own: Stack) -> None:
+def test_messages_for_a_version_that_an_operator_chose_wait_for_its_workers(own: Stack) -> None:
     old = own.worker(name="old")
     own.api()
     told(own, "serve", OLD)
@@ -188,8 +189,8 @@ def test_somebody_said_so_and_it_waits_for_its_workers(own: Stack) -> None:
     assert "nobody has said" in models(own, "list").stdout
 
 
-def test_a_redis_that_was_away_moves_nothing(both: Stack) -> None:
-    """Who signs first when it is back must not take the others, which can't, for dead."""
+def test_an_outage_of_redis_does_not_change_the_rollout(both: Stack) -> None:
+    """The first worker that registers again must not take the other workers for dead."""
     both.parts[0].stop()
     time.sleep(ALIVE_S + 1)  # the outage
     both.valkey()
@@ -199,7 +200,7 @@ def test_a_redis_that_was_away_moves_nothing(both: Stack) -> None:
         served = worker_registry.look()
         assert served.rollout is not None
         assert served.rollout.current == OLD
-        time.sleep(0.2)  # between two looks, until the deadline
+        time.sleep(0.2)  # between two checks, until the deadline
     assert served.workers == {OLD: 1, NEW: 1}
     assert answered_by(both, "afterwards") == OLD
 

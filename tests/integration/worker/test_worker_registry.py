@@ -1,4 +1,4 @@
-"""The registry of workers: it tells whose workers are gone, and moves their tasks on."""
+"""``WorkerRegistry`` knows which versions have lost their workers; their tasks are moved."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.parts import Stack
 OLD, NEW = "vowels-1", "vowels-2"
 
 
-def test_a_node_that_starts_with_another_version_has_left_the_last(own: Stack) -> None:
-    """As after a `kill -9` of all, and a start with another model."""
+def test_a_worker_that_starts_with_another_version_leaves_its_old_version(own: Stack) -> None:
+    """This happens after a `kill -9` of all workers, and a start with another model."""
     worker_registry = WorkerRegistry(own.redis)
     worker_registry.sign("byline@one", OLD, b"{}", started=True)
     assert worker_registry.look() == (Rollout(OLD), {OLD: 1}, frozenset())
@@ -33,7 +33,7 @@ def test_a_node_that_starts_with_another_version_has_left_the_last(own: Stack) -
     assert worker_registry.look() == (Rollout(NEW, previous=OLD), {OLD: 0, NEW: 1}, {OLD})
 
 
-def test_who_is_silent_is_not_gone_until_redis_has_been_there_for_long_enough(own: Stack) -> None:
+def test_a_silent_worker_counts_as_dead_only_when_redis_was_up_for_long_enough(own: Stack) -> None:
     now = [1000.0]
     WorkerRegistry(own.redis, lambda: now[0]).sign("byline@one", OLD, b"{}", started=True)
     now[0] += ALIVE_S + 1
@@ -63,7 +63,7 @@ def test_a_version_is_forgotten_a_day_after_its_last_worker(own: Stack) -> None:
 
     def look_on(seconds: float) -> ServedVersions:
         now[0] += seconds
-        for _ in range(8):  # it is sure of who is gone
+        for _ in range(8):  # so that the registry is sure which workers are dead
             now[0] += ALIVE_S - 1
             worker_registry.sign("byline@two", NEW, b"{}")
         return worker_registry.look()
@@ -72,7 +72,7 @@ def test_a_version_is_forgotten_a_day_after_its_last_worker(own: Stack) -> None:
     worker_registry.change(lambda _: Rollout(OLD, set_by_operator=True))
     worker_registry.forget(look_on(KEPT_S - 1).gone)
     assert worker_registry.look().workers.keys() == {OLD, NEW}, "what is served is never forgotten"
-    # Some still send to it, who have not noticed yet.
+    # Some clients have not noticed the change yet, and still send to the old version.
     worker_registry.change(lambda _: Rollout(NEW, previous=OLD, set_by_operator=True))
     worker_registry.forget(worker_registry.look().gone)
     assert worker_registry.look().workers == {OLD: 0, NEW: 1}
@@ -81,8 +81,8 @@ def test_a_version_is_forgotten_a_day_after_its_last_worker(own: Stack) -> None:
     assert not own.redis.exists(workers_of(OLD))
 
 
-def test_what_is_given_back_to_a_version_of_long_ago_is_moved_again(own: Stack) -> None:
-    """By whoever took it over: kombu gives it back to the queue that it was sent to."""
+def test_a_task_that_is_given_back_to_an_old_version_is_moved_again(own: Stack) -> None:
+    """Kombu gives a task back to its first queue, also after another worker took it over."""
     now = [1000.0]
     worker_registry = WorkerRegistry(own.redis, lambda: now[0])
     worker_registry.sign("byline@one", OLD, b"{}", started=True)
@@ -98,7 +98,7 @@ def test_what_is_given_back_to_a_version_of_long_ago_is_moved_again(own: Stack) 
     assert own.redis.llen(queue_of(NEW)) == 3
 
 
-def test_who_could_not_sign_for_want_of_memory_is_not_gone(own: Stack) -> None:
+def test_a_worker_that_can_not_register_in_a_full_redis_is_not_dead(own: Stack) -> None:
     now = [1000.0]
     worker_registry = WorkerRegistry(own.redis, lambda: now[0])
     forwarder = Forwarder(own.redis, lambda: NEW, worker_registry)
@@ -107,7 +107,7 @@ def test_who_could_not_sign_for_want_of_memory_is_not_gone(own: Stack) -> None:
     worker_registry.change(lambda _: Rollout(NEW, set_by_operator=True))
     own.redis.lpush(queue_of(OLD), "task")
     own.redis.config_set("maxmemory", 1)
-    for _ in range(5):  # Redis can be read all the time
+    for _ in range(5):  # Redis still allows reading
         now[0] += ALIVE_S - 1
         with pytest.raises(RedisError):
             worker_registry.sign("byline@two", NEW, b"{}")
@@ -117,8 +117,8 @@ def test_who_could_not_sign_for_want_of_memory_is_not_gone(own: Stack) -> None:
     assert own.redis.llen(queue_of(OLD)) == 1
 
 
-def test_who_is_alive_is_not_gone_after_an_outage_of_any_length(own: Stack) -> None:
-    """Nothing of the register passes or makes room for other keys meanwhile."""
+def test_a_living_worker_is_not_dead_after_an_outage_of_any_length(own: Stack) -> None:
+    """The keys of the registry have no time to live, so that Redis never evicts them."""
     for node, version in (("byline@one", OLD), ("byline@two", NEW)):
         WorkerRegistry(own.redis).sign(node, version, b"{}", started=True)
     keys = [key for key in own.redis.keys("byline:*") if not key.startswith(MODEL.encode())]
@@ -126,7 +126,7 @@ def test_who_is_alive_is_not_gone_after_an_outage_of_any_length(own: Stack) -> N
 
 
 @pytest.mark.parametrize("nonsense", [b"nonsense", b'{"current": "\xff"}'])
-def test_a_rollout_that_makes_no_sense_is_written_anew(own: Stack, nonsense: bytes) -> None:
+def test_an_unreadable_rollout_is_written_anew(own: Stack, nonsense: bytes) -> None:
     own.redis.set(ROLLOUT, nonsense)
     own.redis.zadd(VERSIONS, {b"\xff": time.time()})
     worker_registry = WorkerRegistry(own.redis)

@@ -1,4 +1,4 @@
-"""Who may ask, and how much: real processes, a real Redis."""
+"""API keys in real processes: which requests are allowed, and how many a second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.parts import Stack, wait_for
 
 
 def line(name: str, rate: str = "") -> str:
-    """A line for a key that is the same as its name."""
+    """Returns the line of the key file for a key that is equal to its name."""
     return f"{name} sha256:{sha256(name.encode()).hexdigest()} {rate}\n"
 
 
@@ -41,7 +41,7 @@ def ask(own: Stack, key: str | None, body: object) -> httpx.Response:
     return httpx.post(f"{own.url}/v1/attributions", json=body, headers=headers, timeout=20)
 
 
-def test_without_a_key_nothing_is_told(guarded: Stack) -> None:
+def test_requests_without_a_valid_key_are_refused(guarded: Stack) -> None:
     for key in (None, "wrong"):
         refused = ask(guarded, key, {"text": "hello"})
         assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
@@ -58,17 +58,17 @@ def test_without_a_key_nothing_is_told(guarded: Stack) -> None:
     assert len(parts) == 6
     for path in parts:
         assert httpx.get(guarded.url + path).status_code == 200, path
-    # Refused before the body is read: it may be of any size.
+    # The api refuses before it reads the body, so the body may have any size.
     assert ask(guarded, None, {"text": "x" * 5_000_000}).status_code == 401
 
 
-def test_a_key_lets_in(guarded: Stack) -> None:
+def test_requests_with_a_valid_key_are_answered(guarded: Stack) -> None:
     assert ask(guarded, "free", {"text": "hello"}).status_code == 200
     headers = {"Authorization": "Bearer free"}
     assert httpx.get(f"{guarded.url}/v1/models", headers=headers).status_code == 200
 
 
-def test_an_invalid_body_costs_its_key_by_its_size(guarded: Stack) -> None:
+def test_an_invalid_body_counts_for_its_key_by_its_size(guarded: Stack) -> None:
     body = {"text": 5, "more": "x" * 3_000_000}
     assert ask(guarded, "debtor", body).status_code == 422
     assert ask(guarded, "debtor", {"text": "hello"}).status_code == 429
@@ -77,14 +77,14 @@ def test_an_invalid_body_costs_its_key_by_its_size(guarded: Stack) -> None:
     assert ask(guarded, "free", {"text": "hello"}).status_code == 200
 
 
-def test_a_key_is_good_for_so_many_messages_a_second(guarded: Stack) -> None:
+def test_a_key_is_limited_to_its_rate_of_messages(guarded: Stack) -> None:
     started = time.monotonic()
     answers = [ask(guarded, "slow", {"text": f"message {n}"}) for n in range(20)]
     seconds = time.monotonic() - started
     let_through = [answer for answer in answers if answer.status_code == 200]
     refused = [answer for answer in answers if answer.status_code == 429]
     assert len(let_through) + len(refused) == 20
-    assert 4 <= len(let_through) <= 4 + 4 * seconds + 1  # a second's worth at once, then the rate
+    assert 4 <= len(let_through) <= 4 + 4 * seconds + 1  # a burst of 4, then 4 a second
     assert {answer.json()["code"] for answer in refused} == {"rate_limited"}
     assert {int(answer.headers["Retry-After"]) for answer in refused} == {1}
     many = ask(guarded, "slow", {"messages": [{"text": f"bulk {n}"} for n in range(12)]})
@@ -99,7 +99,7 @@ def test_a_revoked_key_is_refused_without_a_restart_and_a_bad_file_changes_nothi
     everything = file.read_text()
 
     def statuses(key: str) -> set[int]:
-        """Of some connections, which go to one process or the other."""
+        """Returns the statuses of 8 requests on new connections, which reach either process."""
         return {ask(guarded, key, {"text": "hello"}).status_code for _ in range(8)}
 
     assert statuses("revoked") == {200}
@@ -117,7 +117,7 @@ def test_a_revoked_key_is_refused_without_a_restart_and_a_bad_file_changes_nothi
     wait_for(lambda: statuses("revoked") == {200}, what="the file that is good again")
 
 
-def test_a_file_that_is_wrong_is_said_at_the_start(own: Stack, tmp_path: Path) -> None:
+def test_a_missing_key_file_ends_the_start_with_the_reason(own: Stack, tmp_path: Path) -> None:
     own.env["BYLINE_KEYS_FILE"] = str(tmp_path / "none")
     part = own.start_api()
     assert part.process.wait(20) == 2

@@ -1,4 +1,4 @@
-"""With keys, every route but the open ones refuses whoever has none, whatever serves it."""
+"""With a key file, every route except the open routes refuses a request without a key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.integration.ways import WAYS, Http, opened
 from tests.parts import Stack
 
 KEY = "key-of-the-test"
-#: What anybody may ask for. All else needs a key; a new route does, too.
+#: Routes that need no key. Every other route needs a key, a new route too.
 OPEN = {
     *("/", "/console/<name>", "/docs/", "/docs/<path:path>", "/openapi.json"),
     *("/healthz", "/readyz"),
@@ -45,7 +45,7 @@ def guarded(
         yield client
 
 
-def test_every_route_that_needs_a_key_refuses_without(guarded: Http) -> None:
+def test_every_route_that_needs_a_key_refuses_requests_without_a_key(guarded: Http) -> None:
     needing = [rule.rule for rule in rules() if rule.rule not in OPEN]
     assert len(needing) >= 5
     for path in map(path_of, needing):
@@ -69,17 +69,17 @@ def test_open_routes_answer_without_a_key(guarded: Http) -> None:
 @pytest.mark.parametrize(
     "path", ["/nowhere", "/v1", "//v1/models", "/v1//models", "/%76%31/models", "/metrics"]
 )
-def test_unknown_paths_refuse_without_a_key(guarded: Http, path: str) -> None:
+def test_unknown_paths_refuse_requests_without_a_key(guarded: Http, path: str) -> None:
     assert guarded.get(path).status_code == 401
 
 
-def test_large_body_without_a_key_is_refused_for_the_key(guarded: Http) -> None:
+def test_a_large_body_without_a_key_is_refused_with_401(guarded: Http) -> None:
     for path in ("/v1/attributions", "/v1/feedback"):
         answer = guarded.post(path, json={"text": "x" * 5_000_000})
         assert answer.status_code == 401, path
 
 
-def test_key_lets_in(guarded: Http) -> None:
+def test_requests_with_the_key_are_answered(guarded: Http) -> None:
     own = {"Authorization": f"Bearer {KEY}"}
     assert guarded.get("/v1/models", headers=own).status_code == 200
     asked = guarded.post("/v1/attributions", json={"text": "with a key"}, headers=own)

@@ -1,4 +1,4 @@
-"""The api as it is composed: a page of another site, in a browser on this machine, asks nothing."""
+"""The api refuses requests that a page of another site makes in a browser on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.parts import Stack, wait_for
 FORGED = "sent by a page of another site"
 
 
-def test_what_a_page_of_another_site_asks_reaches_neither_queue_nor_model(stack: Stack) -> None:
+def test_requests_of_another_site_reach_neither_queue_nor_model(stack: Stack) -> None:
     rebound = {"Host": "evil.example"}
     for headers, status in ((rebound, 421), ({"Origin": "http://evil.example"}, 403)):
         for path in ("/v1/attributions", "/v1/attributions?wait=0"):
