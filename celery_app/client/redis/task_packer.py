@@ -74,7 +74,7 @@ class TaskPacker:
                 reply_to=self._reply_to,
                 headers=headers,
                 ignore_result=True,  # the reply has the results, and the cache keeps them
-                # Celery's own repr would contain the texts, and monitors such as Flower show the repr.
+                # Celery's own repr has the texts, and monitors such as Flower show the repr.
                 argsrepr=f"({len(texts)} messages,)",
                 kwargsrepr="{}",
                 retry=False,
