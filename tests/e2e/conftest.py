@@ -1,4 +1,4 @@
-"""Byline as `make run` starts it, on free ports and in a folder of its own."""
+"""Runs Byline as `make run` does, on free ports and in a folder of its own."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ import pytest
 
 from tests.parts import ROOT, Part, free_port, wait_for
 
-#: What is printed once everything is well and the first message is attributed.
+#: Printed when all parts run and the first message is attributed.
 UP = "Ctrl-C stops everything"
 PORTS = (
     *("api", "redis", "flower", "exporter", "metrics"),
     *("api_metrics", "monitor"),
 )
-#: What is started only where a test is about it.
+#: Parts that start only for the tests about them.
 WATCHING = ("prometheus", "alertmanager", "redis_exporter")
 
 
 def _free_ports() -> int:
-    """Return the first of four: several workers have their metrics on ports in a row."""
+    """Returns the first of four free ports: the metrics of workers are on ports in a row."""
     first, *_ = (free_port() for _ in range(4))
     return first
 
 
 class Run:
-    """One run of the program, and what it printed."""
+    """One run of the program, and its output."""
 
     def __init__(
         self, folder: Path, watched: bool = False, shell: str = 'exec "$@"', **settings: str
     ) -> None:
-        """``watched``: with a Prometheus and an Alertmanager? ``shell`` starts it."""
+        """``watched``: whether to run Prometheus and Alertmanager. ``shell`` starts the program."""
         self.folder = folder
         names = (*PORTS, *WATCHING)
         self.ports = {name: _free_ports() for name in names}
@@ -58,7 +58,7 @@ class Run:
         self.start()
 
     def start(self) -> None:
-        """Start the program; again once it has ended, on the same ports and in the same folder."""
+        """Starts the program. A second call, after the end, uses the same ports and folder."""
         output = self.folder / f"output-{len(list(self.folder.glob('output-*')))}"
         self.part = Part(self._command, output, self.env)
 
@@ -76,27 +76,27 @@ class Run:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Each part's process, as the table has them."""
+        """The process id of each part, from the table in the output."""
         return {
             part: int(pid)
             for part, pid in re.findall(r"^  ([\w-]+) +(\d+)  ", self.output, re.MULTILINE)
         }
 
     def revived(self, part: str) -> list[int]:
-        """The processes as which a part was started again, in order."""
+        """Returns the process ids of the restarts of a part, in order."""
         return [int(pid) for pid in re.findall(rf"{part} ended: .*again, (\d+)", self.output)]
 
     def interrupt(self) -> float:
-        """Do as Ctrl-C does; return the seconds until the program has ended."""
+        """Sends SIGINT, as Ctrl-C does. Returns the seconds until the program has ended."""
         begin = time.monotonic()
         self.part.process.send_signal(signal.SIGINT)
         self.wait_until_ended()
         return time.monotonic() - begin
 
     def processes(self) -> list[int]:
-        """Every process that was started with this run's environment.
+        """Returns the ids of all processes that have this run's environment.
 
-        Valkey writes its title over its environment, and is found as the one on its port.
+        Valkey overwrites its environment with its title, so that it is found by its port.
         """
         mark = f"BYLINE_STATE_DIR={self.env['BYLINE_STATE_DIR']}\0".encode()
         title = f":{self.ports['redis']}".encode()
@@ -107,12 +107,12 @@ class Run:
         ]
 
     def command_lines(self) -> list[str]:
-        """What everybody on the machine can see of the run's processes."""
+        """Returns the command lines of the run's processes, which each user of the machine sees."""
         lines = (Path(f"/proc/{pid}/cmdline") for pid in self.processes())
         return [line.read_bytes().decode() for line in lines if line.exists()]
 
     def listening(self) -> list[str]:
-        """The parts whose port somebody listens on."""
+        """Returns the parts on whose port a process listens."""
         return [part for part, port in self.ports.items() if _listens(port)]
 
     @property
@@ -120,7 +120,7 @@ class Run:
         return f"http://127.0.0.1:{self.ports['api']}"
 
     def login_url(self, part: str) -> str:
-        """Where Prometheus or Alertmanager is asked, with its login."""
+        """Returns the URL of Prometheus or Alertmanager, with its login."""
         return (Path(self.env["BYLINE_STATE_DIR"]) / part / "url").read_text().strip()
 
     @property
@@ -133,7 +133,7 @@ class Run:
         return dict(response.json())
 
     def serves(self, text: str, seconds: float = 60, **headers: str) -> dict[str, Any]:
-        """Wait for the attribution of a text, however often it has to be asked for."""
+        """Asks for the attribution of a text again and again, and returns it when it comes."""
 
         def answer() -> dict[str, Any] | None:
             try:
@@ -146,7 +146,7 @@ class Run:
         return wait_for(answer, seconds, "an attribution") or {}
 
     def close(self) -> None:
-        """End whatever is left, however the test went."""
+        """Ends all processes of the run that are left, also after a failed test."""
         if self.part.alive:
             self.interrupt()
         for pid in self.processes():
@@ -155,7 +155,7 @@ class Run:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """A run of what comes with Byline, for tests that leave it be."""
+    """A run with the default model, shared by tests that do not change the run."""
     run = Run(tmp_path_factory.mktemp("running"), BYLINE_MODEL="")
     try:
         yield run.wait_until_up()
@@ -165,7 +165,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 @pytest.fixture
 def runs() -> Iterator[list[Run]]:
-    """For the runs that a test starts: they are ended with it."""
+    """A list to which a test appends its runs. They are closed after the test."""
     started: list[Run] = []
     yield started
     for run in started:
@@ -179,7 +179,7 @@ def _processes() -> list[int]:
 def _read(pid: int, file: str) -> bytes:
     try:
         return Path(f"/proc/{pid}/{file}").read_bytes()
-    except OSError:  # gone meanwhile, or somebody else's
+    except OSError:  # it has ended, or is of another user
         return b""
 
 

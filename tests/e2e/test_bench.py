@@ -1,4 +1,4 @@
-"""Load tests as `make bench` runs them, on a small model and for seconds."""
+"""Load tests as `make bench` runs them, but with a small model and for seconds."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_load_on_the_queue_ends_in_a_report(tmp_path: Path) -> None:
     assert (run.totals.sent, run.totals.answered) == (200, 200)
 
 
-def test_a_limit_that_is_broken_is_the_exit_status(tmp_path: Path) -> None:
+def test_a_broken_limit_sets_the_exit_status(tmp_path: Path) -> None:
     bench = start(tmp_path, p95_ms=0.001)
     assert bench.process.wait(120) == 1, bench.output
     assert "p95_ms" in bench.output

@@ -1,4 +1,4 @@
-"""Deleting ``api/accelerator/`` changes speed only: what is left passes its tests."""
+"""Without the folder ``api/accelerator/``, only the speed changes: the api passes its tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.parts import ROOT, needs_accelerator
 
-#: What is left out of the copy: environments, and what is made anew.
+#: Not in the copy: environments, and files that are made anew.
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv*", ".byline", "build", "bench-results", "__pycache__"
 )

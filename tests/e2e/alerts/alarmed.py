@@ -1,4 +1,4 @@
-"""Byline with a Prometheus and an Alertmanager that are in a hurry, and receivers for alerts."""
+"""Runs Byline with Prometheus and Alertmanager at short intervals, and receives the alerts."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ needs_alertmanager = pytest.mark.skipif(
     not all(map(shutil.which, NEEDED)) and os.environ.get("CI") != "true",
     reason=f"not installed: {', '.join(name for name in NEEDED if not shutil.which(name))}",
 )
-#: On what takes minutes.
+#: Marks tests that take minutes.
 each = pytest.mark.skipif(os.environ.get("ALERTS") != "all", reason="minutes: make alerts")
-#: Seconds that an alert has to arrive, and to end, after its cause has.
+#: Longest time from a cause to its alert, and from the cause's end to the alert's, in seconds.
 LIMIT_S = 120.0
-#: Seconds after which nothing fires any more: the slowest look back for longest.
+#: Seconds within which all alerts must end. Rules with the longest windows end last.
 CALM_S = 240.0
-#: By severity and team, who is told.
+#: The channels of an alert, by its severity and team.
 CHANNELS = {
     ("critical", "service"): {"pagerduty", "slack"},
     ("warning", "service"): {"slack"},
     ("warning", "quality"): {"mail", "slack"},
 }
-#: Requests in flight, at most.
+#: Largest number of requests in flight.
 THREADS = 32
 
 
 class Alarmed:
-    """A run, its alerts, and where they arrive."""
+    """A run of Byline, its alerts, and their receivers."""
 
     def __init__(self, folder: Path, hurried: bool = True, **settings: str) -> None:
-        """``hurried``: with short intervals, so that alerts come and go soon?"""
+        """``hurried``: whether intervals are short, so that alerts begin and end soon."""
         self.receivers = Receivers()
         self._hurried = hurried
         self._folder = folder
@@ -69,7 +69,7 @@ class Alarmed:
         return self
 
     def restart(self) -> Alarmed:
-        """Stop everything as Ctrl-C does, and start it anew: ports and state are the same."""
+        """Stops Byline as Ctrl-C does, and starts it again with the same ports and state."""
         self.run.interrupt()
         self.run.start()
         return self.start()
@@ -81,7 +81,7 @@ class Alarmed:
         self.receivers.close()
 
     def told(self, begin: float, alert: str, severity: str, team: str = "service") -> None:
-        """Wait until the right ones are told that an alert fires whose cause began at a moment."""
+        """Waits until an alert arrives on its channels. Its cause began at ``begin``."""
         channels = CHANNELS[severity, team]
         for channel in sorted(channels):
             said = self._arrival(begin, f"{alert} by {channel}", channel, alert, severity=severity)
@@ -98,16 +98,16 @@ class Alarmed:
         team: str = "service",
         earliest: float | None = None,
     ) -> None:
-        """Wait until they are told that it has ended, of which the cause did at a moment.
+        """Waits until the end of an alert arrives. Its cause ended at ``begin``.
 
-        Or between ``earliest`` and that moment.
+        With ``earliest``, the cause ended between ``earliest`` and ``begin``.
         """
         for channel in sorted(CHANNELS[severity, team]):
             what = f"the end of {alert} by {channel}"
             self._arrival(begin, what, channel, ended=alert, earliest=earliest)
 
     def calm(self) -> None:
-        """Wait until nothing fires any more but the Watchdog."""
+        """Waits until no alert fires except the Watchdog."""
         try:
             wait_for(lambda: self.firing() == {"Watchdog"}, CALM_S, "calm")
         except AssertionError as error:
@@ -115,16 +115,16 @@ class Alarmed:
         assert self.receivers.refused == []
 
     def firing(self) -> set[str]:
-        """What Alertmanager knows to fire, silenced or not."""
+        """Returns the names of the alerts that fire, silenced or not, from Alertmanager."""
         return {alert["labels"]["alertname"] for alert in self.shown()}
 
     def shown(self) -> list[Any]:
-        """The same with all that is known of each."""
+        """Returns the alerts that fire, with all their fields, from Alertmanager."""
         url = f"{self.run.login_url('alertmanager')}/api/v2/alerts"
         return list(httpx.get(url, timeout=10).json())
 
     def silenced(self, by: str) -> set[str]:
-        """What fires, and is told to nobody because another alert does."""
+        """Returns the alerts that fire, but are not sent because the alert ``by`` fires."""
         shown = self.shown()
         prints = {alert["fingerprint"] for alert in shown if alert["labels"]["alertname"] == by}
         return {
@@ -134,7 +134,7 @@ class Alarmed:
         }
 
     def ask(self, expression: str) -> list[Any]:
-        """What Prometheus finds now."""
+        """Returns the present result of a Prometheus query."""
         url = f"{self.run.login_url('prometheus')}/api/v1/query"
         return list(
             httpx.get(url, params={"query": expression}, timeout=10).json()["data"]["result"]
@@ -142,7 +142,7 @@ class Alarmed:
 
     @contextmanager
     def frozen(self, *parts: str) -> Iterator[None]:
-        """Stop processes, and let them go on in the end."""
+        """Stops parts with SIGSTOP, and lets them go on at the end."""
         pids = [self.pid(part) for part in parts]
         for pid in pids:
             os.killpg(pid, signal.SIGSTOP)
@@ -153,12 +153,12 @@ class Alarmed:
                 _wake(pid)
 
     def pid(self, part: str) -> int:
-        """The process that a part is now."""
+        """Returns the id of a part's present process."""
         return (self.run.revived(part) or [self.run.pids[part]])[-1]
 
     @contextmanager
     def targets(self, change: Callable[[dict[str, list[str]]], None]) -> Iterator[None]:
-        """Have Prometheus scrape something else for a while: ``change`` is given targets by job."""
+        """Changes what Prometheus scrapes, for a while. ``change`` gets the targets by job."""
         file = self.state / "prometheus" / "targets" / "byline.json"
         kept = file.read_text()
         targets = {group["labels"]["job"]: group["targets"] for group in json.loads(kept)}
@@ -210,7 +210,7 @@ class Alarmed:
         wait_for(lambda: "evaluation_interval: 1s" in httpx.get(url).json()["data"]["yaml"])
 
     def _connect(self) -> None:
-        """Give Alertmanager secrets as a user would, and receivers that are here."""
+        """Gives Alertmanager its secrets, as a user would, and the URLs of the receivers."""
         folder = self._folder / "alertmanager"
         shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
         secrets = {
@@ -239,7 +239,7 @@ class Alarmed:
 
 
 class Traffic:
-    """Messages at an even rate, of which a test says what they are. What fails is counted."""
+    """Sends messages at an even rate, with the texts of ``text``, and counts the statuses."""
 
     def __init__(self, run: Run, rate: float) -> None:
         self.text: Callable[[int], str] = "a message, number {}".format
@@ -267,7 +267,7 @@ class Traffic:
             number = 0
             while not self._stop.wait(1 / self._rate):
                 number += 1
-                if self._free.acquire(blocking=False):  # all wait: the rate is not kept up
+                if self._free.acquire(blocking=False):  # else too many requests are in flight
                     pool.submit(self._ask, client, self.text(number))
 
     def _ask(self, client: httpx.Client, text: str) -> None:
@@ -290,7 +290,7 @@ def _wake(pid: int) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that another reads: it never sees a half."""
+    """Writes a file in one step, so that no reader sees a half-written file."""
     beside = path.with_suffix(".new")
     beside.write_text(text)
     beside.replace(path)

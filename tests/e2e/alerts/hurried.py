@@ -1,10 +1,10 @@
-"""Rules that look back on seconds, so that a test need not wait for minutes."""
+"""Shortens the windows of rules to seconds, so that a test need not wait for minutes."""
 
 from __future__ import annotations
 
 import re
 
-#: What the rules look back on, and how far they do here.
+#: The windows of the rules, and the shorter windows in tests.
 HURRIED = {
     "30s": "8s",
     "1m": "10s",
@@ -18,12 +18,12 @@ HURRIED = {
     "1d": "90s",
     "3d": "100s",
 }
-#: The least requests, and messages, that say something: in a minute there are fewer than in a day.
+#: The least numbers of requests and messages for an alert. A shorter window has fewer of them.
 LEAST = r"(record: threshold:byline_\w+:least\n +expr: )1000"
 
 
 def hurried(rules: str) -> str:
-    """Return rules that look back less far, and do not wait."""
+    """Returns rules with shorter windows, and with hardly any wait."""
     rules = re.sub(r"\[(\w+)\]", lambda found: f"[{HURRIED[found[1]]}]", rules)
     rules = re.sub(LEAST, r"\g<1>100", rules)
     rules = re.sub(r"^( +for:) \w+$", r"\1 2s", rules, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Where alerts arrive: receivers that speak Slack's webhook, SMTP and PagerDuty's Events v2."""
+"""Receivers of alerts: Slack's webhook, mail over SMTP, and PagerDuty's Events v2."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
 
 from tests.parts import free_port
 
-#: What only who knows the secrets can send.
+#: The secrets that Alertmanager must send.
 PASSWORD, KEY, BEAT = "the password of the mail", "routing-key-of-the-test-0123456", "beat-key"
 SEVERITIES = {"critical", "error", "warning", "info"}
 
 
 @dataclass(frozen=True)
 class Said:
-    """A message that has arrived, and the alerts it says to fire or to have ended."""
+    """A received message, and the alerts that have begun or ended according to the message."""
 
     at: float
     channel: str
@@ -34,12 +34,12 @@ class Said:
 
 
 class Receivers:
-    """All of them, each strict about what it is sent."""
+    """The receivers of all channels. Each checks strictly what it receives."""
 
     def __init__(self) -> None:
         self.said: list[Said] = []
         self.beats = 0
-        #: What was wrong with what came: nothing may be.
+        #: The mistakes in received messages. There must be none.
         self.refused: list[str] = []
         refused = self.refused
         paths = {"/slack": self._slack, "/v2/enqueue": self._pagerduty, "/beat": self._beat}
@@ -149,9 +149,9 @@ class Receivers:
     def find(
         self, channel: str, since: float, firing: str = "", ended: str = "", text: str = ""
     ) -> Said | None:
-        """Return the first message of a channel since a moment that says so of an alert.
+        """Returns the first message of a channel, since a time, about the given alert.
 
-        In words that are like ``text``, a pattern.
+        The text of the message must match the pattern ``text``.
         """
         for said in list(self.said):
             says = firing in said.firing or ended in said.ended

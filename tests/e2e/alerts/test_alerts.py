@@ -1,6 +1,7 @@
-"""Alerts arrive: real Prometheus and Alertmanager, with a real system in trouble.
+"""Provokes alerts in a real system, with real Prometheus and Alertmanager, until they arrive.
 
-`make alerts`, ALERTS=all, provokes each; ordinarily it is one, for all take half an hour.
+`make alerts` sets ALERTS=all and provokes each alert, which takes half an hour. Otherwise the tests
+provoke one alert.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MODEL = "tests.e2e.watched:Troubled"
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A server for the cache alone."""
+    """A second Redis server, for the cache."""
     stack = Stack(tmp_path_factory.mktemp("cache"))
     try:
         stack.valkey()
@@ -57,13 +58,13 @@ def service(tmp_path_factory: pytest.TempPathFactory, cache: Stack) -> Iterator[
 
 @pytest.fixture
 def traffic(service: Alarmed) -> Iterator[Traffic]:
-    """Messages, none of which was sent before; all is calm before and after."""
+    """Sends new messages. At the end, waits until no alert fires."""
     with Traffic(service.run, 20) as traffic:
         yield traffic
         service.calm()
 
 
-def test_workers_that_hang_are_told_and_that_they_are_back(service: Alarmed) -> None:
+def test_the_alert_about_hanging_workers_arrives_and_ends(service: Alarmed) -> None:
     begin = time.monotonic()
     with service.frozen("worker-1", "worker-2"):
         service.told(begin, "NoWorker", "critical")
@@ -81,7 +82,7 @@ def test_workers_that_hang_are_told_and_that_they_are_back(service: Alarmed) -> 
         ("LatencyBurn", ("SLOW 150",)),
     ],
 )
-def test_errors_and_latency(
+def test_errors_and_latency_raise_alerts(
     service: Alarmed, traffic: Traffic, alert: str, texts: tuple[str, ...]
 ) -> None:
     begin = time.monotonic()
@@ -93,7 +94,7 @@ def test_errors_and_latency(
 
 
 @each
-def test_a_queue_that_grows_and_workers_killed_with_tasks_in_hand(service: Alarmed) -> None:
+def test_a_growing_queue_and_killed_workers_raise_alerts(service: Alarmed) -> None:
     app = _client(service)
     begin = time.monotonic()
     sent = [
@@ -111,16 +112,16 @@ def test_a_queue_that_grows_and_workers_killed_with_tasks_in_hand(service: Alarm
     assert all(result.get(timeout=240) for result in sent), "nothing is lost"
     again = time.monotonic()
     for alert, severity in (("QueueOld", "critical"), ("TasksRedelivered", "warning")):
-        # The queue is empty as soon as workers have the last of it.
+        # The queue is empty as soon as workers have taken the last task.
         service.over(again, alert, severity, earliest=draining)
-    # It is shallow long before it is empty, maybe before the last alert is told. What would silence
-    # the end, NoWorker and WorkerDeaf, is over by then: workers have made it shallow.
+    # The queue is short long before it is empty, maybe before the last alert arrives. NoWorker and
+    # WorkerDeaf would silence the end of QueueDeep, but are over: workers have shortened the queue.
     service.over(again, "QueueDeep", "warning", earliest=killed)
     service.calm()
 
 
 @each
-def test_workers_that_take_nothing(service: Alarmed) -> None:
+def test_workers_that_take_no_task_raise_an_alert(service: Alarmed) -> None:
     app = _client(service)
     begin = time.monotonic()
     queue = queue_of(service.run.model["card"]["version"])
@@ -135,7 +136,7 @@ def test_workers_that_take_nothing(service: Alarmed) -> None:
 
 
 @each
-def test_messages_that_kill_workers(service: Alarmed) -> None:
+def test_messages_that_kill_workers_raise_alerts(service: Alarmed) -> None:
     begin = time.monotonic()
     texts = [{"text": f"DEADLY {number}"} for number in range(5)]
     url = f"{service.run.api}/v1/attributions"
@@ -153,7 +154,7 @@ def test_messages_that_kill_workers(service: Alarmed) -> None:
 
 
 @each
-def test_a_part_that_dies_again_and_again(service: Alarmed) -> None:
+def test_a_part_that_dies_repeatedly_raises_an_alert(service: Alarmed) -> None:
     begin = time.monotonic()
     for _ in range(5):
         started = _started(service, "flower")
@@ -165,14 +166,16 @@ def test_a_part_that_dies_again_and_again(service: Alarmed) -> None:
 
 
 @each
-def test_the_broker(service: Alarmed, traffic: Traffic) -> None:
+def test_a_frozen_broker_raises_an_alert_and_silences_others(
+    service: Alarmed, traffic: Traffic
+) -> None:
     begin = time.monotonic()
     with service.frozen("valkey"):
         service.told(begin, "BrokerDown", "critical")
         told = time.monotonic()
-        # All gets 503, so that something follows; it may have been told before BrokerDown was.
+        # All requests get 503, which raises other alerts, maybe even before BrokerDown.
         wait_for(lambda: service.silenced("BrokerDown"), 60, "what follows, silenced")
-        time.sleep(5)  # as long as a message takes to arrive, and more
+        time.sleep(5)  # longer than a message takes to arrive
         again = time.monotonic()
     service.over(again, "BrokerDown", "critical")
     then = [said.firing for said in service.receivers.said if told <= said.at < again]
@@ -180,7 +183,7 @@ def test_the_broker(service: Alarmed, traffic: Traffic) -> None:
 
 
 @each
-def test_the_cache(service: Alarmed, traffic: Traffic, cache: Stack) -> None:
+def test_a_frozen_cache_raises_an_alert(service: Alarmed, traffic: Traffic, cache: Stack) -> None:
     begin = time.monotonic()
     os.killpg(cache.parts[0].process.pid, signal.SIGSTOP)
     try:
@@ -191,14 +194,14 @@ def test_the_cache(service: Alarmed, traffic: Traffic, cache: Stack) -> None:
 
 
 @each
-def test_a_cache_that_knows_nothing_any_more(service: Alarmed, traffic: Traffic) -> None:
+def test_a_cache_without_hits_raises_an_alert(service: Alarmed, traffic: Traffic) -> None:
     traffic.text = lambda n: "the same again"
     known = "system:byline_messages_cached:ratio_rate1d > 0.9"
     wait_for(lambda: service.ask(known), 120, "hits")
     begin = time.monotonic()
     traffic.text = lambda n: f"never before, {begin} {n}"
     service.told(begin, "CacheHitsCollapsed", "warning")
-    # It ends once the lower ratio has become the usual one.
+    # The alert ends when the lower ratio has become the usual ratio.
     service.over(time.monotonic(), "CacheHitsCollapsed", "warning")
 
 
@@ -211,7 +214,9 @@ def test_a_cache_that_knows_nothing_any_more(service: Alarmed, traffic: Traffic)
         ("flower", "TargetDown", "warning"),
     ],
 )
-def test_a_part_that_hangs(service: Alarmed, part: str, alert: str, severity: str) -> None:
+def test_a_part_that_hangs_raises_an_alert(
+    service: Alarmed, part: str, alert: str, severity: str
+) -> None:
     begin = time.monotonic()
     with service.frozen(part):
         service.told(begin, alert, severity)
@@ -221,7 +226,7 @@ def test_a_part_that_hangs(service: Alarmed, part: str, alert: str, severity: st
 
 
 @each
-def test_a_target_that_nobody_named(service: Alarmed) -> None:
+def test_a_missing_target_raises_an_alert(service: Alarmed) -> None:
     begin = time.monotonic()
     with service.targets(lambda targets: targets.pop("flower")):
         service.told(begin, "TargetMissing", "warning")
@@ -231,7 +236,7 @@ def test_a_target_that_nobody_named(service: Alarmed) -> None:
 
 
 @each
-def test_metrics_that_are_not_there(service: Alarmed) -> None:
+def test_missing_metrics_raise_an_alert(service: Alarmed) -> None:
     begin = time.monotonic()
     with service.targets(lambda targets: targets.update(worker=targets["redis"])):
         service.told(begin, "MetricMissing", "warning")
@@ -241,7 +246,7 @@ def test_metrics_that_are_not_there(service: Alarmed) -> None:
 
 
 def _shown(service: Alarmed) -> list[str] | None:
-    """The alerts that the console shows; None: Alertmanager says nothing."""
+    """Returns the alerts that the console shows; None if Alertmanager does not respond."""
     figures = httpx.get(f"{service.run.api}/v1/figures", params={"points": 1}, timeout=10).json()
     return figures["alerts"] and [alert["name"] for alert in figures["alerts"]["firing"]]
 

@@ -1,4 +1,4 @@
-"""Alerts on memory arrive, where the limit is low."""
+"""Provokes the alerts on memory, with a low limit, until they arrive."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.e2e.watched import hoard, used
 from tests.parts import wait_for
 
 pytestmark = [needs_alertmanager, each]
-#: What Byline may fill here, in MB, and the shares of it at which something happens.
+#: Byline's memory limit here, in MB, and the shares of it at which the alerts fire.
 ALL, WARNING, CRITICAL = 2048, 0.7, 0.85
 
 
-def test_memory_of_all_and_of_a_component(tmp_path: Path) -> None:
+def test_high_memory_of_all_parts_and_of_one_raises_alerts(tmp_path: Path) -> None:
     alarmed = Alarmed(
         tmp_path, BYLINE_MODEL="tests.e2e.watched:Hoarder", BYLINE_MEMORY_GB=str(ALL // 1024)
     )
@@ -31,7 +31,7 @@ def test_memory_of_all_and_of_a_component(tmp_path: Path) -> None:
         hoard(alarmed.run, round(CRITICAL * ALL + 60 - base))
         for alert in ("MemoryHigh", "MemoryOfComponentHigh"):
             alarmed.told(begin, alert, "critical")
-        # As the runbook has it.
+        # The remedy of the runbook.
         again = time.monotonic()
         os.kill(alarmed.run.pids["worker"], signal.SIGTERM)
         wait_for(lambda: used(alarmed.run) < WARNING * ALL, 30, "room")

@@ -1,4 +1,4 @@
-"""Alerts on quality arrive: other texts come, and labels that contradict."""
+"""Provokes the alerts on quality, with other texts and contradicting labels."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def alarmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alarmed]:
 
 @pytest.fixture
 def traffic(alarmed: Alarmed) -> Iterator[Traffic]:
-    """What the model knows of; all is calm before and after."""
+    """Sends texts like those of the training, and waits until no alert fires."""
     messages, first = held_out(), int(time.monotonic())
 
     def text(number: int) -> str:
         turn, place = divmod(number, len(messages))
-        return variant(messages[place].text, first + turn)  # no cache knows it
+        return variant(messages[place].text, first + turn)  # in no cache
 
     with Traffic(alarmed.run, RATE) as traffic:
         traffic.text = text
@@ -45,7 +45,7 @@ def traffic(alarmed: Alarmed) -> Iterator[Traffic]:
         yield traffic
 
 
-def test_other_texts(alarmed: Alarmed, traffic: Traffic) -> None:
+def test_other_texts_raise_alerts(alarmed: Alarmed, traffic: Traffic) -> None:
     usual, others = traffic.text, cycle(paragraphs())
     begin = time.monotonic()
     traffic.text = lambda number: f"{next(others)} ({number})"
@@ -59,20 +59,22 @@ def test_other_texts(alarmed: Alarmed, traffic: Traffic) -> None:
     alarmed.calm()
 
 
-def test_labels_that_say_wrong(alarmed: Alarmed, traffic: Traffic) -> None:
+def test_labels_that_contradict_the_model_raise_alerts(alarmed: Alarmed, traffic: Traffic) -> None:
     begin = time.monotonic()
     for answer in traffic.answers[-120:]:
         learn(alarmed.run, answer, "somebody else")
     for alert in ("AccuracyDown", "LabelsContradictModel"):
         alarmed.told(begin, alert, "warning", "quality")
-    # It ends once these labels are old.
+    # The alerts end when these labels are old.
     again = time.monotonic()
     for alert in ("AccuracyDown", "LabelsContradictModel"):
         alarmed.over(again, alert, "warning", "quality")
     alarmed.calm()
 
 
-def test_labels_that_contradict_each_other(alarmed: Alarmed, traffic: Traffic) -> None:
+def test_labels_that_contradict_each_other_raise_an_alert(
+    alarmed: Alarmed, traffic: Traffic
+) -> None:
     begin = time.monotonic()
     for number, answer in enumerate(traffic.answers[-120:]):
         author = answer["candidates"][0]["author"]

@@ -1,6 +1,6 @@
-"""The first minutes of a new system: nobody is told of anything until there is an outage.
+"""In the first minutes of a new system, no alert fires until there is an outage.
 
-Prometheus and Alertmanager look as often and as far back as they do for a user.
+Prometheus and Alertmanager have the same intervals and windows as for a user.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.e2e.watched import held_out
 from tests.parts import wait_for
 
 pytestmark = [needs_alertmanager, each]
-#: Requests before the restart, and after it; and a second.
+#: Number of requests before the restart, and again after it; requests a second.
 REQUESTS, RATE = 210, 0.7
 FIRED = 'max by (alertname) (max_over_time(ALERTS{alertstate="firing"}[1h]))'
 
@@ -34,7 +34,7 @@ def alarmed(tmp_path: Path) -> Iterator[Alarmed]:
 
 
 def odd(number: int, text: str) -> tuple[int, dict[str, Any]]:
-    """What somebody sends who tries something out, and the status that it gets."""
+    """Returns the expected status and the body of a request by a user who tries Byline out."""
     if number % 50 == 3:
         return 504, {"text": text, "deadline_ms": 1}
     if number % 20 == 7:
@@ -47,7 +47,7 @@ def odd(number: int, text: str) -> tuple[int, dict[str, Any]]:
 
 
 def try_out(alarmed: Alarmed, texts: list[str]) -> Counter[int]:
-    """Send messages at an even rate; return how many got which status."""
+    """Sends messages at an even rate. Returns the number of answers for each status."""
     statuses: Counter[int] = Counter()
     begin = time.monotonic()
     with httpx.Client(base_url=alarmed.run.api, timeout=40) as client:
@@ -62,7 +62,7 @@ def try_out(alarmed: Alarmed, texts: list[str]) -> Counter[int]:
 
 
 def fired(alarmed: Alarmed) -> set[str]:
-    """Every alert that has fired since the system is there, however short."""
+    """Returns each alert that has fired since the start, even for a short time."""
     return {found["metric"]["alertname"] for found in alarmed.ask(FIRED)}
 
 

@@ -1,4 +1,4 @@
-"""What alerts have to say, as it arrives: patterns made of the rules' own words."""
+"""Makes patterns of the messages that alerts must send, from the texts of the rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.promql import rules
 
 
 def consequences(alert: str) -> set[str]:
-    """The alerts that nobody is told of while another fires, by the names of both."""
+    """Returns the names of the alerts that are not sent while ``alert`` fires."""
     [targets] = (
         rule["target_matchers"]
         for rule in yaml.safe_load(CONFIGURATION.read_text("utf-8"))["inhibit_rules"]
@@ -23,7 +23,7 @@ def consequences(alert: str) -> set[str]:
 
 
 def _summaries() -> dict[tuple[str, str], str]:
-    """By alert and severity, a pattern of what its summaries become once they are filled in."""
+    """Returns a pattern of the filled-in summaries, by alert and severity."""
     found: dict[tuple[str, str], list[str]] = {}
     for rule in rules():
         if "alert" in rule:
@@ -34,7 +34,7 @@ def _summaries() -> dict[tuple[str, str], str]:
 
 
 def _filled(part: str) -> str:
-    """A pattern of what a part of a summary becomes: a number, a label, or what it is."""
+    """Returns a pattern of one part of a summary: a number, a label, or plain text."""
     if not part.startswith("{{"):
         return re.escape(part)
     return r"-?\d[\w.+-]*%?(?: \d+\w)*" if "$value" in part else r"[^\s<>]+"
@@ -45,7 +45,7 @@ TWOFOLD = {name for name, n in Counter(alert for alert, _ in SUMMARIES).items() 
 
 
 def line(alert: str, severity: str, channel: str) -> str:
-    """A pattern of how a message says what an alert has to say, which fires."""
+    """Returns a pattern of the text about a firing alert in a message of a channel."""
     summary = SUMMARIES[alert, severity]
     if channel == "slack":
         circle = "red" if severity == "critical" else "large_yellow"
@@ -54,7 +54,7 @@ def line(alert: str, severity: str, channel: str) -> str:
 
 
 def check_title(said: Said) -> None:
-    """Check a title: it is of one of the alerts, and has what that has to say."""
+    """Checks that the title of a message has the name and the summary of an alert."""
     found = re.fullmatch(r"([A-Z]+) (\w+): (.*?)(?: \(\d+ firing, \d+ resolved\))?", said.title)
     assert found, said.title
     severity, alert, summary = found.groups()

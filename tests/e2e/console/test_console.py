@@ -38,7 +38,7 @@ OPTIONS = (
     *("--disable-background-networking", "--disable-component-update"),
 )
 UPDATE = os.environ.get("UPDATE_SCREENSHOTS") == "1"
-#: Figures that are worth a picture: five minutes of them, where the picture is for the README.
+#: Number of figures before a screenshot: five minutes of figures for the README's screenshots.
 WORTH_A_PICTURE = 150 if UPDATE else 3
 PATIENCE_MS = 30_000
 
@@ -47,12 +47,12 @@ SPEECH = (
     "two jobs so that her kids can go to college. We're going to help her, because that's who we "
     "are, and we won't stop until every family has a fair shot."
 )
-#: In it: what is two of JavaScript's characters, a letter that NFC joins, and what is no markup.
+#: Has a character of two UTF-16 units, a letter that NFC composes, and text that looks like HTML.
 ODD = f"  \U0001f33e In the cafe\u0301 <i>downtown</i> & elsewhere:\n{SPEECH}\n"
 
 
 class Visit:
-    """The page, opened, and what a visit must not bring about."""
+    """The open console page, its errors, and its requests to other sites."""
 
     def __init__(self, page: Page, origin: str) -> None:
         self.page = page
@@ -99,7 +99,7 @@ def visit(browser: Browser, running: Run) -> Iterator[Visit]:
     assert visit.errors == []
 
 
-def test_what_is_served_is_said(visit: Visit, running: Run) -> None:
+def test_the_served_model_is_shown(visit: Visit, running: Run) -> None:
     from playwright.sync_api import expect
 
     expect(visit.page.locator("#ready")).to_contain_text("ready")
@@ -127,7 +127,7 @@ def test_a_message_has_its_author_with_the_evidence_in_the_text(visit: Visit, ru
     expect(visit.page.locator("#answer .took")).to_contain_text("from the cache")
 
 
-def test_who_wrote_it_really_is_taken(visit: Visit, running: Run) -> None:
+def test_feedback_about_the_author_is_accepted(visit: Visit, running: Run) -> None:
     from playwright.sync_api import expect
 
     visit.attribute(SPEECH)
@@ -137,7 +137,7 @@ def test_who_wrote_it_really_is_taken(visit: Visit, running: Run) -> None:
     expect(visit.page.locator("#answer .said")).to_have_text(f"Noted: {author}.")
 
 
-def test_the_figures_are_shown_and_go_on(visit: Visit, running: Run) -> None:
+def test_the_figures_are_shown_and_updated(visit: Visit, running: Run) -> None:
     from playwright.sync_api import expect
 
     visit.attribute(SPEECH)
@@ -151,7 +151,7 @@ def test_the_figures_are_shown_and_go_on(visit: Visit, running: Run) -> None:
 
 
 @pytest.mark.parametrize(("text", "words"), [(" \n ", "empty"), ("x" * 20_001, "20,001")])
-def test_what_is_wrong_with_a_message_is_said(visit: Visit, text: str, words: str) -> None:
+def test_the_mistake_in_a_message_is_shown(visit: Visit, text: str, words: str) -> None:
     from playwright.sync_api import expect
 
     visit.attribute(text)
@@ -161,7 +161,7 @@ def test_what_is_wrong_with_a_message_is_said(visit: Visit, text: str, words: st
     visit.errors.clear()
 
 
-def test_without_figures_the_page_says_so_and_goes_on_trying(visit: Visit) -> None:
+def test_without_figures_the_page_shows_so_and_tries_again(visit: Visit) -> None:
     from playwright.sync_api import expect
 
     expect(visit.tile("Messages/s")).to_have_text(re.compile(r"\d"), timeout=PATIENCE_MS)
@@ -205,7 +205,7 @@ def test_alerts_are_shown_the_worst_first_and_as_text(visit: Visit) -> None:
         said.append(told)
         expect(state).to_have_text(words, timeout=PATIENCE_MS)
         expect(shown).to_have_count(0)
-    # When nothing is heard at all, nothing is said to be well.
+    # Without any response, the page does not say that all is well.
     said.append({"firing": []})
     expect(state).to_have_text("none is firing", timeout=PATIENCE_MS)
     visit.page.unroute("**/v1/figures*")
@@ -233,10 +233,10 @@ def test_a_key_is_asked_for_and_kept_in_this_tab_only(visit: Visit, running: Run
 
 
 @pytest.mark.parametrize(("scheme", "name"), [("light", "console"), ("dark", "console-dark")])
-def test_a_picture_of_it(
+def test_a_screenshot_is_taken(
     browser: Browser, running: Run, tmp_path: Path, scheme: str, name: str
 ) -> None:
-    """Where UPDATE_SCREENSHOTS=1, the pictures are the README's."""
+    """With UPDATE_SCREENSHOTS=1, writes the screenshots of the README."""
     from playwright.sync_api import expect
 
     chance = random.Random(1)
@@ -256,7 +256,7 @@ def test_a_picture_of_it(
     assert (folder / f"{name}.png").stat().st_size > 10_000
 
 
-def test_a_narrow_screen_shows_all_of_it(visit: Visit) -> None:
+def test_a_narrow_screen_shows_the_whole_page(visit: Visit) -> None:
     visit.page.set_viewport_size({"width": 390, "height": 800})
     visit.attribute(SPEECH)
     visit.page.locator("#answer .evidence").wait_for()
@@ -272,7 +272,7 @@ def _guarded(route: Route) -> None:
 
 @cache
 def _passages() -> Sequence[Message]:
-    """What the model has not seen, so that the signals of quality are as they should be."""
+    """Returns messages that the model has not seen, so that the quality signals stay normal."""
     return load_sotu().part(HELD_OUT_FOLD)
 
 
@@ -283,9 +283,9 @@ def _explained(running: Run, text: str) -> dict[str, Any]:
 
 
 def _figures_after_traffic(running: Run, chance: random.Random) -> int:
-    """Send messages, a third of them sent before; return how many figures are kept."""
+    """Sends messages, a third of them repeated. Returns the number of stored figures."""
     messages = [chance.choice(_passages()) for _ in range(chance.randint(4, 16))]
-    # From a word near the beginning on: as good as new.
+    # A text without its first words is a new text.
     texts = [message.text.split(" ", chance.randint(0, 12))[-1] for message in messages]
     again = [message.text for message in _passages()[: len(texts) // 2]]
     body = {"messages": [{"text": text} for text in (*texts, *again)]}
@@ -293,6 +293,6 @@ def _figures_after_traffic(running: Run, chance: random.Random) -> int:
     first = answers.raise_for_status().json()["attributions"][0]
     learned = {"id": first["id"], "author": messages[0].author}
     said = httpx.post(f"{running.api}/v1/feedback", json=learned, timeout=20)
-    assert said.status_code in (202, 409), said.text  # it may have been sent before
+    assert said.status_code in (202, 409), said.text  # the label may have been sent before
     figures = httpx.get(f"{running.api}/v1/figures", params={"points": 300}, timeout=20)
     return len(figures.raise_for_status().json()["points"])

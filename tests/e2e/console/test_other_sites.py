@@ -1,4 +1,4 @@
-"""A page of another site, in a real browser on this machine, tries what it can."""
+"""A page of another site, in a real browser on this machine, can't use Byline."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 pytestmark = test_console.pytestmark
 
-#: The site's name leads to this machine, as its owner can have it.
+#: Name of the other site. Its owner can make the name lead to this machine.
 SITE = "evil.example"
-#: Sends a POST, with whatever login the browser remembers; returns the status, 0 where the browser
-#: shows the page nothing of the answer.
+#: Sends a POST request with the login that the browser remembers. Returns the status; 0 if the
+#: browser hides the answer from the page.
 POST = """async ([url, body, type]) => {
     const options = {method: "POST", mode: type ? "cors" : "no-cors", credentials: "include", body};
     if (type) options.headers = {"Content-Type": type};
@@ -33,7 +33,7 @@ POST = """async ([url, body, type]) => {
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    """The URL of the site's own page."""
+    """Serves the page of the other site, and yields the page's URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -43,7 +43,7 @@ def site() -> Iterator[str]:
             self.wfile.write(b"<!doctype html><title>evil</title>")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Logs nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -63,10 +63,10 @@ def page() -> Iterator[Page]:
 
 
 @pytest.mark.parametrize(("part", "path"), [("api", "/"), ("monitor", "/metrics")])
-def test_under_its_own_name_it_reads_nothing(
+def test_requests_under_the_name_of_another_site_are_refused(
     page: Page, running: Run, part: str, path: str
 ) -> None:
-    """DNS rebinding: for the browser, the site's page and the answer are of one site."""
+    """DNS rebinding: for the browser, the page and Byline's answer are of the same site."""
     answer = page.goto(f"http://{SITE}:{running.ports[part]}{path}")
     assert answer is not None
     assert answer.status == 421
@@ -75,7 +75,7 @@ def test_under_its_own_name_it_reads_nothing(
     assert page.evaluate(POST, [asked, body, "application/json"]) == 421
 
 
-def test_from_its_own_page_it_asks_nothing(page: Page, running: Run, site: str) -> None:
+def test_a_page_of_another_site_can_ask_nothing(page: Page, running: Run, site: str) -> None:
     page.goto(site)
     text = "sent from a page of another site"
     for kind in ("", "text/plain", "application/json"):
@@ -84,7 +84,7 @@ def test_from_its_own_page_it_asks_nothing(page: Page, running: Run, site: str) 
     assert running.attribute(text)["cached"] is False
 
 
-def test_with_flowers_remembered_password_it_stops_no_worker(
+def test_a_page_of_another_site_can_stop_no_worker_through_flower(
     page: Page, running: Run, site: str
 ) -> None:
     password = (running.folder / "state" / "flower-password").read_text().strip()

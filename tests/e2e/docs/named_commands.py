@@ -1,4 +1,4 @@
-"""Reads commands that no test runs: what a command names must exist."""
+"""Checks the commands that no test runs: all that a command names must exist."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def commands_in(commands: str) -> Iterator[list[str]]:
 
 
 def check_names(words: list[str]) -> None:
-    """Fails where a command names a target, file, module, service or workload that is not there."""
+    """Fails if a command names a target, file, module, service or workload that does not exist."""
     program, *rest = words
     assert program in {
         *("make", "docker", "kubectl", "python", ".venv/bin/python", "curl", "sleep", "printf")
@@ -52,5 +52,5 @@ def check_names(words: list[str]) -> None:
         for kind, name in (
             word.split("/") for word in rest if re.fullmatch(r"[a-z]+/[a-z-]+", word)
         ):
-            # Those of the next version are made of the others.
+            # The workloads of the next version are made from the other workloads.
             assert (kind, name.removesuffix("-next")) in workloads, words

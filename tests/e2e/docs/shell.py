@@ -1,4 +1,4 @@
-"""Commands of the docs, as somebody types them who reads there, against a run of a test."""
+"""Runs the commands of the docs as a reader types them, against a run of a test."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMIT_S = 60
 
 
 def checkout(folder: Path) -> Path:
-    """Make a folder in which paths lead where they do in the project's, once it is made."""
+    """Makes a folder with links to all files of the project and to the virtual environment."""
     folder.mkdir()
     for path in ROOT.iterdir():
         if not path.name.startswith("."):
@@ -27,7 +27,7 @@ def checkout(folder: Path) -> Path:
 
 
 def ported(commands: str, run: Run) -> str:
-    """Return commands with a run's ports in the place of those that it has as it comes."""
+    """Returns commands with the ports of a run in place of the default ports."""
     usual = Settings()
     ports = {getattr(usual, f"{part}_port"): port for part, port in run.ports.items()}
     ports[usual.metrics_port + 1] = run.ports["metrics"] + 1
@@ -36,7 +36,7 @@ def ported(commands: str, run: Run) -> str:
 
 
 def typed(commands: str, folder: Path, run: Run) -> subprocess.CompletedProcess[str]:
-    """Run commands; the first that fails is the last."""
+    """Runs commands. The first command that fails ends the run."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", ported(commands, run)],

@@ -1,16 +1,16 @@
 """Runs the commands of the README and of docs/, in the order of the pages.
 
-A fence `sh` is run as it is, but for the ports. Two Bylines serve the pages: one with the model
-of the page models.md, one with the model that comes with Byline, for the README and the tutorial.
-`make run` in a fence starts Byline, with the settings of its line; a fence whose first line is
-STOPPED is run while Byline is stopped. Where a fence `json` follows, the answer must be that. A
-fence `python` on the pages of PYTHON is run as a program. `test_other_hosts.py` runs the two fences
-for other hosts (HOSTS).
+A code fence `sh` is run unchanged, except for the ports. Two Bylines serve the pages: one with the
+model of the page models.md, and one with the default model for the README and the tutorial. `make
+run` in a fence starts Byline with the settings of that line. A fence whose first line is STOPPED is
+run while Byline is stopped. If a fence `json` follows, the output must be equal to it. A fence
+`python` on the pages of PYTHON is run as a program. `test_other_hosts.py` runs the two fences for
+other hosts (HOSTS).
 
-A fence `text` is not run. On the pages of PARSED it holds commands that need an engine for
-containers, a cluster, or hours; they are read. So is each `make …` and `python -m …` within a
-sentence, on every page. The target or module must exist, and so must the files, services and
-workloads that are named.
+A fence `text` is not run. On the pages of PARSED, such a fence has commands that need a container
+engine, a cluster, or hours. A test only reads these commands, and each `make …` and `python -m …`
+within a sentence of any page: all targets, modules, files, services and workloads in them must
+exist.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from tests.parts import ROOT, Stack
 
 pytestmark = needs_tools
 
-#: Pages, by the Byline that serves them, in this order: the last one of the first stops Byline.
+#: Pages by the Byline that serves them, in order. The last page of MINE_PAGES stops Byline.
 MINE_PAGES = (
     *("models", "tuning", "monitoring", "security", "versions"),
     *("how-to/celery", "how-to/client", "how-to/troubleshoot", "operating"),
 )
 SHIPPED_PAGES = ("../README", "tutorial/first-attribution")
-#: Pages whose commands in a fence `text` need an engine, a cluster, or hours.
+#: Pages whose commands in a fence `text` need a container engine, a cluster, or hours.
 PARSED = (
     *("../README", "compose", "kubernetes", "how-to/train", "explanation/quality", "reliability"),
 )
-#: Pages with fences `python` that are programs for a Byline that runs, if they name its Redis.
+#: Pages whose fences `python` are programs for a running Byline, if they have its Redis' URL.
 PYTHON = ("how-to/celery", "how-to/client")
 BROKER = "redis://localhost:6390/0"
-#: The number of fences `text`, which are not run; on other pages there is none. Beside those of
-#: PARSED, they hold queries, diagrams, a rule, and a command for a server of one's own.
+#: Number of fences `text` by page; other pages have none. Besides commands (PARSED), they have
+#: queries, diagrams, a rule, and a command for the user's own server. These fences are not run.
 NOT_RUN = {
     "../README": 1,
     "architecture": 3,
@@ -73,7 +73,7 @@ ALL = (
 STOPPED = "# Byline is stopped."
 #: The id of the README's message, with the model that comes with Byline.
 SAMPLE = "4530ed6916a37d7cedea156ff12f9d05"
-#: Models on the pages, and the files they are to be in.
+#: Models on the pages: the page, the file to save the model in, and the beginning of the class.
 MINE = (
     ("models", "vowels.py", "VowelModel:"),
     ("versions", "vowels2.py", "NextModel"),
@@ -89,12 +89,12 @@ class Block(NamedTuple):
     page: str
     number: int
     commands: str
-    #: The fence that follows at once, where that is `json`.
+    #: The content of the next fence, if that fence is `json`; else empty.
     answer: str
 
     @property
     def settings(self) -> dict[str, str] | None:
-        """What Byline is started with here; None: it is not."""
+        """The settings with which the fence starts Byline; None if the fence starts nothing."""
         found = _START.match(self.commands)
         if found is None:
             assert "make run" not in self.commands, "it needs a fence of its own"
@@ -112,7 +112,7 @@ def _blocks(pages: Sequence[str]) -> list[Block]:
                 found.append(Block(page, number, f"python - <<'END'\n{commands}END\n", ""))
             elif kind == "sh" and not commands.startswith(HOSTS):
                 follows, answer = (*fences[number + 1 :], ("", ""))[0]
-                # The checkout is there already.
+                # The checkout exists already.
                 own = re.sub(r"^git clone .*\n", "", commands)
                 found.append(Block(page, number, own, answer if follows == "json" else ""))
     return found
@@ -123,16 +123,16 @@ SHIPPED_BLOCKS = _blocks(SHIPPED_PAGES)
 
 
 def _rounded(text: str) -> Any:
-    """Return what JSON says; its fractions differ in the last digits from machine to machine."""
+    """Returns decoded JSON. Rounds fractions, whose last digits differ between machines."""
     return json.loads(text, parse_float=lambda digits: round(float(digits), 3))
 
 
 class Reader:
-    """Somebody who follows pages, in a folder like this one, with one Byline."""
+    """Follows pages as a reader does, in a folder like this checkout, with one Byline."""
 
     def __init__(self, folder: Path, blocks: Sequence[Block]) -> None:
         self.folder = checkout(folder / "byline")
-        #: Of all pages: one Byline for them all is quicker.
+        #: The settings of all pages, since one Byline for all pages is faster.
         settings = {
             name: value for block in blocks for name, value in (block.settings or {}).items()
         }
@@ -144,17 +144,17 @@ class Reader:
         self.run = Run(folder, **settings, BYLINE_STATE_DIR=str(self.folder / ".byline"))
 
     def follow(self, block: Block) -> None:
-        """Do what a fence says; it must succeed, and answer what the page says."""
+        """Runs the commands of a fence. They must succeed, and print the answer of the page."""
         if block.settings is not None:
             self.run.wait_until_up()
             return
         if block.commands.startswith(STOPPED):
             self.run.interrupt()
         commands = block.commands
-        if SAMPLE in commands and self.own_model:  # another model, another id
+        if SAMPLE in commands and self.own_model:  # another model gives another id
             commands = commands.replace(SAMPLE, self.run.attribute("aeiou")["id"])
         said = self._do(commands)
-        # Another page shows what a wrong question gets.
+        # Only pages of MINE_PAGES show errors.
         assert self.own_model or PROBLEM not in said
         if block.answer:
             assert _rounded(said) == _rounded(block.answer)
@@ -165,7 +165,7 @@ class Reader:
         return done.stdout
 
     def _mine(self) -> None:
-        """Save the models that the pages show where they say."""
+        """Saves the models of the pages in the files that the pages name."""
         (self.folder / "mine").mkdir()
         for page, name, model in MINE:
             [code] = [
@@ -174,7 +174,7 @@ class Reader:
             (self.folder / "mine" / name).write_text(code, "utf-8")
 
     def close(self) -> None:
-        """End Byline, and the worker of the page about versions where that is not through."""
+        """Ends Byline, and the worker that the page versions.md starts, if it still runs."""
         self.run.close()
         with suppress(FileNotFoundError, ProcessLookupError):
             os.kill(int((self.folder / "next.pid").read_text()), signal.SIGKILL)
@@ -182,7 +182,7 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """Somebody whose Byline serves a model of their own."""
+    """A reader whose Byline serves a model of the reader's own."""
     reader = Reader(tmp_path_factory.mktemp("docs"), MINE_BLOCKS)
     try:
         yield reader
@@ -192,7 +192,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """Somebody whose Byline is as it comes."""
+    """A reader whose Byline serves the default model."""
     newcomer = Reader(tmp_path_factory.mktemp("newcomer"), SHIPPED_BLOCKS)
     try:
         yield newcomer
@@ -222,7 +222,7 @@ def test_a_restored_backup_has_the_answers_from_before(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("page", PARSED)
-def test_what_can_not_be_run_here_names_what_is_there(page: str) -> None:
+def test_commands_that_are_not_run_name_only_what_exists(page: str) -> None:
     for commands in [content for kind, content in FENCE.findall(page_text(page)) if kind == "text"]:
         subprocess.run(["bash", "-n", "-c", commands], check=True)
         for words in commands_in(commands):
@@ -230,7 +230,7 @@ def test_what_can_not_be_run_here_names_what_is_there(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", ALL)
-def test_what_a_sentence_says_to_type_is_there(page: str) -> None:
+def test_commands_within_sentences_name_only_what_exists(page: str) -> None:
     said = re.findall(r"`((?:\w+=\S+ )*(?:make|\S*python -m) [^`…]+)`", page_text(page))
     for command in sorted({" ".join(one.split()) for one in said}):
         for words in commands_in(command):
@@ -238,7 +238,7 @@ def test_what_a_sentence_says_to_type_is_there(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", ALL)
-def test_few_commands_are_not_run(page: str) -> None:
+def test_only_the_listed_fences_are_not_run(page: str) -> None:
     kinds = [kind for kind, _ in FENCE.findall(page_text(page))]
     assert kinds.count("text") == NOT_RUN.get(page, 0)
     assert "" not in kinds, "a fence says what it is"

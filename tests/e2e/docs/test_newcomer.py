@@ -1,4 +1,4 @@
-"""The README's first lines on a bare Debian, as somebody without rights types them, timed."""
+"""Runs the README's first lines on a bare Debian, without root's rights, and takes the time."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.bare_root import HOME, USER, BareRoot, lacking
 from tests.e2e.conftest import PORTS, UP
 from tests.parts import ROOT, wait_for
 
-#: Set by `make newcomer`: `run`, or `test` for the tests as well.
+#: Set by `make newcomer`: `run`, or `test`, which also runs the tests.
 ASKED = os.environ.get("NEWCOMER", "")
-#: Seconds from `git clone` to the first attribution, and those that tests may take.
+#: Longest time from `git clone` to the first attribution, and of the tests, in seconds.
 LIMIT_S, TESTS_S = 180, 3600
-#: Seconds after which a start that has not come so far is ended.
+#: Seconds after which a start without a first attribution is ended.
 PATIENCE_S = 1800
 
 pytestmark = pytest.mark.skipif(
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def root() -> Iterator[BareRoot]:
-    """A bare Debian, and in its home what `git clone` is to clone: all that is committed."""
+    """A bare Debian. Its home folder has the repository to clone, with all commits."""
     if missing := lacking():
         pytest.fail(f"a bare root can't be made here without {missing}")
     with tempfile.TemporaryDirectory(prefix="byline-newcomer-") as folder:
@@ -85,8 +85,8 @@ def test_from_the_readme_to_a_first_attribution(root: BareRoot) -> None:
     assert seconds < LIMIT_S
 
 
-def test_nothing_outlives_who_started_it(root: BareRoot) -> None:
-    """However it ends. Nor is anything mounted in the folder, which is removed in the end."""
+def test_no_process_outlives_its_killed_starter(root: BareRoot) -> None:
+    """Also checks that the folder has no mounts, since the test removes the folder at the end."""
     mark = f"86400.{os.getpid()}"
     run = "import subprocess, sys; subprocess.run(sys.argv[1:])"
     starter = subprocess.Popen(
@@ -108,14 +108,14 @@ def test_the_tests_pass(root: BareRoot) -> None:
 
 
 def _readme() -> tuple[str, str, dict[str, Any]]:
-    """What the README says to type first, to ask then, and what the answer is."""
+    """Returns the README's commands to start, its first request, and the answer."""
     page = (ROOT / "README.md").read_text("utf-8")
     start, ask, answer = re.findall(r"^```\w*\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[:3]
     return start.replace("<this repository>", "byline.git"), ask, json.loads(answer)
 
 
 def _until_up(process: subprocess.Popen[str], begin: float) -> list[str]:
-    """Read, and show with its time, what is said until Byline is up; return it."""
+    """Reads and prints the output, with times, until Byline is up. Returns the lines."""
     lines: list[str] = []
     assert process.stdout is not None
     late = threading.Timer(PATIENCE_S, process.kill)

@@ -1,6 +1,6 @@
 """A worker and an api start on other hosts, as the page operating.md says.
 
-The two fences for other hosts are run with a Redis of the test in the place of the page's.
+The two fences for other hosts are run with the test's Redis in place of the page's Redis.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ pytestmark = needs_tools
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[Stack]:
-    """A Redis as the page about operating has it, and what is on the disks of other hosts."""
+    """A Redis as on the page operating.md, and the files of the other hosts."""
     stack = Stack(tmp_path, BYLINE_MODEL="", BYLINE_METRICS_PORT=str(free_port()))
     try:
         guarded(stack, "127.0.0.1", f"user byline {documented_user()}", "user default off")

@@ -1,4 +1,4 @@
-"""Every command of the runbooks is run, against all of Byline with Prometheus and Alertmanager."""
+"""Runs every command of the runbooks, against Byline with Prometheus and Alertmanager."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _version(run: Run) -> str:
     return str(run.model["card"]["version"])
 
 
-def test_it_is_told_where_the_login_of_both_is_and_shown_to_nobody(run: Run) -> None:
+def test_the_file_of_the_monitoring_password_is_named_and_the_password_hidden(run: Run) -> None:
     file = Path(run.env["BYLINE_STATE_DIR"]) / "monitoring-password"
     where = f"user byline, password in {os.path.relpath(file, ROOT)}"
     assert f"  prometheus, alertmanager: {where}" in run.output
@@ -55,7 +55,7 @@ def test_it_is_told_where_the_login_of_both_is_and_shown_to_nobody(run: Run) -> 
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_commands_can_be_typed(run: Run, folder: Path, page: Path) -> None:
+def test_the_commands_of_a_runbook_succeed(run: Run, folder: Path, page: Path) -> None:
     fences = _FENCE.findall(page.read_text("utf-8"))
     assert fences, "a runbook says how to look"
     for commands in fences:

@@ -1,4 +1,4 @@
-"""Every panel of every dashboard and every rule has data: a real Prometheus, a real load."""
+"""With a real Prometheus and a real load, every panel and every recording rule has data."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.parts import Part, wait_for
 from tests.promql import panel_queries, rules
 
 NEEDED = ("prometheus", "prometheus-redis-exporter")
-#: Messages whose author is learned: more than the monitor needs to say anything.
+#: Number of labels: more than the monitor needs to report about labels.
 LEARNED = 40
-#: Seconds that a metrics endpoint has, while the worker is saturated.
+#: Longest time of a metrics endpoint to answer while the worker is saturated, in seconds.
 PROMPT_S = 0.05
 
 pytestmark = pytest.mark.skipif(
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Watched:
-    """Byline with Prometheus, and a load on it."""
+    """A Byline with Prometheus, under load."""
 
     def __init__(self, run: Run, load: Part) -> None:
         self.run = run
@@ -37,13 +37,13 @@ class Watched:
         self._url = run.login_url("prometheus")
 
     def ask(self, expression: str) -> list[dict[str, Any]]:
-        """What Prometheus finds now."""
+        """Returns the present result of a Prometheus query."""
         response = httpx.get(f"{self._url}/api/v1/query", params={"query": expression}, timeout=10)
         assert response.status_code == 200, response.text
         return list(response.json()["data"]["result"])
 
     def without_data(self, expressions: dict[str, str]) -> dict[str, str]:
-        """Those of some named expressions for which nothing, or no number, is found."""
+        """Returns those of the expressions whose result is empty, or is no number."""
         return {
             name: expression
             for name, expression in expressions.items()
@@ -58,7 +58,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     load = None
     try:
         run.wait_until_up()
-        # As fast as they are answered, so that the worker is never idle.
+        # As many messages as can be answered, so that the worker is never idle.
         options = ["--url", run.api, "--seconds", "300", "--out", str(folder / "out")]
         load = Part([sys.executable, "-m", "bench", "unique", *options], folder / "load", {})
         yield Watched(run, load)
@@ -76,12 +76,12 @@ def test_every_metrics_endpoint_answers_at_once_while_the_worker_is_saturated(
         url = f"http://127.0.0.1:{watched.run.ports[name]}/metrics"
         with httpx.Client() as client:
             took = sorted(_seconds(client, url) for _ in range(20))
-        # Of a test machine that does three things at once the slowest few prove nothing.
+        # The median: a test machine is busy, so that a few slow answers prove nothing.
         assert took[len(took) // 2] < PROMPT_S, (name, took)
 
 
 def test_every_panel_and_every_rule_has_data(watched: Watched) -> None:
-    # Of a counter that is first seen when it has grown already, nobody knows that it has.
+    # Prometheus does not see the growth of a counter before the counter's first scrape.
     wait_for(lambda: watched.ask("byline_feedback_total"), 30, "the first scrape of the api")
     for number in range(LEARNED):
         text = f"We have number {number} before us, and I recommend it to the Congress."
@@ -93,7 +93,7 @@ def test_every_panel_and_every_rule_has_data(watched: Watched) -> None:
     expressions |= {rule["record"]: rule["record"] for rule in rules() if "record" in rule}
     assert len(expressions) > 100
     missing = expressions
-    until = time.monotonic() + 180  # rules about days are looked at each two minutes
+    until = time.monotonic() + 180  # rules about days are evaluated every two minutes
 
     def all_found() -> bool:
         nonlocal missing

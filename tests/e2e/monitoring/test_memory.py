@@ -1,4 +1,4 @@
-"""Memory thresholds, with all of Byline running: what happens at each, and that it passes."""
+"""The effects of the memory thresholds, and the end of these effects, in a running Byline."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.e2e.conftest import Run
 from tests.e2e.watched import MB, hoard, monitored, used
 from tests.parts import wait_for
 
-#: What Byline may fill here, in MB.
+#: Byline's memory limit here, in MB.
 ALL = 1024
-#: Seconds until a change of level is known everywhere.
+#: Seconds within which all parts must know a change of level.
 SOON_S = 20
 
 
@@ -34,7 +34,7 @@ def ask(run: Run, text: str) -> httpx.Response:
     return httpx.post(f"{run.api}/v1/attributions", json={"text": text}, timeout=20)
 
 
-def test_caches_shrink_then_new_work_is_refused_and_all_of_it_passes(run: Run) -> None:
+def test_short_memory_shrinks_caches_then_refuses_messages_until_memory_is_free(run: Run) -> None:
     redis = Redis(port=run.ports["redis"])
     known = ask(run, "aeiou, asked before memory is short").json()
     assert level(run) == 0
@@ -75,7 +75,7 @@ def test_a_worker_past_its_own_limit_finishes_its_batch_and_is_replaced(
     run = Run(tmp_path_factory.mktemp("worker"), **limit)
     runs.append(run)
     run.wait_until_up()
-    # Its own batch is answered, though it is the one that is too much.
+    # The worker still answers the batch with which it exceeds its limit.
     assert ask(run, "HOARD 600").status_code == 200
     wait_for(lambda: bool(run.revived("worker")), 30, "another worker")
     assert re.search(r"worker ended: exit status 75", run.output)

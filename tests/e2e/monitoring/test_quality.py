@@ -1,5 +1,5 @@
-"""The quality monitor, with all of Byline running: it is calm while nothing changes, and says what
-has changed within a minute. QUALITY_UNCHANGED_S=600, as `make drift` has it, is calm for longer.
+"""The quality monitor of a running Byline reports no change while nothing changes, and reports a
+change within a minute. `make drift` sets QUALITY_UNCHANGED_S=600: ten minutes without a change.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tests.e2e.watched import held_out, learn, monitored, paragraphs, signals_pa
 from tests.parts import wait_for
 
 UNCHANGED_S = float(os.environ.get("QUALITY_UNCHANGED_S", "15"))
-#: Messages a second: in ten minutes no more than there are, for what is cached says nothing new.
+#: Messages a second. There must be enough messages for ten minutes: cached messages do not count.
 RATE = 8 if UNCHANGED_S > 100 else 40
-#: Messages whose author is learned.
+#: Number of labels.
 LEARNED = 100
 #: Seconds within which a change must show.
 SOON_S = 60.0
@@ -42,9 +42,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 def send(run: Run, texts: Sequence[str], until: float, past: set[str]) -> list[dict[str, Any]]:
-    """Send texts at an even rate until a time, or until a signal of ``past`` shows.
+    """Sends texts at an even rate until a time, or until a signal of ``past`` shows.
 
-    ``past`` empty: none may show.
+    If ``past`` is empty, no signal may show. A signal shows when it is past its threshold.
     """
     answers: list[dict[str, Any]] = []
     looked = begin = time.monotonic()
@@ -64,10 +64,10 @@ def send(run: Run, texts: Sequence[str], until: float, past: set[str]) -> list[d
     return answers
 
 
-def test_nothing_shows_while_nothing_changes_and_what_changes_shows(
+def test_no_signal_shows_without_a_change_and_each_change_shows(
     run: Run, unseen: list[Message]
 ) -> None:
-    # By number: a slow machine takes longer for them, and has as much to go by.
+    # A fixed number, so that a slow machine takes longer, but has as many messages.
     texts = [message.text for message in unseen[: int(RATE * UNCHANGED_S)]]
     unchanged = send(run, texts, math.inf, set())
     assert len(unchanged) == RATE * UNCHANGED_S
@@ -78,13 +78,13 @@ def test_nothing_shows_while_nothing_changes_and_what_changes_shows(
     wait_for(lambda: monitored(run)[labels] == LEARNED, 20, "all labels")
     assert signals_past(run) == set()
 
-    # What is known already says nothing new.
+    # Cached messages do not count.
     before = _messages(run)
     for answer in unchanged[:50]:
         assert run.attribute(unseen[unchanged.index(answer)].text)["cached"]
     assert _messages(run) <= before
 
-    # The signals outlive the worker that counted for them.
+    # The signals remain when the worker that counted for them is killed.
     os.kill(run.pids["worker"], 9)
     wait_for(lambda: bool(run.revived("worker")), 30, "another worker")
     time_left = time.monotonic() + 20

@@ -1,4 +1,4 @@
-"""Half an hour of healthy load, with a deploy in its middle, of which nobody is told."""
+"""During half an hour of healthy load, with a deploy in the middle, no alert fires."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.alerts.alarmed import Alarmed, needs_alertmanager
 from tests.parts import Part, wait_for
 
-#: Seconds of load; `make quiet` has 1800.
+#: Seconds of load. `make quiet` sets 1800.
 QUIET_S = float(os.environ.get("QUIET_S", "0"))
 WORKERS = ("worker-1", "worker-2")
 
@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 
-def test_nothing_fires_but_the_watchdog(tmp_path: Path) -> None:
+def test_no_alert_fires_except_the_watchdog(tmp_path: Path) -> None:
     several = {"BYLINE_WORKERS": str(len(WORKERS)), "BYLINE_API_PROCESSES": "2"}
     alarmed = Alarmed(tmp_path, hurried=False, BYLINE_MODEL="", **several)
     load = None
@@ -38,7 +38,7 @@ def test_nothing_fires_but_the_watchdog(tmp_path: Path) -> None:
             if not deployed and time.monotonic() > begin + QUIET_S / 2:
                 deploy(alarmed)
                 deployed = True
-            time.sleep(1)  # between two looks, for as long as the load lasts
+            time.sleep(1)  # between two checks, for as long as the load lasts
         print(load.output)
         assert load.process.returncode == 0, load.output
         fired = alarmed.ask(
@@ -56,7 +56,7 @@ def test_nothing_fires_but_the_watchdog(tmp_path: Path) -> None:
 
 
 def deploy(alarmed: Alarmed) -> None:
-    """Replace the api's processes, each worker, and the monitor, as for an upgrade."""
+    """Replaces the api's processes, each worker, and the monitor, as for an upgrade."""
     os.kill(alarmed.pid("api"), signal.SIGHUP)
     for part in (*WORKERS, "monitor"):
         before = alarmed.pid(part)
@@ -66,5 +66,5 @@ def deploy(alarmed: Alarmed) -> None:
 
 
 def _workers(alarmed: Alarmed) -> float:
-    """How many workers the api knows of."""
+    """Returns the number of workers that the api knows of."""
     return float(alarmed.run.model["workers"])

@@ -1,4 +1,4 @@
-"""Odd but documented ways to start Byline, each a function that changes how it is started."""
+"""Odd but documented ways to start Byline. Each way is a function that changes a ``Start``."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from celery import Celery
 from tests.e2e.conftest import Run
 from tests.parts import Stack, free_port
 
-#: Characters of a path that leaves no room for a socket's name behind it.
+#: Length of a path that is too long for a socket's name after it, in characters.
 LONG = 100
-#: Texts in the queue before the start, and seconds that the model takes for each.
+#: Number of texts in the queue before the start, and the model's seconds for each text.
 BACKLOG, SLOW_S = 6, 1.0
 KEY = "byline_odd"
 
-#: One for all: to make one takes more than a start has to spare. Each request has its connection.
+#: One client for all tests, since to make a client is slow. Each request has a new connection.
 _CLIENT = httpx.Client(
     verify=False, trust_env=False, timeout=20, limits=httpx.Limits(max_keepalive_connections=0)
 )
@@ -31,28 +31,28 @@ _CLIENT = httpx.Client(
 
 @dataclass
 class Start:
-    """How Byline is to be started, and what is to be seen of that once it runs."""
+    """How to start Byline, and what to check once Byline runs."""
 
     folder: Path
-    #: A Redis beside it.
+    #: A Redis beside Byline.
     own: Stack
     settings: dict[str, str] = field(default_factory=dict)
-    #: The shell's words that start it.
+    #: The shell command that starts Byline.
     shell: str = 'exec "$@"'
     watched: bool = False
-    #: Whether the runner can print all that it has to say.
+    #: Whether the runner can print its whole output.
     heard: bool = True
-    #: What a new message is answered with.
+    #: The expected status of the answer to a new message.
     status: int = 200
     checks: list[Callable[[Run], None]] = field(default_factory=list)
 
     def run(self) -> Run:
-        """Start it."""
+        """Starts Byline."""
         return Run(self.folder, self.watched, self.shell, **self.settings)
 
 
 def attribute(run: Run, text: str) -> httpx.Response:
-    """Ask as a client does that knows its settings; a connection that fails is status 503."""
+    """Sends a message to the address of the run's settings. A failed connection is status 503."""
     host = run.env.get("BYLINE_API_HOST", "127.0.0.1").replace("0.0.0.0", "127.0.0.1")
     host = f"[{host}]" if ":" in host else host
     url = f"http://{host}:{run.ports['api']}/v1/attributions"
@@ -88,7 +88,7 @@ def a_model_that_raises(start: Start) -> None:
 
 
 def memory_critical(start: Start) -> None:
-    """New messages are refused, as they have to be; nothing ends."""
+    """New messages must be refused, but no part may end."""
     start.settings["BYLINE_MEMORY_GB"] = "0.1"
     start.status = 503
 
@@ -101,7 +101,7 @@ def memory_critical(start: Start) -> None:
 
 
 def a_backlog(start: Start) -> None:
-    """There is more in the queue than can be answered while the sample message is waited for."""
+    """The queue has more tasks than can be answered while the sample message waits."""
     url = start.settings.setdefault("BYLINE_REDIS_URL", start.own.env["BYLINE_REDIS_URL"])
     app = Celery(broker=url, backend=url, set_as_current=False)
     queued = [
@@ -149,7 +149,7 @@ def no_prometheus(start: Start) -> None:
 
 
 def own_redis(start: Start) -> None:
-    """A server of the user's own, whose password is in a file."""
+    """Byline uses the user's own Redis. The password is in a file."""
     password, port = "hush-aubergines", free_port()
     start.own.valkey(port, "guarded", f"--requirepass {password}")
     file = start.folder / "redis-password"
@@ -165,7 +165,7 @@ def own_redis(start: Start) -> None:
 
 
 def own_cache(start: Start) -> None:
-    """Another server for attributions and results."""
+    """The cache is on another Redis server."""
     start.own.valkey(port := free_port(), "cache")
     start.settings["BYLINE_CACHE_URL"] = f"redis://127.0.0.1:{port}/0"
 
@@ -228,7 +228,7 @@ def hurried(start: Start) -> None:
 
 
 def nohup(start: Start) -> None:
-    """It goes on after the terminal has gone."""
+    """Byline goes on after its terminal was closed."""
     start.shell = 'exec nohup "$@"'
 
     def goes_on(run: Run) -> None:
@@ -241,12 +241,12 @@ def nohup(start: Start) -> None:
 
 
 def stdout_closed(start: Start) -> None:
-    """As with ``make run | head -3``, which has gone by the fourth line."""
+    """As with ``make run | head -3``, which ends before the fourth line."""
     start.shell = """exec bash -c 'exec "$@" > >(head -n 3)' bash "$@\""""
     start.heard = False
 
 
-#: All of them, by name.
+#: All odd starts, by name.
 ODD: dict[str, Callable[[Start], None]] = {
     each.__name__: each
     for each in (

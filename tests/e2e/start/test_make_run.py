@@ -1,4 +1,4 @@
-"""`make run`, from its first line to the last."""
+"""`make run`: its output, its parts, its refusals, and its end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.parts import ROOT, Stack, free_port, wait_for
 SECRET = "Nobody else may read this sentence about aubergines"
 
 
-def test_says_what_runs_where_and_attributes_a_first_message(running: Run) -> None:
+def test_make_run_names_each_part_and_attributes_a_first_message(running: Run) -> None:
     assert set(running.pids) == {"valkey", "worker", "api", "flower", "exporter", "monitor"}
     for part in ("api", "flower", "exporter", "monitor"):
         assert f"http://127.0.0.1:{running.ports[part]}" in running.output
@@ -84,7 +84,7 @@ def test_flower_shows_nothing_without_its_password(running: Run, path: str) -> N
 def test_flower_refuses_a_page_of_another_site_that_has_its_password(
     running: Run, headers: dict[str, str]
 ) -> None:
-    """The browser adds a password that it remembers to what any page posts."""
+    """A browser adds a remembered password to the requests of any page."""
     file = running.folder / "state" / "flower-password"
     auth = ("byline", file.read_text().strip())
     base = f"http://127.0.0.1:{running.ports['flower']}/api"
@@ -98,7 +98,7 @@ def test_flower_refuses_a_page_of_another_site_that_has_its_password(
     assert httpx.post(f"{base}/task/revoke/none", auth=auth).status_code == 200, "others may"
 
 
-def test_flowers_password_is_its_owners(running: Run) -> None:
+def test_only_the_owner_can_read_flowers_password(running: Run) -> None:
     file = running.folder / "state" / "flower-password"
     assert f"password in {os.path.relpath(file, ROOT)}" in running.output
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -107,8 +107,8 @@ def test_flowers_password_is_its_owners(running: Run) -> None:
     assert not any(password in text for text in running.command_lines())
 
 
-def test_what_is_kept_is_its_owners(running: Run) -> None:
-    """The append-only file holds texts. Each file by itself: a backup of one may be elsewhere."""
+def test_only_the_owner_can_read_the_state_folder(running: Run) -> None:
+    """The append-only file has texts. Each file must be safe alone, as in a backup."""
     running.attribute(SECRET)
     state = running.folder / "state"
     kept = [path for path in (state, *state.rglob("*")) if not path.is_symlink()]
@@ -132,9 +132,7 @@ def test_ctrl_c_leaves_nothing_and_the_next_run_has_the_cache(
     assert second.attribute(SECRET)["cached"] is True
 
 
-def test_a_worker_that_dies_again_and_again_is_never_given_up(
-    tmp_path: Path, runs: list[Run]
-) -> None:
+def test_a_worker_that_dies_repeatedly_is_always_restarted(tmp_path: Path, runs: list[Run]) -> None:
     runs.append(run := Run(tmp_path).wait_until_up())
     pid = run.pids["worker"]
     for times in range(1, RETRIES + 1):
@@ -170,7 +168,7 @@ def test_two_workers_have_names_of_their_own_and_serve_the_transformer(
     assert run.processes() == []
 
 
-def test_a_worker_that_can_not_start_is_named_with_its_last_words(
+def test_a_worker_that_can_not_start_is_named_with_the_reason(
     tmp_path: Path, runs: list[Run]
 ) -> None:
     runs.append(run := Run(tmp_path, BYLINE_MODEL="tests.models:NoSuchModel"))
@@ -181,10 +179,10 @@ def test_a_worker_that_can_not_start_is_named_with_its_last_words(
 
 
 @pytest.mark.parametrize("part", PORTS)
-def test_a_port_in_use_is_one_line(part: str, tmp_path: Path, runs: list[Run]) -> None:
+def test_a_port_in_use_prints_one_line(part: str, tmp_path: Path, runs: list[Run]) -> None:
     with socket.socket() as taken:
         port = free_port()
-        # As the servers do it: another test's closed connection is nobody who listens.
+        # As the servers do: a closed connection of another test does not count as a listener.
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", port))
         taken.listen()
@@ -193,7 +191,7 @@ def test_a_port_in_use_is_one_line(part: str, tmp_path: Path, runs: list[Run]) -
         _refuses(run, f"byline: port {port} is in use", setting)
 
 
-def test_a_second_run_on_one_folder_is_one_line(
+def test_a_second_run_on_one_folder_prints_one_line(
     running: Run, tmp_path: Path, runs: list[Run]
 ) -> None:
     state = running.env["BYLINE_STATE_DIR"]
@@ -202,11 +200,11 @@ def test_a_second_run_on_one_folder_is_one_line(
     assert run.output.count("\n") == 1
     assert f"BYLINE_STATE_DIR={state} is in use" in run.output
     assert running.attribute("Still there?")["candidates"]
-    runs.remove(run)  # its mark is that of the other
+    runs.remove(run)  # `running` has the same state folder
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_one_line(tmp_path: Path, runs: list[Run]) -> None:
+def test_a_full_disk_prints_one_line(tmp_path: Path, runs: list[Run]) -> None:
     state = tmp_path / "state"
     state.mkdir()
     (state / "probe").symlink_to("/dev/full")
@@ -214,18 +212,18 @@ def test_a_full_disk_is_one_line(tmp_path: Path, runs: list[Run]) -> None:
     _refuses(run, "BYLINE_STATE_DIR", "No space left on device")
 
 
-def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path, runs: list[Run]) -> None:
+def test_a_folder_that_can_not_be_made_prints_one_line(tmp_path: Path, runs: list[Run]) -> None:
     (tmp_path / "file").touch()
     runs.append(run := Run(tmp_path, BYLINE_STATE_DIR=str(tmp_path / "file" / "state")))
     _refuses(run, "BYLINE_STATE_DIR", "Not a directory")
 
 
-def test_a_wrong_setting_is_one_line(tmp_path: Path, runs: list[Run]) -> None:
+def test_a_wrong_setting_prints_one_line(tmp_path: Path, runs: list[Run]) -> None:
     runs.append(run := Run(tmp_path, BYLINE_API_PROT="8000"))
     _refuses(run, "BYLINE_API_PROT is not a setting; did you mean BYLINE_API_PORT?")
 
 
-def test_a_redis_that_is_not_there_is_one_line(tmp_path: Path, runs: list[Run]) -> None:
+def test_a_missing_redis_prints_one_line(tmp_path: Path, runs: list[Run]) -> None:
     runs.append(run := Run(tmp_path, BYLINE_REDIS_URL="redis://:hush@127.0.0.1:1/0"))
     _refuses(run, "BYLINE_REDIS_URL", "127.0.0.1:1")
     assert "hush" not in run.output
@@ -240,14 +238,14 @@ def _refuses(run: Run, *words: str) -> None:
 
 
 def _succeeded(run: Run) -> float:
-    """How many of our tasks celery-exporter has seen succeed."""
+    """Returns the number of Byline's tasks that celery-exporter has seen succeed."""
     page = httpx.get(f"http://127.0.0.1:{run.ports['exporter']}/metrics", timeout=10).text
     lines = [line for line in page.splitlines() if line.startswith("celery_task_succeeded_total{")]
     return sum(float(line.split()[-1]) for line in lines if 'name="byline.attribute"' in line)
 
 
 def _flower_succeeded(run: Run) -> dict[str, dict[str, str]]:
-    """The tasks that Flower shows as done, by id."""
+    """Returns the tasks that Flower shows as succeeded, by id."""
     query = {
         "draw": 1,
         "start": 0,
@@ -271,10 +269,10 @@ def _text(log: Path) -> str:
     return log.read_text(errors="replace")
 
 
-def test_workers_of_a_version_that_is_not_to_be_served_are_told_of(
+def test_workers_of_a_version_that_is_not_served_are_reported(
     tmp_path: Path, runs: list[Run], own: Stack
 ) -> None:
-    """Somebody said what is to be served; then it was started with another model."""
+    """An operator has chosen a version, and Byline starts with another model."""
     register = WorkerRegistry(own.redis)
     register.change(lambda _: Rollout("trained-1", set_by_operator=True))
     runs.append(run := Run(tmp_path, BYLINE_REDIS_URL=own.env["BYLINE_REDIS_URL"]))

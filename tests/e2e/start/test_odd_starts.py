@@ -1,7 +1,7 @@
-"""Byline starts and serves with every setting that is documented, however odd.
+"""Byline starts and serves in every odd but documented way.
 
-Several of them in one start, where they do not hide each other; ``ODD_STARTS=all`` starts it anew
-for each.
+A start has several odd ways that do not hide each other. With ``ODD_STARTS=all``, each way has its
+own start.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.e2e.start.odd import ODD, Start, attribute
 from tests.parts import Stack, wait_for
 
 ALL = os.environ.get("ODD_STARTS") == "all"
-#: Seconds a start may take here, where others may be under way.
+#: Seconds that a start may take, while other tests run.
 STARTS_S = 180
 SECRET = "aeiou, nobody else may read this about aubergines"
 
@@ -31,7 +31,7 @@ TOGETHER = (
 )
 
 
-def test_no_odd_start_is_left_out_when_they_are_together() -> None:
+def test_the_combined_starts_have_every_odd_start() -> None:
     assert sorted(name for names in TOGETHER for name in names) == sorted(ODD)
     assert len(ODD) >= 20
 
@@ -65,6 +65,6 @@ def test_an_odd_start_serves(
 
 
 def _told(run: Run) -> str:
-    """What the runner printed, and all logs."""
+    """Returns the output of the runner, and all logs."""
     logs = (Path(run.env["BYLINE_STATE_DIR"]) / "logs").glob("*")
     return run.output + "".join(log.read_text(errors="replace") for log in logs)

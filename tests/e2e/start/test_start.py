@@ -1,4 +1,4 @@
-"""`make run` under odd but allowed circumstances, and what it makes of the end of its processes."""
+"""`make run` with odd but allowed settings, with killed processes, and with damaged data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.parts import ROOT, free_port, wait_for
 
 
 def key_file(folder: Path) -> tuple[Path, str]:
-    """Make a file of keys; return it, and the header with a key."""
+    """Makes a key file. Returns its path, and the header with a key."""
     made = subprocess.run(
         [sys.executable, "-m", "api.access.keys", "tests"],
         cwd=ROOT,
@@ -29,14 +29,14 @@ def key_file(folder: Path) -> tuple[Path, str]:
 
 
 def runner(run: Run) -> int:
-    """The process of the runner itself, which a shell may have started."""
+    """Returns the process id of the runner itself, which a shell may have started."""
     return int((run.folder / "state" / "lock").read_text())
 
 
-def test_odd_settings_and_the_end_of_whatever_runs_end_nothing(
+def test_byline_serves_with_odd_settings_and_after_each_killed_process(
     tmp_path: Path, runs: list[Run]
 ) -> None:
-    """One run of many faults, for each start takes long."""
+    """One run has many faults, since each start takes long."""
     keys, authorization = key_file(tmp_path)
     temporary = tmp_path / ("t" * 100)
     temporary.mkdir()
@@ -49,14 +49,14 @@ def test_odd_settings_and_the_end_of_whatever_runs_end_nothing(
         "BYLINE_MAX_CHARACTERS": "150",
         "BYLINE_API_PROCESSES": "2",
     }
-    # As `nohup` starts it, with a smaller limit of descriptors than supervisord asks for.
+    # As with `nohup`, and with a lower limit of descriptors than supervisord asks for.
     shell = """trap '' HUP; ulimit -n 512; exec "$@" """
     runs.append(run := Run(tmp_path, shell=shell, **odd).wait_until_up())
     assert "not attributed: BYLINE_KEYS_FILE is set" in run.output
     os.kill(run.part.process.pid, signal.SIGHUP)
     assert run.serves("hung up", Authorization=authorization)
 
-    # The api's other processes have its port.
+    # The other api processes still have the api's port.
     os.kill(run.pids["api"], signal.SIGKILL)
     wait_for(lambda: run.revived("api"), 30, "another api")
     assert run.serves("another api", Authorization=authorization)
@@ -66,7 +66,7 @@ def test_odd_settings_and_the_end_of_whatever_runs_end_nothing(
     wait_for(lambda: run.revived("supervisord"), 30, "another supervisord")
     assert run.serves("another supervisord", Authorization=authorization)
 
-    # Killed, and started at once on the same ports, with stdout that is soon gone.
+    # The runner is killed, and started again on the same ports, with a stdout that closes soon.
     run.part.process.send_signal(signal.SIGKILL)
     run.part.process.wait()
     again = {**run.env, "BYLINE_KEYS_FILE": ""}
@@ -91,7 +91,7 @@ def command(pid: int) -> str:
 @pytest.mark.parametrize(
     "phase", ["", "waiting for valkey", "waiting for worker", "sample message", UP]
 )
-def test_ctrl_c_is_one_line_in_every_phase(phase: str, tmp_path: Path, runs: list[Run]) -> None:
+def test_ctrl_c_prints_one_line_in_every_phase(phase: str, tmp_path: Path, runs: list[Run]) -> None:
     runs.append(run := Run(tmp_path))
     if phase:
         wait_for(lambda: phase in run.output, 60, phase)
@@ -105,13 +105,11 @@ def test_ctrl_c_is_one_line_in_every_phase(phase: str, tmp_path: Path, runs: lis
 
 
 def imports(pid: int) -> bool:
-    """Whether a process has imported the first of what takes a second, and goes on with that."""
+    """Returns whether a process is importing its modules, which takes about a second."""
     return "msgspec" in Path(f"/proc/{pid}/maps").read_text()
 
 
-def test_kept_data_that_is_damaged_is_told_of_with_what_to_do(
-    tmp_path: Path, runs: list[Run]
-) -> None:
+def test_damaged_data_is_reported_with_the_remedy(tmp_path: Path, runs: list[Run]) -> None:
     kept = tmp_path / "state" / "valkey" / "appendonlydir"
     kept.mkdir(parents=True)
     (kept / "appendonly.aof.manifest").write_text("file appendonly.aof.1.incr.aof seq 1 type i\n")
