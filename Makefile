@@ -1,4 +1,4 @@
-# Byline. `make` lists what there is to make.
+# Byline. `make` lists the targets.
 
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do command -v $$name && break; done)
 VENV := .venv
@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 EXPORTER := .venv-exporter
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-# What MODEL= or the environment asks for, and the extra that it needs.
+# The model that MODEL= or the environment sets, and the extra that the model needs.
 SERVED := $(or $(MODEL),$(BYLINE_MODEL))
 EXTRA := $(if $(filter transformer model.transformer:% model.transformer.classifier:%,$(SERVED)),$(VENV)/transformer.stamp)
 
-# $(call environment,FOLDER,LOCK FILE,OPTIONS): make a virtual environment, install what is pinned. The pip that
-# Python brings along has known holes; an index that has no newer one is no reason to install nothing.
+# $(call environment,FOLDER,LOCK FILE,OPTIONS) makes a virtual environment, and installs the pinned packages.
+# Python comes with a pip that has known security holes, so pip is upgraded first. If the package index has
+# no newer pip, the packages are installed all the same.
 define environment
 @"$(PYTHON)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	{ echo "byline: '$(PYTHON)' is no Python >= 3.11 with venv; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -25,7 +26,7 @@ define environment
 @touch $@
 endef
 
-# Two of pip in one environment get in each other's way.
+# Two pips at once in one environment disturb each other.
 .NOTPARALLEL:
 
 .PHONY: help
@@ -37,13 +38,13 @@ run: $(VENV)/run.stamp $(EXPORTER)/stamp $(EXTRA)  ## Start everything here, MOD
 	@exec env $(if $(MODEL),BYLINE_MODEL="$(MODEL)") $(if $(WORKERS),BYLINE_WORKERS="$(WORKERS)") \
 		$(BIN)/python -X utf8 -m compose.native
 
-# Containers: what the overrides are, and whose compose there is.
+# Containers: the compose files, and the installed `compose`.
 COMPOSE_FILES := compose/compose.yaml $(if $(GPU),compose/compose.gpu.yaml) $(if $(MAC),compose/compose.mac.yaml) \
 	$(if $(filter transformer,$(MODEL)),compose/compose.transformer.yaml) \
 	$(if $(MODEL_DIR),compose/compose.model.yaml) \
 	$(if $(NEXT_DIR),compose/compose.next.yaml $(if $(GPU),compose/compose.next.gpu.yaml) \
 		$(if $(filter transformer,$(MODEL)),compose/compose.next.transformer.yaml))
-# Folders as seen from here: compose would look for them beside its files.
+# Absolute paths of folders: compose takes relative paths from the folder of its files.
 define compose
 @compose="$(COMPOSE)"; \
 for each in "docker compose" "podman compose"; do \
@@ -67,7 +68,7 @@ down:  ## Stop the containers; what is queued and cached stays
 up: export API_REPLICAS := $(API)
 up: export WORKER_REPLICAS := $(WORKERS)
 
-# Debian's packages may come from a MIRROR, torch from TORCH_INDEX, and some from folders, WHEELS.
+# MIRROR: a mirror of Debian's packages. TORCH_INDEX: a package index with torch. WHEELS: folders of packages.
 .PHONY: images-check
 images-check: $(VENV)/dev.stamp  ## Build the images from a bare Debian and start them; as root, with buildah and debootstrap
 	$(BIN)/python -m tests.images $(if $(MIRROR),--mirror "$(MIRROR)") $(if $(WHEELS),--wheels $(WHEELS)) \
@@ -82,7 +83,7 @@ train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=fil
 	@$(BIN)/python -m model.train $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)")
 
 .PHONY: test
-# Tests of whole processes wait more than they compute: several at a time fill two cores.
+# Tests of whole processes wait more than they compute, so four at a time fill two cores.
 test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest -n auto tests/unit
 	@$(BIN)/python -m pytest -n 4 --dist loadfile tests/integration
@@ -106,7 +107,7 @@ drift: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Ten minutes of unchanged messages
 bench: $(VENV)/bench.stamp $(EXPORTER)/stamp $(EXTRA)  ## Load tests, SCENARIO="steady zipf", OPTIONS="--seconds 10"; report in bench-results/
 	@$(BIN)/python -X utf8 -m bench $(SCENARIO) $(if $(MODEL),--model "$(MODEL)") $(OPTIONS)
 
-# One environment each, so that no peer has to live with another's pins.
+# Each peer has an environment of its own, so that the pins of two peers can't conflict.
 PEERS := $(notdir $(patsubst %/,%,$(dir $(wildcard bench/peers/*/requirements.lock))))
 
 .PHONY: bench-peers
@@ -149,7 +150,7 @@ lint: $(VENV)/dev.stamp $(VENV)/transformer.stamp docs  ## Check style, types, w
 	$(BIN)/lint-imports --no-logo --config setup.cfg
 	$(BIN)/hadolint compose/images/*.Dockerfile
 
-# Strict: a link that leads nowhere ends it. A notice of the theme about another program is turned off.
+# Strict: a broken link ends the build. The variable turns off the theme's notice about another program.
 .PHONY: docs
 docs: $(VENV)/dev.stamp  ## Build the site of docs/ into build/site, and check its links
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -169,7 +170,7 @@ rules: $(VENV)/dev.stamp  ## Check and test recording rules, alerts, runbooks, a
 dashboards: $(VENV)/dev.stamp  ## Make Grafana's dashboards anew, monitoring/dashboards/json/
 	@$(BIN)/python -m monitoring.dashboards
 
-# Resolved as for macOS, where torch asks for no CUDA packages: on Linux its wheel decides.
+# Versions are resolved for macOS, where torch needs no CUDA packages. On Linux, torch's wheel decides.
 COMPILE = MACOSX_DEPLOYMENT_TARGET=14.0 .venv-lock/bin/uv pip compile --quiet --upgrade --no-header \
 	--no-annotate --python-version 3.11 --python-platform macos
 
@@ -199,7 +200,7 @@ $(VENV)/bench.stamp: requirements/bench.lock
 $(VENV)/dev.stamp: requirements/dev.lock
 	$(call environment,$(VENV),$<)
 
-# Of what the encoder's package asks for, a library that wraps it, only the tokenizer is used.
+# Without the dependencies of the encoder's package: only the tokenizer is used, and it is in the lock file.
 $(VENV)/transformer.stamp: requirements/transformer.lock
 	$(call environment,$(VENV),$<,--no-deps)
 

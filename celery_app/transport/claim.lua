@@ -5,12 +5,13 @@
 -- ARGV: the Unix time; how many tasks to take at most; for each list 1 if its consumer acknowledges
 -- tasks, or 0; then the delivery tags of acknowledged tasks, which are deleted.
 -- Returns for each task its list, the task and its delivery tag. A task whose consumer does not
--- acknowledge is not noted, and its tag is empty.
+-- acknowledge is not recorded, and its tag is empty.
 --
--- A task is noted under its own delivery tag, with the queue that it was sent to: it returns there if
--- its worker dies. Where the tag can't be used, or another task has it, the script makes a tag. Where
--- the queue is not known, the script records the queue that the task was taken from. The same goes for
--- a task that cjson can't read, such as a task with half of a surrogate pair: Python may read it.
+-- A task is recorded under its own delivery tag, with the queue that it was sent to. If the worker dies,
+-- the task returns to that queue. If the tag can't be used, or another task has the tag, the script makes
+-- a tag. If the queue is not known, the script records the queue that the task was taken from. The script
+-- does both for a task that cjson can't read, such as a task with half of a surrogate pair: Python may
+-- be able to read that task.
 --
 -- The script records a task before it takes it. A Redis without memory refuses to record it, and the
 -- task stays, until the script is sent again with the flag allow-oom. A script that first deletes

@@ -1,4 +1,4 @@
--- Adds counts to a slice of a window, and notes that the model version has answered.
+-- Adds counts to a slice of a window, and records that the model version has answered.
 --
 -- KEYS[1]  the slice: a hash that maps a field to its count
 -- KEYS[2]  optional: the sorted set of versions by the time of their last answer

@@ -1,8 +1,8 @@
--- Adds pending results and queues their task. Returns 1, or 0 where there is no room for the results.
+-- Queues a task, and adds the pending results of its messages. Returns 1; 0 if the results exceed the limit.
 -- KEYS: the sorted set of pending results, and the task's list, if there is a task.
 -- ARGV: the largest number of pending results, the Unix time until which these are kept, the task, ids.
--- The task goes first: where its list can't be written, nothing is promised. A result that already holds
--- an attribution keeps it until the new one is stored.
+-- The task is queued first: if that fails, no pending result is added. A pending result that already has an
+-- attribution keeps that attribution until a new attribution is stored.
 local pending, list = KEYS[1], KEYS[2]
 local kind = redis.call('TYPE', pending).ok
 if kind ~= 'none' and kind ~= 'zset' then make_way(pending) end

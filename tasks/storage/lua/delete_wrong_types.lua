@@ -1,4 +1,4 @@
--- Deletes or renames each of KEYS that holds another type than the one at the same index in ARGV. Returns how many.
+-- Deletes or renames each key of KEYS whose type is not the type at the same index in ARGV. Returns how many.
 local deleted = 0
 for i, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key).ok

@@ -1,11 +1,11 @@
--- Ends a pending result whose task is lost. Returns 1 where it is lost.
+-- Ends a pending result if its task is lost. Returns 1 if so, otherwise 0.
 -- KEYS: the sorted set of pending results, the pending result's key, kombu's hash of the tasks that
 -- workers hold, and the lists of all queues.
--- ARGV: the id, the seconds for which pending results are kept, the Unix time before which the result
--- must have been promised, the value to store instead, and the seconds for which to store it.
--- A task is not lost while the hash or a list may hold it: each task of the api says when it was sent,
--- which is before its result was promised. With more than 64 tasks, the script does not look for the
--- task, and the task does not count as lost.
+-- ARGV: the id, the seconds for which pending results are kept, the Unix time before which the pending
+-- result must have been added, the value to store instead, and the seconds for which to store that value.
+-- A task is not lost while the hash or a list may have it. The script goes by times: each task of the api
+-- has the time when it was sent, which is before its pending result was added. With more than 64 tasks, the
+-- script does not search, and the task does not count as lost.
 local made = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0) - ARGV[2]
 if redis.call('GET', KEYS[2]) ~= '' or made > tonumber(ARGV[3]) then return 0 end
 local left = 64

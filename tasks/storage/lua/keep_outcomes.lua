@@ -1,5 +1,5 @@
--- Stores outcomes, but only those of pending results. ARGV are pairs of id and value. A value that says
--- more, by worth(), is not replaced.
+-- Stores the outcomes of pending results, and drops other outcomes. ARGV are pairs of id and value. A stored
+-- value of higher worth() is not replaced.
 for i = 1, #ARGV, 2 do
   local key = 'byline:promise:' .. ARGV[i]
   local value = held(key)
