@@ -128,7 +128,7 @@ VALUE = st.binary(max_size=30).map(lambda raw: raw.translate(None, b"\r\n"))
 NAME = st.text("abcdefghijklmnopqrstuvwxyz-_!#$%&'*+.^`|~09", min_size=1, max_size=20).map(
     str.encode
 )
-#: Odd headers. None of them says where the request ends; ``FRAMES`` in test_bodies.py has those.
+#: Odd headers, except headers that say where the request ends: test_bodies.py has these (FRAMES).
 ODD_HEADERS = st.one_of(
     st.sampled_from(
         [

@@ -34,7 +34,7 @@ class Said:
 
 
 class Receivers:
-    """The receivers of all channels. Each checks strictly what it receives."""
+    """The receivers of all channels. Each receiver checks its messages strictly."""
 
     def __init__(self) -> None:
         self.said: list[Said] = []

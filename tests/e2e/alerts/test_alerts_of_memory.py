@@ -12,7 +12,7 @@ from tests.e2e.watched import hoard, used
 from tests.parts import wait_for
 
 pytestmark = [needs_alertmanager, each]
-#: Byline's memory limit here, in MB, and the shares of it at which the alerts fire.
+#: Byline's memory limit in MB, and the shares of the limit at which the alerts fire.
 ALL, WARNING, CRITICAL = 2048, 0.7, 0.85
 
 

@@ -43,7 +43,7 @@ class Watched:
         return list(response.json()["data"]["result"])
 
     def without_data(self, expressions: dict[str, str]) -> dict[str, str]:
-        """Returns those of the expressions whose result is empty, or is no number."""
+        """Returns the expressions whose result is empty, or is no number."""
         return {
             name: expression
             for name, expression in expressions.items()

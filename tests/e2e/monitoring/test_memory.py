@@ -12,7 +12,7 @@ from tests.e2e.conftest import Run
 from tests.e2e.watched import MB, hoard, monitored, used
 from tests.parts import wait_for
 
-#: Byline's memory limit here, in MB.
+#: Byline's memory limit, in MB.
 ALL = 1024
 #: Seconds within which all parts must know a change of level.
 SOON_S = 20

@@ -1,4 +1,4 @@
-"""What the accelerator does without Flask, with a real server, queue and worker."""
+"""Requests that the accelerator answers without Flask, with a real server, queue and worker."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ PATH = "/v1/attributions"
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """An api that requires a key. It needs no worker: no request here reaches the model."""
+    """An api that requires a key. It has no worker, since no request of this file needs one."""
     stack = Stack(tmp_path_factory.mktemp("guarded"))
     keys = stack.folder / "keys.txt"
     keys.write_text(f"free sha256:{sha256(b'free').hexdigest()}\n")

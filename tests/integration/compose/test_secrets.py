@@ -1,4 +1,4 @@
-"""Byline shows no secret, whatever fails. Each secret here, and each part of it, has MARK."""
+"""Byline shows no secret when a part fails. Each secret, and each part of it, contains MARK."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def all_say_more(parts: list[Part], change: str) -> None:
 
 
 def pages(stack: Stack, flower: int) -> str:
-    """Returns what the pages of all parts show, errors included."""
+    """Returns the pages of all parts, errors included."""
     monitor, api = stack.env["BYLINE_MONITOR_PORT"], stack.env["BYLINE_API_METRICS_PORT"]
     bearer = {"Authorization": f"Bearer {KEY}"}
     asked = [

@@ -166,7 +166,7 @@ async def test_a_version_that_is_not_served_is_refused(client: Client) -> None:
         await client.attribute(["one"], version="v2")
 
 
-async def test_a_call_beyond_the_room_is_refused(client: Client) -> None:
+async def test_a_call_beyond_the_capacity_is_refused(client: Client) -> None:
     first = asyncio.ensure_future(client.attribute([f"text {n}" for n in range(100)]))
     await idle()
     with pytest.raises(Overloaded):

@@ -198,7 +198,7 @@ async def test_a_chunk_that_could_not_be_sent_does_not_change_the_expected_wait(
     assert desk.dispatcher.wait_s < usual + 0.05
 
 
-async def test_a_version_that_hangs_leaves_other_versions_half_of_the_room() -> None:
+async def test_a_version_that_hangs_leaves_other_versions_half_of_the_capacity() -> None:
     async with Desk(capacity=20, chunk_work=4) as desk:
         await desk.ask("current")
         hung = [Entry(f"canary {n}", "text", "v2") for n in range(19)]

@@ -61,7 +61,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     return Gate()
 
 
-def test_a_message_with_nothing_before_it_is_let_in(gate: Gate) -> None:
+def test_a_message_with_nothing_before_it_is_accepted(gate: Gate) -> None:
     assert not gate.refuses(0.001)
 
 

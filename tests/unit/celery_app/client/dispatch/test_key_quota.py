@@ -25,7 +25,7 @@ def fill(quota: KeyQuota, owner: str, messages: int) -> list[Entry]:
     return entries
 
 
-def test_one_owner_may_take_all_the_room_and_no_more(quota: KeyQuota) -> None:
+def test_one_owner_may_take_all_the_capacity_and_no_more(quota: KeyQuota) -> None:
     [first, *_] = fill(quota, "a", 12)
     assert not quota.has_room("a", 1)
     quota.free(first)
@@ -34,7 +34,7 @@ def test_one_owner_may_take_all_the_room_and_no_more(quota: KeyQuota) -> None:
     assert quota.messages == 11
 
 
-def test_an_owner_that_fills_the_room_leaves_others_an_equal_share(quota: KeyQuota) -> None:
+def test_an_owner_that_fills_the_capacity_leaves_others_an_equal_share(quota: KeyQuota) -> None:
     fill(quota, "greedy", 12)
     fill(quota, "other", 6)
     assert not quota.has_room("other", 1)
@@ -43,21 +43,21 @@ def test_an_owner_that_fills_the_room_leaves_others_an_equal_share(quota: KeyQuo
     assert not quota.has_room("third", 1)
 
 
-def test_an_owner_with_no_message_may_ask_for_more_than_the_room(quota: KeyQuota) -> None:
+def test_an_owner_with_no_message_may_ask_for_more_than_the_capacity(quota: KeyQuota) -> None:
     assert quota.has_room("a", 100)
     fill(quota, "a", 1)
     assert not quota.has_room("a", 100)
     assert quota.has_room("b", 100)
 
 
-def test_long_messages_take_more_room_and_evidence_takes_none(quota: KeyQuota) -> None:
+def test_long_messages_take_more_capacity_and_evidence_takes_none(quota: KeyQuota) -> None:
     for _ in range(3):
         quota.take(entry("a", "a" * 7_000, explain=True))
     assert not quota.has_room("a", 1)
     assert quota.messages == 3
 
 
-def test_a_version_with_more_than_half_of_the_room_is_reported(quota: KeyQuota) -> None:
+def test_a_version_with_more_than_half_of_the_capacity_is_reported(quota: KeyQuota) -> None:
     for _ in range(6):
         quota.take(entry("a", version="canary"))
     assert not quota.is_half_full_of("canary")

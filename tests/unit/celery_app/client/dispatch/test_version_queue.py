@@ -51,7 +51,7 @@ async def test_the_next_chunk_has_the_message_of_an_owner_that_asks_for_little()
         assert len(sent(desk, 1)) == 16
 
 
-async def test_an_owner_that_fills_the_room_is_refused_and_others_are_not() -> None:
+async def test_an_owner_that_fills_the_capacity_is_refused_and_others_are_not() -> None:
     async with Desk(capacity=8) as desk:
         await desk.ask(*"12345678", owner="greedy")
         with pytest.raises(Overloaded):
@@ -64,7 +64,7 @@ async def test_an_owner_that_fills_the_room_is_refused_and_others_are_not() -> N
             await desk.ask("9", owner="greedy")
 
 
-async def test_long_messages_fill_the_room_sooner() -> None:
+async def test_long_messages_fill_the_capacity_sooner() -> None:
     async with Desk(capacity=8) as desk:
         await ask_long(desk, "1", "2", characters=6_001)
         with pytest.raises(Overloaded):
