@@ -61,6 +61,10 @@ up:  ## Start everything in containers: API=2 WORKERS=2, MODEL=transformer, MODE
 	@"$(PYTHON)" -m compose.passwords
 	$(compose) $(if $(filter off,$(MONITORING)),,--profile monitoring) up --detach --build --wait --remove-orphans
 
+.PHONY: images
+images:  ## Build the images and start nothing: MODEL=transformer, GPU=1
+	$(compose) build api worker monitor flower
+
 .PHONY: down
 down:  ## Stop the containers; what is queued and cached stays
 	$(compose) --profile monitoring down --remove-orphans
@@ -185,6 +189,14 @@ lock: .venv-lock/stamp  ## Choose the newest allowed versions anew, into require
 	$(COMPILE) setup.cfg --extra transformer --no-deps -c requirements/run.lock -o requirements/transformer.lock
 	$(COMPILE) requirements/exporter.in -o requirements/exporter.lock
 	$(COMPILE) requirements/pip.in -o requirements/pip.lock
+
+.PHONY: client
+client:  ## Build the wheel of the client library for programs of your own, into build/dist
+	@"$(PYTHON)" -m release.client_wheel build/dist
+
+.PHONY: version
+version:  ## Say the version; VERSION=0.2.0 writes another to all places, and begins its part of the changelog
+	@"$(PYTHON)" -m release.version $(VERSION)
 
 .PHONY: clean
 clean:  ## Remove what was made, except the state folder

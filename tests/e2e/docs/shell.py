@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from celery_app.settings import Settings
@@ -36,12 +37,16 @@ def ported(commands: str, run: Run) -> str:
 
 
 def typed(commands: str, folder: Path, run: Run) -> subprocess.CompletedProcess[str]:
-    """Runs commands. The first command that fails ends the run."""
+    """Runs commands. The first command that fails ends the run.
+
+    An environment that the commands make has the packages of this one, and pip asks no index.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    pip = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PYTHONPATH": sysconfig.get_path("purelib")}
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", ported(commands, run)],
         cwd=folder,
-        env={"PATH": path, "HOME": str(folder)},
+        env={"PATH": path, "HOME": str(folder), **pip},
         check=False,
         timeout=LIMIT_S,
         stdin=subprocess.DEVNULL,

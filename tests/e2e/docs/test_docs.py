@@ -44,10 +44,15 @@ SHIPPED_PAGES = ("../README", "tutorial/first-attribution")
 #: Pages whose commands in a fence `text` need a container engine, a cluster, or hours.
 PARSED = (
     *("../README", "compose", "kubernetes", "how-to/train", "explanation/quality", "reliability"),
+    "releases",
 )
 #: Pages whose fences `python` are programs for a running Byline, if they have its Redis' URL.
 PYTHON = ("how-to/celery", "how-to/client")
 BROKER = "redis://localhost:6390/0"
+#: Each fence `python` that is run has one of these: the URL of Byline's Redis, or an app with it.
+PROGRAM = (BROKER, "from authors import")
+#: The Python that runs such a fence; on one page, the Python of the reader's own environment.
+INTERPRETERS = {"how-to/client": "mine-env/bin/python"}
 #: Number of fences `text` by page; other pages have none. Besides commands (PARSED), they have
 #: queries, diagrams, a rule, and a command for the user's own server. These fences are not run.
 NOT_RUN = {
@@ -55,8 +60,10 @@ NOT_RUN = {
     "architecture": 3,
     "compose": 3,
     "explanation/quality": 1,
+    "how-to/celery": 1,
     "how-to/train": 2,
     "kubernetes": 4,
+    "releases": 1,
     "reliability": 1,
     "security": 2,
     "versions": 1,
@@ -108,8 +115,9 @@ def _blocks(pages: Sequence[str]) -> list[Block]:
     for page in pages:
         fences = [(kind, content) for kind, content in FENCE.findall(page_text(page))]
         for number, (kind, commands) in enumerate(fences):
-            if kind == "python" and page in PYTHON and BROKER in commands:
-                found.append(Block(page, number, f"python - <<'END'\n{commands}END\n", ""))
+            if kind == "python" and page in PYTHON and any(one in commands for one in PROGRAM):
+                python = INTERPRETERS.get(page, "python")
+                found.append(Block(page, number, f"{python} - <<'END'\n{commands}END\n", ""))
             elif kind == "sh" and not commands.startswith(HOSTS):
                 follows, answer = (*fences[number + 1 :], ("", ""))[0]
                 # The checkout exists already.
@@ -174,10 +182,11 @@ class Reader:
             (self.folder / "mine" / name).write_text(code, "utf-8")
 
     def close(self) -> None:
-        """Ends Byline, and the worker that the page versions.md starts, if it still runs."""
+        """Ends Byline, and the workers that two pages start, if they still run."""
         self.run.close()
-        with suppress(FileNotFoundError, ProcessLookupError):
-            os.kill(int((self.folder / "next.pid").read_text()), signal.SIGKILL)
+        for file in ("next.pid", "authors.pid"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                os.kill(int((self.folder / file).read_text()), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")

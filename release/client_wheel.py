@@ -1,0 +1,172 @@
+"""Builds the wheel ``byline-client`` from this folder: ``make client``.
+
+The wheel has the client library (:mod:`celery_app.client`), and those modules of Byline that the
+library imports, below one package, ``byline_client``. So no name of Byline meets a name of the
+program that installs the wheel. The modules are copies in which only the imports differ. This
+module needs Python's standard library, and neither a network nor an environment.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import re
+import sys
+import zipfile
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+#: Byline's packages whose modules a wheel may have.
+PACKAGES = ("celery_app", "model", "monitoring", "tasks")
+#: The package in the wheel that has Byline's packages.
+HOME = "byline_client._byline"
+#: The module that becomes ``byline_client/__init__.py``.
+API = Path(__file__).with_name("client_api.py")
+#: The time in the archive. Always the same, so that the same files give the same wheel.
+DATE = (1980, 1, 1, 0, 0, 0)
+
+_OWN = "|".join(PACKAGES)
+#: The beginning of an import from one of Byline's packages, up to the package's name.
+_IMPORT = re.compile(rf"^( *from )(?=(?:{_OWN})(?:\.\w+)* import )", re.MULTILINE)
+
+
+def imported(source: str) -> Iterator[str]:
+    """Yields the modules that a source imports, and each name from a module as if it were one."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def modules(source: str) -> dict[str, Path]:
+    """Returns the modules of Byline that a source needs, directly or not, with their files."""
+    found: dict[str, Path] = {}
+    waiting = list(imported(source))
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if path is not None and name not in found:
+            found[name] = path
+            waiting += imported(path.read_text("utf-8"))
+    return found
+
+
+def _file(module: str) -> Path | None:
+    """Returns the file of a module of Byline; None if the name is none of Byline's modules."""
+    path = ROOT.joinpath(*module.split("."))
+    files = (path / "__init__.py", path.with_suffix(".py"))
+    own = module.split(".", maxsplit=1)[0] in PACKAGES
+    return next((file for file in files if own and file.is_file()), None)
+
+
+def contents(source: str) -> dict[str, bytes]:
+    """Returns the files of the wheel's package, given the source of its API, by their paths."""
+    needed = modules(source)
+    home = HOME.replace(".", "/")
+    files = {"byline_client/__init__.py": moved(source), "byline_client/py.typed": ""}
+    for path in needed.values():
+        files[f"{home}/{_relative(path)}"] = moved(path.read_text("utf-8"))
+        for script in (*path.parent.glob("*.lua"), *path.parent.glob("lua/*.lua")):
+            files[f"{home}/{_relative(script)}"] = script.read_text("utf-8")
+    # Packages on the way to a module, such as celery_app, are needed as names only.
+    folders = {folder for name in files for folder in Path(name).parents[:-1]}
+    for folder in folders:
+        if folder.name != "lua":
+            files.setdefault(f"{folder.as_posix()}/__init__.py", "")
+    return {name: files[name].encode() for name in sorted(files)}
+
+
+def moved(source: str) -> str:
+    """Returns a source in which imports name Byline's modules as the wheel has them."""
+    return _IMPORT.sub(rf"\g<1>{HOME}.", source)
+
+
+def requirements(files: Mapping[str, bytes]) -> list[str]:
+    """Returns those of Byline's requirements that the wheel's modules import."""
+    names = {
+        name.split(".")[0]
+        for path, content in files.items()
+        if path.endswith(".py")
+        for name in imported(content.decode())
+    }
+    lines = _setup()["options"]["install_requires"].splitlines()
+    package = re.compile(r"[\w-]+")
+    own = [line for line in lines if (found := package.match(line)) and _module(found[0]) in names]
+    return sorted(own)
+
+
+def _module(distribution: str) -> str:
+    return distribution.replace("-", "_")
+
+
+def _setup() -> ConfigParser:
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    return setup
+
+
+def metadata(needed: list[str]) -> str:
+    """Returns the wheel's METADATA."""
+    setup = _setup()
+    lines = [
+        "Metadata-Version: 2.4",
+        "Name: byline-client",
+        f"Version: {setup['metadata']['version']}",
+        "Summary: Sends texts to Byline's workers over Redis, and returns who wrote them",
+        f"License-Expression: {setup['metadata']['license']}",
+        "License-File: LICENSE",
+        f"Requires-Python: {setup['options']['python_requires']}",
+        *(f"Requires-Dist: {each}" for each in needed),
+        "Description-Content-Type: text/markdown",
+        "",
+        ast.get_docstring(ast.parse(API.read_text("utf-8"))) or "",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def build(folder: Path) -> Path:
+    """Writes the wheel into a folder, and returns its path."""
+    files = contents(API.read_text("utf-8"))
+    version = _setup()["metadata"]["version"]
+    info = f"byline_client-{version}.dist-info"
+    files |= {
+        f"{info}/METADATA": metadata(requirements(files)).encode(),
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: byline\n"
+        b"Root-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/licenses/LICENSE": (ROOT / "LICENSE").read_bytes(),
+    }
+    files[f"{info}/RECORD"] = _record(files, f"{info}/RECORD")
+    folder.mkdir(parents=True, exist_ok=True)
+    wheel = folder / f"byline_client-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name, DATE)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
+    return wheel
+
+
+def _record(files: Mapping[str, bytes], own: str) -> bytes:
+    """Returns the wheel's RECORD: each file with its hash and its size."""
+    out = StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    for name, content in files.items():
+        digest = urlsafe_b64encode(sha256(content).digest()).rstrip(b"=").decode()
+        rows.writerow((name, f"sha256={digest}", len(content)))
+    rows.writerow((own, "", ""))
+    return out.getvalue().encode()
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+if __name__ == "__main__":
+    print(f"byline: {build(Path(sys.argv[1])).as_posix()}")
