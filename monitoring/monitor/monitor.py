@@ -18,7 +18,7 @@ from redis import Redis, RedisError
 from monitoring.instruments.background import Failures
 from monitoring.instruments.log_once import log_once
 from monitoring.instruments.monitor_metrics import LEVELS, MonitorMetrics
-from monitoring.monitor import console_figures
+from monitoring.monitor import console_figures, misrouted
 from monitoring.monitor.cache_limit import CacheLimit
 from monitoring.monitor.console_figures import Figures
 from monitoring.monitor.memory import MemoryMeter
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 #: Seconds between two measurements of queue and memory.
 LOOK_S = 2.0
 #: Seconds between two computations of the quality signals, which take longer than all other
-#: measurements.
+#: measurements, and between two searches for misrouted tasks.
 QUALITY_S = 4.0
 
 T = TypeVar("T")
@@ -108,6 +108,7 @@ class Monitor:
         if time.monotonic() >= self._quality_at + QUALITY_S:
             self._quality_at = time.monotonic()
             self._quality = _try(self._look_at_quality) or []
+            _try(lambda: misrouted.look(self._broker))
             _try(self._show_quality)
         served = [each for each in self._quality if queue and each.version == queue.version]
         quality = next(iter([*served, *self._quality]), None)
