@@ -2,8 +2,8 @@
 
 The wheel has the client library (:mod:`celery_app.client`), and those modules of Byline that the
 library imports, below one package, ``byline_client``. So no name of Byline meets a name of the
-program that installs the wheel. The modules are copies in which only the imports differ. This
-module needs Python's standard library, and neither a network nor an environment.
+program that installs the wheel. The modules are copies in which only the names of modules differ.
+This module needs Python's standard library, and neither a network nor an environment.
 """
 
 from __future__ import annotations
@@ -33,10 +33,16 @@ DATE = (1980, 1, 1, 0, 0, 0)
 _OWN = "|".join(PACKAGES)
 #: The beginning of an import from one of Byline's packages, up to the package's name.
 _IMPORT = re.compile(rf"^( *from )(?=(?:{_OWN})(?:\.\w+)* import )", re.MULTILINE)
+#: A module in a string, before the name of a class that Celery loads: transport and backend.
+_LOADED = re.compile(r"""(?<=["'])celery_app(?:\.\w+)+(?=:[A-Z])""")
 
 
 def imported(source: str) -> Iterator[str]:
-    """Yields the modules that a source imports, and each name from a module as if it were one."""
+    """Yields the modules that a source imports, and each name from a module as if it were one.
+
+    Also yields the modules that a source names for Celery to load.
+    """
+    yield from _LOADED.findall(source)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
@@ -85,7 +91,7 @@ def contents(source: str) -> dict[str, bytes]:
 
 def moved(source: str) -> str:
     """Returns a source in which imports name Byline's modules as the wheel has them."""
-    return _IMPORT.sub(rf"\g<1>{HOME}.", source)
+    return _LOADED.sub(rf"{HOME}.\g<0>", _IMPORT.sub(rf"\g<1>{HOME}.", source))
 
 
 def requirements(files: Mapping[str, bytes]) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 #: Files that name the images of Byline with their version.
-MANIFESTS = ("compose/*.yaml", "compose/kubernetes/*/kustomization.yaml", "docs/kubernetes.md")
+MANIFESTS = ("compose/*.yaml", "compose/kubernetes/*/kustomization.yaml", "docs/*.md")
 #: A version in such a file, after the name of an image. ``next`` and others may follow.
 IMAGE = re.compile(r"(\bbyline[-/][a-z-]+(?:\n +newTag: |:))(\d+\.\d+\.\d+)\b")
 #: The version in ``setup.cfg``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 
@@ -22,10 +23,7 @@ def app(own: Stack) -> Iterator[Celery]:
     url = own.env["BYLINE_REDIS_URL"]
     with Celery(broker=url, backend=url, set_as_current=False) as app:
         yield app
-
-
-def send(app: Celery, text: str = "aeiou", **options: object) -> object:
-    return app.send_task(TASK, [[text]], **options)
+        gc.collect()  # results of tests unsubscribe as they go: Redis must still be there
 
 
 def test_the_monitor_warns_of_a_task_without_a_queue(app: Celery, own: Stack) -> None:
@@ -46,6 +44,12 @@ def test_a_worker_of_another_app_fails_a_task_without_a_queue(app: Celery, own: 
     own.start([sys.executable, "-m", "celery", *options], "other")
     with pytest.raises(NotRegistered):
         app.send_task(TASK, [["aeiou"]]).get(timeout=20)
+
+
+def test_a_misspelt_task_fails_at_the_worker(app: Celery, own: Stack) -> None:
+    own.worker()
+    with pytest.raises(NotRegistered):
+        app.send_task("byline.atribute", [["aeiou"]], queue="attributions").get(timeout=20)
 
 
 def test_a_route_makes_the_queue_unnecessary(app: Celery, own: Stack) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from release import client_api, client_wheel
+from release import client_api, client_wheel, version
 from tests.parts import ROOT
 from tests.unit.test_packaging import PACKAGES
 
@@ -34,8 +34,7 @@ def sources(wheel: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def metadata(wheel: Path) -> Distribution:
-    folder = zipfile.Path(wheel, f"byline_client-{client_wheel._setup()['metadata']['version']}")
-    return PathDistribution(folder.with_suffix(folder.suffix + ".dist-info"))  # type: ignore[arg-type]
+    return PathDistribution(zipfile.Path(wheel, f"byline_client-{version.current()}.dist-info/"))
 
 
 def roots(source: str) -> set[str]:

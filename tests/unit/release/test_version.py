@@ -15,7 +15,7 @@ from tests.parts import ROOT
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The files that name the version, in a folder of their own."""
-    for name in ("setup.cfg", "CHANGELOG.md", "docs/kubernetes.md"):
+    for name in ("setup.cfg", "CHANGELOG.md", "docs/kubernetes.md", "docs/releases.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "compose", tmp_path / "compose", ignore=shutil.ignore_patterns("*.py"))
