@@ -192,11 +192,11 @@ lock: .venv-lock/stamp  ## Choose the newest allowed versions anew, into require
 
 .PHONY: client
 client:  ## Build the wheel of the client library for programs of your own, into build/dist
-	@"$(PYTHON)" -m release.client_wheel build/dist
+	@"$(PYTHON)" -m compose.release.client_wheel build/dist
 
 .PHONY: version
 version:  ## Say the version; VERSION=0.2.0 writes another to all places, and begins its part of the changelog
-	@"$(PYTHON)" -m release.version $(VERSION)
+	@"$(PYTHON)" -m compose.release.version $(VERSION)
 
 .PHONY: clean
 clean:  ## Remove what was made, except the state folder

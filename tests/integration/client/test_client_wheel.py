@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from release import client_wheel
+from compose.release import client_wheel
 from tests.parts import ROOT, Stack
 
 PAGE = (ROOT / "docs/how-to/client.md").read_text("utf-8")
@@ -22,7 +22,7 @@ PROGRAMS = [
     if PAGE_URL in program
 ]
 #: Packages of the project. If the client imported one of them, the program would print no author.
-OWN = ("api", "bench", "celery_app", "compose", "model", "monitoring", "release", "tasks")
+OWN = ("api", "bench", "celery_app", "compose", "model", "monitoring", "tasks")
 #: A program that uses both its own packages and the client.
 PROGRAM = f"""
 import sys

@@ -20,7 +20,7 @@ from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 #: Byline's packages whose modules a wheel may have.
 PACKAGES = ("celery_app", "model", "monitoring", "tasks")
 #: The package in the wheel that has Byline's packages.

@@ -1,4 +1,4 @@
-"""Byline's version: ``python -m release.version`` prints it, and ``… 0.2.0`` begins a release.
+"""Byline's version: ``python -m compose.release.version`` prints it, or begins another version.
 
 The version is in ``setup.cfg``. Manifests must name it, too, since compose and kustomize read no
 other file. A test compares all places.
@@ -13,7 +13,7 @@ from configparser import ConfigParser
 from datetime import UTC, datetime
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 #: Files that name the images of Byline with their version.
 MANIFESTS = ("compose/*.yaml", "compose/kubernetes/*/kustomization.yaml", "docs/*.md")
 #: A version in such a file, after the name of an image. ``next`` and others may follow.

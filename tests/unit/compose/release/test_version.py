@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from release import version
+from compose.release import version
 from tests.parts import ROOT
 
 

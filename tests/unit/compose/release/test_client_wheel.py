@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from release import client_api, client_wheel, version
+from compose.release import client_api, client_wheel, version
 from tests.parts import ROOT
 from tests.unit.test_packaging import PACKAGES
 
@@ -48,7 +48,7 @@ def test_every_file_is_below_one_package(wheel: Path) -> None:
 
 
 def test_no_module_imports_a_package_of_the_checkout(sources: dict[str, str]) -> None:
-    own = {*PACKAGES, "bench", "release"}
+    own = {*PACKAGES, "bench"}
     assert {
         path: roots(source) & own for path, source in sources.items() if roots(source) & own
     } == {}
@@ -98,8 +98,10 @@ def test_lua_scripts_of_the_modules_are_in_the_wheel(wheel: Path) -> None:
 def test_pip_refuses_to_install_the_checkout_and_says_what_to_do(tmp_path: Path) -> None:
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    (tmp_path / "release").mkdir()
-    (tmp_path / "release/no_wheel.py").write_bytes((ROOT / "release/no_wheel.py").read_bytes())
+    (tmp_path / "compose/release").mkdir(parents=True)
+    (tmp_path / "compose/release/no_wheel.py").write_bytes(
+        (ROOT / "compose/release/no_wheel.py").read_bytes()
+    )
     for options in ((), ("--editable",)):
         command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index"]
         target = ["--no-build-isolation", "--target", str(tmp_path / "into"), *options, "."]
