@@ -37,7 +37,7 @@ class WholePipeline(PersistentPipeline):
                 then(response)
         return responses
 
-    def _answers(self, connection: Any, commands: Sequence[Any]) -> list[Any]:
+    def _send_all(self, connection: Any, commands: Sequence[Any]) -> list[Any]:
         packed = connection.pack_commands([arguments for arguments, _ in commands])
         connection.send_packed_command([b"".join(packed)])
         return [_response(connection) for _ in commands]  # reads each response, also after an error

@@ -1,9 +1,9 @@
 """Runs a command that ends with its parent: ``python die_with_parent.py PARENT command …``.
 
-On Linux the kernel sends SIGTERM to the command once the parent process has ended. This also works
-after SIGKILL, which gives the parent no chance to stop its children. On other systems this is a
-plain ``exec``. ``PARENT`` is the parent's process id. If the parent has ended before the kernel
-begins to watch it, the command is not run.
+``PARENT`` is the parent's process id. On Linux the kernel sends SIGTERM to the command once the
+parent has ended. This also works after SIGKILL, which gives the parent no chance to stop its
+children. If the parent has ended before the kernel begins to watch it, the command is not run. On
+other systems the command runs, but does not end with the parent.
 """
 
 from __future__ import annotations

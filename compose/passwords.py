@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from compose.parts.logins import is_older, web_configuration
+from compose.parts.logins import is_outdated, web_configuration
 
 FOLDER = Path(__file__).with_name("secrets")
 #: The passwords of Valkey, of Flower's user `byline`, of Grafana's user `admin`, and of the user
@@ -33,16 +33,16 @@ def make(folder: Path) -> list[str]:
         # Letters, digits, - and _ only, because the password becomes part of a URL.
         _write(folder / name, secrets.token_urlsafe(24))
     monitoring = folder / "monitoring-password"
-    if is_older(folder / WEB_CONFIG, monitoring):
+    if is_outdated(folder / WEB_CONFIG, monitoring):
         _write(folder / WEB_CONFIG, web_configuration(monitoring.read_text().strip()))
         made.append(WEB_CONFIG)
     return made
 
 
 def _write(file: Path, text: str) -> None:
-    """Writes ``text`` to a file that the containers can read, in one step.
+    """Writes ``text`` to a file that the containers can read.
 
-    Otherwise a container could read a password that is only half written, and would accept it.
+    The file appears in one step, so that no container reads a password that is only half written.
     """
     half = file.with_name(f"{file.name}.half")
     half.write_text(text)

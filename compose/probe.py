@@ -17,7 +17,10 @@ ANSWER_S = 4.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Requests the page at the URL once. Returns 0 if it has all the words, else 1."""
+    """Requests a page once. Returns 0 if the page contains all the words, else 1.
+
+    ``arguments`` are the page's URL and the words.
+    """
     url, *words = arguments
     try:
         with DIRECT.open(url, timeout=ANSWER_S) as response:

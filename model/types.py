@@ -1,4 +1,4 @@
-"""The protocols that a model implements for Byline, and the values that the two exchange.
+"""The protocols that a model implements for Byline, and the values that model and Byline exchange.
 
 A model fits if it is a classifier over a fixed list of authors: for each text it gives one
 probability for each author. Two protocols exist. A class implements one of them:

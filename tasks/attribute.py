@@ -24,11 +24,11 @@ logger = logging.getLogger(__name__)
 
 
 class AttributeTask(Task):
-    """Attributes the messages of a chunk, the body of one Celery task.
+    """The Celery task that attributes the messages of a chunk. A chunk is the body of a task.
 
     Any Celery client may send the task by its name. In a worker, the batcher first computes many
-    tasks as one batch. Celery's tracer then runs each task, which finds its outcomes ready. Called
-    directly, the task computes its own chunk.
+    tasks as one batch. Celery's tracer then runs each task, and :meth:`run` returns the outcomes
+    that the batcher has computed. If a caller calls the task directly, :meth:`run` computes them.
     """
 
     name = TASK
@@ -86,8 +86,8 @@ class AttributeTask(Task):
     def finish(self, batch: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
         """Waits for the model, and returns the outcomes of each chunk that is complete.
 
-        Queues on ``pipe`` the commands that store results. The outcomes are also kept here, for
-        :meth:`run` to return them later.
+        Queues on ``pipe`` the commands that store results. Also keeps the outcomes in memory, so
+        that :meth:`run` can return them later.
         """
         outcomes = self._batch_processor.finish(batch, pipe)
         self._outcomes = {c.id: found for c, found in zip(batch.answered, outcomes, strict=True)}
@@ -106,7 +106,7 @@ class AttributeTask(Task):
         self._batch_processor.record(batch)
 
     def count_batch(self, reason: str) -> None:
-        """Counts a batch in the metrics; ``reason`` says why the batch has no more messages."""
+        """Counts a batch in the metrics. ``reason`` says why no more messages joined the batch."""
         self._batch_processor.metrics.batches.labels(reason).inc()
 
     def free_memory(self) -> None:

@@ -101,9 +101,9 @@ class BatchProcessor:
     def _look_up(
         self, chunks: Sequence[Chunk], progress: Progress | None
     ) -> tuple[InFlightBatch, dict[str, ValidMessage]]:
-        """Returns a new batch with its cached outcomes, and the messages that it is to answer.
+        """Returns a new batch with its cached outcomes, and the valid messages of the batch by id.
 
-        The messages are by id. Messages that an earlier pass of the chunk answered are left out.
+        Messages that an earlier pass of the chunk answered are left out of the second result.
         """
         admitted = [self._admission.admit(chunk) for chunk in chunks]
         wanted = unique_messages(message for chunk in admitted for message in chunk)
@@ -144,7 +144,7 @@ class BatchProcessor:
             for chunk in batch.admitted
         ]
         self._cache.put(pipe, [*batch.refused, *batch.computed.values()])
-        batch.promised_outcomes = self._by_promised_id(batch, new, known)
+        batch.promised_outcomes = self._by_all_ids(batch, new, known)
         if batch.progress is not None:
             [added], total = outcomes, batch.progress.outcomes
             total += added
@@ -152,14 +152,14 @@ class BatchProcessor:
         self.replies.queue(pipe, batch.answered, outcomes, batch.promised_outcomes)
         return outcomes
 
-    def _by_promised_id(
+    def _by_all_ids(
         self, batch: InFlightBatch, new: dict[str, Outcome], known: dict[str, Outcome]
     ) -> dict[str, Outcome]:
-        """Returns outcomes by all ids by which clients may fetch them later.
+        """Returns the outcomes of a batch by all message ids that clients may use to fetch them.
 
         A client's id of a message may differ from the worker's id. ``new`` are the outcomes of this
-        batch by the worker's id. ``known`` also has the outcomes of earlier passes, because an
-        earlier pass may have had the same text.
+        batch by the worker's ids. ``known`` also has the outcomes of earlier passes of the chunk,
+        because an earlier pass may have had the same text.
         """
         promised: dict[str, Outcome] = {failure.id: failure for failure in batch.refused}
         promised |= new
@@ -173,8 +173,8 @@ class BatchProcessor:
     ) -> list[list[Outcome]]:
         """Makes ``error`` the outcome of every message of the chunks ``awaited``.
 
-        Api processes wait for these chunks. Queues the failures on ``pipe``, and returns them for
-        each chunk.
+        Api processes wait for these chunks. Queues the failures on ``pipe``, and returns the
+        failures of each chunk.
         """
         failures: list[list[Outcome]] = [
             [

@@ -77,12 +77,11 @@ class ChunkRequest(RedactedRequest):
             return None  # the task itself raises the error again, and ends as a FAILURE
 
     def revoked(self) -> bool:
-        """Returns whether the task was revoked or has expired.
+        """Returns whether the task was revoked or has expired. If so, stores a result that says so.
 
-        If so, Celery stores this as the task's result.
-
-        If a separate cache server can't be reached, Celery can't store the result, and the task
-        still ends. Otherwise Celery would treat the error as a loss of the broker.
+        If the cache is a separate server and can't be reached, the result can't be stored. This
+        method then ends the task without a result, because Celery would treat the error as a loss
+        of the broker.
         """
         try:
             return bool(super().revoked())

@@ -123,7 +123,7 @@ class Conflict(BylineError):
 
 
 class NotFound(BylineError):
-    """There is no such attribution: its message was never accepted, or it has expired."""
+    """The id has no attribution: its message was never accepted, or the attribution has expired."""
 
     code = "not_found"
 

@@ -1,4 +1,4 @@
-"""Finds tasks that Celery can't use, and makes dead letters of them. So workers go on."""
+"""Finds tasks that Celery can't use, and makes dead letters of them, so that workers go on."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
 
 
 class Malformed(Exception):
-    """A task can't be read. ``str(error)`` is its kind, one of ``metrics.MALFORMED``."""
+    """A task can't be read. ``str(error)`` is the kind of fault, one of ``metrics.MALFORMED``."""
 
 
 class _Headers(msgspec.Struct):
@@ -87,7 +87,7 @@ def check_payload(args: Any, kwargs: Any, embedded: Any) -> None:
 
 
 def kind_of(error: Exception) -> str:
-    """Returns the kind of a malformed task, given the error that was raised when it was read."""
+    """Returns a malformed task's kind of fault, given the error that reading the task raised."""
     if isinstance(error, Malformed):
         return str(error)
     return next((kind for known, kind in _KINDS if isinstance(error, known)), "other")
@@ -96,9 +96,8 @@ def kind_of(error: Exception) -> str:
 def is_of_server(error: Exception) -> bool:
     """Returns whether Redis or the machine caused an error, and not the task.
 
-    A key of the wrong type and a value that can't be sent count as faults of the task, since the
-    same error comes each time. That a process has no free file descriptor is a fault of the
-    machine.
+    A key of the wrong type and a value that can't be sent count as faults of the task, because
+    every attempt raises the same error. A lack of file descriptors is a fault of the machine.
     """
     if isinstance(error, DataError) or is_wrong_type(error):
         return False
@@ -121,7 +120,7 @@ class MalformedTaskRecorder:
         return type(self).__name__
 
     def __call__(self, kind: str, queue: str, size: int) -> None:
-        """Records one malformed task, given its kind, its queue and its size in bytes.
+        """Records one malformed task, given its kind of fault, its queue and its size in bytes.
 
         The dead letter is stored only if the cache can be reached.
         """

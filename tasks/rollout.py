@@ -61,7 +61,7 @@ class Rollout(msgspec.Struct, frozen=True):
         ``text`` is the message's canonical text. Only its hash decides, so that every process sends
         a text to the same version. When the canary's share grows, the canary keeps its texts.
         """
-        return self.canary is not None and lot(text) < self.share
+        return self.canary is not None and canary_hash(text) < self.share
 
 
 class ServedVersions(NamedTuple):
@@ -75,7 +75,7 @@ class ServedVersions(NamedTuple):
     gone: frozenset[str]
 
     def queue(self, version: str) -> str:
-        """Returns the queue of a version; the common queue if the version has no workers."""
+        """Returns a version's queue, or the common queue of all versions if it has no workers."""
         return queue_of(version) if version in self.workers.keys() - self.gone else QUEUE
 
     @property
@@ -87,7 +87,7 @@ class ServedVersions(NamedTuple):
 _rollout = msgspec.json.Decoder(Rollout).decode
 
 
-def lot(text: str) -> float:
+def canary_hash(text: str) -> float:
     """Returns a hash of a text, from 0 to 1, which decides whether the text goes to the canary."""
     digest = blake2b(text.encode(), digest_size=7, person=b"canary").digest()
     return int.from_bytes(digest) / 2**56
@@ -209,7 +209,7 @@ class WorkerRegistry:
         return rollout
 
     def remember(self, version: str) -> None:
-        """Records that tasks of a version may come back, so that its queue is not forgotten."""
+        """Keeps a version, and so its queue, for another day: tasks may still enter the queue."""
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
@@ -251,9 +251,9 @@ class WorkerRegistry:
     def _tracking_outages(self) -> Iterator[None]:
         """Records the time since which Redis has been reachable.
 
-        Without this record, workers would seem dead after an outage. Workers can't register during
-        an outage of Redis, or while the whole machine sleeps. Sleep shows as a long time since the
-        last answer of Redis.
+        Workers can't register during an outage of Redis, or while the whole machine sleeps. Without
+        this record, workers would seem dead afterwards. A long time since the last answer of Redis
+        means that the machine has slept.
         """
         try:
             yield

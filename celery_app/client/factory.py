@@ -47,7 +47,7 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
         broker.execute_command,
         cache.execute_command,
         settings.result_ttl_s,
-        room=lambda: queue_capacity.pending_results,
+        max_results=lambda: queue_capacity.pending_results,
         lists=model_registry.lists,
     )
     dispatcher = Dispatcher(

@@ -109,7 +109,7 @@ class Control:
             end_session(self._daemon.pid, ORPHANS_S)
             remove_run_dir(self.logs.parent)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Prints which parts have ended, and restarts the parts that supervisord has given up.
 
         Also restarts supervisord if it has ended. The caller has to call this method repeatedly.
@@ -131,7 +131,7 @@ class Control:
         """Returns the path of a part's log."""
         return self.logs / f"{name}.log"
 
-    def last_words(self, part: Part) -> str:
+    def _describe_end(self, part: Part) -> str:
         """Returns why a part ended, the last lines of its log, and advice if there is any."""
         log = self.log(part.name)
         lines = last_lines(log, begin=self._begin[part.name])
@@ -140,18 +140,18 @@ class Control:
         advice = part.advice(lines)
         return f"{words}\n  {advice}" if advice else words
 
-    def hopeless(self) -> str:
-        """Returns why a vital part can't start, and its last log lines; empty without a reason."""
+    def start_failure(self) -> str:
+        """Returns why a vital part can't start, and its last log lines; empty if all can start."""
         if self._refusals > 1:
             return f"{DAEMON} does not start; its own message is printed above"
         for part in self._parts.values():
             mistaken = [reason for _, reason in self._ends(part.name)[-2:]] == [MISTAKEN] * 2
             if part.vital and (mistaken or self._advised_twice(part)):
-                return self.last_words(part)
+                return self._describe_end(part)
         return ""
 
     def _advised_twice(self, part: Part) -> bool:
-        """Returns whether the part's log gave a reason for advice at both of its last two ends."""
+        """Returns whether the part ended twice in a row with a log that gives cause for advice."""
         before, begin, times = self._advised[part.name]
         end = (self._ends(part.name) or [("", "")])[-1][0]
         if end != before:
@@ -161,10 +161,10 @@ class Control:
         return times > 1
 
     def _follow(self, name: str, pid: int) -> None:
-        """Records the process id of a part. If the id is new, prints that the part was restarted.
+        """Records the process id of a part. Prints a line if the part was restarted.
 
-        ``pid`` is 0 if the part does not run. Child processes that outlived the old process are
-        killed.
+        ``pid`` is 0 if the part does not run. If the old process has ended, kills child processes
+        that outlived it.
         """
         before = self.pids.get(name, 0)
         if pid == before:
@@ -189,7 +189,7 @@ class Control:
         """
         now = time.monotonic()
         if name not in self.given_up:
-            words = self.last_words(self._parts[name])
+            words = self._describe_end(self._parts[name])
             say(f"byline: {words}\n  It is tried again every {AGAIN_S:g} s.")
             self.given_up[name] = now + AGAIN_S
         elif now > self.given_up[name]:
@@ -197,7 +197,7 @@ class Control:
             self._rpc.startProcess(full_name, False)
 
     def _ends(self, name: str) -> list[tuple[str, str]]:
-        """Returns the time and the reason of each end of a part, from supervisord's log."""
+        """Returns when and why a part ended, once for each end, from supervisord's log."""
         lines = last_lines(self.log(DAEMON), 500, self._begin[DAEMON])
         end = rf"(\S+ \S+) \w+ (?:exited|stopped): {name} \(([^;)]*)"
         return re.findall(end, "\n".join(lines))

@@ -70,7 +70,7 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
     begin = time.monotonic()
     parts, environ, client, api, words = assemble(settings, exporter, folder)
     with Control(parts, environ, folder, lock, stop) as control:
-        _start(control, parts)
+        _wait_for_all(control, parts)
         say(f"byline: all well after {time.monotonic() - begin:.1f} s; logs in {control.logs}\n")
         version, warning = served_version(client)
         say(f"{_table(parts, control.pids, version)}\n{words}\n")
@@ -81,7 +81,7 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
             _watch(control, new_lines)
 
 
-def _start(control: Control, parts: Sequence[Part]) -> None:
+def _wait_for_all(control: Control, parts: Sequence[Part]) -> None:
     """Waits until all parts are healthy. For parts that are not vital, waits ``MISSED_S`` at most.
 
     Raises:
@@ -104,8 +104,8 @@ def _wait(control: Control, part: Part, waiting: HealthThread, begin: float) -> 
     limit_s = WELL_S if part.vital else MISSED_S
     until = begin + limit_s
     while not waiting.healthy.wait(STARTING_S):
-        control.look()
-        if words := control.hopeless():
+        control.check()
+        if words := control.start_failure():
             # Printed now, because stopping the parts takes seconds.
             say(f"byline: {words}\nbyline: stopping …", STDERR)
             raise SystemExit(1)
@@ -116,22 +116,22 @@ def _wait(control: Control, part: Part, waiting: HealthThread, begin: float) -> 
             say(f"byline: {part.name} is not ready after {limit_s:g} s; see {log}")
         if not part.vital and (late or part.name in control.given_up):
             return
-    control.look()
+    control.check()
 
 
 def _watch(control: Control, new_lines: NewLines) -> None:
-    """Restarts parts that have ended, prints new log lines, and waits ``WATCH_S`` seconds.
+    """Restarts parts that have ended, prints new log lines of all parts, and sleeps ``WATCH_S``.
 
-    The parts log few lines as long as nothing fails.
+    ``WATCH_S`` is in seconds. The parts log few lines as long as nothing fails.
     """
-    control.look()
+    control.check()
     for name, line in new_lines.lines():
         say(f"{name:<9}| {line}")
     time.sleep(WATCH_S)
 
 
 def _sample(control: Control, new_lines: NewLines, environ: dict[str, str], api: str) -> str:
-    """Sends the sample message from another process, and returns a text on the result."""
+    """Sends the sample message from another process. Returns the result as a text for the user."""
     say("byline: sample message …")
     reason = f"no answer within {SAMPLE_S:g} s"
     until = time.monotonic() + SAMPLE_S

@@ -17,7 +17,7 @@ from compose.parts.processes import alive
 
 #: Free bytes that the state folder's disk must have, for the logs of a start and the first
 #: messages.
-ROOM = 4 * 2**20
+NEEDED_BYTES = 4 * 2**20
 #: Seconds within which the processes of a killed run must end.
 KILLED_S = 15.0
 
@@ -41,7 +41,7 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
             (folder / name).mkdir(mode=0o700, exist_ok=True)
         if words := private_folder.make_private(folder):
             say(f"byline: {words}")
-        _fill(folder / "probe")
+        _check_disk(folder / "probe")
         lock = (folder / "lock").open("a+")
     except OSError as error:
         raise CannotRun(
@@ -49,15 +49,15 @@ def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
         ) from None
     with lock:
         killed = _lock(lock, state_dir)
-        _note(lock, str(os.getpid()))
+        _write_owner(lock, str(os.getpid()))
         try:
             yield folder, lock.fileno(), KILLED_S if killed else 0.0
         finally:
-            _note(lock, "")
+            _write_owner(lock, "")
 
 
 def _lock(lock: IO[str], state_dir: Path) -> bool:
-    """Locks the state folder's lock file, or raises CannotRun if another run holds it.
+    """Locks the state folder's lock file. Raises CannotRun if another run has locked the file.
 
     Returns whether the run that last had the lock was killed.
     """
@@ -78,21 +78,21 @@ def _lock(lock: IO[str], state_dir: Path) -> bool:
         time.sleep(1)  # between two checks, until the deadline
 
 
-def _note(lock: IO[str], owner: str) -> None:
+def _write_owner(lock: IO[str], owner: str) -> None:
     lock.truncate(0)
     lock.write(owner)
     lock.flush()
 
 
-def _fill(probe: Path) -> None:
-    """Writes :data:`ROOM` bytes to the file ``probe``, and removes the file.
+def _check_disk(probe: Path) -> None:
+    """Checks the disk: writes :data:`NEEDED_BYTES` bytes to the file ``probe``, and removes it.
 
     Raises:
         OSError: the disk is full, or the folder can't be written to.
     """
     try:
         with probe.open("wb") as file:
-            file.write(bytes(ROOM))
+            file.write(bytes(NEEDED_BYTES))
             file.flush()
             os.fsync(file.fileno())
     finally:

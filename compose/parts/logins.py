@@ -55,7 +55,7 @@ def flower_login(folder: Path, environ: Mapping[str, str]) -> tuple[str, str]:
     """
     if given := environ.get(VARIABLE):
         return given.partition(",")[0], f"login in {VARIABLE}"
-    password, words = _kept(folder / FILE)
+    password, words = _read_or_make(folder / FILE)
     return f"{USER}:{password}", words
 
 
@@ -68,8 +68,8 @@ def monitoring_login(folder: Path) -> MonitoringLogin:
         CannotRun: the password in the file is too long.
     """
     file, web_config = folder / MONITORING_FILE, folder / "monitoring-web.yml"
-    password, words = _kept(file)
-    if is_older(web_config, file):
+    password, words = _read_or_make(file)
+    if is_outdated(web_config, file):
         try:
             write_private(web_config, web_configuration(password))
         except ValueError as error:
@@ -77,12 +77,11 @@ def monitoring_login(folder: Path) -> MonitoringLogin:
     return MonitoringLogin(password, web_config, secrets.token_urlsafe(12), words)
 
 
-def is_older(web_config: Path, password_file: Path) -> bool:
-    """Returns whether the password's hash has to be computed again.
+def is_outdated(web_config: Path, password_file: Path) -> bool:
+    """Returns whether the password's hash has to be computed again, which takes half a second.
 
-    ``web_config`` is the file with the hash. The hash is computed again if ``web_config`` is
-    missing, or older than ``password_file``. Otherwise the hash is kept, because a new hash takes
-    half a second.
+    ``web_config`` is the file with the hash. The hash is outdated if ``web_config`` is missing, or
+    older than ``password_file``.
     """
     if not web_config.exists():
         return True
@@ -98,7 +97,7 @@ def web_configuration(password: str) -> str:
     return f"basic_auth_users: {{{USER}: '{bcrypt.hashed(password)}'}}\n"
 
 
-def _kept(file: Path) -> tuple[str, str]:
+def _read_or_make(file: Path) -> tuple[str, str]:
     """Returns the password in ``file``, and a text for the user on where the password is.
 
     A missing file is made, with a random password.
@@ -109,9 +108,9 @@ def _kept(file: Path) -> tuple[str, str]:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Writes ``text`` to a file that only its owner can read, in one step.
+    """Writes ``text`` to a file that only its owner can read.
 
-    Otherwise a program could read a password that is only half written, and would accept it.
+    The file appears in one step, so that no program reads a password that is only half written.
     """
     with NamedTemporaryFile("w", dir=file.parent, delete=False) as output:
         output.write(text)

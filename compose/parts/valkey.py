@@ -48,7 +48,7 @@ def part(settings: Settings, folder: Path) -> Part:
     here = url(settings)
 
     def advice(lines: Sequence[str]) -> str:
-        return damage(lines, kept, server)
+        return damage_advice(lines, kept, server)
 
     return Part("valkey", command, here, health.redis(here), rank=1, stop_s=2, advice=advice)
 
@@ -58,7 +58,7 @@ def url(settings: Settings) -> SecretURL:
     return SecretURL(f"redis://{LOOPBACK}:{settings.redis_port}/0")
 
 
-def damage(lines: Sequence[str], kept: Path, server: Path) -> str:
+def damage_advice(lines: Sequence[str], kept: Path, server: Path) -> str:
     """Returns advice if Valkey's log says that the data are damaged; else "".
 
     ``lines`` are the log's last lines, ``kept`` is the folder with the data, and ``server`` is

@@ -62,7 +62,8 @@ class Family(NamedTuple):
 class Bags(NamedTuple):
     """For each text, its distinct n-grams, as rows of the weight table, and their counts.
 
-    The rows of text i are ``rows[offsets[i]:offsets[i + 1]]``. Its counts are at the same places.
+    The rows of text i are ``rows[offsets[i]:offsets[i + 1]]``. The counts of text i have the same
+    indices in ``counts``.
     """
 
     #: Rows of the weight table, ascending within each text.

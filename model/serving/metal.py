@@ -13,9 +13,9 @@ def environment(share: float) -> dict[str, str]:
     """Returns the variables that limit torch to ``share`` of the memory that Metal recommends.
 
     Torch allocates nothing above the high watermark, and frees cached memory above the low
-    watermark. Both are shares of the recommended memory. The high watermark's default, 1.7, is more
-    than the machine's memory, which would swap. The low watermark is set too, because torch refuses
-    a high watermark below it, and its default is 1.4.
+    watermark. Both are shares of the recommended memory. The high watermark's default is 1.7. With
+    it, torch could use more than the machine's memory, and the machine would swap. The low
+    watermark's default is 1.4. Torch refuses a high watermark below the low one, so both are set.
     """
     return {
         "PYTORCH_MPS_HIGH_WATERMARK_RATIO": f"{share:.3f}",

@@ -54,9 +54,9 @@ def predictions(rows: NDArray[np.float32], card: ModelCard) -> list[Prediction]:
 
 @contextmanager
 def redact_errors() -> Iterator[None]:
-    """Turns an error of its block into a ModelError that names only the error's type and place.
+    """Turns an error in the block into a ModelError that names only the error's type and place.
 
-    The text of the first error is left out, because it may quote a message.
+    The text of the original error is left out, because it may quote a message.
 
     Raises:
         ModelError: the block raised an error.

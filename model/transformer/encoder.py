@@ -1,7 +1,8 @@
 """The BERT encoder of all-MiniLM-L6-v2, in plain torch, and its tokenizer.
 
 Devlin et al. 2019, "BERT"; Wang et al. 2020, "MiniLM"; Reimers & Gurevych 2019, "Sentence-BERT".
-The transformers library computes the same. docs/devices.md says what that library would cost.
+The library transformers computes the same vectors. docs/devices.md says what this library would
+cost.
 """
 
 from __future__ import annotations

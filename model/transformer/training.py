@@ -58,7 +58,7 @@ class Trainer:
     progress: Progress
 
     def fit(self, folds: Sequence[int], purpose: str) -> dict[int, FittedEncoder]:
-        """Returns, for each number of fine-tuned layers, an encoder with so many fitted layers.
+        """Returns encoders with their heads, by the number of layers that were fine-tuned.
 
         The number 0 means that only a head is fitted. The progress bar shows ``purpose``.
         """

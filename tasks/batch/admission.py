@@ -65,8 +65,9 @@ class Admission:
     ) -> dict[str, Outcome]:
         """Returns a chunk's outcomes by the message ids that the client knows.
 
-        Ids depend on the model version. If the client based its ids on the version served here, the
-        ids in ``outcomes`` are right already, and the result is empty.
+        ``outcomes`` are by the worker's ids. Ids depend on the model version. If client and worker
+        have the same version, their ids are equal. Then ``outcomes`` is enough, and the result is
+        empty.
         """
         if chunk.exact or chunk.version is None or chunk.version == self._predictor.version:
             return {}

@@ -38,7 +38,7 @@ class Predictor(Protocol):
 
 
 class Computation:
-    """Attributes messages with the model. If one breaks the model, only that one fails."""
+    """Attributes messages with the model. If a message breaks the model, no other message fails."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor

@@ -83,7 +83,7 @@ class InFlightBatch:
 
 
 def count_outcomes(batch: InFlightBatch) -> Counter[str]:
-    """Returns the number of messages of a batch for each outcome, a label of the metrics."""
+    """Returns how many messages of a batch had each outcome. The keys are labels of the metrics."""
     messages = [message for chunk in batch.admitted for message in chunk]
     refused = [message for message in messages if isinstance(message, Failure)]
     counts: Counter[str] = Counter()

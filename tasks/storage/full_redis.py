@@ -3,7 +3,7 @@
 A full Redis refuses every command that may need memory: taking a task, storing its result,
 registering a worker. A queue that fills Redis could then never be emptied. But Redis 7 and Valkey
 run a script with the flag ``allow-oom`` even then. So a command that was refused is sent again
-within such a script. An older Redis knows no such flag, and the refusal stands.
+within a script with this flag. An older Redis does not know the flag, and refuses the script, too.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def is_full(error: object) -> bool:
 class Client(Redis):
     """A Redis client that sends a command again, as a script, if a full Redis refuses it.
 
-    A command that waits is not sent again.
+    The blocking command BLMOVE is not sent again, because it can't wait in a script.
     """
 
     def _send_command_parse_response(
@@ -61,7 +61,7 @@ class Client(Redis):
             try:
                 return send(conn, command_name, *allowed(args), **options)
             except ResponseError as error:
-                raise _first(refused, error) from None
+                raise _final_response(refused, error) from None
 
     def register_script(self, script: Any) -> Any:
         """Registers a script and keeps its text, in case a full Redis refuses the script."""
@@ -70,7 +70,7 @@ class Client(Redis):
         return registered
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
-        """Returns a pipeline that sends again what a full Redis refuses."""
+        """Returns a pipeline that sends a command again as a script if a full Redis refuses it."""
         return PersistentPipeline(
             self.connection_pool, self.response_callbacks, transaction, shard_hint
         )
@@ -83,15 +83,15 @@ class PersistentPipeline(Pipeline):
     _full = False
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:
-        responses = self._answers(connection, commands)
+        responses = self._send_all(connection, commands)
         if any(isinstance(response, OutOfMemoryError) for response in responses):
             self._send_again(connection, commands, responses)
         if raise_on_error:
             self.raise_first_error(commands, responses)
         return responses
 
-    def _answers(self, connection: Any, commands: Any) -> list[Any]:
-        """Sends the commands. Returns a response or an error for each."""
+    def _send_all(self, connection: Any, commands: Any) -> list[Any]:
+        """Sends the commands. Returns a response or an error for each command."""
         return super()._execute_pipeline(connection, commands, False)
 
     def _send_again(self, connection: Any, commands: Any, responses: list[Any]) -> None:
@@ -103,9 +103,9 @@ class PersistentPipeline(Pipeline):
         refused = [isinstance(response, OutOfMemoryError) for response in responses]
         following = range(refused.index(True), len(responses))
         indices = [i for i in following if refused[i] or not responses[i]]
-        again = self._answers(connection, [(allowed(commands[i][0]), {}) for i in indices])
+        again = self._send_all(connection, [(allowed(commands[i][0]), {}) for i in indices])
         for i, response in zip(indices, again, strict=True):
-            responses[i] = _first(responses[i], response)
+            responses[i] = _final_response(responses[i], response)
 
     def _execute_transaction(
         self, connection: Any, commands: Any, raise_on_error: bool
@@ -123,6 +123,6 @@ class PersistentPipeline(Pipeline):
             return self._execute_transaction(connection, commands, raise_on_error)
 
 
-def _first(refused: Any, second: Any) -> Any:
-    """Returns the second response; or the first, if Redis is too old for scripts with the flag."""
-    return refused if isinstance(second, ResponseError) and _UNKNOWN in str(second) else second
+def _final_response(first: Any, second: Any) -> Any:
+    """Returns the response of the second attempt; of the first, if Redis does not know the flag."""
+    return first if isinstance(second, ResponseError) and _UNKNOWN in str(second) else second

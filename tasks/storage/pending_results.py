@@ -51,24 +51,23 @@ Call = Callable[..., Awaitable[Any]]
 
 
 def add_command(
-    ids: Sequence[str], until: float, room: int, queue: str = "", task: bytes = b""
+    ids: Sequence[str], until: float, max_results: int, queue: str = "", task: bytes = b""
 ) -> list[str | bytes | float]:
     """Returns the Redis command that adds pending results and queues their task, in one step.
 
-    ``ids`` are message ids. ``until`` is the Unix time until which the results are kept, ``room``
-    the largest number of pending results. ``task`` is left out if it was queued before. Redis
-    responds 1 if it added the results. Without room it responds 0, and the task is queued all the
-    same.
+    ``ids`` are message ids. ``until`` is the Unix time until which the results are kept. If the
+    task was queued before, ``task`` is empty. Redis responds 1 if it added the results. If there
+    would be more than ``max_results`` pending results, Redis only queues the task, and responds 0.
     """
     keys = [PROMISES, queue] if task else [PROMISES]
-    return ["EVAL", _ADD, len(keys), *keys, room, until, task, *ids]
+    return ["EVAL", _ADD, len(keys), *keys, max_results, until, task, *ids]
 
 
 def keep_command(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
-    """Returns the Redis command that stores the outcomes, for clients that are to fetch them.
+    """Returns the Redis command that stores outcomes as the values of their pending results.
 
-    ``outcomes`` are by the message ids that clients were given. The command stores only
-    outcomes that have a pending result.
+    ``outcomes`` are by the message ids that clients were given. An outcome without a pending result
+    is not stored.
     """
     return _with_outcomes(_KEEP, outcomes)
 
@@ -112,12 +111,12 @@ class PendingResults:
         broker: Call,
         cache: Call,
         ttl_s: int,
-        room: Callable[[], int],
+        max_results: Callable[[], int],
         lists: Callable[[], Sequence[str]],
     ) -> None:
         """A result is kept for ``ttl_s`` seconds.
 
-        ``room()`` returns the largest number of pending results.
+        ``max_results()`` returns the largest number of pending results.
 
         ``lists()`` returns the names of the Redis lists of all queues; empty if these are not
         known.
@@ -125,16 +124,16 @@ class PendingResults:
         self._broker = broker
         self._cache = cache
         self._ttl_s = ttl_s
-        self._room = room
+        self._max_results = max_results
         self._lists = lists
 
     async def make(self, ids: Sequence[str], queue: str = "", task: bytes = b"") -> bool:
         """Adds pending results for message ids and, if a task is given, queues it in the same step.
 
-        Returns False if there is no room. Then no result is added, but the task is queued.
+        Returns False if there would be too many pending results. Then only the task is queued.
         """
         until = time.time() + self._ttl_s
-        return bool(await self._broker(*add_command(ids, until, self._room(), queue, task)))
+        return bool(await self._broker(*add_command(ids, until, self._max_results(), queue, task)))
 
     async def keep(self, id: str, outcome: Outcome) -> None:
         """Stores an outcome that came before its pending result was added."""
@@ -196,7 +195,7 @@ class PendingResults:
             known.append(failure)
         found = [kept, *(unpack(id, raw) for raw in known if raw is not None)]
         if outcomes := [outcome for outcome in found if outcome is not None]:
-            return max(outcomes, key=_worth)
+            return max(outcomes, key=_rank)
         if b"" in (promised, mark):
             return None
         if broker_error:
@@ -225,14 +224,14 @@ class PendingResults:
 
 
 async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisError | None]:
-    """Returns the values of keys and no error, or no values (all None) and the error of Redis."""
+    """Returns the values of keys, and None; if Redis fails, a None for each key, and the error."""
     try:
         return await call("MGET", *keys), None
     except RedisError as error:
         return [None] * len(keys), error
 
 
-def _worth(outcome: Outcome) -> int:
+def _rank(outcome: Outcome) -> int:
     """Returns a rank for choosing between outcomes: failures are lowest, evidence is highest."""
     if not isinstance(outcome, Attribution):
         return 0

@@ -35,7 +35,7 @@ class QueueMemory(NamedTuple):
     pending_results: int
 
     @property
-    def promised_room(self) -> float:
+    def max_pending_results(self) -> float:
         """The largest number of pending results; infinite if Redis has no memory limit."""
         return self.room / QUEUE_SHARE * PENDING_RESULTS_SHARE / PENDING_RESULT_BYTES
 

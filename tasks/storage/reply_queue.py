@@ -1,9 +1,9 @@
 """Sends replies to the api processes that wait, and stores the outcomes of pending results.
 
 Replies and outcomes go to the broker. If broker and cache are one server, the replies share a round
-trip with the results to store. If they are two servers, the replies are sent afterwards, even if
-the cache can't be reached. The same round trip asks which messages have a pending result. Few
-messages have one, and a second round trip stores their outcomes.
+trip with the results to store. If they are two servers, the replies are sent after the results,
+even if the cache can't be reached. The round trip of the replies also asks which messages have a
+pending result. Few messages have one, and another round trip stores their outcomes.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class ReplyQueue:
         outcomes: Sequence[list[Outcome]],
         promised: Mapping[str, Outcome],
     ) -> None:
-        """Queues the replies to ``chunks`` on ``pipe``, behind the results to store.
+        """Queues the replies to ``chunks`` on ``pipe``, after the commands that store results.
 
-        So a client that has a reply finds the result stored. Does nothing if broker and cache are
+        So results are stored before clients get the replies. Does nothing if broker and cache are
         two servers. ``promised`` are outcomes by the message ids under which clients may fetch
-        them later. The pipeline calls a command's option ``then`` with the response.
+        them later. ``pipe`` has to call a command's option ``then`` with the command's response.
         """
         if self.apart:
             return
@@ -57,7 +57,8 @@ class ReplyQueue:
     ) -> None:
         """Sends the replies now if broker and cache are two servers. Raises ``RedisError``.
 
-        Otherwise does nothing, since :meth:`queue` has queued the replies.
+        If they are one server, does nothing, because :meth:`queue` has queued the replies.
+        ``promised`` is as in :meth:`queue`.
         """
         if not self.apart:
             return

@@ -37,7 +37,7 @@ def keys(ids: Iterable[str]) -> list[str]:
     return [RESULT + id for id in ids]
 
 
-def found(ids: Iterable[str], values: Iterable[Any]) -> dict[str, Outcome]:
+def decode(ids: Iterable[str], values: Iterable[Any]) -> dict[str, Outcome]:
     """Decodes the ``values`` that Redis has for the message ids, and returns the outcomes by id.
 
     The outcomes are marked as cached. A value that can't be read counts as absent, so that the
@@ -57,12 +57,12 @@ class AttributionCache:
     def get_many(self, ids: Sequence[str]) -> dict[str, Outcome]:
         """Returns what the cache has for message ids: attributions, and failures of dead letters.
 
-        Takes one round trip. Other failures are not returned, so that such messages are tried
+        Takes one round trip. Other failures are not returned, so that their messages are tried
         again.
         """
         if not ids:
             return {}
-        return found(ids, self._client.mget(keys(ids)))
+        return decode(ids, self._client.mget(keys(ids)))
 
     def put(self, pipe: Pipeline, outcomes: Iterable[Outcome]) -> None:
         """Queues commands on ``pipe`` that store outcomes. The caller executes the pipeline."""
@@ -77,7 +77,7 @@ class AttributionCache:
             pipe.execute_command("EVAL", _PUT, len(names), *names, self._ttl_s, *values)
 
     def count_trial(self, id: str) -> int:
-        """Counts that a message is about to be tried alone. Returns the count, with this trial."""
+        """Counts a trial of a message alone before it begins. Returns the number of trials."""
         try:
             with self._client.pipeline() as pipe:
                 pipe.incr(ATTEMPTS + id)

@@ -79,4 +79,4 @@ class QueueCapacity:
     @property
     def pending_results(self) -> int:
         """How many outcomes may be kept for callers that have not fetched them yet."""
-        return int(min(self._max_pending_results, self._look[0].promised_room))
+        return int(min(self._max_pending_results, self._look[0].max_pending_results))

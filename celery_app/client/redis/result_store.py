@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from redis.asyncio import Redis
 
 from tasks.messages import Outcome
-from tasks.storage.result_cache import found, keys
+from tasks.storage.result_cache import decode, keys
 
 
 class ResultStore:
@@ -21,4 +21,4 @@ class ResultStore:
 
         Takes one MGET. Raises ``RedisError``.
         """
-        return found(ids, await self._cache.execute_command("MGET", *keys(ids)))
+        return decode(ids, await self._cache.execute_command("MGET", *keys(ids)))

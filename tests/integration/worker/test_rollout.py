@@ -16,7 +16,7 @@ from tasks.messages import ALIVE_S, TASK, message_id
 from tasks.rollout import (
     Rollout,
     WorkerRegistry,
-    lot,
+    canary_hash,
     queue_of,
 )
 from tasks.storage.dead_letters import DeadLetter, DeadLetters
@@ -24,9 +24,9 @@ from tests.parts import Part, Stack, wait_for
 
 OLD, NEW = "vowels-1", "vowels-2"
 #: A text that goes to the canary at a share of 0.5.
-TAKEN = next(text for text in map("aei {}".format, range(100)) if lot(text) < 0.5)
+TAKEN = next(text for text in map("aei {}".format, range(100)) if canary_hash(text) < 0.5)
 #: A text that does not go to the canary at a share of 0.5.
-KEPT = next(text for text in map("aei {}".format, range(100)) if lot(text) >= 0.5)
+KEPT = next(text for text in map("aei {}".format, range(100)) if canary_hash(text) >= 0.5)
 
 
 def models(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.rollout import Rollout, lists, lot, queue_of
+from tasks.rollout import Rollout, canary_hash, lists, queue_of
 
 TEXTS = [f"message {number}" for number in range(20_000)]
 
@@ -28,8 +28,8 @@ def test_without_a_canary_no_message_is_taken() -> None:
 
 def test_a_text_has_the_same_lot_in_each_process() -> None:
     """The value never changes: with another hash, an upgrade would give messages other versions."""
-    assert lot("message") == pytest.approx(0.7316659237318243, abs=1e-12)
-    assert all(0 <= lot(text) < 1 for text in TEXTS)
+    assert canary_hash("message") == pytest.approx(0.7316659237318243, abs=1e-12)
+    assert all(0 <= canary_hash(text) < 1 for text in TEXTS)
 
 
 def test_queues_of_versions_share_no_list() -> None:

@@ -60,7 +60,7 @@ def supervised(
 
 def runs(running: Control, part: str = "part-0") -> int:
     """Returns the process id of a part; 0 if the part does not run."""
-    running.look()
+    running.check()
     return running.pids.get(part, 0)
 
 
@@ -101,7 +101,7 @@ def test_a_part_that_is_given_up_is_reported_once_and_tried_for_ever(
         log = running.log("part-0")
 
         def tries() -> int:
-            running.look()
+            running.check()
             return len(log.read_text().split()) if log.exists() else 0
 
         wait_for(lambda: tries() > 3, what="more tries")
@@ -109,11 +109,11 @@ def test_a_part_that_is_given_up_is_reported_once_and_tried_for_ever(
         assert said.count("It is tried again every 0.1 s.") == 1
         assert f"part-0 ended: exit status 3. The end of its log, {log}:\n    try\n" in said
         assert "\n  Do it.\n" in said
-        assert "Do it." in wait_for(lambda: tries() and running.hopeless())
+        assert "Do it." in wait_for(lambda: tries() and running.start_failure())
 
 
 @pytest.mark.parametrize("started_s", [5, 0])
-def test_only_two_wrong_starts_in_a_row_are_hopeless(
+def test_only_two_wrong_starts_in_a_row_are_a_start_failure(
     started_s: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With 0 the part counts as started, and restarts at once, like a part that fails late."""
@@ -122,15 +122,15 @@ def test_only_two_wrong_starts_in_a_row_are_hopeless(
     with supervised(tmp_path, mistaken, "sleep 60") as running:
         starts = tmp_path / "starts"
         wait_for(starts.exists)
-        words = wait_for(running.hopeless)
+        words = wait_for(running.start_failure)
         assert len(starts.read_text().split()) >= 2
         assert words.startswith("part-0 ended: exit status 2.")
 
 
-def test_only_damage_found_after_two_ends_in_a_row_is_hopeless(
+def test_only_damage_found_after_two_ends_in_a_row_is_a_start_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The log names damage at each end except the second, so that the fourth end is hopeless."""
+    """The log names damage at each end except the second, so that the fourth end is a failure."""
     monkeypatch.setattr(configuration, "STARTED_S", 0)
     starts = tmp_path / "starts"
     script = f"""
@@ -139,16 +139,16 @@ def test_only_damage_found_after_two_ends_in_a_row_is_hopeless(
         sleep 0.5; exit 1"""
     with supervised(tmp_path, script, advice=advice_on_damage) as running:
 
-        def hopeless() -> str:
-            running.look()
-            return running.hopeless()
+        def start_failure() -> str:
+            running.check()
+            return running.start_failure()
 
-        words = wait_for(hopeless)
+        words = wait_for(start_failure)
         assert len(starts.read_text().splitlines()) >= 4
         assert words.endswith("Mend it.")
 
 
-def test_a_configuration_that_supervisord_refuses_is_hopeless(
+def test_a_configuration_that_supervisord_refuses_is_a_start_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def refused(_: object, folder: Path) -> Path:
@@ -159,11 +159,11 @@ def test_a_configuration_that_supervisord_refuses_is_hopeless(
     monkeypatch.setattr(control, "configure", refused)
     with supervised(tmp_path, "sleep 60") as running:
 
-        def hopeless() -> str:
-            running.look()
-            return running.hopeless()
+        def start_failure() -> str:
+            running.check()
+            return running.start_failure()
 
-        assert wait_for(hopeless).startswith("supervisord does not start")
+        assert wait_for(start_failure).startswith("supervisord does not start")
     assert "'perhaps'" in capfd.readouterr().err
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compose.parts.valkey import damage
+from compose.parts.valkey import damage_advice
 
 FILE = "appendonly.aof.1.incr.aof"
 PASSING = [
@@ -30,9 +30,9 @@ DAMAGED = [
 
 @pytest.mark.parametrize("line", PASSING)
 def test_a_full_disk_or_a_permission_is_no_damage(line: str) -> None:
-    assert damage([f"1:M # {line}"], Path("kept"), Path("server")) == ""
+    assert damage_advice([f"1:M # {line}"], Path("kept"), Path("server")) == ""
 
 
 @pytest.mark.parametrize("line", DAMAGED)
 def test_wrong_bytes_are_damage(line: str) -> None:
-    assert line in damage([f"1:M # {line}"], Path("kept"), Path("server"))
+    assert line in damage_advice([f"1:M # {line}"], Path("kept"), Path("server"))
