@@ -48,9 +48,9 @@ def check_output(output: object, rows: int, authors: int) -> None:
         ModelRefused: the output is something else.
     """
     if not isinstance(output, torch.Tensor):
-        kind = type(output)
+        kind = f"{type(output).__module__}.{type(output).__qualname__}".removeprefix("builtins.")
         raise ModelRefused(
-            f"`forward` returned {kind.__module__}.{kind.__qualname__} and not a torch.Tensor: "
+            f"`forward` returned {kind} and not a torch.Tensor: "
             "return one tensor, torch.from_numpy(…) of a numpy array"
         )
     shape = tuple(output.shape)
