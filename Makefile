@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 EXPORTER := .venv-exporter
 PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
+# What a run needs. The environment for development holds it, too.
+RUN := $(if $(wildcard $(VENV)/dev.stamp),$(VENV)/dev.stamp,$(VENV)/run.stamp)
 # The model that MODEL= or the environment sets, and the extra that the model needs.
 SERVED := $(or $(MODEL),$(BYLINE_MODEL))
 EXTRA := $(if $(filter transformer model.transformer:% model.transformer.classifier:%,$(SERVED)),$(VENV)/transformer.stamp)
@@ -85,6 +87,12 @@ mac-worker: $(VENV)/run.stamp $(EXTRA)  ## Start a worker on this Mac's GPU, kep
 .PHONY: train
 train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=file.jsonl or .csv for your own, OUT=folder
 	@$(BIN)/python -m model.train $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)")
+
+.PHONY: check-model
+check-model: $(RUN) $(EXTRA)  ## Check a model of your own and measure its speed, MODEL=package.module:Class, MODEL_DIR=folder
+	@$(BIN)/python -X utf8 -m model.check "$(or $(SERVED),ngram)" \
+		$(if $(or $(MODEL_DIR),$(BYLINE_MODEL_DIR)),--directory "$(or $(MODEL_DIR),$(BYLINE_MODEL_DIR))") \
+		$(if $(BYLINE_DEVICE),--device "$(BYLINE_DEVICE)") $(if $(BYLINE_PRECISION),--precision "$(BYLINE_PRECISION)")
 
 .PHONY: test
 # Tests of whole processes wait more than they compute, so four at a time fill two cores.

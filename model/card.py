@@ -18,6 +18,7 @@ import numpy as np
 
 from model.training import evaluation
 from model.types import ModelCard
+from monitoring.instruments.wilson import wilson
 
 #: Name of the JSON file in a model's folder.
 JSON_FILE = "card.json"
@@ -25,6 +26,11 @@ JSON_FILE = "card.json"
 PAGE_FILE = "CARD.md"
 #: Number of commonest mistakes in the card.
 MAX_CONFUSIONS = 15
+#: Largest margin of the accuracy, on either side, with which it says something. About 100 messages
+#: that were held out have it, one in five of :data:`ENOUGH_MESSAGES`.
+MAX_MARGIN = 0.1
+#: Number of messages that are enough for this margin, whatever the accuracy is.
+ENOUGH_MESSAGES = 500
 #: The section on use and limits.
 USE = (
     "Says who of the authors it was trained on most likely wrote a message. It knows no others: "
@@ -75,6 +81,32 @@ def quality_details(
             "unseen": dict(unseen),
         },
     }
+
+
+def worth(card: ModelCard) -> str:
+    """Returns, in words, what the held-out messages tell about the model's accuracy.
+
+    If the messages are too few to tell, the words say so, and what to do.
+    """
+    data, messages = card.details["data"], card.details["data"]["held_out_messages"]
+    right = round(card.details["metrics"]["accuracy"] * messages)
+    low, high = wilson(right, messages)
+    measured = (
+        f"The best guess is right for {right:,} of {messages:,} held-out messages: on messages "
+        f"like these, the accuracy is between {low:.2f} and {high:.2f} (95 % confidence)."
+    )
+    words = [measured]
+    if data["documents"] < data["messages"]:
+        words.append("Messages of one document are alike, so that the true margin is wider.")
+    if high - low > 2 * MAX_MARGIN:
+        if low <= 1 / len(card.authors):
+            words.append(f"That may be no better than a guess, {1 / len(card.authors):.2f}.")
+        words.append(
+            "These are too few messages to tell how good the model is. Its confidences and its "
+            "threshold rest on as few: do not rely on them. Label more messages and train again: "
+            f"{ENOUGH_MESSAGES} in all give the accuracy to ±{MAX_MARGIN}."
+        )
+    return " ".join(words)
 
 
 def training_environment(seconds: float) -> dict[str, Any]:
@@ -145,9 +177,8 @@ def _quality(card: ModelCard) -> str:
     if baseline:
         rows = [(name, value, baseline.get(name.replace(" ", "_"), "")) for name, value, _ in rows]
     heading = baseline["name"] if baseline else "baseline (not run)"
-    return f"Abstains below a confidence of {card.threshold}.\n\n" + _table(
-        ("", "Byline", heading), rows
-    )
+    words = f"Abstains below a confidence of {card.threshold}. {worth(card)}"
+    return f"{words}\n\n" + _table(("", "Byline", heading), rows)
 
 
 def _variants(variants: Sequence[dict[str, Any]]) -> list[str]:

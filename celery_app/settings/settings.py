@@ -13,12 +13,7 @@ from celery_app.settings.errors import PREFIX, SettingsError, in_words, unknown
 from celery_app.settings.monitoring_settings import MonitoringSettings
 from celery_app.settings.password_files import with_password
 from celery_app.settings.secret_url import SecretURL
-
-#: The models that come with Byline, by name.
-MODELS = {
-    "ngram": "model.ngram:NgramModel",
-    "transformer": "model.transformer:TransformerModel",
-}
+from model.types import MODELS
 
 
 class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):

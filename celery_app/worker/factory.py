@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 from celery import Celery
 from celery.signals import task_revoked
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -33,8 +30,9 @@ from celery_app.worker.housekeeping import Housekeeping
 from celery_app.worker.logs.redaction import redact
 from model.serving.device import choose
 from model.serving.engine import Choose, Engine
+from model.serving.loading import AnyModel, create
 from model.serving.placement import Placement
-from model.types import Model, SequenceModel
+from model.types import ModelRefused
 from monitoring.instruments.metrics import WorkerMetrics
 from monitoring.state.prediction_stats import PredictionStats
 from tasks.attribute import AttributeTask
@@ -46,8 +44,6 @@ from tasks.storage.dead_letters import DeadLetters
 from tasks.storage.reply_queue import ReplyQueue
 from tasks.storage.result_cache import AttributionCache
 
-AnyModel = Model[Any] | SequenceModel
-
 
 def load_model(settings: Settings) -> AnyModel:
     """Returns an instance of the model class that the setting ``BYLINE_MODEL`` names.
@@ -55,20 +51,12 @@ def load_model(settings: Settings) -> AnyModel:
     Raises:
         SettingsError: the class does not exist, can't be instantiated, or is no model.
     """
-    module, _, name = settings.model_class.partition(":")
-    arguments = {} if settings.model_dir is None else {"directory": settings.model_dir}
     try:
-        model = getattr(importlib.import_module(module), name)(**arguments)
-    except (ImportError, AttributeError, TypeError, OSError, ValueError) as error:
+        return create(settings.model_class, settings.model_dir)
+    except ModelRefused as error:
         folder = f" with BYLINE_MODEL_DIR={settings.model_dir}" if settings.model_dir else ""
-        detail = f"BYLINE_MODEL={settings.model}{folder} can't be loaded: {error}"
+        detail = f"BYLINE_MODEL={settings.model}{folder} can't be served: {error}"
         raise SettingsError(detail) from error
-    if not isinstance(model, Model | SequenceModel):
-        raise SettingsError(
-            f"BYLINE_MODEL={settings.model} lacks a part of the protocol model.types.Model, "
-            "and one of model.types.SequenceModel"
-        )
-    return model
 
 
 def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celery:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from model.serving import output_checks
 from model.serving.device import Device, DeviceError, choose
 from model.serving.novelty_sampler import NoveltySampler
-from model.serving.output_checks import check_shape, finite_array, predictions, redact_errors
+from model.serving.output_checks import finite_array, predictions, redact_errors
 from model.serving.passes import Pass, Planner, SequencePlanner, TextPlanner
 from model.serving.placement import Placement, available_cores
 from model.serving.precision import check_precision
@@ -38,6 +39,8 @@ Choose = Callable[[str, int], Device]
 #: Waits for the output of a pass, and returns the output on the host: the probabilities of the best
 #: candidates and their indices, float32, shape (texts of the pass, 2 x candidates).
 Download = Callable[[], torch.Tensor]
+#: Checks the output of a pass, given its numbers of rows and of authors. Raises ModelError.
+Check = Callable[[torch.Tensor, int, int], None]
 
 
 @dataclass(slots=True)
@@ -87,15 +90,16 @@ class Engine:
 
         Raises:
             DeviceError: the device or the precision can't be used.
-            ModelError: the model failed on a shape.
-            OSError, ValueError: the weights are missing or do not fit the card.
+            ModelRefused: the model raised an error, or its output breaks the protocol.
+            ModelError: one message does not fit the device's memory.
         """
         self._owner = threading.get_ident()
         torch.set_num_threads(self._threads())
         self.device = self._choose(self._placement.device, self._placement.worker)
-        self._planner, limit = self._loaded()
-        self._publish(limit=limit)
-        self._warm_up()
+        with output_checks.refuse_errors(self.device):
+            self._planner, limit = self._loaded()
+            self._publish(limit=limit)
+            self._warm_up()
 
     @property
     def card(self) -> ModelCard:
@@ -215,11 +219,9 @@ class Engine:
 
     def _warm_up(self) -> None:
         """Runs every batch shape once. A shape that does not fit lowers the limit of passes."""
-        with redact_errors():
-            for planned in self._planner.warm_up(self.status.limit):
-                if planned.cells > self.status.limit:
-                    continue
-                download = self._run(planned)
+        for planned in self._planner.warm_up(self.status.limit):
+            if planned.cells <= self.status.limit:
+                download = self._run(planned, output_checks.check_output)
                 if download is None:
                     self._lower_limit(planned)
                 else:
@@ -247,14 +249,14 @@ class Engine:
                 launched.downloads.append((own, download))
                 launched.work += Work(passes=1, cells=planned.cells, filled=planned.filled)
 
-    def _run(self, planned: Pass) -> Download | None:
+    def _run(self, planned: Pass, check: Check = output_checks.check_shape) -> Download | None:
         """Launches a pass. Returns a function that waits for its output; None if memory ran out."""
         try:
             batch = planned.batch()
             begin = time.perf_counter()
             with torch.inference_mode():
                 rows = self._model.forward(batch)
-                check_shape(rows, planned.rows, len(self._model.card.authors))
+                check(rows, planned.rows, len(self._model.card.authors))
                 best = rows[: len(planned.indices)].topk(min(CANDIDATES, rows.shape[1]))
                 # One copy to the host instead of two: a float32 holds any index exactly.
                 download = self.device.download(torch.cat([best.values, best.indices.float()], 1))

@@ -1,4 +1,8 @@
-"""Checks a model's output, turns it into predictions, and removes texts from a model's errors."""
+"""Checks a model's output, turns it into predictions, and removes texts from a model's errors.
+
+While a worker warms up, it checks every row of the output: a model that breaks its protocol is
+refused. Later the worker checks only what costs nothing: the shape, and the best candidates.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.types import Candidate, DeviceLost, ModelCard, ModelError, Prediction
+from model.serving.device import Device, DeviceError
+from model.types import (
+    Candidate,
+    DeviceLost,
+    ModelCard,
+    ModelError,
+    ModelRefused,
+    Prediction,
+)
+
+#: Largest difference from 1 of the sum of a row of probabilities. A softmax in bf16 stays within a
+#: fifth of it.
+SUM_TOLERANCE = 0.01
+#: Longest quotation from an error of the model, in characters. Torch's errors may fill a screen.
+MAX_QUOTATION = 300
 
 
 def check_shape(probabilities: torch.Tensor, rows: int, authors: int) -> None:
@@ -21,6 +39,65 @@ def check_shape(probabilities: torch.Tensor, rows: int, authors: int) -> None:
     shape = tuple(probabilities.shape)
     if shape != (rows, authors):
         raise ModelError(f"the model returned the shape {shape}, not {(rows, authors)}")
+
+
+def check_output(output: object, rows: int, authors: int) -> None:
+    """Checks the whole output of ``forward`` in the warm-up: probabilities, one row for each text.
+
+    Raises:
+        ModelRefused: the output is something else.
+    """
+    if not isinstance(output, torch.Tensor):
+        kind = f"{type(output).__module__}.{type(output).__qualname__}".removeprefix("builtins.")
+        raise ModelRefused(
+            f"`forward` returned {kind} and not a torch.Tensor: "
+            "return one tensor, torch.from_numpy(…) of a numpy array"
+        )
+    shape = tuple(output.shape)
+    if shape != (rows, authors):
+        raise ModelRefused(
+            f"`forward` returned the shape {shape} and not {(rows, authors)}: return one row for "
+            "each text and one column for each author of the card"
+        )
+    if output.dtype != torch.float32:
+        raise ModelRefused(
+            f"`forward` returned {output.dtype} and not torch.float32: convert its result with "
+            ".float()"
+        )
+    values = output.cpu()
+    if not values.isfinite().all():
+        raise ModelRefused(
+            "`forward` returned a number that is not finite: look for a division by 0 or a "
+            "logarithm of 0"
+        )
+    _check_probabilities(values)
+
+
+def _check_probabilities(values: torch.Tensor) -> None:
+    """Checks that each row holds numbers from 0 to 1 that add up to 1.
+
+    Raises:
+        ModelRefused: a row does not.
+    """
+    lowest, highest = values.min().item(), values.max().item()
+    sums = values.sum(1)
+    worst = sums[(sums - 1).abs().argmax()].item()
+    in_range = lowest >= -SUM_TOLERANCE and highest <= 1 + SUM_TOLERANCE
+    if in_range and abs(worst - 1) <= SUM_TOLERANCE:
+        return
+    if highest <= 0 and ((values.exp().sum(1) - 1).abs() <= SUM_TOLERANCE).all():
+        advice = "did you mean softmax instead of log_softmax?"
+    elif in_range:
+        advice = (
+            "did you mean softmax(dim=1)? A sigmoid, or a softmax over dim=0, gives no row that "
+            "adds up to 1"
+        )
+    else:
+        advice = "did you forget softmax? End `forward` with .softmax(dim=1)"
+    raise ModelRefused(
+        f"`forward` returned rows that are no probabilities, with numbers from {lowest:.3g} to "
+        f"{highest:.3g} and a row that adds up to {worst:.3g}: {advice}"
+    )
 
 
 def finite_array(rows: torch.Tensor) -> NDArray[np.float32]:
@@ -69,8 +146,44 @@ def redact_errors() -> Iterator[None]:
     except torch.AcceleratorError as error:  # All later calls in this process would fail too.
         raise DeviceLost(f"the device failed: {str(error).partition(chr(10))[0]}") from None
     except Exception as error:  # A user's model may raise anything.
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        place = f" at {trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else ""
-        raise ModelError(f"the model raised {type(error).__name__}{place}") from None
+        raise ModelError(f"the model raised {_type_and_place(error)}") from None
+
+
+@contextmanager
+def refuse_errors(device: Device) -> Iterator[None]:
+    """Replaces an error of a model that starts by a ModelRefused, with the error's text.
+
+    A model that starts has seen no message yet, so that no error of it can quote one.
+
+    Raises:
+        ModelRefused: the block raised an error.
+        DeviceError: the model does not fit the memory of ``device``.
+        DeviceLost: the device failed for good.
+    """
+    try:
+        yield
+    except (DeviceError, DeviceLost, ModelError):
+        raise
+    except torch.AcceleratorError as error:
+        raise DeviceLost(f"the device failed: {str(error).partition(chr(10))[0]}") from None
+    except Exception as error:  # A user's model may raise anything.
+        text = one_line(error)
+        if device.is_full(error):
+            raise DeviceError(f"the model does not fit the memory of {device}: {text}") from error
+        said = f"the model raised {_type_and_place(error)}"
+        raise ModelRefused(f"{said}: {text}" if text else said) from error
+
+
+def one_line(error: BaseException) -> str:
+    """Returns the error's text in one line, cut to :data:`MAX_QUOTATION` characters."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= MAX_QUOTATION else f"{text[:MAX_QUOTATION]} …"
+
+
+def _type_and_place(error: BaseException) -> str:
+    """Returns the error's type, and the function and the line that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" at {trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{place}"

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.serving.device import Device
+from model.serving.model_checks import check_encoded
 from model.types import Bucket, Encoded, Grid, Model, Padded
 
 
@@ -120,12 +121,18 @@ class SequencePlanner:
         """Yields one pass of each shape of the grid that has at most ``max_cells`` cells.
 
         For a device that needs no padding, the smallest and the largest pass are enough.
+
+        Raises:
+            ModelRefused: ``encode`` breaks the protocol.
         """
         lengths = self._grid.lengths
         shapes = [(rows, length) for rows in self._grid.messages for length in lengths]
         if not self._device.pads:
             shapes = [(1, lengths[0]), (max_cells // lengths[-1], lengths[-1])]
-        width = self._encode(["a"]).features.shape[1]
+        # The second text is longer than the longest sequence, so `encode` has to cut it.
+        texts = [*warm_up_texts(Bucket(1, 20)), *warm_up_texts(Bucket(1, 20 * lengths[-1])), "a"]
+        check_encoded(encoded := self._encode(texts), len(texts), lengths[-1])
+        width = encoded.features.shape[1]
         for rows, length in sorted(shapes, key=math.prod):
             if 0 < rows * length <= max_cells:
                 yield self._blank(rows, length, width)

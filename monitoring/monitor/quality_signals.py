@@ -18,13 +18,13 @@ from typing import Any
 import msgspec
 
 from monitoring.instruments.count_units import BINS, MILLION
+from monitoring.instruments.wilson import wilson
 from monitoring.monitor.significance import (
     divergence,
     divergence_noise,
     mean_noise,
     pooled,
     share_above,
-    wilson,
 )
 
 logger = logging.getLogger(__name__)

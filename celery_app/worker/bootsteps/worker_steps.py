@@ -23,7 +23,7 @@ from prometheus_client import make_wsgi_app
 from celery_app.worker.batcher import Batcher
 from celery_app.worker.bootsteps.services import services_of
 from model.serving.device import DeviceError
-from model.types import ModelError
+from model.types import DeviceLost, ModelError, ModelRefused
 from monitoring.instruments import background
 from monitoring.instruments.listener import Listener
 from tasks.rollout import queue_of
@@ -34,13 +34,17 @@ logger = logging.getLogger(__name__)
 MAX_WAIT_S = 5.0
 #: Seconds between two rounds of housekeeping.
 HOUSEKEEPING_S = 2.0
+#: Exit status of a worker with wrong settings, of which the model is one. Starting it again does
+#: not help, and `make run` gives up its start.
+WRONG_SETTINGS = 2
 
 
 class ModelStep(bootsteps.StartStopStep):
     """Starts the model in the pool's one thread, and gives Byline's tasks to the batcher.
 
     The step starts before Celery consumes, so a worker that says "ready" has a warm model. If the
-    model can't start, the worker ends and logs the reason.
+    model can't start, the worker ends and logs the reason. Its exit status is 2 where the model
+    itself is wrong, and 1 where the device is, because a device may recover.
     """
 
     requires = (Pool,)
@@ -68,12 +72,14 @@ class ModelStep(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """Loads and warms the model, and makes the worker consume its version's queue."""
-        engine = services_of(worker).engine
+        services = services_of(worker)
+        engine, name = services.engine, services.settings.model
         try:
             worker.pool.executor.submit(engine.start).result()
-        except (DeviceError, ModelError, OSError, ValueError) as error:
-            logger.critical("the model can't be served: %s", error)
-            raise SystemExit(1) from error
+        except (DeviceError, DeviceLost, ModelError) as error:
+            logger.critical("BYLINE_MODEL=%s can't be served: %s", name, error)
+            refused = isinstance(error, ModelRefused)
+            raise SystemExit(WRONG_SETTINGS if refused else 1) from error
         # The version is known only now: in half precision a model is another version.
         worker.app.amqp.queues.select([queue_of(engine.version)])
         # All objects made until now stay, so the garbage collector need not check them again.

@@ -174,7 +174,7 @@ def test_a_worker_that_can_not_start_is_named_with_the_reason(
     runs.append(run := Run(tmp_path, BYLINE_MODEL="tests.models:NoSuchModel"))
     assert run.wait_until_ended() == 1
     assert "byline: worker ended" in run.output
-    assert "BYLINE_MODEL=tests.models:NoSuchModel can't be loaded" in run.output
+    assert "BYLINE_MODEL=tests.models:NoSuchModel can't be served" in run.output
     assert run.processes() == []
 
 
