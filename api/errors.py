@@ -93,7 +93,7 @@ def check_json(content_type: str) -> None:
 def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
     """Returns the HTTP response for an error: a problem document with the error's code and text.
 
-    ``wait_s`` is how many seconds a new message would wait. ``Retry-After`` is at least as long.
+    ``wait_s`` is how many seconds a new message would wait. ``Retry-After`` is at least ``wait_s``.
     """
     status = STATUS.get(code, 500)
     document = Problem(f"urn:byline:error:{code}", HTTPStatus(status).phrase, status, code, detail)
@@ -108,7 +108,7 @@ def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
 
 
 def problem_of(error: Exception, wait_s: float = 0.0) -> HttpResponse:
-    """Returns the HTTP response for an exception. Logs it as a defect if it is no ``BylineError``.
+    """Returns the HTTP response for an exception. Logs the exception if it is no ``BylineError``.
 
     ``wait_s`` has the same meaning as in :func:`problem`.
     """
@@ -152,7 +152,7 @@ def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> Non
 
 
 def _discard_body() -> None:
-    """Reads the rest of the body, up to a limit. Otherwise the client may get no response."""
+    """Reads the rest of the body, up to a limit. Without this, a client may get no response."""
     left, stream = DISCARDED_BYTES, request.environ["wsgi.input"]
     declared = request.content_length
     if not request.environ.get("wsgi.input_terminated"):

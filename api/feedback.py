@@ -30,7 +30,7 @@ class FeedbackService:
         self._limiter = limiter
 
     async def create(self, posted: PostedRequest) -> HttpResponse:
-        """Stores a message's true author. The status is 202. The same feedback counts only once."""
+        """Stores a message's true author. Returns status 202. Repeated feedback counts once."""
         parse_query(posted.query, ())
         await self._limiter.let_through(posted.key, cost_by_size(posted.body))
         feedback = _parse(posted.content_type, posted.body)
@@ -39,7 +39,7 @@ class FeedbackService:
 
 
 def _parse(content_type: str, body: bytes) -> FeedbackRequest:
-    """Returns the feedback that the body of a request holds.
+    """Returns the feedback in the JSON body of a request.
 
     Raises:
         WrongType, NotJSON, InvalidMessage: the body is invalid.

@@ -1,4 +1,4 @@
-"""The service behind ``/v1/figures``: alerts, and recent measurements of this machine's monitor."""
+"""The service behind ``/v1/figures``: alerts, and what this machine's monitor measured lately."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Runtime:
         return self.services.client.dispatcher.wait_s
 
     def ensure_started(self) -> None:
-        """Starts the event loop's thread and the services, unless this process has done so."""
+        """Starts the event loop's thread and the services, unless this process has started them."""
         if self.started:
             return
         with self._starting:

@@ -89,7 +89,7 @@ class AttributionService:
         """Returns the response to a GET request for the attribution with this id.
 
         The status is 200, or 202 if there is no outcome at the end of the wait. If ``may_wait`` is
-        False, there is no wait. With ``head``, the attribution does not count as fetched.
+        False, there is no wait. A HEAD request (``head``) does not fetch the attribution.
         """
         query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")
@@ -201,7 +201,7 @@ def _item(entry: Entry, outcome: Outcome | None, ref: str | UnsetType, explain: 
 
 
 def _visible(attribution: Attribution, explain: bool) -> Attribution:
-    """Returns the attribution, without its evidence if this request did not ask for evidence."""
+    """Returns the attribution, without its evidence if ``explain`` is False."""
     if explain or attribution.evidence is UNSET:
         return attribution
     return msgspec.structs.replace(attribution, evidence=UNSET)

@@ -68,10 +68,10 @@ class CacheBackend(RedisBackend):
 
     @contextmanager
     def round_trip(self) -> Iterator[Pipeline]:
-        """Yields a pipeline for the results and further commands of the block.
+        """Yields a pipeline. Results that the ``with`` block stores go into this pipeline, too.
 
-        All commands are sent at the end of the block, in order, in one round trip. If the block
-        raises, nothing is sent.
+        At the end of the block, the pipeline sends all its commands, in order, in one round trip.
+        If the block raises, nothing is sent.
 
         Raises:
             redis.RedisError: Redis refused a command or can't be reached.

@@ -65,7 +65,7 @@ class Change:
         return self.serve(current.previous)
 
     def follow(self) -> Rollout:
-        """Returns a rollout that lets the workers decide again which version gets new messages."""
+        """Returns a rollout in which the workers, not an operator, choose the current version."""
         return Rollout(self._current.current, previous=self._current.previous)
 
     @property
@@ -109,7 +109,7 @@ def _requested_change(options: argparse.Namespace) -> Callable[[Change], Rollout
 
 
 def table(served: ServedVersions) -> str:
-    """Returns the versions as a text table, with notes on who decides which version is served."""
+    """Returns the versions as a text table. Notes say who chose the current version."""
     rollout = served.rollout
     if rollout is None:
         return "no worker has ever signed in"

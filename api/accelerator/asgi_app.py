@@ -80,7 +80,7 @@ class AsgiApp:
         request_id = _request_id(dict(scope["headers"]))
         set_present(request_id)
         status = await self._send(coroutine, request_id, send)
-        self._counts.note(route, status, time.perf_counter() - start)
+        self._counts.add(route, status, time.perf_counter() - start)
 
     def handle_fast(
         self,
@@ -98,7 +98,7 @@ class AsgiApp:
         def respond(response: HttpResponse) -> None:
             on_response(response._replace(request_id=request_id))
             status = response.metrics_status or response.status
-            self._counts.note(PATH, status, time.perf_counter() - start)
+            self._counts.add(PATH, status, time.perf_counter() - start)
 
         with about([request_id]):
             try:
@@ -141,7 +141,7 @@ class AsgiApp:
     async def _send(
         self, awaitable: Awaitable[HttpResponse], request_id: str, send: Send
     ) -> int | str:
-        """Sends the response. Returns the status under which the metrics count the request."""
+        """Sends the response that ``awaitable`` gives. Returns the status for the metrics."""
         try:
             response = await awaitable
         except Disconnected:

@@ -38,7 +38,7 @@ class Connection(Protocol):
 
 
 class CallbackCycle:
-    """One request and its response. uvicorn uses the object as a request cycle and as a task."""
+    """One request and its response. uvicorn treats it as a request cycle and as an asyncio task."""
 
     __slots__ = ("_connection", "_default_headers", "_on_done", "disconnected", "keep_alive")
 

@@ -56,7 +56,7 @@ class FastHttpProtocol(HttpConnection):
     def on_message_complete(self) -> None:
         """Handles a request that has arrived completely; called by the parser."""
         if self._body_parts is not None:
-            if self._is_handled_fast(b"".join(self._body_parts)):
+            if self._try_fast_path(b"".join(self._body_parts)):
                 self._receiving, self._progressed, self._at_boundary = False, True, True
                 self._body_parts = self._framing = None
                 return
@@ -67,7 +67,7 @@ class FastHttpProtocol(HttpConnection):
         self._body_parts = None
         super()._drop_incomplete()
 
-    def _is_handled_fast(self, body: bytes) -> bool:
+    def _try_fast_path(self, body: bytes) -> bool:
         """Hands a request to ``handle_fast``. Returns False if the request needs a coroutine."""
         assert self._handle_fast is not None
         keep_alive = self._version != "1.0" and self.parser.should_keep_alive()

@@ -50,8 +50,8 @@ class FlaskBridge:
     async def handle(self, scope: Scope, receive: Any, send: Send, is_allowed: bool) -> None:
         """Passes one ASGI request to Flask, and sends Flask's response.
 
-        ``is_allowed`` is False if Flask will refuse the request for its headers. Then the bridge
-        does not read the body.
+        ``is_allowed`` is False if Flask will refuse the request because of its headers. Then the
+        bridge does not read the body.
         """
         request_body = b""
         if is_allowed and scope["method"] in _METHODS_WITH_BODY:
@@ -86,7 +86,10 @@ class FlaskBridge:
         return int(status.partition(" ")[0]), headers, b"".join(parts)
 
     async def _read(self, scope: Scope, receive: Any) -> bytes | None:
-        """Returns the request's body, cut one byte above the limit; None if the client left."""
+        """Returns the request's body; None if the client has disconnected.
+
+        Stops reading when the body exceeds the limit. Flask then refuses the request.
+        """
         declared = int(dict(scope["headers"]).get(b"content-length", b"0"))
         if declared > self._max_read_bytes:
             return b""  # Flask refuses the request because of its declared length

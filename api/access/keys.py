@@ -49,7 +49,7 @@ class ApiKey:
 def parse_line(line: str) -> ApiKey | None:
     """Returns the key that a line of the file describes; ``None`` for a comment or an empty line.
 
-    The API reads the file with this function, and the command checks the line that it prints.
+    The API reads the keys file with this function. The command checks the new key's line with it.
 
     Raises:
         ValueError: the line is invalid. The error quotes neither the line nor the hash.

@@ -27,10 +27,10 @@ class RateLimiter:
         self._client = client
 
     async def let_through(self, key: ApiKey | None, amount: int) -> None:
-        """Checks that a key's rate allows ``amount`` more messages now, and counts them.
+        """Checks that a key's rate allows ``amount`` more messages now, and counts the messages.
 
-        The messages that a key sends add to its debt. The debt shrinks at the key's rate. A key may
-        send if it has no debt, or if its new debt is at most what the rate allows in a second.
+        Each message adds to its key's debt. The debt shrinks at the key's rate. A key may send if
+        it has no debt, or if its new debt is at most what its rate allows in one second.
 
         Raises:
             RateLimited: the key is used faster than its rate.

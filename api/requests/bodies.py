@@ -31,12 +31,12 @@ _DUPLICATE_ERROR = "an object has a key twice"
 
 
 def cost_by_size(body: bytes | msgspec.Raw) -> int:
-    """Returns how many messages the rate limit charges for feedback or an invalid body, by size."""
+    """Returns the cost of feedback or of an invalid body for the rate limit, in messages."""
     return 1 + len(body) // BYTES_PER_MESSAGE
 
 
 def parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Returns the request for attributions that a body holds.
+    """Decodes the JSON body of a request for attributions.
 
     Raises:
         WrongType, NotJSON, InvalidMessage: the body is invalid.

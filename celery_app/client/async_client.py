@@ -139,8 +139,8 @@ class Client:
     ) -> AttributionClient:
         """Passes all texts to the dispatcher, with at most :data:`WINDOW` unanswered at a time.
 
-        Appends the entry or the failure of each text to ``accepted``. Returns the client that was
-        used.
+        Appends the entry or the failure of each text to ``accepted``. Returns the client whose
+        dispatcher got the texts.
         """
         inner = self._opened()
         turns = Yielder()
@@ -216,7 +216,7 @@ async def _wait_for(accepted: Iterable[Entry | Failure], until: float) -> None:
 def _outcome(inner: AttributionClient, accepted: Entry | Failure) -> Outcome:
     if isinstance(accepted, Failure):
         return accepted
-    return accepted.outcome or inner.dispatcher.passed(accepted)
+    return accepted.outcome or inner.dispatcher.deadline_failure(accepted)
 
 
 def _failure(error: BylineError, id: str = "") -> Failure:

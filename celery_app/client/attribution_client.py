@@ -120,10 +120,10 @@ class AttributionClient:
     async def late_outcomes(
         self, joined: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns an entry and an outcome for each message, after the caller's wait has ended.
+        """Returns each entry with its outcome. Called when the caller's wait has ended.
 
-        ``joined`` are the entries that ``Dispatcher.ask`` returned. If a message has no outcome, it
-        fails, or the caller can fetch the outcome later.
+        ``joined`` are the entries that ``Dispatcher.ask`` returned. A message without an outcome
+        fails, or its outcome is None: then the caller can fetch the outcome later.
         """
         return await self._late.outcomes(joined, options.deadline_first)
 

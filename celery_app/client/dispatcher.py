@@ -7,10 +7,10 @@ the dispatcher down.
 
 A message that this process answered in the last minute gets its outcome from the local cache. Three
 coroutines handle all other messages. The *pump* looks messages up in the result cache, with one
-MGET for all messages that came meanwhile, and sends the messages that the cache does not have. The
+MGET for all messages that have gathered, and sends the messages that the cache does not have. The
 *receiver* takes the workers' replies from the Redis list of this process, and wakes the callers.
-The *sweep* gives up chunks that get no reply. All of them run in the thread of one event loop, so
-nothing here needs a lock.
+The *sweep* gives up chunks that get no reply. All three coroutines run in the thread of one event
+loop, so nothing here needs a lock.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ class Dispatcher:
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
         """Accepts the messages of one request, and returns the entries to wait for.
 
-        Each message has an entry. If the same message is in progress already, its earlier entry
-        is returned.
+        If an equal message is in progress already, the entry of that message is returned in place
+        of the new entry.
 
         Raises:
             Overloaded: too many messages wait. No message of ``entries`` was accepted.
@@ -136,12 +136,13 @@ class Dispatcher:
             raise Overloaded(f"{self.unanswered:,} messages wait already")
         joined = [self._join(entry) for entry in entries]
         if self._cache_lookup:
-            self._cache_lookup.soon()
+            self._cache_lookup.wake_dispatcher()
         return joined
 
-    def passed(self, entry: Entry) -> Failure:
-        """Returns the failure of a message that missed its deadline; see ``deadlines.passed``."""
-        return deadlines.passed(entry, self._version_queues.of(entry.version).latency_model.idle)
+    def deadline_failure(self, entry: Entry) -> Failure:
+        """Returns the failure of a message that missed its deadline."""
+        idle = self._version_queues.of(entry.version).latency_model.idle
+        return deadlines.deadline_failure(entry, idle)
 
     def hasten(self, entries: Iterable[Entry]) -> None:
         """Sends messages even if all credits (permits for chunks in flight) are taken.
@@ -203,11 +204,8 @@ class Dispatcher:
         self._work.set()  # a chunk may have freed its credit, or a deadline may have passed
 
     async def _look_up(self) -> None:
-        """Looks gathered messages up in the result cache, and sets the outcomes that it has.
-
-        The other messages are refused, or wait to be sent.
-        """
-        for entry, known in await self._cache_lookup.ask():
+        """Gives each gathered message its cached outcome, or else refuses or queues the message."""
+        for entry, known in await self._cache_lookup.look_up():
             if known is not None:
                 self._settle(entry, known)
                 self._count("cached" if isinstance(known, Attribution) else "failed")
@@ -236,7 +234,7 @@ class Dispatcher:
 
     async def _send_from(self, version_queue: VersionQueue) -> None:
         for entry in version_queue.drop_late():
-            failure = self.passed(entry)
+            failure = self.deadline_failure(entry)
             self._count(_OUTCOMES[failure.code])
             self._settle(entry, failure)
         while entries := version_queue.next_chunk():

@@ -87,10 +87,10 @@ class Entry:
 
     @property
     def join_key(self) -> JoinKey | None:
-        """The key by which callers with the same message find this entry; None with a deadline.
+        """The key under which an equal message finds this entry; None if there is a deadline.
 
-        A message with a deadline shares no entry. The owner is a part of the key, because another
-        owner's message may wait in a longer queue.
+        A message with a deadline shares no entry. The message's owner (an API key) is a part of the
+        key, because another owner's message may wait in a longer queue.
         """
         return (self.id, self.owner, *self.kind) if self.deadline is None else None
 

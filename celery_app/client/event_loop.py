@@ -47,7 +47,7 @@ class EventLoopThread(threading.Thread):
 def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine on the event loop of another thread.
 
-    Returns its result, or raises its error.
+    Returns the coroutine's result, or raises the coroutine's error.
 
     Raises:
         NoAnswer: the loop stopped before the coroutine ended.

@@ -21,9 +21,10 @@ BEYOND_WAIT_S = 5
 
 
 def build_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
-    """Builds a client, and starts the threads that read Redis. Blocks until each has read once.
+    """Builds a client, and starts its threads that read Redis.
 
-    The caller starts the dispatcher. Call this in the event loop's thread.
+    Call this in the event loop's thread, and then start the dispatcher. Blocks until each of the
+    threads has read once.
     """
     client = make_client(settings, metrics)
     client.model_registry.start()
@@ -68,8 +69,8 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
 def limits_of(settings: Settings) -> DispatchLimits:
     """Returns the limits of a dispatcher, from the settings.
 
-    The dispatcher gives up a chunk only when no caller waits for the chunk any longer. If the
-    chunk's worker died, another worker has had the time to take over the task.
+    The dispatcher gives up a chunk only when no caller waits for the chunk any longer. Until then,
+    another worker has time to take over the chunk of a worker that died.
     """
     answer_s = max(3 * settings.visibility_timeout_s, settings.wait_max_s + BEYOND_WAIT_S)
     return DispatchLimits(

@@ -48,13 +48,13 @@ class Labels:
         try:
             if await self._cache.set(name, author, nx=True, ex=self._ttl_s):
                 await self._count(name, attribution, author)
-            elif (before := await self._before(name)) and before != author.encode():
+            elif (before := await self._stored_author(name)) and before != author.encode():
                 raise Conflict("another author was given for this message before")
         except RedisError:
             raise CacheUnavailable("the cache, where attributions are, can't be reached") from None
         return attribution.candidates[0].author == author
 
-    async def _before(self, name: str) -> bytes | None:
+    async def _stored_author(self, name: str) -> bytes | None:
         """Returns the author that is stored under the key ``name``; None if there is no author.
 
         Deletes a key that holds no string.

@@ -16,14 +16,14 @@ class SettingsError(ValueError):
 
 
 def unknown(field: str, known: Sequence[str]) -> str:
-    """Returns the error text for an unknown setting, with the known name that may be meant."""
+    """Returns the error text for an unknown setting. The text suggests a similar known name."""
     close = difflib.get_close_matches(field, known, n=1)
     hint = f"; did you mean {PREFIX}{close[0].upper()}?" if close else ""
     return f"{PREFIX}{field.upper()} is not a setting{hint}"
 
 
 def in_words(error: str, values: Mapping[str, str]) -> str:
-    """Returns an error text of msgspec with the name of the environment variable, not the field.
+    """Returns an error text of msgspec, with the environment variable in place of the field.
 
     ``error`` is msgspec's text, which ends with the field's path, such as ``$.field``. ``values``
     are the values by field.

@@ -2,16 +2,16 @@
 
 Kombu takes a task off its list with BRPOP, and then records it as unacknowledged in Redis. If a
 worker is killed between the two steps, or Redis sends a task to a worker that dies, the task is
-lost. Here a Lua script does both in one step, and for several tasks. Such a command is a *claim*.
+lost. Here one command, a *claim*, runs a Lua script that does both in one step, for several tasks.
 The script writes what kombu would write, so that kombu's own workers, and kombu's sweep for the
 tasks of dead workers, can work with these tasks.
 
 To wait for a task without taking it, the worker moves the task from the end of its list to the end
-of the same list. That works for one list at a time: a free worker sees a task of a lower priority
-within :data:`WAIT_S`.
+of the same list. A worker can wait on one list only. So the worker reads its other lists, which
+have lower priorities, every :data:`WAIT_S` seconds.
 
 Acknowledgements go along with the next claim, so that they cost no round trip and no turn of the
-worker's loop. A worker without room for tasks sends no claim; it acknowledges in a round trip.
+worker's loop. A worker without room for tasks sends no claim, but acknowledges in a round trip.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Channel(redis.Channel):
         return message
 
     @property
-    def claims(self) -> bool:
+    def awaits_tasks(self) -> bool:
         """Whether a claim (the command that takes tasks) was sent and its response is awaited."""
         return (
             bool(self._in_poll)
@@ -161,9 +161,9 @@ class Channel(redis.Channel):
         key: tuple[int | str, ...] = (*steps, *queues)
         prefix = self._prefixes.get(key)
         if prefix is None:
-            noted = [int(queue not in self._unacknowledging) for queue in queues] * len(steps)
+            recorded = [int(queue not in self._unacknowledging) for queue in queues] * len(steps)
             unacked_keys = self.unacked_key, self.unacked_index_key
-            prefix = claim_prefix(self._lists(queues, steps), unacked_keys, noted)
+            prefix = claim_prefix(self._lists(queues, steps), unacked_keys, recorded)
             self._prefixes[key] = prefix
         return claim_command(prefix, max_tasks, tags)
 
@@ -198,10 +198,10 @@ class Channel(redis.Channel):
         max_tasks = CLAIM if room is None else max(1, min(CLAIM, room))
         claim = self._last_claim = self._claim(queues, max_tasks, self.qos.unsettled())
         self._sent_wait = not self._left_behind
-        wait = [self._wait(first_list(claim))] if self._sent_wait else []
+        wait = [self._wait_command(first_list(claim))] if self._sent_wait else []
         connection.send_packed_command(connection.pack_commands([*wait, claim]))
 
-    def _wait(self, first: str) -> list[Any]:
+    def _wait_command(self, first: str) -> list[Any]:
         """Returns the Redis command that waits for a task on the list ``first``.
 
         A Redis without memory refuses BLMOVE. Then the command waits for the same time on a list
@@ -223,7 +223,7 @@ class Channel(redis.Channel):
         self._left_behind = bool(tasks) and (
             len(tasks) >= CLAIM or self.sep.encode() in tasks[-1].name
         )
-        self._priority_order.note(self._left_behind)
+        self._priority_order.record(self._left_behind)
         for name, task, tag in tasks:
             queue = name.decode().rsplit(self.sep, 1)[0]
             with self._handing_over(queue, task, tag):
@@ -234,11 +234,10 @@ class Channel(redis.Channel):
 
     @contextmanager
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
-        """Makes a dead letter of the task if the block raises an error that is no fault of Redis.
+        """Makes a dead letter of a task if the block raises an error that is no fault of Redis.
 
-        Kombu treats ``KeyError`` and other errors as errors of a connection. But the block reads
-        nothing from the connection that tasks come from. Without the dead letter, such a task would
-        be delivered again for ever.
+        Otherwise kombu would treat an error such as ``KeyError`` as an error of the connection, and
+        would deliver the task again for ever.
         """
         try:
             yield
@@ -291,7 +290,7 @@ class Channel(redis.Channel):
             return client.parse_response(connection, "EVAL") or []
 
     def _read_wait(self, client: Redis, connection: Any) -> ResponseError | None:
-        """Returns the error of the waiting command, or None: the next claim may still succeed."""
+        """Returns the waiting command's error instead of raising it: the claim may succeed."""
         try:
             if self._sent_wait:
                 client.parse_response(connection, "BLMOVE")

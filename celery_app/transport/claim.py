@@ -24,19 +24,19 @@ class ClaimPrefix(NamedTuple):
     #: The command's beginning, up to the last key.
     command: list[Any]
     #: For each list, 1 if its tasks are to be recorded as unacknowledged, or 0.
-    noted: list[int]
+    recorded: list[int]
 
 
 def claim_prefix(
-    lists: Sequence[str], unacked_keys: Sequence[str], noted: list[int]
+    lists: Sequence[str], unacked_keys: Sequence[str], recorded: list[int]
 ) -> ClaimPrefix:
     """Returns the first part of a claim, the Redis command that takes tasks from ``lists``.
 
-    ``unacked_keys`` are kombu's hash and index of unacknowledged tasks. ``noted`` has, for each
+    ``unacked_keys`` are kombu's hash and index of unacknowledged tasks. ``recorded`` has, for each
     list, 1 if its tasks are to be recorded as unacknowledged, and 0 if not.
     """
     keys = [*lists, *unacked_keys]
-    return ClaimPrefix(["EVAL", CLAIM_SCRIPT, len(keys), *keys], noted)
+    return ClaimPrefix(["EVAL", CLAIM_SCRIPT, len(keys), *keys], recorded)
 
 
 def claim_command(prefix: ClaimPrefix, max_tasks: int, tags: Sequence[str | bytes]) -> list[Any]:
@@ -44,7 +44,7 @@ def claim_command(prefix: ClaimPrefix, max_tasks: int, tags: Sequence[str | byte
 
     The claim also acknowledges the tasks that have the delivery tags ``tags``.
     """
-    return [*prefix.command, time(), max_tasks, *prefix.noted, *tags]
+    return [*prefix.command, time(), max_tasks, *prefix.recorded, *tags]
 
 
 def first_list(claim: Sequence[Any]) -> str:
@@ -75,7 +75,7 @@ class PriorityOrder:
         #: Claims in a row that left tasks behind.
         self._left_behind = 0
 
-    def note(self, left_behind: bool) -> None:
+    def record(self, left_behind: bool) -> None:
         """Records whether tasks were left in the lists when the worker last took tasks."""
         self._left_behind = self._left_behind + 1 if left_behind else 0
 

@@ -37,12 +37,12 @@ class Poller(redis.MultiChannelPoller):
         while True:
             self.turns = True
             super().on_poll_start()
-            idle = [channel for channel in self._channels if not channel.claims]
-            made_room = any(channel.qos.acknowledges for channel in idle)
+            idle = [channel for channel in self._channels if not channel.awaits_tasks]
+            made_room = any(channel.qos.has_acknowledgements for channel in idle)
             for channel in idle:
                 channel.qos.settle()
             self.turns = len(idle) < len(self._channels)
-            if self.turns or not (made_room or any(c.qos.acknowledges for c in idle)):
+            if self.turns or not (made_room or any(c.qos.has_acknowledgements for c in idle)):
                 return
             # A thread acknowledged a task meanwhile. It did not wake the loop, since ``turns`` was
             # set.
@@ -61,6 +61,6 @@ class Loop:
         return getattr(self._hub, name)
 
     def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
-        """Makes the loop call ``callback`` when ``fd`` is readable, unless the loop does so."""
+        """Makes the loop call ``callback`` when ``fd`` is readable, if it does not do so yet."""
         if self._hub.readers.get(fd) != (callback, args):
             self._hub.add_reader(fd, callback, *args)

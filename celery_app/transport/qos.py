@@ -36,7 +36,7 @@ class QoS(redis.QoS):
     def ack(self, delivery_tag: str | bytes) -> None:
         """Acknowledges a task, along with the next claim or :meth:`settle`. Any thread may do so.
 
-        A tag that is not UTF-8 is given as bytes, as Redis has it. Kombu never holds such a task.
+        ``delivery_tag`` is bytes only if it is not UTF-8. Kombu never holds a task with such a tag.
         """
         self._acknowledged.append(delivery_tag)
         tag = (
@@ -47,7 +47,7 @@ class QoS(redis.QoS):
         virtual.QoS.ack(self, tag)
 
     @property
-    def acknowledges(self) -> bool:
+    def has_acknowledgements(self) -> bool:
         """Whether there are acknowledgements that must still be sent."""
         return bool(self._acknowledged)
 

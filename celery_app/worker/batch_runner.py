@@ -143,9 +143,9 @@ class BatchRunner:
     def _requeue_without_cache(self, requests: Sequence[ChunkRequest]) -> list[ChunkRequest]:
         """Requeues, after a delay, the requests that need the cache. Returns the other requests.
 
-        The other requests need only a reply. Two kinds of requests need the cache. Some clients
+        Called while the cache can't be reached. Two kinds of requests need the cache. Some clients
         want a result, which is stored in the cache. If a worker died with a task, its messages are
-        tried one at a time, and the cache counts the trials.
+        tried one at a time, and the cache counts the trials. All other requests need only a reply.
         """
         requeued = [request for request in requests if request.orphaned or request.wants_result]
         self._delayed_requeue.add(requeued)
@@ -204,7 +204,7 @@ class BatchRunner:
 
     @contextmanager
     def _handling_errors(self, requests: Sequence[ChunkRequest]) -> Iterator[None]:
-        """Handles any error of the block: gives its requests back to the queue, or fails them.
+        """Handles any error of the block: gives ``requests`` back to the queue, or fails them.
 
         Log lines within the block name the HTTP requests that the messages came with.
         """
@@ -224,7 +224,7 @@ class BatchRunner:
                 self._fail([request for request in requests if not request.acknowledged])
 
     def _give_back(self, requests: Sequence[ChunkRequest], error: RedisError) -> None:
-        """Gives back, after a pause, requests whose results could not be stored.
+        """Gives requests back to the queue after a pause: their results could not be stored.
 
         The pause doubles with each failure in a row.
         """
@@ -253,7 +253,7 @@ class BatchRunner:
 
 @contextmanager
 def _isolating(request: ChunkRequest) -> Iterator[None]:
-    """Logs an error that ending one request raises, so that the other requests go on."""
+    """Logs an error of the block, which ends one request, so that other requests still end."""
     with about(request.request_ids):
         try:
             yield

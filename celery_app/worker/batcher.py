@@ -113,7 +113,7 @@ class Batcher:
         True if less than two batches wait, and all waiting tasks will be done in ``max_wait_s``. No
         other worker can take a task that waits here, not even an idle worker. All large tasks
         together count as one batch at most, since a later task waits for only one of their batches.
-        Low-priority tasks count only for the second condition.
+        Low-priority tasks count towards ``max_wait_s``, and not towards the two batches.
         """
         large = self._waiting.large_work
         urgent = self._waiting.urgent_work + self._waiting.solo_work + min(large, self._max_work)
@@ -217,8 +217,8 @@ class Batcher:
     def _take(self, wait_s: float) -> NextBatch:
         """Removes the next batch from the waiting tasks, and returns it; empty if no task waits.
 
-        If the batch is not full, it waits for further tasks until its first task has waited for
-        ``wait_s`` seconds.
+        If the batch is not full, waits for further tasks until the first task of the batch has
+        waited for ``wait_s`` seconds.
         """
         with self._changed:
             if wait_s:

@@ -31,7 +31,9 @@ class DelayedRequeue:
                 self._due = time.monotonic() + self._seconds
             self._requests.extend(requests)
             if self._requests and self._thread is None and not self._closed.is_set():
-                self._thread = background.start(self._wait, "delayed requeue", self._closed)
+                self._thread = background.start(
+                    self._give_back_due, "delayed requeue", self._closed
+                )
             self._changed.notify()
         if self._closed.is_set():
             self._give_back()
@@ -43,7 +45,7 @@ class DelayedRequeue:
             self._changed.notify()
         self._give_back()
 
-    def _wait(self) -> None:
+    def _give_back_due(self) -> None:
         """Waits until there are requests and their delay is over, then gives them back."""
         with self._changed:
             self._changed.wait_for(lambda: self._requests or self._closed.is_set())

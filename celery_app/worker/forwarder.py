@@ -55,7 +55,7 @@ class Forwarder:
         self._version = version
         self._worker_registry = worker_registry
 
-    def look(self, stop: threading.Event) -> None:
+    def run_once(self, stop: threading.Event) -> None:
         """Moves tasks for about a second, or until the event ``stop`` is set.
 
         If new messages go to another model version, waits for the same time and moves nothing.

@@ -110,7 +110,7 @@ class Housekeeping:
             raise SystemExit(1)
 
     def _excess_size(self) -> int:
-        """Returns the worker's memory in bytes if this has reached the limit; 0 otherwise."""
+        """Returns the worker's memory in bytes if it has reached the limit; 0 otherwise."""
         # Resident memory is cheap to read, and is never less than the memory that counts.
         if self._limit is None or processes.resident(os.getpid()) < self._limit:
             return 0

@@ -1,8 +1,8 @@
 """Runs each request of a batch through Celery's tracer: results, callbacks, signals, failures.
 
 Celery's tracer is the function that runs a task and reports its end. The tracer takes longer than
-all other work for a task. A task of an api process wants no result and no callback, so the tracer
-has nothing to do. Such a plain request bypasses the tracer.
+all other work for a task. A *plain* request wants no result and no callback, so the tracer would do
+nothing visible. Plain requests, such as those of an api process, bypass the tracer.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ PIECE_BYTES = 4 * 1024
 
 
 def check_partial_head(size: int, fields: int) -> None:
-    """Checks the size of a head so far, in bytes, and its number of header fields.
+    """Checks a head of which ``size`` bytes and ``fields`` header fields have arrived so far.
 
     Raises:
         HeadersTooLarge: the head exceeds a limit.

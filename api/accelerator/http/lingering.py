@@ -26,7 +26,7 @@ LINGER_CONNECTIONS = 256
 
 
 class Lingering(asyncio.Protocol):
-    """The asyncio protocol of a connection from its last response until it is closed."""
+    """The asyncio protocol of a connection, from its last response until it is closed."""
 
     #: All lingering connections of the process, the oldest first.
     all: ClassVar[dict[Lingering, None]] = {}
@@ -59,7 +59,7 @@ class Lingering(asyncio.Protocol):
             self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tells the previous protocol that the connection has ended; called by asyncio."""
+        """Tells the original protocol that its connection is closed; called by asyncio."""
         self._timer.cancel()
         self.all.pop(self, None)
         if self._previous_protocol is not None:

@@ -11,7 +11,7 @@ WRITE_TIMEOUT_S = 30.0
 
 
 class WriteTimeoutProtocol(HttpToolsProtocol):
-    """uvicorn's protocol. It disconnects clients that read nothing for ``WRITE_TIMEOUT_S``."""
+    """uvicorn's protocol. Disconnects clients that read nothing for too long."""
 
     _write_timer: asyncio.TimerHandle | None = None
 
@@ -33,7 +33,7 @@ class WriteTimeoutProtocol(HttpToolsProtocol):
     def _check_progress(self, unsent_before: int) -> None:
         """Aborts the connection if the client has read nothing since the timer started.
 
-        ``unsent_before`` is the number of bytes that were unsent at that time.
+        ``unsent_before`` is the number of unsent bytes when the timer started.
         """
         unsent = self.transport.get_write_buffer_size()
         if unsent < unsent_before:

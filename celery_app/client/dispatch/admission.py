@@ -41,7 +41,7 @@ class Admission:
         waiting: Mapping[Kind, FairQueue],
         chunk_work: int,
     ) -> None:
-        """``waiting`` has the messages that are not sent yet, by kind. They may change later.
+        """``waiting`` has a queue of unsent messages for each kind. The queues may change later.
 
         ``chunk_work`` is the work of the largest chunk, in units of :mod:`tasks.work`.
         """
@@ -54,7 +54,7 @@ class Admission:
     @property
     def wait_s(self) -> float:
         """The seconds until a new message would be answered."""
-        return sum(self._answered(sum(queue.work for queue in self._waiting.values()) + 1))
+        return sum(self._time_until_done(sum(queue.work for queue in self._waiting.values()) + 1))
 
     def too_late(self, entry: Entry) -> bool:
         """Returns whether to refuse a message because of a deadline.
@@ -72,9 +72,9 @@ class Admission:
         if same_kind:
             same_kind_ahead = same_kind.ahead_of(entry)
         work_ahead += same_kind_ahead
-        if not work_ahead and not self._look().chunks:
+        if not work_ahead and not self._current_snapshot().chunks:
             return False
-        latest = now + sum(self._answered(work_ahead + entry.work))
+        latest = now + sum(self._time_until_done(work_ahead + entry.work))
         if deadline < latest:
             return True
         work_in_chunk = same_kind_ahead % self._chunk_work
@@ -83,24 +83,24 @@ class Admission:
         # Another message whose deadline is close still counts as in time, because estimates vary by
         # more than the time of one message. If it counted as lost, every new message would be
         # accepted beside it, and all of them would be late.
-        in_time = now + self._answered(work_ahead)[0]
+        in_time = now + self._time_until_done(work_ahead)[0]
         return any(
             in_time <= other.deadline < latest
-            for other in same_kind.last(work_in_chunk)
+            for other in same_kind.newest(work_in_chunk)
             if other.deadline is not None
         )
 
-    def _answered(self, work: int) -> tuple[float, float]:
-        """Returns the seconds until ``work`` units of waiting work are done, and a safety margin.
+    def _time_until_done(self, work: int) -> tuple[float, float]:
+        """Returns the time until ``work`` units of waiting work are done, and a safety margin.
 
-        The margin is in seconds, too.
+        Both are in seconds.
         """
-        snapshot, latency_model = self._look(), self._latency_model
+        snapshot, latency_model = self._current_snapshot(), self._latency_model
         full, rest = divmod(work - 1, self._chunk_work)
         then = full * latency_model.seconds(self._chunk_work) + latency_model.seconds(rest + 1)
         return snapshot.seconds + then, latency_model.margin(snapshot.chunks + full + 1)
 
-    def _look(self) -> InFlightSnapshot:
+    def _current_snapshot(self) -> InFlightSnapshot:
         now, seen = time.monotonic(), self._snapshot
         if seen.changes != self._in_flight.changes or now > seen.at + FRESH_S:
             chunks, latency_model = self._in_flight.with_credit, self._latency_model

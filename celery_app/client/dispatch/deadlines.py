@@ -1,8 +1,8 @@
-"""Finds out whose fault a missed deadline is: Byline was too slow, or the deadline was too short.
+"""Finds out why a message missed its deadline: Byline was too slow, or the deadline was too short.
 
-A deadline is too short if even an answer with no other message ahead takes longer. Missing such a
-deadline is not counted as a failure of Byline. If a message misses a longer deadline, because it
-waited or others were ahead of it, Byline was too slow.
+A deadline is too short if an answer takes longer even when Byline has no other message. To miss a
+deadline that is too short is no failure of Byline. If a message misses a longer deadline, for
+example because other messages were ahead of it, Byline was too slow.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ WEIGHT = 0.1
 
 
 class IdleLatency:
-    """The time that an answer takes with no other message ahead: the lowest mean so far.
+    """The time that an answer takes when no other message is ahead: the lowest mean so far.
 
-    The time never rises. So if Byline becomes slow, a missed deadline still counts as its failure.
+    This time never rises. So if Byline becomes slow, a missed deadline still counts as a failure of
+    Byline.
     """
 
     def __init__(self) -> None:
@@ -40,22 +41,22 @@ class IdleLatency:
         """
         return max(MIN_LATENCY_S, self._lowest) if self._answers else MIN_LATENCY_S
 
-    def note(self, seconds: float) -> None:
-        """Records the seconds that one answer took with no other message ahead."""
+    def record(self, seconds: float) -> None:
+        """Records that an answer took ``seconds`` seconds, while no other message was ahead."""
         self._answers += 1
         self._mean += (seconds - self._mean) * max(WEIGHT, 1 / self._answers)
         self._lowest = min(self._lowest, self._mean)
 
 
 def too_short(entry: Entry, idle: IdleLatency) -> DeadlineTooShort | None:
-    """Returns an error if a message's deadline is too short for any system; None otherwise."""
+    """Returns an error if a message's deadline is too short even for an idle Byline, or None."""
     if entry.deadline_s is None or entry.deadline_s >= idle.seconds:
         return None
     min_ms = 1000 * idle.seconds
     return DeadlineTooShort(f"an answer takes {min_ms:.1f} ms with nothing ahead of the message")
 
 
-def passed(entry: Entry, idle: IdleLatency) -> Failure:
+def deadline_failure(entry: Entry, idle: IdleLatency) -> Failure:
     """Returns the failure of a message that missed its deadline.
 
     The failure's code says whether the deadline was too short, or Byline was too slow.
@@ -72,5 +73,5 @@ def for_caller(entry: Entry, outcome: Outcome, idle: IdleLatency) -> Outcome:
     short. This function gives each of these failures the right code.
     """
     if isinstance(outcome, Failure) and outcome.code == DeadlinePassed.code:
-        return passed(entry, idle)
+        return deadline_failure(entry, idle)
     return outcome

@@ -137,7 +137,7 @@ class FairQueue:
         others = (share.work for share in self._shares.values() if share is not own)
         return before + sum(min(work, reach) for work in others)
 
-    def last(self, work: int) -> list[Entry]:
+    def newest(self, work: int) -> list[Entry]:
         """Returns the newest messages, one of each owner in turn, up to ``work`` units of work."""
         found: list[Entry] = []
         ends = [reversed(share.entries) for share in self._shares.values()]

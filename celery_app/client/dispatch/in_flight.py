@@ -1,8 +1,8 @@
 """The chunks in flight: tasks that were sent to the workers and have no reply yet.
 
-A process has a few credits for each model version, permits to have a chunk in flight. A chunk holds
-its credit until its reply comes, or until the chunk has stalled. Without a free credit, further
-messages wait.
+For each model version, a process has a few credits. A credit is a permit to have one chunk in
+flight. A chunk holds its credit until its reply comes, or until the chunk has stalled. Without a
+free credit, further messages wait.
 """
 
 from __future__ import annotations

@@ -49,20 +49,20 @@ class LateMessages:
         the deadline has passed, so late messages fail, and no outcome is kept for later.
         """
         late = [entry for entry in joined if not entry.done.is_set()]
-        failures = await self._promised(late, deadline_first) if late else {}
+        failures = await self._promise(late, deadline_first) if late else {}
         outcomes = [(entry, entry.outcome or failures.get(entry.id)) for entry in joined]
         for entry, outcome in outcomes:
             entry.reported_pending = entry.reported_pending or outcome is None
         await self._release([entry for entry in late if entry.done.is_set()])
         return outcomes
 
-    async def _promised(self, late: Sequence[Entry], deadline_first: bool) -> dict[str, Failure]:
+    async def _promise(self, late: Sequence[Entry], deadline_first: bool) -> dict[str, Failure]:
         """Keeps the outcomes of late messages for later, or fails the messages.
 
         Returns a failure for each message whose outcome is not kept, by message id.
         """
         if deadline_first:
-            return {entry.id: self._dispatcher.passed(entry) for entry in late}
+            return {entry.id: self._dispatcher.deadline_failure(entry) for entry in late}
         self._dispatcher.hasten(late)
         until = time.monotonic() + ACCEPT_S
         for entry in late:
@@ -109,13 +109,13 @@ class LateMessages:
         task.add_done_callback(self._tasks.discard)
 
     def _release_later(self, entry: Entry) -> None:
-        """Releases a promised outcome when the reply comes, because no caller has its id."""
+        """Releases the pending result when the outcome comes: no caller was given its id."""
         if not entry.done.is_set():
             entry.done.then(partial(self._start_release, entry))
 
     async def _keep(self, entry: Entry) -> None:
         """Stores an outcome at the broker, for the caller to whom it was promised."""
-        if (outcome := _of_worker(entry)) is None:
+        if (outcome := _worker_outcome(entry)) is None:
             return
         try:
             await self._pending_results.keep(entry.id, outcome)
@@ -124,9 +124,9 @@ class LateMessages:
                 logger.warning("a promised outcome is kept in the cache only: %s", error)
 
     async def _release(self, answered: Sequence[Entry]) -> None:
-        """Releases the promised outcomes that came in time: their callers need not fetch them."""
+        """Releases the pending results of outcomes that came in time: no caller must fetch them."""
         spare = [entry for entry in answered if entry.promised and not entry.reported_pending]
-        known = {entry.id: outcome for entry in spare if (outcome := _of_worker(entry))}
+        known = {entry.id: outcome for entry in spare if (outcome := _worker_outcome(entry))}
         try:
             await self._pending_results.release(known)
         except RedisError as error:
@@ -134,7 +134,7 @@ class LateMessages:
                 logger.warning("promises of answered messages still take room: %s", error)
 
 
-def _of_worker(entry: Entry) -> Outcome | None:
+def _worker_outcome(entry: Entry) -> Outcome | None:
     """Returns the outcome that a worker sent; None if this process gave up waiting for a worker."""
     outcome = entry.outcome
     gave_up = isinstance(outcome, Failure) and outcome.code == NoAnswer.code

@@ -52,7 +52,7 @@ class LatencyModel:
         """
         took = self._waited(sent_at)
         if alone and sent_at >= self._last:
-            self.idle.note(took)
+            self.idle.record(took)
         self._last = self._now()
         expected = self.seconds(work)
         if self._sums[0]:

@@ -32,7 +32,7 @@ class CacheLookup:
     def __init__(
         self, result_store: ResultStore, version_queues: VersionQueues, wake: asyncio.Event
     ) -> None:
-        """``wake`` is set when the dispatcher should call :meth:`ask`."""
+        """``wake`` is set when the dispatcher should call :meth:`look_up`."""
         self._result_store = result_store
         self._version_queues = version_queues
         self._wake = wake
@@ -48,11 +48,11 @@ class CacheLookup:
         """Adds a message to the next lookup."""
         self._entries.append(entry)
 
-    def soon(self) -> None:
-        """Wakes the dispatcher, so that it calls :meth:`ask`.
+    def wake_dispatcher(self) -> None:
+        """Wakes the dispatcher, so that the dispatcher calls :meth:`look_up`.
 
-        If only few messages are gathered and chunks are in flight, this happens ``GATHER_S``
-        seconds later.
+        If only few messages are gathered and chunks are in flight, wakes the dispatcher
+        ``GATHER_S`` seconds later.
         """
         few = len(self._entries) < WORTH_A_LOOK
         if few and self._timer is not None:
@@ -66,11 +66,11 @@ class CacheLookup:
         self._timer = None
         self._wake.set()
 
-    async def ask(self) -> list[tuple[Entry, Outcome | None]]:
+    async def look_up(self) -> list[tuple[Entry, Outcome | None]]:
         """Looks all gathered messages up, and returns each with its outcome.
 
-        The outcome is None if the cache has no outcome, or if it lacks the evidence that the
-        message asks for.
+        The outcome is None if the cache has no outcome, or if the outcome lacks the evidence that
+        the caller asked for.
         """
         entries, self._entries = self._entries, []
         found = await self._found(entries) if entries else {}

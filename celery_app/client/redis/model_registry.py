@@ -198,8 +198,9 @@ class ModelRegistry:
         try:
             served = self._worker_registry.look()
             self._learn(served)
-            under_way = self._queue_capacity.under_way
-            self._queue_capacity.note(queue_memory.look(self._broker, served.lists), under_way)
+            in_flight_bytes = self._queue_capacity.in_flight_bytes
+            measured = queue_memory.look(self._broker, served.lists)
+            self._queue_capacity.record(measured, in_flight_bytes)
             reported = wrong_type.get(self._broker, self._memory_key)
         except RedisError as error:
             self._reachable = False
@@ -208,7 +209,7 @@ class ModelRegistry:
             return
         self._served, self._reachable = served, True
         self._note("broker", "ok")
-        self._note("queue", self._queue_capacity.words)
+        self._note("queue", self._queue_capacity.state)
         memory = pressure.read(reported)
         self._pressure = memory.level if memory else "ok"
 

@@ -51,8 +51,8 @@ class Publisher:
     async def send(self, chunk_id: str, entries: Sequence[Entry]) -> None:
         """Sends ``entries``, all of one model version and kind, as the task with id ``chunk_id``.
 
-        For urgent entries, the same step registers pending results, as far as the limit allows. A
-        caller can fetch such an outcome later (HTTP 202).
+        For urgent entries, the same command registers pending results in Redis, unless there are
+        too many already. The outcome of a pending result can be fetched later (HTTP 202).
 
         Raises:
             BrokerUnavailable: the broker did not take the task.

@@ -16,10 +16,10 @@ SHOWN_S = 3.0
 
 
 class QueueCapacity:
-    """Estimates the queue's memory: its last measured size, and the tasks that were sent since.
+    """Estimates how much memory the queue takes: the last measurement, plus the tasks sent since.
 
-    The thread that checks the broker calls :meth:`note`, and reads ``under_way`` and ``words``.
-    The event loop's thread calls all other methods.
+    The thread that checks the broker calls :meth:`record`, and reads ``in_flight_bytes`` and
+    ``state``. The event loop's thread calls all other methods.
     """
 
     def __init__(self, max_pending_results: int) -> None:
@@ -29,18 +29,18 @@ class QueueCapacity:
         #: The oldest task comes first.
         self._tasks: dict[str, tuple[int, float]] = {}
         #: Bytes of all tasks without a reply.
-        self.under_way = 0
-        #: The last measurement, and the value of ``under_way`` before it.
-        self._look = QueueMemory(0, math.inf, 0), 0
+        self.in_flight_bytes = 0
+        #: The last measurement, and the value of ``in_flight_bytes`` before it.
+        self._measurement = QueueMemory(0, math.inf, 0), 0
         #: Monotonic time of the last refusal, in seconds.
         self._refused_at = -SHOWN_S
 
-    def note(self, seen: QueueMemory, under_way: int) -> None:
+    def record(self, measured: QueueMemory, in_flight_bytes: int) -> None:
         """Records a measurement of the queue's memory.
 
-        ``under_way`` is the value of the attribute ``under_way`` before the measurement.
+        ``in_flight_bytes`` is the value that the attribute had before the measurement.
         """
-        self._look = seen, under_way
+        self._measurement = measured, in_flight_bytes
 
     def take(self, chunk_id: str, size: int) -> None:
         """Counts a task of ``size`` bytes that is about to be sent.
@@ -51,7 +51,7 @@ class QueueCapacity:
         self.check(size)
         now = time.monotonic()
         self._tasks[chunk_id] = size, now
-        self.under_way += size
+        self.in_flight_bytes += size
         oldest = next(iter(self._tasks))
         if self._tasks[oldest][1] < now - FORGET_S:
             self.free(oldest)
@@ -59,24 +59,24 @@ class QueueCapacity:
     def free(self, chunk_id: str) -> None:
         """Stops counting a task, because its reply came or because it could not be sent."""
         size, _ = self._tasks.pop(chunk_id, (0, 0.0))
-        self.under_way -= size
+        self.in_flight_bytes -= size
 
     def check(self, size: int = 0) -> None:
         """Raises ``Overloaded`` if ``size`` more bytes would not fit into the queue's memory."""
-        seen, under_way = self._look
-        if seen.used + self.under_way - under_way + size > seen.room:
+        measured, in_flight_bytes = self._measurement
+        if measured.used + self.in_flight_bytes - in_flight_bytes + size > measured.room:
             self._refused_at = time.monotonic()
-            raise Overloaded(f"the queue is full: {seen}")
+            raise Overloaded(f"the queue is full: {measured}")
 
     @property
-    def words(self) -> str:
+    def state(self) -> str:
         """The queue's state in words: ``ok``, or ``full: …`` if a task was refused a moment ago."""
         with suppress(Overloaded):
             self.check()
         full = time.monotonic() < self._refused_at + SHOWN_S
-        return f"full: {self._look[0]}" if full else "ok"
+        return f"full: {self._measurement[0]}" if full else "ok"
 
     @property
     def pending_results(self) -> int:
         """How many outcomes may be kept for callers that have not fetched them yet."""
-        return int(min(self._max_pending_results, self._look[0].max_pending_results))
+        return int(min(self._max_pending_results, self._measurement[0].max_pending_results))

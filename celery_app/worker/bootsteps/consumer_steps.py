@@ -156,7 +156,7 @@ class ForwardStep(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         """Starts the forwarder's thread."""
         self.stopping = threading.Event()
-        forward = partial(services_of(consumer).forwarder.look, self.stopping)
+        forward = partial(services_of(consumer).forwarder.run_once, self.stopping)
         background.start(forward, "forwarder", self.stopping)
 
     def stop(self, consumer: Any) -> None:

@@ -24,14 +24,16 @@ class MalformedStep(bootsteps.StartStopStep):
         """Replaces the functions with which Celery's consumer handles malformed tasks."""
         consumer.on_unknown_message = _refuse_unknown
         consumer.on_invalid_task = _refuse_invalid
-        consumer.on_unknown_task = _checking(type(consumer).on_unknown_task.__get__(consumer))
+        consumer.on_unknown_task = _checking_headers(
+            type(consumer).on_unknown_task.__get__(consumer)
+        )
         consumer.on_decode_error = consumer.task_consumer.on_decode_error = _refuse_body
 
 
-def _checking(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., None]:
-    """Returns ``refuse``, Celery's ``on_unknown_task``, with a check of the headers before it.
+def _checking_headers(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., None]:
+    """Returns a function that checks a task's headers, and then calls ``refuse``.
 
-    Celery needs the id in the headers in order to fail the task.
+    ``refuse`` is Celery's ``on_unknown_task``. It needs the id in the headers to fail the task.
     """
 
     def checked(body: Any, message: Any, error: Exception) -> None:

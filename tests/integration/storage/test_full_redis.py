@@ -131,37 +131,37 @@ def test_chunks_in_flight_count_between_two_checks_of_the_memory(
     room = QueueCapacity(50_000)
     room.take("huge", 10**12)  # without a limit, any size is accepted
     room.free("huge")
-    room.note(QueueMemory(30, 100.0, 0), room.under_way)
+    room.record(QueueMemory(30, 100.0, 0), room.in_flight_bytes)
     room.take("1", 60)
-    under_way = room.under_way
+    in_flight_bytes = room.in_flight_bytes
     room.take("2", 10)
     with pytest.raises(Overloaded):
         room.take("3", 1)
-    room.note(QueueMemory(90, 100.0, 0), under_way)  # "2" was sent during the check
+    room.record(QueueMemory(90, 100.0, 0), in_flight_bytes)  # "2" was sent during the check
     room.check()
     with pytest.raises(Overloaded):
         room.take("3", 1)
     monkeypatch.setattr("celery_app.client.redis.queue_capacity.SHOWN_S", 0.0)
-    assert room.words == "ok"
+    assert room.state == "ok"
     monkeypatch.undo()
     room.free("1")
     for number in range(100):  # answered chunks take no capacity, however many there are
         room.take(f"and {number}", 60)
         room.free(f"and {number}")
     room.free("unknown")
-    assert room.under_way == 10
-    room.note(QueueMemory(101, 100.0, 0), room.under_way)
-    assert room.words.startswith("full: ")
-    room.note(QueueMemory(10, 100.0, 0), 10)
+    assert room.in_flight_bytes == 10
+    room.record(QueueMemory(101, 100.0, 0), room.in_flight_bytes)
+    assert room.state.startswith("full: ")
+    room.record(QueueMemory(10, 100.0, 0), 10)
     monkeypatch.setattr("celery_app.client.redis.queue_capacity.FORGET_S", 0.0)
     room.take("last", 5)  # "2" was never answered
-    assert room.under_way == 5
+    assert room.in_flight_bytes == 5
 
 
 def test_pending_results_have_at_most_a_part_of_the_memory() -> None:
     room = QueueCapacity(50_000)
     assert room.pending_results == 50_000
-    room.note(QueueMemory(0, 16.0 * MB, 0), 0)
+    room.record(QueueMemory(0, 16.0 * MB, 0), 0)
     assert room.pending_results == 8 * 1024
 
 

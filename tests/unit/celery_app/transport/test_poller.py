@@ -13,14 +13,14 @@ class Channel:
 
     active_queues = active_fanout_queues = ()
 
-    def __init__(self, claims: bool) -> None:
-        self.claims = claims
+    def __init__(self, awaits_tasks: bool) -> None:
+        self.awaits_tasks = awaits_tasks
         self.settled = 0
         self.acknowledged: list[bool] = []
         self.qos = self
 
     @property
-    def acknowledges(self) -> bool:
+    def has_acknowledgements(self) -> bool:
         return bool(self.acknowledged and self.acknowledged.pop())
 
     def settle(self) -> None:

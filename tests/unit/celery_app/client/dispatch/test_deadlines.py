@@ -9,8 +9,8 @@ from celery_app.client.dispatch.deadlines import (
     MIN_LATENCY_S,
     OBJECTIVE_S,
     IdleLatency,
+    deadline_failure,
     for_caller,
-    passed,
     too_short,
 )
 from celery_app.client.dispatch.latency_model import LatencyModel
@@ -29,7 +29,7 @@ def asked(limit_s: float | None) -> Entry:
 def latency(*seconds: float) -> IdleLatency:
     made = IdleLatency()
     for each in seconds:
-        made.note(each)
+        made.record(each)
     return made
 
 
@@ -70,9 +70,9 @@ def test_a_message_without_a_deadline_is_never_too_short() -> None:
 
 def test_a_late_outcome_becomes_deadline_too_short_or_deadline_passed() -> None:
     late, other = Failure("1", DeadlinePassed.code, "late"), Failure("1", "model_failed", "no")
-    assert for_caller(asked(0.001), late, latency()) == passed(asked(0.001), latency())
-    assert passed(asked(0.001), latency()).code == "deadline_too_short"
-    assert passed(asked(1.0), latency()).code == "deadline_passed"
+    assert for_caller(asked(0.001), late, latency()) == deadline_failure(asked(0.001), latency())
+    assert deadline_failure(asked(0.001), latency()).code == "deadline_too_short"
+    assert deadline_failure(asked(1.0), latency()).code == "deadline_passed"
     assert for_caller(asked(0.001), other, latency()) is other
     assert for_caller(asked(0.001), attribution("1"), latency()) == attribution("1")
 
@@ -95,7 +95,7 @@ async def test_only_an_answered_chunk_of_one_message_counts(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: list[float] = []
-    monkeypatch.setattr(IdleLatency, "note", lambda self, seconds: noted.append(seconds))
+    monkeypatch.setattr(IdleLatency, "record", lambda self, seconds: noted.append(seconds))
     await desk.ask("1", "2")
     await desk.answer(0)
     await desk.ask("3")

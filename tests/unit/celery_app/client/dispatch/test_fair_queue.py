@@ -137,5 +137,5 @@ def test_only_an_equal_share_of_other_owners_leaves_before_a_message() -> None:
 
 def test_the_last_messages_are_found_owner_by_owner() -> None:
     waiting = queue(a=3, b=1)
-    assert ids(waiting.last(3)) == ["a 2", "b 0", "a 1"]
-    assert len(waiting.last(100)) == 4
+    assert ids(waiting.newest(3)) == ["a 2", "b 0", "a 1"]
+    assert len(waiting.newest(100)) == 4
