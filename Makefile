@@ -8,9 +8,10 @@ PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check $(if $(
 
 # What a run needs. The environment for development holds it, too.
 RUN := $(if $(wildcard $(VENV)/dev.stamp),$(VENV)/dev.stamp,$(VENV)/run.stamp)
-# The model that MODEL= or the environment sets, and the extra that the model needs.
+# The model that MODEL= or the environment sets, and the extras that the model and the settings need.
 SERVED := $(or $(MODEL),$(BYLINE_MODEL))
-EXTRA := $(if $(filter transformer model.transformer:% model.transformer.classifier:%,$(SERVED)),$(VENV)/transformer.stamp)
+EXTRA := $(if $(filter transformer model.transformer:% model.transformer.classifier:%,$(SERVED)),$(VENV)/transformer.stamp) \
+	$(if $(filter on,$(BYLINE_TRACING)),$(VENV)/otel.stamp)
 
 # $(call environment,FOLDER,LOCK FILE,OPTIONS) makes a virtual environment, and installs the pinned packages.
 # Python comes with a pip that has known security holes, so pip is upgraded first. If the package index has
@@ -190,10 +191,11 @@ COMPILE = MACOSX_DEPLOYMENT_TARGET=14.0 .venv-lock/bin/uv pip compile --quiet --
 lock: .venv-lock/stamp  ## Choose the newest allowed versions anew, into requirements/
 	$(COMPILE) setup.cfg --extra api --extra worker --extra native -o requirements/run.lock
 	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native bench) -c requirements/run.lock -o requirements/bench.lock
-	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native train bench dashboards test lint docs) \
+	$(COMPILE) setup.cfg $(addprefix --extra ,api worker native train bench dashboards otel test lint docs) \
 		-c requirements/run.lock -o requirements/dev.lock
 	$(foreach role,api worker flower,$(COMPILE) setup.cfg --extra $(role) -c requirements/run.lock -o requirements/$(role).lock &&) true
 	$(COMPILE) setup.cfg -c requirements/run.lock -o requirements/monitor.lock
+	$(COMPILE) setup.cfg --extra otel -c requirements/dev.lock -o requirements/otel.lock
 	$(COMPILE) setup.cfg --extra transformer --no-deps -c requirements/run.lock -o requirements/transformer.lock
 	$(COMPILE) requirements/exporter.in -o requirements/exporter.lock
 	$(COMPILE) requirements/pip.in -o requirements/pip.lock
@@ -223,6 +225,9 @@ $(VENV)/dev.stamp: requirements/dev.lock
 # Without the dependencies of the encoder's package: only the tokenizer is used, and it is in the lock file.
 $(VENV)/transformer.stamp: requirements/transformer.lock
 	$(call environment,$(VENV),$<,--no-deps)
+
+$(VENV)/otel.stamp: requirements/otel.lock
+	$(call environment,$(VENV),$<)
 
 $(EXPORTER)/stamp: requirements/exporter.lock
 	$(call environment,$(EXPORTER),$<)

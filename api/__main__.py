@@ -25,19 +25,17 @@ def main(arguments: list[str]) -> int:
     """Runs the API server until a signal stops it. Returns the exit status: 0 or, on error, 2."""
     try:
         settings = Settings.from_environ(os.environ)
+        settings.check_packages()
         if settings.keys_file is not None:
             Keys.read(settings.keys_file)  # each process reads it again; an error stops the start
+        accelerator_module = Path(__file__).with_name("accelerator") / "server.py"
+        if settings.accelerator == "on" and not accelerator_module.is_file():
+            raise SettingsError("api/accelerator/ does not exist; set BYLINE_ACCELERATOR=off")
+        options = _options(arguments, settings)
+        if reason := _listen_error(settings.metrics_host, settings.api_metrics_port):
+            raise SettingsError(f"BYLINE_API_METRICS_PORT can't be used: {reason}")
     except SettingsError as error:
         print(f"byline api: {error}", file=sys.stderr)
-        return 2
-    accelerator_module = Path(__file__).with_name("accelerator") / "server.py"
-    if settings.accelerator == "on" and not accelerator_module.is_file():
-        reason = "api/accelerator/ does not exist; set BYLINE_ACCELERATOR=off"
-        print(f"byline api: {reason}", file=sys.stderr)
-        return 2
-    options = _options(arguments, settings)
-    if reason := _listen_error(settings.metrics_host, settings.api_metrics_port):
-        print(f"byline api: BYLINE_API_METRICS_PORT can't be used: {reason}", file=sys.stderr)
         return 2
     # After a clean stop, the server raises the signal again, which would kill this process.
     signal.signal(signal.SIGTERM, lambda *_: None)

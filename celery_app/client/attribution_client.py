@@ -19,7 +19,7 @@ from celery_app.client.dispatcher import Dispatcher
 from celery_app.client.entry import Entry
 from celery_app.client.redis.model_registry import ModelRegistry
 from celery_app.settings import Settings
-from monitoring.instruments import request_ids
+from monitoring.instruments import request_ids, tracing
 from tasks.messages import Outcome, message_id, parse_text
 from tasks.storage.pending_results import PendingResults
 
@@ -99,6 +99,7 @@ class AttributionClient:
             deadline_s=options.deadline_s,
             owner=options.owner,
             request_id=request_ids.present(),
+            span=None if tracing.tracer is None else tracing.tracer.current(),
         )
 
     async def outcomes(

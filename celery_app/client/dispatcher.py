@@ -19,6 +19,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from uuid import uuid4
 
+from celery_app.client import spans
 from celery_app.client.dispatch import deadlines
 from celery_app.client.dispatch.in_flight import InFlightChunk
 from celery_app.client.dispatch.key_quota import KeyQuota
@@ -34,7 +35,7 @@ from celery_app.client.redis.publisher import Publisher
 from celery_app.client.redis.queue_capacity import QueueCapacity
 from celery_app.client.redis.result_store import ResultStore
 from celery_app.client.run_forever import run_forever
-from monitoring.instruments import request_ids
+from monitoring.instruments import request_ids, tracing
 from monitoring.instruments.metrics import OUTCOMES, ApiMetrics
 from tasks.errors import (
     BrokerUnavailable,
@@ -135,6 +136,8 @@ class Dispatcher:
             self._count("shed", len(entries))
             raise Overloaded(f"{self.unanswered:,} messages wait already")
         joined = [self._join(entry) for entry in entries]
+        if tracing.tracer is not None:
+            spans.note_messages(entries, joined)
         if self._cache_lookup:
             self._cache_lookup.wake_dispatcher()
         return joined

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from celery_app.client.dispatch.completion import Completion
 from tasks.messages import Failure, Outcome
 from tasks.work import EVIDENCE, size
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 Kind = tuple[int, bool, bool]
 JoinKey = tuple[str, str, int, bool, bool]
@@ -53,6 +57,8 @@ class Entry:
     #: Id of the first request with this message. Requests that join the entry later are not
     #: recorded.
     request_id: str = ""
+    #: Span of the same request; None while tracing is off.
+    span: Span | None = None
     #: Work of the message in units of :mod:`tasks.work`.
     work: int = field(init=False)
     #: Part of the dispatcher's capacity that the message takes, in units of :mod:`tasks.work`.

@@ -13,6 +13,7 @@ from celery_app.client.redis.queue_capacity import QueueCapacity
 from celery_app.client.redis.result_store import ResultStore
 from celery_app.connections import connect, connect_async
 from celery_app.settings import Settings
+from monitoring.instruments import tracing
 from monitoring.instruments.metrics import ApiMetrics
 from tasks.storage.pending_results import PendingResults
 
@@ -35,8 +36,11 @@ def make_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
     """Builds a client, and starts none of its parts. Call this in the event loop's thread.
 
     Raises:
-        SettingsError: the settings have no URL of Redis.
+        SettingsError: the settings have no URL of Redis, or ask for a package that is missing.
     """
+    settings.check_packages()
+    if settings.tracing == "on":
+        tracing.start()
     queue_capacity = QueueCapacity(settings.max_pending_results)
     model_registry = ModelRegistry(
         connect(settings.broker), connect(settings.cache), settings.here, queue_capacity

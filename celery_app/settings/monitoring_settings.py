@@ -98,3 +98,10 @@ class MonitoringSettings(ApiSettings, frozen=True, forbid_unknown_fields=True, k
             "Format of the logs of workers, api and monitor: `text`, or `json`, one object a line."
         ),
     ] = "text"
+    tracing: Annotated[
+        Literal["on", "off"],
+        about(
+            "Whether api and workers export OpenTelemetry traces, as OpenTelemetry's own variables "
+            "`OTEL_…` say. `on` needs the extra `otel`; see docs/how-to/traces.md."
+        ),
+    ] = "off"

@@ -14,6 +14,7 @@ from celery_app.settings.monitoring_settings import MonitoringSettings
 from celery_app.settings.password_files import with_password
 from celery_app.settings.secret_url import SecretURL
 from model.types import MODELS
+from monitoring.instruments import tracing
 
 
 class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -62,6 +63,18 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
             redis_url=with_password("redis", settings.redis_url, settings.redis_password_file),
             cache_url=with_password("cache", settings.cache_url, settings.cache_password_file),
         )
+
+    def check_packages(self) -> None:
+        """Checks that the packages are installed that the settings ask for.
+
+        Raises:
+            SettingsError: tracing is on, and the packages of the extra ``otel`` are missing.
+        """
+        if self.tracing == "on" and not tracing.is_installed():
+            raise SettingsError(
+                "BYLINE_TRACING=on needs the extra `otel`, which is not installed: "
+                "python -m pip install -r requirements/otel.lock"
+            )
 
     @property
     def broker(self) -> SecretURL:

@@ -17,10 +17,12 @@ from typing import Any, NamedTuple, Protocol
 from celery.worker import state
 from redis import RedisError
 
+from celery_app.worker import batch_spans
 from celery_app.worker.delayed_requeue import DelayedRequeue
 from celery_app.worker.tracing import Traced, exception_info, trace
 from celery_app.worker.waiting_tasks import LargeTask, NextBatch
 from model.types import DeviceLost
+from monitoring.instruments import tracing
 from monitoring.instruments.request_ids import about
 from tasks.attribute import AttributeTask
 from tasks.batch.in_flight import InFlightBatch
@@ -123,7 +125,7 @@ class BatchRunner:
             return None
         started = time.monotonic()
         self._note_alive()
-        with self._handling_errors(requests):
+        with self._handling_errors(requests, started):
             live = [request for request in requests if not request.revoked()]
             if large is None or not large.started:
                 for request in live:
@@ -155,8 +157,10 @@ class BatchRunner:
         """Waits for the batch's outcomes, stores them, and acknowledges the finished tasks."""
         traced: list[Traced] = []
         self._note_alive()
-        with self._handling_errors(batch.requests):
+        with self._handling_errors(batch.requests, batch.started):
             traced = self._store(batch)
+            if tracing.tracer is not None:
+                batch_spans.record(tracing.tracer, batch)
             self.retry_s = FIRST_RETRY_S
             if batch.large is not None and not batch.complete:
                 self._rest_queue.add_rest(batch.large)
@@ -203,25 +207,32 @@ class BatchRunner:
         return [each for each in traced if each.request not in unstored]
 
     @contextmanager
-    def _handling_errors(self, requests: Sequence[ChunkRequest]) -> Iterator[None]:
+    def _handling_errors(self, requests: Sequence[ChunkRequest], started: float) -> Iterator[None]:
         """Handles any error of the block: gives ``requests`` back to the queue, or fails them.
 
-        Log lines within the block name the HTTP requests that the messages came with.
+        Log lines within the block name the HTTP requests that the messages came with. ``started``
+        is the monotonic time at which the batch was begun, in seconds.
         """
         self.request_ids = [id for request in requests for id in request.request_ids]
         with about(self.request_ids):
             try:
                 yield
-            except RedisError as error:
-                self._give_back(requests, error)
-            except DeviceLost as error:
-                logger.critical("%s; %d tasks go back, and the worker ends", error, len(requests))
-                for request in requests:
-                    request.give_back()
-                state.should_stop = EXIT_FAILURE
-            except Exception:
-                logger.exception("%d tasks failed", len(requests))
-                self._fail([request for request in requests if not request.acknowledged])
+            except Exception as error:
+                if tracing.tracer is not None:
+                    batch_spans.record_failure(tracing.tracer, requests, started, error)
+                self._handle(requests, error)
+
+    def _handle(self, requests: Sequence[ChunkRequest], error: Exception) -> None:
+        if isinstance(error, RedisError):
+            self._give_back(requests, error)
+        elif isinstance(error, DeviceLost):
+            logger.critical("%s; %d tasks go back, and the worker ends", error, len(requests))
+            for request in requests:
+                request.give_back()
+            state.should_stop = EXIT_FAILURE
+        else:
+            logger.exception("%d tasks failed", len(requests))
+            self._fail([request for request in requests if not request.acknowledged])
 
     def _give_back(self, requests: Sequence[ChunkRequest], error: RedisError) -> None:
         """Gives requests back to the queue after a pause: their results could not be stored.

@@ -14,6 +14,7 @@ from celery.exceptions import ImproperlyConfigured
 from celery_app.settings import Settings, SettingsError
 from celery_app.worker.logs.worker_log import set_up
 from model.serving import metal, processor
+from monitoring.instruments import tracing
 
 
 def serve(app: Celery, settings: Settings, arguments: Sequence[str]) -> int:
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a worker with the settings of the environment until it ends. Returns the exit status."""
     try:
         settings = Settings.from_environ(os.environ)
+        settings.check_packages()
         # SIGUSR2 would start Celery's debugger, which any user of this machine could connect to.
         os.environ.pop("CELERY_RDBSIG", None)
         os.environ.update(metal.environment(settings.mps_memory / settings.workers))
@@ -62,6 +64,8 @@ def main(arguments: Sequence[str]) -> int:
         # Imported here, since torch and numpy read the environment when they are imported.
         from celery_app.worker.factory import build, load_model  # noqa: PLC0415
 
+        if settings.tracing == "on":
+            tracing.start("byline-worker")
         return serve(build(settings, load_model(settings)), settings, arguments)
     except (SettingsError, ImproperlyConfigured) as error:
         print(f"byline worker: {error}", file=sys.stderr)

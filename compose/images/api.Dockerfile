@@ -1,9 +1,11 @@
 # The api, without torch: it imports only types of the model.
 FROM python:3.11.15-slim-bookworm AS build
+# 1 installs the packages that BYLINE_TRACING=on needs.
+ARG OTEL=
 WORKDIR /src
 COPY compose/install.sh compose/install.sh
-COPY requirements/api.lock requirements/api.lock
-RUN sh compose/install.sh api
+COPY requirements/api.lock requirements/otel.lock requirements/
+RUN OTEL="$OTEL" sh compose/install.sh api
 WORKDIR /opt/byline/app
 COPY api api
 COPY celery_app celery_app

@@ -49,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         stop = StopSignal()
         settings = Settings.from_environ(os.environ)
+        settings.check_packages()
         if not exporter.exists():
             raise CannotRun(f"celery-exporter is not installed at {exporter}: use `make run`")
         for setting, url in (("REDIS", settings.redis_url), ("CACHE", settings.cache_url)):

@@ -41,6 +41,8 @@ class InFlightBatch:
     computed: dict[str, Outcome] = field(default_factory=dict)
     #: All outcomes, by every id under which a client may fetch an outcome later.
     promised_outcomes: dict[str, Outcome] = field(default_factory=dict)
+    #: Monotonic time at which the cache lookup began, in seconds.
+    looked_up_at: float = 0.0
     #: Monotonic time at which the model had finished, in seconds.
     computed_at: float = 0.0
     #: Progress of the chunk, if this batch is one of its passes; None for a batch of whole chunks.

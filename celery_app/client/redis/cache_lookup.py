@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 from redis import RedisError
 
+from celery_app.client import spans
 from celery_app.client.dispatch.version_queues import VersionQueues
 from celery_app.client.entry import Entry
 from celery_app.client.redis.result_store import ResultStore
+from monitoring.instruments import tracing
 from monitoring.instruments.request_ids import about
 from tasks.cooldown import Cooldown
 from tasks.messages import Outcome, suffices
@@ -83,7 +85,7 @@ class CacheLookup:
     async def _found(self, entries: Sequence[Entry]) -> dict[str, Outcome]:
         try:
             if not self._cooldown.resting:
-                return await self._result_store.look_up([entry.id for entry in entries])
+                return await self._look_up(entries)
         except RedisError as error:  # the worker can still compute
             logger.warning("the cache can't be read: %s", error)
             self._cooldown.failed()
@@ -91,3 +93,12 @@ class CacheLookup:
             with about([entry.request_id for entry in entries]):
                 logger.exception("the cache's contents can't be used")
         return {}
+
+    async def _look_up(self, entries: Sequence[Entry]) -> dict[str, Outcome]:
+        ids = [entry.id for entry in entries]
+        if tracing.tracer is None:
+            return await self._result_store.look_up(ids)
+        with spans.looking_up(tracing.tracer, entries) as span:
+            found = await self._result_store.look_up(ids)
+            span.set_attribute("byline.found", len(found))
+            return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -11,9 +11,11 @@ from celery import Celery
 from redis import RedisError, ResponseError
 from redis.asyncio import Redis
 
+from celery_app.client import spans
 from celery_app.client.entry import Entry
 from celery_app.client.redis.queue_capacity import QueueCapacity
-from celery_app.client.redis.task_packer import Packed, TaskPacker
+from celery_app.client.redis.task_packer import NO_TRACE, Packed, TaskPacker
+from monitoring.instruments import tracing
 from tasks.errors import BrokerUnavailable
 from tasks.messages import REPLIES
 from tasks.rollout import queue_of
@@ -58,7 +60,16 @@ class Publisher:
             BrokerUnavailable: the broker did not take the task.
             Overloaded: the queue has no capacity for the task.
         """
-        packed = self._pack(chunk_id, entries)
+        if tracing.tracer is None:
+            await self._send(chunk_id, entries, NO_TRACE)
+            return
+        with spans.enqueueing(tracing.tracer, chunk_id, entries) as headers:
+            await self._send(chunk_id, entries, headers)
+
+    async def _send(
+        self, chunk_id: str, entries: Sequence[Entry], headers: Mapping[str, Any]
+    ) -> None:
+        packed = self._pack(chunk_id, entries, headers)
         self._queue_capacity.take(chunk_id, len(packed.message))
         try:
             if urgent := [entry for entry in entries if entry.urgent]:
@@ -73,7 +84,7 @@ class Publisher:
             reason = str(error).partition(" ")[0] if refused else type(error).__name__
             raise BrokerUnavailable(f"the broker did not take the message: {reason}") from None
 
-    def _pack(self, chunk_id: str, entries: Sequence[Entry]) -> Packed:
+    def _pack(self, chunk_id: str, entries: Sequence[Entry], headers: Mapping[str, Any]) -> Packed:
         deadlines = [entry.deadline for entry in entries]
         options: dict[str, Any] = {"deadlines": deadlines} if any(deadlines) else {}
         first = entries[0]
@@ -86,6 +97,7 @@ class Publisher:
             {**options, "explain": first.explain, "version": first.version},
             first.queue_priority,
             [entry.request_id for entry in entries],
+            headers,
         )
 
     async def receive(self) -> bytes | None:

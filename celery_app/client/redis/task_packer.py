@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -23,6 +23,8 @@ from tasks.rollout import STEPS, lists
 #: All connections of a process share Kombu's memory transport. So one thread at a time sends a task
 #: and takes its message out.
 _MEMORY = Lock()
+#: Headers of a chunk that is in no trace.
+NO_TRACE: Mapping[str, Any] = {}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -54,13 +56,14 @@ class TaskPacker:
         kwargs: dict[str, Any],
         priority: int,
         request_ids: Sequence[str] = (),
+        trace: Mapping[str, Any] = NO_TRACE,
     ) -> Packed:
         """Returns the Celery message for a chunk with these texts; ``chunk`` is the task's id.
 
         ``kwargs`` are the task's keyword arguments. ``request_ids`` has an id for each text, or is
-        empty.
+        empty. ``trace`` are the headers that name spans.
         """
-        headers: dict[str, Any] = {SENT: round(time.time(), 6)}
+        headers: dict[str, Any] = {SENT: round(time.time(), 6), **trace}
         if any(request_ids):
             headers[REQUEST_IDS] = request_ids
         with _MEMORY:

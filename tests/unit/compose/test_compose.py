@@ -70,7 +70,7 @@ def test_gpu_workers_have_one_gpu_and_torch_with_cuda() -> None:
     worker = merged("gpu", "transformer", "model")["services"]["worker"]
     (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["count"], device["capabilities"]) == ("nvidia", 1, ["gpu"])
-    assert worker["build"]["args"] == {"TORCH_INDEX": "", "TRANSFORMER": "1"}
+    assert worker["build"]["args"] == {"TORCH_INDEX": "", "OTEL": "", "TRANSFORMER": "1"}
     settings = {name: worker["environment"][name] for name in ("BYLINE_DEVICE", "BYLINE_MODEL")}
     assert settings == {"BYLINE_DEVICE": "cuda", "BYLINE_MODEL": "transformer"}
     assert served(worker) == ("/models/mine", True)

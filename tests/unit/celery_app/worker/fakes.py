@@ -39,6 +39,8 @@ class FakeRequest:
         self.work = messages * work(text, explain)
         self.orphaned = orphaned
         self.id = f"task {id(self)}"
+        self.hostname = "byline@fake"
+        self.request_dict: dict[str, Any] = {}
         self.chunk = Chunk(
             id=self.id,
             texts=[text] * messages,

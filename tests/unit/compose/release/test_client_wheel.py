@@ -16,7 +16,7 @@ from tests.parts import ROOT
 from tests.unit.test_packaging import PACKAGES
 
 #: Third-party modules that the client imports only if they are there, or only for type checkers.
-OPTIONAL = {"numpy", "torch", "uvloop"}
+OPTIONAL = {"numpy", "opentelemetry", "torch", "uvloop"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,64 @@
+"""The spans of a client: what a request asked for, the cache lookup, and the sending of a chunk.
+
+Nothing calls this module while tracing is off. See :mod:`monitoring.instruments.tracing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from celery_app.client.entry import Entry
+from tasks.messages import TRACED_REQUESTS, TRACEPARENT
+from tasks.rollout import queue_of
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from monitoring.instruments.tracing.span_tracer import Attributes, SpanTracer
+
+
+def note_messages(entries: Sequence[Entry], joined: Sequence[Entry]) -> None:
+    """Adds to a request's span how many messages it has, and why some of them are not sent.
+
+    ``joined`` are the entries that the request waits for. An entry of another request has that
+    request's span, to which this adds a link.
+    """
+    if not entries or (span := entries[0].span) is None:
+        return
+    others = [found for entry, found in zip(entries, joined, strict=True) if found is not entry]
+    known = sum(entry.done.is_set() for entry in joined)
+    span.set_attributes(
+        {"byline.messages": len(entries), "byline.known": known, "byline.joined": len(others)}
+    )
+    if len(entries) == 1:
+        span.set_attribute("byline.message_id", entries[0].id)
+    if span.is_recording():
+        for other in {id(found.span): found.span for found in others if found.span}.values():
+            span.add_link(other.get_span_context())
+
+
+def looking_up(tracer: SpanTracer, entries: Sequence[Entry]) -> AbstractContextManager[Span]:
+    """Returns the span of the lookup of these messages in the result cache."""
+    attributes = {"byline.messages": len(entries)}
+    return tracer.step("cache lookup", "client", [entry.span for entry in entries], attributes)
+
+
+@contextmanager
+def enqueueing(
+    tracer: SpanTracer, chunk_id: str, entries: Sequence[Entry]
+) -> Iterator[dict[str, Any]]:
+    """Makes the span of the sending of a chunk; yields the headers that name it to the worker."""
+    attributes: Attributes = {
+        "messaging.system": "celery",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": queue_of(entries[0].version),
+        "messaging.message.id": chunk_id,
+        "byline.messages": len(entries),
+        "byline.version": entries[0].version,
+    }
+    spans = [entry.span for entry in entries]
+    with tracer.step("enqueue", "producer", spans, attributes) as span:
+        headers = {TRACEPARENT: tracer.header_of(span), TRACED_REQUESTS: tracer.headers_of(spans)}
+        yield {name: value for name, value in headers.items() if value}

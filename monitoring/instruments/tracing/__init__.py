@@ -1,0 +1,54 @@
+"""Traces: OpenTelemetry spans that show where each message spends its time. Off by default.
+
+Nothing here imports OpenTelemetry before :func:`start`. Other code makes spans only where
+:data:`tracer` is not None, so a process that makes no traces pays for one comparison.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monitoring.instruments.tracing.span_tracer import SpanTracer
+
+#: Packages that make and export spans, the parents first.
+PACKAGES = (
+    *("opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter"),
+    "opentelemetry.exporter.otlp.proto.http",
+)
+
+#: Makes the spans of this process; None while tracing is off.
+tracer: SpanTracer | None = None
+
+
+def is_installed() -> bool:
+    """Returns whether the packages of the extra ``otel`` are installed."""
+    try:
+        return all(find_spec(package) for package in PACKAGES)
+    except ModuleNotFoundError:
+        return False
+
+
+def start(service: str | None = None) -> SpanTracer:
+    """Turns tracing on in this process, unless it is on, and returns the tracer.
+
+    With ``service``, the spans are exported under this name of a service. Without it, the spans go
+    to the tracer provider that the program has set.
+    """
+    global tracer  # noqa: PLW0603  # the state of the process
+    if tracer is None:
+        from monitoring.instruments.tracing import export, span_tracer  # noqa: PLC0415
+
+        if service is not None:
+            export.start(service)
+        tracer = span_tracer.of_process()
+    return tracer
+
+
+def trace_flask(app: Any, service: str) -> None:
+    """Turns tracing on under the name ``service``, and makes a span of each request of Flask's."""
+    start(service)
+    from monitoring.instruments.tracing.wsgi import traced  # noqa: PLC0415
+
+    app.wsgi_app = traced(app.wsgi_app)
