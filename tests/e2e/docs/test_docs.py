@@ -38,7 +38,7 @@ pytestmark = needs_tools
 #: Pages by the Byline that serves them, in order. The last page of MINE_PAGES stops Byline.
 MINE_PAGES = (
     *("models", "tuning", "monitoring", "security", "versions"),
-    *("how-to/celery", "how-to/client", "how-to/troubleshoot", "operating"),
+    *("how-to/celery", "how-to/client", "how-to/traces", "how-to/troubleshoot", "operating"),
 )
 SHIPPED_PAGES = ("../README", "tutorial/first-attribution")
 #: Pages whose commands in a fence `text` need a container engine, a cluster, or hours.
@@ -61,6 +61,7 @@ NOT_RUN = {
     "compose": 3,
     "explanation/quality": 1,
     "how-to/celery": 1,
+    "how-to/traces": 2,
     "how-to/train": 2,
     "kubernetes": 4,
     "releases": 1,
