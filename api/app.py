@@ -22,7 +22,7 @@ from monitoring.instruments import request_ids
 PUBLIC_ENDPOINTS = frozenset(
     (
         *("health.alive", "health.ready", "openapi.openapi"),
-        *("console.page", "console.file", "swagger_ui.show"),
+        *("console.page", "console.file", "console.runbook", "swagger_ui.show"),
     )
 )
 #: Headers of pages for browsers. Swagger UI needs `unsafe-inline` for a script and styles.

@@ -5,6 +5,7 @@ COPY compose/install.sh compose/install.sh
 COPY requirements/api.lock requirements/api.lock
 RUN sh compose/install.sh api
 WORKDIR /opt/byline/app
+COPY alerting/runbooks alerting/runbooks
 COPY api api
 COPY celery_app celery_app
 COPY compose/__init__.py compose/probe.py compose/
