@@ -14,15 +14,15 @@ from api.access.auth import Authentication
 from api.request_metrics import route_of
 from api.requests.request_ids import REQUEST_ID, request_id_of
 from api.runtime import Runtime
-from api.views import attributions, feedback, figures, health, models
+from api.views import attributions, status
 from celery_app.settings import Settings
 from monitoring.instruments import request_ids, tracing
 
 #: Flask endpoints that need no API key. All other paths need a key, also paths without a route.
 PUBLIC_ENDPOINTS = frozenset(
     (
-        *("health.alive", "health.ready", "openapi.openapi"),
-        *("console.page", "console.file", "swagger_ui.show"),
+        *("status.alive", "status.ready", "openapi.openapi"),
+        *("console.page", "console.file", "console.runbook", "swagger_ui.show"),
     )
 )
 #: Headers of pages for browsers. Swagger UI needs `unsafe-inline` for a script and styles.
@@ -66,8 +66,8 @@ def create_app(runtime: Runtime | None = None) -> Flask:
     app.extensions["byline"] = runtime
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # merging redirects to the host that the client names
-    for view in (attributions, feedback, figures, health, models):
-        app.register_blueprint(view.blueprint(runtime))
+    app.register_blueprint(attributions.blueprint(runtime))
+    app.register_blueprint(status.blueprint(runtime))
     app.register_blueprint(console.blueprint())
     app.register_blueprint(openapi.blueprint(runtime.settings))
     app.register_blueprint(

@@ -6,6 +6,7 @@ import msgspec
 from redis import RedisError
 from redis.asyncio import Redis
 
+from api.console import RUNBOOKS
 from api.http_response import HttpResponse, json_response
 from api.requests.query import parse_query
 from celery_app.settings import Settings
@@ -25,6 +26,7 @@ class FiguresService:
             "prometheus": _local_url(settings.prometheus_port),
             "alertmanager": _local_url(settings.alertmanager_port),
             "grafana": settings.grafana_url,
+            "docs": settings.docs_url or ("" if RUNBOOKS.is_dir() else None),
         }
 
     async def read(self, raw_query: bytes) -> HttpResponse:

@@ -47,6 +47,9 @@ class FeedbackRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="The attribution's id.")]
     author: Annotated[str, Meta(min_length=1, max_length=200, description="The true author.")]
+    corrects: Annotated[
+        bool, Meta(description="Whether this author takes the place of one given before.")
+    ] = False
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -56,6 +59,8 @@ class Learned(msgspec.Struct, frozen=True):
     author: str
     #: True if the model's best candidate is this author, even where the model abstained.
     correct: bool
+    #: The authors that were given before, and corrected, the oldest first.
+    before: list[str] | UnsetType = UNSET
 
 
 class Pending(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from api.access.keys import ApiKey
 from api.access.rate_limiter import RateLimiter
 from api.errors import problem
 from api.http_response import HttpResponse, json_response
-from api.requests.bodies import INLINE_PARSE_BYTES, cost_by_size, parse, parse_message
+from api.requests.bodies import INLINE_PARSE_BYTES, cost_by_size, parse, parse_message, refused
 from api.requests.posted_request import PostedRequest
 from api.requests.query import flag, parse_query, wait_in
 from api.schemas import AttributionRequest, Item, MessageIn, Pending, Reason, Refused
@@ -116,8 +116,8 @@ class AttributionService:
     ) -> HttpResponse:
         yielder = Yielder()
         parsed: list[MessageIn | Refused] = []
-        for raw in messages:
-            parsed.append(parse_message(raw))
+        for index, raw in enumerate(messages):
+            parsed.append(parse_message(raw, index))
             await yielder.rest()
         cost = sum(
             cost_by_size(raw) if isinstance(each, Refused) else work(each.text, options.explain)
@@ -125,8 +125,8 @@ class AttributionService:
         )
         await self._limiter.let_through(key, max(1, cost))
         admitted: list[Entry | Refused] = []
-        for message in parsed:
-            admitted.append(self._admit(message, options))
+        for index, message in enumerate(parsed):
+            admitted.append(self._admit(message, index, options))
             await yielder.rest()
         entries = [entry for entry in admitted if isinstance(entry, Entry)]
         outcomes = iter(await self.client.outcomes(entries, options))
@@ -139,13 +139,15 @@ class AttributionService:
         pending = any(isinstance(item, Pending) for item in items)
         return json_response({"attributions": items}, 202 if pending else 200)
 
-    def _admit(self, message: MessageIn | Refused, options: RequestOptions) -> Entry | Refused:
+    def _admit(
+        self, message: MessageIn | Refused, index: int, options: RequestOptions
+    ) -> Entry | Refused:
         if isinstance(message, Refused):
             return message
         try:
             return self.client.entry(message.text, options)
         except InvalidMessage as error:
-            return Refused(Reason(error.code, str(error)), message.ref)
+            return refused(f".{error}", index, message.ref)
 
     def options(
         self,

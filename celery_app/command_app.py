@@ -8,11 +8,15 @@ import os
 from typing import Any
 
 from celery import bootsteps
+from celery.app.control import Control
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.utils.url import parse_url
 
 # Imported now, because later Celery takes the current folder off the import path.
 import celery_app.transport.redacting  # noqa: F401
 from celery_app.app import make_celery
 from celery_app.settings import Settings
+from tasks.messages import TASK
 
 
 class RefuseStep(bootsteps.Step):
@@ -26,6 +30,39 @@ class RefuseStep(bootsteps.Step):
         )
 
 
-app = make_celery(Settings.from_environ(os.environ))
-app.conf.broker_transport = "celery_app.transport.redacting:Transport"
+class ShownControl(Control):
+    """Remote control whose refusals Flower shows.
+
+    Flower's page ignores the text of an error in one case, the limits of time, and then shows
+    nothing at all. There, a refusal becomes a success whose text says that it is none.
+    """
+
+    def time_limit(self, *args: Any, **kwargs: Any) -> Any:
+        """See :class:`celery.app.control.Control`. Only Flower calls this method of this app."""
+        return [
+            {node: _shown(reply) for node, reply in replies.items()}
+            for replies in super().time_limit(*args, **kwargs) or ()
+        ]
+
+
+def _shown(reply: dict[str, str]) -> dict[str, str]:
+    return {"ok": f"refused: {reply['error']}"} if "error" in reply else reply
+
+
+def _attribute(*_: Any, **__: Any) -> None:
+    """Stands for the task. Flower changes limits only of tasks that its app knows."""
+    raise NotImplementedError("only a worker, `python -m celery_app.worker`, has the task")
+
+
+settings = Settings.from_environ(os.environ)
+app = make_celery(settings)
+app.control_cls = ShownControl
+# Flower knows a broker by the scheme of its URL. So the schemes get Byline's transport here, and
+# the transport gets no name of its own, which would take the place of the scheme.
+_TRANSPORT = "celery_app.transport.redacting:Transport"
+TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT)
+app.conf.broker_transport = None
+if app.conf.broker_use_ssl:  # Flower's page of the broker does not read the URL's parameters
+    app.conf.broker_use_ssl |= parse_url(settings.broker.reveal()).get("ssl", {})
+app.task(_attribute, name=TASK)
 app.steps["worker"].add(RefuseStep)

@@ -31,28 +31,37 @@ POLICY = (
     "frame-ancestors 'none'"
 )
 _FOLDER = Path(__file__).parent
+#: The folder of the runbooks of the alerts; an installed package has none.
+RUNBOOKS = _FOLDER.parents[1] / "alerting" / "runbooks"
 
 
 def blueprint() -> Blueprint:
     """Returns the Flask blueprint of the console. Reads all files of the console now."""
     routes = Blueprint("console", __name__)
     contents = {name: (_FOLDER / name).read_bytes() for name in FILES}
+    runbooks = {path.name: path.read_bytes() for path in RUNBOOKS.glob("*.md")}
 
     @routes.get("/")
     def page() -> Response:
-        return _response(PAGE, contents[PAGE])
+        return _response(contents[PAGE], FILES[PAGE])
 
     @routes.get("/console/<name>")
     def file(name: str) -> Response:
         if name == PAGE or name not in contents:
             abort(404)
-        return _response(name, contents[name])
+        return _response(contents[name], FILES[name])
+
+    @routes.get("/alerting/runbooks/<name>")  # the path in the alerts' annotation `runbook_url`
+    def runbook(name: str) -> Response:
+        if name not in runbooks:
+            abort(404)
+        return _response(runbooks[name], "text/plain")  # a browser shows it, unlike Markdown
 
     return routes
 
 
-def _response(name: str, content: bytes) -> Response:
-    response = Response(content, mimetype=FILES[name])
+def _response(content: bytes, mimetype: str) -> Response:
+    response = Response(content, mimetype=mimetype)
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["Cache-Control"] = "no-cache"  # browsers ask each time for a new version
     response.add_etag()

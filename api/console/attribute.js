@@ -35,6 +35,12 @@ export function start() {
 
 async function attribute(text) {
   const [result, send] = [byId("answer"), byId("send")];
+  if (!canonical(text)) {
+    result.replaceChildren(el("p", { className: "notice" }, "Write a few sentences first."));
+    byId("verdict").textContent = result.textContent;
+    byId("text").focus();
+    return;
+  }
   send.disabled = true;
   result.setAttribute("aria-busy", "true");
   const start = performance.now();
@@ -152,17 +158,28 @@ function feedback({ id, candidates }) {
   const status = el("span", { className: "said", role: "status" });
   const label = el("label", { htmlFor: "really" }, "Who wrote it really?");
   const form = el("form", { className: "row feedback" }, label, select, button, status);
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  const tell = async (author, corrects) => {
     button.disabled = true;
     try {
-      await request("/v1/feedback", { id, author: select.value });
-      status.textContent = `Noted: ${select.value}.`;
+      const { before } = await request("/v1/feedback", { id, author, corrects });
+      status.textContent = `Noted: ${author}${before ? `, and no longer ${before.at(-1)}` : ""}.`;
     } catch (problem) {
-      status.textContent = problem.text ?? String(problem);
+      if (problem.status === 409 && !corrects) status.replaceChildren(...correction(author, tell));
+      else status.textContent = problem.text ?? String(problem);
     } finally {
       button.disabled = false;
     }
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    tell(select.value, false);
   });
   return form;
+}
+
+/** Asks whether this author is to take the place of the one that was given before. */
+function correction(author, tell) {
+  const button = el("button", { type: "button" }, "Correct it");
+  button.addEventListener("click", () => tell(author, true));
+  return ["Another author was given before. ", button];
 }

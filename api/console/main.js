@@ -63,13 +63,13 @@ byId("unlock").addEventListener("submit", (event) => {
 });
 
 attribute.start();
-let alertsExpected = false;
+let lastLinks = {}; // the links of the last response: an error has none
 figures.start(({ alerts: firing, links }) => {
   if (links) {
     showLinks(links);
-    alertsExpected = Boolean(links.alertmanager);
+    lastLinks = links;
   }
-  alerts.show(firing, alertsExpected);
+  alerts.show(firing, Boolean(lastLinks.alertmanager), lastLinks.docs);
 });
 check();
 setInterval(check, CHECK_MS);

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from api.errors import check_json
 from api.requests.duplicate_keys import has_duplicate_key
 from api.requests.surrogates import mark_lone_surrogates
 from api.schemas import AttributionRequest, MessageIn, Reason, Refused
 from tasks.errors import InvalidMessage, NotJSON
+
+RequestT = TypeVar("RequestT")
 
 #: Largest body, in bytes, that the event loop parses. A thread parses a larger body: 4 MB with deep
 #: nesting, duplicate keys or lone surrogates take up to half a second.
@@ -36,27 +42,40 @@ def cost_by_size(body: bytes | msgspec.Raw) -> int:
 
 
 def parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Decodes the JSON body of a request for attributions.
+    """Decodes the JSON body of a request for attributions. Raises as :func:`decode_body`."""
+    return decode_body(content_type, body, _decode, _keys)
+
+
+def decode_body(
+    content_type: str,
+    body: bytes,
+    decode: Callable[[bytes], RequestT],
+    keys: Callable[[RequestT], Sequence[bytes]],
+) -> RequestT:
+    """Decodes the JSON body of a request; ``keys(request)`` are all keys that it may have.
 
     Raises:
         WrongType, NotJSON, InvalidMessage: the body is invalid.
     """
     check_json(content_type)
     try:
-        request = _decode(body)
-        keys = _BULK_KEYS if request.text is UNSET else _SINGLE_KEYS
-        is_duplicate = has_duplicate_key(body, keys)
+        request = decode(body)
+        is_duplicate = has_duplicate_key(body, keys(request))
     except msgspec.ValidationError as error:
         raise InvalidMessage(str(error)) from None
     except msgspec.DecodeError as error:
         raise NotJSON(str(error)) from None
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise NotJSON("the body is not UTF-8") from None
     except RecursionError:
         raise NotJSON("the body is nested too deeply") from None
     if is_duplicate:
         raise NotJSON(_DUPLICATE_ERROR)
     return request
+
+
+def _keys(request: AttributionRequest[msgspec.Raw]) -> Sequence[bytes]:
+    return _BULK_KEYS if request.text is UNSET else _SINGLE_KEYS
 
 
 def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
@@ -78,12 +97,13 @@ def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
     return request
 
 
-def parse_message(raw: msgspec.Raw) -> MessageIn | Refused:
+def parse_message(raw: msgspec.Raw, index: int) -> MessageIn | Refused:
     """Returns one message of a bulk request, or its error, so that the others can be processed."""
     try:
         message = _message_decoder.decode(raw)
-        if has_duplicate_key(bytes(raw), _MESSAGE_KEYS):
-            return Refused(Reason(InvalidMessage.code, _DUPLICATE_ERROR), message.ref)
+        if not has_duplicate_key(bytes(raw), _MESSAGE_KEYS):
+            return message
+        reason = _DUPLICATE_ERROR
     except msgspec.ValidationError as error:
         reason = str(error)
     except msgspec.DecodeError:  # parse() has refused a body with any other error
@@ -92,6 +112,21 @@ def parse_message(raw: msgspec.Raw) -> MessageIn | Refused:
         reason = "text is not UTF-8"
     except RecursionError:
         reason = "nested too deeply"
-    else:
-        return message
-    return Refused(Reason(InvalidMessage.code, reason))
+    reason, _, path = reason.partition(" - at `$")  # msgspec ends an error with the path
+    return refused(f"{path[:-1]}: {reason}", index, _ref_of(raw))
+
+
+def refused(detail: str, index: int, ref: str | UnsetType) -> Refused:
+    """Returns the error of an invalid message of a bulk request; ``detail`` follows its place."""
+    return Refused(Reason(InvalidMessage.code, f"messages[{index}]{detail}"), ref)
+
+
+def _ref_of(raw: msgspec.Raw) -> str | UnsetType:
+    """Returns the ``ref`` of an invalid message; ``UNSET`` if it has none that can come back."""
+    try:
+        # Unlike msgspec, this reads a message that holds half of a surrogate pair.
+        ref: str = json.loads(bytes(raw).decode(errors="surrogateescape"))["ref"]
+        ref.encode()
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return UNSET
+    return ref

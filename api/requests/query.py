@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from celery_app.settings import Settings
+from celery_app.settings.errors import did_you_mean
+from celery_app.settings.switches import is_on
 from tasks.errors import InvalidMessage
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
@@ -36,8 +37,7 @@ def parse_query(query: bytes, known: Sequence[str]) -> dict[str, str]:
 def _unknown_name_error(name: str, known: Sequence[str]) -> str:
     """Returns the error text for an unknown query parameter, with a guess at the intended name."""
     shown = ascii(name if len(name) <= MAX_SHOWN_CHARACTERS else name[:MAX_SHOWN_CHARACTERS] + "…")
-    close = difflib.get_close_matches(name[:MAX_SHOWN_CHARACTERS].lower(), known, 1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    hint = did_you_mean(name[:MAX_SHOWN_CHARACTERS].lower(), known)
     return f"the query has an unknown name, {shown}{hint}"
 
 
@@ -57,8 +57,8 @@ def wait_in(query: Mapping[str, str], settings: Settings, default: float | None 
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    """Returns whether the query has ``<name>=true``. Raises ``InvalidMessage``."""
-    value = query.get(name, "false")
-    if value not in ("true", "false"):
-        raise InvalidMessage(f"{name} must be true or false")
-    return value == "true"
+    """Returns whether the query switches ``name`` on. Raises ``InvalidMessage``."""
+    try:
+        return is_on(query.get(name, "false"))
+    except ValueError as error:
+        raise InvalidMessage(f"{name} {error}") from None

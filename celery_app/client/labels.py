@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from redis import RedisError
 from redis.asyncio import Redis
@@ -11,10 +13,25 @@ from monitoring.instruments.metrics import ApiMetrics
 from monitoring.state.windows import Window
 from tasks.errors import CacheUnavailable, Conflict, NotFound
 from tasks.messages import Attribution
+from tasks.storage.lua_scripts import read_script
 from tasks.storage.pending_results import PendingResults
 
 #: Prefix of the key that holds a message's true author.
 FEEDBACK = "byline:feedback:"
+#: Suffix of the key of the list of authors that were given for the message before.
+TRACE = ":before"
+#: Authors that the trace of a message keeps.
+MAX_TRACE = 20
+_CORRECT = read_script(Path(__file__).with_name("correct_label.lua"))
+
+
+class Label(NamedTuple):
+    """What was learned of a message."""
+
+    #: Whether the model's best guess is the true author.
+    correct: bool
+    #: The authors that were given before and corrected, the oldest first.
+    before: list[str]
 
 
 class Labels:
@@ -35,12 +52,12 @@ class Labels:
         self._metrics = metrics
         self._ttl_s = ttl_s
 
-    async def learn(self, id: str, author: str) -> bool:
-        """Records a message's true author. Returns whether the model's best guess was this author.
+    async def learn(self, id: str, author: str, corrects: bool = False) -> Label:
+        """Records a message's true author. With ``corrects``, it replaces an author given before.
 
         Raises:
             NotFound: the attribution with this id does not exist yet, or has expired.
-            Conflict: another author was given for this message before.
+            Conflict: another author was given for this message before, and ``corrects`` is False.
             BrokerUnavailable, CacheUnavailable: a server can't be reached.
         """
         attribution = await self._attribution(id)
@@ -48,11 +65,13 @@ class Labels:
         try:
             if await self._cache.set(name, author, nx=True, ex=self._ttl_s):
                 await self._count(name, attribution, author)
-            elif (before := await self._stored_author(name)) and before != author.encode():
-                raise Conflict("another author was given for this message before")
+                return Label(_is_right(attribution, author), [])
+            before = await self._stored_author(name)
+            if before and before != author.encode():
+                await self._correct(name, attribution, before, author, corrects)
+            return Label(_is_right(attribution, author), await self._trace(name))
         except RedisError:
             raise CacheUnavailable("the cache, where attributions are, can't be reached") from None
-        return attribution.candidates[0].author == author
 
     async def _stored_author(self, name: str) -> bytes | None:
         """Returns the author that is stored under the key ``name``; None if there is no author.
@@ -65,6 +84,44 @@ class Labels:
             await self._cache.delete(name)
         return before
 
+    async def _trace(self, name: str) -> list[str]:
+        """Returns the authors that were given before for the message of the key ``name``."""
+        found: Any = await self._cache.type(name + TRACE)
+        authors: Any = await self._cache.lrange(name + TRACE, 0, -1) if found == b"list" else []
+        return [author.decode(errors="replace") for author in authors]
+
+    async def _correct(
+        self, name: str, attribution: Attribution, before: bytes, author: str, allowed: bool
+    ) -> None:
+        """Puts ``author`` in the place of ``before``, also in the counts of the window.
+
+        Raises:
+            Conflict: this is not ``allowed``, or somebody else did so at the same time.
+        """
+        if not allowed:
+            raise Conflict(
+                "another author was given for this message before; "
+                'to correct that, send "corrects": true'
+            )
+        was_right = _is_right(attribution, before.decode(errors="replace"))
+        is_right = _is_right(attribution, author)
+        keys = (name, name + TRACE, await self._slice(name, attribution.model))
+        change = int(is_right) - int(was_right)
+        done: Any = await self._cache.eval(
+            _CORRECT, len(keys), *keys, before, author, change, MAX_TRACE
+        )
+        if not done:
+            raise Conflict("somebody else corrected this feedback at the same time; send it again")
+        self._metrics.corrections.labels(str(was_right).lower(), str(is_right).lower()).inc()
+
+    async def _slice(self, name: str, version: str) -> str:
+        """Returns the key of the window's slice in which a label was counted.
+
+        The time that the label has left to live says when that was.
+        """
+        left_ms: Any = await self._cache.pttl(name)
+        return self._window.key_at(version, time.time() - self._ttl_s + max(0, left_ms) / 1000)
+
     async def _attribution(self, id: str) -> Attribution:
         try:
             outcome = await self._pending_results.find(id)
@@ -75,7 +132,7 @@ class Labels:
         return outcome
 
     async def _count(self, name: str, attribution: Attribution, author: str) -> None:
-        right = attribution.candidates[0].author == author
+        right = _is_right(attribution, author)
         counts = {"labels": 1, "right": int(right)}
         try:
             async with self._cache.pipeline() as pipe:
@@ -85,3 +142,7 @@ class Labels:
             await self._cache.delete(name)  # so that the feedback counts when it is sent again
             raise
         self._metrics.feedback.labels(str(right).lower()).inc()
+
+
+def _is_right(attribution: Attribution, author: str) -> bool:
+    return attribution.candidates[0].author == author

@@ -77,7 +77,8 @@ class ApiSettings(WorkerSettings, frozen=True, forbid_unknown_fields=True, kw_on
         Literal["on", "off"],
         about(
             "Whether the api answers requests for attributions ahead of Flask. `off`: Flask, under "
-            "gunicorn, answers all requests, which is slower; see docs/architecture.md."
+            "gunicorn, answers all requests, which is slower; see docs/architecture.md. `true`, "
+            "`1` and `yes` mean `on`; `false`, `0` and `no` mean `off`."
         ),
     ] = "on"
     api_threads: Annotated[

@@ -64,12 +64,7 @@ def check_together(settings: Any) -> None:
         url = getattr(settings, field)
         if url is not None and (reason := _unusable(url)):
             raise SettingsError(f"{env_name(field)}={url!r}: {reason}")
-    link = settings.grafana_url
-    if link is not None and "@" in link.partition("//")[2].partition("/")[0]:
-        raise SettingsError(
-            f"{env_name('grafana_url')}={SecretURL(link)!r}: the console shows this link; leave "
-            "user and password out of it"
-        )
+    _refuse_logins_in_links(settings)
 
 
 def _unusable(url: str) -> str:
@@ -91,6 +86,16 @@ def _unusable(url: str) -> str:
         if name == "ssl_cert_reqs" and value not in _CERT_REQS:
             return f"ssl_cert_reqs is one of {', '.join(_CERT_REQS)}"
     return ""
+
+
+def _refuse_logins_in_links(settings: Any) -> None:
+    for field in ("docs_url", "grafana_url"):
+        link = getattr(settings, field)
+        if link is not None and "@" in link.partition("//")[2].partition("/")[0]:
+            raise SettingsError(
+                f"{env_name(field)}={SecretURL(link)!r}: the console shows this link; leave user "
+                "and password out of it"
+            )
 
 
 def _refuse_shared_ports(settings: Any) -> None:

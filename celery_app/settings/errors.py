@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from celery_app.settings.secret_url import SecretURL
 
@@ -15,26 +15,35 @@ class SettingsError(ValueError):
     """A setting is missing, or has a value that Byline can't start with."""
 
 
+def did_you_mean(name: str, known: Sequence[str], shown: Callable[[str], str] = str) -> str:
+    """Returns the end of an error text about an unknown name: which known name may be meant.
+
+    ``shown`` turns the known name into the form that users know. Empty if no known name is close.
+    """
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {shown(close[0])}?" if close else ""
+
+
 def unknown(field: str, known: Sequence[str]) -> str:
     """Returns the error text for an unknown setting. The text suggests a similar known name."""
-    close = difflib.get_close_matches(field, known, n=1)
-    hint = f"; did you mean {PREFIX}{close[0].upper()}?" if close else ""
-    return f"{PREFIX}{field.upper()} is not a setting{hint}"
+    return f"{env_name(field)} is not a setting{did_you_mean(field, known, env_name)}"
 
 
-def in_words(error: str, values: Mapping[str, str]) -> str:
+def in_words(error: str, values: Mapping[str, str], valid: Callable[[str], str]) -> str:
     """Returns an error text of msgspec, with the environment variable in place of the field.
 
     ``error`` is msgspec's text, which ends with the field's path, such as ``$.field``. ``values``
-    are the values by field.
+    are the values by field. ``valid`` returns the valid values of a field in words; an empty string
+    where msgspec's text says it all.
     """
     reason, _, place = error.partition(" - at `$.")
     field = place.rstrip("`")
     if field not in values:  # __post_init__ raised this error, which names variables
         return reason
     reason = reason.removesuffix(", got `str`")  # everything in an environment is a string
+    reason = valid(field) or f"{reason[0].lower()}{reason[1:]}"
     value = SecretURL(values[field]) if field.endswith("_url") else values[field]
-    return f"{PREFIX}{field.upper()}={value!r}: {reason[0].lower()}{reason[1:]}"
+    return f"{env_name(field)}={value!r}: {reason}"
 
 
 def env_name(field: str) -> str:

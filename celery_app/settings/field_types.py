@@ -6,14 +6,28 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-WebURL = Annotated[str, Meta(pattern=r"^https?://")]
-HostNames = Annotated[str, Meta(pattern=r"^[A-Za-z\d_.-]+( *, *[A-Za-z\d_.-]+)*$")]
+#: Key in the metadata of a type: what a value must be, in words for errors.
+VALID = "valid"
+
+WebURL = Annotated[
+    str, Meta(pattern=r"^https?://", extra={VALID: "must begin with http:// or https://"})
+]
+HostNames = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z\d_.-]+( *, *[A-Za-z\d_.-]+)*$",
+        extra={VALID: "must be host names, with commas between them"},
+    ),
+]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Positive = Annotated[float, Meta(gt=0)]
 Seconds = Positive
 
 
-def about(description: str, **limits: Any) -> Meta:
-    """Returns the metadata of a setting: its description for the reference, and limits to check."""
-    return Meta(description=description, **limits)
+def about(description: str, valid: str = "", **limits: Any) -> Meta:
+    """Returns the metadata of a setting: its description for the reference, and limits to check.
+
+    ``valid`` says in words what a value must be, where ``limits`` has a pattern.
+    """
+    return Meta(description=description, extra={VALID: valid} if valid else None, **limits)

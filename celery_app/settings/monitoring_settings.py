@@ -49,6 +49,14 @@ class MonitoringSettings(ApiSettings, frozen=True, forbid_unknown_fields=True, k
     grafana_url: Annotated[WebURL | None, about("URL of Grafana, for a link in the console.")] = (
         None
     )
+    docs_url: Annotated[
+        WebURL | None,
+        about(
+            "URL of this repository's files, for links to runbooks in the console and in alerts. "
+            "The path of the runbook follows, such as `/alerting/runbooks/NoWorker.md`. Unset: the "
+            "api, which serves the runbooks."
+        ),
+    ] = None
     redis_exporter_port: Annotated[
         Port, about("Port of the Redis exporter, started with Prometheus if it is installed.")
     ] = 9122

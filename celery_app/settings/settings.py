@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
 import msgspec
 
@@ -13,8 +15,13 @@ from celery_app.settings.errors import PREFIX, SettingsError, in_words, unknown
 from celery_app.settings.monitoring_settings import MonitoringSettings
 from celery_app.settings.password_files import with_password
 from celery_app.settings.secret_url import SecretURL
+from celery_app.settings.switches import is_on
+from celery_app.settings.valid_values import valid_values
 from model.types import MODELS
 from monitoring.instruments import tracing
+
+#: Settings that are on or off.
+SWITCHES = frozenset({"accelerator", "tracing"})
 
 
 class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,12 +59,15 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
         for field in values:
             if field not in cls.__struct_fields__:
                 raise SettingsError(unknown(field, cls.__struct_fields__))
+        for field in SWITCHES & values.keys():
+            with suppress(ValueError):  # msgspec refuses the value
+                values[field] = "on" if is_on(values[field]) else "off"
         try:
             settings = msgspec.convert(
                 values, cls, strict=False, dec_hook=lambda kind, value: kind(value)
             )
         except msgspec.ValidationError as error:
-            raise SettingsError(in_words(str(error), values)) from None
+            raise SettingsError(in_words(str(error), values, cls._valid_values)) from None
         return msgspec.structs.replace(
             settings,
             redis_url=with_password("redis", settings.redis_url, settings.redis_password_file),
@@ -75,6 +85,12 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
                 "BYLINE_TRACING=on needs the extra `otel`, which is not installed: "
                 "python -m pip install -r requirements/otel.lock"
             )
+
+    @classmethod
+    def _valid_values(cls, field: str) -> str:
+        """Returns in words what the value of a setting must be."""
+        info: Any = msgspec.inspect.type_info(cls)
+        return valid_values(next(each.type for each in info.fields if each.name == field))
 
     @property
     def broker(self) -> SecretURL:

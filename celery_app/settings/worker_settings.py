@@ -34,6 +34,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         about(
             "The model to serve: `ngram`, `transformer`, or your own as `package.module:Class`.",
             pattern=r"^(ngram|transformer|[\w.]+:\w+)$",
+            valid="must be ngram, transformer, or your own class as package.module:Class",
         ),
     ] = "ngram"
     model_dir: Annotated[
@@ -44,6 +45,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         about(
             "Where the model runs: `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.",
             pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+            valid="must be auto, cpu, mps, cuda or cuda:N, where N is the number of a GPU",
         ),
     ] = "auto"
     precision: Annotated[
@@ -86,6 +88,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         about(
             "Celery node name. The part after `@` must differ between workers; `%h` is the host.",
             pattern=r"^[^@]+@[^@]+$",
+            valid="must be a name with one @ inside, such as byline@%h",
         ),
     ] = "byline@%h"
     batch_messages: Annotated[

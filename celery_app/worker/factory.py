@@ -28,6 +28,7 @@ from celery_app.worker.engine_metrics import engine_observer
 from celery_app.worker.forwarder import Forwarder
 from celery_app.worker.housekeeping import Housekeeping
 from celery_app.worker.logs.redaction import redact
+from celery_app.worker.remote_control import refuse_commands
 from model.serving.device import choose
 from model.serving.engine import Choose, Engine
 from model.serving.loading import AnyModel, create
@@ -62,6 +63,7 @@ def load_model(settings: Settings) -> AnyModel:
 def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celery:
     """Returns the worker's Celery app, which serves ``model``. ``choose`` chooses the device."""
     redact()
+    refuse_commands()
     app = make_celery(settings)
     app.conf.worker_prefetch_multiplier = settings.prefetch  # the pool has one thread
     client = connect(settings.cache)

@@ -7,6 +7,7 @@ COPY compose/install.sh compose/install.sh
 COPY requirements/api.lock requirements/otel.lock requirements/
 RUN OTEL="$OTEL" sh compose/install.sh api
 WORKDIR /opt/byline/app
+COPY alerting/runbooks alerting/runbooks
 COPY api api
 COPY celery_app celery_app
 COPY compose/__init__.py compose/probe.py compose/

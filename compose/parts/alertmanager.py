@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 
 from celery_app.settings import Settings
 from compose.parts import health
+from compose.parts.byline import api_url
 from compose.parts.logins import MonitoringLogin, write_private
 from compose.parts.part import LOOPBACK, Part, url_host
 from compose.parts.prometheus import RULES, URL_FILE
@@ -17,6 +19,11 @@ FOLDER = RULES / "alertmanager"
 CONFIGURATION = FOLDER / "alertmanager.yml"
 #: The receiver for the console. Its alerts go to the monitor.
 CONSOLE = "console"
+#: The template with the addresses at which links begin.
+LINKS = FOLDER / "templates" / "links.tmpl"
+#: The address of the runbooks in this template, as it comes.
+DEFAULT_DOCS = '"byline.repository" }}http://localhost:8000{{'
+_TEMPLATE = '{{ define "byline.repository" }}{{ %s }}{{ end }}\n'
 #: The global setting with the secret's file, by kind of channel. The setting applies to channels
 #: that do not name a file themselves.
 _SECRET = {"slack_configs": "slack_api_url_file", "email_configs": "smtp_auth_password_file"}
@@ -56,6 +63,9 @@ def part(
         words = f"{type(error).__name__}: {error}"
         raise Unfit(f"{CONFIGURATION} is no configuration of Alertmanager: {words}") from None
     folder.mkdir(exist_ok=True)
+    if docs := docs_url(settings, LINKS.read_text("utf-8")):
+        (folder / LINKS.name).write_text(_TEMPLATE % json.dumps(docs), "utf-8")
+        configuration["templates"].append(str(folder / LINKS.name))  # the last definition counts
     written = folder / CONFIGURATION.name
     written.unlink(missing_ok=True)  # an existing file would keep its mode
     written.touch(0o600)  # the configuration may hold secrets
@@ -78,6 +88,17 @@ def part(
     well = health.page(f"{here}/{login.prefix}/-/ready", login=login.pair)
     part = Part("alertmanager", command, here, well, rank=3, stop_s=3, vital=False)
     return part, channels(configuration)
+
+
+def docs_url(settings: Settings, links: str) -> str | None:
+    """Returns the URL at which links to runbooks begin; None if the templates have the right one.
+
+    ``links`` is the template with the addresses, which users may edit. Unless they did, runbooks
+    are at this run's api.
+    """
+    if settings.docs_url is not None:
+        return settings.docs_url.rstrip("/")
+    return api_url(settings) if DEFAULT_DOCS in links else None
 
 
 def channels(configuration: Map) -> str:

@@ -95,6 +95,13 @@ class ApiMetrics:
             ("correct",),
             **own,
         )
+        self.corrections = Counter(
+            "byline_feedback_corrections",
+            "Corrected feedback: another author was reported before. By whether the best guess was "
+            "right according to the author before, and to the author now.",
+            ("before", "now"),
+            **own,
+        )
         self.chunk_messages = Histogram(
             "byline_chunk_messages",
             "Messages per task that the api sends.",
@@ -114,6 +121,8 @@ class ApiMetrics:
             self.messages.labels(outcome)
         for correct in ("true", "false"):
             self.feedback.labels(correct)
+            for before in ("true", "false"):
+                self.corrections.labels(before, correct)
 
 
 class WorkerMetrics:

@@ -59,6 +59,10 @@ class Window:
         pairs = [each for pair in counts.items() for each in pair]
         pipe.execute_command("EVAL", _ADD, len(keys), *keys, lasts, version, self._now(), *pairs)
 
+    def key_at(self, version: str, at: float) -> str:
+        """Returns the Redis key of a version's slice that has the Unix time ``at``."""
+        return self._key(version, int(at / self._step))
+
     def read(self, client: Redis, version: str) -> Counter[str]:
         """Returns the sum of each count over the window, for one version. Raises ``RedisError``."""
         last = self._slice()

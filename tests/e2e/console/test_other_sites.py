@@ -12,13 +12,12 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Run
-from tests.e2e.console import test_console
-from tests.e2e.console.test_console import CHROMIUM, OPTIONS
+from tests.e2e.console.chromium import CHROMIUM, OPTIONS, needs_chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = test_console.pytestmark
+pytestmark = needs_chromium
 
 #: Name of the other site. Its owner can make the name lead to this machine.
 SITE = "evil.example"

@@ -128,7 +128,7 @@ UTF_16 = "application/json; charset=utf-16"
         (b'{"text": "a"}', {}, {"wait": "nan"}, 422, "invalid"),
         (b'{"text": "a"}', {}, {"wait": "31"}, 422, "invalid"),
         (b'{"text": "a"}', {}, {"wait": ""}, 422, "invalid"),
-        (b'{"text": "a"}', {}, {"explain": "1"}, 422, "invalid"),
+        (b'{"text": "a"}', {}, {"explain": "2"}, 422, "invalid"),
         (b'{"text": "' + b"a" * 4_200_000 + b'"}', {}, {}, 413, "too_large"),
         (b'{"messages": [' + b",".join([b'{"text":"a"}'] * 257) + b"]}", {}, {}, 422, "invalid"),
     ],
@@ -257,7 +257,8 @@ def test_half_of_a_surrogate_pair_fails_alone(http: Http) -> None:
         first, failed, last = answer.json()["attributions"]
         assert (first["author"], last["author"]) == ("vowels", "consonants")
         assert failed["error"]["code"] == "invalid"
-        assert failed["error"]["detail"] == "text holds half of a surrogate pair"
+        assert failed["error"]["detail"] == "messages[1]: text holds half of a surrogate pair"
+        assert failed["ref"] == "x"
 
 
 @pytest.mark.parametrize("given", ["mine-1", "a" * 128])

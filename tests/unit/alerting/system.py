@@ -50,6 +50,7 @@ COUNTERS = {
         ),
         *(f'byline_messages_total{{outcome="{name}"}}' for name in ("cached", "joined", "shed")),
         *(f'byline_feedback_total{{correct="{correct}"}}' for correct in ("true", "false")),
+        'byline_feedback_corrections_total{before="false", now="true"}',
         'byline_requests_total{route="/v1/feedback", status="409"}',
     ],
     "worker": [

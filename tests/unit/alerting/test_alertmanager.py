@@ -42,7 +42,9 @@ def alert(name: str, status: str, severity: str = "critical") -> dict[str, Any]:
     }
 
 
-def rendered(folder: Path, template: str, *grouped: dict[str, Any]) -> str:
+def rendered(
+    folder: Path, template: str, *grouped: dict[str, Any], templates: Path = FOLDER / "templates"
+) -> str:
     """Returns the text that a template renders for the alerts of one group."""
     firing = any(one["status"] == "firing" for one in grouped)
     data = {
@@ -53,7 +55,7 @@ def rendered(folder: Path, template: str, *grouped: dict[str, Any]) -> str:
     (folder / "data.json").write_text(json.dumps(data))
     return content(
         "amtool",
-        *("template", "render", f"--template.glob={FOLDER / 'templates'}/*.tmpl"),
+        *("template", "render", f"--template.glob={templates}/*.tmpl"),
         f'--template.text={{{{ template "{template}" . }}}}',
         f"--template.data={folder / 'data.json'}",
     )

@@ -38,8 +38,8 @@ def test_values_are_read_by_type() -> None:
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
-        ({"BYLINE_API_PORT": "http"}, ["BYLINE_API_PORT='http'", "int"]),
-        ({"BYLINE_API_PORT": "0"}, ["BYLINE_API_PORT='0'", ">= 1"]),
+        ({"BYLINE_API_PORT": "http"}, ["BYLINE_API_PORT='http'", "whole number"]),
+        ({"BYLINE_API_PORT": "0"}, ["BYLINE_API_PORT='0'", "from 1 to 65535"]),
         ({"BYLINE_DEVICE": "tpu"}, ["BYLINE_DEVICE='tpu'"]),
         ({"BYLINE_MODEL": "no class"}, ["BYLINE_MODEL='no class'"]),
         ({"BYLINE_WORKER_NAME": "nameless"}, ["BYLINE_WORKER_NAME='nameless'"]),

@@ -44,6 +44,8 @@ def full(kind: type[Any]) -> CollectorRegistry:
         "kind": ("filled", "padding", "allocated"),
         "fault": metrics.MALFORMED,
         "correct": ("true", "false"),
+        "before": ("true", "false"),
+        "now": ("true", "false"),
         "author": tuple(f"author {number}" for number in range(AUTHORS)),
         "version": ("one", "two"),
         "device": ("cpu",),

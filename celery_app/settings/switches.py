@@ -1,0 +1,24 @@
+"""Words for on and off, alike in settings and in the queries of URLs."""
+
+from __future__ import annotations
+
+#: Words that switch something on, in any case of letters.
+ON = ("true", "1", "yes", "on")
+#: Words that switch something off, in any case of letters.
+OFF = ("false", "0", "no", "off")
+#: What a value must be, in words.
+SWITCH = "must be on or off; true, 1 and yes, and false, 0 and no, mean the same"
+
+
+def is_on(text: str) -> bool:
+    """Returns whether ``text`` is one of the words of :data:`ON`.
+
+    Raises:
+        ValueError: ``text`` is a word neither of :data:`ON` nor of :data:`OFF`.
+    """
+    word = text.lower()
+    if word in ON:
+        return True
+    if word in OFF:
+        return False
+    raise ValueError(SWITCH)

@@ -1,0 +1,46 @@
+"""Refuses the remote control commands that make no sense for a worker of Byline, with the reason.
+
+Celery's workers take commands from Flower and from ``celery control``. Some of them change the pool
+or limit a task. A worker of Byline has one thread, which owns the model, and it computes tasks in
+batches. So these commands would break the worker, or report a success that changes nothing.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from celery.worker.control import control_command
+
+_POOL = (
+    "a worker has one thread, because one thread must own the model; to compute more at once, "
+    "start more workers (BYLINE_WORKERS)"
+)
+#: The commands that are refused, with the reason for each. Commands that are not here work.
+REFUSED = {
+    "autoscale": _POOL,
+    "pool_grow": _POOL,
+    "pool_shrink": _POOL,
+    "pool_restart": (
+        "the pool's one thread owns the model, and can't be replaced while the worker runs; shut "
+        "the worker down, and start it again: it finishes its batch, and other tasks wait"
+    ),
+    "rate_limit": (
+        "a task holds one message or hundreds, and a batch many tasks, so a limit of tasks limits "
+        "nothing; the file of API keys has a limit of messages a second for each key"
+    ),
+    "time_limit": (
+        "a thread can't be interrupted; the worker ends if the model takes longer than "
+        "BYLINE_BATCH_TIMEOUT_S, and a message may have a deadline (deadline_ms)"
+    ),
+}
+
+
+def refuse_commands() -> None:
+    """Puts refusals in the place of Celery's commands, for all workers of this process."""
+    for name, reason in REFUSED.items():
+        control_command(name=name, help=f"Refused: {reason}.")(partial(_refuse, reason))
+
+
+def _refuse(reason: str, *_: Any, **__: Any) -> dict[str, str]:
+    return {"error": reason}
