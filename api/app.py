@@ -14,7 +14,7 @@ from api.access.auth import Authentication
 from api.request_metrics import route_of
 from api.requests.request_ids import REQUEST_ID, request_id_of
 from api.runtime import Runtime
-from api.views import attributions, status
+from api.views import attributions, feedback, status
 from celery_app.settings import Settings
 from monitoring.instruments import request_ids, tracing
 
@@ -66,8 +66,8 @@ def create_app(runtime: Runtime | None = None) -> Flask:
     app.extensions["byline"] = runtime
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # merging redirects to the host that the client names
-    app.register_blueprint(attributions.blueprint(runtime))
-    app.register_blueprint(status.blueprint(runtime))
+    for view in (attributions, feedback, status):
+        app.register_blueprint(view.blueprint(runtime))
     app.register_blueprint(console.blueprint())
     app.register_blueprint(openapi.blueprint(runtime.settings))
     app.register_blueprint(

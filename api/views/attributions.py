@@ -1,4 +1,4 @@
-"""Flask routes of ``/v1/attributions``, and of ``/v1/feedback`` on their authors."""
+"""Flask routes of ``/v1/attributions``: post one message or many, read an attribution by its id."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.service import PATH
 
 
 def blueprint(runtime: Runtime) -> Blueprint:
-    """Returns the Flask blueprint of ``/v1/attributions`` and ``/v1/feedback``."""
+    """Returns the Flask blueprint of ``/v1/attributions``."""
     routes = Blueprint("attributions", __name__)
 
     @routes.post(PATH)
@@ -26,10 +26,5 @@ def blueprint(runtime: Runtime) -> Blueprint:
         with runtime.may_wait() as may_wait:
             read = runtime.services.attributions.read(id, query, head, may_wait)
             return runtime.run(read).to_flask()
-
-    @routes.post("/v1/feedback")
-    def learn() -> Response:
-        posted = read_posted(runtime.settings.max_body_bytes)
-        return runtime.run(runtime.services.feedback.create(posted)).to_flask()
 
     return routes

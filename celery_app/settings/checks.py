@@ -48,12 +48,6 @@ def check_together(settings: Any) -> None:
             raise SettingsError(
                 f"{env_name(smaller)}={low} is above {env_name(larger)}={high}: {reason}"
             )
-    if settings.batch_wait_ms / 1000 >= settings.visibility_timeout_s:
-        raise SettingsError(
-            f"BYLINE_BATCH_WAIT_MS={settings.batch_wait_ms:g} is not below "
-            f"BYLINE_VISIBILITY_TIMEOUT_S={settings.visibility_timeout_s}: every task would be "
-            "given to a second worker while it waits"
-        )
     if settings.worker_number >= settings.workers:
         raise SettingsError(
             f"BYLINE_WORKER_NUMBER={settings.worker_number} is not below "

@@ -48,10 +48,6 @@ def test_values_are_read_by_type() -> None:
         ({"BYLINE_MAX_BULK": "9999"}, ["BYLINE_MAX_BULK=9999", "BYLINE_DISPATCHER_MESSAGES=4096"]),
         ({"BYLINE_WAIT_S": "40"}, ["BYLINE_WAIT_S=40", "BYLINE_WAIT_MAX_S=30"]),
         ({"BYLINE_RESULT_TTL_S": "10"}, ["BYLINE_WAIT_MAX_S=30", "BYLINE_RESULT_TTL_S=10"]),
-        (
-            {"BYLINE_BATCH_WAIT_MS": "1000", "BYLINE_VISIBILITY_TIMEOUT_S": "1"},
-            ["BYLINE_BATCH_WAIT_MS=1000", "BYLINE_VISIBILITY_TIMEOUT_S=1"],
-        ),
         ({"BYLINE_WORKER_NUMBER": "2"}, ["BYLINE_WORKER_NUMBER=2", "BYLINE_WORKERS=1"]),
         ({"BYLINE_PRECISION": "int8"}, ["BYLINE_PRECISION='int8'"]),
         ({"BYLINE_MODEL": "bert"}, ["BYLINE_MODEL='bert'"]),
