@@ -71,7 +71,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Returns the scenarios to run, by a unique name that the report's file name contains."""
+    """Returns the scenarios to run, each by a unique name.
+
+    The file name of a scenario's report contains the scenario's unique name.
+    """
     chosen: dict[str, Scenario] = {}
     for given in options.scenarios:
         stem = Path(given).stem

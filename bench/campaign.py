@@ -38,7 +38,10 @@ class System(Protocol):
         """Returns the process ids of each part of the system, by the part's name."""
 
     def batches(self) -> dict[float, int] | None:
-        """Returns the number of computed batches, by upper bound of the size; None if unknown."""
+        """Returns the number of computed batches in each size class; None if it is unknown.
+
+        The key is the upper bound of the class, in messages.
+        """
 
 
 def held_out(folder: Path) -> Path:
@@ -119,7 +122,7 @@ def _follow(
                 return report
             show(report)
         elif time.monotonic() >= look_at:
-            observed.samples.append(meter.look())
+            observed.samples.append(meter.sample())
             look_at += LOOK_S
 
 

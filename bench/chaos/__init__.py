@@ -1,4 +1,4 @@
-"""``make chaos``: sends three signals to each part of ``make run`` in each phase of its life.
+"""``make chaos``: sends SIGKILL, SIGSTOP and SIGTERM to each part of ``make run``.
 
-The signals are SIGKILL, SIGSTOP and SIGTERM.
+Each signal is sent in each phase: while Byline starts, serves clients or stops.
 """

@@ -40,7 +40,7 @@ def main() -> int:
         try:
             cells = [
                 cell
-                for cell in matrix(strikes.parts())
+                for cell in matrix(strikes.prepare())
                 if cell.part in (options.only or (cell.part,))
                 and cell.phase in (options.phase or PHASES)
                 and cell.signal in (options.signal or SIGNALS)

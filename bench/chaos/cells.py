@@ -61,7 +61,7 @@ class Cell:
         return -9 if self.part == RUNNER and self.signal == "KILL" else 0
 
     @property
-    def honest(self) -> frozenset[str]:
+    def allowed_reasons(self) -> frozenset[str]:
         """The reasons for which Byline may refuse a message, or cut a connection, in this case."""
         return HONEST | {BROKEN} if self.phase == STOPPING or self.part in HOLDERS else HONEST
 

@@ -86,7 +86,7 @@ class Ledger:
     def missing(self, target: Target) -> Counter[str]:
         """Returns how many accepted messages have no answer after ``ANSWERED_S`` seconds.
 
-        The result has the number by the HTTP status of the last request for the answer.
+        Each key is the status of the last request for a missing answer, such as ``HTTP 404``.
         """
         until = time.monotonic() + ANSWERED_S
         waiting = list(self.accepted)
@@ -102,7 +102,7 @@ class Ledger:
 def light_load(target: Target, ledger: Ledger) -> Iterator[None]:
     """Sends ``RATE`` messages a second during the block, and records the outcomes in ``ledger``.
 
-    The context ends once every message has its outcome.
+    At the end of the block, waits until every message has an outcome.
     """
     over = threading.Event()
 

@@ -32,7 +32,7 @@ BACKLOG = 64
 
 @dataclass(slots=True)
 class Result:
-    """The result of one case: the seconds of recovery, the messages, and the complaints."""
+    """The result of one case: the seconds of recovery, the messages, and the failed checks."""
 
     cell: Cell
     #: Seconds from the signal until the system served again, or until it ended if it had to end.
@@ -60,11 +60,11 @@ class Strikes:
         self._promised = Ledger()
         self._parts: list[str] = []
 
-    def parts(self) -> list[str]:
-        """Starts Byline, stops it, and returns the names of its parts.
+    def prepare(self) -> list[str]:
+        """Starts and stops Byline once, and returns the names of Byline's parts.
 
-        The stopped system keeps ``BACKLOG`` messages that are promised and not answered. The cases
-        whose signal comes before Byline serves clients start with these messages.
+        Byline stops while ``BACKLOG`` messages are promised and not yet answered. The queue with
+        these messages is kept for cases whose signal comes before Byline serves clients.
         """
         trial = self._running()
         trial.wait_until_up()
@@ -84,9 +84,9 @@ class Strikes:
         result = Result(cell)
         try:
             if cell.phase in BEFORE:
-                self._before(cell, result)
+                self._run_before_serving(cell, result)
             else:
-                self._serving(cell, result)
+                self._run_while_serving(cell, result)
         except NotRunning as error:
             result.complaints.append(str(error))
         if result.complaints:
@@ -114,36 +114,37 @@ class Strikes:
         logs.mkdir(parents=True, exist_ok=True)
         (logs / "make-run.log").write_text(trial.output)
 
-    def _before(self, cell: Cell, result: Result) -> None:
+    def _run_before_serving(self, cell: Cell, result: Result) -> None:
         """Runs a case whose signal comes before Byline serves clients.
 
-        Byline starts with a queue of messages that an earlier system had promised to answer.
+        Byline starts with the queue of an earlier system. That system had promised to answer the
+        messages in the queue.
         """
         self.close()
         trial = self._trial = self._new()
         assert self._kept is not None
         trial.take_state(self._kept)
         trial.launch()
-        self._struck(cell, trial, result)
-        self._account(cell, trial, result, self._promised)
+        self._strike_and_time(cell, trial, result)
+        self._check_answers(cell, trial, result, self._promised)
         self._end(trial, result)
 
-    def _serving(self, cell: Cell, result: Result) -> None:
+    def _run_while_serving(self, cell: Cell, result: Result) -> None:
         """Runs a case whose signal comes while Byline serves a light load, or just after Ctrl-C."""
         trial = self._trial = self._running()
         trial.wait_until_up()
         ledger = Ledger()
         with light_load(trial.target, ledger):
             time.sleep(LOADED_S)  # some load before the signal
-            self._struck(cell, trial, result)
-        self._account(cell, trial, result, ledger)
+            self._strike_and_time(cell, trial, result)
+        self._check_answers(cell, trial, result, ledger)
         if cell.started_by_hand:  # the second start has to remove the files of the first
             self._end(trial, result)
 
     def _end(self, trial: Trial, result: Result) -> None:
         trial.wait_until_up()
         trial.interrupt()
-        self._see_it_end(trial, 0, time.monotonic(), result)
+        self._time_end(trial, 0, time.monotonic(), result)
 
     def _running(self) -> Trial:
         if self._trial is not None and self._trial.status is None:
@@ -156,9 +157,9 @@ class Strikes:
         self._trials += 1
         return Trial(self._folder / str(self._trials))
 
-    def _struck(self, cell: Cell, trial: Trial, result: Result) -> None:
+    def _strike_and_time(self, cell: Cell, trial: Trial, result: Result) -> None:
         """Waits for the case's phase, sends the signal, and times Byline's recovery or end."""
-        pid = trial.moment(cell.phase, cell.part)
+        pid = trial.wait_for_phase(cell.phase, cell.part)
         if cell.phase == STOPPING:
             trial.interrupt()
             time.sleep(STOPS_S)  # by then, the stop is under way
@@ -166,13 +167,13 @@ class Strikes:
         hit(pid, cell.signal)
         since = time.monotonic()
         if cell.ends:
-            result.served_s = self._see_it_end(trial, cell.exit_status, since, result)
+            result.served_s = self._time_end(trial, cell.exit_status, since, result)
             return
         if cell.started_by_hand:
             trial.launch()
-        self._see_it_serve(cell, trial, before, since, result)
+        self._time_recovery(cell, trial, before, since, result)
 
-    def _account(self, cell: Cell, trial: Trial, result: Result, ledger: Ledger) -> None:
+    def _check_answers(self, cell: Cell, trial: Trial, result: Result, ledger: Ledger) -> None:
         """Checks that Byline answers every accepted message of ``ledger``.
 
         If Byline has ended, this method first starts it again, because Byline may answer these
@@ -186,14 +187,14 @@ class Strikes:
         if result.lost:
             result.complaints.append(f"accepted, and never answered: {dict(result.lost)}")
         for reason, count in ledger.failed.items():
-            if reason not in cell.honest:
+            if reason not in cell.allowed_reasons:
                 result.complaints.append(f"{count} {reason}: not an allowed reason")
         # The runner's own traceback begins at the start of a line. A line of a part begins with the
         # part's name.
         if "\nTraceback" in trial.output:
             result.complaints.append("the runner printed a traceback")
 
-    def _see_it_serve(
+    def _time_recovery(
         self, cell: Cell, trial: Trial, before: Mapping[str, int], since: float, result: Result
     ) -> None:
         """Measures how long Byline takes to serve again, and to run all its parts again.
@@ -216,13 +217,13 @@ class Strikes:
                     if result.served_s > self._within_s:
                         words = f"served again after {result.served_s:.1f} s"
                         result.complaints.append(f"{words}, not within {self._within_s:g} s")
-            elif not (missing := [*old, *(set(self._parts) - set(now)), *trial.deaf()]):
+            elif not (missing := [*old, *(set(self._parts) - set(now)), *trial.not_listening()]):
                 result.whole_s = time.monotonic() - since
                 return
             time.sleep(LOOK_S)  # between two checks, until the deadline
         raise NotRunning(f"after {GIVE_UP_S:g} s still missing: {', '.join(missing)}")
 
-    def _see_it_end(
+    def _time_end(
         self, trial: Trial, exit_status: int, since: float, result: Result
     ) -> float | None:
         """Waits until Byline has ended, and returns the seconds since the monotonic time ``since``.

@@ -53,7 +53,7 @@ class Trial(Started):
         self._begun = 0
 
     def launch(self) -> None:
-        """Starts the runner. From then on, only process ids that are logged later count."""
+        """Starts the runner. :meth:`pids` ignores the ids that were logged before this start."""
         if self._process is not None:
             self._process.wait(UP_S)  # the previous runner has ended, or is about to end
         self._begun = self._journal.stat().st_size if self._journal.exists() else 0
@@ -77,7 +77,7 @@ class Trial(Started):
 
     @property
     def end(self) -> str:
-        """A text on the end of ``make run``: the exit status, and the last line that it printed."""
+        """A text on the end of ``make run``: its exit status, and the last line of its output."""
         last = self.output.strip().rpartition("\n")[2]
         return f"the runner ended with status {self.status} ({last})"
 
@@ -92,7 +92,7 @@ class Trial(Started):
             found.update({a or c: int(b or d) for a, b, c, d in SPAWNED.findall(noted)})
         return found
 
-    def moment(self, phase: str, part: str) -> int:
+    def wait_for_phase(self, phase: str, part: str) -> int:
         """Waits until ``phase`` begins and ``part`` is started. Returns the part's process id.
 
         Raises:
@@ -124,7 +124,7 @@ class Trial(Started):
         except (OSError, HTTPException):
             return False
 
-    def deaf(self) -> list[str]:
+    def not_listening(self) -> list[str]:
         """Returns the names of the started parts that do not listen on their port."""
         parts = set(self.pids()) - {RUNNER, DAEMON}
         return [part for part in sorted(parts) if not listens(self._port(part))]
@@ -137,8 +137,8 @@ class Trial(Started):
     def processes(self) -> list[int]:
         """Returns the ids of all processes that were started with this system's environment.
 
-        Valkey overwrites its environment with its process title, and is found by the port in that
-        title.
+        Valkey overwrites its environment with its process title, so this method finds Valkey by the
+        port in the title.
         """
         mark = f"BYLINE_STATE_DIR={self.state}\0".encode()
         title = f":{self._port('valkey')}".encode()

@@ -76,7 +76,7 @@ class Fault:
     strike: Strike | None
     settings: Mapping[str, str] = field(default_factory=dict)
     #: The reasons with which the system may refuse a message.
-    honest: frozenset[str] = HONEST
+    allowed_reasons: frozenset[str] = HONEST
     #: True if the fault replaces processes. The load then lasts until all processes are replaced.
     replaces: bool = False
     #: Function that sends its own messages, causes the fault, and returns the messages' outcome.
@@ -90,7 +90,7 @@ FAULTS = (
     Fault(f"the model is slow for {LASTS_S:g} s", slow_model),
     Fault("a forward pass never returns", hang_model, {"BYLINE_BATCH_TIMEOUT_S": "2"}),
     # No other fault ends the process that holds the clients' connections.
-    Fault("the api is killed", kill("api"), honest=HONEST | {BROKEN}),
+    Fault("the api is killed", kill("api"), allowed_reasons=HONEST | {BROKEN}),
     Fault("Valkey is killed", kill("valkey")),
     Fault(f"Valkey is frozen for {LASTS_S:g} s", freeze("valkey")),
     Fault("all connections to Valkey are cut", cut_connections),
@@ -114,7 +114,7 @@ FAULTS = (
     Fault(
         "the power goes; appendfsync everysec",
         None,
-        honest=HONEST | {TOO_LATE},
+        allowed_reasons=HONEST | {TOO_LATE},
         promise_fault=cut_power("everysec"),
     ),
 )
@@ -131,7 +131,7 @@ class Outcome:
     contradicted: int
     computed_twice: int
     #: The reasons with which the system may refuse a message: the reasons of the fault.
-    honest: frozenset[str] = HONEST
+    allowed_reasons: frozenset[str] = HONEST
     #: How many messages should have been sent; None if any number is right.
     ordered: int | None = None
 
@@ -148,7 +148,7 @@ class Outcome:
         found = [
             f"{count:,} {reason}: not an allowed reason"
             for reason, count in loss.failed.items()
-            if reason not in self.honest
+            if reason not in self.allowed_reasons
         ]
         if self.ordered is not None and loss.sent != self.ordered:
             found.append(f"{loss.sent:,} sent, and not {self.ordered:,}")
@@ -201,7 +201,7 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
     if (promise_fault := fault.promise_fault) is not None:
         with Started(folder, watched(folder) | fault.settings) as system:
             loss = promise_fault(system)
-            return Outcome(loss, 0, computed_twice(folder / "calls"), fault.honest)
+            return Outcome(loss, 0, computed_twice(folder / "calls"), fault.allowed_reasons)
     strike = fault.strike
     assert strike is not None
     seconds = REPLACED_S if fault.replaces else SECONDS
@@ -222,7 +222,7 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
         twice = computed_twice(folder / "calls")
         contradicted = duplicate_check.contradicted(system.target)
         ordered = None if fault.replaces else number
-        return Outcome(loss, contradicted, twice, fault.honest, ordered)
+        return Outcome(loss, contradicted, twice, fault.allowed_reasons, ordered)
 
 
 def watched(folder: Path) -> dict[str, str]:

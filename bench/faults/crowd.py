@@ -116,9 +116,9 @@ class LatePromises:
 
 
 def _loss(system: Started, recorder: Recorder) -> Loss:
-    """Returns the outcome of all messages that the greedy API key has sent.
+    """Returns the outcome of all messages that were sent with the greedy API key.
 
-    The promised answers are fetched first.
+    Fetches the promised answers first.
     """
     failed = dict(recorder.failed)
     failed.pop(Recorder.PROMISED, None)

@@ -57,7 +57,7 @@ class DuplicateCheck(Recorder):
 
 
 def computed_twice(calls: Path) -> int:
-    """Returns how often the test model computed a text again. ``calls`` is the log of its texts."""
+    """Returns how often the test model computed a text again. ``calls`` is the test model's log."""
     noted = calls.read_bytes()
     counts = Counter(noted[start : start + DIGEST] for start in range(0, len(noted), DIGEST))
     return sum(counts.values()) - len(counts)

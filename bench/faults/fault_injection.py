@@ -32,14 +32,14 @@ AGAIN_S = 60.0
 
 def kill(part: str) -> Strike:
     """Returns a function that kills the first process of a part of Byline with SIGKILL."""
-    return lambda system: os.kill(first(system, part), signal.SIGKILL)
+    return lambda system: os.kill(first_pid(system, part), signal.SIGKILL)
 
 
 def freeze(part: str) -> Strike:
     """Returns a function that stops a part with SIGSTOP, and lets it continue after ``LASTS_S``."""
 
     def strike(system: Started) -> None:
-        pid = first(system, part)
+        pid = first_pid(system, part)
         os.kill(pid, signal.SIGSTOP)
         _later(os.kill, pid, signal.SIGCONT)
 
@@ -59,47 +59,47 @@ def fill_disk(system: Started) -> None:
     The function limits the size of the files that Valkey may write. Valkey treats the error of a
     limit like that of a full disk, so the test needs no separate disk. Linux only.
     """
-    pid = first(system, "valkey")
+    pid = first_pid(system, "valkey")
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
     _later(resource.prlimit, pid, resource.RLIMIT_FSIZE, before)
 
 
-def trouble(system: Started) -> Path:
+def trouble_file(system: Started) -> Path:
     """Returns the path of the file that can make the test model slow, or make it hang."""
     return system.folder / "trouble"
 
 
 def slow_model(system: Started) -> None:
     """Makes each forward pass of the test model half a second longer, for ``LASTS_S`` seconds."""
-    file = trouble(system)
+    file = trouble_file(system)
     file.write_text("slow")
     _later(file.unlink)
 
 
 def hang_model(system: Started) -> None:
     """Makes one forward pass of the test model hang for ever."""
-    trouble(system).write_text("hang")
+    trouble_file(system).write_text("hang")
 
 
 def restart_api(system: Started) -> None:
     """Replaces the api's two processes as an upgrade does, and waits for the old ones to end."""
     before = set(system.parts()["api"])
-    os.kill(first(system, "api"), signal.SIGHUP)
+    os.kill(first_pid(system, "api"), signal.SIGHUP)
     _wait(lambda: len(before - set(system.parts()["api"])) >= API, "the api's processes to go")
 
 
 def restart_workers(system: Started) -> None:
     """Stops the workers one after the other, as an upgrade does, and waits for each new worker."""
     for part in [part for part in system.parts() if part.startswith("worker")]:
-        before = first(system, part)
+        before = first_pid(system, part)
         os.kill(before, signal.SIGTERM)
-        _wait(lambda: first(system, part) != before, f"another {part}")  # noqa: B023
+        _wait(lambda: first_pid(system, part) != before, f"another {part}")  # noqa: B023
         since = time.time()
         _wait(lambda: _at_work(system, since), "all workers to be at work")  # noqa: B023
 
 
-def first(system: Started, part: str) -> int:
+def first_pid(system: Started, part: str) -> int:
     """Returns the id of a part's first process, which is the parent of its other processes.
 
     Raises:

@@ -70,10 +70,10 @@ def measure(
 ) -> Loss:
     """Sends ``number`` messages, calls ``strike`` during the load, and returns the outcome.
 
-    ``rate`` is in messages a second. ``strike`` causes the fault, and is called once the share
-    ``breaks_at`` of the messages is sent. If ``then_s`` is given, the load ends ``then_s`` seconds
-    after ``strike`` has returned, but at the latest after ``number`` messages. An exception of
-    ``strike`` is raised once the load is over.
+    ``rate`` is in messages a second. ``strike`` causes the fault, and is called as soon as the
+    share ``breaks_at`` of the messages is sent. If ``then_s`` is given, the load ends ``then_s``
+    seconds after ``strike`` has returned, but at the latest after ``number`` messages. If
+    ``strike`` raises an exception, this function raises the exception after the load.
 
     Raises:
         RuntimeError: ``strike`` took longer than the load.

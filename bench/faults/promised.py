@@ -23,7 +23,7 @@ from urllib.error import HTTPError
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
-from bench.faults.fault_injection import first
+from bench.faults.fault_injection import first_pid
 from bench.faults.loss import Loss
 from bench.load.recorder import BROKEN
 from bench.system.direct import DIRECT, request
@@ -96,10 +96,10 @@ class Account:
 def fill_queue(system: Started) -> Loss:
     """Freezes a worker, sends messages until the api refuses some, and fills Valkey.
 
-    Then kills the worker. The new worker has to answer all promised messages. Returns the outcome
-    of the messages.
+    Then kills the worker. The new worker has to give all promised answers. Returns the outcome of
+    the messages.
     """
-    worker, account = first(system, "worker"), Account()
+    worker, account = first_pid(system, "worker"), Account()
     os.kill(worker, signal.SIGSTOP)
     for _ in send_without_end(system, account, LONG):
         if account.refused:
@@ -157,7 +157,7 @@ def cut_power(fsync: str) -> PromiseFault:
         at, size = [seen for seen in sizes if seen[0] <= sizes[-1][0] - late_s][-1]
         system.kill()
         os.truncate(log, size)
-        system.again()
+        system.start_again()
         late = [id for id, accepted in account.accepted.items() if accepted > at]
         for id in late:
             if _status(system, id) == 404:

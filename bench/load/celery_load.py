@@ -88,7 +88,10 @@ class CeleryLoad:
                     self._recorder.carried += len(messages)
 
     def _wait_until(self, due: float) -> bool:
-        """Waits until the monotonic time ``due``. Returns True once the load is stopped."""
+        """Waits until the monotonic time ``due``, or until the load is stopped.
+
+        Returns whether the load is stopped.
+        """
         return self._stopped.wait(max(0.0, due - time.monotonic()))
 
     def _attribute(self, client: Celery, messages: Sequence[Message]) -> list[Answer] | str:

@@ -30,19 +30,28 @@ class Request(NamedTuple):
 
 
 class Owner(Protocol):
-    """The object to which a :class:`Connection` reports responses and its own end."""
+    """The object that a :class:`Connection` calls for each response, and when it is closed."""
 
     def finished(self, connection: Connection, request: Request, status: int, body: bytes) -> None:
-        """Takes the response to ``request``. Status 0 means that the connection broke first."""
+        """Takes the response to ``request``.
+
+        If the connection was closed before the response was complete, ``status`` is 0.
+        """
 
     def lost(self, connection: Connection) -> None:
-        """Is called when ``connection`` is closed, after ``finished``."""
+        """Called when ``connection`` is closed.
+
+        If a request was unfinished, :meth:`finished` is called first.
+        """
 
 
 def render(
     target: Target, messages: Sequence[Message], bulk: bool, deadline_ms: int | None = None
 ) -> bytes:
-    """Returns the bytes of an HTTP request with these messages, in bulk form if ``bulk`` is set."""
+    """Returns the bytes of an HTTP request with ``messages``.
+
+    If ``bulk`` is false, the request has only the first message.
+    """
     asked: dict[str, object] = {"text": messages[0].text}
     if bulk:
         asked = {"messages": [{"text": message.text} for message in messages]}
@@ -77,8 +86,8 @@ class Connection(asyncio.Protocol):
     def send(self, request: Request, due: float, now: float) -> None:
         """Sends ``request``, which was due at the monotonic time ``due``.
 
-        ``now`` is the monotonic time of the sending. The owner's ``finished`` is called once: with
-        the response, or with status 0.
+        ``now`` is the monotonic time of the sending. Later, the connection calls the owner's
+        ``finished`` once: with the response, or with status 0.
         """
         self.request = request
         self.due = due
@@ -86,7 +95,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(request.wire)
 
     def abort(self) -> None:
-        """Closes the connection at once. A request under way ends with status 0."""
+        """Closes the connection at once. An unfinished request gets the status 0."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,7 +110,10 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the request under way with status 0, and tells the owner. Called by asyncio."""
+        """Tells the owner that the connection is closed. Called by asyncio.
+
+        If a request is unfinished, first gives it the status 0.
+        """
         self.closing = True
         self._finish(0, b"")
         self._owner.lost(self)

@@ -70,7 +70,7 @@ class HttpLoad:
         self._request_pool.fill(messages, lambda: self._stopping)
 
     def run(self, warmup_s: float, seconds: float, max_messages: int) -> tuple[float, float]:
-        """Runs the load. After that, the caller has to call the recorder's ``judge_kept``.
+        """Runs the load. Afterwards, the caller has to call the recorder's ``judge_kept``.
 
         Returns:
             The monotonic time at which the measurement began, and the seconds that were measured:
@@ -96,7 +96,7 @@ class HttpLoad:
             self._free(connection, now)
 
     def lost(self, connection: Connection) -> None:
-        """Replaces a lost connection if the closed loop or a waiting request needs another."""
+        """Replaces a lost connection if the closed loop or a waiting request needs a connection."""
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -198,13 +198,13 @@ class HttpLoad:
             now = time.monotonic()
             for connection in list(self._all):
                 if connection.request is not None and connection.left < now - TIMEOUT_S:
-                    self._unanswered(connection, now)
+                    self._fail_unfinished(connection, now)
                     connection.abort()
 
     async def _drain(self) -> None:
         """Waits up to ``DRAIN_S`` seconds for responses.
 
-        A request that has no response then counts as failed.
+        After that time, counts each request without a response as failed.
         """
         self._stopping = True
         until = time.monotonic() + DRAIN_S
@@ -214,12 +214,12 @@ class HttpLoad:
         for due in self._due:
             self._note(self._request_pool.take(), due, now, now, "never sent")
         for connection in self._all:
-            self._unanswered(connection, now)
+            self._fail_unfinished(connection, now)
 
-    def _unanswered(self, connection: Connection, now: float) -> None:
-        """Counts the request under way on ``connection``, if any, as failed.
+    def _fail_unfinished(self, connection: Connection, now: float) -> None:
+        """Counts the unfinished request of ``connection``, if there is one, as failed.
 
-        A late response is ignored.
+        If its response comes later, the response is ignored.
         """
         request, connection.request = connection.request, None
         if request is not None:

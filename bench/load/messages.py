@@ -61,7 +61,7 @@ def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
     A repeated message is an unchanged passage, drawn from ``mix.population`` passages. A new
     message is a passage without two of its words: it is as hard for the model as the author's own
     text, and is in no cache. New messages use the passages one after the other. ``run`` is the
-    number of the first variant of each passage.
+    number of each passage's first :func:`variant`.
     """
     random = np.random.default_rng(mix.seed)
     order = random.permutation(len(passages)).tolist()

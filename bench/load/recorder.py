@@ -161,7 +161,7 @@ class Recorder:
         latency: float,
         found: list[Answer] | Promise | str,
     ) -> None:
-        """Records one request. ``found`` is its answers, a promise, or the reason of its failure.
+        """Records one request. ``found`` has its answers, a promise, or the reason of its failure.
 
         ``due`` counts in seconds from the start of the measurement. ``late`` and ``latency`` are
         the seconds from ``due`` until the request was sent, and until it ended.
@@ -233,7 +233,7 @@ class Recorder:
             self._judge(message, answer, index)
 
     def _judge(self, message: Message, answer: Answer, index: int) -> None:
-        """Records whether ``answer`` names the true author.
+        """Records ``answer``, and whether the best guess in ``answer`` is the true author.
 
         ``index`` is the request's index in the arrays.
         """

@@ -125,7 +125,7 @@ def batch_sizes(batches: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def agreement(quality: Quality) -> str:
-    """Returns a text on the accuracy in the model's card, and whether the run agrees with it."""
+    """Returns a text that compares the run's accuracy with the accuracy in the model's card."""
     if quality.card_accuracy is None:
         return "the card has none to compare with"
     words = {True: ": they agree", False: ": they do not agree", None: ""}

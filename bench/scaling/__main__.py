@@ -98,7 +98,7 @@ def main() -> int:
                 for part in options.only:
                     getattr(measured, part)(number)
             if "redis" in options.only:
-                measured.again(options.rounds)
+                measured.replays(options.rounds)
         finally:  # the figures so far are written, also after an error
             _write(measured.study(), options.out)
     return 0
@@ -192,10 +192,10 @@ class Measured:
                 self._costs.setdefault(load, []).append(each)
                 print(f"redis, {load}: {totals.throughput:,.0f} messages/s", flush=True)
 
-    def again(self, rounds: int) -> None:
-        """Records Valkey's commands under load, and replays them ``rounds`` times.
+    def replays(self, rounds: int) -> None:
+        """Records Valkey's commands under load, and measures ``rounds`` replays of the commands.
 
-        The replays go to a second Valkey, which has no other clients.
+        A second Valkey, which has no other clients, gets the replays.
         """
         for load in RECORDED:
             commands = self._recorded(load)
@@ -233,8 +233,8 @@ class Measured:
     def _run(self, system: Started, **fields: Any) -> Load:
         """Puts a load on ``system``, and returns its figures.
 
-        ``fields`` are fields of the load's scenario. The load is repeated if other programs
-        disturbed the measurement.
+        ``fields`` are fields of the load's scenario. If other programs disturb the measurement,
+        the load is repeated.
         """
         for _ in range(TRIES):
             wait_for_quiet()

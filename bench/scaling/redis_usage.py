@@ -68,7 +68,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 def counters(client: Redis) -> Counters:
-    """Returns the counters of the Valkey at this moment."""
+    """Returns the present counters of the Valkey to which ``client`` is connected."""
     stats: dict[str, Any] = client.info("commandstats")
     cpu: dict[str, float] = client.info("cpu")
     net: dict[str, int] = client.info("stats")

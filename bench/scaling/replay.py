@@ -52,9 +52,10 @@ def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
 
 
 def parse(line: bytes) -> list[bytes]:
-    """Returns the words of the command in a line of MONITOR; empty if it must not be replayed.
+    """Returns the words of the command to replay for a line of MONITOR.
 
-    The commands that a script runs are not replayed, because the script itself is replayed.
+    The result is empty if the line's command must not be replayed. The commands that a script runs
+    are not replayed, because the script itself is replayed.
     """
     head = _HEAD.match(line)
     if head is None or head[1] == b"lua":

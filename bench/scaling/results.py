@@ -123,7 +123,10 @@ def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
 
 
 def speed_ups(points: Sequence[Point]) -> list[float]:
-    """Returns each point's throughput divided by the same load's throughput on the fewest parts."""
+    """Returns the speed-up of each point: its throughput divided by that of the smallest point.
+
+    The smallest point is the same load on the fewest workers or api processes.
+    """
     fewest = {}
     for point in sorted(points, key=lambda point: -point.count):
         fewest[point.load] = point.throughput

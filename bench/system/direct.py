@@ -12,7 +12,10 @@ DIRECT = build_opener(ProxyHandler({}))
 
 
 def request(target: Target, path: str, body: object = None) -> Request:
-    """Returns a request with the target's API key: a POST of ``body`` as JSON, else a GET."""
+    """Returns a request with the target's API key.
+
+    The request posts ``body`` as JSON. If ``body`` is None, the request is a GET.
+    """
     asked = Request(f"http://{target.host}:{target.port}{path}")
     if target.key:
         asked.add_header("Authorization", f"Bearer {target.key}")

@@ -42,7 +42,7 @@ class Watch:
     #: The samples of each part and process id: monotonic seconds, bytes, and number of open files.
     looks: dict[tuple[str, int], list[tuple[float, int, int]]] = field(default_factory=dict)
 
-    def look(self, system: Started) -> None:
+    def sample(self, system: Started) -> None:
         """Takes a sample of the first process of each part."""
         now = time.monotonic()
         clients = _sockets(system.target.port)
@@ -54,12 +54,12 @@ class Watch:
     def run(self, system: Started, over: threading.Event) -> None:
         """Takes a sample every ``LOOK_S`` seconds until ``over`` is set."""
         while not over.wait(LOOK_S):
-            self.look(system)
+            self.sample(system)
 
     def growth(self) -> dict[str, tuple[float, float] | None]:
         """Returns the growth of each part, in megabytes a minute and in open files a minute.
 
-        The value is None if no process of the part lived long enough to tell.
+        The growth is None if no process of the part lived long enough to measure it.
         """
         found: dict[str, list[NDArray[np.float64]]] = {part: [] for part, _ in self.looks}
         for (part, _), looks in self.looks.items():

@@ -134,7 +134,7 @@ class Started(Running):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait(DOWN_S)
 
-    def again(self) -> None:
+    def start_again(self) -> None:
         """Starts Byline again on the data of its last run, and waits until all parts are ready."""
         self.launch()
         self._pids = self._wait()
@@ -190,8 +190,8 @@ class Started(Running):
 def interrupts_held() -> Iterator[None]:
     """Delays Ctrl-C to the end of the block.
 
-    So when Ctrl-C takes effect, the caller knows each process that the block has started, and stops
-    it.
+    So when Ctrl-C takes effect, the caller knows every process that the block has started, and can
+    stop it.
     """
     came: list[object] = []
     before = signal.signal(signal.SIGINT, lambda *given: came.append(given))
@@ -221,7 +221,7 @@ def histogram(text: str, name: str) -> dict[float, int]:
     """Returns how many values each bucket of a histogram has, by the bucket's upper bound.
 
     ``text`` is a page of Prometheus metrics, and ``name`` is the histogram's name. The counts are
-    not cumulative, unlike those of the page.
+    not cumulative, unlike the counts on the page.
     """
     found = re.findall(rf'^{name}_bucket{{le="([^"]+)"}} (\S+)$', text, re.MULTILINE)
     counts: dict[float, int] = {}

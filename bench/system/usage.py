@@ -36,7 +36,7 @@ class Meter:
         self._parts = parts
         self._last: tuple[float, dict[int, float]] = (time.monotonic(), {})
 
-    def look(self) -> Sample:
+    def sample(self) -> Sample:
         """Returns a sample: the memory now, and the CPU time since the previous sample."""
         parts = {name: list(pids) for name, pids in self._parts().items()}
         now, before = time.monotonic(), self._last

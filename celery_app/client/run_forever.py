@@ -22,7 +22,7 @@ async def run_forever(step: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await step()
-            failures.over()
+            failures.reset()
         except RedisError as error:
             logger.warning("Redis can't be reached: %s", error)
             await asyncio.sleep(RETRY_S)

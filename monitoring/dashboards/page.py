@@ -92,7 +92,7 @@ def _guide(content: str) -> text.Panel:
 def _variables() -> list[Any]:
     """Returns the variables of every dashboard: the data source, and the addresses of links.
 
-    The addresses are hidden; a reader can change them in the dashboard's URL.
+    The dashboard does not show the addresses; a reader can change them in the dashboard's URL.
     """
     hidden = models.VariableHide.HIDE_VARIABLE
     addresses = {"flower": "http://127.0.0.1:5555", "console": "http://127.0.0.1:8000"}

@@ -83,8 +83,8 @@ def number(
 
     Prometheus evaluates the query for the present moment, so the panel does not show series that no
     longer exist. Without any series, the panel shows the text ``none``. ``steps`` are pairs of a
-    value and the colour from that value on; ``base`` is the colour below. ``names`` are texts to
-    show instead of values.
+    value and the colour from that value on; ``base`` is the colour of smaller values. ``names`` has
+    texts to show instead of values.
     """
     target = prometheus.Dataquery().expr(query).legend_format(legend).instant().ref_id("A")
     panel = (

@@ -24,7 +24,10 @@ QUIET_S = 60.0
 
 
 class Failures:
-    """Logs a repeated step's failures, each kind once a minute, and computes the pauses."""
+    """Logs the failures of a repeated step, and computes the pause before the next attempt.
+
+    Each kind of failure is logged once a minute at most.
+    """
 
     def __init__(self, name: str, then: str = ", and is tried again") -> None:
         """``name`` describes the step. The logged line is ``name``, "failed", and ``then``."""
@@ -46,8 +49,8 @@ class Failures:
         self._pause_s = min(2 * pause_s, MAX_PAUSE_S)
         return pause_s
 
-    def over(self) -> None:
-        """Records a success of the step: the next failure gets the shortest pause again."""
+    def reset(self) -> None:
+        """Resets the pause to the shortest pause, because the step has succeeded."""
         self._pause_s = FIRST_PAUSE_S
 
 
@@ -62,7 +65,7 @@ def _kind(error: Exception) -> object:
 def guarded(step: Callable[[], object], name: str) -> Callable[[], None]:
     """Returns a function that calls ``step``, and logs an error of the step instead of raising it.
 
-    A timer or a server can call this function.
+    A timer or a server can call the returned function.
     """
     failures = Failures(name)
 
@@ -93,7 +96,7 @@ def start(
             except Exception as error:
                 stop.wait(failures.add(error))
             else:
-                failures.over()
+                failures.reset()
 
     thread = threading.Thread(target=repeat, name=name, daemon=True)
     thread.start()

@@ -25,8 +25,8 @@ _PID = re.compile(r"_(\d+)\.db")
 def serve(host: str, port: int, own: CollectorRegistry) -> None:
     """Serves the metrics over HTTP, from a thread, until the process ends.
 
-    ``own`` has the metrics of this process. If ``PROMETHEUS_MULTIPROC_DIR`` names no shared folder,
-    for example under another WSGI server, only these metrics are served.
+    ``own`` has the metrics of this process. Only ``own`` is served if ``PROMETHEUS_MULTIPROC_DIR``
+    is not set, for example because ``python -m api`` has not started the server.
 
     Raises:
         OSError: the port can't be opened.
@@ -57,7 +57,7 @@ def serve(host: str, port: int, own: CollectorRegistry) -> None:
 
 
 def _forget_dead() -> None:
-    """Deletes the "live" gauges of processes that have ended. Their counters stay in the sums."""
+    """Deletes the "live" gauges of ended processes. Keeps the counters of ended processes."""
     for file in Path(os.environ[VARIABLE]).glob("gauge_live*.db"):
         found = _PID.search(file.name)
         if found and not _alive(int(found[1])):

@@ -42,7 +42,7 @@ class Listener:
         """Opens the port and starts the server's thread.
 
         ``application`` answers the requests. ``shared`` lets other processes listen on the same
-        port. The server calls ``twice_a_second`` between requests.
+        port. The server's thread calls ``twice_a_second`` at least every half second.
 
         Raises:
             OSError: the port can't be opened.

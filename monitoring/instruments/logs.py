@@ -52,14 +52,14 @@ class JsonLines(JsonFormatter):
 
 
 class TextLines(logging.Formatter):
-    """Writes a log record with another formatter, and adds the request ids to its first line."""
+    """Formats a log record with another formatter, and adds request ids to the first line."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()
         self._formatter = formatter
 
     def format(self, record: logging.LogRecord) -> str:
-        """Returns the line for ``record``, followed by the lines of its traceback if it has one."""
+        """Returns the line for ``record``, and the lines of the traceback if there is one."""
         first, *traceback = self._formatter.format(record).split("\n", 1)
         return "\n".join([first + request_ids.words(), *traceback])
 
@@ -67,7 +67,8 @@ class TextLines(logging.Formatter):
 def formatter(process: str, form: Format, text: logging.Formatter) -> logging.Formatter:
     """Returns the log formatter of a process.
 
-    If ``form`` is "text", lines have the format of the formatter ``text``, and request ids.
+    If ``form`` is "text", the returned formatter formats a record with ``text``, and adds request
+    ids.
     """
     return JsonLines(process) if form == "json" else TextLines(text)
 
@@ -98,10 +99,10 @@ def configure(process: str, level: str, form: Format) -> None:
     logging.config.dictConfig(configuration(process, level, form))
 
 
-def dress(logger: logging.Logger, process: str, form: Format) -> None:
+def set_formatters(logger: logging.Logger, process: str, form: Format) -> None:
     """Sets Byline's log formatter on the handlers that a library has added to ``logger``.
 
-    Text lines keep the library's format.
+    If ``form`` is "text", each handler keeps the library's format, and request ids are added.
     """
     for handler in logger.handlers:
         text = handler.formatter or logging.Formatter()

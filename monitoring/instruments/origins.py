@@ -33,7 +33,9 @@ _PLACE = re.compile(r"(?:\[([\da-f:.]+)\]|([a-z\d_.-]+?)\.?)(?::\d{1,5})?")
 
 
 def check_for(address: str, names: Iterable[str] | None = None, open_to_all: bool = True) -> Check:
-    """Returns a function that returns the reason to refuse a request, or an empty text.
+    """Returns a function that checks the headers ``Host`` and ``Origin`` of a request.
+
+    The function returns the reason to refuse the request; empty if the request is allowed.
 
     ``address`` is the address that the server listens on. ``names`` are the host names that
     requests to the server may have, besides ``localhost`` and IP addresses. ``open_to_all`` is true
@@ -90,7 +92,8 @@ def _is_ours(name: str, known: frozenset[str]) -> bool:
 def _name(place: str) -> str:
     """Returns the host name or the address in ``place``, without the port.
 
-    The result is empty if ``place`` has neither a host name nor an address.
+    ``place`` is the value of ``Host``, or the value of ``Origin`` without the scheme. The result is
+    empty if ``place`` has neither a host name nor an address.
     """
     found = _PLACE.fullmatch(place.lower())
     return (found[1] or found[2]) if found else ""

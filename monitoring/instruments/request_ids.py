@@ -38,7 +38,7 @@ def is_valid(id: object) -> bool:
 
 
 def set_present(id: str) -> None:
-    """Makes the log lines of this thread or coroutine name this request until the next call."""
+    """Makes log lines of this thread or coroutine name the request ``id`` until the next call."""
     _present.set((id,))
 
 
@@ -50,7 +50,7 @@ def present() -> str:
 
 @contextmanager
 def about(ids: Sequence[object]) -> Iterator[None]:
-    """Makes log lines within the ``with`` block name these requests, and no others."""
+    """Makes log lines in the ``with`` block name the requests ``ids``, and no other requests."""
     token = _present.set(ids)
     try:
         yield
@@ -65,7 +65,7 @@ def shown() -> ShownIds:
 
 
 def words() -> str:
-    """Returns the end of a text log line, such as `` (request abc)``; empty without ids."""
+    """Returns the end of a text log line: `` (request abc)`` for id abc; empty without ids."""
     ids, more = shown()
     if not ids:
         return ""

@@ -1,4 +1,4 @@
-"""Finds the metrics pages of Byline's other processes, on this host or in containers beside it."""
+"""Finds the metrics pages of Byline's other processes, on this host or in other containers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ class MetricsEndpoint:
     port: int
 
     def urls(self) -> dict[str, str]:
-        """Returns the URL of each process's metrics page, by kind, address and port of the process.
+        """Returns the URL of the metrics page at each address of the host.
 
-        The result is empty if the host name is unknown.
+        Each key is a text of the kind, the address and the port. The result is empty if the host
+        name is unknown.
         """
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)

@@ -60,9 +60,9 @@ class Monitor:
         cache_limit: CacheLimit | None,
         machine: str,
     ) -> None:
-        """``cache_limit`` is None unless the cache is the Valkey that Byline itself starts.
+        """``cache_limit`` is None if Byline has not started the cache's server itself.
 
-        The monitor never changes the memory limit of another cache.
+        If ``cache_limit`` is None, the monitor does not change the server's memory limit.
         """
         self._broker = broker
         self._cache = cache
@@ -87,27 +87,30 @@ class Monitor:
             metrics.memory_limit.labels(level).set(limit)
 
     def run(self, stop: threading.Event) -> None:
-        """Calls :meth:`look` every :data:`LOOK_S` seconds until ``stop`` is set."""
+        """Calls :meth:`measure` every :data:`LOOK_S` seconds until ``stop`` is set."""
         due = time.monotonic()
         while not stop.wait(max(0.0, due - time.monotonic())):
             due = max(due + LOOK_S, time.monotonic())
-            self.look()
+            self.measure()
 
-    def look(self) -> None:
-        """Measures everything once and publishes it. A measurement that fails is left out."""
+    def measure(self) -> None:
+        """Measures everything once, and publishes the figures.
+
+        Leaves out the figures of a measurement that fails.
+        """
         for server, client in (("broker", self._broker), ("cache", self._cache)):
             self._metrics.up.labels(server).set(_try(client.ping) is not None)
         _try(self._figures.read_metrics)
-        queue = _try(self._look_at_queue)
-        _try(self._look_at_dead_letters)
-        memory = _try(self._look_at_memory)
+        queue = _try(self._measure_queue)
+        _try(self._count_dead_letters)
+        memory = _try(self._measure_memory)
         if memory is not None:
             _try(lambda: self._publish_memory(memory))
             if (cache_limit := self._cache_limit) is not None:
                 _try(lambda: cache_limit.adapt(memory.level))
         if time.monotonic() >= self._quality_at + QUALITY_S:
             self._quality_at = time.monotonic()
-            self._quality = _try(self._look_at_quality) or []
+            self._quality = _try(self._measure_quality) or []
             _try(lambda: misrouted.look(self._broker))
             _try(self._show_quality)
         served = [each for each in self._quality if queue and each.version == queue.version]
@@ -117,8 +120,8 @@ class Monitor:
             _try(lambda: console_figures.store(self._cache, self._machine, point))
         _try(lambda: alerts.store(self._cache, self._machine, self._alerts.firing()))
 
-    def _look_at_queue(self) -> QueueState:
-        state, metrics = self._queue.look(), self._metrics
+    def _measure_queue(self) -> QueueState:
+        state, metrics = self._queue.read(), self._metrics
         metrics.queue.labels("ready").set(state.ready)
         metrics.queue.labels("unacked").set(state.unacked)
         metrics.oldest.set(state.oldest_s)
@@ -128,11 +131,11 @@ class Monitor:
         metrics.workers.set(state.workers)
         return state
 
-    def _look_at_dead_letters(self) -> None:
-        """Counts the dead letters, which are kept on the cache's server, for the metrics."""
+    def _count_dead_letters(self) -> None:
+        """Sets the metric of dead letters to the number that the cache's server keeps."""
         self._metrics.dead_letters.set(self._dead_letters.messages())
 
-    def _look_at_memory(self) -> Memory:
+    def _measure_memory(self) -> Memory:
         memory = self._memory_meter.measure(self._figures.devices, self._figures.resident)
         metrics = self._metrics
         for component, size in memory.components.items():
@@ -141,11 +144,11 @@ class Monitor:
         return memory
 
     def _publish_memory(self, memory: Memory) -> None:
-        """Writes the measurement to the broker, where the machine's other processes read it."""
+        """Writes ``memory`` to the broker, where the machine's other processes read it."""
         raw = pressure.encode(memory)
         self._broker.set(pressure.key(self._machine), raw, ex=pressure.VALID_S)
 
-    def _look_at_quality(self) -> list[Quality]:
+    def _measure_quality(self) -> list[Quality]:
         found = versions(self._cache, max(self._answers.seconds, self._labels.seconds))
         self._cards = {
             version: card
@@ -191,14 +194,13 @@ class Monitor:
                     metrics.quality_threshold.labels(version, name).set(signal.threshold)
 
 
-def _try(look: Callable[[], T]) -> T | None:
-    """Returns the result of ``look``, which is one of the monitor's measurements.
+def _try(step: Callable[[], T]) -> T | None:
+    """Returns the result of ``step``; None if ``step`` raises an error.
 
-    The result is None if this measurement fails, so that the monitor can make its other
-    measurements.
+    Logs the error instead of raising it, so that the monitor can do its other steps.
     """
     try:
-        return look()
+        return step()
     except RedisError as error:
         logger.warning("a command to Redis failed: %s", error)
     except Exception as error:  # Redis may hold any value: nothing may end the monitor

@@ -45,7 +45,7 @@ MIN_DIVERGENCE = 0.1 / (8 * math.log(2))
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """The value of a quality signal, and its threshold: past it, something has changed."""
+    """The value of a quality signal, and the threshold past which the value shows a change."""
 
     value: float
     #: None if the model card lacks the figure to compare with.

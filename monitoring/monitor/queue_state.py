@@ -52,7 +52,7 @@ class QueueObserver:
         self._worker_registry = WorkerRegistry(client, now)
         self._sightings: dict[str, Sightings] = {}
 
-    def look(self) -> QueueState:
+    def read(self) -> QueueState:
         """Returns the queue's present state. Raises ``RedisError``."""
         now, served = self._now(), self._worker_registry.look()
         names = served.lists
@@ -75,8 +75,8 @@ class QueueObserver:
     def _age(self, name: str, head: bytes | None, now: float) -> float:
         """Returns how long the oldest task of the list ``name`` has waited, in seconds.
 
-        ``head`` is that task; None if the list is empty. The age begins when the task left the api.
-        If the task does not contain this time, the age begins when this process first saw the task.
+        ``head`` is that task; None if the list is empty. The wait begins when the api sent the
+        task. If the task does not contain its time of sending, :class:`Sightings` estimates it.
         """
         sightings = self._sightings[name]
         try:
@@ -86,7 +86,7 @@ class QueueObserver:
         if head is None:
             sightings.clear()
             return 0.0
-        since = sent if isinstance(sent, float) else sightings.oldest(now)
+        since = sent if isinstance(sent, float) else sightings.waiting_since(now)
         return min(max(0.0, now - since), LONGEST_WAIT_S)
 
 
@@ -94,8 +94,8 @@ class Sightings:
     """Estimates the age of tasks that do not contain their time of sending.
 
     Only the api writes the time of sending into a task. Other Celery clients write no such time.
-    This class remembers which task was the newest of a list, and when. The tasks ahead of that task
-    are older. So the oldest task has waited for at least the estimated time.
+    This class remembers which task was the newest of a list at a certain time. While this task
+    still waits, all tasks ahead of it are older, and have waited at least since that time.
     """
 
     def __init__(self, client: Redis, name: str) -> None:
@@ -108,7 +108,7 @@ class Sightings:
         """Forgets all remembered tasks, because no task waits any more."""
         self._seen.clear()
 
-    def oldest(self, now: float) -> float:
+    def waiting_since(self, now: float) -> float:
         """Returns the earliest known Unix time at which the oldest task was already waiting.
 
         Raises ``RedisError``.

@@ -48,8 +48,8 @@ class CounterGrowth:
 
         ``pages`` has the samples of each process, or None for a process that did not answer. A
         process adds nothing when it is seen for the first time, or does not answer. A process that
-        has restarted adds what it has counted since. A process that is not in ``pages`` is
-        forgotten.
+        has restarted adds what it has counted since its restart. A process that is not in ``pages``
+        is forgotten.
         """
         self._last = {process: last for process, last in self._last.items() if process in pages}
         grown: dict[Series, float] = defaultdict(float)

@@ -39,9 +39,9 @@ def application(registry: CollectorRegistry, alerts: Alerts) -> WSGI:
 
 
 def _receive(environ: dict[str, Any], alerts: Alerts) -> tuple[str, str]:
-    """Takes a message that Alertmanager posts.
+    """Passes a message that Alertmanager posts to ``alerts``.
 
-    Returns the HTTP status, and the reason if the message is refused.
+    Returns the HTTP status, and the reason if the message is refused; otherwise an empty text.
     """
     if environ["REQUEST_METHOD"] != "POST":
         return "405 Method Not Allowed", "only POST is allowed here: Alertmanager posts alerts"

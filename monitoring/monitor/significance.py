@@ -29,12 +29,12 @@ def mean_noise(variance: float, seen: int, reference: int) -> float:
 
 
 def share_above(expected: float, seen: int, reference: int) -> float:
-    """Returns the largest share that chance can explain if the true share is ``expected``.
+    """Returns the largest share in a sample that chance alone can explain.
 
-    ``seen`` and ``reference`` are the numbers of messages of the two shares. The result is
-    Chernoff's bound (1952), which also holds for rare events. At this bound, the Kullback-Leibler
-    divergence of the two shares, times the number of messages, equals the logarithm of one over the
-    probability.
+    ``expected`` is the share in a reference sample. ``seen`` and ``reference`` are the two samples'
+    sizes. The result is Chernoff's bound (1952), which also holds for rare events. At this bound,
+    the Kullback-Leibler divergence of the result from ``expected``, divided by
+    (1/seen + 1/reference), equals the logarithm of one over ``FALSE_ALARM``.
     """
     allowed = -math.log(FALSE_ALARM) * (1 / seen + 1 / reference)
     low, high = expected, 1.0
@@ -90,10 +90,11 @@ def chi_squared_quantile(freedom: int) -> float:
 
 
 def pooled(seen: Sequence[int], reference: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Returns both distributions as shares, after pooling the rare categories into one category.
+    """Returns the shares of two distributions, with all rare categories pooled into one category.
 
-    ``seen`` are counts, at least one of which is not 0; ``reference`` are shares that add up to 1.
-    A category is rare if fewer than :data:`MIN_EXPECTED` messages are expected in it.
+    ``seen`` has the count of each category; at least one count is not 0. ``reference`` has the
+    share of each category; the shares add up to 1. A category is rare if its share in
+    ``reference``, times the sum of the counts, is less than :data:`MIN_EXPECTED`.
     """
     total = sum(seen)
     ours, theirs = [0.0], [0.0]

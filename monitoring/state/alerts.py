@@ -109,8 +109,8 @@ class Alerts:
         """Returns the firing alerts; None if it is unknown whether any alert fires.
 
         The firing alerts are unknown while Alertmanager sends nothing, not even the Watchdog. They
-        are also unknown during the first :data:`SETTLED_AFTER_S` seconds, unless an alert has been
-        received.
+        are also unknown for :data:`SETTLED_AFTER_S` seconds after Alertmanager's first message,
+        unless a firing alert has been received.
         """
         now = time.monotonic()
         with self._lock:

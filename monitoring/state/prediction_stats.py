@@ -21,10 +21,10 @@ Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class PredictionStats:
-    """Keeps the predictions of the model's thread until another thread takes the counts.
+    """Collects the predictions of the model's thread, and counts them for another thread.
 
-    The model's thread only keeps the arrays: counting every batch by itself takes several times as
-    long as counting many batches together.
+    The model's thread only adds arrays to a list. The other thread counts many batches together,
+    because to count each batch by itself takes several times as long.
     """
 
     def __init__(self, metrics: WorkerMetrics, authors: Sequence[str], threshold: float) -> None:

@@ -40,7 +40,7 @@ def key(machine: str) -> str:
 
 
 def read(raw: Any) -> Memory | None:
-    """Returns the measurement that ``raw`` holds, which is a value from Redis.
+    """Returns the measurement in ``raw``, a value from Redis.
 
     The result is None if there is no measurement, or if another version of Byline wrote it.
     """

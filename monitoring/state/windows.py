@@ -1,4 +1,4 @@
-"""Keeps counts of the last minutes in Redis, so that they outlive the processes that count.
+"""Keeps counts of the last minutes in Redis, so that the counts outlive the counting processes.
 
 A window is a stretch of time that ends now. A window is cut into slices. Each slice is a Redis hash
 under a key of its own, which expires with the window. Many processes add to the present slice. A
@@ -92,7 +92,7 @@ class Window:
 def versions(client: Redis, seconds: float) -> list[str]:
     """Returns the model versions that answered in the last ``seconds``, the latest first.
 
-    Removes the other versions from the list in Redis. Raises ``RedisError``.
+    Removes all other versions from the list in Redis. Raises ``RedisError``.
     """
     with client.pipeline(transaction=False) as pipe:
         pipe.zremrangebyscore(VERSIONS, "-inf", time.time() - seconds)

@@ -27,7 +27,7 @@ CELLS = (
 def strikes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strikes]:
     strikes = Strikes(tmp_path_factory.mktemp("chaos"), WITHIN_S)
     try:
-        strikes.parts()
+        strikes.prepare()
         yield strikes
     finally:
         strikes.close()

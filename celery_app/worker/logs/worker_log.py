@@ -28,7 +28,7 @@ def set_up(form: Format) -> None:
 
     def dress(logger: logging.Logger, **_: Any) -> None:
         for each in (logging.getLogger(), get_multiprocessing_logger(), logger):
-            logs.dress(each, PROCESS, form)
+            logs.set_formatters(each, PROCESS, form)
 
     after_setup_task_logger.connect(dress, weak=False)  # Celery sets this logger up last
     if form == "json":

@@ -29,10 +29,10 @@ def test_the_lists_have_kombus_names() -> None:
 def test_every_priority_is_counted_and_the_oldest_task_found(own: Stack) -> None:
     app = make_celery(Settings(redis_url=own.env["BYLINE_REDIS_URL"]))
     queue = QueueObserver(own.redis)
-    assert queue.look()[:5] == (0, 0, 0.0, None, 0)
+    assert queue.read()[:5] == (0, 0, 0.0, None, 0)
     for priority in (0, 3, 9):
         app.send_task(TASK, [["a text"]], priority=priority)
-    state = queue.look()
+    state = queue.read()
     assert (state.ready, state.unacked) == (3, 0)
     # Only the api records when it sent a task. Other tasks age from their first observation.
     assert state.oldest_s < 1
@@ -40,9 +40,9 @@ def test_every_priority_is_counted_and_the_oldest_task_found(own: Stack) -> None
     own.redis.lpop(LISTS[3])  # an earlier task in this list would be taken first
     own.redis.lpush(LISTS[2], b"no task")
     app.send_task(TASK, [["a text"]], priority=6, headers={SENT: time.time() - 100})
-    assert queue.look().oldest_s < 50  # the task is not at the head of its list
+    assert queue.read().oldest_s < 50  # the task is not at the head of its list
     own.redis.rpop(LISTS[2])
-    assert 99 < queue.look().oldest_s < 110
+    assert 99 < queue.read().oldest_s < 110
     app.close()
 
 
@@ -59,7 +59,7 @@ def test_the_age_of_a_client_s_task_counts_from_its_first_observation(own: Stack
         for text in islice(texts, sent):
             app.send_task(TASK, [[text]])
         own.redis.rpop(LISTS[0], taken)
-        return queue.look().oldest_s
+        return queue.read().oldest_s
 
     def age() -> float:
         """Returns the expected age: at 5 tasks in 2 s, a list of 25 tasks is 10 s old."""
@@ -69,10 +69,10 @@ def test_the_age_of_a_client_s_task_counts_from_its_first_observation(own: Stack
         step(5, 0)
     for _ in range(30):
         assert step(5, 5) == pytest.approx(age(), abs=4), "as many come as go"
-    before = queue.look().oldest_s
+    before = queue.read().oldest_s
     for _ in range(20):
         assert step(5, 4) == pytest.approx(age(), rel=0.25, abs=4), "more come than go"
-    assert queue.look().oldest_s > before + 5
+    assert queue.read().oldest_s > before + 5
     assert step(0, 1000) == 0.0
     assert step(1, 0) == 0.0, "what came before is forgotten"
     app.close()
@@ -84,13 +84,13 @@ def test_the_age_of_a_client_s_task_counts_from_its_first_observation(own: Stack
 )
 def test_a_value_that_is_no_task_has_no_age(own: Stack, head: bytes) -> None:
     own.redis.lpush(LISTS[0], head)
-    assert QueueObserver(own.redis).look()[:3] == (1, 0, 0.0)
+    assert QueueObserver(own.redis).read()[:3] == (1, 0, 0.0)
 
 
 @pytest.mark.parametrize("sent", ["-1e308", "1e308", "NaN", "-Infinity", '"x"', "null", "[]"])
 def test_an_impossible_sending_time_is_ignored(own: Stack, sent: str) -> None:
     own.redis.lpush(LISTS[0], f'{{"headers": {{"id": "x", "{SENT}": {sent}}}}}')
-    assert 0 <= QueueObserver(own.redis).look().oldest_s <= LONGEST_WAIT_S
+    assert 0 <= QueueObserver(own.redis).read().oldest_s <= LONGEST_WAIT_S
 
 
 def test_dead_letters_are_counted_on_the_server_of_the_cache(own: Stack) -> None:
@@ -112,7 +112,7 @@ def test_the_tasks_that_a_worker_holds_are_counted(own: Stack) -> None:
     app = make_celery(Settings(redis_url=own.env["BYLINE_REDIS_URL"]))
     queue = QueueObserver(own.redis)
     app.send_task(TASK, [["a text"]])
-    wait_for(lambda: queue.look().unacked == 1, 10, "the worker")
-    assert (queue.look().ready, queue.look().workers) == (0, 1)
-    wait_for(lambda: queue.look().unacked == 0, 10, "the batch")
+    wait_for(lambda: queue.read().unacked == 1, 10, "the worker")
+    assert (queue.read().ready, queue.read().workers) == (0, 1)
+    wait_for(lambda: queue.read().unacked == 0, 10, "the batch")
     app.close()

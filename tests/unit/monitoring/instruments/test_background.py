@@ -48,7 +48,7 @@ def test_failures_of_one_kind_are_logged_once_a_minute(
 def test_pause_doubles_until_the_step_succeeds() -> None:
     failures = Failures("a step")
     assert [failures.add(OSError()) for _ in range(6)] == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
-    failures.over()
+    failures.reset()
     assert failures.add(OSError()) == 0.5
 
 

@@ -133,9 +133,9 @@ def test_library_keeps_its_own_text_format() -> None:
     handler.setFormatter(logging.Formatter("[%(name)s] %(message)s"))
     logger.addHandler(handler)
     logger.addHandler(logging.StreamHandler())
-    logs.dress(logger, "worker", "text")
+    logs.set_formatters(logger, "worker", "text")
     with about(["one"]):
         written = [each.format(record()) for each in logger.handlers]
     assert written == ["[some.where] it is so (request one)", "it is so (request one)"]
-    logs.dress(logger, "worker", "json")
+    logs.set_formatters(logger, "worker", "json")
     assert json.loads(handler.format(record()))["message"] == "it is so"
