@@ -2,8 +2,7 @@
 
 Messages gather until the process has a free credit, which means that few of its tasks are in
 flight. Then the dispatcher sends all of them as one task, a chunk. So the size of a chunk follows
-the load: one message when idle, dozens when busy. There is no timer to tune, and a slow queue slows
-the dispatcher down.
+the load: one message when idle, dozens when busy. There is no timer to tune.
 
 A message that this process answered in the last minute gets its outcome from the local cache. Three
 coroutines handle all other messages. The *pump* looks messages up in the result cache, with one
