@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from celery_app.settings.checks import check_together
+from celery_app.settings.cross_checks import check_together
 from celery_app.settings.errors import PREFIX, SettingsError, in_words, unknown
 from celery_app.settings.monitoring_settings import MonitoringSettings
 from celery_app.settings.password_files import with_password
