@@ -62,7 +62,7 @@ class HttpLoad:
         self._stopping = False
 
     def prepare(self, messages: int) -> None:
-        """Renders requests of ``messages`` messages in all before the load runs.
+        """Renders requests that together hold ``messages`` messages, before the load runs.
 
         Renders fewer requests if the request pool is full or the load is stopped. All other
         requests are rendered when they are sent.

@@ -30,11 +30,11 @@ def unknown(field: str, known: Sequence[str]) -> str:
 
 
 def in_words(error: str, values: Mapping[str, str], valid: Callable[[str], str]) -> str:
-    """Returns an error text of msgspec, with the environment variable in place of the field.
+    """Returns an error text of msgspec as a text for users, with the environment variable's name.
 
     ``error`` is msgspec's text, which ends with the field's path, such as ``$.field``. ``values``
-    are the values by field. ``valid`` returns the valid values of a field in words; an empty string
-    where msgspec's text says it all.
+    maps fields to the values that were set. ``valid`` returns a description of a field's valid
+    values, or an empty string if msgspec's text already has one.
     """
     reason, _, place = error.partition(" - at `$.")
     field = place.rstrip("`")

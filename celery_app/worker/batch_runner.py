@@ -1,7 +1,7 @@
 """Computes batches of tasks, stores their results, and acknowledges, fails or requeues the tasks.
 
-Each task runs through Celery's own tracer (:mod:`celery_app.worker.tracing`), so that results,
-callbacks, chords, signals and failures are Celery's own.
+Each task runs through Celery's own tracer (:mod:`celery_app.worker.celery_tracer`), so that
+results, callbacks, chords, signals and failures are Celery's own.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from celery.worker import state
 from redis import RedisError
 
 from celery_app.worker import batch_spans
+from celery_app.worker.celery_tracer import Traced, exception_info, trace
 from celery_app.worker.delayed_requeue import DelayedRequeue
-from celery_app.worker.tracing import Traced, exception_info, trace
 from celery_app.worker.waiting_tasks import LargeTask, NextBatch
 from model.types import DeviceLost
 from monitoring.instruments import tracing

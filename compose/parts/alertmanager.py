@@ -91,10 +91,10 @@ def part(
 
 
 def docs_url(settings: Settings, links: str) -> str | None:
-    """Returns the URL at which links to runbooks begin; None if the templates have the right one.
+    """Returns the URL at which links to runbooks begin; None if the user's template names a URL.
 
-    ``links`` is the template with the addresses, which users may edit. Unless they did, runbooks
-    are at this run's api.
+    ``links`` is the text of the template that holds the addresses. If the user has not edited the
+    template, the api of this run serves the runbooks.
     """
     if settings.docs_url is not None:
         return settings.docs_url.rstrip("/")

@@ -61,7 +61,7 @@ class TaskPacker:
         """Returns the Celery message for a chunk with these texts; ``chunk`` is the task's id.
 
         ``kwargs`` are the task's keyword arguments. ``request_ids`` has an id for each text, or is
-        empty. ``trace`` are the headers that name spans.
+        empty. ``trace`` holds the headers that name the spans to which the worker's spans belong.
         """
         headers: dict[str, Any] = {SENT: round(time.time(), 6), **trace}
         if any(request_ids):

@@ -11,7 +11,7 @@ import pytest
 
 from celery_app.worker import batch_runner
 from celery_app.worker.batcher import Batcher
-from celery_app.worker.tracing import Traced
+from celery_app.worker.celery_tracer import Traced
 from tasks.batch.in_flight import InFlightBatch
 from tasks.batch.progress import Progress
 from tasks.cooldown import Cooldown

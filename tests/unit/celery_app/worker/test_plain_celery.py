@@ -13,7 +13,7 @@ from celery.worker.request import Request
 from kombu import Connection, Consumer, Queue
 
 from celery_app.worker.bootsteps.consumer_steps import MAX_BUFFERED_EVENTS, EventsStep
-from celery_app.worker.tracing import is_plain, trace
+from celery_app.worker.celery_tracer import is_plain, trace
 from tasks.attribute import AttributeTask
 from tasks.chunk_request import ChunkRequest, RedactedRequest
 from tasks.messages import TASK, Failure

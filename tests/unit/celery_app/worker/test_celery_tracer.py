@@ -10,8 +10,8 @@ import pytest
 from celery import signals
 from celery.app.trace import logger as tracer_log
 
-from celery_app.worker import tracing
-from celery_app.worker.tracing import is_plain, trace
+from celery_app.worker import celery_tracer
+from celery_app.worker.celery_tracer import is_plain, trace
 from model.types import Candidate
 from tasks.messages import Attribution, Failure
 
@@ -55,7 +55,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ids.append(id)
         return ("result", None, 0.0, "shown")
 
-    monkeypatch.setattr(tracing, "trace_task", tracer)
+    monkeypatch.setattr(celery_tracer, "trace_task", tracer)
     return ids
 
 
