@@ -143,7 +143,7 @@ class ModelRegistry:
         return shares
 
     def states(self) -> dict[str, str]:
-        """Returns the states of broker, cache and queue, by name. Each is ``ok``, or says why not."""
+        """Returns the states of broker, cache and queue, by name. A state is ``ok`` or a reason."""
         now = time.monotonic()
         return {
             name: state.words
