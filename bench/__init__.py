@@ -1,0 +1,3 @@
+from bench.system.interrupts import end_in_one_line
+
+end_in_one_line()

@@ -1,0 +1,3 @@
+from model.interrupts import end_in_one_line
+
+end_in_one_line()

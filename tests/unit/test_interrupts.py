@@ -1,0 +1,73 @@
+"""Ctrl-C ends each command with one line, also while the command imports its modules."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.parts import ROOT
+
+#: Commands that people type or the Makefile runs, with a module that each imports on its way.
+COMMANDS = (
+    ("api", "argparse"),
+    ("api.access.keys", "argparse"),
+    ("bench", "rich"),
+    ("bench.faults", "rich"),
+    ("bench.micro.model_speed", "torch"),
+    ("celery_app.dead_letters", "redis"),
+    ("celery_app.models", "redis"),
+    ("celery_app.settings.table", "msgspec"),
+    ("celery_app.worker", "celery"),
+    ("compose.backup", "msgspec"),
+    ("compose.installer", "argparse"),
+    ("compose.native", "msgspec"),
+    ("compose.passwords", "secrets"),
+    ("model.heldout", "pandas"),
+    ("model.train", "rich"),
+    ("monitoring", "prometheus_client"),
+    ("monitoring.dashboards", "grafana_foundation_sdk"),
+)
+#: Interrupts the process when it looks for the module. Python reads this file at its start.
+HOOK = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["INTERRUPTED_AT"]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+"""
+
+
+@pytest.mark.parametrize(("command", "module"), COMMANDS)
+def test_ctrl_c_during_the_imports_is_one_line(command: str, module: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HOOK)
+    done = subprocess.run(
+        [sys.executable, "-m", command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "INTERRUPTED_AT": module},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "byline: stopped\n"
+    assert done.returncode in (0, 130, -2)
+
+
+def test_import_by_another_program_keeps_its_traceback() -> None:
+    code = "import celery_app, model, sys; assert sys.excepthook is sys.__excepthook__"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=True)
+
+
+def test_bench_has_the_same_module_as_the_rest() -> None:
+    """Bench imports nothing of ours."""
+    copies = [ROOT / folder / "interrupts.py" for folder in ("model", "bench/system")]
+    assert len({path.read_text("utf-8") for path in copies}) == 1
