@@ -166,6 +166,7 @@ def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[
 
     ``least`` is the confidence below which the model names no author.
     """
+    first = ask(ANYTHING, "")  # not shown among the three: the first one after a start takes longer
     nobodys = ask(NOBODYS, "")
     chosen: dict[str, Sample] = {} if nobodys.answer["author"] else {ABSTAINED: nobodys}
     asked: list[Sample] = []
@@ -180,7 +181,8 @@ def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[
             source = chosen[title].author
             held = f"{source}; held out, so the model has not seen it"
             lines += [f"{title}:", *described(chosen[title], held if source else NOBODY, least), ""]
-    return [*lines, _tally(asked)]
+    tally = f"{_tally(asked)} The first message after the start took {first.took_ms:.0f} ms."
+    return [*lines, *textwrap.wrap(tally, 92)]
 
 
 def kind(sample: Sample) -> str:

@@ -33,7 +33,8 @@ class PipOutput:
         self.lines.append(line.rstrip())
         if found := _INSTALLING.match(line):
             self.installs = True
-            self.doing = f"installing {found[1].count(',') + 1} packages"
+            number = found[1].count(",") + 1
+            self.doing = f"installing {number} package{'s' if number > 1 else ''}"
             return
         for pattern, verb in _MEANINGS:
             if found := pattern.match(line):

@@ -29,6 +29,8 @@ WELL_S = 120.0
 MISSED_S = 30.0
 #: Seconds between two looks while parts start.
 STARTING_S = 0.1
+#: Seconds after which a line says again what the start waits for.
+PROGRESS_S = 4.0
 #: Seconds between two looks later.
 WATCH_S = 0.5
 #: Seconds that the sample message may take, with reading the corpus, on a busy machine.
@@ -80,6 +82,20 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
             _watch(control, new_lines)
 
 
+class Clock:
+    """Prints every ``PROGRESS_S`` what is waited for, and since when."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._begin = what, time.monotonic()
+        self._next = self._begin + PROGRESS_S
+
+    def look(self) -> None:
+        """Prints a line where it is time. Has to be called again and again."""
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + PROGRESS_S
+            say(f"byline: {self._what} … {now - self._begin:.0f} s")
+
+
 def _start(control: Control, parts: Sequence[Part]) -> None:
     """Waits until all parts are healthy, but not long for a part that is not vital.
 
@@ -102,7 +118,9 @@ def _start(control: Control, parts: Sequence[Part]) -> None:
 def _wait(control: Control, part: Part, waiting: HealthThread, begin: float) -> None:
     limit_s = WELL_S if part.vital else MISSED_S
     until = begin + limit_s
+    clock = Clock(f"waiting for {part.name}")
     while not waiting.healthy.wait(STARTING_S):
+        clock.look()
         control.look()
         if words := control.hopeless():
             # Printed now, because stopping the parts takes seconds.
@@ -131,7 +149,8 @@ def _watch(control: Control, new_lines: NewLines) -> None:
 
 def _sample(control: Control, new_lines: NewLines, environ: dict[str, str], api: str) -> str:
     """Sends the sample message from another process, and returns the text to print about it."""
-    say("byline: sample message …")
+    say("byline: sample messages …")
+    clock = Clock("sample messages")
     reason = f"no answer within {SAMPLE_S:g} s"
     until = time.monotonic() + SAMPLE_S
     command = [sys.executable, "-X", "utf8", "-m", "compose.sample_message", api]
@@ -146,6 +165,7 @@ def _sample(control: Control, new_lines: NewLines, environ: dict[str, str], api:
         ) as process:
             try:
                 while (status := process.poll()) is None and time.monotonic() < until:
+                    clock.look()
                     _watch(control, new_lines)
             finally:
                 process.kill()

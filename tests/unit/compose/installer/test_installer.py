@@ -150,6 +150,7 @@ def test_package_that_is_not_there_is_named_with_pips_error(
             "taking from pip's cache vine-5.1.0 (9 kB)",
         ),
         ("Installing collected packages: a, b, c", "installing 3 packages"),
+        ("Installing collected packages: pip", "installing 1 package"),
         ("Requirement already satisfied: a", "starting"),
     ],
 )
