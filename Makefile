@@ -174,7 +174,7 @@ settings: $(VENV)/dev.stamp  ## Write the table of settings anew, into docs/sett
 
 .PHONY: rules
 rules: $(VENV)/dev.stamp  ## Check and test recording rules, alerts, runbooks, and Alertmanager's configuration
-	@$(BIN)/python -m pytest -q tests/unit/alerting tests/unit/monitoring/test_recording_rules.py
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal tests/unit/alerting tests/unit/monitoring/test_recording_rules.py
 
 .PHONY: dashboards
 dashboards: $(VENV)/dev.stamp  ## Make Grafana's dashboards anew, monitoring/dashboards/json/
