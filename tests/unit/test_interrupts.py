@@ -71,3 +71,23 @@ def test_bench_has_the_same_module_as_the_rest() -> None:
     """Bench imports nothing of ours."""
     copies = [ROOT / folder / "interrupts.py" for folder in ("model", "bench/system")]
     assert len({path.read_text("utf-8") for path in copies}) == 1
+
+
+@pytest.mark.parametrize("target", ["train", "bench"])
+def test_ctrl_c_under_make_is_one_line(target: str, tmp_path: Path) -> None:
+    """At a terminal, make and its shell get the signal, too, and have nothing to add."""
+    (tmp_path / "sitecustomize.py").write_text(HOOK.replace("os.kill(os.getpid()", "os.killpg(0"))
+    command = ["make", "--no-print-directory", target, f"VENV={sys.prefix}", f"OUT={tmp_path}/out"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "INTERRUPTED_AT": "rich"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        start_new_session=True,
+        check=False,
+    )
+    assert done.stdout == "byline: stopped\n"
