@@ -54,7 +54,8 @@ PARSED = (
 PYTHON = ("how-to/celery", "how-to/client")
 BROKER = "redis://localhost:6390/0"
 #: The number of fences `text`, which are not run; on other pages there is none. Beside those of
-#: PARSED, they hold queries, diagrams, a rule, and a command for a server of one's own.
+#: PARSED, they hold queries, diagrams, a rule, what `make run` prints, and a command for a server
+#: of one's own.
 NOT_RUN = {
     "../README": 1,
     "architecture": 3,
@@ -64,6 +65,7 @@ NOT_RUN = {
     "kubernetes": 4,
     "reliability": 1,
     "security": 2,
+    "tutorial/first-attribution": 1,
     "versions": 1,
 }
 #: Every page.
@@ -224,6 +226,14 @@ def test_the_commands_for_a_newcomer_do_what_the_page_says(newcomer: Reader, blo
 @pytest.mark.parametrize("block", MINE_BLOCKS, ids=lambda block: f"{block.page}-{block.number}")
 def test_the_commands_do_what_the_page_says(reader: Reader, block: Block) -> None:
     reader.follow(block)
+
+
+def test_the_tutorial_shows_what_make_run_prints(newcomer: Reader) -> None:
+    [shown] = [text for kind, text in _FENCE.findall(_page(SHIPPED_PAGES[1])) if kind == "text"]
+    assert shown in newcomer.run.output
+    for title in ("Sure, and right:", "No author, on purpose:"):
+        assert newcomer.run.output.count(title) == 1
+    assert newcomer.run.output.count("  took  ") in (2, 3)  # a hard one may not be found
 
 
 def test_a_restored_backup_has_the_answers_from_before(reader: Reader) -> None:
