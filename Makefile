@@ -4,7 +4,6 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do comma
 VENV := .venv
 BIN := $(VENV)/bin
 EXPORTER := .venv-exporter
-PIP_INSTALL = -m pip install --quiet --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 # What a run needs. The environment for development holds it, too.
 RUN := $(if $(wildcard $(VENV)/dev.stamp),$(VENV)/dev.stamp,$(VENV)/run.stamp)
@@ -13,20 +12,18 @@ SERVED := $(or $(MODEL),$(BYLINE_MODEL))
 EXTRA := $(if $(filter transformer model.transformer:% model.transformer.classifier:%,$(SERVED)),$(VENV)/transformer.stamp) \
 	$(if $(filter on,$(BYLINE_TRACING)),$(VENV)/otel.stamp)
 
-# $(call environment,FOLDER,LOCK FILE,OPTIONS) makes a virtual environment, and installs the pinned packages.
-# Python comes with a pip that has known security holes, so pip is upgraded first. If the package index has
-# no newer pip, the packages are installed all the same.
+# $(call interruptible,COMMAND): Ctrl-C ends it with its own line, status 130, and none of make's.
+interruptible = trap : INT; $(1) || test $$? -eq 130
+
+# $(call environment,FOLDER,LOCK FILE,OPTIONS): make a virtual environment, install what is pinned. On Linux, torch's
+# build for CPUs is chosen unless there is an NVIDIA GPU; TORCH_INDEX names another package index for it, and is empty
+# for pip's own.
 define environment
-@"$(PYTHON)" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-	{ echo "byline: '$(PYTHON)' is no Python >= 3.11 with venv; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-@test -x $(1)/bin/pip || "$(PYTHON)" -m venv $(1) || \
-	{ echo "byline: no environment can be made in $(1), see above" >&2; exit 1; }
-@$(1)/bin/python $(PIP_INSTALL) --requirement requirements/pip.lock || \
-	echo "byline: $(1) keeps the pip that it has: the package index has none of requirements/pip.lock" >&2
-@echo "byline: installing $(2) into $(1), which takes a while …"
-@$(1)/bin/python $(PIP_INSTALL) $(3) --requirement $(2) || \
-	{ echo "byline: pip could not install $(2), see above; is the disk full, or the package index out of reach?" >&2; exit 1; }
-@touch $@
+@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	{ echo "byline: '$(PYTHON)' is no Python >= 3.11; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+@$(call interruptible,"$(PYTHON)" -m compose.installer $(1) $(2) $@ $(3) \
+	$(if $(filter-out undefined,$(origin TORCH_INDEX)),--torch-index "$(TORCH_INDEX)"))
+@test -e $@
 endef
 
 # Two pips at once in one environment disturb each other.
@@ -87,7 +84,20 @@ mac-worker: $(VENV)/run.stamp $(EXTRA)  ## Start a worker on this Mac's GPU, kep
 
 .PHONY: train
 train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=file.jsonl or .csv for your own, OUT=folder
-	@$(BIN)/python -m model.train $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)")
+	@$(call interruptible,$(BIN)/python -m model.train $(if $(MODEL),--model "$(MODEL)") \
+		$(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)"))
+
+# Any environment that is there already has all that backup and restore need.
+STAMP := $(firstword $(wildcard $(VENV)/dev.stamp $(VENV)/bench.stamp) $(VENV)/run.stamp)
+
+.PHONY: backup
+backup: $(STAMP)  ## Write queue, cache, models and passwords into one file, backups/byline-DATE.tar.gz; TO=folder
+	@$(call interruptible,$(BIN)/python -m compose.backup create $(if $(TO),--to "$(TO)"))
+
+.PHONY: restore
+restore: $(STAMP)  ## Restore FILE=backups/byline-DATE.tar.gz while Byline is stopped; REPLACE=1 moves aside what is there
+	@test -n "$(FILE)" || { echo "byline: name the backup: make restore FILE=backups/byline-….tar.gz" >&2; exit 1; }
+	@$(call interruptible,$(BIN)/python -m compose.backup restore "$(FILE)" $(if $(REPLACE),--replace))
 
 .PHONY: check-model
 check-model: $(RUN) $(EXTRA)  ## Check a model of your own and measure its speed, MODEL=package.module:Class, MODEL_DIR=folder
@@ -118,14 +128,14 @@ drift: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Ten minutes of unchanged messages
 
 .PHONY: bench
 bench: $(VENV)/bench.stamp $(EXPORTER)/stamp $(EXTRA)  ## Load tests, SCENARIO="steady zipf", OPTIONS="--seconds 10"; report in bench-results/
-	@$(BIN)/python -X utf8 -m bench $(SCENARIO) $(if $(MODEL),--model "$(MODEL)") $(OPTIONS)
+	@$(call interruptible,$(BIN)/python -X utf8 -m bench $(SCENARIO) $(if $(MODEL),--model "$(MODEL)") $(OPTIONS))
 
 # Each peer has an environment of its own, so that the pins of two peers can't conflict.
 PEERS := $(notdir $(patsubst %/,%,$(dir $(wildcard bench/peers/*/requirements.lock))))
 
 .PHONY: bench-peers
 bench-peers: $(VENV)/bench.stamp $(EXPORTER)/stamp $(PEERS:%=.venv-peers/%/stamp)  ## Byline beside six peers, an hour; OPTIONS="--rounds 1"
-	@$(BIN)/python -X utf8 -m bench.peers $(OPTIONS)
+	@$(call interruptible,$(BIN)/python -X utf8 -m bench.peers $(OPTIONS))
 
 .PHONY: alerts
 alerts: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Provoke each alert, and see it arrive by mail, Slack and PagerDuty, and end
@@ -137,16 +147,16 @@ quiet: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Half an hour of load with a deplo
 
 .PHONY: faults
 faults: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Break each part in the middle of a load, and account for every message; OPTIONS="--only killed"
-	@$(BIN)/python -X utf8 -m bench.faults $(OPTIONS)
+	@$(call interruptible,$(BIN)/python -X utf8 -m bench.faults $(OPTIONS))
 
 .PHONY: chaos
 chaos: $(VENV)/dev.stamp $(EXPORTER)/stamp  ## Strike each part in each phase, and start with odd settings; OPTIONS="--only worker --phase running --signal KILL"
-	@$(BIN)/python -X utf8 -m bench.chaos $(OPTIONS)
+	@$(call interruptible,$(BIN)/python -X utf8 -m bench.chaos $(OPTIONS))
 	$(if $(OPTIONS),,ODD_STARTS=all $(BIN)/python -m pytest tests/e2e/start/test_odd_starts.py -q)
 
 .PHONY: soak
 soak: $(VENV)/bench.stamp $(EXPORTER)/stamp  ## Ten minutes of load with faults at random, OPTIONS="--seed 7 --minutes 2"
-	@$(BIN)/python -X utf8 -m bench.faults.soak $(OPTIONS)
+	@$(call interruptible,$(BIN)/python -X utf8 -m bench.faults.soak $(OPTIONS))
 
 .PHONY: gpu
 gpu: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Test and measure on this machine's NVIDIA GPU
@@ -177,7 +187,7 @@ settings: $(VENV)/dev.stamp  ## Write the table of settings anew, into docs/sett
 
 .PHONY: rules
 rules: $(VENV)/dev.stamp  ## Check and test recording rules, alerts, runbooks, and Alertmanager's configuration
-	@$(BIN)/python -m pytest -q tests/unit/alerting tests/unit/monitoring/test_recording_rules.py
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal tests/unit/alerting tests/unit/monitoring/test_recording_rules.py
 
 .PHONY: dashboards
 dashboards: $(VENV)/dev.stamp  ## Make Grafana's dashboards anew, monitoring/dashboards/json/

@@ -1,9 +1,11 @@
 """The HTTP API: a Flask application. ``flask --app api routes`` lists its routes."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
+
+from monitoring.interrupts import end_in_one_line
+
+end_in_one_line()
 
 
 def __getattr__(name: str) -> Any:

@@ -29,8 +29,8 @@ DEFAULT = ("steady", "unique", "zipf", "bulk")
 def main(arguments: list[str]) -> int:
     """Runs the scenarios that the command line names, and writes the reports.
 
-    Returns the exit status: 1 if a run broke a limit of its scenario, 2 if the input is wrong
-    or Byline does not run, else 0.
+    Returns the exit status: 130 if Ctrl-C ended a run, 1 if a run broke a limit of its scenario, 2
+    if the input is wrong or Byline does not run, else 0.
     """
     options = _parser().parse_args(arguments)
     console = Console()
@@ -45,6 +45,8 @@ def main(arguments: list[str]) -> int:
     finally:  # the reports of finished runs are written even after an error
         if runs:
             _write(runs, options.out, console)
+    if any(run.interrupted for run in runs):
+        return 130
     return 1 if any(run.broken_limits for run in runs) else 0
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from monitoring.interrupts import end_in_one_line
+
+end_in_one_line()
+
 
 def __getattr__(name: str) -> Any:
     """Returns the app for Celery's commands, which ask this package for the name ``celery``.

@@ -1,9 +1,13 @@
-"""Sends the api a sample message over HTTP, as any client does, and prints the attribution.
+"""Sends the api sample messages over HTTP, as any client does, and prints the attributions.
 
 Run it as ``python -m compose.sample_message http://localhost:8000``. ``make run`` starts this
 program as a separate process: the program loads pandas to read the shipped models' corpus, and
 ``make run`` has to watch the parts meanwhile. If there is no attribution, the exit status is 1, and
 the reason is printed in one line.
+
+A shipped model gets messages until there are three to show: one with a sure and right attribution,
+one hard one, and one for which the model names no author on purpose. Another model gets one
+message, because no text of its authors is known here.
 """
 
 from __future__ import annotations
@@ -15,7 +19,9 @@ import sys
 import textwrap
 import time
 import urllib.request
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 from urllib.error import HTTPError
 
 from celery_app.settings import MODELS, Settings
@@ -27,6 +33,24 @@ ANYTHING = (
     "of it than leave you to guess. We began late, we spent more than we had, and yet the work "
     "was done well; whoever comes after us will find it easier to go on than we found it to begin."
 )
+#: A sample message that none of the shipped models' authors has written.
+NOBODYS = (
+    "My train was late again this morning, so I bought a coffee, answered three emails on my phone "
+    "and watched the rain on the platform. Could you start the meeting without me? The slides are "
+    "in the shared folder, and Anna knows the password of the projector."
+)
+#: What is known of the author of that message.
+NOBODY = "nobody of the authors that the model knows: made up"
+#: The titles of the three attributions that are shown.
+SURE = "Sure, and right"
+HARD = "Hard, and right"
+ABSTAINED = "No author, on purpose"
+#: The lowest confidence of a sure attribution.
+SURE_FROM = 0.9
+#: The confidence below which an attribution is hard.
+HARD_BELOW = 0.7
+#: Maximum number of held-out messages that are sent to a shipped model.
+HELD_OUT = 24
 #: Longest wait for an attribution, in seconds. The settings may allow only a shorter wait.
 ANSWER_S = 30.0
 #: Maximum number of parts of the evidence that are shown.
@@ -37,8 +61,28 @@ class NoAttribution(Exception):
     """The sample message got no attribution. The error's text says why."""
 
 
+class Sample(NamedTuple):
+    """A sample message, and what the api answered."""
+
+    text: str
+    #: The true author; empty where the message is made up.
+    author: str
+    answer: dict[str, Any]
+    #: Milliseconds until the answer was there.
+    took_ms: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the model names the true author."""
+        return bool(self.author) and self.answer["author"] == self.author
+
+
+#: Sends a text with its true author.
+Ask = Callable[[str, str], Sample]
+
+
 def main(api: str) -> int:
-    """Sends the sample message to the api, and prints the attribution. Returns the exit status.
+    """Sends sample messages to the api, and prints the attributions. Returns the exit status.
 
     ``api`` is the URL of the api.
     """
@@ -46,8 +90,7 @@ def main(api: str) -> int:
         settings = Settings.from_environ(os.environ)
         if settings.keys_file is not None:
             raise NoAttribution("BYLINE_KEYS_FILE is set, and its file holds only hashes of keys")
-        text, source = choose(settings)
-        print(attribute(f"{api}/v1/attributions", text, source, min(ANSWER_S, settings.wait_max_s)))
+        print(_shown(api, settings))
     except NoAttribution as reason:
         print(reason)
         return 1
@@ -57,27 +100,37 @@ def main(api: str) -> int:
     return 0
 
 
-def choose(settings: Settings) -> tuple[str, str]:
-    """Returns a sample message that the settings allow, and a description of its author."""
-    text, source = ANYTHING, "nobody: made up for models of other authors"
-    if settings.model_dir is None and settings.model_class in MODELS.values():
-        from model.training.corpus import HELD_OUT_FOLD, load_sotu  # noqa: PLC0415 - pandas takes a second
+def _shown(api: str, settings: Settings) -> str:
+    """Sends sample messages to the api, and returns lines for the terminal."""
+    url = f"{api}/v1/attributions"
+    ask = partial(attribute, url, settings)
+    if settings.model_dir is not None or settings.model_class not in MODELS.values():
+        lines = described(ask(ANYTHING, ""), "nobody: made up for models of other authors")
+    else:
+        lines = _three(ask, _held_out(), threshold(api))
+    curl = (
+        f"""curl {api}/v1/attributions -H 'Content-Type: application/json' -d '{{"text": "…"}}'"""
+    )
+    return "\n".join([*(f"  {line}".rstrip() for line in lines), "", "Your turn:", f"  {curl}"])
 
-        message = random.choice(load_sotu().part(HELD_OUT_FOLD))
-        text = message.text
-        source = f"{message.author}; held out, so the model has not seen it"
-    return text[: settings.max_characters], source
+
+def _held_out() -> list[tuple[str, str]]:
+    """Returns texts that the shipped models have not seen, with their authors, at random."""
+    from model.training.corpus import HELD_OUT_FOLD, load_sotu  # noqa: PLC0415 - pandas takes a second
+
+    messages = random.sample(load_sotu().part(HELD_OUT_FOLD), HELD_OUT)
+    return [(message.text, message.author) for message in messages]
 
 
-def attribute(url: str, text: str, source: str, wait_s: float) -> str:
-    """Sends ``text`` to the api, and returns lines for the terminal with the attribution.
+def attribute(url: str, settings: Settings, text: str, author: str) -> Sample:
+    """Sends as much of ``text`` to the api as the settings allow, and returns the attribution.
 
-    ``url`` is the URL of attributions. ``source`` describes the true author. ``wait_s`` is the
-    number of seconds that the api may take.
+    ``url`` is the URL of attributions. ``author`` is the true author.
 
     Raises:
         NoAttribution: the api did not answer with an attribution.
     """
+    text, wait_s = text[: settings.max_characters], min(ANSWER_S, settings.wait_max_s)
     request = urllib.request.Request(
         f"{url}?explain=true&wait={wait_s:g}",
         json.dumps({"text": text}).encode(),
@@ -92,7 +145,13 @@ def attribute(url: str, text: str, source: str, wait_s: float) -> str:
             raise NoAttribution(_problem(error)) from None
     if answer.get("status") == "pending":
         raise NoAttribution(f"202, it is still pending after {wait_s:g} s")
-    return _shown(url, text, source, answer, (time.perf_counter() - begin) * 1000)
+    return Sample(text, author, answer, (time.perf_counter() - begin) * 1000)
+
+
+def threshold(api: str) -> float:
+    """Returns the confidence below which the served model names no author."""
+    with DIRECT.open(f"{api}/v1/models", timeout=ANSWER_S) as response:
+        return float(json.load(response)["card"]["threshold"])
 
 
 def _problem(error: HTTPError) -> str:
@@ -103,20 +162,77 @@ def _problem(error: HTTPError) -> str:
         return f"{error.code} {error.reason}"
 
 
-def _shown(url: str, text: str, source: str, answer: dict[str, Any], took: float) -> str:
-    author = answer["author"] or "none: the model abstains"
+def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[str]:
+    """Returns lines with a sure, a hard and an abstained attribution, and a tally of all.
+
+    ``least`` is the confidence below which the model names no author.
+    """
+    first = ask(ANYTHING, "")  # not shown among the three: the first one after a start takes longer
+    nobodys = ask(NOBODYS, "")
+    chosen: dict[str, Sample] = {} if nobodys.answer["author"] else {ABSTAINED: nobodys}
+    asked: list[Sample] = []
+    for text, author in held_out:
+        asked.append(sample := ask(text, author))
+        chosen.setdefault(kind(sample), sample)
+        if chosen.keys() >= {SURE, HARD, ABSTAINED}:
+            break
+    lines: list[str] = []
+    for title in (SURE, HARD, ABSTAINED):
+        if title in chosen:
+            source = chosen[title].author
+            held = f"{source}; held out, so the model has not seen it"
+            lines += [f"{title}:", *described(chosen[title], held if source else NOBODY, least), ""]
+    tally = f"{_tally(asked)} The first message after the start took {first.took_ms:.0f} ms."
+    return [*lines, *textwrap.wrap(tally, 92)]
+
+
+def kind(sample: Sample) -> str:
+    """Returns which of the three kinds a sample is, or that it is none of them."""
+    if sample.answer["author"] is None:
+        return ABSTAINED
+    if not sample.right:
+        return "wrong"
+    confidence = sample.answer["confidence"]
+    return SURE if confidence >= SURE_FROM else HARD if confidence < HARD_BELOW else "right"
+
+
+def _tally(asked: Sequence[Sample]) -> str:
+    right = sum(sample.right for sample in asked)
+    abstained = sum(sample.answer["author"] is None for sample in asked)
+    wrong = len(asked) - right - abstained
+    return (
+        f"Of {len(asked)} held-out messages, picked at random: {right} right, {wrong} wrong, "
+        f"{abstained} without an author."
+    )
+
+
+def described(sample: Sample, source: str, least: float = 0.0) -> list[str]:
+    """Returns lines for the terminal about one sample.
+
+    ``source`` describes the true author, and ``least`` is the confidence below which the model
+    names no author; 0 where it is not known.
+    """
+    answer = sample.answer
     rows = {
         "written by": source,
-        "author": f"{author}, confidence {answer['confidence']:.2f}",
+        "author": _author(answer, least),
         "candidates": " · ".join(
             f"{each['author']} {each['confidence']:.2f}" for each in answer["candidates"]
         ),
         "evidence": _evidence(answer.get("evidence")),
-        "took": f"{took:.0f} ms" + (", from the cache" if answer["cached"] else ""),
+        "took": f"{sample.took_ms:.0f} ms" + (", from the cache" if answer["cached"] else ""),
     }
-    lines = [*textwrap.wrap(text, 92), "", *(f"{name:<12}{row}" for name, row in rows.items())]
-    curl = f"""curl {url} -H 'Content-Type: application/json' -d '{{"text": "…"}}'"""
-    return "\n".join([*(f"  {line}".rstrip() for line in lines), "", "Your turn:", f"  {curl}"])
+    shown = (f"{name:<12}{row}" for name, row in rows.items())
+    return [*textwrap.wrap(sample.text, 92), "", *shown]
+
+
+def _author(answer: dict[str, Any], least: float) -> str:
+    if answer["author"]:
+        return f"{answer['author']}, confidence {answer['confidence']:.2f}"
+    why = f"; below {least:.2f} it would be wrong too often" if least else ""
+    return (
+        f"none: the model abstains, because its best guess has only {answer['confidence']:.2f}{why}"
+    )
 
 
 def _evidence(evidence: dict[str, Any] | None) -> str:

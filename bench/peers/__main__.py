@@ -117,4 +117,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:  # the systems are stopped by now
+        print("byline: stopped", file=sys.stderr)
         sys.exit(130)

@@ -214,6 +214,7 @@ def status(name: str, main: Callable[[], int]) -> int:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # the system is stopped by now
+        print("byline: stopped", file=sys.stderr)
         return 130
 
 

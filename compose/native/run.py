@@ -30,6 +30,8 @@ WELL_S = 120.0
 MISSED_S = 30.0
 #: Seconds between two checks of the parts while they start.
 STARTING_S = 0.1
+#: Seconds after which a line says again what the start waits for.
+PROGRESS_S = 4.0
 #: Seconds between two checks of the parts once they have started.
 WATCH_S = 0.5
 #: Seconds that the sample message may take on a busy machine, including the reading of the corpus.
@@ -82,6 +84,20 @@ def _run(settings: Settings, exporter: Path, folder: Path, lock: int, stop: Stop
             _watch(control, new_lines)
 
 
+class Clock:
+    """Prints every ``PROGRESS_S`` seconds what the start waits for, and for how long already."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._begin = what, time.monotonic()
+        self._next = self._begin + PROGRESS_S
+
+    def tick(self) -> None:
+        """Prints a line if it is time for one. Call this again and again."""
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + PROGRESS_S
+            say(f"byline: {self._what} … {now - self._begin:.0f} s")
+
+
 def _wait_for_all(control: Control, parts: Sequence[Part]) -> None:
     """Waits until all parts are healthy. For parts that are not vital, waits ``MISSED_S`` at most.
 
@@ -104,7 +120,9 @@ def _wait_for_all(control: Control, parts: Sequence[Part]) -> None:
 def _wait(control: Control, part: Part, waiting: HealthThread, begin: float) -> None:
     limit_s = WELL_S if part.vital else MISSED_S
     until = begin + limit_s
+    clock = Clock(f"waiting for {part.name}")
     while not waiting.healthy.wait(STARTING_S):
+        clock.tick()
         control.check()
         if words := control.start_failure():
             # Printed now, because stopping the parts takes seconds.
@@ -132,8 +150,9 @@ def _watch(control: Control, new_lines: NewLines) -> None:
 
 
 def _sample(control: Control, new_lines: NewLines, environ: dict[str, str], api: str) -> str:
-    """Sends the sample message from another process. Returns the result as a text for the user."""
-    say("byline: sample message …")
+    """Sends the sample messages from another process. Returns the result as a text for the user."""
+    say("byline: sample messages …")
+    clock = Clock("sample messages")
     reason = f"no answer within {SAMPLE_S:g} s"
     until = time.monotonic() + SAMPLE_S
     command = [sys.executable, "-X", "utf8", "-m", "compose.sample_message", api]
@@ -148,6 +167,7 @@ def _sample(control: Control, new_lines: NewLines, environ: dict[str, str], api:
         ) as process:
             try:
                 while (status := process.poll()) is None and time.monotonic() < until:
+                    clock.tick()
                     _watch(control, new_lines)
             finally:
                 process.kill()

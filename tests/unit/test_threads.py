@@ -12,9 +12,13 @@ PACKAGES = ("api", "celery_app", "compose", "model", "monitoring", "tasks")
 #: Names of functions and classes that start a thread.
 STARTING = {"Thread", "Timer", "ThreadPoolExecutor", "start_http_server", "start_wsgi_server"}
 TASKS = {"ensure_future", "create_task"}
-#: Files that may start threads directly: the first one handles all errors, and the second one's
-#: pool raises them in the waiting caller.
-THREADS = {"monitoring/instruments/background.py", "api/accelerator/flask_bridge.py"}
+#: Files that may start threads directly, and why.
+THREADS = {
+    "api/accelerator/flask_bridge.py": "the pool raises errors in the waiting caller",
+    "compose/installer/progress.py": "the thread only prints, and nothing is installed yet",
+    "monitoring/instruments/background.py": "handles all errors",
+    "monitoring/instruments/tracing/export.py": "exports once, while the process ends",
+}
 #: Coroutines that end by themselves, and handle every error, by file.
 ONCE = {
     "api/accelerator/response_waiter.py": {"_wait_no_longer"},

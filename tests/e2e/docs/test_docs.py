@@ -67,6 +67,7 @@ NOT_RUN = {
     "releases": 1,
     "reliability": 1,
     "security": 2,
+    "tutorial/first-attribution": 1,
     "versions": 1,
 }
 #: Every page.
@@ -218,6 +219,15 @@ def test_the_commands_for_a_newcomer_do_what_the_page_says(newcomer: Reader, blo
 @pytest.mark.parametrize("block", MINE_BLOCKS, ids=lambda block: f"{block.page}-{block.number}")
 def test_the_commands_do_what_the_page_says(reader: Reader, block: Block) -> None:
     reader.follow(block)
+
+
+def test_the_tutorial_shows_the_output_of_make_run(newcomer: Reader) -> None:
+    fences = FENCE.findall(page_text(SHIPPED_PAGES[1]))
+    [shown] = [text for kind, text in fences if kind == "text"]
+    assert shown in newcomer.run.output
+    for title in ("Sure, and right:", "No author, on purpose:"):
+        assert newcomer.run.output.count(title) == 1
+    assert newcomer.run.output.count("  took  ") in (2, 3)  # there may be no hard message
 
 
 def test_a_restored_backup_has_the_answers_from_before(reader: Reader) -> None:

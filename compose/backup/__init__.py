@@ -1,0 +1,1 @@
+"""Backs up the state folder of ``make run`` into one file, and restores such a file."""

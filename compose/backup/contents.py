@@ -1,0 +1,16 @@
+"""What a backup of the state folder holds, and the marks by which a backup is recognised."""
+
+from __future__ import annotations
+
+#: Valkey's data: the queue, the cache, feedback and dead letters.
+DATA = "valkey/appendonlydir"
+#: Folder of the models that were trained on a user's own messages.
+MODELS = "models"
+#: Files with the passwords that `make run` made.
+PASSWORDS = ("flower-password", "monitoring-password")
+#: Everything in the state folder that is kept. Logs, and what Prometheus recorded, are not.
+KEPT = (DATA, MODELS, *PASSWORDS)
+#: Name of the archive's first member, which describes the backup.
+DESCRIPTION = "byline-backup.json"
+#: Version of the archive's layout.
+LAYOUT = 1

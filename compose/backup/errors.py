@@ -1,0 +1,5 @@
+"""The error of a backup, with a text for the person at the terminal."""
+
+
+class BackupError(Exception):
+    """A backup can't be made or restored. The text says why, and what to do."""

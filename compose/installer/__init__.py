@@ -1,0 +1,1 @@
+"""Makes virtual environments for the Makefile. Needs only Python, because there is none yet."""

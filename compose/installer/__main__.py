@@ -1,0 +1,13 @@
+"""Makes one of the Makefile's environments: ``python -m compose.installer FOLDER LOCK STAMP``."""
+
+from __future__ import annotations
+
+import sys
+
+from compose.native import terminal
+
+if __name__ == "__main__":
+    terminal.prepare()
+    from compose.installer.install import main
+
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,5 @@
+"""The error that ends an installation with a text for the person at the terminal."""
+
+
+class CannotInstall(Exception):
+    """An environment can't be made. The text says why, and what to do."""

@@ -1,0 +1,79 @@
+"""Shows on the terminal that an installation goes on, with the bytes that have arrived."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from compose.native.terminal import say
+
+#: Seconds between two lines of output.
+LINE_S = 4.0
+#: Seconds between two updates of the one line on a terminal.
+UPDATE_S = 0.5
+#: Takes the cursor to the line's beginning and clears the line.
+CLEAR = "\r\033[K"
+
+
+class Progress:
+    """A context in which a line is printed every :data:`LINE_S`, or kept up to date."""
+
+    def __init__(self, describe: Callable[[], str]) -> None:
+        """``describe`` returns what is being done now."""
+        self._describe = describe
+        self._begin = time.monotonic()
+        self._end = threading.Event()
+        self._terminal = sys.stdout.isatty()
+        self._thread = threading.Thread(target=self._show, daemon=True)
+
+    def __enter__(self) -> Progress:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+        if self._terminal:
+            self._clear()
+
+    @property
+    def seconds(self) -> float:
+        """The seconds since the beginning."""
+        return time.monotonic() - self._begin
+
+    def _show(self) -> None:
+        while not self._end.wait(UPDATE_S if self._terminal else LINE_S):
+            line = f"byline: {self.seconds:4.0f} s: {self._describe()}"
+            if self._terminal:
+                self._clear(line[: _columns()])
+            else:
+                say(line)
+
+    def _clear(self, line: str = "") -> None:
+        """Replaces the terminal's line."""
+        sys.stdout.write(f"{CLEAR}{line}")
+        sys.stdout.flush()
+
+
+def _columns() -> int:
+    """Returns how many characters fit into a line. A longer line could not be cleared."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns - 1
+    except OSError:
+        return 79
+
+
+def megabytes(folder: Path) -> str:
+    """Returns the size of all files in a folder, as text in MB. Files may vanish meanwhile."""
+    size = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                size += os.lstat(f"{parent}/{name}").st_size
+            except OSError:
+                continue
+    return f"{size / 1e6:.0f} MB"

@@ -1,0 +1,87 @@
+"""Chooses between torch's builds before anything is downloaded: for CPUs, or for CUDA.
+
+On Linux, PyPI has the build for CUDA, which brings gigabytes of NVIDIA's libraries. PyTorch's own
+index has the build for CPUs. On macOS there is one build.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+#: PyTorch's index of builds for CPUs.
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+#: Device files of an NVIDIA GPU: under Linux, and under the Linux of Windows.
+DEVICES = ("/dev/nvidia0", "/dev/dxg")
+#: Seconds that nvidia-smi has to list the GPUs.
+LISTED_S = 10
+
+#: Settings of pip that say where packages come from.
+_OWN_INDEX = re.compile(r"\.(?:index-url|extra-index-url|find-links|no-index)=")
+_OTHER = "to choose another build: make … TORCH_INDEX=address of a package index"
+
+
+class TorchBuild(NamedTuple):
+    """A choice of torch's build."""
+
+    #: The line that tells the person at the terminal what was chosen.
+    words: str
+    #: The index that torch alone is installed from, before everything else; empty: none.
+    only_torch: str = ""
+    #: The index that pip asks besides its own, for all packages; empty: none.
+    extra_index: str = ""
+
+
+def choose(requested: str | None, pip_settings: str) -> TorchBuild:
+    """Returns the build of torch to install on this machine.
+
+    ``requested`` is TORCH_INDEX: None where it is not set, and empty where pip's own index is to
+    be used as it is. ``pip_settings`` is what ``pip config list`` prints.
+    """
+    if requested:
+        return TorchBuild(f"torch: the build of TORCH_INDEX={requested}", extra_index=requested)
+    if requested is not None:
+        return TorchBuild("torch: the build of pip's own index, because TORCH_INDEX is empty")
+    if sys.platform != "linux":
+        return TorchBuild("torch: the build for this system, the only one")
+    if _OWN_INDEX.search(pip_settings):
+        return TorchBuild(f"torch: the build of the index that pip is set up with here; {_OTHER}")
+    if has_gpu():
+        return TorchBuild(
+            "torch: the build for CUDA, several GB, because an NVIDIA GPU is here; for the build "
+            f"for CPUs, about 200 MB: make … TORCH_INDEX={CPU_INDEX}"
+        )
+    return TorchBuild(
+        "torch: the build for CPUs, about 200 MB, because no NVIDIA GPU is seen here; for the "
+        "build for CUDA, several GB: make … TORCH_INDEX=",
+        only_torch=CPU_INDEX,
+    )
+
+
+def has_gpu() -> bool:
+    """Returns whether this machine shows an NVIDIA GPU."""
+    if any(Path(device).exists() for device in DEVICES):
+        return True
+    program = shutil.which("nvidia-smi")
+    return program is not None and "GPU " in _listed(program)
+
+
+def _listed(program: str) -> str:
+    """Returns the GPUs that nvidia-smi lists; empty where it fails."""
+    try:
+        listed = subprocess.run(
+            [program, "-L"], check=True, capture_output=True, text=True, timeout=LISTED_S
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return listed.stdout
+
+
+def required(lock: Path) -> str:
+    """Returns torch's requirement in a file of pinned packages; empty where it has none."""
+    found = re.search(r"^torch==\S+", lock.read_text("utf-8"), re.MULTILINE)
+    return found[0] if found else ""

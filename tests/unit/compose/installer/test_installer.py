@@ -1,0 +1,258 @@
+"""An environment is made with progress on the terminal, and with one line where it can't be."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from compose.installer import progress, torch_build
+from compose.installer.environment import Environment
+from compose.installer.errors import CannotInstall
+from compose.installer.pip_output import PipOutput
+from compose.installer.torch_build import CPU_INDEX, choose
+from tests.parts import ROOT, wait_for
+
+#: Bytes of the wheel that the tests install.
+SIZE = 3_000_000
+
+
+def wheel(folder: Path) -> Path:
+    """Makes a wheel of the package `tiny`, which has SIZE random bytes."""
+    path = folder / "tiny-1.0-py3-none-any.whl"
+    info = "tiny-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tiny.bin", os.urandom(SIZE))
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return path
+
+
+class Index(BaseHTTPRequestHandler):
+    """A package index whose only wheel arrives within SECONDS."""
+
+    content: ClassVar[bytes] = b""
+    seconds: ClassVar[float] = 2.0
+
+    def do_GET(self) -> None:
+        page = b'<a href="/tiny-1.0-py3-none-any.whl">tiny-1.0-py3-none-any.whl</a>'
+        found = self.path.startswith(("/simple/tiny", "/tiny"))
+        content = self.content if self.path.endswith(".whl") else page
+        self.send_response(200 if found else 404)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(content) if found else 0))
+        self.end_headers()
+        for start in range(0, len(content) if found else 0, 100_000):
+            self.wfile.write(content[start : start + 100_000])
+            if content is self.content:
+                time.sleep(self.seconds / (SIZE / 100_000))  # a slow network
+
+    def log_message(self, *_: object) -> None:
+        """Logs nothing."""
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Pip's settings for the index of the tests."""
+    Index.content = wheel(tmp_path_factory.mktemp("index")).read_bytes()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/simple"
+        yield {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_INDEX_URL": url,
+            "PIP_EXTRA_INDEX_URL": "",
+            "PIP_FIND_LINKS": "",
+            "PIP_CONSTRAINT": "",
+            "PIP_NO_CACHE_DIR": "1",
+        }
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    environment = Environment(tmp_path_factory.mktemp("made") / ".venv")
+    environment.make()
+    return environment
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.lock").write_text("tiny==1.0\n")
+    return tmp_path / "tiny.lock"
+
+
+def test_download_shows_what_arrives_and_how_much(
+    environment: Environment,
+    index: dict[str, str],
+    lock: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in index.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(progress, "LINE_S", 0.2)
+    environment.install("tiny.lock", "--requirement", lock)
+    lines = [line for line in capfd.readouterr().out.splitlines() if "downloading tiny-1.0" in line]
+    assert all("(3.0 MB)" in line for line in lines)
+    arrived = [int(line.split("; ")[1].removesuffix(" MB arrived")) for line in lines]
+    assert arrived == sorted(arrived)
+    assert len(set(arrived)) > 2
+    assert environment.has("tiny==1.0")
+    assert not environment.has("tiny==1.1")
+    assert not environment.has("absent==1.0")
+    assert not list(environment.folder.glob("pip-*")), "what arrived is removed"
+
+
+def test_line_is_printed_at_least_every_five_seconds() -> None:
+    assert progress.LINE_S + 0.5 < 5  # half a second to measure a folder
+
+
+def test_package_that_is_not_there_is_named_with_pips_error(
+    environment: Environment,
+    index: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in index.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "absent.lock").write_text("absent==1.0\n")
+    with pytest.raises(CannotInstall) as caught:
+        environment.install("absent.lock", "--requirement", tmp_path / "absent.lock")
+    assert "No matching distribution found for absent==1.0" in str(caught.value)
+    assert "could not install absent.lock" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("Collecting torch==2.13.0 (from -r run.lock (line 46))", "looking for torch"),
+        (
+            "  Downloading https://example.org/cpu/torch-2.13.0%2Bcpu-cp311-linux.whl (190.2 MB)",
+            "downloading torch-2.13.0 (190.2 MB)",
+        ),
+        ("  Downloading numpy-2.4.6-cp311.whl.metadata (62 kB)", "downloading numpy-2.4.6 (62 kB)"),
+        ("Processing /wheels/six-1.17.0-py2.py3-none-any.whl", "reading six-1.17.0"),
+        (
+            "  Using cached vine-5.1.0-py3-none.whl (9 kB)",
+            "taking from pip's cache vine-5.1.0 (9 kB)",
+        ),
+        ("Installing collected packages: a, b, c", "installing 3 packages"),
+        ("Installing collected packages: pip", "installing 1 package"),
+        ("Requirement already satisfied: a", "starting"),
+    ],
+)
+def test_lines_of_pip_become_words(line: str, words: str) -> None:
+    output = PipOutput()
+    output.follow(line)
+    assert output.doing == words
+
+
+@pytest.mark.parametrize(
+    ("requested", "gpu", "settings", "words", "indexes"),
+    [
+        (None, False, "", "for CPUs, about 200 MB", (CPU_INDEX, "")),
+        (None, True, "", "for CUDA, several GB, because an NVIDIA GPU is here", ("", "")),
+        (None, False, "global.find-links='/wheels'", "index that pip is set up with", ("", "")),
+        (None, True, ":env:.index-url='https://mirror'", "pip is set up with here", ("", "")),
+        ("", False, "", "pip's own index", ("", "")),
+        ("https://mine", True, "", "TORCH_INDEX=https://mine", ("", "https://mine")),
+    ],
+)
+def test_build_of_torch_is_chosen_and_said(
+    requested: str | None,
+    gpu: bool,
+    settings: str,
+    words: str,
+    indexes: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch_build, "has_gpu", lambda: gpu)
+    monkeypatch.setattr(sys, "platform", "linux")
+    build = choose(requested, settings)
+    assert words in build.words
+    assert build[1:] == indexes
+    if requested is None:
+        assert "TORCH_INDEX=" in build.words, "how to change it"
+
+
+@pytest.mark.parametrize("listed", ["echo 'GPU 0: NVIDIA H200 (UUID: GPU-1)'", "exit 9"])
+def test_gpu_is_seen_through_nvidia_smi(
+    listed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{listed}\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setattr(torch_build, "DEVICES", ())
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert torch_build.has_gpu() is ("GPU" in listed)
+
+
+def test_lock_says_which_torch() -> None:
+    assert torch_build.required(ROOT / "requirements/run.lock").startswith("torch==")
+    assert torch_build.required(ROOT / "requirements/exporter.lock") == ""
+
+
+def made(venv: Path, *variables: str, **env: str) -> subprocess.Popen[str]:
+    """Starts the making of an environment by the Makefile, with a group of its own."""
+    command = ["make", "--no-print-directory", f"VENV={venv}", *variables, f"{venv}/run.stamp"]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": str(venv.parent), "LANG": "C.UTF-8", **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_ctrl_c_during_the_installation_is_one_line(
+    index: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C reaches make, its shell, the installer and pip: all that is on the terminal."""
+    venv = tmp_path / "venv"
+    process = made(venv, f"PYTHON={sys.executable}", **index)
+    try:
+        wait_for(lambda: list(venv.glob("pip-*")), 60, "pip to begin")
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=20)[0]
+    finally:
+        process.kill()
+    lines = [line for line in said.splitlines() if ": making an environment" not in line]
+    assert lines == ["byline: stopped"]
+    assert not (venv / "run.stamp").exists()
+    assert not list(venv.glob("pip-*")), "nothing unfinished is left"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import sys; sys.modules['ensurepip'] = None", "apt install python3-venv"),
+        ("import sys; sys.version_info = (3, 10, 2)", "is no Python >= 3.11"),
+    ],
+    ids=["without-venv", "too-old"],
+)
+def test_python_that_does_not_fit_is_one_line_with_the_remedy(
+    code: str, words: str, tmp_path: Path
+) -> None:
+    """As Debian's Python is without python3-venv, and as an old one is."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(code + "\n")
+    process = made(tmp_path / "venv", f"PYTHON={sys.executable}", PYTHONPATH=str(tmp_path / "site"))
+    said = process.communicate(timeout=20)[0]
+    assert process.returncode == 2
+    [line] = [line for line in said.splitlines() if not line.startswith("make: ***")]
+    assert words in line
