@@ -128,7 +128,8 @@ class Run:
         return dict(httpx.get(f"{self.api}/v1/models").json())
 
     def attribute(self, text: str) -> dict[str, Any]:
-        response = httpx.post(f"{self.api}/v1/attributions", json={"text": text}, timeout=20)
+        url = f"{self.api}/v1/attributions?wait=20"  # a busy machine may need more than the default
+        response = httpx.post(url, json={"text": text}, timeout=30)
         assert response.status_code == 200, response.text
         return dict(response.json())
 
