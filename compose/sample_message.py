@@ -201,8 +201,8 @@ def _tally(asked: Sequence[Sample]) -> str:
     abstained = sum(sample.answer["author"] is None for sample in asked)
     wrong = len(asked) - right - abstained
     return (
-        f"Of {len(asked)} held-out messages, picked at random: {right} right, {wrong} wrong, "
-        f"{abstained} without an author."
+        f"To find these, it took {len(asked)} held-out messages in random order: {right} right, "
+        f"{wrong} wrong, {abstained} without an author."
     )
 
 

@@ -57,7 +57,10 @@ def test_three_are_shown_with_their_times_and_the_reason_for_no_author() -> None
     assert "hard too" not in said
     assert said.count("took        5 ms") == 3
     assert "only 0.12; below 0.45 it would be wrong too often" in said
-    tally = "Of 5 held-out messages, picked at random: 4 right, 1 wrong, 0 without an author."
+    tally = (
+        "To find these, it took 5 held-out messages in random order: 4 right, 1 wrong, "
+        "0 without an author."
+    )
     assert f"{tally} The first message after the start took 250 ms." in in_one_line(said)
 
 
