@@ -239,8 +239,9 @@ $(VENV)/transformer.stamp: requirements/transformer.lock
 $(VENV)/otel.stamp: requirements/otel.lock
 	$(call environment,$(VENV),$<)
 
+# celery-exporter asks for a Python before 3.13, and runs with that one, too.
 $(EXPORTER)/stamp: requirements/exporter.lock
-	$(call environment,$(EXPORTER),$<)
+	$(call environment,$(EXPORTER),$<,--ignore-requires-python)
 
 .venv-peers/%/stamp: bench/peers/%/requirements.lock
 	$(call environment,.venv-peers/$*,$<)

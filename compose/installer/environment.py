@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -44,9 +45,20 @@ class Environment:
                 f"no environment can be made in {self.folder}:\n{made.stdout.rstrip()}"
             )
 
-    def pip_settings(self) -> str:
-        """Returns the settings of pip on this machine, one a line."""
-        return _run([self._python, "-m", "pip", "config", "list"]).stdout
+    def needed_by(self, requirement: str) -> list[str] | None:
+        """Returns what a package needs, in the build that pip would install by itself.
+
+        Returns None where pip can't say.
+        """
+        with Progress(lambda: f"asking the package index for {requirement}"):
+            options = ("--dry-run", "--ignore-installed", "--no-deps", "--report", "-")
+            command = [self._python, "-m", "pip", "install", "--quiet", "--no-input"]
+            asked = _run([*command, *options, requirement], stderr=subprocess.DEVNULL)
+        try:
+            [package] = json.loads(asked.stdout)["install"]
+            return list(package["metadata"].get("requires_dist", []))
+        except (ValueError, KeyError):
+            return None
 
     def has(self, requirement: str) -> bool:
         """Returns whether a pinned package is installed."""
@@ -124,13 +136,15 @@ def _warn_of_new_python() -> None:
         say(f"byline: Byline was tried with Python 3.11 to {newest}, and this one is newer")
 
 
-def _run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: Sequence[str | Path], stderr: int = subprocess.STDOUT
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         check=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=stderr,
         text=True,
         errors="replace",
     )

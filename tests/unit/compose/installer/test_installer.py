@@ -25,6 +25,8 @@ from tests.parts import ROOT, wait_for
 
 #: Bytes of the wheel that the tests install.
 SIZE = 3_000_000
+#: What torch's build for CUDA needs, among other packages.
+CUDA = ["sympy", 'nvidia-cudnn-cu13==9.20.0.48; platform_system == "Linux"']
 
 
 def wheel(folder: Path) -> Path:
@@ -33,7 +35,8 @@ def wheel(folder: Path) -> Path:
     info = "tiny-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("tiny.bin", os.urandom(SIZE))
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        metadata = "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\nRequires-Dist: cuda-toolkit\n"
+        archive.writestr(f"{info}/METADATA", metadata)
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     return path
@@ -104,7 +107,7 @@ def test_download_shows_what_arrives_and_how_much(
     for name, value in index.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(progress, "LINE_S", 0.2)
-    environment.install("tiny.lock", "--requirement", lock)
+    environment.install("tiny.lock", "--no-deps", "--requirement", lock)
     lines = [line for line in capfd.readouterr().out.splitlines() if "downloading tiny-1.0" in line]
     assert all("(3.0 MB)" in line for line in lines)
     arrived = [int(line.split("; ")[1].removesuffix(" MB arrived")) for line in lines]
@@ -114,6 +117,15 @@ def test_download_shows_what_arrives_and_how_much(
     assert not environment.has("tiny==1.1")
     assert not environment.has("absent==1.0")
     assert not list(environment.folder.glob("pip-*")), "what arrived is removed"
+
+
+def test_pip_says_what_a_package_needs_before_it_is_installed(
+    environment: Environment, index: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in index.items():
+        monkeypatch.setenv(name, value)
+    assert environment.needed_by("tiny==1.0") == ["cuda-toolkit"]
+    assert environment.needed_by("absent==1.0") is None
 
 
 def test_line_is_printed_at_least_every_five_seconds() -> None:
@@ -161,27 +173,27 @@ def test_lines_of_pip_become_words(line: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("requested", "gpu", "settings", "words", "indexes"),
+    ("requested", "gpu", "found", "words", "indexes"),
     [
-        (None, False, "", "for CPUs, about 200 MB", (CPU_INDEX, "")),
-        (None, True, "", "for CUDA, several GB, because an NVIDIA GPU is here", ("", "")),
-        (None, False, "global.find-links='/wheels'", "index that pip is set up with", ("", "")),
-        (None, True, ":env:.index-url='https://mirror'", "pip is set up with here", ("", "")),
-        ("", False, "", "pip's own index", ("", "")),
-        ("https://mine", True, "", "TORCH_INDEX=https://mine", ("", "https://mine")),
+        (None, False, CUDA, "for CPUs, about 200 MB", (CPU_INDEX, "")),
+        (None, False, None, "for CPUs, about 200 MB", (CPU_INDEX, "")),
+        (None, True, CUDA, "for CUDA, several GB, because an NVIDIA GPU is here", ("", "")),
+        (None, False, ["sympy"], "for CPUs, which pip's own index has", ("", "")),
+        ("", False, None, "pip's own index", ("", "")),
+        ("https://mine", True, None, "TORCH_INDEX=https://mine", ("", "https://mine")),
     ],
 )
 def test_build_of_torch_is_chosen_and_said(
     requested: str | None,
     gpu: bool,
-    settings: str,
+    found: list[str] | None,
     words: str,
     indexes: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch_build, "has_gpu", lambda: gpu)
     monkeypatch.setattr(sys, "platform", "linux")
-    build = choose(requested, settings)
+    build = choose(requested, found)
     assert words in build.words
     assert build[1:] == indexes
     if requested is None:
