@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from compose.native.terminal import say
 NEWEST = (3, 13)
 #: Options of pip for an index that may be out of reach: it is asked twice, and not for minutes.
 IMPATIENT = ("--retries", "1", "--timeout", "10")
+#: The beginning of the name of a folder for what pip downloads.
+SCRATCH = "byline-pip-"
 
 
 class Environment:
@@ -31,9 +34,13 @@ class Environment:
     def make(self) -> None:
         """Makes the environment where there is none.
 
+        What an installation that was killed has left, such as half of a download, is removed.
+
         Raises:
             CannotInstall: this Python has no venv, or the environment can't be made.
         """
+        for left in self.folder.glob(f"{SCRATCH}*"):
+            shutil.rmtree(left, ignore_errors=True)
         if (self.folder / "bin" / "pip").exists() and self._python.exists():
             return
         _check_venv()
@@ -79,7 +86,7 @@ class Environment:
         """
         output = PipOutput()
         # In the environment's folder, because the system's folder may be small, and in memory.
-        with TemporaryDirectory(prefix="pip-", dir=self.folder) as scratch:
+        with TemporaryDirectory(prefix=SCRATCH, dir=self.folder) as scratch:
 
             def describe() -> str:
                 size = megabytes(self.folder if output.installs else Path(scratch))
