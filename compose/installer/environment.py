@@ -59,8 +59,9 @@ class Environment:
         """
         with Progress(lambda: f"asking the package index for {requirement}"):
             options = ("--dry-run", "--ignore-installed", "--no-deps", "--report", "-")
-            command = [self._python, "-m", "pip", "install", "--quiet", "--no-input"]
-            asked = _run([*command, *options, requirement], stderr=subprocess.DEVNULL)
+            pip = ("-m", "pip", "install", "--quiet", "--no-input")
+            command = (self._python, *pip, *options, requirement)
+            asked = _run(command, stderr=subprocess.DEVNULL)
         try:
             [package] = json.loads(asked.stdout)["install"]
             return list(package["metadata"].get("requires_dist", []))
