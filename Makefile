@@ -87,23 +87,20 @@ train: $(VENV)/dev.stamp $(EXTRA)  ## Train a model, MODEL=transformer, DATA=fil
 	@$(call interruptible,$(BIN)/python -m model.train $(if $(MODEL),--model "$(MODEL)") \
 		$(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)"))
 
-# Any environment that is there already has all that backup and restore need.
-STAMP := $(firstword $(wildcard $(VENV)/dev.stamp $(VENV)/bench.stamp) $(VENV)/run.stamp)
-
 .PHONY: backup
-backup: $(STAMP)  ## Write queue, cache, models and passwords into one file, backups/byline-DATE.tar.gz; TO=folder
+backup: $(RUN)  ## Write queue, cache, models and passwords into one file, backups/byline-DATE.tar.gz; TO=folder
 	@$(call interruptible,$(BIN)/python -m compose.backup create $(if $(TO),--to "$(TO)"))
 
 .PHONY: restore
-restore: $(STAMP)  ## Restore FILE=backups/byline-DATE.tar.gz while Byline is stopped; REPLACE=1 moves aside what is there
+restore: $(RUN)  ## Restore FILE=backups/byline-DATE.tar.gz while Byline is stopped; REPLACE=1 moves aside what is there
 	@test -n "$(FILE)" || { echo "byline: name the backup: make restore FILE=backups/byline-….tar.gz" >&2; exit 1; }
 	@$(call interruptible,$(BIN)/python -m compose.backup restore "$(FILE)" $(if $(REPLACE),--replace))
 
 .PHONY: check-model
 check-model: $(RUN) $(EXTRA)  ## Check a model of your own and measure its speed, MODEL=package.module:Class, MODEL_DIR=folder
-	@$(BIN)/python -X utf8 -m model.check "$(or $(SERVED),ngram)" \
+	@$(call interruptible,$(BIN)/python -X utf8 -m model.check "$(or $(SERVED),ngram)" \
 		$(if $(or $(MODEL_DIR),$(BYLINE_MODEL_DIR)),--directory "$(or $(MODEL_DIR),$(BYLINE_MODEL_DIR))") \
-		$(if $(BYLINE_DEVICE),--device "$(BYLINE_DEVICE)") $(if $(BYLINE_PRECISION),--precision "$(BYLINE_PRECISION)")
+		$(if $(BYLINE_DEVICE),--device "$(BYLINE_DEVICE)") $(if $(BYLINE_PRECISION),--precision "$(BYLINE_PRECISION)"))
 
 .PHONY: test
 # Tests of whole processes wait more than they compute, so four at a time fill two cores.
@@ -239,8 +236,9 @@ $(VENV)/transformer.stamp: requirements/transformer.lock
 $(VENV)/otel.stamp: requirements/otel.lock
 	$(call environment,$(VENV),$<)
 
+# celery-exporter asks for a Python before 3.13, and runs with that one, too.
 $(EXPORTER)/stamp: requirements/exporter.lock
-	$(call environment,$(EXPORTER),$<)
+	$(call environment,$(EXPORTER),$<,--ignore-requires-python)
 
 .venv-peers/%/stamp: bench/peers/%/requirements.lock
 	$(call environment,.venv-peers/$*,$<)

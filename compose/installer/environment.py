@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,6 +20,8 @@ from compose.native.terminal import say
 NEWEST = (3, 13)
 #: Options of pip for an index that may be out of reach: it is asked twice, and not for minutes.
 IMPATIENT = ("--retries", "1", "--timeout", "10")
+#: The beginning of the name of a folder for what pip downloads.
+SCRATCH = "byline-pip-"
 
 
 class Environment:
@@ -30,9 +34,13 @@ class Environment:
     def make(self) -> None:
         """Makes the environment where there is none.
 
+        What an installation that was killed has left, such as half of a download, is removed.
+
         Raises:
             CannotInstall: this Python has no venv, or the environment can't be made.
         """
+        for left in self.folder.glob(f"{SCRATCH}*"):
+            shutil.rmtree(left, ignore_errors=True)
         if (self.folder / "bin" / "pip").exists() and self._python.exists():
             return
         _check_venv()
@@ -44,9 +52,21 @@ class Environment:
                 f"no environment can be made in {self.folder}:\n{made.stdout.rstrip()}"
             )
 
-    def pip_settings(self) -> str:
-        """Returns the settings of pip on this machine, one a line."""
-        return _run([self._python, "-m", "pip", "config", "list"]).stdout
+    def needed_by(self, requirement: str) -> list[str] | None:
+        """Returns what a package needs, in the build that pip would install by itself.
+
+        Returns None where pip can't say.
+        """
+        with Progress(lambda: f"asking the package index for {requirement}"):
+            options = ("--dry-run", "--ignore-installed", "--no-deps", "--report", "-")
+            pip = ("-m", "pip", "install", "--quiet", "--no-input")
+            command = (self._python, *pip, *options, requirement)
+            asked = _run(command, stderr=subprocess.DEVNULL)
+        try:
+            [package] = json.loads(asked.stdout)["install"]
+            return list(package["metadata"].get("requires_dist", []))
+        except (ValueError, KeyError):
+            return None
 
     def has(self, requirement: str) -> bool:
         """Returns whether a pinned package is installed."""
@@ -67,7 +87,7 @@ class Environment:
         """
         output = PipOutput()
         # In the environment's folder, because the system's folder may be small, and in memory.
-        with TemporaryDirectory(prefix="pip-", dir=self.folder) as scratch:
+        with TemporaryDirectory(prefix=SCRATCH, dir=self.folder) as scratch:
 
             def describe() -> str:
                 size = megabytes(self.folder if output.installs else Path(scratch))
@@ -124,13 +144,15 @@ def _warn_of_new_python() -> None:
         say(f"byline: Byline was tried with Python 3.11 to {newest}, and this one is newer")
 
 
-def _run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: Sequence[str | Path], stderr: int = subprocess.STDOUT
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         check=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=stderr,
         text=True,
         errors="replace",
     )

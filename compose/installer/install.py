@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from compose.native.terminal import STDERR, StopSignal, say
 
 #: The file that pins pip. The pip that Python brings along has known holes.
 PIP_LOCK = Path("requirements/pip.lock")
+#: Options that are passed on to pip.
+FOR_PIP = ("no_deps", "ignore_requires_python")
 #: Exit status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
 
@@ -44,8 +47,8 @@ def _install(options: argparse.Namespace) -> None:
         say(f"byline: {options.folder} keeps the pip that it has: the index has no newer one")
     extra = _torch(environment, options)
     say(f"byline: installing {options.lock} into {options.folder} …")
-    no_deps = ("--no-deps",) if options.no_deps else ()
-    environment.install(str(options.lock), *no_deps, *extra, "--requirement", options.lock)
+    passed = [f"--{name.replace('_', '-')}" for name in FOR_PIP if getattr(options, name)]
+    environment.install(str(options.lock), *passed, *extra, "--requirement", options.lock)
     say(f"byline: {options.folder} is complete: {megabytes(options.folder)}")
 
 
@@ -57,7 +60,9 @@ def _torch(environment: Environment, options: argparse.Namespace) -> tuple[str, 
     requirement = torch_build.required(options.lock)
     if not requirement or environment.has(requirement):
         return ()
-    build = torch_build.choose(options.torch_index, environment.pip_settings())
+    asked = options.torch_index is None and sys.platform == "linux"
+    found = environment.needed_by(requirement) if asked else None
+    build = torch_build.choose(options.torch_index, found)
     say(f"byline: {build.words}")
     if build.only_torch:
         index = ("--index-url", build.only_torch, *IMPATIENT)
@@ -76,6 +81,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="the environment's folder")
     parser.add_argument("lock", type=Path, help="the file that pins the packages")
     parser.add_argument("stamp", type=Path, help="the file to touch once all is installed")
-    parser.add_argument("--no-deps", action="store_true", help="as for pip")
+    for name in FOR_PIP:
+        parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", help="as for pip")
     parser.add_argument("--torch-index", help="TORCH_INDEX; empty: pip's own index as it is")
     return parser.parse_args(arguments)

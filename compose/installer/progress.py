@@ -20,7 +20,13 @@ CLEAR = "\r\033[K"
 
 
 class Progress:
-    """A context in which a line is printed every :data:`LINE_S`, or kept up to date."""
+    """A context in which a line is printed every :data:`LINE_S`, or kept up to date.
+
+    The time counts across contexts, so that several short steps in a row are not silent.
+    """
+
+    #: Monotonic time of the last line of any context.
+    last_line = time.monotonic()
 
     def __init__(self, describe: Callable[[], str]) -> None:
         """``describe`` returns what is being done now."""
@@ -46,8 +52,12 @@ class Progress:
         return time.monotonic() - self._begin
 
     def _show(self) -> None:
-        while not self._end.wait(UPDATE_S if self._terminal else LINE_S):
+        while not self._end.wait(UPDATE_S):
+            late = time.monotonic() - Progress.last_line >= LINE_S
+            if not self._terminal and not late:
+                continue
             line = f"byline: {self.seconds:4.0f} s: {self._describe()}"
+            Progress.last_line = time.monotonic()
             if self._terminal:
                 self._clear(line[: _columns()])
             else:

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +21,8 @@ DEVICES = ("/dev/nvidia0", "/dev/dxg")
 #: Seconds that nvidia-smi has to list the GPUs.
 LISTED_S = 10
 
-#: Settings of pip that say where packages come from.
-_OWN_INDEX = re.compile(r"\.(?:index-url|extra-index-url|find-links|no-index)=")
-_OTHER = "to choose another build: make … TORCH_INDEX=address of a package index"
+#: Packages that torch's build for CUDA needs.
+_OF_CUDA = re.compile("cuda|nvidia", re.IGNORECASE)
 
 
 class TorchBuild(NamedTuple):
@@ -36,11 +36,12 @@ class TorchBuild(NamedTuple):
     extra_index: str = ""
 
 
-def choose(requested: str | None, pip_settings: str) -> TorchBuild:
+def choose(requested: str | None, found: Sequence[str] | None) -> TorchBuild:
     """Returns the build of torch to install on this machine.
 
     ``requested`` is TORCH_INDEX: None where it is not set, and empty where pip's own index is to
-    be used as it is. ``pip_settings`` is what ``pip config list`` prints.
+    be used as it is. ``found`` are the packages that torch needs in the build that pip's own index
+    has; None where that is not known.
     """
     if requested:
         return TorchBuild(f"torch: the build of TORCH_INDEX={requested}", extra_index=requested)
@@ -48,8 +49,11 @@ def choose(requested: str | None, pip_settings: str) -> TorchBuild:
         return TorchBuild("torch: the build of pip's own index, because TORCH_INDEX is empty")
     if sys.platform != "linux":
         return TorchBuild("torch: the build for this system, the only one")
-    if _OWN_INDEX.search(pip_settings):
-        return TorchBuild(f"torch: the build of the index that pip is set up with here; {_OTHER}")
+    if found is not None and not any(map(_OF_CUDA.match, found)):
+        return TorchBuild(
+            "torch: the build for CPUs, which pip's own index has; for another build: "
+            "make … TORCH_INDEX=address of a package index"
+        )
     if has_gpu():
         return TorchBuild(
             "torch: the build for CUDA, several GB, because an NVIDIA GPU is here; for the build "

@@ -26,6 +26,7 @@ COMMANDS = (
     ("compose.installer", "argparse"),
     ("compose.native", "msgspec"),
     ("compose.passwords", "secrets"),
+    ("model.check", "torch"),
     ("model.heldout", "pandas"),
     ("model.train", "rich"),
     ("monitoring", "prometheus_client"),

@@ -26,8 +26,12 @@ from tests.parts import ROOT, wait_for
 
 #: Set by `make newcomer`: `run`, or `test`, which also runs the tests.
 ASKED = os.environ.get("NEWCOMER", "")
-#: Longest time from `git clone` to the first attribution, and of the tests, in seconds.
-LIMIT_S, TESTS_S = 180, 3600
+#: Longest time from `git clone` to the first attribution, with a fast package index, in seconds.
+LIMIT_S = 60
+#: Longest time of the tests, in seconds.
+TESTS_S = 3600
+#: Longest time between two lines of output, in seconds.
+SILENT_S = 5
 #: Seconds after which a start without a first attribution is ended.
 PATIENCE_S = 1800
 
@@ -121,9 +125,13 @@ def _until_up(process: subprocess.Popen[str], begin: float) -> list[str]:
     late = threading.Timer(PATIENCE_S, process.kill)
     late.start()
     try:
+        last = begin
         for line in process.stdout:
             lines.append(line)
-            _say(time.monotonic() - begin, line.rstrip())
+            now = time.monotonic()
+            _say(now - begin, line.rstrip())
+            assert now - last < SILENT_S, "something to read all the time"
+            last = now
             if UP in line:
                 return lines
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -17,14 +18,17 @@ from typing import ClassVar
 import pytest
 
 from compose.installer import progress, torch_build
-from compose.installer.environment import Environment
+from compose.installer.environment import SCRATCH, Environment
 from compose.installer.errors import CannotInstall
 from compose.installer.pip_output import PipOutput
 from compose.installer.torch_build import CPU_INDEX, choose
+from compose.native import run
 from tests.parts import ROOT, wait_for
 
 #: Bytes of the wheel that the tests install.
 SIZE = 3_000_000
+#: What torch's build for CUDA needs, among other packages.
+CUDA = ["sympy", 'nvidia-cudnn-cu13==9.20.0.48; platform_system == "Linux"']
 
 
 def wheel(folder: Path) -> Path:
@@ -33,7 +37,8 @@ def wheel(folder: Path) -> Path:
     info = "tiny-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("tiny.bin", os.urandom(SIZE))
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        metadata = "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\nRequires-Dist: cuda-toolkit\n"
+        archive.writestr(f"{info}/METADATA", metadata)
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     return path
@@ -104,7 +109,8 @@ def test_download_shows_what_arrives_and_how_much(
     for name, value in index.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(progress, "LINE_S", 0.2)
-    environment.install("tiny.lock", "--requirement", lock)
+    monkeypatch.setattr(progress, "UPDATE_S", 0.05)
+    environment.install("tiny.lock", "--no-deps", "--requirement", lock)
     lines = [line for line in capfd.readouterr().out.splitlines() if "downloading tiny-1.0" in line]
     assert all("(3.0 MB)" in line for line in lines)
     arrived = [int(line.split("; ")[1].removesuffix(" MB arrived")) for line in lines]
@@ -113,11 +119,53 @@ def test_download_shows_what_arrives_and_how_much(
     assert environment.has("tiny==1.0")
     assert not environment.has("tiny==1.1")
     assert not environment.has("absent==1.0")
-    assert not list(environment.folder.glob("pip-*")), "what arrived is removed"
+    assert not list(environment.folder.glob(f"{SCRATCH}*")), "what arrived is removed"
+
+
+def test_pip_says_what_a_package_needs_before_it_is_installed(
+    environment: Environment, index: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in index.items():
+        monkeypatch.setenv(name, value)
+    assert environment.needed_by("tiny==1.0") == ["cuda-toolkit"]
+    assert environment.needed_by("absent==1.0") is None
 
 
 def test_line_is_printed_at_least_every_five_seconds() -> None:
-    assert progress.LINE_S + 0.5 < 5  # half a second to measure a folder
+    # A second is for measuring a folder with many files.
+    assert max(progress.LINE_S, run.PROGRESS_S) + progress.UPDATE_S < 5
+
+
+def test_time_without_a_line_counts_across_short_steps(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_S", 0.3)
+    monkeypatch.setattr(progress, "UPDATE_S", 0.02)
+    monkeypatch.setattr(progress.Progress, "last_line", time.monotonic())
+    for number in range(4):
+        with progress.Progress(lambda number=number: f"step {number}"):
+            time.sleep(0.15)
+    assert "step" in capfd.readouterr().out
+
+
+def test_line_on_a_terminal_is_kept_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    shown.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setattr(progress, "UPDATE_S", 0.02)
+    with progress.Progress(lambda: "x" * 200):
+        time.sleep(0.2)
+    lines = shown.getvalue().split(progress.CLEAR)
+    assert len(lines) > 3
+    assert lines[-1] == "", "the line is cleared in the end"
+    assert {len(line) for line in lines[1:-1]} == {79}, "a longer line could not be cleared"
+
+
+def test_left_half_of_a_download_is_removed(environment: Environment) -> None:
+    (environment.folder / f"{SCRATCH}killed").mkdir()
+    (environment.folder / f"{SCRATCH}killed" / "torch.whl").write_bytes(b"half")
+    environment.make()
+    assert not list(environment.folder.glob(f"{SCRATCH}*"))
 
 
 def test_package_that_is_not_there_is_named_with_pips_error(
@@ -161,27 +209,27 @@ def test_lines_of_pip_become_words(line: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("requested", "gpu", "settings", "words", "indexes"),
+    ("requested", "gpu", "found", "words", "indexes"),
     [
-        (None, False, "", "for CPUs, about 200 MB", (CPU_INDEX, "")),
-        (None, True, "", "for CUDA, several GB, because an NVIDIA GPU is here", ("", "")),
-        (None, False, "global.find-links='/wheels'", "index that pip is set up with", ("", "")),
-        (None, True, ":env:.index-url='https://mirror'", "pip is set up with here", ("", "")),
-        ("", False, "", "pip's own index", ("", "")),
-        ("https://mine", True, "", "TORCH_INDEX=https://mine", ("", "https://mine")),
+        (None, False, CUDA, "for CPUs, about 200 MB", (CPU_INDEX, "")),
+        (None, False, None, "for CPUs, about 200 MB", (CPU_INDEX, "")),
+        (None, True, CUDA, "for CUDA, several GB, because an NVIDIA GPU is here", ("", "")),
+        (None, False, ["sympy"], "for CPUs, which pip's own index has", ("", "")),
+        ("", False, None, "pip's own index", ("", "")),
+        ("https://mine", True, None, "TORCH_INDEX=https://mine", ("", "https://mine")),
     ],
 )
 def test_build_of_torch_is_chosen_and_said(
     requested: str | None,
     gpu: bool,
-    settings: str,
+    found: list[str] | None,
     words: str,
     indexes: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch_build, "has_gpu", lambda: gpu)
     monkeypatch.setattr(sys, "platform", "linux")
-    build = choose(requested, settings)
+    build = choose(requested, found)
     assert words in build.words
     assert build[1:] == indexes
     if requested is None:
@@ -226,7 +274,7 @@ def test_ctrl_c_during_the_installation_is_one_line(
     venv = tmp_path / "venv"
     process = made(venv, f"PYTHON={sys.executable}", **index)
     try:
-        wait_for(lambda: list(venv.glob("pip-*")), 60, "pip to begin")
+        wait_for(lambda: list(venv.glob(f"{SCRATCH}*/*")), 60, "pip to begin")
         os.killpg(process.pid, signal.SIGINT)
         said = process.communicate(timeout=20)[0]
     finally:
@@ -234,7 +282,7 @@ def test_ctrl_c_during_the_installation_is_one_line(
     lines = [line for line in said.splitlines() if ": making an environment" not in line]
     assert lines == ["byline: stopped"]
     assert not (venv / "run.stamp").exists()
-    assert not list(venv.glob("pip-*")), "nothing unfinished is left"
+    assert not list(venv.glob(f"{SCRATCH}*")), "nothing unfinished is left"
 
 
 @pytest.mark.parametrize(
