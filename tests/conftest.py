@@ -14,6 +14,8 @@ from monitoring.instruments.logs import TextLines
 from tests.parts import PLAIN, Stack
 
 os.environ.update(PLAIN)  # for the processes that tests start with `make run`
+for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(name, None)  # under `make test`, a test's own make would print more
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell makes commands that it starts with `&` ignore Ctrl-C. The processes that tests start
