@@ -75,7 +75,8 @@ def test_a_worker_with_log_format_json_logs_only_json(own: Stack, app: Celery) -
     assert done["request_ids"] == ["fine-1", "poison-2", "fine-4"]
     own.parts[0].kill()
     wait_for(lambda: "exception" in worker.output, what="a traceback")
-    assert worker.stop() == 0
+    # The status is 1 if Celery meets the lost broker while it stops. This test is about the log.
+    assert worker.stop() in (0, 1), worker.output[-3000:]
     logged = lines(worker)
     assert any(line.get("exception", "").startswith("Traceback") for line in logged)
     assert "worker: Warm shutdown (MainProcess)" in [line["message"] for line in logged]
