@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Gauge, make_wsgi_app
+from prometheus_client import CollectorRegistry, Gauge, Metric, make_wsgi_app
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from monitoring.instruments import processes
@@ -20,6 +22,26 @@ from monitoring.instruments.listener import Listener
 from monitoring.instruments.multiprocess import VARIABLE
 
 _PID = re.compile(r"_(\d+)\.db")
+#: Number of attempts to read the files of metrics.
+ATTEMPTS = 10
+#: Seconds between two attempts.
+PAUSE_S = 0.05
+
+
+class FileCollector(MultiProcessCollector):
+    """Collects the metrics of all processes, also while one of them starts."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Reads the files again if a process that starts has made a file that is still empty."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                metrics: Iterable[Metric] = super().collect()
+            except struct.error:
+                time.sleep(PAUSE_S)  # nothing announces that the file is filled
+            else:
+                return metrics
+        last: Iterable[Metric] = super().collect()
+        return last
 
 
 def serve(host: str, port: int, own: CollectorRegistry) -> None:
@@ -35,7 +57,7 @@ def serve(host: str, port: int, own: CollectorRegistry) -> None:
     registry = CollectorRegistry() if shared else own
     if shared:
         _forget_dead()
-        MultiProcessCollector(registry)
+        FileCollector(registry)
     resident = Gauge(
         "process_resident_memory_bytes",
         "Resident memory of the api's processes together, in bytes.",
