@@ -10,7 +10,7 @@ import pytest
 
 from api.errors import STATUS
 from celery_app.settings import PREFIX, Settings
-from tests.parts import ROOT
+from tests.parts import ACCELERATED, ROOT
 
 DOCS = ROOT / "docs"
 #: Maximum number of words of the README, as `wc -w` counts them.
@@ -59,7 +59,8 @@ def test_the_readme_is_one_page_with_one_picture() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for link, heading in _LINK.findall(_FENCE.sub("", page.read_text("utf-8"))):
         target = (page.parent / link).resolve() if link else page
-        assert target.exists(), link
+        # The folder api/accelerator/ may be deleted.
+        assert target.exists() or (not ACCELERATED and "api/accelerator" in link), link
         if heading:
             assert heading in anchors(target), f"{link}#{heading}"
 
@@ -102,4 +103,6 @@ def test_the_changelog_names_commands_that_there_are(old: str, new: str) -> None
 def test_the_changelog_names_classes_that_there_are(old: str, new: str) -> None:
     for path in re.findall(r"`([\w.]+\.\w+)`", new):
         module, _, found = path.rpartition(".")
+        if module.startswith("api.accelerator") and not ACCELERATED:
+            pytest.skip("api/accelerator/ is deleted")
         assert hasattr(importlib.import_module(module), found), path
