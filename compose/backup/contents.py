@@ -1,4 +1,4 @@
-"""What a backup of the state folder holds, and the marks by which a backup is recognised."""
+"""Constants of backups: the contents of an archive, and the marks that identify a backup."""
 
 from __future__ import annotations
 

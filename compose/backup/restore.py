@@ -91,7 +91,11 @@ def _extract_members(members: tarfile.TarFile, folder: Path) -> None:
     described = members.extractfile(first) if first and first.name == DESCRIPTION else None
     if described is None:
         raise BackupError("the file is no backup of Byline; nothing changed")
-    if (layout := json.load(described).get("layout")) != LAYOUT:
+    try:
+        layout = json.load(described)["layout"]
+    except (KeyError, RecursionError, TypeError, ValueError):
+        raise BackupError("the backup's description can't be read; nothing changed") from None
+    if layout != LAYOUT:
         raise BackupError(f"a newer Byline made this backup, with layout {layout!r}")
     while (member := members.next()) is not None:
         _extract_file(members, member, folder)

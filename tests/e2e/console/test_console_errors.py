@@ -1,4 +1,4 @@
-"""What the console says of an empty message, of feedback that contradicts, and of an alert."""
+"""The console explains an empty message, contradicting feedback, and a firing alert."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model is worth, in words: at the end of training, and on its page."""
+"""Training and the model's page say in words how far the measured accuracy can be trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client's spans say of messages that are sent, shared with other requests, or known."""
+"""A client makes spans of messages that it sends, shares between requests, or knows already."""
 
 from __future__ import annotations
 

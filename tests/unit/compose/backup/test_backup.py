@@ -213,6 +213,21 @@ def test_archive_with_a_foreign_name_is_refused(name: str, tmp_path: Path) -> No
     assert list(empty.iterdir()) == []
 
 
+@pytest.mark.parametrize("description", [b"", b"\xff{}", b"[]", b"{}", b'"layout"', b"[" * 9999])
+def test_archive_with_an_unreadable_description_is_refused(
+    description: bytes, tmp_path: Path
+) -> None:
+    archive = tmp_path / "odd.tar.gz"
+    with tarfile.open(archive, "w:gz") as made:
+        info = tarfile.TarInfo(DESCRIPTION)
+        info.size = len(description)
+        made.addfile(info, io.BytesIO(description))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BackupError, match="description can't be read; nothing changed"):
+        restore(archive, tmp_path / "empty", replace=False)
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
 def test_files_that_valkey_replaces_all_the_time_are_no_backup(
     state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
