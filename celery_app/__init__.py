@@ -10,10 +10,10 @@ end_in_one_line()
 
 
 def __getattr__(name: str) -> Any:
-    """Returns the app for Celery's commands, which ask this package for the name ``celery``.
+    """Returns Byline's app when a command of Celery asks this package for the name ``celery``.
 
-    The app imports packages beside this package. Celery has the current folder on the import path
-    only while it imports this package, so this function puts the folder on the path again.
+    The app's module imports other packages from the current folder. Celery removes this folder from
+    the import path as soon as it has imported this package. So this function adds the folder again.
     """
     if name != "celery":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

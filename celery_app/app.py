@@ -69,6 +69,6 @@ def make_celery(settings: Settings) -> Celery:
 def _tls(url: str) -> dict[str, VerifyMode] | None:
     """Returns kombu's option for verifying the server's certificate; None if the URL has no TLS.
 
-    A parameter of the URL takes precedence over this result.
+    ``url`` is a URL of Redis. A TLS parameter in the URL takes precedence over this option.
     """
     return {"ssl_cert_reqs": CERT_REQUIRED} if url.startswith("rediss:") else None

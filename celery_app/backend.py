@@ -20,14 +20,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class WholePipeline(PersistentPipeline):
-    """A Redis pipeline that sends all its commands to Redis as one piece of bytes.
+    """A Redis pipeline that passes all its commands to the socket in one call, which saves time.
 
-    If the key of one command holds a wrong type, the other commands still succeed. A command's
-    option ``then`` is a function that the pipeline calls with the command's response, after all
-    responses were read.
+    redis-py's own pipeline makes a separate call for each long command: four calls for a batch. At
+    each call, the thread releases the interpreter lock, and Redis handles only a part of the batch.
 
-    redis-py sends each long command as a separate piece, which makes four pieces for a batch. At
-    each piece, the thread releases the interpreter lock, and Redis reads a part of the batch.
+    If the key of one command holds a wrong type, the other commands still succeed. A command may
+    have the option ``then``: a function that the pipeline calls with the command's response, after
+    the pipeline has read all responses.
     """
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:

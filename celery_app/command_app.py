@@ -31,14 +31,17 @@ class RefuseStep(bootsteps.Step):
 
 
 class ShownControl(Control):
-    """Remote control whose refusals Flower shows.
+    """Celery's remote control, changed so that Flower shows why a worker refuses a time limit.
 
-    Flower's page ignores the text of an error in one case, the limits of time, and then shows
-    nothing at all. There, a refusal becomes a success whose text says that it is none.
+    Flower's page shows nothing if a worker answers a time limit with an error. So this class turns
+    the error into a success, whose text begins with "refused".
     """
 
     def time_limit(self, *args: Any, **kwargs: Any) -> Any:
-        """See :class:`celery.app.control.Control`. Only Flower calls this method of this app."""
+        """Sets a task's time limits on the workers, as Celery's method does.
+
+        Returns the workers' replies, in which errors have become successes. Only Flower calls this.
+        """
         return [
             {node: _shown(reply) for node, reply in replies.items()}
             for replies in super().time_limit(*args, **kwargs) or ()
@@ -50,7 +53,10 @@ def _shown(reply: dict[str, str]) -> dict[str, str]:
 
 
 def _attribute(*_: Any, **__: Any) -> None:
-    """Stands for the task. Flower changes limits only of tasks that its app knows."""
+    """Stands in for Byline's task, because Flower changes only limits of tasks that its app has.
+
+    Raises ``NotImplementedError`` if it is called: only a worker has the real task.
+    """
     raise NotImplementedError("only a worker, `python -m celery_app.worker`, has the task")
 
 

@@ -32,11 +32,11 @@ def connect_async(url: str, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncRedis:
 
 
 def connect(url: str, timeout_s: float = REDIS_TIMEOUT_S, retries: int = 1) -> Redis:
-    """Returns a Redis client that waits ``timeout_s`` seconds for a response, and then tries again.
+    """Returns a Redis client that waits at most ``timeout_s`` seconds for each response.
 
-    The client has a limited number of connections. While all of them are in use, a caller waits.
-    The client can write even when the memory of Redis is full. That is safe, since this client
-    never writes a new message.
+    The client then tries again, ``retries`` times. The client has a limited number of connections.
+    While all of them are in use, a caller waits. The client can write even if Redis has reached its
+    memory limit. That is safe, since this client never adds a new message to the queue.
     """
     pool = BlockingConnectionPool.from_url(
         url,

@@ -139,8 +139,8 @@ class Client:
     ) -> AttributionClient:
         """Passes all texts to the dispatcher, with at most :data:`WINDOW` unanswered at a time.
 
-        Appends the entry or the failure of each text to ``accepted``. Returns the client whose
-        dispatcher got the texts.
+        Appends each text's entry (the text on its way to an outcome) or failure to ``accepted``.
+        Returns the inner client, which has the dispatcher.
         """
         inner = self._opened()
         turns = Yielder()
@@ -184,7 +184,10 @@ def _request_options(
 def _ask(
     inner: AttributionClient, texts: Sequence[str], options: RequestOptions
 ) -> list[Entry | Failure]:
-    """Passes texts to the dispatcher. Returns each text's entry, or the failure that refuses it."""
+    """Passes texts to the dispatcher. Returns an entry or a failure for each text, in order.
+
+    An entry is a text on its way to an outcome. A text that the dispatcher refuses gets a failure.
+    """
     parsed = [_entry(inner, text, options) for text in texts]
     entries = [each for each in parsed if isinstance(each, Entry)]
     try:

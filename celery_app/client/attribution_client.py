@@ -62,7 +62,7 @@ class AttributionClient:
         pending_results: PendingResults,
         clients: Sequence[Redis] = (),
     ) -> None:
-        """Builds a client. :meth:`close` closes the ``clients``, which are Redis clients."""
+        """``clients`` are Redis clients. :meth:`close` closes them, too."""
         self._max_characters = settings.max_characters
         self.dispatcher = dispatcher
         self.model_registry = model_registry
@@ -72,7 +72,7 @@ class AttributionClient:
         self._readers = 0
 
     async def close(self) -> None:
-        """Stops the dispatcher, ends the threads, and closes the connections.
+        """Stops the dispatcher and the threads that read Redis, and closes the connections.
 
         Messages that have no outcome by then never get an outcome.
         """
@@ -84,7 +84,9 @@ class AttributionClient:
     def entry(self, text: str, options: RequestOptions) -> Entry:
         """Returns a message as an entry for the dispatcher.
 
-        Raises ``InvalidMessage``, ``NoModel``.
+        Raises:
+            InvalidMessage: the text is no valid message, for example because it is empty.
+            NoModel: no worker has announced a model.
         """
         valid = parse_text(text, self._max_characters)
         version = options.model or self.model_registry.version_for(valid)
@@ -121,10 +123,10 @@ class AttributionClient:
     async def late_outcomes(
         self, joined: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns each entry with its outcome. Called when the caller's wait has ended.
+        """Returns each entry with its outcome. Call this when the caller stops waiting.
 
-        ``joined`` are the entries that ``Dispatcher.ask`` returned. A message without an outcome
-        fails, or its outcome is None: then the caller can fetch the outcome later.
+        ``joined`` are the entries that ``Dispatcher.ask`` returned. An entry that has no outcome
+        yet is returned with None if the caller can fetch the outcome later, else with a failure.
         """
         return await self._late.outcomes(joined, options.deadline_first)
 
@@ -154,7 +156,8 @@ class AttributionClient:
     async def _wait_for(self, id: str, explain: bool, until: float) -> None:
         """Waits until a message has an outcome, or until the monotonic time ``until``.
 
-        A check does not count as fetching the outcome, since the caller may disconnect meanwhile.
+        Only reads the outcome, and does not remove it from Redis. So a caller that disconnects
+        meanwhile can still fetch the outcome later.
         """
         look_s = LOOK_S
         while await self.pending_results.find(id, explain) is None:

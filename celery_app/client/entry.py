@@ -76,8 +76,8 @@ class Entry:
     def queue_priority(self) -> int:
         """The message's priority in the broker's queue, from 0 (first) to 9 (last).
 
-        A message that was sent without a credit gets a larger number, and so comes later. A credit
-        is the permit to have one chunk in flight.
+        A credit is the permit to have one chunk in flight. A message that was sent without a credit
+        gets a larger number, so that it does not delay messages for which a caller still waits.
         """
         if self.without_credit:
             return min(LOWEST_PRIORITY, self.priority + NO_CREDIT_PENALTY)
@@ -85,25 +85,28 @@ class Entry:
 
     @property
     def kind(self) -> Kind:
-        """The message's priority, ``explain`` and ``exact``.
+        """The options that all messages of a chunk have in common: priority, explain and exact.
 
-        Only entries of the same version and kind may share a chunk.
+        With ``explain``, the caller wants evidence. With ``exact``, no other model version may
+        answer. The messages of a chunk also have one model version.
         """
         return self.priority, self.explain, self.exact
 
     @property
     def join_key(self) -> JoinKey | None:
-        """The key under which an equal message finds this entry; None if there is a deadline.
+        """The key by which later requests for the same message find this entry and share it.
 
-        A message with a deadline shares no entry. The message's owner (an API key) is a part of the
-        key, because another owner's message may wait in a longer queue.
+        None if the message has a deadline: such an entry is not shared. The message's owner (an API
+        key) is a part of the key. So owners share no entries, because one owner's messages may wait
+        longer than another's.
         """
         return (self.id, self.owner, *self.kind) if self.deadline is None else None
 
     def may_be(self, outcome: Outcome) -> bool:
         """Returns whether ``outcome`` can be the outcome of this message.
 
-        The ids must be equal, unless another model version has answered: ids depend on the version.
+        An attribution must have the message's id, unless another model version made it: an id
+        depends on the version. A failure is always possible.
         """
         if isinstance(outcome, Failure):
             return True

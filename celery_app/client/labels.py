@@ -26,7 +26,7 @@ _CORRECT = read_script(Path(__file__).with_name("correct_label.lua"))
 
 
 class Label(NamedTuple):
-    """What was learned of a message."""
+    """What is known of a message after its true author was recorded."""
 
     #: Whether the model's best guess is the true author.
     correct: bool
@@ -35,7 +35,10 @@ class Label(NamedTuple):
 
 
 class Labels:
-    """Records true authors. Each message counts once. Use it in one event loop's thread."""
+    """Records the true authors of messages, and counts how often the model was right.
+
+    Use this object in one event loop's thread.
+    """
 
     def __init__(
         self,
@@ -53,7 +56,9 @@ class Labels:
         self._ttl_s = ttl_s
 
     async def learn(self, id: str, author: str, corrects: bool = False) -> Label:
-        """Records a message's true author. With ``corrects``, it replaces an author given before.
+        """Records ``author`` as the true author of the message ``id``.
+
+        With ``corrects``, this author replaces the author that was given before.
 
         Raises:
             NotFound: the attribution with this id does not exist yet, or has expired.
@@ -85,7 +90,10 @@ class Labels:
         return before
 
     async def _trace(self, name: str) -> list[str]:
-        """Returns the authors that were given before for the message of the key ``name``."""
+        """Returns a message's earlier authors, which were corrected, the oldest first.
+
+        ``name`` is the key of the message's present author.
+        """
         found: Any = await self._cache.type(name + TRACE)
         authors: Any = await self._cache.lrange(name + TRACE, 0, -1) if found == b"list" else []
         return [author.decode(errors="replace") for author in authors]
@@ -93,10 +101,10 @@ class Labels:
     async def _correct(
         self, name: str, attribution: Attribution, before: bytes, author: str, allowed: bool
     ) -> None:
-        """Puts ``author`` in the place of ``before``, also in the counts of the window.
+        """Replaces the author ``before`` by ``author``, and corrects the count of right guesses.
 
         Raises:
-            Conflict: this is not ``allowed``, or somebody else did so at the same time.
+            Conflict: ``allowed`` is False, or another request changed the author meanwhile.
         """
         if not allowed:
             raise Conflict(
@@ -115,9 +123,10 @@ class Labels:
         self._metrics.corrections.labels(str(was_right).lower(), str(is_right).lower()).inc()
 
     async def _slice(self, name: str, version: str) -> str:
-        """Returns the key of the window's slice in which a label was counted.
+        """Returns the key of the counts to which a message's true author was added.
 
-        The time that the label has left to live says when that was.
+        The counts of each span of time have a key of their own. ``name`` is the key of the author.
+        Its remaining time to live tells when the author was counted.
         """
         left_ms: Any = await self._cache.pttl(name)
         return self._window.key_at(version, time.time() - self._ttl_s + max(0, left_ms) / 1000)

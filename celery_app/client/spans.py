@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 def note_messages(entries: Sequence[Entry], joined: Sequence[Entry]) -> None:
-    """Adds to a request's span how many messages it has, and why some of them are not sent.
+    """Adds to a request's span how many messages the request has, and how many are not sent.
 
-    ``joined`` are the entries that the request waits for. An entry of another request has that
-    request's span, to which this adds a link.
+    A message is not sent if its outcome is known, or if an earlier request has sent an equal one.
+    In the second case, the span gets a link to the span of the earlier request. ``entries`` are the
+    messages of the request, and ``joined`` the entries that the request waits for.
     """
     if not entries or (span := entries[0].span) is None:
         return
@@ -49,7 +50,10 @@ def looking_up(tracer: SpanTracer, entries: Sequence[Entry]) -> AbstractContextM
 def enqueueing(
     tracer: SpanTracer, chunk_id: str, entries: Sequence[Entry]
 ) -> Iterator[dict[str, Any]]:
-    """Makes the span of the sending of a chunk; yields the headers that name it to the worker."""
+    """Makes a span for the sending of a chunk. The span lasts as long as the ``with`` block.
+
+    Yields the headers of the Celery task that tell the worker this span and the requests' spans.
+    """
     attributes: Attributes = {
         "messaging.system": "celery",
         "messaging.operation.type": "send",

@@ -16,9 +16,10 @@ class SettingsError(ValueError):
 
 
 def did_you_mean(name: str, known: Sequence[str], shown: Callable[[str], str] = str) -> str:
-    """Returns the end of an error text about an unknown name: which known name may be meant.
+    """Returns ``; did you mean …?`` with the known name that is most like the unknown ``name``.
 
-    ``shown`` turns the known name into the form that users know. Empty if no known name is close.
+    Returns an empty string if no known name is like it. ``shown`` turns a known name into the form
+    that users know, such as the environment variable of a setting.
     """
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {shown(close[0])}?" if close else ""
@@ -30,11 +31,11 @@ def unknown(field: str, known: Sequence[str]) -> str:
 
 
 def in_words(error: str, values: Mapping[str, str], valid: Callable[[str], str]) -> str:
-    """Returns an error text of msgspec as a text for users, with the environment variable's name.
+    """Turns an error of msgspec into a text for users, which names the environment variable.
 
     ``error`` is msgspec's text, which ends with the field's path, such as ``$.field``. ``values``
-    maps fields to the values that were set. ``valid`` returns a description of a field's valid
-    values, or an empty string if msgspec's text already has one.
+    maps fields to the values that were set. ``valid(field)`` returns a description of the field's
+    valid values, or an empty string if msgspec's text already has one.
     """
     reason, _, place = error.partition(" - at `$.")
     field = place.rstrip("`")

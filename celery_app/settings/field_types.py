@@ -26,8 +26,9 @@ Seconds = Positive
 
 
 def about(description: str, valid: str = "", **limits: Any) -> Meta:
-    """Returns the metadata of a setting: its description for the reference, and limits to check.
+    """Returns the metadata of a setting: its description for the documentation, and its limits.
 
-    ``valid`` says in words what a value must be, where ``limits`` has a pattern.
+    ``limits`` are limits that msgspec checks, such as ``ge=1``. If one of them is a pattern,
+    ``valid`` says in words what a value must be, for error texts.
     """
     return Meta(description=description, extra={VALID: valid} if valid else None, **limits)

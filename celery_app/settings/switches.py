@@ -1,4 +1,4 @@
-"""Words for on and off, alike in settings and in the queries of URLs."""
+"""The words that mean on or off, in the values of settings and in the query of a URL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says in words which values a setting may have, for errors; read from the setting's type."""
+"""Describes the valid values of a setting in words, for error texts, from the setting's type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from celery_app.settings.switches import SWITCH
 
 
 def valid_values(kind: inspect.Type) -> str:
-    """Returns what a value of this type must be; empty where msgspec's own text says it."""
+    """Returns what a value of this type must be, such as ``must be a number above 0``.
+
+    Returns an empty string for a type whose errors msgspec itself describes well enough.
+    """
     match kind:
         case inspect.Metadata(type=inner, extra=extra):
             return (extra or {}).get(VALID) or valid_values(inner)

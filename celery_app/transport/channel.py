@@ -124,7 +124,7 @@ class Channel(redis.Channel):
         return self._lists(list(self.active_queues), self.priority_steps)
 
     def close(self) -> None:
-        """Acknowledges finished tasks, returns all other tasks to their queues, and closes."""
+        """Closes the channel: acknowledges finished tasks, returns all others to their queues."""
         if not self.closed:
             try:
                 self.qos.settle()
@@ -290,7 +290,7 @@ class Channel(redis.Channel):
             return client.parse_response(connection, "EVAL") or []
 
     def _read_wait(self, client: Redis, connection: Any) -> ResponseError | None:
-        """Returns the waiting command's error instead of raising it: the claim may succeed."""
+        """Reads the waiting command's response. Returns its error: the claim may still succeed."""
         try:
             if self._sent_wait:
                 client.parse_response(connection, "BLMOVE")

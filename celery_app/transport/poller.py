@@ -1,4 +1,4 @@
-"""The part of the transport in the worker's event loop: sends claims and acknowledgements."""
+"""The part of the transport in the worker's event loop: takes and acknowledges tasks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from kombu.transport import redis
 
 
 class Poller(redis.MultiChannelPoller):
-    """Sends claims, which take tasks for all channels, and the remaining acknowledgements."""
+    """Sends claims (commands that take tasks) for all channels.
+
+    A claim carries the channel's acknowledgements, too. For a channel without a claim, the poller
+    sends the acknowledgements alone.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,9 +53,9 @@ class Poller(redis.MultiChannelPoller):
 
 
 class Loop:
-    """Wraps Celery's event loop.
+    """A wrapper of Celery's event loop, which adds no reader that the loop has already.
 
-    Adding a reader that the loop has already does nothing, which saves time.
+    This saves time, because kombu adds the same readers again and again.
     """
 
     def __init__(self, loop: Any) -> None:

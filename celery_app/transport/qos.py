@@ -34,9 +34,10 @@ class QoS(redis.QoS):
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str | bytes) -> None:
-        """Acknowledges a task, along with the next claim or :meth:`settle`. Any thread may do so.
+        """Notes that a task is to be acknowledged. Any thread may call this.
 
-        ``delivery_tag`` is bytes only if it is not UTF-8. Kombu never holds a task with such a tag.
+        The acknowledgement is sent with the next claim (the command that takes tasks), or by
+        :meth:`settle`. ``delivery_tag`` is bytes if it is not valid UTF-8, otherwise a string.
         """
         self._acknowledged.append(delivery_tag)
         tag = (
@@ -92,7 +93,10 @@ class QoS(redis.QoS):
             self.sweeping = False
 
     def mend(self) -> None:
-        """Repairs the queue's keys in Redis if another program or a person has changed them."""
+        """Repairs the queue's keys in Redis if another program or a person has changed them.
+
+        Otherwise the tasks in these keys might never be delivered again.
+        """
         channels = self.channel.connection.channels
         lists = {name for channel in channels for name in channel.active_lists}
         keys = [self.unacked_key, self.unacked_index_key, self.unacked_mutex_key, *lists]

@@ -18,7 +18,7 @@ HIDDEN = "(not shown)"
 
 
 def hide(body: Any) -> Any:
-    """Returns a message's body, with the arguments hidden in an event or a list of events."""
+    """Returns the body of a message. If it holds events of Celery, hides the tasks' arguments."""
     for event in body if isinstance(body, list) else [body]:
         if isinstance(event, dict) and str(event.get("type")).startswith("task-"):
             for field in event.keys() & {"args", "kwargs"}:
@@ -33,7 +33,7 @@ def _may_carry(event: dict[str, Any]) -> bool:
 
 
 class Message(serialization.Message):
-    """A kombu message. If it holds Celery's events, they show no arguments."""
+    """A kombu message that hides the arguments of tasks, if it holds events of Celery."""
 
     def _decode(self) -> Any:
         return hide(super()._decode())

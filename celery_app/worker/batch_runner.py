@@ -54,9 +54,9 @@ class Batch(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Whether the requests have all of their outcomes once this batch is finished.
+        """Whether this batch is the last that its requests need.
 
-        A large task needs several batches.
+        A large task needs several batches. Any other request needs one.
         """
         return self.large is None or not self.live or self.large.progress.complete
 
@@ -82,7 +82,7 @@ class BatchRunner:
     ) -> None:
         """``max_work`` is the work of the largest batch, in units of :mod:`tasks.work`.
 
-        ``closed`` is set when the worker ends.
+        The event ``closed`` is set when the worker ends. ``rest_queue`` takes back large tasks.
         """
         self._task = task
         self._max_work = max_work
@@ -113,7 +113,7 @@ class BatchRunner:
         self._alive_at = time.monotonic()
 
     def close(self) -> None:
-        """Gives the tasks that wait for their requeueing back to the broker at once."""
+        """Gives the tasks that were to be requeued later back to the broker at once."""
         self._delayed_requeue.close()
 
     def begin(self, taken: NextBatch) -> Batch | None:
@@ -264,7 +264,11 @@ class BatchRunner:
 
 @contextmanager
 def _isolating(request: ChunkRequest) -> Iterator[None]:
-    """Logs an error of the block, which ends one request, so that other requests still end."""
+    """Catches and logs any error of the ``with`` block, so that other requests can still end.
+
+    The block reports the end of one request to Celery. If an error leaves this request without an
+    acknowledgement, the request goes back to the broker.
+    """
     with about(request.request_ids):
         try:
             yield

@@ -43,7 +43,7 @@ def record_failure(
 
 @contextmanager
 def _guarded() -> Iterator[None]:
-    """Logs any error of the block: a defect of tracing must not fail the messages."""
+    """Catches and logs any error of the block: a defect of tracing must not fail the messages."""
     try:
         yield
     except Exception:
@@ -72,7 +72,10 @@ def _record(tracer: SpanTracer, batch: Batch) -> None:
 def _record_steps(
     tracer: SpanTracer, batch: InFlightBatch, parent: SpanContext, ended: float
 ) -> None:
-    """Makes the spans of what was done with a batch, children of the batch's span."""
+    """Makes the spans of a batch's steps: the cache lookup, the forward pass and the storing.
+
+    ``parent`` is the batch's span. ``ended`` is when the storing ended (monotonic, in seconds).
+    """
     messages, known_at = sum(map(len, batch.admitted)), batch.looked_up_at + batch.cache_s
     lookup: Attributes = {"byline.messages": messages, "byline.found": len(batch.cached)}
     tracer.record("cache lookup", parent, batch.looked_up_at, known_at, lookup)
@@ -88,7 +91,10 @@ def _record_steps(
 def _record_waits(
     tracer: SpanTracer, batch: Batch, requests: Sequence[ChunkRequest], span: Span
 ) -> None:
-    """Makes a span of each chunk's wait in the queue, which leads from the chunk to its batch."""
+    """Makes a span for each chunk's wait in the queue, and links this span to the batch's span.
+
+    The span's parent is the span that sent the chunk.
+    """
     started = time.time() - (time.monotonic() - batch.started)
     for request, chunk in zip(requests, batch.in_flight.chunks, strict=True):
         parent = tracer.parse(request.request_dict.get(TRACEPARENT))
@@ -104,15 +110,16 @@ def _record_waits(
 
 
 def _version(batch: InFlightBatch) -> str:
-    """Returns the version of the model that computed a batch; empty if it failed on everything."""
+    """Returns the version of the model that computed a batch; empty if every message failed."""
     outcomes = batch.computed.values()
     return next((each.model for each in outcomes if isinstance(each, Attribution)), "")
 
 
 def _contexts(tracer: SpanTracer, requests: Sequence[ChunkRequest]) -> list[SpanContext]:
-    """Returns the spans that sent the tasks, and then those of the tasks' HTTP requests.
+    """Returns the spans that sent the tasks, and then the spans of the tasks' HTTP requests.
 
-    Anybody may have written these headers, so what is not valid is left out.
+    The headers of the tasks name these spans. Any client may send any header, so invalid values are
+    left out.
     """
     headers = [request.request_dict for request in requests]
     senders = [header.get(TRACEPARENT) for header in headers]

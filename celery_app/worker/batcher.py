@@ -43,14 +43,14 @@ MAX_BATCHES_IN_A_ROW = 100
 
 
 class Executor(Protocol):
-    """The worker's pool of one thread, as the batcher uses it."""
+    """What the batcher needs of the worker's pool, which has one thread."""
 
     def submit(self, target: Callable[[], None], /) -> Any:
         """Runs ``target`` in the thread that owns the model."""
 
 
 class Device(Protocol):
-    """The device that the model runs on, as the batcher uses it."""
+    """What the batcher needs to know of the device that the model runs on."""
 
     @property
     def overlaps(self) -> bool:
@@ -110,10 +110,10 @@ class Batcher:
     def has_room(self) -> bool:
         """Returns whether to take more tasks from the broker.
 
-        True if less than two batches wait, and all waiting tasks will be done in ``max_wait_s``. No
-        other worker can take a task that waits here, not even an idle worker. All large tasks
-        together count as one batch at most, since a later task waits for only one of their batches.
-        Low-priority tasks count towards ``max_wait_s``, and not towards the two batches.
+        True if fewer than two batches wait in this worker, and all waiting tasks will be done in
+        ``max_wait_s`` seconds. The limits are low because an idle worker can't take tasks that wait
+        here. All large tasks together count as at most one batch: a later task waits for only one
+        of their batches. Low-priority tasks do not count as batches, but their time counts.
         """
         large = self._waiting.large_work
         urgent = self._waiting.urgent_work + self._waiting.solo_work + min(large, self._max_work)
@@ -125,7 +125,7 @@ class Batcher:
         return self._waiting.low_priority_work >= 2 * self._max_work
 
     def set_memory_is_short(self, is_short: bool) -> None:
-        """Sets whether to free device memory between batches. An idle worker frees it now."""
+        """Sets whether device memory is freed between batches. An idle worker frees it at once."""
         with self._changed:
             self._memory_is_short = is_short
             if self._is_freeing_due() and not self._running and not self._closed.is_set():
@@ -157,7 +157,7 @@ class Batcher:
         self.runner.close()
 
     def add_rest(self, large: LargeTask) -> None:
-        """Takes back a task that needs several batches; called by the model's thread."""
+        """Takes back a large task that needs further batches; called by the model's thread."""
         with self._changed:
             if not self._closed.is_set():
                 self._waiting.add_rest(large)

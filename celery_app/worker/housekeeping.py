@@ -36,7 +36,9 @@ class Housekeeping:
         version: Callable[[], str],
         metrics: WorkerMetrics,
     ) -> None:
-        """``broker`` and ``cache`` must not retry: a report that arrived must not be sent twice.
+        """``broker`` and ``cache`` are Redis clients, which must not retry a command.
+
+        Otherwise Redis might count a report of predictions twice.
 
         ``version()`` returns the model version that this worker serves.
         """
@@ -79,8 +81,8 @@ class Housekeeping:
     def check_machine_memory(self, batcher: Batcher) -> None:
         """Tells the batcher whether the machine's memory is short.
 
-        While it is short, the batcher frees device memory between batches. This job also updates
-        the metric of waiting messages.
+        While memory is short, the batcher frees device memory between batches. This method also
+        updates the metric of waiting messages.
         """
         self._metrics.waiting.set(batcher.waiting)
         try:

@@ -109,7 +109,7 @@ class WaitingTasks:
         return self._low_priority
 
     def clear(self) -> list[ChunkRequest]:
-        """Removes all tasks, and returns their requests."""
+        """Removes all waiting tasks, and returns Celery's requests for them."""
         large = (each.request for each in self._large)
         requests = [*self._urgent, *self._low_priority, *large]
         self._urgent, self._low_priority, self._large = deque(), deque(), deque()
@@ -143,12 +143,15 @@ class WaitingTasks:
 
     @property
     def large_work(self) -> int:
-        """The remaining work of the tasks that are too large for one batch."""
+        """The remaining work of tasks too large for one batch, in units of :mod:`tasks.work`."""
         return sum(each.progress.work for each in tuple(self._large) if self._is_large(each))
 
     @property
     def solo_work(self) -> int:
-        """The remaining work of tasks that fit one batch, but are tried message by message."""
+        """The remaining work of tasks that fit into a batch, but are tried message by message.
+
+        Such a task was taken by a worker that died. The work is in units of :mod:`tasks.work`.
+        """
         return sum(each.progress.work for each in tuple(self._large) if not self._is_large(each))
 
     def _is_large(self, task: LargeTask) -> bool:

@@ -41,8 +41,9 @@ class Admission:
         waiting: Mapping[Kind, FairQueue],
         chunk_work: int,
     ) -> None:
-        """``waiting`` has a queue of unsent messages for each kind. The queues may change later.
+        """``waiting`` has a queue of unsent messages for each kind (see ``Entry.kind``).
 
+        Each estimate reads ``waiting`` again, so its owner may add and remove queues.
         ``chunk_work`` is the work of the largest chunk, in units of :mod:`tasks.work`.
         """
         self._latency_model = latency_model
@@ -60,9 +61,10 @@ class Admission:
         """Returns whether to refuse a message because of a deadline.
 
         True if the message would be answered after its own deadline, or if it would make another
-        message of its chunk miss a deadline. False if the deadline has passed already: the version
-        queue drops that message. False also if no other message is ahead: otherwise one slow batch
-        would be enough to refuse all later messages.
+        message of its chunk miss a deadline. False if the deadline has passed already, because the
+        version queue drops such a message. False also if no other message is ahead. Otherwise, if
+        one slow batch raised the estimate, all later messages would be refused, and no new answer
+        would lower the estimate.
         """
         now, deadline = time.time(), entry.deadline
         if deadline is None or now > deadline:
@@ -91,9 +93,9 @@ class Admission:
         )
 
     def _time_until_done(self, work: int) -> tuple[float, float]:
-        """Returns the time until ``work`` units of waiting work are done, and a safety margin.
+        """Returns the seconds until waiting work is done, and a safety margin in seconds.
 
-        Both are in seconds.
+        ``work`` is the amount of waiting work, in units of :mod:`tasks.work`.
         """
         snapshot, latency_model = self._current_snapshot(), self._latency_model
         full, rest = divmod(work - 1, self._chunk_work)

@@ -22,10 +22,10 @@ WEIGHT = 0.1
 
 
 class IdleLatency:
-    """The time that an answer takes when no other message is ahead: the lowest mean so far.
+    """The time that an answer takes when no other message is ahead.
 
-    This time never rises. So if Byline becomes slow, a missed deadline still counts as a failure of
-    Byline.
+    The value is the lowest that the running mean of these times ever had, so it never rises. If
+    Byline becomes slow, a missed deadline still counts as a failure of Byline.
     """
 
     def __init__(self) -> None:
@@ -35,9 +35,10 @@ class IdleLatency:
 
     @property
     def seconds(self) -> float:
-        """The lowest mean so far, in seconds.
+        """The seconds that an answer takes when no other message is ahead.
 
-        The value is at least :data:`MIN_LATENCY_S` and at most :data:`OBJECTIVE_S`.
+        The value is the lowest running mean so far, but at least :data:`MIN_LATENCY_S` and at most
+        :data:`OBJECTIVE_S`.
         """
         return max(MIN_LATENCY_S, self._lowest) if self._answers else MIN_LATENCY_S
 

@@ -1,8 +1,9 @@
 """A queue of messages that serves all API keys fairly, however many messages each key sends.
 
 The method is deficit round robin (Shreedhar and Varghese, 1995). The keys whose messages wait take
-turns. Each turn adds to the work that the key may send. A key keeps the unused part for its next
-turn, so that long messages get no larger share than short messages.
+turns. Each turn adds to the work that the key may send. Work is counted in short messages: a long
+message counts as several (:mod:`tasks.work`). A key keeps the unused part for its next turn, so
+that long messages get no larger share than short messages.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ class Share:
     deficit: int = QUANTUM
 
     def move(self, taken: list[Entry], room: int, allowed: float) -> int:
-        """Moves the oldest messages to ``taken``, and returns the work of the moved messages.
+        """Moves the owner's oldest messages to ``taken``, and returns the work of these messages.
 
-        ``room`` is the work that still fits into the chunk. ``allowed`` is the work that the owner
-        may send now. If ``taken`` is empty, the first message may be larger than ``room``.
+        ``room`` is the work that still fits into the chunk, and ``allowed`` the work that the owner
+        may send now. Both, and the result, are in units of :mod:`tasks.work`. If ``taken`` is
+        empty, the first message may be larger than ``room``.
         """
         entries, moved = self.entries, 0
         while entries:
@@ -77,7 +79,10 @@ class FairQueue:
             self._earliest = entry.deadline
 
     def take(self, work: int) -> list[Entry]:
-        """Removes and returns the next messages: at least one, and up to ``work`` units of work."""
+        """Removes and returns the next messages: at least one, if any message waits.
+
+        Several messages have a total of at most ``work`` units (:mod:`tasks.work`).
+        """
         taken: list[Entry] = []
         while self._turns:
             owner, alone = self._turns[0], len(self._turns) == 1
@@ -97,9 +102,10 @@ class FairQueue:
         return taken
 
     def take_urgent(self, work: int) -> list[Entry]:
-        """Removes and returns urgent messages (``Entry.urgent``), up to ``work`` units of work.
+        """Removes and returns messages that must be sent even without a credit (``Entry.urgent``).
 
-        If any message is urgent, at least one is returned.
+        At least one is returned, if there is any. Several messages have a total of at most ``work``
+        units (:mod:`tasks.work`).
         """
         taken: list[Entry] = []
         for owner, share in list(self._shares.items()):
@@ -128,7 +134,10 @@ class FairQueue:
         return dropped
 
     def ahead_of(self, entry: Entry) -> int:
-        """Returns how much work would be taken before ``entry`` if ``entry`` were added now."""
+        """Returns the work that would leave this queue before ``entry``, if it were added now.
+
+        The work is in units of :mod:`tasks.work`.
+        """
         own = self._shares.get(entry.owner)
         before = own.work if own else 0
         if len(self._shares) == (own is not None):
@@ -138,7 +147,10 @@ class FairQueue:
         return before + sum(min(work, reach) for work in others)
 
     def newest(self, work: int) -> list[Entry]:
-        """Returns the newest messages, one of each owner in turn, up to ``work`` units of work."""
+        """Returns the newest messages, one of each owner in turn, without removing them.
+
+        Stops when the work of these messages is ``work`` units (:mod:`tasks.work`) or more.
+        """
         found: list[Entry] = []
         ends = [reversed(share.entries) for share in self._shares.values()]
         while ends and work > 0:

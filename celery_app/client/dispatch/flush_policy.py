@@ -38,7 +38,7 @@ class FlushPolicy:
     ) -> None:
         """``credits`` is how many chunks may be in flight.
 
-        ``wake`` is set when :meth:`due` should be called again.
+        The event ``wake`` wakes the dispatcher, which then calls :meth:`due` again.
         """
         self._in_flight = in_flight
         self._latency_model = latency_model
@@ -52,9 +52,10 @@ class FlushPolicy:
         self._due_at = 0.0
 
     def due(self, waiting: int) -> bool:
-        """Returns whether messages of ``waiting`` units of work may be sent as a chunk now.
+        """Returns whether the waiting messages may be sent as a chunk now.
 
-        If they may be sent a little later, the policy wakes the dispatcher at that time.
+        ``waiting`` is the work of these messages, in units of :mod:`tasks.work`. If the messages
+        may be sent a little later, the policy wakes the dispatcher at that time.
         """
         in_flight = self._in_flight.with_credit
         if not in_flight:

@@ -43,10 +43,10 @@ class LateMessages:
     async def outcomes(
         self, joined: Sequence[Entry], deadline_first: bool
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns each entry with its outcome; None if the caller is to fetch the outcome later.
+        """Returns each entry with its outcome; with None if the caller can fetch the outcome later.
 
-        ``joined`` are all entries of one request. ``deadline_first``: the wait has ended because
-        the deadline has passed, so late messages fail, and no outcome is kept for later.
+        ``joined`` are all entries of one request. If ``deadline_first`` is True, the caller's wait
+        has ended because the deadline has passed. Then late messages fail, and no outcome is kept.
         """
         late = [entry for entry in joined if not entry.done.is_set()]
         failures = await self._promise(late, deadline_first) if late else {}
@@ -57,9 +57,10 @@ class LateMessages:
         return outcomes
 
     async def _promise(self, late: Sequence[Entry], deadline_first: bool) -> dict[str, Failure]:
-        """Keeps the outcomes of late messages for later, or fails the messages.
+        """Has the broker keep the outcomes of late messages, so that callers can fetch them later.
 
-        Returns a failure for each message whose outcome is not kept, by message id.
+        With ``deadline_first``, no outcome is kept. Returns a failure for each message whose
+        outcome is not kept, by message id.
         """
         if deadline_first:
             return {entry.id: self._dispatcher.deadline_failure(entry) for entry in late}
@@ -77,7 +78,7 @@ class LateMessages:
         return failures | (await self._promise_sent(sent) if sent else {})
 
     async def _promise_sent(self, entries: Sequence[Entry]) -> dict[str, Failure]:
-        """Keeps for later the outcomes of messages that are at the broker already.
+        """Has the broker keep the outcomes of late messages that were sent already.
 
         Returns a failure for each message whose outcome is not kept, by message id.
         """
@@ -109,7 +110,11 @@ class LateMessages:
         task.add_done_callback(self._tasks.discard)
 
     def _release_later(self, entry: Entry) -> None:
-        """Releases the pending result when the outcome comes: no caller was given its id."""
+        """Removes a message's pending result from the broker as soon as the outcome comes.
+
+        The pending result is the place at the broker for the outcome. Nobody will fetch it, because
+        no caller was given the message's id.
+        """
         if not entry.done.is_set():
             entry.done.then(partial(self._start_release, entry))
 
@@ -124,7 +129,10 @@ class LateMessages:
                 logger.warning("a promised outcome is kept in the cache only: %s", error)
 
     async def _release(self, answered: Sequence[Entry]) -> None:
-        """Releases the pending results of outcomes that came in time: no caller must fetch them."""
+        """Removes from the broker the outcomes that reached all their callers in time.
+
+        No caller needs to fetch such an outcome later.
+        """
         spare = [entry for entry in answered if entry.promised and not entry.reported_pending]
         known = {entry.id: outcome for entry in spare if (outcome := _worker_outcome(entry))}
         try:

@@ -44,11 +44,11 @@ class LatencyModel:
         self._last = -math.inf
 
     def came_back(self, work: int, sent_at: float, alone: bool = False) -> None:
-        """Records the time of a chunk that has its reply.
+        """Records how long a chunk took whose reply has just come.
 
-        ``work`` is the work of the chunk. ``sent_at`` is when the chunk was sent. ``alone``: the
-        chunk was a single message, and the reply had its attribution. The time of a chunk starts
-        when the chunk was sent, or at the previous reply if that came later.
+        ``work`` is the work of the chunk. The measured time starts at ``sent_at``, when the chunk
+        was sent, or at the previous reply if that came later. ``alone`` says whether the chunk was
+        a single message, and the reply had its attribution.
         """
         took = self._waited(sent_at)
         if alone and sent_at >= self._last:
@@ -84,7 +84,10 @@ class LatencyModel:
         return max(0.0, self.seconds(work) - self._waited(sent_at))
 
     def margin(self, chunks: int) -> float:
-        """Returns by how many seconds ``chunks`` chunks in a row may exceed their expected time."""
+        """Returns a safety margin in seconds for the expected time of several chunks in a row.
+
+        ``chunks`` is the number of these chunks.
+        """
         return DEVIATIONS * self._deviation * math.sqrt(chunks)
 
     def _waited(self, sent_at: float) -> float:

@@ -44,7 +44,10 @@ class LocalCache:
             self._kept.popitem(last=False)
 
     def put(self, attribution: Attribution) -> None:
-        """Stores an attribution, unless it has evidence, which quotes the text and is rare."""
+        """Stores an attribution, unless it has evidence.
+
+        Evidence (the words that counted) quotes the text, and callers seldom ask for it.
+        """
         if attribution.evidence is not msgspec.UNSET:
             return
         until = self._now() + REMEMBERED_S

@@ -36,7 +36,7 @@ class VersionQueue:
         model_registry: ModelRegistry,
         wake: asyncio.Event,
     ) -> None:
-        """``wake`` is set when :meth:`next_chunk` should be called again."""
+        """The event ``wake`` wakes the dispatcher, which then calls :meth:`next_chunk` again."""
         self._chunk_work = limits.chunk_work
         self._waiting: dict[Kind, FairQueue] = {}
         #: For each waiting kind, the number of chunks that were sent before it.
@@ -100,10 +100,10 @@ class VersionQueue:
         return []
 
     def _turn(self, kind: Kind) -> tuple[int, bool, Kind]:
-        """Returns the sort key of a kind. The kind with the smallest key is sent next.
+        """Returns the sort key of a kind of messages. The kind with the smallest key is sent next.
 
-        Among kinds of one priority, messages without evidence come first, but at most
-        :data:`PASSED_OVER` times in a row.
+        Of the kinds with equal priority, the messages without evidence come first. A kind that was
+        passed over :data:`PASSED_OVER` times comes before them.
         """
         return kind[0], self._passed_over[kind] < PASSED_OVER, kind
 

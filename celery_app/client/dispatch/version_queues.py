@@ -15,7 +15,7 @@ class VersionQueues:
     def __init__(
         self, limits: DispatchLimits, model_registry: ModelRegistry, wake: asyncio.Event
     ) -> None:
-        """``wake`` is set when a version queue may have a chunk to send."""
+        """The event ``wake`` wakes the dispatcher when a version queue may have a chunk to send."""
         self._limits = limits
         self._model_registry = model_registry
         self._wake = wake

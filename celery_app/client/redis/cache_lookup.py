@@ -1,4 +1,7 @@
-"""Looks many messages up in the result cache at once: an MGET costs as much CPU as ten messages."""
+"""Looks up messages in the result cache, as many as possible with one MGET command.
+
+The fixed cost of an MGET is high: as much CPU time as ten of its messages take.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class CacheLookup:
     def __init__(
         self, result_store: ResultStore, version_queues: VersionQueues, wake: asyncio.Event
     ) -> None:
-        """``wake`` is set when the dispatcher should call :meth:`look_up`."""
+        """The event ``wake`` wakes the dispatcher, which then calls :meth:`look_up`."""
         self._result_store = result_store
         self._version_queues = version_queues
         self._wake = wake

@@ -1,4 +1,4 @@
-"""Tracks which model versions have workers, how many workers, and how full the memory is.
+"""Tracks how many workers each model version has, and whether Redis or the machine lacks memory.
 
 Workers announce themselves in Redis. Two threads read the announcements once a second, so that no
 request waits for Redis.
@@ -106,7 +106,7 @@ class ModelRegistry:
     def version_for(self, text: str) -> str:
         """Returns the version that a message goes to: the current one, or the canary (on trial).
 
-        ``text`` is in its canonical form.
+        ``text`` is what ``parse_text`` returned: the canonical form of the message.
 
         Raises:
             NoModel: no worker has announced a model.

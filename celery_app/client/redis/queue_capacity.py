@@ -38,7 +38,7 @@ class QueueCapacity:
     def record(self, measured: QueueMemory, in_flight_bytes: int) -> None:
         """Records a measurement of the queue's memory.
 
-        ``in_flight_bytes`` is the value that the attribute had before the measurement.
+        ``in_flight_bytes`` is what the attribute of this name was just before the measurement.
         """
         self._measurement = measured, in_flight_bytes
 

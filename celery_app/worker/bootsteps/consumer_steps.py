@@ -130,7 +130,7 @@ class AnnounceStep(bootsteps.StartStopStep):
 def _announcement(services: WorkerServices) -> Announcement:
     """Returns a description of the served model, which the worker announces to the api.
 
-    Also sets the metric of the model.
+    Also sets the metric that shows the model's version and device.
     """
     engine = services.engine
     services.metrics.model.clear()
@@ -183,9 +183,9 @@ class EventsStep(bootsteps.StartStopStep):
         self.timer = consumer.timer.call_repeatedly(EVENTS_S, dispatcher.flush)
 
     def stop(self, consumer: Any) -> None:
-        """Sends the gathered events.
+        """Stops the timer, and sends the gathered events.
 
-        Celery itself sends the events of the batch that is still running.
+        From now on, Celery sends events itself, such as those of the batch that is still running.
         """
         if self.timer is None:
             return

@@ -1,4 +1,4 @@
-"""The bootstep that makes dead letters of tasks that Celery can't use, and does not log them."""
+"""The bootstep that turns tasks that Celery can't use into dead letters, without logging them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class MalformedStep(bootsteps.StartStopStep):
 def _checking_headers(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., None]:
     """Returns a function that checks a task's headers, and then calls ``refuse``.
 
-    ``refuse`` is Celery's ``on_unknown_task``. It needs the id in the headers to fail the task.
+    ``refuse`` is Celery's ``on_unknown_task``, which fails a task whose name is unknown. To do so,
+    ``on_unknown_task`` needs the id in the task's headers.
     """
 
     def checked(body: Any, message: Any, error: Exception) -> None:

@@ -60,4 +60,4 @@ class AcknowledgeStep(bootsteps.StartStopStep):
 
 
 def _nothing() -> None:
-    """Does nothing. Celery's loop is asked to call this function so that the loop wakes."""
+    """Does nothing. Scheduling this function as a callback wakes Celery's event loop."""

@@ -43,8 +43,8 @@ class ModelStep(bootsteps.StartStopStep):
     """Starts the model in the pool's one thread, and gives Byline's tasks to the batcher.
 
     The step starts before Celery consumes, so a worker that says "ready" has a warm model. If the
-    model can't start, the worker ends and logs the reason. Its exit status is 2 where the model
-    itself is wrong, and 1 where the device is, because a device may recover.
+    model can't start, the worker logs the reason and ends. The exit status is 2 if the model itself
+    is wrong, and 1 if the device failed, because a device may recover.
     """
 
     requires = (Pool,)
@@ -129,7 +129,10 @@ class HousekeepingStep(bootsteps.StartStopStep):
     stopping: threading.Event
 
     def start(self, worker: Any) -> None:
-        """Starts the thread, or ends a worker whose memory limit is too low for its model."""
+        """Starts the thread of the housekeeping.
+
+        Ends the worker instead if its memory limit is too low for its model.
+        """
         housekeeping = services_of(worker).housekeeping
         housekeeping.refuse_low_limit()
         self.stopping = stopping = threading.Event()
@@ -158,7 +161,7 @@ class StackDumpStep(bootsteps.StartStopStep):
     """
 
     def start(self, worker: Any) -> None:
-        """Replaces Celery's signal handler, which Celery has installed before."""
+        """Replaces the handler for SIGUSR1 that Celery has installed."""
         # Descriptor 2 is stderr. Celery has replaced sys.stderr by an object without descriptor.
         faulthandler.register(signal.SIGUSR1, file=2)
 

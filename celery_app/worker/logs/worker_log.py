@@ -37,7 +37,11 @@ def set_up(form: Format) -> None:
 
 
 def _log_warnings() -> None:
-    """Sends Python's warnings to the log. Run as root, Celery warns before its log is set up."""
+    """Writes Python's warnings to the log, as lines of JSON.
+
+    The warnings get a log handler of their own. Celery's handler would be too late: if Celery runs
+    as root, it warns before it sets up its log.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines(PROCESS))
     logger = logging.getLogger("py.warnings")
@@ -47,10 +51,10 @@ def _log_warnings() -> None:
 
 
 def _safe_say(line: str, _file: Any = None) -> None:
-    """Replaces the function with which Celery writes a line when a signal stops a worker.
+    """Writes a line to stderr in JSON, in the place of Celery's ``safe_say``.
 
-    Like Celery's function, this function writes to the file descriptor, because the signal may
-    come in the middle of another line.
+    Celery calls ``safe_say`` when a signal stops a worker. Like Celery's function, this function
+    writes straight to the file descriptor, because the signal may interrupt another write.
     """
     record = logging.LogRecord(worker.__name__, logging.INFO, "", 0, line, None, None)
     os.write(2, f"{JsonLines(PROCESS).format(record)}\n".encode())
