@@ -73,9 +73,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Returns the scenarios to run, each by a unique name.
+    """Returns the scenarios to run, by name.
 
-    The file name of a scenario's report contains the scenario's unique name.
+    A name that is taken gets a number, as in ``steady#2``. The report's file name has the name.
     """
     chosen: dict[str, Scenario] = {}
     for given in options.scenarios:

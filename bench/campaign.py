@@ -1,4 +1,7 @@
-"""Runs one load test: starts the generator, samples memory and CPU time, makes the report."""
+"""Runs one load test: starts the load generator, samples the system, and makes the report.
+
+A sample has the memory and the CPU time of the system under load.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +41,14 @@ class System(Protocol):
         """Returns the process ids of each part of the system, by the part's name."""
 
     def batches(self) -> dict[float, int] | None:
-        """Returns the number of computed batches in each size class; None if it is unknown.
+        """Returns the number of batches that were computed, by size class; None if it is unknown.
 
-        The key is the upper bound of the class, in messages.
+        A size class is a range of batch sizes. Its key is the largest batch size of the range.
         """
 
 
 def held_out(folder: Path) -> Path:
-    """Writes a file of passages that the shipped models were not trained on. Returns its path."""
+    """Writes a file of passages that the shipped models were not trained on. Returns the path."""
     path = folder / "held-out.jsonl"
     subprocess.run([sys.executable, "-m", "model.heldout", str(path)], check=True)
     return path
@@ -60,12 +63,12 @@ def run(
     show: Callable[[Progress], None],
     variant: int | None = None,
 ) -> Run:
-    """Puts the load of ``scenario`` on ``system``, and returns the report.
+    """Runs the load of ``scenario`` against ``system``, and returns the report.
 
-    ``passages`` is the file of texts from which the messages are made. ``observed`` collects the
-    samples of the system, and ``show`` gets the progress once a second. A new message is a variant
-    of a passage: ``variant`` is the number of the first variant. If ``variant`` is None, the number
-    comes from the clock.
+    The messages are made from the texts in the file ``passages``. A new message is a variant of a
+    passage: the passage without two of its words. ``variant`` is the number of the first variant;
+    if it is None, the number comes from the clock, so that each run sends other messages.
+    ``observed`` collects the samples of the system. ``show`` gets the progress once a second.
 
     Ctrl-C ends the load early. The report says so, and covers the seconds that were measured.
 

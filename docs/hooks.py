@@ -1,10 +1,12 @@
-"""Makes links that leave docs/ work on the site: mkdocs runs this for each page.
+"""Rewrites the links of each page that lead out of docs/, so that they work on the site.
 
-In the repository, a page links to other files by relative paths, such as ``../api/app.py``, and a
-reader follows them there. The site has no such files, and no address of a repository is known. So
+mkdocs calls the functions of this file. In the repository, a page links to other files by relative
+paths, such as ``../api/app.py``, and a reader follows them there. The site has no such files, and
+no address of a repository is known. So
 
 - a Markdown file outside docs/ that a page links to, such as a runbook, becomes a page of the site,
-- a link to any other file becomes plain text: its words, and the file's path where they lack it.
+- a link to any other file becomes plain text: the link's words, followed by the file's path if the
+  words lack it.
 
 A link to a file that does not exist is a warning, which ends a strict build.
 """
@@ -36,7 +38,7 @@ logger = logging.getLogger("mkdocs.hooks.links")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the Markdown files outside docs/ to the site's pages."""
+    """Adds the Markdown files outside docs/ to the site's pages."""
     for pattern in EXTRA_PAGES:
         for path in sorted(ROOT.glob(pattern)):
             name = path.relative_to(ROOT).as_posix()
@@ -45,7 +47,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:  # noqa: ARG001
-    """Mend the links of a page, but for what stands in fences."""
+    """Rewrites the links of a page, except for links inside fenced blocks of code."""
     folder = Path(page.file.abs_src_path).parent
     uri = page.file.src_uri
 
@@ -64,7 +66,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
 
 def _mended(words: str, target: Path, anchor: str, uri: str, files: Files) -> str:
-    """Return a link from the page ``uri`` to the file ``target``, or the words that replace it."""
+    """Returns a link from the page ``uri`` to the file ``target``, or the words that replace it."""
     if not target.exists():
         logger.warning("%s links to %s, which does not exist", uri, target)
         return words

@@ -32,7 +32,7 @@ HOLDERS = frozenset({"api", DAEMON, RUNNER})
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One case: a signal, the part of Byline that gets the signal, and the phase at that moment."""
+    """One case: a signal, the part of Byline that gets it, and the phase in which it is sent."""
 
     part: str
     phase: str
@@ -40,17 +40,17 @@ class Cell:
 
     @property
     def ends(self) -> bool:
-        """True if Byline has to end: after Ctrl-C, or after SIGTERM to ``make run`` itself."""
+        """True if Byline must end in this case: after Ctrl-C, or if ``make run`` gets SIGTERM."""
         return self.phase == STOPPING or (self.part == RUNNER and self.signal == "TERM")
 
     @property
     def started_by_hand(self) -> bool:
-        """True if SIGKILL ends ``make run`` itself, so that only a user can restart Byline."""
+        """True if SIGKILL ends ``make run``, so that the test has to start Byline again."""
         return self.part == RUNNER and self.signal == "KILL" and self.phase != STOPPING
 
     @property
     def replaced(self) -> frozenset[str]:
-        """The parts whose process the signal ends, so that each part needs a new process."""
+        """The parts that need a new process, because the signal ends the old process."""
         if self.ends or self.signal == "STOP":
             return frozenset()
         return VITAL if self.part in (DAEMON, RUNNER) else frozenset({self.part})
@@ -70,9 +70,10 @@ class Cell:
 
 
 def matrix(parts: Iterable[str]) -> Iterator[Cell]:
-    """Yields the cases for ``parts``, supervisord and the runner.
+    """Yields a case for each phase, part and signal.
 
-    The cases are sorted by phase, so that cases that share a running system are adjacent.
+    The parts are ``parts``, supervisord, and the process of ``make run``. Cases of one phase follow
+    one another, so that they can share a running system.
     """
     struck = [*parts, DAEMON, RUNNER]
     for phase in PHASES:

@@ -86,7 +86,8 @@ class Ledger:
     def missing(self, target: Target) -> Counter[str]:
         """Returns how many accepted messages have no answer after ``ANSWERED_S`` seconds.
 
-        Each key is the status of the last request for a missing answer, such as ``HTTP 404``.
+        The messages are counted by the status of the last request for the answer, such as
+        ``HTTP 404``.
         """
         until = time.monotonic() + ANSWERED_S
         waiting = list(self.accepted)

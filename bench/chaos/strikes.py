@@ -32,7 +32,7 @@ BACKLOG = 64
 
 @dataclass(slots=True)
 class Result:
-    """The result of one case: the seconds of recovery, the messages, and the failed checks."""
+    """The result of one case: seconds until recovery or end, lost messages, and failed checks."""
 
     cell: Cell
     #: Seconds from the signal until the system served again, or until it ended if it had to end.
@@ -47,7 +47,7 @@ class Result:
 
 
 class Strikes:
-    """Runs the cases of ``make chaos``, and starts a new Byline for a case that needs it."""
+    """Runs the cases of ``make chaos``. Starts a new Byline for each case that needs one."""
 
     def __init__(self, folder: Path, within_s: float = WITHIN_S) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""A Byline for ``make chaos`` that can be interrupted, inspected, and restarted on its own data."""
+"""An instance of Byline that ``make chaos`` interrupts, inspects, and restarts with its data."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STOPS_S = 0.1
 
 
 class Trial(Started):
-    """A Byline with all its parts that can be started and stopped many times in one folder."""
+    """An instance of Byline with all its parts. It can start and stop many times in one folder."""
 
     port_names = (*PORTS, *WATCHING)
 
@@ -53,7 +53,7 @@ class Trial(Started):
         self._begun = 0
 
     def launch(self) -> None:
-        """Starts the runner. :meth:`pids` ignores the ids that were logged before this start."""
+        """Starts ``make run``. Then :meth:`pids` ignores the process ids of earlier starts."""
         if self._process is not None:
             self._process.wait(UP_S)  # the previous runner has ended, or is about to end
         self._begun = self._journal.stat().st_size if self._journal.exists() else 0
@@ -180,7 +180,7 @@ class Trial(Started):
         return value
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Returns the newest process id of each part, as a list with one item."""
+        """Returns, for each part by name, a list with one process id: the newest."""
         return {part: [pid] for part, pid in self.pids().items()}
 
 

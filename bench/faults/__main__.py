@@ -1,12 +1,17 @@
 """Breaks each part of Byline under load, and accounts for every message: ``make faults``.
 
-Byline is started anew for each fault, and gets 500 messages a second. The fault happens after ten
-seconds. A message has one of four outcomes. Byline answers the message; or promises the answer with
-status 202, and gives it later; or refuses the message or cuts the connection, so that the client
-knows that it has to send the message again; or loses the message. A refusal is allowed only if its
-reason asks the client to try again: a 500, or no response at all, is an error. In the end all
-messages are sent again. An answer that differs from the first answer means that the message had its
-effect twice.
+Byline is started anew for each fault. Most faults happen after ten seconds of a load of 500
+messages a second. A message has one of four outcomes. *Answered*: Byline gives the answer at once.
+*Promised*: Byline responds with status 202, and gives the answer later. *Refused*: Byline responds
+with an error, or cuts the connection; the client then knows that it has to send the message again.
+*Lost*: Byline promised an answer, and never gives it.
+
+A refusal is allowed only if its error code asks the client to try again, such as ``overloaded``.
+A cut connection is allowed only if the fault ends the api. A 500, or no response, is an error.
+After a power cut with ``appendfsync everysec``, messages of the last two seconds may be gone; they
+count as refused.
+Most faults end with a check: the answered messages are sent again. If an answer differs from the
+first answer, the message had its effect twice.
 """
 
 from __future__ import annotations
@@ -142,7 +147,7 @@ class Outcome:
 
     @property
     def complaints(self) -> list[str]:
-        """Texts on the harm of the fault, one for each kind of harm; empty if there was no harm."""
+        """A text for each kind of harm that the fault did, such as lost messages."""
         loss = self.loss
         known = loss.answered + loss.kept + loss.broken + sum(loss.failed.values())
         found = [

@@ -57,7 +57,10 @@ class DuplicateCheck(Recorder):
 
 
 def computed_twice(calls: Path) -> int:
-    """Returns how often the test model computed a text again. ``calls`` is the test model's log."""
+    """Returns how often the test model computed a text that it had computed before.
+
+    The test model appends one entry to the file ``calls`` for each text that it computes.
+    """
     noted = calls.read_bytes()
     counts = Counter(noted[start : start + DIGEST] for start in range(0, len(noted), DIGEST))
     return sum(counts.values()) - len(counts)

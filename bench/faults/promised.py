@@ -1,8 +1,8 @@
-"""Faults that test promised answers: collect many promises, break something, fetch each answer.
+"""Faults that test whether promised answers still come after something broke.
 
-Each fault gets a Byline of its own. The fault sends messages with ``?wait=0``, so that the api
-promises their answers with status 202. The fault returns the outcome of the messages: answered
-after the promise, refused with a reason, or lost.
+A fault starts with an instance of Byline of its own. It sends messages with ``?wait=0``, so that
+the api promises the answers with status 202. Then it breaks something, and fetches each promised
+answer. It returns how many messages were answered, refused with a reason, or lost.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Account:
     refused: Counter[str] = field(default_factory=Counter)
 
     def close(self, system: Started) -> Loss:
-        """Fetches all promised answers, for ``ANSWERED_S`` at most, and returns the outcome."""
+        """Fetches the promised answers for at most ``ANSWERED_S`` seconds. Returns the outcome."""
         until = time.monotonic() + ANSWERED_S
         while self.accepted and time.monotonic() < until:
             self.fetch(system, list(self.accepted))
@@ -94,10 +94,10 @@ class Account:
 
 
 def fill_queue(system: Started) -> Loss:
-    """Freezes a worker, sends messages until the api refuses some, and fills Valkey.
+    """Freezes a worker, sends messages until the api refuses some, and fills Valkey's memory.
 
-    Then kills the worker. The new worker has to give all promised answers. Returns the outcome of
-    the messages.
+    The queue gets copies of a task until Valkey has no memory left. Then the worker is killed, and
+    its successor has to give all promised answers. Returns the outcome of the messages.
     """
     worker, account = first_pid(system, "worker"), Account()
     os.kill(worker, signal.SIGSTOP)
@@ -169,10 +169,10 @@ def cut_power(fsync: str) -> PromiseFault:
 
 
 def send_without_end(system: Started, account: Account, characters: int) -> Iterator[None]:
-    """Sends one request of ``BULK`` messages at each step of the iterator, with ``?wait=0``.
+    """Sends messages as an iterator without end: each step sends one request of ``BULK`` messages.
 
-    Records in ``account`` which messages are accepted, answered or refused. A message has about
-    ``characters`` characters.
+    Each request has ``?wait=0``. ``account`` records which messages are accepted, answered or
+    refused. A message has about ``characters`` characters.
     """
     for number in count():
         texts = [f"{number} {item} {'aeiou ' * (characters // 6)}" for item in range(BULK)]

@@ -31,7 +31,10 @@ END_S = 60.0
 
 @dataclass(slots=True)
 class Greedy:
-    """The second load's record; None until the load has ended, and if there is no second load."""
+    """The result of the second load.
+
+    ``record`` is None until the second load has ended, and if the scenario has no second load.
+    """
 
     record: Record | None = None
 

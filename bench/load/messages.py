@@ -36,8 +36,7 @@ def read(path: Path) -> list[Passage]:
     """Reads passages from a .jsonl file of objects with ``text`` and ``author``.
 
     Raises:
-        ValueError: a line is not such an object, and the error names the line; or the file is
-        empty.
+        ValueError: the file is empty, or a line is not such an object. The error names the line.
     """
     passages = []
     # Not splitlines: JSON may contain U+2028 and other line separators.
@@ -56,12 +55,12 @@ def read(path: Path) -> list[Passage]:
 
 
 def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
-    """Yields messages without end: the share ``mix.repeats`` is repeated, and the rest is new.
+    """Yields messages without end. The share ``mix.repeats`` is repeated, and the rest is new.
 
     A repeated message is an unchanged passage, drawn from ``mix.population`` passages. A new
-    message is a passage without two of its words: it is as hard for the model as the author's own
-    text, and is in no cache. New messages use the passages one after the other. ``run`` is the
-    number of each passage's first :func:`variant`.
+    message is a :func:`variant` of a passage: the passage without two of its words. So it is as
+    hard for the model as the passage, and is in no cache. New messages use the passages one after
+    the other, and then start again with the next variant. The first variant has the number ``run``.
     """
     random = np.random.default_rng(mix.seed)
     order = random.permutation(len(passages)).tolist()

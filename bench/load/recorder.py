@@ -102,7 +102,10 @@ def _reason(status: int, body: bytes) -> str:
 
 
 def _size(messages: Sequence[Message], body: bytes) -> int:
-    """Returns about how many bytes a body and its messages take, estimated from the first text."""
+    """Returns about how many bytes of memory a body and its messages take.
+
+    The estimate multiplies the length of the first text by the number of messages.
+    """
     return len(body) + len(messages) * (len(messages[0].text) + ADDED_BYTES)
 
 

@@ -56,7 +56,10 @@ def main() -> int:
 
 
 def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: int) -> float:
-    """Returns the seconds that a batch of ``size`` texts takes: the median of the rounds' means."""
+    """Returns the seconds that a batch of ``size`` texts takes.
+
+    A round's figure is the mean over its batches; the result is the median of the rounds.
+    """
     batches = [write(size) for _ in range(max(4, 1024 // size))]
     means = []
     for number in range(rounds + 1):

@@ -86,7 +86,10 @@ def main() -> int:
 
 
 def bare(messages: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Runs the bare model over the messages in a loop, and returns the messages/s and GPU use."""
+    """Runs the bare model over the messages in a loop.
+
+    Returns the messages/s, the GPU use in percent, and the device.
+    """
     torch, engine_module = import_module("torch"), import_module("model.serving.engine")
     module, _, name = _model_class(options.model).partition(":")
     model = getattr(import_module(module), name)()
@@ -111,7 +114,7 @@ def bare(messages: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def worker(folder: Path, messages: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Sends the messages to a worker, and returns the figures of :func:`serve_all`."""
+    """Sends the messages to a worker. Returns the worker's messages/s and other figures."""
     env = {
         "BYLINE_MODEL": options.model,
         "BYLINE_DEVICE": options.device,

@@ -15,7 +15,7 @@ def front_end(celery: Celery, task: str) -> Flask:
     """Returns a Flask front end that sends one task named ``task`` for each message.
 
     The front end takes single messages and bulk requests, and waits for the results with Celery's
-    ``get``. The tasks of a bulk request are a group.
+    ``get``. A bulk request is sent as one Celery group of tasks.
     """
     app = Flask("peer")
 

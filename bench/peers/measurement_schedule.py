@@ -1,4 +1,7 @@
-"""The measurements of one system in one round: at three mixes of messages, and at a steady rate."""
+"""The measurements of one system in one round: with three loads, and at a steady rate.
+
+The loads are new messages, 60 % repeated messages, and new messages in bulk requests.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,10 @@ class MixFigures(msgspec.Struct):
 
 
 class Figures(msgspec.Struct):
-    """The figures of one system in one round. Latency and memory are those at :data:`STEADY`."""
+    """The figures of one system in one round.
+
+    Latency and memory come from the load at :data:`STEADY` messages per second.
+    """
 
     mixes: dict[str, MixFigures]
     p50_ms: float

@@ -113,7 +113,10 @@ def _median(figures: Sequence[Figures], of: Callable[[Figures], float]) -> float
 
 
 def _pss(figures: Figures, parts: Sequence[str] | None = None) -> float:
-    """Returns the proportional set size of some parts, or of all parts, in megabytes."""
+    """Returns the memory of some parts, or of all parts, in megabytes.
+
+    The memory is the proportional set size: processes that share memory divide it among them.
+    """
     return sum(size for part, size in figures.pss.items() if parts is None or part in parts) / 1e6
 
 

@@ -1,4 +1,8 @@
-"""Draws a run's plots as inline SVG. Text is not turned into shapes; ids are unique in the page."""
+"""Draws a run's plots as SVG for an HTML page.
+
+The text of a plot stays text, and is not drawn as shapes. No two elements of the page have the same
+id.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +89,7 @@ def of_run(run: Run, key: str) -> list[Chart]:
 
 
 def of_runs(runs: Mapping[str, Run], key: str) -> list[Chart]:
-    """Returns the plots that show several runs together. ``runs`` has each run by its label.
+    """Returns the plots that show several runs together. ``runs`` maps a label to each run.
 
     The ids in the SVG begin with ``key``.
     """

@@ -38,12 +38,15 @@ class Figure(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """The later value divided by the earlier value; None if that can't be computed."""
+        """The later value divided by the earlier. None if one is missing, or the earlier is 0."""
         return None if self.after is None or not self.before else self.after / self.before
 
     @property
     def verdict(self) -> str:
-        """``better``, ``worse`` or ``same``, for the later run; empty if that is unknown."""
+        """``better``, ``worse`` or ``same``: how the later run compares with the earlier run.
+
+        Empty if a value is missing, or if neither a higher nor a lower value is better.
+        """
         if self.better is None or self.before is None or self.after is None:
             return ""
         if self.alike:

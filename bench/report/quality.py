@@ -51,9 +51,9 @@ def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
 
 
 def effective(weights: Iterable[int]) -> float:
-    """Returns the effective number of independent trials (Kish 1965).
+    """Returns how many independent answers are worth as much as all answers (Kish 1965).
 
-    A weight is the number of answers to one passage.
+    Answers to one passage are not independent. A weight is the number of answers to one passage.
     """
     counts = np.array(list(weights), np.float64)
     return float(counts.sum() ** 2 / (counts**2).sum())
@@ -71,8 +71,9 @@ def wilson(share: float, count: float, z: float) -> tuple[float, float]:
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Returns the expected calibration error in bins of equal width (Naeini et al. 2015).
+    """Returns the expected calibration error: the mean distance of confidence and accuracy.
 
+    The answers are grouped by confidence into bins of equal width (Naeini et al. 2015).
     ``confidence`` and ``right`` have an item for each answer; ``right`` is True for a right answer.
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)

@@ -25,7 +25,7 @@ class Machine(msgspec.Struct, frozen=True):
 class Totals(msgspec.Struct, frozen=True):
     """The numbers of requests and messages in a run, by outcome, and the throughput.
 
-    A bulk request counts as its messages, except in ``requests``.
+    Except for ``requests``, all numbers count messages: those of a bulk request count one by one.
     """
 
     requests: int

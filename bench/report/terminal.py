@@ -35,7 +35,7 @@ def show(run: Run, console: Console | None = None) -> None:
 
 
 def warnings(run: Run) -> list[str]:
-    """Returns sentences on why the figures of ``run`` may mislead; empty without a reason."""
+    """Returns sentences on why the figures of ``run`` may mislead; empty if they do not mislead."""
     found = []
     if run.interrupted:
         found.append(
@@ -89,7 +89,7 @@ def _beside(scenario: Scenario) -> str:
 
 
 def other_key(totals: Totals) -> str:
-    """Returns a text on how many messages of the second API key were answered and refused."""
+    """Returns a text on the second load: its rate of answers, and its other messages."""
     failed = sum(totals.failed.values())
     return f"{totals.throughput:,.1f} msg/s answered; {failed:,} messages refused or promised"
 
@@ -108,9 +108,10 @@ def share(part: float, whole: float) -> str:
 
 
 def batch_sizes(batches: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Returns each size class as a range such as ``5–8`` with its count, in ascending order.
+    """Returns pairs of a range of batch sizes, such as ``5–8``, and its number of batches.
 
-    ``batches`` has the counts by the upper bound of the class.
+    The ranges are in ascending order. ``batches`` has the number of batches by the largest size of
+    the range.
     """
     classes, lowest = [], 1
     for bound in sorted(batches, key=float):

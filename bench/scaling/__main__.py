@@ -1,10 +1,10 @@
 """Measures how Byline scales: ``python -m bench.scaling``, ``--only workers`` for one part of it.
 
-The study has three parts. *workers*: one to eight workers with a model that sleeps as long as a GPU
-would compute, so that few cores are enough. *api*: one to four api processes. *redis*: the commands
-and the CPU time that a message costs Valkey, and the highest rate of messages that one Valkey can
-take. Each part starts Byline as `make run` does. The order rotates from round to round; medians
-count.
+The study has three parts. *workers*: the throughput of one to eight workers with a model that
+sleeps as long as a GPU would compute, so that few cores are enough. *api*: the throughput of one to
+four api processes. *redis*: the commands and the CPU time that a message costs Valkey, and the
+highest rate of messages that one Valkey can take. Each part starts Byline as `make run` does. Each
+round begins with another case, and a figure is the median of the rounds.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Load(NamedTuple):
 
 
 class Measured:
-    """Starts a Byline for each measurement, and collects the figures of the study."""
+    """Starts a new instance of Byline for each measurement, and collects the study's figures."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self._folder = folder
@@ -153,7 +153,7 @@ class Measured:
         )
 
     def workers(self, number: int) -> None:
-        """Measures each number of workers in round ``number``, with HTTP and with Celery tasks."""
+        """Measures the throughput of each number of workers, in round ``number`` of the study."""
         for count in rotated(WORKERS, number):
             settings = {
                 "BYLINE_MODEL": MODEL,
@@ -167,7 +167,7 @@ class Measured:
                 self._measure("workers", TASKS, count, system, **tasks)
 
     def api(self, number: int) -> None:
-        """Measures each number of api processes in round ``number``, with two workers."""
+        """Measures the throughput of each number of api processes, in round ``number``."""
         for count in rotated(PROCESSES, number):
             settings = {"BYLINE_WORKERS": "2", "BYLINE_API_PROCESSES": str(count)}
             with self._started(settings) as system:
@@ -193,7 +193,7 @@ class Measured:
                 print(f"redis, {load}: {totals.throughput:,.0f} messages/s", flush=True)
 
     def replays(self, rounds: int) -> None:
-        """Records Valkey's commands under load, and measures ``rounds`` replays of the commands.
+        """Records Valkey's commands under load, and measures the CPU time of ``rounds`` replays.
 
         A second Valkey, which has no other clients, gets the replays.
         """

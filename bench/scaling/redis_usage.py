@@ -129,8 +129,9 @@ def middle(costs: Iterable[Cost]) -> Cost:
 
 
 def shards(rate: float, saturation: float) -> int:
-    """Returns how many Valkeys ``rate`` messages/s need if each is ``BUSY`` busy at most.
+    """Returns how many Valkey servers are needed for ``rate`` messages/s.
 
-    ``saturation`` is the messages/s at which one Valkey is fully busy.
+    Each server uses at most the share ``BUSY`` of its core. ``saturation`` is the messages/s at
+    which one Valkey is fully busy.
     """
     return math.ceil(rate / (BUSY * saturation))

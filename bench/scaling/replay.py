@@ -35,7 +35,7 @@ _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
 def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
-    """Returns the commands that a local server gets during ``seconds``, in order.
+    """Returns the commands that the Valkey on ``port`` gets during ``seconds``, in order.
 
     The recording begins ``after`` seconds from now. A command is the list of its words.
     """
@@ -52,10 +52,11 @@ def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
 
 
 def parse(line: bytes) -> list[bytes]:
-    """Returns the words of the command to replay for a line of MONITOR.
+    """Returns the command to replay, as its words, for a line that Valkey's MONITOR prints.
 
-    The result is empty if the line's command must not be replayed. The commands that a script runs
-    are not replayed, because the script itself is replayed.
+    MONITOR prints each command that the server runs. The result is empty if the command must not be
+    replayed. The commands that a script runs are not replayed, because the script itself is
+    replayed.
     """
     head = _HEAD.match(line)
     if head is None or head[1] == b"lua":
@@ -66,7 +67,7 @@ def parse(line: bytes) -> list[bytes]:
 
 
 def at_once(words: list[bytes]) -> list[bytes]:
-    """Returns a command that does the same as the command ``words``, without blocking."""
+    """Returns the command ``words``, or its non-blocking form if the command would block."""
     name = words[0].upper()
     return [AT_ONCE[name], *words[1:-1]] if name in AT_ONCE else words
 
@@ -88,7 +89,7 @@ def stored(command: Sequence[bytes]) -> int:
 
 
 def replay(port: int, commands: Sequence[Sequence[bytes]]) -> float:
-    """Empties a local server, sends it ``commands``, and returns the CPU seconds that they took.
+    """Empties the Valkey on ``port``, sends it ``commands``, and returns the CPU seconds they took.
 
     Only the CPU time of the thread that runs the commands counts.
     """

@@ -52,7 +52,7 @@ class Point(msgspec.Struct, frozen=True):
         return min(found), max(found)
 
     def cores(self, kind: str) -> float:
-        """Returns the CPU time of all parts of a kind, such as ``worker``, in cores."""
+        """Returns how many cores all parts of a kind, such as ``worker``, keep busy."""
         return self.middle(lambda each: each.cpu.get(kind, 0.0))
 
     def microseconds(self, kind: str) -> float:
@@ -60,7 +60,7 @@ class Point(msgspec.Struct, frozen=True):
         return self.middle(lambda each: 1e6 * each.cpu.get(kind, 0.0) / each.throughput)
 
     def middle(self, figure: Callable[[Round], float]) -> float:
-        """Returns the median of a figure over the rounds. ``figure`` gets it from a round."""
+        """Returns the median over the rounds of the number that ``figure`` returns for a round."""
         return median(map(figure, self.rounds))
 
 
@@ -110,7 +110,7 @@ def rotated(items: Sequence[Item], number: int) -> list[Item]:
 
 
 def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
-    """Returns the CPU time in cores by kind of part. ``cpu`` has the CPU time of each part.
+    """Returns how many cores each kind of part keeps busy. ``cpu`` has the cores by part.
 
     The kinds are the api, all workers together, Valkey, and the rest.
     """

@@ -1,4 +1,4 @@
-"""Makes HTTP requests to a system under test, without the proxy that the environment names."""
+"""Makes HTTP requests to a system under test. A proxy that the environment names is not used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DIRECT = build_opener(ProxyHandler({}))
 
 
 def request(target: Target, path: str, body: object = None) -> Request:
-    """Returns a request with the target's API key.
+    """Returns an HTTP request for ``path`` with the target's API key.
 
     The request posts ``body`` as JSON. If ``body`` is None, the request is a GET.
     """

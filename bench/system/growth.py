@@ -73,13 +73,13 @@ class Watch:
 
 
 def slope(processes: Sequence[NDArray[np.float64]], column: int) -> float:
-    """Returns how much ``column`` of the samples in ``processes`` grows, in units a second.
+    """Returns how fast the values in ``column`` grow, in their unit a second.
 
-    Each array has the samples of one process; their first column is the time in seconds. The result
-    is the median of the slopes between any two samples of the same process (Theil-Sen; P. K. Sen,
-    "Estimates of the regression coefficient based on Kendall's tau", JASA 63, 1968). If the time
-    between two samples is long, even a leak that grows only now and then shows. A single step, as
-    after a fault, does not change the median.
+    Each array in ``processes`` has the samples of one process, one a row. Its first column is the
+    time in seconds. The result is the median of the slopes between any two samples of one process
+    (Theil-Sen; P. K. Sen, "Estimates of the regression coefficient based on Kendall's tau", JASA
+    63, 1968). Two samples that are far apart also show a leak that grows only now and then. A
+    single step, as after a fault, does not change the median.
     """
     slopes = []
     for looks in processes:
@@ -90,7 +90,10 @@ def slope(processes: Sequence[NDArray[np.float64]], column: int) -> float:
 
 
 def grown(growth: Mapping[str, tuple[float, float] | None]) -> list[str]:
-    """Returns a text for each part that has grown, or a text that no part could be judged."""
+    """Returns a text for each part that grows too fast.
+
+    If no part was seen for long enough to be judged, returns one text that says so.
+    """
     ours = {part: used for part, used in growth.items() if used and part != FILLING}
     found = [
         f"{part} has grown"
@@ -101,7 +104,10 @@ def grown(growth: Mapping[str, tuple[float, float] | None]) -> list[str]:
 
 
 def _files(pid: int, clients: set[str]) -> int:
-    """Returns how many files a process has open, without the connections of clients."""
+    """Returns how many files a process has open, not counting its clients' connections.
+
+    Returns 0 if they can't be counted, for example because the process has ended.
+    """
     try:
         links = [str(file.readlink()) for file in (PROC / str(pid) / "fd").iterdir()]
     except (FileNotFoundError, ProcessLookupError, PermissionError):  # the process or a file ended
@@ -110,7 +116,10 @@ def _files(pid: int, clients: set[str]) -> int:
 
 
 def _sockets(port: int) -> set[str]:
-    """Returns the TCP sockets with this local port, named as in the links of /proc/PID/fd."""
+    """Returns the names of the TCP sockets on the local port ``port``, such as ``socket:[123]``.
+
+    /proc/PID/fd names sockets in the same way.
+    """
     lines = (PROC / "net" / "tcp").read_text().splitlines()[1:]
     found = (line.split() for line in lines)
     return {f"socket:[{line[9]}]" for line in found if int(line[1].rpartition(":")[2], 16) == port}

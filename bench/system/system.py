@@ -1,4 +1,4 @@
-"""The Byline under test: started as by `make run`, or an instance that already runs elsewhere."""
+"""The Byline under test: an instance that the test starts, or one that already runs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class NotRunning(RuntimeError):
 
 
 class Running:
-    """A Byline that already runs. The load test can't start, stop or inspect it."""
+    """An instance of Byline that already runs. The load test can't start, stop or inspect it."""
 
     def __init__(self, url: str, key: str = "") -> None:
         parts = urlsplit(url)
@@ -79,7 +79,10 @@ class Running:
 
 
 class Started(Running):
-    """A Byline with all its parts that runs during a block: on free ports, with an empty cache."""
+    """An instance of Byline, with all parts, that runs during a block.
+
+    It has free ports and an empty cache at the start.
+    """
 
     #: The names of the ports. All ports are chosen at once: a second choice could repeat a port.
     port_names: tuple[str, ...] = PORTS
@@ -164,7 +167,10 @@ class Started(Running):
         return {name: tree(pid) for name, pid in self._pids.items()}
 
     def batches(self) -> dict[float, int] | None:
-        """Returns how many batches the worker has computed, by upper bound of the size class."""
+        """Returns how many batches the worker has computed, by size class.
+
+        The key is the largest number of messages in a batch of the class.
+        """
         text = _read(f"http://127.0.0.1:{self._ports['METRICS']}/metrics")
         return histogram(text, "byline_batch_messages")
 
@@ -204,9 +210,10 @@ def interrupts_held() -> Iterator[None]:
 
 
 def status(name: str, main: Callable[[], int]) -> int:
-    """Runs the program ``name`` by its function ``main``, and returns the exit status.
+    """Calls ``main``, and returns the exit status of the program ``name``.
 
-    The status is 2 if the system under test does not run, and 130 on Ctrl-C.
+    The status is 2 if the system under test does not run, 130 on Ctrl-C, and else what ``main``
+    returns.
     """
     try:
         return main()

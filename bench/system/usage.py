@@ -1,4 +1,4 @@
-"""Reads the memory and CPU time of a system's parts from /proc. Both are 0 without /proc."""
+"""Reads the memory and CPU time of a system's parts from /proc. Without /proc, both are 0."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ class Meter:
 
 
 def pss(pid: int) -> int:
-    """Returns the proportional set size of a process in bytes; 0 once the process has ended."""
+    """Returns the proportional set size of a process in bytes; 0 once the process has ended.
+
+    It is the memory that the process uses; processes that share memory divide it among them.
+    """
     try:
         rollup = (PROC / str(pid) / "smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
