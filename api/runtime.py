@@ -1,7 +1,7 @@
 """Runs the services of one API process on an event loop, so that Flask's threads can call them.
 
-Under a WSGI server, the loop has a thread of its own, which starts with the first request, and so
-after any fork. Under the accelerator, the services use the server's loop.
+Under a WSGI server, the first request starts a thread for the event loop. So each forked process
+has a loop of its own. Under the accelerator, the services use the server's event loop.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Runtime:
         return self._pid == os.getpid()
 
     def wait_s(self) -> float:
-        """Returns the seconds that a new message would wait. Never call this in the event loop."""
+        """Returns how many seconds a new message would take. Do not call this in the event loop."""
         return self.run(self._wait_s()) if self.started else 0.0
 
     async def _wait_s(self) -> float:

@@ -53,7 +53,7 @@ class FeedbackRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Learned(msgspec.Struct, frozen=True):
-    """The feedback as it was stored."""
+    """The response to feedback: the true author that Byline has stored for a message."""
 
     id: str
     author: str

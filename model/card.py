@@ -60,8 +60,8 @@ def quality_details(
     """Returns the part of a card's ``details`` that is measured on the held-out messages.
 
     The key ``reference`` of the result holds the figures that the monitor compares the traffic
-    with, to detect drift. ``probabilities`` has the shape (messages, authors). ``unseen`` is the
-    result of :func:`model.ngram.novelty.reference`.
+    with, to detect drift. ``probabilities`` has the shape (messages, authors). ``unseen`` has the
+    mean and the standard deviation of the messages' shares of n-grams that training never saw.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     f1 = evaluation.f1_scores(labels, predicted, len(authors))
@@ -84,9 +84,10 @@ def quality_details(
 
 
 def worth(card: ModelCard) -> str:
-    """Returns, in words, what the held-out messages tell about the model's accuracy.
+    """Returns sentences about the model's accuracy on the held-out messages.
 
-    If the messages are too few to tell, the words say so, and what to do.
+    The sentences name a range for the accuracy. If the range is too wide to judge the model, the
+    sentences say so, and advise the user to label more messages.
     """
     data, messages = card.details["data"], card.details["data"]["held_out_messages"]
     right = round(card.details["metrics"]["accuracy"] * messages)
@@ -167,10 +168,10 @@ def page(card: ModelCard) -> str:
 
 
 def _quality(card: ModelCard) -> str:
-    """Returns the Markdown table of the model's metrics, with a column for the baseline's metrics.
+    """Returns a paragraph and a Markdown table about the model's metrics, as one text.
 
-    The column is empty if the baseline was not measured. A line above the table names the
-    threshold.
+    The paragraph names the threshold: the confidence below which the model names no author. The
+    table's last column has the metrics of the baseline, or nothing if there is no baseline.
     """
     ours, baseline = card.details["metrics"], card.details["baseline"]
     rows = [(name.replace("_", " "), value, "") for name, value in ours.items()]
@@ -182,9 +183,9 @@ def _quality(card: ModelCard) -> str:
 
 
 def _variants(variants: Sequence[dict[str, Any]]) -> list[str]:
-    """Returns the card's section about the variants that training compared, in Markdown.
+    """Returns the card's Markdown section about the variants of the model that training compared.
 
-    The result is a list with this section, or an empty list if there are no variants.
+    The section is the only item of a list. The list is empty if there are no variants.
     """
     if not variants:
         return []

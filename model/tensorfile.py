@@ -48,7 +48,7 @@ def check(
 def write(directory: Path, tensors: Mapping[str, torch.Tensor], preprocessing: str) -> None:
     """Writes the tensors as the weights file into ``directory``, which must exist.
 
-    ``preprocessing`` goes into the file's metadata.
+    ``preprocessing`` names how texts become the model's input. The file's metadata keeps the name.
     """
     save_file(dict(tensors), directory / NAME, metadata={"preprocessing": preprocessing})
     (directory / NAME).chmod(0o644)  # safetensors makes the file readable for its owner only.

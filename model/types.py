@@ -15,8 +15,9 @@ What Byline guarantees:
 - Byline calls the class without arguments, or with ``directory=Path(…)`` if ``BYLINE_MODEL_DIR`` is
   set. The constructor must not use the device.
 - Byline calls every method from one thread, and runs ``forward`` in ``torch.inference_mode()``.
-- Byline calls ``load`` first, then runs every shape once, and only then takes messages. Meanwhile
-  it checks what this page says, and refuses a model that breaks it: :class:`ModelRefused`.
+- Byline calls ``load`` first, then runs every batch shape once, and only then takes messages.
+  During these runs, Byline checks the model, and refuses a model that breaks its protocol
+  (:class:`ModelRefused`).
 - Texts are canonical: Unicode NFC, line breaks as ``\\n``, no white space at the ends, never empty.
   No two texts of a batch are equal.
 
@@ -151,7 +152,8 @@ class Part:
 class Evidence:
     """The reasons for an author: ``score = bias + sum of the parts' weights + rest``.
 
-    The equation is exact, up to rounding, for a model that is linear in its features.
+    ``rest`` is the sum of the weights of all parts that are not listed. The equation is exact, up
+    to rounding, for a model that is linear in its features.
     """
 
     author: str

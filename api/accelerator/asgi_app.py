@@ -83,7 +83,7 @@ class AsgiApp:
     async def _answer(
         self, route: str, coroutine: Awaitable[HttpResponse], scope: Scope, send: Send
     ) -> int | str:
-        """Sends the response to a request for an attribution, and returns its metrics' status."""
+        """Sends the response about an attribution. Returns the status that the metrics count."""
         request_id = _request_id(dict(scope["headers"]))
         set_present(request_id)
         return await self._send(coroutine, request_id, send)
@@ -94,10 +94,10 @@ class AsgiApp:
         body: bytes,
         on_response: Callable[[HttpResponse], None],
     ) -> bool:
-        """Attributes a posted message without a coroutine, and calls ``on_response`` when done.
+        """Attributes a posted message without a coroutine, and passes the response to a callback.
 
-        Returns False, and does nothing, if the request needs a coroutine. The exact contract is
-        that of :data:`api.accelerator.callback_cycle.HandleFast`.
+        Returns True, and calls ``on_response`` exactly once, now or later. If the request needs a
+        coroutine, this method returns False and does nothing.
         """
         start, request_id = time.perf_counter(), _request_id(headers)
 
@@ -147,7 +147,7 @@ class AsgiApp:
     async def _send(
         self, awaitable: Awaitable[HttpResponse], request_id: str, send: Send
     ) -> int | str:
-        """Sends the response that ``awaitable`` gives. Returns the status for the metrics."""
+        """Awaits a response and sends it. Returns the status under which the metrics count it."""
         try:
             response = await awaitable
         except Disconnected:

@@ -1,8 +1,7 @@
 """Waits for the outcome of one message without a coroutine.
 
-A coroutine would cost several times as much CPU time.
-``handle_fast`` does the same as ``AttributionService.create``, but only for the most frequent kind
-of request.
+A coroutine would cost several times as much CPU time. ``handle_fast`` does the same as
+``AttributionService.create``, but only for the most frequent kind of request.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The accelerator's ASGI application with a span for each request that it answers itself.
+"""The accelerator's ASGI application, with tracing by OpenTelemetry.
 
-Flask's middleware makes the spans of the other requests.
+The application makes a span (a timed record) of each request that it answers itself. Flask's
+middleware makes the spans of the other requests.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from monitoring.instruments.tracing import export
 
 
 class TracedApp(AsgiApp):
-    """Makes a span of each request for an attribution."""
+    """Makes a span (a timed record, for tracing) of each request for an attribution."""
 
     def __init__(self, runtime: Runtime, app: Flask) -> None:
         super().__init__(runtime, app)
@@ -43,7 +44,10 @@ class TracedApp(AsgiApp):
         body: bytes,
         on_response: Callable[[HttpResponse], None],
     ) -> bool:
-        """Does what :meth:`AsgiApp.handle_fast` does. Without a response, no span is exported."""
+        """Does what :meth:`AsgiApp.handle_fast` does, and exports a span with the response.
+
+        If ``handle_fast`` leaves the request to a coroutine, this method exports no span.
+        """
         span = self._tracer.start_request("POST", _traceparent(headers))
 
         def respond(response: HttpResponse) -> None:
@@ -54,7 +58,10 @@ class TracedApp(AsgiApp):
             return super().handle_fast(headers, body, respond)
 
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:
-        """Exports the last spans at the end: a process that uvicorn started ends by a signal."""
+        """Runs the server's start and stop, and exports the last spans before the process ends.
+
+        A process that uvicorn started ends by a signal, so Python's ``atexit`` would not run.
+        """
 
         async def send_later(message: dict[str, Any]) -> None:
             if message["type"] == "lifespan.shutdown.complete":

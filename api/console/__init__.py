@@ -36,7 +36,7 @@ RUNBOOKS = _FOLDER.parents[1] / "alerting" / "runbooks"
 
 
 def blueprint() -> Blueprint:
-    """Returns the Flask blueprint of the console. Reads all files of the console now."""
+    """Reads all files of the console, and returns the Flask blueprint that serves them."""
     routes = Blueprint("console", __name__)
     contents = {name: (_FOLDER / name).read_bytes() for name in FILES}
     runbooks = {path.name: path.read_bytes() for path in RUNBOOKS.glob("*.md")}

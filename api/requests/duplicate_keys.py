@@ -13,10 +13,9 @@ _DUPLICATE = object()
 def has_duplicate_key(document: bytes, keys: Sequence[bytes]) -> bool:
     """Returns whether the outermost object of a JSON document has a key twice.
 
-    ``keys`` are all keys that the object may have, in quotes. A JSON string can't hold a bare
-    quote, so a quoted key found in the document is a key or a whole string. If each key is found at
-    most once, and the document has no Unicode escape, no key is a duplicate. Only the few documents
-    that fail this fast check are parsed.
+    ``keys`` are all keys that the object may have, each with its quotes. A fast check counts how
+    often each key occurs in the document. If no key occurs twice, and the document has no Unicode
+    escape that might hide a key, no key is a duplicate. Otherwise the document is parsed.
     """
     if b"\\u" not in document and all(document.count(key) < 2 for key in keys):
         return False

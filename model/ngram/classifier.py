@@ -16,11 +16,11 @@ from model.types import Bucket, Evidence
 
 #: The folder of the weights that come with Byline.
 SHIPPED = Path(__file__).parents[1] / "weights" / "ngram"
-#: Numbers of texts that a batch is padded to on an accelerator. Steps of 8 and then of 2 give few
-#: shapes and little padding.
+#: Numbers of texts that a batch is padded to on a GPU. Steps of 8 and then of 2 give few shapes
+#: and little padding.
 GRID_TEXTS = (1, 8, 64, 128, 256)
-#: Numbers of rows that the longest bag of a batch is padded to on an accelerator. A text of 500
-#: characters has about 1,100 rows. A bag longer than the last number is computed in slices.
+#: Numbers of rows that the longest bag of a batch is padded to on a GPU. A text of 500 characters
+#: has about 1,100 rows. A bag longer than the last number is computed in slices.
 GRID_LENGTHS = (512, 1024, 2048, 4096)
 
 
@@ -45,9 +45,9 @@ class NgramModel:
     n-gram's hash.
 
     On the CPU, ``embedding_bag`` computes this sum from 8-bit rows, without padding and without
-    unpacking the table. On an accelerator, the model gathers and multiplies float32 rows, in padded
-    batches of a few shapes: ``embedding_bag`` is wrong on MPS (pytorch#163630, #190060), and
-    varying shapes leak memory there (#181213).
+    unpacking the table. On a GPU, the model gathers and multiplies float32 rows, in batches that
+    are padded to a few shapes. On Apple's GPUs (MPS), ``embedding_bag`` gives wrong results
+    (pytorch#163630, #190060), and varying shapes leak memory (#181213).
     """
 
     def __init__(self, directory: Path = SHIPPED) -> None:
@@ -63,7 +63,7 @@ class NgramModel:
     def load(self, device: torch.device) -> None:
         """Reads the weights and moves them to ``device``.
 
-        On an accelerator, the model then runs once on each shape that batches are padded to.
+        On a GPU, the model then runs once on each shape that batches are padded to.
 
         Raises:
             OSError, ValueError: the weights are missing or do not fit the card.
@@ -149,7 +149,11 @@ class NgramModel:
 
 
 def ragged_batch(bags: features.Bags, values: NDArray[np.float32]) -> Batch:
-    """Returns a batch without padding, for :func:`bag_sum`. Shares the memory of ``bags``."""
+    """Returns the n-grams of some texts as a batch without padding, for :func:`bag_sum`.
+
+    ``bags`` has the texts' n-grams as rows of the weight table, and ``values`` has a number for
+    each of these rows. The batch shares the memory of both.
+    """
     return Batch(
         torch.from_numpy(bags.rows),
         torch.from_numpy(values),

@@ -53,7 +53,8 @@ def from_characters(text: str, author: str, scores: NDArray[np.float64], bias: f
 def character_scores(weights: Weights, text: str, index: int) -> tuple[NDArray[np.float64], float]:
     """Returns how much each character of ``text``, and the bias, add to an author's score.
 
-    The score is that of :func:`explain`. ``index`` is the author's index in the card.
+    The score is the author's logit minus the mean logit of all authors, divided by the temperature.
+    ``index`` is the author's index in the card.
     """
     bags = features.count([text])
     table = weights.rows(bags.rows)

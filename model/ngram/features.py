@@ -92,7 +92,10 @@ class Bags(NamedTuple):
 
 
 class _Grid(NamedTuple):
-    """The table row of every n-gram of a batch: one array, with a view for each kind."""
+    """The row of the weight table for every n-gram of a batch, in one array and two views of it.
+
+    One view has the runs of characters, and the other has the runs of tokens.
+    """
 
     every: NDArray[np.uint32]
     #: View, shape (lengths, code points): the run of each length that begins at each code point.
@@ -122,8 +125,9 @@ def count(texts: Sequence[str]) -> Bags:
 def _keys(texts: Sequence[str], bounds: NDArray[np.int32]) -> NDArray[np.int32]:
     """Returns a key for each n-gram: its text's number in the high bits, its row in the low bits.
 
-    The keys are not sorted. A place where no n-gram begins has the key ``_NO_KEY``. ``bounds`` has
-    the lowest key of each text.
+    The keys are not sorted. The result has a key for each code point or token and each length of
+    n-grams. If no n-gram of this length begins there, the key is ``_NO_KEY``. ``bounds`` has the
+    lowest key of each text.
     """
     points = _points(texts)
     tokens = tokenize(points)
@@ -186,15 +190,19 @@ def _family(
 
 
 def _points(texts: Sequence[str]) -> NDArray[np.uint32]:
-    """Returns the code points of all texts, with ``_BETWEEN`` between them and ``_AFTER`` last."""
+    """Returns the code points of all texts, joined into one array.
+
+    The separator ``_BETWEEN`` stands between two texts. ``_AFTER`` follows the last text.
+    """
     joined = _BETWEEN.join(texts) + _AFTER
     return np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def _rows(points: NDArray[np.uint32], tokens: Tokens) -> _Grid:
-    """Returns the table row of the n-gram that begins at each place.
+    """Returns the row of the weight table for each n-gram of a batch.
 
-    If no n-gram begins at a place, its row has no meaning.
+    The result has a row for each length of n-grams at each code point and at each token. If no
+    n-gram of this length begins there, the row has no meaning.
     """
     middle, number = len(CHARACTERS) * len(points), len(tokens.hashes)
     every = np.empty(middle + len(TOKENS) * number, np.uint32)

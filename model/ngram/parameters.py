@@ -54,7 +54,10 @@ class Weights:
         return table
 
     def rows(self, numbers: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Returns the table rows with these ``numbers`` as float64, shape (numbers, authors)."""
+        """Returns some rows of the table of weights as float64, shape (numbers, authors).
+
+        ``numbers`` are the indices of these rows.
+        """
         picked = self.table[torch.from_numpy(numbers).long()]
         unpacked: torch.Tensor = torch.ops.quantized.embedding_bag_byte_unpack(picked)
         return unpacked.double().numpy()

@@ -84,7 +84,7 @@ def fitted(
 
 
 def unseen(corpus: Corpus, weights: parameters.Weights) -> dict[str, float]:
-    """Returns the mean and the deviation of the held-out messages' shares of unseen n-grams.
+    """Returns the mean and standard deviation of the held-out messages' shares of unseen n-grams.
 
     Unseen n-grams are those that no training message has. The model card stores both numbers.
     """
@@ -107,9 +107,11 @@ def logits(weights: parameters.Weights, texts: Sequence[str]) -> NDArray[np.floa
 
 
 def _calibrated(corpus: Corpus, seed: int, progress: Progress) -> tuple[float, float]:
-    """Returns the temperature and the threshold, fitted on the tuning fold.
+    """Returns the temperature and the threshold, fitted on the tuning fold of the messages.
 
-    The two numbers come from a model that is fitted to the other training folds.
+    The temperature divides the logits. The threshold is the confidence below which the model names
+    no author. To find both, this function fits a model to the other training folds, and runs this
+    model on the tuning fold.
     """
     rest = [fold for fold in TRAINING_FOLDS if fold != TUNING_FOLD]
     weights = fitted(corpus, rest, seed, progress, "calibration")

@@ -30,17 +30,17 @@ _NO_MEMORY = (
 
 
 class DeviceError(RuntimeError):
-    """The device can't be used, or not with this precision. The error's text says why."""
+    """The device can't run the model, or not in the chosen precision. The error's text says why."""
 
 
 class DeviceMemory(NamedTuple):
-    """Memory of an accelerator, in bytes."""
+    """Memory of a GPU, in bytes."""
 
     #: Held by tensors.
     allocated: int
     #: Taken from the driver: tensors, torch's cache for later tensors, and compiled kernels.
     driver: int
-    #: The accelerator's whole memory, or as much as the driver recommends to use.
+    #: The GPU's whole memory, or as much as the driver recommends to use.
     limit: int
 
 
@@ -70,7 +70,7 @@ class Device:
         return tensor.to(self.torch)
 
     def download(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
-        """Starts to copy ``tensor`` to the host, and returns a function that waits for the copy."""
+        """Returns a function that waits for a copy of ``tensor`` on the host, and returns it."""
         return tensor.cpu
 
     def memory(self) -> DeviceMemory | None:
@@ -88,7 +88,7 @@ class Device:
 
 
 class Cuda(Device):
-    """An NVIDIA GPU, which computes its launches one after another, while the host continues."""
+    """An NVIDIA GPU. The host launches work and continues; the GPU computes the work in order."""
 
     overlaps = True
     pads = True
@@ -106,9 +106,10 @@ class Cuda(Device):
         return tensor.pin_memory().to(self.torch, non_blocking=True)
 
     def download(self, tensor: torch.Tensor) -> Callable[[], torch.Tensor]:
-        """Queues the copy to the host at once, and returns a function that waits for it.
+        """Queues a copy of ``tensor`` to the host, and returns a function that waits for the copy.
 
-        A copy that is queued later would wait for all work launched in between.
+        The GPU works through its queue in order. If the copy were queued only when the host needs
+        ``tensor``, the copy would also wait for all work that was launched meanwhile.
         """
         copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         copy.copy_(tensor, non_blocking=True)
@@ -135,7 +136,7 @@ class Cuda(Device):
 
 
 class Metal(Device):
-    """Apple's GPU. The host waits for the GPU: overlapping work was never tried on a Mac."""
+    """Apple's GPU. The host waits while the GPU computes: both at once was never tried on a Mac."""
 
     pads = True
     tokens = 32_768
@@ -198,7 +199,7 @@ def _present() -> list[torch.device]:
 
 
 def _numbered(device: torch.device, worker: int) -> torch.device:
-    """Returns ``cuda`` with the GPU number for this worker; any other device unchanged."""
+    """Adds this worker's GPU number to the device ``cuda``. Returns other devices unchanged."""
     gpus = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 0
     return torch.device("cuda", worker % gpus) if gpus else device
 

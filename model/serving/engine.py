@@ -86,7 +86,7 @@ class Engine:
         self.status = Status()
 
     def start(self) -> None:
-        """Chooses the device, loads the model, checks its precision, runs every batch shape once.
+        """Chooses the device, loads the model, checks its precision, and runs each shape once.
 
         Raises:
             DeviceError: the device or the precision can't be used.
@@ -103,7 +103,7 @@ class Engine:
 
     @property
     def card(self) -> ModelCard:
-        """The model's card. Half precision adds a suffix to its version: predictions may differ."""
+        """The model's card. In half precision, its version ends in ``-bf16`` or ``-fp16``."""
         card, precision = self._model.card, self._placement.precision
         return card if precision == "fp32" else replace(card, version=f"{card.version}-{precision}")
 
@@ -114,7 +114,7 @@ class Engine:
 
     @property
     def overlaps(self) -> bool:
-        """Whether the device computes a batch between ``launch`` and ``collect``.
+        """Whether the device computes a batch while the caller of ``launch`` does other work.
 
         This is False for a :class:`~model.types.Model`, which copies its tensors itself and may
         wait for the device.
@@ -200,9 +200,9 @@ class Engine:
             return self._model.explain(text, author)
 
     def _loaded(self) -> tuple[Planner, int]:
-        """Loads the model. Returns its planner, and the size of the largest allowed pass in cells.
+        """Loads the model. Returns the planner of its passes, and the largest size of a pass.
 
-        A cell is a token, or a message if the model takes texts.
+        The size is a number of tokens, or of messages if the model takes texts.
         """
         device, precision = self.device, self._placement.precision
         if isinstance(self._model, SequenceModel):
@@ -218,7 +218,7 @@ class Engine:
         return TextPlanner(self._model), self._model.buckets[-1].messages
 
     def _warm_up(self) -> None:
-        """Runs every batch shape once. A shape that does not fit lowers the limit of passes."""
+        """Runs each batch shape once. Limits later passes if a shape does not fit the memory."""
         for planned in self._planner.warm_up(self.status.limit):
             if planned.cells <= self.status.limit:
                 download = self._run(planned, output_checks.check_output)
@@ -230,7 +230,7 @@ class Engine:
     def _launch(self, launched: Launched, indices: Sequence[int]) -> None:
         """Launches the texts of a batch that have these indices, in as many passes as they need.
 
-        A pass that does not fit into the device's memory is halved.
+        If a pass does not fit into the device's memory, its texts are launched in smaller passes.
         """
         texts = [launched.texts[index] for index in indices]
         with redact_errors():
@@ -269,7 +269,7 @@ class Engine:
         return None
 
     def _lower_limit(self, planned: Pass) -> None:
-        """Limits later passes to half the cells of this pass, which did not fit into the memory.
+        """Limits later passes to half the size of this pass, which did not fit into the memory.
 
         Raises:
             ModelError: the pass held one message and can't be halved.

@@ -28,7 +28,7 @@ VALUES = ("card", "buckets", "grid")
 
 
 def check_model(model: Any) -> None:
-    """Checks the members of a model, its card, and its buckets or its grid.
+    """Checks a model's attributes and methods, its card, and its batch shapes.
 
     Raises:
         ModelRefused: one of them is missing or wrong.
@@ -50,7 +50,10 @@ def check_model(model: Any) -> None:
 
 
 def _protocol(model: object) -> tuple[str, ...]:
-    """Returns the members of the protocol that the model has, or that it comes closest to."""
+    """Returns the member names of one of the two model protocols.
+
+    The result is the protocol of which the model lacks fewer members.
+    """
     tokens, texts = _missing(model, SEQUENCE_MEMBERS), _missing(model, TEXT_MEMBERS)
     return SEQUENCE_MEMBERS if not tokens or len(tokens) < len(texts) else TEXT_MEMBERS
 
@@ -165,12 +168,12 @@ def _is_count(number: object) -> bool:
 
 
 def check_encoded(encoded: object, texts: int, longest: int) -> None:
-    """Checks what ``encode`` returned for this number of texts.
+    """Checks what a model's method ``encode`` returned: the tokens and the features of texts.
 
-    ``longest`` is the largest allowed number of tokens of a text.
+    ``texts`` is the number of texts. ``longest`` is the largest allowed number of tokens of a text.
 
     Raises:
-        ModelRefused: it breaks the protocol.
+        ModelRefused: the tokens or the features break the protocol.
     """
     if not isinstance(encoded, Encoded):
         raise ModelRefused("`encode` returned no Encoded: write Encoded(tokens, offsets, features)")

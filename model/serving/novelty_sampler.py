@@ -20,7 +20,10 @@ PERIOD_S = 1.0
 
 
 class NoveltySampler:
-    """Measures the novelty of at most 8 texts a second, if the model implements ``Novelty``."""
+    """Measures how new texts are to a model, for at most 8 texts a second.
+
+    Nothing is measured if the model does not implement the protocol ``Novelty``.
+    """
 
     def __init__(self, model: object) -> None:
         self._model = model

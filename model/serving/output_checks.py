@@ -131,9 +131,10 @@ def predictions(rows: NDArray[np.float32], card: ModelCard) -> list[Prediction]:
 
 @contextmanager
 def redact_errors() -> Iterator[None]:
-    """Turns an error in the block into a ModelError that names only the error's type and place.
+    """Turns an error into a ModelError, in a ``with`` block that calls a model.
 
-    The text of the original error is left out, because it may quote a message.
+    The ModelError names the type of the original error, and the function and line that raised it.
+    The text of the original error is left out, because this text may quote a message.
 
     Raises:
         ModelError: the block raised an error.
@@ -151,9 +152,10 @@ def redact_errors() -> Iterator[None]:
 
 @contextmanager
 def refuse_errors(device: Device) -> Iterator[None]:
-    """Replaces an error of a model that starts by a ModelRefused, with the error's text.
+    """Turns an error into a ModelRefused, in a ``with`` block that loads and tries a model.
 
-    A model that starts has seen no message yet, so that no error of it can quote one.
+    The ModelRefused holds the text of the original error. This text can't quote a message, because
+    a model that starts has seen no message yet.
 
     Raises:
         ModelRefused: the block raised an error.

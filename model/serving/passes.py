@@ -140,9 +140,9 @@ class SequencePlanner:
     def _cut(self, sizes: NDArray[np.int64], max_cells: int) -> Iterator[tuple[int, int]]:
         """Yields the shapes (rows, length) of the passes that compute all texts at the least cost.
 
-        ``sizes`` are the texts' numbers of tokens, largest first. A pass costs its cells and the
-        device's fixed cost of a pass. Dynamic programming finds the best passes of the last text,
-        then of the last two texts, and so on.
+        ``sizes`` are the texts' numbers of tokens, largest first. The cost of a pass is its number
+        of tokens, padding included, plus a number that is fixed for the device. The method finds
+        the cheapest passes for the last text, then for the last two texts, and so on.
         """
         texts, lengths = len(sizes), self._lengths(sizes)
         cost, choice = [0] * (texts + 1), [0] * texts
@@ -159,10 +159,9 @@ class SequencePlanner:
             start += choice[start]
 
     def _lengths(self, sizes: NDArray[np.int64]) -> list[int]:
-        """Returns the padded length of each text, in tokens.
+        """Returns, for each text, the length in tokens of a pass in which this text is the longest.
 
-        A pass is padded to this length if the text is its longest text. ``sizes`` are the texts'
-        lengths.
+        All texts of a pass are padded to this length. ``sizes`` are the texts' numbers of tokens.
         """
         if not self._device.pads:
             return sizes.tolist()

@@ -32,7 +32,8 @@ def check_precision(
 ) -> None:
     """Loads an fp32 ``model`` again in another precision, and compares the probabilities.
 
-    The model keeps the other precision. ``max_cells`` is the largest allowed pass, in tokens.
+    Afterwards the model runs in the other precision. ``max_cells`` is the largest allowed number of
+    tokens of a pass.
 
     Raises:
         DeviceError: a probability differs by more than :data:`TOLERANCE`, or is not finite.
@@ -56,7 +57,8 @@ def _probabilities(
 ) -> torch.Tensor:
     """Returns the model's probabilities for the check's texts, on the host: (texts, authors).
 
-    The features are set to 0: the host computes them, so they would hide errors of the device.
+    The features (numbers that the model needs beside the tokens) are set to 0. The host computes
+    the features, so they are right even if the device is wrong, and could hide its errors.
     """
     texts = _texts()
     probabilities = torch.zeros(len(texts), len(model.card.authors))

@@ -42,7 +42,10 @@ class Work(msgspec.Struct, frozen=True):
 
     @property
     def padding(self) -> float:
-        """The share of the computed cells that were padding, 0 to 1."""
+        """The share of the computed tokens that were padding, 0 to 1.
+
+        The share is 0 for a model that takes texts.
+        """
         return 1 - self.filled / self.cells if self.cells else 0.0
 
 

@@ -52,11 +52,11 @@ def fit_temperature(logits: Floats, labels: Classes) -> float:
 
 
 def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    """Returns the lowest threshold with which the predictions reach ``TARGET_ACCURACY``.
+    """Returns the lowest threshold of the confidence that gives the accuracy ``TARGET_ACCURACY``.
 
-    Only predictions whose confidence reaches the threshold count. The result is 0 if all
-    predictions together reach this accuracy. If no threshold does, the result is the highest
-    confidence.
+    A threshold's accuracy is that of the predictions whose confidence reaches the threshold. The
+    result is 0 if all predictions together have this accuracy. If no threshold gives this accuracy,
+    the result is the highest confidence.
     """
     order = np.argsort(-confidence, kind="stable")
     accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
@@ -68,7 +68,11 @@ def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
 
 
 def calibrate(logits: Floats, labels: Classes) -> tuple[float, float]:
-    """Returns the temperature and the threshold, fitted to messages that the model has not seen."""
+    """Returns the temperature and the threshold, fitted to messages that the model has not seen.
+
+    The temperature divides the logits. The threshold is the confidence below which the model names
+    no author.
+    """
     divisor = fit_temperature(logits, labels)
     calibrated = softmax(logits / divisor)
     return divisor, fit_threshold(calibrated.max(1), calibrated.argmax(1) == labels)

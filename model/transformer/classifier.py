@@ -17,9 +17,9 @@ from model.types import Encoded, Evidence, Grid, Padded
 
 #: The folder of the weights that come with Byline.
 SHIPPED = Path(__file__).parents[1] / "weights" / "transformer"
-#: The shapes that batches are padded to on an accelerator: rows double, and lengths grow by 32
-#: tokens. A sixth of a full batch of messages of 200 to 600 characters is then padding. The worker
-#: runs these 72 shapes before it reports ready.
+#: The shapes that batches are padded to on a GPU: rows double, and lengths grow by 32 tokens. A
+#: sixth of a full batch of messages of 200 to 600 characters is then padding. The worker runs these
+#: 72 shapes before it reports ready.
 GRID = Grid((1, 2, 4, 8, 16, 32, 64, 128, 256), tuple(range(32, encoder.MAX_TOKENS + 1, 32)))
 
 

@@ -142,7 +142,7 @@ def mean_weights(lengths: torch.Tensor, length: int) -> torch.Tensor:
 
 
 def _is_token(lengths: torch.Tensor, length: int) -> torch.Tensor:
-    """Returns, for each place, whether it holds a token and not padding: shape (texts, length)."""
+    """Returns True for each token and False for padding, shape (texts, length)."""
     return torch.arange(length, device=lengths.device) < lengths[:, None]
 
 
@@ -227,7 +227,8 @@ class TextTokenizer:
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Returns the start and the end of each token in ``text``, in characters.
 
-        The marks before the first and after the last word piece have (0, 0).
+        The tokenizer adds a special token before the first and one after the last word piece. Both
+        start and end at 0.
         """
         spans: list[tuple[int, int]] = self._tokenizer.encode(text).offsets
         return spans

@@ -131,15 +131,16 @@ def _batches(sizes: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.int64]]
 
 
 def _rate(done: float) -> float:
-    """Returns the factor of the learning rates after the share ``done`` of the steps.
+    """Returns the learning rates of the next step, as a share of their maximum, 0 to 1.
 
-    The factor rises to its maximum during the warm-up, and then falls to 0.
+    ``done`` is the share of the training's steps that are done, 0 to 1. The learning rates rise
+    during the warm-up, and then fall to 0.
     """
     return min(done / WARM_UP, 1 - done)
 
 
 def bf16_is_faster(device: Device) -> bool:
-    """Measures whether the device multiplies matrices faster in bf16 than in fp32.
+    """Measures and returns whether the device multiplies matrices faster in bf16 than in fp32.
 
     A device without hardware for bf16 is not faster in bf16.
     """

@@ -183,10 +183,11 @@ def _trainer(corpus: Corpus, seed: int, progress: Progress) -> Trainer:
 
 
 def _ngram_folder(out: Path, ngrams: ModelCard) -> str:
-    """Returns the path of the n-gram model's folder, relative to ``out``.
+    """Returns the path of the n-gram model's folder, relative to the transformer's folder ``out``.
 
-    If the same n-gram model exists beside ``out``, the one within ``out`` is deleted. So the models
-    that come with Byline share one n-gram model.
+    If a folder beside ``out`` holds the same n-gram model, this function deletes the copy within
+    ``out`` and returns the path of the folder beside ``out``. So a transformer and an n-gram model
+    that are trained on the same messages can share one folder.
     """
     beside = out.parent / NGRAM_FOLDER
     if not (beside / card.JSON_FILE).exists() or card.read(beside).version != ngrams.version:
@@ -198,7 +199,8 @@ def _ngram_folder(out: Path, ngrams: ModelCard) -> str:
 def _trials(trainer: Trainer) -> tuple[list[Trial], float]:
     """Fits each variant without the tuning fold, and measures it on the tuning fold.
 
-    Returns the trials, and the macro-F1 of the n-gram model alone. The first trial has no encoder.
+    Returns the result of each variant, and the macro-F1 of the n-gram model alone. The first result
+    is that of the variant without an encoder.
     """
     rest = [fold for fold in TRAINING_FOLDS if fold != TUNING_FOLD]
     corpus, labels = trainer.corpus, trainer.corpus.labels(TUNING_FOLD)
@@ -216,7 +218,10 @@ def _trials(trainer: Trainer) -> tuple[list[Trial], float]:
 
 
 def _shares(corpus: Corpus, folds: Sequence[int]) -> Floats:
-    """Returns each author's share of the messages in these folds, above 0, shape (authors,)."""
+    """Returns each author's share of the messages in these folds, shape (authors,).
+
+    The function adds 1 to each author's number of messages, so that no share is 0.
+    """
     counts = np.bincount(corpus.labels(*folds), minlength=len(corpus.authors)) + 1.0
     return np.asarray(counts / counts.sum())
 

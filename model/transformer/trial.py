@@ -16,7 +16,10 @@ BALANCES = np.linspace(0, 0.5, 11)
 
 
 class Variant(NamedTuple):
-    """A variant of the transformer: how many layers are fine-tuned, and whether n-grams count."""
+    """A variant of the transformer.
+
+    Variants differ in the number of fine-tuned layers, and in the use of the n-gram model's logits.
+    """
 
     #: Number of the encoder's layers that are fine-tuned. None: the variant has no encoder.
     layers: int | None
@@ -50,7 +53,7 @@ class Scales(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """The result of a variant: fitted without the tuning fold, and measured on the tuning fold."""
+    """A variant that was fitted without the tuning fold, and its result on the tuning fold."""
 
     variant: Variant
     scales: Scales
@@ -99,10 +102,10 @@ def run_trial(
 def _scales(head: Floats, ngrams: Floats, labels: Classes, shares: Floats) -> Scales:
     """Fits the numbers that mix the logits of head and n-gram model, in three steps.
 
-    First, the two factors with the smallest loss: temperature scaling with two temperatures, in
-    which the loss is convex. Logits that are all 0 get the factor 0. Second, the balance with the
-    best macro-F1: Menon et al. 2021, "Long-tail learning via logit adjustment". Last, one
-    temperature for the balanced logits.
+    First, the two factors of the logits that give the smallest log loss. Logits that are all 0 get
+    the factor 0. Second, the balance (a correction for authors with many messages) that gives the
+    best macro-F1: Menon et al. 2021, "Long-tail learning via logit adjustment". Third, one
+    temperature, which divides the balanced logits.
     """
     spread = [float(logits.std()) for logits in (head, ngrams)]
     parts = [logits / (size or 1.0) for logits, size in zip((head, ngrams), spread, strict=True)]

@@ -4,6 +4,9 @@ The HTTP parser has no such limits: it collects a header for as long as the clie
 Byline counts the bytes as they arrive, before it checks the client's API key. It counts piece by
 piece; a piece has up to :data:`PIECE_BYTES` bytes. If a head or a body begins within a piece, the
 count starts with the next piece.
+
+A chunked body is a series of chunks, each after its size. Trailers are header fields after the
+last chunk.
 """
 
 from __future__ import annotations
@@ -64,11 +67,11 @@ class FramingCounter:
         self._excess -= size
 
     def add_chunk(self) -> None:
-        """Subtracts the bytes that each chunk may have besides its data (:data:`CHUNK_BYTES`)."""
+        """Begins a chunk: subtracts the bytes that it may have besides data, ``CHUNK_BYTES``."""
         self._excess -= CHUNK_BYTES
 
     def add_trailer(self) -> None:
-        """Counts one trailer.
+        """Counts one trailer: a header field after the body.
 
         Raises:
             HeadersTooLarge: the body has too many trailers.

@@ -54,7 +54,9 @@ def check_url(url: bytes) -> None:
 
 
 def check_duplicates(headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """Checks that a request has no field of :data:`SINGLE` twice.
+    """Checks that a request has no header field twice that it may have only once.
+
+    The set :data:`SINGLE` names these fields, such as ``host``.
 
     Raises:
         BadRequest: the request has one of these fields twice.
