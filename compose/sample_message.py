@@ -163,9 +163,11 @@ def _problem(error: HTTPError) -> str:
 
 
 def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[str]:
-    """Returns lines with a sure, a hard and an abstained attribution, and a tally of all.
+    """Returns lines that show a sure, a hard and an abstained attribution.
 
-    ``least`` is the confidence below which the model names no author.
+    The last lines say how many messages were sent, and how many attributions were right. ``ask``
+    sends a message. ``held_out`` has texts and their authors. ``least`` is the confidence below
+    which the model names no author.
     """
     first = ask(ANYTHING, "")  # not shown among the three: the first one after a start takes longer
     nobodys = ask(NOBODYS, "")
@@ -187,7 +189,7 @@ def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[
 
 
 def kind(sample: Sample) -> str:
-    """Returns which of the three kinds a sample is, or that it is none of them."""
+    """Returns the kind of a sample: sure, hard, abstained, wrong; "right" for any other."""
     if sample.answer["author"] is None:
         return ABSTAINED
     if not sample.right:

@@ -1,4 +1,4 @@
-"""Ends a command on Ctrl-C with one line, in the place of a traceback, from its first import on."""
+"""Makes Ctrl-C end a command with one line instead of a traceback, even during its imports."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from types import TracebackType
 
 
 def end_in_one_line() -> None:
-    """Prepares a command, if the package that calls this function is imported to run one.
+    """Makes Ctrl-C print one line instead of a traceback, if a ``python -m`` command is starting.
 
-    Python sets ``sys.argv[0]`` to ``-m`` as long as it looks for the module of ``python -m``. For
-    this it imports the module's packages. An import at another time changes nothing.
+    Byline's packages that have commands call this function while they are imported. ``sys.argv[0]``
+    is ``-m`` while ``python -m`` looks for the command's module and imports the packages around it.
+    If ``sys.argv[0]`` has another value, this function does nothing.
     """
     if sys.argv[:1] == ["-m"]:
         sys.excepthook = _print_one_line

@@ -1,4 +1,7 @@
-"""Celery's request for a task, changed to check the chunk on arrival and to show no texts."""
+"""Subclasses of Celery's ``Request``, the worker's object for a task that has arrived.
+
+They check the chunk on arrival, and keep the task's arguments out of events, logs and inspection.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,8 @@ LATEST_YEAR = 9998
 class RedactedRequest(Request):
     """Celery's request for a task, with its arguments hidden from events, logs and inspection.
 
-    Arguments may hold message texts. The client sends a repr of them, which Celery would show.
+    The arguments may hold texts of messages. A Celery client sends a repr of the arguments with the
+    task, and Celery would show this repr.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

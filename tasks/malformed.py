@@ -105,10 +105,10 @@ def is_of_server(error: Exception) -> bool:
 
 
 class MalformedTaskRecorder:
-    """Counts malformed tasks, logs each kind, and stores the tasks as dead letters.
+    """Counts malformed tasks, logs each kind of fault, and stores the tasks as dead letters.
 
-    The object is an option of the transport. Celery's ``inspect stats`` shows these options as
-    JSON, so the object has a form in JSON.
+    The recorder is one of the options of Celery's transport. ``celery inspect stats`` encodes these
+    options as JSON, so the recorder can be encoded as JSON.
     """
 
     def __init__(self, letters: DeadLetters, metrics: WorkerMetrics) -> None:

@@ -220,7 +220,7 @@ class WorkerRegistry:
             self._client.delete(workers_of(version))
 
     def _leave_others(self, node: str, version: str) -> None:
-        """Removes a starting worker from other versions, because a killed worker can't sign out."""
+        """Removes a restarted worker from other versions. A worker that is killed stays listed."""
         names: Any = self._client.zrange(VERSIONS, 0, -1)
         with self._client.pipeline(transaction=False) as pipe:
             for other in {name.decode(errors="replace") for name in names} - {version}:

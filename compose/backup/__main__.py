@@ -18,7 +18,7 @@ from compose.parts.errors import CannotRun
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Does what the command line asks for, and returns the exit status."""
+    """Makes or restores a backup, as the command line says. Returns the exit status."""
     options = _options(arguments)
     os.umask(0o077)
     try:
@@ -43,7 +43,7 @@ def _create(settings: Settings, options: argparse.Namespace) -> str:
 
 
 def _note(settings: Settings, names: Sequence[str]) -> str:
-    """Returns what the owner of a backup has to know."""
+    """Returns words for the user on what the backup lacks, or that it holds private texts."""
     if settings.redis_url is not None:
         return "it has no queue and no cache: these are in the Redis of BYLINE_REDIS_URL"
     if not any(name.startswith(DATA) for name in names):

@@ -1,4 +1,4 @@
-"""Writes what the state folder holds into one new archive."""
+"""Writes a backup: one archive with the data, the models and the passwords of a state folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def create(state: Path, target: Path) -> tuple[Path, list[str]]:
         The archive's path, and the names of its members.
 
     Raises:
-        BackupError: Valkey's files can't be read as of one moment.
+        BackupError: Valkey replaced its files during each attempt to open them.
         OSError: a file can't be read or written.
     """
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def create(state: Path, target: Path) -> tuple[Path, list[str]]:
 
 
 def _named(partial: Path, target: Path, now: time.struct_time) -> Path:
-    """Gives a complete archive its name, which no other archive has, and returns its path."""
+    """Renames a complete archive: the new name has the date, and is unused. Returns the path."""
     stem, number = f"byline-{time.strftime('%Y%m%dT%H%M%SZ', now)}", 1
     while True:
         path = target / f"{stem}{f'-{number}' if number > 1 else ''}.tar.gz"
@@ -74,7 +74,11 @@ def _write(state: Path, file: BinaryIO, now: time.struct_time) -> list[str]:
 
 
 def _add_data(archive: tarfile.TarFile, data: AppendOnlyFiles) -> None:
-    """Adds Valkey's files, each up to the size that it had when all of them were opened."""
+    """Adds Valkey's files to the archive.
+
+    Valkey may still append to a file. Only the bytes that the file had when all files were open are
+    added.
+    """
     _add(archive, f"{DATA}/{MANIFEST}", data.manifest)
     for name, (file, size) in data.files.items():
         archive.addfile(_info(f"{DATA}/{name}", size), file)
@@ -91,6 +95,6 @@ def _info(name: str, size: int) -> tarfile.TarInfo:
 
 
 def _own_files(state: Path) -> Iterator[Path]:
-    """Yields the files of the models and the passwords."""
+    """Yields the paths of the models' files and of the password files in the state folder."""
     candidates = [*sorted((state / MODELS).rglob("*")), *(state / name for name in PASSWORDS)]
     yield from (path for path in candidates if path.is_file())

@@ -1,4 +1,4 @@
-"""Puts the content of an archive into the state folder, and moves aside what is there."""
+"""Restores a backup: moves the state folder's data aside, and unpacks the archive there."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from compose.backup.errors import BackupError
 
 
 def restore(archive: Path, state: Path, replace: bool) -> Path | None:
-    """Replaces what the state folder holds by the content of an archive.
+    """Replaces the data in the state folder ``state`` by the data in ``archive``.
 
-    The caller has locked the state folder. The whole archive is read before anything is moved, so
-    a damaged archive changes nothing.
+    The caller has locked the state folder. The whole archive is read before anything is moved, so a
+    damaged archive changes nothing.
 
     Returns:
-        The folder that what was there before was moved to; None where nothing was there.
+        The folder to which the old data was moved; None if there was no old data.
 
     Raises:
-        BackupError: the file is no whole archive of Byline, or the state folder holds data and
-            ``replace`` is false.
+        BackupError: ``archive`` is damaged, incomplete or no backup of Byline; or the state folder
+            holds data and ``replace`` is false.
         OSError: a file can't be read or written.
     """
     held = [name for name in KEPT if _holds(state / name)]
@@ -71,7 +71,7 @@ def _extract(archive: Path, folder: Path) -> None:
     """Writes the files of an archive into a folder, readable for the owner only.
 
     Raises:
-        BackupError: the archive is damaged, incomplete, or none of Byline.
+        BackupError: the archive is missing, damaged, incomplete or no backup of Byline.
     """
     try:
         # A stream, so that the checksum at the archive's end is read, too.

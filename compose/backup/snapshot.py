@@ -1,9 +1,10 @@
-"""Opens Valkey's append-only files as they are at one moment, also while Valkey writes them.
+"""Opens Valkey's append-only files as they are at one moment, even while Valkey writes them.
 
-Valkey appends to the last file, replaces files when it rewrites them, and lists the files that
-belong together in a manifest, which it replaces as a whole. So files that were opened between two
-equal manifests belong together: an open file stays readable when Valkey deletes it, and a beginning
-of the last file is what Valkey held at an earlier moment.
+A manifest lists the files that belong together. Valkey appends to the last file, and sometimes
+replaces files and the whole manifest. So this module reads the manifest, opens the files, and reads
+the manifest again. If the manifest is the same, the opened files belong together. An open file
+stays readable even if Valkey deletes it. New bytes at the end of the last file do no harm: without
+them, the file holds Valkey's data as of an earlier moment.
 """
 
 from __future__ import annotations
@@ -20,16 +21,19 @@ from compose.backup.errors import BackupError
 
 #: Name of the file that lists Valkey's files.
 MANIFEST = "appendonly.aof.manifest"
-#: Times that the files are opened, at most: each time, Valkey replaced a file meanwhile.
+#: Maximum number of attempts to open the files. Valkey may replace a file during an attempt.
 TRIES = 100
-#: Seconds between two times.
+#: Seconds between two attempts.
 PAUSE_S = 0.1
 
 _LINE = re.compile(r"^file (\S+) seq \d+ type ([bhi])", re.MULTILINE)
 
 
 class AppendOnlyFiles(NamedTuple):
-    """A manifest, and the files that it lists: each open, with its size at that moment."""
+    """A manifest, and the files that it lists, by name.
+
+    Each file is open, and comes with the size in bytes that it had when all files were open.
+    """
 
     manifest: bytes
     files: dict[str, tuple[BinaryIO, int]]
@@ -37,10 +41,10 @@ class AppendOnlyFiles(NamedTuple):
 
 @contextmanager
 def opened(folder: Path) -> Iterator[AppendOnlyFiles | None]:
-    """Opens the append-only files in ``folder``. Yields None where there are none.
+    """Opens the append-only files in ``folder`` for a ``with`` block. Yields None if none exist.
 
     Raises:
-        BackupError: Valkey replaced files each time that they were opened.
+        BackupError: Valkey replaced files during each attempt to open them.
     """
     with ExitStack() as stack:
         for _ in range(TRIES):
@@ -57,7 +61,7 @@ def opened(folder: Path) -> Iterator[AppendOnlyFiles | None]:
 
 
 def _open(folder: Path, manifest: bytes, stack: ExitStack) -> AppendOnlyFiles | None:
-    """Opens the files of a manifest. Returns None where Valkey has replaced one meanwhile."""
+    """Opens the files that ``manifest`` lists. Returns None if Valkey replaced files meanwhile."""
     lines = _LINE.findall(manifest.decode("ascii", errors="replace"))
     try:
         # Valkey deletes files of the type h, for history, by itself.

@@ -1,1 +1,1 @@
-"""Makes virtual environments for the Makefile. Needs only Python, because there is none yet."""
+"""Makes virtual environments for the Makefile. Runs on plain Python, without any package."""

@@ -32,9 +32,9 @@ class Environment:
         self._python = folder / "bin" / "python"
 
     def make(self) -> None:
-        """Makes the environment where there is none.
+        """Makes the virtual environment, unless it exists.
 
-        What an installation that was killed has left, such as half of a download, is removed.
+        First removes what a killed installation has left, such as half of a download.
 
         Raises:
             CannotInstall: this Python has no venv, or the environment can't be made.
@@ -53,9 +53,9 @@ class Environment:
             )
 
     def needed_by(self, requirement: str) -> list[str] | None:
-        """Returns what a package needs, in the build that pip would install by itself.
+        """Returns the requirements of the pinned package ``requirement``. Installs nothing.
 
-        Returns None where pip can't say.
+        pip reads them from the build that its own index has. Returns None if pip can't read them.
         """
         with Progress(lambda: f"asking the package index for {requirement}"):
             options = ("--dry-run", "--ignore-installed", "--no-deps", "--report", "-")
@@ -80,7 +80,8 @@ class Environment:
     def install(self, what: str, *options: str | Path) -> None:
         """Installs packages with pip, and shows meanwhile what pip does.
 
-        ``what`` says what is installed, ``options`` are pip's.
+        ``what`` names the packages for the user. ``options`` are options of ``pip install``,
+        including the packages.
 
         Raises:
             CannotInstall: pip has failed.
@@ -102,7 +103,11 @@ class Environment:
             )
 
     def _pip(self, options: Sequence[str | Path], scratch: str, output: PipOutput) -> int:
-        """Runs pip to its end, and returns its exit status."""
+        """Runs ``pip install`` with ``options``, and returns its exit status.
+
+        Passes each line that pip prints to ``output``. pip keeps its temporary files in
+        ``scratch``.
+        """
         # Python compiles what is imported, once. To compile everything here takes 20 s of CPU time.
         quick = ("--no-compile", "--progress-bar", "off")
         command = [self._python, "-m", "pip", "install", *quick, *options]
@@ -126,7 +131,10 @@ class Environment:
 
 
 def _check_venv() -> None:
-    """Raises CannotInstall where this Python can't make environments, as Debian's can't."""
+    """Raises CannotInstall if this Python can't make virtual environments.
+
+    Debian's Python can't, unless the package python3-venv is installed.
+    """
     try:
         import ensurepip  # noqa: F401, PLC0415
         import venv  # noqa: F401, PLC0415

@@ -1,4 +1,4 @@
-"""Makes an environment and installs what a file pins, with progress on the terminal."""
+"""Makes a virtual environment, installs the packages that a file pins, and shows the progress."""
 
 from __future__ import annotations
 
@@ -53,9 +53,11 @@ def _install(options: argparse.Namespace) -> None:
 
 
 def _torch(environment: Environment, options: argparse.Namespace) -> tuple[str, ...]:
-    """Says which build of torch is chosen, and installs it where it has an index of its own.
+    """Chooses the build of torch, and prints the choice.
 
-    Returns pip's options for the installation of everything else.
+    Installs torch now if the build is in a package index of its own. Returns the options with which
+    pip has to install all other packages. Does nothing if torch is installed, or is not to be
+    installed.
     """
     requirement = torch_build.required(options.lock)
     if not requirement or environment.has(requirement):

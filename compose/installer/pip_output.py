@@ -1,4 +1,4 @@
-"""Turns what pip prints into a few words on what it does now."""
+"""Reads the lines that pip prints, and says in a few words what pip is doing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INSTALLING = re.compile(r"Installing collected packages: (.*)")
 
 
 class PipOutput:
-    """Follows the lines that pip prints."""
+    """The lines that pip has printed so far, and what pip is doing now."""
 
     def __init__(self) -> None:
         #: What pip does now, such as ``downloading torch-2.13.0 (190.2 MB)``.
@@ -29,7 +29,7 @@ class PipOutput:
         self.lines: list[str] = []
 
     def follow(self, line: str) -> None:
-        """Takes one line."""
+        """Adds a line that pip has printed, and finds out from it what pip is doing."""
         self.lines.append(line.rstrip())
         if found := _INSTALLING.match(line):
             self.installs = True
@@ -42,6 +42,6 @@ class PipOutput:
                 return
 
     def errors(self) -> str:
-        """Returns pip's errors, or its last lines where it names none."""
+        """Returns the lines in which pip reports errors; pip's last 10 lines if there are none."""
         named = [line for line in self.lines if line.lstrip().startswith("ERROR")]
         return "\n".join(named or self.lines[-10:])

@@ -1,4 +1,4 @@
-"""Shows on the terminal that an installation goes on, with the bytes that have arrived."""
+"""Shows on the terminal what an installation is doing, and for how many seconds already."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ CLEAR = "\r\033[K"
 
 
 class Progress:
-    """A context in which a line is printed every :data:`LINE_S`, or kept up to date.
+    """Shows what the ``with`` block is doing, and for how many seconds already.
 
-    The time counts across contexts, so that several short steps in a row are not silent.
+    On a terminal, one line is kept up to date. Otherwise, for example in a file, a line is printed
+    every :data:`LINE_S` seconds. This time goes on from block to block, so that several short
+    blocks in a row also print lines.
     """
 
     #: Monotonic time of the last line of any context.
     last_line = time.monotonic()
 
     def __init__(self, describe: Callable[[], str]) -> None:
-        """``describe`` returns what is being done now."""
+        """``describe()`` returns a text on what is being done at this moment."""
         self._describe = describe
         self._begin = time.monotonic()
         self._end = threading.Event()
@@ -48,7 +50,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """The seconds since the beginning."""
+        """The seconds since this object was made."""
         return time.monotonic() - self._begin
 
     def _show(self) -> None:
@@ -64,13 +66,16 @@ class Progress:
                 say(line)
 
     def _clear(self, line: str = "") -> None:
-        """Replaces the terminal's line."""
+        """Clears the terminal's current line, and writes ``line`` in its place."""
         sys.stdout.write(f"{CLEAR}{line}")
         sys.stdout.flush()
 
 
 def _columns() -> int:
-    """Returns how many characters fit into a line. A longer line could not be cleared."""
+    """Returns how many characters fit into a line of the terminal; 79 if that is unknown.
+
+    A longer text would fill two lines, and only one of them could be cleared.
+    """
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns - 1
     except OSError:

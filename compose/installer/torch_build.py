@@ -26,7 +26,7 @@ _OF_CUDA = re.compile("cuda|nvidia", re.IGNORECASE)
 
 
 class TorchBuild(NamedTuple):
-    """A choice of torch's build."""
+    """The build of torch to install, and the package indexes that have it."""
 
     #: The line that tells the person at the terminal what was chosen.
     words: str
@@ -39,9 +39,10 @@ class TorchBuild(NamedTuple):
 def choose(requested: str | None, found: Sequence[str] | None) -> TorchBuild:
     """Returns the build of torch to install on this machine.
 
-    ``requested`` is TORCH_INDEX: None where it is not set, and empty where pip's own index is to
-    be used as it is. ``found`` are the packages that torch needs in the build that pip's own index
-    has; None where that is not known.
+    ``requested`` is the environment variable TORCH_INDEX, which names a package index. An empty
+    text means pip's own index, whichever build that index has. None means that the variable is not
+    set. ``found`` are the packages that torch from pip's own index needs. They show whether it is a
+    build for CUDA. None means that they are unknown.
     """
     if requested:
         return TorchBuild(f"torch: the build of TORCH_INDEX={requested}", extra_index=requested)
@@ -67,7 +68,10 @@ def choose(requested: str | None, found: Sequence[str] | None) -> TorchBuild:
 
 
 def has_gpu() -> bool:
-    """Returns whether this machine shows an NVIDIA GPU."""
+    """Returns whether this machine has an NVIDIA GPU.
+
+    Looks for the device file of a GPU, and for a GPU in the output of nvidia-smi.
+    """
     if any(Path(device).exists() for device in DEVICES):
         return True
     program = shutil.which("nvidia-smi")
@@ -75,7 +79,7 @@ def has_gpu() -> bool:
 
 
 def _listed(program: str) -> str:
-    """Returns the GPUs that nvidia-smi lists; empty where it fails."""
+    """Returns what ``nvidia-smi -L`` prints, one GPU a line; empty if the program fails."""
     try:
         listed = subprocess.run(
             [program, "-L"], check=True, capture_output=True, text=True, timeout=LISTED_S
@@ -86,6 +90,9 @@ def _listed(program: str) -> str:
 
 
 def required(lock: Path) -> str:
-    """Returns torch's requirement in a file of pinned packages; empty where it has none."""
+    """Returns the entry of torch in a file of pinned packages, such as ``torch==2.13.0``.
+
+    The result is empty if the file does not pin torch.
+    """
     found = re.search(r"^torch==\S+", lock.read_text("utf-8"), re.MULTILINE)
     return found[0] if found else ""

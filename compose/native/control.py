@@ -141,7 +141,10 @@ class Control:
         return f"{words}\n  {advice}" if advice else words
 
     def start_failure(self) -> str:
-        """Returns why a vital part can't start, and its last log lines; empty if all can start."""
+        """Returns why a vital part can't start, and its last log lines; empty if all can start.
+
+        Byline can't work without its vital parts.
+        """
         if self._refusals > 1:
             return f"{DAEMON} does not start; its own message is printed above"
         for part in self._parts.values():
@@ -151,7 +154,10 @@ class Control:
         return ""
 
     def _advised_twice(self, part: Part) -> bool:
-        """Returns whether the part ended twice in a row with a log that gives cause for advice."""
+        """Returns whether the part ended twice in a row with an error that the user has to repair.
+
+        That is an error in the log for which the part has advice.
+        """
         before, begin, times = self._advised[part.name]
         end = (self._ends(part.name) or [("", "")])[-1][0]
         if end != before:

@@ -92,7 +92,10 @@ class Clock:
         self._next = self._begin + PROGRESS_S
 
     def tick(self) -> None:
-        """Prints a line if it is time for one. Call this again and again."""
+        """Prints a line if ``PROGRESS_S`` seconds have passed since the last line.
+
+        The caller has to call this method repeatedly while it waits.
+        """
         if (now := time.monotonic()) >= self._next:
             self._next = now + PROGRESS_S
             say(f"byline: {self._what} … {now - self._begin:.0f} s")

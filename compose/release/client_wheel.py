@@ -1,9 +1,10 @@
 """Builds the wheel ``byline-client`` from this folder: ``make client``.
 
 The wheel has the client library (:mod:`celery_app.client`), and those modules of Byline that the
-library imports, below one package, ``byline_client``. So no name of Byline meets a name of the
-program that installs the wheel. The modules are copies in which only the names of modules differ.
-This module needs Python's standard library, and neither a network nor an environment.
+library imports. All of them are below one package, ``byline_client``. So their names, such as
+``tasks``, can't clash with modules of the program that installs the wheel. The modules are copies
+in which only the names of imported modules are changed. Building the wheel needs Python's standard
+library, and neither a network nor an environment.
 """
 
 from __future__ import annotations
@@ -40,9 +41,10 @@ _LOADED = re.compile(r"""(?<=["'])celery_app(?:\.\w+)+(?=:[A-Z])""")
 
 
 def imported(source: str) -> Iterator[str]:
-    """Yields the modules that a source imports, and each name from a module as if it were one.
+    """Yields the names of the modules that the Python code ``source`` imports.
 
-    Also yields the modules that a source names for Celery to load.
+    For ``from a import b``, yields ``a`` and ``a.b``, because ``b`` may be a module. Also yields
+    the modules that strings in ``source`` name, which Celery loads.
     """
     yield from _LOADED.findall(source)
     for node in ast.walk(ast.parse(source)):
@@ -54,7 +56,7 @@ def imported(source: str) -> Iterator[str]:
 
 
 def modules(source: str) -> dict[str, Path]:
-    """Returns the modules of Byline that a source needs, directly or not, with their files."""
+    """Returns the names and files of Byline's modules that ``source`` imports, also indirectly."""
     found: dict[str, Path] = {}
     waiting = list(imported(source))
     while waiting:
@@ -75,7 +77,10 @@ def _file(module: str) -> Path | None:
 
 
 def contents(source: str) -> dict[str, bytes]:
-    """Returns the files of the wheel's package, given the source of its API, by their paths."""
+    """Returns the files of the wheel's package, by path.
+
+    ``source`` is the code of the package's ``__init__.py``.
+    """
     needed = modules(source)
     home = HOME.replace(".", "/")
     files = {"byline_client/__init__.py": moved(source), "byline_client/py.typed": ""}
@@ -92,12 +97,15 @@ def contents(source: str) -> dict[str, bytes]:
 
 
 def moved(source: str) -> str:
-    """Returns a source in which imports name Byline's modules as the wheel has them."""
+    """Returns ``source`` with imports that name Byline's modules as the wheel names them."""
     return _LOADED.sub(rf"{HOME}.\g<0>", _IMPORT.sub(rf"\g<1>{HOME}.", source))
 
 
 def requirements(files: Mapping[str, bytes]) -> list[str]:
-    """Returns those of Byline's requirements that the wheel's modules import, and ``INDIRECT``."""
+    """Returns Byline's requirements, as in setup.cfg, that the wheel's modules need.
+
+    These are the packages that the modules import, and :data:`INDIRECT`.
+    """
     names = {INDIRECT} | {
         name.split(".")[0]
         for path, content in files.items()
@@ -121,7 +129,7 @@ def _setup() -> ConfigParser:
 
 
 def metadata(needed: list[str]) -> str:
-    """Returns the wheel's METADATA."""
+    """Returns the text of the wheel's file METADATA. ``needed`` are the wheel's requirements."""
     setup = _setup()
     lines = [
         "Metadata-Version: 2.4",
@@ -162,7 +170,10 @@ def build(folder: Path) -> Path:
 
 
 def _record(files: Mapping[str, bytes], own: str) -> bytes:
-    """Returns the wheel's RECORD: each file with its hash and its size."""
+    """Returns the text of the wheel's file RECORD, which has each file's hash and size.
+
+    ``own`` is the path of RECORD itself, which has no hash.
+    """
     out = StringIO()
     rows = csv.writer(out, lineterminator="\n")
     for name, content in files.items():

@@ -1,7 +1,7 @@
-"""Byline's version: ``python -m compose.release.version`` prints it, or begins another version.
+"""Byline's version: ``python -m compose.release.version [NEW]`` prints the version, or changes it.
 
-The version is in ``setup.cfg``. Manifests must name it, too, since compose and kustomize read no
-other file. A test compares all places.
+The version is in ``setup.cfg``. The manifests for compose and kustomize repeat it, because these
+programs can't read ``setup.cfg``. Some pages repeat it, too. A test compares all places.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ def current(root: Path = ROOT) -> str:
 
 
 def named(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
-    """Yields each file that names an image of Byline, with the version there."""
+    """Yields the file and the version of each image of Byline that a manifest or a page names."""
     for path in _manifests(root):
         for _, version in IMAGE.findall(path.read_text("utf-8")):
             yield path, version
 
 
 def release(version: str, root: Path = ROOT) -> None:
-    """Writes ``version`` to all places, and gives the changelog a heading for it.
+    """Changes Byline's version to ``version`` in all files, and gives the changelog a heading.
 
     Raises:
-        ValueError: this is no version, or the changelog has nothing for a release.
+        ValueError: ``version`` is not three numbers, or the changelog has no unreleased changes.
     """
     if not VERSION.fullmatch(version):
         raise ValueError(f"{version!r} is no version: give three numbers, such as 0.2.0")
@@ -57,7 +57,7 @@ def release(version: str, root: Path = ROOT) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the version, or begins a release. Returns the exit status."""
+    """Changes the version if ``arguments`` names one, and prints it. Returns the exit status."""
     try:
         for version in arguments[:1]:
             release(version)

@@ -132,7 +132,8 @@ def lines(
 ) -> timeseries.Panel:
     """Returns a chart of series over time.
 
-    The axis begins at 0 and reaches at least ``top``. ``steps`` are drawn as dashed lines.
+    The vertical axis begins at 0 and reaches at least ``top``. ``steps`` are pairs of a value and a
+    colour; a dashed line of this colour marks the value.
     """
     panel = (
         timeseries.Panel()

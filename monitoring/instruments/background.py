@@ -1,7 +1,7 @@
 """Starts threads that repeat a step until their process ends, even if the step raises an error.
 
-Byline starts its threads here, because otherwise nobody would notice that a thread has ended with
-an error.
+Byline starts its threads with this module. A plain thread would end at its first error, and nobody
+would notice.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ class Failures:
     """
 
     def __init__(self, name: str, then: str = ", and is tried again") -> None:
-        """``name`` describes the step. The logged line is ``name``, "failed", and ``then``."""
+        """Sets the line to log: ``name`` (the step), "failed", and ``then`` (what follows).
+
+        The line is, for example, "metrics failed, and is tried again".
+        """
         self._line = f"{name} failed{then}"
         self._pause_s = FIRST_PAUSE_S
         #: Monotonic time at which each kind of failure was logged last, in seconds.
@@ -65,7 +68,7 @@ def _kind(error: Exception) -> object:
 def guarded(step: Callable[[], object], name: str) -> Callable[[], None]:
     """Returns a function that calls ``step``, and logs an error of the step instead of raising it.
 
-    A timer or a server can call the returned function.
+    So an error of the step can't end the timer or the server that calls the returned function.
     """
     failures = Failures(name)
 

@@ -29,10 +29,14 @@ PAUSE_S = 0.05
 
 
 class FileCollector(MultiProcessCollector):
-    """Collects the metrics of all processes, also while one of them starts."""
+    """Reads the metrics of all api processes from their files."""
 
     def collect(self) -> Iterable[Metric]:
-        """Reads the files again if a process that starts has made a file that is still empty."""
+        """Returns the metrics of all processes.
+
+        The file of a process that is just starting may be empty, and can't be read. In this case
+        all files are read again, :data:`ATTEMPTS` times at most.
+        """
         for _ in range(ATTEMPTS - 1):
             try:
                 metrics: Iterable[Metric] = super().collect()
@@ -47,8 +51,9 @@ class FileCollector(MultiProcessCollector):
 def serve(host: str, port: int, own: CollectorRegistry) -> None:
     """Serves the metrics over HTTP, from a thread, until the process ends.
 
-    ``own`` has the metrics of this process. Only ``own`` is served if ``PROMETHEUS_MULTIPROC_DIR``
-    is not set, for example because ``python -m api`` has not started the server.
+    ``own`` has the metrics of this process alone. Only ``own`` is served if the environment
+    variable ``PROMETHEUS_MULTIPROC_DIR`` is not set. ``python -m api`` sets the variable. A
+    gunicorn that was started by hand may not have it.
 
     Raises:
         OSError: the port can't be opened.
@@ -79,7 +84,11 @@ def serve(host: str, port: int, own: CollectorRegistry) -> None:
 
 
 def _forget_dead() -> None:
-    """Deletes the "live" gauges of ended processes. Keeps the counters of ended processes."""
+    """Removes ended processes from the gauges that count only running processes.
+
+    Deletes the files of these gauges, whose names begin with ``gauge_live``. The counters of ended
+    processes stay in the sums.
+    """
     for file in Path(os.environ[VARIABLE]).glob("gauge_live*.db"):
         found = _PID.search(file.name)
         if found and not _alive(int(found[1])):

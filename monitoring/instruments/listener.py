@@ -94,7 +94,10 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(*args, **kwargs)
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accepts a connection. If that fails, pauses: all file descriptors may be in use."""
+        """Accepts a connection. If that fails, raises the error after ``ACCEPT_PAUSE_S`` seconds.
+
+        Accepting fails, for example, while the process has no free file descriptor.
+        """
         try:
             return super().get_request()
         except OSError:

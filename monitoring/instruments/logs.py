@@ -67,8 +67,8 @@ class TextLines(logging.Formatter):
 def formatter(process: str, form: Format, text: logging.Formatter) -> logging.Formatter:
     """Returns the log formatter of a process.
 
-    If ``form`` is "text", the returned formatter formats a record with ``text``, and adds request
-    ids.
+    If ``form`` is "json", the formatter makes JSON objects, and ``text`` is not used. Otherwise the
+    formatter adds request ids to the lines that the formatter ``text`` makes.
     """
     return JsonLines(process) if form == "json" else TextLines(text)
 

@@ -1,7 +1,8 @@
 """Declares every metric of Byline: name, help, unit, labels, and buckets with their reasons.
 
-Every label has a limited number of values. Values that are authors come from the model, values that
-are versions are the served versions, and all other values are listed in this module.
+Every label has a limited number of values. A label for authors has the model's authors as values,
+and a label for versions has the served versions. The values of all other labels are listed in this
+module.
 """
 
 from __future__ import annotations

@@ -77,8 +77,8 @@ def is_loopback(address: str) -> bool:
 def _is_ours(name: str, known: frozenset[str]) -> bool:
     """Returns whether ``name`` is a host name that no other site can have.
 
-    Such names are reserved names, the names in ``known``, and IP addresses, which health checks of
-    other programs use.
+    Such names are reserved names (such as ``localhost``), the names in ``known``, and all IP
+    addresses. Health checks of other programs use IP addresses.
     """
     if name in _RESERVED or name.endswith(".localhost") or name in known:
         return True

@@ -1,7 +1,8 @@
-"""Remembers which requests a thread or a coroutine works for, so that its log lines name them.
+"""Remembers which HTTP requests a thread or a coroutine works for, so that log lines name them.
 
-A request's id is in a header of the request's Celery task, and any Celery client may have written
-that header. So this module keeps the ids unchanged, and validates them only when a line is logged.
+A worker finds the ids of requests in a header of the Celery task. Any Celery client may have
+written this header. So this module keeps the ids unchanged, and leaves out the invalid ids when a
+line is logged.
 """
 
 from __future__ import annotations

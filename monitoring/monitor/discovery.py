@@ -15,10 +15,10 @@ class MetricsEndpoint:
     port: int
 
     def urls(self) -> dict[str, str]:
-        """Returns the URL of the metrics page at each address of the host.
+        """Returns the URLs of the metrics pages, one for each IP address of the host name.
 
-        Each key is a text of the kind, the address and the port. The result is empty if the host
-        name is unknown.
+        A key of the result is the kind of process, the address and the port, such as
+        ``api@10.0.0.2:9806``. The result is empty if the host name is unknown.
         """
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)

@@ -1,7 +1,8 @@
 """Finds Byline's tasks in Celery's default queue, which no worker of Byline reads.
 
-A Celery client that names no queue sends there. Celery tells the client nothing: the task waits for
-ever, or the worker of another app takes it and fails it.
+A Celery client that names no queue sends its tasks to the default queue. Celery reports no error to
+the client. The task then waits for ever, or a worker of another application takes the task and
+fails it.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ _SCRIPT = read_script(Path(__file__).with_name("misrouted.lua"))
 
 
 def look(broker: Redis) -> int:
-    """Returns how many of Byline's tasks are among the newest of the default queue, and warns.
+    """Counts Byline's tasks in Celery's default queue, and logs a warning if there are any.
 
-    Returns 0 if this Redis does not let Byline read that queue.
+    Looks only at the newest tasks, :data:`MAX_TASKS` of each list at most. Returns the number of
+    tasks; 0 if this Redis does not let Byline read the queue.
     """
     keys = lists(DEFAULT_QUEUE)
     try:

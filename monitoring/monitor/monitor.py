@@ -159,7 +159,10 @@ class Monitor:
         return [quality for quality in assessed if quality is not None]
 
     def _assess(self, version: str) -> Quality | None:
-        """Returns the quality of a model version; None if its counts in Redis are impossible."""
+        """Returns the quality of a model version, computed from its counts in Redis.
+
+        Returns None if the quality can't be computed, because the counts are damaged.
+        """
         try:
             return assess(
                 self._cards[version].card if version in self._cards else {},

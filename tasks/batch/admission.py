@@ -19,7 +19,7 @@ class Admission:
         self._now = now
 
     def admit(self, chunk: Chunk) -> list[ValidMessage | Failure]:
-        """Returns, for each text of a chunk, a valid message, or a failure if it is refused."""
+        """Checks the texts of a chunk. Returns a valid message or a failure for each text."""
         now, served = self._now(), self._predictor.version
         version = chunk.version if chunk.exact and chunk.version is not None else served
         return [
@@ -63,11 +63,11 @@ class Admission:
         messages: Sequence[ValidMessage | Failure],
         outcomes: Mapping[str, Outcome],
     ) -> dict[str, Outcome]:
-        """Returns a chunk's outcomes by the message ids that the client knows.
+        """Returns a chunk's outcomes by the message ids that the client computed.
 
-        ``outcomes`` are by the worker's ids. Ids depend on the model version. If client and worker
-        have the same version, their ids are equal. Then ``outcomes`` is enough, and the result is
-        empty.
+        A message's id depends on the model version. ``outcomes`` has the outcomes under the ids
+        that this worker computed. If client and worker used the same version, both computed the
+        same ids. Then the result is empty, because ``outcomes`` is enough.
         """
         if chunk.exact or chunk.version is None or chunk.version == self._predictor.version:
             return {}

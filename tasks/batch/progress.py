@@ -1,4 +1,7 @@
-"""The progress of a chunk that is too much work for one batch: several batches, called passes."""
+"""Tracks a chunk that is too much work for one batch, and is computed in several batches.
+
+Each of these batches is called a pass.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,10 @@ from tasks.work import work
 
 @dataclass(slots=True)
 class Progress:
-    """The outcomes of a chunk's first messages.
+    """The outcomes of a chunk's first messages, as far as the passes have come.
 
-    Each pass adds the outcomes of the next messages.
+    A pass is a batch with some of the chunk's messages. Each pass adds the outcomes of the next
+    messages.
     """
 
     chunk: Chunk
@@ -59,7 +63,7 @@ class Progress:
 
 
 def slice_chunk(chunk: Chunk, start: int, end: int) -> Chunk:
-    """Returns a chunk with the messages of the indices ``start`` to ``end - 1``."""
+    """Returns a copy of ``chunk`` with only the messages from ``start`` to ``end - 1``."""
     return msgspec.structs.replace(
         chunk,
         texts=chunk.texts[start:end],

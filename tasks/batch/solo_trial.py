@@ -50,10 +50,11 @@ class SoloTrial:
     ) -> None:
         """Computes, one at a time, the messages of the batch that have no outcome yet.
 
-        ``wanted`` are the messages that no earlier pass computed, by id. ``version`` is the model's
-        version. ``started`` is the monotonic time at which the pass began, in seconds.
-        ``heartbeat()`` is called before each message, so that the time limit of a batch applies to
-        one message. Each outcome is stored at once.
+        Stores each outcome at once. After :data:`MAX_PASS_S` seconds, leaves the other messages to
+        a later pass. ``wanted`` has the messages that no earlier pass computed, by id. ``version``
+        is the model's version. ``started`` is the monotonic time at which the pass began, in
+        seconds. Calls ``heartbeat()`` before each message, so that the time limit of a batch
+        applies to one message.
         """
         [admitted] = batch.admitted
         for index, message in enumerate(admitted):

@@ -88,7 +88,7 @@ class DeadLetters:
             self._client.hset(DEAD_LETTERS, letter.id, _encode(letter))
 
     def put_malformed(self, kind: str, queue: str, size: int) -> None:
-        """Stores a malformed task as a dead letter. If there are too many, drops the oldest."""
+        """Stores a malformed task as a dead letter. Keeps the newest ``MALFORMED_KEPT`` tasks."""
         at = self._now()
         task = _encode(MalformedTask(uuid4().hex, kind, queue, size, at))
         try:

@@ -124,5 +124,9 @@ class PersistentPipeline(Pipeline):
 
 
 def _final_response(first: Any, second: Any) -> Any:
-    """Returns the response of the second attempt; of the first, if Redis does not know the flag."""
+    """Returns the response that counts for a command that was sent again as a script.
+
+    ``first`` is the error of the command, and ``second`` is the response to the script. ``second``
+    counts, unless an older Redis refused the script because of the flag ``allow-oom``.
+    """
     return first if isinstance(second, ResponseError) and _UNKNOWN in str(second) else second

@@ -101,9 +101,10 @@ def _unpacked(raw: bytes | None) -> Outcome | None:
 
 
 class PendingResults:
-    """Adds, finds and releases pending results. A released result need not be kept any longer.
+    """Adds, finds and releases pending results.
 
-    The methods ``make``, ``keep`` and ``release`` may raise ``RedisError``.
+    A result is released once a client has fetched it. Redis may then evict the result. The methods
+    ``make``, ``keep`` and ``release`` may raise ``RedisError``.
     """
 
     def __init__(
@@ -224,7 +225,10 @@ class PendingResults:
 
 
 async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisError | None]:
-    """Returns the values of keys, and None; if Redis fails, a None for each key, and the error."""
+    """Returns the values of ``keys``, and the error if Redis failed, otherwise None.
+
+    If Redis failed, each value is None.
+    """
     try:
         return await call("MGET", *keys), None
     except RedisError as error:

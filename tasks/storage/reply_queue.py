@@ -26,7 +26,7 @@ class ReplyQueue:
     """Sends replies, and stores the outcomes of pending results."""
 
     def __init__(self, broker: Redis, apart: bool) -> None:
-        """``apart``: whether broker and cache are two servers."""
+        """``apart`` is true if broker and cache are two servers."""
         self._broker = broker
         self.apart = apart
 
@@ -40,8 +40,9 @@ class ReplyQueue:
         """Queues the replies to ``chunks`` on ``pipe``, after the commands that store results.
 
         So results are stored before clients get the replies. Does nothing if broker and cache are
-        two servers. ``promised`` are outcomes by the message ids under which clients may fetch
-        them later. ``pipe`` has to call a command's option ``then`` with the command's response.
+        two servers. ``promised`` are outcomes by the message ids under which clients may fetch them
+        later. A command on ``pipe`` may have an option ``then``, a function; ``pipe`` has to call
+        this function with the command's response.
         """
         if self.apart:
             return

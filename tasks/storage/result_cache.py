@@ -77,7 +77,11 @@ class AttributionCache:
             pipe.execute_command("EVAL", _PUT, len(names), *names, self._ttl_s, *values)
 
     def count_trial(self, id: str) -> int:
-        """Counts a trial of a message alone before it begins. Returns the number of trials."""
+        """Counts one more trial of a message. Returns the number of trials, including this one.
+
+        A trial computes a message alone, after a worker died while it had the message. The trial is
+        counted before it begins, so that a trial that kills the worker counts, too.
+        """
         try:
             with self._client.pipeline() as pipe:
                 pipe.incr(ATTEMPTS + id)

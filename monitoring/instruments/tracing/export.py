@@ -30,7 +30,10 @@ def start(service: str) -> None:
 
 
 def _resource(service: str) -> Resource:
-    """Returns what the spans say of their process: no arguments, which may name private things."""
+    """Returns the attributes that describe this process in its spans.
+
+    The attributes do not include the process's arguments, which may hold private data.
+    """
     instance = {"service.instance.id": f"{socket.gethostname()}:{os.getpid()}"}
     found = Resource(instance).merge(Resource.create())
     if str(found.attributes["service.name"]).startswith("unknown_service"):

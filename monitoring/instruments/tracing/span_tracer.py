@@ -1,8 +1,9 @@
 """Makes spans: of HTTP requests, and of steps that work for several requests at once.
 
-A step such as a batch works for many requests, but a span has one parent. The parent is the first
-span that is sampled, so that the step is in the trace of one request. The step links to all others,
-which are in traces of their own. No span holds the text of a message or of an error.
+A step such as a batch works for many requests, but a span can have only one parent. The parent of
+the step's span is the first request's span that is sampled, which means recorded. The step's span
+also links to the sampled spans of all its requests. No span holds the text of a message or of an
+error.
 """
 
 from __future__ import annotations
@@ -50,9 +51,10 @@ class SpanTracer:
     def end_request(
         self, span: Span, method: str, route: str, status: int, request_id: str
     ) -> None:
-        """Ends the span of a request that was answered with this HTTP status.
+        """Ends the span of a request that was answered with the HTTP status ``status``.
 
-        ``route`` is such as ``/v1/attributions/{id}``; empty if the path has no route.
+        ``route`` is the pattern of the path, such as ``/v1/attributions/{id}``; empty if the path
+        has no route.
         """
         known = method in METHODS
         span.update_name(f"{method if known else 'HTTP'} {route}".strip())
@@ -74,20 +76,26 @@ class SpanTracer:
         return parse(header)
 
     def parse_all(self, headers: Iterable[object]) -> list[SpanContext]:
-        """Returns the spans that these headers name, each once, without what is not valid."""
+        """Returns the spans that ``traceparent`` headers name, each once. Skips invalid headers."""
         return distinct(found for header in headers if (found := parse(header)) is not None)
 
     def fail(self, span: Span, error: BaseException) -> None:
-        """Marks a span as failed with the class of the error, whose words may hold a text."""
+        """Marks a span as failed. Records the class of ``error``.
+
+        The words of ``error`` are not recorded, because they may quote the text of a message.
+        """
         fail(span, type(error).__name__)
 
     def headers_of(self, spans: Iterable[Span | None]) -> list[str]:
-        """Returns the spans that are sampled, each once, as values of a header ``traceparent``."""
+        """Returns a header ``traceparent`` for each sampled span, without duplicates.
+
+        Returns at most :data:`MAX_LINKS` headers.
+        """
         contexts = distinct(span.get_span_context() for span in spans if span is not None)
         return [written(each) for each in contexts if each.trace_flags.sampled][:MAX_LINKS]
 
     def header_of(self, span: Span) -> str:
-        """Returns a span as a header ``traceparent``; empty if nothing makes spans here."""
+        """Returns the header ``traceparent`` that names ``span``; empty if the span is invalid."""
         return written(span.get_span_context())
 
     def current(self) -> Span:
@@ -102,9 +110,12 @@ class SpanTracer:
         attributes: Attributes,
         at: float | None = None,
     ) -> Span:
-        """Starts the span of a step that works for all spans of ``contexts``, and links to them.
+        """Starts the span of a step that works for several requests.
 
-        ``at`` is the monotonic time at which the step began, in seconds; None: now.
+        ``contexts`` are the contexts of the requests' spans. The first sampled (recorded) span
+        becomes the parent; if none is sampled, the first span. The new span links to all sampled
+        spans, :data:`MAX_LINKS` at most. ``at`` is the monotonic time at which the step began, in
+        seconds; None means now.
         """
         sampled = [each for each in contexts if each.trace_flags.sampled]
         parent = next(iter(sampled or contexts), None)
@@ -127,9 +138,10 @@ class SpanTracer:
         attributes: Attributes,
         leads_to: Span | None = None,
     ) -> None:
-        """Makes the span of a step that has ended, a child of ``parent``. Times are monotonic.
+        """Makes the span of a step that has already ended, as a child of ``parent``.
 
-        The span links to ``leads_to``, if there is one.
+        ``began`` and ``ended`` are monotonic times in seconds. The new span links to ``leads_to``,
+        unless ``leads_to`` is None.
         """
         span = self._tracer.start_span(
             name,
@@ -144,10 +156,10 @@ class SpanTracer:
     def step(
         self, name: str, kind: Kind, spans: Iterable[Span | None], attributes: Attributes
     ) -> Iterator[Span]:
-        """Makes a span of the ``with`` block, which works for ``spans``.
+        """Makes a span for the ``with`` block, which works for all requests of ``spans``.
 
-        A span that is in another trace links to the step, so that a reader finds the step from
-        either side.
+        The new span links to the sampled ``spans``. Those of ``spans`` that are in another trace
+        also link to the new span, so that a reader of either trace finds the other trace.
         """
         working = list({id(span): span for span in spans if span is not None}.values())
         contexts = distinct(span.get_span_context() for span in working)
@@ -176,7 +188,7 @@ def link(span: Span, other: Span) -> None:
 
 
 def distinct(contexts: Iterable[SpanContext]) -> list[SpanContext]:
-    """Returns the valid contexts, each once, in their order."""
+    """Returns the valid span contexts of ``contexts`` in their order, without duplicates."""
     valid = (each for each in contexts if each.is_valid)
     return list({(each.trace_id, each.span_id): each for each in valid}.values())
 
@@ -191,7 +203,7 @@ def parse(traceparent: object) -> SpanContext | None:
 
 
 def written(context: SpanContext) -> str:
-    """Returns the context of a span as a header ``traceparent``; empty if it is not valid."""
+    """Returns the header ``traceparent`` that names a span; empty if ``context`` is invalid."""
     carrier: dict[str, str] = {}
     _propagator.inject(carrier, set_span_in_context(NonRecordingSpan(context), Context()))
     return carrier.get(_FIELD, "")
@@ -204,10 +216,13 @@ def fail(span: Span, kind: str) -> None:
 
 
 def _context(parent: SpanContext | None) -> Context:
-    """Returns the context for a new span with this parent, whatever span is current."""
+    """Returns the OpenTelemetry context in which a new span is a child of ``parent``.
+
+    Without a parent, the new span begins a new trace. The current span has no effect.
+    """
     return Context() if parent is None else set_span_in_context(NonRecordingSpan(parent), Context())
 
 
 def _nanoseconds(monotonic: float) -> int:
-    """Returns a monotonic time in seconds as Unix time in nanoseconds."""
+    """Converts a monotonic time in seconds to Unix time in nanoseconds."""
     return time.time_ns() - int((time.monotonic() - monotonic) * 1e9)

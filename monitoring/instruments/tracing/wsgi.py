@@ -1,4 +1,4 @@
-"""WSGI middleware that makes a span of each request for the API's resources."""
+"""WSGI middleware that makes a span of each request whose path begins with ``/v1/``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PREFIX = "/v1/"
 
 
 def traced(application: WSGI) -> WSGI:
-    """Returns a Flask application's ``wsgi_app`` with a span around each request."""
+    """Returns a WSGI application that calls ``application``, and makes spans of its requests."""
     tracer = tracing.start()
 
     def respond(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -43,7 +43,8 @@ def traced(application: WSGI) -> WSGI:
 def _route(environ: dict[str, Any]) -> str:
     """Returns the route that Flask has found, such as ``/v1/attributions/{id}``; empty if none.
 
-    Flask forgets its request when it has responded.
+    The caller has to call this function before the response ends, because Flask then forgets the
+    request.
     """
     rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
     return "" if rule is None else str(rule.rule).replace("<", "{").replace(">", "}")
