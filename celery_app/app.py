@@ -67,8 +67,9 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def _tls(url: str) -> dict[str, VerifyMode] | None:
-    """Returns kombu's option for verifying the server's certificate; None if the URL has no TLS.
+    """Returns a dict with kombu's option to verify the server's certificate.
 
-    ``url`` is a URL of Redis. A TLS parameter in the URL takes precedence over this option.
+    Returns None if ``url``, a URL of Redis, asks for no TLS. A TLS parameter in the URL takes
+    precedence over this option.
     """
     return {"ssl_cert_reqs": CERT_REQUIRED} if url.startswith("rediss:") else None

@@ -57,7 +57,7 @@ def _response(connection: Any) -> Any:
 class CacheBackend(RedisBackend):
     """Celery's Redis backend. Results stored within :meth:`round_trip` are sent together.
 
-    Celery has an instance for each thread, so one thread's round trip does not affect other
+    Celery makes one instance for each thread, so one thread's round trip does not affect other
     threads.
     """
 
@@ -105,7 +105,7 @@ class CacheBackend(RedisBackend):
     def encode(self, data: Any) -> Any:
         """Returns a result as the text to store.
 
-        msgspec encodes the result, because the module json is slow for a large task.
+        msgspec encodes the result, because the module json is slow for the result of a large task.
         """
         if isinstance(data, dict) and isinstance(data.get("result"), Attributions):
             try:

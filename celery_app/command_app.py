@@ -40,7 +40,8 @@ class ShownControl(Control):
     def time_limit(self, *args: Any, **kwargs: Any) -> Any:
         """Sets a task's time limits on the workers, as Celery's method does.
 
-        Returns the workers' replies, in which errors have become successes. Only Flower calls this.
+        Returns a list of the workers' replies, with each error changed into a success. Only Flower
+        calls this method.
         """
         return [
             {node: _shown(reply) for node, reply in replies.items()}
@@ -53,9 +54,10 @@ def _shown(reply: dict[str, str]) -> dict[str, str]:
 
 
 def _attribute(*_: Any, **__: Any) -> None:
-    """Stands in for Byline's task, because Flower changes only limits of tasks that its app has.
+    """Stands in for Byline's task, so that Flower finds the task in this app.
 
-    Raises ``NotImplementedError`` if it is called: only a worker has the real task.
+    Flower can't change the limits of a task that its app does not have. Raises
+    ``NotImplementedError`` when called: only a worker has the real task.
     """
     raise NotImplementedError("only a worker, `python -m celery_app.worker`, has the task")
 

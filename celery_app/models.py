@@ -56,7 +56,10 @@ class Change:
         return Rollout(current.current, version, share, current.previous, set_by_operator=True)
 
     def back(self) -> Rollout:
-        """Returns a rollout without the canary. Without a canary, restores the previous version."""
+        """Returns a rollout without the canary.
+
+        If there is no canary, returns a rollout that restores the previous version.
+        """
         current = self._current
         if current.canary is not None:
             return Rollout(current.current, previous=current.previous, set_by_operator=True)

@@ -75,7 +75,7 @@ class Client:
     async def open(self) -> None:
         """Starts the client on the running event loop.
 
-        If Redis can't be reached, this raises no error: the client tries again and again.
+        If Redis can't be reached, this method raises no error: the client tries again and again.
         """
         if self._inner is not None:
             raise RuntimeError("the client is open already")
@@ -140,7 +140,7 @@ class Client:
         """Passes all texts to the dispatcher, with at most :data:`WINDOW` unanswered at a time.
 
         Appends each text's entry (the text on its way to an outcome) or failure to ``accepted``.
-        Returns the inner client, which has the dispatcher.
+        Returns the :class:`AttributionClient` whose dispatcher has the texts.
         """
         inner = self._opened()
         turns = Yielder()
@@ -184,9 +184,10 @@ def _request_options(
 def _ask(
     inner: AttributionClient, texts: Sequence[str], options: RequestOptions
 ) -> list[Entry | Failure]:
-    """Passes texts to the dispatcher. Returns an entry or a failure for each text, in order.
+    """Passes texts to the dispatcher. Returns a list with an entry or a failure for each text.
 
-    An entry is a text on its way to an outcome. A text that the dispatcher refuses gets a failure.
+    The list is in the order of the texts. An entry is a text on its way to an outcome. A text that
+    is invalid, or that the dispatcher refuses, gets a failure.
     """
     parsed = [_entry(inner, text, options) for text in texts]
     entries = [each for each in parsed if isinstance(each, Entry)]

@@ -62,7 +62,7 @@ class AttributionClient:
         pending_results: PendingResults,
         clients: Sequence[Redis] = (),
     ) -> None:
-        """``clients`` are Redis clients. :meth:`close` closes them, too."""
+        """``clients`` are the Redis clients that :meth:`close` closes."""
         self._max_characters = settings.max_characters
         self.dispatcher = dispatcher
         self.model_registry = model_registry
@@ -107,10 +107,11 @@ class AttributionClient:
     async def outcomes(
         self, entries: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Sends messages, and waits. Returns an entry and an outcome for each message, in order.
+        """Sends messages, and waits for their outcomes.
 
-        The outcome is None if it did not come while the caller waited. The caller can fetch such an
-        outcome later, by the message's id.
+        Returns a list of pairs, one for each message, in order: the message's entry and its
+        outcome. The outcome is None if the wait ended before the outcome came. The caller can fetch
+        such an outcome later, by the message's id.
 
         Raises:
             Overloaded: too many messages wait. No message of ``entries`` was accepted.
@@ -123,20 +124,22 @@ class AttributionClient:
     async def late_outcomes(
         self, joined: Sequence[Entry], options: RequestOptions
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns each entry with its outcome. Call this when the caller stops waiting.
+        """Returns a list of pairs, one for each entry, in order: the entry and its outcome.
 
-        ``joined`` are the entries that ``Dispatcher.ask`` returned. An entry that has no outcome
-        yet is returned with None if the caller can fetch the outcome later, else with a failure.
+        Call this method when the caller stops waiting. The parameter ``joined`` holds the entries
+        that ``Dispatcher.ask`` returned. An entry without an outcome is paired with None if the
+        caller can fetch the outcome later. Otherwise the entry is paired with a failure.
         """
         return await self._late.outcomes(joined, options.deadline_first)
 
     async def find(
         self, id: str, explain: bool, wait_s: float = 0.0, fetch: bool = True
     ) -> Outcome | None:
-        """Returns the outcome of the message ``id``; None if there is none after ``wait_s``.
+        """Returns a message's outcome; None if the message has no outcome after ``wait_s`` seconds.
 
-        ``explain``: whether the caller wants evidence. ``fetch``: whether this call hands the
-        outcome to the caller. If so, Byline need not keep the outcome any longer.
+        ``id`` is the message's id. ``explain`` says whether the caller wants evidence. ``fetch``
+        says whether this call hands the outcome to the caller, so that Byline need not keep the
+        outcome any longer.
 
         Raises:
             KeyError: the message is unknown: it was never accepted, or it has expired.

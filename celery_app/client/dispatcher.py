@@ -114,7 +114,7 @@ class Dispatcher:
 
     @property
     def wait_s(self) -> float:
-        """The seconds that a new message will take, if chunks take as long as the recent ones."""
+        """The seconds that a new message will take, if chunks take as long as recent chunks did."""
         return self._version_queues.wait_s
 
     def wait_for(self, version: str) -> float:

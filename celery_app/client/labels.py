@@ -26,7 +26,7 @@ _CORRECT = read_script(Path(__file__).with_name("correct_label.lua"))
 
 
 class Label(NamedTuple):
-    """What is known of a message after its true author was recorded."""
+    """The result of recording a message's true author."""
 
     #: Whether the model's best guess is the true author.
     correct: bool
@@ -48,7 +48,10 @@ class Labels:
         metrics: ApiMetrics,
         ttl_s: int,
     ) -> None:
-        """A true author is kept for ``ttl_s`` seconds. In this time, its message counts once."""
+        """A true author is kept for ``ttl_s`` seconds.
+
+        In these seconds, a message counts once, however often its author is recorded.
+        """
         self._pending_results = pending_results
         self._cache = cache
         self._window = window
@@ -58,7 +61,7 @@ class Labels:
     async def learn(self, id: str, author: str, corrects: bool = False) -> Label:
         """Records ``author`` as the true author of the message ``id``.
 
-        With ``corrects``, this author replaces the author that was given before.
+        If ``corrects`` is True, ``author`` replaces the author that was recorded before.
 
         Raises:
             NotFound: the attribution with this id does not exist yet, or has expired.
@@ -90,9 +93,9 @@ class Labels:
         return before
 
     async def _trace(self, name: str) -> list[str]:
-        """Returns a message's earlier authors, which were corrected, the oldest first.
+        """Returns a list of a message's earlier authors, which were corrected, the oldest first.
 
-        ``name`` is the key of the message's present author.
+        ``name`` is the Redis key of the message's present author.
         """
         found: Any = await self._cache.type(name + TRACE)
         authors: Any = await self._cache.lrange(name + TRACE, 0, -1) if found == b"list" else []
@@ -101,7 +104,10 @@ class Labels:
     async def _correct(
         self, name: str, attribution: Attribution, before: bytes, author: str, allowed: bool
     ) -> None:
-        """Replaces the author ``before`` by ``author``, and corrects the count of right guesses.
+        """Replaces a message's recorded author, and corrects the count of right guesses.
+
+        The parameter ``before`` is the recorded author, and ``author`` is the new author. The
+        parameter ``allowed`` says whether the caller asked for a correction.
 
         Raises:
             Conflict: ``allowed`` is False, or another request changed the author meanwhile.
@@ -123,10 +129,10 @@ class Labels:
         self._metrics.corrections.labels(str(was_right).lower(), str(is_right).lower()).inc()
 
     async def _slice(self, name: str, version: str) -> str:
-        """Returns the key of the counts to which a message's true author was added.
+        """Returns the Redis key of the counts in which a message's true author was counted.
 
         The counts of each span of time have a key of their own. ``name`` is the key of the author.
-        Its remaining time to live tells when the author was counted.
+        The remaining time to live of the author's key tells when the author was counted.
         """
         left_ms: Any = await self._cache.pttl(name)
         return self._window.key_at(version, time.time() - self._ttl_s + max(0, left_ms) / 1000)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def note_messages(entries: Sequence[Entry], joined: Sequence[Entry]) -> None:
     """Adds to a request's span how many messages the request has, and how many are not sent.
 
-    A message is not sent if its outcome is known, or if an earlier request has sent an equal one.
+    A message is not sent if its outcome is known, or if an earlier request has sent the same text.
     In the second case, the span gets a link to the span of the earlier request. ``entries`` are the
     messages of the request, and ``joined`` the entries that the request waits for.
     """
@@ -52,7 +52,8 @@ def enqueueing(
 ) -> Iterator[dict[str, Any]]:
     """Makes a span for the sending of a chunk. The span lasts as long as the ``with`` block.
 
-    Yields the headers of the Celery task that tell the worker this span and the requests' spans.
+    Yields a mapping of headers for the Celery task. The headers name this span and the requests'
+    spans, so that the worker can link its own spans to them.
     """
     attributes: Attributes = {
         "messaging.system": "celery",

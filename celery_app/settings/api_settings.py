@@ -10,7 +10,7 @@ from celery_app.settings.worker_settings import WorkerSettings
 
 
 class ApiSettings(WorkerSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The settings of the api, and, inherited, those of the workers."""
+    """The settings of the api. The class inherits the settings of the workers."""
 
     chunk_messages: Annotated[
         int, about("Messages in one task of an api process, at most.", ge=1, le=4096)

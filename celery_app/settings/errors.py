@@ -16,10 +16,11 @@ class SettingsError(ValueError):
 
 
 def did_you_mean(name: str, known: Sequence[str], shown: Callable[[str], str] = str) -> str:
-    """Returns ``; did you mean …?`` with the known name that is most like the unknown ``name``.
+    """Returns the text ``; did you mean …?`` with the name that is most like the wrong ``name``.
 
-    Returns an empty string if no known name is like it. ``shown`` turns a known name into the form
-    that users know, such as the environment variable of a setting.
+    The parameter ``known`` holds the right names. Returns an empty string if none of them is like
+    the wrong name. The function ``shown`` turns a right name into the form that users know, such as
+    the environment variable of a setting.
     """
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {shown(close[0])}?" if close else ""

@@ -28,7 +28,7 @@ Seconds = Positive
 def about(description: str, valid: str = "", **limits: Any) -> Meta:
     """Returns the metadata of a setting: its description for the documentation, and its limits.
 
-    ``limits`` are limits that msgspec checks, such as ``ge=1``. If one of them is a pattern,
-    ``valid`` says in words what a value must be, for error texts.
+    msgspec checks the ``limits``, such as ``ge=1``. If one of them is a pattern, the text ``valid``
+    says in words what a value must be. Error texts show this text.
     """
     return Meta(description=description, extra={VALID: valid} if valid else None, **limits)

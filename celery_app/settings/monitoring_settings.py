@@ -10,7 +10,10 @@ from celery_app.settings.field_types import Count, Port, Positive, WebURL, about
 
 
 class MonitoringSettings(ApiSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The settings of ports, memory, quality and logs, and, inherited, those of api and workers."""
+    """The settings of ports, memory, quality and logs.
+
+    The class inherits the settings of the api and the workers.
+    """
 
     redis_port: Annotated[Port, about("Port of the embedded Valkey.")] = 6390
     redis_megabytes: Annotated[

@@ -10,9 +10,10 @@ from celery_app.settings.secret_url import SecretURL
 
 
 def with_password(server: str, url: SecretURL | None, file: Path | None) -> SecretURL | None:
-    """Returns a Redis URL with the password that is in ``file``; without a file, the URL as it is.
+    """Returns a Redis URL with the password that is in ``file``.
 
-    ``server`` is ``redis`` or ``cache``, for the names of the settings in errors.
+    If ``file`` is None, returns ``url`` unchanged. ``server`` is ``redis`` or ``cache``: errors
+    name the settings of this server.
 
     Raises:
         SettingsError: the file can't be read, there is no URL, or the URL has a password already.

@@ -12,10 +12,10 @@ _URL = re.compile(
 
 
 class SecretURL(str):
-    """A string with a URL. Libraries can use it, but error messages, logs and ``repr`` hide parts.
+    """A string with a URL, of which error messages, logs and ``repr`` show only a part.
 
-    A printed or formatted ``SecretURL`` shows no user, password or parameter. Libraries that read
-    the string get all characters. To put the whole URL into a longer string, use ``+`` or
+    A printed or formatted ``SecretURL`` shows no user, password or parameter. A library that reads
+    the string gets all characters. To put the whole URL into a longer string, use ``+`` or
     :meth:`reveal`.
     """
 

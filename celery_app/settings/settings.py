@@ -75,7 +75,7 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
         )
 
     def check_packages(self) -> None:
-        """Checks that the packages are installed that the settings ask for.
+        """Checks that the packages for which the settings ask are installed.
 
         Raises:
             SettingsError: tracing is on, and the packages of the extra ``otel`` are missing.
@@ -108,15 +108,16 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def prefetch(self) -> int:
-        """The largest number of tasks that a worker holds: two batches on the device, two waiting.
+        """The largest number of tasks that a worker holds.
 
-        The number suits tasks of one message each. The batcher also limits the work that waits.
+        The number is four batches of tasks with one message each: two batches are on the device,
+        and two wait. The batcher also limits the work that waits.
         """
         return 4 * self.batch_messages
 
     @property
     def host_names(self) -> frozenset[str] | None:
-        """The host names that requests to the api may be for; None if the setting is unset."""
+        """The host names that requests to the api may name; None if the setting is not set."""
         return None if self.hosts is None else frozenset(re.split(r" *, *", self.hosts))
 
     @property

@@ -2,16 +2,16 @@
 
 Kombu takes a task off its list with BRPOP, and then records it as unacknowledged in Redis. If a
 worker is killed between the two steps, or Redis sends a task to a worker that dies, the task is
-lost. Here one command, a *claim*, runs a Lua script that does both in one step, for several tasks.
-The script writes what kombu would write, so that kombu's own workers, and kombu's sweep for the
-tasks of dead workers, can work with these tasks.
+lost. This channel sends one command, a *claim*: a Lua script does both in one step, for several
+tasks. The script writes what kombu would write, so that kombu's own workers, and kombu's sweep for
+the tasks of dead workers, can work with these tasks.
 
 To wait for a task without taking it, the worker moves the task from the end of its list to the end
 of the same list. A worker can wait on one list only. So the worker reads its other lists, which
 have lower priorities, every :data:`WAIT_S` seconds.
 
 Acknowledgements go along with the next claim, so that they cost no round trip and no turn of the
-worker's loop. A worker without room for tasks sends no claim, but acknowledges in a round trip.
+worker's loop. A worker without room for tasks sends no claim. It sends acknowledgements alone.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Channel(redis.Channel):
 
     @contextmanager
     def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Redis]:
-        """Yields the same Redis client each time. Kombu would make a new one, which is slow."""
+        """Yields the same Redis client each time. Making a new client, as kombu does, is slow."""
         if self._shared is None or self._shared.connection_pool is not self.pool:
             self._shared = self._create_client()
         yield client or self._shared
@@ -98,8 +98,8 @@ class Channel(redis.Channel):
     def give_back(self, entry: bytes, pipe: Any, leftmost: bool) -> None:
         """Queues on ``pipe`` the command that puts a task back into its queue.
 
-        ``entry`` is the task as kombu stores it in Redis. A task that can't be read raises an
-        error. Kombu would drop such a task, and log all of it.
+        ``entry`` is the task as kombu stores it in Redis. Raises an error for a task that can't be
+        read. Kombu would drop such a task, and log all of it.
         """
         task, exchange, route = read(entry)
         headers = task["headers"]
@@ -124,7 +124,7 @@ class Channel(redis.Channel):
         return self._lists(list(self.active_queues), self.priority_steps)
 
     def close(self) -> None:
-        """Closes the channel: acknowledges finished tasks, returns all others to their queues."""
+        """Closes the channel: acknowledges finished tasks, and requeues all other tasks."""
         if not self.closed:
             try:
                 self.qos.settle()
@@ -185,8 +185,7 @@ class Channel(redis.Channel):
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Sends a claim, the command that takes tasks; called by kombu.
 
-        The command before the claim makes Redis wait for a task. This command is left out if the
-        last claim left tasks behind.
+        A command that waits for a task precedes the claim, unless the last claim left tasks behind.
         """
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
@@ -204,8 +203,8 @@ class Channel(redis.Channel):
     def _wait_command(self, first: str) -> list[Any]:
         """Returns the Redis command that waits for a task on the list ``first``.
 
-        A Redis without memory refuses BLMOVE. Then the command waits for the same time on a list
-        that is always empty.
+        The command is BLMOVE. A Redis without memory refuses BLMOVE, and gets a command that waits
+        for the same time on a list that is always empty.
         """
         if self._out_of_memory:
             return ["BLPOP", f"{self.unacked_key}:none", WAIT_S]
@@ -234,10 +233,9 @@ class Channel(redis.Channel):
 
     @contextmanager
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
-        """Makes a dead letter of a task if the block raises an error that is no fault of Redis.
+        """Turns a task into a dead letter if the block raises an error that Redis did not cause.
 
-        Otherwise kombu would treat an error such as ``KeyError`` as an error of the connection, and
-        would deliver the task again for ever.
+        Kombu would take such an error for a lost connection, and deliver the task again for ever.
         """
         try:
             yield
@@ -290,7 +288,10 @@ class Channel(redis.Channel):
             return client.parse_response(connection, "EVAL") or []
 
     def _read_wait(self, client: Redis, connection: Any) -> ResponseError | None:
-        """Reads the waiting command's response. Returns its error: the claim may still succeed."""
+        """Reads the response to the command that waits for a task. Returns its error, or None.
+
+        An error is not raised here, because the claim may have succeeded nevertheless.
+        """
         try:
             if self._sent_wait:
                 client.parse_response(connection, "BLMOVE")

@@ -32,8 +32,9 @@ def claim_prefix(
 ) -> ClaimPrefix:
     """Returns the first part of a claim, the Redis command that takes tasks from ``lists``.
 
-    ``unacked_keys`` are kombu's hash and index of unacknowledged tasks. ``recorded`` has, for each
-    list, 1 if its tasks are to be recorded as unacknowledged, and 0 if not.
+    ``unacked_keys`` are the keys of kombu's hash and index of unacknowledged tasks. The parameter
+    ``recorded`` has a number for each list: 1 if the list's tasks are to be recorded as
+    unacknowledged, otherwise 0.
     """
     keys = [*lists, *unacked_keys]
     return ClaimPrefix(["EVAL", CLAIM_SCRIPT, len(keys), *keys], recorded)
@@ -82,8 +83,8 @@ class PriorityOrder:
     def steps(self, all_steps: Sequence[int], first_only: bool) -> list[int]:
         """Returns the priorities in the order in which the worker takes their tasks next.
 
-        ``all_steps`` are all priorities, the highest first. With ``first_only``, only the highest
-        is returned.
+        ``all_steps`` are all priorities, the highest first. If ``first_only`` is True, the list has
+        only the highest priority.
         """
         first, *others = all_steps
         if first_only:

@@ -28,7 +28,7 @@ class Poller(redis.MultiChannelPoller):
     def get(self, callback: Any, timeout: float | None = None) -> None:
         """Delivers tasks. Raises ``Empty`` if there are no tasks.
 
-        Before this method raises, it returns the tasks of dead workers to their queues.
+        Before this method raises ``Empty``, it puts dead workers' tasks back into their queues.
         """
         try:
             super().get(callback, timeout)
@@ -65,6 +65,6 @@ class Loop:
         return getattr(self._hub, name)
 
     def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
-        """Makes the loop call ``callback`` when ``fd`` is readable, if it does not do so yet."""
+        """Makes the loop call ``callback`` when ``fd`` is readable, unless it does so already."""
         if self._hub.readers.get(fd) != (callback, args):
             self._hub.add_reader(fd, callback, *args)

@@ -1,4 +1,4 @@
-"""Tracks unacknowledged tasks: acknowledges this worker's tasks and returns dead workers' tasks."""
+"""Tracks unacknowledged tasks: acknowledges this worker's, and requeues those of dead workers."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class QoS(redis.QoS):
                 client.zadd(self.unacked_index_key, held, xx=True)
 
     def restore_visible(self, *args: Any, **kwargs: Any) -> None:
-        """Returns the tasks of dead workers to their queues."""
+        """Puts the tasks of dead workers back into their queues."""
         self.sweeping = True
         try:
             self.mend()
@@ -106,10 +106,10 @@ class QoS(redis.QoS):
     def restore_by_tag(
         self, tag: str | bytes, client: Redis | None = None, leftmost: bool = False
     ) -> None:
-        """Returns a task to its queue, or makes a dead letter of it if it can't be read.
+        """Puts a task back into its queue. Turns a task that can't be read into a dead letter.
 
-        Kombu's own method raises an error for such a task, at each sweep and at each start of a
-        worker.
+        For a task that can't be read, kombu's own method raises an error at each sweep and at each
+        start of a worker.
         """
         unreadable: list[tuple[Exception, int]] = []
 

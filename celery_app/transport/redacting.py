@@ -18,7 +18,10 @@ HIDDEN = "(not shown)"
 
 
 def hide(body: Any) -> Any:
-    """Returns the body of a message. If it holds events of Celery, hides the tasks' arguments."""
+    """Hides the arguments of tasks in ``body``, the body of a message, and returns the body.
+
+    Only events of Celery are changed, and of these only the events of tasks that may carry texts.
+    """
     for event in body if isinstance(body, list) else [body]:
         if isinstance(event, dict) and str(event.get("type")).startswith("task-"):
             for field in event.keys() & {"args", "kwargs"}:

@@ -45,7 +45,7 @@ class Message(virtual.Message):
 
 
 def tagged(task: bytes, tag: bytes) -> Any:
-    """Decodes a task, and sets the delivery tag under which Redis has recorded it.
+    """Returns a decoded task, with the delivery tag under which Redis has recorded the task.
 
     Raises an error for a task that can't be read.
     """

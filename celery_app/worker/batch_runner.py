@@ -113,7 +113,7 @@ class BatchRunner:
         self._alive_at = time.monotonic()
 
     def close(self) -> None:
-        """Gives the tasks that were to be requeued later back to the broker at once."""
+        """Gives the tasks that wait for a delayed requeue back to the broker at once."""
         self._delayed_requeue.close()
 
     def begin(self, taken: NextBatch) -> Batch | None:
@@ -145,9 +145,10 @@ class BatchRunner:
     def _requeue_without_cache(self, requests: Sequence[ChunkRequest]) -> list[ChunkRequest]:
         """Requeues, after a delay, the requests that need the cache. Returns the other requests.
 
-        Called while the cache can't be reached. Two kinds of requests need the cache. Some clients
-        want a result, which is stored in the cache. If a worker died with a task, its messages are
-        tried one at a time, and the cache counts the trials. All other requests need only a reply.
+        Called while the cache can't be reached. A request needs the cache in two cases. Its client
+        wants a result, which is stored in the cache. Or a worker died while it had the task, so the
+        messages are tried one at a time, and the cache counts the trials. All other requests need
+        only a reply.
         """
         requeued = [request for request in requests if request.orphaned or request.wants_result]
         self._delayed_requeue.add(requeued)
@@ -179,8 +180,8 @@ class BatchRunner:
         """Stores the batch's results and sends its replies. Returns the tasks to acknowledge.
 
         If a separate cache server can't be reached, replies and pending results still work,
-        since they are at the broker. Then only the tasks whose clients want Celery's result go back
-        to the queue.
+        since they are at the broker. In this case, only the tasks whose clients want Celery's
+        result go back to the queue.
         """
         cooldown, outcomes, traced = self._task.cache_cooldown, [], []
         stored = not cooldown.resting
@@ -235,9 +236,11 @@ class BatchRunner:
             self._fail([request for request in requests if not request.acknowledged])
 
     def _give_back(self, requests: Sequence[ChunkRequest], error: RedisError) -> None:
-        """Gives requests back to the queue after a pause: their results could not be stored.
+        """Gives requests whose results could not be stored back to the queue, after a pause.
 
-        The pause doubles with each failure in a row.
+        If broker and cache are one server, this method waits for the pause, which doubles with each
+        failure in a row. With a separate cache, the method returns at once, and a thread gives the
+        requests back later.
         """
         if self._task.has_separate_cache:  # meanwhile, other tasks can get their replies
             self._task.cache_cooldown.failed()
@@ -264,7 +267,7 @@ class BatchRunner:
 
 @contextmanager
 def _isolating(request: ChunkRequest) -> Iterator[None]:
-    """Catches and logs any error of the ``with`` block, so that other requests can still end.
+    """Catches and logs any error of the ``with`` block, so that it does not stop other requests.
 
     The block reports the end of one request to Celery. If an error leaves this request without an
     acknowledgement, the request goes back to the broker.

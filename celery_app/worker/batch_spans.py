@@ -116,7 +116,7 @@ def _version(batch: InFlightBatch) -> str:
 
 
 def _contexts(tracer: SpanTracer, requests: Sequence[ChunkRequest]) -> list[SpanContext]:
-    """Returns the spans that sent the tasks, and then the spans of the tasks' HTTP requests.
+    """Returns a list of spans: first the spans that sent the tasks, then those of HTTP requests.
 
     The headers of the tasks name these spans. Any client may send any header, so invalid values are
     left out.

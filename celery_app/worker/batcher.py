@@ -11,9 +11,9 @@ of evidence takes no longer than a batch of many short texts. A task of more wor
 have is computed in several batches, called passes, with batches of other tasks between two passes.
 The outcomes of each pass are cached at once, and the task is acknowledged after the last pass.
 
-A GPU computes without the thread. So the thread starts the next batch on the GPU before it handles
-the outcomes of the last batch. While the GPU computes, the thread stores results, sends replies,
-reads the cache and tokenises.
+A GPU computes without the model's thread. So this thread starts the next batch on the GPU before
+it handles the outcomes of the last batch. While the GPU computes, the thread stores results, sends
+replies, reads the cache and tokenises.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ MAX_BATCHES_IN_A_ROW = 100
 
 
 class Executor(Protocol):
-    """What the batcher needs of the worker's pool, which has one thread."""
+    """The part of the worker's pool that the batcher uses. The pool has one thread."""
 
     def submit(self, target: Callable[[], None], /) -> Any:
         """Runs ``target`` in the thread that owns the model."""
 
 
 class Device(Protocol):
-    """What the batcher needs to know of the device that the model runs on."""
+    """The part of the model's device that the batcher uses: one property."""
 
     @property
     def overlaps(self) -> bool:
-        """Whether the device computes while the thread does other work.
+        """Whether the device can compute while the model's thread does other work, as a GPU can.
 
         Only the model's thread may read this property.
         """
@@ -111,9 +111,12 @@ class Batcher:
         """Returns whether to take more tasks from the broker.
 
         True if fewer than two batches wait in this worker, and all waiting tasks will be done in
-        ``max_wait_s`` seconds. The limits are low because an idle worker can't take tasks that wait
-        here. All large tasks together count as at most one batch: a later task waits for only one
-        of their batches. Low-priority tasks do not count as batches, but their time counts.
+        ``max_wait_s`` seconds. The limits are low because an idle worker can't take the tasks that
+        wait here.
+
+        Low-priority tasks count for the time, but not for the number of batches. All large tasks
+        together count as at most one batch, because a later task waits for only one of their
+        batches. But if their work is :data:`MAX_LARGE_WORK` units or more, the result is False.
         """
         large = self._waiting.large_work
         urgent = self._waiting.urgent_work + self._waiting.solo_work + min(large, self._max_work)
@@ -121,11 +124,17 @@ class Batcher:
         return all_s < self._max_wait_s and urgent < 2 * self._max_work and large < MAX_LARGE_WORK
 
     def wants_urgent_only(self) -> bool:
-        """Returns whether to take no more low-priority tasks, because two batches of them wait."""
+        """Returns whether this worker takes no more low-priority tasks.
+
+        True if two batches of low-priority tasks wait in this worker.
+        """
         return self._waiting.low_priority_work >= 2 * self._max_work
 
     def set_memory_is_short(self, is_short: bool) -> None:
-        """Sets whether device memory is freed between batches. An idle worker frees it at once."""
+        """Sets whether memory is short. While it is, device memory is freed between batches.
+
+        If memory is short, an idle worker frees device memory at once.
+        """
         with self._changed:
             self._memory_is_short = is_short
             if self._is_freeing_due() and not self._running and not self._closed.is_set():

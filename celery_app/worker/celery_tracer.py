@@ -36,7 +36,10 @@ class Traced(NamedTuple):
 
 
 def trace(task: AttributeTask, request: ChunkRequest) -> Traced:
-    """Runs ``task`` for the request. The result is the outcomes that the batch has computed."""
+    """Runs ``task`` for the request. Returns the request with its result or failure.
+
+    The result is the outcomes that the batch has computed already.
+    """
     if is_plain(request) and (outcomes := task.take(request.id)) is not None:
         return Traced(request, False, repr(Attributions(outcomes)))
     args, kwargs, embed = request.args, request.kwargs, request.embed

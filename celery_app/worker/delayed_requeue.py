@@ -12,7 +12,10 @@ from tasks.chunk_request import ChunkRequest
 
 
 class DelayedRequeue:
-    """Collects requests, and gives all back to the broker some seconds after the first came."""
+    """Collects requests, and gives them back to the broker together.
+
+    The requests go back a fixed number of seconds after the first of them was added.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -46,7 +49,7 @@ class DelayedRequeue:
         self._give_back()
 
     def _give_back_due(self) -> None:
-        """Waits until there are requests and their delay is over, then gives them back."""
+        """Waits until there are requests and their delay is over. Then gives the requests back."""
         with self._changed:
             self._changed.wait_for(lambda: self._requests or self._closed.is_set())
             left_s = self._due - time.monotonic()

@@ -61,7 +61,10 @@ def load_model(settings: Settings) -> AnyModel:
 
 
 def build(settings: Settings, model: AnyModel, choose: Choose = choose) -> Celery:
-    """Returns the worker's Celery app, which serves ``model``. ``choose`` chooses the device."""
+    """Returns the worker's Celery app, which serves ``model``.
+
+    The function ``choose`` chooses the device on which the model runs.
+    """
     redact()
     refuse_commands()
     app = make_celery(settings)

@@ -1,9 +1,9 @@
 """The forwarder moves tasks that no worker would take into this worker's queue.
 
 Each worker consumes only the queue of its own model version. Celery's clients know nothing of
-versions and send to :data:`~tasks.messages.QUEUE`. The rollout names the version that new messages
-go to. The workers of this version move these tasks to their own queue. The workers also move tasks
-of versions that have no workers left.
+versions, and send tasks to the queue :data:`~tasks.messages.QUEUE`. The rollout names the version
+that new messages go to. The workers of this version move the clients' tasks to their own queue.
+They also move the tasks of versions that have no workers left.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Forwarder:
     def run_once(self, stop: threading.Event) -> None:
         """Moves tasks for about a second, or until the event ``stop`` is set.
 
-        If new messages go to another model version, waits for the same time and moves nothing.
+        If new messages go to another model version, waits for about a second and moves nothing.
         """
         try:
             if self.adopt():
@@ -72,7 +72,7 @@ class Forwarder:
             stop.wait(REST_S)
 
     def _delete_wrong_types(self) -> bool:
-        """Deletes the queues' keys that hold no list. Returns whether there were any."""
+        """Deletes the queues' keys that hold no list. Returns whether any key was deleted."""
         try:
             names = self._worker_registry.look().lists
             return delete_wrong_types(self._client, dict.fromkeys(names, "list"))

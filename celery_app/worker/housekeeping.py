@@ -36,9 +36,9 @@ class Housekeeping:
         version: Callable[[], str],
         metrics: WorkerMetrics,
     ) -> None:
-        """``broker`` and ``cache`` are Redis clients, which must not retry a command.
+        """``broker`` and ``cache`` are Redis clients that must not retry a command.
 
-        Otherwise Redis might count a report of predictions twice.
+        With a retry, Redis might count a report of predictions twice.
 
         ``version()`` returns the model version that this worker serves.
         """
@@ -99,7 +99,7 @@ class Housekeeping:
             state.should_stop = os.EX_TEMPFAIL
 
     def expire_pending_results(self) -> None:
-        """Deletes pending results that no client fetched in time."""
+        """Deletes the pending results (outcomes kept for clients) whose time to live has ended."""
         try:
             pending_results.expire(self._broker)
         except RedisError as error:

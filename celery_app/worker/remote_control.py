@@ -1,4 +1,4 @@
-"""Refuses the remote control commands that make no sense for a worker of Byline, with the reason.
+"""Makes a worker refuse Celery's remote control commands that do not suit Byline, with a reason.
 
 Celery's workers take commands from Flower and from ``celery control``. Some of them change the pool
 or limit a task. A worker of Byline has one thread, which owns the model, and it computes tasks in
@@ -37,7 +37,7 @@ REFUSED = {
 
 
 def refuse_commands() -> None:
-    """Puts refusals in the place of Celery's commands, for all workers of this process."""
+    """Replaces some of Celery's commands by refusals, for all workers of this process."""
     for name, reason in REFUSED.items():
         control_command(name=name, help=f"Refused: {reason}.")(partial(_refuse, reason))
 

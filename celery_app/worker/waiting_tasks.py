@@ -23,8 +23,8 @@ LOW_PRIORITY_DIVISOR = 4
 class LargeTask:
     """A task that needs several batches (passes), with batches of other tasks in between.
 
-    There are two reasons. The messages are more work than a batch may have. Or a worker died while
-    it had the task, so the messages are tried one at a time.
+    A task is large for one of two reasons. Its messages are more work than a batch may have. Or a
+    worker died while it had the task, so the messages are tried one at a time.
     """
 
     request: ChunkRequest
@@ -36,7 +36,7 @@ class LargeTask:
 
 
 class NextBatch(NamedTuple):
-    """The requests of the next batch. If ``large`` is set, the batch is a part of that task."""
+    """The requests of the next batch. If ``large`` is set, the batch is one pass of this task."""
 
     requests: list[ChunkRequest]
     large: LargeTask | None = None

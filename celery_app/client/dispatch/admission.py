@@ -17,7 +17,7 @@ FRESH_S = 0.001
 
 
 class InFlightSnapshot(NamedTuple):
-    """The number of chunks in flight at one moment, and when they are expected back.
+    """The number of chunks in flight at one moment, and when their replies are expected.
 
     Only chunks that hold a credit count. A credit is a permit to be in flight.
     """
@@ -41,9 +41,9 @@ class Admission:
         waiting: Mapping[Kind, FairQueue],
         chunk_work: int,
     ) -> None:
-        """``waiting`` has a queue of unsent messages for each kind (see ``Entry.kind``).
+        """``waiting`` maps each kind (see ``Entry.kind``) to the queue of its unsent messages.
 
-        Each estimate reads ``waiting`` again, so its owner may add and remove queues.
+        Each estimate reads the mapping again, so queues may be added to it and removed from it.
         ``chunk_work`` is the work of the largest chunk, in units of :mod:`tasks.work`.
         """
         self._latency_model = latency_model
@@ -62,9 +62,10 @@ class Admission:
 
         True if the message would be answered after its own deadline, or if it would make another
         message of its chunk miss a deadline. False if the deadline has passed already, because the
-        version queue drops such a message. False also if no other message is ahead. Otherwise, if
-        one slow batch raised the estimate, all later messages would be refused, and no new answer
-        would lower the estimate.
+        version queue drops such a message.
+
+        False also if no other message is ahead. One slow batch may raise the estimate above every
+        deadline, and only a new answer lowers the estimate again.
         """
         now, deadline = time.time(), entry.deadline
         if deadline is None or now > deadline:
@@ -93,9 +94,10 @@ class Admission:
         )
 
     def _time_until_done(self, work: int) -> tuple[float, float]:
-        """Returns the seconds until waiting work is done, and a safety margin in seconds.
+        """Returns two numbers of seconds: the time until waiting work is done, and a safety margin.
 
-        ``work`` is the amount of waiting work, in units of :mod:`tasks.work`.
+        ``work`` is the amount of waiting work, in units of :mod:`tasks.work`. The work of the
+        chunks in flight is added to it.
         """
         snapshot, latency_model = self._current_snapshot(), self._latency_model
         full, rest = divmod(work - 1, self._chunk_work)

@@ -50,7 +50,10 @@ class IdleLatency:
 
 
 def too_short(entry: Entry, idle: IdleLatency) -> DeadlineTooShort | None:
-    """Returns an error if a message's deadline is too short even for an idle Byline, or None."""
+    """Returns the error for a message whose deadline is too short even for an idle Byline.
+
+    Returns None if the deadline is long enough, or if the message has no deadline.
+    """
     if entry.deadline_s is None or entry.deadline_s >= idle.seconds:
         return None
     min_ms = 1000 * idle.seconds

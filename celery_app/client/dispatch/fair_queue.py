@@ -30,11 +30,11 @@ class Share:
     deficit: int = QUANTUM
 
     def move(self, taken: list[Entry], room: int, allowed: float) -> int:
-        """Moves the owner's oldest messages to ``taken``, and returns the work of these messages.
+        """Moves the owner's oldest messages to the list ``taken``, and returns their work.
 
-        ``room`` is the work that still fits into the chunk, and ``allowed`` the work that the owner
-        may send now. Both, and the result, are in units of :mod:`tasks.work`. If ``taken`` is
-        empty, the first message may be larger than ``room``.
+        The parameter ``room`` is the work that still fits into the chunk. The parameter ``allowed``
+        is the work that the owner may send now. Both parameters and the result are in units of
+        :mod:`tasks.work`. The first message of the list may be larger than ``room``.
         """
         entries, moved = self.entries, 0
         while entries:
@@ -79,9 +79,10 @@ class FairQueue:
             self._earliest = entry.deadline
 
     def take(self, work: int) -> list[Entry]:
-        """Removes and returns the next messages: at least one, if any message waits.
+        """Removes the next messages from the queue, and returns them as a list.
 
-        Several messages have a total of at most ``work`` units (:mod:`tasks.work`).
+        The list has at least one message, if any message waits. A list of several messages has at
+        most ``work`` units of work (:mod:`tasks.work`) in total.
         """
         taken: list[Entry] = []
         while self._turns:
@@ -102,10 +103,11 @@ class FairQueue:
         return taken
 
     def take_urgent(self, work: int) -> list[Entry]:
-        """Removes and returns messages that must be sent even without a credit (``Entry.urgent``).
+        """Removes urgent messages from the queue, and returns them as a list.
 
-        At least one is returned, if there is any. Several messages have a total of at most ``work``
-        units (:mod:`tasks.work`).
+        An urgent message must be sent even without a free credit (see ``Entry.urgent``). The list
+        has at least one message, if any urgent message waits. A list of several messages has at
+        most ``work`` units of work (:mod:`tasks.work`) in total.
         """
         taken: list[Entry] = []
         for owner, share in list(self._shares.items()):
@@ -134,7 +136,7 @@ class FairQueue:
         return dropped
 
     def ahead_of(self, entry: Entry) -> int:
-        """Returns the work that would leave this queue before ``entry``, if it were added now.
+        """Returns the work that would leave this queue before ``entry``, if ``entry`` were added.
 
         The work is in units of :mod:`tasks.work`.
         """
@@ -147,9 +149,10 @@ class FairQueue:
         return before + sum(min(work, reach) for work in others)
 
     def newest(self, work: int) -> list[Entry]:
-        """Returns the newest messages, one of each owner in turn, without removing them.
+        """Returns a list of the newest messages, without removing them from the queue.
 
-        Stops when the work of these messages is ``work`` units (:mod:`tasks.work`) or more.
+        The newest message of each owner comes first, then the second newest of each. The list ends
+        as soon as the work of its messages is ``work`` units (:mod:`tasks.work`) or more.
         """
         found: list[Entry] = []
         ends = [reversed(share.entries) for share in self._shares.values()]

@@ -54,8 +54,8 @@ class FlushPolicy:
     def due(self, waiting: int) -> bool:
         """Returns whether the waiting messages may be sent as a chunk now.
 
-        ``waiting`` is the work of these messages, in units of :mod:`tasks.work`. If the messages
-        may be sent a little later, the policy wakes the dispatcher at that time.
+        The parameter ``waiting`` is the work of these messages, in units of :mod:`tasks.work`. If
+        the messages may be sent a little later, the policy wakes the dispatcher at that time.
         """
         in_flight = self._in_flight.with_credit
         if not in_flight:

@@ -37,10 +37,10 @@ class InFlight:
     """The chunks in flight for one model version, by chunk id, the oldest first."""
 
     def __init__(self, answer_s: float, latency_model: LatencyModel, chunk_work: int) -> None:
-        """A chunk without a reply for ``answer_s`` seconds is given up.
+        """``answer_s``: seconds without a reply after which a chunk is given up.
 
-        ``chunk_work`` is the work of the largest chunk. A chunk has stalled if it takes several
-        times as long as the largest chunk is expected to take.
+        ``chunk_work``: work of the largest chunk, in units of :mod:`tasks.work`. A chunk has
+        stalled if it takes several times as long as the largest chunk is expected to take.
         """
         self._answer_s = answer_s
         self._latency_model = latency_model

@@ -43,10 +43,11 @@ class LateMessages:
     async def outcomes(
         self, joined: Sequence[Entry], deadline_first: bool
     ) -> list[tuple[Entry, Outcome | None]]:
-        """Returns each entry with its outcome; with None if the caller can fetch the outcome later.
+        """Returns a list of pairs, one for each entry, in order: the entry and its outcome.
 
-        ``joined`` are all entries of one request. If ``deadline_first`` is True, the caller's wait
-        has ended because the deadline has passed. Then late messages fail, and no outcome is kept.
+        The outcome is None if the caller can fetch it later. The parameter ``joined`` holds all
+        entries of one request. If ``deadline_first`` is True, the caller's wait has ended because
+        the deadline has passed. In this case, late messages fail, and no outcome is kept.
         """
         late = [entry for entry in joined if not entry.done.is_set()]
         failures = await self._promise(late, deadline_first) if late else {}
@@ -57,10 +58,10 @@ class LateMessages:
         return outcomes
 
     async def _promise(self, late: Sequence[Entry], deadline_first: bool) -> dict[str, Failure]:
-        """Has the broker keep the outcomes of late messages, so that callers can fetch them later.
+        """Makes the broker keep the outcomes of late messages, for callers to fetch later.
 
-        With ``deadline_first``, no outcome is kept. Returns a failure for each message whose
-        outcome is not kept, by message id.
+        If ``deadline_first`` is True, no outcome is kept. Returns a mapping from message id to
+        failure, for the messages whose outcomes are not kept.
         """
         if deadline_first:
             return {entry.id: self._dispatcher.deadline_failure(entry) for entry in late}
@@ -78,9 +79,9 @@ class LateMessages:
         return failures | (await self._promise_sent(sent) if sent else {})
 
     async def _promise_sent(self, entries: Sequence[Entry]) -> dict[str, Failure]:
-        """Has the broker keep the outcomes of late messages that were sent already.
+        """Makes the broker keep the outcomes of late messages that were sent already.
 
-        Returns a failure for each message whose outcome is not kept, by message id.
+        Returns a mapping from message id to failure, for the messages whose outcomes are not kept.
         """
         try:
             promised = self._pending_results.make([entry.id for entry in entries])
@@ -112,8 +113,8 @@ class LateMessages:
     def _release_later(self, entry: Entry) -> None:
         """Removes a message's pending result from the broker as soon as the outcome comes.
 
-        The pending result is the place at the broker for the outcome. Nobody will fetch it, because
-        no caller was given the message's id.
+        A pending result is the broker's record of an outcome that a caller may fetch later. Nobody
+        will fetch this outcome, because no caller was given the message's id.
         """
         if not entry.done.is_set():
             entry.done.then(partial(self._start_release, entry))
@@ -129,9 +130,11 @@ class LateMessages:
                 logger.warning("a promised outcome is kept in the cache only: %s", error)
 
     async def _release(self, answered: Sequence[Entry]) -> None:
-        """Removes from the broker the outcomes that reached all their callers in time.
+        """Removes from the broker the pending results that no caller will fetch.
 
-        No caller needs to fetch such an outcome later.
+        A pending result is the broker's record of an outcome that a caller may fetch later. Nobody
+        will fetch an outcome that came while all its callers still waited. The parameter
+        ``answered`` holds entries that have their outcomes.
         """
         spare = [entry for entry in answered if entry.promised and not entry.reported_pending]
         known = {entry.id: outcome for entry in spare if (outcome := _worker_outcome(entry))}

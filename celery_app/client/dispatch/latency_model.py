@@ -44,11 +44,11 @@ class LatencyModel:
         self._last = -math.inf
 
     def came_back(self, work: int, sent_at: float, alone: bool = False) -> None:
-        """Records how long a chunk took whose reply has just come.
+        """Records the time that a chunk took. Call this method as soon as the chunk's reply comes.
 
-        ``work`` is the work of the chunk. The measured time starts at ``sent_at``, when the chunk
-        was sent, or at the previous reply if that came later. ``alone`` says whether the chunk was
-        a single message, and the reply had its attribution.
+        ``work`` is the work of the chunk. The chunk was sent at the time ``sent_at``. The measured
+        time starts then, or at the previous reply if that reply came later. ``alone`` says whether
+        the chunk was a single message, and the reply had its attribution.
         """
         took = self._waited(sent_at)
         if alone and sent_at >= self._last:

@@ -27,7 +27,7 @@ class LocalCache:
         self._kept: OrderedDict[str, tuple[float, Attribution]] = OrderedDict()
 
     def get(self, id: str) -> Attribution | None:
-        """Returns the attribution with this id, marked as cached; None if it is not here."""
+        """Returns the attribution with this id, marked as cached; None if there is none."""
         kept = self._kept.get(id)
         if kept is None:
             return None
@@ -38,7 +38,10 @@ class LocalCache:
         return kept[1]
 
     def shrink(self, short: bool) -> None:
-        """Makes the cache smaller if memory is ``short``; otherwise restores its original size."""
+        """Makes the cache smaller if ``short`` is True, which means that memory is short.
+
+        Otherwise restores the cache's original size.
+        """
         self._size = int(self._full * SHRUNK) if short else self._full
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)

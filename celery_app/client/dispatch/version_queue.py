@@ -77,10 +77,10 @@ class VersionQueue:
         return dropped
 
     def next_chunk(self) -> list[Entry]:
-        """Removes the messages to send now, and returns them as a chunk; empty if there are none.
+        """Removes the messages to send now, and returns them as a list, which is the next chunk.
 
-        All messages of a chunk are of one kind (see ``Entry.kind``). The kind with the most urgent
-        priority comes first.
+        The list is empty if there is nothing to send now. All messages of a chunk are of one kind
+        (see ``Entry.kind``). The kind with the most urgent priority comes first.
         """
         for kind in sorted(self._waiting, key=self._turn):
             queue = self._waiting[kind]
@@ -102,8 +102,8 @@ class VersionQueue:
     def _turn(self, kind: Kind) -> tuple[int, bool, Kind]:
         """Returns the sort key of a kind of messages. The kind with the smallest key is sent next.
 
-        Of the kinds with equal priority, the messages without evidence come first. A kind that was
-        passed over :data:`PASSED_OVER` times comes before them.
+        Of the kinds with equal priority, a kind that was passed over :data:`PASSED_OVER` times
+        comes first. The messages without evidence come next.
         """
         return kind[0], self._passed_over[kind] < PASSED_OVER, kind
 

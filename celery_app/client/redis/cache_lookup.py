@@ -72,10 +72,11 @@ class CacheLookup:
         self._wake.set()
 
     async def look_up(self) -> list[tuple[Entry, Outcome | None]]:
-        """Looks all gathered messages up, and returns each with its outcome.
+        """Looks up all gathered messages in the result cache.
 
-        The outcome is None if the cache has no outcome, or if the outcome lacks the evidence that
-        the caller asked for.
+        Returns a list of pairs, one for each message: the entry and its outcome. The outcome is
+        None if the cache has no outcome, or if the outcome lacks the evidence that the caller asked
+        for.
         """
         entries, self._entries = self._entries, []
         found = await self._found(entries) if entries else {}

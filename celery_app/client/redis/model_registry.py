@@ -44,7 +44,7 @@ class State(NamedTuple):
 
 
 class ModelRegistry:
-    """What this process knows of the workers, the broker and the cache, renewed once a second.
+    """The last known state of the workers, the broker and the cache, renewed once a second.
 
     Two threads check the broker and the cache. The other methods don't block: they return what the
     last check found. While the broker can't be reached, the models announced before stay known.
@@ -53,7 +53,7 @@ class ModelRegistry:
     def __init__(
         self, broker: Redis, cache: Redis, machine: str, queue_capacity: QueueCapacity
     ) -> None:
-        """``machine``: name of this machine, whose monitor writes to Redis how full its memory is.
+        """``machine`` is this computer's name, under which its monitor reports memory in Redis.
 
         Each check also reports to ``queue_capacity`` how much of the broker's memory the queue
         takes.
@@ -131,7 +131,7 @@ class ModelRegistry:
         raise UnknownModel(f"no worker serves it; served: {', '.join(sorted(self._living()))}")
 
     def versions(self) -> dict[str, float]:
-        """Returns each model version with its share of the new messages, from 0 to 1.
+        """Returns a mapping from model version to its share of the new messages, from 0 to 1.
 
         Raises:
             NoModel: no worker has announced a model.
@@ -143,7 +143,10 @@ class ModelRegistry:
         return shares
 
     def states(self) -> dict[str, str]:
-        """Returns the states of broker, cache and queue, by name. A state is ``ok`` or a reason."""
+        """Returns a mapping from ``broker``, ``cache`` and ``queue`` to their states.
+
+        A state is ``ok``, or says what is wrong.
+        """
         now = time.monotonic()
         return {
             name: state.words
@@ -153,7 +156,10 @@ class ModelRegistry:
         }
 
     def parts(self) -> dict[str, str]:
-        """Returns the state of each part that is needed to answer, by name; ``ok`` if it works."""
+        """Returns a mapping from each part that answers need, such as ``cache``, to its state.
+
+        A state is ``ok``, or says what is wrong.
+        """
         workers = self.workers()
         worker = "unknown" if workers is None else "ok" if workers else "none alive"
         parts = {**self.states(), "worker": worker}
@@ -179,7 +185,10 @@ class ModelRegistry:
         return self._served.lists if self._served.rollout else []
 
     def pressure(self) -> Level:
-        """Returns how full this machine's memory is, ``ok`` or worse, as its monitor reports."""
+        """Returns the level of this machine's memory: ``ok``, ``warning`` or ``critical``.
+
+        The machine's monitor reports this level in Redis.
+        """
         return self._pressure
 
     def _look_later(self, look: Callable[[], None]) -> None:

@@ -51,10 +51,11 @@ class Publisher:
         self._task_packer = TaskPacker(app, self._reply_to)
 
     async def send(self, chunk_id: str, entries: Sequence[Entry]) -> None:
-        """Sends ``entries``, all of one model version and kind, as the task with id ``chunk_id``.
+        """Sends a chunk as a Celery task, whose id is ``chunk_id``.
 
-        For urgent entries, the same command registers pending results in Redis, unless there are
-        too many already. The outcome of a pending result can be fetched later (HTTP 202).
+        All ``entries`` have one model version and one kind. The Redis command that queues the task
+        also adds pending results for the urgent entries, unless there are too many already. A
+        pending result keeps an outcome, so that a caller can fetch it later (HTTP 202).
 
         Raises:
             BrokerUnavailable: the broker did not take the task.

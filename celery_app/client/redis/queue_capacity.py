@@ -23,7 +23,7 @@ class QueueCapacity:
     """
 
     def __init__(self, max_pending_results: int) -> None:
-        """``max_pending_results``: how many outcomes may be kept for later, at most."""
+        """``max_pending_results``: largest number of outcomes that the broker keeps for callers."""
         self._max_pending_results = max_pending_results
         #: Bytes and sending time (monotonic, in seconds) of each task without a reply, by chunk id.
         #: The oldest task comes first.
@@ -38,7 +38,8 @@ class QueueCapacity:
     def record(self, measured: QueueMemory, in_flight_bytes: int) -> None:
         """Records a measurement of the queue's memory.
 
-        ``in_flight_bytes`` is what the attribute of this name was just before the measurement.
+        ``in_flight_bytes`` is the value of the attribute :attr:`in_flight_bytes` just before the
+        measurement.
         """
         self._measurement = measured, in_flight_bytes
 
@@ -78,5 +79,5 @@ class QueueCapacity:
 
     @property
     def pending_results(self) -> int:
-        """How many outcomes may be kept for callers that have not fetched them yet."""
+        """The largest number of outcomes that the broker may keep for callers to fetch later."""
         return int(min(self._max_pending_results, self._measurement[0].max_pending_results))

@@ -17,8 +17,8 @@ class ResultStore:
         self._cache = cache
 
     async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:
-        """Returns the outcomes that the cache has, by message id.
+        """Returns a mapping from message id to outcome, for the messages that the cache has.
 
-        Takes one MGET. Raises ``RedisError``.
+        Sends one MGET command. Raises ``RedisError``.
         """
         return decode(ids, await self._cache.execute_command("MGET", *keys(ids)))
