@@ -50,7 +50,7 @@ class Application(Flask):
 
 
 def create_app(runtime: Runtime | None = None) -> Flask:
-    """Returns Byline's Flask application. The first request connects to Redis, not this function.
+    """Returns Byline's Flask application, which connects to Redis at the first request.
 
     ``runtime`` holds the services that the views call. By default, the application makes a runtime
     from the settings in the environment.

@@ -51,7 +51,7 @@ class FiguresService:
 
 
 def _local_url(port: int) -> str | None:
-    """Returns the URL of a port on this machine; ``None`` for port 0, which means: not served."""
+    """Returns the URL of a port on this machine; ``None`` for port 0, which nothing serves."""
     return f"http://127.0.0.1:{port}" if port else None
 
 

@@ -1,4 +1,4 @@
-"""Serves ``/openapi.json``: paths from the file beside this module, types from ``schemas.py``."""
+"""Serves ``/openapi.json``: the paths of the file ``openapi.json``, the types of ``schemas.py``."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def document(settings: Settings) -> dict[str, Any]:
 
 
 def _problems(statuses: list[int]) -> dict[str, Any]:
-    """Returns an operation's error responses, by HTTP status, each with its error codes."""
+    """Returns a mapping from an HTTP status to an error response, which lists its error codes."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         str(status): {

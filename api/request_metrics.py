@@ -39,6 +39,6 @@ class RequestMetrics:
 
 
 def route_of(rule: str | None) -> str:
-    """Returns the metrics' label ``route`` for a Flask URL rule; ``other`` if it has none."""
+    """Returns the metrics' label ``route`` for a Flask URL rule; ``other`` for an unknown rule."""
     route = (rule or "").replace("<", "{").replace(">", "}")
     return route if route in ROUTES else OTHER

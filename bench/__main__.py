@@ -73,9 +73,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _chosen(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Returns the scenarios to run, by name.
+    """Returns the scenarios to run, as a mapping from name to scenario.
 
-    A name that is taken gets a number, as in ``steady#2``. The report's file name has the name.
+    If the command line names a scenario twice, the second name is, for example, ``steady#2``. The
+    name becomes a part of the report's file name.
     """
     chosen: dict[str, Scenario] = {}
     for given in options.scenarios:

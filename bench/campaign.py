@@ -38,17 +38,20 @@ class System(Protocol):
     redis: str
 
     def parts(self) -> Any:
-        """Returns the process ids of each part of the system, by the part's name."""
+        """Returns a mapping from each part's name to the list of its process ids."""
 
     def batches(self) -> dict[float, int] | None:
-        """Returns the number of batches that were computed, by size class; None if it is unknown.
+        """Returns a mapping from a size class to its number of computed batches; None if unknown.
 
         A size class is a range of batch sizes. Its key is the largest batch size of the range.
         """
 
 
 def held_out(folder: Path) -> Path:
-    """Writes a file of passages that the shipped models were not trained on. Returns the path."""
+    """Writes passages that no shipped model was trained on to a file in ``folder``.
+
+    Returns the path of the file.
+    """
     path = folder / "held-out.jsonl"
     subprocess.run([sys.executable, "-m", "model.heldout", str(path)], check=True)
     return path

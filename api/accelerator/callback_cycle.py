@@ -2,7 +2,7 @@
 
 A request cycle is uvicorn's object for one request and its response. Nearly every request posts one
 message, and its body arrives in one piece. For such a request, an asyncio task, ASGI's dictionaries
-and uvicorn's check of each header cost more CPU than all other work here.
+and uvicorn's check of each header would cost more CPU time than all other work on the request.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from tasks.messages import Outcome
 def handle_fast(
     service: AttributionService, posted: PostedRequest, on_response: Callable[[HttpResponse], None]
 ) -> bool:
-    """Attributes the message of a request, and calls ``on_response`` once it has the response.
+    """Attributes the message of a request, and passes the response to ``on_response``.
 
     The request must have no query. If it has an API key, this key must have no rate limit. Returns
     False, and does nothing, if the request has many messages or a large body. Raises what
@@ -44,7 +44,7 @@ def handle_fast(
 
 
 class ResponseWaiter:
-    """Waits for the outcome of one message, then calls ``on_response`` once with the response."""
+    """Waits for the outcome of one message. Calls ``on_response`` once, with the response."""
 
     __slots__ = ("_entry", "_late_task", "_on_response", "_options", "_service", "_timer")
 

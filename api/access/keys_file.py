@@ -44,7 +44,7 @@ class KeysFile:
         background.start(self._check_later, "The check of the keys file")
 
     def check(self) -> None:
-        """Reloads the file if it has changed, and has stayed the same since the last check.
+        """Reloads the file after a change, once two checks in a row have found the same file.
 
         A file that changes between two checks may be incomplete, and an incomplete file may look
         valid. If the file is invalid, the earlier keys stay in force. Each error is logged once.

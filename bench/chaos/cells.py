@@ -72,8 +72,8 @@ class Cell:
 def matrix(parts: Iterable[str]) -> Iterator[Cell]:
     """Yields a case for each phase, part and signal.
 
-    The parts are ``parts``, supervisord, and the process of ``make run``. Cases of one phase follow
-    one another, so that they can share a running system.
+    Besides the given ``parts``, supervisord and the process of ``make run`` count as parts. Cases
+    of one phase follow one another, so that they can share a running system.
     """
     struck = [*parts, DAEMON, RUNNER]
     for phase in PHASES:

@@ -34,11 +34,10 @@ _numbers = itertools.count()
 def post(target: Target, wait_s: float, timeout_s: float) -> tuple[int, bytes]:
     """Sends a new message to the api, and returns the HTTP status and the body of the response.
 
-    The api may wait for the answer for ``wait_s`` seconds before it promises the answer with status
-    202. The client waits for the response for ``timeout_s`` seconds.
+    If the api has no answer after ``wait_s`` seconds, it promises the answer with status 202.
 
     Raises:
-        OSError, HTTPException: there was no response.
+        OSError, HTTPException: there was no response within ``timeout_s`` seconds.
     """
     url = f"http://{target.host}:{target.port}{target.path}?wait={wait_s:g}"
     text = f"aeiou, message {next(_numbers)} at {time.time_ns()}"
@@ -49,7 +48,10 @@ def post(target: Target, wait_s: float, timeout_s: float) -> tuple[int, bytes]:
 
 
 def get(target: Target, path: str, timeout_s: float = 5.0) -> tuple[int, bytes]:
-    """Returns the HTTP status and the body of the page at ``path``; status 0 without a response."""
+    """Returns the HTTP status and the body of the page at ``path``.
+
+    If there is no response, the status is 0.
+    """
     try:
         return _asked(
             urllib.request.Request(f"http://{target.host}:{target.port}{path}"), timeout_s
@@ -84,10 +86,10 @@ class Ledger:
             self.accepted += [f"{target.path}/{answer.id}" for answer in found]
 
     def missing(self, target: Target) -> Counter[str]:
-        """Returns how many accepted messages have no answer after ``ANSWERED_S`` seconds.
+        """Requests the answers of all accepted messages for ``ANSWERED_S`` seconds at most.
 
-        The messages are counted by the status of the last request for the answer, such as
-        ``HTTP 404``.
+        Returns a mapping from the last HTTP status of a missing answer, such as ``HTTP 404``, to
+        the number of messages whose answer is missing with this status.
         """
         until = time.monotonic() + ANSWERED_S
         waiting = list(self.accepted)
@@ -101,9 +103,10 @@ class Ledger:
 
 @contextmanager
 def light_load(target: Target, ledger: Ledger) -> Iterator[None]:
-    """Sends ``RATE`` messages a second during the block, and records the outcomes in ``ledger``.
+    """Sends ``RATE`` messages a second during a ``with`` block.
 
-    At the end of the block, waits until every message has an outcome.
+    Records the outcomes in ``ledger``. At the end of the block, waits until every message has an
+    outcome.
     """
     over = threading.Event()
 

@@ -130,7 +130,7 @@ class Strikes:
         self._end(trial, result)
 
     def _run_while_serving(self, cell: Cell, result: Result) -> None:
-        """Runs a case whose signal comes while Byline serves a light load, or just after Ctrl-C."""
+        """Runs a case whose signal comes while Byline serves a light load, or stops."""
         trial = self._trial = self._running()
         trial.wait_until_up()
         ledger = Ledger()
@@ -226,10 +226,10 @@ class Strikes:
     def _time_end(
         self, trial: Trial, exit_status: int, since: float, result: Result
     ) -> float | None:
-        """Waits until Byline has ended, and returns the seconds since the monotonic time ``since``.
+        """Waits until Byline has ended, and returns how many seconds this took.
 
-        Adds a complaint to ``result`` if Byline ends late, ends with another status than
-        ``exit_status``, or leaves processes or files.
+        The seconds count from the monotonic time ``since``. Adds a complaint to ``result`` if
+        Byline ends late, with another status than ``exit_status``, or leaves processes or files.
         """
         while time.monotonic() < since + GIVE_UP_S:
             if trial.status is not None and not trial.processes():

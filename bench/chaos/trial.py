@@ -53,7 +53,7 @@ class Trial(Started):
         self._begun = 0
 
     def launch(self) -> None:
-        """Starts ``make run``. Then :meth:`pids` ignores the process ids of earlier starts."""
+        """Starts ``make run``. Makes :meth:`pids` ignore the process ids of earlier starts."""
         if self._process is not None:
             self._process.wait(UP_S)  # the previous runner has ended, or is about to end
         self._begun = self._journal.stat().st_size if self._journal.exists() else 0
@@ -82,7 +82,10 @@ class Trial(Started):
         return f"the runner ended with status {self.status} ({last})"
 
     def pids(self) -> dict[str, int]:
-        """Returns the newest process id of each part, of supervisord, and of ``make run``."""
+        """Returns a mapping from a part's name to the id of the part's newest process.
+
+        Supervisord and the process of ``make run`` count as parts.
+        """
         assert self._process is not None
         found = {RUNNER: self._process.pid}
         if self._journal.exists():
@@ -180,7 +183,7 @@ class Trial(Started):
         return value
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Returns, for each part by name, a list with one process id: the newest."""
+        """Returns a mapping from a part's name to a list with the part's newest process id."""
         return {part: [pid] for part, pid in self.pids().items()}
 
 

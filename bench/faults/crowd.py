@@ -67,10 +67,10 @@ class Crowd:
 
 @contextmanager
 def crowd(system: Started, passages: Path, mix: Mix, seconds: float) -> Iterator[Crowd]:
-    """Fills the cache, and runs the extra load during the block, for ``seconds`` at most.
+    """Fills the cache, and runs the extra load during a ``with`` block.
 
-    The yielded result is complete after the block. After the block, this function raises the errors
-    of the load's threads.
+    The load runs for ``seconds`` at most. The yielded result is complete after the block. After the
+    block, this function raises the errors of the load's threads.
     """
     found, over, late = Crowd(), threading.Event(), LatePromises(system, random.Random(mix.seed))
     store_others_results(system)
@@ -116,9 +116,9 @@ class LatePromises:
 
 
 def _loss(system: Started, recorder: Recorder) -> Loss:
-    """Returns the outcome of all messages that were sent with the greedy API key.
+    """Fetches the promised answers of all messages that were sent with the greedy API key.
 
-    Fetches the promised answers first.
+    Then returns the outcome of these messages.
     """
     failed = dict(recorder.failed)
     failed.pop(Recorder.PROMISED, None)

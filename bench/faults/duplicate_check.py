@@ -1,4 +1,8 @@
-"""Checks that no message had two effects: sends all messages again, and compares the answers."""
+"""Checks that no message had its effect twice, that is, got two different attributions.
+
+After a load, the check sends each answered message again. The author and the confidence of the new
+answer must be those of the message's first answer.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ PAUSE_S = 0.5
 
 
 class DuplicateCheck(Recorder):
-    """A recorder that keeps the first answer to each message, and counts answers that differ."""
+    """A recorder that compares each later answer to a message with the message's first answer."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         super().__init__(passages)
@@ -40,8 +44,9 @@ class DuplicateCheck(Recorder):
         self.changed += self.given.setdefault(message.text, found) != found
 
     def contradicted(self, target: Target) -> int:
-        """Sends all answered messages again. Returns how many answers differ from the first answer.
+        """Sends all answered messages again, and returns how many answers differ.
 
+        An answer differs if its author or its confidence is not that of the message's first answer.
         Answers that differed while the load ran count, too.
 
         Raises:

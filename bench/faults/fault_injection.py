@@ -1,7 +1,8 @@
 """Functions that break a part of a running Byline: kill, freeze, fill the disk, slow the model.
 
-Most functions return at once. A fault that lasts is undone after :data:`LASTS_S` seconds. The
-functions act only on processes that the test has started, and need no privileges.
+A frozen process, a full disk and a slow model last for :data:`LASTS_S` seconds; the function that
+causes such a fault returns at once. The functions act only on processes that the test has started,
+and need no privileges.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ def kill(part: str) -> Strike:
 
 
 def freeze(part: str) -> Strike:
-    """Returns a function that stops a part with SIGSTOP, and lets it continue after ``LASTS_S``."""
+    """Returns a function that stops the first process of a part of Byline with SIGSTOP.
+
+    The process continues after ``LASTS_S`` seconds.
+    """
 
     def strike(system: Started) -> None:
         pid = first_pid(system, part)
@@ -47,14 +51,14 @@ def freeze(part: str) -> Strike:
 
 
 def cut_connections(system: Started) -> None:
-    """Makes Valkey close all client connections, also those on which a command blocks."""
+    """Makes Valkey close all client connections, also those that wait in a blocking command."""
     with Redis.from_url(system.redis) as client:
         for kind in ("normal", "pubsub"):
             client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
 
 def fill_disk(system: Started) -> None:
-    """Makes each write to Valkey's append-only file fail for ``LASTS_S``, as on a full disk.
+    """Makes writes to Valkey's append-only file fail for ``LASTS_S`` seconds, as on a full disk.
 
     The function limits the size of the files that Valkey may write. Valkey treats the error of a
     limit like that of a full disk, so the test needs no separate disk. Linux only.

@@ -86,7 +86,7 @@ class Account:
         return Loss(sent, *counts, refused, None, 0.0)
 
     def fetch(self, system: Started, ids: Sequence[str]) -> None:
-        """Requests each answer of the messages ``ids`` once, and records the answers that come."""
+        """Requests the answer of each message in ``ids`` once. Records the answers that come."""
         for id in ids:
             if _status(system, id) == 200:
                 del self.accepted[id]
@@ -169,10 +169,10 @@ def cut_power(fsync: str) -> PromiseFault:
 
 
 def send_without_end(system: Started, account: Account, characters: int) -> Iterator[None]:
-    """Sends messages as an iterator without end: each step sends one request of ``BULK`` messages.
+    """Returns an endless iterator. Each step sends one bulk request of ``BULK`` messages.
 
     Each request has ``?wait=0``. ``account`` records which messages are accepted, answered or
-    refused. A message has about ``characters`` characters.
+    refused. The parameter ``characters`` is the approximate length of a message.
     """
     for number in count():
         texts = [f"{number} {item} {'aeiou ' * (characters // 6)}" for item in range(BULK)]

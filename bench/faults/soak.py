@@ -135,7 +135,7 @@ def _break(
 ) -> set[tuple[str, str]]:
     """Causes random faults until ``over`` is set.
 
-    Returns a pair for each kind of fault that happened: the part, and the fault's name.
+    Returns the kinds of fault that happened, as a set of pairs: a part, and a fault's name.
     """
     done: set[tuple[str, str]] = set()
     struck: dict[str, float] = {}

@@ -33,14 +33,15 @@ END_S = 60.0
 class Greedy:
     """The result of the second load.
 
-    ``record`` is None until the second load has ended, and if the scenario has no second load.
+    ``record`` is None until the second load has ended. If the scenario has no second load,
+    ``record`` stays None.
     """
 
     record: Record | None = None
 
 
 def write_keys(folder: Path) -> Path:
-    """Writes the file for ``BYLINE_KEYS_FILE`` with both loads' API keys. Returns its path."""
+    """Writes both loads' API keys to a file for ``BYLINE_KEYS_FILE``. Returns the file's path."""
     path = folder / "keys.txt"
     keys = {"measured": MEASURED, "greedy": GREEDY}
     lines = (f"{name} sha256:{sha256(key.encode()).hexdigest()}\n" for name, key in keys.items())
@@ -50,9 +51,10 @@ def write_keys(folder: Path) -> Path:
 
 @contextmanager
 def greedy(job: Job) -> Iterator[Greedy]:
-    """Runs the second load of a scenario, if the scenario has one, during the whole block.
+    """Runs the second load of the job's scenario during a ``with`` block.
 
-    The yielded object has the second load's record after the block.
+    After the block, the yielded object has the second load's record. If the scenario has no second
+    load, the record is None.
 
     Raises:
         RuntimeError: the second load did not begin, or died.

@@ -21,7 +21,9 @@ QUEUE = "attributions"
 
 
 class CeleryLoad:
-    """Sends tasks of ``bulk`` messages from ``connections`` threads.
+    """Sends tasks from several threads.
+
+    ``connections`` is the number of threads, and ``bulk`` is the number of messages in a task.
 
     Each thread has a Celery client of its own and waits for one result at a time.
     """

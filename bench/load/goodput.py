@@ -17,7 +17,10 @@ MAX_STEPS = 7
 
 
 def held(run: Run) -> bool:
-    """Returns whether the system held the rate of ``run``: answered in time, with few failures."""
+    """Returns whether the system held the rate of ``run``.
+
+    The P95 latency must be at most ``BOUND_MS``, and nearly all messages must be answered.
+    """
     # A system that is slower than the rate makes requests wait, so that the P95 exceeds the bound.
     unanswered = run.totals.sent - run.totals.answered
     return 0 < run.latency.p95_ms <= BOUND_MS and unanswered <= MAY_FAIL * run.totals.sent
@@ -26,10 +29,10 @@ def held(run: Run) -> bool:
 def search(measure: Callable[[float], Run], begin: float) -> Run | None:
     """Returns the run at the highest rate that the system held; None if it held no rate.
 
-    ``measure(rate)`` runs the load at a rate in messages per second. The search begins at
-    ``begin``. If the system holds that rate, the search goes up until the system fails at a rate;
-    otherwise it goes down until the system holds a rate. Then the search tries rates between the
-    last two rates.
+    The callable ``measure`` runs the load at a rate in messages per second. The search begins at
+    the rate ``begin``. If the system holds this rate, the search raises the rate until the system
+    does not hold it. Otherwise the search lowers the rate until the system holds it. Then the
+    search tries rates between the highest rate that was held and the lowest rate that was not held.
     """
     best: Run | None = None
     rate, too_much = begin, float("inf")

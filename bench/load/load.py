@@ -62,10 +62,11 @@ class HttpLoad:
         self._stopping = False
 
     def prepare(self, messages: int) -> None:
-        """Renders requests that together hold ``messages`` messages, before the load runs.
+        """Renders requests before the load runs.
 
-        Renders fewer requests if the request pool is full or the load is stopped. All other
-        requests are rendered when they are sent.
+        ``messages`` is how many messages the requests have in all. The method renders fewer
+        requests if the request pool is full or the load is stopped. All other requests are rendered
+        when they are sent.
         """
         self._request_pool.fill(messages, lambda: self._stopping)
 

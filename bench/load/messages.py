@@ -33,7 +33,7 @@ class Message(NamedTuple):
 
 
 def read(path: Path) -> list[Passage]:
-    """Reads passages from a .jsonl file of objects with ``text`` and ``author``.
+    """Returns the passages of a .jsonl file. A line is an object with ``text`` and ``author``.
 
     Raises:
         ValueError: the file is empty, or a line is not such an object. The error names the line.
@@ -58,9 +58,10 @@ def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
     """Yields messages without end. The share ``mix.repeats`` is repeated, and the rest is new.
 
     A repeated message is an unchanged passage, drawn from ``mix.population`` passages. A new
-    message is a :func:`variant` of a passage: the passage without two of its words. So it is as
-    hard for the model as the passage, and is in no cache. New messages use the passages one after
-    the other, and then start again with the next variant. The first variant has the number ``run``.
+    message is a :func:`variant` of a passage: the passage without two of its words. So a new
+    message is as hard for the model as the passage, and is in no cache. New messages use the
+    passages one after the other, and then start again with the next variant. The first variant has
+    the number ``run``.
     """
     random = np.random.default_rng(mix.seed)
     order = random.permutation(len(passages)).tolist()

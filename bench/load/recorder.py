@@ -102,7 +102,7 @@ def _reason(status: int, body: bytes) -> str:
 
 
 def _size(messages: Sequence[Message], body: bytes) -> int:
-    """Returns about how many bytes of memory a body and its messages take.
+    """Returns about how many bytes of memory a response's body and its request's messages take.
 
     The estimate multiplies the length of the first text by the number of messages.
     """
@@ -113,8 +113,9 @@ def _size(messages: Sequence[Message], body: bytes) -> int:
 class Recorder:
     """The figures of all requests that were due while the load was measured.
 
-    Each array has an item for each request, or an item for each answer. A response may be kept
-    undecoded: until :meth:`judge_kept` has decoded it, only its times are known.
+    Most figures are arrays with an item for each request, or with an item for each answer. A
+    response may be kept undecoded. Until :meth:`judge_kept` decodes such a response, only its times
+    are known.
     """
 
     passages: Sequence[Passage]

@@ -19,7 +19,10 @@ MAX_BYTES = 192 * 2**20
 
 
 class RequestPool:
-    """An endless supply of requests of ``bulk`` messages, some of them rendered in advance."""
+    """An endless supply of requests, some of them rendered in advance.
+
+    The number ``bulk`` is the number of messages in a request.
+    """
 
     def __init__(
         self, target: Target, messages: Iterator[Message], bulk: int, deadline_ms: int | None
@@ -31,9 +34,10 @@ class RequestPool:
         self._ready: deque[Request] = deque()
 
     def fill(self, messages: int, stopped: Callable[[], bool]) -> None:
-        """Renders requests of ``messages`` messages in all, before the load begins.
+        """Renders requests before the load begins.
 
-        Stops early at ``MAX_MESSAGES`` or ``MAX_BYTES``, and once ``stopped()`` is true.
+        ``messages`` is how many messages the requests have in all. The method stops early at
+        ``MAX_MESSAGES`` or ``MAX_BYTES``, and once ``stopped()`` is true.
         """
         requests = -(-min(messages, MAX_MESSAGES) // self._bulk)
         left = MAX_BYTES

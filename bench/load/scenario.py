@@ -90,9 +90,10 @@ def names() -> list[str]:
 
 
 def load(name: str, changes: Mapping[str, Any] | None = None) -> Scenario:
-    """Returns a scenario that comes with Byline, by its name, or the scenario in the file ``name``.
+    """Returns a scenario, with the fields in ``changes`` replaced.
 
-    ``changes`` replaces fields of the scenario. A change of None has no effect.
+    ``name`` is the name of a scenario that comes with Byline, or the path of a TOML file.
+    ``changes`` maps fields of the scenario to new values. A new value of None has no effect.
 
     Raises:
         ScenarioError: there is no such file, or its content is not a scenario.

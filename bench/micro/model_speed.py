@@ -72,7 +72,10 @@ def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: in
 
 
 def texts_of(chance: random.Random) -> Callable[[int], list[str]]:
-    """Returns a function that makes n random texts, whose word frequencies follow Zipf's law."""
+    """Returns a function that takes a number, and returns as many random texts.
+
+    The frequencies of the words in the texts follow Zipf's law.
+    """
     letters = "etaoinshrdlcumwfgypbvk"
     words = [
         "".join(chance.choices(letters, range(len(letters), 0, -1), k=chance.randint(2, 10)))

@@ -72,9 +72,10 @@ def _worker() -> int:
 
 
 def _simulated(seconds: float, overlaps: bool) -> Any:
-    """Returns a simulated GPU that computes one batch at a time, ``seconds`` for each message.
+    """Returns a simulated GPU, which computes one batch at a time.
 
-    If ``overlaps`` is true, the worker prepares the next batch while the GPU computes.
+    The GPU takes ``seconds`` for each message. If the parameter ``overlaps`` is true, the worker
+    prepares the next batch while the GPU computes.
     """
     torch, device = import_module("torch"), import_module("model.serving.device")
 

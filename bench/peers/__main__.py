@@ -98,7 +98,10 @@ def _loss(system: Any, path: Path) -> Loss | str:
 
 
 def _write(out: Path, rounds: dict[str, list[Figures]], losses: dict[str, Loss | str]) -> None:
-    """Writes the figures so far to peers.json, so that an interrupted campaign keeps them."""
+    """Writes the figures to peers.json in the folder ``out``.
+
+    The program calls this after each measurement, so an interrupted campaign keeps its figures.
+    """
     out.mkdir(parents=True, exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode({"rounds": rounds, "losses": losses}))
     (out / "peers.json").write_bytes(text)

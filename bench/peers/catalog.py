@@ -41,9 +41,10 @@ class Peer:
     stop_seconds: float = 15.0
 
     def programs(self, binaries: Path, port: int) -> dict[str, list[str]]:
-        """Returns the command line of each part as a list of words, in the order of their start.
+        """Returns a mapping from each part's name to the part's command line, a list of words.
 
-        ``binaries`` is the folder of the programs of the peer's environment.
+        The parts are in the order of their start. ``binaries`` is the folder with the programs of
+        the peer's virtual environment.
         """
         return {
             part: [word.format(bin=binaries, port=port) for word in command.split()]

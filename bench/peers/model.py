@@ -15,16 +15,17 @@ BATCH = 64
 
 
 class Predictor:
-    """The model in this process. Only the thread that creates the predictor may call it.
+    """The model in this process.
 
-    The model's engine refuses other threads.
+    Only the thread that creates a predictor may call the predictor: the model's engine refuses
+    other threads.
     """
 
     def __init__(self, threads: int = 1) -> None:
         """Loads the model class that ``BENCH_MODEL`` names, with ``threads`` threads for torch.
 
-        One thread computes the default model fastest: a batch takes a few milliseconds, too short
-        to be worth splitting, and the peers' other processes need the second core.
+        One thread computes the default model fastest. A batch takes a few milliseconds, too short
+        to be worth splitting. The peers' other processes need the second core.
         """
         # Imported by name, because the benchmarks may not import what they measure.
         engine = importlib.import_module("model.serving.engine")

@@ -25,7 +25,7 @@ UP_S = 120.0
 
 
 class PeerSystem:
-    """A peer that runs during the block, with a Valkey of its own if the peer needs one."""
+    """A peer that runs during a ``with`` block, with a Valkey of its own if the peer needs one."""
 
     def __init__(self, peer: Peer, folder: Path) -> None:
         self.peer = peer
@@ -74,7 +74,11 @@ class PeerSystem:
         return marks.processes(self._run)
 
     def parts(self) -> Mapping[str, list[int]]:
-        """Returns the process ids of ``valkey``, if there is one, and of ``server``, all others."""
+        """Returns a mapping from a part's name to the list of its process ids.
+
+        The part ``valkey`` exists if the peer needs Valkey. The part ``server`` has all other
+        processes.
+        """
         valkey = self._started.get("valkey")
         found = [pid for pid in self.processes() if valkey is None or pid != valkey.pid]
         return {**({"valkey": [valkey.pid]} if valkey else {}), "server": found}

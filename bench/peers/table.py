@@ -115,7 +115,8 @@ def _median(figures: Sequence[Figures], of: Callable[[Figures], float]) -> float
 def _pss(figures: Figures, parts: Sequence[str] | None = None) -> float:
     """Returns the memory of some parts, or of all parts, in megabytes.
 
-    The memory is the proportional set size: processes that share memory divide it among them.
+    The memory is the proportional set size: shared memory is divided among the processes that
+    share it.
     """
     return sum(size for part, size in figures.pss.items() if parts is None or part in parts) / 1e6
 

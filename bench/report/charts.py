@@ -89,7 +89,7 @@ def of_run(run: Run, key: str) -> list[Chart]:
 
 
 def of_runs(runs: Mapping[str, Run], key: str) -> list[Chart]:
-    """Returns the plots that show several runs together. ``runs`` maps a label to each run.
+    """Returns the plots that show several runs together. ``runs`` maps a run's label to the run.
 
     The ids in the SVG begin with ``key``.
     """
@@ -197,7 +197,7 @@ def _curve(run: Run) -> list[tuple[float, float]]:
 
 
 def _slower(percentile: float) -> float:
-    """Returns n such that one of n messages is slower than a percentile: 2 for 50, 100 for 99."""
+    """Returns n such that one of n messages is slower than a percentile: 2 for P50, 100 for P99."""
     return 100 / (100 - percentile)
 
 

@@ -38,7 +38,10 @@ class Figure(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """The later value divided by the earlier. None if one is missing, or the earlier is 0."""
+        """The later value divided by the earlier value.
+
+        None if a value is missing, or if the earlier value is 0.
+        """
         return None if self.after is None or not self.before else self.after / self.before
 
     @property

@@ -51,16 +51,17 @@ def judge(recorder: Recorder, card: dict[str, Any] | None) -> Quality | None:
 
 
 def effective(weights: Iterable[int]) -> float:
-    """Returns how many independent answers are worth as much as all answers (Kish 1965).
+    """Returns the effective number of independent answers, for confidence intervals (Kish 1965).
 
-    Answers to one passage are not independent. A weight is the number of answers to one passage.
+    Answers to one passage are not independent, so this number is at most the number of
+    answers. A weight is the number of answers to one passage.
     """
     counts = np.array(list(weights), np.float64)
     return float(counts.sum() ** 2 / (counts**2).sum())
 
 
 def wilson(share: float, count: float, z: float) -> tuple[float, float]:
-    """Returns the Wilson score interval of ``share``, seen in ``count`` trials (Wilson 1927).
+    """Returns the Wilson score interval (Wilson 1927) of ``share``, a share of ``count`` trials.
 
     ``z`` is the standard normal quantile of the interval's confidence.
     """

@@ -89,7 +89,7 @@ def _beside(scenario: Scenario) -> str:
 
 
 def other_key(totals: Totals) -> str:
-    """Returns a text on the second load: its rate of answers, and its other messages."""
+    """Returns a text on the second load: answers a second, and how many messages got no answer."""
     failed = sum(totals.failed.values())
     return f"{totals.throughput:,.1f} msg/s answered; {failed:,} messages refused or promised"
 
@@ -108,10 +108,10 @@ def share(part: float, whole: float) -> str:
 
 
 def batch_sizes(batches: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Returns pairs of a range of batch sizes, such as ``5–8``, and its number of batches.
+    """Returns a list of pairs: a range of batch sizes, such as ``5–8``, and a number of batches.
 
-    The ranges are in ascending order. ``batches`` has the number of batches by the largest size of
-    the range.
+    The ranges are in ascending order. ``batches`` maps the largest size of a range to the number of
+    batches in the range.
     """
     classes, lowest = [], 1
     for bound in sorted(batches, key=float):

@@ -1,4 +1,4 @@
-"""Measures how Byline scales: ``python -m bench.scaling``, ``--only workers`` for one part of it.
+"""Measures how Byline scales: ``python -m bench.scaling``. ``--only workers`` runs only one part.
 
 The study has three parts. *workers*: the throughput of one to eight workers with a model that
 sleeps as long as a GPU would compute, so that few cores are enough. *api*: the throughput of one to
@@ -153,7 +153,7 @@ class Measured:
         )
 
     def workers(self, number: int) -> None:
-        """Measures the throughput of each number of workers, in round ``number`` of the study."""
+        """Measures the throughput with one to eight workers, in round ``number`` of the study."""
         for count in rotated(WORKERS, number):
             settings = {
                 "BYLINE_MODEL": MODEL,
@@ -167,7 +167,7 @@ class Measured:
                 self._measure("workers", TASKS, count, system, **tasks)
 
     def api(self, number: int) -> None:
-        """Measures the throughput of each number of api processes, in round ``number``."""
+        """Measures the throughput with one to four api processes, in round ``number``."""
         for count in rotated(PROCESSES, number):
             settings = {"BYLINE_WORKERS": "2", "BYLINE_API_PROCESSES": str(count)}
             with self._started(settings) as system:

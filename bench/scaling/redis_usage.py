@@ -36,7 +36,10 @@ class Counters(msgspec.Struct, frozen=True):
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """The cost of one message for Valkey, without the work that an idle Byline causes."""
+    """The commands, CPU time and traffic that one message costs Valkey.
+
+    The work that an idle Byline causes is not included.
+    """
 
     messages: int
     #: Answered messages per second.
@@ -94,10 +97,11 @@ def between(before: Counters, after: Counters) -> Counters:
 
 
 def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Cost:
-    """Returns the cost of each of ``messages`` messages, from the growth of Valkey's counters.
+    """Returns the commands, CPU time and traffic that one message of a load costs Valkey.
 
-    ``load`` is the growth under load. ``idle`` is the growth in an idle system, which is subtracted
-    in proportion to the time. ``throughput`` is in messages per second.
+    ``load`` is the growth of Valkey's counters under the load. ``idle`` is their growth in an idle
+    system, which is subtracted in proportion to the time. ``messages`` is how many messages of
+    the load were answered. ``throughput`` is in messages per second.
     """
     share = load.seconds / idle.seconds
 
@@ -115,7 +119,7 @@ def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Co
 
 
 def middle(costs: Iterable[Cost]) -> Cost:
-    """Returns the median of each figure over several rounds."""
+    """Returns a cost whose figures are the medians of the costs of several rounds."""
     rounds = list(costs)
     names = {name: None for each in rounds for name in each.calls}
     return Cost(

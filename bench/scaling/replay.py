@@ -1,8 +1,8 @@
 """Records the commands that a Valkey gets, and replays them as fast as another Valkey can run them.
 
-The replay gives an upper bound of the rate. All commands come over one connection and in large
-pieces. So the server spends almost no time on reading and writing. With many clients, the server
-would spend more.
+The replay gives an upper bound of the messages/s that one Valkey can take. All commands come over
+one connection and in large pieces, so the server spends almost no time on reading and writing. With
+many clients, the server would spend more time.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ def record(port: int, after: float, seconds: float) -> list[list[bytes]]:
 
 
 def parse(line: bytes) -> list[bytes]:
-    """Returns the command to replay, as its words, for a line that Valkey's MONITOR prints.
+    """Returns the words of the command in a line that Valkey's MONITOR prints.
 
     MONITOR prints each command that the server runs. The result is empty if the command must not be
     replayed. The commands that a script runs are not replayed, because the script itself is
-    replayed.
+    replayed. A blocking command becomes its non-blocking form.
     """
     head = _HEAD.match(line)
     if head is None or head[1] == b"lua":
@@ -67,7 +67,7 @@ def parse(line: bytes) -> list[bytes]:
 
 
 def at_once(words: list[bytes]) -> list[bytes]:
-    """Returns the command ``words``, or its non-blocking form if the command would block."""
+    """Returns the command with these words. A blocking command becomes its non-blocking form."""
     name = words[0].upper()
     return [AT_ONCE[name], *words[1:-1]] if name in AT_ONCE else words
 
@@ -89,9 +89,9 @@ def stored(command: Sequence[bytes]) -> int:
 
 
 def replay(port: int, commands: Sequence[Sequence[bytes]]) -> float:
-    """Empties the Valkey on ``port``, sends it ``commands``, and returns the CPU seconds they took.
+    """Empties the Valkey on ``port``, and sends ``commands`` to this Valkey.
 
-    Only the CPU time of the thread that runs the commands counts.
+    Returns the CPU seconds of the thread that runs the commands.
     """
     client = Redis(port=port)
     client.flushall()

@@ -60,12 +60,12 @@ class Point(msgspec.Struct, frozen=True):
         return self.middle(lambda each: 1e6 * each.cpu.get(kind, 0.0) / each.throughput)
 
     def middle(self, figure: Callable[[Round], float]) -> float:
-        """Returns the median over the rounds of the number that ``figure`` returns for a round."""
+        """Calls ``figure`` for each round, and returns the median of the results."""
         return median(map(figure, self.rounds))
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """The cost of one load's messages for Valkey, in each round."""
+    """What a message of one load costs Valkey, in each round."""
 
     load: str
     rounds: list[Cost]
@@ -110,9 +110,10 @@ def rotated(items: Sequence[Item], number: int) -> list[Item]:
 
 
 def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
-    """Returns how many cores each kind of part keeps busy. ``cpu`` has the cores by part.
+    """Returns a mapping from a kind of part to the number of cores that the kind keeps busy.
 
-    The kinds are the api, all workers together, Valkey, and the rest.
+    ``cpu`` maps each part to its cores. The kinds are the api, all workers together, Valkey, and
+    the rest.
     """
     found: dict[str, float] = {}
     for part, cores in cpu.items():

@@ -12,7 +12,10 @@ EVERY_MS = 200
 
 
 class Utilisation:
-    """Samples the first GPU's utilisation during the block. Does nothing without nvidia-smi."""
+    """Samples the first GPU's utilisation during a ``with`` block.
+
+    Without nvidia-smi, this class does nothing.
+    """
 
     def __enter__(self) -> Utilisation:
         command = [

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Processes:
-    """A context that ends all processes that were started with it."""
+    """A context manager that ends, after the ``with`` block, all processes that it has started."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -79,9 +79,9 @@ class Running:
 
 
 class Started(Running):
-    """An instance of Byline, with all parts, that runs during a block.
+    """An instance of Byline, with all parts, that runs during a ``with`` block.
 
-    It has free ports and an empty cache at the start.
+    The instance has free ports, and an empty cache at the start.
     """
 
     #: The names of the ports. All ports are chosen at once: a second choice could repeat a port.
@@ -194,10 +194,10 @@ class Started(Running):
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Delays Ctrl-C to the end of the block.
+    """Delays the effect of Ctrl-C until the end of a ``with`` block.
 
-    So when Ctrl-C takes effect, the caller knows every process that the block has started, and can
-    stop it.
+    When Ctrl-C takes effect, the caller therefore knows every process that the block has started,
+    and can stop these processes.
     """
     came: list[object] = []
     before = signal.signal(signal.SIGINT, lambda *given: came.append(given))

@@ -53,7 +53,8 @@ class Meter:
 def pss(pid: int) -> int:
     """Returns the proportional set size of a process in bytes; 0 once the process has ended.
 
-    It is the memory that the process uses; processes that share memory divide it among them.
+    This size is the memory that the process uses. Shared memory is divided among the processes that
+    share it.
     """
     try:
         rollup = (PROC / str(pid) / "smaps_rollup").read_text()

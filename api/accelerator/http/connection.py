@@ -226,7 +226,7 @@ class HttpConnection(ParsingConnection):
             self._close()
 
     def _drop_incomplete(self) -> None:
-        """Drops the request that is still arriving, if any, unless its response has begun."""
+        """Drops a request that is still arriving. Keeps the request if its response has begun."""
         if not (self._receiving and self._has_task):
             self._receiving = False
             return

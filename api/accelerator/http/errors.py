@@ -6,7 +6,7 @@ from tasks.errors import BylineError
 
 
 class Timeout(BylineError):
-    """The client has not sent its whole request in time."""
+    """The client has not sent its whole request within the time limit."""
 
     code = "timeout"
 

@@ -67,7 +67,7 @@ class FramingCounter:
         self._excess -= size
 
     def add_chunk(self) -> None:
-        """Begins a chunk: subtracts the bytes that it may have besides data, ``CHUNK_BYTES``."""
+        """Begins a chunk. Subtracts ``CHUNK_BYTES``, which a chunk may have besides its data."""
         self._excess -= CHUNK_BYTES
 
     def add_trailer(self) -> None:

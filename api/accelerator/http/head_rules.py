@@ -54,12 +54,10 @@ def check_url(url: bytes) -> None:
 
 
 def check_duplicates(headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """Checks that a request has no header field twice that it may have only once.
-
-    The set :data:`SINGLE` names these fields, such as ``host``.
+    """Checks that a request has each field of :data:`SINGLE`, such as ``host``, at most once.
 
     Raises:
-        BadRequest: the request has one of these fields twice.
+        BadRequest: the request has one of these header fields twice.
     """
     for name, times in Counter(name for name, _ in headers).items():
         if times > 1 and name in SINGLE:

@@ -39,9 +39,10 @@ class LingeringTransport:
             self._lingering = Lingering(self._transport, self._loop)
 
     def close_now(self) -> None:
-        """Closes the connection at once, unless :meth:`close` was called before.
+        """Closes the connection at once.
 
-        In that case, the connection closes soon after the client has read its responses.
+        If :meth:`close` was called before, the connection closes soon after the client has read its
+        responses.
         """
         if self._lingering is not None:
             self._lingering.end_once_sent()

@@ -11,17 +11,17 @@ WRITE_TIMEOUT_S = 30.0
 
 
 class WriteTimeoutProtocol(HttpToolsProtocol):
-    """uvicorn's protocol. Disconnects clients that read nothing for too long."""
+    """uvicorn's protocol, with a timer that disconnects clients that read nothing for too long."""
 
     _write_timer: asyncio.TimerHandle | None = None
 
     def pause_writing(self) -> None:
-        """Starts the timer; called by asyncio when the write buffer is full."""
+        """Starts the write timer; called by asyncio when the write buffer is full."""
         super().pause_writing()
         self._start_timer(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """Stops the timer; called by asyncio when the client has read enough."""
+        """Stops the write timer; called by asyncio when the client has read enough."""
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None

@@ -1,8 +1,8 @@
 """ASGI middleware: makes BentoML's API for lists of messages take a single message, too.
 
 A batchable API of BentoML takes lists only. BentoML's documentation solves this with a second
-service in front of the first, which costs a second HTTP request and a second round of JSON. This
-middleware costs almost no time.
+service in front of the first. That costs a second HTTP request, and JSON is encoded and decoded a
+second time. This middleware costs almost no time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ Application = Callable[[Event, Receive, Send], Awaitable[None]]
 
 
 class Envelope:
-    """Wraps a single message into a list, and takes the attribution out of the response's list."""
+    """ASGI middleware that puts a request's single message into a list.
+
+    The middleware takes the attribution out of the list in the response.
+    """
 
     def __init__(self, app: Application) -> None:
         """Keeps ``app``, BentoML's ASGI application."""
