@@ -123,9 +123,10 @@ def _held_out() -> list[tuple[str, str]]:
 
 
 def attribute(url: str, settings: Settings, text: str, author: str) -> Sample:
-    """Sends as much of ``text`` to the api as the settings allow, and returns the attribution.
+    """Sends a text to the api. Returns the text with its attribution, as a sample.
 
-    ``url`` is the URL of attributions. ``author`` is the true author.
+    Leaves out the end of ``text`` if the settings do not allow so many characters. ``url`` is the
+    address to which texts are posted. ``author`` is the true author.
 
     Raises:
         NoAttribution: the api did not answer with an attribution.
@@ -189,7 +190,10 @@ def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[
 
 
 def kind(sample: Sample) -> str:
-    """Returns the kind of a sample: sure, hard, abstained, wrong; "right" for any other."""
+    """Returns the kind of a sample: :data:`SURE`, :data:`HARD`, :data:`ABSTAINED` or "wrong".
+
+    Returns "right" for a right attribution that is neither sure nor hard.
+    """
     if sample.answer["author"] is None:
         return ABSTAINED
     if not sample.right:
@@ -211,8 +215,8 @@ def _tally(asked: Sequence[Sample]) -> str:
 def described(sample: Sample, source: str, least: float = 0.0) -> list[str]:
     """Returns lines for the terminal about one sample.
 
-    ``source`` describes the true author, and ``least`` is the confidence below which the model
-    names no author; 0 where it is not known.
+    ``source`` describes the true author. ``least`` is the confidence below which the model names no
+    author, or 0 if that confidence is unknown.
     """
     answer = sample.answer
     rows = {

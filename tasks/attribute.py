@@ -61,7 +61,10 @@ class AttributeTask(Task):
         return self._batch_processor.begin(chunks)
 
     def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
-        """Starts the model on the next messages of a chunk, up to ``work`` units of work."""
+        """Starts the model on the next messages of a chunk.
+
+        ``work`` limits the work of these messages, in units of :mod:`tasks.work`.
+        """
         return self._batch_processor.begin_part(progress, work)
 
     def begin_alone(
@@ -69,7 +72,8 @@ class AttributeTask(Task):
     ) -> InFlightBatch:
         """Computes the next messages of a chunk one at a time, and stores each outcome at once.
 
-        The messages have up to ``work`` units of work. Calls ``heartbeat()`` before each message.
+        ``work`` limits the work of these messages, in units of :mod:`tasks.work`. Calls
+        ``heartbeat()`` before each message.
         """
         return self._batch_processor.begin_alone(progress, work, heartbeat)
 
@@ -80,7 +84,7 @@ class AttributeTask(Task):
 
     @property
     def cache_cooldown(self) -> Cooldown:
-        """The pause after a failure of the cache, during which the cache is not asked."""
+        """The cooldown of the cache: after a failure, the cache is not asked for some seconds."""
         return self._batch_processor.cache_cooldown
 
     def finish(self, batch: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
@@ -98,9 +102,10 @@ class AttributeTask(Task):
         return self._outcomes.pop(id, None)
 
     def reply(self, batch: InFlightBatch, outcomes: Sequence[list[Outcome]]) -> None:
-        """Sends the replies of a batch, unless they were sent together with its results.
+        """Sends the replies of a finished batch if cache and broker are two servers.
 
-        Raises ``RedisError``.
+        If they are one server, the replies were sent together with the batch's results. Counts the
+        batch's messages in the metrics. Raises ``RedisError``.
         """
         self._batch_processor.replies.send(batch.answered, outcomes, batch.promised_outcomes)
         self._batch_processor.record(batch)

@@ -73,7 +73,10 @@ class BatchProcessor:
         return self._begin(chunks, None)
 
     def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
-        """Begins a batch of the next messages of a chunk, up to ``work`` units of work."""
+        """Begins a batch of the next messages of a chunk.
+
+        ``work`` limits the work of these messages, in units of :mod:`tasks.work`.
+        """
         return self._begin([progress.part(work)], progress)
 
     def _begin(self, chunks: Sequence[Chunk], progress: Progress | None) -> InFlightBatch:
@@ -101,9 +104,10 @@ class BatchProcessor:
     def _look_up(
         self, chunks: Sequence[Chunk], progress: Progress | None
     ) -> tuple[InFlightBatch, dict[str, ValidMessage]]:
-        """Returns a new batch with its cached outcomes, and the valid messages of the batch by id.
+        """Makes a batch, and reads the cached outcomes of its messages.
 
-        Messages that an earlier pass of the chunk answered are left out of the second result.
+        Returns the batch, and a mapping from ids to the batch's valid messages. The mapping leaves
+        out messages that an earlier pass (an earlier batch of the same chunk) has answered.
         """
         admitted = [self._admission.admit(chunk) for chunk in chunks]
         wanted = unique_messages(message for chunk in admitted for message in chunk)
@@ -128,10 +132,10 @@ class BatchProcessor:
         return {id: o for id, o in found.items() if suffices(o, wanted[id].explain)}
 
     def finish(self, batch: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
-        """Returns the outcomes of each chunk in ``batch.answered``, in the order of its messages.
+        """Waits for the model. Returns a list of outcomes for each chunk in ``batch.answered``.
 
-        Queues on ``pipe`` the results to store and the replies. The caller executes the pipeline,
-        and acknowledges the tasks only after that.
+        Each list has the order of the chunk's messages. Queues results and replies on ``pipe``. The
+        caller executes the pipeline, and acknowledges the tasks only after that.
         """
         batch.computed |= self._computation.compute(batch.uncached, batch.launched)
         batch.computed_at = time.monotonic()
@@ -156,11 +160,12 @@ class BatchProcessor:
     def _by_all_ids(
         self, batch: InFlightBatch, new: dict[str, Outcome], known: dict[str, Outcome]
     ) -> dict[str, Outcome]:
-        """Returns the outcomes of a batch by all message ids that clients may use to fetch them.
+        """Returns a mapping from message ids to the outcomes of a batch.
 
-        A client's id of a message may differ from the worker's id. ``new`` are the outcomes of this
-        batch by the worker's ids. ``known`` also has the outcomes of earlier passes of the chunk,
-        because an earlier pass may have had the same text.
+        A client and this worker may have computed different ids for one message. The mapping has
+        the outcome under both ids, because a client may fetch it by either. ``new`` maps this
+        worker's ids to the batch's outcomes. ``known`` also has the outcomes of the chunk's earlier
+        batches, because an earlier batch may have had the same text.
         """
         promised: dict[str, Outcome] = {failure.id: failure for failure in batch.refused}
         promised |= new
@@ -172,10 +177,10 @@ class BatchProcessor:
     def fail(
         self, awaited: Sequence[Chunk], pipe: Pipeline, error: BylineError
     ) -> list[list[Outcome]]:
-        """Makes ``error`` the outcome of every message of the chunks ``awaited``.
+        """Makes ``error`` the outcome of every message of some chunks.
 
-        Api processes wait for these chunks. Queues the failures on ``pipe``, and returns the
-        failures of each chunk.
+        ``awaited`` are the chunks. Api processes wait for them. Queues the failures on ``pipe``.
+        Returns a list of failures for each chunk.
         """
         failures: list[list[Outcome]] = [
             [

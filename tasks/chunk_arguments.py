@@ -19,9 +19,10 @@ def parse_chunk(
     sent_at: Any = None,
     request_ids: Sequence[Any] = (),
 ) -> Chunk:
-    """Returns the chunk that a task's arguments and Byline's own headers describe.
+    """Returns the chunk that a task's arguments and headers describe.
 
-    ``args`` and ``kwargs`` are the task's arguments, ``sent_at`` and ``request_ids`` the headers.
+    ``args`` and ``kwargs`` are the task's arguments. Celery sets ``id`` and ``reply_to`` on a task.
+    ``sent_at`` and ``request_ids`` are Byline's own headers.
 
     Raises:
         InvalidMessage: the arguments are wrong. The error names the fault, but quotes no argument.

@@ -99,7 +99,7 @@ class CacheUnavailable(BylineError):
 
 
 class NoAnswer(BylineError):
-    """The message is queued, but no worker answered in time."""
+    """The message was accepted, but no worker answered before the wait for the answer ended."""
 
     code = "no_answer"
 

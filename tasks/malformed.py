@@ -87,7 +87,7 @@ def check_payload(args: Any, kwargs: Any, embedded: Any) -> None:
 
 
 def kind_of(error: Exception) -> str:
-    """Returns a malformed task's kind of fault, given the error that reading the task raised."""
+    """Returns the kind of a task's fault. ``error`` was raised by an attempt to read the task."""
     if isinstance(error, Malformed):
         return str(error)
     return next((kind for known, kind in _KINDS if isinstance(error, known)), "other")

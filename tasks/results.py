@@ -12,11 +12,11 @@ from tasks.messages import Failure, Outcome
 
 
 class Attributions(Sequence[Any]):
-    """The result of a task: a list in JSON.
+    """The result of a task ``byline.attribute``: a sequence that becomes a list in JSON.
 
-    Events and logs show the repr. The repr has only the length of the list, because an attribution
-    may hold evidence, which quotes the text. The plain objects of the list are made only when a
-    caller reads them, which is rare.
+    Celery's events and logs show the repr of a result. This class's repr has only the number of
+    messages, because an attribution may hold evidence, which quotes the text. The dicts in the
+    sequence are made only when a caller reads an item, which is rare.
     """
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:

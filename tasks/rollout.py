@@ -104,7 +104,7 @@ def lists(queue: str) -> list[str]:
 
 
 def workers_of(version: str) -> str:
-    """Returns the key of a version's workers: a sorted set of node names by last registration."""
+    """Returns the Redis key of a sorted set: a version's workers by time of last registration."""
     return f"{WORKERS}:{version}"
 
 
@@ -220,7 +220,7 @@ class WorkerRegistry:
             self._client.delete(workers_of(version))
 
     def _leave_others(self, node: str, version: str) -> None:
-        """Removes a restarted worker from other versions. A worker that is killed stays listed."""
+        """Removes a restarted worker from the lists of workers of all versions but ``version``."""
         names: Any = self._client.zrange(VERSIONS, 0, -1)
         with self._client.pipeline(transaction=False) as pipe:
             for other in {name.decode(errors="replace") for name in names} - {version}:
@@ -249,7 +249,7 @@ class WorkerRegistry:
 
     @contextmanager
     def _tracking_outages(self) -> Iterator[None]:
-        """Records the time since which Redis has been reachable.
+        """Records since when Redis has answered the commands that are sent in the ``with`` block.
 
         Workers can't register during an outage of Redis, or while the whole machine sleeps. Without
         this record, workers would seem dead afterwards. A long time since the last answer of Redis

@@ -46,7 +46,7 @@ def create(state: Path, target: Path) -> tuple[Path, list[str]]:
 
 
 def _named(partial: Path, target: Path, now: time.struct_time) -> Path:
-    """Renames a complete archive: the new name has the date, and is unused. Returns the path."""
+    """Gives an archive its final name: the date, and a number if needed. Returns the new path."""
     stem, number = f"byline-{time.strftime('%Y%m%dT%H%M%SZ', now)}", 1
     while True:
         path = target / f"{stem}{f'-{number}' if number > 1 else ''}.tar.gz"

@@ -53,9 +53,10 @@ class Environment:
             )
 
     def needed_by(self, requirement: str) -> list[str] | None:
-        """Returns the requirements of the pinned package ``requirement``. Installs nothing.
+        """Returns a list of the packages that a package needs, as pip reports them.
 
-        pip reads them from the build that its own index has. Returns None if pip can't read them.
+        ``requirement`` is the package with its pinned version. Installs nothing. pip reads the list
+        from the package's build in pip's own index. Returns None if pip can't read the list.
         """
         with Progress(lambda: f"asking the package index for {requirement}"):
             options = ("--dry-run", "--ignore-installed", "--no-deps", "--report", "-")

@@ -53,11 +53,11 @@ def _install(options: argparse.Namespace) -> None:
 
 
 def _torch(environment: Environment, options: argparse.Namespace) -> tuple[str, ...]:
-    """Chooses the build of torch, and prints the choice.
+    """Chooses a build of torch, prints the choice, and returns options for ``pip install``.
 
-    Installs torch now if the build is in a package index of its own. Returns the options with which
-    pip has to install all other packages. Does nothing if torch is installed, or is not to be
-    installed.
+    pip needs these options to install all other packages. If the build is in a package index of its
+    own, this function also installs torch. If torch is installed already, or is not to be
+    installed, this function does nothing, and returns no options.
     """
     requirement = torch_build.required(options.lock)
     if not requirement or environment.has(requirement):

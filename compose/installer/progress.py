@@ -23,8 +23,8 @@ class Progress:
     """Shows what the ``with`` block is doing, and for how many seconds already.
 
     On a terminal, one line is kept up to date. Otherwise, for example in a file, a line is printed
-    every :data:`LINE_S` seconds. This time goes on from block to block, so that several short
-    blocks in a row also print lines.
+    every :data:`LINE_S` seconds. The seconds are counted from the last line of any block, so that
+    several short blocks in a row also print lines.
     """
 
     #: Monotonic time of the last line of any context.

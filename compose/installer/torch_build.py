@@ -39,10 +39,12 @@ class TorchBuild(NamedTuple):
 def choose(requested: str | None, found: Sequence[str] | None) -> TorchBuild:
     """Returns the build of torch to install on this machine.
 
-    ``requested`` is the environment variable TORCH_INDEX, which names a package index. An empty
-    text means pip's own index, whichever build that index has. None means that the variable is not
-    set. ``found`` are the packages that torch from pip's own index needs. They show whether it is a
-    build for CUDA. None means that they are unknown.
+    ``requested`` is the value of the environment variable TORCH_INDEX, which names a package index.
+    An empty text means pip's own index, whichever build that index has. None means that the
+    variable is not set.
+
+    ``found`` are the packages that the torch in pip's own index needs. They show whether that torch
+    is a build for CUDA. None means that these packages are unknown.
     """
     if requested:
         return TorchBuild(f"torch: the build of TORCH_INDEX={requested}", extra_index=requested)

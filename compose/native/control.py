@@ -52,7 +52,7 @@ _NO_ANSWER = (OSError, HTTPException, XMLRPCError, ExpatError)
 
 
 class Control:
-    """A context in which the parts run. All parts have ended once the context is left."""
+    """A context manager that runs the parts. All parts have ended when the ``with`` block ends."""
 
     def __init__(
         self,
@@ -141,9 +141,10 @@ class Control:
         return f"{words}\n  {advice}" if advice else words
 
     def start_failure(self) -> str:
-        """Returns why a vital part can't start, and its last log lines; empty if all can start.
+        """Returns a text on why the run can't start; empty if it can start.
 
-        Byline can't work without its vital parts.
+        The run can't start if supervisord can't, or if a vital part can't. A vital part is one that
+        Byline can't work without. The text has the last lines of the part's log.
         """
         if self._refusals > 1:
             return f"{DAEMON} does not start; its own message is printed above"
@@ -156,7 +157,7 @@ class Control:
     def _advised_twice(self, part: Part) -> bool:
         """Returns whether the part ended twice in a row with an error that the user has to repair.
 
-        That is an error in the log for which the part has advice.
+        An error is of this kind if the part has advice for the last lines of its log.
         """
         before, begin, times = self._advised[part.name]
         end = (self._ends(part.name) or [("", "")])[-1][0]
@@ -203,7 +204,7 @@ class Control:
             self._rpc.startProcess(full_name, False)
 
     def _ends(self, name: str) -> list[tuple[str, str]]:
-        """Returns when and why a part ended, once for each end, from supervisord's log."""
+        """Returns pairs of time and reason, one for each end of a part, from supervisord's log."""
         lines = last_lines(self.log(DAEMON), 500, self._begin[DAEMON])
         end = rf"(\S+ \S+) \w+ (?:exited|stopped): {name} \(([^;)]*)"
         return re.findall(end, "\n".join(lines))

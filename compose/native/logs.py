@@ -1,4 +1,7 @@
-"""Reads the last and the new lines of the parts' log files. A missing file counts as empty."""
+"""Reads the parts' log files: the last lines of a file, or all lines written since the last read.
+
+A missing file counts as empty.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ def size(log: Path) -> int:
 
 
 def since(log: Path, begin: int) -> tuple[bytes, int]:
-    """Returns the bytes of a log after the first ``begin`` bytes, and the log's size.
+    """Returns the bytes of a log from the position ``begin`` on, and the log's size in bytes.
 
-    If there are more than :data:`MAX_BYTES` such bytes, returns only the last :data:`MAX_BYTES`.
+    If these are more than :data:`MAX_BYTES` bytes, returns only the last :data:`MAX_BYTES`.
     """
     try:
         with log.open("rb") as file:
@@ -34,18 +37,22 @@ def since(log: Path, begin: int) -> tuple[bytes, int]:
 
 
 def last_lines(log: Path, lines: int = 12, begin: int = 0) -> list[str]:
-    """Returns the last ``lines`` lines of a log, without the log's first ``begin`` bytes."""
+    """Returns a list of the last lines of a log.
+
+    ``lines`` is the largest number of lines to return. Lines before the position ``begin``, in
+    bytes, are left out.
+    """
     return since(log, begin)[0].decode(errors="replace").rstrip().splitlines()[-lines:]
 
 
 class NewLines:
-    """Reads the lines that are written to logs from now on."""
+    """Reads the lines that are written to several logs after this object was made."""
 
     def __init__(self, logs: Iterable[Path]) -> None:
         self._read = {log: size(log) for log in logs}
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        """Yields each complete line that is new since the last call.
+        """Yields each complete line that was written since the last call.
 
         Each item is a pair: the name of the log, and the text of the line.
         """

@@ -142,9 +142,9 @@ def _wait(control: Control, part: Part, waiting: HealthThread, begin: float) -> 
 
 
 def _watch(control: Control, new_lines: NewLines) -> None:
-    """Restarts parts that have ended, prints new log lines of all parts, and sleeps ``WATCH_S``.
+    """Restarts ended parts and prints new log lines of all parts, once. Sleeps after that.
 
-    ``WATCH_S`` is in seconds. The parts log few lines as long as nothing fails.
+    The sleep takes ``WATCH_S`` seconds. The parts log few lines as long as nothing fails.
     """
     control.check()
     for name, line in new_lines.lines():

@@ -1,4 +1,7 @@
-"""Health checks of the parts: probes that return True or False, and threads that call them."""
+"""Health checks of the parts: probes, and threads that call the probes.
+
+A probe is a function without parameters that returns whether a part is healthy.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,10 @@ class HealthThread:
 
 
 def redis(url: str) -> Probe:
-    """Returns a probe that is True once the server at ``url`` answers and has loaded its data."""
+    """Returns a probe, a function that returns whether the Redis at ``url`` is ready.
+
+    Redis is ready if it answers and has loaded its data.
+    """
     client = Redis.from_url(url, socket_timeout=ANSWER_S)
 
     def probe() -> bool:
@@ -68,10 +74,11 @@ def redis(url: str) -> Probe:
 
 
 def workers(client: Redis, number: int) -> Probe:
-    """Returns a probe that is True once ``number`` workers have signed in after this call.
+    """Returns a probe, a function that returns whether enough workers have registered.
 
-    Workers of an earlier run stay listed for a while, and do not count. The probe also waits until
-    a worker has the model version to serve, unless an operator has chosen that version.
+    ``number`` workers are enough. Workers of an earlier run stay listed for a while. They do not
+    count, because they registered before this call. The probe also returns False while no worker
+    has the model version to serve, unless an operator has chosen that version.
     """
     since, worker_registry = time.time(), WorkerRegistry(client)
 
@@ -88,10 +95,10 @@ def workers(client: Redis, number: int) -> Probe:
 
 
 def api(url: str, client: Redis) -> Probe:
-    """Returns a probe that is True once the api at ``url`` is ready.
+    """Returns a probe, a function that returns whether the api at ``url`` is ready.
 
-    If an operator has chosen a model version that no worker has, it is enough that the api is
-    alive.
+    An operator may have chosen a model version that no worker has. In this case, the probe returns
+    whether the api is alive.
     """
     ready, alive, worker_registry = (
         page(f"{url}/readyz"),
@@ -110,9 +117,10 @@ def api(url: str, client: Redis) -> Probe:
 
 
 def page(url: str, holding: str = "", login: str = "") -> Probe:
-    """Returns a probe that is True once ``url`` answers 200 and a body that contains ``holding``.
+    """Returns a probe, a function that returns whether a web page answers as it should.
 
-    ``login`` is ``user:password`` if the page needs a login.
+    The page at ``url`` has to answer with a status of success. The body has to contain the text of
+    the parameter ``holding``. ``login`` is ``user:password`` if the page needs a login.
     """
     credentials = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
     request = urllib.request.Request(url, headers=credentials)

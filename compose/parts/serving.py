@@ -13,10 +13,10 @@ _WARNING = (
 
 
 def served_version(client: Redis) -> tuple[str, str]:
-    """Returns the workers' model version, and a warning if an operator chose another version.
+    """Returns two texts: the workers' model version with their device, and a warning.
 
-    Both texts are empty if the version is unknown. Otherwise the warning is empty if the workers
-    serve the version that the operator chose.
+    The warning says that no worker serves the version that an operator chose. The warning is empty
+    if a worker serves this version. Both texts are empty if the workers' version is unknown.
     """
     try:
         worker_registry = WorkerRegistry(client)

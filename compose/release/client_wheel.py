@@ -56,7 +56,10 @@ def imported(source: str) -> Iterator[str]:
 
 
 def modules(source: str) -> dict[str, Path]:
-    """Returns the names and files of Byline's modules that ``source`` imports, also indirectly."""
+    """Returns a mapping from name to file of Byline's modules that ``source`` imports.
+
+    Modules that these modules import are included.
+    """
     found: dict[str, Path] = {}
     waiting = list(imported(source))
     while waiting:
@@ -97,7 +100,11 @@ def contents(source: str) -> dict[str, bytes]:
 
 
 def moved(source: str) -> str:
-    """Returns ``source`` with imports that name Byline's modules as the wheel names them."""
+    """Returns the Python code ``source``, changed for the wheel.
+
+    Names of Byline's modules become the names that these modules have in the wheel. For example,
+    ``tasks.messages`` becomes ``byline_client._byline.tasks.messages``.
+    """
     return _LOADED.sub(rf"{HOME}.\g<0>", _IMPORT.sub(rf"\g<1>{HOME}.", source))
 
 

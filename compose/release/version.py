@@ -57,7 +57,10 @@ def release(version: str, root: Path = ROOT) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Changes the version if ``arguments`` names one, and prints it. Returns the exit status."""
+    """Changes Byline's version if ``arguments`` has a new one, and prints Byline's version.
+
+    Returns the exit status.
+    """
     try:
         for version in arguments[:1]:
             release(version)

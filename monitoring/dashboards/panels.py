@@ -53,9 +53,10 @@ class Query(NamedTuple):
 
 
 def low_is_good(yellow: float, red: float) -> Steps:
-    """Returns the colour steps of a value that should be low.
+    """Returns the colours of a value that should be low: pairs of a number and a colour.
 
-    The value is shown green below ``yellow``, and red from ``red`` on.
+    The value is yellow from the number ``yellow`` on, and red from the number ``red`` on. Smaller
+    values are green.
     """
     return ((yellow, YELLOW), (red, RED))
 
@@ -82,9 +83,9 @@ def number(
     """Returns a panel with the present value of each series that a query returns.
 
     Prometheus evaluates the query for the present moment, so the panel does not show series that no
-    longer exist. Without any series, the panel shows the text ``none``. ``steps`` are pairs of a
-    value and the colour from that value on; ``base`` is the colour of smaller values. ``names`` has
-    texts to show instead of values.
+    longer exist. Without any series, the panel shows the text that the parameter ``none`` has.
+    ``steps`` are pairs of a value and the colour from that value on. ``base`` is the colour of
+    smaller values. ``names`` maps values to texts that are shown instead of these values.
     """
     target = prometheus.Dataquery().expr(query).legend_format(legend).instant().ref_id("A")
     panel = (
@@ -113,7 +114,7 @@ def number(
 
 
 def label(title: str, query: Query, shows: str, act: str, *, width: int = 6) -> stat.Panel:
-    """Returns a panel that shows the names of a query's present series, without their values."""
+    """Returns a panel with the legend of each series that a query returns now. Shows no values."""
     panel = number(title, query.expr, COUNT, shows, act, width=width, legend=query.legend)
     return panel.text_mode(common_models.BigValueTextMode.NAME)
 
@@ -173,7 +174,10 @@ def lines(
 
 
 def limit_line(panel: timeseries.Panel, name: str, color: str) -> timeseries.Panel:
-    """Draws the series ``name`` of a chart as a limit: dashed, neither filled nor stacked."""
+    """Makes a chart draw one of its series as a limit, and returns the chart.
+
+    The series becomes a dashed line that is neither filled nor stacked.
+    """
     return panel.override_by_name(
         name,
         [

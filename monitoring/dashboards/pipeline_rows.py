@@ -66,7 +66,7 @@ def messages() -> Row:
 
 
 def queue() -> Row:
-    """Returns the dashboard row about the way from the api to a worker: waits and sizes."""
+    """Returns the dashboard row about tasks between api and worker: waits, number and size."""
     return Row(
         "From api to worker",
         [

@@ -30,9 +30,9 @@ class Failures:
     """
 
     def __init__(self, name: str, then: str = ", and is tried again") -> None:
-        """Sets the line to log: ``name`` (the step), "failed", and ``then`` (what follows).
+        """Sets the line to log after a failure, such as "metrics failed, and is tried again".
 
-        The line is, for example, "metrics failed, and is tried again".
+        In this line, "metrics" is the ``name`` of the step. The words after "failed" are ``then``.
         """
         self._line = f"{name} failed{then}"
         self._pause_s = FIRST_PAUSE_S
@@ -40,7 +40,7 @@ class Failures:
         self._logged: dict[object, float] = {}
 
     def add(self, error: Exception) -> float:
-        """Logs ``error`` unless its kind was logged recently.
+        """Logs ``error``, unless an error of the same kind was logged in the last minute.
 
         Returns how many seconds to wait before the step is tried again.
         """

@@ -1,4 +1,4 @@
-"""Units of the counts that workers keep in Redis for the quality monitor."""
+"""Constants that workers and the quality monitor need to write and read counts in Redis."""
 
 from __future__ import annotations
 

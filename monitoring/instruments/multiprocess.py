@@ -21,9 +21,9 @@ LOCK = "lock"
 
 @contextmanager
 def folder() -> Iterator[None]:
-    """Creates an empty folder for this process and all processes started in the ``with`` block.
+    """Makes an empty folder for metrics, and deletes the folder when the ``with`` block ends.
 
-    The folder is deleted when the block ends.
+    This process, and all processes that it starts in the block, write their metrics there.
     """
     _sweep()
     path, owner = Path(tempfile.mkdtemp(prefix=PREFIX)), os.getpid()

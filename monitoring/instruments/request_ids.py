@@ -66,7 +66,7 @@ def shown() -> ShownIds:
 
 
 def words() -> str:
-    """Returns the end of a text log line: `` (request abc)`` for id abc; empty without ids."""
+    """Returns the request ids as a text to add to a log line, such as `` (request abc)``, or ""."""
     ids, more = shown()
     if not ids:
         return ""

@@ -167,7 +167,7 @@ def quantile(share: float, buckets: list[tuple[float, float]]) -> float | None:
 
 
 def _devices(pages: Mapping[str, Mapping[Series, float] | None]) -> dict[str, int]:
-    """Returns the bytes of accelerator memory that the workers hold, by kind of accelerator.
+    """Returns a mapping from kinds of accelerators to the bytes of their memory that workers hold.
 
     ``pages`` has the metrics of each process, or None for a process that did not answer.
     """

@@ -15,10 +15,11 @@ class MetricsEndpoint:
     port: int
 
     def urls(self) -> dict[str, str]:
-        """Returns the URLs of the metrics pages, one for each IP address of the host name.
+        """Returns a mapping from keys to URLs of metrics pages.
 
-        A key of the result is the kind of process, the address and the port, such as
-        ``api@10.0.0.2:9806``. The result is empty if the host name is unknown.
+        The mapping has one page for each IP address of the host name. A key has the kind of
+        process, the IP address and the port, such as ``api@10.0.0.2:9806``. The mapping is empty if
+        the host name is unknown.
         """
         try:
             found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)

@@ -109,9 +109,9 @@ class Sightings:
         self._seen.clear()
 
     def waiting_since(self, now: float) -> float:
-        """Returns the earliest known Unix time at which the oldest task was already waiting.
+        """Returns a Unix time since which the oldest task of the list has surely been waiting.
 
-        Raises ``RedisError``.
+        The task may have been waiting for longer. Raises ``RedisError``.
         """
         while self._seen and self._client.lpos(self._name, self._seen[0][1], rank=-1) is None:
             del self._seen[0]

@@ -58,9 +58,9 @@ class PredictionStats:
             self._counts.update(counts)
 
     def take(self) -> dict[str, int]:
-        """Returns the counts since the last call, by the names that they have in Redis.
+        """Returns a mapping from the counts' names in Redis to the counts since the last call.
 
-        Counts that are 0 are left out.
+        Leaves out counts that are 0.
         """
         with self._lock:
             batches, self._batches = self._batches, []

@@ -39,7 +39,10 @@ _ADD = read_script(Path(__file__).with_name("add_counts.lua"))
 
 
 class Window:
-    """Counts of one kind over the last ``seconds``, kept separately for each model version."""
+    """Counts of one kind over a period that ends now, kept separately for each model version.
+
+    The parameter ``seconds`` is the length of the period.
+    """
 
     def __init__(self, kind: str, seconds: float, now: Callable[[], float] = time.time) -> None:
         self._kind = kind
@@ -60,7 +63,7 @@ class Window:
         pipe.execute_command("EVAL", _ADD, len(keys), *keys, lasts, version, self._now(), *pairs)
 
     def key_at(self, version: str, at: float) -> str:
-        """Returns the Redis key of a version's slice that has the Unix time ``at``."""
+        """Returns the Redis key of the slice that a version has for the Unix time ``at``."""
         return self._key(version, int(at / self._step))
 
     def read(self, client: Redis, version: str) -> Counter[str]:
@@ -90,9 +93,10 @@ class Window:
 
 
 def versions(client: Redis, seconds: float) -> list[str]:
-    """Returns the model versions that answered in the last ``seconds``, the latest first.
+    """Returns a list of the model versions that answered recently, the latest first.
 
-    Removes all other versions from the list in Redis. Raises ``RedisError``.
+    An answer is recent if it is at most ``seconds`` old. Removes versions without a recent answer
+    from the list in Redis. Raises ``RedisError``.
     """
     with client.pipeline(transaction=False) as pipe:
         pipe.zremrangebyscore(VERSIONS, "-inf", time.time() - seconds)

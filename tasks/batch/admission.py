@@ -32,10 +32,10 @@ class Admission:
     def _parse(
         self, text: object, expired: bool, explain: bool, version: str, served: str
     ) -> ValidMessage | Failure:
-        """Returns one text as a valid message, or the failure that refuses it.
+        """Checks one text. Returns a valid message, or a failure with the reason.
 
-        ``expired`` says that the text's deadline has passed. ``version`` is the model version that
-        may answer, ``served`` is this worker's version.
+        ``expired`` is true if the text's deadline has passed. ``version`` is the model version that
+        has to answer. ``served`` is the model version of this worker.
         """
         id = ""
         try:
@@ -63,7 +63,7 @@ class Admission:
         messages: Sequence[ValidMessage | Failure],
         outcomes: Mapping[str, Outcome],
     ) -> dict[str, Outcome]:
-        """Returns a chunk's outcomes by the message ids that the client computed.
+        """Returns a mapping from the message ids that the client computed to a chunk's outcomes.
 
         A message's id depends on the model version. ``outcomes`` has the outcomes under the ids
         that this worker computed. If client and worker used the same version, both computed the

@@ -12,20 +12,27 @@ from tasks.messages import Attribution, Failure, Outcome
 
 
 class Predictor(Protocol):
-    """The model as this package uses it. In a worker it is ``model.serving.engine.Engine``."""
+    """The methods that this package calls on the model.
+
+    In a worker, the object with these methods is a ``model.serving.engine.Engine``.
+    """
 
     @property
     def version(self) -> str:
         """The version of the model. Every message id depends on it."""
 
     def launch(self, texts: Sequence[str]) -> Any:
-        """Starts the device on a batch, and returns a handle for :meth:`collect`.
+        """Starts the device on a batch of texts, and returns a handle for :meth:`collect`.
 
-        Errors of the batch are raised by :meth:`collect`.
+        If the batch fails, :meth:`collect` raises the error, not this method.
         """
 
     def collect(self, launched: Any) -> list[Prediction]:
-        """Returns a prediction for each text launched, in order. Raises ``ModelError``."""
+        """Waits for the device. Returns a list of predictions, one for each text, in order.
+
+        The parameter ``launched`` is the handle that :meth:`launch` returned. Raises
+        ``ModelError``.
+        """
 
     def explain(self, text: str, author: str) -> Evidence | None:
         """Returns the evidence for an author; None if the model gives no evidence.

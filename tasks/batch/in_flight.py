@@ -74,9 +74,9 @@ class InFlightBatch:
         ]
 
     def keep_first(self, messages: int) -> None:
-        """Keeps only the first ``messages`` messages of a batch of one chunk.
+        """Removes all but the first messages from a batch that has only one chunk.
 
-        A later batch has the other messages.
+        ``messages`` is the number of messages to keep. A later batch has the others.
         """
         [chunk], [admitted] = self.chunks, self.admitted
         self.chunks, self.admitted = [slice_chunk(chunk, 0, messages)], [admitted[:messages]]
@@ -85,7 +85,10 @@ class InFlightBatch:
 
 
 def count_outcomes(batch: InFlightBatch) -> Counter[str]:
-    """Returns how many messages of a batch had each outcome. The keys are labels of the metrics."""
+    """Returns a mapping from kinds of outcomes, such as "failed", to numbers of messages.
+
+    The keys are values of the metrics' label for outcomes.
+    """
     messages = [message for chunk in batch.admitted for message in chunk]
     refused = [message for message in messages if isinstance(message, Failure)]
     counts: Counter[str] = Counter()
@@ -100,7 +103,10 @@ def count_outcomes(batch: InFlightBatch) -> Counter[str]:
 
 
 def unique_messages(messages: Iterable[ValidMessage | Failure]) -> dict[str, ValidMessage]:
-    """Returns the valid messages by id. Of duplicates, a message that asks for evidence is kept."""
+    """Returns a mapping from message ids to the valid messages, each id once.
+
+    If several messages have the same id, prefers a message that asks for evidence.
+    """
     unique: dict[str, ValidMessage] = {}
     for message in messages:
         if isinstance(message, ValidMessage) and (message.explain or message.id not in unique):
@@ -117,5 +123,8 @@ def outcome_for(message: ValidMessage, outcomes: dict[str, Outcome]) -> Outcome:
 
 
 def failures_by_id(outcomes: Sequence[Sequence[Outcome]]) -> dict[str, Outcome]:
-    """Returns the failures of all chunks by message id. Messages without an id are left out."""
+    """Returns a mapping from message ids to the failures of all chunks.
+
+    ``outcomes`` has the failures of each chunk. Leaves out failures without a message id.
+    """
     return {outcome.id: outcome for chunk in outcomes for outcome in chunk if outcome.id}

@@ -17,10 +17,10 @@ from tasks.work import work
 
 @dataclass(slots=True)
 class Progress:
-    """The outcomes of a chunk's first messages, as far as the passes have come.
+    """The outcomes that the passes over a chunk have computed so far.
 
-    A pass is a batch with some of the chunk's messages. Each pass adds the outcomes of the next
-    messages.
+    A pass is a batch with some of the chunk's messages, in their order. Each pass adds the outcomes
+    of the next messages.
     """
 
     chunk: Chunk
@@ -51,10 +51,11 @@ class Progress:
         return not self.remaining
 
     def part(self, work: int) -> Chunk:
-        """Returns the next messages as a chunk: at least one, and as many as ``work`` allows.
+        """Returns a smaller chunk, called a part, with the next messages that have no outcome yet.
 
-        Only the first part keeps the time at which the chunk was sent, so that the wait in the
-        queue is measured once.
+        ``work`` limits the work of the part, in units of :mod:`tasks.work`, but the part has at
+        least one message. Only the first part keeps the time at which the whole chunk was sent, so
+        that the wait in the queue is measured once.
         """
         start = len(self.outcomes)
         end = max(start + 1, bisect_right(self._work, self._work[start] + work) - 1)

@@ -48,13 +48,15 @@ class SoloTrial:
         started: float,
         heartbeat: Callable[[], None],
     ) -> None:
-        """Computes, one at a time, the messages of the batch that have no outcome yet.
+        """Computes the messages of the batch that have no outcome yet, one message at a time.
 
-        Stores each outcome at once. After :data:`MAX_PASS_S` seconds, leaves the other messages to
-        a later pass. ``wanted`` has the messages that no earlier pass computed, by id. ``version``
-        is the model's version. ``started`` is the monotonic time at which the pass began, in
-        seconds. Calls ``heartbeat()`` before each message, so that the time limit of a batch
-        applies to one message.
+        Stores each outcome at once. A later pass (a later batch of the same chunk) gets the
+        messages that this pass has not tried after :data:`MAX_PASS_S` seconds. Calls
+        ``heartbeat()`` before each message, so that the time limit of a batch applies to one
+        message.
+
+        ``wanted`` maps ids to the messages that no earlier pass has computed. ``version`` is the
+        model's version. ``started`` is the monotonic time in seconds at which this pass began.
         """
         [admitted] = batch.admitted
         for index, message in enumerate(admitted):

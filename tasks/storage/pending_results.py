@@ -73,9 +73,10 @@ def keep_command(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
 
 
 def expire(client: Redis) -> int:
-    """Deletes pending results that nobody fetched in time, at most 1,000. Returns their number.
+    """Deletes pending results that no client has fetched within the time to keep them.
 
-    Any process may call this, every few seconds. Raises ``RedisError``.
+    Deletes at most 1,000 in a call. Returns the number of deleted results. Any process may call
+    this, every few seconds. Raises ``RedisError``.
     """
     ended: Any = client.eval(_EXPIRE, 1, PROMISES, str(time.time()))
     return int(ended)
@@ -129,8 +130,9 @@ class PendingResults:
         self._lists = lists
 
     async def make(self, ids: Sequence[str], queue: str = "", task: bytes = b"") -> bool:
-        """Adds pending results for message ids and, if a task is given, queues it in the same step.
+        """Adds a pending result for each of ``ids``, and queues their task in the same step.
 
+        If ``task`` is empty, only adds the results, because the task was queued before.
         Returns False if there would be too many pending results. Then only the task is queued.
         """
         until = time.time() + self._ttl_s

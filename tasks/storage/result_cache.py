@@ -38,10 +38,10 @@ def keys(ids: Iterable[str]) -> list[str]:
 
 
 def decode(ids: Iterable[str], values: Iterable[Any]) -> dict[str, Outcome]:
-    """Decodes the ``values`` that Redis has for the message ids, and returns the outcomes by id.
+    """Returns a mapping from message ids to the outcomes that Redis has for them.
 
-    The outcomes are marked as cached. A value that can't be read counts as absent, so that the
-    message is computed and the value overwritten.
+    ``values`` are what Redis has for each of ``ids``. The outcomes are marked as cached. A value
+    that can't be read counts as absent, so that the message is computed and the value overwritten.
     """
     outcomes = {id: unpack(id, raw) for id, raw in zip(ids, values, strict=True) if raw is not None}
     return {id: outcome for id, outcome in outcomes.items() if outcome is not None}
@@ -55,10 +55,10 @@ class AttributionCache:
         self._ttl_s = ttl_s
 
     def get_many(self, ids: Sequence[str]) -> dict[str, Outcome]:
-        """Returns what the cache has for message ids: attributions, and failures of dead letters.
+        """Returns a mapping from message ids to the outcomes that the cache has.
 
-        Takes one round trip. Other failures are not returned, so that their messages are tried
-        again.
+        An outcome is an attribution, or the failure of a dead letter. Other failures are not read,
+        so that their messages are tried again. Takes one round trip.
         """
         if not ids:
             return {}

@@ -1,7 +1,7 @@
 """Traces: OpenTelemetry spans that show where each message spends its time. Off by default.
 
-Nothing here imports OpenTelemetry before :func:`start`. Other code makes spans only where
-:data:`tracer` is not None, so a process that makes no traces pays for one comparison.
+Only :func:`start` imports OpenTelemetry. Other code makes spans only if :data:`tracer` is not None.
+So while tracing is off, each place in the code that makes spans costs one comparison.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def is_installed() -> bool:
 
 
 def start(service: str | None = None) -> SpanTracer:
-    """Turns tracing on in this process, unless it is on, and returns the tracer.
+    """Returns the tracer of this process. The first call turns tracing on.
 
-    With ``service``, the spans are exported under this name of a service. Without it, the spans go
-    to the tracer provider that the program has set.
+    If ``service`` is given, the spans are exported, with ``service`` as OpenTelemetry's service
+    name. If ``service`` is None, the spans go to the tracer provider that the program has set.
     """
     global tracer  # noqa: PLW0603  # the state of the process
     if tracer is None:
@@ -47,7 +47,7 @@ def start(service: str | None = None) -> SpanTracer:
 
 
 def trace_flask(app: Any, service: str) -> None:
-    """Turns tracing on under the name ``service``, and makes a span of each request of Flask's."""
+    """Turns tracing on with the service name ``service``. Makes a span of each request to Flask."""
     start(service)
     from monitoring.instruments.tracing.wsgi import traced  # noqa: PLC0415
 

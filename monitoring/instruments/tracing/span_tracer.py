@@ -44,7 +44,11 @@ class SpanTracer:
         self._tracer = tracer
 
     def start_request(self, method: str, traceparent: str | None) -> Span:
-        """Starts the span of an HTTP request, in the trace that a valid ``traceparent`` names."""
+        """Starts and returns the span of an HTTP request.
+
+        ``traceparent`` is the value of this header. The span belongs to the trace that the header
+        names. If there is no valid header, the span begins a new trace.
+        """
         name = method if method in METHODS else "HTTP"
         return self._tracer.start_span(name, _context(parse(traceparent)), SpanKind.SERVER)
 
@@ -72,11 +76,14 @@ class SpanTracer:
         return trace.use_span(span, record_exception=False, set_status_on_exception=False)
 
     def parse(self, header: object) -> SpanContext | None:
-        """Returns the span that a header ``traceparent`` names; None if the header is not valid."""
+        """Returns the context of the span that a header ``traceparent`` names; None if invalid."""
         return parse(header)
 
     def parse_all(self, headers: Iterable[object]) -> list[SpanContext]:
-        """Returns the spans that ``traceparent`` headers name, each once. Skips invalid headers."""
+        """Returns the contexts of the spans that headers ``traceparent`` name, each context once.
+
+        Skips invalid headers.
+        """
         return distinct(found for header in headers if (found := parse(header)) is not None)
 
     def fail(self, span: Span, error: BaseException) -> None:
@@ -87,9 +94,9 @@ class SpanTracer:
         fail(span, type(error).__name__)
 
     def headers_of(self, spans: Iterable[Span | None]) -> list[str]:
-        """Returns a header ``traceparent`` for each sampled span, without duplicates.
+        """Returns a list of values of the header ``traceparent``, one for each sampled span.
 
-        Returns at most :data:`MAX_LINKS` headers.
+        The list has no duplicates, and at most :data:`MAX_LINKS` values.
         """
         contexts = distinct(span.get_span_context() for span in spans if span is not None)
         return [written(each) for each in contexts if each.trace_flags.sampled][:MAX_LINKS]
@@ -158,8 +165,8 @@ class SpanTracer:
     ) -> Iterator[Span]:
         """Makes a span for the ``with`` block, which works for all requests of ``spans``.
 
-        The new span links to the sampled ``spans``. Those of ``spans`` that are in another trace
-        also link to the new span, so that a reader of either trace finds the other trace.
+        The new span links to the sampled ``spans``. If one of ``spans`` is in another trace, this
+        one also links to the new span, so that a reader of either trace finds the other trace.
         """
         working = list({id(span): span for span in spans if span is not None}.values())
         contexts = distinct(span.get_span_context() for span in working)
@@ -194,7 +201,7 @@ def distinct(contexts: Iterable[SpanContext]) -> list[SpanContext]:
 
 
 def parse(traceparent: object) -> SpanContext | None:
-    """Returns the span that a header ``traceparent`` names; None if the header is not valid."""
+    """Returns the context of the span that a header ``traceparent`` names; None if invalid."""
     if not isinstance(traceparent, str):
         return None
     context = _propagator.extract({_FIELD: traceparent}, Context())
