@@ -19,12 +19,10 @@ from celery_app.settings import Settings
 from monitoring.instruments import request_ids, tracing
 
 #: Flask endpoints that need no API key. All other paths need a key, also paths without a route.
-PUBLIC_ENDPOINTS = frozenset(
-    (
-        *("status.alive", "status.ready", "openapi.openapi"),
-        *("console.page", "console.file", "console.runbook", "swagger_ui.show"),
-    )
-)
+PUBLIC_ENDPOINTS = {
+    *("status.alive", "status.ready", "openapi.openapi"),
+    *("console.page", "console.file", "console.runbook", "swagger_ui.show"),
+}
 #: Headers of pages for browsers. Swagger UI needs `unsafe-inline` for a script and styles.
 PAGE_HEADERS = {
     "Content-Security-Policy": (

@@ -13,6 +13,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from api.http_response import HttpResponse
+from celery_app.hints import nearest, printable
 from celery_app.settings import Settings
 from tasks.errors import BylineError, RateLimited, TooLarge, WrongType
 
@@ -145,10 +146,26 @@ def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> Non
         if code is None:
             response = error.get_response()  # for example a redirect
             return Response(response.get_data(), response.status, response.headers)
-        response = problem(code, error.description or "").to_flask()
+        response = problem(code, _detail(error, app)).to_flask()
         if isinstance(error, MethodNotAllowed):
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response
+
+
+def _detail(error: HTTPException, app: Flask) -> str:
+    """Returns the text for an error of Flask: what the client asked for, and what exists."""
+    path = printable(request.path)
+    if isinstance(error, MethodNotAllowed):
+        methods = sorted(error.valid_methods or ())
+        verb = "is" if len(methods) == 1 else "are"
+        method = printable(request.method)
+        return f"{method} is not allowed on {path}; {' and '.join(methods)} {verb}."
+    if error.code != HTTPStatus.NOT_FOUND:
+        return error.description or ""
+    # Without "/", which any short path is like.
+    paths = [r.rule for r in app.url_map.iter_rules() if not r.arguments and r.rule != "/"]
+    close = nearest(request.path.lower(), paths)
+    return f"There is no {path}.{f' Did you mean {close}?' if close else ''} See /docs."
 
 
 def _discard_body() -> None:

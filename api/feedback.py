@@ -14,7 +14,8 @@ from api.schemas import FeedbackRequest, Learned
 from celery_app.client.labels import Labels
 
 _decoder = msgspec.json.Decoder(FeedbackRequest)
-_KEYS = (b'"id"', b'"author"', b'"corrects"')
+_FIELDS = FeedbackRequest.__struct_fields__
+_KEYS = [f'"{name}"'.encode() for name in _FIELDS]
 
 
 class FeedbackService:
@@ -31,7 +32,8 @@ class FeedbackService:
         """Stores a message's true author. Returns status 202. Repeated feedback counts once."""
         parse_query(posted.query, ())
         await self._limiter.let_through(posted.key, cost_by_size(posted.body))
-        feedback = decode_body(posted.content_type, posted.body, _decode, lambda _: _KEYS)
+        kind, body = posted.content_type, posted.body
+        feedback = decode_body(kind, body, _decode, lambda _: _KEYS, _FIELDS)
         id, author, corrects = feedback.id, feedback.author, feedback.corrects
         label = await self._labels.learn(id, author, corrects)
         return json_response(Learned(id, author, label.correct, label.before or UNSET), 202)

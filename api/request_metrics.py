@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from monitoring.instruments.metrics import ApiMetrics
 
 #: Values of the label ``route``. All other paths count as ``other``: clients may send any path.
-ROUTES = frozenset(
-    (
-        *("/", "/healthz", "/readyz", "/v1/attributions", "/v1/attributions/{id}", "/v1/feedback"),
-        *("/v1/figures", "/v1/models"),
-    )
-)
+ROUTES = {
+    *("/", "/healthz", "/readyz", "/v1/attributions", "/v1/attributions/{id}", "/v1/feedback"),
+    *("/v1/figures", "/v1/models"),
+}
 OTHER = "other"
 #: Statuses, by route, whose counters start at 0 because alerts use them. If Prometheus first saw a
 #: counter at 8, ``increase()`` would miss these 8 requests.

@@ -6,7 +6,6 @@ The Flask view and the accelerator call the same methods. The service depends on
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -29,8 +28,6 @@ from celery_app.settings import Settings
 from tasks.errors import BylineError, InvalidMessage, NotFound
 from tasks.messages import Attribution, Failure, Outcome
 from tasks.work import work
-
-logger = logging.getLogger(__name__)
 
 #: URL path to which clients post messages.
 PATH = "/v1/attributions"
@@ -93,7 +90,7 @@ class AttributionService:
         """
         query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")
-        wait_s = wait_in(query, self._settings, default=0.0) if may_wait else 0.0
+        wait_s = wait_in(query, self._settings, 0.0) if may_wait else 0.0
         if not _ID.fullmatch(id):
             raise NotFound("not an attribution's id: an id has 32 hexadecimal digits")
         try:
@@ -162,11 +159,14 @@ class AttributionService:
             InvalidMessage: an option is invalid.
             NoModel, UnknownModel: no worker serves the model version that the request names.
         """
-        wait = wait_in(query, self._settings) if may_wait else 0.0
+        wait = wait_in(query, self._settings, self._settings.wait_s) if may_wait else 0.0
+        model = query.get("model")
+        if model is not None:
+            self.client.model_registry.check(model)
         limit = None if parsed.deadline_ms is None else parsed.deadline_ms / 1000
         return RequestOptions(
             explain=flag(query, "explain"),
-            model=self._model(query),
+            model=model,
             priority=parsed.priority,
             deadline=None if limit is None else time.time() + limit,
             deadline_s=limit,
@@ -174,13 +174,6 @@ class AttributionService:
             deadline_first=limit is not None and limit <= wait,
             owner="" if key is None else key.name,
         )
-
-    def _model(self, query: Mapping[str, str]) -> str | None:
-        """Returns the model version in the query, or None. Raises ``NoModel``, ``UnknownModel``."""
-        version = query.get("model")
-        if version is not None:
-            self.client.model_registry.check(version)
-        return version
 
 
 def _single_response(

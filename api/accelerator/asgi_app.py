@@ -190,7 +190,7 @@ class AsgiApp:
         """Returns the API key of a request; None if the API needs no keys.
 
         Raises:
-            WrongHost, ForeignOrigin, Unauthorized: the request is refused.
+            WrongSite, Unauthorized: the request is refused.
         """
         host, origin = headers.get(b"host"), headers.get(b"origin")
         self._authentication.check_origin(

@@ -8,25 +8,18 @@ from celery_app.settings import Settings
 from monitoring.instruments.origins import check_for
 from tasks.errors import BylineError, Unauthorized
 
-
-class WrongHost(BylineError):
-    """The request's ``Host`` is not a name of this API, for example in a DNS rebinding attack."""
-
-    code = "wrong_host"
-
-
-class ForeignOrigin(BylineError):
-    """A web page of another site sent the request."""
-
-    code = "foreign_origin"
-
-
-_REFUSALS = {
-    "wrong_host": WrongHost("Host is no name of this api; the setting BYLINE_HOSTS can add names"),
-    "foreign_origin": ForeignOrigin(
-        "Origin names another site; this api answers no pages of other sites"
-    ),
+_DETAILS = {
+    "wrong_host": "Host is no name of this api; the setting BYLINE_HOSTS can add names",
+    "foreign_origin": "Origin names another site; this api answers no pages of other sites",
 }
+
+
+class WrongSite(BylineError):
+    """``Host`` or ``Origin`` is no name of this API, for example in a DNS rebinding attack."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(_DETAILS[code])
+        self.code = code
 
 
 class Authentication:
@@ -41,11 +34,10 @@ class Authentication:
         """Checks that a request is for this API, and is not from a web page of another site.
 
         Raises:
-            WrongHost: ``host`` is not a name of this API.
-            ForeignOrigin: ``origin`` names another site.
+            WrongSite: ``host`` is not a name of this API, or ``origin`` names another site.
         """
-        if reason := self._check(host, origin):
-            raise _REFUSALS[reason]
+        if code := self._check(host, origin):
+            raise WrongSite(code)
 
     def key_of(self, authorization: str) -> ApiKey | None:
         """Returns the API key of a request; ``None`` if the API needs no keys.

@@ -13,6 +13,7 @@ from api.errors import check_json
 from api.requests.duplicate_keys import has_duplicate_key
 from api.requests.surrogates import mark_lone_surrogates
 from api.schemas import AttributionRequest, MessageIn, Reason, Refused
+from celery_app.hints import unknown_name
 from tasks.errors import InvalidMessage, NotJSON
 
 RequestT = TypeVar("RequestT")
@@ -32,6 +33,8 @@ _BULK_KEYS = (b'"messages"', *_SINGLE_KEYS[1:])
 #: Keys of one message of many.
 _MESSAGE_KEYS = (b'"text"', b'"ref"')
 _LONE_SURROGATE = b"\\ud800"
+#: Start of msgspec's text for an unknown field. The field's name and a backtick follow.
+_UNKNOWN_FIELD = "Object contains unknown field `"
 _SURROGATE_ERROR = "text holds half of a surrogate pair"
 _DUPLICATE_ERROR = "an object has a key twice"
 
@@ -43,7 +46,7 @@ def cost_by_size(body: bytes | msgspec.Raw) -> int:
 
 def parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
     """Decodes the JSON body of a request for attributions. Raises as :func:`decode_body`."""
-    return decode_body(content_type, body, _decode, _keys)
+    return decode_body(content_type, body, _decode, _keys, AttributionRequest.__struct_fields__)
 
 
 def decode_body(
@@ -51,8 +54,11 @@ def decode_body(
     body: bytes,
     decode: Callable[[bytes], RequestT],
     keys: Callable[[RequestT], Sequence[bytes]],
+    fields: Sequence[str],
 ) -> RequestT:
-    """Decodes the JSON body of a request; ``keys(request)`` are all keys that it may have.
+    """Decodes the JSON body of a request.
+
+    ``keys(request)`` are all keys that this request may have, and ``fields`` those of any request.
 
     Raises:
         WrongType, NotJSON, InvalidMessage: the body is invalid.
@@ -62,7 +68,7 @@ def decode_body(
         request = decode(body)
         is_duplicate = has_duplicate_key(body, keys(request))
     except msgspec.ValidationError as error:
-        raise InvalidMessage(str(error)) from None
+        raise InvalidMessage(_reason(error, fields)) from None
     except msgspec.DecodeError as error:
         raise NotJSON(str(error)) from None
     except UnicodeError:
@@ -105,7 +111,7 @@ def parse_message(raw: msgspec.Raw, index: int) -> MessageIn | Refused:
             return message
         reason = _DUPLICATE_ERROR
     except msgspec.ValidationError as error:
-        reason = str(error)
+        reason = _reason(error, MessageIn.__struct_fields__)
     except msgspec.DecodeError:  # parse() has refused a body with any other error
         reason = _SURROGATE_ERROR
     except UnicodeDecodeError:
@@ -114,6 +120,14 @@ def parse_message(raw: msgspec.Raw, index: int) -> MessageIn | Refused:
         reason = "nested too deeply"
     reason, _, path = reason.partition(" - at `$")  # msgspec ends an error with the path
     return refused(f"{path[:-1]}: {reason}", index, _ref_of(raw))
+
+
+def _reason(error: msgspec.ValidationError, fields: Sequence[str]) -> str:
+    """Returns msgspec's error text; for an unknown field, a text that guesses what is meant."""
+    reason = str(error)
+    if not reason.startswith(_UNKNOWN_FIELD):
+        return reason
+    return f"an object has {unknown_name('field', reason[len(_UNKNOWN_FIELD) : -1], fields)}"
 
 
 def refused(detail: str, index: int, ref: str | UnsetType) -> Refused:

@@ -22,15 +22,11 @@ def has_duplicate_key(document: bytes, keys: Sequence[bytes]) -> bool:
     parsed = json.loads(
         document.decode(errors="replace"),
         object_pairs_hook=_object,
-        parse_int=_skip,
-        parse_float=_skip,
+        parse_int=bool,  # True for any number: Python refuses to convert one with too many digits
+        parse_float=bool,
     )
     return parsed is _DUPLICATE
 
 
 def _object(pairs: list[tuple[str, Any]]) -> object:
     return _DUPLICATE if len(dict(pairs)) < len(pairs) else None
-
-
-def _skip(number: str) -> None:
-    """Returns None instead of a number: Python refuses to convert a number with too many digits."""

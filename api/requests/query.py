@@ -6,14 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
+from celery_app.hints import unknown_name
 from celery_app.settings import Settings
-from celery_app.settings.errors import did_you_mean
 from celery_app.settings.switches import is_on
 from tasks.errors import InvalidMessage
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
-#: Largest number of characters of an unknown name that the error text repeats.
-MAX_SHOWN_CHARACTERS = 40
 
 
 def parse_query(query: bytes, known: Sequence[str]) -> dict[str, str]:
@@ -27,29 +25,21 @@ def parse_query(query: bytes, known: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name not in known:
-            raise InvalidMessage(_unknown_name_error(name, known))
+            raise InvalidMessage(f"the query has {unknown_name('name', name, known)}")
         if name in found:
             raise InvalidMessage(f"the query names {name} twice")
         found[name] = value
     return found
 
 
-def _unknown_name_error(name: str, known: Sequence[str]) -> str:
-    """Returns the error text for an unknown query parameter, with a guess at the intended name."""
-    shown = ascii(name if len(name) <= MAX_SHOWN_CHARACTERS else name[:MAX_SHOWN_CHARACTERS] + "…")
-    hint = did_you_mean(name[:MAX_SHOWN_CHARACTERS].lower(), known)
-    return f"the query has an unknown name, {shown}{hint}"
+def wait_in(query: Mapping[str, str], settings: Settings, default: float) -> float:
+    """Returns the seconds that the client is ready to wait: the query's ``wait``, or ``default``.
 
-
-def wait_in(query: Mapping[str, str], settings: Settings, default: float | None = None) -> float:
-    """Returns the seconds that the client is ready to wait: the query's parameter ``wait``.
-
-    Without this parameter, returns ``default``, or ``settings.wait_s`` if ``default`` is None.
     Raises ``InvalidMessage``.
     """
     value = query.get("wait")
     if value is None:
-        return settings.wait_s if default is None else default
+        return default
     wait = float(value) if _NUMBER.fullmatch(value) else float("nan")
     if not 0 <= wait <= settings.wait_max_s:
         raise InvalidMessage(f"wait must be a number of seconds from 0 to {settings.wait_max_s:g}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 
+from celery_app.hints import did_you_mean
 from celery_app.settings.secret_url import SecretURL
 
 #: Prefix of the names of all variables.
@@ -13,17 +13,6 @@ PREFIX = "BYLINE_"
 
 class SettingsError(ValueError):
     """A setting is missing, or has a value that Byline can't start with."""
-
-
-def did_you_mean(name: str, known: Sequence[str], shown: Callable[[str], str] = str) -> str:
-    """Returns the text ``; did you mean …?`` with the name that is most like the wrong ``name``.
-
-    The parameter ``known`` holds the right names. Returns an empty string if none of them is like
-    the wrong name. The function ``shown`` turns a right name into the form that users know, such as
-    the environment variable of a setting.
-    """
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {shown(close[0])}?" if close else ""
 
 
 def unknown(field: str, known: Sequence[str]) -> str:

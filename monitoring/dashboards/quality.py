@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
@@ -20,6 +20,7 @@ from monitoring.dashboards.panels import (
     lines,
     number,
 )
+from monitoring.dashboards.quality_signals import SIGNALS, Signal
 
 GUIDE = """
 The row above shows whether a signal is **past** its threshold. Accuracy and estimated accuracy are
@@ -31,64 +32,6 @@ the truth. The other signals need no feedback: they show that messages or answer
 of the training. A single signal past its threshold is a reason to look closer; if several are,
 train the model again with recent messages.
 """
-
-
-class Signal(NamedTuple):
-    """A quality signal, and the texts of its panel."""
-
-    name: str
-    title: str
-    shows: str
-    act: str
-
-
-SIGNALS = (
-    Signal(
-        "accuracy",
-        "accuracy",
-        "Share of the messages with feedback whose best guess was the true author. Bad below the "
-        "threshold.",
-        "The model is wrong more often than its card says. Train it again with the labels from "
-        "feedback.",
-    ),
-    Signal(
-        "estimated_accuracy",
-        "estimated accuracy",
-        "Accuracy that the model's confidence predicts, without feedback. Bad below the threshold.",
-        "Messages are harder than in training: other subjects, shorter texts, unknown authors. "
-        "Collect feedback, then train the model again.",
-    ),
-    Signal(
-        "abstention",
-        "abstentions",
-        "Share of the messages for which the model named no author. Bad above the threshold.",
-        "Check whether texts are shorter than before, or contain no words. If not, their authors "
-        "are unknown to the model: train it again.",
-    ),
-    Signal(
-        "author_drift",
-        "drift of authors",
-        "Difference between the authors named now and in the held-out messages, from 0 to 1. Bad "
-        "above the threshold.",
-        "See Authors named. If one author is named far too often, check whether one client sends "
-        "these messages. If not, train the model again.",
-    ),
-    Signal(
-        "confidence_drift",
-        "drift of confidence",
-        "Difference between confidences now and in the held-out messages, from 0 to 1. Bad above "
-        "the threshold.",
-        "See Confidence. Lower values mean harder messages. Higher values may mean that a few "
-        "messages are repeated.",
-    ),
-    Signal(
-        "unseen",
-        "unseen",
-        "Share of the texts' n-grams that training never saw. Bad above the threshold.",
-        "Check whether texts have another language or alphabet, or markup. Clean them at the "
-        "source, or train the model with them.",
-    ),
-)
 
 _RATIO = "version_signal:byline_quality_ratio:max"
 _THRESHOLD = "version_signal:byline_quality_threshold_ratio:max"
@@ -193,7 +136,7 @@ def _feedback() -> Row:
                 "Accuracy with its 95 % interval, which is narrower with more feedback.",
                 "A wide interval says little: send more feedback. If the model card's accuracy is "
                 "above the upper bound, the model has become worse.",
-                width=6,
+                width=8,
                 top=1.0,
             ),
             lines(
@@ -208,7 +151,24 @@ def _feedback() -> Row:
                 "True authors reported, by whether the best guess was right.",
                 "If there is none, clients send no feedback, and the accuracy is unknown.",
                 stacked=True,
-                width=6,
+                width=8,
+            ),
+            lines(
+                "Corrected feedback",
+                [
+                    Query(
+                        "sum by (before, now) "
+                        "(rate(byline_feedback_corrections_total[$__rate_interval]))",
+                        "right: {{before}}, now {{now}}",
+                    )
+                ],
+                MESSAGES,
+                "Feedback that put another author in the place of one given before. By whether the "
+                "best guess was right: according to the author before, and to the author now.",
+                "If there is much, the first authors were not reliable: find out where they come "
+                "from. Accuracy counts the corrected author.",
+                stacked=True,
+                width=8,
             ),
             lines(
                 "Labels and messages",
@@ -220,7 +180,7 @@ def _feedback() -> Row:
                 "Messages from which the signals are computed, and messages whose true author was "
                 "reported.",
                 "A sudden fall means a new version: wait for more messages.",
-                width=6,
+                width=12,
             ),
             lines(
                 "Label coverage",
@@ -229,7 +189,7 @@ def _feedback() -> Row:
                 "Share of the computed messages whose true author was reported.",
                 "If it is low, the accuracy is that of few messages, which may differ from the "
                 "others: ask for feedback on a random sample.",
-                width=6,
+                width=12,
             ),
         ],
     )

@@ -32,7 +32,7 @@ def opened(way: str, stack: Stack, **env: str) -> Iterator[Http]:
     if way == "flask":
         environ = {k: v for k, v in {**stack.env, **env}.items() if k.startswith("BYLINE_")}
         runtime = Runtime(Settings.from_environ(environ))
-        transport = httpx.WSGITransport(_terminated(create_app(runtime)))
+        transport = httpx.WSGITransport(_as_a_server(create_app(runtime)))
         url = f"http://127.0.0.1:{env['BYLINE_API_PORT']}"
         try:
             with Http(transport=transport, base_url=url, timeout=40) as client:
@@ -51,11 +51,15 @@ def opened(way: str, stack: Stack, **env: str) -> Iterator[Http]:
         api.stop()
 
 
-def _terminated(app: Any) -> Any:
-    """Returns the application as a server that detects the end of chunked bodies calls it."""
+def _as_a_server(app: Any) -> Any:
+    """Returns the application as a server calls it, and httpx does not.
+
+    A server detects the end of chunked bodies, and passes the bytes of a path on as Latin-1.
+    """
 
     def answer(environ: dict[str, Any], start: Any) -> Any:
-        return app({**environ, "wsgi.input_terminated": True}, start)
+        path = environ["PATH_INFO"].encode().decode("latin-1")
+        return app({**environ, "PATH_INFO": path, "wsgi.input_terminated": True}, start)
 
     return answer
 

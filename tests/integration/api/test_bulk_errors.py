@@ -22,7 +22,7 @@ INVALID = {
     "a zero byte": (r'{"ref": "a", "text": "x\u0000"}', ".text holds a zero byte"),
     "a misspelt key": (
         '{"ref": "a", "txt": "x", "text": "x"}',
-        ": Object contains unknown field `txt`",
+        ": an object has an unknown field, 'txt'; did you mean text?",
     ),
     "a key twice": (
         '{"ref": "a", "text": "x", "text": "y"}',

@@ -1,7 +1,8 @@
 """The accelerator, gunicorn and Flask alone give the same answers to a corpus of requests.
 
 Each line of ``corpus/requests.jsonl`` has a request, and the status and the error code of its
-answer. A body is a string, or a list of texts, each with the number of its repetitions.
+answer; some have the error's text, ``detail``. A body is a string, or a list of texts, each with
+the number of its repetitions.
 """
 
 from __future__ import annotations
@@ -92,6 +93,17 @@ def test_each_request_is_answered_as_recorded(
     ]
     wanted = [(r["method"], r["path"], r["status"], r["code"]) for r in REQUESTS]
     assert [pair for pair in zip(found, wanted, strict=True) if pair[0] != pair[1]] == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_error_texts_are_as_recorded(answered: dict[str, list[Answered]], way: str) -> None:
+    found = [
+        (recorded["path"], json.loads(answer.body)["detail"], recorded["detail"])
+        for recorded, answer in zip(REQUESTS, answered[way], strict=True)
+        if "detail" in recorded
+    ]
+    assert found
+    assert [each for each in found if each[1] != each[2]] == []
 
 
 @pytest.mark.parametrize("way", WAYS[1:])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.requests.query import MAX_SHOWN_CHARACTERS, parse_query
+from api.requests.query import parse_query
+from celery_app.hints import MAX_SHOWN_CHARACTERS
 from tasks.errors import InvalidMessage
 
 KNOWN = ("explain", "model", "wait")

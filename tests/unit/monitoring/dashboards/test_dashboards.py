@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from monitoring.dashboards.__main__ import BUILDERS, FOLDER, render
-from monitoring.dashboards.quality import SIGNALS as SIGNALS_SHOWN
+from monitoring.dashboards.quality_signals import SIGNALS as SIGNALS_SHOWN
 from monitoring.instruments.metrics import ApiMetrics, WorkerMetrics
 from monitoring.instruments.monitor_metrics import SIGNALS, MonitorMetrics
 from tests.promql import NEED_FEEDBACK, dashboards, metric_names, panel_queries, panels, rules
@@ -172,6 +172,15 @@ def test_every_metric_in_a_query_exists(where: str) -> None:
 def test_every_metric_of_byline_is_queried() -> None:
     asked = set().union(*asked_for().values())
     assert [name for name, series in declared().items() if not series & asked] == []
+
+
+def test_every_metric_of_byline_is_on_a_dashboard() -> None:
+    recorded = {rule["record"]: metric_names(rule["expr"]) for rule in rules() if "record" in rule}
+    shown = set().union(*(metric_names(query.expr) for query in panel_queries()))
+    behind = shown
+    while behind := set().union(*(recorded.get(name, set()) for name in behind)) - shown:
+        shown |= behind  # the metrics from which rules compute what a panel shows
+    assert [name for name, series in declared().items() if not series & shown] == []
 
 
 def test_every_foreign_metric_is_queried() -> None:
