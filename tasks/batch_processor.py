@@ -177,10 +177,10 @@ class BatchProcessor:
     def fail(
         self, awaited: Sequence[Chunk], pipe: Pipeline, error: BylineError
     ) -> list[list[Outcome]]:
-        """Makes ``error`` the outcome of every message of some chunks.
+        """Makes ``error`` the outcome of every message of the chunks ``awaited``.
 
-        ``awaited`` are the chunks. Api processes wait for them. Queues the failures on ``pipe``.
-        Returns a list of failures for each chunk.
+        Api processes wait for these chunks. Queues the failures on ``pipe``. Returns a list of
+        failures for each chunk.
         """
         failures: list[list[Outcome]] = [
             [
@@ -217,9 +217,10 @@ class BatchProcessor:
 
 
 def _log_model_failures(batch: InFlightBatch) -> None:
-    """Logs which messages of a batch the model failed on, in one line with the first error.
+    """Logs one line about the messages of a batch on which the model failed.
 
-    A model's error quotes no text.
+    The line has the id and the error of the first of these messages, and the number of the others.
+    The error is safe to log, because the text of a ``ModelError`` never quotes a message.
     """
     failed = {
         outcome.id: outcome

@@ -85,7 +85,7 @@ def _keys(request: AttributionRequest[msgspec.Raw]) -> Sequence[bytes]:
 
 
 def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Decodes a request. A lone surrogate makes only the message that holds it invalid.
+    """Decodes a request. In a bulk request, a message with a lone surrogate can be refused alone.
 
     Raises ``msgspec.DecodeError``, ``UnicodeDecodeError`` or ``RecursionError``.
     """

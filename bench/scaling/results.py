@@ -52,7 +52,7 @@ class Point(msgspec.Struct, frozen=True):
         return min(found), max(found)
 
     def cores(self, kind: str) -> float:
-        """Returns how many cores all parts of a kind, such as ``worker``, keep busy."""
+        """Returns how many cores all parts of a kind, such as ``worker``, keep busy together."""
         return self.middle(lambda each: each.cpu.get(kind, 0.0))
 
     def microseconds(self, kind: str) -> float:
@@ -65,21 +65,21 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What a message of one load costs Valkey, in each round."""
+    """What one message costs Valkey under one load, measured in each round of the study."""
 
     load: str
     rounds: list[Cost]
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """The recorded commands of one load, and the CPU time of their replays."""
+    """How much CPU time Valkey took to run the recorded commands of one load again."""
 
     load: str
     #: Messages whose commands were recorded.
     messages: int
     #: Commands that were recorded.
     commands: int
-    #: CPU seconds of the thread that runs commands, for each replay.
+    #: CPU seconds that Valkey's command thread took, one number for each replay.
     seconds: list[float]
 
     @property
@@ -95,7 +95,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     #: The end of the study, ISO 8601, UTC.
     ended: str
     machine: Machine
-    #: Measured seconds of each load.
+    #: Seconds for which each load was measured.
     seconds: float
     workers: list[Point]
     api: list[Point]
@@ -112,8 +112,8 @@ def rotated(items: Sequence[Item], number: int) -> list[Item]:
 def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
     """Returns a mapping from a kind of part to the number of cores that the kind keeps busy.
 
-    ``cpu`` maps each part to its cores. The kinds are the api, all workers together, Valkey, and
-    the rest.
+    ``cpu`` maps each part to the number of cores that the part keeps busy. The kinds are the api,
+    all workers together, Valkey, and the rest.
     """
     found: dict[str, float] = {}
     for part, cores in cpu.items():

@@ -20,8 +20,8 @@ from monitoring.instruments.metrics import ApiMetrics
 from tasks.errors import BrokerUnavailable, BylineError, NoAnswer, NoModel
 from tasks.messages import Attribution, Failure, Outcome
 
-#: Largest number of texts of one call that have no outcome yet. Before it sends more texts, the
-#: call waits. So other calls have room: a dispatcher holds 4,096 messages by default.
+#: Largest number of texts of one call that have no outcome yet. The call waits before it sends more
+#: texts, so that other calls have room: a dispatcher holds 4,096 messages by default.
 WINDOW = 1024
 #: Number of texts that a call passes to the dispatcher at once.
 PART = 128
@@ -137,10 +137,11 @@ class Client:
     async def _send(
         self, texts: Sequence[str], options: RequestOptions, accepted: list[Entry | Failure]
     ) -> AttributionClient:
-        """Passes all texts to the dispatcher, with at most :data:`WINDOW` unanswered at a time.
+        """Passes all texts to the client's dispatcher, at most :data:`WINDOW` unanswered at a time.
 
-        Appends each text's entry (the text on its way to an outcome) or failure to ``accepted``.
-        Returns the :class:`AttributionClient` whose dispatcher has the texts.
+        Appends to ``accepted`` one item for each text: an entry, or a failure if the text was not
+        accepted. An entry is a text on its way to an outcome. Returns the
+        :class:`AttributionClient` that owns the dispatcher.
         """
         inner = self._opened()
         turns = Yielder()
@@ -184,7 +185,7 @@ def _request_options(
 def _ask(
     inner: AttributionClient, texts: Sequence[str], options: RequestOptions
 ) -> list[Entry | Failure]:
-    """Passes texts to the dispatcher. Returns a list with an entry or a failure for each text.
+    """Passes texts to the dispatcher of ``inner``. Returns an entry or a failure for each text.
 
     The list is in the order of the texts. An entry is a text on its way to an outcome. A text that
     is invalid, or that the dispatcher refuses, gets a failure.

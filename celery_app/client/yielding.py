@@ -10,13 +10,16 @@ TURN_S = 0.005
 
 
 class Yielder:
-    """Divides long work on one request into turns. Make one object when the work begins."""
+    """Interrupts long work on one request, so that other requests run in between.
+
+    Make a new ``Yielder`` for each request when its work begins, and call ``rest`` often.
+    """
 
     def __init__(self) -> None:
         self._until = time.monotonic() + TURN_S
 
     async def rest(self) -> None:
-        """Lets other requests run, if the work has gone on for ``TURN_S`` seconds."""
+        """Lets other requests run, if they have not run for ``TURN_S`` seconds."""
         if time.monotonic() >= self._until:
             await asyncio.sleep(0)
             self._until = time.monotonic() + TURN_S

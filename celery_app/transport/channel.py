@@ -211,7 +211,7 @@ class Channel(redis.Channel):
         return ["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]
 
     def _brpop_read(self, **options: Any) -> bool:
-        """Delivers the tasks of a claim's response. Raises ``Empty`` if there are no tasks."""
+        """Delivers the tasks that Redis sent for a claim. Raises ``Empty`` if it sent no tasks."""
         try:
             tasks = claimed_tasks(self._read_claim())
         finally:
@@ -233,7 +233,7 @@ class Channel(redis.Channel):
 
     @contextmanager
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
-        """Turns a task into a dead letter if the block raises an error that Redis did not cause.
+        """Makes a task a dead letter if the ``with`` block raises an error not caused by Redis.
 
         Kombu would take such an error for a lost connection, and deliver the task again for ever.
         """
@@ -280,7 +280,7 @@ class Channel(redis.Channel):
         return response
 
     def _read_script(self, client: Redis, connection: Any) -> list[bytes]:
-        """Returns the response to a claim. Sends the claim again if Redis had no memory for it."""
+        """Returns the tasks that Redis sent for a claim. Repeats the claim if Redis was full."""
         try:
             return client.parse_response(connection, "EVAL") or []
         except OutOfMemoryError:
@@ -288,9 +288,9 @@ class Channel(redis.Channel):
             return client.parse_response(connection, "EVAL") or []
 
     def _read_wait(self, client: Redis, connection: Any) -> ResponseError | None:
-        """Reads the response to the command that waits for a task. Returns its error, or None.
+        """Reads the response to the command that waits for a task. Returns Redis's error, or None.
 
-        An error is not raised here, because the claim may have succeeded nevertheless.
+        An error is not raised here: the claim (the command that takes tasks) may have succeeded.
         """
         try:
             if self._sent_wait:

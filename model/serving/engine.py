@@ -59,8 +59,8 @@ class Engine:
     """Runs a model on a device.
 
     Only the thread that called ``start`` may call the other methods; any thread may read
-    ``status``. The engine refuses other threads, because MPS aborts the process when two threads
-    use it.
+    ``status``. The engine refuses other threads, because MPS (Apple's GPU) aborts the process when
+    two threads use it.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Engine:
         self.status = Status()
 
     def start(self) -> None:
-        """Chooses the device, loads the model, checks its precision, and runs each shape once.
+        """Chooses the device, loads the model, checks its precision, and tries each batch shape.
 
         Raises:
             DeviceError: the device or the precision can't be used.
@@ -218,7 +218,7 @@ class Engine:
         return TextPlanner(self._model), self._model.buckets[-1].messages
 
     def _warm_up(self) -> None:
-        """Runs each batch shape once. Limits later passes if a shape does not fit the memory."""
+        """Runs each batch shape once. If memory runs out, lowers the size limit of later passes."""
         for planned in self._planner.warm_up(self.status.limit):
             if planned.cells <= self.status.limit:
                 download = self._run(planned, output_checks.check_output)
@@ -269,7 +269,7 @@ class Engine:
         return None
 
     def _lower_limit(self, planned: Pass) -> None:
-        """Limits later passes to half the size of this pass, which did not fit into the memory.
+        """Limits later passes to half the size of ``planned``, which did not fit into the memory.
 
         Raises:
             ModelError: the pass held one message and can't be halved.

@@ -1,7 +1,6 @@
 """Measures how much memory Byline takes on a machine, by component, and compares it with limits.
 
-All sizes are in bytes. A GiB is 2^30 bytes, the unit in which memory is sold: 70 % of 48 GiB are
-33.6 GiB, and 85 % are 40.8 GiB.
+All sizes are in bytes. A GiB, the unit in which memory is sold, is 2^30 bytes.
 """
 
 from __future__ import annotations
@@ -36,14 +35,15 @@ class Limits:
 
     @classmethod
     def of(cls, total: float, warning: float, critical: float) -> Limits:
-        """Returns the limits for ``total`` bytes.
+        """Returns the limits for a machine on which Byline may use ``total`` bytes of memory.
 
-        ``warning`` and ``critical`` are shares of that total, 0 to 1.
+        The parameters ``warning`` and ``critical`` are the shares of ``total``, from 0 to 1, at
+        which the two levels begin.
         """
         return cls(round(total * warning), round(total * critical))
 
     def level(self, used: int, before: Level) -> Level:
-        """Returns the memory level at ``used`` bytes.
+        """Returns the memory level when ``used`` bytes of memory are in use.
 
         ``before`` is the level of the last measurement. A level ends a little below the limit at
         which it begins. Otherwise a level would begin and end again and again.
@@ -68,7 +68,7 @@ class MemoryMeter:
     ) -> None:
         """``root`` is a process id: this process and its descendants belong to Byline.
 
-        ``url`` is the address of ``redis``. ``contained`` is true if this process runs in a
+        ``url`` is the address of ``redis``. ``contained`` is true if the monitor runs in a
         container and sees no other processes. Then Byline's other processes, and Redis, run in
         other containers on this machine, and must report their memory themselves.
         """
@@ -99,8 +99,8 @@ class MemoryMeter:
             logger.warning("Redis does not report its memory: %s", error)
         ours = set(self._family(self._root))
         if self._redis_is_here and not self._contained and "process_id" in self._redis_info:
-            # Redis's descendants include the child process that rewrites the file, and shares
-            # memory pages with Redis.
+            # Redis's descendants include the child process that rewrites the append-only
+            # file. This process shares memory pages with Redis.
             ours -= set(self._family(self._redis_info["process_id"]))
         app = self._sum_of(ours)
         if self._contained:

@@ -33,7 +33,7 @@ class InFlightBatch:
     cached: dict[str, Outcome]
     #: Messages that the cache did not have, in the order of the model's batch.
     uncached: list[ValidMessage]
-    #: The model's handle; None where there is nothing to compute.
+    #: The handle with which the model's predictions are collected; None if nothing is computed.
     launched: Any
     #: Seconds that the cache lookup took.
     cache_s: float
@@ -45,12 +45,16 @@ class InFlightBatch:
     looked_up_at: float = 0.0
     #: Monotonic time at which the model had finished, in seconds.
     computed_at: float = 0.0
-    #: Progress of the chunk, if this batch is one of its passes; None for a batch of whole chunks.
+    #: Progress of the chunk, if this batch is one of several for it; None for whole chunks.
     progress: Progress | None = None
 
     @property
     def answered(self) -> Sequence[Chunk]:
-        """The chunks of which all messages have an outcome once this batch is finished."""
+        """The chunks that this batch completes: afterwards each of their messages has an outcome.
+
+        A chunk that is computed in several batches is completed by the last of them. Read this
+        property only after the batch has its outcomes.
+        """
         if self.progress is None:
             return self.chunks
         return [self.progress.chunk] if self.progress.complete else []
@@ -64,7 +68,7 @@ class InFlightBatch:
     def request_ids(self, messages: Container[str]) -> list[Any]:
         """Returns the ids of the HTTP requests that the given messages came with.
 
-        ``messages`` are message ids. The request ids are unchecked, as in the headers of the tasks.
+        ``messages`` are message ids. The request ids come from the tasks' headers, unchecked.
         """
         return [
             id

@@ -105,9 +105,10 @@ class FairQueue:
     def take_urgent(self, work: int) -> list[Entry]:
         """Removes urgent messages from the queue, and returns them as a list.
 
-        An urgent message must be sent even without a free credit (see ``Entry.urgent``). The list
-        has at least one message, if any urgent message waits. A list of several messages has at
-        most ``work`` units of work (:mod:`tasks.work`) in total.
+        An urgent message must be sent even without a free credit, the permit to have one chunk in
+        flight (see ``Entry.urgent``). The list has at least one message, if any urgent message
+        waits. A list of several messages has at most ``work`` units of work (:mod:`tasks.work`) in
+        total.
         """
         taken: list[Entry] = []
         for owner, share in list(self._shares.items()):
@@ -151,8 +152,9 @@ class FairQueue:
     def newest(self, work: int) -> list[Entry]:
         """Returns a list of the newest messages, without removing them from the queue.
 
-        The newest message of each owner comes first, then the second newest of each. The list ends
-        as soon as the work of its messages is ``work`` units (:mod:`tasks.work`) or more.
+        The newest message of each owner comes first, then the second newest of each. Messages are
+        added until their total work is at least ``work``, or until the list has all messages of the
+        queue. ``work`` is in units of :mod:`tasks.work`.
         """
         found: list[Entry] = []
         ends = [reversed(share.entries) for share in self._shares.values()]

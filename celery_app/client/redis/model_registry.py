@@ -46,8 +46,9 @@ class State(NamedTuple):
 class ModelRegistry:
     """The last known state of the workers, the broker and the cache, renewed once a second.
 
-    Two threads check the broker and the cache. The other methods don't block: they return what the
-    last check found. While the broker can't be reached, the models announced before stay known.
+    Two threads check the broker and the cache. Only ``start`` and ``stop`` block; all other methods
+    use what the last check found. While the broker can't be reached, the models of the last
+    successful check stay known.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class ModelRegistry:
         """Returns the description of the model version that new messages go to.
 
         Raises:
-            NoModel: no worker has announced a model.
+            NoModel: no worker has announced this version.
         """
         version = self._rollout().current
         known = self._known.get(version)
@@ -181,7 +182,7 @@ class ModelRegistry:
         return self._served.workers.get(version, 0)
 
     def lists(self) -> list[str]:
-        """Returns the names of the Redis lists of all queues; empty while these are not known."""
+        """Returns the names of the Redis lists of all queues; empty while no model is known."""
         return self._served.lists if self._served.rollout else []
 
     def pressure(self) -> Level:
