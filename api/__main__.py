@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import socket
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -32,7 +31,7 @@ def main(arguments: list[str]) -> int:
         if settings.accelerator == "on" and not accelerator_module.is_file():
             raise SettingsError("api/accelerator/ does not exist; set BYLINE_ACCELERATOR=off")
         options = _options(arguments, settings)
-        if reason := _listen_error(settings.metrics_host, settings.api_metrics_port):
+        if reason := multiprocess.port_error(settings.metrics_host, settings.api_metrics_port):
             raise SettingsError(f"BYLINE_API_METRICS_PORT can't be used: {reason}")
     except SettingsError as error:
         print(f"byline api: {error}", file=sys.stderr)
@@ -45,23 +44,6 @@ def main(arguments: list[str]) -> int:
         serve = import_module(server).serve
         serve(settings, BACKLOG, KEEP_ALIVE_S, options.graceful_timeout)
     return 0
-
-
-def _listen_error(host: str, port: int) -> str:
-    """Returns the reason why the metrics port can't be used; an empty string if it can be used.
-
-    The processes of one API server share this port with SO_REUSEPORT. A second API server could
-    share the port too, and each scrape by Prometheus would then show only one of the two servers.
-    """
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(1)
-    except OSError as error:
-        return str(error)
-    return ""
 
 
 def _options(arguments: list[str], settings: Settings) -> argparse.Namespace:

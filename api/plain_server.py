@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.workers.base import Worker
 from prometheus_client.multiprocess import mark_process_dead
 
 from api.app import create_app
+from celery_app.cpu_pins import CpuPins
 from celery_app.settings import Settings
 from monitoring.instruments import logs
 
@@ -62,6 +65,14 @@ def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_
         "forwarder_headers": "",
         "control_socket_disable": True,
         "logger_class": QuietLogger,
-        "child_exit": lambda _, worker: mark_process_dead(worker.pid),
     }
-    PlainServer(options).run()
+    pins = CpuPins() if settings.api_pinned == "on" and sys.platform == "linux" else None
+
+    def child_exit(_: object, worker: Worker) -> None:
+        mark_process_dead(worker.pid)
+        if pins is not None:
+            pins.release(worker)
+
+    if pins is not None:
+        options["pre_fork"] = lambda _, worker: pins.pin_fork(worker)
+    PlainServer({**options, "child_exit": child_exit}).run()

@@ -32,6 +32,7 @@ def main() -> int:
         "BYLINE_DEVICE": options.device,
         "BYLINE_PRECISION": options.precision,
     }
+    settings["BYLINE_API_PROCESSES"] = str(options.api_processes)
     if not options.accelerator:
         settings["BYLINE_ACCELERATOR"] = "off"
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as name:
@@ -85,6 +86,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--no-accelerator", dest="accelerator", action="store_false", help="Flask under gunicorn"
     )
+    parser.add_argument("--api-processes", type=int, default=1, help="of the api (1)")
     return parser.parse_args()
 
 

@@ -85,3 +85,11 @@ class ApiSettings(WorkerSettings, frozen=True, forbid_unknown_fields=True, kw_on
         Count,
         about("Threads of an api process without the accelerator. A waiting request takes one."),
     ] = 64
+    api_pinned: Annotated[
+        Literal["on", "off"],
+        about(
+            "Whether each api process without the accelerator runs on one CPU only, on Linux. Its "
+            "threads take turns, and take them faster on one CPU. Set `off` if other programs keep "
+            "single CPUs busy."
+        ),
+    ] = "on"

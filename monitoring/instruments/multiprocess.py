@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,3 +49,20 @@ def _sweep() -> None:
                 rmtree(lock.parent, ignore_errors=True)
         except OSError:
             continue  # the folder is in use, or belongs to another user
+
+
+def port_error(host: str, port: int) -> str:
+    """Returns the reason why the metrics port can't be used; an empty string if it can be used.
+
+    The processes of one API server share this port with SO_REUSEPORT. A second API server could
+    share the port too, and each scrape by Prometheus would then show only one of the two servers.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(1)
+    except OSError as error:
+        return str(error)
+    return ""

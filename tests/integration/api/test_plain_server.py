@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -133,3 +134,20 @@ def test_the_api_ends_without_an_error(own: Stack) -> None:
     assert own.attribute({"text": "the last"}).status_code == 200
     assert api.stop() == 0
     assert "Traceback" not in api.output
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can pin a process")
+@pytest.mark.parametrize(("pinned", "cpus"), [("on", 1), ("off", len(os.sched_getaffinity(0)))])
+def test_each_process_runs_on_one_cpu_unless_pinning_is_off(
+    own: Stack, pinned: str, cpus: int
+) -> None:
+    api = own.api(BYLINE_ACCELERATOR="off", BYLINE_API_PROCESSES="2", BYLINE_API_PINNED=pinned)
+
+    def processes() -> set[int]:
+        return set(tree(api.process.pid)) - {api.process.pid}
+
+    wait_for(lambda: len(processes()) == 2, what="both processes")
+    assert [len(os.sched_getaffinity(pid)) for pid in processes()] == [cpus, cpus]
+    if pinned == "on" and len(os.sched_getaffinity(0)) > 1:
+        first, second = (os.sched_getaffinity(pid) for pid in processes())
+        assert first != second
