@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from model.training.corpus import load_file, load_sotu, passages
-from model.training.datafile import DataError
+from model.training.corpus import load_file, load_sotu
+from model.training.errors import DataError
+from model.training.passages import passages
 
 SENTENCE = "This sentence has exactly fifty characters in all."
 
