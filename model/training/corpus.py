@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.canonical import canonical
 from model.training.datafile import Record, read_records
-from model.training.errors import DataError
+from model.training.errors import DataError, place
 from model.training.findings import findings, put_copies_together
 from model.training.passages import MAX_CHARACTERS, MIN_CHARACTERS, passages
 
@@ -111,17 +111,19 @@ def load_file(path: Path) -> Corpus:
     Raises:
         DataError: the file can't be used, or has too few messages. The error's text says why.
     """
-    return _corpus(
-        read_records(path),
-        {
-            "source": path.name,
-            "citation": None,
-            "messages_rule": "each record is a message as it stands",
-            "order": "documents in the order of the file within each author; "
-            "a message without a document is one of its own; copies of a text by one author are in "
-            "the document of the first",
-        },
-    )
+    description = {
+        "source": path.name,
+        "citation": None,
+        "messages_rule": "each record is a message, in its canonical form",
+        "order": "documents in the order of the file within each author; "
+        "a message without a document is one of its own; copies of a text by one author are in "
+        "the document of the first",
+    }
+    records = read_records(path)
+    try:
+        return _corpus(records, description)
+    except DataError as error:
+        raise DataError(f"{place(path)}: {error}") from error
 
 
 def _corpus(records: list[Record], description: dict[str, Any]) -> Corpus:
