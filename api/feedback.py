@@ -32,9 +32,9 @@ class FeedbackService:
         parse_query(posted.query, ())
         await self._limiter.let_through(posted.key, cost_by_size(posted.body))
         feedback = decode_body(posted.content_type, posted.body, _decode, lambda _: _KEYS)
-        label = await self._labels.learn(feedback.id, feedback.author, feedback.corrects)
-        learned = Learned(feedback.id, label.author, label.correct, label.before or UNSET)
-        return json_response(learned, 202)
+        id, author, corrects = feedback.id, feedback.author, feedback.corrects
+        label = await self._labels.learn(id, author, corrects)
+        return json_response(Learned(id, label.author, label.correct, label.before or UNSET), 202)
 
 
 def _decode(body: bytes) -> FeedbackRequest:
