@@ -36,7 +36,7 @@ class FeedbackService:
         feedback = decode_body(kind, body, _decode, lambda _: _KEYS, _FIELDS)
         id, author, corrects = feedback.id, feedback.author, feedback.corrects
         label = await self._labels.learn(id, author, corrects)
-        return json_response(Learned(id, author, label.correct, label.before or UNSET), 202)
+        return json_response(Learned(id, label.author, label.correct, label.before or UNSET), 202)
 
 
 def _decode(body: bytes) -> FeedbackRequest:

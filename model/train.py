@@ -5,24 +5,32 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 from rich.table import Table
 
-from model.card import worth
-from model.training.corpus import MIN_DOCUMENTS, Corpus, load_file, load_sotu
-from model.training.datafile import DataError
+from model import card
+from model.training.corpus import HELD_OUT_FOLD, TRAINING_FOLDS, Corpus, load_file, load_sotu
+from model.training.errors import DataError
+from model.training.progress import make_progress
+from model.training.staging import check_folder, put_in_place, staging_folder
 from model.types import ModelCard
 
-#: The models that can be trained. Each is a package of this name with a module ``training``.
+#: The models that can be trained. Each is a package of this name with a module ``training``. This
+#: module has a function ``train``, and may have a function ``check``: given the corpus, it raises
+#: DataError if the training is impossible, for example because it needs more memory than there is.
 MODELS = ("ngram", "transformer")
 #: Folder of the models that come with Byline, trained on the presidents' messages.
 SHIPPED = Path(__file__).parent / "weights"
 #: Folder of the models that are trained on a user's own messages.
 OWN = Path(".byline/models")
+#: Largest seed that every library takes.
+MAX_SEED = 2**32 - 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,37 +42,92 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = options.out or (OWN if options.data else SHIPPED) / options.model
     console = Console()
     try:
-        # Imported late: the transformer's module imports an extra that may not be installed.
-        trainer = import_module(f"model.{options.model}.training")
+        check_folder(out)
+        # Read first: importing torch takes seconds, which a bad file need not wait for.
         corpus = load_file(options.data) if options.data else load_sotu()
-        _print_left_out(corpus, console)
-        with _progress(console) as progress:
-            trained = trainer.train(corpus, out, options.seed, options.baseline, progress)
+        _run(options, corpus, out, console)
+    except MemoryError as error:
+        return _fail(f"not enough memory: train on fewer messages or authors: {error}")
     except (DataError, ImportError, OSError) as error:
-        sys.stderr.write(f"train: {error}\n")
-        return 2
-    console.print(_comparison(trained))
-    console.print(worth(trained))
-    console.print(f"{trained.version}, written to {out}")
+        return _fail(str(error))
     return 0
 
 
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:<36}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        console=console,
+def _fail(error: str) -> int:
+    sys.stderr.write(f"train: {' '.join(error.split())}\n")
+    return 2
+
+
+def _run(options: argparse.Namespace, corpus: Corpus, out: Path, console: Console) -> None:
+    """Trains a model, puts it in place, and then compares it with the baseline."""
+    # Imported late: this module imports an extra that may not be installed.
+    trainer = import_module(f"model.{options.model}.training")
+    corpus = _checked(corpus, trainer, console)
+    with make_progress(console) as progress:
+        trained = _train(trainer, corpus, out, options, progress)
+        if options.baseline:
+            trained = _compared(trained, corpus, out, options.seed, progress)
+    console.print(_comparison(trained))
+    console.print(card.worth(trained))
+    console.print(f"{trained.version}, written to {out}", soft_wrap=True)
+
+
+def _checked(corpus: Corpus, trainer: ModuleType, console: Console) -> Corpus:
+    """Returns the corpus without near duplicates, and prints what is to be told about it.
+
+    Raises:
+        DataError: the trainer refuses the corpus.
+    """
+    from model.training.near_duplicates import without_near_duplicates  # noqa: PLC0415 - scipy
+
+    if check := getattr(trainer, "check", None):
+        check(corpus)
+    corpus = without_near_duplicates(corpus)
+    for note in corpus.notes:
+        console.print(note, soft_wrap=True, highlight=False, markup=False)
+    return corpus
+
+
+def _train(
+    trainer: ModuleType,
+    corpus: Corpus,
+    out: Path,
+    options: argparse.Namespace,
+    progress: Progress,
+) -> ModelCard:
+    """Trains the model in a folder beside ``out``, checks it as served, and puts it in place."""
+    from model.training.served import check_served  # noqa: PLC0415 - torch
+
+    with staging_folder(out) as staged:
+        trained: ModelCard = trainer.train(corpus, staged, options.seed, False, progress)
+        task = progress.add_task("serving the held-out messages", total=1)
+        check_served(options.model, staged, corpus, trained)
+        progress.update(task, completed=1)
+        put_in_place(staged, out)
+    return trained
+
+
+def _compared(
+    trained: ModelCard, corpus: Corpus, out: Path, seed: int, progress: Progress
+) -> ModelCard:
+    """Measures the baseline, and writes its metrics into the card of the model in ``out``."""
+    from model.training import baseline  # noqa: PLC0415 - scikit-learn
+
+    task = progress.add_task("baseline, LinearSVC", total=1)
+    measured = baseline.measure(
+        corpus.texts(*TRAINING_FOLDS),
+        corpus.labels(*TRAINING_FOLDS),
+        corpus.texts(HELD_OUT_FOLD),
+        corpus.labels(HELD_OUT_FOLD),
+        seed,
     )
-
-
-def _print_left_out(corpus: Corpus, console: Console) -> None:
-    if left_out := corpus.description["authors_left_out"]:
-        console.print(
-            f"{left_out} of {left_out + len(corpus.authors)} authors are left out: they have "
-            f"fewer than {MIN_DOCUMENTS} documents"
-        )
+    progress.update(task, completed=1)
+    details = trained.details | {"baseline": {"name": baseline.NAME, **measured}}
+    compared = replace(trained, details=details)
+    with staging_folder(out) as staged:
+        card.write(compared, staged)
+        put_in_place(staged, out)
+    return compared
 
 
 def _comparison(trained: ModelCard) -> Table:
@@ -76,6 +139,13 @@ def _comparison(trained: ModelCard) -> Table:
     return table
 
 
+def _seed(value: str) -> int:
+    seed = int(value)
+    if not 0 <= seed <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and {MAX_SEED}")
+    return seed
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m model.train", description=__doc__)
     parser.add_argument("--model", choices=MODELS, default="ngram")
@@ -85,7 +155,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         help=f"folder to write to; {OWN}/MODEL with --data, otherwise the shipped model's folder",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=_seed, default=0)
     parser.add_argument("--no-baseline", dest="baseline", action="store_false")
     return parser.parse_args(arguments)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
 
+from model.canonical import InvalidText
+from model.canonical import parse_author as parsed_author
+from model.canonical import parse_text as parsed_text
 from model.types import Candidate, Evidence
 from tasks.errors import InvalidMessage
 
@@ -55,21 +56,6 @@ SCHEMA = 1
 
 #: Number of model versions whose hash prefix is cached.
 CACHED_PREFIXES = 8
-
-#: Combining marks that may follow one another, as in UAX #15, Stream-Safe Text Format. Sorting them
-#: takes time that grows with the square of their number.
-MAX_MARKS = 30
-#: Largest number of characters that NFC composes into one. A text longer than this many times the
-#: limit is refused before it is normalised.
-MAX_COMPOSED = 4
-#: First code point beyond all combining marks.
-_MARKS_END = 0x1F000
-#: Range of the rare combining marks: characters beyond U+FFFF.
-_RARE = re.compile(f"[\U00010000-{chr(_MARKS_END - 1)}]")
-#: A usual combining mark, which replaces each rare one in the check.
-_MARK = "\u0301"
-#: Half of a surrogate pair.
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 #: Prefix of the reply lists. Each api process has a list, which its tasks name as ``reply_to``.
 REPLIES = "byline:replies:"
@@ -172,78 +158,24 @@ class Chunk(msgspec.Struct, frozen=True):
             raise ValueError("deadlines must be as many as messages")
 
 
-def canonical(text: str) -> str:
-    r"""Returns the form of ``text`` that is hashed and given to the model.
-
-    This form is in Unicode NFC, has ``\n`` for every line break, and no white space around the
-    text.
-    """
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    return text.strip()
-
-
 def parse_text(text: object, max_characters: int) -> str:
-    """Checks a text, and returns its canonical form.
+    """Checks a text, and returns its canonical form, as :func:`model.canonical.parse_text` does.
 
     Raises:
-        InvalidMessage: the text is not a string, is empty, is longer than ``max_characters``, or
-            holds a zero byte, a lone surrogate (which UTF-8 can't encode), or too many combining
-            marks in a row.
+        InvalidMessage: the text is invalid.
     """
-    if not isinstance(text, str):
-        raise InvalidMessage(f"text must be a string, not {type(text).__name__}")
-    if len(text) > MAX_COMPOSED * max_characters:
-        raise _too_long(text, max_characters)
-    if not text.isascii() and _has_too_many_marks(text):
-        raise InvalidMessage(f"text holds more than {MAX_MARKS} combining marks in a row")
-    text = canonical(text)
-    if not text:
-        raise InvalidMessage("text is empty")
-    if len(text) > max_characters:
-        raise _too_long(text, max_characters)
-    if "\0" in text:
-        raise InvalidMessage("text holds a zero byte")
-    if not text.isascii() and _SURROGATE.search(text):
-        raise InvalidMessage("text holds half of a surrogate pair")
-    return text
+    try:
+        return parsed_text(text, max_characters)
+    except InvalidText as error:
+        raise InvalidMessage(str(error)) from None
 
 
-def _too_long(text: str, limit: int) -> InvalidMessage:
-    return InvalidMessage(f"text has {len(text):,} characters; at most {limit:,}")
-
-
-def _has_too_many_marks(text: str) -> bool:
-    """Returns whether a text has more than ``MAX_MARKS`` combining marks in a row.
-
-    Marks above U+FFFF are rare, and are replaced by a usual mark before the search. The search then
-    takes 0.1 us a character. With the rare marks in the regular expression, the search would take
-    1 us, because Python looks up only characters below U+10000 in a table.
-    """
-    if _RARE.search(text):
-        text = text.translate(_rare_marks())
-    return _too_many_marks_pattern().search(text) is not None
-
-
-@cache
-def _rare_marks() -> dict[int, str]:
-    return dict.fromkeys(_marks(0x10000, _MARKS_END), _MARK)
-
-
-@cache
-def _too_many_marks_pattern() -> re.Pattern[str]:
-    """Returns the regular expression that finds too many combining marks in a row.
-
-    The expression begins with a character class, which makes the search fast.
-    """
-    marks = "".join(map(chr, _marks(0x300, 0x10000)))
-    return re.compile(f"[{marks}][{marks}]{{{MAX_MARKS}}}")
-
-
-def _marks(begin: int, end: int) -> list[int]:
-    return [point for point in range(begin, end) if unicodedata.combining(chr(point))]
+def parse_author(name: object) -> str:
+    """Checks an author's name, and returns its canonical form. Raises ``InvalidMessage``."""
+    try:
+        return parsed_author(name)
+    except InvalidText as error:
+        raise InvalidMessage(str(error)) from None
 
 
 def message_id(version: str, text: str) -> str:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from redis import RedisError
 from redis.asyncio import Redis
 
+from model.canonical import canonical
 from monitoring.instruments.metrics import ApiMetrics
 from monitoring.state.windows import Window
 from tasks.errors import CacheUnavailable, Conflict, NotFound
-from tasks.messages import Attribution
+from tasks.messages import Attribution, parse_author
 from tasks.storage.lua_scripts import read_script
 from tasks.storage.pending_results import PendingResults
 
@@ -28,6 +29,8 @@ _CORRECT = read_script(Path(__file__).with_name("correct_label.lua"))
 class Label(NamedTuple):
     """The result of recording a message's true author."""
 
+    #: The true author, in the canonical form.
+    author: str
     #: Whether the model's best guess is the true author.
     correct: bool
     #: The authors that were given before and corrected, the oldest first.
@@ -64,20 +67,22 @@ class Labels:
         If ``corrects`` is True, ``author`` replaces the author that was recorded before.
 
         Raises:
+            InvalidMessage: the author's name is invalid.
             NotFound: the attribution with this id does not exist yet, or has expired.
             Conflict: another author was given for this message before, and ``corrects`` is False.
             BrokerUnavailable, CacheUnavailable: a server can't be reached.
         """
+        author = parse_author(author)
         attribution = await self._attribution(id)
         name = FEEDBACK + id
         try:
             if await self._cache.set(name, author, nx=True, ex=self._ttl_s):
                 await self._count(name, attribution, author)
-                return Label(_is_right(attribution, author), [])
+                return Label(author, _is_right(attribution, author), [])
             before = await self._stored_author(name)
             if before and before != author.encode():
                 await self._correct(name, attribution, before, author, corrects)
-            return Label(_is_right(attribution, author), await self._trace(name))
+            return Label(author, _is_right(attribution, author), await self._trace(name))
         except RedisError:
             raise CacheUnavailable("the cache, where attributions are, can't be reached") from None
 
@@ -160,4 +165,5 @@ class Labels:
 
 
 def _is_right(attribution: Attribution, author: str) -> bool:
-    return attribution.candidates[0].author == author
+    # A model of a user's own may have an author whose name is not canonical.
+    return canonical(attribution.candidates[0].author) == author

@@ -11,7 +11,7 @@ COPY alerting/runbooks alerting/runbooks
 COPY api api
 COPY celery_app celery_app
 COPY compose/__init__.py compose/probe.py compose/
-COPY model/__init__.py model/types.py model/
+COPY model/__init__.py model/canonical.py model/types.py model/
 COPY monitoring monitoring
 COPY tasks tasks
 # Compiled here, because the container's file system is read-only.

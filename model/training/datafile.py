@@ -2,97 +2,109 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from model.canonical import InvalidText, canonical, parse_author, parse_text
+from model.training.errors import DataError, place
+from model.training.filekind import check_kind
+from model.training.readers import NEEDED, missing_field, read_csv, read_jsonl
 
-class DataError(ValueError):
-    """The data can't be used for training. The error's text tells the user what is wrong."""
+#: Largest number of characters of a text.
+MAX_CHARACTERS = 2**20
+#: What to do about a line that can't be used.
+_REMEDY = "correct the line or delete it"
+_parsed_author = lru_cache(10_000)(parse_author)
 
 
 class Record(NamedTuple):
-    """A text, its author, and the document that the text is part of."""
+    """A text, its author, and the document that the text is part of, in their canonical forms."""
 
     text: str
     author: str
     #: Name of the document, which differs from the names of the author's other documents.
     document: str
+    #: The author's name as the file has it.
+    spelling: str = ""
+    #: Whether the file names the document. If not, the record is a document of its own.
+    has_document: bool = True
 
 
 def read_records(path: Path) -> list[Record]:
     """Returns the records of a .jsonl or .csv file, each with the fields text, author and document.
 
-    The field ``document`` is optional: a record without it is a document of its own.
+    The field ``document`` is optional: a record without it is a document of its own. Texts and
+    names get the same canonical form as in serving.
 
     Raises:
-        DataError: the file does not exist, is empty, has an unknown extension, is not UTF-8, or
-            has an invalid line or a missing field. The error's text names the line if there is one.
+        DataError: the file does not exist, is empty, is of another kind, is not UTF-8, or has an
+            invalid line or a missing field. The error's text names the line if there is one.
     """
-    readers = {".jsonl": _jsonl, ".csv": _csv}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: unknown extension {path.suffix!r}, expected .jsonl or .csv")
-    records = [_record(path, line, fields) for line, fields in reader(path, _decode(path))]
+    read = read_jsonl if check_kind(path) == ".jsonl" else read_csv
+    try:
+        records = [_record(line, fields, place(path, line)) for line, fields in read(path)]
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{place(path, _undecodable_line(path))}: not valid UTF-8: convert the file, for "
+            "example with iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{place(path)}: {error.strerror}: read the file elsewhere") from error
     if not records:
-        raise DataError(f"{path}: the file is empty")
+        raise DataError(f"{place(path)}: the file is empty: write messages into it")
     return records
 
 
-def _decode(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {line}: not valid UTF-8") from error
+def _undecodable_line(path: Path) -> int | None:
+    """Returns the number of the first line that is not UTF-8."""
+    with path.open("rb") as file:
+        for line, row in enumerate(file, 1):
+            try:
+                row.decode()
+            except UnicodeDecodeError:
+                return line
+    return None
 
 
-def _jsonl(path: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    # Not splitlines, which also splits at U+2028 and the like. JSON strings may contain them.
-    for line, row in enumerate(content.split("\n"), 1):
-        if not row.strip():
-            continue
-        try:
-            fields = json.loads(row)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {line}: invalid JSON: {error.msg}") from error
-        if not isinstance(fields, dict):
-            raise DataError(f"{path}, line {line}: not a JSON object")
-        yield line, fields
-
-
-def _csv(path: Path, content: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    rows = csv.DictReader(io.StringIO(content, newline=""), strict=True)
-    try:
-        missing = {"text", "author"} - set(rows.fieldnames or ())
-        if missing and content.strip():
-            raise DataError(f"{path}, line 1: missing field {min(missing)!r}")
-        for fields in rows:
-            yield rows.line_num, fields
-    except csv.Error as error:
-        raise DataError(f"{path}, line {rows.reader.line_num}: invalid CSV: {error}") from error
-
-
-def _record(path: Path, line: int, fields: dict[str, Any]) -> Record:
+def _record(line: int, fields: dict[str, Any], where: str) -> Record:
     """Returns the record of a line.
 
     Raises:
-        DataError: the text or the author is missing, empty or not a string.
+        DataError: a field is missing, blank or invalid.
     """
-    for name in ("text", "author"):
-        value = fields.get(name)
-        if value is not None and not isinstance(value, str):
-            raise DataError(f"{path}, line {line}: field {name!r} is not a string")
-        if not (value or "").strip():
-            raise DataError(f"{path}, line {line}: missing field {name!r}")
-    document = fields.get("document")
-    own = document is None or document == ""
+    for name in NEEDED:
+        _check_field(name, fields, where)
+    spelling, named = fields["author"], _document(fields.get("document"), where)
+    try:
+        text, author = parse_text(fields["text"], MAX_CHARACTERS), _parsed_author(spelling)
+    except InvalidText as error:
+        raise DataError(f"{where}: {error}: {_REMEDY}") from error
     # The prefixes differ, so that the name of a line never equals the name of a document.
-    return Record(fields["text"], fields["author"], f"line {line}" if own else f"= {document}")
+    document = f"= {named}" if named else f"line {line}"
+    return Record(text, author, document, spelling, bool(named))
+
+
+def _check_field(name: str, fields: dict[str, Any], where: str) -> None:
+    value = fields.get(name)
+    if value is None:
+        if name in fields:
+            raise DataError(f"{where}: field {name!r} is null: {_REMEDY}")
+        raise DataError(f"{where}: {missing_field(name, list(fields))}")
+    if not isinstance(value, str):
+        raise DataError(f"{where}: field {name!r} is not a string: put it into double quotes")
+    if not value.strip():
+        raise DataError(f"{where}: field {name!r} is blank: {_REMEDY}")
+
+
+def _document(value: object, where: str) -> str:
+    """Returns the name of a document; an empty string if the field is missing or blank.
+
+    Raises:
+        DataError: the field is neither a string nor a number.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str | int | float):
+        raise DataError(f"{where}: field 'document' is neither a string nor a number: {_REMEDY}")
+    return canonical(str(value))

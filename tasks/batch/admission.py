@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from model.canonical import canonical
 from tasks.batch.computation import Predictor
 from tasks.batch.in_flight import ValidMessage
 from tasks.errors import BylineError, DeadlinePassed, InvalidMessage, UnknownModel
-from tasks.messages import Chunk, Failure, Outcome, canonical, message_id, parse_text
+from tasks.messages import Chunk, Failure, Outcome, message_id, parse_text
 
 
 class Admission:

@@ -20,9 +20,10 @@ from bench.load.http_client import Target
 from bench.load.messages import Message
 from bench.load.recorder import Answer, Recorder
 from bench.load.scenario import Mix
+from model.canonical import canonical
 from model.ngram.classifier import NgramModel
 from model.training.corpus import HELD_OUT_FOLD, load_sotu
-from tasks.messages import canonical, message_id
+from tasks.messages import message_id
 from tasks.rollout import Rollout, WorkerRegistry
 from tests.parts import Part, Stack, wait_for
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from celery_app.app import make_celery
 from celery_app.client.redis.task_packer import TaskPacker
 from celery_app.settings import Settings
+from model.canonical import canonical
 from model.types import Candidate, Evidence, Part
 from tasks.chunk_arguments import parse_chunk
 from tasks.errors import InvalidMessage
@@ -27,7 +28,6 @@ from tasks.messages import (
     Failure,
     Outcome,
     Reply,
-    canonical,
     message_id,
     parse_text,
 )

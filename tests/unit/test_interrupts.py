@@ -27,7 +27,7 @@ COMMANDS = (
     ("compose.native", "msgspec"),
     ("compose.passwords", "secrets"),
     ("model.check", "torch"),
-    ("model.heldout", "pandas"),
+    ("model.heldout", "numpy"),
     ("model.train", "rich"),
     ("monitoring", "prometheus_client"),
     ("monitoring.dashboards", "grafana_foundation_sdk"),

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from model.canonical import canonical
 from model.training.corpus import HELD_OUT_FOLD, Message, load_sotu
-from tasks.messages import canonical
 from tests.e2e.conftest import Run
 from tests.e2e.console.chromium import PATIENCE_MS, browser, needs_chromium
 from tests.parts import ROOT, wait_for

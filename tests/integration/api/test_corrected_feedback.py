@@ -54,6 +54,18 @@ def test_correction_takes_the_place_of_the_first_author(http: Http, stack: Stack
     assert stack.redis.get(FEEDBACK + id) == b"vowels"
 
 
+def test_author_with_white_space_at_the_ends_is_the_same_author(http: Http, stack: Stack) -> None:
+    id = attributed(http, "white space")
+    assert tell(http, id, " vowels\r\n").json() == {"id": id, "author": "vowels", "correct": True}
+    assert tell(http, id, "vowels").status_code == 202
+    assert stack.redis.get(FEEDBACK + id) == b"vowels"
+
+
+def test_blank_author_is_refused(http: Http) -> None:
+    refused = tell(http, attributed(http, "blank"), " ")
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+
+
 def test_correction_sent_again_counts_once(http: Http, stack: Stack) -> None:
     id = attributed(http, "corrected twice")
     tell(http, id, "vowels")

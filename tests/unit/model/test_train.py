@@ -8,16 +8,19 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
 import torch
 
-from model import train
+from model import card, train
 from model.card import read
-from model.ngram import classifier, fit
+from model.ngram import classifier, fit, training
 from model.ngram.classifier import NgramModel
 from model.serving.engine import Engine
 from model.serving.placement import Placement
+from model.training import baseline, served
+from model.training.errors import DataError
 
 ROOT = Path(__file__).parents[3]
 WORDS = {
@@ -104,10 +107,10 @@ def test_transformer_trained_on_a_users_messages_is_served(
     monkeypatch.setattr(finetune, "EPOCHS", 1)
     data, out = str(corpus(tmp_path / "mine.jsonl")), tmp_path / "mine"
     assert train.main(["--model", "transformer", "--data", data, "--out", str(out)]) == 0
-    card = read(out)
-    assert card.version.startswith("transformer-1-")
-    assert len(card.details["variants"]) == 8
-    assert card.details["ngram"] == {"folder": "ngram", "version": read(out / "ngram").version}
+    trained = read(out)
+    assert trained.version.startswith("transformer-1-")
+    assert len(trained.details["variants"]) == 8
+    assert trained.details["ngram"] == {"folder": "ngram", "version": read(out / "ngram").version}
     engine = Engine(TransformerModel(out), Placement("cpu"))
     engine.start()
     [prediction] = engine.predict(["the quiet garden was green before anyone"])
@@ -124,11 +127,84 @@ def test_transformer_trained_on_a_users_messages_is_served(
 
 def test_bad_data_gives_one_line_of_error_and_status_2(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text('{"text": "a", "author": "x"}\n{"text": "b"}\n')
+    before = getrusage(RUSAGE_CHILDREN).ru_utime
     done = run("--data", "bad.jsonl", cwd=tmp_path)
+    assert getrusage(RUSAGE_CHILDREN).ru_utime - before < 2, "in CPU seconds"
     assert done.returncode == 2
-    assert done.stderr == "train: bad.jsonl, line 2: missing field 'author'\n"
+    assert done.stderr == (
+        "train: bad.jsonl, line 2: missing field 'author'; fields found: 'text': add it, or "
+        "rename another\n"
+    )
     assert done.stdout == ""
-    assert not (tmp_path / train.OWN / "ngram").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--out", "mine.jsonl"), "train: mine.jsonl: a file and not a folder: name another"),
+        (("--data", "gone.csv"), "train: gone.csv: No such file or directory: check the name"),
+        (("--seed", "-1"), "argument --seed: -1 is not between 0 and 4294967295"),
+    ],
+)
+def test_bad_arguments_are_refused_before_the_training(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    corpus(tmp_path / "mine.jsonl")
+    done = run("--data", "mine.jsonl", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.jsonl"]
+
+
+def train_into(out: Path, *more: str) -> int:
+    return train.main(["--data", str(corpus(out.with_suffix(".jsonl"))), "--out", str(out), *more])
+
+
+def test_failed_training_leaves_the_old_model_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fit, "MIN_STEPS", 20)
+    out = tmp_path / "mine"
+    assert train_into(out, "--no-baseline") == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with monkeypatch.context() as broken:
+        broken.setattr(card, "page", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train_into(out, "--seed", "1")
+    with monkeypatch.context() as wrong:
+        wrong.setattr(served, "_accuracy", lambda *_: 0.1)
+        assert train_into(out, "--seed", "1") == 2
+    assert "serves the held-out messages with an accuracy of 0.1000" in capsys.readouterr().err
+    with monkeypatch.context() as refusing:
+        refusing.setattr(training, "check", refuse, raising=False)
+        assert train_into(out, "--seed", "1") == 2
+    assert "train: 9 GB are needed" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.jsonl"]
+
+
+def refuse(corpus: object) -> None:
+    raise DataError("9 GB\nare needed")
+
+
+def test_new_model_is_in_place_before_the_baseline_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "MIN_STEPS", 20)
+    out = tmp_path / "mine"
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(baseline, "measure", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_into(out)
+    assert read(out).details["baseline"] == {}
+    monkeypatch.setattr(baseline, "measure", lambda *_: {"accuracy": 0.5, "macro_f1": 0.25})
+    assert train_into(out) == 0
+    assert read(out).details["baseline"]["macro_f1"] == 0.25
+    assert "0.25" in (out / card.PAGE_FILE).read_text()
 
 
 def test_serving_imports_no_library_of_training() -> None:

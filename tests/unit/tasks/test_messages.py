@@ -7,8 +7,9 @@ import unicodedata
 
 import pytest
 
+from model.canonical import canonical
 from tasks.errors import InvalidMessage
-from tasks.messages import canonical, message_id, parse_text
+from tasks.messages import message_id, parse_author, parse_text
 
 
 def test_ids_have_128_bits_and_depend_on_model_and_text() -> None:
@@ -20,6 +21,40 @@ def test_ids_have_128_bits_and_depend_on_model_and_text() -> None:
 def test_no_two_pairs_of_version_and_text_share_an_id() -> None:
     assert message_id("v1", "2:x") != message_id("v1:2", "x")
     assert message_id("v", "1:x") != message_id("v:1", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "id"),
+    [
+        ("plain text", "64d54a3c46980eccedbfd8110905002b"),
+        ("  Cafe\u0301 noir\r\n", "f1e64ce56282d7a796f29df9810c1eb4"),
+        ("a\r\nb\rc", "b6e467b2054fa542e3b756476f856f06"),
+        ("\u1100\u1161\u11a8 \U0001f600", "d956590d4b540db4011c2d637df4aff5"),
+        ("\u00a0x\u2003", "a6084ebc93a6bb8bc9ad20def667f9f7"),
+    ],
+)
+def test_id_of_a_text_is_the_same_in_every_release(text: str, id: str) -> None:
+    assert message_id("ngram-1", parse_text(text, 100)) == id
+
+
+@pytest.mark.parametrize("name", ["Zo\u00eb", " Zoe\u0308", "Zo\u00eb\r\n"])
+def test_names_that_look_the_same_are_one_author(name: str) -> None:
+    assert parse_author(name) == "Zo\u00eb"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (7, "author must be a string"),
+        (" ", "author is empty"),
+        ("a\0", "author holds a zero byte"),
+        ("\ud800", "author holds half of a surrogate pair"),
+        ("a" * 201, "author has 201 characters"),
+    ],
+)
+def test_an_invalid_name_is_refused_with_the_reason(name: object, words: str) -> None:
+    with pytest.raises(InvalidMessage, match=words):
+        parse_author(name)
 
 
 @pytest.mark.parametrize(

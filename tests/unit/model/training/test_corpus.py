@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from model.training.corpus import load_file, load_sotu, passages
-from model.training.datafile import DataError
+from model.training.corpus import load_file, load_sotu
+from model.training.errors import DataError
+from model.training.passages import passages
 
 SENTENCE = "This sentence has exactly fifty characters in all."
 
@@ -69,8 +70,8 @@ def test_record_without_a_document_is_a_document_of_its_own(tmp_path: Path) -> N
 
 def test_single_author_or_too_few_messages_are_refused(tmp_path: Path) -> None:
     alone = jsonl(tmp_path / "a.jsonl", [{"text": "a", "author": "x"}] * 5)
-    with pytest.raises(DataError, match="one author only"):
+    with pytest.raises(DataError, match=r"a\.jsonl: one author only: .*: add"):
         load_file(alone)
     few = jsonl(tmp_path / "b.jsonl", [{"text": "a", "author": a} for a in "xxxxyy"])
-    with pytest.raises(DataError, match="too few messages per author"):
+    with pytest.raises(DataError, match=r"b\.jsonl: too few messages per author: .*: add"):
         load_file(few)

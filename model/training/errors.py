@@ -1,0 +1,24 @@
+"""The error of a file of messages, whose text is one line for the user: place, finding, remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+#: Largest number of characters of a quoted name in an error's text.
+MAX_QUOTED = 40
+
+
+class DataError(ValueError):
+    """The data can't be used for training. The error's text tells the user what is wrong."""
+
+
+def place(path: Path, line: int | None = None) -> str:
+    """Returns the place of an error, such as ``messages.csv, line 3``, in printable characters."""
+    name = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))
+    return name if line is None else f"{name}, line {line}"
+
+
+def quoted(names: list[str]) -> str:
+    """Returns the names in quotes, the first ten at most, each cut to ``MAX_QUOTED`` characters."""
+    shown = [repr(n if len(n) <= MAX_QUOTED else n[: MAX_QUOTED - 1] + "…") for n in names[:10]]
+    return ", ".join(shown + ["…"] * (len(names) > 10))

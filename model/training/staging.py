@@ -1,0 +1,105 @@
+"""Puts a trained model in place of an old one, which stays whole if the training fails.
+
+A training writes its files into a folder beside the model's folder. When all files are there, each
+replaces the old file in one step. Other files in the model's folder stay.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from model.training.errors import DataError, place
+
+
+def check_folder(out: Path) -> None:
+    """Checks that a model can be written into the folder ``out``. Creates nothing.
+
+    Raises:
+        DataError: ``out`` is a file, or the user may not write there.
+    """
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{place(out)}: a file and not a folder: name another folder with --out")
+    above = _existing(out.resolve().parent)
+    folders = (above, out) if out.exists() else (above,)
+    for folder in folders:
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise DataError(
+                f"{place(folder)}: this folder can't be written to: name another folder with --out"
+            )
+
+
+def _existing(path: Path) -> Path:
+    """Returns the path, or the nearest path above it that exists."""
+    return next((one for one in (path, *path.parents) if one.exists()), path)
+
+
+@contextmanager
+def staging_folder(out: Path) -> Iterator[Path]:
+    """Makes a folder beside ``out``, and deletes it at the end unless it has become ``out``."""
+    out = out.resolve()
+    folder = out.with_name(f".{out.name}-{os.getpid()}")
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def put_in_place(staged: Path, out: Path) -> None:
+    """Moves the files of the folder ``staged`` into ``out``; if this fails, ``out`` is as before.
+
+    A program that reads ``out`` meanwhile sees each file whole, either the old or the new one.
+    """
+    out = out.resolve()
+    if not out.exists():
+        staged.rename(out)
+        return
+    names = sorted(path.relative_to(staged) for path in staged.rglob("*") if path.is_file())
+    saved = staged.with_name(staged.name + "-old")
+    try:
+        _copy(names, out, saved)
+        _move_all(names, staged, out, saved)
+    finally:
+        shutil.rmtree(saved, ignore_errors=True)
+
+
+def _copy(names: Sequence[Path], source: Path, target: Path) -> None:
+    """Copies those files of ``source`` that exist into ``target``."""
+    for name in names:
+        if (source / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / name, target / name)
+
+
+def _move_all(names: Sequence[Path], staged: Path, out: Path, saved: Path) -> None:
+    """Moves all files into ``out``. If one can't be moved, restores the saved files."""
+    tried = []
+    try:
+        for name in names:
+            tried.append(name)
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            _replace(staged / name, out / name)
+    except BaseException:
+        for name in tried:
+            if (saved / name).exists():
+                _replace(saved / name, out / name)
+            else:
+                (out / name).unlink(missing_ok=True)
+        raise
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Moves a file in one step, also into another file system, where ``out`` is a mount point."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        near = target.with_name(f".{target.name}-{os.getpid()}")
+        shutil.copy2(source, near)
+        near.replace(target)
