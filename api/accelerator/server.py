@@ -1,4 +1,4 @@
-"""Serves the API with uvicorn, Byline's own HTTP protocol and the accelerator's application."""
+"""Serves the API with uvicorn, which runs the HTTP protocol and the application of this folder."""
 
 from __future__ import annotations
 

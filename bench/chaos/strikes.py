@@ -115,10 +115,10 @@ class Strikes:
         (logs / "make-run.log").write_text(trial.output)
 
     def _run_before_serving(self, cell: Cell, result: Result) -> None:
-        """Runs a case whose signal comes before Byline serves clients.
+        """Runs a case in which Byline gets the signal, such as SIGKILL, while it still starts.
 
-        Byline starts with the queue of an earlier system. That system had promised to answer the
-        messages in the queue.
+        Byline starts with the queue that an earlier run of Byline left behind. The earlier run had
+        promised to answer the messages in this queue.
         """
         self.close()
         trial = self._trial = self._new()
@@ -228,8 +228,9 @@ class Strikes:
     ) -> float | None:
         """Waits until Byline has ended, and returns how many seconds this took.
 
-        The seconds count from the monotonic time ``since``. Adds a complaint to ``result`` if
-        Byline ends late, with another status than ``exit_status``, or leaves processes or files.
+        The seconds count from the monotonic time ``since``. Adds a complaint to ``result`` in
+        each of three cases: Byline ends late; its status is not ``exit_status``; it leaves
+        processes or files behind.
         """
         while time.monotonic() < since + GIVE_UP_S:
             if trial.status is not None and not trial.processes():

@@ -89,7 +89,7 @@ def _beside(scenario: Scenario) -> str:
 
 
 def other_key(totals: Totals) -> str:
-    """Returns a text on the second load: answers a second, and how many messages got no answer."""
+    """Returns a text about the load of the other API key: its rate, and what got no answer."""
     failed = sum(totals.failed.values())
     return f"{totals.throughput:,.1f} msg/s answered; {failed:,} messages refused or promised"
 

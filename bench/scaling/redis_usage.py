@@ -119,7 +119,7 @@ def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Co
 
 
 def middle(costs: Iterable[Cost]) -> Cost:
-    """Returns a cost whose figures are the medians of the costs of several rounds."""
+    """Returns, for each figure of a cost, the median over the costs of several rounds."""
     rounds = list(costs)
     names = {name: None for each in rounds for name in each.calls}
     return Cost(

@@ -76,8 +76,8 @@ class Entry:
     def queue_priority(self) -> int:
         """The message's priority in the broker's queue, from 0 (first) to 9 (last).
 
-        A credit is the permit to have one chunk in flight. A message that was sent without a credit
-        gets a larger number, so that it does not delay messages for which a caller still waits.
+        A message for which no caller waits any more gets a larger number, so that it does not
+        delay other messages. Such a message was sent without a credit, the permit to send a task.
         """
         if self.without_credit:
             return min(LOWEST_PRIORITY, self.priority + NO_CREDIT_PENALTY)

@@ -62,7 +62,7 @@ class Trial(NamedTuple):
     macro_f1: float
 
     def measured(self, probabilities: Floats, labels: Classes) -> dict[str, Any]:
-        """Returns the variant's row for the card's table of variants.
+        """Measures this way to train the model, and returns a row for a table in the model card.
 
         ``probabilities`` and ``labels`` are those of the held-out messages.
         """

@@ -21,10 +21,10 @@ Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class PredictionStats:
-    """Collects the predictions of the model's thread, and counts them for another thread.
+    """Counts the model's predictions, for the metrics.
 
-    The model's thread only adds arrays to a list. The other thread counts many batches together,
-    because to count each batch by itself takes several times as long.
+    The thread that runs the model only adds the arrays of each batch to a list. Another thread
+    counts many batches at once, because counting each batch alone takes several times as long.
     """
 
     def __init__(self, metrics: WorkerMetrics, authors: Sequence[str], threshold: float) -> None:

@@ -73,7 +73,7 @@ def keep_command(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
 
 
 def expire(client: Redis) -> int:
-    """Deletes pending results that no client has fetched within the time to keep them.
+    """Deletes the pending results that have expired before a client fetched them.
 
     Deletes at most 1,000 in a call. Returns the number of deleted results. Any process may call
     this, every few seconds. Raises ``RedisError``.
