@@ -15,6 +15,8 @@ from model.training.datafile import read_records
 from model.training.errors import DataError
 
 GOOD = b'{"text": "a", "author": "x"}\n'
+#: Without the time, so that each process of pytest-xdist collects tests of the same names.
+GZIPPED = gzip.compress(GOOD, mtime=0)
 HEADER = b"text,author\n"
 
 
@@ -75,8 +77,8 @@ HEADER = b"text,author\n"
         ("a.csv", HEADER + b'"a"b,x\n', "line 2: invalid CSV: .*: put a text with"),
         ("a.csv", HEADER + b'a,x\n"never closed,x\na,x\n', "line 3: invalid CSV"),
         ("a.csv", HEADER + b"caf\xe9,x\n", "line 2: not valid UTF-8: convert"),
-        ("a.jsonl", gzip.compress(GOOD), "the file is compressed by gzip: unpack it with gunzip"),
-        ("a.jsonl.gz", gzip.compress(GOOD), "the file is compressed by gzip"),
+        ("a.jsonl", GZIPPED, "the file is compressed by gzip: unpack it with gunzip"),
+        ("a.jsonl.gz", GZIPPED, "the file is compressed by gzip"),
         ("a.csv", b"PK\x03\x04", "a ZIP archive or a spreadsheet: unpack it, or save"),
         ("a.csv", codecs.BOM_UTF16_LE + HEADER.decode().encode("utf-16-le"), "UTF-16: .*iconv -f"),
         (
