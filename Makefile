@@ -106,8 +106,8 @@ check-model: $(RUN) $(EXTRA)  ## Check a model of your own and measure its speed
 # Tests of whole processes wait more than they compute, so four at a time fill two cores.
 test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest -n auto tests/unit
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup tests/integration
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup tests/e2e tests/faults
+	@$(BIN)/python -m pytest -n 4 --dist loadfile tests/integration
+	@$(BIN)/python -m pytest -n 4 --dist loadfile tests/e2e tests/faults
 	@$(BIN)/python -m pytest $(addprefix --ignore=tests/,unit integration e2e faults)
 
 .PHONY: newcomer

@@ -23,27 +23,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps tests that share a fixture of their module in one process of ``--dist loadgroup``.
-
-    All other tests run wherever a process is free. So no process is left with a long module at the
-    end, while the others have nothing to do.
-    """
-    for item in items:
-        if isinstance(item, pytest.Function) and _shares_a_fixture(item):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
-
-
-def _shares_a_fixture(item: pytest.Function) -> bool:
-    """Returns whether the test uses a fixture of its module, or a session's fixture with params."""
-    # pytest has no public way to the scope of a test's fixtures.
-    for [*_, fixture] in item._fixtureinfo.name2fixturedefs.values():
-        if fixture.scope == "module" or (fixture.scope == "session" and fixture.params):
-            return True
-    return False
-
-
 @pytest.fixture
 def logged() -> Iterator[Callable[[], str]]:
     """Yields a function that returns the log lines since the test began, with request ids."""
