@@ -21,7 +21,7 @@ from model.types import MODELS
 from monitoring.instruments import tracing
 
 #: Settings that are on or off.
-SWITCHES = frozenset({"accelerator", "tracing"})
+SWITCHES = frozenset({"accelerator", "api_pinned", "tracing"})
 
 
 class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
