@@ -1,0 +1,142 @@
+"""Makes labelled corpora from what a machine has: packages, their histories, and git repositories.
+
+No corpus is a part of Byline. Each function yields the records that ``make train`` reads: objects
+with ``text``, ``author`` and ``document``.
+"""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import re
+import subprocess
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+#: Libraries whose functions and docstrings are read, as far as they are installed.
+LIBRARIES = (
+    "celery", "fontTools", "google", "gunicorn", "hypothesis", "kombu", "matplotlib", "mpmath",
+    "mypy", "networkx", "numpy", "pandas", "PIL", "pip", "prompt_toolkit", "pydantic", "pygments",
+    "redis", "rich", "scipy", "setuptools", "sklearn", "sympy", "tornado", "torch", "werkzeug",
+)  # fmt: skip
+#: Where Debian keeps the notes on the changes of each package.
+CHANGES = Path("/usr/share/doc")
+#: Bounds of a text's length, in characters.
+MIN_CHARACTERS, MAX_CHARACTERS = 20, 2_000
+#: Largest number of texts of an author. Every k-th text is kept, so that all documents count.
+MAX_TEXTS = 500
+#: Smallest number of texts of an author.
+MIN_TEXTS = 12
+#: Number of authors in the corpus of change notes: those with most notes.
+PACKAGES = 60
+#: Lines of a commit message that name people, which would give the author away.
+_TRAILER = re.compile(r"^[A-Z][A-Za-z-]+-by:.*$", re.MULTILINE)
+#: An entry of a Debian changelog: source package, version, notes, and the signature.
+_ENTRY = re.compile(r"^(\S+) \(([^)\n]+)\)[^\n]*\n(.*?)^ -- ", re.MULTILINE | re.DOTALL)
+
+
+class Record(NamedTuple):
+    """A labelled text, and the document that it is a part of."""
+
+    text: str
+    author: str
+    document: str
+
+
+def functions() -> Iterator[Record]:
+    """Yields functions of Python libraries: author = library, document = module."""
+    for library, file, tree, source in _modules():
+        lines = source.splitlines()
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                text = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+                yield Record(textwrap.dedent(text), library, file)
+
+
+def docstrings() -> Iterator[Record]:
+    """Yields docstrings of Python libraries: author = library, document = module."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    for library, file, tree, _ in _modules():
+        for node in ast.walk(tree):
+            if isinstance(node, kinds) and (text := ast.get_docstring(node)):
+                yield Record(text, library, file)
+
+
+def commits(repository: Path) -> Iterator[Record]:
+    """Yields the commit messages of a git repository: document = the author's month."""
+    command = ["git", "-C", str(repository), "log", "--no-merges", "--reverse"]
+    command += ["--date=format:%Y-%m", "--format=%an%x1f%ad%x1f%B%x1e"]
+    log = subprocess.run(command, capture_output=True, check=True).stdout.decode(errors="replace")
+    for entry in log.split("\x1e"):
+        if entry.count("\x1f") == 2:
+            author, month, text = entry.strip("\n").split("\x1f")
+            yield Record(_TRAILER.sub("", text), author, month)
+
+
+def changes(folder: Path = CHANGES) -> Iterator[Record]:
+    """Yields notes on changes of Debian packages: author = source package, document = version."""
+    seen = set()
+    for path in sorted(folder.glob("*/changelog.Debian.gz")):
+        content = gzip.decompress(path.read_bytes()).decode(errors="replace")
+        for package, version, notes in reversed(_ENTRY.findall(content)):
+            if (package, version) not in seen:
+                seen.add((package, version))
+                yield Record(textwrap.dedent(notes), package, version)
+
+
+def chosen(
+    records: Iterable[Record], authors: int | None = None, most: int | None = MAX_TEXTS
+) -> list[Record]:
+    """Returns the records of the authors who have enough texts, without texts that repeat.
+
+    ``authors`` limits the authors to those with most texts, and ``most`` limits the texts of an
+    author. No text is longer than ``MAX_CHARACTERS``.
+    """
+    unique = {
+        (record.author, text): record._replace(text=text)
+        for record in records
+        if len(text := record.text.strip()[:MAX_CHARACTERS].rstrip()) >= MIN_CHARACTERS
+    }
+    counts = Counter(record.author for record in unique.values())
+    kept = {name for name, n in counts.most_common(authors) if n >= MIN_TEXTS}
+    steps = {name: -(-counts[name] // (most or counts[name])) for name in kept}
+    place: Counter[str] = Counter()
+    result = []
+    for record in unique.values():
+        if record.author in kept:
+            if place[record.author] % steps[record.author] == 0:
+                result.append(record)
+            place[record.author] += 1
+    return result
+
+
+def few(records: Iterable[Record], authors: int, texts: int) -> list[Record]:
+    """Returns the first ``texts`` texts of some authors, evenly spread over the alphabet."""
+    records = list(records)
+    names = sorted({record.author for record in records})
+    kept = set(names[:: max(1, len(names) // authors)][:authors])
+    place: Counter[str] = Counter()
+    result = []
+    for record in records:
+        place[record.author] += 1
+        if record.author in kept and place[record.author] <= texts:
+            result.append(record)
+    return result
+
+
+def _modules() -> Iterator[tuple[str, str, ast.Module, str]]:
+    """Yields library, path, syntax tree and source of each module that can be parsed."""
+    for library in LIBRARIES:
+        spec = find_spec(library)
+        for folder in (spec.submodule_search_locations or ()) if spec else ():
+            for file in sorted(Path(folder).rglob("*.py")):
+                try:
+                    source = file.read_text(encoding="utf-8")
+                    tree = ast.parse(source)
+                except (SyntaxError, UnicodeDecodeError):
+                    continue
+                yield library, str(file.relative_to(folder)), tree, source
