@@ -73,7 +73,7 @@ def _blocks() -> FeatureUnion:
             TfidfVectorizer(
                 analyzer=kind,
                 ngram_range=(n, n),
-                token_pattern=TOKEN,
+                token_pattern=TOKEN if kind == "word" else None,
                 lowercase=False,
                 sublinear_tf=True,
                 min_df=2,
