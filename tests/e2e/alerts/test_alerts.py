@@ -71,7 +71,8 @@ def test_the_alert_about_hanging_workers_arrives_and_ends(service: Alarmed) -> N
         wait_for(lambda: "NoWorker" in (_shown(service) or ()), 20, "the console")
         again = time.monotonic()
     service.over(again, "NoWorker", "critical")
-    wait_for(lambda: "NoWorker" not in (_shown(service) or ()), 20, "the console")
+    # On a busy machine, the workers that go on may be late again, and the alert then fires again.
+    wait_for(lambda: "NoWorker" not in (_shown(service) or ()), 60, "the console")
 
 
 @each
