@@ -23,9 +23,6 @@ T = TypeVar("T")
 
 #: Number of threads that stay free, such as for health checks, while all other threads wait.
 SPARE_THREADS = 4
-#: Longest time that a thread waits until it may wait for an attribution, in seconds. In a burst,
-#: other threads stop waiting every millisecond.
-BURST_S = 0.1
 
 
 class Runtime:
@@ -96,11 +93,8 @@ class Runtime:
 
     @contextmanager
     def may_wait(self) -> Iterator[bool]:
-        """Yields whether this thread may wait for attributions; False if too many threads wait.
-
-        If too many threads wait now, this thread tries for :data:`BURST_S` seconds.
-        """
-        acquired = self._waiters.acquire(timeout=BURST_S)
+        """Yields whether this thread may wait for attributions; False if too many threads wait."""
+        acquired = self._waiters.acquire(blocking=False)
         try:
             yield acquired
         finally:

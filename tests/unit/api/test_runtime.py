@@ -127,15 +127,6 @@ def test_spare_threads_may_not_wait(built: list[Services]) -> None:
         assert again
 
 
-def test_a_thread_may_wait_if_another_ends_its_wait_soon(built: list[Services]) -> None:
-    here = Runtime(Settings.from_environ({"BYLINE_API_THREADS": "5"}))
-    first = here.may_wait()
-    assert first.__enter__()
-    threading.Timer(runtime.BURST_S / 10, first.__exit__, (None, None, None)).start()
-    with here.may_wait() as second:
-        assert second
-
-
 def test_stop_ends_the_thread_and_the_services(built: list[Services]) -> None:
     here = Runtime(Settings())
     here.stop()  # nothing was started
