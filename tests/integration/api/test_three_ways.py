@@ -55,7 +55,9 @@ def ask(client: Http, recorded: dict[str, Any]) -> Answered:
         for name, value in response.headers.items()
         if name.lower() not in OF_THE_SERVER
     )
-    return Answered(response.status_code, headers, response.content.replace(port.encode(), b"PORT"))
+    return Answered(
+        response.status_code, headers, response.content.replace(b":" + port.encode(), b":PORT")
+    )
 
 
 @pytest.fixture(scope="module")
