@@ -74,5 +74,6 @@ def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_
             pins.release(worker)
 
     if pins is not None:
-        options["pre_fork"] = lambda _, worker: pins.pin_fork(worker)
+        options["pre_fork"] = lambda _, worker: pins.choose(worker)
+        options["post_fork"] = lambda _, worker: pins.pin(worker)
     PlainServer({**options, "child_exit": child_exit}).run()

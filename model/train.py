@@ -99,7 +99,7 @@ def _train(
     from model.training.served import check_served  # noqa: PLC0415 - torch
 
     with staging_folder(out) as staged:
-        trained: ModelCard = trainer.train(corpus, staged, options.seed, False, progress)
+        trained: ModelCard = trainer.train(corpus, staged, options.seed, progress)
         task = progress.add_task("serving the held-out messages", total=1)
         check_served(options.model, staged, corpus, trained)
         progress.update(task, completed=1)

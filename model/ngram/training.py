@@ -15,24 +15,21 @@ from rich.progress import Progress
 from model import card
 from model.ngram import classifier, features, novelty, parameters
 from model.ngram.fit import EPOCHS, LEARNING_RATE, count_all, fit
-from model.training import baseline, evaluation
+from model.training import evaluation
 from model.training.corpus import HELD_OUT_FOLD, TRAINING_FOLDS, TUNING_FOLD, Corpus
 from model.types import ModelCard
 
 
-def train(
-    corpus: Corpus, out: Path, seed: int, with_baseline: bool, progress: Progress
-) -> ModelCard:
+def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard:
     """Trains the n-gram model, measures it on the held-out messages, and writes it into ``out``.
 
-    Creates the folder ``out`` if it does not exist. Returns the model's card. ``with_baseline``
-    says whether to measure the baseline, too.
+    Creates the folder ``out`` if it does not exist. Returns the model's card, without the metrics
+    of the baseline.
     """
     began = time.monotonic()
     temperature, threshold = _calibrated(corpus, seed, progress)
     weights = fitted(corpus, TRAINING_FOLDS, seed, progress, "all training data", temperature)
     fitting_s = time.monotonic() - began
-    compared = _baseline(corpus, seed, progress) if with_baseline else {}
     probabilities = evaluation.softmax(logits(weights, corpus.texts(HELD_OUT_FOLD)) / temperature)
     details = {
         "data": corpus.description,
@@ -43,7 +40,7 @@ def train(
             threshold,
             unseen(corpus, weights),
         ),
-        "baseline": compared,
+        "baseline": {},
         "use": card.USE,
         "training": _facts(seed, temperature) | card.training_environment(fitting_s),
     }
@@ -117,20 +114,6 @@ def _calibrated(corpus: Corpus, seed: int, progress: Progress) -> tuple[float, f
     weights = fitted(corpus, rest, seed, progress, "calibration")
     scores = logits(weights, corpus.texts(TUNING_FOLD))
     return evaluation.calibrate(scores, corpus.labels(TUNING_FOLD))
-
-
-def _baseline(corpus: Corpus, seed: int, progress: Progress) -> dict[str, Any]:
-    """Fits and measures the baseline. Returns its name and its metrics, for the model card."""
-    task = progress.add_task("baseline, LinearSVC", total=None)
-    measured = baseline.measure(
-        corpus.texts(*TRAINING_FOLDS),
-        corpus.labels(*TRAINING_FOLDS),
-        corpus.texts(HELD_OUT_FOLD),
-        corpus.labels(HELD_OUT_FOLD),
-        seed,
-    )
-    progress.update(task, total=1, completed=1)
-    return {"name": baseline.NAME, **measured}
 
 
 def _facts(seed: int, temperature: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What training finds out about the records and tells: spellings, documents, copies."""
+"""Finds spellings, missing documents and copies in the records, and tells the user of them."""
 
 from __future__ import annotations
 

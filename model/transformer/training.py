@@ -120,9 +120,7 @@ class Trainer:
         return Encoded(np.concatenate(tokens), np.r_[0, np.cumsum(sizes[chosen])], no_features)
 
 
-def train(
-    corpus: Corpus, out: Path, seed: int, with_baseline: bool, progress: Progress
-) -> ModelCard:
+def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard:
     """Trains all variants, writes the best into ``out``, and returns its card.
 
     A variant fine-tunes some number of layers, with or without the n-gram model. The training first
@@ -133,7 +131,7 @@ def train(
     began = time.monotonic()
     torch.set_num_threads(os.cpu_count() or 1)
     trainer = _trainer(corpus, seed, progress)
-    ngrams = training.train(corpus, out / NGRAM_FOLDER, seed, with_baseline, progress)
+    ngrams = training.train(corpus, out / NGRAM_FOLDER, seed, progress)
     trials, ngrams_macro_f1 = _trials(trainer)
     chosen = max(trials[1:], key=lambda trial: trial.macro_f1)  # The first trial has no encoder.
     ngram_weights = parameters.read(out / NGRAM_FOLDER, len(corpus.authors))

@@ -1,4 +1,4 @@
-"""How a user's file of messages is read, and the errors that it can have."""
+"""Tests of the reader of a user's messages: good files are read, bad files are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training tells about a file: spellings of a name, documents, and copies of texts."""
+"""Tests of the findings: training tells of spellings, missing documents and copies of texts."""
 
 from __future__ import annotations
 
