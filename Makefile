@@ -102,13 +102,18 @@ check-model: $(RUN) $(EXTRA)  ## Check a model of your own and measure its speed
 		$(if $(or $(MODEL_DIR),$(BYLINE_MODEL_DIR)),--directory "$(or $(MODEL_DIR),$(BYLINE_MODEL_DIR))") \
 		$(if $(BYLINE_DEVICE),--device "$(BYLINE_DEVICE)") $(if $(BYLINE_PRECISION),--precision "$(BYLINE_PRECISION)"))
 
+# The folders of tests that start processes. Named one by one, since pytest loads the conftest.py of no other
+# folder before it hands out the tests.
+SLOW_TESTS := $(filter-out tests/unit,$(patsubst %/__init__.py,%,$(wildcard tests/*/__init__.py)))
+
 .PHONY: test
+# Tests start hundreds of Python processes. Where the environment tells Python to keep no compiled files, each
+# process would compile torch's modules again, which takes 2 s of CPU time.
+test: export PYTHONDONTWRITEBYTECODE :=
 # Tests of whole processes wait more than they compute, so four at a time fill two cores.
 test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
 	@$(BIN)/python -m pytest -n auto tests/unit
-	@$(BIN)/python -m pytest -n 4 --dist loadfile tests/integration
-	@$(BIN)/python -m pytest -n 4 --dist loadfile tests/e2e tests/faults
-	@$(BIN)/python -m pytest $(addprefix --ignore=tests/,unit integration e2e faults)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile $(SLOW_TESTS)
 
 .PHONY: newcomer
 newcomer: $(VENV)/dev.stamp  ## The README's first lines on a bare Debian, timed; needs root, debootstrap, curl; TEST=1 runs the tests there, too

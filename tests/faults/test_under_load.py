@@ -37,7 +37,7 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def passages() -> list[messages.Passage]:
     return [messages.Passage(m.text, m.author) for m in load_sotu().part(HELD_OUT_FOLD)]
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -46,6 +47,17 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("fuzz")
     if config.cache is not None:  # otherwise Hypothesis keeps its Unicode tables in the work tree
         set_hypothesis_home_dir(config.cache.mkdir("hypothesis"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # in a process of pytest-xdist
+        session.config.workeroutput["fuzzed"] = dict(sent)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Adds what a process of pytest-xdist has sent."""
+    sent.update(getattr(node, "workeroutput", {}).get("fuzzed", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import httpx
 import pytest
 
@@ -10,8 +12,9 @@ from tests.parts import Stack, wait_for
 
 
 def test_a_client_that_does_not_wait_gets_the_url_of_the_answer(own: Stack) -> None:
-    own.worker(TEST_MODEL_SECONDS="0.5")
+    worker = own.worker()
     own.api()
+    worker.process.send_signal(signal.SIGSTOP)  # so that the answer is late on any machine
     response = own.attribute({"text": "for later"}, wait=0)
     assert response.status_code == 202
     pending = response.json()
@@ -19,6 +22,7 @@ def test_a_client_that_does_not_wait_gets_the_url_of_the_answer(own: Stack) -> N
     assert response.headers["Location"] == f"/v1/attributions/{pending['id']}"
     where = own.url + response.headers["Location"]
     assert httpx.get(where).status_code == 202
+    worker.process.send_signal(signal.SIGCONT)
     done = wait_for(lambda: (r := httpx.get(where)).status_code == 200 and r, what="the answer")
     assert done.json()["id"] == pending["id"]
     assert httpx.head(where).status_code == 200
@@ -26,11 +30,13 @@ def test_a_client_that_does_not_wait_gets_the_url_of_the_answer(own: Stack) -> N
 
 @pytest.mark.parametrize("kind", WAYS)
 def test_a_client_can_wait_for_a_pending_answer_by_its_id(own: Stack, kind: str) -> None:
-    own.worker(TEST_MODEL_SECONDS="1")
+    worker = own.worker(TEST_MODEL_SECONDS="1")
     with opened(kind, own) as http:
+        worker.process.send_signal(signal.SIGSTOP)
         id = http.attribute({"text": "waited for"}, wait=0).json()["id"]
         there = f"/v1/attributions/{id}"
         assert http.get(there, params={"wait": "0.1"}).status_code == 202
+        worker.process.send_signal(signal.SIGCONT)
         done = http.get(there, params={"wait": "20"})
         assert (done.status_code, done.json()["id"]) == (200, id)
         assert http.get(there, params={"wait": "31"}).status_code == 422

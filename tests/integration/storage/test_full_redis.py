@@ -179,6 +179,7 @@ def accepted_until_full(stack: Stack) -> set[str]:
     for number in range(1000):
         texts = [f"{number} {place} {'long ' * 2400}" for place in range(20)]
         sent = stack.attribute({"messages": [{"text": text} for text in texts]}, wait=0).json()
+        assert "attributions" in sent, (number, sent)
         items = sent["attributions"]
         ids |= {item["id"] for item in items if "id" in item}
         if refused := {item["error"]["code"] for item in items if "error" in item}:
