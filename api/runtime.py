@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from api.access.keys_file import KeysFile
 from api.services import Services, build
+from celery_app.client.burst_semaphore import BurstSemaphore
 from celery_app.client.event_loop import EventLoopThread, run_on
 from celery_app.settings import Settings
 
@@ -43,7 +44,7 @@ class Runtime:
         self._starting = threading.Lock()
         self._pid = 0
         #: Limits the threads that wait for attributions.
-        self._waiters = threading.BoundedSemaphore(max(1, settings.api_threads - SPARE_THREADS))
+        self._waiters = BurstSemaphore(max(1, settings.api_threads - SPARE_THREADS))
 
     @property
     def started(self) -> bool:
@@ -94,7 +95,7 @@ class Runtime:
     @contextmanager
     def may_wait(self) -> Iterator[bool]:
         """Yields whether this thread may wait for attributions; False if too many threads wait."""
-        acquired = self._waiters.acquire(blocking=False)
+        acquired = self._waiters.acquire()
         try:
             yield acquired
         finally:

@@ -1,8 +1,9 @@
-"""Searches for Byline's goodput on one device: ``python -m bench.sweep --device cuda``.
+"""Searches for a system's goodput: ``python -m bench.sweep --device cuda``.
 
 Goodput is the highest rate at which the P95 latency stays within its bound. The program starts
 Byline as `make run` does, and sends unique single messages over HTTP in an open loop. The search
 begins with the rate that a closed loop reaches. The program also prints how busy an NVIDIA GPU is.
+With ``--peer "plain Celery"``, it measures a peer of ``make bench-peers`` instead, in the same way.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bench.campaign import held_out, run
 from bench.load.goodput import BOUND_MS, search
 from bench.load.scenario import Scenario
+from bench.peers.catalog import PEERS
+from bench.peers.systems import PeerSystem
 from bench.report.results import Run
 from bench.report.summary import Observed
 from bench.system.gpu import Utilisation
@@ -27,18 +31,10 @@ WARMUP_S = 3.0
 def main() -> int:
     """Searches for the goodput, and prints it. Returns 1 if every rate exceeds the bound."""
     options = _options()
-    settings = {
-        "BYLINE_MODEL": options.model,
-        "BYLINE_DEVICE": options.device,
-        "BYLINE_PRECISION": options.precision,
-    }
-    settings["BYLINE_API_PROCESSES"] = str(options.api_processes)
-    if not options.accelerator:
-        settings["BYLINE_ACCELERATOR"] = "off"
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as name:
         folder = Path(name)
         passages = held_out(folder)
-        with Started(folder, settings) as system:
+        with _system(options, folder) as system:
 
             def measure(rate: float | None) -> Run:
                 scenario = Scenario(
@@ -49,7 +45,7 @@ def main() -> int:
                     warmup_seconds=WARMUP_S,
                 )
                 with Utilisation() as gpu:
-                    done = run("sweep", scenario, system, Observed("Byline"), passages, _silent)
+                    done = run("sweep", scenario, system, Observed(""), passages, _silent)
                 if done.interrupted:
                     raise KeyboardInterrupt
                 busy = gpu.mean()
@@ -62,6 +58,20 @@ def main() -> int:
         return 1
     print(f"best within {BOUND_MS:g} ms: {_line(best)}")
     return 0
+
+
+def _system(options: argparse.Namespace, folder: Path) -> Any:
+    """Returns the system that the command line asks for. A ``with`` block starts and stops it."""
+    if options.peer:
+        return PeerSystem(next(peer for peer in PEERS if peer.name == options.peer), folder)
+    settings = {
+        "BYLINE_MODEL": options.model,
+        "BYLINE_DEVICE": options.device,
+        "BYLINE_PRECISION": options.precision,
+        "BYLINE_API_PROCESSES": str(options.api_processes),
+        "BYLINE_ACCELERATOR": "on" if options.accelerator else "off",
+    }
+    return Started(folder, settings)
 
 
 def _silent(_: object) -> None:
@@ -87,6 +97,7 @@ def _options() -> argparse.Namespace:
         "--no-accelerator", dest="accelerator", action="store_false", help="Flask under gunicorn"
     )
     parser.add_argument("--api-processes", type=int, default=1, help="of the api (1)")
+    parser.add_argument("--peer", choices=[peer.name for peer in PEERS], help="instead of Byline")
     return parser.parse_args()
 
 
