@@ -213,7 +213,7 @@ class Model(Protocol[BatchT]):
         """Reads the weights and moves them to ``device``. Byline calls this method first, and once.
 
         Raises:
-            OSError, ValueError: the weights are missing or do not fit the card.
+            OSError, ValueError: the weights are missing or do not fit the model card.
         """
 
     def prepare(self, texts: Sequence[str]) -> BatchT:
@@ -248,7 +248,7 @@ class SequenceModel(Protocol):
         in both types.
 
         Raises:
-            OSError, ValueError: the weights are missing or do not fit the card.
+            OSError, ValueError: the weights are missing or do not fit the model card.
         """
 
     def encode(self, texts: Sequence[str]) -> Encoded:

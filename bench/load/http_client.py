@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """Gives the whole response to the owner. Called by httptools' parser."""
+        """Gives the whole response to the client that sent the request. The parser calls this."""
         body = b"".join(self._body)
         self._body.clear()
         if not self._parser.should_keep_alive():

@@ -73,7 +73,7 @@ class Watch:
 
 
 def slope(processes: Sequence[NDArray[np.float64]], column: int) -> float:
-    """Returns how fast the values in ``column`` grow, in their unit a second.
+    """Returns the growth per second of the values in ``column``, such as bytes per second.
 
     Each array in ``processes`` has the samples of one process, one a row. Its first column is the
     time in seconds. The result is the median of the slopes between any two samples of one process

@@ -137,9 +137,9 @@ class AttributionClient:
     ) -> Outcome | None:
         """Returns a message's outcome; None if the message has no outcome after ``wait_s`` seconds.
 
-        ``id`` is the message's id. ``explain`` says whether the caller wants evidence. ``fetch``
-        says whether this call hands the outcome to the caller, so that Byline need not keep the
-        outcome any longer.
+        ``id`` is the message's id. ``explain`` says whether the caller wants evidence. If
+        ``fetch`` is True, the outcome counts as delivered, and Byline may delete it. If False,
+        Byline keeps it for a later call.
 
         Raises:
             KeyError: the message is unknown: it was never accepted, or it has expired.

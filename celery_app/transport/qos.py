@@ -62,7 +62,7 @@ class QoS(redis.QoS):
         return self._unsettled
 
     def settled(self) -> None:
-        """Records that Redis has received the tags that :meth:`unsettled` returned last."""
+        """Forgets the tags that :meth:`unsettled` has returned, because Redis has received them."""
         self._unsettled = []
 
     def settle(self) -> None:

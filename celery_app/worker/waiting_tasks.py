@@ -36,9 +36,11 @@ class LargeTask:
 
 
 class NextBatch(NamedTuple):
-    """The requests of the next batch. If ``large`` is set, the batch is one pass of this task."""
+    """The next batch: either whole tasks, or a part of a task that is too large for one batch."""
 
+    #: The tasks, or the one large task.
     requests: list[ChunkRequest]
+    #: The large task of which the batch is a part; None if the batch has whole tasks.
     large: LargeTask | None = None
 
 

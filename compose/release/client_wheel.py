@@ -109,7 +109,7 @@ def moved(source: str) -> str:
 
 
 def requirements(files: Mapping[str, bytes]) -> list[str]:
-    """Returns Byline's requirements, as in setup.cfg, that the wheel's modules need.
+    """Returns the lines of requirements in setup.cfg that the wheel's modules need.
 
     These are the packages that the modules import, and :data:`INDIRECT`.
     """

@@ -66,7 +66,7 @@ class NgramModel:
         On a GPU, the model then runs once on each shape that batches are padded to.
 
         Raises:
-            OSError, ValueError: the weights are missing or do not fit the card.
+            OSError, ValueError: the weights are missing or do not fit the model card.
         """
         weights = parameters.read(self._directory, len(self.card.authors))
         if weights.version(self.card.authors, self.card.threshold) != self.card.version:

@@ -52,7 +52,7 @@ class TransformerModel:
         """Reads the weights and moves them to ``device``. Only the encoder is cast to ``dtype``.
 
         Raises:
-            OSError, ValueError: the weights are missing or do not fit the card.
+            OSError, ValueError: the weights are missing or do not fit the model card.
             EncoderMissing: the encoder's package is not installed, or has unexpected files.
         """
         weights = parameters.read(self._directory, len(self.card.authors))

@@ -67,7 +67,7 @@ class FramingCounter:
         self._excess -= size
 
     def add_chunk(self) -> None:
-        """Begins a chunk. Subtracts ``CHUNK_BYTES``, which a chunk may have besides its data."""
+        """Begins a chunk, of which the first ``CHUNK_BYTES`` besides its data do not count."""
         self._excess -= CHUNK_BYTES
 
     def add_trailer(self) -> None:
