@@ -83,9 +83,8 @@ class ChunkRequest(RedactedRequest):
     def revoked(self) -> bool:
         """Returns whether the task was revoked or has expired. If so, stores a result that says so.
 
-        If the cache is a separate server and can't be reached, the result can't be stored. This
-        method then ends the task without a result, because Celery would treat the error as a loss
-        of the broker.
+        If the cache is a separate server and can't be reached, this method ends the task without a
+        result. It does not raise the cache's error: Celery would take that for a lost broker.
         """
         try:
             return bool(super().revoked())
