@@ -130,6 +130,10 @@ class Run:
     def attribute(self, text: str) -> dict[str, Any]:
         url = f"{self.api}/v1/attributions?wait=20"  # a busy machine may need more than the default
         response = httpx.post(url, json={"text": text}, timeout=30)
+        if response.status_code == 202:  # under load, all threads that may wait can be taken
+            location = self.api + response.headers["Location"]
+            found = wait_for(lambda: _unless_pending(location), 30, "the promised answer")
+            response = found or response
         assert response.status_code == 200, response.text
         return dict(response.json())
 
@@ -171,6 +175,12 @@ def runs() -> Iterator[list[Run]]:
     yield started
     for run in started:
         run.close()
+
+
+def _unless_pending(location: str) -> httpx.Response | None:
+    """Returns the response with the answer at ``location``; None if there is no answer yet."""
+    response = httpx.get(location, timeout=10)
+    return None if response.status_code == 202 else response
 
 
 def _processes() -> list[int]:

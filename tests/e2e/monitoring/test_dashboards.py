@@ -19,8 +19,9 @@ from tests.promql import panel_queries, rules
 NEEDED = ("prometheus", "prometheus-redis-exporter")
 #: Number of labels: more than the monitor needs to report about labels.
 LEARNED = 40
-#: Longest time of a metrics endpoint to answer while the worker is saturated, in seconds.
-PROMPT_S = 0.05
+#: Longest time of a metrics endpoint to answer while the worker is saturated, in seconds. The other
+#: tests that run at the same time take most of it.
+PROMPT_S = 0.25
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, NEEDED)) and os.environ.get("CI") != "true",
