@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +31,10 @@ MAX_CONFUSIONS = 15
 MAX_MARGIN = 0.1
 #: Number of messages that are enough for this margin, whatever the accuracy is.
 ENOUGH_MESSAGES = 500
+#: Number of messages that choices and confidences should rest on, at least.
+ENOUGH_TUNING = 300
+#: Number of authors that are hardly ever found, in the sentence about them.
+MAX_NAMED = 10
 #: The section on use and limits.
 USE = (
     "Says who of the authors it was trained on most likely wrote a message. It knows no others: "
@@ -40,13 +44,13 @@ USE = (
 )
 #: How the temperature and the threshold were found, for the section on training.
 CALIBRATION = (
-    "temperature and threshold from a model fitted without the tuning fold; "
-    "the final model is fitted on all training messages and keeps both"
+    "penalties, mixture, temperature and threshold from models fitted without the messages that "
+    "they were chosen on; the final model is fitted on all training messages and keeps them"
 )
 #: How the threshold was chosen, for the section on training.
 THRESHOLD = (
     f"the lowest confidence at which {evaluation.TARGET_ACCURACY:.0%} of the answers on the tuning "
-    "fold are right"
+    "messages are right"
 )
 
 
@@ -75,6 +79,10 @@ def quality_details(
             for true, named, messages in evaluation.confusions(labels, predicted, MAX_CONFUSIONS)
         ],
         "f1": {author: round(float(f1[i]), 4) for i, author in enumerate(authors)},
+        "hardly_found": [
+            authors[i] for i in evaluation.hardly_found(labels, predicted, len(authors))
+        ],
+        "intervals": evaluation.intervals(confidence, predicted == labels),
         "reference": {
             "predicted_shares": {a: round(float(shares[i]), 5) for i, a in enumerate(authors)},
             "confidence_histogram": [round(float(share), 5) for share in histogram],
@@ -86,28 +94,67 @@ def quality_details(
 def worth(card: ModelCard) -> str:
     """Returns sentences about the model's accuracy on the held-out messages.
 
-    The sentences name a range for the accuracy. If the range is too wide to judge the model, the
-    sentences say so, and advise the user to label more messages.
+    The sentences name a range for the accuracy, and the authors that are hardly ever found. If
+    there are too few messages to judge the model, the sentences say so. If the baseline is better,
+    they say what is served, and why.
     """
+    sentences = (*_accuracy(card), *_confidence(card), *_rare(card), *_behind(card))
+    return " ".join(sentences)
+
+
+def _accuracy(card: ModelCard) -> Iterator[str]:
     data, messages = card.details["data"], card.details["data"]["held_out_messages"]
     right = round(card.details["metrics"]["accuracy"] * messages)
     low, high = wilson(right, messages)
-    measured = (
+    yield (
         f"The best guess is right for {right:,} of {messages:,} held-out messages: on messages "
         f"like these, the accuracy is between {low:.2f} and {high:.2f} (95 % confidence)."
     )
-    words = [measured]
     if data["documents"] < data["messages"]:
-        words.append("Messages of one document are alike, so that the true margin is wider.")
+        yield "Messages of one document are alike, so that the true margin is wider."
     if high - low > 2 * MAX_MARGIN:
         if low <= 1 / len(card.authors):
-            words.append(f"That may be no better than a guess, {1 / len(card.authors):.2f}.")
-        words.append(
+            yield f"That may be no better than a guess, {1 / len(card.authors):.2f}."
+        yield (
             "These are too few messages to tell how good the model is. Its confidences and its "
             "threshold rest on as few: do not rely on them. Label more messages and train again: "
             f"{ENOUGH_MESSAGES} in all give the accuracy to ±{MAX_MARGIN}."
         )
-    return " ".join(words)
+
+
+def _confidence(card: ModelCard) -> Iterator[str]:
+    """Yields how far the confidences may be off, if few messages decided them."""
+    tuned_on = card.details.get("training", {}).get("tuning_messages", ENOUGH_TUNING)
+    if tuned_on < ENOUGH_TUNING:
+        low, high = card.details["intervals"]["confidence_minus_accuracy"]
+        yield (
+            f"Temperature and threshold rest on {tuned_on:,} messages: the mean confidence minus "
+            f"the accuracy is between {low:+.2f} and {high:+.2f} (95 % confidence)."
+        )
+
+
+def _rare(card: ModelCard) -> Iterator[str]:
+    if names := card.details.get("hardly_found", []):
+        more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+        yield (
+            f"Hardly ever found, with an F1 below {evaluation.LEAST_F1}: "
+            f"{', '.join(names[:MAX_NAMED])}{more}."
+        )
+
+
+def _behind(card: ModelCard) -> Iterator[str]:
+    """Yields a sentence if the tuning fold says that the baseline is better."""
+    names = ("tuning_accuracy", "tuning_macro_f1")
+    ours, other = (card.details.get(part, {}) for part in ("training", "baseline"))
+    if not all(name in part for name in names for part in (ours, other)):
+        return
+    if sum(other[name] for name in names) > sum(ours[name] for name in names):
+        yield (
+            "On the tuning fold, the baseline is better: accuracy "
+            f"{other[names[0]]} and macro-F1 {other[names[1]]}, against {ours[names[0]]} and "
+            f"{ours[names[1]]}. Byline's own fit is served all the same: it has the baseline's "
+            "loss among its candidates, but the served table can't hold the baseline's features."
+        )
 
 
 def training_environment(seconds: float) -> dict[str, Any]:
@@ -153,11 +200,8 @@ def page(card: ModelCard) -> str:
         *_variants(details.get("variants", [])),
         "## Calibration\n\n"
         + _table(
-            ("Confidence", "Messages", "Mean confidence", "Accuracy"),
-            (
-                (f"{b['from']:.2f}-{b['to']:.2f}", b["messages"], b["confidence"], b["accuracy"])
-                for b in details["calibration"]
-            ),
+            ("Confidence", "Messages", "Mean confidence", "Accuracy", "95 % interval"),
+            map(_bin, details["calibration"]),
         ),
         "## Commonest mistakes\n\n"
         + _table(("Author", "Named", "Messages"), (c.values() for c in details["confusions"])),
@@ -165,6 +209,14 @@ def page(card: ModelCard) -> str:
         "## Training\n\n" + _facts(details["training"]),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _bin(figures: Mapping[str, Any]) -> Sequence[Any]:
+    """Returns the cells of a row about one bin of confidences."""
+    bounds = f"{figures['from']:.2f}-{figures['to']:.2f}"
+    messages, accuracy = figures["messages"], figures["accuracy"]
+    low, high = wilson(round(accuracy * messages), messages)
+    return bounds, messages, figures["confidence"], accuracy, f"{low:.2f}-{high:.2f}"
 
 
 def _quality(card: ModelCard) -> str:

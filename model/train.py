@@ -15,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from model import card
-from model.training.corpus import HELD_OUT_FOLD, TRAINING_FOLDS, Corpus, load_file, load_sotu
+from model.training.corpus import Corpus, load_file, load_sotu
 from model.training.errors import DataError
 from model.training.progress import make_progress
 from model.training.staging import check_folder, put_in_place, staging_folder
@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace, corpus: Corpus, out: Path, console: Consol
     with make_progress(console) as progress:
         trained = _train(trainer, corpus, out, options, progress)
         if options.baseline:
-            trained = _compared(trained, corpus, out, options.seed, progress)
+            trained = _compared(trained, corpus, out, progress)
     console.print(_comparison(trained))
     console.print(card.worth(trained))
     console.print(f"{trained.version}, written to {out}", soft_wrap=True)
@@ -107,20 +107,12 @@ def _train(
     return trained
 
 
-def _compared(
-    trained: ModelCard, corpus: Corpus, out: Path, seed: int, progress: Progress
-) -> ModelCard:
+def _compared(trained: ModelCard, corpus: Corpus, out: Path, progress: Progress) -> ModelCard:
     """Measures the baseline, and writes its metrics into the card of the model in ``out``."""
     from model.training import baseline  # noqa: PLC0415 - scikit-learn
 
-    task = progress.add_task("baseline, LinearSVC", total=1)
-    measured = baseline.measure(
-        corpus.texts(*TRAINING_FOLDS),
-        corpus.labels(*TRAINING_FOLDS),
-        corpus.texts(HELD_OUT_FOLD),
-        corpus.labels(HELD_OUT_FOLD),
-        seed,
-    )
+    task = progress.add_task("baseline, linear SVM", total=1)
+    measured = baseline.measure(corpus)
     progress.update(task, completed=1)
     details = trained.details | {"baseline": {"name": baseline.NAME, **measured}}
     compared = replace(trained, details=details)

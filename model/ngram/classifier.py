@@ -73,7 +73,7 @@ class NgramModel:
             raise ValueError(f"{self._directory}: weights and card are not of one version")
         self._weights = weights
         self._idf = weights.idf.numpy()
-        self._is_unseen = novelty.unseen_rows(self._idf, self._training_messages)
+        self._is_unseen = novelty.unseen_rows(self._idf, *self._rarity)
         self._device = device
         self._padded = device.type != "cpu"
         self._table = (weights.unpacked() if self._padded else weights.table).to(device)
@@ -112,8 +112,11 @@ class NgramModel:
         return list(map(float, novelty.unseen_shares(texts, self._is_unseen)))
 
     @property
-    def _training_messages(self) -> int:
-        return int(self.card.details["data"]["training_messages"])
+    def _rarity(self) -> tuple[int, float]:
+        """The number of training messages, and the power of the idf in the weights."""
+        details = self.card.details
+        power = details["training"].get("idf_power", 1.0)  # older models have no such field
+        return int(details["data"]["training_messages"]), float(power)
 
     def character_scores(self, text: str, index: int) -> tuple[NDArray[np.float64], float]:
         """Returns how much each character of ``text``, and the bias, add to an author's logit.

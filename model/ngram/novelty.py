@@ -19,12 +19,15 @@ from model.ngram import features
 _TOLERANCE = 1e-3
 
 
-def unseen_rows(idf: NDArray[np.float32], training_texts: int) -> NDArray[np.bool_]:
+def unseen_rows(
+    row_weights: NDArray[np.float32], training_texts: int, power: float
+) -> NDArray[np.bool_]:
     """Returns, for each row of the weight table, whether no training text had an n-gram in it.
 
-    Such a row has the largest ``idf`` (inverse document frequency) that is possible.
+    ``row_weights`` are the inverse document frequencies to the power of ``power``. A row that no
+    text had has the largest inverse document frequency that is possible.
     """
-    return np.asarray(idf > math.log(1 + training_texts) + 1 - _TOLERANCE)
+    return np.asarray(row_weights > (math.log(1 + training_texts) + 1 - _TOLERANCE) ** power)
 
 
 def unseen_shares(texts: Sequence[str], is_unseen: NDArray[np.bool_]) -> NDArray[np.float64]:

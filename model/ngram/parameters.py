@@ -45,7 +45,7 @@ class Weights:
         digest = hashlib.blake2b(digest_size=6)
         digest.update(repr((PREPROCESSING, tuple(authors), threshold)).encode())
         for field in fields(self):
-            digest.update(getattr(self, field.name).numpy().tobytes())
+            digest.update(getattr(self, field.name).contiguous().numpy())
         return f"ngram-1-{digest.hexdigest()}"
 
     def unpacked(self) -> torch.Tensor:

@@ -1,11 +1,11 @@
-"""Trains the n-gram model: fits, calibrates and measures it, and writes its weights and card."""
+"""Trains the n-gram model: tunes, fits and measures it, and writes its weights and card."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,28 +13,58 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from model import card
-from model.ngram import classifier, features, novelty, parameters
-from model.ngram.fit import EPOCHS, LEARNING_RATE, count_all, fit
+from model.ngram import classifier, features, fitting, memory, novelty, parameters
+from model.ngram.counting import count_all
+from model.ngram.fitting import IDF_POWER, Fitter, Texts
+from model.ngram.tuning import LARGE, Tuned, tune
 from model.training import evaluation
 from model.training.corpus import HELD_OUT_FOLD, TRAINING_FOLDS, TUNING_FOLD, Corpus
+from model.training.evaluation import Floats
+from model.training.near_duplicates import near_duplicates
 from model.types import ModelCard
+
+
+class Trained(NamedTuple):
+    """A trained model's card, and what the transformer's training needs of it."""
+
+    card: ModelCard
+    weights: parameters.Weights
+    #: Logits of the tuning fold, from fits that had not seen it, shape (messages, authors).
+    tuning_logits: Floats
+
+
+def check(corpus: Corpus) -> None:
+    """Checks that the training fits into the memory.
+
+    Raises:
+        DataError: it does not. The error's text has the arithmetic.
+    """
+    memory.check(corpus)
 
 
 def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard:
     """Trains the n-gram model, measures it on the held-out messages, and writes it into ``out``.
 
     Creates the folder ``out`` if it does not exist. Returns the model's card, without the metrics
-    of the baseline.
+    of the baseline. The fit has one optimum, so that the result does not depend on ``seed``.
     """
+    del seed
+    return train_model(corpus, out, progress).card
+
+
+def train_model(corpus: Corpus, out: Path, progress: Progress) -> Trained:
+    """Trains the model as :func:`train` does, and returns more of the result."""
     began = time.monotonic()
-    temperature, threshold = _calibrated(corpus, seed, progress)
-    weights = fitted(corpus, TRAINING_FOLDS, seed, progress, "all training data", temperature)
+    texts = _texts(corpus)
+    tuned = tune(texts, _shown(progress, "n-grams, tuning"))
+    weights = _fitted(texts, tuned, _shown(progress, "n-grams, all training data"))
     fitting_s = time.monotonic() - began
-    probabilities = evaluation.softmax(logits(weights, corpus.texts(HELD_OUT_FOLD)) / temperature)
+    threshold = tuned.threshold
+    held_out = logits(weights, corpus.texts(HELD_OUT_FOLD))
     details = {
         "data": corpus.description,
         **card.quality_details(
-            probabilities,
+            evaluation.softmax(held_out / tuned.temperature),
             corpus.labels(HELD_OUT_FOLD),
             corpus.authors,
             threshold,
@@ -42,42 +72,14 @@ def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard
         ),
         "baseline": {},
         "use": card.USE,
-        "training": _facts(seed, temperature) | card.training_environment(fitting_s),
+        "training": _facts(tuned) | card.training_environment(fitting_s),
     }
     version = weights.version(corpus.authors, threshold)
     result = ModelCard("hashed n-grams", version, corpus.authors, threshold, details)
     out.mkdir(parents=True, exist_ok=True)
     weights.write(out)
     card.write(result, out)
-    return result
-
-
-def fitted(
-    corpus: Corpus,
-    folds: Sequence[int],
-    seed: int,
-    progress: Progress,
-    purpose: str,
-    temperature: float = 1.0,
-) -> parameters.Weights:
-    """Returns the weights of an n-gram model fitted to the messages of these folds.
-
-    The progress bar shows ``purpose``, such as "calibration".
-    """
-    task = progress.add_task(f"n-grams, {purpose}", total=1.0)
-    linear = fit(
-        count_all(corpus.texts(*folds)),
-        corpus.labels(*folds),
-        len(corpus.authors),
-        seed,
-        lambda share: progress.update(task, completed=share),
-    )
-    return parameters.Weights(
-        parameters.pack(linear.table),
-        linear.bias,
-        torch.from_numpy(linear.idf),
-        torch.tensor([temperature], dtype=torch.float32),
-    )
+    return Trained(result, weights, tuned.scores[tuned.folds == TUNING_FOLD])
 
 
 def unseen(corpus: Corpus, weights: parameters.Weights) -> dict[str, float]:
@@ -85,7 +87,8 @@ def unseen(corpus: Corpus, weights: parameters.Weights) -> dict[str, float]:
 
     Unseen n-grams are those that no training message has. The model card stores both numbers.
     """
-    is_unseen = novelty.unseen_rows(weights.idf.numpy(), len(corpus.labels(*TRAINING_FOLDS)))
+    messages = len(corpus.labels(*TRAINING_FOLDS))
+    is_unseen = novelty.unseen_rows(weights.idf.numpy(), messages, IDF_POWER)
     return novelty.reference(corpus.texts(HELD_OUT_FOLD), is_unseen)
 
 
@@ -103,28 +106,69 @@ def logits(weights: parameters.Weights, texts: Sequence[str]) -> NDArray[np.floa
     return torch.cat(rows).double().numpy()
 
 
-def _calibrated(corpus: Corpus, seed: int, progress: Progress) -> tuple[float, float]:
-    """Returns the temperature and the threshold, fitted on the tuning fold of the messages.
-
-    The temperature divides the logits. The threshold is the confidence below which the model names
-    no author. To find both, this function fits a model to the other training folds, and runs this
-    model on the tuning fold.
-    """
-    rest = [fold for fold in TRAINING_FOLDS if fold != TUNING_FOLD]
-    weights = fitted(corpus, rest, seed, progress, "calibration")
-    scores = logits(weights, corpus.texts(TUNING_FOLD))
-    return evaluation.calibrate(scores, corpus.labels(TUNING_FOLD))
+def _texts(corpus: Corpus) -> Texts:
+    """Returns the training messages with their n-grams."""
+    messages = corpus.part(*TRAINING_FOLDS)
+    texts, folds = [m.text for m in messages], np.array([m.fold for m in messages])
+    labels = corpus.labels(*TRAINING_FOLDS)
+    # In large corpora, copies change no choice, and looking for them takes long.
+    is_new = _are_new(texts, folds) if len(texts) < LARGE else np.ones(len(texts), np.bool_)
+    return Texts(count_all(texts), labels, folds, is_new, len(corpus.authors))
 
 
-def _facts(seed: int, temperature: float) -> dict[str, Any]:
+def _are_new(texts: Sequence[str], folds: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Returns, for each text, whether no text of another fold nearly equals it."""
+    result = np.ones(len(texts), np.bool_)
+    for fold in np.unique(folds):
+        own = np.flatnonzero(folds == fold).tolist()
+        others = (text for text, each in zip(texts, folds, strict=True) if each != fold)
+        found = near_duplicates([texts[number] for number in own], others)
+        result[[own[number] for number in found]] = False
+    return result
+
+
+def _fitted(texts: Texts, tuned: Tuned, on_progress: Callable[[float], None]) -> parameters.Weights:
+    """Fits the classifiers to all training messages, and folds their mixture into one table."""
+    fitter = Fitter(texts, TRAINING_FOLDS)
+    machines = []
+    for number, (loss, penalty) in enumerate(tuned.penalties.items(), 1):
+        machines.append(fitter.fit(loss, penalty, tuned.start(texts, loss)))
+        on_progress(number / len(tuned.penalties))
+    machine = fitting.mixed(machines, tuned.mixture.factors, tuned.mixture.offset)
+    return parameters.Weights(
+        fitter.packed(machine),
+        machine.bias,
+        torch.from_numpy(fitter.row_weights),
+        torch.tensor([tuned.temperature], dtype=torch.float32),
+    )
+
+
+def _shown(progress: Progress, purpose: str) -> Callable[[float], None]:
+    """Adds a bar with this text to the progress. Returns a function that takes the share done."""
+    task = progress.add_task(purpose, total=1.0)
+    return lambda share: progress.update(task, completed=share)
+
+
+def _facts(tuned: Tuned) -> dict[str, Any]:
     """Returns the fields of the model card's section on training."""
+    part = tuned.folds == TUNING_FOLD  # the messages that the baseline is tuned on, too
+    labels, predicted = tuned.labels[part], tuned.scores[part].argmax(1)
+    macro_f1 = evaluation.macro_f1(labels, predicted, tuned.scores.shape[1])
+    losses = ", ".join(
+        f"{loss} with penalty {penalty:g} (factor {factor:.4g})"
+        for (loss, penalty), factor in zip(
+            tuned.penalties.items(), tuned.mixture.factors, strict=True
+        )
+    )
     return {
-        "model": "linear, squared hinge loss one against the rest, class-balanced, Adam",
+        "model": f"linear, one author against the rest, class-balanced, mixed: {losses}",
         "features": features.PREPROCESSING,
-        "epochs": EPOCHS,
-        "learning_rate": LEARNING_RATE,
-        "seed": seed,
-        "temperature": round(temperature, 5),
+        "idf_power": IDF_POWER,
+        "balance": round(tuned.mixture.balance, 2),
+        "temperature": round(tuned.temperature, 5),
+        "tuning_messages": len(tuned.labels),
+        "tuning_accuracy": round(float((predicted == labels).mean()), 4),
+        "tuning_macro_f1": round(macro_f1, 4),
         "calibration": card.CALIBRATION,
         "threshold_rule": card.THRESHOLD,
     }

@@ -1,42 +1,84 @@
-"""The baseline that a model has to beat: scikit-learn's LinearSVC on TF-IDF, with its defaults."""
+"""The baseline that a model has to beat: a linear support vector machine on TF-IDF, tuned."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.pipeline import make_pipeline, make_union
-from sklearn.svm import LinearSVC
+from sklearn.pipeline import make_union
 
+from model.linear import machine
+from model.linear.design import Design
+from model.linear.losses import SquaredHinge
 from model.training import evaluation
+from model.training.corpus import HELD_OUT_FOLD, TRAINING_FOLDS, TUNING_FOLD, Corpus
+from model.training.evaluation import Classes
 
 #: Name of the baseline in the model card.
-NAME = "LinearSVC on TF-IDF of character 2-5-grams and word 1-2-grams"
+NAME = "linear SVM on TF-IDF of character 2-5-grams and word 1-2-grams"
+#: Penalties that the tuning fold chooses from: factors of half the squared norm of the weights.
+#: scikit-learn's C is the inverse of a penalty.
+PENALTIES = (1.0, 0.3)
 
 
-def measure(
-    texts: Sequence[str],
-    labels: NDArray[np.int64],
-    held_out: Sequence[str],
-    held_out_labels: NDArray[np.int64],
-    seed: int,
-) -> dict[str, float]:
-    """Fits the baseline to the training messages; returns its metrics on the held-out messages.
+class _Split(NamedTuple):
+    """The TF-IDF features of the training and of the held-out messages."""
 
-    The keys are ``accuracy`` and ``macro_f1``.
+    training: csr_matrix
+    held_out: csr_matrix
+
+
+def measure(corpus: Corpus) -> dict[str, Any]:
+    """Tunes the baseline, fits it to the training messages, and measures it.
+
+    Returns ``accuracy`` and ``macro_f1`` on the held-out messages, the same on the tuning fold from
+    a fit without it, and the ``penalty`` that was chosen. The fit minimises what scikit-learn's
+    LinearSVC minimises, with all authors at once, which takes a fraction of the time.
     """
-    pipeline = make_pipeline(
-        make_union(
-            TfidfVectorizer(analyzer="char", ngram_range=(2, 5)),
-            TfidfVectorizer(ngram_range=(1, 2)),
-        ),
-        LinearSVC(random_state=seed),
-    )
-    predicted = pipeline.fit(texts, labels).predict(held_out)
-    authors = int(labels.max()) + 1
-    return {
-        "accuracy": round(float((predicted == held_out_labels).mean()), 4),
-        "macro_f1": round(evaluation.macro_f1(held_out_labels, predicted, authors), 4),
+    split, labels = _split(corpus), corpus.labels(*TRAINING_FOLDS)
+    tuning = np.array([m.fold == TUNING_FOLD for m in corpus.part(*TRAINING_FOLDS)])
+    train, test = split.training[~tuning], split.training[tuning]
+    tried = {
+        penalty: _measured(_predicted(train, labels[~tuning], test, penalty), labels[tuning])
+        for penalty in PENALTIES
     }
+    penalty = max(tried, key=lambda each: sum(tried[each]))
+    found = _predicted(split.training, labels, split.held_out, penalty)
+    accuracy, macro_f1 = _measured(found, corpus.labels(HELD_OUT_FOLD))
+    return {
+        "accuracy": round(accuracy, 4),
+        "macro_f1": round(macro_f1, 4),
+        "tuning_accuracy": round(tried[penalty][0], 4),
+        "tuning_macro_f1": round(tried[penalty][1], 4),
+        "penalty": penalty,
+    }
+
+
+def _split(corpus: Corpus) -> _Split:
+    """Returns the features. The idf is that of all training messages, also for the tuning."""
+    blocks = make_union(*(_vectorizer(*kind) for kind in (("char", 2, 5), ("word", 1, 2))))
+    training = blocks.fit_transform(corpus.texts(*TRAINING_FOLDS))
+    held_out = blocks.transform(corpus.texts(HELD_OUT_FOLD))
+    return _Split(csr_matrix(training), csr_matrix(held_out))
+
+
+def _vectorizer(analyzer: str, shortest: int, longest: int) -> TfidfVectorizer:
+    return TfidfVectorizer(
+        analyzer=analyzer, ngram_range=(shortest, longest), lowercase=False, dtype=np.float32
+    )
+
+
+def _predicted(train: csr_matrix, labels: Classes, test: csr_matrix, penalty: float) -> Classes:
+    """Returns the authors that a machine names for the texts of ``test``, as numbers."""
+    design = Design(train.indices, train.data, train.indptr)
+    fitted = machine.fit(design, labels, int(labels.max()) + 1, SquaredHinge(), penalty)
+    others = design.others(test.indices, test.data, test.indptr)
+    return np.asarray(fitted.scores(design, others).numpy().argmax(1))
+
+
+def _measured(predicted: Classes, labels: Classes) -> tuple[float, float]:
+    """Returns accuracy and macro-F1."""
+    authors = int(max(predicted.max(), labels.max())) + 1
+    return float((predicted == labels).mean()), evaluation.macro_f1(labels, predicted, authors)

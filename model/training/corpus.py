@@ -28,7 +28,8 @@ FOLDS = 5
 HELD_OUT_FOLD = 2
 #: The folds that a finished model is trained on.
 TRAINING_FOLDS = tuple(fold for fold in range(FOLDS) if fold != HELD_OUT_FOLD)
-#: The training fold on which hyper-parameters, temperature and threshold are chosen.
+#: The training fold on which the baseline and the transformer are tuned. The n-gram model is tuned
+#: on all training folds.
 TUNING_FOLD = 1
 
 
@@ -198,6 +199,6 @@ def _counts(messages: list[Message], documents: Counter[str], known: set[str]) -
         "of_which_tuning_messages": tuning,
         "held_out_messages": held_out,
         "split_rule": f"document i of an author, from 0, is held out whole where "
-        f"i mod {FOLDS} = {HELD_OUT_FOLD}; where i mod {FOLDS} = {TUNING_FOLD} it is training "
-        "data that choices, calibration and the threshold were tuned on",
+        f"i mod {FOLDS} = {HELD_OUT_FOLD}; all others are training data, and those where "
+        f"i mod {FOLDS} = {TUNING_FOLD} are the tuning fold",
     }

@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring.instruments.wilson import wilson
+
 #: Number of bins of equal width that confidences are sorted into.
 BINS = 15
 #: Share of the predictions above the threshold that must be right.
 TARGET_ACCURACY = 0.75
+#: An author with an F1 below this is hardly ever found.
+LEAST_F1 = 0.1
 #: Temperatures that calibration tries. Each is 1 % larger than the previous temperature.
 TEMPERATURES = np.geomspace(0.02, 20, 700)
 
@@ -48,7 +52,13 @@ def fit_temperature(logits: Floats, labels: Classes) -> float:
 
     This is temperature scaling: Guo et al. 2017, "On Calibration of Modern Neural Networks".
     """
-    return float(min(TEMPERATURES, key=lambda divisor: log_loss(logits / divisor, labels)))
+    first, last = 0, len(TEMPERATURES) - 1
+    # The loss has one minimum, because it is convex in 1 / divisor. So bisection finds it.
+    while first < last:
+        middle = (first + last) // 2
+        here, next_one = (log_loss(logits / TEMPERATURES[middle + i], labels) for i in (0, 1))
+        first, last = (first, middle) if here <= next_one else (middle + 1, last)
+    return float(TEMPERATURES[first])
 
 
 def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
@@ -126,6 +136,7 @@ def macro_f1(labels: Classes, predicted: Classes, authors: int) -> float:
 def summary(probabilities: Floats, labels: Classes, threshold: float) -> dict[str, Any]:
     """Returns the metrics for the model card: accuracy, macro-F1, calibration, coverage.
 
+    The share of the commonest author is the accuracy of a model that always names this author.
     Coverage is the share of the messages whose confidence reaches ``threshold``.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
@@ -135,6 +146,7 @@ def summary(probabilities: Floats, labels: Classes, threshold: float) -> dict[st
     return {
         "accuracy": round(float(right.mean()), 4),
         "macro_f1": round(macro_f1(labels, predicted, probabilities.shape[1]), 4),
+        "share_of_commonest_author": round(float(np.bincount(labels).max() / len(labels)), 4),
         "calibration_error": round(calibration_error(confidence, right), 4),
         "accuracy_of_surest_half": round(float(right[surest].mean()), 4),
         "coverage_at_threshold": round(float(answered.mean()), 4),
@@ -142,6 +154,28 @@ def summary(probabilities: Floats, labels: Classes, threshold: float) -> dict[st
             round(float(right[answered].mean()), 4) if answered.any() else None
         ),
     }
+
+
+def intervals(confidence: Floats, right: NDArray[np.bool_]) -> dict[str, list[float]]:
+    """Returns 95 % intervals of the accuracy, and of the mean confidence minus the accuracy.
+
+    The second says how overconfident the model may be on the whole.
+    """
+    low, high = wilson(int(right.sum()), len(right))
+    mean = float(confidence.mean())
+    return {
+        "accuracy": [round(low, 4), round(high, 4)],
+        "confidence_minus_accuracy": [round(mean - high, 4), round(mean - low, 4)],
+    }
+
+
+def hardly_found(labels: Classes, predicted: Classes, authors: int) -> list[int]:
+    """Returns the authors whose F1 is below ``LEAST_F1``, of those with messages in ``labels``.
+
+    These include the authors of whom no message is recognised.
+    """
+    rare = np.flatnonzero(f1_scores(labels, predicted, authors) < LEAST_F1)
+    return [int(author) for author in np.intersect1d(rare, labels)]
 
 
 def confusions(labels: Classes, predicted: Classes, limit: int) -> list[tuple[int, int, int]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from model.ngram.fit import class_weights
+from model.linear.balance import class_weights
 from model.serving.device import Device
 from model.serving.passes import pad
 from model.transformer import encoder

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from model.ngram.fit import class_weights
+from model.linear.balance import class_weights
 
 # The numbers below were chosen on the tuning fold of the presidents' messages.
 #: Factor of the squared norm of the weights, which is added to the mean loss of a message.

@@ -18,7 +18,7 @@ from rich.progress import Progress, TaskID
 from torch.nn import functional
 
 from model import card
-from model.ngram import parameters, training
+from model.ngram import training
 from model.serving.device import Device, choose
 from model.serving.passes import SequencePlanner
 from model.training import evaluation
@@ -131,10 +131,11 @@ def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard
     began = time.monotonic()
     torch.set_num_threads(os.cpu_count() or 1)
     trainer = _trainer(corpus, seed, progress)
-    ngrams = training.train(corpus, out / NGRAM_FOLDER, seed, progress)
-    trials, ngrams_macro_f1 = _trials(trainer)
+    ngrams, ngram_weights, tuning_logits = training.train_model(
+        corpus, out / NGRAM_FOLDER, progress
+    )
+    trials, ngrams_macro_f1 = _trials(trainer, tuning_logits)
     chosen = max(trials[1:], key=lambda trial: trial.macro_f1)  # The first trial has no encoder.
-    ngram_weights = parameters.read(out / NGRAM_FOLDER, len(corpus.authors))
     ngram_logits = training.logits(ngram_weights, corpus.texts(HELD_OUT_FOLD))
     fitted = trainer.fit(TRAINING_FOLDS, "all data")
     scores = {layers: trainer.logits(found, HELD_OUT_FOLD) for layers, found in fitted.items()}
@@ -194,16 +195,15 @@ def _ngram_folder(out: Path, ngrams: ModelCard) -> str:
     return f"../{NGRAM_FOLDER}"
 
 
-def _trials(trainer: Trainer) -> tuple[list[Trial], float]:
+def _trials(trainer: Trainer, ngrams: Floats) -> tuple[list[Trial], float]:
     """Fits each variant without the tuning fold, and measures it on the tuning fold.
 
+    ``ngrams`` has the n-gram model's logits of the tuning fold, from a fit without this fold.
     Returns the result of each variant, and the macro-F1 of the n-gram model alone. The first result
     is that of the variant without an encoder.
     """
     rest = [fold for fold in TRAINING_FOLDS if fold != TUNING_FOLD]
     corpus, labels = trainer.corpus, trainer.corpus.labels(TUNING_FOLD)
-    weights = training.fitted(corpus, rest, trainer.seed, trainer.progress, "selection")
-    ngrams = training.logits(weights, corpus.texts(TUNING_FOLD))
     fitted = trainer.fit(rest, "selection")
     heads = {layers: trainer.logits(found, TUNING_FOLD) for layers, found in fitted.items()}
     alone = evaluation.macro_f1(labels, ngrams.argmax(1), len(corpus.authors))

@@ -15,7 +15,7 @@ import torch
 
 from model import card, train
 from model.card import read
-from model.ngram import classifier, fit, training
+from model.ngram import classifier, training
 from model.ngram.classifier import NgramModel
 from model.serving.engine import Engine
 from model.serving.placement import Placement
@@ -42,8 +42,8 @@ WORDS = {
 }
 
 
-def corpus(path: Path) -> Path:
-    chance = random.Random(0)
+def corpus(path: Path, seed: int = 0) -> Path:
+    chance = random.Random(seed)
     rows = [
         {"text": " ".join(chance.choices(words, k=8)), "author": author}
         for _ in range(30)
@@ -68,11 +68,10 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_model_trained_on_a_users_messages_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fit, "MIN_STEPS", 60)
     monkeypatch.chdir(tmp_path)
     before = (classifier.SHIPPED / "card.json").read_bytes()
     assert train.main(["--data", str(corpus(tmp_path / "mine.jsonl"))]) == 0
-    assert "LinearSVC" in capsys.readouterr().out
+    assert "linear SVM" in capsys.readouterr().out
     engine = Engine(NgramModel(tmp_path / train.OWN / "ngram"), Placement("cpu"))
     engine.start()
     [prediction] = engine.predict(["the quiet garden was green before anyone"])
@@ -81,18 +80,15 @@ def test_model_trained_on_a_users_messages_is_served(
     assert (classifier.SHIPPED / "card.json").read_bytes() == before
 
 
-def test_equal_seeds_give_equal_weights_and_versions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fit, "MIN_STEPS", 20)
+def test_training_again_gives_equal_weights_whatever_the_seed(tmp_path: Path) -> None:
     data = str(corpus(tmp_path / "mine.jsonl"))
     versions, files = set(), set()
-    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+    for name, seed in (("a", "3"), ("b", "4")):
         out = tmp_path / name
         assert train.main(["--data", data, "--out", str(out), "--seed", seed, "--no-baseline"]) == 0
         versions.add(read(out).version)
         files.add((out / "weights.safetensors").read_bytes())
-    assert len(versions) == len(files) == 2
+    assert len(versions) == len(files) == 1
 
 
 def test_transformer_trained_on_a_users_messages_is_served(
@@ -102,7 +98,6 @@ def test_transformer_trained_on_a_users_messages_is_served(
     from model.transformer import finetune
     from model.transformer.classifier import TransformerModel
 
-    monkeypatch.setattr(fit, "MIN_STEPS", 20)
     monkeypatch.setattr(finetune, "MIN_STEPS", 2)
     monkeypatch.setattr(finetune, "EPOCHS", 1)
     data, out = str(corpus(tmp_path / "mine.jsonl")), tmp_path / "mine"
@@ -157,28 +152,28 @@ def test_bad_arguments_are_refused_before_the_training(
     assert [path.name for path in tmp_path.iterdir()] == ["mine.jsonl"]
 
 
-def train_into(out: Path, *more: str) -> int:
-    return train.main(["--data", str(corpus(out.with_suffix(".jsonl"))), "--out", str(out), *more])
+def train_into(out: Path, *more: str, seed: int = 0) -> int:
+    data = corpus(out.with_suffix(".jsonl"), seed)
+    return train.main(["--data", str(data), "--out", str(out), *more])
 
 
 def test_failed_training_leaves_the_old_model_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fit, "MIN_STEPS", 20)
     out = tmp_path / "mine"
     assert train_into(out, "--no-baseline") == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     with monkeypatch.context() as broken:
         broken.setattr(card, "page", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            train_into(out, "--seed", "1")
+            train_into(out, seed=1)
     with monkeypatch.context() as wrong:
         wrong.setattr(served, "_accuracy", lambda *_: 0.1)
-        assert train_into(out, "--seed", "1") == 2
+        assert train_into(out, seed=1) == 2
     assert "serves the held-out messages with an accuracy of 0.1000" in capsys.readouterr().err
     with monkeypatch.context() as refusing:
-        refusing.setattr(training, "check", refuse, raising=False)
-        assert train_into(out, "--seed", "1") == 2
+        refusing.setattr(training, "check", refuse)
+        assert train_into(out, seed=1) == 2
     assert "train: 9 GB are needed" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.jsonl"]
@@ -191,7 +186,6 @@ def refuse(corpus: object) -> None:
 def test_new_model_is_in_place_before_the_baseline_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit, "MIN_STEPS", 20)
     out = tmp_path / "mine"
 
     def stop(*_: object) -> None:

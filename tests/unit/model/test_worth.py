@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model import card, train
-from model.ngram import fit
 from model.types import ModelCard
 
 
@@ -50,11 +50,54 @@ def test_messages_of_one_document_widen_the_margin() -> None:
     assert "margin" not in card.worth(measured(50, 100))
 
 
+def with_details(measured_card: ModelCard, **details: object) -> ModelCard:
+    return replace(measured_card, details=measured_card.details | details)
+
+
+def test_authors_that_are_hardly_found_are_named() -> None:
+    words = card.worth(with_details(measured(50, 100), hardly_found=["Bob", "Cy"]))
+    assert words.endswith("Hardly ever found, with an F1 below 0.1: Bob, Cy.")
+
+
+def test_only_some_of_many_authors_that_are_hardly_found_are_named() -> None:
+    names = [f"author {number}" for number in range(25)]
+    words = card.worth(with_details(measured(50, 100), hardly_found=names))
+    assert "author 9 and 15 more." in words
+    assert "author 10" not in words
+
+
+def test_few_tuning_messages_give_an_interval_of_the_confidence() -> None:
+    intervals = {"confidence_minus_accuracy": [-0.12, 0.08]}
+    few = with_details(measured(20, 30), intervals=intervals, training={"tuning_messages": 120})
+    assert (
+        "rest on 120 messages: the mean confidence minus the accuracy is between -0.12 and +0.08"
+        in card.worth(few)
+    )
+    many = with_details(few, training={"tuning_messages": card.ENOUGH_TUNING})
+    assert "mean confidence" not in card.worth(many)
+
+
+def tuned(accuracy: float, macro_f1: float) -> dict[str, float]:
+    return {"tuning_accuracy": accuracy, "tuning_macro_f1": macro_f1}
+
+
+def test_better_baseline_is_said_with_what_is_served_and_why() -> None:
+    behind = with_details(measured(50, 100), training=tuned(0.6, 0.4), baseline=tuned(0.62, 0.41))
+    words = card.worth(behind)
+    assert "the baseline is better: accuracy 0.62 and macro-F1 0.41, against 0.6 and 0.4." in words
+    assert "can't hold the baseline's features" in words
+
+
+def test_baseline_that_is_not_better_or_not_run_is_not_mentioned() -> None:
+    ahead = with_details(measured(50, 100), training=tuned(0.6, 0.4), baseline=tuned(0.59, 0.41))
+    for each in (ahead, with_details(ahead, baseline={})):
+        assert "baseline" not in card.worth(each)
+
+
 @pytest.mark.parametrize("each", [3, 12])
 def test_training_on_a_few_messages_succeeds_and_says_what_the_model_is_worth(
     each: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(fit, "MIN_STEPS", 20)
     chance = random.Random(0)
     rows = [
         {"text": " ".join(chance.choices(words.split(), k=8)), "author": author}

@@ -61,3 +61,35 @@ def test_summary_of_a_perfect_model_has_no_errors() -> None:
 def test_confusions_are_sorted_by_frequency() -> None:
     labels, predicted = np.array([0, 0, 1, 2]), np.array([1, 1, 0, 2])
     assert evaluation.confusions(labels, predicted, 5) == [(0, 1, 2), (1, 0, 1)]
+
+
+def test_authors_with_a_low_f1_are_hardly_found_unless_they_are_absent() -> None:
+    # Author 0 is found, author 1 never, author 2 once in 20, and author 3 is in no label.
+    labels = np.array([0] * 10 + [1] * 5 + [2] * 20)
+    predicted = np.array([0] * 10 + [0] * 5 + [2] + [0] * 19)
+    f1 = evaluation.f1_scores(labels, predicted, 4)
+    assert f1[2] == pytest.approx(2 / 21)
+    assert evaluation.hardly_found(labels, predicted, 4) == [1, 2]
+
+
+def test_intervals_hold_the_accuracy_and_the_gap_to_the_confidence() -> None:
+    right = np.array([True] * 30 + [False] * 10)
+    found = evaluation.intervals(np.full(40, 0.9), right)
+    low, high = found["accuracy"]
+    assert low < 0.75 < high
+    assert found["confidence_minus_accuracy"] == pytest.approx([0.9 - high, 0.9 - low], abs=1e-3)
+
+
+def test_summary_has_the_share_of_the_commonest_author() -> None:
+    found = evaluation.summary(np.eye(3)[[0, 1, 1, 2, 0]], np.array([1, 1, 1, 2, 0]), 0.5)
+    assert found["share_of_commonest_author"] == 0.6
+
+
+@pytest.mark.parametrize("scale", [0.05, 1.0, 15.0])
+def test_temperature_is_the_best_of_all_that_are_tried(scale: float) -> None:
+    generator = np.random.default_rng(1)
+    logits = generator.normal(size=(300, 4))
+    labels = np.array([generator.choice(4, p=row) for row in evaluation.softmax(logits)])
+    scaled = logits * scale
+    best = min(evaluation.TEMPERATURES, key=lambda t: evaluation.log_loss(scaled / t, labels))
+    assert evaluation.fit_temperature(scaled, labels) == pytest.approx(best)

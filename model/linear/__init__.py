@@ -1,0 +1,1 @@
+"""Fits penalised linear classifiers to sparse features, one author against all others."""

@@ -1,0 +1,117 @@
+"""The features of some texts as a sparse matrix, and its products with dense matrices."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+
+class Design:
+    """A sparse matrix with a row for each text, and a column for each feature that occurs.
+
+    Columns are in the order of their frequency. So the columns that are read most lie side by side
+    in memory, which makes the products faster.
+    """
+
+    #: Number of texts.
+    texts: int
+    #: The feature of each column, such as a row of the n-gram model's table: int64, (columns,).
+    features: NDArray[np.int64]
+
+    def __init__(
+        self, features: NDArray[np.int32], values: NDArray[np.float32], offsets: NDArray[np.int32]
+    ) -> None:
+        """Makes the matrix. Text i has ``features[offsets[i]:offsets[i + 1]]`` with ``values``."""
+        counts = np.bincount(features)
+        order = np.argsort(-counts, kind="stable")
+        self.texts = len(offsets) - 1
+        self.features = order[: np.count_nonzero(counts)]
+        self._column = np.full(len(order), -1, np.int32)
+        self._column[self.features] = np.arange(len(self.features), dtype=np.int32)
+        shape = (self.texts, len(self.features))
+        matrix = csr_matrix((values, self._column[features], offsets), shape=shape)
+        self._by_text = _sparse(matrix)
+        self._by_column = _sparse(matrix.T.tocsr())
+
+    @property
+    def columns(self) -> int:
+        """Number of features that occur."""
+        return len(self.features)
+
+    def table(
+        self, coefficients: torch.Tensor, first: int = 0, last: int | None = None
+    ) -> torch.Tensor:
+        """Returns the weights of the columns ``first`` to ``last``, exclusive, by default all.
+
+        The weights are the transposed matrix times ``coefficients``, which is float32 and has the
+        shape (texts, authors). The result is float32, shape (columns, authors).
+        """
+        part = self._by_column if last is None else self._by_column.slice(first, last)
+        return part.times(coefficients)
+
+    def scores(self, table: torch.Tensor) -> torch.Tensor:
+        """Returns the matrix times ``table``, which has the shape (columns, authors).
+
+        The result is float32, shape (texts, authors).
+        """
+        return self._by_text.times(table)
+
+    def gram(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """Returns the Gram matrix of the texts times ``coefficients``, shape (texts, authors).
+
+        The features are centred, and each text has one more feature, which is 1. That feature's
+        weight is the bias. Centring changes hardly more than the number of steps that a solver
+        needs, because all texts share their commonest features.
+        """
+        scores = self.scores(self.table(coefficients - coefficients.mean(0)))
+        return scores.sub_(scores.mean(0)).add_(coefficients.sum(0))
+
+    def others(
+        self, features: NDArray[np.int32], values: NDArray[np.float32], offsets: NDArray[np.int32]
+    ) -> Sparse:
+        """Returns other texts as a matrix with the columns of this design.
+
+        Features that occur in no text of the design have no weight, and count as 0.
+        """
+        known = np.where(features < len(self._column), features, 0)
+        columns = self._column[known]
+        values = np.where((columns >= 0) & (known == features), values, np.float32(0))
+        return Sparse(*map(torch.from_numpy, (np.maximum(columns, 0), values, offsets)))
+
+
+class Sparse(NamedTuple):
+    """A sparse matrix by rows, as ``embedding_bag`` takes it."""
+
+    #: Column of each entry, int32.
+    columns: torch.Tensor
+    #: Value of each entry, float32.
+    values: torch.Tensor
+    #: Start of each row, and the end, int32.
+    offsets: torch.Tensor
+
+    def slice(self, first: int, last: int) -> Sparse:
+        """Returns the rows ``first`` to ``last``, exclusive."""
+        offsets = self.offsets[first : last + 1]
+        entries = slice(int(offsets[0]), int(offsets[-1]))
+        return Sparse(self.columns[entries], self.values[entries], offsets - offsets[0])
+
+    def times(self, dense: torch.Tensor) -> torch.Tensor:
+        """Returns the product with a dense float32 matrix: for each row, a weighted sum of rows."""
+        sums: torch.Tensor = torch.embedding_bag(
+            dense.contiguous(),
+            self.columns,
+            self.offsets,
+            mode=0,
+            per_sample_weights=self.values,
+            include_last_offset=True,
+        )[0]
+        return sums
+
+
+def _sparse(matrix: csr_matrix) -> Sparse:
+    arrays = matrix.indices, matrix.data, matrix.indptr
+    return Sparse(*map(torch.from_numpy, arrays))

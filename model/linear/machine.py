@@ -1,0 +1,84 @@
+"""A linear classifier in dual coefficients, and its fit in blocks of authors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.linear import solver
+from model.linear.balance import importance
+from model.linear.design import Design, Sparse
+from model.linear.losses import Loss
+from model.linear.solver import Problem
+
+#: Bytes that the fit of a block of authors takes at most. Larger blocks are hardly faster.
+BLOCK_BYTES = 400 << 20
+#: Number of arrays of the shape (texts, authors) that the solver holds at once, at most.
+SOLVER_ARRAYS = 4 * solver.MEMORY + 20
+
+
+class Machine(NamedTuple):
+    """A linear classifier: each author's weights are a sum of the training texts' features.
+
+    Machines of one design can be added: a sum of both fields gives the sum of the scores.
+    """
+
+    #: The factors of the texts' centred features in that sum: float32, shape (texts, authors).
+    dual: torch.Tensor
+    #: Bias of each author, for features that are not centred: float32, shape (authors,).
+    bias: torch.Tensor
+
+    def table(self, design: Design, first: int = 0, last: int | None = None) -> torch.Tensor:
+        """Returns the weights of some columns of the design, by default of all columns."""
+        return design.table(self.dual - self.dual.mean(0), first, last)
+
+    def scores(self, design: Design, texts: Sparse) -> torch.Tensor:
+        """Returns the scores of other texts: float32, shape (texts, authors)."""
+        blocks = [
+            texts.times(design.table(part - part.mean(0)))
+            for part in (self.dual[:, block] for block in blocks_of(design, len(self.bias)))
+        ]
+        return torch.cat(blocks, 1) + self.bias
+
+
+def blocks_of(design: Design, authors: int) -> Iterator[slice]:
+    """Yields the blocks of authors that fit into ``BLOCK_BYTES`` at a time."""
+    per_author = 4 * (SOLVER_ARRAYS * design.texts + 2 * design.columns)
+    width = max(1, BLOCK_BYTES // per_author)
+    # Blocks of equal size, as far as that goes.
+    number = -(-authors // width)
+    bounds = [authors * block // number for block in range(number + 1)]
+    yield from map(slice, bounds[:-1], bounds[1:])
+
+
+def fit(
+    design: Design,
+    labels: NDArray[np.int64],
+    authors: int,
+    loss: Loss,
+    penalty: float,
+    start: torch.Tensor | None = None,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> Machine:
+    """Fits a classifier for each author against all others, and weighs rare authors up.
+
+    ``labels`` has the author of each text as a number. The optional ``start`` are the dual
+    coefficients of a similar classifier. ``on_progress`` is called with the share of the work that
+    is done.
+    """
+    dual, bias = torch.zeros(len(labels), authors), torch.zeros(authors)
+    counts, targets = importance(labels), torch.from_numpy(labels)
+    for block in blocks_of(design, authors):
+        numbers = torch.arange(block.start, block.stop)
+        signs = torch.where(targets[:, None] == numbers, 1.0, -1.0)
+        problem = Problem(design.gram, loss, signs, counts, penalty)
+        found = solver.minimise(problem, None if start is None else start[:, block])
+        dual[:, block] = found.dual
+        uncentred = design.scores(design.table(found.dual - found.dual.mean(0)))
+        bias[block] = (found.scores - uncentred).mean(0)
+        on_progress(block.stop / authors)
+    return Machine(dual, bias)

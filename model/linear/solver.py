@@ -1,0 +1,217 @@
+"""Minimises a penalised loss over linear classifiers, for all authors at once.
+
+The unknowns are not the weights but the dual coefficients, one for each text and author: by the
+representer theorem, the best weights are a sum of the texts' features. A step then costs one
+product with the texts' Gram matrix, and no step touches a table of weights.
+
+The method is L-BFGS (Nocedal 1980) with an exact line search, for each author on its own. Vectors
+are stored as dual coefficients, and inner products are those of the weights.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from model.linear.losses import Loss
+
+#: Number of earlier steps that L-BFGS learns the curvature from.
+MEMORY = 5
+#: Largest number of steps of a fit.
+MAX_STEPS = 60
+#: The fit of an author ends when the gradient is this small, relative to the gradient of the best
+#: classifier without features.
+TOLERANCE = 1e-2
+#: Number of Newton steps of a line search. The loss is smooth and convex along a line.
+LINE_STEPS = 6
+#: Prevents divisions by zero.
+_TINY = 1e-30
+
+#: Returns the product of the texts' Gram matrix and coefficients, shape (texts, authors).
+Gram = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Problem(NamedTuple):
+    """What is minimised: for each author, ``penalty / 2 * |weights|^2 + sum of the losses``."""
+
+    gram: Gram
+    loss: Loss
+    #: 1 if the text is the author's and otherwise -1: float32, shape (texts, authors).
+    signs: torch.Tensor
+    #: How much each text counts: float32, shape (texts, 1).
+    importance: torch.Tensor
+    penalty: float
+
+
+class Vector(NamedTuple):
+    """A vector of weights for each author, as dual coefficients and as the scores it gives.
+
+    Both are float32 and have the shape (texts, authors).
+    """
+
+    dual: torch.Tensor
+    scores: torch.Tensor
+
+    def dot(self, other: Vector) -> torch.Tensor:
+        """Returns the inner product of the weights for each author, shape (authors,)."""
+        return (self.dual * other.scores).sum(0)
+
+    def plus(self, factor: torch.Tensor | float, other: Vector) -> Vector:
+        """Returns the sum of this vector and ``factor`` times ``other``."""
+        return Vector(self.dual + factor * other.dual, self.scores + factor * other.scores)
+
+    def of(self, authors: torch.Tensor) -> Vector:
+        """Returns the vectors of some authors, whose numbers ``authors`` has."""
+        return Vector(self.dual[:, authors], self.scores[:, authors])
+
+    def times(self, factor: torch.Tensor | float) -> Vector:
+        """Returns the vector times ``factor``, which may have the shape (authors,)."""
+        return Vector(factor * self.dual, factor * self.scores)
+
+
+class _Correction(NamedTuple):
+    """A step, and how it changed the gradient."""
+
+    step: Vector
+    change: Vector
+    #: 1 / (inner product of step and change), shape (authors,).
+    scale: torch.Tensor
+
+    def of(self, authors: torch.Tensor) -> _Correction:
+        return _Correction(self.step.of(authors), self.change.of(authors), self.scale[authors])
+
+
+@dataclass
+class _Search:
+    """The state of the search for the minimum, for the authors that are not finished."""
+
+    problem: Problem
+    point: Vector
+    gradient: Vector
+    #: Squared norm of the gradient of the best classifier without features, shape (authors,).
+    scale: torch.Tensor
+    corrections: deque[_Correction]
+
+    def relative(self) -> torch.Tensor:
+        """Returns the norm of the gradient, relative to the scale, shape (authors,)."""
+        squared = self.gradient.dot(self.gradient).clamp(min=0)
+        return (squared / self.scale.clamp(min=_TINY)).sqrt()
+
+    def step(self) -> None:
+        """Goes one step."""
+        direction = _direction(self.gradient, self.corrections)
+        step = direction.times(_length(self.problem, self.point, direction))
+        self.point = self.point.plus(1.0, step)
+        previous, self.gradient = self.gradient, _gradient(self.problem, self.point)
+        self.corrections.append(_correction(step, self.gradient.plus(-1.0, previous)))
+
+    def keep(self, authors: torch.Tensor) -> None:
+        """Keeps only some authors, whose numbers ``authors`` has."""
+        self.problem = self.problem._replace(signs=self.problem.signs[:, authors])
+        self.point, self.gradient = self.point.of(authors), self.gradient.of(authors)
+        self.scale = self.scale[authors]
+        self.corrections = deque((each.of(authors) for each in self.corrections), maxlen=MEMORY)
+
+
+def minimise(
+    problem: Problem,
+    start: torch.Tensor | None = None,
+    tolerance: float | None = None,
+    on_step: Callable[[float], None] = lambda _: None,
+) -> Vector:
+    """Returns the minimum, as exact as ``tolerance``, by default ``TOLERANCE``.
+
+    ``start`` are dual coefficients to begin with, by default 0. ``on_step`` is called with the
+    largest relative gradient before each step. The fit of an author ends when this is at most
+    ``tolerance``, or after ``MAX_STEPS`` steps. An author's result does not depend on the others.
+    """
+    tolerance = TOLERANCE if tolerance is None else tolerance
+    search = _begin(problem, start)
+    dual, scores = torch.zeros_like(problem.signs), torch.zeros_like(problem.signs)
+    authors = torch.arange(problem.signs.shape[1])
+    for _ in range(MAX_STEPS):
+        relative = search.relative()
+        on_step(float(relative.max()))
+        unfinished = relative > tolerance
+        dual[:, authors], scores[:, authors] = search.point
+        if not unfinished.all():
+            authors = authors[unfinished]
+            search.keep(unfinished.nonzero()[:, 0])
+        if not len(authors):
+            break
+        search.step()
+    dual[:, authors], scores[:, authors] = search.point
+    return Vector(dual, scores)
+
+
+def _begin(problem: Problem, start: torch.Tensor | None) -> _Search:
+    """Returns the search at its beginning: the best bias, or the dual coefficients ``start``."""
+    constant = _constant(problem)
+    first = _gradient(problem, constant)
+    corrections: deque[_Correction] = deque(maxlen=MEMORY)
+    if start is None:
+        return _Search(problem, constant, first, first.dot(first), corrections)
+    point = Vector(start, problem.gram(start))
+    return _Search(problem, point, _gradient(problem, point), first.dot(first), corrections)
+
+
+def _constant(problem: Problem) -> Vector:
+    """Returns the best vector whose scores are the same for all texts: the bias alone.
+
+    Its gradient says how much there is to learn from the features.
+    """
+    zero, ones = torch.zeros_like(problem.signs), torch.ones_like(problem.signs)
+    down = Vector(-ones / len(ones), -ones)  # Most texts are another author's.
+    return Vector(zero, zero).plus(_length(problem, Vector(zero, zero), down), down)
+
+
+def _gradient(problem: Problem, point: Vector) -> Vector:
+    """Returns the gradient. It costs a product with the Gram matrix."""
+    slopes = problem.loss.derivatives(problem.signs * point.scores).first
+    slopes = slopes * problem.signs * problem.importance
+    return Vector(slopes, problem.gram(slopes)).plus(problem.penalty, point)
+
+
+def _correction(step: Vector, change: Vector) -> _Correction:
+    return _Correction(step, change, 1 / step.dot(change).clamp(min=_TINY))
+
+
+def _direction(gradient: Vector, corrections: deque[_Correction]) -> Vector:
+    """Returns the direction of the next step: L-BFGS's two loops over the corrections."""
+    direction, factors = gradient.times(-1.0), []
+    for each in reversed(corrections):
+        factors.append(each.scale * each.step.dot(direction))
+        direction = direction.plus(-factors[-1], each.change)
+    if corrections:
+        last = corrections[-1]
+        direction = direction.times(
+            1 / (last.scale * last.change.dot(last.change)).clamp(min=_TINY)
+        )
+    for each, factor in zip(corrections, reversed(factors), strict=True):
+        direction = direction.plus(factor - each.scale * each.change.dot(direction), each.step)
+    return direction
+
+
+def _length(problem: Problem, point: Vector, direction: Vector) -> torch.Tensor:
+    """Returns how far to go along ``direction``, for each author, shape (authors,).
+
+    Newton's method, kept within bounds. It costs no product with the Gram matrix.
+    """
+    slope, curvature = point.dot(direction), direction.dot(direction)
+    moved = problem.signs * direction.scores
+    low, length = torch.zeros_like(slope), torch.zeros_like(slope)
+    high = torch.full_like(slope, torch.inf)
+    for _ in range(LINE_STEPS):
+        loss = problem.loss.derivatives(problem.signs * point.scores + length * moved)
+        first = (problem.importance * loss.first * moved).sum(0)
+        second = (problem.importance * loss.second * moved.square()).sum(0)
+        total = problem.penalty * (slope + length * curvature) + first
+        low, high = torch.where(total < 0, length, low), torch.where(total < 0, high, length)
+        newton = length - total / (problem.penalty * curvature + second).clamp(min=_TINY)
+        # Newton's steps overshoot where the loss flattens. The minimum is between low and high.
+        length = torch.where(newton < high, newton, (low + high) / 2).clamp(low, 1 + 4 * low)
+    return length

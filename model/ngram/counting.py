@@ -1,0 +1,42 @@
+"""Counts the n-grams of any number of texts, and how rare each n-gram is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.ngram.features import ROWS, Bags, count
+
+#: Number of texts whose features are computed at once.
+CHUNK = 256
+
+
+def count_all(texts: Sequence[str]) -> Bags:
+    """Returns the distinct n-grams and their counts for any number of texts."""
+    chunks = [count(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)]
+    sizes = np.concatenate([np.diff(chunk.offsets) for chunk in chunks])
+    return Bags(
+        np.concatenate([chunk.rows for chunk in chunks]),
+        np.concatenate([chunk.counts for chunk in chunks]),
+        np.r_[0, np.cumsum(sizes)].astype(np.int32),
+    )
+
+
+def select(bags: Bags, chosen: NDArray[np.bool_]) -> Bags:
+    """Returns the n-grams of the texts for which ``chosen``, shape (texts,), is true."""
+    sizes = np.diff(bags.offsets)
+    kept = chosen.repeat(sizes)
+    offsets = np.r_[0, np.cumsum(sizes[chosen])].astype(np.int32)
+    return Bags(bags.rows[kept], bags.counts[kept], offsets)
+
+
+def inverse_document_frequency(bags: Bags) -> NDArray[np.float32]:
+    """Returns the inverse document frequency of each row of the weight table, shape (ROWS,).
+
+    The result is log((1 + texts) / (1 + texts with the row)) + 1, as in scikit-learn.
+    """
+    texts = len(bags.offsets) - 1
+    within = np.bincount(bags.rows, minlength=ROWS)
+    return (np.log((1 + texts) / (1 + within)) + 1).astype(np.float32)

@@ -1,0 +1,111 @@
+"""Fits the classifiers of the n-gram model to counted texts, and folds them into one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.linear import machine
+from model.linear.design import Design
+from model.linear.losses import Logistic, Loss, SquaredHinge
+from model.linear.machine import Machine
+from model.ngram.counting import inverse_document_frequency, select
+from model.ngram.features import ROWS, Bags
+from model.ngram.parameters import pack
+from model.training.evaluation import Classes, Floats
+
+#: Power of the inverse document frequency that an n-gram's value has.
+IDF_POWER = 2.0
+#: The classifiers that are mixed, by the names of their losses.
+LOSSES: dict[str, Loss] = {"squared hinge": SquaredHinge(), "logistic": Logistic()}
+#: Number of columns that are packed at once.
+_PACKED = 16_384
+
+
+class Texts(NamedTuple):
+    """Labelled texts as counted n-grams."""
+
+    bags: Bags
+    #: Author of each text, as a number.
+    labels: Classes
+    #: Fold of each text.
+    folds: NDArray[np.int64]
+    #: Whether no text of another fold nearly equals the text. Choices rest on such texts, because
+    #: a model recognises the others.
+    is_new: NDArray[np.bool_]
+    authors: int
+
+    def part(self, folds: Sequence[int]) -> Texts:
+        """Returns the texts of these folds."""
+        return self._of(np.isin(self.folds, folds))
+
+    def new(self) -> Texts:
+        """Returns the texts that no text of another fold nearly equals."""
+        return self._of(self.is_new)
+
+    def _of(self, chosen: NDArray[np.bool_]) -> Texts:
+        bags, labels, folds = select(self.bags, chosen), self.labels[chosen], self.folds[chosen]
+        return Texts(bags, labels, folds, self.is_new[chosen], self.authors)
+
+    def shares(self) -> Floats:
+        """Returns each author's share of the texts, shape (authors,). No share is 0."""
+        counts = np.bincount(self.labels, minlength=self.authors) + 1.0
+        return np.asarray(counts / counts.sum())
+
+
+class Fitter:
+    """Fits classifiers to the texts of some folds."""
+
+    def __init__(self, texts: Texts, folds: Sequence[int]) -> None:
+        self.folds = folds
+        self.texts = texts.part(folds)
+        #: The weight of each row of the table in a text's features, shape (ROWS,).
+        self.row_weights = inverse_document_frequency(self.texts.bags) ** np.float32(IDF_POWER)
+        bags = self.texts.bags
+        self.design = Design(bags.rows, bags.values(self.row_weights), bags.offsets)
+
+    def fit(
+        self,
+        loss: str,
+        penalty: float,
+        start: torch.Tensor | None = None,
+        on_progress: Callable[[float], None] = lambda _: None,
+    ) -> Machine:
+        """Fits a classifier with the loss of this name, one of ``LOSSES``."""
+        texts = self.texts
+        return machine.fit(
+            self.design, texts.labels, texts.authors, LOSSES[loss], penalty, start, on_progress
+        )
+
+    def scores(self, fitted: Machine, bags: Bags) -> Floats:
+        """Returns a fitted classifier's scores of other texts, shape (texts, authors)."""
+        texts = self.design.others(bags.rows, bags.values(self.row_weights), bags.offsets)
+        return fitted.scores(self.design, texts).double().numpy()
+
+    def packed(self, fitted: Machine) -> torch.Tensor:
+        """Returns the table of a fitted classifier, packed for the served model.
+
+        The table is made in slices, so that it never takes the memory of float32 as a whole.
+        """
+        table = pack(torch.zeros(1, self.texts.authors)).repeat(ROWS, 1)
+        for first in range(0, self.design.columns, _PACKED):
+            last = min(first + _PACKED, self.design.columns)
+            rows = torch.from_numpy(self.design.features[first:last])
+            table[rows] = pack(fitted.table(self.design, first, last))
+        return table
+
+
+def mixed(machines: Sequence[Machine], factors: Sequence[float], offset: Floats) -> Machine:
+    """Returns the classifier whose scores are the mixed scores of ``machines``.
+
+    ``offset`` is a number that is added to each author's score, shape (authors,).
+    """
+    dual, bias = torch.zeros_like(machines[0].dual), torch.from_numpy(offset).float()
+    for each, factor in zip(machines, factors, strict=True):
+        dual += factor * each.dual
+        bias += factor * each.bias
+    return Machine(dual, bias)

@@ -1,0 +1,84 @@
+"""Estimates the memory that a training takes, and refuses one that takes more than there is."""
+
+from __future__ import annotations
+
+import resource
+from typing import NamedTuple
+
+import psutil
+
+from model.linear.machine import BLOCK_BYTES, SOLVER_ARRAYS
+from model.ngram.features import ROWS
+from model.training.corpus import TRAINING_FOLDS, Corpus
+from model.training.errors import DataError
+from monitoring.instruments import processes
+
+#: Bytes of the libraries, and of the smaller arrays.
+BASE = 350 << 20
+#: Number of copies of the table of 8-bit weights: the training's, and one as it is served.
+TABLES = 2
+#: Number of arrays of the shape (texts, authors) that hold dual coefficients at once.
+DUALS = 7
+#: Number of arrays of the shape (texts, authors) that hold float64 scores of a quarter of the texts
+#: at once.
+SCORES = 12
+#: Number of distinct n-grams for each character of a text, at most.
+NGRAMS = 2.5
+#: Bytes for each of a text's n-grams: row, count and value, and the same in the matrices.
+NGRAM_BYTES = 48
+
+
+class Needed(NamedTuple):
+    """The memory that a training takes, in bytes."""
+
+    tables: int
+    coefficients: int
+    ngrams: int
+    solver: int
+
+    @property
+    def total(self) -> int:
+        """The sum, with what every training takes."""
+        return BASE + sum(self)
+
+
+def needed(texts: int, authors: int, characters: int) -> Needed:
+    """Returns the memory for so many training messages, authors, and characters of all messages."""
+    return Needed(
+        TABLES * ROWS * authors,
+        texts * authors * (4 * DUALS + 8 * SCORES // 4),
+        int(characters * NGRAMS * NGRAM_BYTES),
+        min(BLOCK_BYTES, 4 * authors * (SOLVER_ARRAYS * texts + 2 * ROWS)),
+    )
+
+
+def available() -> int:
+    """Returns the memory that this process can still get, in bytes."""
+    limits = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+    set_limits = [limit for limit in limits if limit != resource.RLIM_INFINITY]
+    return min(processes.total(), psutil.virtual_memory().available, *set_limits)
+
+
+def check(corpus: Corpus) -> None:
+    """Checks that the training fits into the memory.
+
+    Raises:
+        DataError: it does not. The error's text has the arithmetic.
+    """
+    messages = corpus.part(*TRAINING_FOLDS)
+    texts, authors = len(messages), len(corpus.authors)
+    characters = sum(len(message.text) for message in messages)
+    need, there = needed(texts, authors, characters), available()
+    if need.total > there:
+        raise DataError(
+            f"the training needs about {_gb(need.total)} and {_gb(there)} are available: "
+            f"{authors:,} authors x {ROWS:,} rows x {TABLES} bytes = {_gb(need.tables)}, "
+            f"{texts:,} messages x {authors:,} authors x {need.coefficients // (texts * authors)} "
+            f"bytes = {_gb(need.coefficients)}, {characters:,} characters x "
+            f"{NGRAMS * NGRAM_BYTES:g} bytes = {_gb(need.ngrams)}, and "
+            f"{_gb(BASE + need.solver)}: train on fewer messages or authors"
+        )
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -1,0 +1,142 @@
+"""Chooses penalties, mixture, temperature and threshold on messages that the fits have not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from model.ngram import mixture
+from model.ngram.fitting import Fitter, Texts
+from model.ngram.mixture import Mixture
+from model.training import evaluation
+from model.training.corpus import TRAINING_FOLDS
+from model.training.evaluation import Classes, Floats
+
+#: Penalties to choose from, for each loss: factors of half the squared norm of the weights, in a
+#: fit to all training messages. A fit to a part of the messages has a part of the penalty, so that
+#: its scores are as large.
+PENALTIES = {"squared hinge": (1.0, 0.3), "logistic": (0.03, 0.01)}
+#: The same for large corpora. A fit takes long there, and on the presidents' messages the other
+#: candidates were no better.
+LARGE_PENALTIES = {"squared hinge": (1.0,)}
+#: Number of messages from which a corpus is large.
+LARGE = 10_000
+
+
+class Tuned(NamedTuple):
+    """The choices, and the scores that they rest on."""
+
+    #: The penalty of each loss.
+    penalties: dict[str, float]
+    mixture: Mixture
+    temperature: float
+    threshold: float
+    #: Mixed scores of messages that the fits had not seen, shape (messages, authors).
+    scores: Floats
+    #: Author and fold of each of these messages.
+    labels: Classes
+    folds: Classes
+    #: Dual coefficients of a fit with each loss to the folds ``fitted``, to start other fits from.
+    starts: dict[str, torch.Tensor]
+    fitted: Sequence[int]
+
+    def start(self, texts: Texts, loss: str) -> torch.Tensor:
+        """Returns dual coefficients to start a fit to all ``texts`` from: 0 for texts left out."""
+        start = torch.zeros(len(texts.labels), texts.authors)
+        start[torch.from_numpy(np.isin(texts.folds, self.fitted))] = self.starts[loss]
+        return start
+
+
+class _Trials(NamedTuple):
+    """The scores of each loss and penalty, on messages that the fits had not seen."""
+
+    scores: dict[tuple[str, float], Floats]
+    #: Author and fold of each of these messages.
+    labels: Classes
+    folds: Classes
+    #: Dual coefficients of the last fit with each loss and penalty, and the folds of that fit.
+    starts: dict[tuple[str, float], torch.Tensor]
+    fitted: Sequence[int]
+
+
+def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
+    """Leaves out each training fold once, fits all candidates to the rest, and chooses.
+
+    ``texts`` are the training messages. ``on_progress`` is called with the share of the work that
+    is done.
+    """
+    some = LARGE_PENALTIES if len(texts.labels) >= LARGE else PENALTIES
+    trials, shares = _trials(texts, some, on_progress), texts.shares()
+    best = {loss: _penalty(trials, loss, some[loss], shares) for loss in some}
+    penalties = max(_subsets(best), key=lambda each: _mixed(trials, each, shares)[2])
+    chosen, mixed, _ = _mixed(trials, penalties, shares)
+    return Tuned(
+        penalties,
+        chosen,
+        *evaluation.calibrate(mixed, trials.labels),
+        mixed,
+        trials.labels,
+        trials.folds,
+        {pair[0]: trials.starts[pair] for pair in penalties.items()},
+        trials.fitted,
+    )
+
+
+def _subsets(penalties: dict[str, float]) -> list[dict[str, float]]:
+    """Returns all losses together, and each loss alone."""
+    alone = [{loss: penalty} for loss, penalty in penalties.items()]
+    return [penalties, *alone] if len(alone) > 1 else alone
+
+
+def _mixed(
+    trials: _Trials, penalties: dict[str, float], shares: Floats
+) -> tuple[Mixture, Floats, float]:
+    """Returns the mixture of these losses and penalties, its scores, and their quality."""
+    scores = [trials.scores[pair] for pair in penalties.items()]
+    chosen = mixture.choose(scores, trials.labels, shares)
+    mixed = chosen.mixed(scores)
+    return chosen, mixed, mixture.quality(mixed, trials.labels)
+
+
+def _trials(
+    texts: Texts,
+    penalties: Mapping[str, Sequence[float]],
+    on_progress: Callable[[float], None],
+) -> _Trials:
+    """Fits each loss and penalty once for each fold that has messages, without this fold."""
+    new = texts.new() if texts.is_new.any() else texts
+    folds = np.unique(new.folds).tolist()
+    parts = [new.part([fold]) for fold in folds]
+    pairs = [(loss, penalty) for loss, some in penalties.items() for penalty in some]
+    found: dict[tuple[str, float], list[Floats]] = {pair: [] for pair in pairs}
+    steps = iter(np.linspace(0, 1, len(folds) * len(pairs) + 1)[1:])
+    for fold, part in zip(folds, parts, strict=True):
+        rest = [each for each in TRAINING_FOLDS if each != fold]
+        fitter = Fitter(texts, rest)
+        share = len(fitter.texts.labels) / len(texts.labels)
+        starts: dict[tuple[str, float], torch.Tensor] = {}
+        for loss, penalty in pairs:
+            fitted = fitter.fit(loss, share * penalty, _nearest(starts, loss))
+            starts[loss, penalty] = fitted.dual
+            found[loss, penalty].append(fitter.scores(fitted, part.bags))
+            on_progress(float(next(steps)))
+    return _Trials(
+        {pair: np.concatenate(each) for pair, each in found.items()},
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.folds for part in parts]),
+        starts,
+        rest,
+    )
+
+
+def _nearest(starts: dict[tuple[str, float], torch.Tensor], loss: str) -> torch.Tensor | None:
+    """Returns the dual coefficients of the last fit with this loss; None if there is none."""
+    return next((dual for (name, _), dual in reversed(starts.items()) if name == loss), None)
+
+
+def _penalty(trials: _Trials, loss: str, penalties: Sequence[float], shares: Floats) -> float:
+    """Returns the penalty with which this loss alone, balanced, gives the best quality."""
+    return max(penalties, key=lambda each: _mixed(trials, {loss: each}, shares)[2])

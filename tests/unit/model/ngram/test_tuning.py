@@ -1,0 +1,83 @@
+"""Tuning: what is left out, what is chosen, and where the final fit starts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from model.ngram import tuning
+from model.ngram.counting import count_all
+from model.ngram.fitting import LOSSES, Fitter, Texts
+from model.training.corpus import TRAINING_FOLDS
+
+WORDS = (
+    "perhaps the garden was quiet and green before anyone had woken",
+    "ship it now deadline budget quarter boss meeting again please",
+    "o moon thou silver lantern over yon trembling hollow sea",
+)
+
+
+@pytest.fixture(scope="module")
+def texts() -> Texts:
+    chance = np.random.default_rng(0)
+    labels = np.arange(72) % 3
+    # Every third word is of another author, so that no fit is right about all texts.
+    written = [
+        " ".join(
+            chance.choice(WORDS[label if number % 3 else chance.integers(3)].split())
+            for number in range(7)
+        )
+        for label in labels
+    ]
+    folds = np.array(TRAINING_FOLDS)[np.arange(72) // 3 % 4]
+    return Texts(count_all(written), labels, folds, np.arange(72) % 20 != 0, 3)
+
+
+def test_folds_without_messages_are_not_left_out(texts: Texts) -> None:
+    tuned = tuning.tune(texts.part((0, 1)), lambda _: None)
+    assert set(tuned.folds) == {0, 1}
+
+
+def test_large_corpora_have_fewer_candidates(texts: Texts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "LARGE", len(texts.labels))
+    assert tuning.tune(texts, lambda _: None).penalties == {"squared hinge": 1.0}
+
+
+def test_choices_rest_on_scores_from_fits_without_these_messages(texts: Texts) -> None:
+    shares: list[float] = []
+    tuned = tuning.tune(texts, shares.append)
+    assert shares == sorted(shares)
+    assert tuned.penalties.keys() <= LOSSES.keys()
+    assert shares[-1] == 1
+    assert sorted(tuned.folds) == sorted(texts.new().folds)
+    fold = TRAINING_FOLDS[0]
+    fitter = Fitter(texts, TRAINING_FOLDS[1:])
+    left_out = texts.new().part([fold])
+    share = len(fitter.texts.labels) / len(texts.labels)
+    fits = [fitter.fit(loss, share * penalty) for loss, penalty in tuned.penalties.items()]
+    expected = tuned.mixture.mixed([fitter.scores(each, left_out.bags) for each in fits])
+    np.testing.assert_allclose(tuned.scores[tuned.folds == fold], expected, atol=0.1)
+    np.testing.assert_array_equal(tuned.labels[tuned.folds == fold], left_out.labels)
+
+
+def test_each_penalty_is_one_of_its_losses(texts: Texts) -> None:
+    tuned = tuning.tune(texts, lambda _: None)
+    for loss, penalty in tuned.penalties.items():
+        assert penalty in tuning.PENALTIES[loss]
+
+
+def test_final_fit_starts_from_the_coefficients_of_the_tuning(texts: Texts) -> None:
+    tuned = tuning.tune(texts, lambda _: None)
+    loss = next(iter(tuned.penalties))
+    start = tuned.start(texts, loss)
+    assert start.shape == (len(texts.labels), 3)
+    left_out = ~np.isin(texts.folds, tuned.fitted)
+    assert left_out.any()
+    assert not start[left_out].any()
+    np.testing.assert_array_equal(start[~left_out], tuned.starts[loss])
+
+
+def test_each_loss_may_serve_alone() -> None:
+    both = {"squared hinge": 1.0, "logistic": 0.03}
+    assert tuning._subsets(both) == [both, {"squared hinge": 1.0}, {"logistic": 0.03}]
+    assert tuning._subsets({"logistic": 0.03}) == [{"logistic": 0.03}]
