@@ -50,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"not enough memory: train on fewer messages or authors: {error}")
     except (DataError, ImportError, OSError) as error:
         return _fail(str(error))
+    except RuntimeError as error:  # torch has no error of its own for the CPU's memory
+        if "allocate memory" not in str(error):
+            raise
+        return _fail(f"not enough memory: train on fewer messages or authors: {error}")
     return 0
 
 
@@ -66,7 +70,10 @@ def _run(options: argparse.Namespace, corpus: Corpus, out: Path, console: Consol
     with make_progress(console) as progress:
         trained = _train(trainer, corpus, out, options, progress)
         if options.baseline:
-            trained = _compared(trained, corpus, out, progress)
+            try:
+                trained = _compared(trained, corpus, out, progress)
+            except (MemoryError, ValueError) as error:  # the new model is in place all the same
+                console.print(f"the baseline was not measured: {error}", soft_wrap=True)
     console.print(_comparison(trained))
     console.print(card.worth(trained))
     console.print(f"{trained.version}, written to {out}", soft_wrap=True)

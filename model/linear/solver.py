@@ -30,6 +30,8 @@ TOLERANCE = 1e-2
 LINE_STEPS = 6
 #: Prevents divisions by zero.
 _TINY = 1e-30
+#: Least cosine between a step and the change of the gradient. Less is rounding.
+_LEAST_COSINE = 1e-6
 
 #: Returns the product of the texts' Gram matrix and coefficients, shape (texts, authors).
 Gram = Callable[[torch.Tensor], torch.Tensor]
@@ -177,7 +179,14 @@ def _gradient(problem: Problem, point: Vector) -> Vector:
 
 
 def _correction(step: Vector, change: Vector) -> _Correction:
-    return _Correction(step, change, 1 / step.dot(change).clamp(min=_TINY))
+    """Returns the correction. Its scale is 0, so that it changes nothing, if it shows no curvature.
+
+    Rounding can take the curvature away, such as for an author whose texts have hardly a feature.
+    """
+    product = step.dot(change)
+    size = (step.dot(step) * change.dot(change)).clamp(min=0).sqrt()
+    scale = torch.where(product > _LEAST_COSINE * size, 1 / product.clamp(min=_TINY), 0.0)
+    return _Correction(step, change, scale)
 
 
 def _direction(gradient: Vector, corrections: deque[_Correction]) -> Vector:
@@ -188,9 +197,8 @@ def _direction(gradient: Vector, corrections: deque[_Correction]) -> Vector:
         direction = direction.plus(-factors[-1], each.change)
     if corrections:
         last = corrections[-1]
-        direction = direction.times(
-            1 / (last.scale * last.change.dot(last.change)).clamp(min=_TINY)
-        )
+        inverse = last.scale * last.change.dot(last.change)
+        direction = direction.times(torch.where(inverse > _TINY, 1 / inverse, 1.0))
     for each, factor in zip(corrections, reversed(factors), strict=True):
         direction = direction.plus(factor - each.scale * each.change.dot(direction), each.step)
     return direction

@@ -115,7 +115,7 @@ class NgramModel:
     def _rarity(self) -> tuple[int, float]:
         """The number of training messages, and the power of the idf in the weights."""
         details = self.card.details
-        power = details["training"].get("idf_power", 1.0)  # older models have no such field
+        power = details.get("training", {}).get("idf_power", 1.0)  # older models have no such field
         return int(details["data"]["training_messages"]), float(power)
 
     def character_scores(self, text: str, index: int) -> tuple[NDArray[np.float64], float]:

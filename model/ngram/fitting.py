@@ -41,15 +41,10 @@ class Texts(NamedTuple):
 
     def part(self, folds: Sequence[int]) -> Texts:
         """Returns the texts of these folds."""
-        return self._of(np.isin(self.folds, folds))
-
-    def new(self) -> Texts:
-        """Returns the texts that no text of another fold nearly equals."""
-        return self._of(self.is_new)
-
-    def _of(self, chosen: NDArray[np.bool_]) -> Texts:
-        bags, labels, folds = select(self.bags, chosen), self.labels[chosen], self.folds[chosen]
-        return Texts(bags, labels, folds, self.is_new[chosen], self.authors)
+        chosen = np.isin(self.folds, folds)
+        bags = select(self.bags, chosen)
+        labels, is_new = self.labels[chosen], self.is_new[chosen]
+        return Texts(bags, labels, self.folds[chosen], is_new, self.authors)
 
     def shares(self) -> Floats:
         """Returns each author's share of the texts, shape (authors,). No share is 0."""

@@ -1,4 +1,4 @@
-"""Estimates the memory that a training takes, and refuses one that takes more than there is."""
+"""Estimates the memory that a training takes, and refuses one that needs more than is available."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ BASE = 350 << 20
 TABLES = 2
 #: Number of arrays of the shape (texts, authors) that hold dual coefficients at once.
 DUALS = 7
-#: Number of arrays of the shape (texts, authors) that hold float64 scores of a quarter of the texts
-#: at once.
-SCORES = 12
-#: Number of distinct n-grams for each character of a text, at most.
+#: Number of arrays of the shape (texts, authors) that hold float64 scores at once.
+SCORES = 3
+#: Usual number of distinct n-grams for each character of a text.
 NGRAMS = 2.5
+#: Number of n-grams that the training can number.
+MAX_NGRAMS = 2**31
 #: Bytes for each of a text's n-grams: row, count and value, and the same in the matrices.
 NGRAM_BYTES = 48
 
@@ -46,7 +47,7 @@ def needed(texts: int, authors: int, characters: int) -> Needed:
     """Returns the memory for so many training messages, authors, and characters of all messages."""
     return Needed(
         TABLES * ROWS * authors,
-        texts * authors * (4 * DUALS + 8 * SCORES // 4),
+        texts * authors * (4 * DUALS + 8 * SCORES),
         int(characters * NGRAMS * NGRAM_BYTES),
         min(BLOCK_BYTES, 4 * authors * (SOLVER_ARRAYS * texts + 2 * ROWS)),
     )
@@ -56,18 +57,23 @@ def available() -> int:
     """Returns the memory that this process can still get, in bytes."""
     limits = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
     set_limits = [limit for limit in limits if limit != resource.RLIM_INFINITY]
-    return min(processes.total(), psutil.virtual_memory().available, *set_limits)
+    # What this process has already is part of what the training needs.
+    free = psutil.virtual_memory().available + psutil.Process().memory_info().rss
+    return min(processes.total(), free, *set_limits)
 
 
 def check(corpus: Corpus) -> None:
     """Checks that the training fits into the memory.
 
     Raises:
-        DataError: it does not. The error's text has the arithmetic.
+        DataError: it does not. The error's text has the arithmetic. Or there are too many n-grams.
     """
     messages = corpus.part(*TRAINING_FOLDS)
     texts, authors = len(messages), len(corpus.authors)
     characters = sum(len(message.text) for message in messages)
+    if characters * NGRAMS >= MAX_NGRAMS:
+        most = int(MAX_NGRAMS / NGRAMS)
+        raise DataError(f"{characters:,} characters, {most:,} at most: train on fewer messages")
     need, there = needed(texts, authors, characters), available()
     if need.total > there:
         raise DataError(
@@ -76,7 +82,8 @@ def check(corpus: Corpus) -> None:
             f"{texts:,} messages x {authors:,} authors x {need.coefficients // (texts * authors)} "
             f"bytes = {_gb(need.coefficients)}, {characters:,} characters x "
             f"{NGRAMS * NGRAM_BYTES:g} bytes = {_gb(need.ngrams)}, and "
-            f"{_gb(BASE + need.solver)}: train on fewer messages or authors"
+            f"{_gb(BASE + need.solver)} for the libraries and the solver: "
+            "train on fewer messages or authors"
         )
 
 

@@ -46,7 +46,7 @@ def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard
     """Trains the n-gram model, measures it on the held-out messages, and writes it into ``out``.
 
     Creates the folder ``out`` if it does not exist. Returns the model's card, without the metrics
-    of the baseline. The fit has one optimum, so that the result does not depend on ``seed``.
+    of the baseline. The fit is not random, so the result does not depend on ``seed``.
     """
     del seed
     return train_model(corpus, out, progress).card
@@ -111,7 +111,7 @@ def _texts(corpus: Corpus) -> Texts:
     messages = corpus.part(*TRAINING_FOLDS)
     texts, folds = [m.text for m in messages], np.array([m.fold for m in messages])
     labels = corpus.labels(*TRAINING_FOLDS)
-    # In large corpora, copies change no choice, and looking for them takes long.
+    # In a large corpus, the search would take too long, so that all messages count as new.
     is_new = _are_new(texts, folds) if len(texts) < LARGE else np.ones(len(texts), np.bool_)
     return Texts(count_all(texts), labels, folds, is_new, len(corpus.authors))
 
@@ -166,7 +166,7 @@ def _facts(tuned: Tuned) -> dict[str, Any]:
         "idf_power": IDF_POWER,
         "balance": round(tuned.mixture.balance, 2),
         "temperature": round(tuned.temperature, 5),
-        "tuning_messages": len(tuned.labels),
+        "messages_chosen_on": int(np.count_nonzero(tuned.used)),
         "tuning_accuracy": round(float((predicted == labels).mean()), 4),
         "tuning_macro_f1": round(macro_f1, 4),
         "calibration": card.CALIBRATION,

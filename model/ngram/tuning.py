@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from model.ngram import mixture
 from model.ngram.fitting import Fitter, Texts
@@ -16,14 +17,16 @@ from model.training.corpus import TRAINING_FOLDS
 from model.training.evaluation import Classes, Floats
 
 #: Penalties to choose from, for each loss: factors of half the squared norm of the weights, in a
-#: fit to all training messages. A fit to a part of the messages has a part of the penalty, so that
-#: its scores are as large.
+#: fit to all training messages. A fit to 3/4 of the messages gets 3/4 of the penalty, so that its
+#: scores have the same scale.
 PENALTIES = {"squared hinge": (1.0, 0.3), "logistic": (0.03, 0.01)}
 #: The same for large corpora. A fit takes long there, and on the presidents' messages the other
 #: candidates were no better.
 LARGE_PENALTIES = {"squared hinge": (1.0,)}
 #: Number of messages from which a corpus is large.
 LARGE = 10_000
+#: Choices rest on new messages alone if there are this many, or if they are half of all messages.
+ENOUGH_NEW = 300
 
 
 class Tuned(NamedTuple):
@@ -34,11 +37,14 @@ class Tuned(NamedTuple):
     mixture: Mixture
     temperature: float
     threshold: float
-    #: Mixed scores of messages that the fits had not seen, shape (messages, authors).
+    #: Mixed scores of all training messages, each from fits that had not seen its fold. The shape
+    #: is (messages, authors).
     scores: Floats
     #: Author and fold of each of these messages.
     labels: Classes
     folds: Classes
+    #: Whether the choices rest on the message.
+    used: NDArray[np.bool_]
     #: Dual coefficients of a fit with each loss to the folds ``fitted``, to start other fits from.
     starts: dict[str, torch.Tensor]
     fitted: Sequence[int]
@@ -51,12 +57,14 @@ class Tuned(NamedTuple):
 
 
 class _Trials(NamedTuple):
-    """The scores of each loss and penalty, on messages that the fits had not seen."""
+    """The scores of each loss and penalty, from fits that had not seen the message's fold."""
 
     scores: dict[tuple[str, float], Floats]
-    #: Author and fold of each of these messages.
+    #: Author and fold of each message.
     labels: Classes
     folds: Classes
+    #: Whether the choices rest on the message.
+    used: NDArray[np.bool_]
     #: Dual coefficients of the last fit with each loss and penalty, and the folds of that fit.
     starts: dict[tuple[str, float], torch.Tensor]
     fitted: Sequence[int]
@@ -76,10 +84,11 @@ def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
     return Tuned(
         penalties,
         chosen,
-        *evaluation.calibrate(mixed, trials.labels),
+        *evaluation.calibrate(mixed[trials.used], trials.labels[trials.used]),
         mixed,
         trials.labels,
         trials.folds,
+        trials.used,
         {pair[0]: trials.starts[pair] for pair in penalties.items()},
         trials.fitted,
     )
@@ -95,10 +104,10 @@ def _mixed(
     trials: _Trials, penalties: dict[str, float], shares: Floats
 ) -> tuple[Mixture, Floats, float]:
     """Returns the mixture of these losses and penalties, its scores, and their quality."""
-    scores = [trials.scores[pair] for pair in penalties.items()]
-    chosen = mixture.choose(scores, trials.labels, shares)
+    scores, used = [trials.scores[pair] for pair in penalties.items()], trials.used
+    chosen = mixture.choose([part[used] for part in scores], trials.labels[used], shares)
     mixed = chosen.mixed(scores)
-    return chosen, mixed, mixture.quality(mixed, trials.labels)
+    return chosen, mixed, mixture.quality(mixed[used], trials.labels[used])
 
 
 def _trials(
@@ -107,9 +116,8 @@ def _trials(
     on_progress: Callable[[float], None],
 ) -> _Trials:
     """Fits each loss and penalty once for each fold that has messages, without this fold."""
-    new = texts.new() if texts.is_new.any() else texts
-    folds = np.unique(new.folds).tolist()
-    parts = [new.part([fold]) for fold in folds]
+    folds = np.unique(texts.folds).tolist()
+    parts = [texts.part([fold]) for fold in folds]
     pairs = [(loss, penalty) for loss, some in penalties.items() for penalty in some]
     found: dict[tuple[str, float], list[Floats]] = {pair: [] for pair in pairs}
     steps = iter(np.linspace(0, 1, len(folds) * len(pairs) + 1)[1:])
@@ -127,9 +135,16 @@ def _trials(
         {pair: np.concatenate(each) for pair, each in found.items()},
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.folds for part in parts]),
+        _used(np.concatenate([part.is_new for part in parts])),
         starts,
         rest,
     )
+
+
+def _used(is_new: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Returns whether the choices rest on each message: on all if there are too few new ones."""
+    enough = min(ENOUGH_NEW, len(is_new) / 2)
+    return is_new if np.count_nonzero(is_new) >= enough else np.ones_like(is_new)
 
 
 def _nearest(starts: dict[tuple[str, float], torch.Tensor], loss: str) -> torch.Tensor | None:

@@ -120,6 +120,15 @@ class Trainer:
         return Encoded(np.concatenate(tokens), np.r_[0, np.cumsum(sizes[chosen])], no_features)
 
 
+def check(corpus: Corpus) -> None:
+    """Checks that the n-gram model, which is trained as well, fits into the memory.
+
+    Raises:
+        DataError: it does not. The error's text has the arithmetic.
+    """
+    training.check(corpus)
+
+
 def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard:
     """Trains all variants, writes the best into ``out``, and returns its card.
 

@@ -101,7 +101,12 @@ def test_transformer_trained_on_a_users_messages_is_served(
     monkeypatch.setattr(finetune, "MIN_STEPS", 2)
     monkeypatch.setattr(finetune, "EPOCHS", 1)
     data, out = str(corpus(tmp_path / "mine.jsonl")), tmp_path / "mine"
+    with Path(data).open("a") as file:  # near duplicates in two training folds
+        for ending in ("", " indeed"):
+            text = " ".join(WORDS["Ann"] * 6) + ending
+            file.write(json.dumps({"text": text, "author": "Ann"}) + "\n")
     assert train.main(["--model", "transformer", "--data", data, "--out", str(out)]) == 0
+    assert read(out / "ngram").details["training"]["messages_chosen_on"] < 74
     trained = read(out)
     assert trained.version.startswith("transformer-1-")
     assert len(trained.details["variants"]) == 8
@@ -199,6 +204,33 @@ def test_new_model_is_in_place_before_the_baseline_runs(
     assert train_into(out) == 0
     assert read(out).details["baseline"]["macro_f1"] == 0.25
     assert "0.25" in (out / card.PAGE_FILE).read_text()
+
+
+def test_baseline_that_fails_leaves_the_new_model_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: object) -> None:
+        raise ValueError("empty vocabulary")
+
+    monkeypatch.setattr(baseline, "measure", fail)
+    assert train_into(tmp_path / "mine") == 0
+    assert "the baseline was not measured: empty vocabulary" in capsys.readouterr().out
+    assert read(tmp_path / "mine").details["baseline"] == {}
+
+
+def test_memory_that_torch_lacks_is_an_error_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(words: str) -> None:
+        raise RuntimeError(words)
+
+    message = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+    monkeypatch.setattr(training, "check", lambda _: fail(message))
+    assert train_into(tmp_path / "mine") == 2
+    assert capsys.readouterr().err.startswith("train: not enough memory: train on fewer messages")
+    monkeypatch.setattr(training, "check", lambda _: fail("another defect"))
+    with pytest.raises(RuntimeError, match="another defect"):
+        train_into(tmp_path / "mine")
 
 
 def test_serving_imports_no_library_of_training() -> None:

@@ -68,12 +68,11 @@ def test_only_some_of_many_authors_that_are_hardly_found_are_named() -> None:
 
 def test_few_tuning_messages_give_an_interval_of_the_confidence() -> None:
     intervals = {"confidence_minus_accuracy": [-0.12, 0.08]}
-    few = with_details(measured(20, 30), intervals=intervals, training={"tuning_messages": 120})
-    assert (
-        "rest on 120 messages: the mean confidence minus the accuracy is between -0.12 and +0.08"
-        in card.worth(few)
-    )
-    many = with_details(few, training={"tuning_messages": card.ENOUGH_TUNING})
+    few = with_details(measured(20, 30), intervals=intervals, training={"messages_chosen_on": 120})
+    words = card.worth(few)
+    assert "rest on only 120 messages: do not rely on them." in words
+    assert "the mean confidence minus the accuracy is between -0.12 and +0.08" in words
+    many = with_details(few, training={"messages_chosen_on": card.ENOUGH_TUNING})
     assert "mean confidence" not in card.worth(many)
 
 
@@ -86,6 +85,8 @@ def test_better_baseline_is_said_with_what_is_served_and_why() -> None:
     words = card.worth(behind)
     assert "the baseline is better: accuracy 0.62 and macro-F1 0.41, against 0.6 and 0.4." in words
     assert "can't hold the baseline's features" in words
+    alike = with_details(behind, baseline=tuned(0.601, 0.401))
+    assert "baseline" not in card.worth(alike)
 
 
 def test_baseline_that_is_not_better_or_not_run_is_not_mentioned() -> None:

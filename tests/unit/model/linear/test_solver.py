@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -133,3 +134,22 @@ def test_fit_ends_when_the_gradient_is_small(
     assert steps[0] == pytest.approx(1)
     assert steps[-1] <= solver.TOLERANCE
     assert len(steps) < solver.MAX_STEPS
+
+
+def test_author_whose_texts_have_no_features_gets_finite_weights(
+    dense: NDArray[np.float32], labels: NDArray[np.int64]
+) -> None:
+    without = dense.copy()
+    without[labels == 0] = 0
+    for loss in (SquaredHinge(), Logistic()):
+        found = solver.minimise(problem(design_of(without), loss, labels), tolerance=1e-7)
+        assert found.dual.isfinite().all()
+        assert found.scores.isfinite().all()
+
+
+def test_step_without_curvature_changes_no_direction() -> None:
+    step = solver.Vector(torch.ones(3, 1), torch.ones(3, 1))
+    flat = solver.Vector(torch.zeros(3, 1), torch.zeros(3, 1))
+    corrections = deque([solver._correction(step, flat)])
+    direction = solver._direction(step, corrections)
+    torch.testing.assert_close(direction.dual, -step.dual)

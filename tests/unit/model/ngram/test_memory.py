@@ -37,6 +37,13 @@ def test_refusal_has_the_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "train on fewer messages or authors" in words
 
 
+def test_too_many_ngrams_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 1 << 50)
+    monkeypatch.setattr(memory, "MAX_NGRAMS", 1000)
+    with pytest.raises(DataError, match="characters, 400 at most: train on fewer messages"):
+        training.check(corpus(40))
+
+
 def test_two_thousand_authors_fit_into_six_gigabytes() -> None:
     # 10 messages of 500 characters for each author.
     assert memory.needed(16_000, 2_000, 16_000 * 500).total < 6e9

@@ -49,15 +49,21 @@ def test_choices_rest_on_scores_from_fits_without_these_messages(texts: Texts) -
     assert shares == sorted(shares)
     assert tuned.penalties.keys() <= LOSSES.keys()
     assert shares[-1] == 1
-    assert sorted(tuned.folds) == sorted(texts.new().folds)
+    assert sorted(tuned.folds) == sorted(texts.folds)
+    assert np.count_nonzero(tuned.used) == np.count_nonzero(texts.is_new) < len(texts.labels)
     fold = TRAINING_FOLDS[0]
     fitter = Fitter(texts, TRAINING_FOLDS[1:])
-    left_out = texts.new().part([fold])
+    left_out = texts.part([fold])
     share = len(fitter.texts.labels) / len(texts.labels)
     fits = [fitter.fit(loss, share * penalty) for loss, penalty in tuned.penalties.items()]
     expected = tuned.mixture.mixed([fitter.scores(each, left_out.bags) for each in fits])
     np.testing.assert_allclose(tuned.scores[tuned.folds == fold], expected, atol=0.1)
     np.testing.assert_array_equal(tuned.labels[tuned.folds == fold], left_out.labels)
+
+
+def test_choices_rest_on_all_messages_if_few_are_new(texts: Texts) -> None:
+    tuned = tuning.tune(texts._replace(is_new=np.arange(72) % 20 == 0), lambda _: None)
+    assert tuned.used.all()
 
 
 def test_each_penalty_is_one_of_its_losses(texts: Texts) -> None:
