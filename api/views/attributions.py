@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from flask import Blueprint, Response, request
 
 from api.requests.posted_request import read_posted
@@ -23,7 +25,8 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @routes.get(f"{PATH}/<id>")
     def read(id: str) -> Response:
         query, head = request.query_string, request.method == "HEAD"
-        with runtime.may_wait() as may_wait:
+        # A request without a wait takes no turn from those that wait.
+        with runtime.may_wait() if b"wait" in query else nullcontext(False) as may_wait:
             read = runtime.services.attributions.read(id, query, head, may_wait)
             return runtime.run(read).to_flask()
 

@@ -1,4 +1,4 @@
-"""How much the texts of an author count in a loss, so that rare authors are not neglected."""
+"""Weighs the texts of a loss, so that rare authors are not neglected, and counts their shares."""
 
 from __future__ import annotations
 
@@ -28,3 +28,12 @@ def importance(labels: NDArray[np.int64]) -> torch.Tensor:
     """
     weights = class_weights(labels, int(labels.max()) + 1)[torch.from_numpy(labels)]
     return (weights / weights.mean())[:, None]
+
+
+def shares(labels: NDArray[np.int64], authors: int) -> NDArray[np.float64]:
+    """Returns each author's share of the texts: shape (authors,).
+
+    The function adds 1 to each author's number of texts, so that no share is 0.
+    """
+    counts = np.bincount(labels, minlength=authors) + 1.0
+    return np.asarray(counts / counts.sum())

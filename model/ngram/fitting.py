@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.linear import machine
+from model.linear import balance, machine
 from model.linear.design import Design
 from model.linear.losses import Logistic, Loss, SquaredHinge
 from model.linear.machine import Machine
@@ -48,8 +48,7 @@ class Texts(NamedTuple):
 
     def shares(self) -> Floats:
         """Returns each author's share of the texts, shape (authors,). No share is 0."""
-        counts = np.bincount(self.labels, minlength=self.authors) + 1.0
-        return np.asarray(counts / counts.sum())
+        return balance.shares(self.labels, self.authors)
 
 
 class Fitter:

@@ -18,6 +18,7 @@ from rich.progress import Progress, TaskID
 from torch.nn import functional
 
 from model import card
+from model.linear import balance
 from model.ngram import training
 from model.serving.device import Device, choose
 from model.serving.passes import SequencePlanner
@@ -216,21 +217,12 @@ def _trials(trainer: Trainer, ngrams: Floats) -> tuple[list[Trial], float]:
     fitted = trainer.fit(rest, "selection")
     heads = {layers: trainer.logits(found, TUNING_FOLD) for layers, found in fitted.items()}
     alone = evaluation.macro_f1(labels, ngrams.argmax(1), len(corpus.authors))
-    shares = _shares(corpus, rest)
+    shares = balance.shares(corpus.labels(*rest), len(corpus.authors))
     variants = [Variant(*pair) for pair in product(heads, (False, True))]
     return [
         run_trial(variant, heads[variant.layers or 0], ngrams, labels, shares)
         for variant in (Variant(None, True), *variants)
     ], round(alone, 4)
-
-
-def _shares(corpus: Corpus, folds: Sequence[int]) -> Floats:
-    """Returns each author's share of the messages in these folds, shape (authors,).
-
-    The function adds 1 to each author's number of messages, so that no share is 0.
-    """
-    counts = np.bincount(corpus.labels(*folds), minlength=len(corpus.authors)) + 1.0
-    return np.asarray(counts / counts.sum())
 
 
 def _ngrams_alone(ngrams: ModelCard, tuning_macro_f1: float) -> dict[str, Any]:

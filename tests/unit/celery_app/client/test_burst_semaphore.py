@@ -34,23 +34,16 @@ def test_in_a_burst_a_thread_waits_for_its_turn(patient: None) -> None:
         assert waiting.result(20)
 
 
-def test_after_a_burst_no_thread_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(burst_semaphore, "PAUSE_S", 0.0)
-    monkeypatch.setattr(burst_semaphore, "LONGEST_S", 60.0)
+@pytest.mark.parametrize(("pause_s", "longest_s"), [(0.0, 60.0), (60.0, 0.05)])
+def test_no_thread_waits_after_a_burst_or_for_long(
+    monkeypatch: pytest.MonkeyPatch, pause_s: float, longest_s: float
+) -> None:
+    monkeypatch.setattr(burst_semaphore, "PAUSE_S", pause_s)
+    monkeypatch.setattr(burst_semaphore, "LONGEST_S", longest_s)
     turns = BurstSemaphore(1)
     turns.acquire()
     turns.release()
     assert turns.acquire()
-    assert not turns.acquire()
-
-
-def test_a_wait_ends_while_others_go_on_ending_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(burst_semaphore, "PAUSE_S", 60.0)
-    monkeypatch.setattr(burst_semaphore, "LONGEST_S", 0.05)
-    turns = BurstSemaphore(1)
-    turns.acquire()
-    turns.release()
-    turns.acquire()
     assert not turns.acquire()
 
 
