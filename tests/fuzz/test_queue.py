@@ -151,7 +151,7 @@ def replies(stack: Stack) -> str:
     try:
         answered(stack)
         commands = [
-            entry["command"].decode(errors="replace") for entry in stack.redis.slowlog_get()
+            entry["command"].decode(errors="replace") for entry in stack.redis.slowlog_get(128)
         ]
     finally:
         stack.redis.config_set("slowlog-log-slower-than", 10_000)
