@@ -25,7 +25,8 @@ from typing import Any
 
 from kombu.transport import redis
 from kombu.utils.json import dumps
-from redis import Redis, ResponseError
+from redis import ConnectionError as RedisConnectionError
+from redis import ConnectionPool, Redis, ResponseError
 from redis.exceptions import OutOfMemoryError
 
 from celery_app.transport.claim import (
@@ -90,6 +91,17 @@ class Channel(redis.Channel):
         if self._shared is None or self._shared.connection_pool is not self.pool:
             self._shared = self._create_client()
         yield client or self._shared
+
+    def _get_pool(self, asynchronous: bool = False) -> ConnectionPool:
+        """Makes a pool of connections.
+
+        Raises a connection error if kombu's connection is closed, where kombu raises an
+        ``AttributeError``. Celery closes a lost connection twice, and gives back tasks that it
+        holds. An error other than a connection error would end the worker.
+        """
+        if self.connection is None or self.connection.client is None:
+            raise RedisConnectionError("the connection to the broker is closed")
+        return super()._get_pool(asynchronous)
 
     def _get_client(self) -> type[Client]:
         super()._get_client()  # checks the version of redis-py

@@ -81,13 +81,15 @@ def babbling(port: int) -> Iterator[None]:
 
 
 def all_say_more(parts: list[Part], change: str) -> None:
-    """Waits until each part has written new output."""
+    """Waits until each part has written new output. Fails if a part has ended."""
     before = {part: len(part.output) for part in parts}
 
-    def silent() -> list[str]:
-        return [part.log.stem for part in parts if len(part.output) == before[part]]
+    def said() -> bool:
+        ended = [part for part in parts if not part.alive]
+        assert not ended, "\n".join(part.output for part in ended)
+        return all(len(part.output) > before[part] for part in parts)
 
-    wait_for(lambda: not silent(), 150, f"output of each part, as {change}")
+    wait_for(said, 150, f"output of each part, as {change}")
 
 
 def pages(stack: Stack, flower: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from kombu import Connection
@@ -20,8 +21,8 @@ def url(own: Stack) -> str:
 def start(url: str) -> Iterator:
     workers: list[Worker] = []
 
-    def start(transport: str, prefetch: int = 100) -> Worker:
-        workers.append(Worker(url, transport, prefetch))
+    def start(transport: str, prefetch: int = 100, **options: Any) -> Worker:
+        workers.append(Worker(url, transport, prefetch, **options))
         return workers[-1]
 
     yield start

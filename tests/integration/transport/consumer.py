@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 from kombu import Connection, Consumer, Queue
 from kombu.message import Message
@@ -16,8 +17,9 @@ QUEUE = Queue("tasks")
 class Worker:
     """Consumes tasks through kombu, as a Celery worker does."""
 
-    def __init__(self, url: str, transport: str, prefetch: int = 100) -> None:
-        options = {"visibility_timeout": 1, "queue_order_strategy": "priority"}
+    def __init__(self, url: str, transport: str, prefetch: int = 100, **options: Any) -> None:
+        """``options`` are further options of kombu's transport."""
+        options = {"visibility_timeout": 1, "queue_order_strategy": "priority", **options}
         self.connection = Connection(url, transport=transport, transport_options=options)
         self.channel = self.connection.default_channel
         self.taken: list[Message] = []

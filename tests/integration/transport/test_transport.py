@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import time
 
 import pytest
+import redis
+from kombu import Consumer, Queue
+from kombu.common import ignore_errors
 
 from celery_app.transport.channel import WAIT_S
 from celery_app.transport.claim import CLAIM, LATER_FIRST
@@ -113,6 +117,25 @@ def test_a_worker_that_disconnects_gives_back_its_tasks(own: Stack, start, send)
     assert own.redis.hlen("unacked") == 0
     heir = start(OURS)
     assert sorted(heir.take(2)) == ["0", "2"]
+
+
+def test_a_lost_connection_is_closed_while_a_task_is_held_and_a_claim_is_in_flight(
+    own: Stack, start, send
+) -> None:
+    """Celery closes it twice. An error other than a connection error would end the worker."""
+    send("held")
+    worker = start(OURS, socket_timeout=0.1)
+    worker.take(1)
+    Consumer(worker.connection.channel(), [Queue("other")]).consume()
+    server = own.parts[0]
+    server.process.send_signal(signal.SIGSTOP)
+    with contextlib.suppress(TimeoutError, redis.TimeoutError):
+        worker.connection.drain_events(timeout=2 * WAIT_S)
+    server.kill()
+    worker.connection.collect(socket_timeout=1)
+    ignore_errors(worker.connection, worker.connection.close)
+    with pytest.raises(worker.connection.connection_errors, match="is closed"):
+        worker.taken[0].reject(requeue=True)
 
 
 def test_get_takes_one_task(own: Stack, start, send) -> None:
