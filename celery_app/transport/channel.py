@@ -23,10 +23,8 @@ from queue import Empty
 from time import monotonic
 from typing import Any
 
-from kombu.transport import redis
 from kombu.utils.json import dumps
-from redis import ConnectionError as RedisConnectionError
-from redis import ConnectionPool, Redis, ResponseError
+from redis import Redis, ResponseError
 from redis.exceptions import OutOfMemoryError
 
 from celery_app.transport.claim import (
@@ -38,12 +36,13 @@ from celery_app.transport.claim import (
     claimed_tasks,
     first_list,
 )
+from celery_app.transport.one_client import OneClientChannel
 from celery_app.transport.qos import QoS
 from celery_app.transport.serialization import Message, read, tagged
 from monitoring.instruments.log_once import log_once
 from tasks.malformed import Malformed, is_of_server, kind_of
 from tasks.messages import ORPHANED
-from tasks.storage.full_redis import Client, allowed
+from tasks.storage.full_redis import allowed
 from tasks.storage.wrong_type import is_wrong_type
 
 logger = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ RESPONSE_S = 1.0
 PutDeadLetter = Callable[[str, str, int], None]
 
 
-class Channel(redis.Channel):
+class Channel(OneClientChannel):
     """Kombu's channel for Redis, which takes tasks with :mod:`celery_app.transport.claim`."""
 
     QoS = QoS
@@ -75,7 +74,6 @@ class Channel(redis.Channel):
         self._out_of_memory = False
         #: The last claim.
         self._last_claim: list[Any] = []
-        self._shared: Redis | None = None
         #: Queues whose consumers acknowledge nothing, such as replies to remote control.
         self._unacknowledging: set[str] = set()
         #: The constant parts of claims, by priorities and queues.
@@ -84,28 +82,6 @@ class Channel(redis.Channel):
         #: would wait in this worker, and take the room of tasks of the highest priority.
         self.wants_pressing_only: Callable[[], bool] = lambda: False
         super().__init__(*args, **kwargs)
-
-    @contextmanager
-    def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Redis]:
-        """Yields the same Redis client each time. Making a new client, as kombu does, is slow."""
-        if self._shared is None or self._shared.connection_pool is not self.pool:
-            self._shared = self._create_client()
-        yield client or self._shared
-
-    def _get_pool(self, asynchronous: bool = False) -> ConnectionPool:
-        """Makes a pool of connections.
-
-        Raises a connection error if kombu's connection is closed, where kombu raises an
-        ``AttributeError``. Celery closes a lost connection twice, and gives back tasks that it
-        holds. An error other than a connection error would end the worker.
-        """
-        if self.connection is None or self.connection.client is None:
-            raise RedisConnectionError("the connection to the broker is closed")
-        return super()._get_pool(asynchronous)
-
-    def _get_client(self) -> type[Client]:
-        super()._get_client()  # checks the version of redis-py
-        return Client
 
     def give_back(self, entry: bytes, pipe: Any, leftmost: bool) -> None:
         """Queues on ``pipe`` the command that puts a task back into its queue.
