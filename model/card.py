@@ -46,8 +46,8 @@ USE = (
 )
 #: How the temperature and the threshold were found, for the section on training.
 CALIBRATION = (
-    "penalties, mixture, temperature and threshold from models fitted without the messages that "
-    "they were chosen on; the final model is fitted on all training messages and keeps them"
+    "penalties, mixture, temperature, shift and threshold from models fitted without the messages "
+    "that they were chosen on; the final model is fitted on all training messages and keeps them"
 )
 #: How the threshold was chosen, for the section on training.
 THRESHOLD = (

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from model import card
 from model.ngram import evidence, features, novelty, parameters
@@ -38,7 +39,7 @@ class Batch(NamedTuple):
 
 
 class NgramModel:
-    """A linear classifier over hashed n-grams, calibrated by a temperature.
+    """A linear classifier over hashed n-grams, with calibrated probabilities.
 
     The class implements :class:`model.types.Model`. The logits are ``values @ table + bias``:
     ``values`` says how strongly a text has each n-gram, and ``table`` has a row of weights for each
@@ -79,6 +80,7 @@ class NgramModel:
         self._table = (weights.unpacked() if self._padded else weights.table).to(device)
         self._bias = weights.bias.to(device)
         self._temperature = weights.temperature.to(device)
+        self._shift = None if weights.shift is None else weights.shift.to(device)
         if self._padded:
             self._warm_up_grid()
 
@@ -90,7 +92,10 @@ class NgramModel:
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Returns calibrated probabilities: float32, shape (texts, authors)."""
-        return (self.logits(batch) / self._temperature).softmax(1)
+        scores = self.logits(batch) / self._temperature
+        if self._shift is not None:
+            scores = functional.logsigmoid(scores + self._shift)
+        return scores.softmax(1)
 
     def logits(self, batch: Batch) -> torch.Tensor:
         """Returns the logits before calibration: float32, shape (texts, authors)."""

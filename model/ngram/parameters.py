@@ -35,6 +35,9 @@ class Weights:
     idf: torch.Tensor
     #: float32, shape (1,): divisor of the logits that makes the confidence match the accuracy.
     temperature: torch.Tensor
+    #: float32, shape (1,): added to the divided logits. :class:`model.training.platt.Platt` says
+    #: what for. None for a softmax, as in the models of earlier versions of Byline.
+    shift: torch.Tensor | None = None
 
     def version(self, authors: Sequence[str], threshold: float) -> str:
         """Returns the model's version: ``ngram-1-`` and 12 hex digits.
@@ -44,8 +47,8 @@ class Weights:
         """
         digest = hashlib.blake2b(digest_size=6)
         digest.update(repr((PREPROCESSING, tuple(authors), threshold)).encode())
-        for field in fields(self):
-            digest.update(getattr(self, field.name).contiguous().numpy())
+        for tensor in self._tensors().values():
+            digest.update(tensor.contiguous().numpy().data)
         return f"ngram-1-{digest.hexdigest()}"
 
     def unpacked(self) -> torch.Tensor:
@@ -64,8 +67,12 @@ class Weights:
 
     def write(self, directory: Path) -> None:
         """Writes the weights as a safetensors file into ``directory``, which must exist."""
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        tensorfile.write(directory, tensors, PREPROCESSING)
+        tensorfile.write(directory, self._tensors(), PREPROCESSING)
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """Returns the tensors by name, without those that this model does not have."""
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: tensor for name, tensor in named if tensor is not None}
 
 
 def pack(table: torch.Tensor) -> torch.Tensor:
@@ -94,5 +101,7 @@ def read(directory: Path, authors: int) -> Weights:
         "idf": (ROWS,),
         "temperature": (1,),
     }
+    if "shift" in tensors:
+        shapes["shift"] = (1,)
     tensorfile.check(directory, tensors, shapes)
     return Weights(**tensors)

@@ -64,7 +64,7 @@ def train_model(corpus: Corpus, out: Path, progress: Progress) -> Trained:
     details = {
         "data": corpus.description,
         **card.quality_details(
-            evaluation.softmax(held_out / tuned.temperature),
+            tuned.platt.probabilities(held_out),
             corpus.labels(HELD_OUT_FOLD),
             corpus.authors,
             threshold,
@@ -139,7 +139,8 @@ def _fitted(texts: Texts, tuned: Tuned, on_progress: Callable[[float], None]) ->
         fitter.packed(machine),
         machine.bias,
         torch.from_numpy(fitter.row_weights),
-        torch.tensor([tuned.temperature], dtype=torch.float32),
+        torch.tensor([tuned.platt.temperature], dtype=torch.float32),
+        torch.tensor([tuned.platt.shift], dtype=torch.float32),
     )
 
 
@@ -165,7 +166,8 @@ def _facts(tuned: Tuned) -> dict[str, Any]:
         "features": features.PREPROCESSING,
         "idf_power": IDF_POWER,
         "balance": round(tuned.mixture.balance, 2),
-        "temperature": round(tuned.temperature, 5),
+        "temperature": round(tuned.platt.temperature, 5),
+        "shift": round(tuned.platt.shift, 5),
         "messages_chosen_on": int(np.count_nonzero(tuned.used)),
         "tuning_accuracy": round(float((predicted == labels).mean()), 4),
         "tuning_macro_f1": round(macro_f1, 4),

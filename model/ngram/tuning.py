@@ -1,4 +1,4 @@
-"""Chooses penalties, mixture, temperature and threshold on messages that the fits have not seen."""
+"""Chooses penalties, mixture, calibration and threshold on messages that the fits did not see."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from model.ngram import mixture
 from model.ngram.fitting import Fitter, Texts
 from model.ngram.mixture import Mixture
-from model.training import evaluation
-from model.training.corpus import TRAINING_FOLDS
+from model.training import platt
+from model.training.corpus import TRAINING_FOLDS, TUNING_FOLD
 from model.training.evaluation import Classes, Floats
+from model.training.platt import Platt
 
 #: Penalties to choose from, for each loss: factors of half the squared norm of the weights, in a
 #: fit to all training messages. A fit to 3/4 of the messages gets 3/4 of the penalty, so that its
@@ -22,7 +23,7 @@ from model.training.evaluation import Classes, Floats
 PENALTIES = {"squared hinge": (1.0, 0.3), "logistic": (0.03, 0.01)}
 #: The same for large corpora. A fit takes long there, and on the presidents' messages the other
 #: candidates were no better.
-LARGE_PENALTIES = {"squared hinge": (1.0,)}
+LARGE_PENALTIES = {"squared hinge": (1.0,), "logistic": (0.01,)}
 #: Number of messages from which a corpus is large.
 LARGE = 10_000
 #: Choices rest on new messages alone if there are this many, or if they are half of all messages.
@@ -35,10 +36,10 @@ class Tuned(NamedTuple):
     #: The penalty of each loss.
     penalties: dict[str, float]
     mixture: Mixture
-    temperature: float
+    platt: Platt
     threshold: float
-    #: Mixed scores of all training messages, each from fits that had not seen its fold. The shape
-    #: is (messages, authors).
+    #: Mixed scores of the messages in the folds that were left out, each from fits that had not
+    #: seen its fold. The shape is (messages, authors).
     scores: Floats
     #: Author and fold of each of these messages.
     labels: Classes
@@ -73,18 +74,21 @@ class _Trials(NamedTuple):
 def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
     """Leaves out each training fold once, fits all candidates to the rest, and chooses.
 
+    In a large corpus, the function leaves out the tuning fold only, because a fit takes long there.
     ``texts`` are the training messages. ``on_progress`` is called with the share of the work that
     is done.
     """
-    some = LARGE_PENALTIES if len(texts.labels) >= LARGE else PENALTIES
-    trials, shares = _trials(texts, some, on_progress), texts.shares()
+    large = len(texts.labels) >= LARGE
+    some = LARGE_PENALTIES if large else PENALTIES
+    folds = [TUNING_FOLD] if large else np.unique(texts.folds).tolist()
+    trials, shares = _trials(texts, some, folds, on_progress), texts.shares()
     best = {loss: _penalty(trials, loss, some[loss], shares) for loss in some}
     penalties = max(_subsets(best), key=lambda each: _mixed(trials, each, shares)[2])
     chosen, mixed, _ = _mixed(trials, penalties, shares)
     return Tuned(
         penalties,
         chosen,
-        *evaluation.calibrate(mixed[trials.used], trials.labels[trials.used]),
+        *platt.calibrate(mixed[trials.used], trials.labels[trials.used]),
         mixed,
         trials.labels,
         trials.folds,
@@ -113,10 +117,10 @@ def _mixed(
 def _trials(
     texts: Texts,
     penalties: Mapping[str, Sequence[float]],
+    folds: Sequence[int],
     on_progress: Callable[[float], None],
 ) -> _Trials:
-    """Fits each loss and penalty once for each fold that has messages, without this fold."""
-    folds = np.unique(texts.folds).tolist()
+    """Fits each loss and penalty once for each of ``folds``, without this fold."""
     parts = [texts.part([fold]) for fold in folds]
     pairs = [(loss, penalty) for loss, some in penalties.items() for penalty in some]
     found: dict[tuple[str, float], list[Floats]] = {pair: [] for pair in pairs}

@@ -77,17 +77,6 @@ def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
     return math.floor(lowest * 10_000) / 10_000  # Rounded down: this prediction is not refused.
 
 
-def calibrate(logits: Floats, labels: Classes) -> tuple[float, float]:
-    """Returns the temperature and the threshold, fitted to messages that the model has not seen.
-
-    The temperature divides the logits. The threshold is the confidence below which the model names
-    no author.
-    """
-    divisor = fit_temperature(logits, labels)
-    calibrated = softmax(logits / divisor)
-    return divisor, fit_threshold(calibrated.max(1), calibrated.argmax(1) == labels)
-
-
 def calibration_bins(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[str, float]]:
     """Returns bounds, number of messages, mean confidence and accuracy of each confidence bin.
 

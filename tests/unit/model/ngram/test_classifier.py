@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from model import card
 from model.ngram import classifier
 from model.ngram.classifier import NgramModel
+from model.training.platt import Platt
 from model.types import Explainer, Model
 
 TEXTS = [
@@ -58,6 +61,29 @@ def test_probabilities_of_any_text_are_finite_and_sum_to_one(model: NgramModel) 
 
 def test_logits_of_the_empty_text_are_the_bias(model: NgramModel) -> None:
     torch.testing.assert_close(model.logits(model.prepare([""]))[0], model._bias)
+
+
+def test_a_model_without_a_shift_gives_a_softmax(model: NgramModel) -> None:
+    assert model._weights.shift is None, "the shipped model is of an earlier version"
+    batch = model.prepare(TEXTS)
+    expected = (model.logits(batch) / model._weights.temperature).softmax(1)
+    torch.testing.assert_close(model.forward(batch), expected)
+
+
+def test_a_model_with_a_shift_gives_the_probabilities_of_the_training(
+    model: NgramModel, tmp_path: Path
+) -> None:
+    weights = replace(model._weights, shift=torch.tensor([1.5]))
+    weights.write(tmp_path)
+    version = weights.version(model.card.authors, model.card.threshold)
+    assert version != model.card.version
+    card.write(replace(model.card, version=version), tmp_path)
+    shifted = NgramModel(tmp_path)
+    shifted.load(torch.device("cpu"))
+    batch = shifted.prepare(TEXTS)
+    logits = model.logits(batch).double().numpy()
+    expected = Platt(float(weights.temperature), 1.5).probabilities(logits)
+    np.testing.assert_allclose(shifted.forward(batch).numpy(), expected, atol=1e-5)
 
 
 def test_probabilities_are_the_same_in_a_batch_and_alone(model: NgramModel) -> None:

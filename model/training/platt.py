@@ -1,0 +1,81 @@
+"""Turns the scores of one-against-the-rest classifiers into probabilities, by Platt scaling."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from model.training import evaluation
+from model.training.evaluation import Classes, Floats
+
+#: Bounds of the shift. At the lower bound, the probabilities are those of a softmax.
+SHIFTS = (-20.0, 20.0)
+#: Shifts that the search begins at. From one start alone, it may end at a worse minimum.
+_STARTS = (-4.0, 0.0, 4.0)
+#: Number of scores that the search uses at most. More take longer, and change hardly anything.
+_MAX_SCORES = 500_000
+
+
+class Platt(NamedTuple):
+    """The two numbers that turn scores into probabilities.
+
+    The probability that a text is an author's, seen alone, is the sigmoid of ``score / temperature
+    + shift`` (Platt 1999, "Probabilistic Outputs for Support Vector Machines"). An author's share
+    of the sum of these probabilities is the author's probability (Zadrozny & Elkan 2002,
+    "Transforming Classifier Scores into Accurate Multiclass Probability Estimates").
+    """
+
+    temperature: float
+    shift: float
+
+    def probabilities(self, scores: Floats) -> Floats:
+        """Returns the probabilities: the same shape as ``scores``, (messages, authors)."""
+        return evaluation.softmax(_log_sigmoid(scores / self.temperature + self.shift))
+
+
+def fit(scores: Floats, labels: Classes) -> Platt:
+    """Returns the numbers that give the smallest :func:`evaluation.log_loss`.
+
+    ``scores``, shape (messages, authors), are of messages that the classifiers have not seen.
+    """
+    step = 1 + scores.size // _MAX_SCORES
+    scores, labels = scores[::step], labels[::step]
+    temperature = evaluation.fit_temperature(scores, labels)
+
+    def loss(numbers: Floats) -> tuple[float, Floats]:
+        return _loss(scores / temperature, labels, *numbers)
+
+    bounds = [(-3.0, 3.0), SHIFTS]
+    tried = [
+        minimize(loss, (0.0, shift), jac=True, method="L-BFGS-B", bounds=bounds)
+        for shift in _STARTS
+    ]
+    log_factor, shift = min(tried, key=lambda each: float(each.fun)).x
+    return Platt(float(temperature * np.exp(-log_factor)), float(shift))
+
+
+def calibrate(scores: Floats, labels: Classes) -> tuple[Platt, float]:
+    """Returns the calibration and the threshold of the confidence, as :func:`fit` does."""
+    platt = fit(scores, labels)
+    probabilities = platt.probabilities(scores)
+    right = probabilities.argmax(1) == labels
+    return platt, evaluation.fit_threshold(probabilities.max(1), right)
+
+
+def _loss(scores: Floats, labels: Classes, log_factor: float, shift: float) -> tuple[float, Floats]:
+    """Returns the log loss, and its derivatives by ``log_factor`` and ``shift``."""
+    scaled = scores * np.exp(log_factor)
+    logs = _log_sigmoid(scaled + shift)
+    gradient = evaluation.softmax(logs)
+    target = (len(labels) + 1) / (len(labels) + 2)  # as in evaluation.log_loss
+    gradient -= (1 - target) / (scores.shape[1] - 1)
+    gradient[np.arange(len(labels)), labels] -= target - (1 - target) / (scores.shape[1] - 1)
+    gradient *= -np.expm1(logs) / len(labels)  # the derivative of log(sigmoid) is 1 - sigmoid
+    slopes = np.array([(gradient * scaled).sum(), gradient.sum()])
+    return evaluation.log_loss(logs, labels), slopes
+
+
+def _log_sigmoid(values: Floats) -> Floats:
+    return np.asarray(-np.logaddexp(0, -values))
