@@ -110,9 +110,9 @@ SLOW_TESTS := $(filter-out tests/unit,$(patsubst %/__init__.py,%,$(wildcard test
 # Tests start hundreds of Python processes. Where the environment tells Python to keep no compiled files, each
 # process would compile torch's modules again, which takes 2 s of CPU time.
 test: export PYTHONDONTWRITEBYTECODE :=
-# Tests wait about as long as they compute, so four at a time fill two cores.
+# Tests of whole processes wait more than they compute, so four at a time fill two cores.
 test: $(VENV)/dev.stamp $(VENV)/transformer.stamp $(EXPORTER)/stamp  ## Run all tests: unit, integration, end to end
-	@$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(max(4, os.cpu_count() or 1))') tests/unit
+	@$(BIN)/python -m pytest -n auto tests/unit
 	@$(BIN)/python -m pytest -n 4 --dist loadfile $(SLOW_TESTS)
 
 .PHONY: newcomer

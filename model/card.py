@@ -44,7 +44,7 @@ USE = (
     "period speak as much as style does. It is no proof of authorship, and nothing to decide "
     "about a person on. Messages much shorter than those it was trained on get less sure answers."
 )
-#: How the temperature and the threshold were found, for the section on training.
+#: How the choices were made, for the section on training.
 CALIBRATION = (
     "penalties, mixture, temperature, shift and threshold from models fitted without the messages "
     "that they were chosen on; the final model is fitted on all training messages and keeps them"

@@ -22,17 +22,24 @@ class OneClientChannel(redis.Channel):
 
     @contextmanager
     def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Redis]:
-        """Yields the same Redis client each time. Making a new client, as kombu does, is slow."""
+        """Yields ``client``, or else the same Redis client each time.
+
+        Making a new client, as kombu does, is slow.
+        """
+        if client:
+            yield client
+            return
         if self._shared is None or self._shared.connection_pool is not self.pool:
             self._shared = self._create_client()
-        yield client or self._shared
+        yield self._shared
 
     def _get_pool(self, asynchronous: bool = False) -> ConnectionPool:
         """Makes a pool of connections.
 
         Raises a connection error if kombu's connection is closed, where kombu raises an
-        ``AttributeError``. Celery closes a lost connection twice, and gives back the tasks that it
-        holds. An error other than a connection error would end the worker.
+        ``AttributeError``. Celery closes a lost connection twice. The second time, kombu gives
+        tasks back through a connection that is gone. An error other than a connection error would
+        end the worker.
         """
         if self.connection is None or self.connection.client is None:
             raise RedisConnectionError("the connection to the broker is closed")

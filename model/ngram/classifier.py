@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from model import card
 from model.ngram import evidence, features, novelty, parameters
+from model.training.evaluation import SLOPE
 from model.types import Bucket, Evidence
 
 #: The folder of the weights that come with Byline.
@@ -94,7 +95,8 @@ class NgramModel:
         """Returns calibrated probabilities: float32, shape (texts, authors)."""
         scores = self.logits(batch) / self._temperature
         if self._shift is not None:
-            scores = functional.logsigmoid(scores + self._shift)
+            scores = scores + self._shift
+            scores = functional.logsigmoid(scores) + SLOPE * scores
         return scores.softmax(1)
 
     def logits(self, batch: Batch) -> torch.Tensor:

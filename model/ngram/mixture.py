@@ -19,8 +19,8 @@ class Mixture(NamedTuple):
 
     #: Factor of each classifier's scores.
     factors: tuple[float, ...]
-    #: Correction for authors with many messages: the offset divides an author's probability by the
-    #: author's share of the training messages to this power.
+    #: Correction for authors with many messages: the offset is this number times minus the log of
+    #: the author's share of the training messages.
     balance: float
     #: Number added to each author's mixed score, shape (authors,).
     offset: Floats

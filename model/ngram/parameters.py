@@ -33,10 +33,11 @@ class Weights:
     bias: torch.Tensor
     #: float32, shape (ROWS,): inverse document frequency of each row.
     idf: torch.Tensor
-    #: float32, shape (1,): divisor of the logits that makes the confidence match the accuracy.
+    #: float32, shape (1,): divisor of the logits. With the shift, it makes the confidence match the
+    #: accuracy.
     temperature: torch.Tensor
     #: float32, shape (1,): added to the divided logits. :class:`model.training.platt.Platt` says
-    #: what for. None for a softmax, as in the models of earlier versions of Byline.
+    #: how probabilities follow. None for a softmax, as in models of earlier versions of Byline.
     shift: torch.Tensor | None = None
 
     def version(self, authors: Sequence[str], threshold: float) -> str:

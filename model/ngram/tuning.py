@@ -26,6 +26,8 @@ PENALTIES = {"squared hinge": (1.0, 0.3), "logistic": (0.03, 0.01)}
 LARGE_PENALTIES = {"squared hinge": (1.0,), "logistic": (0.01,)}
 #: Number of messages from which a corpus is large.
 LARGE = 10_000
+#: Number of messages from which the tuning fold of a large corpus decides alone.
+ENOUGH_TUNING = 1_000
 #: Choices rest on new messages alone if there are this many, or if they are half of all messages.
 ENOUGH_NEW = 300
 
@@ -72,7 +74,7 @@ class _Trials(NamedTuple):
 
 
 def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
-    """Leaves out each training fold once, fits all candidates to the rest, and chooses.
+    """Leaves out training folds in turn, fits all candidates to the rest, and chooses.
 
     In a large corpus, the function leaves out the tuning fold only, because a fit takes long there.
     ``texts`` are the training messages. ``on_progress`` is called with the share of the work that
@@ -80,7 +82,7 @@ def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
     """
     large = len(texts.labels) >= LARGE
     some = LARGE_PENALTIES if large else PENALTIES
-    folds = [TUNING_FOLD] if large else np.unique(texts.folds).tolist()
+    folds = [TUNING_FOLD] if large and _decides(texts) else np.unique(texts.folds).tolist()
     trials, shares = _trials(texts, some, folds, on_progress), texts.shares()
     best = {loss: _penalty(trials, loss, some[loss], shares) for loss in some}
     penalties = max(_subsets(best), key=lambda each: _mixed(trials, each, shares)[2])
@@ -96,6 +98,15 @@ def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
         {pair[0]: trials.starts[pair] for pair in penalties.items()},
         trials.fitted,
     )
+
+
+def _decides(texts: Texts) -> bool:
+    """Returns whether the tuning fold may decide alone. An author's documents may differ in size.
+
+    It must have enough messages to choose on, and leave enough to fit to.
+    """
+    size = np.count_nonzero(texts.folds == TUNING_FOLD)
+    return bool(ENOUGH_TUNING <= size <= len(texts.labels) / 2)
 
 
 def _subsets(penalties: dict[str, float]) -> list[dict[str, float]]:

@@ -29,7 +29,7 @@ HELD_OUT_FOLD = 2
 #: The folds that a finished model is trained on.
 TRAINING_FOLDS = tuple(fold for fold in range(FOLDS) if fold != HELD_OUT_FOLD)
 #: The training fold on which the baseline and the transformer are tuned. The n-gram model is tuned
-#: on all training folds.
+#: on all training folds, and in a large corpus on this fold alone.
 TUNING_FOLD = 1
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from model.training import evaluation
 from model.training.evaluation import Classes, Floats
@@ -21,10 +22,11 @@ _MAX_SCORES = 500_000
 class Platt(NamedTuple):
     """The two numbers that turn scores into probabilities.
 
-    The probability that a text is an author's, seen alone, is the sigmoid of ``score / temperature
-    + shift`` (Platt 1999, "Probabilistic Outputs for Support Vector Machines"). An author's share
-    of the sum of these probabilities is the author's probability (Zadrozny & Elkan 2002,
-    "Transforming Classifier Scores into Accurate Multiclass Probability Estimates").
+    Looking at one author alone, the probability that the author wrote the text is the sigmoid of
+    ``score / temperature + shift`` (Platt 1999, "Probabilistic Outputs for Support Vector
+    Machines"). An author's share of the sum of these probabilities is the author's probability
+    (Zadrozny & Elkan 2002, "Transforming Classifier Scores into Accurate Multiclass Probability
+    Estimates"). ``evaluation.SLOPE`` says what is added.
     """
 
     temperature: float
@@ -32,7 +34,7 @@ class Platt(NamedTuple):
 
     def probabilities(self, scores: Floats) -> Floats:
         """Returns the probabilities: the same shape as ``scores``, (messages, authors)."""
-        return evaluation.softmax(_log_sigmoid(scores / self.temperature + self.shift))
+        return evaluation.softmax(_logs(scores / self.temperature + self.shift))
 
 
 def fit(scores: Floats, labels: Classes) -> Platt:
@@ -40,8 +42,11 @@ def fit(scores: Floats, labels: Classes) -> Platt:
 
     ``scores``, shape (messages, authors), are of messages that the classifiers have not seen.
     """
-    step = 1 + scores.size // _MAX_SCORES
-    scores, labels = scores[::step], labels[::step]
+    if scores.size > _MAX_SCORES:
+        # At random, because the order of the messages may follow the authors.
+        chosen = np.random.default_rng(0).permutation(len(labels))
+        chosen = chosen[: max(1, _MAX_SCORES // scores.shape[1])]
+        scores, labels = scores[chosen], labels[chosen]
     temperature = evaluation.fit_temperature(scores, labels)
 
     def loss(numbers: Floats) -> tuple[float, Floats]:
@@ -57,7 +62,7 @@ def fit(scores: Floats, labels: Classes) -> Platt:
 
 
 def calibrate(scores: Floats, labels: Classes) -> tuple[Platt, float]:
-    """Returns the calibration and the threshold of the confidence, as :func:`fit` does."""
+    """Returns what :func:`fit` returns, and the threshold of the calibrated confidence."""
     platt = fit(scores, labels)
     probabilities = platt.probabilities(scores)
     right = probabilities.argmax(1) == labels
@@ -67,15 +72,17 @@ def calibrate(scores: Floats, labels: Classes) -> tuple[Platt, float]:
 def _loss(scores: Floats, labels: Classes, log_factor: float, shift: float) -> tuple[float, Floats]:
     """Returns the log loss, and its derivatives by ``log_factor`` and ``shift``."""
     scaled = scores * np.exp(log_factor)
-    logs = _log_sigmoid(scaled + shift)
+    logs = _logs(scaled + shift)
     gradient = evaluation.softmax(logs)
     target = (len(labels) + 1) / (len(labels) + 2)  # as in evaluation.log_loss
     gradient -= (1 - target) / (scores.shape[1] - 1)
     gradient[np.arange(len(labels)), labels] -= target - (1 - target) / (scores.shape[1] - 1)
-    gradient *= -np.expm1(logs) / len(labels)  # the derivative of log(sigmoid) is 1 - sigmoid
+    # The derivative of log(sigmoid) is the sigmoid of the opposite number.
+    gradient *= (expit(-scaled - shift) + evaluation.SLOPE) / len(labels)
     slopes = np.array([(gradient * scaled).sum(), gradient.sum()])
     return evaluation.log_loss(logs, labels), slopes
 
 
-def _log_sigmoid(values: Floats) -> Floats:
-    return np.asarray(-np.logaddexp(0, -values))
+def _logs(values: Floats) -> Floats:
+    """Returns the logs of the sigmoids, with the slope that keeps their order."""
+    return np.asarray(evaluation.SLOPE * values - np.logaddexp(0, -values))

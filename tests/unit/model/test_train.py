@@ -15,7 +15,7 @@ import torch
 
 from model import card, train
 from model.card import read
-from model.ngram import classifier, training
+from model.ngram import classifier, parameters, training
 from model.ngram.classifier import NgramModel
 from model.serving.engine import Engine
 from model.serving.placement import Placement
@@ -76,7 +76,10 @@ def test_model_trained_on_a_users_messages_is_served(
     engine.start()
     [prediction] = engine.predict(["the quiet garden was green before anyone"])
     assert prediction.candidates[0].author == "Ann"
-    assert read(tmp_path / train.OWN / "ngram").details["metrics"]["accuracy"] > 0.9
+    details = read(tmp_path / train.OWN / "ngram").details
+    assert details["metrics"]["accuracy"] > 0.9
+    shift = parameters.read(tmp_path / train.OWN / "ngram", len(engine.card.authors)).shift
+    assert shift == pytest.approx(details["training"]["shift"], abs=1e-4)
     assert (classifier.SHIPPED / "card.json").read_bytes() == before
 
 
@@ -173,9 +176,9 @@ def test_failed_training_leaves_the_old_model_whole(
         with pytest.raises(ZeroDivisionError):
             train_into(out, seed=1)
     with monkeypatch.context() as wrong:
-        wrong.setattr(served, "_accuracy", lambda *_: 0.1)
+        wrong.setattr(served, "_serve", lambda *_: served.Served(0.1, 1.0))
         assert train_into(out, seed=1) == 2
-    assert "serves the held-out messages with an accuracy of 0.1000" in capsys.readouterr().err
+    assert "serves the held-out messages with the accuracy 0.1000" in capsys.readouterr().err
     with monkeypatch.context() as refusing:
         refusing.setattr(training, "check", refuse)
         assert train_into(out, seed=1) == 2

@@ -63,27 +63,36 @@ def test_logits_of_the_empty_text_are_the_bias(model: NgramModel) -> None:
     torch.testing.assert_close(model.logits(model.prepare([""]))[0], model._bias)
 
 
-def test_a_model_without_a_shift_gives_a_softmax(model: NgramModel) -> None:
-    assert model._weights.shift is None, "the shipped model is of an earlier version"
-    batch = model.prepare(TEXTS)
-    expected = (model.logits(batch) / model._weights.temperature).softmax(1)
-    torch.testing.assert_close(model.forward(batch), expected)
-
-
-def test_a_model_with_a_shift_gives_the_probabilities_of_the_training(
-    model: NgramModel, tmp_path: Path
-) -> None:
-    weights = replace(model._weights, shift=torch.tensor([1.5]))
-    weights.write(tmp_path)
+def loaded(model: NgramModel, folder: Path, **changes: torch.Tensor | None) -> NgramModel:
+    """Returns the model with other tensors, from a folder that it was written into."""
+    weights = replace(model._weights, **changes)
+    weights.write(folder)
     version = weights.version(model.card.authors, model.card.threshold)
-    assert version != model.card.version
-    card.write(replace(model.card, version=version), tmp_path)
-    shifted = NgramModel(tmp_path)
-    shifted.load(torch.device("cpu"))
+    card.write(replace(model.card, version=version), folder)
+    other = NgramModel(folder)
+    other.load(torch.device("cpu"))
+    return other
+
+
+def test_a_model_without_a_shift_gives_a_softmax(model: NgramModel, tmp_path: Path) -> None:
+    old = loaded(model, tmp_path, shift=None)
+    batch = old.prepare(TEXTS)
+    expected = (model.logits(batch) / model._weights.temperature).softmax(1)
+    torch.testing.assert_close(old.forward(batch), expected)
+
+
+@pytest.mark.parametrize("shift", [-20.0, 1.5, 20.0])
+def test_a_model_with_a_shift_gives_the_probabilities_of_the_training(
+    model: NgramModel, tmp_path: Path, shift: float
+) -> None:
+    shifted = loaded(model, tmp_path, shift=torch.tensor([shift]))
     batch = shifted.prepare(TEXTS)
     logits = model.logits(batch).double().numpy()
-    expected = Platt(float(weights.temperature), 1.5).probabilities(logits)
-    np.testing.assert_allclose(shifted.forward(batch).numpy(), expected, atol=1e-5)
+    expected = Platt(float(model._weights.temperature), shift).probabilities(logits)
+    found = shifted.forward(batch).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    # Even if all sigmoids round to 1, the best guess is that of the logits.
+    np.testing.assert_array_equal(found.argmax(1), logits.argmax(1))
 
 
 def test_probabilities_are_the_same_in_a_batch_and_alone(model: NgramModel) -> None:

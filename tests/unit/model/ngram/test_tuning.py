@@ -42,9 +42,20 @@ def test_large_corpora_have_fewer_candidates_and_leave_out_one_fold(
     texts: Texts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tuning, "LARGE", len(texts.labels))
-    tuned = tuning.tune(texts, lambda _: None)
+    monkeypatch.setattr(tuning, "ENOUGH_TUNING", len(texts.labels) // 4)
+    shares: list[float] = []
+    tuned = tuning.tune(texts, shares.append)
+    assert shares == [0.5, 1.0]  # two losses, one penalty each, one fold
     assert tuned.penalties.items() <= {"squared hinge": 1.0, "logistic": 0.01}.items()
     assert set(tuned.folds) == {TUNING_FOLD}
+
+
+def test_a_small_tuning_fold_of_a_large_corpus_does_not_decide_alone(
+    texts: Texts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "LARGE", len(texts.labels))
+    monkeypatch.setattr(tuning, "ENOUGH_TUNING", len(texts.labels) // 4 + 1)
+    assert set(tuning.tune(texts, lambda _: None).folds) == set(TRAINING_FOLDS)
 
 
 def test_choices_rest_on_scores_from_fits_without_these_messages(texts: Texts) -> None:
