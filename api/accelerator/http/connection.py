@@ -258,11 +258,19 @@ class HttpConnection(ParsingConnection):
 
     def _close_if_idle(self) -> None:
         if not self._unanswered and not (self._receiving and self._receiving_head):
-            self.transport.close_now()
+            self._close_unless_unread()
 
     def timeout_keep_alive_handler(self) -> None:
         """Closes a connection idle for ``timeout_keep_alive`` seconds; called by uvicorn."""
-        self.transport.close_now()
+        self._close_unless_unread()
+
+    def _close_unless_unread(self) -> None:
+        """Closes an idle connection, unless a request has arrived that nobody has read yet.
+
+        A busy event loop may run a timer first, and read what came before the timer only later.
+        """
+        if not self.transport.has_unread():
+            self.transport.close_now()
 
     def _update_timer(self) -> None:
         """Starts or stops the timer that limits how long a request may take to arrive.

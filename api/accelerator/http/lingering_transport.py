@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Callable
+from fcntl import ioctl
+from termios import FIONREAD
 from typing import Any
 
 from api.accelerator.http.lingering import Lingering
@@ -48,6 +51,17 @@ class LingeringTransport:
             self._lingering.end_once_sent()
         else:
             self._transport.close()
+
+    def has_unread(self) -> bool:
+        """Returns whether the kernel holds bytes from the client that the event loop has not read.
+
+        Bytes do not count on a connection that lingers, since they would be discarded.
+        """
+        if self._lingering is not None or self._transport.is_closing():
+            return False
+        unread = array("i", [0])
+        ioctl(self._transport.get_extra_info("socket").fileno(), FIONREAD, unread)
+        return unread[0] > 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -22,7 +22,6 @@ from tests.unit.api.accelerator.serving import (
     application,
     check_problem,
     connect,
-    early,
     echo,
     exchanged,
     served,
@@ -220,34 +219,3 @@ def test_idle_connection_outlives_the_request_time_limit(
             with pytest.raises(TimeoutError):
                 client.recv(1)
             client.settimeout(10)
-
-
-def test_stopping_server_answers_one_more_request_per_connection() -> None:
-    with served() as (server, port), socket.create_connection(("127.0.0.1", port), 10) as client:
-        client.sendall(REQUEST)
-        assert b"connection: close" not in client.recv(4096)
-        server.should_exit = True
-        wait_for(lambda: not server.servers[0].is_serving(), what="the server to stop listening")
-        client.sendall(REQUEST)
-        assert b"connection: close" in all_of(client)
-
-
-def test_stopping_server_does_not_wait_for_the_rest_of_an_answered_request(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(connection, "STOPPING_S", 0.2)
-    with served(early) as (server, port), socket.create_connection(("127.0.0.1", port)) as client:
-        client.sendall(REQUEST[:-1])
-        assert client.recv(4096).startswith(b"HTTP/1.1 204")
-        server.should_exit = True
-        client.settimeout(5)
-        assert client.recv(4096) == b""
-
-
-def test_stopping_server_closes_idle_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "STOPPING_S", 0.2)
-    with served() as (server, port), socket.create_connection(("127.0.0.1", port), 10) as client:
-        client.sendall(REQUEST)
-        client.recv(4096)
-        server.should_exit = True
-        assert all_of(client) == b""
