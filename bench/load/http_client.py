@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -74,6 +75,7 @@ class Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpResponseParser(self)
         self._body: list[bytes] = []
         self._transport: Any = None
+        self._poll = select.poll()
         #: The request under way, if there is one.
         self.request: Request | None = None
         #: Monotonic time in seconds at which the request was due.
@@ -94,6 +96,14 @@ class Connection(asyncio.Protocol):
         self.left = now
         self._transport.write(request.wire)
 
+    def is_dropped(self) -> bool:
+        """Returns whether the target has closed this idle connection.
+
+        asyncio may not have said so yet, if this process got no CPU time for a while. HTTP clients
+        usually check this before they send a request on a connection again.
+        """
+        return bool(self._poll.poll(0))  # on an idle connection, only its end can be read
+
     def abort(self) -> None:
         """Closes the connection at once. An unfinished request gets the status 0."""
         self._transport.abort()
@@ -101,6 +111,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keeps the transport. Called by asyncio once the connection is open."""
         self._transport = transport
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         """Parses received bytes; closes the connection if they are not HTTP. Called by asyncio."""

@@ -126,6 +126,13 @@ class HttpLoad:
         else:
             self._idle.append(connection)
 
+    def _take_idle(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_dropped():
+                return connection
+        return None
+
     def _send(self, connection: Connection, due: float, now: float) -> None:
         self._sent += 1
         connection.send(self._request_pool.take(), due, now)
@@ -174,8 +181,8 @@ class HttpLoad:
             reached = min(max_requests, pacer.due_by(now - begin))
             for number in range(sent, reached):
                 due = begin + pacer.due_at(number)
-                if self._idle:
-                    self._send(self._idle.pop(), due, time.monotonic())
+                if connection := self._take_idle():
+                    self._send(connection, due, time.monotonic())
                 else:
                     self._due.append(due)
             sent = reached

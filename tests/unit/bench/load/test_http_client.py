@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Sequence
 
 import pytest
@@ -144,3 +145,21 @@ def test_a_large_response_is_read() -> None:
     body = b"x" * 2**20
     large = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     assert exchange([large], [PLAIN]) == ([(200, body), HELLO], False, False)
+
+
+def test_a_connection_is_dropped_as_soon_as_the_target_has_closed_it() -> None:
+    """A busy process learns of the closing from asyncio only later."""
+
+    async def look() -> tuple[bool, bool, bool]:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: Connection(Owner()), *server.getsockname()
+            )
+            accepted, _ = server.accept()
+            open_before = not connection.is_dropped()
+            accepted.close()
+            found = open_before, connection.closing, connection.is_dropped()
+            connection.abort()
+            return found
+
+    assert uvloop.run(look()) == (True, False, True)
