@@ -12,6 +12,7 @@ from gunicorn.workers.base import Worker
 from prometheus_client.multiprocess import mark_process_dead
 
 from api.app import create_app
+from celery_app import garbage
 from celery_app.cpu_pins import CpuPins
 from celery_app.settings import Settings
 from monitoring.instruments import logs
@@ -43,6 +44,7 @@ class PlainServer(BaseApplication):
         """Returns the Flask application; called by gunicorn in each process, after the fork."""
         app = create_app()
         app.extensions["byline"].ensure_started()
+        garbage.freeze_and_search_seldom()
         return app
 
 

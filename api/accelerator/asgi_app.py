@@ -8,7 +8,6 @@ and would cost more CPU time for routing and objects.
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -27,6 +26,7 @@ from api.requests.posted_request import PostedRequest, check_encoding
 from api.requests.request_ids import request_id_of
 from api.runtime import Runtime
 from api.service import PATH
+from celery_app import garbage
 from celery_app.client.run_forever import run_forever
 from monitoring.instruments.request_ids import about, set_present
 from tasks.errors import BylineError
@@ -42,10 +42,6 @@ _ID_ROUTE = f"{PATH}/{{id}}"
 #: Status in the metrics if the client disconnects before it has sent its whole request. nginx uses
 #: 499, too.
 _CLIENT_CLOSED = 499
-#: Number of new objects after which Python's garbage collector runs. A message's objects form no
-#: reference cycle, so Python frees them after the response. With hundreds of messages in progress,
-#: Python's default threshold cost a twelfth of the CPU time.
-GC_THRESHOLD = 20_000
 
 
 class Disconnected(Exception):
@@ -129,10 +125,7 @@ class AsgiApp:
         await receive()
         await self._runtime.open()
         counting = asyncio.ensure_future(run_forever(self._count))
-        # The objects made so far are never garbage. Searching them took 40 ms of each second.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
+        garbage.freeze_and_search_seldom()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         counting.cancel()

@@ -7,7 +7,6 @@ under "Extensions and Bootsteps".
 from __future__ import annotations
 
 import faulthandler
-import gc
 import logging
 import signal
 import threading
@@ -20,6 +19,7 @@ from celery.signals import worker_shutdown
 from celery.worker.components import Pool
 from prometheus_client import make_wsgi_app
 
+from celery_app import garbage
 from celery_app.worker.batcher import Batcher
 from celery_app.worker.bootsteps.services import services_of
 from model.serving.device import DeviceError
@@ -82,9 +82,7 @@ class ModelStep(bootsteps.StartStopStep):
             raise SystemExit(WRONG_SETTINGS if refused else 1) from error
         # The version is known only now: in half precision a model is another version.
         worker.app.amqp.queues.select([queue_of(engine.version)])
-        # All objects made until now stay, so the garbage collector need not check them again.
-        gc.collect()
-        gc.freeze()
+        garbage.freeze()
 
     def stop(self, worker: Any) -> None:
         """Gives the waiting tasks back to the broker.
