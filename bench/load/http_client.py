@@ -102,7 +102,8 @@ class Connection(asyncio.Protocol):
         asyncio may not have said so yet, if this process got no CPU time for a while. HTTP clients
         usually check this before they send a request on a connection again.
         """
-        return bool(self._poll.poll(0))  # on an idle connection, only its end can be read
+        # On an idle connection, only its end can be read.
+        return self._transport.is_closing() or bool(self._poll.poll(0))
 
     def abort(self) -> None:
         """Closes the connection at once. An unfinished request gets the status 0."""

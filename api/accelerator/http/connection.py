@@ -28,6 +28,9 @@ from tasks.errors import BylineError
 REQUEST_S = 30.0
 #: Seconds for which a stopping process still answers on idle connections.
 STOPPING_S = 1.0
+#: Seconds after which an idle connection with unread bytes is looked at again, instead of closed. A
+#: busy event loop may run a timer first, and read what came before the timer only later.
+UNREAD_S = 0.1
 
 _TIMEOUT_ERROR = f"the whole request did not arrive within {REQUEST_S:g} seconds"
 
@@ -257,19 +260,19 @@ class HttpConnection(ParsingConnection):
         self.loop.call_later(STOPPING_S, self._close_if_idle)
 
     def _close_if_idle(self) -> None:
-        if not self._unanswered and not (self._receiving and self._receiving_head):
-            self._close_unless_unread()
+        if self._unanswered or (self._receiving and self._receiving_head):
+            return
+        if self.transport.has_unread():
+            self.loop.call_later(UNREAD_S, self._close_if_idle)
+        else:
+            self.transport.close_now()
 
     def timeout_keep_alive_handler(self) -> None:
         """Closes a connection idle for ``timeout_keep_alive`` seconds; called by uvicorn."""
-        self._close_unless_unread()
-
-    def _close_unless_unread(self) -> None:
-        """Closes an idle connection, unless a request has arrived that nobody has read yet.
-
-        A busy event loop may run a timer first, and read what came before the timer only later.
-        """
-        if not self.transport.has_unread():
+        if self.transport.has_unread():  # a request in it cancels this timer
+            again = self.loop.call_later(UNREAD_S, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = again
+        else:
             self.transport.close_now()
 
     def _update_timer(self) -> None:

@@ -1,4 +1,4 @@
-"""When a server closes idle connections: as it stops, and after the keep-alive time."""
+"""Tests of idle connections: a server closes them as it stops and after the keep-alive time."""
 
 from __future__ import annotations
 
@@ -108,3 +108,34 @@ def test_busy_server_answers_a_request_that_arrived_within_the_keep_alive_time()
             with busy_loop(other, 1.1):
                 client.sendall(REQUEST)
             assert client.recv(4096).startswith(b"HTTP/1.1 204")
+
+
+def test_unread_bytes_without_a_request_do_not_keep_a_connection_open() -> None:
+    with served(protocol=BusyProtocol) as (server, port):
+        server.config.timeout_keep_alive = 1
+        with connect(port) as client, connect(port) as other:
+            client.sendall(REQUEST)
+            client.recv(4096)
+            with busy_loop(other, 1.1):
+                client.sendall(b"\r\n")
+            client.settimeout(5)
+            assert client.recv(4096) == b""
+
+
+def test_stopping_server_closes_a_connection_with_unread_bytes_without_a_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "STOPPING_S", 0.5)
+    with (
+        served(protocol=BusyProtocol) as (server, port),
+        connect(port) as client,
+        connect(port) as other,
+    ):
+        client.sendall(REQUEST)
+        client.recv(4096)
+        server.should_exit = True
+        wait_for(lambda: not server.servers[0].is_serving(), what="the server to stop")
+        with busy_loop(other, 0.6):
+            client.sendall(b"\r\n")
+        client.settimeout(3)  # less than the keep-alive time of 5 s
+        assert all_of(client) == b""
