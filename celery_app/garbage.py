@@ -1,4 +1,4 @@
-"""Settings of Python's garbage collector for a process that has started and now serves."""
+"""Two settings of Python's garbage collector, for a process that has started and now serves."""
 
 from __future__ import annotations
 

@@ -131,6 +131,7 @@ class HttpLoad:
             connection = self._idle.pop()
             if not connection.is_dropped():
                 return connection
+            connection.abort()
         return None
 
     def _send(self, connection: Connection, due: float, now: float) -> None:

@@ -24,7 +24,8 @@ LEAST_F1 = 0.1
 TEMPERATURES = np.geomspace(0.02, 20, 700)
 
 #: Added to the log of a sigmoid for each unit of its argument. Sigmoids of large numbers round to
-#: 1, and the best guess among them would be by chance. This changes a probability by less than 1 %.
+#: 1, and the best guess among them would be by chance. This changes a probability by less than 1 %
+#: where scores differ by less than 100.
 SLOPE = 1e-4
 
 Floats = NDArray[np.float64]
