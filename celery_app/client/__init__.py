@@ -1,4 +1,4 @@
-"""Byline's client library: ``from celery_app.client import Client``, or ``SyncClient``."""
+"""Byline's client library: ``Client`` for asyncio programs, ``SyncClient`` for other programs."""
 
 from celery_app.client.async_client import Client
 from celery_app.client.sync_client import SyncClient

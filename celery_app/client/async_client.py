@@ -1,4 +1,4 @@
-"""``Client``: attributes texts through Byline's workers, for any asyncio program."""
+"""The client for asyncio programs. It sends texts to Byline's workers, which find the authors."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from monitoring.instruments.metrics import ApiMetrics
 from tasks.errors import BrokerUnavailable, BylineError, NoAnswer, NoModel
 from tasks.messages import Attribution, Failure, Outcome
 
-#: Largest number of texts of one call that have no outcome yet. The call waits before it sends more
-#: texts, so that other calls have room: a dispatcher holds 4,096 messages by default.
+#: Largest number of texts of one call that were sent and have no outcome yet. At this number, the
+#: call waits before it sends more texts, so that other calls have room. A dispatcher holds 4,096
+#: messages by default.
 WINDOW = 1024
 #: Number of texts that a call passes to the dispatcher at once.
 PART = 128
@@ -44,18 +45,19 @@ class CallOptions(TypedDict, total=False):
 
 
 class Client:
-    """Attributes texts. Use it in one event loop, as ``async with Client(redis_url) as client``.
+    """Finds the authors of texts, for asyncio programs.
 
-    Any number of coroutines may call the client at the same time. Their texts are sent to the
-    workers together, in chunks that grow with the load.
+    Use a client in one event loop, as ``async with Client(redis_url) as client``. Any number of
+    coroutines can call the client at the same time. Their texts are sent to the workers together,
+    in chunks that grow with the load.
     """
 
     def __init__(self, redis_url: str, **settings: Any) -> None:
         """Makes a client for the workers whose broker is at ``redis_url``.
 
         An example of ``redis_url`` is ``redis://127.0.0.1:6390/0``. ``settings`` are fields of
-        ``Settings``, such as ``cache_url`` if the cache is another server. No setting is read from
-        the environment.
+        ``Settings``, such as ``cache_url`` if the cache and the broker are separate servers. No
+        setting is read from the environment.
 
         Raises:
             SettingsError: a setting contradicts another, or a URL can't be used.
@@ -118,7 +120,7 @@ class Client:
     async def attribute_each(
         self, texts: Iterable[str], **options: Unpack[CallOptions]
     ) -> list[Outcome]:
-        """Returns the attribution of each text, or its ``Failure``, in order.
+        """Returns an attribution or a ``Failure`` for each text, in order.
 
         A text that fails does not affect the others. The options are ``CallOptions``.
         """
@@ -137,7 +139,7 @@ class Client:
     async def _send(
         self, texts: Sequence[str], options: RequestOptions, accepted: list[Entry | Failure]
     ) -> AttributionClient:
-        """Passes all texts to the client's dispatcher, at most :data:`WINDOW` unanswered at a time.
+        """Passes all texts to the dispatcher, at most :data:`WINDOW` unanswered texts at a time.
 
         Appends to ``accepted`` one item for each text: an entry, or a failure if the text was not
         accepted. An entry is a text on its way to an outcome. Returns the

@@ -1,8 +1,8 @@
 """Sends messages to the workers, waits for their outcomes, and finds outcomes by message id.
 
 An outcome is an attribution or a failure. An entry is one message with the caller's options.
-Flask's views use this client through the api's service, and :mod:`celery_app.client.async_client`
-builds on it.
+Flask's views use :class:`AttributionClient` through the api's service, and
+:mod:`celery_app.client.async_client` builds on this class.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from tasks.storage.pending_results import PendingResults
 
 #: Seconds between the first two checks for an outcome that a caller awaits by message id.
 LOOK_S = 0.05
-#: Longest time between two checks for an awaited outcome, in seconds. The time doubles each time.
+#: Longest pause between two checks for an awaited outcome, in seconds. Each pause is twice as
+#: long as the pause before.
 LONGEST_LOOK_S = 0.5
 #: Largest number of callers of one process that wait for outcomes by id. The number is limited
-#: because each check asks Redis. A further caller gets the present state at once.
+#: because each check asks Redis. A further caller does not wait, and gets the present state.
 MAX_READERS = 1000
 
 
@@ -45,14 +46,14 @@ class RequestOptions(NamedTuple):
     deadline_s: float | None
     #: Monotonic time until which the caller waits, in seconds.
     wait_until: float
-    #: Whether the deadline comes before the end of the wait. If so, no outcome is kept for later.
+    #: Whether the caller's wait ends because of the deadline. If so, no late outcome is kept.
     deadline_first: bool
     #: Name of the API key; empty where there are no keys.
     owner: str = ""
 
 
 class AttributionClient:
-    """Sends messages, and finds their outcomes. Use it in one event loop's thread."""
+    """Sends messages, and finds their outcomes. Use this object in one event loop's thread."""
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class AttributionClient:
         await asyncio.to_thread(self.model_registry.stop)
 
     def entry(self, text: str, options: RequestOptions) -> Entry:
-        """Returns a message as an entry for the dispatcher.
+        """Returns the dispatcher's entry for ``text``: one message with the caller's options.
 
         Raises:
             InvalidMessage: the text is no valid message, for example because it is empty.
@@ -138,8 +139,8 @@ class AttributionClient:
         """Returns a message's outcome; None if the message has no outcome after ``wait_s`` seconds.
 
         ``id`` is the message's id. ``explain`` says whether the caller wants evidence. If
-        ``fetch`` is True, the outcome counts as delivered, and Byline may delete it. If False,
-        Byline keeps it for a later call.
+        ``fetch`` is True, the outcome counts as delivered, and Byline may delete it. If ``fetch``
+        is False, Byline keeps the outcome for a later call.
 
         Raises:
             KeyError: the message is unknown: it was never accepted, or it has expired.
@@ -167,5 +168,5 @@ class AttributionClient:
             left = until - time.monotonic()
             if left <= 0:
                 return
-            await asyncio.sleep(min(look_s, left))  # the time between two checks
+            await asyncio.sleep(min(look_s, left))  # the pause between two checks
             look_s = min(2 * look_s, LONGEST_LOOK_S)

@@ -1,4 +1,4 @@
-"""A semaphore for threads that may wait for their turn only while other threads end theirs."""
+"""A semaphore on which a thread waits for its turn only while the turns of others are short."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import threading
 import time
 
-#: Longest time between two ends of turns in a burst, in seconds.
+#: Longest time between the ends of two turns in a burst of short turns, in seconds.
 PAUSE_S = 0.02
 #: Longest time that a thread waits for its turn, in seconds.
 LONGEST_S = 0.1
@@ -15,18 +15,19 @@ LONGEST_S = 0.1
 class BurstSemaphore:
     """Limits the number of threads that have a turn at the same time.
 
-    In a burst, turns end every millisecond, so a thread that waits gets its turn soon. If no turn
-    has ended for ``PAUSE_S``, turns have become long, perhaps because a server hangs. Then no
-    thread waits: it could wait for as long as the turns last.
+    A turn lasts from :meth:`acquire` to :meth:`release`. In a burst of short turns, a turn ends
+    every millisecond, so a thread that waits gets its turn soon. If no turn has ended for
+    ``PAUSE_S`` seconds, turns have become long, perhaps because a server hangs. Then a thread
+    without a turn does not wait, because its wait could be as long as these turns.
     """
 
     def __init__(self, turns: int) -> None:
-        """Lets ``turns`` threads have a turn at the same time."""
+        """``turns`` is the largest number of threads that have a turn at the same time."""
         self._turns = threading.BoundedSemaphore(turns)
         self._last_end = -math.inf
 
     def acquire(self) -> bool:
-        """Begins a turn of this thread. Returns False, without a turn, if none is free soon."""
+        """Begins a turn of this thread. Returns False if this thread gets no turn soon."""
         if self._turns.acquire(blocking=False):
             return True
         last = time.monotonic() + LONGEST_S

@@ -1,7 +1,7 @@
 """The dispatcher: sends the messages of one process as Celery tasks, and takes the replies.
 
-Messages gather until the process has a free credit, which means that few of its tasks are in
-flight. Then the dispatcher sends all of them as one task, a chunk. So the size of a chunk follows
+Messages gather until the process has a free credit, a permit to have one chunk in flight. Then the
+dispatcher sends the gathered messages as one Celery task, a chunk. So the size of a chunk follows
 the load: one message when idle, dozens when busy. There is no timer to tune.
 
 A message that this process answered in the last minute gets its outcome from the local cache. Three
@@ -50,7 +50,7 @@ from tasks.messages import Attribution, Failure, Outcome, Reply, suffices
 #: Seconds between two checks for chunks without a reply.
 SWEEP_S = 1.0
 
-#: The outcome that the metrics count for a message that fails here, by the code of its error.
+#: Maps the error code of a message that fails in this module to the outcome that metrics count.
 _OUTCOMES = {
     DeadlinePassed.code: "expired",
     DeadlineTooShort.code: "deadline_too_short",
@@ -82,7 +82,7 @@ class Dispatcher:
         self._metrics = metrics
         self._counters = {outcome: metrics.messages.labels(outcome) for outcome in OUTCOMES}
         self._room = KeyQuota(limits.capacity)
-        #: The entries that later callers may join.
+        #: The entries that later requests for the same message can share.
         self._joinable: dict[JoinKey, Entry] = {}
         #: Set when the pump has something to do.
         self._work = asyncio.Event()
@@ -90,7 +90,7 @@ class Dispatcher:
         self._cache_lookup = CacheLookup(result_store, self._version_queues, self._work)
         self._replies = ReplyReader(metrics)
         self._running: list[asyncio.Task[None]] = []
-        #: The event loop that the dispatcher runs in, from :meth:`start` on.
+        #: The event loop that the dispatcher runs in. :meth:`start` sets it.
         self.loop: asyncio.AbstractEventLoop
 
     def start(self) -> None:
@@ -104,7 +104,7 @@ class Dispatcher:
         running = set(self._running)
         while running:
             for task in running:
-                task.cancel()  # repeated: redis-py ignores this while it connects
+                task.cancel()  # repeated: redis-py ignores a cancel while it connects
             _, running = await asyncio.wait(running, timeout=0.1)
 
     @property
@@ -114,11 +114,11 @@ class Dispatcher:
 
     @property
     def wait_s(self) -> float:
-        """The seconds that a new message will take, if chunks take as long as recent chunks did."""
+        """The expected seconds until a new message is answered, for the slowest model version."""
         return self._version_queues.wait_s
 
     def wait_for(self, version: str) -> float:
-        """Returns the seconds that a new message for this model version will take."""
+        """Returns the expected seconds until a new message for this model version is answered."""
         return self._version_queues.wait_for(version)
 
     def ask(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -149,7 +149,7 @@ class Dispatcher:
     def hasten(self, entries: Iterable[Entry]) -> None:
         """Sends messages even if all credits (permits for chunks in flight) are taken.
 
-        The callers of these messages stop waiting, and will fetch the outcomes later.
+        Call this when callers stop waiting for ``entries``: they will fetch the outcomes later.
         """
         for entry in entries:
             entry.urgent = True
@@ -196,7 +196,7 @@ class Dispatcher:
             await self._send_from(version_queue)
 
     async def _sweep(self) -> None:
-        """Gives up chunks whose replies are lost, and updates the metrics; once a second."""
+        """Waits a second, gives up chunks whose replies seem lost, and updates the metrics."""
         await asyncio.sleep(SWEEP_S)
         self._give_up()
         self._local_cache.shrink(self._model_registry.pressure() != "ok")
@@ -206,7 +206,7 @@ class Dispatcher:
         self._work.set()  # a chunk may have freed its credit, or a deadline may have passed
 
     async def _look_up(self) -> None:
-        """Gives each gathered message its cached outcome, or else refuses or queues the message."""
+        """Gives gathered messages their cached outcomes, and refuses or queues other messages."""
         for entry, known in await self._cache_lookup.look_up():
             if known is not None:
                 self._settle(entry, known)
@@ -217,7 +217,7 @@ class Dispatcher:
                 self._version_queues.of(entry.version).add(entry)
 
     def _refusal(self, entry: Entry) -> BylineError | None:
-        """Returns the error with which to refuse a message; None if the message may be sent."""
+        """Returns the error of a message that must be refused; None for any other message."""
         if self._model_registry.pressure() == "critical":
             return Overloaded("memory is short: only messages in the cache are answered")
         try:
@@ -226,7 +226,7 @@ class Dispatcher:
             return error
         version_queue = self._version_queues.of(entry.version)
         if len(self._version_queues) > 1 and self._room.is_half_full_of(entry.version):
-            # The other half is for other versions: a canary that hangs must not block them.
+            # The other half of the room is for other versions: a hung canary must not block them.
             return Overloaded("too many messages wait already for this version")
         if version_queue.admission.too_late(entry):
             return deadlines.too_short(entry, version_queue.latency_model.idle) or Overloaded(
@@ -263,9 +263,9 @@ class Dispatcher:
             entry.sent.set()
 
     def _give_up(self) -> None:
-        """Fails the messages of chunks whose replies seem lost, so that other chunks can be sent.
+        """Fails the messages of chunks whose replies seem lost, to make room for other messages.
 
-        If a worker computes the messages later, the results are in the cache.
+        If a worker computes these messages later, the worker stores the outcomes in the cache.
         """
         for version_queue in self._version_queues.values():
             for entries in version_queue.in_flight.given_up():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Kind = tuple[int, bool, bool]
 JoinKey = tuple[str, str, int, bool, bool]
 
-#: The lowest priority of a message. 0 is the highest.
+#: The least urgent priority of a message. The most urgent priority is 0.
 LOWEST_PRIORITY = 9
 #: Number added to the priority of a message that is sent without a credit. Redis has separate lists
 #: for priorities that differ by this number.
@@ -26,14 +26,14 @@ NO_CREDIT_PENALTY = 3
 class Entry:
     """One message with its options and its outcome.
 
-    Callers that ask for the same message share one entry.
+    Callers that ask for the same message can share one entry (see :attr:`join_key`).
     """
 
     id: str
     text: str
     #: The model version, which is a part of the id.
     version: str
-    #: Whether no other version may answer.
+    #: Whether only this version may answer.
     exact: bool = False
     explain: bool = False
     priority: int = 0
@@ -57,7 +57,7 @@ class Entry:
     #: Id of the first request with this message. Requests that join the entry later are not
     #: recorded.
     request_id: str = ""
-    #: Span of the same request; None while tracing is off.
+    #: OpenTelemetry span of the request with ``request_id``; None while tracing is off.
     span: Span | None = None
     #: Work of the message in units of :mod:`tasks.work`.
     work: int = field(init=False)
@@ -76,8 +76,8 @@ class Entry:
     def queue_priority(self) -> int:
         """The message's priority in the broker's queue, from 0 (first) to 9 (last).
 
-        A message for which no caller waits any more gets a larger number, so that it does not
-        delay other messages. Such a message was sent without a credit, the permit to send a task.
+        A message that was sent without a credit (a permit to have one chunk in flight) gets a
+        larger number. No caller waits for such a message any longer, so it must not delay others.
         """
         if self.without_credit:
             return min(LOWEST_PRIORITY, self.priority + NO_CREDIT_PENALTY)
@@ -96,17 +96,18 @@ class Entry:
     def join_key(self) -> JoinKey | None:
         """The key by which later requests for the same message find this entry and share it.
 
-        None if the message has a deadline: such an entry is not shared. The message's owner (an API
-        key) is a part of the key. So owners share no entries, because one owner's messages may wait
-        longer than another's.
+        None if the message has a deadline: such an entry is not shared. The join key includes the
+        message's owner (an API key), so two owners never share an entry. If they shared one, a
+        message of one owner could wait as long as the messages of the other owner.
         """
         return (self.id, self.owner, *self.kind) if self.deadline is None else None
 
     def may_be(self, outcome: Outcome) -> bool:
         """Returns whether ``outcome`` can be the outcome of this message.
 
-        An attribution must have the message's id, unless another model version made it: an id
-        depends on the version. A failure is always possible.
+        A failure is always accepted. An attribution by the message's own model version must have
+        the message's id. An attribution by another version has another id, because a message's id
+        depends on the version. So that id is not checked.
         """
         if isinstance(outcome, Failure):
             return True

@@ -31,7 +31,7 @@ class EventLoopThread(threading.Thread):
         self._stopping = asyncio.Event()
 
     def run(self) -> None:
-        """Runs the event loop, and cancels its tasks at the end. The thread calls this itself."""
+        """Runs the event loop, and cancels its tasks at the end. The thread calls this method."""
         with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
             runner.run(self._run(), context=Context())
 

@@ -17,15 +17,15 @@ from monitoring.instruments import tracing
 from monitoring.instruments.metrics import ApiMetrics
 from tasks.storage.pending_results import PendingResults
 
-#: Seconds after the longest wait of a caller. Then the dispatcher may give up a chunk.
+#: Shortest time from the end of a caller's longest wait until a chunk is given up, in seconds.
 BEYOND_WAIT_S = 5
 
 
 def build_client(settings: Settings, metrics: ApiMetrics) -> AttributionClient:
     """Builds a client, and starts its threads that read Redis.
 
-    Call this in the event loop's thread, and then start the dispatcher. Blocks until each of the
-    threads has read once.
+    Call this in the event loop's thread, and then start the dispatcher. Blocks until each thread
+    has read Redis once.
     """
     client = make_client(settings, metrics)
     client.model_registry.start()

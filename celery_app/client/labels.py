@@ -17,11 +17,12 @@ from tasks.messages import Attribution, parse_author
 from tasks.storage.lua_scripts import read_script
 from tasks.storage.pending_results import PendingResults
 
-#: Prefix of the key that holds a message's true author.
+#: Prefix of the Redis key that holds a message's true author.
 FEEDBACK = "byline:feedback:"
-#: Suffix of the key of the list of authors that were given for the message before.
+#: Suffix of the Redis key of a message's trace: a list of the authors that were given before, and
+#: corrected.
 TRACE = ":before"
-#: Authors that the trace of a message keeps.
+#: Largest number of authors that the trace of a message keeps.
 MAX_TRACE = 20
 _CORRECT = read_script(Path(__file__).with_name("correct_label.lua"))
 
@@ -53,7 +54,7 @@ class Labels:
     ) -> None:
         """A true author is kept for ``ttl_s`` seconds.
 
-        In these seconds, a message counts once, however often its author is recorded.
+        In these seconds, the message counts once, even if its author is recorded several times.
         """
         self._pending_results = pending_results
         self._cache = cache
@@ -134,10 +135,11 @@ class Labels:
         self._metrics.corrections.labels(str(was_right).lower(), str(is_right).lower()).inc()
 
     async def _slice(self, name: str, version: str) -> str:
-        """Returns the Redis key of the counts in which a message's true author was counted.
+        """Returns the Redis key of the counts that include a message's true author.
 
-        The counts of each span of time have a key of their own. ``name`` is the key of the author.
-        The remaining time to live of the author's key tells when the author was counted.
+        Each short period has counts of its own, under a key of its own. ``name`` is the key of the
+        author. The remaining time to live of this key tells when the author was counted.
+        ``version`` is the model version that made the attribution.
         """
         left_ms: Any = await self._cache.pttl(name)
         return self._window.key_at(version, time.time() - self._ttl_s + max(0, left_ms) / 1000)
@@ -165,5 +167,5 @@ class Labels:
 
 
 def _is_right(attribution: Attribution, author: str) -> bool:
-    # A model of a user's own may have an author whose name is not canonical.
+    # A user's own model may name an author in a form that is not canonical.
     return canonical(attribution.candidates[0].author) == author

@@ -1,6 +1,6 @@
-"""The spans of a client: what a request asked for, the cache lookup, and the sending of a chunk.
+"""Makes tracing spans for cache lookups and sent chunks, and adds counts to the spans of requests.
 
-Nothing calls this module while tracing is off. See :mod:`monitoring.instruments.tracing`.
+No code calls this module while tracing is off. See :mod:`monitoring.instruments.tracing`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def note_messages(entries: Sequence[Entry], joined: Sequence[Entry]) -> None:
-    """Adds to a request's span how many messages the request has, and how many are not sent.
+    """Records in a request's span how many messages the request has, and how many are not sent.
 
     A message is not sent if its outcome is known, or if an earlier request has sent the same text.
     In the second case, the span gets a link to the span of the earlier request. ``entries`` are the
@@ -41,7 +41,7 @@ def note_messages(entries: Sequence[Entry], joined: Sequence[Entry]) -> None:
 
 
 def looking_up(tracer: SpanTracer, entries: Sequence[Entry]) -> AbstractContextManager[Span]:
-    """Returns the span of the lookup of these messages in the result cache."""
+    """Returns a context manager: the span of the lookup of ``entries`` in the result cache."""
     attributes = {"byline.messages": len(entries)}
     return tracer.step("cache lookup", "client", [entry.span for entry in entries], attributes)
 

@@ -1,4 +1,4 @@
-"""``SyncClient``: attributes texts through Byline's workers, for a program without asyncio."""
+"""The client for programs without asyncio. It sends texts to workers, which find the authors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tasks.messages import Attribution, Outcome
 
 
 class SyncClient:
-    """Does what ``Client`` does, for blocking code: ``with SyncClient(redis_url) as client``.
+    """Finds the authors of texts, for blocking code: ``with SyncClient(redis_url) as client``.
 
-    Any number of threads may call the client at the same time: their texts are sent together. The
+    Any number of threads can call the client at the same time: their texts are sent together. The
     client has a thread of its own for the event loop. A process that forks must make the client
     after the fork.
     """

@@ -1,4 +1,4 @@
-"""Settings of the api: how it sends messages, waits, limits its callers, and listens."""
+"""Settings of the api: chunks, waits, limits for callers, addresses, processes and threads."""
 
 from __future__ import annotations
 

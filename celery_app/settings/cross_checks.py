@@ -1,4 +1,4 @@
-"""Checks of the settings as a whole: settings that contradict each other, and unusable URLs."""
+"""Finds settings that contradict each other, and URLs of Redis or of links that can't be used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from celery_app.settings.errors import SettingsError, env_name
 from celery_app.settings.secret_url import SecretURL
 
-#: Pairs of settings of which the first must not be above the second, and the reason.
+#: Pairs of settings, with the reason why the first setting must not be above the second.
 _IN_ORDER = (
     ("chunk_messages", "batch_messages", "a task must fit in a batch"),
     ("max_bulk", "dispatcher_messages", "a bulk request must fit in the dispatcher"),
@@ -62,7 +62,7 @@ def check_together(settings: Any) -> None:
 
 
 def _unusable(url: str) -> str:
-    """Returns why a Redis URL can't be used; an empty string if it can."""
+    """Returns the reason why a Redis URL can't be used; an empty string if it can be used."""
     if not url.startswith(_SCHEMES):
         return f"must begin with {' or '.join(_SCHEMES)}"
     try:

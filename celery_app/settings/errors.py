@@ -25,13 +25,13 @@ def in_words(error: str, values: Mapping[str, str], valid: Callable[[str], str])
 
     ``error`` is msgspec's text, which ends with the field's path, such as ``$.field``. ``values``
     maps fields to the values that were set. ``valid(field)`` returns a description of the field's
-    valid values, or an empty string if msgspec's text already has one.
+    valid values, or an empty string if msgspec's text already describes them.
     """
     reason, _, place = error.partition(" - at `$.")
     field = place.rstrip("`")
-    if field not in values:  # __post_init__ raised this error, which names variables
+    if field not in values:  # raised by __post_init__, whose errors name variables
         return reason
-    reason = reason.removesuffix(", got `str`")  # everything in an environment is a string
+    reason = reason.removesuffix(", got `str`")  # every value in an environment is a string
     reason = valid(field) or f"{reason[0].lower()}{reason[1:]}"
     value = SecretURL(values[field]) if field.endswith("_url") else values[field]
     return f"{env_name(field)}={value!r}: {reason}"

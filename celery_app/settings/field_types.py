@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-#: Key in the metadata of a type: what a value must be, in words for errors.
+#: Key in the metadata of a type. Its value says, for error texts, what a setting must be.
 VALID = "valid"
 
 WebURL = Annotated[
@@ -28,7 +28,7 @@ Seconds = Positive
 def about(description: str, valid: str = "", **limits: Any) -> Meta:
     """Returns the metadata of a setting: its description for the documentation, and its limits.
 
-    msgspec checks the ``limits``, such as ``ge=1``. If one of them is a pattern, the text ``valid``
-    says in words what a value must be. Error texts show this text.
+    msgspec checks the ``limits``, such as ``ge=1``. If one of the limits is a pattern, the text
+    ``valid`` says in words what a value must be. Error texts show ``valid``.
     """
     return Meta(description=description, extra={VALID: valid} if valid else None, **limits)

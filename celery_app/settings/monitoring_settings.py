@@ -1,4 +1,4 @@
-"""Settings of all parts but the api and the workers: Valkey, ports, memory, quality, logs."""
+"""Settings that are not only for api or workers: Valkey, ports, memory, quality, logs."""
 
 from __future__ import annotations
 

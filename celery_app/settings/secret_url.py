@@ -12,7 +12,7 @@ _URL = re.compile(
 
 
 class SecretURL(str):
-    """A string with a URL, of which error messages, logs and ``repr`` show only a part.
+    """A string that holds a URL. Error messages, logs and ``repr`` show only a part of the URL.
 
     A printed or formatted ``SecretURL`` shows no user, password or parameter. A library that reads
     the string gets all characters. To put the whole URL into a longer string, use ``+`` or

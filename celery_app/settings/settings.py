@@ -45,7 +45,7 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Builds the settings from the variables that begin with ``BYLINE_``.
 
-        An empty variable counts as unset. The URLs get the passwords that are in files.
+        An empty variable counts as unset. Passwords from password files are put into the URLs.
 
         Raises:
             SettingsError: a name is unknown, a value is wrong, two values contradict each other, or
@@ -60,7 +60,7 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
             if field not in cls.__struct_fields__:
                 raise SettingsError(unknown(field, cls.__struct_fields__))
         for field in SWITCHES & values.keys():
-            with suppress(ValueError):  # msgspec refuses the value
+            with suppress(ValueError):  # msgspec refuses an invalid value
                 values[field] = "on" if is_on(values[field]) else "off"
         try:
             settings = msgspec.convert(
@@ -75,7 +75,7 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
         )
 
     def check_packages(self) -> None:
-        """Checks that the packages for which the settings ask are installed.
+        """Checks that the packages that the settings need are installed.
 
         Raises:
             SettingsError: tracing is on, and the packages of the extra ``otel`` are missing.
@@ -117,7 +117,7 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def host_names(self) -> frozenset[str] | None:
-        """The host names that requests to the api may name; None if the setting is not set."""
+        """The host names that the api accepts in requests; None if ``hosts`` is not set."""
         return None if self.hosts is None else frozenset(re.split(r" *, *", self.hosts))
 
     @property
@@ -132,5 +132,5 @@ class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def cache(self) -> SecretURL:
-        """The URL of the cache; it is the broker's URL if no other is set."""
+        """The URL of the cache: ``cache_url``, or the broker's URL if ``cache_url`` is not set."""
         return self.cache_url or self.broker

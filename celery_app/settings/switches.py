@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-#: Words that switch something on, in any case of letters.
+#: Words that switch something on, in upper or lower case.
 ON = ("true", "1", "yes", "on")
-#: Words that switch something off, in any case of letters.
+#: Words that switch something off, in upper or lower case.
 OFF = ("false", "0", "no", "off")
-#: What a value must be, in words.
+#: Error text for a word that is in neither list.
 SWITCH = "must be on or off; true, 1 and yes, and false, 0 and no, mean the same"
 
 
@@ -14,7 +14,7 @@ def is_on(text: str) -> bool:
     """Returns whether ``text`` is one of the words of :data:`ON`.
 
     Raises:
-        ValueError: ``text`` is a word neither of :data:`ON` nor of :data:`OFF`.
+        ValueError: ``text`` is not one of the words of :data:`ON` and :data:`OFF`.
     """
     word = text.lower()
     if word in ON:

@@ -11,7 +11,7 @@ from celery_app.settings.switches import SWITCH
 
 
 def valid_values(kind: inspect.Type) -> str:
-    """Returns what a value of this type must be, such as ``must be a number above 0``.
+    """Returns a description of a type's valid values, such as ``must be a number above 0``.
 
     Returns an empty string for a type whose errors msgspec itself describes well enough.
     """

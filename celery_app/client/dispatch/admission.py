@@ -1,4 +1,7 @@
-"""Estimates a new message's wait, and refuses the message at once if it can't meet its deadline."""
+"""Estimates when a new message would be answered, and whether that is after its deadline.
+
+The dispatcher refuses a message at once if the message would miss its deadline.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from celery_app.client.dispatch.in_flight import InFlight
 from celery_app.client.dispatch.latency_model import LatencyModel
 from celery_app.client.entry import Entry, Kind
 
-#: Seconds for which a snapshot of the chunks in flight is used again, unless a chunk was sent or
-#: came back since.
+#: Seconds for which a snapshot of the chunks in flight stays valid. When a chunk is sent or comes
+#: back, the snapshot becomes invalid at once.
 FRESH_S = 0.001
 
 
@@ -32,7 +35,7 @@ class InFlightSnapshot(NamedTuple):
 
 
 class Admission:
-    """Estimates a new message's wait, from the chunks in flight and the waiting messages."""
+    """Estimates when a new message is answered, from chunks in flight and waiting messages."""
 
     def __init__(
         self,
@@ -43,7 +46,7 @@ class Admission:
     ) -> None:
         """``waiting`` maps each kind (see ``Entry.kind``) to the queue of its unsent messages.
 
-        Each estimate reads the mapping again, so queues may be added to it and removed from it.
+        Each estimate reads the mapping again, so the caller can add and remove queues.
         ``chunk_work`` is the work of the largest chunk, in units of :mod:`tasks.work`.
         """
         self._latency_model = latency_model
@@ -54,18 +57,19 @@ class Admission:
 
     @property
     def wait_s(self) -> float:
-        """The seconds until a new message would be answered."""
+        """The expected seconds until a new message is answered, with a safety margin."""
         return sum(self._time_until_done(sum(queue.work for queue in self._waiting.values()) + 1))
 
     def too_late(self, entry: Entry) -> bool:
         """Returns whether to refuse a message because of a deadline.
 
         True if the message would be answered after its own deadline, or if it would make another
-        message of its chunk miss a deadline. False if the deadline has passed already, because the
-        version queue drops such a message.
+        message of its chunk miss that message's deadline. False if the deadline has passed already,
+        because the version queue drops such a message.
 
-        False also if no other message is ahead. One slow batch may raise the estimate above every
-        deadline, and only a new answer lowers the estimate again.
+        False also if no other message is ahead, so that a message is sent from time to time. One
+        slow batch may raise the estimate above every deadline, and only a new answer lowers the
+        estimate again.
         """
         now, deadline = time.time(), entry.deadline
         if deadline is None or now > deadline:
@@ -83,9 +87,9 @@ class Admission:
         work_in_chunk = same_kind_ahead % self._chunk_work
         if not same_kind or not work_in_chunk:
             return False
-        # Another message whose deadline is close still counts as in time, because estimates vary by
-        # more than the time of one message. If it counted as lost, every new message would be
-        # accepted beside it, and all of them would be late.
+        # A message whose deadline is close still counts as in time, because estimates vary by more
+        # than the time of one message. If this message counted as lost, every new message would be
+        # accepted into its chunk, and all messages of the chunk would be late.
         in_time = now + self._time_until_done(work_ahead)[0]
         return any(
             in_time <= other.deadline < latest
@@ -96,8 +100,8 @@ class Admission:
     def _time_until_done(self, work: int) -> tuple[float, float]:
         """Returns two numbers of seconds: the time until waiting work is done, and a safety margin.
 
-        ``work`` is the amount of waiting work, in units of :mod:`tasks.work`. The work of the
-        chunks in flight is added to it.
+        ``work`` is the amount of waiting work, in units of :mod:`tasks.work`. The first number
+        includes the time that the chunks in flight still take.
         """
         snapshot, latency_model = self._current_snapshot(), self._latency_model
         full, rest = divmod(work - 1, self._chunk_work)

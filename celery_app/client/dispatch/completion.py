@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Completion:
-    """Like ``asyncio.Event``, but each wait has its own deadline and needs no asyncio task."""
+    """An event like ``asyncio.Event``. Each wait has its own deadline and needs no asyncio task."""
 
     __slots__ = ("_callbacks", "_set")
 

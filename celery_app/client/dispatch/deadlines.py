@@ -1,8 +1,8 @@
 """Finds out why a message missed its deadline: Byline was too slow, or the deadline was too short.
 
-A deadline is too short if an answer takes longer even when Byline has no other message. To miss a
-deadline that is too short is no failure of Byline. If a message misses a longer deadline, for
-example because other messages were ahead of it, Byline was too slow.
+A deadline is too short if an answer takes longer even when Byline has no other message. If a
+message misses such a deadline, this is no failure of Byline. If a message misses a longer deadline,
+for example because other messages were ahead of it, Byline was too slow.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from celery_app.client.entry import Entry
 from tasks.errors import DeadlinePassed, DeadlineTooShort
 from tasks.messages import Failure, Outcome
 
-#: Shortest time that a computed answer takes, in seconds: the message goes through Redis twice.
-#: This value is also the estimate until the first answer is back.
+#: Shortest time that a computed answer takes, in seconds: the message goes to the worker and the
+#: reply comes back, both through Redis. Until the first answer, this value is also the estimate.
 MIN_LATENCY_S = 0.002
-#: The objective for an answer, in seconds. A deadline of at least this time never counts as too
-#: short, even if the model is slow.
+#: The time in which Byline aims to answer, in seconds. A deadline of at least this time never
+#: counts as too short, even if the model is slow.
 OBJECTIVE_S = 0.055
-#: Weight of a new answer in the running mean, once there are enough answers.
+#: Weight of a new answer in the running mean, after the first ten answers. The first ten answers
+#: have equal weights.
 WEIGHT = 0.1
 
 
 class IdleLatency:
     """The time that an answer takes when no other message is ahead.
 
-    The value is the lowest that the running mean of these times ever had, so it never rises. If
-    Byline becomes slow, a missed deadline still counts as a failure of Byline.
+    The value is the lowest running mean of these times so far, so a slow Byline does not raise it.
+    If Byline becomes slow, a missed deadline still counts as a failure of Byline.
     """
 
     def __init__(self) -> None:

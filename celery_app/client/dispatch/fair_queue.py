@@ -1,9 +1,9 @@
 """A queue of messages that serves all API keys fairly, however many messages each key sends.
 
-The method is deficit round robin (Shreedhar and Varghese, 1995). The keys whose messages wait take
-turns. Each turn adds to the work that the key may send. Work is counted in short messages: a long
-message counts as several (:mod:`tasks.work`). A key keeps the unused part for its next turn, so
-that long messages get no larger share than short messages.
+The method is deficit round robin (Shreedhar and Varghese, 1995). The API keys with waiting messages
+take turns. In each turn, a key may send a fixed amount of work. Work is counted in short messages:
+a long message counts as several (:mod:`tasks.work`). A key keeps an unused amount for its next
+turn. So a key with long messages and a key with short messages send the same amount of work.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from celery_app.client.entry import Entry
 
-#: Work that a turn adds, in units of :mod:`tasks.work`: one message with evidence.
+#: Work that a key may send in each turn, in units of :mod:`tasks.work`: one short message with
+#: evidence.
 QUANTUM = 8
 
 
@@ -26,7 +27,7 @@ class Share:
     entries: deque[Entry] = field(default_factory=deque)
     #: Work of all waiting messages of the owner, in units of :mod:`tasks.work`.
     work: int = 0
-    #: Work that may still leave in this turn.
+    #: Work that the owner may still send in this turn.
     deficit: int = QUANTUM
 
     def move(self, taken: list[Entry], room: int, allowed: float) -> int:
@@ -34,7 +35,7 @@ class Share:
 
         The parameter ``room`` is the work that still fits into the chunk. The parameter ``allowed``
         is the work that the owner may send now. Both parameters and the result are in units of
-        :mod:`tasks.work`. The first message of the list may be larger than ``room``.
+        :mod:`tasks.work`. If ``taken`` is empty, the first message may be larger than ``room``.
         """
         entries, moved = self.entries, 0
         while entries:
@@ -152,9 +153,9 @@ class FairQueue:
     def newest(self, work: int) -> list[Entry]:
         """Returns a list of the newest messages, without removing them from the queue.
 
-        The newest message of each owner comes first, then the second newest of each. Messages are
-        added until their total work is at least ``work``, or until the list has all messages of the
-        queue. ``work`` is in units of :mod:`tasks.work`.
+        The newest message of each owner comes first, then the second newest of each owner, and so
+        on. The list ends when its total work is at least ``work``, or when it has all messages of
+        the queue. ``work`` is in units of :mod:`tasks.work`.
         """
         found: list[Entry] = []
         ends = [reversed(share.entries) for share in self._shares.values()]

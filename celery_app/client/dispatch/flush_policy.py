@@ -1,4 +1,4 @@
-"""Decides whether waiting messages are sent as a chunk now, or soon, with more messages."""
+"""Decides whether to send waiting messages as a chunk now, or a little later with more messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ LEAD_S = 0.02
 class FlushPolicy:
     """Decides for one model version whether waiting messages are sent now, as a chunk.
 
-    If not, the policy wakes the dispatcher later, and the dispatcher asks again.
+    If a short delay is better, the policy wakes the dispatcher after the delay, and the dispatcher
+    asks again.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class FlushPolicy:
         version: str,
         wake: asyncio.Event,
     ) -> None:
-        """``credits`` is how many chunks may be in flight.
+        """``credits`` is the largest number of chunks in flight.
 
         The event ``wake`` wakes the dispatcher, which then calls :meth:`due` again.
         """
@@ -47,15 +48,16 @@ class FlushPolicy:
         self._version = version
         self._wake = wake
         self._timer: asyncio.TimerHandle | None = None
-        #: When the timer ends, in the event loop's time. Stored here, because the timers of some
-        #: event loops can't return it.
+        #: The time at which the timer ends, by the event loop's clock. It is stored here, because
+        #: the timers of some event loops can't tell this time.
         self._due_at = 0.0
 
     def due(self, waiting: int) -> bool:
-        """Returns whether the waiting messages may be sent as a chunk now.
+        """Returns whether to send the waiting messages as a chunk now.
 
-        The parameter ``waiting`` is the work of these messages, in units of :mod:`tasks.work`. If
-        the messages may be sent a little later, the policy wakes the dispatcher at that time.
+        The parameter ``waiting`` is the work of these messages, in units of :mod:`tasks.work`. If a
+        short delay is better, this method returns False, and wakes the dispatcher after the delay.
+        While all credits are taken, this method returns False and sets no timer.
         """
         in_flight = self._in_flight.with_credit
         if not in_flight:

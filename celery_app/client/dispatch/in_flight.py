@@ -50,7 +50,7 @@ class InFlight:
         self.changes = 0
 
     def add(self, chunk_id: str, entries: list[Entry]) -> None:
-        """Adds a chunk. Call this before sending it, since the reply may come at once."""
+        """Adds a chunk. Call this before the chunk is sent, since the reply may come at once."""
         work = sum([entry.work for entry in entries])
         self._in_flight[chunk_id] = InFlightChunk(time.monotonic(), entries, work)
         self.changes += 1

@@ -24,9 +24,10 @@ class KeyQuota:
         """Returns whether to accept an owner's request with messages of the total size ``size``.
 
         A request that fits into the free capacity is accepted. Any other request is accepted if the
-        owner's messages, with those of the request, take at most an equal share of the capacity. An
-        owner without messages in the dispatcher may send a request of any size. Without this
-        exception, a valid request could be refused for ever.
+        owner's messages, including this request, take at most the owner's share of the capacity.
+        The owners whose messages the dispatcher holds have equal shares. An owner without messages
+        in the dispatcher may send a request of any size. Without this exception, a valid request
+        could be refused for ever.
         """
         held = self._owners.get(owner, 0)
         if not held or self._taken + size <= self._capacity:

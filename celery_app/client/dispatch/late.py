@@ -23,7 +23,7 @@ from tasks.storage.pending_results import PendingResults
 
 logger = logging.getLogger(__name__)
 
-#: Longest time, in seconds, until the broker has a message whose outcome is promised.
+#: Longest time that a late message waits for the broker, in seconds. Then the message fails.
 ACCEPT_S = 5.0
 
 
@@ -37,7 +37,7 @@ class LateMessages:
     def __init__(self, dispatcher: Dispatcher, pending_results: PendingResults) -> None:
         self._dispatcher = dispatcher
         self._pending_results = pending_results
-        #: Asyncio tasks that keep or release promised outcomes.
+        #: Asyncio tasks that store or release promised outcomes.
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def outcomes(
@@ -106,14 +106,14 @@ class LateMessages:
         self._hold(asyncio.ensure_future(self._release([entry])))
 
     def _hold(self, task: asyncio.Task[None]) -> None:
-        """Keeps an asyncio task referenced until it is done, because the event loop does not."""
+        """Keeps a reference to a task until its end: the event loop has only a weak reference."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _release_later(self, entry: Entry) -> None:
-        """Removes a message's pending result from the broker as soon as the outcome comes.
+        """Releases a message's pending result at the broker as soon as the outcome comes.
 
-        A pending result is the broker's record of an outcome that a caller may fetch later. Nobody
+        A pending result is the broker's record of an outcome that a caller can fetch later. Nobody
         will fetch this outcome, because no caller was given the message's id.
         """
         if not entry.done.is_set():
@@ -130,9 +130,9 @@ class LateMessages:
                 logger.warning("a promised outcome is kept in the cache only: %s", error)
 
     async def _release(self, answered: Sequence[Entry]) -> None:
-        """Removes from the broker the pending results that no caller will fetch.
+        """Releases the pending results that no caller will fetch, so that they take no more room.
 
-        A pending result is the broker's record of an outcome that a caller may fetch later. Nobody
+        A pending result is the broker's record of an outcome that a caller can fetch later. Nobody
         will fetch an outcome that came while all its callers still waited. The parameter
         ``answered`` holds entries that have their outcomes.
         """

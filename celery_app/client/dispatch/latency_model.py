@@ -1,10 +1,11 @@
 """Estimates how long the next chunk will take, from the chunks that have come back.
 
-A chunk has a fixed cost, and a cost that grows with the work of its messages. On a GPU nearly all
-of the cost is fixed, on a CPU nearly all of the cost grows with the work. The model finds both
+A chunk has a fixed cost, and a cost that grows with the work of its messages. On a GPU, nearly all
+of the cost is fixed. On a CPU, nearly all of the cost grows with the work. This module finds both
 costs: it fits a line through the sizes and times of past chunks by least squares, in which recent
-chunks weigh most. The mean rate of work would be a wrong estimate. If fewer messages are accepted,
-chunks are smaller, and the rate is lower. With this rate, even fewer messages would be accepted.
+chunks weigh most. The mean work per second would be a wrong estimate. If fewer messages are
+accepted, chunks are smaller, and less work is done per second. An estimate from this lower rate
+would be too long, and even fewer messages would be accepted.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from collections.abc import Callable
 
 from celery_app.client.dispatch.deadlines import IdleLatency
 
-#: Seconds after which a measurement has a third of its weight.
+#: Seconds after which a measurement keeps about a third of its weight.
 MEMORY_S = 2.0
-#: Smallest share of its weight that a measurement keeps when the next chunk comes back, so that the
-#: chunks of a slow model count as well.
+#: Smallest share of its weight that a measurement keeps when the next chunk comes back. Without
+#: this limit, one chunk of a slow model would outweigh all earlier chunks.
 MIN_KEPT = 0.9
 #: Safety margin of an estimate, in mean deviations of a chunk from the fitted line.
 DEVIATIONS = 2.0
@@ -46,9 +47,10 @@ class LatencyModel:
     def came_back(self, work: int, sent_at: float, alone: bool = False) -> None:
         """Records the time that a chunk took. Call this method as soon as the chunk's reply comes.
 
-        ``work`` is the work of the chunk. The chunk was sent at the time ``sent_at``. The measured
-        time starts then, or at the previous reply if that reply came later. ``alone`` says whether
-        the chunk was a single message, and the reply had its attribution.
+        ``work`` is the work of the chunk, and ``sent_at`` the time at which it was sent. The
+        measured time starts at ``sent_at``, or at the previous reply if that reply came after
+        ``sent_at``. ``alone`` is True if the chunk had only one message, and the reply had its
+        attribution.
         """
         took = self._waited(sent_at)
         if alone and sent_at >= self._last:
@@ -79,7 +81,7 @@ class LatencyModel:
     def until_back(self, work: int, sent_at: float) -> float:
         """Returns the seconds until the reply to the oldest chunk in flight is expected.
 
-        ``work`` is the work of this chunk, and ``sent_at`` when it was sent.
+        ``work`` is the work of this chunk, and ``sent_at`` the time at which it was sent.
         """
         return max(0.0, self.seconds(work) - self._waited(sent_at))
 

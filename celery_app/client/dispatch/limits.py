@@ -8,11 +8,11 @@ from typing import NamedTuple
 class DispatchLimits(NamedTuple):
     """The limits of a dispatcher. Work and capacity are in units of :mod:`tasks.work`."""
 
-    #: Largest number of chunks in flight for one model version. Beyond it, messages wait.
+    #: Largest number of chunks in flight for one model version. At this number, messages wait.
     credits: int
     #: Work of the largest chunk.
     chunk_work: int
     #: Largest total size of the messages that have no outcome yet.
     capacity: int
-    #: Seconds after which a chunk without a reply is given up, and its credit is free.
+    #: Seconds after which a chunk without a reply is given up: its messages fail.
     answer_s: float

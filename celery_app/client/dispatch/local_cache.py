@@ -19,7 +19,7 @@ REMEMBERED_S = 60.0
 
 
 class LocalCache:
-    """Up to ``size`` attributions, by message id. The least recently used is dropped first."""
+    """Up to ``size`` attributions, by message id. The least recently used one is dropped first."""
 
     def __init__(self, size: int, now: Callable[[], float] = time.monotonic) -> None:
         self._size = self._full = size
@@ -27,7 +27,7 @@ class LocalCache:
         self._kept: OrderedDict[str, tuple[float, Attribution]] = OrderedDict()
 
     def get(self, id: str) -> Attribution | None:
-        """Returns the attribution with this id, marked as cached; None if there is none."""
+        """Returns the attribution with this id, marked as cached; None if it is not stored here."""
         kept = self._kept.get(id)
         if kept is None:
             return None

@@ -19,7 +19,8 @@ from celery_app.client.dispatch.limits import DispatchLimits
 from celery_app.client.entry import Entry, Kind
 from celery_app.client.redis.model_registry import ModelRegistry
 
-#: Number of chunks in a row that may be sent before messages of another kind and equal priority.
+#: Largest number of chunks that are sent in a row while messages of another kind, with the same
+#: priority, wait.
 PASSED_OVER = 3
 #: A chunk without a credit has at most the work of the largest chunk, divided by this number. Such
 #: a chunk is small, because the next chunk that a caller waits for may be queued behind it.
@@ -39,7 +40,7 @@ class VersionQueue:
         """The event ``wake`` wakes the dispatcher, which then calls :meth:`next_chunk` again."""
         self._chunk_work = limits.chunk_work
         self._waiting: dict[Kind, FairQueue] = {}
-        #: For each waiting kind, the number of chunks that were sent before it.
+        #: For each waiting kind, how many chunks of other kinds have been sent before it.
         self._passed_over: Counter[Kind] = Counter()
         self.latency_model = LatencyModel()
         self.in_flight = InFlight(limits.answer_s, self.latency_model, limits.chunk_work)
@@ -77,7 +78,7 @@ class VersionQueue:
         return dropped
 
     def next_chunk(self) -> list[Entry]:
-        """Removes the messages to send now, and returns them as a list, which is the next chunk.
+        """Removes the messages of the next chunk from the queue, and returns them as a list.
 
         The list is empty if there is nothing to send now. All messages of a chunk are of one kind
         (see ``Entry.kind``). The kind with the most urgent priority comes first.
@@ -103,7 +104,7 @@ class VersionQueue:
         """Returns the sort key of a kind of messages. The kind with the smallest key is sent next.
 
         Of the kinds with equal priority, a kind that was passed over :data:`PASSED_OVER` times
-        comes first. The messages without evidence come next.
+        comes first. Otherwise messages without evidence come before messages with evidence.
         """
         return kind[0], self._passed_over[kind] < PASSED_OVER, kind
 

@@ -10,7 +10,7 @@ from celery_app.client.redis.model_registry import ModelRegistry
 
 
 class VersionQueues:
-    """Makes, finds and removes version queues. Use it in one event loop's thread."""
+    """Makes, finds and removes version queues. Use this object in one event loop's thread."""
 
     def __init__(
         self, limits: DispatchLimits, model_registry: ModelRegistry, wake: asyncio.Event
@@ -63,10 +63,10 @@ class VersionQueues:
 
     @property
     def wait_s(self) -> float:
-        """The seconds that a new message would take for the slowest model version."""
+        """The expected seconds until a new message is answered, for the slowest model version."""
         return max(map(self.wait_for, self._queues), default=0.0)
 
     def wait_for(self, version: str) -> float:
-        """Returns the seconds that a new message for this model version would take."""
+        """Returns the expected seconds until a new message for this model version is answered."""
         queue = self._queues.get(version)
         return queue.admission.wait_s if queue else 0.0

@@ -1,6 +1,6 @@
 """Looks up messages in the result cache, as many as possible with one MGET command.
 
-The fixed cost of an MGET is high: as much CPU time as ten of its messages take.
+An MGET has a high fixed cost: as much CPU time as the lookup of ten messages in it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from tasks.messages import Outcome, suffices
 
 logger = logging.getLogger(__name__)
 
-#: Number of messages at which the lookup starts without delay. While chunks are in flight, fewer
-#: messages wait for further messages, because they could not be sent at once anyway.
+#: Number of messages at which the lookup starts without delay. A smaller number of messages waits
+#: for further messages while chunks are in flight, because it could not be sent at once anyway.
 WORTH_A_LOOK = 32
-#: Longest time that fewer messages wait for the lookup, in seconds.
+#: Longest time that this smaller number of messages waits for the lookup, in seconds.
 GATHER_S = 0.002
-#: Seconds without lookups after the cache has failed. The workers look messages up as well.
+#: Seconds without lookups after the cache has failed. Messages then go to the workers, which look
+#: them up as well.
 REST_S = 5.0
 
 
 class CacheLookup:
-    """Gathers messages, and looks them up together. Use it in one event loop's thread."""
+    """Gathers messages, and looks them up together. Use this object in one event loop's thread."""
 
     def __init__(
         self, result_store: ResultStore, version_queues: VersionQueues, wake: asyncio.Event
@@ -43,7 +44,7 @@ class CacheLookup:
         self._wake = wake
         self._cooldown = Cooldown(REST_S)
         self._entries: list[Entry] = []
-        #: Sets ``wake`` a little later.
+        #: Timer that sets ``wake``; None if no timer runs.
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -56,8 +57,8 @@ class CacheLookup:
     def wake_dispatcher(self) -> None:
         """Wakes the dispatcher, so that the dispatcher calls :meth:`look_up`.
 
-        If only few messages are gathered and chunks are in flight, wakes the dispatcher
-        ``GATHER_S`` seconds later.
+        If fewer than ``WORTH_A_LOOK`` messages are gathered, and chunks are in flight, the
+        dispatcher wakes ``GATHER_S`` seconds later.
         """
         few = len(self._entries) < WORTH_A_LOOK
         if few and self._timer is not None:

@@ -1,7 +1,7 @@
 """Tracks how many workers each model version has, and whether Redis or the machine lacks memory.
 
-Workers announce themselves in Redis. Two threads read the announcements once a second, so that no
-request waits for Redis.
+Workers announce themselves in Redis. A thread reads the announcements once a second, so that no
+request has to read them. A second thread checks whether the cache can be reached.
 """
 
 from __future__ import annotations
@@ -47,24 +47,24 @@ class ModelRegistry:
     """The last known state of the workers, the broker and the cache, renewed once a second.
 
     Two threads check the broker and the cache. Only ``start`` and ``stop`` block; all other methods
-    use what the last check found. While the broker can't be reached, the models of the last
+    use the results of the last check. While the broker can't be reached, the models of the last
     successful check stay known.
     """
 
     def __init__(
         self, broker: Redis, cache: Redis, machine: str, queue_capacity: QueueCapacity
     ) -> None:
-        """``machine`` is this computer's name, under which its monitor reports memory in Redis.
+        """``machine`` is this computer's name. The monitor reports memory under this name in Redis.
 
-        Each check also reports to ``queue_capacity`` how much of the broker's memory the queue
-        takes.
+        Each check of the broker also tells ``queue_capacity`` how much of the broker's memory the
+        queue takes.
         """
         self._queue_capacity = queue_capacity
         self._memory_key = pressure.key(machine)
         self._broker = broker
         self._cache = cache
         self._worker_registry = WorkerRegistry(broker)
-        #: What the last successful check of the broker found.
+        #: The result of the last successful check of the broker.
         self._served = ServedVersions(None, {}, frozenset())
         self._reachable = False
         #: Announcements by model version.
@@ -77,7 +77,7 @@ class ModelRegistry:
     def start(self) -> None:
         """Checks the broker and the cache every second, in two threads.
 
-        Returns after the first check.
+        Returns after the first check of each server.
         """
         for look in (self._look_at_broker, self._look_at_cache):
             look()
@@ -105,9 +105,10 @@ class ModelRegistry:
         return known
 
     def version_for(self, text: str) -> str:
-        """Returns the version that a message goes to: the current one, or the canary (on trial).
+        """Returns the version that a message goes to: the current version or the canary.
 
-        ``text`` is what ``parse_text`` returned: the canonical form of the message.
+        The canary is a version on trial. ``text`` is the message's canonical form, which
+        ``parse_text`` returns.
 
         Raises:
             NoModel: no worker has announced a model.
@@ -157,9 +158,9 @@ class ModelRegistry:
         }
 
     def parts(self) -> dict[str, str]:
-        """Returns a mapping from each part that answers need, such as ``cache``, to its state.
+        """Returns a mapping from part to state, for the parts that Byline needs for an answer.
 
-        A state is ``ok``, or says what is wrong.
+        A part is, for example, ``cache`` or ``worker``. A state is ``ok``, or says what is wrong.
         """
         workers = self.workers()
         worker = "unknown" if workers is None else "ok" if workers else "none alive"
@@ -186,7 +187,7 @@ class ModelRegistry:
         return self._served.lists if self._served.rollout else []
 
     def pressure(self) -> Level:
-        """Returns the level of this machine's memory: ``ok``, ``warning`` or ``critical``.
+        """Returns the memory pressure of this machine: ``ok``, ``warning`` or ``critical``.
 
         The machine's monitor reports this level in Redis.
         """

@@ -1,4 +1,4 @@
-"""Sends chunks to the broker as Celery tasks, and receives the workers' replies on one list."""
+"""Sends chunks to the broker as Celery tasks, and receives the replies on one Redis list."""
 
 from __future__ import annotations
 
@@ -53,9 +53,10 @@ class Publisher:
     async def send(self, chunk_id: str, entries: Sequence[Entry]) -> None:
         """Sends a chunk as a Celery task, whose id is ``chunk_id``.
 
-        All ``entries`` have one model version and one kind. The Redis command that queues the task
-        also adds pending results for the urgent entries, unless there are too many already. A
-        pending result keeps an outcome, so that a caller can fetch it later (HTTP 202).
+        All ``entries`` have the same model version and the same kind. The Redis command that queues
+        the task also adds a pending result for each urgent entry. A pending result keeps an
+        outcome, so that a caller can fetch it later (HTTP 202). If there would be too many pending
+        results, the command adds none, and only queues the task.
 
         Raises:
             BrokerUnavailable: the broker did not take the task.

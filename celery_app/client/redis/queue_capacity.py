@@ -16,7 +16,7 @@ SHOWN_S = 3.0
 
 
 class QueueCapacity:
-    """Estimates how much memory the queue takes: the last measurement, plus the tasks sent since.
+    """Estimates the queue's memory: the last measurement, plus the tasks that were sent since then.
 
     The thread that checks the broker calls :meth:`record`, and reads ``in_flight_bytes`` and
     ``state``. The event loop's thread calls all other methods.
@@ -30,7 +30,7 @@ class QueueCapacity:
         self._tasks: dict[str, tuple[int, float]] = {}
         #: Bytes of all tasks without a reply.
         self.in_flight_bytes = 0
-        #: The last measurement, and the value of ``in_flight_bytes`` before it.
+        #: The last measurement, and the value of ``in_flight_bytes`` just before the measurement.
         self._measurement = QueueMemory(0, math.inf, 0), 0
         #: Monotonic time of the last refusal, in seconds.
         self._refused_at = -SHOWN_S

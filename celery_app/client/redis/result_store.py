@@ -17,7 +17,7 @@ class ResultStore:
         self._cache = cache
 
     async def look_up(self, ids: Sequence[str]) -> dict[str, Outcome]:
-        """Returns a mapping from message id to outcome, for the messages that the cache has.
+        """Returns a mapping from message id to outcome, for the outcomes that are in the cache.
 
         Sends one MGET command. Raises ``RedisError``.
         """

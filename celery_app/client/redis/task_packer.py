@@ -1,8 +1,8 @@
 """Makes the Celery message of a chunk, with Kombu's memory transport.
 
-Celery sends the task to that transport, and Byline takes the message out. Celery can't send the
-task to Redis itself: a chunk and its pending results must be written in one step, so that no crash
-can separate the two.
+Celery sends the task to this transport, and Byline takes the Celery message out. Then Byline writes
+the Celery message and the chunk's pending results to Redis in one step, so that a crash can't leave
+only the message or only the results. Celery can't write both in one step.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _encode = msgspec.json.Encoder().encode
 class Packed(NamedTuple):
     """A Celery message, and the Redis list to push it to.
 
-    Each priority of a queue has its own list.
+    A queue has one list for each step of priority: 0, 3, 6 and 9.
     """
 
     queue: str
@@ -58,10 +58,11 @@ class TaskPacker:
         request_ids: Sequence[str] = (),
         trace: Mapping[str, Any] = NO_TRACE,
     ) -> Packed:
-        """Returns the Celery message for a chunk with these texts; ``chunk`` is the task's id.
+        """Returns the Celery message for a chunk of ``texts``. The task's id is ``chunk``.
 
         ``kwargs`` are the task's keyword arguments. ``request_ids`` has an id for each text, or is
-        empty. ``trace`` holds the headers that name the spans to which the worker's spans belong.
+        empty. ``trace`` holds headers that name tracing spans. The worker connects its own spans to
+        these.
         """
         headers: dict[str, Any] = {SENT: round(time.time(), 6), **trace}
         if any(request_ids):
@@ -77,7 +78,7 @@ class TaskPacker:
                 reply_to=self._reply_to,
                 headers=headers,
                 ignore_result=True,  # the reply has the results, and the cache keeps them
-                # Celery's own repr has the texts, and monitors such as Flower show the repr.
+                # Celery's own repr contains the texts, and monitors such as Flower show the repr.
                 argsrepr=f"({len(texts)} messages,)",
                 kwargsrepr="{}",
                 retry=False,
