@@ -1,4 +1,4 @@
-"""Byline's Celery app, found by Celery's commands: ``celery -A celery_app inspect active``."""
+"""Gives Byline's app to Celery's commands, such as ``celery -A celery_app inspect active``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ def __getattr__(name: str) -> Any:
     """Returns Byline's app when a command of Celery asks this package for the name ``celery``.
 
     The app's module imports other packages from the current folder. Celery removes this folder from
-    the import path as soon as it has imported this package. So this function adds the folder again.
+    the import path as soon as this package is imported. So this function adds the folder again
+    while it imports the app's module.
     """
     if name != "celery":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ SHARED_REDIS_TIMEOUT_S = 20.0
 
 
 def make_celery(settings: Settings) -> Celery:
-    """Returns Byline's Celery app, the same for workers, clients and Celery's own commands.
+    """Returns a Celery app with Byline's settings, for workers, clients and Celery's own commands.
 
     Raises:
         SettingsError: the settings have no URL of Redis.
@@ -37,12 +37,12 @@ def make_celery(settings: Settings) -> Celery:
             "unacked_restore_interval": max(1, settings.visibility_timeout_s // 10),
             "unacked_restore_throttle": 1,
             # Byline has keys of its own. Other apps on this Redis may use kombu's default keys, and
-            # may hold tasks for hours. Apps that share keys share the sweep, and the shortest
-            # visibility timeout then applies to the tasks of all apps.
+            # may hold tasks for hours. If apps share keys, each app sweeps the tasks of all apps,
+            # after the shortest visibility timeout among the apps.
             "unacked_key": UNACKED,
             "unacked_index_key": f"{UNACKED}:index",
             "unacked_mutex_key": f"{UNACKED}:mutex",
-            # Seconds for which a worker that dies in a sweep keeps other workers from sweeping.
+            # If a worker dies during a sweep, no other worker can sweep for this many seconds.
             "unacked_mutex_expire": 2,
             # A worker reads the lists of a queue from the highest priority down, not in rotation.
             "queue_order_strategy": "priority",

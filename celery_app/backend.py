@@ -25,9 +25,9 @@ class WholePipeline(PersistentPipeline):
     redis-py's own pipeline makes a separate call for each long command: four calls for a batch. At
     each call, the thread releases the interpreter lock, and Redis handles only a part of the batch.
 
-    If the key of one command holds a wrong type, the other commands still succeed. A command may
-    have the option ``then``: a function that the pipeline calls with the command's response, after
-    the pipeline has read all responses.
+    If the key of a command holds a value of a wrong type, the other commands still succeed. A
+    command can have the option ``then``: a function that the pipeline calls with the command's
+    response, after the pipeline has read all responses.
     """
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:
@@ -103,7 +103,7 @@ class CacheBackend(RedisBackend):
         return result
 
     def encode(self, data: Any) -> Any:
-        """Returns a result as the text to store.
+        """Returns the text in which Celery stores ``data``, a task's result and state.
 
         msgspec encodes the result, because the module json is slow for the result of a large task.
         """

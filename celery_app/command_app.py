@@ -20,7 +20,7 @@ from tasks.messages import TASK
 
 
 class RefuseStep(bootsteps.Step):
-    """Ends a worker that is started with this app, which has neither model nor task."""
+    """Ends a worker that is started with this app, because this app has no model."""
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
@@ -33,15 +33,15 @@ class RefuseStep(bootsteps.Step):
 class ShownControl(Control):
     """Celery's remote control, changed so that Flower shows why a worker refuses a time limit.
 
-    Flower's page shows nothing if a worker answers a time limit with an error. So this class turns
-    the error into a success, whose text begins with "refused".
+    Flower's page shows nothing if a worker answers the command ``time_limit`` with an error. So
+    this class turns the error into a reply of success, whose text begins with "refused".
     """
 
     def time_limit(self, *args: Any, **kwargs: Any) -> Any:
-        """Sets a task's time limits on the workers, as Celery's method does.
+        """Asks the workers to change a task's time limits, as Celery's method does.
 
-        Returns a list of the workers' replies, with each error changed into a success. Only Flower
-        calls this method.
+        Returns a list of the workers' replies, with each error changed into a reply of success.
+        Only Flower calls this method.
         """
         return [
             {node: _shown(reply) for node, reply in replies.items()}
@@ -65,8 +65,8 @@ def _attribute(*_: Any, **__: Any) -> None:
 settings = Settings.from_environ(os.environ)
 app = make_celery(settings)
 app.control_cls = ShownControl
-# Flower knows a broker by the scheme of its URL. So the schemes get Byline's transport here, and
-# the transport gets no name of its own, which would take the place of the scheme.
+# Flower recognises the kind of a broker by the scheme of the broker's URL. A name of its own for
+# Byline's transport would replace this scheme. So Byline's transport takes over Redis's schemes.
 _TRANSPORT = "celery_app.transport.redacting:Transport"
 TRANSPORT_ALIASES.update(redis=_TRANSPORT, rediss=_TRANSPORT)
 app.conf.broker_transport = None

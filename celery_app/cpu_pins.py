@@ -1,7 +1,7 @@
-"""Pins the processes of a server to CPUs, so that the threads of a process take turns faster.
+"""Pins the processes of a server to CPUs, so that switches between threads are faster.
 
-Only one thread of a process runs Python code at a time. If the next thread is on another CPU, the
-turn costs more. docs/performance.md has the figures.
+Only one thread of a process runs Python code at a time. A switch from this thread to a thread on
+another CPU takes longer than a switch on the same CPU. docs/performance.md has the figures.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 class CpuPins:
-    """The CPUs to which the forks of this process are pinned, each to one CPU. Linux only.
+    """Pins each fork (child process) of this process to one CPU. Works only on Linux.
 
-    This process itself stays on all its CPUs, and so does a program that replaces it.
+    This process itself keeps all its CPUs. A new program that this process starts to replace itself
+    keeps them, too.
     """
 
     def __init__(self) -> None:
@@ -27,8 +28,8 @@ class CpuPins:
     def choose(self, fork: Hashable) -> None:
         """Chooses a CPU for ``fork``, which names the next fork of this process.
 
-        The CPU is one to which the fewest forks are pinned. Of several such CPUs, chance decides,
-        so that two servers on one machine rarely choose the same.
+        The chosen CPU has the fewest pinned forks. If several CPUs have equally few, the choice is
+        random, so that two servers on one machine rarely choose the same CPU.
         """
         cpus = list(os.sched_getaffinity(0))
         random.shuffle(cpus)
@@ -36,9 +37,9 @@ class CpuPins:
         self._cpu_of[fork] = min(cpus, key=taken.__getitem__)
 
     def pin(self, fork: Hashable) -> None:
-        """Pins the present process, which is ``fork``, to its CPU.
+        """Pins the current process, which ``fork`` names, to the CPU that was chosen for it.
 
-        If the system refuses this, the process goes on without a pin, and a warning says so.
+        If the system refuses, logs a warning, and the process runs without a pin.
         """
         try:
             os.sched_setaffinity(0, {self._cpu_of[fork]})

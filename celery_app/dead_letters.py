@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _replay(settings: Settings, letter: AnyLetter) -> str:
-    """Sends the message of a dead letter once more. Returns the id of the Celery task."""
+    """Sends the message of a dead letter once more. Returns the id of the new Celery task."""
     if not isinstance(letter, DeadLetter):
         raise NoDeadLetter(f"{letter.id} can't be replayed: its content is not stored")
     task = make_celery(settings).send_task(

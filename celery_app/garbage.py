@@ -5,22 +5,22 @@ from __future__ import annotations
 import gc
 
 #: Number of new objects after which the collector runs in a process of the API. A message's objects
-#: form no reference cycle, so Python frees them after the response. With hundreds of messages in
-#: progress, Python's default threshold cost a twelfth of the CPU time.
+#: form no reference cycle, so Python frees them without the collector. With hundreds of messages
+#: in progress, the collector took a twelfth of the CPU time at Python's default threshold.
 THRESHOLD = 20_000
 
 
 def freeze() -> None:
-    """Makes the collector ignore all objects that exist now. Call this after the start.
+    """Makes the collector ignore all objects that exist now. Call this after the process started.
 
-    These objects stay until the process ends. To search them took 40 ms of each second in a process
-    of the API, and no thread of the process runs meanwhile.
+    These objects stay until the process ends. In a process of the API, the collector searched them
+    for 40 ms of each second, and no thread of a process runs during a search.
     """
     gc.collect()
     gc.freeze()
 
 
 def freeze_and_search_seldom() -> None:
-    """Does what :func:`freeze` does, and makes the collector run once in ``THRESHOLD`` objects."""
+    """Calls :func:`freeze`, and makes the collector run once per ``THRESHOLD`` new objects."""
     freeze()
     gc.set_threshold(THRESHOLD)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 
-#: Largest number of characters of a client's name that an error text repeats, or a guess compares.
+#: Error texts repeat only this many characters of an unknown name, and only these characters are
+#: compared with the known names.
 MAX_SHOWN_CHARACTERS = 60
 
 
@@ -16,23 +17,24 @@ def nearest(name: str, known: Sequence[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Sequence[str], shown: Callable[[str], str] = str) -> str:
-    """Returns the end of an error text about an unknown name: which known name may be meant.
+    """Returns the end of an error text about an unknown name, such as ``; did you mean text?``.
 
-    ``shown`` turns the known name into the form that users know. Empty if no known name is close.
+    ``shown`` turns a known name into the form that users know. If no known name is close to
+    ``name``, returns an empty string.
     """
     close = nearest(name, known)
     return "" if close is None else f"; did you mean {shown(close)}?"
 
 
 def printable(name: str) -> str:
-    """Returns a client's text for an error text: shortened, and in ASCII without line breaks."""
+    """Returns a client's text in a form for error texts: short, in ASCII, on one line."""
     start = name[:MAX_SHOWN_CHARACTERS]
     return ascii(start if start == name else f"{start}...")[1:-1]
 
 
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
-    """Returns an error text for a client's unknown name: ``an unknown field, 'txt'``, and a guess.
+    """Returns an error text such as ``an unknown field, 'txt'; did you mean text?``.
 
-    The known names are in lower case.
+    Here ``kind`` is "field", and ``name`` is "txt". The names in ``known`` must be in lower case.
     """
     return f"an unknown {kind}, '{printable(name)}'{did_you_mean(name.lower(), known)}"

@@ -14,7 +14,7 @@ from celery_app.connections import connect
 from celery_app.settings import Settings, SettingsError
 from tasks.rollout import Rollout, ServedVersions, WorkerRegistry
 
-#: Seconds within which every api process uses a change.
+#: Within this many seconds after a change, every api process uses the new rollout.
 NOTICED_S = 1
 
 
@@ -112,7 +112,7 @@ def _requested_change(options: argparse.Namespace) -> Callable[[Change], Rollout
 
 
 def table(served: ServedVersions) -> str:
-    """Returns the versions as a text table. Notes say who chose the current version."""
+    """Returns a text table of the versions. Notes below it say who chose the current version."""
     rollout = served.rollout
     if rollout is None:
         return "no worker has ever signed in"

@@ -1,4 +1,4 @@
-"""Celery's transport for Redis, which takes a task and records it as unacknowledged in one step."""
+"""A Celery transport for Redis. It takes a task and records it as unacknowledged in one step."""
 
 from celery_app.transport.transport import Transport
 

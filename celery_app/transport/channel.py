@@ -2,16 +2,16 @@
 
 Kombu takes a task off its list with BRPOP, and then records it as unacknowledged in Redis. If a
 worker is killed between the two steps, or Redis sends a task to a worker that dies, the task is
-lost. This channel sends one command, a *claim*: a Lua script does both in one step, for several
-tasks. The script writes what kombu would write, so that kombu's own workers, and kombu's sweep for
-the tasks of dead workers, can work with these tasks.
+lost. This channel sends one command, a *claim*: a Lua script that takes several tasks and records
+them in one step. The script writes the same data as kombu. So kombu's own workers can handle these
+tasks, and kombu's sweep can requeue the tasks of dead workers.
 
-To wait for a task without taking it, the worker moves the task from the end of its list to the end
-of the same list. A worker can wait on one list only. So the worker reads its other lists, which
-have lower priorities, every :data:`WAIT_S` seconds.
+To wait for a task without taking it, the worker sends a command that moves a task from the end of a
+list to the end of the same list. This command can wait on one list only. So the worker reads its
+other lists, which have lower priorities, every :data:`WAIT_S` seconds.
 
-Acknowledgements go along with the next claim, so that they cost no round trip and no turn of the
-worker's loop. A worker without room for tasks sends no claim. It sends acknowledgements alone.
+Each claim carries the acknowledgements that are due, so they need no round trip and no turn of the
+worker's event loop. A worker without room for tasks sends acknowledgements without a claim.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ WAIT_S = 0.05
 #: Seconds after which a claim without a response counts as lost: the connection may be half open.
 RESPONSE_S = 1.0
 
-#: Called with the kind of error, the queue and the size in bytes of a task that can't be read.
+#: Called for a task that can't be read: with the kind of error, the queue and the size in bytes.
 PutDeadLetter = Callable[[str, str, int], None]
 
 
@@ -65,29 +65,29 @@ class Channel(OneClientChannel):
     _brpop_sent_at: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        #: Whether a waiting command was sent before the last claim.
+        #: Whether a command that waits for a task was sent before the last claim.
         self._sent_wait = False
-        #: Whether the last claim may have left tasks behind.
+        #: Whether the last claim may have left tasks in the lists.
         self._left_behind = False
         self._priority_order = PriorityOrder()
-        #: Whether Redis had no memory for the last waiting command.
+        #: Whether Redis had no memory for the last command that waits for a task.
         self._out_of_memory = False
-        #: The last claim.
+        #: The last claim, kept so that it can be sent again.
         self._last_claim: list[Any] = []
-        #: Queues whose consumers acknowledge nothing, such as replies to remote control.
+        #: Queues whose consumers acknowledge nothing, such as the queue of remote control replies.
         self._unacknowledging: set[str] = set()
         #: The constant parts of claims, by priorities and queues.
         self._prefixes: dict[tuple[int | str, ...], ClaimPrefix] = {}
-        #: Returns whether only tasks of the highest priority are wanted. Tasks of lower priority
-        #: would wait in this worker, and take the room of tasks of the highest priority.
+        #: Returns whether the worker takes only tasks of the highest priority now, because enough
+        #: tasks of lower priorities wait in it already.
         self.wants_pressing_only: Callable[[], bool] = lambda: False
         super().__init__(*args, **kwargs)
 
     def give_back(self, entry: bytes, pipe: Any, leftmost: bool) -> None:
-        """Queues on ``pipe`` the command that puts a task back into its queue.
+        """Adds to ``pipe`` the command that puts a task back into its queue.
 
-        ``entry`` is the task as kombu stores it in Redis. Raises an error for a task that can't be
-        read. Kombu would drop such a task, and log all of it.
+        ``entry`` is the task as kombu stores it in Redis. Raises an error if the task can't be
+        read. Kombu would drop such a task, and log its whole content.
         """
         task, exchange, route = read(entry)
         headers = task["headers"]
@@ -135,7 +135,7 @@ class Channel(OneClientChannel):
 
     @property
     def awaits_tasks(self) -> bool:
-        """Whether a claim (the command that takes tasks) was sent and its response is awaited."""
+        """Whether the channel waits for the response to a claim, the command that takes tasks."""
         return (
             bool(self._in_poll)
             and monotonic() < self._brpop_sent_at + RESPONSE_S
@@ -173,7 +173,8 @@ class Channel(OneClientChannel):
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Sends a claim, the command that takes tasks; called by kombu.
 
-        A command that waits for a task precedes the claim, unless the last claim left tasks behind.
+        Unless the last claim left tasks in the lists, this method first sends a command that waits
+        for a task.
         """
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
@@ -191,22 +192,22 @@ class Channel(OneClientChannel):
     def _wait_command(self, first: str) -> list[Any]:
         """Returns the Redis command that waits for a task on the list ``first``.
 
-        The command is BLMOVE. A Redis without memory refuses BLMOVE, and gets a command that waits
-        for the same time on a list that is always empty.
+        The command is BLMOVE. A Redis without free memory refuses BLMOVE. In this case the command
+        is BLPOP on a list that is always empty, which waits for the same time.
         """
         if self._out_of_memory:
             return ["BLPOP", f"{self.unacked_key}:none", WAIT_S]
         return ["BLMOVE", first, first, "RIGHT", "RIGHT", WAIT_S]
 
     def _brpop_read(self, **options: Any) -> bool:
-        """Delivers the tasks that Redis sent for a claim. Raises ``Empty`` if it sent no tasks."""
+        """Delivers the tasks in the response to a claim. Raises ``Empty`` if there are no tasks."""
         try:
             tasks = claimed_tasks(self._read_claim())
         finally:
             self._in_poll = None
             self._flush_brpop_reauth()
-        # The waiting command watches the first list alone. A task from another list means that more
-        # tasks may be there.
+        # The command that waits for a task watches only the first list. If a task came from another
+        # list, that list may hold more tasks.
         self._left_behind = bool(tasks) and (
             len(tasks) >= CLAIM or self.sep.encode() in tasks[-1].name
         )
@@ -221,9 +222,9 @@ class Channel(OneClientChannel):
 
     @contextmanager
     def _handing_over(self, queue: str, task: bytes, tag: bytes) -> Iterator[None]:
-        """Makes a task a dead letter if the ``with`` block raises an error not caused by Redis.
+        """Turns a task into a dead letter if the ``with`` block fails, and Redis is not the cause.
 
-        Kombu would take such an error for a lost connection, and deliver the task again for ever.
+        Kombu would treat the error as a lost connection, and deliver the task again and again.
         """
         try:
             yield
@@ -268,7 +269,7 @@ class Channel(OneClientChannel):
         return response
 
     def _read_script(self, client: Redis, connection: Any) -> list[bytes]:
-        """Returns the tasks that Redis sent for a claim. Repeats the claim if Redis was full."""
+        """Returns the response to a claim. Sends the claim again if Redis had no memory for it."""
         try:
             return client.parse_response(connection, "EVAL") or []
         except OutOfMemoryError:
@@ -278,7 +279,8 @@ class Channel(OneClientChannel):
     def _read_wait(self, client: Redis, connection: Any) -> ResponseError | None:
         """Reads the response to the command that waits for a task. Returns Redis's error, or None.
 
-        An error is not raised here: the claim (the command that takes tasks) may have succeeded.
+        This method does not raise the error, because the claim (the command that takes tasks) may
+        have succeeded.
         """
         try:
             if self._sent_wait:

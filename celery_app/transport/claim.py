@@ -13,8 +13,8 @@ CLAIM_SCRIPT = read_script(Path(__file__).with_name("claim.lua"))
 
 #: Largest number of tasks that one claim takes. Other workers can't take these tasks any more.
 CLAIM = 4
-#: Of this many claims in a row that left tasks behind, one takes tasks of a lower priority first.
-#: Otherwise tasks of a lower priority would wait for ever behind a list that is never empty.
+#: While each claim leaves tasks in the lists, one claim in this many takes tasks of a lower
+#: priority first. Otherwise these tasks would wait for ever behind a list that is never empty.
 LATER_FIRST = 8
 
 
@@ -23,7 +23,7 @@ class ClaimPrefix(NamedTuple):
 
     #: The command's beginning, up to the last key.
     command: list[Any]
-    #: For each list, 1 if its tasks are to be recorded as unacknowledged, or 0.
+    #: For each list, 1 if its tasks are to be recorded as unacknowledged, otherwise 0.
     recorded: list[int]
 
 
@@ -73,7 +73,7 @@ class PriorityOrder:
     """Decides in which order a worker takes tasks of different priorities."""
 
     def __init__(self) -> None:
-        #: Claims in a row that left tasks behind.
+        #: Number of claims in a row that left tasks in the lists.
         self._left_behind = 0
 
     def record(self, left_behind: bool) -> None:
@@ -83,8 +83,8 @@ class PriorityOrder:
     def steps(self, all_steps: Sequence[int], first_only: bool) -> list[int]:
         """Returns the priorities in the order in which the worker takes their tasks next.
 
-        ``all_steps`` are all priorities, the highest first. If ``first_only`` is True, the list has
-        only the highest priority.
+        ``all_steps`` are all priorities, the highest first. If ``first_only`` is True, the returned
+        list has only the highest priority.
         """
         first, *others = all_steps
         if first_only:

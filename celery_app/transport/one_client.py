@@ -1,4 +1,4 @@
-"""Kombu's channel for Redis with one Redis client, which survives the loss of the connection."""
+"""Kombu's channel for Redis, changed to use one Redis client and to survive a lost connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tasks.storage.full_redis import Client
 
 
 class OneClientChannel(redis.Channel):
-    """Kombu's channel for Redis with one client, where kombu makes a client for each command."""
+    """Kombu's channel for Redis, changed to use one client for all commands."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._shared: Redis | None = None
@@ -22,9 +22,9 @@ class OneClientChannel(redis.Channel):
 
     @contextmanager
     def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Redis]:
-        """Yields ``client``, or else the same Redis client each time.
+        """Yields ``client`` if it is given, otherwise the channel's one Redis client.
 
-        Making a new client, as kombu does, is slow.
+        Kombu makes a new client for each call, which is slow.
         """
         if client:
             yield client
@@ -36,10 +36,10 @@ class OneClientChannel(redis.Channel):
     def _get_pool(self, asynchronous: bool = False) -> ConnectionPool:
         """Makes a pool of connections.
 
-        Raises a connection error if kombu's connection is closed, where kombu raises an
-        ``AttributeError``. Celery closes a lost connection twice. The second time, kombu gives
-        tasks back through a connection that is gone. An error other than a connection error would
-        end the worker.
+        Raises a connection error if kombu's connection is closed. Kombu's own method raises an
+        ``AttributeError``, which would end the worker. This case occurs because Celery closes a
+        lost connection twice. The second time, kombu gives tasks back through the closed
+        connection.
         """
         if self.connection is None or self.connection.client is None:
             raise RedisConnectionError("the connection to the broker is closed")

@@ -1,4 +1,4 @@
-"""The part of the transport in the worker's event loop: takes and acknowledges tasks."""
+"""The transport's poller, which takes and acknowledges tasks in the worker's event loop."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from kombu.transport import redis
 class Poller(redis.MultiChannelPoller):
     """Sends claims (commands that take tasks) for all channels.
 
-    A claim carries the channel's acknowledgements, too. For a channel without a claim, the poller
-    sends the acknowledgements alone.
+    A claim also carries the channel's acknowledgements. If a channel sends no claim, the poller
+    sends only the acknowledgements.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,10 @@ class Poller(redis.MultiChannelPoller):
         self.turns = False
 
     def is_paused(self, channel: Any) -> bool:
-        """Returns whether the tasks claimed for a channel stay unread until the worker has room."""
+        """Returns whether the response to the claim of ``channel`` is left unread for now.
+
+        The response is read when the worker has room for tasks.
+        """
         return any(paused[0] is channel for paused in self._paused_brpop.values())
 
     def get(self, callback: Any, timeout: float | None = None) -> None:
@@ -48,14 +51,15 @@ class Poller(redis.MultiChannelPoller):
             self.turns = len(idle) < len(self._channels)
             if self.turns or not (made_room or any(c.qos.has_acknowledgements for c in idle)):
                 return
-            # A thread acknowledged a task meanwhile. It did not wake the loop, since ``turns`` was
-            # set.
+            # A thread acknowledged a task meanwhile. The thread did not wake the loop, since
+            # ``turns`` was set.
 
 
 class Loop:
-    """A wrapper of Celery's event loop, which adds no reader that the loop has already.
+    """A wrapper of Celery's event loop, which skips the readers that the loop has already.
 
-    This saves time, because kombu adds the same readers again and again.
+    A reader is a callback for a file descriptor. Kombu adds the same readers again and again, which
+    takes time.
     """
 
     def __init__(self, loop: Any) -> None:
@@ -65,6 +69,6 @@ class Loop:
         return getattr(self._hub, name)
 
     def add_reader(self, fd: int, callback: Any, *args: Any) -> None:
-        """Makes the loop call ``callback`` when ``fd`` is readable, unless it does so already."""
+        """Makes the loop call ``callback`` when ``fd`` is readable. Adds no reader twice."""
         if self._hub.readers.get(fd) != (callback, args):
             self._hub.add_reader(fd, callback, *args)

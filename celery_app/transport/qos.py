@@ -1,4 +1,4 @@
-"""Tracks unacknowledged tasks: acknowledges this worker's, and requeues those of dead workers."""
+"""Acknowledges the tasks of this worker, and requeues the unacknowledged tasks of dead workers."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class QoS(redis.QoS):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: Delivery tags that were acknowledged. The model's thread adds to it, and the main loop
-        #: empties it.
+        #: Delivery tags of acknowledged tasks. The model's thread adds tags, and the main loop
+        #: removes them.
         self._acknowledged: deque[str | bytes] = deque()
-        #: Delivery tags that were sent to Redis, without a response yet.
+        #: Delivery tags that were sent to Redis, but have no response yet.
         self._unsettled: list[str | bytes] = []
-        #: Whether the tasks being returned are those of dead workers.
+        #: Whether the tasks that are put back into their queues now are tasks of dead workers.
         self.sweeping = False
 
     def append(self, message: Any, delivery_tag: str) -> None:
-        """Records in this process that the worker holds a task. Redis has recorded that already."""
+        """Records in this process that the worker holds a task. Redis has such a record already."""
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str | bytes) -> None:
-        """Notes that a task is to be acknowledged. Any thread may call this.
+        """Records that a task is to be acknowledged. Any thread may call this method.
 
         The acknowledgement is sent with the next claim (the command that takes tasks), or by
         :meth:`settle`. ``delivery_tag`` is bytes if it is not valid UTF-8, otherwise a string.
@@ -95,7 +95,7 @@ class QoS(redis.QoS):
     def mend(self) -> None:
         """Repairs the queue's keys in Redis if another program or a person has changed them.
 
-        Otherwise the tasks in these keys might never be delivered again.
+        Without the repair, the tasks in these keys might never be delivered again.
         """
         channels = self.channel.connection.channels
         lists = {name for channel in channels for name in channel.active_lists}

@@ -1,7 +1,7 @@
-"""The transport for Celery's own commands and Flower, which hides texts in Celery's events.
+"""A transport for Celery's own commands and Flower. It removes private texts from task events.
 
-Events of Byline's workers hold no texts. Events of a client may: with Celery's setting
-``task_send_sent_event``, a client sends a repr of each task's arguments.
+Events of Byline's workers hold no texts. Events of a client can hold texts: with Celery's setting
+``task_send_sent_event``, a client sends events with a repr of each task's arguments.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from typing import Any
 from celery_app.transport import channel, serialization, transport
 from tasks.messages import QUEUE
 
-#: Prefixes of the names of tasks that may carry texts: Byline's tasks, and Celery's for a canvas.
+#: Prefixes of the names of tasks that may carry texts: Byline's tasks, and Celery's own tasks for a
+#: canvas (a workflow of tasks).
 CARRYING = ("byline.", "celery.")
-#: Shown in the place of the arguments.
+#: The placeholder that is shown in the place of a task's arguments.
 HIDDEN = "(not shown)"
 
 
 def hide(body: Any) -> Any:
-    """Hides the arguments of tasks in ``body``, the body of a message, and returns the body.
+    """Replaces tasks' arguments in ``body`` by a placeholder, and returns ``body``.
 
-    Only events of Celery are changed, and of these only the events of tasks that may carry texts.
+    ``body`` is the decoded body of a kombu message. If this body holds Celery's task events, the
+    function changes the events of tasks that may carry texts. It changes nothing else.
     """
     for event in body if isinstance(body, list) else [body]:
         if isinstance(event, dict) and str(event.get("type")).startswith("task-"):
@@ -36,19 +38,23 @@ def _may_carry(event: dict[str, Any]) -> bool:
 
 
 class Message(serialization.Message):
-    """A kombu message that hides the arguments of tasks, if it holds events of Celery."""
+    """A kombu message. In Celery's task events, a placeholder replaces the task's arguments."""
 
     def _decode(self) -> Any:
         return hide(super()._decode())
 
 
 class Channel(channel.Channel):
-    """Byline's channel, whose messages hide the arguments in events."""
+    """Byline's channel for Redis. Task events show a placeholder for the task's arguments."""
 
     Message = Message
 
 
 class Transport(transport.Transport):
-    """Byline's transport, whose messages hide the arguments in events."""
+    """A Celery transport for Redis, for Celery's own commands and Flower.
+
+    Task events show a placeholder in the place of the task's arguments, because the arguments
+    can hold private texts.
+    """
 
     Channel = Channel

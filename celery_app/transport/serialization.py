@@ -1,4 +1,4 @@
-"""Decodes kombu's tasks with msgspec, which takes a fifth of the time that kombu takes."""
+"""Decodes kombu's tasks with msgspec, in a fifth of the time of kombu's own decoder."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tasks.malformed import Malformed
 
 #: Content type of a task's body.
 JSON = "application/json"
-#: Key of the objects that kombu writes for dates, bytes and the like.
+#: Key of the JSON objects that kombu writes for dates, bytes and similar values.
 _TYPED = b'"__type__"'
 
 _decode = msgspec.json.Decoder().decode
 
 
 def read(raw: bytes) -> Any:
-    """Returns the value that is encoded in ``raw``, as kombu would decode it.
+    """Decodes ``raw`` into the same value as kombu's own decoder.
 
-    Kombu itself decodes what msgspec refuses, such as NaN.
+    If msgspec refuses ``raw``, for example because of a NaN, kombu's decoder is used.
     """
     if _TYPED not in raw:
         try:

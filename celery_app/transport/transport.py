@@ -20,16 +20,16 @@ class Transport(redis.Transport):
 
     Channel = Channel
     cycle: Any
-    #: After these errors Celery connects again; other errors end the worker. A Redis that refuses a
-    #: command because its memory or disk is full may recover.
+    #: After these errors Celery connects again; other errors end the worker. ``ResponseError`` is
+    #: one of them: Redis sends it, for example, when its memory or disk is full, and may recover.
     connection_errors = (*redis.Transport.connection_errors, ResponseError)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.cycle = Poller()
         client: Any = self.client
-        #: Taken from the transport's options: the first sweep for dead workers' tasks comes as soon
-        #: as there is a connection, and may need this function.
+        #: This function comes from the transport's options, because the first sweep for dead
+        #: workers' tasks may need it. This sweep runs as soon as the worker is connected.
         self.put_dead_letter: PutDeadLetter = client.transport_options.get("put_dead_letter", _log)
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
@@ -38,5 +38,5 @@ class Transport(redis.Transport):
 
 
 def _log(kind: str, _queue: str, _size: int) -> None:
-    """Logs a malformed task. Used by processes that write no dead letters."""
+    """Logs the fault of a malformed task, in processes that write no dead letters."""
     log_once(logger, logging.ERROR, "tasks that can't be read are dropped: %s", kind)

@@ -1,7 +1,7 @@
 """Computes batches of tasks, stores their results, and acknowledges, fails or requeues the tasks.
 
-Each task runs through Celery's own tracer (:mod:`celery_app.worker.celery_tracer`), so that
-results, callbacks, chords, signals and failures are Celery's own.
+The tasks run through Celery's own tracer (:mod:`celery_app.worker.celery_tracer`). So results,
+callbacks, chords, signals and failures work as in other Celery workers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ EXIT_FAILURE = 1
 class Batch(NamedTuple):
     """A batch that the model's device is computing, with its requests."""
 
-    #: All requests that were taken.
+    #: All requests that were taken from the waiting tasks.
     requests: Sequence[ChunkRequest]
     #: The requests that were not revoked.
     live: Sequence[ChunkRequest]
@@ -54,7 +54,7 @@ class Batch(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Whether this batch is the last that its requests need.
+        """Whether this batch is the last batch that its requests need.
 
         A large task needs several batches. Any other request needs one.
         """
@@ -74,7 +74,7 @@ class RestQueue(Protocol):
 class BatchRunner:
     """Computes batches in the model's thread.
 
-    Other threads call only ``close`` and ``silent_s``.
+    Other threads may call only ``close``, and may read only the public attributes.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class BatchRunner:
         self._delayed_requeue.close()
 
     def begin(self, taken: NextBatch) -> Batch | None:
-        """Starts the device on a batch. Returns None if no request is left to compute."""
+        """Starts a batch on the device. Returns None after an error, or if no request is left."""
         requests, large = taken
         if self._task.cache_cooldown.resting:
             requests = self._requeue_without_cache(requests)
@@ -167,7 +167,7 @@ class BatchRunner:
                 self._rest_queue.add_rest(batch.large)
         if not traced:
             return  # the batch failed, every request was revoked, or more passes follow
-        # The time that Celery logs for a task includes the batch; the tracer's own does not.
+        # Celery logs this time for each task. The time that the tracer measures lacks the batch.
         seconds = time.monotonic() - (batch.large.started if batch.large else batch.started)
         if batch.large is None:
             self.seconds_per_work = seconds / max(1, sum(request.work for request in batch.live))
@@ -209,9 +209,9 @@ class BatchRunner:
 
     @contextmanager
     def _handling_errors(self, requests: Sequence[ChunkRequest], started: float) -> Iterator[None]:
-        """Handles any error of the block: gives ``requests`` back to the queue, or fails them.
+        """Catches any error of the block. Gives ``requests`` back to the queue, or makes them fail.
 
-        Log lines within the block name the HTTP requests that the messages came with. ``started``
+        Log lines within the block name the HTTP requests that brought the messages. ``started``
         is the monotonic time at which the batch was begun, in seconds.
         """
         self.request_ids = [id for request in requests for id in request.request_ids]
@@ -236,11 +236,11 @@ class BatchRunner:
             self._fail([request for request in requests if not request.acknowledged])
 
     def _give_back(self, requests: Sequence[ChunkRequest], error: RedisError) -> None:
-        """Gives requests whose results could not be stored back to the queue, after a pause.
+        """Gives requests back to the queue after a pause, because their results can't be stored.
 
-        If broker and cache are one server, this method waits for the pause, which doubles with each
-        failure in a row. With a separate cache, the method returns at once, and a thread gives the
-        requests back later.
+        If broker and cache are one server, this method waits during the pause. The pause doubles
+        with each failure in a row. With a separate cache, the method returns at once, and another
+        thread gives the requests back later.
         """
         if self._task.has_separate_cache:  # meanwhile, other tasks can get their replies
             self._task.cache_cooldown.failed()
@@ -267,7 +267,7 @@ class BatchRunner:
 
 @contextmanager
 def _isolating(request: ChunkRequest) -> Iterator[None]:
-    """Catches and logs any error of the ``with`` block, so that it does not stop other requests.
+    """Catches and logs any error of the ``with`` block, so that other requests are handled.
 
     The block reports the end of one request to Celery. If an error leaves this request without an
     acknowledgement, the request goes back to the broker.

@@ -34,7 +34,10 @@ def record(tracer: SpanTracer, batch: Batch) -> None:
 def record_failure(
     tracer: SpanTracer, requests: Sequence[ChunkRequest], started: float, error: Exception
 ) -> None:
-    """Makes the span of a batch that raised an error. ``started`` is monotonic, in seconds."""
+    """Makes the span of a batch that raised an error.
+
+    ``started`` is the monotonic time at which the batch was begun, in seconds.
+    """
     with _guarded():
         span = tracer.start("batch", "consumer", _contexts(tracer, requests), {}, started)
         tracer.fail(span, error)
@@ -74,7 +77,8 @@ def _record_steps(
 ) -> None:
     """Makes the spans of a batch's steps: the cache lookup, the forward pass and the storing.
 
-    ``parent`` is the batch's span. ``ended`` is when the storing ended (monotonic, in seconds).
+    ``parent`` is the batch's span. ``ended`` is the monotonic time at which the storing ended, in
+    seconds.
     """
     messages, known_at = sum(map(len, batch.admitted)), batch.looked_up_at + batch.cache_s
     lookup: Attributes = {"byline.messages": messages, "byline.found": len(batch.cached)}
@@ -91,9 +95,9 @@ def _record_steps(
 def _record_waits(
     tracer: SpanTracer, batch: Batch, requests: Sequence[ChunkRequest], span: Span
 ) -> None:
-    """Makes a span for each chunk's wait in the queue, and links this span to the batch's span.
+    """Makes a span for each chunk's wait in the queue, and links each span to the batch's span.
 
-    The span's parent is the span that sent the chunk.
+    The parent of each new span is the span in which the chunk was sent.
     """
     started = time.time() - (time.monotonic() - batch.started)
     for request, chunk in zip(requests, batch.in_flight.chunks, strict=True):
@@ -116,10 +120,10 @@ def _version(batch: InFlightBatch) -> str:
 
 
 def _contexts(tracer: SpanTracer, requests: Sequence[ChunkRequest]) -> list[SpanContext]:
-    """Returns a list of spans: first the spans that sent the tasks, then those of HTTP requests.
+    """Returns the contexts of the spans that the headers of the tasks name.
 
-    The headers of the tasks name these spans. Any client may send any header, so invalid values are
-    left out.
+    First come the spans in which the tasks were sent, then the spans of the HTTP requests. Any
+    client can send any header, so invalid values are left out.
     """
     headers = [request.request_dict for request in requests]
     senders = [header.get(TRACEPARENT) for header in headers]

@@ -1,4 +1,4 @@
-"""The batcher: tasks that arrive while the model computes become its next batch.
+"""The batcher. Tasks that arrive while the model computes become the next batch.
 
 Celery receives tasks as usual: its default strategy checks expiry and revocation, sends events and
 holds tasks with an ETA. Only the last step differs: a request for :data:`~tasks.messages.TASK` goes
@@ -7,8 +7,8 @@ that thread is free, it takes all tasks that wait, up to the largest batch, and 
 :class:`~celery_app.worker.batch_runner.BatchRunner` computes them.
 
 A batch is limited by the work of its messages (:mod:`tasks.work`), so that a batch of long texts or
-of evidence takes no longer than a batch of many short texts. A task of more work than a batch may
-have is computed in several batches, called passes, with batches of other tasks between two passes.
+of evidence takes no longer than a batch of many short texts. A task with more work than one batch
+may have is computed in several batches, called passes. Batches of other tasks run between them.
 The outcomes of each pass are cached at once, and the task is acknowledged after the last pass.
 
 A GPU computes without the model's thread. So this thread starts the next batch on the GPU before
@@ -38,7 +38,7 @@ MAX_LARGE_WORK = 100_000
 #: Shortest time between two releases of device memory, in seconds. Later batches need the memory
 #: again.
 FREE_S = 5.0
-#: Number of overlapping batches after which the pool's thread may do something else.
+#: Number of overlapping batches after which the pool's thread may run other jobs of the pool.
 MAX_BATCHES_IN_A_ROW = 100
 
 
@@ -111,8 +111,8 @@ class Batcher:
         """Returns whether to take more tasks from the broker.
 
         True if fewer than two batches wait in this worker, and all waiting tasks will be done in
-        ``max_wait_s`` seconds. The limits are low because an idle worker can't take the tasks that
-        wait here.
+        ``max_wait_s`` seconds. The limits are low because another worker, even if it is idle, can't
+        take the tasks that wait here.
 
         Low-priority tasks count for the time, but not for the number of batches. All large tasks
         together count as at most one batch, because a later task waits for only one of their
@@ -124,16 +124,17 @@ class Batcher:
         return all_s < self._max_wait_s and urgent < 2 * self._max_work and large < MAX_LARGE_WORK
 
     def wants_urgent_only(self) -> bool:
-        """Returns whether this worker takes no more low-priority tasks.
+        """Returns whether this worker takes only urgent tasks now.
 
-        True if two batches of low-priority tasks wait in this worker.
+        True if low-priority tasks for two batches or more wait in this worker.
         """
         return self._waiting.low_priority_work >= 2 * self._max_work
 
     def set_memory_is_short(self, is_short: bool) -> None:
-        """Sets whether memory is short. While it is, device memory is freed between batches.
+        """Sets whether memory is short.
 
-        If memory is short, an idle worker frees device memory at once.
+        While memory is short, a busy worker frees device memory between batches. An idle worker
+        frees device memory at once.
         """
         with self._changed:
             self._memory_is_short = is_short
@@ -209,8 +210,8 @@ class Batcher:
     def _run_batches(self) -> None:
         """Runs one batch and, if the device computes without the thread, the batches that follow.
 
-        The next batch is begun before the last batch is finished. If one of the two fails, the
-        other is still finished.
+        On such a device, the next batch begins before the last batch is finished. If one of these
+        two batches fails, the other is still finished.
         """
         computing = self.runner.begin(self._take(self._wait_s))
         for _ in range(MAX_BATCHES_IN_A_ROW):
@@ -224,10 +225,10 @@ class Batcher:
             self.runner.finish(computing)
 
     def _take(self, wait_s: float) -> NextBatch:
-        """Removes the next batch from the waiting tasks, and returns it; empty if no task waits.
+        """Removes the next batch from the waiting tasks, and returns it.
 
-        If the batch is not full, waits for further tasks until the first task of the batch has
-        waited for ``wait_s`` seconds.
+        If the batch is not full, this method first waits for further tasks, until the first task of
+        the batch has waited for ``wait_s`` seconds. The batch is empty if no task waits.
         """
         with self._changed:
             if wait_s:

@@ -1,8 +1,9 @@
-"""Runs each request of a batch through Celery's tracer: results, callbacks, signals, failures.
+"""Runs the requests of a batch through Celery's tracer, except plain requests.
 
-Celery's tracer is the function that runs a task and reports its end. The tracer takes longer than
-all other work for a task. A *plain* request wants no result and no callback, so the tracer would do
-nothing visible. Plain requests, such as those of an api process, bypass the tracer.
+Celery's tracer is the function that runs a task and reports its end: it stores the result or the
+failure, sends the callbacks, and sends signals. The tracer takes longer than all other steps of a
+task. A *plain* request wants no result and no callback, so the tracer would do nothing visible.
+The requests of an api process, for example, are plain, and bypass the tracer.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Traced(NamedTuple):
 def trace(task: AttributeTask, request: ChunkRequest) -> Traced:
     """Runs ``task`` for the request. Returns the request with its result or failure.
 
-    The result is the outcomes that the batch has computed already.
+    The result consists of the outcomes that the batch has already computed.
     """
     if is_plain(request) and (outcomes := task.take(request.id)) is not None:
         return Traced(request, False, repr(Attributions(outcomes)))

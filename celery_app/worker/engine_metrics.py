@@ -12,7 +12,7 @@ from monitoring.state.prediction_stats import PredictionStats
 def engine_observer(
     metrics: WorkerMetrics, prediction_stats: PredictionStats
 ) -> Callable[[Status], None]:
-    """Returns a function for the engine to call with its status after each batch."""
+    """Returns a function that the engine calls with its status after each batch."""
     prepare = metrics.batch_duration.labels("prepare")
     forward = metrics.batch_duration.labels("forward")
     filled = metrics.cells.labels("filled")

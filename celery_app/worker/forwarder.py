@@ -1,9 +1,9 @@
-"""The forwarder moves tasks that no worker would take into this worker's queue.
+"""The forwarder, which moves tasks to this worker's queue if no worker consumes their queue.
 
 Each worker consumes only the queue of its own model version. Celery's clients know nothing of
-versions, and send tasks to the queue :data:`~tasks.messages.QUEUE`. The rollout names the version
-that new messages go to. The workers of this version move the clients' tasks to their own queue.
-They also move the tasks of versions that have no workers left.
+versions, and send tasks to the queue :data:`~tasks.messages.QUEUE`, which no worker consumes.
+The rollout names the version that new messages go to. The workers of this version move the
+clients' tasks to their own queue. They also move the tasks of versions that have no workers left.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SCRIPT = read_script(Path(__file__).with_name("forward.lua"))
 class Forwarder:
     """Moves tasks to this worker's queue.
 
-    A forwarder blocks while it waits for tasks, so it needs a thread.
+    A forwarder blocks while it waits for tasks, so it needs a thread of its own.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Forwarder:
     ) -> None:
         """``version()`` returns the model version that this worker serves.
 
-        ``worker_registry`` must be the object with which this worker registers: that object knows
-        how long Redis has been reachable.
+        ``worker_registry`` must be the object with which this worker registers, because this object
+        knows how long Redis has been reachable.
         """
         self._client = client
         self._version = version

@@ -106,14 +106,14 @@ class Housekeeping:
             logger.warning("expired pending results can't be deleted yet: %s", error)
 
     def refuse_low_limit(self) -> None:
-        """Ends a worker that has reached its memory limit by loading its model."""
+        """Ends the worker if it has reached its memory limit as soon as its model is loaded."""
         if size := self._excess_size():
             logger.critical("%s, before its first batch", self._describe(size))
             raise SystemExit(1)
 
     def _excess_size(self) -> int:
         """Returns the worker's memory in bytes if it has reached the limit; 0 otherwise."""
-        # Resident memory is cheap to read, and is never less than the memory that counts.
+        # Resident memory is cheap to read, and never less than the memory that the limit is for.
         if self._limit is None or processes.resident(os.getpid()) < self._limit:
             return 0
         size = processes.memory(os.getpid())

@@ -1,8 +1,8 @@
 """Makes a worker refuse Celery's remote control commands that do not suit Byline, with a reason.
 
-Celery's workers take commands from Flower and from ``celery control``. Some of them change the pool
-or limit a task. A worker of Byline has one thread, which owns the model, and it computes tasks in
-batches. So these commands would break the worker, or report a success that changes nothing.
+Celery's workers take commands from Flower and from ``celery control``. Some commands change the
+pool or limit a task. A worker of Byline has one thread, which owns the model and computes tasks in
+batches. So such a command would break the worker, or report a success and change nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _POOL = (
     "a worker has one thread, because one thread must own the model; to compute more at once, "
     "start more workers (BYLINE_WORKERS)"
 )
-#: The commands that are refused, with the reason for each. Commands that are not here work.
+#: The commands that are refused, with the reason for each. All other commands work.
 REFUSED = {
     "autoscale": _POOL,
     "pool_grow": _POOL,

@@ -10,33 +10,33 @@ from typing import NamedTuple
 from tasks.batch.progress import Progress
 from tasks.chunk_request import ChunkRequest
 
-#: Number of batches of urgent tasks that may go before a batch of low-priority tasks.
+#: Largest number of batches of urgent tasks in a row while low-priority tasks wait.
 MAX_PASSED_OVER = 8
-#: For this many seconds after an urgent task came, low-priority batches are smaller, since the next
-#: urgent task would have to wait for such a batch.
+#: For this many seconds after an urgent task came, low-priority batches are smaller. Another urgent
+#: task may come soon, and would have to wait for such a batch.
 RECENT_S = 1.0
-#: The smaller low-priority batches are the largest batch divided by this number.
+#: A smaller low-priority batch has room for the largest batch's work divided by this number.
 LOW_PRIORITY_DIVISOR = 4
 
 
 @dataclass(slots=True, eq=False)
 class LargeTask:
-    """A task that needs several batches (passes), with batches of other tasks in between.
+    """A task that needs several batches (passes), with batches of other tasks between them.
 
-    A task is large for one of two reasons. Its messages are more work than a batch may have. Or a
-    worker died while it had the task, so the messages are tried one at a time.
+    A task is large for one of two reasons: its messages have more work than one batch may have, or
+    a worker died while it had the task. In the second case, the messages are tried one at a time.
     """
 
     request: ChunkRequest
     progress: Progress
-    #: Monotonic time of the first pass, in seconds; 0 before that time.
+    #: Monotonic time of the first pass, in seconds; 0 before the first pass.
     started: float = 0.0
     #: Whether the outcomes of all passes so far could be stored.
     stored: bool = True
 
 
 class NextBatch(NamedTuple):
-    """The next batch: either whole tasks, or a part of a task that is too large for one batch."""
+    """The next batch: either whole small tasks, or a part of one large task."""
 
     #: The tasks, or the one large task.
     requests: list[ChunkRequest]
@@ -45,10 +45,11 @@ class NextBatch(NamedTuple):
 
 
 class WaitingTasks:
-    """Holds the tasks that wait. Small tasks share batches; large tasks and small tasks take turns.
+    """Holds the tasks that wait for the model, and chooses the tasks of the next batch.
 
-    A batch holds only urgent tasks or only low-priority tasks: low-priority tasks would make a
-    batch of urgent tasks longer. Any thread may read the properties.
+    Batches of small tasks alternate with batches of one large task. Urgent tasks and low-priority
+    tasks never share a batch, because low-priority tasks would make a batch of urgent tasks longer.
+    Any thread may read the properties.
     """
 
     def __init__(self, max_work: int) -> None:
@@ -56,7 +57,7 @@ class WaitingTasks:
         self._max_work = max_work
         self._urgent: deque[ChunkRequest] = deque()
         self._low_priority: deque[ChunkRequest] = deque()
-        #: Batches of urgent tasks since the last batch of low-priority tasks.
+        #: Number of batches of urgent tasks in a row that ran while low-priority tasks waited.
         self._passed_over = 0
         #: Monotonic time at which the last urgent task came, in seconds.
         self._urgent_at = -RECENT_S
@@ -82,9 +83,10 @@ class WaitingTasks:
         self._large.appendleft(large)
 
     def take(self) -> NextBatch:
-        """Removes and returns the next batch: as many small tasks as fit, or one large task.
+        """Removes the next batch from the waiting tasks, and returns it.
 
-        If the same task was delivered twice, the second delivery goes into a later batch.
+        The batch has either small tasks, up to the largest batch, or one large task. If the same
+        task was delivered twice, the second delivery goes into a later batch.
         """
         if self._large and (self._large_next or not (self._urgent or self._low_priority)):
             self._large_next = False
@@ -111,7 +113,7 @@ class WaitingTasks:
         return self._low_priority
 
     def clear(self) -> list[ChunkRequest]:
-        """Removes all waiting tasks, and returns Celery's requests for them."""
+        """Removes all waiting tasks, and returns their requests."""
         large = (each.request for each in self._large)
         requests = [*self._urgent, *self._low_priority, *large]
         self._urgent, self._low_priority, self._large = deque(), deque(), deque()
@@ -119,9 +121,9 @@ class WaitingTasks:
 
     @property
     def is_full(self) -> bool:
-        """Whether the next batch need not wait for further tasks.
+        """Whether the next batch can start without waiting for further tasks.
 
-        The batch is as large as it can be, or it is for a large task.
+        True if the waiting small tasks fill a batch, or if a large task waits.
         """
         largest = max(self.urgent_work, self.low_priority_work)
         return largest >= self._max_work or bool(self._large)
@@ -152,7 +154,7 @@ class WaitingTasks:
     def solo_work(self) -> int:
         """The remaining work of tasks that fit into a batch, but are tried message by message.
 
-        Such a task was taken by a worker that died. The work is in units of :mod:`tasks.work`.
+        A worker died while it had such a task. The work is in units of :mod:`tasks.work`.
         """
         return sum(each.progress.work for each in tuple(self._large) if not self._is_large(each))
 

@@ -42,11 +42,11 @@ MAX_BUFFERED_EVENTS = 500
 
 
 class HeartbeatStep(bootsteps.StartStopStep):
-    """Keeps the tasks of a living worker from other workers, and ends a worker that hangs.
+    """Prevents other workers from taking the tasks of this worker. Ends this worker if it hangs.
 
-    The step renews the visibility timeout of the tasks that the worker holds, so this timeout may
-    be shorter than a batch takes. If the model's thread is silent for ``BYLINE_BATCH_TIMEOUT_S``
-    seconds, the worker ends, and its tasks go to other workers.
+    The step renews the visibility timeout of the tasks that the worker holds, so this timeout can
+    be shorter than the computation of a batch. If the model's thread is silent for
+    ``BYLINE_BATCH_TIMEOUT_S`` seconds, the worker ends, and its tasks go to other workers.
     """
 
     requires = (Tasks,)
@@ -78,8 +78,8 @@ def _end_if_hung(batcher: Batcher, timeout_s: float) -> None:
     The whole process must end, because a thread can't be ended.
     """
     if batcher.silent_s < timeout_s:
-        # Ends the process even if this function is not called again, because the model does not
-        # release the interpreter lock. Descriptor 2 is stderr; Celery has replaced sys.stderr.
+        # This ends the process even if the model never releases the interpreter lock, so that this
+        # function is not called again. Descriptor 2 is stderr; Celery has replaced sys.stderr.
         faulthandler.dump_traceback_later(timeout_s, file=2, exit=True)
         return
     with about(batcher.request_ids):
@@ -168,8 +168,9 @@ class ForwardStep(bootsteps.StartStopStep):
 class EventsStep(bootsteps.StartStopStep):
     """Sends Celery's task events a few times a second instead of a few times per task.
 
-    Celery publishes gathered events at every turn of its loop, which takes a quarter of the loop's
-    time at hundreds of tasks a second. A full buffer is still sent at once.
+    Celery itself sends the gathered events at every turn of its loop. At hundreds of tasks a
+    second, this takes a quarter of the loop's time. With this step, a full buffer is still
+    sent at once.
     """
 
     requires = (Events,)
@@ -185,7 +186,7 @@ class EventsStep(bootsteps.StartStopStep):
     def stop(self, consumer: Any) -> None:
         """Stops the timer, and sends the gathered events.
 
-        From now on, Celery sends events itself, such as those of the batch that is still running.
+        Later events, such as the events of the batch that is still running, are sent by Celery.
         """
         if self.timer is None:
             return

@@ -1,4 +1,4 @@
-"""The bootstep that turns tasks that Celery can't use into dead letters, without logging them."""
+"""A bootstep for tasks that Celery can't use: they become dead letters, and are not logged."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class MalformedStep(bootsteps.StartStopStep):
 def _checking_headers(refuse: Callable[[Any, Any, Exception], None]) -> Callable[..., None]:
     """Returns a function that checks a task's headers, and then calls ``refuse``.
 
-    ``refuse`` is Celery's ``on_unknown_task``, which fails a task whose name is unknown. To do so,
-    ``on_unknown_task`` needs the id in the task's headers.
+    ``refuse`` is Celery's ``on_unknown_task``, which marks a task with an unknown name as failed.
+    For this, ``on_unknown_task`` needs the id in the task's headers.
     """
 
     def checked(body: Any, message: Any, error: Exception) -> None:

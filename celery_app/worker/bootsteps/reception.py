@@ -32,9 +32,9 @@ class RoomStep(bootsteps.StartStopStep):
 class AcknowledgeStep(bootsteps.StartStopStep):
     """Lets the model's thread acknowledge the tasks that it has finished.
 
-    Without this step, Celery wakes its event loop for each task, and acknowledges there. With
-    Byline's transport, any thread may acknowledge a task: the transport sends the acknowledgement
-    with the next claim.
+    Without this step, Celery wakes its event loop for each task, and acknowledges the task there.
+    With Byline's transport, any thread may acknowledge a task: the transport sends the
+    acknowledgement with the next claim, the command that takes tasks.
     """
 
     requires = (Tasks,)
@@ -42,8 +42,8 @@ class AcknowledgeStep(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         """Replaces the consumer's method ``call_soon_ack``, which acknowledges a task.
 
-        The new method acknowledges at once, and wakes the loop only if the loop would not wake by
-        itself.
+        The new method acknowledges the task at once. It wakes the event loop only if the loop would
+        not wake by itself soon.
         """
         cycle = consumer.task_consumer.channel.connection.cycle
         soon = partial(type(consumer).call_soon_ack, consumer)

@@ -1,8 +1,9 @@
 """The objects that a worker's bootsteps need, such as the engine, and how a bootstep finds them.
 
-Celery takes bootsteps as classes, and makes the instances. Celery passes each instance its worker
-or consumer, and the options of the command line, which can't be objects. So the factory sets
-``app.services``, and a step reads ``services`` from the app of its worker or consumer.
+Byline gives Celery the classes of the bootsteps, and Celery makes the instances. Celery passes each
+instance its worker or consumer, and the options of the command line, which can't hold objects. So
+the factory sets ``app.services``, and a step reads ``services`` from the app of its worker or
+consumer.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class WorkerServices:
     engine: Engine
     task: AttributeTask
     metrics: WorkerMetrics
-    #: The Prometheus registry that has ``metrics``.
+    #: The Prometheus registry that holds ``metrics``.
     metrics_registry: CollectorRegistry
     worker_registry: WorkerRegistry
     forwarder: Forwarder

@@ -34,17 +34,17 @@ logger = logging.getLogger(__name__)
 MAX_WAIT_S = 5.0
 #: Seconds between two rounds of housekeeping.
 HOUSEKEEPING_S = 2.0
-#: Exit status of a worker with wrong settings, of which the model is one. Starting it again does
-#: not help, and `make run` gives up its start.
+#: Exit status of a worker with a wrong setting, for example a model that can't be served. A new
+#: start does not help, so `make run` ends if the worker exits with this status twice in a row.
 WRONG_SETTINGS = 2
 
 
 class ModelStep(bootsteps.StartStopStep):
     """Starts the model in the pool's one thread, and gives Byline's tasks to the batcher.
 
-    The step starts before Celery consumes, so a worker that says "ready" has a warm model. If the
-    model can't start, the worker logs the reason and ends. The exit status is 2 if the model itself
-    is wrong, and 1 if the device failed, because a device may recover.
+    The step starts before Celery consumes tasks, so a worker that says "ready" has a warm model. If
+    the model can't start, the worker logs the reason and ends. The exit status is 2 if the model
+    is unusable. Otherwise it is 1, because a failed device may recover.
     """
 
     requires = (Pool,)
@@ -71,7 +71,7 @@ class ModelStep(bootsteps.StartStopStep):
         return self
 
     def start(self, worker: Any) -> None:
-        """Loads and warms the model, and makes the worker consume its version's queue."""
+        """Loads and warms the model. Makes the worker consume the queue of the model's version."""
         services = services_of(worker)
         engine, name = services.engine, services.settings.model
         try:
@@ -80,14 +80,14 @@ class ModelStep(bootsteps.StartStopStep):
             logger.critical("BYLINE_MODEL=%s can't be served: %s", name, error)
             refused = isinstance(error, ModelRefused)
             raise SystemExit(WRONG_SETTINGS if refused else 1) from error
-        # The version is known only now: in half precision a model is another version.
+        # The version is known only now: a model in half precision has another version.
         worker.app.amqp.queues.select([queue_of(engine.version)])
         garbage.freeze()
 
     def stop(self, worker: Any) -> None:
         """Gives the waiting tasks back to the broker.
 
-        Celery then stops the pool, after the batch that it is computing.
+        Afterwards Celery stops the pool, when the pool has finished its current batch.
         """
         worker.batcher.close()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-#: Celery's loggers of tasks that are received and discarded, and of tasks given to the pool.
+#: Celery's loggers for tasks that it discards, and for tasks that it gives to the pool.
 LOGGERS = ("celery.worker.consumer.consumer", "celery.pool")
 #: Beginnings of log lines that show a body or arguments.
 SHOWING = (
@@ -21,7 +21,7 @@ SHOWING = (
 
 
 class Redaction(logging.Filter):
-    """Cuts log lines that may show a message text down to their first words."""
+    """Shortens each log line that may show a message text to the line's first words."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redacts a log record if it may show a text. Returns True: no record is dropped."""

@@ -21,9 +21,9 @@ PROCESS = "worker"
 
 
 def set_up(form: Format) -> None:
-    """Sets whether a worker that starts after this call logs lines of text or of JSON.
+    """Sets whether a worker that starts after this call logs lines of text or lines of JSON.
 
-    Celery decides where the worker logs to, at which level, and how the lines of text look.
+    Celery decides where the lines go, which levels are logged, and how the lines of text look.
     """
 
     def dress(logger: logging.Logger, **_: Any) -> None:
