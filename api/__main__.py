@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
         settings = Settings.from_environ(os.environ)
         settings.check_packages()
         if settings.keys_file is not None:
-            Keys.read(settings.keys_file)  # each process reads it again; an error stops the start
+            Keys.read(settings.keys_file)  # only a check: an error stops the start
         accelerator_module = Path(__file__).with_name("accelerator") / "server.py"
         if settings.accelerator == "on" and not accelerator_module.is_file():
             raise SettingsError("api/accelerator/ does not exist; set BYLINE_ACCELERATOR=off")
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     # After a clean stop, the server raises the signal again, which would kill this process.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with multiprocess.folder():
-        # prometheus-client looks for the folder on import, so this import comes after it.
+        # prometheus-client looks for the folder on import, so the folder must exist before.
         server = "api.accelerator.server" if settings.accelerator == "on" else "api.plain_server"
         serve = import_module(server).serve
         serve(settings, BACKLOG, KEEP_ALIVE_S, options.graceful_timeout)

@@ -18,7 +18,7 @@ from api.views import attributions, feedback, status
 from celery_app.settings import Settings
 from monitoring.instruments import request_ids, tracing
 
-#: Flask endpoints that need no API key. All other paths need a key, also paths without a route.
+#: Flask endpoints that need no API key. All other paths need a key, even paths without a route.
 PUBLIC_ENDPOINTS = {
     *("status.alive", "status.ready", "openapi.openapi"),
     *("console.page", "console.file", "console.runbook", "swagger_ui.show"),
@@ -38,10 +38,10 @@ _IGNORED_HEADERS = ("HTTP_RANGE", "HTTP_IF_RANGE", "HTTP_IF_MATCH", "HTTP_IF_UNM
 
 
 class Application(Flask):
-    """A Flask application that chooses routes by the URL path alone, and not by ``Host``."""
+    """A Flask application that finds routes by URL path and method, and not by ``Host``."""
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Returns the object that finds the route of a request, without regard to its ``Host``."""
+        """Returns the object that finds the route of ``request``, but ignores its ``Host``."""
         if request is None:
             return super().create_url_adapter(None)
         return self.url_map.bind("localhost", default_method=request.method, path_info=request.path)
@@ -50,20 +50,20 @@ class Application(Flask):
 def create_app(runtime: Runtime | None = None) -> Flask:
     """Returns Byline's Flask application, which connects to Redis at the first request.
 
-    ``runtime`` holds the services that the views call. By default, the application makes a runtime
-    from the settings in the environment.
+    ``runtime`` holds the services that the views call. If it is None, this function makes a runtime
+    from the settings in the environment variables.
 
     Raises:
         SettingsError: a setting or the keys file is invalid.
     """
     runtime = runtime or Runtime(Settings.from_environ(os.environ))
     app = Application("byline", static_folder=None)
-    # Flask reads one byte past the limit of a body of unknown length, to see that it is too large.
+    # One byte above the limit shows Flask that a body of unknown length is too large.
     app.config["MAX_CONTENT_LENGTH"] = runtime.settings.max_body_bytes + 1
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.extensions["byline"] = runtime
     app.url_map.strict_slashes = False
-    app.url_map.merge_slashes = False  # merging redirects to the host that the client names
+    app.url_map.merge_slashes = False  # to merge, Flask redirects to the request's Host
     for view in (attributions, feedback, status):
         app.register_blueprint(view.blueprint(runtime))
     app.register_blueprint(console.blueprint())
@@ -80,7 +80,7 @@ def create_app(runtime: Runtime | None = None) -> Flask:
 
 
 def _register_request_checks(app: Flask, runtime: Runtime) -> None:
-    """Makes Flask check every request before it reads the body and calls the view."""
+    """Makes Flask check every request before the body is read and the view is called."""
     authentication = Authentication(runtime.settings, runtime.keys)
 
     @app.before_request

@@ -1,4 +1,4 @@
-"""Turns errors into HTTP responses: a status for each code, and RFC 9457 problem documents."""
+"""Turns errors into HTTP responses, which have a status and a problem document (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ STATUS = {
     "deadline_too_short": 504,
     "version_not_supported": 505,
 }
-#: Shortest ``Retry-After``, in seconds, of each error that may pass by itself.
+#: Least value of the header ``Retry-After``, in seconds, for each error that may be temporary.
 RETRY_AFTER_S = {
     "broker_unavailable": 5,
     "cache_unavailable": 5,
@@ -61,9 +61,9 @@ RETRY_AFTER_S = {
     "rate_limited": 1,
     "revoked": 1,
 }
-#: Largest number of bytes that the server reads of a body that is too large.
+#: Largest number of bytes of a refused request's body that the server reads and discards.
 DISCARDED_BYTES = 64 * 2**20
-#: Status in the request metrics of errors that the alerts on statuses 500 to 599 must not count.
+#: Other statuses for the request metrics, so that alerts on 500 to 599 do not count these errors.
 METRICS_STATUS = {"deadline_too_short": "504_too_short"}
 #: Error codes for the exceptions that Flask itself raises, by status.
 FLASK_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
@@ -94,7 +94,7 @@ def check_json(content_type: str) -> None:
 def problem(code: str, detail: str, wait_s: float = 0.0) -> HttpResponse:
     """Returns the HTTP response for an error: a problem document with the error's code and text.
 
-    ``wait_s`` is how many seconds a new message would wait. ``Retry-After`` is at least ``wait_s``.
+    ``wait_s``: the seconds until a new message would be answered. ``Retry-After`` is not shorter.
     """
     status = STATUS.get(code, 500)
     document = Problem(f"urn:byline:error:{code}", HTTPStatus(status).phrase, status, code, detail)
@@ -129,7 +129,7 @@ def too_large(limit: int) -> TooLarge:
 def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> None:
     """Registers a handler that turns every error of ``app`` into a problem document.
 
-    ``wait_s()`` returns how many seconds a new message would wait; see :func:`problem`.
+    ``wait_s()`` returns the argument ``wait_s`` for :func:`problem`.
     """
 
     @app.errorhandler(Exception)
@@ -153,7 +153,7 @@ def register(app: Flask, settings: Settings, wait_s: Callable[[], float]) -> Non
 
 
 def _detail(error: HTTPException, app: Flask) -> str:
-    """Returns the text for an error of Flask: what the client asked for, and what exists."""
+    """Returns the text of Flask's error. A 404 suggests a similar path; a 405 lists the methods."""
     path = printable(request.path)
     if isinstance(error, MethodNotAllowed):
         methods = sorted(error.valid_methods or ())
@@ -162,14 +162,14 @@ def _detail(error: HTTPException, app: Flask) -> str:
         return f"{method} is not allowed on {path}; {' and '.join(methods)} {verb}."
     if error.code != HTTPStatus.NOT_FOUND:
         return error.description or ""
-    # Without "/", which any short path is like.
+    # "/" is left out, because every short path is similar to it.
     paths = [r.rule for r in app.url_map.iter_rules() if not r.arguments and r.rule != "/"]
     close = nearest(request.path.lower(), paths)
     return f"There is no {path}.{f' Did you mean {close}?' if close else ''} See /docs."
 
 
 def _discard_body() -> None:
-    """Reads the rest of the body, up to a limit. Without this, a client may get no response."""
+    """Discards the unread body, up to a limit. Otherwise, the client might not get its response."""
     left, stream = DISCARDED_BYTES, request.environ["wsgi.input"]
     declared = request.content_length
     if not request.environ.get("wsgi.input_terminated"):

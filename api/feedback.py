@@ -21,7 +21,7 @@ _KEYS = [f'"{name}"'.encode() for name in _FIELDS]
 class FeedbackService:
     """Handles requests with feedback. Its methods run in the event loop's thread.
 
-    A method raises ``BylineError`` if the response is to be a problem document.
+    A method raises ``BylineError`` if a request fails. The caller sends a problem document.
     """
 
     def __init__(self, labels: Labels, limiter: RateLimiter) -> None:
@@ -29,7 +29,7 @@ class FeedbackService:
         self._limiter = limiter
 
     async def create(self, posted: PostedRequest) -> HttpResponse:
-        """Stores a message's true author. Returns status 202. Repeated feedback counts once."""
+        """Stores a message's true author, and returns status 202. Repeated feedback counts once."""
         parse_query(posted.query, ())
         await self._limiter.let_through(posted.key, cost_by_size(posted.body))
         kind, body = posted.content_type, posted.body

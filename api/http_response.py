@@ -1,4 +1,4 @@
-"""An HTTP response with a JSON body, for Flask and for ASGI alike."""
+"""An HTTP response with a JSON body, for both Flask and ASGI."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HttpResponse(NamedTuple):
         return response
 
     def asgi_headers(self) -> list[tuple[bytes, bytes]]:
-        """Returns the headers as ASGI has them: names in lower case, all as bytes."""
+        """Returns the headers in ASGI's form: names and values as bytes, names in lower case."""
         return [
             (b"content-type", self.mimetype.encode()),
             (b"content-length", b"%d" % len(self.body)),

@@ -1,4 +1,4 @@
-"""Serves ``/openapi.json``: the paths of the file ``openapi.json``, the types of ``schemas.py``."""
+"""Serves ``/openapi.json``: joins the file ``openapi.json`` with the types of ``schemas.py``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TYPES = (
     *(schemas.Refused, schemas.ModelInfo, schemas.Health, Problem),
     *(schemas.FeedbackRequest, schemas.Learned),
 )
-#: Statuses that any path may return: the request breaks a rule of HTTP, or Byline refuses it.
+#: Error statuses that every path can return, for example for a request that breaks HTTP's rules.
 _STATUSES_OF_ALL = (400, 403, 408, 417, 421, 431, 501, 505)
 _TEMPLATE = Path(__file__).with_suffix(".json")
 
@@ -57,7 +57,7 @@ def document(settings: Settings) -> dict[str, Any]:
 
 
 def _problems(statuses: list[int]) -> dict[str, Any]:
-    """Returns a mapping from an HTTP status to an error response, which lists its error codes."""
+    """Returns OpenAPI's error responses, by status. Each response lists the codes of its errors."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         str(status): {

@@ -17,7 +17,7 @@ from celery_app.cpu_pins import CpuPins
 from celery_app.settings import Settings
 from monitoring.instruments import logs
 
-#: Seconds without a heartbeat after which gunicorn kills a process as hung.
+#: Seconds without a heartbeat after which gunicorn treats a process as hung, and kills it.
 HUNG_S = 60
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from monitoring.instruments.metrics import ApiMetrics
 
-#: Values of the label ``route``. All other paths count as ``other``: clients may send any path.
+#: Values of the label ``route``. All other paths count as ``other``: clients can send any path.
 ROUTES = {
     *("/", "/healthz", "/readyz", "/v1/attributions", "/v1/attributions/{id}", "/v1/feedback"),
     *("/v1/figures", "/v1/models"),

@@ -1,7 +1,7 @@
 """Runs the services of one API process on an event loop, so that Flask's threads can call them.
 
-Under a WSGI server, the first request starts a thread for the event loop. So each forked process
-has a loop of its own. Under the accelerator, the services use the server's event loop.
+Under a WSGI server, each process starts a thread for its own event loop after the fork. Under the
+accelerator, the services use the server's event loop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from celery_app.settings import Settings
 
 T = TypeVar("T")
 
-#: Number of threads that stay free, such as for health checks, while all other threads wait.
+#: Number of threads that stay free, for example for health checks, while all others wait.
 SPARE_THREADS = 4
 
 
@@ -86,7 +86,7 @@ class Runtime:
         await self.services.client.dispatcher.stop()
 
     def stop(self) -> None:
-        """Stops the services and the thread that :meth:`ensure_started` has started, if any."""
+        """Stops the services and their thread, if :meth:`ensure_started` has started them."""
         if self._thread is not None and self.started:
             run_on(self._thread.loop, self.close())
             self._thread.stop()

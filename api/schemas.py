@@ -1,4 +1,4 @@
-"""The types of request and response bodies, which validate JSON and give the OpenAPI schemas."""
+"""The types of request and response bodies. They validate JSON and define the OpenAPI schemas."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Learned(msgspec.Struct, frozen=True):
 
     id: str
     author: str
-    #: True if the model's best candidate is this author, even where the model abstained.
+    #: True if the model's best candidate is this author, even if the model abstained.
     correct: bool
     #: The authors that were given before, and corrected, the oldest first.
     before: list[str] | UnsetType = UNSET
@@ -109,7 +109,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """The state of the API, and of each part by its name."""
+    """The state of the API, and the state of each part of Byline by the part's name."""
 
     status: Literal["ok", "unavailable"]
     parts: dict[str, str]

@@ -42,7 +42,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 class AttributionService:
     """Handles requests for attributions. Its methods run in the event loop's thread.
 
-    A method raises ``BylineError`` if the response is to be a problem document.
+    A method raises ``BylineError`` if a request fails. The caller sends a problem document.
     """
 
     def __init__(self, settings: Settings, client: AttributionClient, limiter: RateLimiter) -> None:
@@ -51,11 +51,11 @@ class AttributionService:
         self._limiter = limiter
 
     async def create(self, posted: PostedRequest) -> HttpResponse:
-        """Attributes the one or many messages of a POST request, and returns the response.
+        """Finds the authors of the messages in a POST request, and returns the response.
 
         The status is 200, or 202 if a message has no outcome when the client's wait ends. The rate
-        limiter charges the API key for the work of the messages. If the request is invalid, the
-        charge depends on its size.
+        limiter charges the API key for the work of the messages, in units of :mod:`tasks.work`. For
+        an invalid request, the charge depends on the size of the body.
         """
         _, content_type, body, key, may_wait = posted
         query = parse_query(posted.query, CREATE_QUERY)
@@ -85,8 +85,8 @@ class AttributionService:
     ) -> HttpResponse:
         """Returns the response to a GET request for the attribution with this id.
 
-        The status is 200, or 202 if there is no outcome at the end of the wait. If ``may_wait`` is
-        False, there is no wait. A HEAD request (``head``) does not fetch the attribution.
+        The status is 200, or 202 if there is no outcome when the client's wait ends. There is no
+        wait if ``may_wait`` is False. A HEAD request (``head``) leaves the outcome for a GET.
         """
         query = parse_query(raw_query, READ_QUERY)
         explain = flag(query, "explain")

@@ -34,7 +34,7 @@ class Services:
 
 
 def build(settings: Settings, keys: KeysFile | None) -> Services:
-    """Builds the services, and starts their threads. Call it in the event loop's thread.
+    """Builds the services, and starts their threads. Call this in the event loop's thread.
 
     Raises:
         SettingsError: no Redis URL is set.

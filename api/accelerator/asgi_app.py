@@ -79,7 +79,7 @@ class AsgiApp:
     async def _answer(
         self, route: str, coroutine: Awaitable[HttpResponse], scope: Scope, send: Send
     ) -> int | str:
-        """Sends the response about an attribution. Returns the status that the metrics count."""
+        """Sends the response of ``coroutine``. Returns the status that the metrics count."""
         request_id = _request_id(dict(scope["headers"]))
         set_present(request_id)
         return await self._send(coroutine, request_id, send)
@@ -90,10 +90,10 @@ class AsgiApp:
         body: bytes,
         on_response: Callable[[HttpResponse], None],
     ) -> bool:
-        """Attributes a posted message without a coroutine, and passes the response to a callback.
+        """Finds the author of a posted message without a coroutine.
 
-        Returns True, and calls ``on_response`` exactly once, now or later. If the request needs a
-        coroutine, this method returns False and does nothing.
+        Returns True, and passes the response to ``on_response`` exactly once, now or later. If the
+        request needs a coroutine, this method does nothing and returns False.
         """
         start, request_id = time.perf_counter(), _request_id(headers)
 
@@ -140,7 +140,7 @@ class AsgiApp:
     async def _send(
         self, awaitable: Awaitable[HttpResponse], request_id: str, send: Send
     ) -> int | str:
-        """Awaits a response and sends it. Returns the status under which the metrics count it."""
+        """Awaits a response and sends it. Returns the status that the metrics count."""
         try:
             response = await awaitable
         except Disconnected:
@@ -205,7 +205,7 @@ def create() -> AsgiApp:
 
 
 def _has_id(path: str) -> bool:
-    """Returns whether a URL path is that of one attribution: ``/v1/attributions/<id>``."""
+    """Returns whether a URL path names one attribution, as in ``/v1/attributions/<id>``."""
     return path.startswith(_ID_PREFIX) and _id(path) != "" and "/" not in _id(path)
 
 
@@ -229,7 +229,7 @@ async def _body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) ->
         TooLarge: the body has more than ``limit`` bytes.
         Disconnected: the client disconnected before the end of the body.
     """
-    declared = headers.get(b"content-length", b"0")  # the parser refuses other values
+    declared = headers.get(b"content-length", b"0")  # the parser refuses values that are no number
     parts: list[bytes] = []
     size = 0
     while int(declared) <= limit and size <= limit:

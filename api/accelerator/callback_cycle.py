@@ -29,7 +29,7 @@ CACHED_HEADS = 64
 
 
 class Connection(Protocol):
-    """The part of an HTTP connection that a request cycle uses."""
+    """The attributes and methods of an HTTP connection that a request cycle uses."""
 
     transport: LingeringTransport
 
@@ -72,7 +72,7 @@ class CallbackCycle:
     response_started = response_complete
 
     def respond(self, response: HttpResponse) -> None:
-        """Writes the response, unless one was written before or the client has disconnected."""
+        """Writes the response, unless an earlier call wrote it or the client has disconnected."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -94,7 +94,7 @@ class CallbackCycle:
 def encode(
     response: HttpResponse, default_headers: Headers, keep_alive: bool, head_only: bool = False
 ) -> bytes:
-    """Returns a response in the format of HTTP/1.1, without its body if ``head_only`` is set.
+    """Returns a response in the format of HTTP/1.1, without its body if ``head_only`` is True.
 
     The ``default_headers`` come before the response's own headers.
     """

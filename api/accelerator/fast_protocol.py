@@ -12,12 +12,12 @@ _URL = PATH.encode()
 
 
 class FastHttpProtocol(HttpConnection):
-    """An HTTP connection that takes the fast path if a posted message arrives whole.
+    """An HTTP connection, with a fast path for a request whose message arrives all at once.
 
     On the fast path, a callback sends the response. All other requests need a coroutine.
     """
 
-    #: Parts of the body of a request on the fast path; ``None`` if the request is on another path.
+    #: Parts of the body of a request on the fast path; ``None`` for any other request.
     _body_parts: list[bytes] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

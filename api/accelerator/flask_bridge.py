@@ -108,7 +108,7 @@ def _environ(scope: Scope, body: bytes) -> dict[str, Any]:
     """Returns an ASGI request as a WSGI environment (PEP 3333)."""
     fields: dict[str, bytes] = {}
     for name, value in scope["headers"]:
-        if b"_" in name:  # WSGI would mix it up with the same name with a hyphen
+        if b"_" in name:  # in WSGI, the name with a hyphen has the same key
             continue
         key = name.decode("latin-1").lower()
         fields[key] = b"%b,%b" % (fields[key], value) if key in fields else value

@@ -1,7 +1,7 @@
 """Gathers the requests that the accelerator answered, and adds them to the metrics in groups.
 
 prometheus-client takes 8 us to count a single request. This is a tenth of the CPU time that a
-message costs the api process. In a group, each request takes a twentieth of these 8 us.
+message costs the api process. In a group, a request takes 0.4 us.
 """
 
 from __future__ import annotations

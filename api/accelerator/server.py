@@ -18,8 +18,8 @@ def serve(settings: Settings, backlog: int, keep_alive_s: int, graceful_timeout_
     """Serves the API until the process gets a signal to stop.
 
     ``backlog`` is the largest number of connections that wait to be accepted. An idle connection
-    stays open for ``keep_alive_s`` seconds. A stopping process may take ``graceful_timeout_s``
-    seconds.
+    stays open for ``keep_alive_s`` seconds. A stopping process has ``graceful_timeout_s`` seconds
+    to answer its requests.
     """
     uvicorn.run(
         "api.accelerator.asgi_app:create",

@@ -44,9 +44,9 @@ class TracedApp(AsgiApp):
         body: bytes,
         on_response: Callable[[HttpResponse], None],
     ) -> bool:
-        """Does what :meth:`AsgiApp.handle_fast` does, and exports a span with the response.
+        """Calls :meth:`AsgiApp.handle_fast`, and exports a span when the response is ready.
 
-        If ``handle_fast`` leaves the request to a coroutine, this method exports no span.
+        If the request needs a coroutine, this method exports no span.
         """
         span = self._tracer.start_request("POST", _traceparent(headers))
 

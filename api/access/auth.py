@@ -15,7 +15,7 @@ _DETAILS = {
 
 
 class WrongSite(BylineError):
-    """``Host`` or ``Origin`` is no name of this API, for example in a DNS rebinding attack."""
+    """The header ``Host`` or ``Origin`` does not name this API, as in a DNS rebinding attack."""
 
     def __init__(self, code: str) -> None:
         super().__init__(_DETAILS[code])

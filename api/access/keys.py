@@ -49,8 +49,8 @@ class ApiKey:
 def parse_line(line: str) -> ApiKey | None:
     """Returns the key that a line of the file describes; ``None`` for a comment or an empty line.
 
-    The API reads the lines of its keys file with this function, and the command that makes a new
-    key checks the key's line with it.
+    The API reads its keys file with this function. The command that makes a new key calls this
+    function, too, to check the new line.
 
     Raises:
         ValueError: the line is invalid. The error quotes neither the line nor the hash.

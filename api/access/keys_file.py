@@ -1,4 +1,4 @@
-"""Reloads the file of API keys when it changes, so that new and revoked keys need no restart."""
+"""Reloads the file of API keys when it changes, so that a new or revoked key needs no restart."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class KeysFile:
         background.start(self._check_later, "The check of the keys file")
 
     def check(self) -> None:
-        """Reloads the file after a change, once two checks in a row have found the same file.
+        """Reloads a changed file, once two checks in a row have found the file in the same state.
 
         A file that changes between two checks may be incomplete, and an incomplete file may look
         valid. If the file is invalid, the earlier keys stay in force. Each error is logged once.

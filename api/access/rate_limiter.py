@@ -29,8 +29,8 @@ class RateLimiter:
     async def let_through(self, key: ApiKey | None, amount: int) -> None:
         """Checks that a key's rate allows ``amount`` more messages now, and counts the messages.
 
-        Each message adds to its key's debt. The debt shrinks at the key's rate. A key may send if
-        it has no debt, or if its new debt is at most what its rate allows in one second.
+        Messages that pass add to the key's debt. The debt shrinks at the key's rate. Messages pass
+        if the key has no debt, or if its rate can clear the new debt within one second.
 
         Raises:
             RateLimited: the key is used faster than its rate.

@@ -22,7 +22,7 @@ FILES = {
     "format.js": "text/javascript",
     "main.js": "text/javascript",
 }
-#: URL paths of the files. The files need no API key; the requests that the page sends do.
+#: URL paths of the files. The files need no API key, but the page's requests need one.
 PATHS = ("/", *(f"/console/{name}" for name in FILES if name != PAGE))
 
 #: The browser runs no inline script and loads nothing from other sites, whatever a message holds.
@@ -31,7 +31,7 @@ POLICY = (
     "frame-ancestors 'none'"
 )
 _FOLDER = Path(__file__).parent
-#: The folder of the runbooks of the alerts; an installed package has none.
+#: The folder of the alerts' runbooks. An installed package does not have this folder.
 RUNBOOKS = _FOLDER.parents[1] / "alerting" / "runbooks"
 
 
@@ -55,7 +55,7 @@ def blueprint() -> Blueprint:
     def runbook(name: str) -> Response:
         if name not in runbooks:
             abort(404)
-        return _response(runbooks[name], "text/plain")  # a browser shows it, unlike Markdown
+        return _response(runbooks[name], "text/plain")  # browsers show plain text, but not Markdown
 
     return routes
 

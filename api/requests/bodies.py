@@ -1,4 +1,4 @@
-"""Parses the JSON bodies of ``POST /v1/attributions``, and computes their rate-limit cost."""
+"""Parses the JSON bodies of requests, and computes the cost of a body for the rate limit."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _BULK_KEYS = (b'"messages"', *_SINGLE_KEYS[1:])
 #: Keys of one message of many.
 _MESSAGE_KEYS = (b'"text"', b'"ref"')
 _LONE_SURROGATE = b"\\ud800"
-#: Start of msgspec's text for an unknown field. The field's name and a backtick follow.
+#: Start of msgspec's error text for an unknown field. The field's name and a backtick follow.
 _UNKNOWN_FIELD = "Object contains unknown field `"
 _SURROGATE_ERROR = "text holds half of a surrogate pair"
 _DUPLICATE_ERROR = "an object has a key twice"
 
 
 def cost_by_size(body: bytes | msgspec.Raw) -> int:
-    """Returns the cost of feedback or of an invalid body for the rate limit, in messages."""
+    """Returns the rate-limit cost of feedback or of an invalid body, as a number of messages."""
     return 1 + len(body) // BYTES_PER_MESSAGE
 
 
 def parse(content_type: str, body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Decodes the JSON body of a request for attributions. Raises as :func:`decode_body`."""
+    """Decodes a JSON body of a request for attributions. Raises the errors of ``decode_body``."""
     return decode_body(content_type, body, _decode, _keys, AttributionRequest.__struct_fields__)
 
 
@@ -58,7 +58,7 @@ def decode_body(
 ) -> RequestT:
     """Decodes the JSON body of a request.
 
-    ``keys(request)`` are all keys that this request may have, and ``fields`` those of any request.
+    ``keys(request)`` returns the keys that this request may have. ``fields`` has all field names.
 
     Raises:
         WrongType, NotJSON, InvalidMessage: the body is invalid.
@@ -85,7 +85,7 @@ def _keys(request: AttributionRequest[msgspec.Raw]) -> Sequence[bytes]:
 
 
 def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
-    """Decodes a request. In a bulk request, a message with a lone surrogate can be refused alone.
+    """Decodes a request. In a bulk request, a lone surrogate makes only its own message invalid.
 
     Raises ``msgspec.DecodeError``, ``UnicodeDecodeError`` or ``RecursionError``.
     """
@@ -104,7 +104,7 @@ def _decode(body: bytes) -> AttributionRequest[msgspec.Raw]:
 
 
 def parse_message(raw: msgspec.Raw, index: int) -> MessageIn | Refused:
-    """Returns one message of a bulk request, or its error, so that the others can be processed."""
+    """Returns one message of a bulk request, or its error. An error does not stop the others."""
     try:
         message = _message_decoder.decode(raw)
         if not has_duplicate_key(bytes(raw), _MESSAGE_KEYS):
@@ -123,7 +123,7 @@ def parse_message(raw: msgspec.Raw, index: int) -> MessageIn | Refused:
 
 
 def _reason(error: msgspec.ValidationError, fields: Sequence[str]) -> str:
-    """Returns msgspec's error text; for an unknown field, a text that guesses what is meant."""
+    """Returns msgspec's error text; for an unknown field, a text with a similar field."""
     reason = str(error)
     if not reason.startswith(_UNKNOWN_FIELD):
         return reason
@@ -131,12 +131,12 @@ def _reason(error: msgspec.ValidationError, fields: Sequence[str]) -> str:
 
 
 def refused(detail: str, index: int, ref: str | UnsetType) -> Refused:
-    """Returns the error of an invalid message of a bulk request; ``detail`` follows its place."""
+    """Returns the error ``messages[<index>]<detail>`` for an invalid message of a bulk request."""
     return Refused(Reason(InvalidMessage.code, f"messages[{index}]{detail}"), ref)
 
 
 def _ref_of(raw: msgspec.Raw) -> str | UnsetType:
-    """Returns the ``ref`` of an invalid message; ``UNSET`` if it has none that can come back."""
+    """Returns the ``ref`` of an invalid message; ``UNSET`` if it has no valid ``ref``."""
     try:
         # Unlike msgspec, this reads a message that holds half of a surrogate pair.
         ref: str = json.loads(bytes(raw).decode(errors="surrogateescape"))["ref"]

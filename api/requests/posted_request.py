@@ -1,4 +1,4 @@
-"""Reads a POST request from Flask into the form that the services take."""
+"""Reads a POST request from Flask into a :class:`PostedRequest` for the services."""
 
 from __future__ import annotations
 

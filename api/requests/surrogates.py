@@ -1,8 +1,8 @@
-r"""Finds lone surrogates in JSON: halves of a Unicode pair, such as ``"\ud83d"``, half an emoji.
+r"""Finds lone surrogates in JSON: a lone surrogate, such as ``"\ud83d"``, is half a character.
 
 JavaScript's ``slice`` may cut a character into two such halves. A strict parser then refuses the
-whole document. Before Byline parses a document with many messages, it replaces each lone surrogate
-with a mark, a character that is used for nothing else. So only the messages with a mark fail.
+whole document. So Byline replaces each lone surrogate in a document of many messages with a mark, a
+character that is not in the document. Then Byline refuses only the messages that have a mark.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def blueprint(runtime: Runtime) -> Blueprint:
     @routes.get(f"{PATH}/<id>")
     def read(id: str) -> Response:
         query, head = request.query_string, request.method == "HEAD"
-        # A request without a wait takes no turn from those that wait.
+        # A request without ``wait`` does not count among the threads that wait.
         with runtime.may_wait() if b"wait" in query else nullcontext(False) as may_wait:
             read = runtime.services.attributions.read(id, query, head, may_wait)
             return runtime.run(read).to_flask()

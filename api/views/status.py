@@ -1,4 +1,4 @@
-"""Flask routes that tell how Byline is doing: health, the models that it serves, and figures."""
+"""Flask routes that show the state of Byline: health, the models that it serves, and figures."""
 
 from __future__ import annotations
 

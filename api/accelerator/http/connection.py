@@ -28,8 +28,8 @@ from tasks.errors import BylineError
 REQUEST_S = 30.0
 #: Seconds for which a stopping process still answers on idle connections.
 STOPPING_S = 1.0
-#: Seconds after which an idle connection with unread bytes is looked at again, instead of closed. A
-#: busy event loop may run a timer first, and read what came before the timer only later.
+#: Seconds until the next check of an idle connection that stays open because of unread bytes. In a
+#: busy event loop, the timer may run before the bytes are read, although the bytes came first.
 UNREAD_S = 0.1
 
 _TIMEOUT_ERROR = f"the whole request did not arrive within {REQUEST_S:g} seconds"
@@ -45,7 +45,7 @@ class HttpConnection(ParsingConnection):
     _has_task = False
     #: True if a request has begun or ended in the data that was parsed last.
     _progressed = False
-    #: Requests that the application handles and has not answered.
+    #: Number of requests that the application handles and has not answered.
     _unanswered = 0
     #: Data from the client that waits until the earlier requests are answered.
     _unparsed = b""
@@ -99,7 +99,7 @@ class HttpConnection(ParsingConnection):
                 self._parse(data)
             else:
                 self._parse_pieces(data)
-        except Exception as error:  # also a defect: error_to_send logs it
+        except Exception as error:  # error_to_send logs a defect of Byline
             self._refuse(error_to_send(error))
         self._parsing = False
         if self._receiving:
@@ -268,8 +268,8 @@ class HttpConnection(ParsingConnection):
             self.transport.close_now()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Closes a connection idle for ``timeout_keep_alive`` seconds; called by uvicorn."""
-        if self.transport.has_unread():  # a request in it cancels this timer
+        """Closes the connection after it was idle for the keep-alive time; called by uvicorn."""
+        if self.transport.has_unread():  # a request in these bytes cancels the timer
             again = self.loop.call_later(UNREAD_S, self.timeout_keep_alive_handler)
             self.timeout_keep_alive_task = again
         else:

@@ -1,8 +1,8 @@
 """Flow control: stops reading from a client while its earlier requests have no response yet.
 
-uvicorn pauses reading, too, but resumes when the application asks for a request's body. Without
-this module, uvicorn parsed all of 60 MB of requests behind a slow request, and each byte of them
-took a hundred bytes of memory.
+uvicorn pauses reading, too, but resumes when the application asks for a request's body. In a test
+without this module, a client sent 60 MB of requests after a slow request. uvicorn parsed all of
+them, and each of these bytes took a hundred bytes of memory.
 """
 
 from __future__ import annotations

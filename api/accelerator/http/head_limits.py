@@ -1,12 +1,12 @@
 """Limits the size of request heads, chunk sizes and trailers.
 
-The HTTP parser has no such limits: it collects a header for as long as the client sends it. So
-Byline counts the bytes as they arrive, before it checks the client's API key. It counts piece by
-piece; a piece has up to :data:`PIECE_BYTES` bytes. If a head or a body begins within a piece, the
-count starts with the next piece.
+The HTTP parser has no such limits: it stores a header of any length. So Byline counts the bytes as
+they arrive, before it checks the client's API key. It counts piece by piece. A piece has up to
+:data:`PIECE_BYTES` bytes. If a head or a body begins within a piece, the count starts with the next
+piece.
 
-A chunked body is a series of chunks, each after its size. Trailers are header fields after the
-last chunk.
+A chunked body is a series of chunks. The size of each chunk comes before its data. Trailers are
+header fields after the last chunk.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PIECE_BYTES = 4 * 1024
 
 
 def check_partial_head(size: int, fields: int) -> None:
-    """Checks a head of which ``size`` bytes and ``fields`` header fields have arrived so far.
+    """Checks a head, or its first part: ``size`` bytes and ``fields`` header fields.
 
     Raises:
         HeadersTooLarge: the head exceeds a limit.
@@ -67,7 +67,7 @@ class FramingCounter:
         self._excess -= size
 
     def add_chunk(self) -> None:
-        """Begins a chunk, of which the first ``CHUNK_BYTES`` besides its data do not count."""
+        """Begins a chunk. Subtracts the ``CHUNK_BYTES`` that it may have besides its data."""
         self._excess -= CHUNK_BYTES
 
     def add_trailer(self) -> None:
@@ -81,7 +81,7 @@ class FramingCounter:
             raise HeadersTooLarge(f"more than {MAX_FIELDS} trailers")
 
     def add_piece(self, size: int) -> None:
-        """Adds ``size`` received bytes, whether data or not.
+        """Adds ``size`` received bytes, both data and other bytes.
 
         Raises:
             HeadersTooLarge: the bytes that are not data exceed the limit.

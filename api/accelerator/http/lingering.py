@@ -20,8 +20,8 @@ LINGER_S = 30.0
 LINGER_IDLE_S = 5.0
 #: Largest number of bytes that a lingering connection reads and discards.
 LINGER_BYTES = 64 * 2**20
-#: Largest number of lingering connections of a process. Byline closes the oldest to
-#: keep this limit.
+#: Largest number of lingering connections of a process. At this limit, Byline closes the oldest
+#: connection without unsent data. If all have unsent data, Byline closes the oldest.
 LINGER_CONNECTIONS = 256
 
 
@@ -39,7 +39,7 @@ class Lingering(asyncio.Protocol):
         self._deadline = loop.time() + LINGER_S
         #: Bytes that the connection may still read and discard.
         self._readable = LINGER_BYTES
-        #: The bytes left to read and to send at the last check.
+        #: The values of ``_readable`` and ``unsent`` at the last check.
         self._last_left = (self._readable, self.unsent)
         #: Checks in a row that found no progress.
         self._idle_checks = 0

@@ -1,4 +1,4 @@
-"""An asyncio transport that closes late, so that a client still sending gets its response."""
+"""An asyncio transport that closes late: a client that is still sending gets its response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from api.accelerator.http.lingering import Lingering
 
 
 class LingeringTransport:
-    """Wraps an asyncio transport, and closes it only after the client could read its response."""
+    """Wraps an asyncio transport, and gives the client time to read its response before closing."""
 
     __slots__ = ("_lingering", "_loop", "_transport", "at_eof", "is_closing")
 

@@ -93,7 +93,7 @@ class ParsingConnection(WriteTimeoutProtocol):
 
 
 def error_to_send(error: Exception) -> BylineError:
-    """Returns the error that the client gets for an exception that the parser raised.
+    """Returns the error to send to the client after the parser has raised an exception.
 
     If the cause is a defect of Byline, the error is ``InternalError``, and Byline logs the defect,
     at most once a minute.
