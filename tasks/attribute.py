@@ -46,7 +46,7 @@ class AttributeTask(Task):
     def start_strategy(self, app: Any, consumer: Any, **kwargs: Any) -> Callable[..., Any]:
         """Returns the function with which Celery receives a task.
 
-        The function's log lines name the HTTP requests that the task's messages came with.
+        The lines that this function logs name the HTTP requests of the task's messages.
         """
         receive = super().start_strategy(app, consumer, **kwargs)
 
@@ -57,7 +57,7 @@ class AttributeTask(Task):
         return receive_naming_requests
 
     def begin(self, chunks: Sequence[Chunk]) -> InFlightBatch:
-        """Starts the model on ``chunks`` as one batch; see :meth:`finish`."""
+        """Starts the model on ``chunks`` as one batch. :meth:`finish` returns the outcomes."""
         return self._batch_processor.begin(chunks)
 
     def begin_part(self, progress: Progress, work: int) -> InFlightBatch:
@@ -79,12 +79,12 @@ class AttributeTask(Task):
 
     @property
     def has_separate_cache(self) -> bool:
-        """Whether cache and broker are two servers, so that replies work without the cache."""
+        """Whether cache and broker are two servers. If so, replies work without the cache."""
         return self._batch_processor.replies.apart
 
     @property
     def cache_cooldown(self) -> Cooldown:
-        """The cooldown of the cache: after a failure, the cache is not asked for some seconds."""
+        """The cooldown of the cache: for some seconds after a failure, no batch asks the cache."""
         return self._batch_processor.cache_cooldown
 
     def finish(self, batch: InFlightBatch, pipe: Pipeline) -> list[list[Outcome]]:
@@ -104,8 +104,8 @@ class AttributeTask(Task):
     def reply(self, batch: InFlightBatch, outcomes: Sequence[list[Outcome]]) -> None:
         """Sends the replies of a finished batch if cache and broker are two servers.
 
-        If they are one server, the replies were sent together with the batch's results. Counts the
-        batch's messages in the metrics. Raises ``RedisError``.
+        If they are one server, the replies were sent together with the batch's results. In both
+        cases, counts the batch's messages in the metrics. Raises ``RedisError``.
         """
         self._batch_processor.replies.send(batch.answered, outcomes, batch.promised_outcomes)
         self._batch_processor.record(batch)
@@ -119,10 +119,12 @@ class AttributeTask(Task):
         self._batch_processor.free_memory()
 
     def fail_all(self, chunks: Sequence[Chunk], error: BylineError) -> None:
-        """Makes ``error`` the outcome of all messages of ``chunks``, for the clients that wait.
+        """Makes ``error`` the outcome of all messages of those ``chunks`` that have a reply list.
+
+        Sends the failures as replies, and stores the failures for clients that ask later.
 
         Raises:
-            redis.RedisError: the failures can't be stored for clients that ask later.
+            redis.RedisError: the failures can't be stored or sent.
         """
         awaited = [chunk for chunk in chunks if chunk.reply_to is not None]
         with self.backend.round_trip() as pipe:
@@ -145,12 +147,12 @@ class AttributeTask(Task):
 
         Optional arguments: ``deadlines``, a list of Unix times or nulls; ``explain``, whether to
         return evidence; ``version``, the model version on which the client based its message ids;
-        ``exact``, whether only that version may answer. Earlier clients also send ``promised``,
+        ``exact``, whether only this version may answer. Earlier clients also send ``promised``,
         which has no effect.
 
         Returns:
-            One attribution for each message, in order. A message without attribution has
-            ``{"id", "error": {"code", "detail"}}`` in its place.
+            A list with an item for each message, in order. The item is the message's attribution,
+            or ``{"id", "error": {"code", "detail"}}`` if the message has no attribution.
 
         Raises:
             InvalidMessage: the arguments are wrong.

@@ -1,4 +1,4 @@
-"""Processes a batch: admits its messages, looks them up in the cache, computes, and stores."""
+"""Processes a batch: checks messages, reads the cache, runs the model, and stores outcomes."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class BatchProcessor:
         self._computation = Computation(predictor)
         self._solo_trial = SoloTrial(self._computation, cache, dead_letters, metrics, now)
         self.replies = replies
-        #: Starts when the cache does not answer. It never starts if cache and broker are one
-        #: server, because without its broker a worker can only wait.
+        #: The cooldown that begins when the cache does not answer. If cache and broker are one
+        #: server, the cooldown lasts 0 seconds, because without its broker a worker can only wait.
         self.cache_cooldown = Cooldown(CACHE_COOLDOWN_S if replies.apart else 0.0)
         self.metrics = metrics
         self._counters = {name: metrics.messages.labels(name) for name in OUTCOMES}
@@ -89,10 +89,11 @@ class BatchProcessor:
     def begin_alone(
         self, progress: Progress, work: int, heartbeat: Callable[[], None]
     ) -> InFlightBatch:
-        """Attributes a chunk's next messages one at a time, because a worker died with the chunk.
+        """Attributes a chunk's next messages one at a time.
 
-        Each outcome is stored before the next message is tried. A message that killed workers again
-        becomes a dead letter. See :mod:`tasks.batch.solo_trial`.
+        A worker died while it had the chunk. So each outcome is stored before the next message is
+        tried. A message that also kills workers when it is tried alone becomes a dead letter. See
+        :mod:`tasks.batch.solo_trial`.
         """
         if not progress.outcomes:
             self.metrics.redelivered.inc()
@@ -135,7 +136,7 @@ class BatchProcessor:
         """Waits for the model. Returns a list of outcomes for each chunk in ``batch.answered``.
 
         Each list has the order of the chunk's messages. Queues results and replies on ``pipe``. The
-        caller executes the pipeline, and acknowledges the tasks only after that.
+        caller executes the pipeline, and acknowledges the tasks only afterwards.
         """
         batch.computed |= self._computation.compute(batch.uncached, batch.launched)
         batch.computed_at = time.monotonic()
@@ -162,10 +163,10 @@ class BatchProcessor:
     ) -> dict[str, Outcome]:
         """Returns a mapping from message ids to the outcomes of a batch.
 
-        A client and this worker may have computed different ids for one message. The mapping has
-        the outcome under both ids, because a client may fetch it by either. ``new`` maps this
-        worker's ids to the batch's outcomes. ``known`` also has the outcomes of the chunk's earlier
-        batches, because an earlier batch may have had the same text.
+        If a client and this worker computed different ids for a message, the mapping has the
+        message's outcome under both ids. The client can then fetch the outcome by either id.
+        ``new`` maps this worker's ids to the batch's outcomes. ``known`` also has the outcomes of
+        the chunk's earlier batches, because an earlier batch may have had the same text.
         """
         promised: dict[str, Outcome] = {failure.id: failure for failure in batch.refused}
         promised |= new
@@ -179,8 +180,8 @@ class BatchProcessor:
     ) -> list[list[Outcome]]:
         """Makes ``error`` the outcome of every message of the chunks ``awaited``.
 
-        Api processes wait for these chunks. Queues the failures on ``pipe``. Returns a list of
-        failures for each chunk.
+        Api processes wait for these chunks. Queues commands on ``pipe`` that store and send the
+        failures. Returns a list of failures for each chunk.
         """
         failures: list[list[Outcome]] = [
             [

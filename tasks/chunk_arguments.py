@@ -60,9 +60,9 @@ def parse_chunk(
 
 
 def carried_ids(headers: Any) -> list[Any]:
-    """Returns the HTTP request ids in the headers of a task; may be empty.
+    """Returns the list of HTTP request ids from the headers of a task; may be empty.
 
-    Anybody may have written this header, so code that shows an id checks it first.
+    Anybody may have written these headers. So code that shows an id has to check the id first.
     """
     ids = headers.get(REQUEST_IDS) if isinstance(headers, dict) else None
     return ids if isinstance(ids, list) and len(ids) <= LARGEST_TASK else []
@@ -71,7 +71,7 @@ def carried_ids(headers: Any) -> list[Any]:
 def _byline_list(reply_to: Any) -> str | None:
     """Returns ``reply_to`` if it names a reply list of Byline; otherwise None.
 
-    Celery sets ``reply_to`` on every task.
+    Celery itself sets ``reply_to`` on every task, to another name.
     """
     ours = isinstance(reply_to, str) and reply_to.startswith(REPLIES) and reply_to.isascii()
     return reply_to if ours else None

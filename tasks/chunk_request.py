@@ -1,6 +1,7 @@
 """Subclasses of Celery's ``Request``, the worker's object for a task that has arrived.
 
-They check the chunk on arrival, and keep the task's arguments out of events, logs and inspection.
+The subclasses check a task when it arrives, and keep its arguments out of events, logs and
+inspection.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class RedactedRequest(Request):
         self.request_dict.update(argsrepr=self._argsrepr, kwargsrepr=self._kwargsrepr)
 
     def info(self, safe: bool = False) -> dict[str, Any]:
-        """Returns what Celery's ``inspect`` shows of the request: never the arguments."""
+        """Returns the fields that Celery's ``inspect`` shows of the request: no arguments."""
         return super().info(safe=True)
 
 
@@ -55,7 +56,7 @@ class ChunkRequest(RedactedRequest):
     def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
         """Parses the request. Raises ``Malformed`` for a task that Celery could not use.
 
-        Celery would raise an error for such a task only later.
+        Without this check, Celery would raise an error for such a task only later.
         """
         headers = kwargs.get("headers")
         check_headers(message.headers if headers is None else headers)
@@ -81,10 +82,11 @@ class ChunkRequest(RedactedRequest):
             return None  # the task itself raises the error again, and ends as a FAILURE
 
     def revoked(self) -> bool:
-        """Returns whether the task was revoked or has expired. If so, stores a result that says so.
+        """Returns whether the task was revoked or has expired. If so, stores the state REVOKED.
 
         If the cache is a separate server and can't be reached, this method ends the task without a
-        result. It does not raise the cache's error: Celery would take that for a lost broker.
+        result. It does not raise the cache's error, because Celery would take the error for a lost
+        connection to the broker.
         """
         try:
             return bool(super().revoked())
@@ -102,7 +104,7 @@ class ChunkRequest(RedactedRequest):
 
     @property
     def orphaned(self) -> bool:
-        """Whether an earlier worker died, or was taken for dead, while it held the task."""
+        """Whether an earlier worker died, or seemed dead, while it held the task."""
         return bool(self.request_dict.get(ORPHANED))
 
     @property
@@ -116,7 +118,7 @@ class ChunkRequest(RedactedRequest):
         return len(self.chunk.texts) if self.chunk else 0
 
     def give_back(self) -> None:
-        """Returns the task to its queue, and no longer counts it among this worker's tasks."""
+        """Puts the task back into its queue. This worker no longer counts the task as its own."""
         self.reject(requeue=True)
         task_ready(self)
 

@@ -1,4 +1,4 @@
-"""The errors of a message: a flat tree of exceptions, each with a stable code.
+"""The errors of messages and requests: exceptions with one base class, each with a stable code.
 
 Where each error is raised::
 
@@ -29,13 +29,13 @@ class InvalidMessage(BylineError):
 
 
 class DeadlinePassed(BylineError):
-    """The client's deadline passed before the model saw the message."""
+    """The client's deadline passed before the model received the message."""
 
     code = "deadline_passed"
 
 
 class DeadlineTooShort(BylineError):
-    """The client's deadline is shorter than any answer takes, even with an empty queue."""
+    """The client's deadline leaves less time than an answer takes, even with an empty queue."""
 
     code = "deadline_too_short"
 
@@ -47,7 +47,7 @@ class ModelFailed(BylineError):
 
 
 class BecameDeadLetter(BylineError):
-    """Workers died of this message several times. An operator has to look at it."""
+    """This message killed workers several times. An operator has to look at it."""
 
     code = "dead_letter"
 
@@ -93,7 +93,7 @@ class BrokerUnavailable(BylineError):
 
 
 class CacheUnavailable(BylineError):
-    """The cache, which has attributions, feedback and figures, can't be reached."""
+    """The cache, which has attributions, feedback and the console's figures, can't be reached."""
 
     code = "cache_unavailable"
 

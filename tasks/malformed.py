@@ -19,8 +19,8 @@ from tasks.storage.wrong_type import is_wrong_type
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which no dead letter is stored after a failed attempt. Celery's loop waits for each
-#: attempt.
+#: Seconds for which no dead letter is stored after a failed attempt. The pause is needed because
+#: Celery's loop waits for each attempt.
 COOLDOWN_S = 5.0
 
 #: Kinds of malformed tasks by the error that reading the task raises. The first match counts.
@@ -39,7 +39,7 @@ class Malformed(Exception):
 
 
 class _Headers(msgspec.Struct):
-    """The headers of a task that Celery reads. Dates are left out: Celery checks them itself."""
+    """The task headers that Celery reads, without dates, because Celery checks dates itself."""
 
     id: str
     task: str

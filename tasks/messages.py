@@ -20,23 +20,23 @@ TASK = "byline.attribute"
 #: :func:`tasks.rollout.queue_of`.
 QUEUE = "attributions"
 
-#: Kombu's hash of the tasks that workers hold. The name is Byline's own, so that other apps on the
-#: same Redis have another hash.
+#: Redis hash in which kombu keeps the tasks that workers hold. The name is Byline's own, so that
+#: other apps on the same Redis have another hash.
 UNACKED = "byline:unacked"
 
 #: Largest number of messages in one task. Their results are one value in Redis, and one list in
 #: the client. Reading and writing 100,000 made other tasks wait for five seconds.
 LARGEST_TASK = 20_000
 
-#: Header of a task: the Unix time at which it left an api process, in seconds.
+#: Header of a task: the Unix time, in seconds, at which an api process sent the task.
 SENT = "byline_sent"
 
 #: Header of a task: a list of the HTTP request ids that its messages came with, one per message. A
 #: message without a request id has an empty string.
 REQUEST_IDS = "byline_request_ids"
 
-#: Header of a task: the span that sent it, in the form of W3C's Trace Context. A program that sends
-#: tasks under OpenTelemetry's instrumentation of Celery writes the same header.
+#: Header of a task: the span in which the task was sent, in the form of W3C's Trace Context. A
+#: program that sends tasks under OpenTelemetry's instrumentation of Celery writes the same header.
 TRACEPARENT = "traceparent"
 
 #: Header of a task: a list of the spans of the HTTP requests that its messages came with, each
@@ -46,12 +46,12 @@ TRACED_REQUESTS = "byline_traced_requests"
 #: Header of a task whose worker died, or seemed dead, while the worker held the task.
 ORPHANED = "byline_orphaned"
 
-#: Longest wait in the queue that the metrics count, in seconds: any client may set the header
-#: ``SENT``.
+#: Longest wait in the queue that the metrics count, in seconds. The wait is limited because any
+#: client may set the header ``SENT``, from which the wait is computed.
 LONGEST_WAIT_S = 86_400.0
 
-#: Version of the stored values. Every message id hashes this version, so that a cache that another
-#: release filled is never misread.
+#: Version of the format of stored values. Every message id hashes this version. So a release never
+#: reads values that another release has stored in another format.
 SCHEMA = 1
 
 #: Number of model versions whose hash prefix is cached.
@@ -117,9 +117,10 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Announcement(msgspec.Struct, frozen=True):
-    """The model that a worker serves. The worker stores this in Redis, and the api reads it.
+    """A worker's announcement of the model that it serves.
 
-    The key is :data:`MODEL` plus the model version.
+    The worker stores the announcement in Redis, and the api reads the announcement. The key is
+    :data:`MODEL` plus the model version.
     """
 
     #: The model card as values that JSON can hold, ``version`` and ``authors`` among them.

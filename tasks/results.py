@@ -15,8 +15,8 @@ class Attributions(Sequence[Any]):
     """The result of a task ``byline.attribute``: a sequence that becomes a list in JSON.
 
     Celery's events and logs show the repr of a result. This class's repr has only the number of
-    messages, because an attribution may hold evidence, which quotes the text. The dicts in the
-    sequence are made only when a caller reads an item, which is rare.
+    messages, because an attribution may hold evidence, which quotes the text. Callers rarely
+    read an item. So the items, which are dicts, are made only when a caller reads the first item.
     """
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
@@ -37,7 +37,7 @@ class Attributions(Sequence[Any]):
 
     @property
     def encodable(self) -> list[Any]:
-        """The list in a form that msgspec encodes ten times as fast as plain objects."""
+        """The outcomes as a list that msgspec encodes ten times as fast as a list of dicts."""
         return [_to_builtins(o) if isinstance(o, Failure) else o for o in self._outcomes]
 
     def __json__(self) -> list[Any]:

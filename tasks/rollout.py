@@ -1,9 +1,9 @@
 """The registry of workers and model versions, and the rollout, which decides between the versions.
 
 Each worker registers under the version that it serves, and each version has a queue of its own. The
-*rollout* is the version that new messages go to, and the share of them that goes to a canary, which
-is a second version on trial. By default the rollout follows the version that workers serve. Once an
-operator has set the rollout, only an operator changes it.
+*rollout* names the version that new messages go to. It may also name a canary, a second version on
+trial, and the share of new messages for the canary. By default the rollout follows the version that
+workers serve. Once an operator has set the rollout, only an operator changes it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ logger = logging.getLogger(__name__)
 
 #: The key of the rollout.
 ROLLOUT = "byline:rollout"
-#: Steps of priority. Kombu keeps a list for each step of a queue (kombu.transport.redis).
+#: Steps of priority. For each step, a queue has a Redis list of its own (kombu.transport.redis).
 STEPS = (0, 3, 6, 9)
 #: Separator between a queue's name and the priority step, in the name of a list of the queue.
 SEPARATOR = "\x06\x16"
 #: Seconds for which a version without workers is remembered: a day.
 KEPT_S = 86_400
-#: Seconds for which a model card is stored: 30 days, the longest time for figures of its quality.
+#: Seconds for which a model card is stored: 30 days, the longest period of the accuracy metric.
 CARD_S = 2_592_000
 #: Longest pause of Celery, in seconds, before it connects to Redis again.
 PAUSE_S = 33.0
@@ -43,7 +43,7 @@ _announcement = msgspec.json.Decoder(Announcement).decode
 
 
 class Rollout(msgspec.Struct, frozen=True):
-    """The model versions that new messages go to: the current version, and maybe one on trial."""
+    """The model versions that new messages go to: the current version, and sometimes a canary."""
 
     current: str
     #: Another version that a share of the messages goes to.
@@ -58,8 +58,8 @@ class Rollout(msgspec.Struct, frozen=True):
     def takes(self, text: str) -> bool:
         """Returns whether a message goes to the canary, the version on trial.
 
-        ``text`` is the message's canonical text. Only its hash decides, so that every process sends
-        a text to the same version. When the canary's share grows, the canary keeps its texts.
+        ``text`` is the message's canonical text. Only the text's hash decides, so every process
+        sends a text to the same version. When the canary's share grows, the canary keeps its texts.
         """
         return self.canary is not None and canary_hash(text) < self.share
 
@@ -75,7 +75,7 @@ class ServedVersions(NamedTuple):
     gone: frozenset[str]
 
     def queue(self, version: str) -> str:
-        """Returns a version's queue, or the common queue of all versions if it has no workers."""
+        """Returns a version's queue; the common queue if the version has no workers."""
         return queue_of(version) if version in self.workers.keys() - self.gone else QUEUE
 
     @property
@@ -114,7 +114,7 @@ class WorkerRegistry:
     def __init__(self, client: Redis, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now  # wall clock: workers on many machines register
-        #: Unix times, in seconds: start of the time with Redis reachable, and its last answer.
+        #: Unix times, in seconds: since when Redis is reachable, and when Redis answered last.
         self._reachable: tuple[float, float] | None = None
         #: Whether Redis failed to answer since ``_reachable`` was set last.
         self._failed = False
@@ -123,7 +123,7 @@ class WorkerRegistry:
         """Registers the worker ``node`` as alive and serving ``version``; called every few seconds.
 
         ``card`` is the worker's encoded :class:`~tasks.messages.Announcement`. ``started`` is True
-        at a worker's first call. Also removes workers that were silent for long. If the rollout's
+        at a worker's first call. Also removes workers that were silent for 70 s. If the rollout's
         version has no workers, and no operator set the rollout, the rollout moves to ``version``.
         """
         now, silent = self._now(), int(10 * ALIVE_S)
@@ -198,8 +198,8 @@ class WorkerRegistry:
             pipe.multi()
             pipe.set(ROLLOUT, _encode(rollout))
             if before is not None and before.current != rollout.current:
-                # Processes that have not noticed yet still send to the old version. Its queue must
-                # be remembered, even if its workers died long ago.
+                # Processes that have not noticed the change still send to the old version. The old
+                # version's queue must be remembered, even if its workers died long ago.
                 pipe.zadd(VERSIONS, {before.current: self._now()})
             return rollout
 
@@ -209,11 +209,11 @@ class WorkerRegistry:
         return rollout
 
     def remember(self, version: str) -> None:
-        """Keeps a version, and so its queue, for another day: tasks may still enter the queue."""
+        """Keeps a version and its queue for another day: tasks may still enter the queue."""
         self._client.zadd(VERSIONS, {version: self._now()})
 
     def forget(self, gone: Collection[str]) -> None:
-        """Forgets the versions in ``gone`` that had no worker for a day, and their queues."""
+        """Forgets each version in ``gone`` without a worker for a day, and the version's queue."""
         names: Any = self._client.zrangebyscore(VERSIONS, "-inf", self._now() - KEPT_S)
         for version in {name.decode(errors="replace") for name in names} & set(gone):
             self._client.zrem(VERSIONS, version)
@@ -249,11 +249,11 @@ class WorkerRegistry:
 
     @contextmanager
     def _tracking_outages(self) -> Iterator[None]:
-        """Records since when Redis has answered the commands that are sent in the ``with`` block.
+        """Records since when Redis is reachable. The ``with`` block sends commands to Redis.
 
         Workers can't register during an outage of Redis, or while the whole machine sleeps. Without
-        this record, workers would seem dead afterwards. A long time since the last answer of Redis
-        means that the machine has slept.
+        this record, workers would seem dead afterwards. If Redis answered last a long time ago, the
+        machine has slept.
         """
         try:
             yield
@@ -269,7 +269,7 @@ class WorkerRegistry:
 
 
 class _Unchanged(Exception):
-    """Raised within a transaction in order to end it, since there is nothing to write."""
+    """Ends a transaction that has nothing to write."""
 
 
 def _read_rollout(raw: bytes | None) -> Rollout | None:

@@ -1,6 +1,6 @@
-"""The work of a message: the unit in which batches, credits, rate limits and shares are counted.
+"""Computes the work of messages. Batches, credits, rate limits and shares are counted in work.
 
-One unit is the work of attributing one short message without evidence.
+One unit of work is the attribution of one short message without evidence.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def work(text: object, explain: bool) -> int:
     """Returns the work of a message: the :func:`size` of its text, times eight with evidence.
 
     The default model takes 0.29 ms of CPU for the forward pass of 2,000 characters and 2.1 ms for
-    16,000. Evidence takes 2.4 and 13.8 ms more, which is seven or eight times as much. A text of
-    250 characters takes 0.04 ms, and 0.6 ms with evidence.
+    16,000. Evidence takes another 2.4 ms and 13.8 ms, which is about eight and seven times as much.
+    A text of 250 characters takes 0.04 ms, and 0.6 ms with evidence.
     """
     return size(text) * EVIDENCE if explain else size(text)
 

@@ -34,8 +34,8 @@ class FileCollector(MultiProcessCollector):
     def collect(self) -> Iterable[Metric]:
         """Returns the metrics of all processes.
 
-        The file of a process that is just starting may be empty, and can't be read. In this case
-        all files are read again, :data:`ATTEMPTS` times at most.
+        While a process starts, its file may be empty, and an empty file can't be read. In this case
+        all files are read again. There are at most :data:`ATTEMPTS` attempts.
         """
         for _ in range(ATTEMPTS - 1):
             try:
@@ -52,8 +52,8 @@ def serve(host: str, port: int, own: CollectorRegistry) -> None:
     """Serves the metrics over HTTP, from a thread, until the process ends.
 
     ``own`` has the metrics of this process alone. Only ``own`` is served if the environment
-    variable ``PROMETHEUS_MULTIPROC_DIR`` is not set. ``python -m api`` sets the variable. A
-    gunicorn that was started by hand may not have it.
+    variable ``PROMETHEUS_MULTIPROC_DIR`` is not set. ``python -m api`` sets the variable. If
+    gunicorn was started by hand, the variable may be missing.
 
     Raises:
         OSError: the port can't be opened.

@@ -1,7 +1,7 @@
 """A small HTTP server that Byline's processes use for their metrics ports.
 
-The server has one thread for itself, and one thread for each request. On a loopback address it
-refuses requests that a page of another site may have sent.
+The server has one thread for itself, and one thread for each request. If the server listens on a
+loopback address, it refuses requests that a page of another site may have sent.
 """
 
 from __future__ import annotations
@@ -94,9 +94,9 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(*args, **kwargs)
 
     def get_request(self) -> tuple[Any, Any]:
-        """Accepts a connection. If that fails, raises the error after ``ACCEPT_PAUSE_S`` seconds.
+        """Accepts a connection. Waits ``ACCEPT_PAUSE_S`` seconds before it raises an error.
 
-        Accepting fails, for example, while the process has no free file descriptor.
+        An error occurs, for example, while the process has no free file descriptor.
         """
         try:
             return super().get_request()
@@ -105,7 +105,7 @@ class _Server(ThreadingMixIn, WSGIServer):
             raise  # socketserver ignores the error, and accepts further connections
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Logs the error that a request raised, unless the client only closed its connection."""
+        """Logs the error that a request raised, except a lost connection or a timeout."""
         error = sys.exception()
         if isinstance(error, Exception) and not isinstance(error, ConnectionError | TimeoutError):
             self._failures.add(error)

@@ -102,8 +102,8 @@ def configure(process: str, level: str, form: Format) -> None:
 def set_formatters(logger: logging.Logger, process: str, form: Format) -> None:
     """Sets Byline's log formatter on the handlers that a library has added to ``logger``.
 
-    If ``form`` is "json", the handlers write JSON lines. If it is "text", they keep the library's
-    own format, and Byline's formatter only adds request ids.
+    If ``form`` is "json", the handlers write JSON lines. If ``form`` is "text", they keep the
+    library's own format, and Byline's formatter only adds request ids.
     """
     for handler in logger.handlers:
         text = handler.formatter or logging.Formatter()

@@ -1,8 +1,7 @@
-"""Declares every metric of Byline: name, help, unit, labels, and buckets with their reasons.
+"""Declares the metrics of api and workers: name, help, unit, labels, and buckets with reasons.
 
 Every label has a limited number of values. A label for authors has the model's authors as values,
-and a label for versions has the served versions. The values of all other labels are listed in this
-module.
+and a label for versions has the served versions. Each other label has few possible values.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 #: Bucket bounds in messages. The engine's forward passes have these sizes, so each bucket counts
-#: passes of one size. A batch has one message if no other message waits, and BYLINE_BATCH_MESSAGES
-#: at most.
+#: passes of one size. A batch has one message if no other message waits. A batch has at most
+#: BYLINE_BATCH_MESSAGES messages.
 BATCH_MESSAGES = (1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096)
-#: Bucket bounds in seconds. They are dense around the objective, which is a P95 of 55 ms. The last
-#: bounds are for requests that ask for a long wait.
+#: Bucket bounds in seconds. They are dense around 55 ms, which is the objective for the 95th
+#: percentile. The last bounds are for requests that ask for a long wait.
 REQUEST_S = (
     *(0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.055, 0.08, 0.12),
     *(0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
@@ -46,8 +45,11 @@ CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 OUTCOMES = ("computed", "cached", "joined", "expired", "deadline_too_short", "failed", "shed")
 #: The stages of a batch. Each stage takes a part of the batch's time.
 STAGES = ("cache", "prepare", "forward", "store")
-#: Reasons why a batch was not larger, in this order: no other message waited; no other message
-#: fitted; the batch is a task that had killed a worker, and such a task is computed alone.
+#: Reasons why a batch was not larger:
+#:
+#: - ``drained``: no other message waited.
+#: - ``full``: no other message fitted into the batch.
+#: - ``alone``: a worker died while it had the batch's task, and such a task is computed alone.
 REASONS = ("drained", "full", "alone")
 #: Reasons why a worker can't read a task.
 MALFORMED = (
@@ -75,7 +77,7 @@ class BulkHistogram(Histogram):
 
 
 class ApiMetrics:
-    """The metrics of the api. All api processes count these metrics together."""
+    """The metrics of the api. Prometheus gets the sums over all api processes."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         own: dict[str, Any] = {"registry": registry}

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from monitoring.instruments.metrics import ApiMetrics, WorkerMetrics
 from monitoring.instruments.monitor_metrics import MonitorMetrics
 
-#: The metrics of each kind of process, by the name that the docs give the process.
+#: The class of the metrics of each kind of process, under the name of the process in the docs.
 PROCESSES: dict[str, Any] = {
     "api": ApiMetrics,
     "worker": WorkerMetrics,

@@ -16,7 +16,7 @@ from shutil import rmtree
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 #: Prefix of the folder's name.
 PREFIX = "byline-metrics-"
-#: File in the folder that its owner keeps locked while the folder is in use.
+#: File in the folder. The process that made the folder locks this file while the folder is in use.
 LOCK = "lock"
 
 
@@ -56,6 +56,7 @@ def port_error(host: str, port: int) -> str:
 
     The processes of one API server share this port with SO_REUSEPORT. A second API server could
     share the port too, and each scrape by Prometheus would then show only one of the two servers.
+    So a port on which another server listens counts as unusable.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

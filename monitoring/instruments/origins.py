@@ -18,7 +18,7 @@ from typing import Literal
 
 #: The reason why a server refuses a request; empty if the server does not refuse it.
 Reason = Literal["", "wrong_host", "foreign_origin"]
-#: ``check(host, origin)`` takes both header fields; a field that the request lacks is None.
+#: ``check(host, origin)`` takes the headers ``Host`` and ``Origin``; a missing header is None.
 Check = Callable[[str | None, str | None], Reason]
 
 #: Maximum number of pairs of ``Host`` and ``Origin`` whose result is cached. A server sees the same
@@ -55,7 +55,7 @@ def check_for(address: str, names: Iterable[str] | None = None, open_to_all: boo
         if origin is None:
             return ""
         _, _, place = origin.lower().partition("://")
-        # A load balancer may put its own name into `Host`; the page's site then has one of `names`.
+        # A load balancer may put its own name into `Host`. Then `Origin` still has one of `names`.
         own = place == (host or "").lower() or _name(place) in known - _RESERVED
         return "" if place and own else "foreign_origin"
 
@@ -77,8 +77,8 @@ def is_loopback(address: str) -> bool:
 def _is_ours(name: str, known: frozenset[str]) -> bool:
     """Returns whether ``name`` is a host name that no other site can have.
 
-    Such names are reserved names (such as ``localhost``), the names in ``known``, and all IP
-    addresses. Health checks of other programs use IP addresses.
+    This is true for reserved names (such as ``localhost``), for the names in ``known``, and for all
+    IP addresses, because health checks of other programs use IP addresses.
     """
     if name in _RESERVED or name.endswith(".localhost") or name in known:
         return True

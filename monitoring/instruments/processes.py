@@ -13,7 +13,8 @@ import psutil
 _ROLLUP = "/proc/{}/smaps_rollup"
 #: File that lists the control groups of this process.
 _GROUPS = Path("/proc/self/cgroup")
-#: Controller, folder and file of the memory limits: for control groups version 2, then version 1.
+#: For control groups version 2, then version 1: the controller, the folder of all groups, and the
+#: name of the file that holds a group's memory limit.
 _LIMITS = (
     ("", Path("/sys/fs/cgroup"), "memory.max"),
     ("memory", Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
@@ -29,8 +30,8 @@ _FOOTPRINT = 2 + 7
 def memory(pid: int) -> int:
     """Returns the memory of a process in bytes; 0 if it has ended or belongs to another user.
 
-    On Linux this is the proportional set size, because a sum of resident sizes counts shared pages
-    several times. On macOS this is the footprint, which macOS's own tools show.
+    On Linux the result is the proportional set size, because a sum of resident sizes counts shared
+    pages several times. On macOS it is the footprint, which macOS's own tools show.
     """
     if sys.platform == "darwin":
         return _footprint(pid)

@@ -39,12 +39,12 @@ def is_valid(id: object) -> bool:
 
 
 def set_present(id: str) -> None:
-    """Makes log lines of this thread or coroutine name the request ``id`` until the next call."""
+    """Makes later log lines of this thread or coroutine name the request ``id``, and no other."""
     _present.set((id,))
 
 
 def present() -> str:
-    """Returns the id of the request that this thread or coroutine works for; empty if none."""
+    """Returns the id of the request that this thread or coroutine handles; empty if none."""
     ids = _present.get()
     return str(ids[0]) if ids else ""
 
@@ -66,7 +66,7 @@ def shown() -> ShownIds:
 
 
 def words() -> str:
-    """Returns the request ids as a text to add to a log line, such as `` (request abc)``, or ""."""
+    """Returns a text to add to a log line, such as `` (request abc)``; empty without valid ids."""
     ids, more = shown()
     if not ids:
         return ""

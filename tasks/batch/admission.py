@@ -12,7 +12,7 @@ from tasks.messages import Chunk, Failure, Outcome, message_id, parse_text
 
 
 class Admission:
-    """Decides which messages of a chunk the model is to attribute."""
+    """Decides which messages of a chunk the model attributes."""
 
     def __init__(self, predictor: Predictor, max_characters: int, now: Callable[[], float]) -> None:
         self._predictor = predictor
@@ -66,9 +66,9 @@ class Admission:
     ) -> dict[str, Outcome]:
         """Returns a mapping from the message ids that the client computed to a chunk's outcomes.
 
-        A message's id depends on the model version. ``outcomes`` has the outcomes under the ids
-        that this worker computed. If client and worker used the same version, both computed the
-        same ids. Then the result is empty, because ``outcomes`` is enough.
+        ``outcomes`` maps the ids that this worker computed to the outcomes. A message's id depends
+        on the model version. If client and worker used the same version, they computed the same
+        ids. In this case the result is empty, because ``outcomes`` has these ids already.
         """
         if chunk.exact or chunk.version is None or chunk.version == self._predictor.version:
             return {}

@@ -22,9 +22,10 @@ class Predictor(Protocol):
         """The version of the model. Every message id depends on it."""
 
     def launch(self, texts: Sequence[str]) -> Any:
-        """Starts the device on a batch of texts, and returns a handle for :meth:`collect`.
+        """Starts to compute a batch of texts. Returns a handle for :meth:`collect`.
 
-        If the batch fails, :meth:`collect` raises the error, not this method.
+        A GPU computes while the caller continues. If the model fails on the batch, this method
+        raises nothing, and :meth:`collect` raises the error.
         """
 
     def collect(self, launched: Any) -> list[Prediction]:
@@ -35,7 +36,7 @@ class Predictor(Protocol):
         """
 
     def explain(self, text: str, author: str) -> Evidence | None:
-        """Returns the evidence for an author; None if the model gives no evidence.
+        """Returns the evidence that ``author`` wrote ``text``; None if the model gives no evidence.
 
         Raises ``ModelError``.
         """
@@ -51,15 +52,16 @@ class Computation:
         self._predictor = predictor
 
     def launch(self, messages: Sequence[ValidMessage]) -> Any:
-        """Starts the device on the messages. Returns a handle for :meth:`compute`."""
+        """Starts to compute the messages. Returns a handle for :meth:`compute`."""
         return self._predictor.launch([m.text for m in messages]) if messages else None
 
     def compute(self, messages: Sequence[ValidMessage], launched: Any = None) -> dict[str, Outcome]:
         """Returns the outcomes of the messages, by message id.
 
-        ``launched`` is the handle of :meth:`launch`; if it is None, the messages are launched
-        first. If the model raises an error, each half of the messages is computed again, and so on,
-        until the message that breaks the model is alone. Only this message fails.
+        ``launched`` is the handle that :meth:`launch` returned. If it is None, this method launches
+        the messages first. If the model raises an error, this method computes each half of the
+        messages separately. The halving goes on until the message that breaks the model is alone.
+        Only this message fails.
         """
         if not messages:
             return {}
@@ -85,7 +87,7 @@ class Computation:
             message.id, prediction.author, prediction.confidence, prediction.candidates, version
         )
         if message.explain:
-            # Where the model abstains, the evidence is for its best guess.
+            # If the model abstains, the evidence is for its best guess.
             evidence = self._predictor.explain(message.text, prediction.candidates[0].author)
             attribution.evidence = evidence
         return attribution

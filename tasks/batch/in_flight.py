@@ -27,7 +27,7 @@ class InFlightBatch:
     """A batch whose computation has begun. ``BatchProcessor.finish`` adds the outcomes."""
 
     chunks: Sequence[Chunk]
-    #: For each chunk, its messages in order. A message that was refused is a failure already.
+    #: The messages of each chunk, in order. A refused message is already a failure.
     admitted: list[list[ValidMessage | Failure]]
     #: Outcomes that the cache had, by message id.
     cached: dict[str, Outcome]
@@ -45,15 +45,15 @@ class InFlightBatch:
     looked_up_at: float = 0.0
     #: Monotonic time at which the model had finished, in seconds.
     computed_at: float = 0.0
-    #: Progress of the chunk, if this batch is one of several for it; None for whole chunks.
+    #: Progress of the chunk if several batches compute it; None if this batch has whole chunks.
     progress: Progress | None = None
 
     @property
     def answered(self) -> Sequence[Chunk]:
         """The chunks that this batch completes: afterwards each of their messages has an outcome.
 
-        A chunk that is computed in several batches is completed by the last of them. Read this
-        property only after the batch has its outcomes.
+        If a chunk is computed in several batches, only the last batch completes the chunk. Read
+        this property only after the batch has its outcomes.
         """
         if self.progress is None:
             return self.chunks
@@ -80,7 +80,7 @@ class InFlightBatch:
     def keep_first(self, messages: int) -> None:
         """Removes all but the first messages from a batch that has only one chunk.
 
-        ``messages`` is the number of messages to keep. A later batch has the others.
+        ``messages`` is the number of messages to keep. A later batch computes the others.
         """
         [chunk], [admitted] = self.chunks, self.admitted
         self.chunks, self.admitted = [slice_chunk(chunk, 0, messages)], [admitted[:messages]]
@@ -89,9 +89,9 @@ class InFlightBatch:
 
 
 def count_outcomes(batch: InFlightBatch) -> Counter[str]:
-    """Returns a mapping from kinds of outcomes, such as "failed", to numbers of messages.
+    """Returns the number of a batch's messages for each kind of outcome, such as "failed".
 
-    The keys are values of the metrics' label for outcomes.
+    The kinds are values of the label ``outcome`` in the metrics.
     """
     messages = [message for chunk in batch.admitted for message in chunk]
     refused = [message for message in messages if isinstance(message, Failure)]
@@ -103,7 +103,7 @@ def count_outcomes(batch: InFlightBatch) -> Counter[str]:
         counts[name] = attributed
         counts["failed"] += len(outcomes) - attributed
     counts["joined"] = len(messages) - len(refused) - len(batch.cached) - len(batch.computed)
-    return +counts  # without the outcomes that no message has
+    return +counts  # without the kinds of outcome that no message has
 
 
 def unique_messages(messages: Iterable[ValidMessage | Failure]) -> dict[str, ValidMessage]:

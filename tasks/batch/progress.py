@@ -1,4 +1,4 @@
-"""Tracks a chunk that is too much work for one batch, and is computed in several batches.
+"""Tracks a chunk that is computed in several batches, because one batch would take too long.
 
 Each of these batches is called a pass.
 """

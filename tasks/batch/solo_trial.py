@@ -50,10 +50,9 @@ class SoloTrial:
     ) -> None:
         """Computes the messages of the batch that have no outcome yet, one message at a time.
 
-        Stores each outcome at once. A later pass (a later batch of the same chunk) gets the
-        messages that this pass has not tried after :data:`MAX_PASS_S` seconds. Calls
-        ``heartbeat()`` before each message, so that the time limit of a batch applies to one
-        message.
+        Stores each outcome at once. Tries no further message after :data:`MAX_PASS_S` seconds: a
+        later pass (a later batch of the same chunk) gets the other messages. Calls ``heartbeat()``
+        before each message, so that the time limit of a batch applies to one message.
 
         ``wanted`` maps ids to the messages that no earlier pass has computed. ``version`` is the
         model's version. ``started`` is the monotonic time in seconds at which this pass began.

@@ -1,4 +1,4 @@
-"""Stores dead letters: messages that workers died of, and tasks that no worker can read."""
+"""Stores dead letters: messages that killed workers, and tasks that no worker can read."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from redis import Redis, ResponseError
 
 from tasks.storage.wrong_type import delete_wrong_types, is_wrong_type
 
-#: Hash of message id to :class:`DeadLetter`, without a time to live.
+#: Redis hash: a :class:`DeadLetter` under each message id. The hash has no time to live.
 DEAD_LETTERS = "byline:dead_letters"
 #: Sorted set of :class:`MalformedTask` by Unix time.
 MALFORMED = f"{DEAD_LETTERS}:malformed"
-#: Number of malformed tasks that are stored. The latest are kept: a client that sends garbage must
-#: not fill Redis.
+#: Maximum number of malformed tasks that are stored. Older tasks are deleted, so that a client that
+#: sends garbage does not fill Redis.
 MALFORMED_KEPT = 1000
 _TYPES = {DEAD_LETTERS: "hash", MALFORMED: "zset"}
 
@@ -28,7 +28,7 @@ class NoDeadLetter(LookupError):
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that workers died of, with its text."""
+    """A message that killed workers, with its text."""
 
     id: str
     text: str
@@ -121,9 +121,9 @@ class DeadLetters:
             self._client.zrem(key, member)
 
     def messages(self) -> int:
-        """Returns how many messages are dead letters, without malformed tasks.
+        """Returns the number of messages that are dead letters.
 
-        Malformed tasks are counted in the metrics of each worker.
+        Malformed tasks do not count here. The metrics of each worker count these tasks.
         """
         try:
             return int(self._client.hlen(DEAD_LETTERS))
@@ -141,7 +141,7 @@ class DeadLetters:
     def _entries(self) -> Iterator[tuple[str, bytes, AnyLetter]]:
         """Yields each dead letter with its place in Redis.
 
-        An item is the Redis key, the hash field or set member, and the decoded letter.
+        Each item holds the Redis key, the hash field or set member, and the decoded letter.
         """
         letters: Any = self._client.hgetall(DEAD_LETTERS)
         tasks: Any = self._client.zrange(MALFORMED, 0, -1)

@@ -2,8 +2,9 @@
 
 A full Redis refuses every command that may need memory: taking a task, storing its result,
 registering a worker. A queue that fills Redis could then never be emptied. But Redis 7 and Valkey
-run a script with the flag ``allow-oom`` even then. So a command that was refused is sent again
-within a script with this flag. An older Redis does not know the flag, and refuses the script, too.
+run a script with the flag ``allow-oom`` even when they are full. So a command that was refused is
+sent again within a script with this flag. An older Redis does not know the flag, and refuses the
+script, too.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Client(Redis):
 class PersistentPipeline(Pipeline):
     """A pipeline that sends commands again, as scripts, if a full Redis refuses them."""
 
-    #: Whether a transaction was refused: the next attempt sends scripts.
+    #: Whether Redis has refused a transaction. If so, the next attempt sends scripts.
     _full = False
 
     def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: bool) -> list[Any]:
@@ -97,8 +98,9 @@ class PersistentPipeline(Pipeline):
     def _send_again(self, connection: Any, commands: Any, responses: list[Any]) -> None:
         """Sends the refused commands again, and replaces their ``responses`` in the list.
 
-        A later command that found nothing is sent again, too. Such a command may need a key that a
-        refused command was to write, for example to set the key's time to live.
+        Also sends a command again that came after a refused command and found nothing. Such a
+        command may need a key that the refused command did not write, for example to set the key's
+        time to live.
         """
         refused = [isinstance(response, OutOfMemoryError) for response in responses]
         following = range(refused.index(True), len(responses))
@@ -126,7 +128,8 @@ class PersistentPipeline(Pipeline):
 def _final_response(first: Any, second: Any) -> Any:
     """Returns the response that counts for a command that was sent again as a script.
 
-    ``first`` is the error of the command, and ``second`` is the response to the script. ``second``
-    counts, unless an older Redis refused the script because of the flag ``allow-oom``.
+    ``first`` is the response to the command, or its error. ``second`` is the response to the
+    script, or its error. ``second`` counts, unless an older Redis refused the script because of
+    the flag ``allow-oom``.
     """
     return first if isinstance(second, ResponseError) and _UNKNOWN in str(second) else second

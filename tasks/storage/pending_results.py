@@ -1,9 +1,9 @@
-"""Pending results: results that clients were promised with 202, kept at the broker until fetched.
+"""Pending results: results promised to clients with HTTP 202. The broker keeps them until fetched.
 
 A pending result is a Redis key without a time to live. A Redis that evicts only keys with a time to
 live (``volatile-lru``) keeps pending results, even if the cache is full. The value is empty until
-the message has its outcome, and then holds the outcome. The key is written in one step with the
-task, so that no crash can separate the two.
+the message has its outcome, and then holds the outcome. The key and the task are written in one
+step, so that no crash leaves one without the other.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _END_LOST = own_script("end_lost_result")
 
 #: Prefix of a pending result's key, before the id that the client was given. The value is empty
 #: until the message has its outcome. Then the value is the outcome's id, followed by the outcome's
-#: record (:mod:`tasks.storage.record`). The two ids differ if another model version answered.
+#: record (:mod:`tasks.storage.record`). This id differs from the client's if another model version
+#: answered.
 PROMISED = "byline:promise:"
 #: Sorted set of the ids of all pending results, by the Unix time until which each is kept.
 PROMISES = "byline:promises"
@@ -66,14 +67,14 @@ def add_command(
 def keep_command(outcomes: Mapping[str, Outcome]) -> list[str | bytes | float]:
     """Returns the Redis command that stores outcomes as the values of their pending results.
 
-    ``outcomes`` are by the message ids that clients were given. An outcome without a pending result
-    is not stored.
+    ``outcomes`` maps the message ids that clients were given to outcomes. An outcome without a
+    pending result is not stored.
     """
     return _with_outcomes(_KEEP, outcomes)
 
 
 def expire(client: Redis) -> int:
-    """Deletes the pending results that have expired before a client fetched them.
+    """Deletes the pending results that no client has fetched in time.
 
     Deletes at most 1,000 in a call. Returns the number of deleted results. Any process may call
     this, every few seconds. Raises ``RedisError``.
@@ -132,8 +133,8 @@ class PendingResults:
     async def make(self, ids: Sequence[str], queue: str = "", task: bytes = b"") -> bool:
         """Adds a pending result for each of ``ids``, and queues their task in the same step.
 
-        If ``task`` is empty, only adds the results, because the task was queued before.
-        Returns False if there would be too many pending results. Then only the task is queued.
+        If ``task`` is empty, only adds the results, because the task was queued before. If there
+        would be too many pending results, only queues the task, and returns False.
         """
         until = time.time() + self._ttl_s
         return bool(await self._broker(*add_command(ids, until, self._max_results(), queue, task)))
@@ -151,18 +152,18 @@ class PendingResults:
     async def release(self, outcomes: Mapping[str, Outcome]) -> None:
         """Releases the pending results of ``outcomes``, because clients have fetched them.
 
-        The outcomes stay for ``ttl_s`` seconds at most: Redis may evict them sooner.
+        Redis keeps the outcomes for another ``ttl_s`` seconds, but may evict them sooner.
         """
         if outcomes:
             await self._broker(*_with_outcomes(_RELEASE, outcomes, time.time() + self._ttl_s))
 
     async def fetch(self, id: str, explain: bool) -> Outcome | None:
-        """Returns what :meth:`find` returns, and releases the pending result.
+        """Returns the same outcome as :meth:`find`, and releases the pending result.
 
         If the task of a pending result is lost, the outcome is the failure ``no_answer``.
 
         Raises:
-            KeyError, BrokerUnavailable, CacheUnavailable: as :meth:`find`.
+            KeyError, BrokerUnavailable, CacheUnavailable: see :meth:`find`.
         """
         outcome = await self.find(id, explain)
         if outcome is None:
@@ -176,7 +177,7 @@ class PendingResults:
     async def find(self, id: str, explain: bool = False) -> Outcome | None:
         """Returns the outcome of the message ``id``; None while it is pending.
 
-        With ``explain``, an outcome that has evidence is preferred, if any is stored.
+        If ``explain`` is true and several outcomes are stored, prefers an outcome with evidence.
 
         Raises:
             KeyError: the message is unknown: it was never accepted, or it has expired.
@@ -227,9 +228,9 @@ class PendingResults:
 
 
 async def _values(call: Call, keys: Sequence[str]) -> tuple[list[Any], RedisError | None]:
-    """Returns the values of ``keys``, and the error if Redis failed, otherwise None.
+    """Returns the values that Redis has for ``keys``, and the error of Redis.
 
-    If Redis failed, each value is None.
+    If Redis answers, the error is None. If Redis fails, each value is None.
     """
     try:
         return await call("MGET", *keys), None

@@ -25,7 +25,7 @@ SAMPLES = 5000
 
 
 class QueueMemory(NamedTuple):
-    """The memory that tasks and pending results take, and the most that they may take, in bytes."""
+    """The memory that tasks and pending results take, and the limit of this memory, in bytes."""
 
     #: Memory that tasks and pending results take.
     used: int
@@ -54,7 +54,7 @@ def look(client: Redis, lists: Sequence[str]) -> QueueMemory:
         pipe.zcard(PROMISES)
         pipe.info("memory")
         replies: list[Any] = pipe.execute(raise_on_error=False)
-    # A key of the wrong type counts as empty, and so does a figure that this user may not read.
+    # A key counts as empty if it has the wrong type, or if this Redis user may not read it.
     *sizes, pending_results, memory = [None if isinstance(r, ResponseError) else r for r in replies]
     limit = (memory or {}).get("maxmemory") or math.inf
     used = sum(size or 0 for size in sizes) + (pending_results or 0) * PENDING_RESULT_BYTES

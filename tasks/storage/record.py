@@ -1,7 +1,7 @@
-"""A record, the compact form of an outcome in Redis: a JSON array without the message id.
+"""Encodes outcomes for Redis as records. A record is a JSON array without the message id.
 
-The id is in the key. A record is less than half as long as the attribution in JSON, and
-attributions are most of what Redis stores.
+The id is in the key. A record is less than half as long as the JSON object of an attribution. This
+saves much memory, because attributions take most of the memory of Redis.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ def pack(outcome: Outcome) -> bytes:
 
 
 def unpack(id: str, raw: bytes) -> Outcome | None:
-    """Decodes the record of the message ``id``; the outcome is marked as cached.
+    """Decodes the record of the message ``id``. Marks an attribution as cached.
 
-    Returns None if the bytes are neither a record nor the JSON that earlier releases stored.
+    ``raw`` is a record, or the JSON that an earlier release stored. Returns None if ``raw`` can't
+    be decoded.
     """
     try:
         outcome = _unpack(id, raw)

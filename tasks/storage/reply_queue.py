@@ -1,9 +1,10 @@
 """Sends replies to the api processes that wait, and stores the outcomes of pending results.
 
-Replies and outcomes go to the broker. If broker and cache are one server, the replies share a round
-trip with the results to store. If they are two servers, the replies are sent after the results,
-even if the cache can't be reached. The round trip of the replies also asks which messages have a
-pending result. Few messages have one, and another round trip stores their outcomes.
+Replies and outcomes go to the broker. If broker and cache are one server, one round trip stores the
+results and sends the replies. If they are two servers, the replies are sent after the results, even
+if the cache can't be reached. The round trip of the replies also asks which messages have a pending
+result. Few messages have a pending result. A further round trip stores the outcomes of these
+messages.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class ReplyQueue:
         """Queues the replies to ``chunks`` on ``pipe``, after the commands that store results.
 
         So results are stored before clients get the replies. Does nothing if broker and cache are
-        two servers. ``promised`` are outcomes by the message ids under which clients may fetch them
-        later. A command on ``pipe`` may have an option ``then``, a function; ``pipe`` has to call
-        this function with the command's response.
+        two servers. ``promised`` maps message ids to outcomes. A client may fetch an outcome later
+        by such an id. One command on ``pipe`` gets an option ``then``, which is a function. The
+        pipeline has to call this function with the command's response.
         """
         if self.apart:
             return
@@ -59,7 +60,7 @@ class ReplyQueue:
         """Sends the replies now if broker and cache are two servers. Raises ``RedisError``.
 
         If they are one server, does nothing, because :meth:`queue` has queued the replies.
-        ``promised`` is as in :meth:`queue`.
+        For ``promised``, see :meth:`queue`.
         """
         if not self.apart:
             return
@@ -72,8 +73,8 @@ class ReplyQueue:
     def _keep(self, promised: Mapping[str, Outcome], values: Sequence[bytes | None]) -> None:
         """Stores the outcomes that have a pending result.
 
-        ``values`` are what Redis holds for the ids of ``promised``: ``None`` if there is no pending
-        result, and an empty value if the result is still pending.
+        ``values`` has the value in Redis for each id of ``promised``. A value is None if there is
+        no pending result, and empty if the result is still pending.
         """
         pairs = zip(promised.items(), values, strict=False)
         pending = {id: outcome for (id, outcome), value in pairs if value is not None}

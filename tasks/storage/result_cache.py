@@ -23,8 +23,8 @@ FAILURE = "byline:failure:"
 #: Prefix of the keys that count how often a message was tried alone.
 ATTEMPTS = "byline:attempts:"
 
-#: Seconds for which a client that asks by id gets a failure. The time is short, since a message
-#: that is sent again is tried again.
+#: Seconds for which a failure is stored for clients that ask by id. The time is short, because a
+#: client that sends the message again does not get the stored failure: the message is tried again.
 FAILURE_TTL_S = 300
 
 _PUT = own_script("put_results")
@@ -40,8 +40,9 @@ def keys(ids: Iterable[str]) -> list[str]:
 def decode(ids: Iterable[str], values: Iterable[Any]) -> dict[str, Outcome]:
     """Returns a mapping from message ids to the outcomes that Redis has for them.
 
-    ``values`` are what Redis has for each of ``ids``. The outcomes are marked as cached. A value
-    that can't be read counts as absent, so that the message is computed and the value overwritten.
+    ``values`` has the value in Redis for each of ``ids``, or None. Attributions are marked as
+    cached. A value that can't be decoded is left out, so that a worker computes its message again
+    and overwrites the value.
     """
     outcomes = {id: unpack(id, raw) for id, raw in zip(ids, values, strict=True) if raw is not None}
     return {id: outcome for id, outcome in outcomes.items() if outcome is not None}
@@ -102,5 +103,5 @@ class AttributionCache:
             pipe.execute()
 
     def forget(self, id: str) -> None:
-        """Deletes the outcome of a dead letter. If its message is sent again, it is tried again."""
+        """Deletes a dead letter's outcome, so that workers try a message with this id again."""
         self._client.delete(RESULT + id, ATTEMPTS + id)

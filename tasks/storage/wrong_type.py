@@ -1,7 +1,7 @@
 """Handles Redis keys that hold a wrong type, such as a string where Byline stores a list.
 
 Every command on such a key fails for ever, so Byline deletes the key. A key without Byline's prefix
-may be another application's. Such a key is renamed to ``byline:wrong_type:…`` instead.
+may belong to another application. Byline renames such a key to ``byline:wrong_type:…`` instead.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def get(client: Redis, key: str) -> bytes | None:
 
 
 def delete_wrong_types(client: Redis, types: Mapping[str, str]) -> bool:
-    """Deletes the keys that hold a wrong type. Returns whether there were any.
+    """Deletes or renames the keys that hold a wrong type. Returns whether there was such a key.
 
     ``types`` maps keys to the right type, such as ``list``. Raises ``redis.RedisError``.
     """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from monitoring.instruments.tracing.span_tracer import SpanTracer
 
-#: Packages that make and export spans, the parents first.
+#: Packages that make and export spans. A parent package stands before its subpackages.
 PACKAGES = (
     *("opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter"),
     "opentelemetry.exporter.otlp.proto.http",

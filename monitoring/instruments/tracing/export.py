@@ -1,6 +1,7 @@
-"""Exports the spans of a process over OTLP/HTTP, as OpenTelemetry's own variables say.
+"""Exports the spans of a process over OTLP/HTTP.
 
-These variables begin with ``OTEL_``, such as ``OTEL_EXPORTER_OTLP_ENDPOINT``.
+OpenTelemetry's own environment variables configure the export. Their names begin with ``OTEL_``,
+such as ``OTEL_EXPORTER_OTLP_ENDPOINT``.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-#: Seconds that a process which stops takes to export its last spans, at most.
+#: Maximum number of seconds for which an ending process waits for the export of its last spans.
 FLUSH_S = 2.0
 
 
 def start(service: str) -> None:
     """Makes a thread export the spans of this process.
 
-    Call this after a fork. ``service`` names the process, unless ``OTEL_SERVICE_NAME`` does.
+    If the process is a fork, call this function after the fork. ``service`` is the service name in
+    the spans, unless the variable ``OTEL_SERVICE_NAME`` is set.
     """
     provider = TracerProvider(resource=_resource(service))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -42,9 +44,9 @@ def _resource(service: str) -> Resource:
 
 
 def flush() -> None:
-    """Exports the spans that wait. Returns after ``FLUSH_S`` seconds even if no collector answers.
+    """Exports the spans that are left. Returns after ``FLUSH_S`` seconds at the latest.
 
-    A process needs this only if it ends without Python's ``atexit``.
+    Only a process that ends without Python's ``atexit`` has to call this function.
     """
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):

@@ -1,9 +1,9 @@
-"""Makes spans: of HTTP requests, and of steps that work for several requests at once.
+"""Makes the spans of HTTP requests, and of steps that work for several requests at once.
 
-A step such as a batch works for many requests, but a span can have only one parent. The parent of
-the step's span is the first request's span that is sampled, which means recorded. The step's span
-also links to the sampled spans of all its requests. No span holds the text of a message or of an
-error.
+A step such as a batch works for many requests, but a span can have only one parent. Only some of
+the requests' spans are sampled, which means recorded. The first sampled span is the parent of the
+step's span. The step's span also links to all sampled spans. No span holds the text of a message
+or of an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Attributes = Mapping[str, str | int]
 
 #: Largest number of links of a span. OpenTelemetry's own limit is the same.
 MAX_LINKS = 128
-#: HTTP methods that a span names. A client may send any word.
+#: HTTP methods that a span may name. Other methods are not named: a client may send any word.
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"))
 _FIELD = "traceparent"
 _propagator = TraceContextTextMapPropagator()
@@ -46,8 +46,8 @@ class SpanTracer:
     def start_request(self, method: str, traceparent: str | None) -> Span:
         """Starts and returns the span of an HTTP request.
 
-        ``traceparent`` is the value of this header. The span belongs to the trace that the header
-        names. If there is no valid header, the span begins a new trace.
+        ``traceparent`` is the value of the header ``traceparent``. The span belongs to the trace
+        that the header names. If there is no valid header, the span begins a new trace.
         """
         name = method if method in METHODS else "HTTP"
         return self._tracer.start_span(name, _context(parse(traceparent)), SpanKind.SERVER)
@@ -106,7 +106,7 @@ class SpanTracer:
         return written(span.get_span_context())
 
     def current(self) -> Span:
-        """Returns the span that this thread or coroutine works for; an invalid span if none."""
+        """Returns the current span of this thread or coroutine; an invalid span if none."""
         return trace.get_current_span()
 
     def start(
@@ -120,9 +120,9 @@ class SpanTracer:
         """Starts the span of a step that works for several requests.
 
         ``contexts`` are the contexts of the requests' spans. The first sampled (recorded) span
-        becomes the parent; if none is sampled, the first span. The new span links to all sampled
-        spans, :data:`MAX_LINKS` at most. ``at`` is the monotonic time at which the step began, in
-        seconds; None means now.
+        becomes the parent. If no span is sampled, the first span becomes the parent. The new span
+        links to all sampled spans, :data:`MAX_LINKS` at most. ``at`` is the monotonic time in
+        seconds at which the step began; None means now.
         """
         sampled = [each for each in contexts if each.trace_flags.sampled]
         parent = next(iter(sampled or contexts), None)
@@ -163,10 +163,10 @@ class SpanTracer:
     def step(
         self, name: str, kind: Kind, spans: Iterable[Span | None], attributes: Attributes
     ) -> Iterator[Span]:
-        """Makes a span for the ``with`` block, which works for all requests of ``spans``.
+        """Makes a span of the ``with`` block. The block works for the requests of all ``spans``.
 
-        The new span links to the sampled ``spans``. If one of ``spans`` is in another trace, this
-        one also links to the new span, so that a reader of either trace finds the other trace.
+        The new span links to the sampled ``spans``. A span of ``spans`` that is in another trace
+        also links to the new span, so that a reader of either trace finds the other trace.
         """
         working = list({id(span): span for span in spans if span is not None}.values())
         contexts = distinct(span.get_span_context() for span in working)
@@ -189,7 +189,7 @@ def of_process() -> SpanTracer:
 
 
 def link(span: Span, other: Span) -> None:
-    """Makes ``span`` link to ``other``, if ``span`` has not ended."""
+    """Makes ``span`` link to ``other``, if ``span`` is recorded and has not ended."""
     if span.is_recording():
         span.add_link(other.get_span_context())
 
@@ -225,7 +225,7 @@ def fail(span: Span, kind: str) -> None:
 def _context(parent: SpanContext | None) -> Context:
     """Returns the OpenTelemetry context in which a new span is a child of ``parent``.
 
-    Without a parent, the new span begins a new trace. The current span has no effect.
+    If ``parent`` is None, the new span begins a new trace. The current span has no effect.
     """
     return Context() if parent is None else set_span_in_context(NonRecordingSpan(parent), Context())
 

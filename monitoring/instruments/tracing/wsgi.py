@@ -14,7 +14,7 @@ PREFIX = "/v1/"
 
 
 def traced(application: WSGI) -> WSGI:
-    """Returns a WSGI application that calls ``application``, and makes spans of its requests."""
+    """Returns a WSGI application that calls ``application``, and makes a span of each request."""
     tracer = tracing.start()
 
     def respond(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
