@@ -1,7 +1,7 @@
-"""The one entrance for texts and authors' names: checks them, and returns their canonical form.
+"""Checks texts and authors' names, and returns their canonical form.
 
-Training, the api, the workers, Celery's clients and feedback all call these functions. So a model
-is served the texts that it was trained on, and a name means the same author everywhere.
+Training, the api, the workers, Celery's clients and feedback all call these functions. So texts
+have the same form in training and in serving, and a name means the same author everywhere.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import cache
 
 #: Largest number of characters of an author's name.
 MAX_NAME = 200
-#: Combining marks that may follow one another, as in UAX #15, Stream-Safe Text Format. Sorting them
-#: takes time that grows with the square of their number.
+#: Largest number of combining marks in a row, as in UAX #15, Stream-Safe Text Format. Unicode's
+#: normalisation sorts these marks, in a time that grows with the square of their number.
 MAX_MARKS = 30
 #: Largest number of characters that NFC composes into one. A text longer than this many times the
 #: limit is refused before it is normalised.
@@ -22,14 +22,17 @@ MAX_COMPOSED = 4
 _MARKS_END = 0x1F000
 #: Range of the rare combining marks: characters beyond U+FFFF.
 _RARE = re.compile(f"[\U00010000-{chr(_MARKS_END - 1)}]")
-#: A usual combining mark, which replaces each rare one in the check.
+#: A usual combining mark, which replaces each rare mark in the check.
 _MARK = "\u0301"
 #: Half of a surrogate pair.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class InvalidText(ValueError):
-    """A text or a name can't be used. The error's text says why, and quotes neither."""
+    """A text or a name can't be used.
+
+    The error's text says why. It never quotes the text or the name.
+    """
 
 
 def canonical(text: str) -> str:
@@ -88,7 +91,7 @@ def _has_too_many_marks(text: str) -> bool:
 
     Marks above U+FFFF are rare, and are replaced by a usual mark before the search. The search then
     takes 0.1 us a character. With the rare marks in the regular expression, the search would take
-    1 us, because Python looks up only characters below U+10000 in a table.
+    1 us a character, because a regular expression has a table for characters below U+10000 only.
     """
     if _RARE.search(text):
         text = text.translate(_rare_marks())

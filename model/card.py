@@ -1,7 +1,7 @@
 """Reads and writes model cards, which describe a model's data, quality, limits and training.
 
-A card is a JSON file for programs and a Markdown page for people, after Mitchell et al. 2019,
-"Model Cards for Model Reporting".
+A card is a JSON file for programs and a Markdown page for people. Its content follows Mitchell et
+al. 2019, "Model Cards for Model Reporting".
 """
 
 from __future__ import annotations
@@ -24,32 +24,33 @@ from monitoring.instruments.wilson import wilson
 JSON_FILE = "card.json"
 #: Name of the Markdown page in a model's folder.
 PAGE_FILE = "CARD.md"
-#: Number of commonest mistakes in the card.
+#: The card lists at most this many mistakes, the commonest first.
 MAX_CONFUSIONS = 15
-#: Largest margin of the accuracy, on either side, with which it says something. About 100 messages
-#: that were held out have it, one in five of :data:`ENOUGH_MESSAGES`.
+#: Largest margin, on either side, with which a measured accuracy is useful. About 100 held-out
+#: messages give this margin. One in five of :data:`ENOUGH_MESSAGES` is held out.
 MAX_MARGIN = 0.1
-#: Number of messages that are enough for this margin, whatever the accuracy is.
+#: Number of labelled messages that give at most this margin, for any accuracy.
 ENOUGH_MESSAGES = 500
-#: Number of messages that choices and confidences should rest on, at least.
+#: Smallest number of messages on which choices and confidences should rest.
 ENOUGH_TUNING = 300
-#: Largest number of authors that the sentence about hardly found authors names.
+#: The sentence about the authors that are hardly ever found names at most this many of them.
 MAX_NAMED = 10
-#: Sum of the differences in accuracy and macro-F1 with which the baseline is said to be better.
+#: The card says that the baseline is better if its advantages in accuracy and in macro-F1 add up
+#: to more than this number.
 CLEARLY = 0.01
-#: The section on use and limits.
+#: Text of the card's section on use and limits.
 USE = (
     "Says who of the authors it was trained on most likely wrote a message. It knows no others: "
     "somebody else's message gets the name of whoever writes most alike, or none. Topic and "
     "period speak as much as style does. It is no proof of authorship, and nothing to decide "
     "about a person on. Messages much shorter than those it was trained on get less sure answers."
 )
-#: How the choices were made, for the section on training.
+#: Text on how the choices were made, for the card's section on training.
 CALIBRATION = (
     "penalties, mixture, temperature, shift and threshold from models fitted without the messages "
     "that they were chosen on; the final model is fitted on all training messages and keeps them"
 )
-#: How the threshold was chosen, for the section on training.
+#: Text on how the threshold was chosen, for the card's section on training.
 THRESHOLD = (
     f"the lowest confidence at which {evaluation.TARGET_ACCURACY:.0%} of the answers on the tuning "
     "messages are right"
@@ -65,9 +66,9 @@ def quality_details(
 ) -> dict[str, Any]:
     """Returns the part of a card's ``details`` that is measured on the held-out messages.
 
-    The key ``reference`` of the result holds the figures that the monitor compares the traffic
-    with, to detect drift. ``probabilities`` has the shape (messages, authors). ``unseen`` has the
-    mean and the standard deviation of the messages' shares of n-grams that training never saw.
+    To detect drift, the monitor compares the traffic with the figures under the key ``reference``.
+    ``probabilities`` has the shape (messages, authors). Each message has a share of n-grams that
+    training never saw: ``unseen`` has the mean and the standard deviation of these shares.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     f1 = evaluation.f1_scores(labels, predicted, len(authors))
@@ -98,7 +99,7 @@ def worth(card: ModelCard) -> str:
 
     The sentences name a range for the accuracy, and the authors that are hardly ever found. If
     there are too few messages to judge the model, the sentences say so. If the baseline is better,
-    they say what is served, and why.
+    they say which model is served, and why.
     """
     sentences = (*_accuracy(card), *_confidence(card), *_rare(card), *_behind(card))
     return " ".join(sentences)
@@ -124,7 +125,7 @@ def _accuracy(card: ModelCard) -> Iterator[str]:
 
 
 def _confidence(card: ModelCard) -> Iterator[str]:
-    """Yields how far the confidences may be off, if few messages decided them."""
+    """Yields a sentence on the error of the confidences, if these rest on few messages."""
     chosen_on = card.details.get("training", {}).get("messages_chosen_on", ENOUGH_TUNING)
     intervals = card.details.get("intervals")
     if chosen_on < ENOUGH_TUNING and intervals:
@@ -146,7 +147,7 @@ def _rare(card: ModelCard) -> Iterator[str]:
 
 
 def _behind(card: ModelCard) -> Iterator[str]:
-    """Yields a sentence if the tuning fold says that the baseline is better."""
+    """Yields a sentence if the baseline is better on the tuning fold."""
     names = ("tuning_accuracy", "tuning_macro_f1")
     ours, other = (card.details.get(part, {}) for part in ("training", "baseline"))
     if not all(name in part for name in names for part in (ours, other)):
@@ -215,7 +216,7 @@ def page(card: ModelCard) -> str:
 
 
 def _bin(figures: Mapping[str, Any]) -> Sequence[Any]:
-    """Returns the cells of a row about one bin of confidences."""
+    """Returns the cells of a table's row about one bin of confidences."""
     bounds = f"{figures['from']:.2f}-{figures['to']:.2f}"
     messages, accuracy = figures["messages"], figures["accuracy"]
     low, high = wilson(round(accuracy * messages), messages)
@@ -238,9 +239,9 @@ def _quality(card: ModelCard) -> str:
 
 
 def _variants(variants: Sequence[dict[str, Any]]) -> list[str]:
-    """Returns the card's Markdown section about the variants of the model that training compared.
+    """Returns a list with one Markdown section, about the variants that training compared.
 
-    The section is the only item of a list. The list is empty if there are no variants.
+    The list is empty if there are no variants.
     """
     if not variants:
         return []
@@ -258,6 +259,6 @@ def _facts(facts: dict[str, Any]) -> str:
 
 
 def _table(heading: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Returns a Markdown table with this heading and these rows."""
+    """Returns a Markdown table with the cells of ``heading`` and of ``rows``."""
     lines = [heading, ["---"] * len(heading), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -1,7 +1,7 @@
 """Checks a model of your own, and measures its speed: ``make check-model MODEL=module:Class``.
 
-The checks are those of a worker that starts. No broker, worker or api is started. The exit status
-is 0 if a worker can serve the model, and otherwise 2.
+A worker makes the same checks when it starts. The command needs no broker, worker or api. Its exit
+status is 0 if a worker can serve the model, and otherwise 2.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from model.serving.placement import Placement
 from model.serving.precision import DTYPES, WORDS
 from model.types import MODELS, DeviceLost, Explainer, Model, ModelError, Novelty
 
-#: Numbers of messages in the batches that are measured: from an idle worker to a busy one.
+#: Measured batch sizes, in messages. An idle worker has the smallest, a busy worker the largest.
 SIZES = (1, 8, 64, 256)
-#: Words of a message, at most: about 500 characters.
+#: Largest number of words in a message. 120 words have about 500 characters.
 MAX_WORDS = 120
-#: Seconds for which batches of one size are measured; at least one batch is.
+#: Seconds for which batches of one size are measured. At least one batch is measured.
 MEASURE_S = 1.0
 
 

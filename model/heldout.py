@@ -1,7 +1,7 @@
 """Writes the held-out messages, which the shipped models never saw, to a file.
 
 ``python -m model.heldout FILE.jsonl`` writes a JSON object with ``text`` and ``author`` on each
-line. The load tests measure the models with them.
+line. The load tests measure the models with these messages.
 """
 
 from __future__ import annotations

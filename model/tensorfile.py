@@ -1,6 +1,6 @@
 """Reads and writes the tensors of a model as a safetensors file.
 
-Reading maps the file into memory.
+To read a file, the module maps it into memory.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def check(
 def write(directory: Path, tensors: Mapping[str, torch.Tensor], preprocessing: str) -> None:
     """Writes the tensors as the weights file into ``directory``, which must exist.
 
-    ``preprocessing`` names how texts become the model's input. The file's metadata keeps the name.
+    ``preprocessing`` names the way in which texts become the model's input. The name is stored in
+    the file's metadata.
     """
     save_file(dict(tensors), directory / NAME, metadata={"preprocessing": preprocessing})
     (directory / NAME).chmod(0o644)  # safetensors makes the file readable for its owner only.

@@ -21,15 +21,15 @@ from model.training.progress import make_progress
 from model.training.staging import check_folder, put_in_place, staging_folder
 from model.types import ModelCard
 
-#: The models that can be trained. Each is a package of this name with a module ``training``. This
-#: module has a function ``train``, and may have a function ``check``: given the corpus, it raises
-#: DataError if the training is impossible, for example because it needs more memory than there is.
+#: The models that can be trained. Each has a package of this name, with a module ``training``. The
+#: module has a function ``train``. It can also have a function ``check``, which gets the corpus and
+#: raises DataError if the training is impossible, for example because it needs too much memory.
 MODELS = ("ngram", "transformer")
 #: Folder of the models that come with Byline, trained on the presidents' messages.
 SHIPPED = Path(__file__).parent / "weights"
 #: Folder of the models that are trained on a user's own messages.
 OWN = Path(".byline/models")
-#: Largest seed that every library takes.
+#: Largest seed that all libraries accept.
 MAX_SEED = 2**32 - 1
 
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         check_folder(out)
-        # Read first: importing torch takes seconds, which a bad file need not wait for.
+        # Read before torch is imported, which takes seconds. So an error in the file shows at once.
         corpus = load_file(options.data) if options.data else load_sotu()
         _run(options, corpus, out, console)
     except MemoryError as error:
@@ -63,8 +63,8 @@ def _fail(error: str) -> int:
 
 
 def _run(options: argparse.Namespace, corpus: Corpus, out: Path, console: Console) -> None:
-    """Trains a model, puts it in place, and then compares it with the baseline."""
-    # Imported late: this module imports an extra that may not be installed.
+    """Trains a model into ``out``, and compares it with the baseline if ``options`` say so."""
+    # Imported late, because the module imports the packages of an extra, which can be missing.
     trainer = import_module(f"model.{options.model}.training")
     corpus = _checked(corpus, trainer, console)
     with make_progress(console) as progress:
@@ -80,10 +80,10 @@ def _run(options: argparse.Namespace, corpus: Corpus, out: Path, console: Consol
 
 
 def _checked(corpus: Corpus, trainer: ModuleType, console: Console) -> Corpus:
-    """Returns the corpus without near duplicates, and prints what is to be told about it.
+    """Returns the corpus without near duplicates, and prints the corpus's notes for the user.
 
     Raises:
-        DataError: the trainer refuses the corpus.
+        DataError: the module ``trainer`` refuses the corpus.
     """
     from model.training.near_duplicates import without_near_duplicates  # noqa: PLC0415 - scipy
 
@@ -102,7 +102,10 @@ def _train(
     options: argparse.Namespace,
     progress: Progress,
 ) -> ModelCard:
-    """Trains the model in a folder beside ``out``, checks it as served, and puts it in place."""
+    """Trains a model in a folder beside ``out``, checks its results, and moves it into ``out``.
+
+    The check serves the held-out messages with the model, and compares the results with the card.
+    """
     from model.training.served import check_served  # noqa: PLC0415 - torch
 
     with staging_folder(out) as staged:
@@ -130,7 +133,7 @@ def _compared(trained: ModelCard, corpus: Corpus, out: Path, progress: Progress)
 
 
 def _comparison(trained: ModelCard) -> Table:
-    """Returns a table for the terminal: the model's metrics beside those of the baseline."""
+    """Returns a table for the terminal, with the metrics of the model and of the baseline."""
     ours, other = trained.details["metrics"], trained.details["baseline"]
     table = Table("held-out messages", "Byline", other.get("name", "baseline: not run"))
     for name, value in ours.items():

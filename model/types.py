@@ -1,7 +1,7 @@
-"""The protocols that a model implements for Byline, and the values that model and Byline exchange.
+"""The protocols that models implement, and the values that a model and Byline exchange.
 
-A model fits if it is a classifier over a fixed list of authors: for each text it gives one
-probability for each author. Two protocols exist. A class implements one of them:
+Byline serves models that are classifiers over a fixed list of authors: for each text, the model
+gives one probability for each author. Two protocols exist. A class implements one of them:
 
 - :class:`Model`, for a model that turns texts into its own tensors. The model pads its batches.
 - :class:`SequenceModel`, for a model that reads tokens, such as a transformer. Byline sorts, cuts
@@ -21,7 +21,7 @@ What Byline guarantees:
 - Texts are canonical: Unicode NFC, line breaks as ``\\n``, no white space at the ends, never empty.
   No two texts of a batch are equal.
 
-What happens if a method raises while a batch runs:
+What happens if a method raises an error while a batch runs:
 
 - An error of any kind: Byline splits the batch in halves and runs each half, until the text that
   causes the error is alone. This message fails with ``model_failed``; the others are answered.
@@ -87,7 +87,7 @@ class Bucket(NamedTuple):
 class Grid(NamedTuple):
     """The shapes that batches of token sequences are padded to on a GPU, where a new shape is slow.
 
-    A shape is a number of ``messages`` and a number from ``lengths``; both tuples ascend. The
+    A shape is a number from ``messages`` and a number from ``lengths``; both tuples ascend. The
     worker runs ``forward`` on every shape that has at most ``BYLINE_BATCH_TOKENS`` tokens, padding
     included, before it reports ready. On a CPU, a batch is padded to its longest sequence only.
     """
@@ -127,8 +127,8 @@ class Padded(NamedTuple):
     features: torch.Tensor
 
 
-# A msgspec struct, like Prediction: some are created for every message, in a third of the time
-# that a dataclass takes.
+# Candidate and Prediction are msgspec structs, because several are created for every message. To
+# create a struct takes a third of the time of a dataclass.
 class Candidate(msgspec.Struct, frozen=True):
     """An author who may have written the message."""
 
@@ -189,7 +189,7 @@ class ModelCard:
     version: str
     #: The authors, in the order of the columns that ``forward`` returns.
     authors: tuple[str, ...]
-    #: The model abstains if its highest probability is lower than this, 0 to 1.
+    #: The model abstains if its highest probability is lower than this number, 0 to 1.
     threshold: float
     #: Free-form JSON for people: data, split, metrics, calibration, common mistakes. The monitor
     #: reads the keys that ``docs/models.md`` lists.
@@ -271,8 +271,8 @@ class Novelty(Protocol):
     def unseen(self, texts: Sequence[str]) -> Sequence[float]:
         """Returns, for each text, the share of its features that training never saw, 0 to 1.
 
-        Byline calls this method with at most 8 texts a second. If this method raises, no message
-        fails.
+        Byline calls this method with at most 8 texts a second. An error of this method makes no
+        message fail.
         """
 
 

@@ -1,1 +1,1 @@
-"""Fits penalised linear classifiers to sparse features, one author against all others."""
+"""Fits a penalised linear classifier for each author, against all others, to sparse features."""

@@ -1,4 +1,4 @@
-"""Weighs the texts of a loss, so that rare authors are not neglected, and counts their shares."""
+"""Computes the weights of texts in the loss, which help rare authors, and the authors' shares."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ BALANCE = 0.6
 
 
 def class_weights(labels: NDArray[np.int64], authors: int) -> torch.Tensor:
-    """Returns how much a text of each author counts in the loss: float32, shape (authors,).
+    """Returns, for each author, the weight of a text in the loss: float32, shape (authors,).
 
-    The mean is 1. An author with many texts has a small weight.
+    The mean is 1. The texts of an author with many texts have a small weight.
     """
     sizes = np.maximum(np.bincount(labels, minlength=authors), 1)
     weights = sizes**-BALANCE
@@ -22,9 +22,9 @@ def class_weights(labels: NDArray[np.int64], authors: int) -> torch.Tensor:
 
 
 def importance(labels: NDArray[np.int64]) -> torch.Tensor:
-    """Returns how much each text counts in the loss: float32, shape (texts, 1).
+    """Returns the weight of each text in the loss: float32, shape (texts, 1).
 
-    The mean is 1. So a penalty means the same whatever the authors' shares are.
+    The mean is 1. So the strength of a penalty does not depend on the authors' shares.
     """
     weights = class_weights(labels, int(labels.max()) + 1)[torch.from_numpy(labels)]
     return (weights / weights.mean())[:, None]

@@ -13,8 +13,8 @@ from scipy.sparse import csr_matrix
 class Design:
     """A sparse matrix with a row for each text, and a column for each feature that occurs.
 
-    Columns are in the order of their frequency. So the columns that are read most lie side by side
-    in memory, which makes the products faster.
+    The most frequent feature has the first column, and so on. So the columns that are read most lie
+    side by side in memory, which makes the products faster.
     """
 
     #: Number of texts.
@@ -25,7 +25,10 @@ class Design:
     def __init__(
         self, features: NDArray[np.int32], values: NDArray[np.float32], offsets: NDArray[np.int32]
     ) -> None:
-        """Makes the matrix. Text i has ``features[offsets[i]:offsets[i + 1]]`` with ``values``."""
+        """Makes the matrix. Text i has the features ``features[offsets[i]:offsets[i + 1]]``.
+
+        ``values`` has the value of each feature, at the same index.
+        """
         counts = np.bincount(features)
         order = np.argsort(-counts, kind="stable")
         self.texts = len(offsets) - 1
@@ -45,7 +48,7 @@ class Design:
     def table(
         self, coefficients: torch.Tensor, first: int = 0, last: int | None = None
     ) -> torch.Tensor:
-        """Returns the weights of the columns ``first`` to ``last``, exclusive, by default all.
+        """Returns the weights of the columns ``first`` to ``last - 1``, by default of all columns.
 
         The weights are the transposed matrix times ``coefficients``, which is float32 and has the
         shape (texts, authors). The result is float32, shape (columns, authors).
@@ -64,8 +67,8 @@ class Design:
         """Returns the Gram matrix of the texts times ``coefficients``, shape (texts, authors).
 
         The features are centred, and each text has one more feature, which is 1. That feature's
-        weight is the bias. Centring changes hardly more than the number of steps that a solver
-        needs, because all texts share their commonest features.
+        weight is the bias. All texts share their commonest features, so a solver needs fewer steps
+        with centred features. The result hardly changes.
         """
         scores = self.scores(self.table(coefficients - coefficients.mean(0)))
         return scores.sub_(scores.mean(0)).add_(coefficients.sum(0))
@@ -84,23 +87,26 @@ class Design:
 
 
 class Sparse(NamedTuple):
-    """A sparse matrix by rows, as ``embedding_bag`` takes it."""
+    """A sparse matrix, stored row after row, in the form that ``embedding_bag`` takes."""
 
     #: Column of each entry, int32.
     columns: torch.Tensor
     #: Value of each entry, float32.
     values: torch.Tensor
-    #: Start of each row, and the end, int32.
+    #: Start of each row, and the end of the last row, int32.
     offsets: torch.Tensor
 
     def slice(self, first: int, last: int) -> Sparse:
-        """Returns the rows ``first`` to ``last``, exclusive."""
+        """Returns the rows ``first`` to ``last - 1``."""
         offsets = self.offsets[first : last + 1]
         entries = slice(int(offsets[0]), int(offsets[-1]))
         return Sparse(self.columns[entries], self.values[entries], offsets - offsets[0])
 
     def times(self, dense: torch.Tensor) -> torch.Tensor:
-        """Returns the product with a dense float32 matrix: for each row, a weighted sum of rows."""
+        """Returns the product with the float32 matrix ``dense``.
+
+        Each row of the product is a weighted sum of the rows of ``dense``.
+        """
         sums: torch.Tensor = torch.embedding_bag(
             dense.contiguous(),
             self.columns,

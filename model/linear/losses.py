@@ -1,7 +1,7 @@
 """The losses of a text, as functions of its margins.
 
-A margin is the score of an author, with the sign -1 if the text is another author's. So a positive
-margin is a right answer to the question whether the text is this author's.
+A margin is a text's score for an author, times -1 if another author wrote the text. A positive
+margin means that the score is right about whether this author wrote the text.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Loss(Protocol):
 
 
 class SquaredHinge:
-    """The loss of scikit-learn's LinearSVC: the square of how far a margin is below 1."""
+    """The loss of scikit-learn's LinearSVC: the square of max(0, 1 - margin)."""
 
     def __call__(self, margins: torch.Tensor) -> torch.Tensor:
         """Returns the loss of each margin."""
         return (1 - margins).clamp_(min=0).square_()
 
     def derivatives(self, margins: torch.Tensor) -> Derivatives:
-        """Returns the derivatives. The second jumps from 2 to 0 at the margin 1."""
+        """Returns the derivatives. The second derivative jumps from 2 to 0 at the margin 1."""
         lacking = (1 - margins).clamp_(min=0)
         return Derivatives(-2 * lacking, 2 * (lacking > 0).float())
 

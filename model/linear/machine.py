@@ -1,4 +1,4 @@
-"""A linear classifier in dual coefficients, and its fit in blocks of authors."""
+"""A linear classifier that is stored as dual coefficients, and the function that fits it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from model.linear.design import Design, Sparse
 from model.linear.losses import Loss
 from model.linear.solver import Problem
 
-#: Bytes that the fit of a block of authors takes at most. Larger blocks are hardly faster.
+#: Largest number of bytes for the fit of a block of authors. Larger blocks are hardly faster.
 BLOCK_BYTES = 400 << 20
 #: Number of arrays of the shape (texts, authors) that the solver holds at once, at most.
 SOLVER_ARRAYS = 4 * solver.MEMORY + 20
 
 
 class Machine(NamedTuple):
-    """A linear classifier: each author's weights are a sum of the training texts' features.
+    """A linear classifier: an author's weights are a weighted sum of the training texts' features.
 
-    Machines of one design can be added: a sum of both fields gives the sum of the scores.
+    Two machines of one design can be added: the sums of their fields give the sum of their scores.
     """
 
     #: The factors of the texts' centred features in that sum: float32, shape (texts, authors).
@@ -46,10 +46,13 @@ class Machine(NamedTuple):
 
 
 def blocks_of(design: Design, authors: int) -> Iterator[slice]:
-    """Yields the blocks of authors that fit into ``BLOCK_BYTES`` at a time."""
+    """Yields blocks of authors. The fit of a block takes at most ``BLOCK_BYTES``.
+
+    A block has at least one author, even if the fit of this author takes more.
+    """
     per_author = 4 * (SOLVER_ARRAYS * design.texts + 2 * design.columns)
     width = max(1, BLOCK_BYTES // per_author)
-    # Blocks of equal size, as far as that goes.
+    # The sizes of the blocks differ by 1 at most.
     number = -(-authors // width)
     bounds = [authors * block // number for block in range(number + 1)]
     yield from map(slice, bounds[:-1], bounds[1:])
@@ -64,11 +67,11 @@ def fit(
     start: torch.Tensor | None = None,
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Machine:
-    """Fits a classifier for each author against all others, and weighs rare authors up.
+    """Fits a classifier for each author against all others. Texts of rare authors weigh more.
 
-    ``labels`` has the author of each text as a number. The optional ``start`` are the dual
-    coefficients of a similar classifier. ``on_progress`` is called with the share of the work that
-    is done.
+    ``labels`` has the author of each text as a number. If ``start`` is not None, the fit starts at
+    ``start``, the dual coefficients of a similar classifier. ``on_progress`` is called with the
+    share of the authors that are fitted, 0 to 1.
     """
     dual, bias = torch.zeros(len(labels), authors), torch.zeros(authors)
     counts, targets = importance(labels), torch.from_numpy(labels)

@@ -1,11 +1,12 @@
 """Minimises a penalised loss over linear classifiers, for all authors at once.
 
 The unknowns are not the weights but the dual coefficients, one for each text and author: by the
-representer theorem, the best weights are a sum of the texts' features. A step then costs one
-product with the texts' Gram matrix, and no step touches a table of weights.
+representer theorem, the best weights are a weighted sum of the texts' features. So each step needs
+one product with the texts' Gram matrix, and the solver stores no table of weights.
 
 The method is L-BFGS (Nocedal 1980) with an exact line search, for each author on its own. Vectors
-are stored as dual coefficients, and inner products are those of the weights.
+of weights are stored as dual coefficients. The inner product of two vectors is the inner product of
+their weights.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from model.linear.losses import Loss
 MEMORY = 5
 #: Largest number of steps of a fit.
 MAX_STEPS = 60
-#: The fit of an author ends when the gradient is this small, relative to the gradient of the best
-#: classifier without features.
+#: An author's fit ends when the relative gradient is at most this number. The relative gradient is
+#: the gradient's norm, divided by its norm at the best classifier without features.
 TOLERANCE = 1e-2
 #: Number of Newton steps of a line search. The loss is smooth and convex along a line.
 LINE_STEPS = 6
 #: Prevents divisions by zero.
 _TINY = 1e-30
-#: Least cosine between a step and the change of the gradient. Less is rounding.
+#: Smallest cosine between a step and the gradient's change. A smaller cosine is due to rounding.
 _LEAST_COSINE = 1e-6
 
 #: Returns the product of the texts' Gram matrix and coefficients, shape (texts, authors).
@@ -38,19 +39,19 @@ Gram = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Problem(NamedTuple):
-    """What is minimised: for each author, ``penalty / 2 * |weights|^2 + sum of the losses``."""
+    """The function to minimise for each author: ``penalty / 2 * |weights|^2 + sum of losses``."""
 
     gram: Gram
     loss: Loss
     #: 1 if the text is the author's and otherwise -1: float32, shape (texts, authors).
     signs: torch.Tensor
-    #: How much each text counts: float32, shape (texts, 1).
+    #: Weight of each text's loss in the sum: float32, shape (texts, 1).
     importance: torch.Tensor
     penalty: float
 
 
 class Vector(NamedTuple):
-    """A vector of weights for each author, as dual coefficients and as the scores it gives.
+    """A vector of weights for each author, as dual coefficients and as the texts' resulting scores.
 
     Both are float32 and have the shape (texts, authors).
     """
@@ -67,7 +68,7 @@ class Vector(NamedTuple):
         return Vector(self.dual + factor * other.dual, self.scores + factor * other.scores)
 
     def of(self, authors: torch.Tensor) -> Vector:
-        """Returns the vectors of some authors, whose numbers ``authors`` has."""
+        """Returns the vectors of the authors whose indices are in ``authors``."""
         return Vector(self.dual[:, authors], self.scores[:, authors])
 
     def times(self, factor: torch.Tensor | float) -> Vector:
@@ -76,7 +77,7 @@ class Vector(NamedTuple):
 
 
 class _Correction(NamedTuple):
-    """A step, and how it changed the gradient."""
+    """A step of L-BFGS, and the change of the gradient by this step."""
 
     step: Vector
     change: Vector
@@ -89,22 +90,22 @@ class _Correction(NamedTuple):
 
 @dataclass
 class _Search:
-    """The state of the search for the minimum, for the authors that are not finished."""
+    """The state of the search for the minimum, for the authors whose fit has not ended."""
 
     problem: Problem
     point: Vector
     gradient: Vector
-    #: Squared norm of the gradient of the best classifier without features, shape (authors,).
+    #: Squared norm of the gradient at the best classifier without features, shape (authors,).
     scale: torch.Tensor
     corrections: deque[_Correction]
 
     def relative(self) -> torch.Tensor:
-        """Returns the norm of the gradient, relative to the scale, shape (authors,)."""
+        """Returns the relative gradient of each author, shape (authors,). See ``TOLERANCE``."""
         squared = self.gradient.dot(self.gradient).clamp(min=0)
         return (squared / self.scale.clamp(min=_TINY)).sqrt()
 
     def step(self) -> None:
-        """Goes one step."""
+        """Moves the point by one step of L-BFGS."""
         direction = _direction(self.gradient, self.corrections)
         step = direction.times(_length(self.problem, self.point, direction))
         self.point = self.point.plus(1.0, step)
@@ -112,7 +113,7 @@ class _Search:
         self.corrections.append(_correction(step, self.gradient.plus(-1.0, previous)))
 
     def keep(self, authors: torch.Tensor) -> None:
-        """Keeps only some authors, whose numbers ``authors`` has."""
+        """Keeps only the authors whose indices are in ``authors``."""
         self.problem = self.problem._replace(signs=self.problem.signs[:, authors])
         self.point, self.gradient = self.point.of(authors), self.gradient.of(authors)
         self.scale = self.scale[authors]
@@ -125,11 +126,13 @@ def minimise(
     tolerance: float | None = None,
     on_step: Callable[[float], None] = lambda _: None,
 ) -> Vector:
-    """Returns the minimum, as exact as ``tolerance``, by default ``TOLERANCE``.
+    """Returns the vector that minimises the problem for each author.
 
-    ``start`` are dual coefficients to begin with, by default 0. ``on_step`` is called with the
-    largest relative gradient before each step. The fit of an author ends when this is at most
-    ``tolerance``, or after ``MAX_STEPS`` steps. An author's result does not depend on the others.
+    The search begins at the dual coefficients ``start``, by default at the best bias without
+    features. An author's search ends when the author's relative gradient (see ``TOLERANCE``) is at
+    most ``tolerance``, by default ``TOLERANCE``, or after ``MAX_STEPS`` steps. An author's result
+    does not depend on the other authors. ``on_step`` is called before each step, with the largest
+    relative gradient of all authors.
     """
     tolerance = TOLERANCE if tolerance is None else tolerance
     search = _begin(problem, start)
@@ -151,7 +154,7 @@ def minimise(
 
 
 def _begin(problem: Problem, start: torch.Tensor | None) -> _Search:
-    """Returns the search at its beginning: the best bias, or the dual coefficients ``start``."""
+    """Returns a search that begins at ``start``, or at the best bias if ``start`` is None."""
     constant = _constant(problem)
     first = _gradient(problem, constant)
     corrections: deque[_Correction] = deque(maxlen=MEMORY)
@@ -164,7 +167,7 @@ def _begin(problem: Problem, start: torch.Tensor | None) -> _Search:
 def _constant(problem: Problem) -> Vector:
     """Returns the best vector whose scores are the same for all texts: the bias alone.
 
-    Its gradient says how much there is to learn from the features.
+    The gradient at this vector shows how much a fit can learn from the features.
     """
     zero, ones = torch.zeros_like(problem.signs), torch.ones_like(problem.signs)
     down = Vector(-ones / len(ones), -ones)  # Most texts are another author's.
@@ -172,16 +175,16 @@ def _constant(problem: Problem) -> Vector:
 
 
 def _gradient(problem: Problem, point: Vector) -> Vector:
-    """Returns the gradient. It costs a product with the Gram matrix."""
+    """Returns the gradient at ``point``. This needs one product with the Gram matrix."""
     slopes = problem.loss.derivatives(problem.signs * point.scores).first
     slopes = slopes * problem.signs * problem.importance
     return Vector(slopes, problem.gram(slopes)).plus(problem.penalty, point)
 
 
 def _correction(step: Vector, change: Vector) -> _Correction:
-    """Returns the correction. Its scale is 0, so that it changes nothing, if it shows no curvature.
+    """Returns the correction. If it shows no curvature, its scale is 0, and so it has no effect.
 
-    Rounding can take the curvature away, such as for an author whose texts have hardly a feature.
+    Rounding can hide the curvature, for example for an author whose texts have hardly any features.
     """
     product = step.dot(change)
     size = (step.dot(step) * change.dot(change)).clamp(min=0).sqrt()
@@ -207,7 +210,7 @@ def _direction(gradient: Vector, corrections: deque[_Correction]) -> Vector:
 def _length(problem: Problem, point: Vector, direction: Vector) -> torch.Tensor:
     """Returns how far to go along ``direction``, for each author, shape (authors,).
 
-    Newton's method, kept within bounds. It costs no product with the Gram matrix.
+    The function uses Newton's method within bounds. This needs no product with the Gram matrix.
     """
     slope, curvature = point.dot(direction), direction.dot(direction)
     moved = problem.signs * direction.scores

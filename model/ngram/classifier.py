@@ -18,11 +18,12 @@ from model.types import Bucket, Evidence
 
 #: The folder of the weights that come with Byline.
 SHIPPED = Path(__file__).parents[1] / "weights" / "ngram"
-#: Numbers of texts that a batch is padded to on a GPU. Steps of 8 and then of 2 give few shapes
-#: and little padding.
+#: Numbers of texts that a batch is padded to on a GPU. Each number is 8 times or 2 times the number
+#: before it, which gives few shapes and little padding.
 GRID_TEXTS = (1, 8, 64, 128, 256)
-#: Numbers of rows that the longest bag of a batch is padded to on a GPU. A text of 500 characters
-#: has about 1,100 rows. A bag longer than the last number is computed in slices.
+#: Numbers of rows that the longest text of a batch is padded to on a GPU. A text has a row of the
+#: weight table for each distinct n-gram: about 1,100 rows for 500 characters. A text with more rows
+#: than the last number is computed in slices.
 GRID_LENGTHS = (512, 1024, 2048, 4096)
 
 
@@ -33,7 +34,8 @@ class Batch(NamedTuple):
     rows: torch.Tensor
     #: Value of each row: float32, the same shape; 0 for padding.
     values: torch.Tensor
-    #: Start of each text in ``rows``, and the end: int32, shape (texts + 1,). Unused if padded.
+    #: Start of each text in ``rows``, and the end of the last text: int32, shape (texts + 1,).
+    #: Unused if padded.
     offsets: torch.Tensor
     #: Number of texts, without padding.
     texts: int
@@ -43,10 +45,10 @@ class NgramModel:
     """A linear classifier over hashed n-grams, with calibrated probabilities.
 
     The class implements :class:`model.types.Model`. The logits are ``values @ table + bias``:
-    ``values`` says how strongly a text has each n-gram, and ``table`` has a row of weights for each
+    ``values`` has a number for each n-gram of a text, and ``table`` has a row of weights for each
     n-gram's hash.
 
-    On the CPU, ``embedding_bag`` computes this sum from 8-bit rows, without padding and without
+    On the CPU, ``embedding_bag`` computes this product from 8-bit rows, without padding and without
     unpacking the table. On a GPU, the model gathers and multiplies float32 rows, in batches that
     are padded to a few shapes. On Apple's GPUs (MPS), ``embedding_bag`` gives wrong results
     (pytorch#163630, #190060), and varying shapes leak memory (#181213).
@@ -86,7 +88,7 @@ class NgramModel:
             self._warm_up_grid()
 
     def prepare(self, texts: Sequence[str]) -> Batch:
-        """Returns the hashed n-grams of 1 to 256 texts, as :meth:`forward` takes them."""
+        """Returns the hashed n-grams of 1 to 256 texts, which are the input of :meth:`forward`."""
         bags = features.count(texts)
         values = bags.values(self._idf)
         return self._pad(bags, values) if self._padded else ragged_batch(bags, values)
@@ -120,7 +122,7 @@ class NgramModel:
 
     @property
     def _rarity(self) -> tuple[int, float]:
-        """The number of training messages, and the power of the idf in the weights."""
+        """The number of training messages, and the power to which the stored idf is raised."""
         details = self.card.details
         power = details.get("training", {}).get("idf_power", 1.0)  # older models have no such field
         return int(details["data"]["training_messages"]), float(power)
@@ -162,7 +164,7 @@ def ragged_batch(bags: features.Bags, values: NDArray[np.float32]) -> Batch:
     """Returns the n-grams of some texts as a batch without padding, for :func:`bag_sum`.
 
     ``bags`` has the texts' n-grams as rows of the weight table, and ``values`` has a number for
-    each of these rows. The batch shares the memory of both.
+    each of these rows. The batch shares the memory of both arguments.
     """
     return Batch(
         torch.from_numpy(bags.rows),

@@ -1,4 +1,4 @@
-"""Counts the n-grams of any number of texts, and how rare each n-gram is."""
+"""Counts the n-grams of any number of texts, and computes how rare each n-gram is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHUNK = 256
 
 
 def count_all(texts: Sequence[str]) -> Bags:
-    """Returns the distinct n-grams and their counts for any number of texts."""
+    """Returns the distinct n-grams of each text and their counts, for any number of texts."""
     chunks = [count(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)]
     sizes = np.concatenate([np.diff(chunk.offsets) for chunk in chunks])
     return Bags(

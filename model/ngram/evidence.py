@@ -13,10 +13,11 @@ from model.types import Evidence, Part
 
 #: Number of parts in the evidence. The weights of all other parts are added up.
 MAX_PARTS = 12
-#: Number of characters that are shown of a part. The cache keeps the evidence, and a text without
-#: spaces is a single part.
+#: Largest number of characters of a part in the evidence. The limit saves memory in the result
+#: cache, because a text without spaces is a single part.
 PART_CHARACTERS = 100
-#: A part: a word and the white space that follows it. The white space counts but is not shown.
+#: A part: a word and the white space after it. The weight includes the white space, but the
+#: evidence does not show it.
 _PART = re.compile(r"\S+\s*|\s+")
 
 
@@ -34,8 +35,9 @@ def explain(weights: Weights, text: str, author: str, index: int) -> Evidence:
 def from_characters(text: str, author: str, scores: NDArray[np.float64], bias: float) -> Evidence:
     """Returns the evidence, given how much each character of ``text`` adds to the author's score.
 
-    ``scores`` has a number for each character, and ``bias`` does not depend on the text. A part of
-    the evidence is a word and the white space after it. Its weight is the sum over its characters.
+    ``scores`` has this number for each character. ``bias`` is added to the score of any text. A
+    part of the evidence is a word and the white space after it. The weight of a part is the sum
+    over its characters.
     """
     spans = [match.span() for match in _PART.finditer(text)]
     starts = np.array([start for start, _ in spans], np.int64)
@@ -60,7 +62,7 @@ def character_scores(weights: Weights, text: str, index: int) -> tuple[NDArray[n
     table = weights.rows(bags.rows)
     temperature = weights.temperature.item()
     centred = (table[:, index] - table.mean(1)) / temperature
-    # What one occurrence of each row adds, in the order of bags.rows, which is ascending.
+    # How much one occurrence of each row adds, in the order of bags.rows, which is ascending.
     per_occurrence = bags.values(weights.idf.numpy()) * centred / bags.counts
     steps = np.zeros(len(text) + 1)
     for family in features.families(text):

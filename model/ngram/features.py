@@ -23,7 +23,7 @@ from model.ngram.tokenizer import Tokens, tokenize
 PREPROCESSING = "chars2-4,tokens1-2,rows360448,sqrt,v1"
 #: Number of rows of the weight table. The weights of 41 authors then take less than 20 MB.
 ROWS = 360_448
-#: Number of bits of a row number. A text's number takes the rest of 31 bits.
+#: Number of bits of a row number. A text's number takes the other bits of 31.
 ROW_BITS = (ROWS - 1).bit_length()
 #: Largest number of texts in a call of :func:`count`: text and row fit into an int32, which sorts
 #: faster than an int64.
@@ -70,7 +70,7 @@ class Bags(NamedTuple):
     rows: NDArray[np.int32]
     #: How often each row occurs in its text, same shape as ``rows``.
     counts: NDArray[np.int32]
-    #: Start of each text in ``rows``, and the end, shape (texts + 1,).
+    #: Start of each text in ``rows``, and the end of the last text, shape (texts + 1,).
     offsets: NDArray[np.int32]
 
     def values(self, idf: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -145,8 +145,8 @@ def _keys(texts: Sequence[str], bounds: NDArray[np.int32]) -> NDArray[np.int32]:
         owner |= owners[length - 1 :][: len(points)]
         characters[line] |= owner
     tokenwise |= owners[tokens.first]
-    # No pair begins at the last token of a text. For a text without tokens, the index is that of
-    # the last token of an earlier text or of _AFTER, where no pair begins either.
+    # No pair begins at the last token of a text. For a text without tokens, the index points to the
+    # last token of an earlier text or of _AFTER. No pair begins there either.
     tokenwise[1, tokens.first.searchsorted(ends) - 1] = _NO_KEY
     return keys
 
@@ -154,7 +154,7 @@ def _keys(texts: Sequence[str], bounds: NDArray[np.int32]) -> NDArray[np.int32]:
 def _unique_counts(keys: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Returns the distinct keys, sorted, and how often each occurs. Sorts ``keys`` in place.
 
-    This takes half the time of ``np.unique``, because it works in place and with int32 throughout.
+    This takes half the time of ``np.unique``, because it sorts in place and uses only int32.
     """
     keys.sort()
     first = np.empty(len(keys) + 1, np.bool_)
@@ -166,7 +166,7 @@ def _unique_counts(keys: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[
 
 
 def families(text: str) -> Iterator[Family]:
-    """Yields the n-grams of ``text``, one kind and length at a time: characters, then tokens."""
+    """Yields a family for each kind and length of the n-grams of ``text``, characters first."""
     points = _points([text])
     tokens = tokenize(points)
     grid = _rows(points, tokens)

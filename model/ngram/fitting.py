@@ -1,4 +1,4 @@
-"""Fits the classifiers of the n-gram model to counted texts, and folds them into one table."""
+"""Fits the classifiers of the n-gram model to counted n-grams, and merges them into one table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from model.ngram.features import ROWS, Bags
 from model.ngram.parameters import pack
 from model.training.evaluation import Classes, Floats
 
-#: Power of the inverse document frequency that an n-gram's value has.
+#: An n-gram's value has its inverse document frequency, to this power, as a factor.
 IDF_POWER = 2.0
 #: The classifiers that are mixed, by the names of their losses.
 LOSSES: dict[str, Loss] = {"squared hinge": SquaredHinge(), "logistic": Logistic()}
@@ -34,8 +34,8 @@ class Texts(NamedTuple):
     labels: Classes
     #: Fold of each text.
     folds: NDArray[np.int64]
-    #: Whether no text of another fold nearly equals the text. Choices rest on such texts, because
-    #: a model recognises the others.
+    #: Whether each text is new, so that no text of another fold nearly equals it. Choices rest on
+    #: new texts, because a model recognises the other texts.
     is_new: NDArray[np.bool_]
     authors: int
 
@@ -57,7 +57,7 @@ class Fitter:
     def __init__(self, texts: Texts, folds: Sequence[int]) -> None:
         self.folds = folds
         self.texts = texts.part(folds)
-        #: The weight of each row of the table in a text's features, shape (ROWS,).
+        #: Inverse document frequency of each row of the table, to the power IDF_POWER: (ROWS,).
         self.row_weights = inverse_document_frequency(self.texts.bags) ** np.float32(IDF_POWER)
         bags = self.texts.bags
         self.design = Design(bags.rows, bags.values(self.row_weights), bags.offsets)
@@ -69,21 +69,24 @@ class Fitter:
         start: torch.Tensor | None = None,
         on_progress: Callable[[float], None] = lambda _: None,
     ) -> Machine:
-        """Fits a classifier with the loss of this name, one of ``LOSSES``."""
+        """Fits a classifier. ``loss`` is the name of its loss, a key of ``LOSSES``.
+
+        The other parameters are those of :func:`model.linear.machine.fit`.
+        """
         texts = self.texts
         return machine.fit(
             self.design, texts.labels, texts.authors, LOSSES[loss], penalty, start, on_progress
         )
 
     def scores(self, fitted: Machine, bags: Bags) -> Floats:
-        """Returns a fitted classifier's scores of other texts, shape (texts, authors)."""
+        """Returns the scores that a fitted classifier gives other texts, shape (texts, authors)."""
         texts = self.design.others(bags.rows, bags.values(self.row_weights), bags.offsets)
         return fitted.scores(self.design, texts).double().numpy()
 
     def packed(self, fitted: Machine) -> torch.Tensor:
         """Returns the table of a fitted classifier, packed for the served model.
 
-        The table is made in slices, so that it never takes the memory of float32 as a whole.
+        The table is made in slices, so that the whole table is never in memory as float32.
         """
         table = pack(torch.zeros(1, self.texts.authors)).repeat(ROWS, 1)
         for first in range(0, self.design.columns, _PACKED):
@@ -94,9 +97,10 @@ class Fitter:
 
 
 def mixed(machines: Sequence[Machine], factors: Sequence[float], offset: Floats) -> Machine:
-    """Returns the classifier whose scores are the mixed scores of ``machines``.
+    """Returns one classifier: the sum of ``machines``, each times its factor, plus ``offset``.
 
-    ``offset`` is a number that is added to each author's score, shape (authors,).
+    So the scores of the result are the mixed scores of ``machines``. ``offset``, shape (authors,),
+    is added to the scores.
     """
     dual, bias = torch.zeros_like(machines[0].dual), torch.from_numpy(offset).float()
     for each, factor in zip(machines, factors, strict=True):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Base of the polynomial hash of characters: Knuth's golden ratio. The base is odd, so multiplying
-#: by it modulo 2**32 loses nothing.
+#: by it modulo 2**32 loses no information.
 CHARACTER_BASE = np.uint32(0x9E3779B1)
 #: Base of the polynomial hash of tokens: the prime of FNV. This base is odd, too.
 TOKEN_BASE = np.uint32(0x01000193)

@@ -1,4 +1,4 @@
-"""Estimates the memory that a training takes, and refuses one that needs more than is available."""
+"""Estimates the memory that a training needs, and refuses a training that needs too much."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monitoring.instruments import processes
 
 #: Bytes of the libraries, and of the smaller arrays.
 BASE = 350 << 20
-#: Number of copies of the table of 8-bit weights: the training's, and one as it is served.
+#: Number of copies of the table of 8-bit weights: one is trained, one serves held-out messages.
 TABLES = 2
 #: Number of arrays of the shape (texts, authors) that hold dual coefficients at once.
 DUALS = 7
@@ -23,9 +23,9 @@ DUALS = 7
 SCORES = 3
 #: Usual number of distinct n-grams for each character of a text.
 NGRAMS = 2.5
-#: Number of n-grams that the training can number.
+#: The training refuses this many n-grams or more, because it numbers n-grams with 31 bits.
 MAX_NGRAMS = 2**31
-#: Bytes for each of a text's n-grams: row, count and value, and the same in the matrices.
+#: Bytes for each distinct n-gram of a text: row, count and value, and its entries in the matrices.
 NGRAM_BYTES = 48
 
 
@@ -39,12 +39,16 @@ class Needed(NamedTuple):
 
     @property
     def total(self) -> int:
-        """The sum, with what every training takes."""
+        """The sum of the fields and of ``BASE``, in bytes."""
         return BASE + sum(self)
 
 
 def needed(texts: int, authors: int, characters: int) -> Needed:
-    """Returns the memory for so many training messages, authors, and characters of all messages."""
+    """Returns the memory that a training needs.
+
+    ``texts`` is the number of training messages, ``authors`` is the number of authors, and
+    ``characters`` is the number of characters in all training messages together.
+    """
     return Needed(
         TABLES * ROWS * authors,
         texts * authors * (4 * DUALS + 8 * SCORES),
@@ -57,7 +61,7 @@ def available() -> int:
     """Returns the memory that this process can still get, in bytes."""
     limits = (resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
     set_limits = [limit for limit in limits if limit != resource.RLIM_INFINITY]
-    # What this process has already is part of what the training needs.
+    # The memory that this process has already is part of the memory that the training needs.
     free = psutil.virtual_memory().available + psutil.Process().memory_info().rss
     return min(processes.total(), free, *set_limits)
 
@@ -66,7 +70,8 @@ def check(corpus: Corpus) -> None:
     """Checks that the training fits into the memory.
 
     Raises:
-        DataError: it does not. The error's text has the arithmetic. Or there are too many n-grams.
+        DataError: the training has too many n-grams, or needs more memory than is available. The
+            error's text compares the need with the limit.
     """
     messages = corpus.part(*TRAINING_FOLDS)
     texts, authors = len(messages), len(corpus.authors)

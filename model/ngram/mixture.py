@@ -19,24 +19,28 @@ class Mixture(NamedTuple):
 
     #: Factor of each classifier's scores.
     factors: tuple[float, ...]
-    #: Correction for authors with many messages: the offset is this number times minus the log of
-    #: the author's share of the training messages.
+    #: Correction for authors with many messages. An author's offset is ``-balance * log(share)``,
+    #: with the author's share of the training messages.
     balance: float
     #: Number added to each author's mixed score, shape (authors,).
     offset: Floats
 
     def mixed(self, scores: Sequence[Floats]) -> Floats:
-        """Returns the mixed scores, shape (messages, authors). Each item is a classifier's."""
+        """Returns the mixed scores, shape (messages, authors).
+
+        ``scores`` has the scores of each classifier, in the same shape.
+        """
         parts = (factor * part for factor, part in zip(self.factors, scores, strict=True))
         return np.asarray(sum(parts, self.offset))
 
 
 def choose(scores: Sequence[Floats], labels: Classes, shares: Floats) -> Mixture:
-    """Chooses a mixture of scores that the classifiers gave to messages that they had not seen.
+    """Chooses the mixture of the classifiers' scores.
 
-    The factors average the classifiers' calibrated scores. Given the factors, the balance gives the
-    largest sum of accuracy and macro-F1 (Menon et al. 2021, "Long-tail learning via logit
-    adjustment"). ``shares`` is each author's share of the training messages, and never 0.
+    ``scores`` has each classifier's scores, for messages that the classifier had not seen. The
+    factors average the calibrated scores. With these factors, the chosen balance gives the largest
+    sum of accuracy and macro-F1 (Menon et al. 2021, "Long-tail learning via logit adjustment").
+    ``shares`` has each author's share of the training messages. No share may be 0.
     """
     factors = _factors(scores, labels)
     mixed = Mixture(factors, 0.0, np.zeros(len(shares))).mixed(scores)
@@ -46,7 +50,7 @@ def choose(scores: Sequence[Floats], labels: Classes, shares: Floats) -> Mixture
 
 
 def quality(scores: Floats, labels: Classes) -> float:
-    """Returns the mean of accuracy and macro-F1, which choices maximise."""
+    """Returns the mean of accuracy and macro-F1. The tuning looks for the largest mean."""
     predicted = scores.argmax(1)
     macro_f1 = evaluation.macro_f1(labels, predicted, scores.shape[1])
     return (float((predicted == labels).mean()) + macro_f1) / 2
@@ -55,6 +59,6 @@ def quality(scores: Floats, labels: Classes) -> float:
 def _factors(scores: Sequence[Floats], labels: Classes) -> tuple[float, ...]:
     """Returns the factors that calibrate each classifier's scores and average the results.
 
-    On the presidents' messages, factors with the smallest log loss gave the same accuracy.
+    On the presidents' messages, factors that minimise the log loss gave the same accuracy.
     """
     return tuple(1 / evaluation.fit_temperature(part, labels) / len(scores) for part in scores)

@@ -1,7 +1,7 @@
 """Measures how new a text is to the n-gram model: the share of its n-grams that training never saw.
 
-Texts on another subject, or of another time or language, have many such n-grams, long before the
-mix of predicted authors looks unusual.
+Texts on another subject, or of another time or language, have many such n-grams. So this share
+shows a change of the traffic long before the shares of the predicted authors change.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ _TOLERANCE = 1e-3
 def unseen_rows(
     row_weights: NDArray[np.float32], training_texts: int, power: float
 ) -> NDArray[np.bool_]:
-    """Returns, for each row of the weight table, whether no training text had an n-gram in it.
+    """Returns, for each row of the weight table, whether training never saw it, shape (ROWS,).
 
-    ``row_weights`` are the inverse document frequencies to the power of ``power``. A row that no
-    text had has the largest inverse document frequency that is possible.
+    Training never saw a row if no training text has an n-gram of this row. Such a row has the
+    largest possible inverse document frequency (idf). ``row_weights`` has each row's idf to the
+    power of ``power``. ``training_texts`` is the number of training texts.
     """
     return np.asarray(row_weights > (math.log(1 + training_texts) + 1 - _TOLERANCE) ** power)
 
@@ -33,8 +34,8 @@ def unseen_rows(
 def unseen_shares(texts: Sequence[str], is_unseen: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Returns, for each text, the share of its n-grams that training never saw, 0 to 1.
 
-    An n-gram counts as often as it occurs. There may be any number of texts. No text may be empty,
-    because every text must have an n-gram. ``is_unseen`` comes from :func:`unseen_rows`.
+    An n-gram that occurs twice counts twice. The number of texts is not limited. No text may be
+    empty, because every text must have an n-gram. ``is_unseen`` comes from :func:`unseen_rows`.
     """
     found = []
     for start in range(0, len(texts), features.MAX_TEXTS):

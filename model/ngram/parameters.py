@@ -26,8 +26,8 @@ class Weights:
     """
 
     #: uint8, shape (ROWS, authors + 8): 8 bits for each weight, and a scale and an offset for each
-    #: row, as ``torch.ops.quantized.embedding_bag_byte_prepack`` packs them. The table has a
-    #: quarter of the size of float32.
+    #: row, as ``torch.ops.quantized.embedding_bag_byte_prepack`` packs them. The table takes a
+    #: quarter of the memory of a float32 table.
     table: torch.Tensor
     #: float32, shape (authors,): bias of each author.
     bias: torch.Tensor
@@ -37,7 +37,8 @@ class Weights:
     #: accuracy.
     temperature: torch.Tensor
     #: float32, shape (1,): added to the divided logits. :class:`model.training.platt.Platt` says
-    #: how probabilities follow. None for a softmax, as in models of earlier versions of Byline.
+    #: how these become probabilities. None: a softmax computes the probabilities, as in models of
+    #: earlier versions of Byline.
     shift: torch.Tensor | None = None
 
     def version(self, authors: Sequence[str], threshold: float) -> str:

@@ -25,11 +25,11 @@ from model.types import ModelCard
 
 
 class Trained(NamedTuple):
-    """A trained model's card, and what the transformer's training needs of it."""
+    """A trained model: its card, and the values that the transformer's training needs."""
 
     card: ModelCard
     weights: parameters.Weights
-    #: Logits of the tuning fold, from fits that had not seen it, shape (messages, authors).
+    #: Logits of the messages in the tuning fold, from fits without this fold: (messages, authors).
     tuning_logits: Floats
 
 
@@ -37,7 +37,8 @@ def check(corpus: Corpus) -> None:
     """Checks that the training fits into the memory.
 
     Raises:
-        DataError: it does not. The error's text has the arithmetic.
+        DataError: the training has too many n-grams, or needs more memory than is available. The
+            error's text compares the need with the limit.
     """
     memory.check(corpus)
 
@@ -53,7 +54,7 @@ def train(corpus: Corpus, out: Path, seed: int, progress: Progress) -> ModelCard
 
 
 def train_model(corpus: Corpus, out: Path, progress: Progress) -> Trained:
-    """Trains the model as :func:`train` does, and returns more of the result."""
+    """Trains the model as :func:`train` does. Returns the card, the weights and some logits."""
     began = time.monotonic()
     texts = _texts(corpus)
     tuned = tune(texts, _shown(progress, "n-grams, tuning"))
@@ -85,7 +86,7 @@ def train_model(corpus: Corpus, out: Path, progress: Progress) -> Trained:
 def unseen(corpus: Corpus, weights: parameters.Weights) -> dict[str, float]:
     """Returns the mean and standard deviation of the held-out messages' shares of unseen n-grams.
 
-    Unseen n-grams are those that no training message has. The model card stores both numbers.
+    An n-gram is unseen if no training message has it. The model card stores both numbers.
     """
     messages = len(corpus.labels(*TRAINING_FOLDS))
     is_unseen = novelty.unseen_rows(weights.idf.numpy(), messages, IDF_POWER)
@@ -111,7 +112,7 @@ def _texts(corpus: Corpus) -> Texts:
     messages = corpus.part(*TRAINING_FOLDS)
     texts, folds = [m.text for m in messages], np.array([m.fold for m in messages])
     labels = corpus.labels(*TRAINING_FOLDS)
-    # In a large corpus, the search would take too long, so that all messages count as new.
+    # In a large corpus, the search would take too long, so all messages count as new.
     is_new = _are_new(texts, folds) if len(texts) < LARGE else np.ones(len(texts), np.bool_)
     return Texts(count_all(texts), labels, folds, is_new, len(corpus.authors))
 
@@ -128,7 +129,7 @@ def _are_new(texts: Sequence[str], folds: NDArray[np.int64]) -> NDArray[np.bool_
 
 
 def _fitted(texts: Texts, tuned: Tuned, on_progress: Callable[[float], None]) -> parameters.Weights:
-    """Fits the classifiers to all training messages, and folds their mixture into one table."""
+    """Fits the classifiers to all training messages, and merges them into one table."""
     fitter = Fitter(texts, TRAINING_FOLDS)
     machines = []
     for number, (loss, penalty) in enumerate(tuned.penalties.items(), 1):
@@ -145,7 +146,7 @@ def _fitted(texts: Texts, tuned: Tuned, on_progress: Callable[[float], None]) ->
 
 
 def _shown(progress: Progress, purpose: str) -> Callable[[float], None]:
-    """Adds a bar with this text to the progress. Returns a function that takes the share done."""
+    """Adds a bar for ``purpose``. Returns a function that sets the bar's filled share, 0 to 1."""
     task = progress.add_task(purpose, total=1.0)
     return lambda share: progress.update(task, completed=share)
 

@@ -21,14 +21,15 @@ from model.training.platt import Platt
 #: fit to all training messages. A fit to 3/4 of the messages gets 3/4 of the penalty, so that its
 #: scores have the same scale.
 PENALTIES = {"squared hinge": (1.0, 0.3), "logistic": (0.03, 0.01)}
-#: The same for large corpora. A fit takes long there, and on the presidents' messages the other
-#: candidates were no better.
+#: Penalties for large corpora. There is only one for each loss, because a fit takes long. On the
+#: presidents' messages, the other penalties were no better.
 LARGE_PENALTIES = {"squared hinge": (1.0,), "logistic": (0.01,)}
-#: Number of messages from which a corpus is large.
+#: Smallest number of training messages of a large corpus.
 LARGE = 10_000
-#: Number of messages from which the tuning fold of a large corpus decides alone.
+#: In a large corpus, the tuning fold needs at least this many messages to decide alone.
 ENOUGH_TUNING = 1_000
-#: Choices rest on new messages alone if there are this many, or if they are half of all messages.
+#: Choices rest on new messages alone if at least this many, or half of all messages, are new. See
+#: :class:`~model.ngram.fitting.Texts`.
 ENOUGH_NEW = 300
 
 
@@ -40,27 +41,34 @@ class Tuned(NamedTuple):
     mixture: Mixture
     platt: Platt
     threshold: float
-    #: Mixed scores of the messages in the folds that were left out, each from fits that had not
-    #: seen its fold. The shape is (messages, authors).
+    #: Mixed scores of the messages in the folds that were left out, shape (messages, authors). The
+    #: scores of a message are from fits without the message's fold.
     scores: Floats
     #: Author and fold of each of these messages.
     labels: Classes
     folds: Classes
     #: Whether the choices rest on the message.
     used: NDArray[np.bool_]
-    #: Dual coefficients of a fit with each loss to the folds ``fitted``, to start other fits from.
+    #: Dual coefficients of a fit to the folds ``fitted``, for each loss. Other fits start at these
+    #: coefficients.
     starts: dict[str, torch.Tensor]
     fitted: Sequence[int]
 
     def start(self, texts: Texts, loss: str) -> torch.Tensor:
-        """Returns dual coefficients to start a fit to all ``texts`` from: 0 for texts left out."""
+        """Returns dual coefficients, at which a fit to all ``texts`` with ``loss`` can start.
+
+        They are 0 for texts that are not in the folds ``fitted``.
+        """
         start = torch.zeros(len(texts.labels), texts.authors)
         start[torch.from_numpy(np.isin(texts.folds, self.fitted))] = self.starts[loss]
         return start
 
 
 class _Trials(NamedTuple):
-    """The scores of each loss and penalty, from fits that had not seen the message's fold."""
+    """The scores for each loss and penalty.
+
+    The scores of a message are from fits without the message's fold.
+    """
 
     scores: dict[tuple[str, float], Floats]
     #: Author and fold of each message.
@@ -74,11 +82,11 @@ class _Trials(NamedTuple):
 
 
 def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
-    """Leaves out training folds in turn, fits all candidates to the rest, and chooses.
+    """Leaves out each training fold in turn, fits classifiers to the other folds, and chooses.
 
-    In a large corpus, the function leaves out the tuning fold only, because a fit takes long there.
-    ``texts`` are the training messages. ``on_progress`` is called with the share of the work that
-    is done.
+    Each fit has one loss and one penalty. In a large corpus, a fit takes long. The function then
+    leaves out only the tuning fold, if this fold has a suitable size. ``texts`` are the training
+    messages. ``on_progress`` is called with the share of the fits that are done, 0 to 1.
     """
     large = len(texts.labels) >= LARGE
     some = LARGE_PENALTIES if large else PENALTIES
@@ -101,16 +109,17 @@ def tune(texts: Texts, on_progress: Callable[[float], None]) -> Tuned:
 
 
 def _decides(texts: Texts) -> bool:
-    """Returns whether the tuning fold may decide alone. An author's documents may differ in size.
+    """Returns whether the size of the tuning fold allows that this fold decides alone.
 
-    It must have enough messages to choose on, and leave enough to fit to.
+    The fold needs enough messages for the choices. The other folds need enough messages for the
+    fits. The folds differ in size, because the documents differ in size.
     """
     size = np.count_nonzero(texts.folds == TUNING_FOLD)
     return bool(ENOUGH_TUNING <= size <= len(texts.labels) / 2)
 
 
 def _subsets(penalties: dict[str, float]) -> list[dict[str, float]]:
-    """Returns all losses together, and each loss alone."""
+    """Returns the sets of losses that can be mixed: all losses together, and each loss alone."""
     alone = [{loss: penalty} for loss, penalty in penalties.items()]
     return [penalties, *alone] if len(alone) > 1 else alone
 
@@ -118,7 +127,7 @@ def _subsets(penalties: dict[str, float]) -> list[dict[str, float]]:
 def _mixed(
     trials: _Trials, penalties: dict[str, float], shares: Floats
 ) -> tuple[Mixture, Floats, float]:
-    """Returns the mixture of these losses and penalties, its scores, and their quality."""
+    """Returns the mixture for these losses and penalties, the mixed scores, and their quality."""
     scores, used = [trials.scores[pair] for pair in penalties.items()], trials.used
     chosen = mixture.choose([part[used] for part in scores], trials.labels[used], shares)
     mixed = chosen.mixed(scores)
@@ -131,7 +140,7 @@ def _trials(
     folds: Sequence[int],
     on_progress: Callable[[float], None],
 ) -> _Trials:
-    """Fits each loss and penalty once for each of ``folds``, without this fold."""
+    """Leaves out each of ``folds`` in turn, and fits a classifier with each loss and penalty."""
     parts = [texts.part([fold]) for fold in folds]
     pairs = [(loss, penalty) for loss, some in penalties.items() for penalty in some]
     found: dict[tuple[str, float], list[Floats]] = {pair: [] for pair in pairs}
@@ -157,16 +166,16 @@ def _trials(
 
 
 def _used(is_new: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Returns whether the choices rest on each message: on all if there are too few new ones."""
+    """Returns whether the choices rest on each message: on all messages if too few are new."""
     enough = min(ENOUGH_NEW, len(is_new) / 2)
     return is_new if np.count_nonzero(is_new) >= enough else np.ones_like(is_new)
 
 
 def _nearest(starts: dict[tuple[str, float], torch.Tensor], loss: str) -> torch.Tensor | None:
-    """Returns the dual coefficients of the last fit with this loss; None if there is none."""
+    """Returns the dual coefficients of the last fit with ``loss``; None before the first fit."""
     return next((dual for (name, _), dual in reversed(starts.items()) if name == loss), None)
 
 
 def _penalty(trials: _Trials, loss: str, penalties: Sequence[float], shares: Floats) -> float:
-    """Returns the penalty with which this loss alone, balanced, gives the best quality."""
+    """Returns the penalty that gives the best quality with ``loss`` alone, after balancing."""
     return max(penalties, key=lambda each: _mixed(trials, {loss: each}, shares)[2])

@@ -1,7 +1,7 @@
 """The devices that a model can run on: the CPU, CUDA or Metal.
 
-A worker uses a device only after a short self-test. The rest of Byline reaches a device through
-:class:`Device` alone, so a test can use a fake device.
+A worker uses a device only after a short self-test. All other code of Byline uses a device only
+through :class:`Device`, so a test can use a fake device.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 
 logger = logging.getLogger(__name__)
 
-#: Side of the square matrices of the self-test: larger than the sizes for which libraries have
-#: special code, and still computed at once.
+#: Side of the square matrices of the self-test. They are larger than the sizes for which libraries
+#: have special code, and their product takes hardly any time.
 SELF_TEST_SIDE = 128
 #: Largest difference allowed between device and CPU, as a share of the CPU's largest value.
 #: fp32 with TF32 or Metal's fast maths stays far below this number; a broken device does not.
@@ -52,11 +52,11 @@ class Device:
     #: Whether each new shape costs time and memory, so that batches are padded to a grid.
     pads = False
     #: Largest number of tokens of a forward pass, padding included, unless the settings set
-    #: another. Beyond about 3,000 tokens the activations of a small encoder leave a CPU's cache: at
-    #: 25,000 tokens it is half as fast.
+    #: another number. Beyond about 3,000 tokens, the activations of a small encoder do not fit into
+    #: a CPU's cache: at 25,000 tokens the CPU is half as fast.
     tokens = 3072
-    #: Fixed cost of a pass, as a number of tokens. Measured: a CPU takes as long for one message
-    #: alone as for its tokens and 100 more within a batch.
+    #: Fixed cost of a pass, as a number of tokens. Measured on a CPU: a pass with one message takes
+    #: as long as the message's tokens and 100 more tokens within a larger pass.
     pass_cells = 100
 
     def __init__(self, device: torch.device) -> None:
@@ -136,7 +136,7 @@ class Cuda(Device):
 
 
 class Metal(Device):
-    """Apple's GPU. The host waits while the GPU computes: both at once was never tried on a Mac."""
+    """Apple's GPU. The host waits while the GPU computes: an overlap was never tried on a Mac."""
 
     pads = True
     tokens = 32_768

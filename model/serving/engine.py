@@ -91,7 +91,7 @@ class Engine:
         Raises:
             DeviceError: the device or the precision can't be used.
             ModelRefused: the model raised an error, or its output breaks the protocol.
-            ModelError: one message does not fit the device's memory.
+            ModelError: a single message does not fit the device's memory.
         """
         self._owner = threading.get_ident()
         torch.set_num_threads(self._threads())
@@ -122,7 +122,7 @@ class Engine:
         return self.device.overlaps and isinstance(self._model, SequenceModel)
 
     def __str__(self) -> str:
-        """Returns the name of the device, with the precision unless that is fp32."""
+        """Returns the name of the device, and the precision if it is not fp32."""
         precision = self._placement.precision
         return str(self.device) if precision == "fp32" else f"{self.device}, {precision}"
 
@@ -148,7 +148,7 @@ class Engine:
         try:
             self._launch(launched, range(len(texts)))
         except ModelError as error:
-            # A new error, because the traceback of this one keeps the tensors of the pass alive.
+            # A new error, because the old error's traceback keeps the tensors of the pass alive.
             launched.error = ModelError(str(error))
         prepare_s = time.perf_counter() - begin - self._forward_s
         launched.work += Work(prepare_s=prepare_s, forward_s=self._forward_s)

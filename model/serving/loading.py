@@ -16,7 +16,8 @@ AnyModel = Model[Any] | SequenceModel
 def create(name: str, directory: Path | None = None) -> AnyModel:
     """Returns an instance of the model class ``name``, which is ``package.module:Class``.
 
-    The class gets ``directory``, the folder of its weights and its card, unless it is None.
+    ``directory`` is the folder of the model's weights and card. If ``directory`` is not None, the
+    class gets it as an argument.
 
     Raises:
         ModelRefused: the class does not exist, can't be instantiated, or is no model.
@@ -34,7 +35,7 @@ def create(name: str, directory: Path | None = None) -> AnyModel:
 
 
 def _reason(error: Exception, module: str) -> str:
-    """Returns the error's text, with its type where the text alone says little."""
+    """Returns the error's text, and also the error's type if the text alone says little."""
     if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
         return f"there is no module {error.name!r}; put its folder into PYTHONPATH"
     known = ImportError | AttributeError | TypeError | OSError | ValueError | SyntaxError

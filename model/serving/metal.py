@@ -15,7 +15,8 @@ def environment(share: float) -> dict[str, str]:
     Torch allocates nothing above the high watermark, and frees cached memory above the low
     watermark. Both are shares of the recommended memory. The high watermark's default is 1.7. With
     it, torch could use more than the machine's memory, and the machine would swap. The low
-    watermark's default is 1.4. Torch refuses a high watermark below the low one, so both are set.
+    watermark's default is 1.4. Torch refuses a high watermark below the low watermark, so both are
+    set.
     """
     return {
         "PYTORCH_MPS_HIGH_WATERMARK_RATIO": f"{share:.3f}",

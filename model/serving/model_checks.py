@@ -31,7 +31,7 @@ def check_model(model: Any) -> None:
     """Checks a model's attributes and methods, its card, and its batch shapes.
 
     Raises:
-        ModelRefused: one of them is missing or wrong.
+        ModelRefused: a member is missing or wrong.
     """
     members = _protocol(model)
     if missing := _missing(model, members):
@@ -50,9 +50,9 @@ def check_model(model: Any) -> None:
 
 
 def _protocol(model: object) -> tuple[str, ...]:
-    """Returns the member names of one of the two model protocols.
+    """Returns the member names of the protocol that the model seems to implement.
 
-    The result is the protocol of which the model lacks fewer members.
+    The model lacks fewer members of this protocol than of the other protocol.
     """
     tokens, texts = _missing(model, SEQUENCE_MEMBERS), _missing(model, TEXT_MEMBERS)
     return SEQUENCE_MEMBERS if not tokens or len(tokens) < len(texts) else TEXT_MEMBERS

@@ -1,7 +1,7 @@
 """Checks a model's output, turns it into predictions, and removes texts from a model's errors.
 
-While a worker warms up, it checks every row of the output: a model that breaks its protocol is
-refused. Later the worker checks only what costs nothing: the shape, and the best candidates.
+While a worker warms up, it checks every row of the output, and refuses a model that breaks its
+protocol. Later the worker checks only the shape and the best candidates, which costs nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from model.types import (
     Prediction,
 )
 
-#: Largest difference from 1 of the sum of a row of probabilities. A softmax in bf16 stays within a
-#: fifth of it.
+#: Largest allowed difference between 1 and the sum of a row of probabilities. With a softmax in
+#: bf16, the difference is at most a fifth of this number.
 SUM_TOLERANCE = 0.01
 #: Longest quotation from an error of the model, in characters. Torch's errors may fill a screen.
 MAX_QUOTATION = 300
@@ -45,7 +45,7 @@ def check_output(output: object, rows: int, authors: int) -> None:
     """Checks the whole output of ``forward`` in the warm-up: probabilities, one row for each text.
 
     Raises:
-        ModelRefused: the output is something else.
+        ModelRefused: the output breaks the protocol.
     """
     if not isinstance(output, torch.Tensor):
         kind = f"{type(output).__module__}.{type(output).__qualname__}".removeprefix("builtins.")
@@ -77,7 +77,7 @@ def _check_probabilities(values: torch.Tensor) -> None:
     """Checks that each row holds numbers from 0 to 1 that add up to 1.
 
     Raises:
-        ModelRefused: a row does not.
+        ModelRefused: a row has other numbers or another sum.
     """
     lowest, highest = values.min().item(), values.max().item()
     sums = values.sum(1)

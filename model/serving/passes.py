@@ -223,7 +223,7 @@ def pad(
 
 
 def warm_up_texts(bucket: Bucket) -> list[str]:
-    """Returns made-up texts of the number and the length that ``bucket`` has.
+    """Returns made-up texts that fill a batch of the shape ``bucket``.
 
     Every text differs, so that the model can't reuse a result.
     """

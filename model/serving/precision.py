@@ -58,7 +58,7 @@ def _probabilities(
     """Returns the model's probabilities for the check's texts, on the host: (texts, authors).
 
     The features (numbers that the model needs beside the tokens) are set to 0. The host computes
-    the features, so they are right even if the device is wrong, and could hide its errors.
+    the features. They are right even if the device computes wrongly, and could hide its errors.
     """
     texts = _texts()
     probabilities = torch.zeros(len(texts), len(model.card.authors))

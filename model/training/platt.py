@@ -13,20 +13,20 @@ from model.training.evaluation import Classes, Floats
 
 #: Bounds of the shift. At the lower bound, the probabilities are those of a softmax.
 SHIFTS = (-20.0, 20.0)
-#: Shifts that the search begins at. From one start alone, it may end at a worse minimum.
+#: Shifts at which the search begins. With only one start, it could end at a worse minimum.
 _STARTS = (-4.0, 0.0, 4.0)
-#: Number of scores that the search uses at most. More take longer, and change hardly anything.
+#: Largest number of scores that the search uses. More scores hardly change the result.
 _MAX_SCORES = 500_000
 
 
 class Platt(NamedTuple):
     """The two numbers that turn scores into probabilities.
 
-    Looking at one author alone, the probability that the author wrote the text is the sigmoid of
-    ``score / temperature + shift`` (Platt 1999, "Probabilistic Outputs for Support Vector
-    Machines"). An author's share of the sum of these probabilities is the author's probability
-    (Zadrozny & Elkan 2002, "Transforming Classifier Scores into Accurate Multiclass Probability
-    Estimates"). ``evaluation.SLOPE`` says what is added.
+    First, each author has a sigmoid: ``sigmoid(score / temperature + shift)`` (Platt 1999,
+    "Probabilistic Outputs for Support Vector Machines"). Then each sigmoid is divided by the sum of
+    all authors' sigmoids, so that the probabilities add up to 1 (Zadrozny & Elkan 2002,
+    "Transforming Classifier Scores into Accurate Multiclass Probability Estimates"). A small term,
+    which ``evaluation.SLOPE`` describes, is added to the log of each sigmoid.
     """
 
     temperature: float
@@ -40,10 +40,10 @@ class Platt(NamedTuple):
 def fit(scores: Floats, labels: Classes) -> Platt:
     """Returns the numbers that give the smallest :func:`evaluation.log_loss`.
 
-    ``scores``, shape (messages, authors), are of messages that the classifiers have not seen.
+    ``scores``, shape (messages, authors), belong to messages that the classifiers have not seen.
     """
     if scores.size > _MAX_SCORES:
-        # At random, because the order of the messages may follow the authors.
+        # A random choice, because the messages may be sorted by author.
         chosen = np.random.default_rng(0).permutation(len(labels))
         chosen = chosen[: max(1, _MAX_SCORES // scores.shape[1])]
         scores, labels = scores[chosen], labels[chosen]
@@ -62,7 +62,7 @@ def fit(scores: Floats, labels: Classes) -> Platt:
 
 
 def calibrate(scores: Floats, labels: Classes) -> tuple[Platt, float]:
-    """Returns what :func:`fit` returns, and the threshold of the calibrated confidence."""
+    """Returns the result of :func:`fit`, and the threshold for the calibrated confidence."""
     platt = fit(scores, labels)
     probabilities = platt.probabilities(scores)
     right = probabilities.argmax(1) == labels
@@ -70,7 +70,7 @@ def calibrate(scores: Floats, labels: Classes) -> tuple[Platt, float]:
 
 
 def _loss(scores: Floats, labels: Classes, log_factor: float, shift: float) -> tuple[float, Floats]:
-    """Returns the log loss, and its derivatives by ``log_factor`` and ``shift``."""
+    """Returns the log loss, and its derivatives with respect to ``log_factor`` and ``shift``."""
     scaled = scores * np.exp(log_factor)
     logs = _logs(scaled + shift)
     gradient = evaluation.softmax(logs)
@@ -84,5 +84,5 @@ def _loss(scores: Floats, labels: Classes, log_factor: float, shift: float) -> t
 
 
 def _logs(values: Floats) -> Floats:
-    """Returns the logs of the sigmoids, with the slope that keeps their order."""
+    """Returns the logs of the sigmoids of ``values``. A slope keeps the order of large values."""
     return np.asarray(evaluation.SLOPE * values - np.logaddexp(0, -values))

@@ -13,28 +13,28 @@ from model.training.errors import DataError, place, quoted
 
 #: The fields that each message must have.
 NEEDED = ("text", "author")
-#: Largest number of characters of a cell of a CSV file. Texts may have a quarter of it, but the
-#: characters of a text may become fewer when the text is made canonical.
+#: Largest number of characters of a cell of a CSV file. The largest canonical text has a quarter of
+#: this number, but a text in the file can be longer than its canonical form.
 MAX_CELL = 2**22
-#: Characters that separate the cells of files that other programs call CSV.
+#: Delimiters other than the comma that programs use in CSV files, and how an error names them.
 OTHER_DELIMITERS = {";": "';'", "\t": "a tab", "|": "'|'"}
 
-#: The number of a line, counted from 1, and the fields that are on it.
+#: The number of a line, counted from 1, and the fields of the line.
 Line = tuple[int, dict[str, Any]]
 
 
 class _Doubled(Exception):
-    """An object of JSON has a field twice. The error's text is the field's name."""
+    """A JSON object has a field twice. The error's text is the field's name."""
 
 
 def read_jsonl(path: Path) -> Iterator[Line]:
-    """Yields the object of each line of a .jsonl file. Blank lines are left out.
+    """Yields the number and the JSON object of each line of a .jsonl file, without blank lines.
 
     Raises:
-        DataError: a line is not an object of JSON. The error's text names the line.
+        DataError: a line is not a JSON object. The error's text names the line.
         UnicodeDecodeError: the file is not UTF-8.
     """
-    # With newline="\n", a line does not end at U+2028 and the like, which JSON strings may contain.
+    # With newline="\n", a line does not end at U+2028, for example, which JSON strings may hold.
     with path.open(encoding="utf-8-sig", newline="\n") as file:
         for line, row in enumerate(file, 1):
             if row.strip():
@@ -67,9 +67,9 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_csv(path: Path) -> Iterator[Line]:
-    """Yields the cells of each row of a .csv file, by the names in the header.
+    """Yields, for each row of a .csv file, the number of its first line, and its cells.
 
-    A row's number is that of its first line. Empty rows are left out.
+    The cells are a mapping by the names in the header. Empty rows are left out.
 
     Raises:
         DataError: the header or a row can't be used. The error's text names the line.
@@ -120,14 +120,14 @@ def _check_delimiter(header: str, where: str) -> None:
 
 
 def missing_field(name: str, found: list[str]) -> str:
-    """Returns the finding that a field is missing, with the fields found, and the remedy."""
+    """Returns an error's text: the missing field, the fields that were found, and the remedy."""
     close = [other for other in found if other.strip().lower() == name]
     remedy = f"rename {quoted(close[:1])} to {name!r}" if close else "add it, or rename another"
     return f"missing field {name!r}; fields found: {quoted(found)}: {remedy}"
 
 
 def _check_row(row: list[str], header: list[str], where: str) -> None:
-    """Refuses a row that has too many cells or too few, or is the header again."""
+    """Refuses a row that has too many or too few cells, or that repeats the header."""
     if len(row) > len(header):
         raise DataError(
             f"{where}: {len(row)} cells, but the header has {len(header)}: put a text with commas "

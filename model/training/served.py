@@ -14,7 +14,8 @@ from model.training.datafile import MAX_CHARACTERS
 from model.training.errors import DataError
 from model.types import MODELS, ModelCard
 
-#: Largest difference of two shares of the messages: rounding may change the best guess of a few.
+#: Largest allowed difference between the served share of messages and the card's share. Rounding
+#: can change the best guess for a few messages.
 TOLERANCE = 0.002
 #: Number of messages in a call of the engine.
 BATCH = 256
@@ -23,17 +24,17 @@ BATCH = 256
 class Served(NamedTuple):
     """The results on the held-out messages, as shares of these messages."""
 
-    #: Share whose most probable author is right.
+    #: Share of the messages whose most probable author is right.
     accuracy: float
-    #: Share whose confidence reaches the threshold.
+    #: Share of the messages whose confidence reaches the threshold.
     coverage: float
 
 
 def check_served(model: str, directory: Path, corpus: Corpus, card: ModelCard) -> Served:
-    """Returns the results on the held-out messages as a worker on the CPU would serve them.
+    """Serves the held-out messages as a worker on the CPU does, and returns the results.
 
     Raises:
-        DataError: these results are not those of the card.
+        DataError: the results differ from the metrics on the card.
     """
     measured, metrics = _serve(model, directory, corpus), card.details["metrics"]
     promised = Served(metrics["accuracy"], metrics["coverage_at_threshold"])

@@ -1,7 +1,7 @@
-"""Puts a trained model in place of an old one, which stays whole if the training fails.
+"""Replaces a model with a newly trained model. If training fails, the old model stays whole.
 
-A training writes its files into a folder beside the model's folder. When all files are there, each
-replaces the old file in one step. Other files in the model's folder stay.
+The training writes its files into a folder beside the model's folder. When all files are written,
+each file replaces the old file of its name in one step. Other files in the model's folder stay.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def check_folder(out: Path) -> None:
     """Checks that a model can be written into the folder ``out``. Creates nothing.
 
     Raises:
-        DataError: ``out`` is a file, or the user may not write there.
+        DataError: ``out`` is a file, or the user has no permission to write there.
     """
     if out.exists() and not out.is_dir():
         raise DataError(f"{place(out)}: a file and not a folder: name another folder with --out")
@@ -40,7 +40,7 @@ def _existing(path: Path) -> Path:
 
 @contextmanager
 def staging_folder(out: Path) -> Iterator[Path]:
-    """Makes a folder beside ``out``, and deletes it at the end unless it has become ``out``."""
+    """Makes a folder beside ``out``. Deletes it at the end, if it was not renamed to ``out``."""
     out = out.resolve()
     folder = out.with_name(f".{out.name}-{os.getpid()}")
     folder.mkdir(parents=True)
@@ -51,9 +51,9 @@ def staging_folder(out: Path) -> Iterator[Path]:
 
 
 def put_in_place(staged: Path, out: Path) -> None:
-    """Moves the files of the folder ``staged`` into ``out``; if this fails, ``out`` is as before.
+    """Moves the files of the folder ``staged`` into ``out``. If this fails, restores ``out``.
 
-    A program that reads ``out`` meanwhile sees each file whole, either the old or the new one.
+    A program that reads ``out`` meanwhile sees each file whole: either the old or the new file.
     """
     out = out.resolve()
     if not out.exists():
@@ -69,7 +69,7 @@ def put_in_place(staged: Path, out: Path) -> None:
 
 
 def _copy(names: Sequence[Path], source: Path, target: Path) -> None:
-    """Copies those files of ``source`` that exist into ``target``."""
+    """Copies the files with these ``names`` from ``source`` to ``target``, if they exist."""
     for name in names:
         if (source / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def _copy(names: Sequence[Path], source: Path, target: Path) -> None:
 
 
 def _move_all(names: Sequence[Path], staged: Path, out: Path, saved: Path) -> None:
-    """Moves all files into ``out``. If one can't be moved, restores the saved files."""
+    """Moves the files from ``staged`` into ``out``. If a file can't be moved, undoes all moves."""
     tried = []
     try:
         for name in names:
@@ -94,7 +94,10 @@ def _move_all(names: Sequence[Path], staged: Path, out: Path, saved: Path) -> No
 
 
 def _replace(source: Path, target: Path) -> None:
-    """Moves a file in one step, also into another file system, where ``out`` is a mount point."""
+    """Replaces ``target`` with ``source`` in one step, even from another file system.
+
+    The file systems differ if the folder of ``target`` is a mount point.
+    """
     try:
         source.replace(target)
     except OSError as error:

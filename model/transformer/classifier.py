@@ -24,7 +24,7 @@ GRID = Grid((1, 2, 4, 8, 16, 32, 64, 128, 256), tuple(range(32, encoder.MAX_TOKE
 
 
 class TransformerModel:
-    """A BERT encoder with a linear head, added to the n-gram model, and calibrated.
+    """A classifier that adds the logits of a BERT encoder's linear head and of the n-gram model.
 
     The class implements :class:`model.types.SequenceModel`. The logits are ``scale * (the head's
     logits) + ngram_scale * (the n-gram model's logits)``. The host computes the n-gram logits and

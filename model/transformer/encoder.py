@@ -1,8 +1,7 @@
 """The BERT encoder of all-MiniLM-L6-v2, in plain torch, and its tokenizer.
 
 Devlin et al. 2019, "BERT"; Wang et al. 2020, "MiniLM"; Reimers & Gurevych 2019, "Sentence-BERT".
-The library transformers computes the same vectors. docs/devices.md says what this library would
-cost.
+The library transformers computes the same vectors. docs/devices.md compares it with this module.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ WORDS = 30_522
 POSITIONS = 512
 #: Size of the vector of a text: a mean of the embedding and of each layer's output.
 VECTOR = (LAYERS + 1) * WIDTH
-#: Number of tokens of a text that the encoder reads, as in the training of all-MiniLM-L6-v2.
+#: The encoder reads at most this many tokens of a text, as in the training of all-MiniLM-L6-v2.
 MAX_TOKENS = 256
 
 
@@ -227,8 +226,8 @@ class TextTokenizer:
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Returns the start and the end of each token in ``text``, in characters.
 
-        The tokenizer adds a special token before the first and one after the last word piece. Both
-        start and end at 0.
+        The tokenizer adds two special tokens: before the first and after the last word piece. Their
+        starts and ends are 0.
         """
         spans: list[tuple[int, int]] = self._tokenizer.encode(text).offsets
         return spans

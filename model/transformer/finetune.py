@@ -22,7 +22,7 @@ from model.types import Encoded
 # The numbers from EPOCHS to DROPOUT were chosen on the tuning fold of the presidents' messages.
 #: Number of times that the training reads all texts.
 EPOCHS = 2
-#: Smallest number of steps. Small data gets more epochs.
+#: Smallest number of steps. With few texts, the training has more epochs.
 MIN_STEPS = 100
 #: Number of texts in a step.
 BATCH = 32
@@ -30,7 +30,7 @@ BATCH = 32
 LEARNING_RATE = 5e-5
 #: Highest learning rate of the head.
 HEAD_LEARNING_RATE = 1e-4
-#: Share of the steps over which the learning rate rises. After them it falls to 0.
+#: Share of the steps over which the learning rate rises. After these steps it falls to 0.
 WARM_UP = 0.06
 #: Weight decay of AdamW.
 DECAY = 0.01
@@ -38,14 +38,14 @@ DECAY = 0.01
 CLIP = 1.0
 #: Share of the vectors' numbers that a step drops.
 DROPOUT = 0.1
-#: Number of batches that are sorted by length together, which leaves little padding.
+#: The texts of this many batches are sorted by length together, which leaves little padding.
 SORTED_BATCHES = 32
 #: Side of the matrices that the timing of bf16 multiplies.
 TIMING_SIDE = 512
 #: Number of products in the timing of bf16.
 TIMING_PRODUCTS = 20
 
-#: Called with the share of the work that is done, 0 to 1.
+#: A function that is called with the share of the steps that are done, 0 to 1.
 OnProgress = Callable[[float], None]
 
 

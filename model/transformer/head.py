@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from model.linear.balance import class_weights
 
 # The numbers below were chosen on the tuning fold of the presidents' messages.
-#: Factor of the squared norm of the weights, which is added to the mean loss of a message.
+#: The squared norm of the weights, times this factor, is added to the mean loss of a message.
 PENALTY = 0.01
 #: Largest number of the solver's iterations.
 MAX_ITERATIONS = 100
@@ -57,7 +57,7 @@ def fit(vectors: NDArray[np.float32], labels: NDArray[np.int64], authors: int) -
         C=1 / (2 * PENALTY * len(labels)), max_iter=MAX_ITERATIONS, tol=1e-3
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # It stops early on purpose.
+        warnings.simplefilter("ignore", ConvergenceWarning)  # The fit stops early on purpose.
         solver.fit(standard, labels, sample_weight=weights / weights.mean())
     weight, bias = solver.coef_, solver.intercept_
     if len(weight) == 1:  # scikit-learn returns one row for two authors.

@@ -20,9 +20,9 @@ _TUNED = "encoder."
 
 @dataclass(frozen=True, slots=True)
 class TransformerWeights:
-    """The weights that training has fitted: the head, its scales, and the fine-tuned layers.
+    """The weights that training has fitted: the head, two scales, and the fine-tuned layers.
 
-    A prediction depends also on the other layers, which are in the encoder's package, and on the
+    A prediction also depends on the other layers, which are in the encoder's package, and on the
     n-gram model.
     """
 
@@ -35,8 +35,8 @@ class TransformerWeights:
     #: float32, shape (1,): factor of the n-gram model's logits.
     ngram_scale: torch.Tensor
     #: Fine-tuned tensors that replace the package's, by their names in
-    #: :class:`~model.transformer.encoder.Encoder`. The tensors are float16: half the size of
-    #: float32, and more exact than serving in bfloat16.
+    #: :class:`~model.transformer.encoder.Encoder`. They are float16, which has half the
+    #: size of float32, and is more exact than bfloat16, in which a worker may serve them.
     tuned: dict[str, torch.Tensor]
 
     def version(self, ngram: str, authors: Sequence[str], threshold: float) -> str:

@@ -39,7 +39,7 @@ NGRAM_FOLDER = "ngram"
 
 
 class FittedEncoder(NamedTuple):
-    """An encoder and the head that was fitted with it, on the CPU."""
+    """An encoder and its fitted head. The tensors of both are on the CPU."""
 
     encoder: Encoder
     head: Head
@@ -59,14 +59,14 @@ class Trainer:
     progress: Progress
 
     def fit(self, folds: Sequence[int], purpose: str) -> dict[int, FittedEncoder]:
-        """Returns encoders with their heads, by the number of layers that were fine-tuned.
+        """Fits encoders with heads to ``folds``. Returns them by the number of fine-tuned layers.
 
         The number 0 means that only a head is fitted. The progress bar shows ``purpose``.
         """
         labels, authors = self.corpus.labels(*folds), len(self.corpus.authors)
         task = self.progress.add_task(f"{Variant(0, False)}, {purpose}", total=None)
         base = encoder.load()
-        # The vectors that a head is fitted to need not be exact.
+        # A head can be fitted to vectors that are not exact.
         initial_head = head.fit(self._vectors(base, folds, self.bf16), labels, authors)
         self.progress.update(task, total=1, completed=1)
         fitted = {0: FittedEncoder(base, initial_head)}
@@ -122,10 +122,11 @@ class Trainer:
 
 
 def check(corpus: Corpus) -> None:
-    """Checks that the n-gram model, which is trained as well, fits into the memory.
+    """Checks that there is enough memory to train the n-gram model, which this training includes.
 
     Raises:
-        DataError: it does not. The error's text has the arithmetic.
+        DataError: that training has too many n-grams, or needs more memory than is available. The
+            error's text compares the need with the limit.
     """
     training.check(corpus)
 
@@ -226,7 +227,7 @@ def _trials(trainer: Trainer, ngrams: Floats) -> tuple[list[Trial], float]:
 
 
 def _ngrams_alone(ngrams: ModelCard, tuning_macro_f1: float) -> dict[str, Any]:
-    """Returns the row of the n-gram model alone, in the card's table of variants."""
+    """Returns the row about the n-gram model alone, for the card's table of variants."""
     ours = ngrams.details["metrics"]
     return {
         "name": "n-grams alone",
@@ -237,7 +238,7 @@ def _ngrams_alone(ngrams: ModelCard, tuning_macro_f1: float) -> dict[str, Any]:
 
 
 def _weights(chosen: Trial, fitted: FittedEncoder) -> TransformerWeights:
-    """Returns the weights to serve: the head, its scales, and the fine-tuned layers."""
+    """Returns the weights to serve: the head, two scales, and the fine-tuned layers."""
     weight, bias = fitted.head.folded()
     offset = torch.from_numpy(chosen.scales.offset / chosen.scales.head).float()
     layers = range(encoder.LAYERS - (chosen.variant.layers or 0), encoder.LAYERS)

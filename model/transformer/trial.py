@@ -35,7 +35,7 @@ class Variant(NamedTuple):
 
 
 class Scales(NamedTuple):
-    """The numbers that mix the logits of head and n-gram model into calibrated logits."""
+    """The numbers that mix the logits of the head and the n-gram model into calibrated logits."""
 
     #: Factor of the head's logits.
     head: float
@@ -62,9 +62,9 @@ class Trial(NamedTuple):
     macro_f1: float
 
     def measured(self, probabilities: Floats, labels: Classes) -> dict[str, Any]:
-        """Measures this way to train the model, and returns a row for a table in the model card.
+        """Measures the variant on the held-out messages. Returns a row for the model card's table.
 
-        ``probabilities`` and ``labels`` are those of the held-out messages.
+        ``probabilities`` and ``labels`` belong to the held-out messages.
         """
         summary = evaluation.summary(probabilities, labels, self.threshold)
         return {
@@ -100,12 +100,12 @@ def run_trial(
 
 
 def _scales(head: Floats, ngrams: Floats, labels: Classes, shares: Floats) -> Scales:
-    """Fits the numbers that mix the logits of head and n-gram model, in three steps.
+    """Fits the numbers that mix the logits of the head and the n-gram model, in three steps.
 
-    First, the two factors of the logits that give the smallest log loss. Logits that are all 0 get
-    the factor 0. Second, the balance (a correction for authors with many messages) that gives the
-    best macro-F1: Menon et al. 2021, "Long-tail learning via logit adjustment". Third, one
-    temperature, which divides the balanced logits.
+    First, the function fits the two factors that give the smallest log loss. Logits that are all 0
+    get the factor 0. Second, it chooses the balance (a correction for authors with many messages)
+    that gives the best macro-F1: Menon et al. 2021, "Long-tail learning via logit adjustment".
+    Third, it fits one temperature, which divides the balanced logits.
     """
     spread = [float(logits.std()) for logits in (head, ngrams)]
     parts = [logits / (size or 1.0) for logits, size in zip((head, ngrams), spread, strict=True)]
