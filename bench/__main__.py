@@ -21,8 +21,8 @@ from bench.report.results import Run
 from bench.report.summary import Observed
 from bench.system.system import NotRunning, Running, Started
 
-#: Scenarios that run if the command line names none: one measures a steady rate, and three measure
-#: the highest rate.
+#: Scenarios that run if the command line names no scenario: one measures a steady rate, and three
+#: measure the highest rate.
 DEFAULT = ("steady", "unique", "zipf", "bulk")
 
 
@@ -75,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
 def _chosen(options: argparse.Namespace) -> dict[str, Scenario]:
     """Returns the scenarios to run, as a mapping from name to scenario.
 
-    If the command line names a scenario twice, the second name is, for example, ``steady#2``. The
-    name becomes a part of the report's file name.
+    If the command line names the scenario ``steady`` twice, the second run has the name
+    ``steady#2``. The two names must differ, because they are parts of the reports' file names.
     """
     chosen: dict[str, Scenario] = {}
     for given in options.scenarios:
@@ -95,7 +95,7 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
 def _refuse_elsewhere(options: argparse.Namespace) -> None:
     """Raises ScenarioError if ``--url`` is on another machine, unless ``--anywhere`` allows it.
 
-    A load test that is sent to another machine by mistake is an attack.
+    A load test that runs against another person's machine by mistake is like an attack.
     """
     if options.url is None or options.anywhere:
         return

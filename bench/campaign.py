@@ -27,12 +27,12 @@ from bench.system.usage import Meter
 
 #: Seconds between two samples of memory and CPU time.
 LOOK_S = 1.0
-#: Seconds within which the generator has to end by itself. After that, it is killed.
+#: Seconds within which the generator has to end by itself. After this time, it is killed.
 GRACE_S = 60.0
 
 
 class System(Protocol):
-    """A system under load: Byline, or a peer, which is a system that Byline is compared with."""
+    """A system under load: Byline, or a serving system that Byline is compared with (a peer)."""
 
     target: Target
     redis: str
@@ -41,16 +41,16 @@ class System(Protocol):
         """Returns a mapping from each part's name to the list of its process ids."""
 
     def batches(self) -> dict[float, int] | None:
-        """Returns a mapping from a size class to its number of computed batches; None if unknown.
+        """Returns the numbers of computed batches by size class; None if they are unknown.
 
         A size class is a range of batch sizes. Its key is the largest batch size of the range.
         """
 
 
 def held_out(folder: Path) -> Path:
-    """Writes passages that no shipped model was trained on to a file in ``folder``.
+    """Writes a file of passages that are not in the training data of Byline's models.
 
-    Returns the path of the file.
+    Returns the path of the file, which is in ``folder``.
     """
     path = folder / "held-out.jsonl"
     subprocess.run([sys.executable, "-m", "model.heldout", str(path)], check=True)
@@ -68,12 +68,14 @@ def run(
 ) -> Run:
     """Runs the load of ``scenario`` against ``system``, and returns the report.
 
-    The messages are made from the texts in the file ``passages``. A new message is a variant of a
-    passage: the passage without two of its words. ``variant`` is the number of the first variant;
-    if it is None, the number comes from the clock, so that each run sends other messages.
-    ``observed`` collects the samples of the system. ``show`` gets the progress once a second.
+    ``name`` is the run's name in the report. The messages are made from the texts in the file
+    ``passages``. A new message is a variant of a passage: the passage without two of its words.
+    ``variant`` is the number of the first variant of each passage. If ``variant`` is None, the
+    number comes from the clock, so that two runs send different new messages. ``observed`` collects
+    the samples of the system. ``show`` is called with the progress once a second.
 
-    Ctrl-C ends the load early. The report says so, and covers the seconds that were measured.
+    Ctrl-C ends the load early. The report then covers the seconds before Ctrl-C, and says that the
+    run was interrupted.
 
     Raises:
         RuntimeError: the load generator died.

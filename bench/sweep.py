@@ -3,7 +3,8 @@
 Goodput is the highest rate at which the P95 latency stays within its bound. The program starts
 Byline as `make run` does, and sends unique single messages over HTTP in an open loop. The search
 begins with the rate that a closed loop reaches. The program also prints how busy an NVIDIA GPU is.
-With ``--peer "plain Celery"``, it measures a peer of ``make bench-peers`` instead, in the same way.
+``--peer "plain Celery"`` makes the program measure plain Celery instead of Byline. ``--peer`` takes
+the name of any other system that ``make bench-peers`` measures, too.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from bench.report.summary import Observed
 from bench.system.gpu import Utilisation
 from bench.system.system import Started
 
-#: Seconds of load before each step, which are not measured.
+#: Seconds of unmeasured load before each step.
 WARMUP_S = 3.0
 
 
 def main() -> int:
-    """Searches for the goodput, and prints it. Returns 1 if every rate exceeds the bound."""
+    """Searches for the goodput, and prints it.
+
+    Returns 1 if the latency or the failures exceed their bound at every rate.
+    """
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as name:
         folder = Path(name)

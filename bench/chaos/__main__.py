@@ -1,8 +1,8 @@
 """Sends signals to each part of ``make run`` in each phase: ``make chaos``.
 
-Byline has to serve again within ten seconds. If the signal asks Byline to stop, Byline has to end
-within ten seconds, and must leave no process and no file. Every message that Byline accepted has to
-be answered. The exit status is 1 if a case fails.
+After the signal, Byline has to serve again within ten seconds. If Byline was asked to stop, it has
+to end within ten seconds, and must leave no process and no file. Every message that Byline accepted
+has to be answered. The exit status is 1 if a case fails.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from bench.load.recorder import BROKEN
 #: The phases before the system serves clients, in order.
 #:
 #: - starting: the process that gets the signal has just been started.
-#: - warming: the worker loads its model, and has not signed in.
-#: - sample: the runner has just printed that it sends its sample message.
+#: - warming: the worker loads its model, and does not take tasks yet.
+#: - sample: ``make run`` has just printed that it sends its sample message.
 BEFORE = ("starting", "warming", "sample")
 #: The phase in which the system serves clients.
 RUNNING = "running"
@@ -26,7 +26,8 @@ RUNNER = "runner"
 DAEMON = "supervisord"
 #: The system can't serve clients without these parts.
 VITAL = frozenset({"valkey", "worker", "api", DAEMON})
-#: The api, which holds the clients' connections, may end when one of these parts ends.
+#: When one of these parts ends, the api is allowed to end, too. The api holds the clients'
+#: connections.
 HOLDERS = frozenset({"api", DAEMON, RUNNER})
 
 

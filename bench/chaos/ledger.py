@@ -1,4 +1,4 @@
-"""Records which messages of one case of ``make chaos`` Byline has accepted and answered."""
+"""Records, for one case of ``make chaos``, which messages Byline has accepted and answered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RATE = 20.0
 MAX_UNDER_WAY = 256
 #: Seconds that a client of the load waits for an answer.
 TIMEOUT_S = 20.0
-#: Seconds within which every accepted message is answered, once the system serves again.
+#: Seconds within which every accepted message has to be answered, once the system serves again.
 ANSWERED_S = 30.0
 
 #: Opens URLs without the environment's proxy.
@@ -88,8 +88,8 @@ class Ledger:
     def missing(self, target: Target) -> Counter[str]:
         """Requests the answers of all accepted messages for ``ANSWERED_S`` seconds at most.
 
-        Returns a mapping from the last HTTP status of a missing answer, such as ``HTTP 404``, to
-        the number of messages whose answer is missing with this status.
+        Returns the number of messages without an answer, by the HTTP status of the last response.
+        A key is, for example, ``HTTP 404``.
         """
         until = time.monotonic() + ANSWERED_S
         waiting = list(self.accepted)

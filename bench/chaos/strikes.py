@@ -20,13 +20,13 @@ from bench.system.system import NotRunning
 
 #: Seconds from the signal within which the system has to serve again, or has to end.
 WITHIN_S = 10.0
-#: Seconds after which the test gives up. Above ``WITHIN_S``, the case fails, but its time is still
-#: measured.
+#: Seconds after which the test stops waiting. A case that takes longer than ``WITHIN_S`` fails, but
+#: its time is still measured up to this limit.
 GIVE_UP_S = 120.0
 #: Seconds of load before the signal.
 LOADED_S = 1.0
-#: Number of messages that are promised (status 202), and not yet answered, when a case starts a
-#: system.
+#: Number of messages in the queue when a case starts a system. Their answers are promised (status
+#: 202), and do not exist yet.
 BACKLOG = 64
 
 
@@ -42,7 +42,7 @@ class Result:
     #: Messages that the system accepted.
     accepted: int = 0
     lost: Counter[str] = field(default_factory=Counter)
-    #: Texts on failed checks.
+    #: A text for each failed check.
     complaints: list[str] = field(default_factory=list)
 
 
@@ -176,8 +176,8 @@ class Strikes:
     def _check_answers(self, cell: Cell, trial: Trial, result: Result, ledger: Ledger) -> None:
         """Checks that Byline answers every accepted message of ``ledger``.
 
-        If Byline has ended, this method first starts it again, because Byline may answer these
-        messages after the restart.
+        If Byline has ended, this method first starts it again, because Byline is allowed to answer
+        these messages after a restart.
         """
         if trial.status is not None:
             trial.launch()
@@ -197,7 +197,7 @@ class Strikes:
     def _time_recovery(
         self, cell: Cell, trial: Trial, before: Mapping[str, int], since: float, result: Result
     ) -> None:
-        """Measures how long Byline takes to serve again, and to run all its parts again.
+        """Stores in ``result`` how long Byline takes to serve again, and to run all parts again.
 
         ``before`` has the parts' process ids before the signal. ``since`` is the monotonic time of
         the signal in seconds.
@@ -228,8 +228,8 @@ class Strikes:
     ) -> float | None:
         """Waits until Byline has ended, and returns how many seconds this took.
 
-        The seconds count from the monotonic time ``since``. Adds a complaint to ``result`` in
-        each of three cases: Byline ends late; its status is not ``exit_status``; it leaves
+        The seconds count from the monotonic time ``since``. Adds a complaint to ``result`` for each
+        of these failures: Byline ends late, its exit status is not ``exit_status``, or it leaves
         processes or files behind.
         """
         while time.monotonic() < since + GIVE_UP_S:

@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 #: The port names of the monitoring programs that `make run` starts if they are installed.
 WATCHING = ("PROMETHEUS", "ALERTMANAGER", "REDIS_EXPORTER")
-#: The name of a part's port by the name of the part, if the two names differ.
+#: The name of a part's port, by the name of the part. Other ports have the name of their part.
 PORT = {"valkey": "REDIS", "worker": "METRICS"}
 #: A model of a few numbers, which loads at once. So only the parts and torch take time to start.
 MODEL = "tests.models:Vowels"
 #: The line that the runner prints before it sends its sample message.
 SAMPLE = "byline: sample message"
-#: The lines in which supervisord logs each process that it starts, and itself.
+#: The lines in which supervisord logs the process id of each started process, and of itself.
 SPAWNED = re.compile(r"spawned: '([\w-]+)' with pid (\d+)|(supervisord) started with pid (\d+)")
 #: A library that is in a worker's memory map once the worker has begun to load its model.
 LOADS = "libtorch"

@@ -21,7 +21,7 @@ from bench.load.recorder import Recorder
 from bench.load.scenario import Beside, Mix, Scenario
 from bench.system.system import Started
 
-#: The load with the greedy API key: connections that never pause, and messages in each request.
+#: The load with the greedy API key. Its connections never pause.
 GREEDY_LOAD = Beside(connections=4, bulk=64)
 #: Seconds between two requests of 50 messages each, whose answers are promised for later (status
 #: 202).
@@ -69,8 +69,9 @@ class Crowd:
 def crowd(system: Started, passages: Path, mix: Mix, seconds: float) -> Iterator[Crowd]:
     """Fills the cache, and runs the extra load during a ``with`` block.
 
-    The load runs for ``seconds`` at most. The yielded result is complete after the block. After the
-    block, this function raises the errors of the load's threads.
+    The load runs for ``seconds`` at most. The messages of the greedy key come from the file
+    ``passages``; ``mix`` says how many of them are new. The yielded result is complete after the
+    block. After the block, this function raises the errors of the load's threads.
     """
     found, over, late = Crowd(), threading.Event(), LatePromises(system, random.Random(mix.seed))
     store_others_results(system)

@@ -1,7 +1,7 @@
 """Checks that no message had its effect twice, that is, got two different attributions.
 
-After a load, the check sends each answered message again. The author and the confidence of the new
-answer must be those of the message's first answer.
+After a load, the check sends each answered message again. The new answer must have the same author
+and the same confidence as the message's first answer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.system.direct import DIRECT, request
 BULK = 256
 #: Bytes that the test model appends to a file for each text that it computes.
 DIGEST = 16
-#: Seconds for which the check retries a request without answers: the system may still recover.
+#: Seconds for which the check retries a request without answers, while the system recovers.
 RETRY_FOR_S = 15.0
 #: Seconds between two attempts.
 PAUSE_S = 0.5
@@ -46,11 +46,11 @@ class DuplicateCheck(Recorder):
     def contradicted(self, target: Target) -> int:
         """Sends all answered messages again, and returns how many answers differ.
 
-        An answer differs if its author or its confidence is not that of the message's first answer.
-        Answers that differed while the load ran count, too.
+        An answer differs if its author or its confidence is not the same as in the message's first
+        answer. The result includes the answers that differed while the load ran.
 
         Raises:
-            RuntimeError: a message that was answered before gets no answer any more.
+            RuntimeError: a message that was answered before gets no answer now.
         """
         texts = list(self.given)
         chunks = (texts[start : start + BULK] for start in range(0, len(texts), BULK))

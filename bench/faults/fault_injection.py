@@ -25,7 +25,7 @@ Strike = Callable[[Started], None]
 
 #: Seconds for which a process is frozen, the disk full, or the model slow.
 LASTS_S = 5.0
-#: Processes of the api that :func:`restart_api` replaces.
+#: Number of api processes that :func:`restart_api` replaces.
 API = 2
 #: Seconds within which a stopped process has to be replaced on a busy machine.
 AGAIN_S = 60.0
@@ -60,8 +60,8 @@ def cut_connections(system: Started) -> None:
 def fill_disk(system: Started) -> None:
     """Makes writes to Valkey's append-only file fail for ``LASTS_S`` seconds, as on a full disk.
 
-    The function limits the size of the files that Valkey may write. Valkey treats the error of a
-    limit like that of a full disk, so the test needs no separate disk. Linux only.
+    The function limits the size of the files that Valkey may write. A write above the limit fails,
+    and Valkey reacts as to a full disk. So the test needs no separate disk. Linux only.
     """
     pid = first_pid(system, "valkey")
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)

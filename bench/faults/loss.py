@@ -18,7 +18,7 @@ from bench.load.recorder import Recorder
 from bench.load.schedule import Pacer
 from bench.system.direct import DIRECT, request
 
-#: Messages that are sent.
+#: Number of messages that are sent.
 MESSAGES = 2000
 #: Messages a second.
 RATE = 200.0

@@ -1,7 +1,7 @@
 """Faults that test whether promised answers still come after something broke.
 
-A fault starts with an instance of Byline of its own. It sends messages with ``?wait=0``, so that
-the api promises the answers with status 202. Then it breaks something, and fetches each promised
+Each fault gets a new instance of Byline. The fault sends messages with ``?wait=0``, so that the api
+promises the answers with status 202. Then the fault breaks something, and fetches each promised
 answer. It returns how many messages were answered, refused with a reason, or lost.
 """
 
@@ -37,7 +37,7 @@ BULK = 50
 SHORT = 100
 #: Characters of each message of a load that fills the queue.
 LONG = 12_000
-#: Results that other clients put into the cache.
+#: Number of results that other clients put into the cache.
 OTHERS = 400_000
 #: Bytes of each result that other clients put into the cache.
 SIZE = 200
@@ -116,7 +116,7 @@ def fill_queue(system: Started) -> Loss:
 def fill_cache(system: Started) -> Loss:
     """Sends messages whose answers are promised, and fills the cache with many other results.
 
-    The other results are several times as many as the cache holds. The promised answers have to
+    The other results need several times the memory of the cache. The promised answers have to
     survive. Returns the outcome of the messages.
     """
     account = Account()
@@ -127,7 +127,7 @@ def fill_cache(system: Started) -> Loss:
 
 
 def store_others_results(system: Started) -> None:
-    """Stores results of messages that nobody sent: several times as many as the cache holds."""
+    """Stores results of messages that nobody sent: several times more than the cache can hold."""
     with Redis.from_url(system.redis) as client:
         for start in range(0, OTHERS, TOGETHER):
             with client.pipeline(transaction=False) as pipe:

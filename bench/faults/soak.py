@@ -1,10 +1,10 @@
 """Ten minutes of load with random faults: ``make soak``.
 
-Every few seconds a process is killed or frozen. The faults are random, but depend only on a seed,
-so that a run can be repeated. In the end every message must have an allowed outcome. No message may
-have had its effect twice. Memory and open files must not have grown. With ``--crowded`` the cache
-is always full, a second client with its own API key sends as much as it can, and promised answers
-are fetched only after minutes.
+Every 10 to 20 seconds there is a fault: for example, a process is killed or frozen. The faults are
+random, but depend only on a seed, so that a run can be repeated. In the end every message must have
+an allowed outcome. A message must not have had its effect twice. Memory and open files must not
+have grown. With ``--crowded`` the cache is always full, a second client with its own API key sends
+as much as it can, and promised answers are fetched only after minutes.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ SETTINGS = {"BYLINE_WORKERS": "2", "BYLINE_VISIBILITY_TIMEOUT_S": "3"}
 PAUSE_S = 10.0
 #: Longest time in seconds from one fault to the next.
 LONGEST_PAUSE_S = 20.0
-#: Seconds without a further fault for a part that had a fault. Byline gives up a part that dies
-#: repeatedly.
+#: Seconds after a fault in which the same part gets no further fault. If a part dies repeatedly,
+#: supervisord gives it up, and Byline restarts it only later.
 REST_S = 30.0
 
 
@@ -61,7 +61,7 @@ KINDS = (
 
 
 def main() -> int:
-    """Runs the soak test. Returns 1 if a message has no allowed outcome, or a process grew."""
+    """Runs the soak test, and prints its result. Returns 1 if a check failed, and 0 otherwise."""
     options = _options()
     console = Console()
     console.print(f"seed {options.seed}, {options.minutes:g} minutes")

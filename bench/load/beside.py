@@ -20,8 +20,8 @@ from bench.load.scenario import Beside
 MEASURED = "key-of-the-measured-load"
 #: The API key of the second load. The key is made for the load test, and is not secret.
 GREEDY = "key-of-the-greedy-load"
-#: Messages that are rendered before the second load begins. Later messages are rendered while the
-#: load runs.
+#: Number of messages whose requests are rendered before the second load begins. Further requests
+#: are rendered while the load runs.
 READY = 16_384
 #: Seconds that the second load may take to begin.
 BEGIN_S = 60.0
@@ -92,7 +92,7 @@ def _job(job: Job, beside: Beside) -> Job:
         beside=None,
     )
     target = job.target._replace(key=GREEDY)
-    # With another run number, the messages differ from those of the measured load.
+    # With another run number, the second load does not send the messages of the measured load.
     return replace(job, scenario=scenario, target=target, run=job.run + 10**6, ready=READY)
 
 

@@ -50,7 +50,7 @@ class CeleryLoad:
         self._stopped = threading.Event()
 
     def run(self, warmup_s: float, seconds: float, max_messages: int) -> tuple[float, float]:
-        """Runs the load. Arguments and result are those of :meth:`bench.load.load.HttpLoad.run`."""
+        """Runs the load. Arguments and result are as in :meth:`bench.load.load.HttpLoad.run`."""
         begin = time.monotonic()
         measured_from = begin + warmup_s
         end = measured_from + seconds
@@ -66,7 +66,7 @@ class CeleryLoad:
         return measured_from, max(0.0, min(time.monotonic(), end) - measured_from)
 
     def stop(self) -> None:
-        """Stops sending. Tasks that are under way may still be answered."""
+        """Stops sending. The answers to tasks that are under way are still recorded."""
         self._stopped.set()
 
     def _work(self, begin: float, measured_from: float, end: float, max_tasks: int) -> None:

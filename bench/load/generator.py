@@ -1,7 +1,7 @@
 """The load generator: a process of its own, so that no other work of the benchmark delays it.
 
-The process gets a :class:`Job`. The process sends a :class:`Progress` once a second, and in the end
-a :class:`Record`.
+The process gets a :class:`Job` when it starts. Through a pipe, it sends a :class:`Progress` once a
+second, and a :class:`Record` in the end.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Job:
     passages: Path
     #: The number of the first variant of each passage, so that two runs send different messages.
     run: int
-    #: Messages that are rendered before the load begins; None for all messages of the load.
+    #: Number of messages that are rendered before the load begins; None for all messages.
     ready: int | None = None
 
 

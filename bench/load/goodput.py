@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 from bench.report.results import Run
 
-#: Milliseconds within which 95 % of the requests must be answered: the P95 of the first Byline.
+#: Milliseconds within which 95 % of the requests must be answered: the P95 of Byline's first
+#: version.
 BOUND_MS = 55.0
-#: Share of the messages that may fail if the system is to hold the rate.
+#: Maximum share of failed messages at a rate that the system holds.
 MAY_FAIL = 0.001
-#: Factor between the first two rates. Each further factor is the square of the factor before.
+#: Factor between the first two rates of a search that raises the rate. Each further factor is the
+#: square of the factor before. A search that lowers the rate uses 1 / ``STEP`` ** 2 each time.
 STEP = 1.12
 #: Maximum number of rates that are tried.
 MAX_STEPS = 7

@@ -31,7 +31,7 @@ class Request(NamedTuple):
 
 
 class Owner(Protocol):
-    """The object that a :class:`Connection` calls for each response, and when it is closed."""
+    """The object that a :class:`Connection` informs of each response, and of its own closing."""
 
     def finished(self, connection: Connection, request: Request, status: int, body: bytes) -> None:
         """Takes the response to ``request``.
@@ -99,10 +99,10 @@ class Connection(asyncio.Protocol):
     def is_dropped(self) -> bool:
         """Returns whether the target has closed this idle connection.
 
-        asyncio may not have said so yet, if this process got no CPU time for a while. HTTP clients
-        usually check this before they send a request on a connection again.
+        If this process got no CPU time for a while, asyncio perhaps has not seen the end yet.
+        HTTP clients usually make this check before they use an idle connection again.
         """
-        # On an idle connection, only its end can be read.
+        # An idle connection gets no data, so it becomes readable only when it ends.
         return self._transport.is_closing() or bool(self._poll.poll(0))
 
     def abort(self) -> None:
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells the owner that the connection is closed. Called by asyncio.
 
-        If a request is unfinished, first gives it the status 0.
+        Before that, an unfinished request gets the status 0.
         """
         self.closing = True
         self._finish(0, b"")
@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """Gives the whole response to the client that sent the request. The parser calls this."""
+        """Gives the whole response to the owner. Called by httptools' parser."""
         body = b"".join(self._body)
         self._body.clear()
         if not self._parser.should_keep_alive():

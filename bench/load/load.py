@@ -1,6 +1,6 @@
 """A load over HTTP, as an open loop with a fixed schedule or as a closed loop that never pauses.
 
-In an open loop each request is due at a fixed time, whatever the responses do. A request waits
+In an open loop each request is due at a fixed time, even if responses are late. A request waits
 while all connections are busy, and its latency counts from the time at which it was due. So if a
 system stalls, every request that was due during the stall has a high latency (no coordinated
 omission).
@@ -25,14 +25,18 @@ from bench.load.schedule import Pacer
 TIMEOUT_S = 20.0
 #: Shortest time between two checks of the schedule, in seconds.
 TICK_S = 0.001
-#: Longest time between two checks of the schedule, and of whether the load is over, in seconds.
+#: Longest time in seconds between two checks of the schedule, and of the end of the load.
 LOOK_S = 0.01
-#: Seconds within which requests under way must end, once the last request was due.
+#: Seconds after the end of the load within which the requests under way must end.
 DRAIN_S = 10.0
 
 
 class HttpLoad:
-    """Sends messages to ``target`` until the load is stopped or its time is over."""
+    """Sends messages to ``target`` until the load is stopped or its time is over.
+
+    At most ``connections`` requests are under way. Each request has ``bulk`` messages, and is due
+    at the time that ``pacer`` gives. If ``pacer`` is None, the load is a closed loop.
+    """
 
     def __init__(
         self,
@@ -64,23 +68,26 @@ class HttpLoad:
     def prepare(self, messages: int) -> None:
         """Renders requests before the load runs.
 
-        ``messages`` is how many messages the requests have in all. The method renders fewer
-        requests if the request pool is full or the load is stopped. All other requests are rendered
-        when they are sent.
+        ``messages`` is the number of messages in these requests. The method renders fewer requests
+        if the request pool is full or the load is stopped. All other requests are rendered when
+        they are sent.
         """
         self._request_pool.fill(messages, lambda: self._stopping)
 
     def run(self, warmup_s: float, seconds: float, max_messages: int) -> tuple[float, float]:
         """Runs the load. Afterwards, the caller has to call the recorder's ``judge_kept``.
 
+        The measurement begins after ``warmup_s`` seconds, and takes ``seconds`` seconds. The load
+        ends earlier if ``max_messages`` messages, warm-up included, are sent.
+
         Returns:
             The monotonic time at which the measurement began, and the seconds that were measured:
-            fewer than ``seconds`` if the load was stopped.
+            fewer than ``seconds`` if the load ended early.
         """
         return uvloop.run(self._run(warmup_s, seconds, -(-max_messages // self._bulk)))
 
     def stop(self) -> None:
-        """Stops the load. Requests that are due are still sent, and may still be answered."""
+        """Stops the load. Requests that are already due are still sent, and recorded."""
         self._stopping = True
 
     def finished(self, connection: Connection, request: Request, status: int, body: bytes) -> None:

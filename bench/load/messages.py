@@ -12,7 +12,8 @@ import numpy as np
 
 from bench.load.scenario import Mix
 
-#: Random choices that are drawn together: to draw each alone costs more than to send a message.
+#: Number of random choices that are drawn in one call. A call for each choice would cost more time
+#: than to send a message.
 DRAWN = 4096
 
 
@@ -26,7 +27,7 @@ class Passage(NamedTuple):
 class Message(NamedTuple):
     """One message of a load: its text, and the passage from which the text is made."""
 
-    #: Index of the passage that the text is made of.
+    #: Index of the passage from which the text is made.
     passage: int
     #: The text that is sent.
     text: str
@@ -55,13 +56,13 @@ def read(path: Path) -> list[Passage]:
 
 
 def stream(passages: list[Passage], mix: Mix, run: int) -> Iterator[Message]:
-    """Yields messages without end. The share ``mix.repeats`` is repeated, and the rest is new.
+    """Yields messages without end. The share ``mix.repeats`` is repeated, all others are new.
 
     A repeated message is an unchanged passage, drawn from ``mix.population`` passages. A new
     message is a :func:`variant` of a passage: the passage without two of its words. So a new
     message is as hard for the model as the passage, and is in no cache. New messages use the
-    passages one after the other, and then start again with the next variant. The first variant has
-    the number ``run``.
+    passages one after the other. After the last passage, they start again with the first passage
+    and the next variant. The first variant has the number ``run``.
     """
     random = np.random.default_rng(mix.seed)
     order = random.permutation(len(passages)).tolist()

@@ -139,7 +139,7 @@ class Recorder:
     right: array[int] = field(default_factory=lambda: array("b"))
     #: For each answer: whether it names an author.
     named: array[int] = field(default_factory=lambda: array("b"))
-    #: The number of answers by passage.
+    #: The number of answers to each passage, by the passage's index.
     by_passage: Counter[int] = field(default_factory=Counter)
     #: Number of messages that were due before the measurement, and answered during it.
     carried: int = 0

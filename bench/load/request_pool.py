@@ -21,7 +21,7 @@ MAX_BYTES = 192 * 2**20
 class RequestPool:
     """An endless supply of requests, some of them rendered in advance.
 
-    The number ``bulk`` is the number of messages in a request.
+    ``bulk`` is the number of messages in a request.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class RequestPool:
     def fill(self, messages: int, stopped: Callable[[], bool]) -> None:
         """Renders requests before the load begins.
 
-        ``messages`` is how many messages the requests have in all. The method stops early at
+        ``messages`` is the number of messages in these requests. The method stops early at
         ``MAX_MESSAGES`` or ``MAX_BYTES``, and once ``stopped()`` is true.
         """
         requests = -(-min(messages, MAX_MESSAGES) // self._bulk)

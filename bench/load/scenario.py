@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
-#: Longest time in seconds of a run, whatever a file says: a load test must end by itself.
+#: Largest number of seconds that a scenario can set. A load test must end by itself.
 LONGEST_S = 3600
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -68,12 +68,12 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     #: The setting ``BYLINE_MODEL``.
     model: str = "ngram"
     mix: Mix = Mix()
-    #: A second load, with another API key, at the same time. Only over HTTP.
+    #: A second load, with another API key, at the same time. Only if ``way`` is ``http``.
     beside: Beside | None = None
     #: Further ``BYLINE_`` settings of the system that is started.
     settings: dict[str, str] = {}
-    #: The limits of a run by figure: the highest value allowed; for ``throughput`` the lowest, in
-    #: answered messages per second.
+    #: The limits of a run, by figure. A limit is the highest value allowed. For ``throughput``, the
+    #: limit is the lowest value allowed, in answered messages per second.
     limits: dict[
         Literal["p50_ms", "p95_ms", "p99_ms", "failed", "pss_mb", "throughput"], float
     ] = {}

@@ -1,8 +1,8 @@
 """Measures the model's messages/s on one core: ``python -m bench.micro.model_speed``.
 
-The program times the model's ``prepare`` and ``forward``, without broker or HTTP. Every batch has
-new texts, so that no processor cache holds them. The first round warms up; the median of the other
-rounds counts.
+The program times the model's ``prepare`` and ``forward``, without broker or HTTP. The batches of a
+round have different texts, so that no processor cache holds them. The first round is a warm-up. The
+result is the median of the other rounds.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def measure(model: Any, write: Callable[[int], list[str]], size: int, rounds: in
 
 
 def texts_of(chance: random.Random) -> Callable[[int], list[str]]:
-    """Returns a function that takes a number, and returns as many random texts.
+    """Returns a function that makes random texts. Its argument is the number of texts.
 
     The frequencies of the words in the texts follow Zipf's law.
     """

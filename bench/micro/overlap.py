@@ -3,10 +3,10 @@
 ``python -m bench.micro.overlap`` runs the measurement.
 
 The GPU is simulated: it takes a fixed number of microseconds a message, computes the batches in
-order, and uses no CPU. All else is real: a worker, Valkey, the transformer's tokenizer and n-gram
-scores. Each round runs the worker twice on the same messages. In one run, the worker prepares a
-batch only after the previous batch is computed. In the other run, it prepares a batch while the
-previous batch is computed. The order of the two runs alternates from round to round.
+order, and uses no CPU. Everything else is real: a worker, Valkey, the transformer's tokenizer and
+n-gram scores. Each round runs the worker twice on the same messages. In one run, the worker
+prepares a batch only after the previous batch is computed. In the other run, it prepares a batch
+while the previous batch is computed. The order of the two runs alternates from round to round.
 """
 
 from __future__ import annotations

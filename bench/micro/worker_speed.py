@@ -1,16 +1,16 @@
-"""Compares a worker's messages/s with those of its bare model.
+"""Compares the messages/s of a worker with the messages/s of its model without the worker.
 
 ``python -m bench.micro.worker_speed`` runs the comparison, with ``--device cuda`` on a GPU.
 
 The bare model computes the messages in a loop (encode, pad, forward, copy back). The worker
 computes the same messages in batches of the same size, from a queue that a Celery client has
-filled. One process runs at a time. Model and worker alternate; the median of each counts. The
-program samples the utilisation of an NVIDIA GPU.
+filled. Bare model and worker run in turns, and never at the same time. The result of each is the
+median of its rounds. The program samples the utilisation of an NVIDIA GPU.
 
-``--in-flight 2 --chunk 24 --model ngram`` measures only a worker, and sends the tasks as a busy api
-process does: 2 tasks at a time at most, of 24 messages each. The worker answers on a reply queue
-instead of by Celery's result. To compare two versions of Byline in this way, compare the CPU time
-of a message, not the rate.
+With ``--in-flight 2 --chunk 24 --model ngram``, the program measures only a worker. It sends the
+tasks as a busy api process does: 2 tasks at a time at most, of 24 messages each. The worker puts
+its answers into a reply queue, and stores no Celery results. To compare two versions of Byline in
+this way, compare the CPU time of a message, not the rate.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CHUNK = 64
 BATCH = 256
 #: Seconds that a task's answer may take: the task may wait behind all other tasks.
 TIMEOUT_S = 600.0
-#: Share of the bare model's rate by which the worker may be slower.
+#: Maximum share of the bare model's rate by which the worker may be slower.
 ALLOWED = 0.10
 
 
@@ -97,7 +97,7 @@ def bare(messages: Path, options: argparse.Namespace) -> dict[str, Any]:
         device=options.device, precision=options.precision, threads=options.threads
     )
     engine = engine_module.Engine(model, placement)
-    engine.start()  # sets device, precision and threads as in a worker; its thread stays idle
+    engine.start()  # sets device, precision, threads as in a worker; the engine's thread is idle
     planner, device, limit = engine._planner, engine.device, engine.status.limit
     texts = texts_of(messages, options.messages)
     with Utilisation() as utilisation, torch.inference_mode():
@@ -138,7 +138,7 @@ def serve_all(
     The rate counts from the first task to the last answer. ``module`` is the worker's Python module
     with its arguments; ``env`` has its settings. Each task has ``chunk`` messages. All tasks are
     sent at once if ``in_flight`` is 0. Otherwise at most ``in_flight`` tasks are under way at a
-    time, as from an api process.
+    time, as if an api process sent them.
 
     Raises:
         RuntimeError: a message was not attributed.
@@ -224,7 +224,7 @@ def _bare_in_a_process() -> dict[str, Any]:
 def texts_of(messages: Path, count: int) -> list[str]:
     """Returns ``count`` different texts, made from the file ``messages``.
 
-    A repeated text would be answered from the cache.
+    The texts differ, because a repeated text would be answered from the cache.
     """
     lines = [json.loads(line) for line in messages.read_text().splitlines()]
     return [f"{lines[n % len(lines)]} {n}" for n in range(count)]

@@ -15,19 +15,20 @@ class Peer:
     """A serving system that Byline is compared with, and how to start, reach and stop it.
 
     Each part of a peer is started in the repository's root, which is also its ``PYTHONPATH``. The
-    part gets ``env`` and these variables: ``BENCH_PORT``; ``BENCH_REDIS`` if the peer needs it;
+    part gets ``env`` and these variables: ``BENCH_PORT``; ``BENCH_REDIS``, a URL of Valkey;
     ``BENCH_MODEL`` if the model is not the default model; and ``BENCH_RUN``, a value unique to the
-    run, which identifies its processes. A part listens on 127.0.0.1. SIGTERM to each part, in the
-    reverse order of the start, ends all processes within ``stop_seconds``. After that time, the
-    remaining processes that :func:`bench.peers.marks.processes` finds are killed.
+    run, which identifies its processes. A part listens on 127.0.0.1. At the end, each part gets
+    SIGTERM, in the reverse order of the start. ``stop_seconds`` later, the processes that
+    :func:`bench.peers.marks.processes` still finds are killed.
     """
 
     #: The name in the tables.
     name: str
-    #: The folder beside this file, with the requirements. The environment has the same name.
+    #: The folder beside this file, with the requirements. The peer's virtual environment has the
+    #: same name.
     folder: str
-    #: Parts and their command lines, in the order of their start. ``{bin}`` and ``{port}`` are
-    #: replaced.
+    #: Parts and their command lines, in the order of their start. ``{bin}`` stands for the folder
+    #: of the programs, and ``{port}`` for the port.
     parts: tuple[tuple[str, str], ...]
     #: The URL path that takes both ``{"text": …}`` and ``{"messages": […]}``.
     path: str
@@ -53,7 +54,10 @@ class Peer:
 
 
 def model_pids(peer: Peer, run: str) -> list[int]:
-    """Returns the ids of the model's processes, among those started with ``BENCH_RUN=run``."""
+    """Returns the ids of the processes that run the model of ``peer`` in the run ``run``.
+
+    ``run`` is the value of the variable ``BENCH_RUN``.
+    """
     found = marks.processes(run)
     return sorted(
         pid
@@ -65,7 +69,7 @@ def model_pids(peer: Peer, run: str) -> list[int]:
 def _celery(folder: str) -> tuple[tuple[str, str], ...]:
     app = f"bench.peers.{folder}"
     return (
-        # Two processes for two cores. The options turn off features for several workers.
+        # Two processes for two cores. The options turn off features that only several workers need.
         ("worker", (f"{{bin}}/celery -A {app}.app worker --loglevel=WARNING --concurrency=2 "
                    "--without-gossip --without-mingle --without-heartbeat")),
         ("api", ("{bin}/gunicorn --worker-class=gevent --workers=2 --bind=127.0.0.1:{port} "

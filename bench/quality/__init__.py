@@ -1,1 +1,1 @@
-"""Measures the quality that training reaches on corpora of several kinds, beside a reference."""
+"""Trains models on several kinds of corpora, and compares their quality with a reference."""

@@ -1,7 +1,8 @@
-"""Trains on corpora of several kinds, and compares the quality with a tuned reference's.
+"""Trains models on several kinds of corpora, and compares their quality with a reference.
 
-``python -m bench.quality --git REPOSITORY`` makes the corpora, trains a model on each, fits the
-reference to the same messages, and prints a table. It takes some minutes for each corpus.
+The reference is a tuned support vector machine. ``python -m bench.quality --git REPOSITORY`` makes
+the corpora, trains a model on each corpus, fits the reference to the same messages, and prints a
+table. The program takes some minutes for each corpus.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from model import card
 from model.training.corpus import Corpus, load_file, load_sotu
 from model.training.near_duplicates import without_near_duplicates
 
-#: The kinds of corpora. The presidents' messages need no file.
+#: The kinds of corpora. The texts of the US presidents come with a package, and need no file.
 KINDS = ("presidents", "functions", "docstrings", "changes", "commits", "few")
 #: Number of authors and of texts of each author in the corpus "few".
 FEW_AUTHORS, FEW_TEXTS = 12, 15
 
 
 class Usage(NamedTuple):
-    """What a training took."""
+    """The CPU time and the peak memory of a training."""
 
     cpu_s: float
     peak_mb: float
@@ -51,7 +52,7 @@ def main() -> int:
 
 
 def _row(kind: str, options: argparse.Namespace) -> Sequence[str]:
-    """Trains and measures on one kind of corpus. Returns the cells of its row."""
+    """Trains and measures a model on one kind of corpus. Returns the cells of the table's row."""
     data, folder = options.out / f"{kind}.jsonl", options.out / kind
     if kind == "presidents":
         arguments, corpus = [], load_sotu()
@@ -78,7 +79,10 @@ def _reference(corpus: Corpus) -> str:
 
 
 def write(kind: str, data: Path, git: Path | None) -> None:
-    """Makes a corpus, and writes it as a JSON object a line."""
+    """Writes a corpus of the kind ``kind`` to the file ``data``, one JSON object on each line.
+
+    ``git`` is the repository for the kind ``commits``.
+    """
     if kind == "commits" and git is not None:
         records = corpora.chosen(corpora.commits(git), most=None)
     elif kind == "functions":
@@ -94,7 +98,7 @@ def write(kind: str, data: Path, git: Path | None) -> None:
 
 
 def train(arguments: Sequence[str]) -> Usage:
-    """Runs ``python -m model.train`` in a process of its own, and returns what it took.
+    """Runs ``python -m model.train`` in a process of its own. Returns its CPU time and memory.
 
     Raises:
         SystemExit: the training failed.

@@ -1,4 +1,4 @@
-"""Makes labelled corpora from what a machine has: packages, their histories, and git repositories.
+"""Makes labelled corpora from local packages, their change notes, and git repositories.
 
 No corpus is a part of Byline. Each function yields the records that ``make train`` reads: objects
 with ``text``, ``author`` and ``document``.
@@ -17,23 +17,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-#: Libraries whose functions and docstrings are read, as far as they are installed.
+#: Libraries whose functions and docstrings are read. A library that is not installed is left out.
 LIBRARIES = (
     "celery", "fontTools", "google", "gunicorn", "hypothesis", "kombu", "matplotlib", "mpmath",
     "mypy", "networkx", "numpy", "pandas", "PIL", "pip", "prompt_toolkit", "pydantic", "pygments",
     "redis", "rich", "scipy", "setuptools", "sklearn", "sympy", "tornado", "torch", "werkzeug",
 )  # fmt: skip
-#: Where Debian keeps the notes on the changes of each package.
+#: The folder in which Debian keeps the change notes of each package.
 CHANGES = Path("/usr/share/doc")
 #: Bounds of a text's length, in characters.
 MIN_CHARACTERS, MAX_CHARACTERS = 20, 2_000
-#: Largest number of texts of an author. Every k-th text is kept, so that all documents count.
+#: Maximum number of texts of an author. If an author has more texts, only every k-th text is kept,
+#: so that the kept texts come from all documents.
 MAX_TEXTS = 500
 #: Smallest number of texts of an author.
 MIN_TEXTS = 12
-#: Number of authors in the corpus of change notes: those with most notes.
+#: Number of authors in the corpus of change notes: the authors with the most notes.
 PACKAGES = 60
-#: Lines of a commit message that name people, which would give the author away.
+#: The lines of a commit message that name people. Such a line would reveal the author.
 _TRAILER = re.compile(r"^[A-Z][A-Za-z-]+-by:.*$", re.MULTILINE)
 #: An entry of a Debian changelog: source package, version, notes, and the signature.
 _ENTRY = re.compile(r"^(\S+) \(([^)\n]+)\)[^\n]*\n(.*?)^ -- ", re.MULTILINE | re.DOTALL)
@@ -48,7 +49,7 @@ class Record(NamedTuple):
 
 
 def functions() -> Iterator[Record]:
-    """Yields functions of Python libraries: author = library, document = module."""
+    """Yields functions of Python libraries. The author is the library, the document the module."""
     for library, file, tree, source in _modules():
         lines = source.splitlines()
         for node in ast.walk(tree):
@@ -58,7 +59,7 @@ def functions() -> Iterator[Record]:
 
 
 def docstrings() -> Iterator[Record]:
-    """Yields docstrings of Python libraries: author = library, document = module."""
+    """Yields docstrings of Python libraries. The author is the library, the document the module."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     for library, file, tree, _ in _modules():
         for node in ast.walk(tree):
@@ -67,7 +68,7 @@ def docstrings() -> Iterator[Record]:
 
 
 def commits(repository: Path) -> Iterator[Record]:
-    """Yields the commit messages of a git repository: document = the author's month."""
+    """Yields the commit messages of a git repository. The document is the month of the commit."""
     command = ["git", "-C", str(repository), "log", "--no-merges", "--reverse"]
     command += ["--date=format:%Y-%m", "--format=%an%x1f%ad%x1f%B%x1e"]
     log = subprocess.run(command, capture_output=True, check=True).stdout.decode(errors="replace")
@@ -78,7 +79,10 @@ def commits(repository: Path) -> Iterator[Record]:
 
 
 def changes(folder: Path = CHANGES) -> Iterator[Record]:
-    """Yields notes on changes of Debian packages: author = source package, document = version."""
+    """Yields the change notes of Debian packages.
+
+    The author is the source package, and the document is the version.
+    """
     seen = set()
     for path in sorted(folder.glob("*/changelog.Debian.gz")):
         content = gzip.decompress(path.read_bytes()).decode(errors="replace")
@@ -91,10 +95,11 @@ def changes(folder: Path = CHANGES) -> Iterator[Record]:
 def chosen(
     records: Iterable[Record], authors: int | None = None, most: int | None = MAX_TEXTS
 ) -> list[Record]:
-    """Returns the records of the authors who have enough texts, without texts that repeat.
+    """Returns the records of all authors with at least ``MIN_TEXTS`` texts, without repeated texts.
 
-    ``authors`` limits the authors to those with most texts, and ``most`` limits the texts of an
-    author. No text is longer than ``MAX_CHARACTERS``.
+    ``authors`` is the maximum number of authors: the authors with the most texts are kept. ``most``
+    is the maximum number of texts of an author. None means no maximum. A text is cut after
+    ``MAX_CHARACTERS`` characters. A text of fewer than ``MIN_CHARACTERS`` characters is left out.
     """
     unique = {
         (record.author, text): record._replace(text=text)
@@ -115,7 +120,10 @@ def chosen(
 
 
 def few(records: Iterable[Record], authors: int, texts: int) -> list[Record]:
-    """Returns the first ``texts`` texts of some authors, evenly spread over the alphabet."""
+    """Returns the first ``texts`` records of each of ``authors`` authors.
+
+    The authors are at equal distances in the sorted list of all authors.
+    """
     records = list(records)
     names = sorted({record.author for record in records})
     kept = set(names[:: max(1, len(names) // authors)][:authors])

@@ -1,4 +1,4 @@
-"""The reference: a support vector machine that is tuned on the training documents alone."""
+"""The reference for Byline's model: a support vector machine, tuned on the training documents."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from model.training import evaluation
 from model.training.corpus import HELD_OUT_FOLD, TRAINING_FOLDS, TUNING_FOLD, Corpus
 from model.training.evaluation import Classes, Floats
 
-#: Penalties that the tuning fold chooses from: factors of half the squared norm of the weights.
+#: The penalties that are compared on the tuning fold. In the loss, a penalty is the factor of half
+#: the squared norm of the weights.
 PENALTIES = (0.1, 0.3, 1.0)
-#: A text's weight in the loss is its author's number of texts to the power of minus this.
+#: The weight of a text in the loss is n ** -BALANCE if its author has n texts.
 BALANCE = 0.6
-#: A token: a run of letters, digits and underscores, or another character that is no white space.
+#: A token: a run of letters, digits and underscores, or one other character, not white space.
 TOKEN = r"\w+|[^\w\s]"
 
 
 class Reference(NamedTuple):
-    """What the tuned machine reaches on the held-out messages."""
+    """The quality of the tuned machine on the held-out messages, and the machine's penalty."""
 
     accuracy: float
     macro_f1: float
     calibration_error: float
-    #: Chosen from ``PENALTIES``.
+    #: The item of ``PENALTIES`` that is best on the tuning fold.
     penalty: float
 
 
@@ -50,7 +51,11 @@ def measure(corpus: Corpus) -> Reference:
 def _scores(
     corpus: Corpus, folds: Sequence[int], fold: int, penalties: Sequence[float]
 ) -> dict[float, Floats]:
-    """Fits a machine with each penalty to ``folds``; returns its scores on the fold ``fold``."""
+    """Fits one machine to ``folds`` for each penalty.
+
+    Returns a mapping from a penalty to the machine's scores for the texts in the fold ``fold``. The
+    scores are an array with a row for each text, and a column for each author.
+    """
     blocks = _blocks()
     fitted = csr_matrix(blocks.fit_transform(corpus.texts(*folds)))
     others = csr_matrix(blocks.transform(corpus.texts(fold)))
@@ -66,7 +71,7 @@ def _scores(
 
 
 def _blocks() -> FeatureUnion:
-    """Returns the features: each length of n-grams is a block that is scaled to the length 1."""
+    """Returns the TF-IDF features: a block for each size of n-grams. A text's block has norm 1."""
     kinds = [("char", n) for n in (2, 3, 4, 5)] + [("word", n) for n in (1, 2)]
     return make_union(
         *(

@@ -33,7 +33,7 @@ NAVY = "#12324F"
 INK = "#4A5561"
 #: Percentiles that get a tick.
 TICKS = (50.0, 90.0, 99.0, 99.9, 99.99)
-#: Maximum number of points of a line that has a dot at each point. Without a dot, a single point
+#: A line of at most this number of points has a dot at each point. Without a dot, a single point
 #: would be invisible.
 DOTS = 90
 #: Characters of the legend's labels that fit in one row above a plot.

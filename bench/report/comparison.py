@@ -17,7 +17,7 @@ from bench.report.results import Run, read
 from bench.report.terminal import warnings
 
 #: Two values count as the same if they differ by at most this share of the first value. Two runs of
-#: one system differ by as much.
+#: the same system can differ by this share.
 ALIKE = 0.02
 #: Fields of a scenario that do not change the load.
 NO_LOAD = ("title", "limits")

@@ -38,7 +38,7 @@ class Section(NamedTuple):
 
 
 def render(runs: Sequence[Run]) -> str:
-    """Returns the HTML page for ``runs`` as text, which is always the same for the same runs.
+    """Returns the HTML page for ``runs`` as text. The same runs always give the same text.
 
     Raises:
         ValueError: there is no run.

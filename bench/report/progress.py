@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from bench.load import generator
 from bench.load.scenario import Scenario
 
-#: Seconds between two lines, if the output is no terminal.
+#: Seconds between two lines, if the output is not a terminal.
 PLAIN_S = 5
 
 

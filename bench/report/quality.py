@@ -15,7 +15,7 @@ from bench.report.results import Quality
 Z95 = 1.959964
 #: Standard normal quantile of a two-sided 99.9 % interval.
 Z999 = 3.290527
-#: Bins of the calibration error.
+#: Number of bins for the calibration error.
 BINS = 15
 
 
@@ -72,7 +72,7 @@ def wilson(share: float, count: float, z: float) -> tuple[float, float]:
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Returns the expected calibration error: the mean distance of confidence and accuracy.
+    """Returns the expected calibration error: the mean gap between confidence and accuracy.
 
     The answers are grouped by confidence into bins of equal width (Naeini et al. 2015).
     ``confidence`` and ``right`` have an item for each answer; ``right`` is True for a right answer.

@@ -8,7 +8,7 @@ import msgspec
 
 from bench.load.scenario import Scenario
 
-#: Version of the JSON below.
+#: Version of the report's JSON format.
 FORMAT = 1
 
 
@@ -25,7 +25,7 @@ class Machine(msgspec.Struct, frozen=True):
 class Totals(msgspec.Struct, frozen=True):
     """The numbers of requests and messages in a run, by outcome, and the throughput.
 
-    Except for ``requests``, all numbers count messages: those of a bulk request count one by one.
+    Except for ``requests``, all numbers count messages: a bulk request counts all its messages.
     """
 
     requests: int
@@ -89,9 +89,9 @@ class Quality(msgspec.Struct, frozen=True):
     accuracy_when_answered: float
     #: Expected calibration error, 15 bins.
     calibration_error: float
-    #: The accuracy in the model's card, measured at training; None if the card has none.
+    #: The accuracy in the model's card, measured at training; None if the card has no accuracy.
     card_accuracy: float | None
-    #: The coverage in the model's card, measured at training; None if the card has none.
+    #: The coverage in the model's card, measured at training; None if the card has no coverage.
     card_coverage: float | None
     #: Whether the card's accuracy is within the 99.9 % interval; None without a card's accuracy.
     agrees: bool | None

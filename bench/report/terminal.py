@@ -89,7 +89,7 @@ def _beside(scenario: Scenario) -> str:
 
 
 def other_key(totals: Totals) -> str:
-    """Returns a text about the load of the other API key: its rate, and what got no answer."""
+    """Returns a text on the other API key's load: its rate, and its number of failed messages."""
     failed = sum(totals.failed.values())
     return f"{totals.throughput:,.1f} msg/s answered; {failed:,} messages refused or promised"
 

@@ -3,8 +3,8 @@
 The study has three parts. *workers*: the throughput of one to eight workers with a model that
 sleeps as long as a GPU would compute, so that few cores are enough. *api*: the throughput of one to
 four api processes. *redis*: the commands and the CPU time that a message costs Valkey, and the
-highest rate of messages that one Valkey can take. Each part starts Byline as `make run` does. Each
-round begins with another case, and a figure is the median of the rounds.
+highest rate of messages that one Valkey can take. Each part starts Byline as `make run` does. The
+rounds measure the same cases in different orders. A figure is the median of the rounds.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ RECORDED = ("64 connections, one by one", "8 connections, 64 a request")
 
 
 def main() -> int:
-    """Measures the study's parts that ``--only`` names, prints them, and writes them as JSON."""
+    """Measures the parts that ``--only`` names. Prints the figures, and writes them as JSON."""
     options = _options()
     with tempfile.TemporaryDirectory(prefix="byline-bench-") as folder:
         measured = Measured(Path(folder), options.seconds)
@@ -179,7 +179,7 @@ class Measured:
         # Without the api's local cache, whose hits cost Valkey nothing.
         with self._started({"BYLINE_LOCAL_CACHE_MESSAGES": "0"}) as system:
             client = Redis.from_url(system.redis)
-            # The cache is full, as it is after a while: each new entry evicts an old one.
+            # Fills the cache. As after a long run, each new entry then evicts an old entry.
             for load in (FULL, {"connections": 64, "mix": KNOWN}):
                 self._once(system, load)
             before = counters(client)

@@ -14,7 +14,7 @@ from redis import Redis
 #: Share of its one core that a Valkey server may use. Above this share, the queue of commands grows
 #: fast.
 BUSY = 0.7
-#: The table shows a command if there are at least so many calls of it for each message.
+#: The table shows a command if a message causes more than this number of its calls.
 SHOWN = 0.01
 #: The command that runs exactly once for each task that a worker takes.
 TAKEN = "hset"
@@ -100,8 +100,8 @@ def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Co
     """Returns the commands, CPU time and traffic that one message of a load costs Valkey.
 
     ``load`` is the growth of Valkey's counters under the load. ``idle`` is their growth in an idle
-    system, which is subtracted in proportion to the time. ``messages`` is how many messages of
-    the load were answered. ``throughput`` is in messages per second.
+    system, which is subtracted in proportion to the time. ``messages`` is the number of answered
+    messages of the load. ``throughput`` is in messages per second.
     """
     share = load.seconds / idle.seconds
 
@@ -119,7 +119,7 @@ def cost(load: Counters, idle: Counters, messages: int, throughput: float) -> Co
 
 
 def middle(costs: Iterable[Cost]) -> Cost:
-    """Returns, for each figure of a cost, the median over the costs of several rounds."""
+    """Returns one cost. Each of its figures is the median over the costs of several rounds."""
     rounds = list(costs)
     names = {name: None for each in rounds for name in each.calls}
     return Cost(

@@ -13,9 +13,9 @@ from bench.scaling.redis_usage import Cost
 
 Item = TypeVar("Item")
 
-#: Version of the JSON below.
+#: Version of the study's JSON format.
 FORMAT = 1
-#: Kinds of parts whose CPU time is shown on its own.
+#: The kinds of parts whose CPU time is shown separately.
 KINDS = ("api", "worker", "valkey")
 #: The kind of all other parts.
 REST = "rest"
@@ -110,10 +110,10 @@ def rotated(items: Sequence[Item], number: int) -> list[Item]:
 
 
 def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
-    """Returns a mapping from a kind of part to the number of cores that the kind keeps busy.
+    """Returns the number of busy cores for each kind of part.
 
-    ``cpu`` maps each part to the number of cores that the part keeps busy. The kinds are the api,
-    all workers together, Valkey, and the rest.
+    ``cpu`` maps each part to the number of cores that the part keeps busy. The kinds are ``api``,
+    ``worker`` for all workers together, ``valkey``, and ``rest`` for all other parts.
     """
     found: dict[str, float] = {}
     for part, cores in cpu.items():
@@ -124,9 +124,10 @@ def by_kind(cpu: Mapping[str, float]) -> dict[str, float]:
 
 
 def speed_ups(points: Sequence[Point]) -> list[float]:
-    """Returns the speed-up of each point: its throughput divided by that of the smallest point.
+    """Returns the speed-up of each point.
 
-    The smallest point is the same load on the fewest workers or api processes.
+    A speed-up is the point's throughput, divided by the throughput of the same load on the fewest
+    workers or api processes.
     """
     fewest = {}
     for point in sorted(points, key=lambda point: -point.count):

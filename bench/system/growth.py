@@ -17,20 +17,20 @@ from bench.system.usage import PROC, pss
 LOOK_S = 5.0
 #: Seconds of a process's life that do not count, because its caches fill then.
 SETTLE_S = 45.0
-#: Minimum number of samples after ``SETTLE_S`` that show whether a process grows.
+#: A process is judged only if it has at least this number of samples after ``SETTLE_S``.
 LOOKS = 6
-#: Megabytes a minute up to which memory does not count as growing. A part lives for a minute or two
-#: here.
+#: Megabytes a minute up to which memory does not count as growing. In the soak test, a part lives
+#: only for a minute or two.
 MEGABYTES = 5.0
 #: Open files a minute up to which their number does not count as growing.
 FILES = 5.0
 #: Megabytes a minute that are allowed for parts that grow, but not for ever. Requests that wait
-#: during a freeze need memory, and the api keeps that memory. The api grows less at each freeze:
-#: 11, 4 and 1 MB in a row. Valkey keeps each answer for a day, 270 bytes each and 12,000 a minute
-#: here, until its memory is full.
+#: during a freeze need memory, and the api keeps that memory. The api grows less at each freeze: by
+#: 11, 4 and 1 MB at three freezes. Valkey keeps each answer for a day, until its memory is full. An
+#: answer takes 270 bytes, and the soak test has 12,000 answers a minute.
 LEVELLING = {"api": 8.0, "valkey": 8.0}
-#: The part whose growth is shown, but not judged. celery-exporter remembers 10,000 tasks. It
-#: restarts whenever Valkey is killed, before it has so many tasks.
+#: The part whose growth is shown, but not judged: celery-exporter. It grows until it has stored
+#: 10,000 tasks. It never gets so far, because it restarts whenever Valkey is killed.
 FILLING = "exporter"
 UNKNOWN = "no process of it was seen for long enough to tell whether it grows"
 
@@ -106,7 +106,7 @@ def grown(growth: Mapping[str, tuple[float, float] | None]) -> list[str]:
 def _files(pid: int, clients: set[str]) -> int:
     """Returns how many files a process has open, not counting its clients' connections.
 
-    Returns 0 if they can't be counted, for example because the process has ended.
+    Returns 0 if the files can't be counted, for example because the process has ended.
     """
     try:
         links = [str(file.readlink()) for file in (PROC / str(pid) / "fd").iterdir()]

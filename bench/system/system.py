@@ -95,7 +95,7 @@ class Started(Running):
         self.log = folder / "byline.log"
         self._env = {
             # Without the settings of the user's own Byline, such as its cache. Only the setting of
-            # the accelerator is kept, because a copy may lack the accelerator.
+            # the accelerator is kept, because the folder api/accelerator may be missing.
             **{k: v for k, v in os.environ.items() if not k.startswith("BYLINE_") or k in KEPT},
             # An installed Prometheus is not started, so that it does not change the figures.
             "BYLINE_PROMETHEUS_PORT": "0",
@@ -212,8 +212,8 @@ def interrupts_held() -> Iterator[None]:
 def status(name: str, main: Callable[[], int]) -> int:
     """Calls ``main``, and returns the exit status of the program ``name``.
 
-    The status is 2 if the system under test does not run, 130 on Ctrl-C, and else what ``main``
-    returns.
+    The status is 2 if the system under test does not run, and 130 on Ctrl-C. Otherwise it is the
+    result of ``main``.
     """
     try:
         return main()
@@ -243,8 +243,8 @@ def histogram(text: str, name: str) -> dict[float, int]:
 def free_ports(count: int) -> list[int]:
     """Returns different free ports of the loopback address.
 
-    The ports are outside of the range that the operating system gives to clients. Each port is
-    followed by some free ports, because several workers have their metrics on consecutive ports.
+    The ports are outside of the range that the operating system gives to clients. They are at least
+    10 apart, because several workers have their metrics on consecutive ports.
     """
     apart = random.sample(range(15_000, 30_000, 10), 20 * count)
     return [port for port in apart if not listens(port)][:count]

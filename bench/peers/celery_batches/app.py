@@ -16,7 +16,7 @@ app = Celery("batches", broker=url, backend=url)
 app.conf.update(
     result_expires=3600,
     # The buffer holds only requests that the worker may prefetch. So the library's documentation
-    # asks for more than ``flush_every``: here two full batches for each process of the pool.
+    # asks for a value above ``flush_every``: here two full batches for each process of the pool.
     worker_prefetch_multiplier=2 * BATCH,
 )
 
@@ -29,7 +29,7 @@ def load(**_: Any) -> None:
     _predictors.append(Predictor())
 
 
-# flush_interval is in seconds: 10 ms. Each batch is handed over to the pool, so that fewer batches
+# flush_interval is in seconds: 10 ms. To pass a batch to the pool costs time, so that fewer batches
 # cost less. An answer waits 5 ms on average, which is little beside the 55 ms that it may take.
 @app.task(base=Batches, name="batches.attribute", flush_every=BATCH, flush_interval=0.01)
 def attribute(requests: list[SimpleRequest]) -> None:

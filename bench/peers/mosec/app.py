@@ -42,7 +42,7 @@ def main() -> None:
     """Runs the Mosec server until SIGTERM."""
     server = Server()
     # Two workers: the second core would be idle otherwise, and Mosec restarts a dead worker only
-    # while another one lives. A batch waits for 5 ms at most: little beside the 55 ms in all.
+    # while another one lives. A batch waits for 5 ms at most: little beside the 55 ms of an answer.
     server.append_worker(Attribution, num=2, max_batch_size=BATCH, max_wait_time=5)
     server.run()
 

@@ -40,7 +40,7 @@ class Attribution:
     async def __call__(self, request: Request) -> Response:
         """Answers one HTTP request.
 
-        Ray sends a ``Response`` as it is, without encoding it a second time.
+        Ray sends a ``Response`` unchanged, and does not encode it a second time.
         """
         if request.method == "GET":
             return Response("ready")
