@@ -57,7 +57,7 @@ def hashed(password: str, salt: bytes = b"") -> str:
 class _Blowfish:
     """The Blowfish cipher.
 
-    The tables of the cipher begin as the digits of pi. Keys and salts change the tables.
+    At first, the cipher's tables hold the digits of pi. Keys and salts change the tables.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class _Blowfish:
         self._boxes = [words[at : at + _BOX] for at in range(_SUBKEYS, len(words), _BOX)]
 
     def expand(self, key: bytes, salt: bytes = b"\0") -> None:
-        """Mixes a key, and the salt if there is one, into the tables of the cipher."""
+        """Mixes ``key`` and ``salt`` into the cipher's tables. The default salt has no effect."""
         words, mixed = _words(key), _words(salt)
         self._subkeys = [subkey ^ next(words) for subkey in self._subkeys]
         left = right = 0
@@ -93,7 +93,7 @@ class _Blowfish:
 
 
 def _words(data: bytes) -> Iterator[int]:
-    """Yields the 32-bit words of ``data``, which is repeated without end."""
+    """Repeats ``data`` without end, and yields it as 32-bit words."""
     for four in zip(*[cycle(data)] * 4, strict=True):
         yield int.from_bytes(bytes(four))
 

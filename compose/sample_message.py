@@ -5,9 +5,9 @@ program as a separate process: the program loads pandas to read the shipped mode
 ``make run`` has to watch the parts meanwhile. If there is no attribution, the exit status is 1, and
 the reason is printed in one line.
 
-A shipped model gets messages until there are three to show: one with a sure and right attribution,
-one hard one, and one for which the model names no author on purpose. Another model gets one
-message, because no text of its authors is known here.
+A shipped model gets messages until this program can show three attributions: a sure one, a hard
+one, and one without an author, because the model abstained. Any other model gets one message,
+because this program knows no text of that model's authors.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ NOBODYS = (
     "and watched the rain on the platform. Could you start the meeting without me? The slides are "
     "in the shared folder, and Anna knows the password of the projector."
 )
-#: What is known of the author of that message.
+#: The text that the terminal shows about the author of the message ``NOBODYS``.
 NOBODY = "nobody of the authors that the model knows: made up"
 #: The titles of the three attributions that are shown.
 SURE = "Sure, and right"
@@ -65,10 +65,10 @@ class Sample(NamedTuple):
     """A sample message, and what the api answered."""
 
     text: str
-    #: The true author; empty where the message is made up.
+    #: The true author; empty for a message that is made up.
     author: str
     answer: dict[str, Any]
-    #: Milliseconds until the answer was there.
+    #: Milliseconds until the answer arrived.
     took_ms: float
 
     @property
@@ -116,7 +116,7 @@ def _shown(api: str, settings: Settings) -> str:
 
 def _held_out() -> list[tuple[str, str]]:
     """Returns texts that the shipped models have not seen, with their authors, at random."""
-    from model.training.corpus import HELD_OUT_FOLD, load_sotu  # noqa: PLC0415 - pandas takes a second
+    from model.training.corpus import HELD_OUT_FOLD, load_sotu  # noqa: PLC0415 - pandas takes 1 s
 
     messages = random.sample(load_sotu().part(HELD_OUT_FOLD), HELD_OUT)
     return [(message.text, message.author) for message in messages]
@@ -170,7 +170,7 @@ def _three(ask: Ask, held_out: Sequence[tuple[str, str]], least: float) -> list[
     sends a message. ``held_out`` has texts and their authors. ``least`` is the confidence below
     which the model names no author.
     """
-    first = ask(ANYTHING, "")  # not shown among the three: the first one after a start takes longer
+    first = ask(ANYTHING, "")  # not one of the three: the first after a start takes longer
     nobodys = ask(NOBODYS, "")
     chosen: dict[str, Sample] = {} if nobodys.answer["author"] else {ABSTAINED: nobodys}
     asked: list[Sample] = []

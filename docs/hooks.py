@@ -1,14 +1,14 @@
-"""Rewrites the links of each page that lead out of docs/, so that they work on the site.
+"""Rewrites the links that lead from a page to files outside docs/, so that they work on the site.
 
 mkdocs calls the functions of this file. In the repository, a page links to other files by relative
-paths, such as ``../api/app.py``, and a reader follows them there. The site has no such files, and
-no address of a repository is known. So
+paths, such as ``../api/app.py``. The site has no such files, and can't link to a repository on the
+web, because the repository has no known address. So
 
 - a Markdown file outside docs/ that a page links to, such as a runbook, becomes a page of the site,
 - a link to any other file becomes plain text: the link's words, followed by the file's path if the
-  words lack it.
+  words do not contain the path.
 
-A link to a file that does not exist is a warning, which ends a strict build.
+A link to a file that does not exist causes a warning. A warning ends a strict build.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
 
 def _mended(words: str, target: Path, anchor: str, uri: str, files: Files) -> str:
-    """Returns a link from the page ``uri`` to the file ``target``, or the words that replace it."""
+    """Returns a link from the page ``uri`` to the file ``target``, or plain text in its place."""
     if not target.exists():
         logger.warning("%s links to %s, which does not exist", uri, target)
         return words

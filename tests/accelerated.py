@@ -1,7 +1,7 @@
-"""The default model at the speed of an accelerator, for benchmarks without an accelerator.
+"""The default model at the speed of a GPU, for benchmarks on a machine without a GPU.
 
 The model gives the same answers as the default model. For each batch, the model's thread also
-sleeps as long as a GPU would compute. So on two cores only the model limits the system's rate.
+sleeps as long as a GPU would compute. So only the model limits the system's rate on two cores.
 """
 
 from __future__ import annotations

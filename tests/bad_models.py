@@ -1,4 +1,4 @@
-"""Models that break the protocol, for tests of workers and commands that name a model's class."""
+"""Models that break the model protocol. Tests give their class names to workers and commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bare Debian in a folder. Its commands run as on a separate machine."""
+"""Makes a bare Debian system in a folder. Commands run in it as on a separate machine."""
 
 from __future__ import annotations
 

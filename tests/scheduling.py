@@ -1,8 +1,7 @@
-"""The order in which pytest-xdist runs slow tests, and which of them stay together.
+"""The order in which pytest-xdist runs slow tests, and which slow tests run in one process.
 
-``--dist loadfile`` gives one file after the other to the processes, those with the most tests
-first. So the slowest files, which have few tests, came last, and most processes had nothing to do
-at the end.
+pytest-xdist's own ``--dist loadfile`` runs the files with the most tests first. The slowest files
+have few tests, so they would run last, and most processes would have nothing to do at the end.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ DATA = "valkey/appendonlydir"
 MODELS = "models"
 #: Files with the passwords that `make run` made.
 PASSWORDS = ("flower-password", "monitoring-password")
-#: Everything in the state folder that is kept. Logs, and what Prometheus recorded, are not.
+#: Files and folders of the state folder that a backup has. Logs and Prometheus's data are left out.
 KEPT = (DATA, MODELS, *PASSWORDS)
 #: Name of the archive's first member, which describes the backup.
 DESCRIPTION = "byline-backup.json"

@@ -21,8 +21,8 @@ COMPRESSION = 1
 def create(state: Path, target: Path) -> tuple[Path, list[str]]:
     """Writes a backup of the state folder ``state`` into the folder ``target``.
 
-    Byline may run meanwhile. Only the owner can read the archive, which has the date in its name.
-    An archive that can't be completed is removed.
+    Byline may continue to run meanwhile. Only the owner can read the archive. The archive's name
+    has the date. An archive that can't be completed is removed.
 
     Returns:
         The archive's path, and the names of its members.
@@ -46,7 +46,10 @@ def create(state: Path, target: Path) -> tuple[Path, list[str]]:
 
 
 def _named(partial: Path, target: Path, now: time.struct_time) -> Path:
-    """Gives an archive its final name: the date, and a number if needed. Returns the new path."""
+    """Moves the archive ``partial`` to its final path in the folder ``target``. Returns that path.
+
+    The file's name has the date, and also a number if another archive has the same name.
+    """
     stem, number = f"byline-{time.strftime('%Y%m%dT%H%M%SZ', now)}", 1
     while True:
         path = target / f"{stem}{f'-{number}' if number > 1 else ''}.tar.gz"
@@ -76,8 +79,8 @@ def _write(state: Path, file: BinaryIO, now: time.struct_time) -> list[str]:
 def _add_data(archive: tarfile.TarFile, data: AppendOnlyFiles) -> None:
     """Adds Valkey's files to the archive.
 
-    Valkey may still append to a file. Only the bytes that the file had when all files were open are
-    added.
+    Valkey may append to a file meanwhile. The archive gets only the bytes that the file had at the
+    moment when all files were open.
     """
     _add(archive, f"{DATA}/{MANIFEST}", data.manifest)
     for name, (file, size) in data.files.items():

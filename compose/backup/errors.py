@@ -2,4 +2,4 @@
 
 
 class BackupError(Exception):
-    """A backup can't be made or restored. The text says why, and what to do."""
+    """A backup can't be made or restored. The error's text says why, and what the user can do."""

@@ -19,8 +19,8 @@ from compose.backup.errors import BackupError
 def restore(archive: Path, state: Path, replace: bool) -> Path | None:
     """Replaces the data in the state folder ``state`` by the data in ``archive``.
 
-    The caller has locked the state folder. The whole archive is read before anything is moved, so a
-    damaged archive changes nothing.
+    The caller must have locked the state folder. The whole archive is read before anything is
+    moved, so a damaged archive changes nothing.
 
     Returns:
         The folder to which the old data was moved; None if there was no old data.
@@ -63,7 +63,7 @@ def _move_aside(state: Path, held: list[str]) -> Path | None:
 def _move(source: Path, target: Path) -> None:
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if target.is_dir():
-        target.rmdir()  # it is empty: another one was moved aside
+        target.rmdir()  # it is empty: a folder with files was moved aside
     source.rename(target)
 
 
@@ -74,7 +74,7 @@ def _extract(archive: Path, folder: Path) -> None:
         BackupError: the archive is missing, damaged, incomplete or no backup of Byline.
     """
     try:
-        # A stream, so that the checksum at the archive's end is read, too.
+        # Read as a stream to the end, so that gzip also checks the checksum at the archive's end.
         with gzip.open(archive) as stream:
             with tarfile.open(fileobj=stream, mode="r|") as members:
                 _extract_members(members, folder)

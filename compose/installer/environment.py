@@ -18,9 +18,9 @@ from compose.native.terminal import say
 
 #: The newest Python that Byline was tried with.
 NEWEST = (3, 13)
-#: Options of pip for an index that may be out of reach: it is asked twice, and not for minutes.
+#: Options of pip for a package index that may not answer: pip tries twice, 10 s each time.
 IMPATIENT = ("--retries", "1", "--timeout", "10")
-#: The beginning of the name of a folder for what pip downloads.
+#: The prefix of the name of a folder for pip's downloads.
 SCRATCH = "byline-pip-"
 
 
@@ -34,7 +34,7 @@ class Environment:
     def make(self) -> None:
         """Makes the virtual environment, unless it exists.
 
-        First removes what a killed installation has left, such as half of a download.
+        First removes files that a killed installation has left, such as half of a download.
 
         Raises:
             CannotInstall: this Python has no venv, or the environment can't be made.
@@ -79,7 +79,7 @@ class Environment:
         return _run([self._python, "-c", code, name, version]).returncode == 0
 
     def install(self, what: str, *options: str | Path) -> None:
-        """Installs packages with pip, and shows meanwhile what pip does.
+        """Installs packages with pip, and shows on the terminal what pip does.
 
         ``what`` names the packages for the user. ``options`` are options of ``pip install``,
         including the packages.
@@ -88,7 +88,7 @@ class Environment:
             CannotInstall: pip has failed.
         """
         output = PipOutput()
-        # In the environment's folder, because the system's folder may be small, and in memory.
+        # Here, and not in the system's temporary folder, which may be small and in memory.
         with TemporaryDirectory(prefix=SCRATCH, dir=self.folder) as scratch:
 
             def describe() -> str:
@@ -109,7 +109,7 @@ class Environment:
         Passes each line that pip prints to ``output``. pip keeps its temporary files in
         ``scratch``.
         """
-        # Python compiles what is imported, once. To compile everything here takes 20 s of CPU time.
+        # Python compiles a module at its first import. To compile all modules here takes 20 s.
         quick = ("--no-compile", "--progress-bar", "off")
         command = [self._python, "-m", "pip", "install", *quick, *options]
         with subprocess.Popen(

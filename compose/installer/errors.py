@@ -2,4 +2,4 @@
 
 
 class CannotInstall(Exception):
-    """An environment can't be made. The text says why, and what to do."""
+    """An environment can't be made. The error's text says why, and what the user can do."""

@@ -13,11 +13,11 @@ from compose.installer.errors import CannotInstall
 from compose.installer.progress import megabytes
 from compose.native.terminal import STDERR, StopSignal, say
 
-#: The file that pins pip. The pip that Python brings along has known holes.
+#: The file that pins pip. The pip that comes with Python has known security faults.
 PIP_LOCK = Path("requirements/pip.lock")
 #: Options that are passed on to pip.
 FOR_PIP = ("no_deps", "ignore_requires_python")
-#: Exit status after Ctrl-C, as shells have it.
+#: Exit status after Ctrl-C: the status that shells give to a command that Ctrl-C ended.
 INTERRUPTED = 130
 
 
@@ -55,9 +55,9 @@ def _install(options: argparse.Namespace) -> None:
 def _torch(environment: Environment, options: argparse.Namespace) -> tuple[str, ...]:
     """Chooses a build of torch, prints the choice, and returns options for ``pip install``.
 
-    pip needs these options to install all other packages. If the build is in a package index of its
-    own, this function also installs torch. If torch is installed already, or is not to be
-    installed, this function does nothing, and returns no options.
+    pip needs these options to install all other packages. If the chosen build is in PyTorch's own
+    index, this function also installs torch. If torch is installed already, or if ``options.lock``
+    does not pin torch, this function does nothing, and returns no options.
     """
     requirement = torch_build.required(options.lock)
     if not requirement or environment.has(requirement):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-#: A wheel's name and version, behind its address; and the size that pip adds.
+#: Matches a wheel's name and version, after the wheel's address, and the size that pip prints.
 _WHEEL = r"(?:\S*/)?([\w.]+-[\w.!+]+)[-%]\S+\s*(\([\d.]+ \w+\))?"
-#: Lines of pip, and what they mean.
+#: Patterns of pip's lines, and words for what pip does when it prints such a line.
 _MEANINGS = (
     (re.compile(rf"\s*Downloading {_WHEEL}"), "downloading"),
     (re.compile(rf"\s*Using cached {_WHEEL}"), "taking from pip's cache"),
@@ -23,13 +23,13 @@ class PipOutput:
     def __init__(self) -> None:
         #: What pip does now, such as ``downloading torch-2.13.0 (190.2 MB)``.
         self.doing = "starting"
-        #: Whether pip writes into the environment. Until then, it fetches.
+        #: Whether pip already writes into the environment. Before that, pip downloads packages.
         self.installs = False
-        #: All lines so far.
+        #: All lines that pip has printed so far.
         self.lines: list[str] = []
 
     def follow(self, line: str) -> None:
-        """Adds a line that pip has printed, and finds out from it what pip is doing."""
+        """Adds a line that pip has printed. The line shows what pip is doing now."""
         self.lines.append(line.rstrip())
         if found := _INSTALLING.match(line):
             self.installs = True

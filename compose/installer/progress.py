@@ -23,11 +23,11 @@ class Progress:
     """Shows what the ``with`` block is doing, and for how many seconds already.
 
     On a terminal, one line is kept up to date. Otherwise, for example in a file, a line is printed
-    every :data:`LINE_S` seconds. The seconds are counted from the last line of any block, so that
-    several short blocks in a row also print lines.
+    every :data:`LINE_S` seconds. Several short blocks in a row also print lines, because the
+    seconds are counted from the last line of any block.
     """
 
-    #: Monotonic time of the last line of any context.
+    #: Monotonic time of the last line that any block printed.
     last_line = time.monotonic()
 
     def __init__(self, describe: Callable[[], str]) -> None:

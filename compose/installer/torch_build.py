@@ -30,9 +30,9 @@ class TorchBuild(NamedTuple):
 
     #: The line that tells the person at the terminal what was chosen.
     words: str
-    #: The index that torch alone is installed from, before everything else; empty: none.
+    #: The index from which torch is installed, before all other packages; empty if there is none.
     only_torch: str = ""
-    #: The index that pip asks besides its own, for all packages; empty: none.
+    #: The index that pip asks, besides its own, for all packages; empty if there is none.
     extra_index: str = ""
 
 
@@ -43,8 +43,8 @@ def choose(requested: str | None, found: Sequence[str] | None) -> TorchBuild:
     An empty text means pip's own index, whichever build that index has. None means that the
     variable is not set.
 
-    ``found`` are the packages that the torch in pip's own index needs. They show whether that torch
-    is a build for CUDA. None means that these packages are unknown.
+    ``found`` are the packages that torch needs if it comes from pip's own index. The packages show
+    whether that index has the build for CUDA. None means that the packages are unknown.
     """
     if requested:
         return TorchBuild(f"torch: the build of TORCH_INDEX={requested}", extra_index=requested)

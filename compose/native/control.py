@@ -36,8 +36,8 @@ from compose.parts.processes import end_session
 
 #: Seconds within which supervisord must answer a call.
 ANSWER_S = 2.0
-#: Seconds within which supervisord has to stop all parts and end. The parts' own time limits add up
-#: to less.
+#: Seconds within which supervisord has to stop all parts and end. The sum of the parts' own time
+#: limits is smaller.
 STOP_S = 9.0
 #: Seconds within which processes that outlived supervisord have to end.
 ORPHANS_S = 2.0
@@ -143,7 +143,7 @@ class Control:
     def start_failure(self) -> str:
         """Returns a text on why the run can't start; empty if it can start.
 
-        The run can't start if supervisord can't, or if a vital part can't. A vital part is one that
+        The run can't start if supervisord or a vital part can't start. A vital part is a part that
         Byline can't work without. The text has the last lines of the part's log.
         """
         if self._refusals > 1:
@@ -157,7 +157,7 @@ class Control:
     def _advised_twice(self, part: Part) -> bool:
         """Returns whether the part ended twice in a row with an error that the user has to repair.
 
-        An error is of this kind if the part has advice for the last lines of its log.
+        The user has to repair an error if the part has advice for the last lines of its log.
         """
         before, begin, times = self._advised[part.name]
         end = (self._ends(part.name) or [("", "")])[-1][0]
@@ -204,7 +204,7 @@ class Control:
             self._rpc.startProcess(full_name, False)
 
     def _ends(self, name: str) -> list[tuple[str, str]]:
-        """Returns pairs of time and reason, one for each end of a part, from supervisord's log."""
+        """Returns a pair of time and reason for each end of the part, from supervisord's log."""
         lines = last_lines(self.log(DAEMON), 500, self._begin[DAEMON])
         end = rf"(\S+ \S+) \w+ (?:exited|stopped): {name} \(([^;)]*)"
         return re.findall(end, "\n".join(lines))

@@ -23,7 +23,7 @@ def size(log: Path) -> int:
 def since(log: Path, begin: int) -> tuple[bytes, int]:
     """Returns the bytes of a log from the position ``begin`` on, and the log's size in bytes.
 
-    If these are more than :data:`MAX_BYTES` bytes, returns only the last :data:`MAX_BYTES`.
+    If there are more than :data:`MAX_BYTES` bytes, returns only the last :data:`MAX_BYTES` bytes.
     """
     try:
         with log.open("rb") as file:

@@ -142,9 +142,9 @@ def _wait(control: Control, part: Part, waiting: HealthThread, begin: float) -> 
 
 
 def _watch(control: Control, new_lines: NewLines) -> None:
-    """Restarts ended parts and prints new log lines of all parts, once. Sleeps after that.
+    """Restarts ended parts, prints the new log lines of all parts, and sleeps ``WATCH_S`` seconds.
 
-    The sleep takes ``WATCH_S`` seconds. The parts log few lines as long as nothing fails.
+    The terminal shows few lines, because the parts log few lines as long as nothing fails.
     """
     control.check()
     for name, line in new_lines.lines():

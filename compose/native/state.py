@@ -24,7 +24,7 @@ KILLED_S = 15.0
 
 @contextmanager
 def claimed(state_dir: Path) -> Iterator[tuple[Path, int, float]]:
-    """Makes the state folder, checks that it takes data, and locks it against other runs.
+    """Makes the state folder, checks that it can be written to, and locks it against other runs.
 
     Yields:
         The folder's absolute path; the lock's file descriptor, which keeps the folder locked as

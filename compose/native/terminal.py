@@ -55,7 +55,7 @@ class StopSignal:
     def held(self) -> Iterator[None]:
         """Delays a stop signal that arrives in the block until the next call of :meth:`check`.
 
-        So a process that the block starts is already known when the signal takes effect.
+        So the signal takes effect only after the block has recorded the process that it starts.
         """
         self._held = True
         try:

@@ -21,11 +21,11 @@ CONFIGURATION = FOLDER / "alertmanager.yml"
 CONSOLE = "console"
 #: The template with the addresses at which links begin.
 LINKS = FOLDER / "templates" / "links.tmpl"
-#: The address of the runbooks in this template, as it comes.
+#: The template's line about the address of the runbooks has this text unless a user has edited it.
 DEFAULT_DOCS = '"byline.repository" }}http://localhost:8000{{'
 _TEMPLATE = '{{ define "byline.repository" }}{{ %s }}{{ end }}\n'
-#: The global setting with the secret's file, by kind of channel. The setting applies to channels
-#: that do not name a file themselves.
+#: For each kind of channel: the global setting that names the file with the secret. Channels whose
+#: own settings name no file use this file.
 _SECRET = {"slack_configs": "slack_api_url_file", "email_configs": "smtp_auth_password_file"}
 #: Settings of a channel that hold the secret itself.
 _INLINE = ("api_url", "auth_password", "routing_key", "service_key")
@@ -93,8 +93,8 @@ def part(
 def docs_url(settings: Settings, links: str) -> str | None:
     """Returns the URL at which links to runbooks begin; None if the user's template names a URL.
 
-    ``links`` is the text of the template that holds the addresses. If the user has not edited the
-    template, the api of this run serves the runbooks.
+    ``links`` is the text of the template :data:`LINKS`. If the user has not edited the template,
+    the api of this run serves the runbooks.
     """
     if settings.docs_url is not None:
         return settings.docs_url.rstrip("/")
@@ -117,8 +117,8 @@ def channels(configuration: Map) -> str:
 def configured(configuration: Map, folder: Path, monitor: str) -> Map:
     """Returns ``configuration`` for this run, with absolute paths and the URL of the monitor.
 
-    Channels whose secrets are missing are left out: Alertmanager could not send to them. A relative
-    path is relative to ``folder``. ``monitor`` is the URL of the monitor, to which Alertmanager
+    Channels whose secrets are missing are left out: Alertmanager could not send to them. Relative
+    paths begin at ``folder``. ``monitor`` is the URL of the monitor, to which Alertmanager
     sends the alerts for the console.
     """
     whole: Map = _absolute(configuration, folder)
@@ -134,9 +134,9 @@ def configured(configuration: Map, folder: Path, monitor: str) -> Map:
 
 
 def _absolute(value: Any, folder: Path) -> Any:
-    """Returns ``value``, a part of the configuration, with absolute paths of files.
+    """Returns ``value`` with absolute paths of files. Relative paths begin at ``folder``.
 
-    A relative path is relative to ``folder``.
+    ``value`` is the configuration, or a value at any depth in it.
     """
     if isinstance(value, list):
         return [_absolute(each, folder) for each in value]

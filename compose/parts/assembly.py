@@ -73,10 +73,10 @@ def _monitoring(settings: Settings, folder: Path, found: dict[str, str]) -> tupl
 
 
 def environment(settings: Settings, login: str, found: Container[str]) -> dict[str, str]:
-    """Returns the environment variables of the parts: this process's variables, and more.
+    """Returns the environment variables of the parts.
 
-    ``login`` is ``user:password`` of Flower. ``found`` has the names of the monitoring parts that
-    run.
+    These are the variables of this process, and more, such as the broker's URL. ``login`` is
+    ``user:password`` of Flower. ``found`` has the names of the monitoring parts that run.
     """
     return {
         **os.environ,

@@ -24,8 +24,8 @@ def services(
 ) -> list[Part]:
     """Returns the workers, the api, Flower, celery-exporter and the monitor.
 
-    All start together, and each waits by itself for the parts that it needs. ``exporter`` is the
-    path of Python in celery-exporter's own virtual environment. ``client`` is a client of the
+    All parts start together. Each part waits by itself for the parts that it needs. ``exporter`` is
+    the path of Python in celery-exporter's own virtual environment. ``client`` is a client of the
     broker. ``login`` is ``user:password`` of Flower. ``own_cache`` is true if the cache is the
     embedded Valkey.
     """

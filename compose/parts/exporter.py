@@ -25,11 +25,11 @@ def bounded_state(tasks: int) -> type[State]:
 
 
 def main(arguments: list[str]) -> None:
-    """Runs celery-exporter until a signal stops it. The broker's URL comes in the environment.
+    """Runs celery-exporter until a signal stops it. An environment variable has the broker's URL.
 
     The first argument is the number of tasks to remember. celery-exporter gets the other arguments.
     """
-    # Otherwise tracebacks show local variables: events, which hold texts, and the password.
+    # Otherwise tracebacks would show local variables: the password, and events, which hold texts.
     os.environ["LOGURU_DIAGNOSE"] = "NO"
     from src.cli import cli  # noqa: PLC0415 - installed only in the exporter's environment
 

@@ -91,7 +91,7 @@ def is_outdated(web_config: Path, password_file: Path) -> bool:
 def web_configuration(password: str) -> str:
     """Returns the configuration with which Prometheus and Alertmanager ask for the password.
 
-    Both programs read the configuration from the file of their option ``--web.config.file``. The
+    The option ``--web.config.file`` of both programs names a file with this configuration. The
     configuration holds the password's hash.
     """
     return f"basic_auth_users: {{{USER}: '{bcrypt.hashed(password)}'}}\n"

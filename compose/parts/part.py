@@ -18,7 +18,7 @@ class Part:
     command: Sequence[str | Path]
     #: The URL of the part, for people; empty if it listens on no port.
     address: str
-    #: Returns whether the part does its work. May block for one or two seconds. Raises no error.
+    #: Returns whether the part is healthy. Can block for one or two seconds. Raises no error.
     healthy: Callable[[], bool]
     #: The place of the part in the order of the stop. Parts of the highest rank are stopped first.
     #: The parts of the next rank are stopped once these have ended.

@@ -39,10 +39,10 @@ URL_FILE = "url"
 def programs(settings: Settings) -> dict[str, str]:
     """Returns the paths of the installed monitoring programs, by the name of the part.
 
-    The result is empty without Prometheus, because all other programs serve only Prometheus.
+    If Prometheus is not installed, the result is empty: all other programs serve only Prometheus.
     """
     if not settings.prometheus_port or not CONFIGURATION.exists():
-        return {}  # switched off, or an installed package instead of the repository
+        return {}  # Prometheus is switched off, or this is no checkout of the repository
     names = {"prometheus": ("prometheus",), "redis-exporter": REDIS_EXPORTER}
     if settings.alertmanager_port:
         names["alertmanager"] = ALERTMANAGER

@@ -75,7 +75,7 @@ def _refusal(host: str, port: int) -> OSError | None:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as listener:
-            # As the servers do, so that a connection that was just closed does not block the port.
+            # The servers set this option, too. With it, a connection just closed blocks no port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(1)

@@ -1,10 +1,10 @@
 """Builds the wheel ``byline-client`` from this folder: ``make client``.
 
-The wheel has the client library (:mod:`celery_app.client`), and those modules of Byline that the
-library imports. All of them are below one package, ``byline_client``. So their names, such as
+The wheel has the client library (:mod:`celery_app.client`), and the modules of Byline that the
+library imports. All these modules are in one package, ``byline_client``. So their names, such as
 ``tasks``, can't clash with modules of the program that installs the wheel. The modules are copies
-in which only the names of imported modules are changed. Building the wheel needs Python's standard
-library, and neither a network nor an environment.
+in which only the names of imported modules are changed. Building the wheel needs only Python's
+standard library: no network, and no virtual environment.
 """
 
 from __future__ import annotations
@@ -28,23 +28,25 @@ PACKAGES = ("celery_app", "model", "monitoring", "tasks")
 HOME = "byline_client._byline"
 #: The module that becomes ``byline_client/__init__.py``.
 API = Path(__file__).with_name("client_api.py")
-#: A package that no module of Byline imports: redis-py does, and reads responses faster with it.
+#: A package that no module of Byline imports. redis-py imports this package if it is installed, and
+#: then reads responses faster.
 INDIRECT = "hiredis"
 #: The time in the archive. Always the same, so that the same files give the same wheel.
 DATE = (1980, 1, 1, 0, 0, 0)
 
 _OWN = "|".join(PACKAGES)
-#: The beginning of an import from one of Byline's packages, up to the package's name.
+#: Matches the beginning of an import from one of Byline's packages, up to the package's name.
 _IMPORT = re.compile(rf"^( *from )(?=(?:{_OWN})(?:\.\w+)* import )", re.MULTILINE)
-#: A module in a string, before the name of a class that Celery loads: transport and backend.
+#: Matches a module's name in a string, before the name of a class that Celery loads. These classes
+#: are the transport and the result backend.
 _LOADED = re.compile(r"""(?<=["'])celery_app(?:\.\w+)+(?=:[A-Z])""")
 
 
 def imported(source: str) -> Iterator[str]:
     """Yields the names of the modules that the Python code ``source`` imports.
 
-    For ``from a import b``, yields ``a`` and ``a.b``, because ``b`` may be a module. Also yields
-    the modules that strings in ``source`` name, which Celery loads.
+    For ``from a import b``, yields ``a`` and ``a.b``, because ``b`` may be a module. Celery loads
+    some modules whose names are only in strings. Also yields these modules.
     """
     yield from _LOADED.findall(source)
     for node in ast.walk(ast.parse(source)):
@@ -56,9 +58,9 @@ def imported(source: str) -> Iterator[str]:
 
 
 def modules(source: str) -> dict[str, Path]:
-    """Returns a mapping from name to file of Byline's modules that ``source`` imports.
+    """Returns the modules of Byline that ``source`` imports, directly or through other modules.
 
-    Modules that these modules import are included.
+    The result maps the name of each module to the module's file.
     """
     found: dict[str, Path] = {}
     waiting = list(imported(source))
@@ -72,7 +74,7 @@ def modules(source: str) -> dict[str, Path]:
 
 
 def _file(module: str) -> Path | None:
-    """Returns the file of a module of Byline; None if the name is none of Byline's modules."""
+    """Returns the file of the module ``module``; None if it is not a module of Byline."""
     path = ROOT.joinpath(*module.split("."))
     files = (path / "__init__.py", path.with_suffix(".py"))
     own = module.split(".", maxsplit=1)[0] in PACKAGES
@@ -91,7 +93,7 @@ def contents(source: str) -> dict[str, bytes]:
         files[f"{home}/{_relative(path)}"] = moved(path.read_text("utf-8"))
         for script in (*path.parent.glob("*.lua"), *path.parent.glob("lua/*.lua")):
             files[f"{home}/{_relative(script)}"] = script.read_text("utf-8")
-    # Packages on the way to a module, such as celery_app, are needed as names only.
+    # Each package that has a module in it, such as celery_app, needs an __init__.py.
     folders = {folder for name in files for folder in Path(name).parents[:-1]}
     for folder in folders:
         if folder.name != "lua":
@@ -109,9 +111,10 @@ def moved(source: str) -> str:
 
 
 def requirements(files: Mapping[str, bytes]) -> list[str]:
-    """Returns the lines of requirements in setup.cfg that the wheel's modules need.
+    """Returns the requirements in setup.cfg that the wheel needs, one line for each package.
 
-    These are the packages that the modules import, and :data:`INDIRECT`.
+    The wheel needs the packages that its modules import, and the package :data:`INDIRECT`.
+    ``files`` are the wheel's files, by path.
     """
     names = {INDIRECT} | {
         name.split(".")[0]

@@ -16,9 +16,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 #: Files that name the images of Byline with their version.
 MANIFESTS = ("compose/*.yaml", "compose/kubernetes/*/kustomization.yaml", "docs/*.md")
-#: A version in such a file, after the name of an image. ``next`` and others may follow.
+#: Matches a version in such a file, after the name of an image. A suffix such as ``-next`` may
+#: follow.
 IMAGE = re.compile(r"(\bbyline[-/][a-z-]+(?:\n +newTag: |:))(\d+\.\d+\.\d+)\b")
-#: The version in ``setup.cfg``.
+#: Matches the version in ``setup.cfg``.
 SETUP = re.compile(r"(^version = )(\S+)$", re.MULTILINE)
 UNRELEASED = "## Unreleased\n"
 VERSION = re.compile(r"\d+\.\d+\.\d+")

@@ -50,8 +50,8 @@ def page(
 ) -> models.Dashboard:
     """Returns the dashboard ``name``, which answers ``question``.
 
-    The first row answers the question at a glance. The text ``guide`` stands below that row.
-    ``choices`` are the dashboard's own variables.
+    The first of the ``rows`` shows the answer in few figures. The text ``guide`` stands below that
+    row. ``choices`` are the dashboard's own variables.
     """
     built = (
         dashboard.Dashboard(f"Byline: {name}")

@@ -83,7 +83,7 @@ def number(
     """Returns a panel with the present value of each series that a query returns.
 
     Prometheus evaluates the query for the present moment, so the panel does not show series that no
-    longer exist. Without any series, the panel shows the text that the parameter ``none`` has.
+    longer exist. If the query returns no series, the panel shows the text in ``none``.
     ``steps`` are pairs of a value and the colour from that value on. ``base`` is the colour of
     smaller values. ``names`` maps values to texts that are shown instead of these values.
     """
@@ -114,7 +114,7 @@ def number(
 
 
 def label(title: str, query: Query, shows: str, act: str, *, width: int = 6) -> stat.Panel:
-    """Returns a panel with the legend of each series that a query returns now. Shows no values."""
+    """Returns a panel with the legends of the series that a query returns now, without values."""
     panel = number(title, query.expr, COUNT, shows, act, width=width, legend=query.legend)
     return panel.text_mode(common_models.BigValueTextMode.NAME)
 

@@ -24,14 +24,14 @@ SPARE = 16 * 2**20
 
 
 class CacheLimit:
-    """Shrinks and restores Valkey's ``maxmemory`` as the machine's memory fills and empties."""
+    """Lowers Valkey's ``maxmemory`` while the machine's memory is short, and restores it later."""
 
     def __init__(self, server: Redis, size: int) -> None:
         """``size`` is Valkey's memory limit in bytes while the machine has enough memory."""
         self._server = server
         self._size = size
-        #: The limit that was set last, in bytes; None before the first call of :meth:`adapt`,
-        #: because an earlier monitor may have left another limit.
+        #: The limit that this object set last, in bytes; None before the first call of
+        #: :meth:`adapt`. An earlier monitor may have set a limit that is not known here.
         self._set: int | None = None
 
     def adapt(self, level: Level) -> None:

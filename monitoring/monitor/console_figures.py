@@ -79,7 +79,7 @@ class Figures:
         self._endpoints = endpoints
         self._counters = CounterGrowth()
         self._at = 0.0
-        #: Bytes that accelerators hold, by kind of accelerator.
+        #: Bytes of accelerators' memory that workers hold, by kind of accelerator.
         self.devices: dict[str, int] = {}
         #: Bytes of resident memory that the processes report. Processes on macOS report none.
         self.resident = 0
@@ -88,7 +88,7 @@ class Figures:
         self._seconds = 0.0
 
     def read_metrics(self) -> None:
-        """Reads the metrics of all api and worker processes, for the next :meth:`point`."""
+        """Reads the metrics of all api and worker processes, and keeps them for :meth:`point`."""
         urls = {name: url for each in self._endpoints for name, url in each.urls().items()}
         pages = {name: scrape(url, _FAMILIES) for name, url in urls.items()}
         now = time.monotonic()
@@ -107,8 +107,9 @@ class Figures:
     ) -> Point:
         """Returns a point for the console's charts.
 
-        The point has the figures of the last :meth:`read_metrics`, and the arguments. The arguments
-        are the monitor's own measurements; None if a measurement failed.
+        The point has the figures that :meth:`read_metrics` read last, and the values of ``queue``,
+        ``memory`` and ``quality``. These three are the monitor's own measurements. Each of them is
+        None if the measurement failed.
         """
         rates = {
             name: round(self._sum("byline_messages_total", outcome=name) / self._seconds, 3)
@@ -167,7 +168,7 @@ def quantile(share: float, buckets: list[tuple[float, float]]) -> float | None:
 
 
 def _devices(pages: Mapping[str, Mapping[Series, float] | None]) -> dict[str, int]:
-    """Returns a mapping from kinds of accelerators to the bytes of their memory that workers hold.
+    """Returns how many bytes of accelerators' memory the workers hold, by kind of accelerator.
 
     ``pages`` has the metrics of each process, or None for a process that did not answer.
     """

@@ -1,4 +1,4 @@
-"""Measures how much memory Byline takes on a machine, by component, and compares it with limits.
+"""Measures the memory that Byline uses on a machine, by component, and compares it with limits.
 
 All sizes are in bytes. A GiB, the unit in which memory is sold, is 2^30 bytes.
 """
@@ -87,11 +87,11 @@ class MemoryMeter:
     def measure(self, devices: Mapping[str, int], reported: int = 0) -> Memory:
         """Measures the memory in use, and returns it with its level and its limits.
 
-        ``devices`` is the memory that accelerators hold, by kind; ``reported`` is the memory that
-        processes in other containers report. Both are in bytes.
+        ``devices`` is the memory that workers hold on accelerators, by kind of accelerator.
+        ``reported`` is the memory that processes in other containers report. Both are in bytes.
 
         The memory of a Redis on another machine is shown, but does not count against the limits. If
-        Redis does not answer, its last figure is used.
+        Redis does not answer, the last figure that it gave is used.
         """
         try:
             self._redis_info = self._redis.info()

@@ -20,13 +20,14 @@ from tasks.storage.lua_scripts import read_script
 
 logger = logging.getLogger(__name__)
 
-#: The queue of a Celery app that sets none.
+#: The queue of a Celery app that sets no queue.
 DEFAULT_QUEUE = "celery"
-#: Tasks of each list that are looked at.
+#: Maximum number of tasks of each list that are searched.
 MAX_TASKS = 100
-#: Bytes of each list that are looked at, roughly. A task may have megabytes.
+#: Number of bytes of each list after which the search ends. A task may have megabytes.
 MAX_BYTES = 1_000_000
-#: The task's name as a header has it. A body can't hold it, since bodies are in base64.
+#: The name of Byline's task in quotation marks, as in a task's headers. The body of a task can't
+#: contain this text, because bodies are in base64.
 NAME = f'"{TASK}"'
 
 LINE = (
@@ -40,8 +41,8 @@ _SCRIPT = read_script(Path(__file__).with_name("misrouted.lua"))
 def look(broker: Redis) -> int:
     """Counts Byline's tasks in Celery's default queue, and logs a warning if there are any.
 
-    Looks only at the newest tasks, :data:`MAX_TASKS` of each list at most. Returns the number of
-    tasks; 0 if this Redis does not let Byline read the queue.
+    Searches only the newest tasks, :data:`MAX_TASKS` of each list at most. Returns the number of
+    tasks that it found; 0 if this Redis does not let Byline read the queue.
     """
     keys = lists(DEFAULT_QUEUE)
     try:

@@ -181,7 +181,7 @@ class Monitor:
             *(metrics.quality, metrics.quality_threshold, metrics.quality_past),
             *(metrics.accuracy, metrics.quality_messages, metrics.labels, metrics.coverage),
         ):
-            metric.clear()  # remove unknown values, and versions that no longer answer
+            metric.clear()  # removes unknown values, and versions that no longer answer
         for quality in self._quality:
             version = quality.version
             metrics.quality_messages.labels(version).set(quality.messages)

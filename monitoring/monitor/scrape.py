@@ -48,9 +48,9 @@ class CounterGrowth:
         """Returns the growth of each series since the last call, summed over all processes.
 
         ``pages`` has the samples of each process, or None for a process that did not answer. A
-        process adds nothing when it is seen for the first time, or does not answer. A process that
-        has restarted adds what it has counted since its restart. A process that is not in ``pages``
-        is forgotten.
+        process adds nothing if it did not answer, or if it answers for the first time. A process
+        that has restarted adds its counts since the restart. A process that is not in ``pages`` is
+        forgotten.
         """
         self._last = {process: last for process, last in self._last.items() if process in pages}
         grown: dict[Series, float] = defaultdict(float)

@@ -39,9 +39,9 @@ def application(registry: CollectorRegistry, alerts: Alerts) -> WSGI:
 
 
 def _receive(environ: dict[str, Any], alerts: Alerts) -> tuple[str, str]:
-    """Passes a message that Alertmanager posts to ``alerts``.
+    """Reads a message that Alertmanager has posted, and adds its alerts to ``alerts``.
 
-    Returns the HTTP status, and the reason if the message is refused; otherwise an empty text.
+    Returns the HTTP status and a text. The text is the reason if the message is refused, else "".
     """
     if environ["REQUEST_METHOD"] != "POST":
         return "405 Method Not Allowed", "only POST is allowed here: Alertmanager posts alerts"

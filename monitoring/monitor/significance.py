@@ -1,6 +1,6 @@
 """Statistics for the quality signals: how large a difference chance alone can explain.
 
-The fewer messages there are, the larger the difference that chance can explain, so thresholds grow.
+With fewer messages, chance can explain a larger difference. So the thresholds are then larger.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def share_above(expected: float, seen: int, reference: int) -> float:
     """Returns the largest share in a sample that chance alone can explain.
 
     ``expected`` is the share in a reference sample. ``seen`` and ``reference`` are the two samples'
-    sizes. The result is Chernoff's bound (1952), which also holds for rare events. At this bound,
-    the Kullback-Leibler divergence of the result from ``expected``, divided by
-    (1/seen + 1/reference), equals the logarithm of one over ``FALSE_ALARM``.
+    sizes. The result is Chernoff's bound (1952), which also holds for rare events: the
+    Kullback-Leibler divergence of the result from ``expected`` is
+    (1/seen + 1/reference) * ln(1/FALSE_ALARM).
     """
     allowed = -math.log(FALSE_ALARM) * (1 / seen + 1 / reference)
     low, high = expected, 1.0

@@ -2,7 +2,7 @@
 
 Alertmanager posts each alert to the monitor's ``/alerts``, and repeats it every minute while the
 alert fires. An alert that is not repeated counts as ended, even if its end was never reported. The
-Watchdog, an alert that always fires, shows that alerts arrive at all.
+Watchdog is an alert that always fires. It shows that Alertmanager can reach the monitor.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import time
 import msgspec
 from redis import Redis
 
-#: Seconds after which an alert that was not repeated is forgotten. Three repetitions are due by
-#: then.
+#: Seconds after which an alert that was not repeated is forgotten. Within this time, Alertmanager
+#: should have repeated the alert three times.
 FORGET_AFTER_S = 220.0
 #: Seconds after Alertmanager's first message until all firing alerts have been repeated.
 SETTLED_AFTER_S = 75.0
@@ -131,9 +131,9 @@ def key(machine: str) -> str:
 
 
 def store(client: Redis, machine: str, alerts: FiringAlerts | None) -> None:
-    """Writes the alerts to Redis, where the api reads them, unless ``alerts`` is None.
+    """Writes ``alerts`` to Redis, where the api reads them.
 
-    Raises ``RedisError``.
+    Does nothing if ``alerts`` is None. Raises ``RedisError``.
     """
     if alerts is not None:
         client.set(key(machine), _encode(alerts), ex=KEPT_S)

@@ -1,7 +1,7 @@
 """Counts the predictions of a worker's model, for metrics and for the quality monitor.
 
-A cached answer is not counted again: a message that is sent a thousand times says nothing new about
-the model.
+An answer from the cache is not counted: if a message is sent a thousand times, the repetitions say
+nothing new about the model.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class PredictionStats:
             self._batches.append((best, confidence))
 
     def add_unseen(self, shares: Iterable[float]) -> None:
-        """Adds, for some texts, the share of each text's features that training never saw."""
+        """Adds, for each of some texts, the share of its features that training never saw."""
         counts: Counter[str] = Counter()
         for share in shares:
             counts["unseen_texts"] += 1

@@ -52,8 +52,8 @@ class Window:
     def add(self, pipe: Pipeline | AsyncPipeline, version: str, counts: Mapping[str, int]) -> None:
         """Adds ``counts`` to the window's present slice, for one version.
 
-        The command is only queued on ``pipe``, which is a plain or an asynchronous pipeline of
-        Redis.
+        Only queues the command on ``pipe``; the caller executes it. ``pipe`` is a pipeline of
+        redis-py, plain or asynchronous.
         """
         keys = [self._key(version, self._slice())]
         if self._kind == ANSWERS:  # labels may arrive for a version that no longer answers

@@ -1,4 +1,4 @@
-"""Reads the metrics of a run's monitor. Has models with faults that the monitor must notice."""
+"""Reads the metrics of a run's monitor. Defines faulty models that the monitor must notice."""
 
 from __future__ import annotations
 

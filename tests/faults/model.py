@@ -1,4 +1,4 @@
-"""The default model, which records its texts. A test can make it slow, or make it hang."""
+"""The default model, but it records the texts that it computes. A test can slow or stop it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Breaks one part after the other, under load: no message is lost.
 
-``make faults`` measures each fault by itself.
+``make faults`` breaks and measures each part separately.
 """
 
 from __future__ import annotations

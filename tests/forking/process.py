@@ -1,4 +1,4 @@
-"""Processes that a server forks, which tests use like ``subprocess.Popen``."""
+"""Processes that a server forks. Tests use such a process like a ``subprocess.Popen``."""
 
 from __future__ import annotations
 

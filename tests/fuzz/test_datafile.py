@@ -1,4 +1,7 @@
-"""Any file of messages is read, or refused with one line. Texts are as a worker would take them."""
+"""The reader of training data reads any file, or refuses it with an error of one line.
+
+Training accepts the same texts and author names as serving.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A forked process does what a process does that Python starts: see ``tests.forking``."""
+"""Forked processes (see ``tests.forking``) behave like processes that Python starts."""
 
 from __future__ import annotations
 

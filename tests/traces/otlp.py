@@ -1,4 +1,4 @@
-"""A collector of OpenTelemetry spans on the loopback address, as far as OTLP over HTTP goes."""
+"""A collector of OpenTelemetry spans on the loopback address. It understands OTLP over HTTP."""
 
 from __future__ import annotations
 

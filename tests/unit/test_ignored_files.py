@@ -1,4 +1,4 @@
-"""Git ignores every file that the pages have people make in the checkout."""
+"""Git ignores every file that readers of the docs make in the checkout."""
 
 from __future__ import annotations
 

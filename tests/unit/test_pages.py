@@ -1,4 +1,4 @@
-"""README and docs/ are short, their links lead somewhere, and the names in them exist."""
+"""README and docs/ are short, their links have targets, and the names in them exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of slow tests name files that exist, and keep together what shares a fixture."""
+"""The tables of slow tests name existing files. Tests that share a run stay in one process."""
 
 from __future__ import annotations
 

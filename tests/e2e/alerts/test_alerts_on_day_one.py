@@ -1,6 +1,6 @@
 """In the first minutes of a new system, no alert fires until there is an outage.
 
-Prometheus and Alertmanager have the same intervals and windows as for a user.
+Prometheus and Alertmanager have the intervals and windows that a user's run has.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes patterns of the messages that alerts must send, from the texts of the rules."""
+"""Makes regular expressions, from the rules' texts, for the messages about alerts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks the commands that no test runs: all that a command names must exist."""
+"""Checks the docs' commands that no test runs: the files and targets in them must exist."""
 
 from __future__ import annotations
 

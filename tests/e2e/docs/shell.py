@@ -1,4 +1,4 @@
-"""Runs the commands of the docs as a reader types them, against a run of a test."""
+"""Runs the docs' commands, as a reader types them, against the Byline that a test has started."""
 
 from __future__ import annotations
 

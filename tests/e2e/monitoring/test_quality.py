@@ -1,5 +1,7 @@
-"""The quality monitor of a running Byline reports no change while nothing changes, and reports a
-change within a minute. `make drift` sets QUALITY_UNCHANGED_S=600: ten minutes without a change.
+"""The quality monitor of a running Byline reports a change within a minute.
+
+While nothing changes, it reports no change. `make drift` sets QUALITY_UNCHANGED_S=600: then nothing
+changes for ten minutes.
 """
 
 from __future__ import annotations

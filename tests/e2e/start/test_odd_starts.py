@@ -1,7 +1,7 @@
 """Byline starts and serves in every odd but documented way.
 
-A start has several odd ways that do not hide each other. With ``ODD_STARTS=all``, each way has its
-own start.
+Each start combines several odd ways that do not hide each other's effects. With ``ODD_STARTS=all``,
+each way has its own start.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An api whose port is taken ends, so that a supervisor starts the api again."""
+"""An api ends if its port is taken, so that a supervisor can start the api again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The message of a chunk is equal to the message that Celery would have sent."""
+"""The task of a chunk is equal to the task that Celery itself would have sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that run out of file descriptors for a moment recover, their metrics too."""
+"""A process without free file descriptors recovers once some are free, and so do its metrics."""
 
 from __future__ import annotations
 

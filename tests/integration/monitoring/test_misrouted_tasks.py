@@ -1,4 +1,4 @@
-"""A Celery client that names no queue: what it sees, and that Byline's monitor says so."""
+"""Tasks of Celery clients that name no queue: the client's errors, and the monitor's warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transport writes acknowledgements to Redis with its next claim, or soon."""
+"""The transport writes acknowledgements to Redis with its next claim, or soon if none follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages in a queue that are no tasks: each becomes a dead letter, and delays no other."""
+"""Messages in a queue that are no tasks: each becomes a dead letter, and delays no task."""
 
 from __future__ import annotations
 

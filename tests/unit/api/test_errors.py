@@ -1,4 +1,4 @@
-"""404 and 405 name what was asked for, and what exists."""
+"""The error 404 names the path and a similar path; 405 names the method and the allowed ones."""
 
 from __future__ import annotations
 

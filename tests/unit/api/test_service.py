@@ -1,4 +1,4 @@
-"""The cost of a request for its API key."""
+"""The cost of a request, which counts against the rate limit of the request's API key."""
 
 from __future__ import annotations
 

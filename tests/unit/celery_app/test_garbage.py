@@ -1,4 +1,4 @@
-"""Tests of the garbage collector's settings: objects of the start are frozen, garbage is found."""
+"""Tests of the garbage collector: it skips objects of the start, and finds new garbage."""
 
 from __future__ import annotations
 

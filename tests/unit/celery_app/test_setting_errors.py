@@ -1,4 +1,4 @@
-"""Errors of settings say which values are valid; words for on and off are alike."""
+"""Errors of settings name the valid values. All switches accept the same words for on and off."""
 
 from __future__ import annotations
 

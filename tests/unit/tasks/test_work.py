@@ -1,4 +1,4 @@
-"""The estimate of how much work a message is."""
+"""The estimate of the work that a message causes, in units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies with an unknown field: the error names the field, and the one that may be meant."""
+"""Bodies with an unknown field: the error names the field, and a similar known field."""
 
 from __future__ import annotations
 

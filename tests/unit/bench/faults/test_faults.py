@@ -1,4 +1,4 @@
-"""Tests of the outcomes of faults: which are harmless, and the complaints about all others."""
+"""Tests of the outcomes of faults: which outcomes are harmless, and which cause complaints."""
 
 from __future__ import annotations
 

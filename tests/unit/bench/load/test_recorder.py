@@ -1,4 +1,4 @@
-"""Tests of the recorder: it does not matter whether a response is decoded at once or later."""
+"""Tests of the recorder: its figures do not depend on when it decodes a response."""
 
 from __future__ import annotations
 

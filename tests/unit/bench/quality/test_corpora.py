@@ -1,4 +1,4 @@
-"""Tests of the corpora: what of a git history and of installed packages becomes a record."""
+"""Tests of the corpora: which commits become records, and which records a corpus has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client makes spans of messages that it sends, shares between requests, or knows already."""
+"""The client's spans: for a request, for a lookup in the cache, and for a chunk that is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An environment is made with progress on the terminal, and with one line where it can't be."""
+"""The installer shows its progress on the terminal, and prints one line if it fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One version is in force, and a release writes it to all places."""
+"""All files name the same version, and a release changes the version in all of them."""
 
 from __future__ import annotations
 

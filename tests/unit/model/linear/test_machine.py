@@ -1,4 +1,4 @@
-"""Machines: fits in blocks of authors, sums, and the features of a design."""
+"""Linear machines: fits in blocks of authors, sums of machines, and features of a design."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fits of the n-gram model: folding is exact, and unseen n-grams count as nothing."""
+"""Fits of the n-gram model: folding changes no scores, and unseen n-grams have no weight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training that needs more memory than there is is refused, with the arithmetic."""
+"""Training is refused if the memory does not suffice. The error shows the computation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tuning: what is left out, what is chosen, and where the final fit starts."""
+"""Tuning: which folds are left out, which values are chosen, and where the final fit starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the findings: training tells of spellings, missing documents and copies of texts."""
+"""Tests of the findings: training reports spellings, missing documents and copies of texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new model takes the place of the old one whole, or not at all."""
+"""A new model replaces all files of the old model, or none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Messages of a batch that killed a worker are tried alone, until one is a dead letter."""
+"""After a batch has killed a worker, the batch's messages are tried one at a time.
+
+The message that kills another worker becomes a dead letter.
+"""
 
 from __future__ import annotations
 

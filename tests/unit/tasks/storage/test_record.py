@@ -1,4 +1,4 @@
-"""The records of outcomes can be read again, also as an earlier release wrote them."""
+"""Stored outcomes can be read again, also if an earlier release has written them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``Admission`` accepts a message by the expected time of the chunks before it."""
+"""``Admission`` refuses a message if the chunks before it take too long for its deadline."""
 
 from __future__ import annotations
 
