@@ -7,9 +7,9 @@ with an error, or cuts the connection; the client then knows that it has to send
 *Lost*: Byline promised an answer, and never gives it.
 
 A refusal is allowed only if its error code asks the client to try again, such as ``overloaded``.
-A cut connection is allowed only if the fault ends the api. A 500, or no response, is an error.
-After a power cut with ``appendfsync everysec``, messages of the last two seconds may be gone; they
-count as refused.
+A cut connection is allowed only if the fault ends the api. Two outcomes are never allowed: status
+500, and no response on an open connection. A power cut with ``appendfsync everysec`` is allowed to
+lose the messages of the last two seconds; they count as refused.
 Most faults end with a check: the answered messages are sent again. If an answer differs from the
 first answer, the message had its effect twice.
 """
@@ -133,7 +133,9 @@ class Outcome:
     """The result of one fault: the messages' outcomes, and how many messages had two effects."""
 
     loss: Loss
+    #: Number of answers that differ from the first answer to the same message.
     contradicted: int
+    #: How often the model computed a text that it had computed before.
     computed_twice: int
     #: The reasons with which the system may refuse a message: the reasons of the fault.
     allowed_reasons: frozenset[str] = HONEST
@@ -233,8 +235,8 @@ def outcome(fault: Fault, folder: Path, passages: list[messages.Passage]) -> Out
 def watched(folder: Path) -> dict[str, str]:
     """Returns settings with which Byline serves the test model: the default model with a log.
 
-    The test model appends to a file in ``folder`` for each text that it computes. A second file in
-    ``folder`` can make the model slow, or make the model hang.
+    The log is a file in ``folder``, to which the test model appends a digest of each text that it
+    computes. A second file in ``folder`` can make the model slow, or make the model hang.
     """
     return {
         "BYLINE_MODEL": "tests.faults.model:Troubled",
