@@ -12,10 +12,10 @@ import msgspec
 
 from celery_app.settings.cross_checks import check_together
 from celery_app.settings.errors import PREFIX, SettingsError, in_words, unknown
-from celery_app.settings.monitoring_settings import MonitoringSettings
 from celery_app.settings.password_files import with_password
 from celery_app.settings.secret_url import SecretURL
 from celery_app.settings.switches import is_on
+from celery_app.settings.system_settings import SystemSettings
 from celery_app.settings.valid_values import valid_values
 from model.types import MODELS
 from monitoring.instruments import tracing
@@ -24,7 +24,7 @@ from monitoring.instruments import tracing
 SWITCHES = frozenset({"accelerator", "api_pinned", "tracing"})
 
 
-class Settings(MonitoringSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Settings(SystemSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings. Each field is an environment variable, ``BYLINE_<NAME>``.
 
     The main function of a process reads the settings once, and passes them on.

@@ -99,8 +99,8 @@ def test_pip_refuses_to_install_the_checkout_and_says_what_to_do(tmp_path: Path)
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     (tmp_path / "compose/release").mkdir(parents=True)
-    (tmp_path / "compose/release/no_wheel.py").write_bytes(
-        (ROOT / "compose/release/no_wheel.py").read_bytes()
+    (tmp_path / "compose/release/build_backend.py").write_bytes(
+        (ROOT / "compose/release/build_backend.py").read_bytes()
     )
     for options in ((), ("--editable",)):
         command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index"]

@@ -1,8 +1,7 @@
-"""The build backend of this folder: it tells a tool what Byline requires, and builds nothing.
+"""Build backend: names Byline's requirements for ``make lock``, and refuses ``pip install .``.
 
 Byline's packages have common names, such as ``tasks`` and ``api``. Installed into a project, they
-would hide that project's packages, or would be hidden by them. So ``pip install .`` is refused.
-``make lock`` needs the requirements only.
+would hide that project's packages, or would be hidden by them.
 """
 
 from __future__ import annotations

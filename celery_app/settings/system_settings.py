@@ -1,4 +1,4 @@
-"""Settings that are not only for api or workers: Valkey, ports, memory, quality, logs."""
+"""Settings of the system as a whole: Valkey, ports, memory limits, quality monitor, logs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from celery_app.settings.api_settings import ApiSettings
 from celery_app.settings.field_types import Count, Port, Positive, WebURL, about
 
 
-class MonitoringSettings(ApiSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The settings of ports, memory, quality and logs.
-
-    The class inherits the settings of the api and the workers.
-    """
+class SystemSettings(ApiSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The settings of the system as a whole. Inherits the settings of the api and the workers."""
 
     redis_port: Annotated[Port, about("Port of the embedded Valkey.")] = 6390
     redis_megabytes: Annotated[
